@@ -1,0 +1,1 @@
+"""Keeps MCQSolver resources true: watches them and reconciles their workloads."""

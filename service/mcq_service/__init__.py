@@ -1,0 +1,1 @@
+"""Answers multiple-choice questions over HTTP with a language model."""
