@@ -1,0 +1,79 @@
+# Everything a user, a developer and CI run. `make` alone lists the targets.
+
+export MCQ_CACHE ?= $(HOME)/.cache/mcq-operator
+export UV_CACHE_DIR := $(MCQ_CACHE)/uv/cache
+PYTHON := .venv/bin/python
+STEP := hack/step
+CLUSTER_TOOL := hack/cluster/cluster
+
+# Where `make serve` listens.
+HOST ?= 127.0.0.1
+PORT ?= 8000
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format serve up down kubeconfig images deploy model generate lock bench clean \
+	test-unit test-operator test-service test-cluster test-teardown
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- what the README promises ---
+
+demo: .venv/.ready ## from a fresh machine to an answered question, through an Ingress of a real Kubernetes
+	@hack/demo
+
+test: .venv/.ready ## everything CI checks: lint, types, layers, unit, service, operator and cluster tests
+	@hack/test
+
+serve: .venv/.ready ## answer questions on http://HOST:PORT with no cluster (127.0.0.1:8000)
+	@hack/model >/dev/null
+	@MCQ_HOST=$(HOST) MCQ_PORT=$(PORT) MCQ_MODEL_CACHE=$(MCQ_CACHE)/models exec $(PYTHON) -m mcq_service
+
+# --- the local cluster ---
+
+up: .venv/.ready ## start a local Kubernetes (CLUSTER=local|kind|current picks the provider)
+	@$(CLUSTER_TOOL) up
+
+down: .venv/.ready ## stop it and leave nothing behind but the cache
+	@$(CLUSTER_TOOL) down
+
+kubeconfig: .venv/.ready ## print the path of the local cluster's kubeconfig
+	@$(CLUSTER_TOOL) kubeconfig
+
+images: .venv/.ready ## build the operator's and the service's image
+	@$(PYTHON) -m hack.images
+
+deploy: .venv/.ready ## cluster, images and operator, without a solver
+	@$(PYTHON) -m hack.deploy
+
+model: .venv/.ready ## fetch, verify and convert the model's weights into the cache
+	@hack/model
+
+# --- development ---
+
+check: .venv/.ready ## lint, format, types, layers, generated files
+	@$(STEP) "Lint (ruff)" .venv/bin/ruff check .
+	@$(STEP) "Format (ruff)" .venv/bin/ruff format --check .
+	@$(STEP) "Types (mypy --strict)" .venv/bin/mypy
+	@$(STEP) "Layers (import-linter)" .venv/bin/lint-imports
+	@$(STEP) "Generated files (CRDs, RBAC)" hack/generate --check
+
+format: .venv/.ready ## format the code and fix what ruff can fix
+	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
+
+generate: .venv/.ready ## write crds/ and config/rbac/ from the models
+	@hack/generate
+
+lock: ## lock the dependencies anew (pyproject.toml -> requirements.lock)
+	@hack/lock
+
+bench: .venv/.ready ## measure seconds a question, side by side in one run (EXAM=FILE.jsonl for questions of your own)
+	@hack/bench $(if $(EXAM),--exam $(EXAM))
+
+clean: ## remove what was made in the checkout (the cache, $MCQ_CACHE, stays)
+	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.ready: requirements.lock operator/pyproject.toml service/pyproject.toml
+	@$(STEP) "Python environment (.venv)" hack/venv
+	@touch $@

@@ -1,0 +1,72 @@
+"""Asks a running service one question and shows the answer: `python -m hack.ask URL`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import urlsplit
+
+QUESTION = {
+    "question": "In Kubernetes, which object gives a set of pods one stable virtual IP address and DNS name?",
+    "choices": ["Deployment", "Service", "ConfigMap", "PersistentVolumeClaim"],
+}
+PATH = "/api/v1/mcq/answer"
+
+
+def ask(url: str, question: dict[str, Any], *, timeout: float = 120) -> dict[str, Any]:
+    """Post the question to the service at `url`; `*.localhost` goes to 127.0.0.1, as browsers and curl do.
+
+    Raises urllib.error.HTTPError for a problem response and urllib.error.URLError where nothing answers.
+    """
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
+    address = "127.0.0.1" if host.endswith(".localhost") else host
+    request = urllib.request.Request(  # noqa: S310 (http and https only: the caller's own service)
+        f"{parts.scheme}://{address}{port}{parts.path.rstrip('/')}{PATH}",
+        data=json.dumps(question).encode(),
+        headers={"Content-Type": "application/json", "Host": f"{host}{port}"},
+    )
+    with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310
+        answer: dict[str, Any] = json.load(response)
+        return answer
+
+
+def render(question: dict[str, Any], answer: dict[str, Any]) -> str:
+    """The question with a probability bar for every choice, then the answer and its reasoning."""
+    lines = [question["question"], ""]
+    for choice, row in zip(question["choices"], answer["probabilities"], strict=True):
+        probability = row["probability"]
+        mark = ">" if row["label"] == answer["answer"]["label"] else " "
+        lines.append(f"{mark} {row['label']}) {choice:<28} {probability:6.1%} {'█' * round(probability * 30)}")
+    timings = answer["timings"]
+    lines += [
+        "",
+        f"answer:    {answer['answer']['label']} ({answer['answer']['text']})",
+        f"reasoning: {answer['reasoning']}",
+        f"time:      {timings['answer_ms'] / 1000:.2f} s to the answer, {timings['total_ms'] / 1000:.2f} s in all",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Ask the built-in question, or exit with a line that says what failed."""
+    parser = argparse.ArgumentParser(prog="python -m hack.ask", description=__doc__)
+    parser.add_argument("url", help="the service's address, for example http://127.0.0.1:8000")
+    url = parser.parse_args().url
+    try:
+        print(render(QUESTION, ask(url, QUESTION)))
+    except urllib.error.HTTPError as error:
+        print(f"{url} answered {error.code}: {error.read().decode(errors='replace')}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{url} could not be asked: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""The cluster's certificate authority, its certificates and kubeconfigs, made with openssl."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hack.cluster.commands import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAYS = "3650"
+_CURVE = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A directory with a certificate authority and the certificates it signed."""
+
+    directory: Path
+
+    @property
+    def certificate(self) -> Path:
+        """What clients and servers trust."""
+        return self.directory / "ca.crt"
+
+    def path(self, name: str) -> Path:
+        """A file of the directory."""
+        return self.directory / name
+
+    def create(self) -> None:
+        """Make the authority and the key that signs service accounts' tokens; nothing if they are there."""
+        if self.certificate.exists():
+            return
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        service_accounts = self.path("service-accounts.key")
+        run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", service_accounts])
+        subject = ["-subj", "/CN=mcq-cluster-ca", "-days", DAYS]
+        extensions = ["-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"]
+        key: list[str | Path] = ["-keyout", self.path("ca.key")]
+        partial = self.path("ca.crt.tmp")
+        run(["openssl", "req", "-x509", *_CURVE, *subject, *extensions, *key, "-out", partial])
+        partial.rename(self.certificate)
+
+    def issue(
+        self, name: str, *, user: str, group: str = "", addresses: tuple[str, ...] = ()
+    ) -> tuple[Path, Path]:
+        """Make `<name>.crt` and `<name>.key` for `user` (CN) in `group` (O), and return both paths.
+
+        `addresses`, in openssl's words like `IP:127.0.0.1`, make it a server's certificate too.
+        """
+        certificate, key = self.path(f"{name}.crt"), self.path(f"{name}.key")
+        if certificate.exists():
+            return certificate, key
+        extensions = f"extendedKeyUsage=clientAuth{',serverAuth' if addresses else ''}\n"
+        if addresses:
+            extensions += f"subjectAltName={','.join(addresses)}\n"
+        extension_file, request = self.path(f"{name}.ext"), self.path(f"{name}.csr")
+        extension_file.write_text(extensions)
+        subject = f"/O={group}/CN={user}" if group else f"/CN={user}"
+        run(["openssl", "req", "-new", *_CURVE, "-subj", subject, "-keyout", key, "-out", request])
+        partial = self.path(f"{name}.crt.tmp")
+        signer: list[str | Path] = ["-CA", self.certificate, "-CAkey", self.path("ca.key"), "-CAcreateserial"]
+        run(
+            [
+                "openssl",
+                "x509",
+                "-req",
+                "-in",
+                request,
+                *signer,
+                "-days",
+                DAYS,
+                "-extfile",
+                extension_file,
+                "-out",
+                partial,
+            ]
+        )
+        partial.rename(certificate)
+        extension_file.unlink()
+        request.unlink()
+        return certificate, key
+
+    def kubeconfig(self, path: Path, *, server: str, user: str, group: str = "") -> Path:
+        """Write a kubeconfig for `user` (JSON, which is YAML); it names the certificates by path."""
+        certificate, key = self.issue(path.name, user=user, group=group)
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "mcq",
+            "clusters": [
+                {"name": "mcq", "cluster": {"server": server, "certificate-authority": str(self.certificate)}}
+            ],
+            "users": [
+                {"name": user, "user": {"client-certificate": str(certificate), "client-key": str(key)}}
+            ],
+            "contexts": [{"name": "mcq", "context": {"cluster": "mcq", "user": user}}],
+        }
+        path.write_text(json.dumps(config, indent=1))
+        path.chmod(0o600)
+        return path

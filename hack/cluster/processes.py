@@ -1,0 +1,138 @@
+"""The cluster's processes: started in the background, recorded by pid and start time, ended by pid.
+
+The start time tells a process from a later one that was given the same pid.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from hack.cluster.errors import StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from hack.cluster.progress import Progress
+
+LOG_LINES = 15
+
+
+@dataclass(frozen=True)
+class Part:
+    """A process of the cluster, and how to know that it works."""
+
+    name: str
+    command: Sequence[str | Path]
+    ready: Callable[[], bool]
+    env: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes recorded in a directory, each with a log file of its name."""
+
+    records: Path
+    logs: Path
+
+    def running(self, name: str) -> int | None:
+        """The pid, if the process that was started under this name still runs."""
+        try:
+            record = json.loads((self.records / name).read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+        pid: int = record["pid"]
+        return pid if start_time(pid) == record["start_time"] else None
+
+    def names(self) -> list[str]:
+        """All that were started, in that order."""
+        if not self.records.is_dir():
+            return []
+        return [
+            path.name for path in sorted(self.records.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        ]
+
+    def ensure(self, part: Part, progress: Progress) -> None:
+        """Start the part unless it runs, and wait until it is ready; StartError has its log's last lines."""
+        if self.running(part.name):
+            if _answers(part.ready):
+                return
+            self.stop([part.name])
+        with progress.step(part.name):
+            self._start(part)
+            self._wait(part)
+
+    def confirm(self) -> None:
+        """Raise StartError if a process that was started has ended since."""
+        for name in self.names():
+            if not self.running(name):
+                self._fail(name, "has ended")
+
+    def stop(self, names: Iterable[str], *, grace: float = 10.0) -> None:
+        """End the processes: SIGTERM to all, and SIGKILL to those that still run after `grace` seconds."""
+        pids = {name: pid for name in names if (pid := self.running(name))}
+        for signal_number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
+            for name, pid in pids.items():
+                if self.running(name):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal_number)
+            deadline = time.monotonic() + seconds
+            while any(self.running(name) for name in pids) and time.monotonic() < deadline:
+                time.sleep(0.05)
+        for name in names:
+            (self.records / name).unlink(missing_ok=True)
+
+    def tail(self, name: str) -> str:
+        """The last lines of the process's log."""
+        log = self.logs / f"{name}.log"
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        return "\n".join(f"    {line[:400]}" for line in lines[-LOG_LINES:])
+
+    def _start(self, part: Part) -> None:
+        self.records.mkdir(parents=True, exist_ok=True)
+        self.logs.mkdir(parents=True, exist_ok=True)
+        with (self.logs / f"{part.name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [str(word) for word in part.command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, **part.env}, start_new_session=True, cwd="/",
+            )  # fmt: skip
+        record = {"pid": process.pid, "start_time": start_time(process.pid)}
+        (self.records / part.name).write_text(json.dumps(record))
+
+    def _wait(self, part: Part) -> None:
+        deadline = time.monotonic() + part.timeout
+        while not _answers(part.ready):
+            if not self.running(part.name):
+                self._fail(part.name, "ended at once")
+            if time.monotonic() > deadline:
+                self._fail(part.name, f"was not ready in {part.timeout:.0f} s")
+            time.sleep(0.1)
+
+    def _fail(self, name: str, how: str) -> NoReturn:
+        message = f"{name} {how}. The last lines of {self.logs / f'{name}.log'}:\n{self.tail(name)}"
+        raise StartError(message)
+
+
+def _answers(ready: Callable[[], bool]) -> bool:
+    try:
+        return ready()
+    except OSError:  # connection refused, reset, timed out: not yet
+        return False
+
+
+def start_time(pid: int) -> int | None:
+    """When the process started, in clock ticks since boot; None if it doesn't run (a zombie doesn't)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = stat.rpartition(")")[2].split()  # the name in parentheses may have spaces
+    return None if fields[0] in "ZX" else int(fields[19])

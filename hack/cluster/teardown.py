@@ -1,0 +1,117 @@
+"""Taking a local cluster away: processes, containers, mounts, network and cgroups, and only its own.
+
+It asks nobody's cooperation: what crashed, or was half started, goes the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hack.cluster import cgroups
+from hack.cluster.commands import run
+from hack.cluster.errors import ClusterError
+from hack.cluster.network import Network
+from hack.cluster.node import ctr
+
+if TYPE_CHECKING:
+    from hack.cluster.instance import Instance
+    from hack.cluster.processes import Processes
+    from hack.cluster.progress import Progress
+
+CONTAINER_LOGS = Path("/var/log/containers")
+SHIM_SOCKETS = Path("/run/containerd")
+
+
+def remove(instance: Instance, processes: Processes, progress: Progress) -> None:
+    """End and remove everything of the cluster but its images, registry, volumes and logs."""
+    with progress.step("end the cluster's processes"):
+        processes.stop([name for name in processes.names() if name != "containerd"])
+    if instance.has_node:
+        with progress.step("end pods"):
+            _remove_containers(instance)
+            processes.stop(["containerd"])
+            for pid in shims(instance.containerd_socket):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            cgroups.remove(instance.cgroup)
+        with progress.step("remove mounts, network and rules"):
+            _unmount_below(instance.state)
+            Network(instance.state / "network.json").restore()
+            _remove_links_and_sockets(instance)
+    _refuse_leftovers(instance)
+    shutil.rmtree(instance.state)
+
+
+def shims(containerd_socket: Path) -> list[int]:
+    """The pids of containerd's shims, which outlive it: known by its address on their command line."""
+    return [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if (words := _words(path)) and "containerd-shim" in words[0] and str(containerd_socket) in words
+    ]
+
+
+def _words(path: Path) -> list[str]:
+    with suppress(OSError):
+        return path.read_text(errors="replace").split("\0")
+    return []
+
+
+def _remove_containers(instance: Instance) -> None:
+    """Through containerd, so that snapshots go too and its database knows."""
+    socket = instance.containerd_socket
+    if tasks := ctr(socket, "tasks", "list", "--quiet").split():
+        ctr(socket, "tasks", "delete", "--force", *tasks)
+    if containers := ctr(socket, "containers", "list", "--quiet").split():
+        ctr(socket, "containers", "delete", *containers)
+    # What the CRI plugin remembers of them; without a task it would only report them as dead.
+    for kind in ("containers", "sandboxes"):
+        shutil.rmtree(instance.home / "containerd/io.containerd.grpc.v1.cri" / kind, ignore_errors=True)
+
+
+def mounts_below(directory: Path) -> list[str]:
+    """Mount points in the directory, innermost first."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    points = [line.split()[1].encode().decode("unicode_escape") for line in lines]
+    return [point for point in reversed(points) if Path(point).is_relative_to(directory)]
+
+
+def _unmount_below(directory: Path) -> None:
+    for _ in range(3):  # a process that is just ending may still hold one
+        for point in mounts_below(directory):
+            run(["umount", point], check=False)
+        if not mounts_below(directory):
+            return
+        time.sleep(0.3)
+    for point in mounts_below(directory):
+        run(["umount", "--lazy", point], check=False)
+
+
+def _remove_links_and_sockets(instance: Instance) -> None:
+    """Links in /var/log/containers to our pods' logs, and shims' sockets that nobody listens on."""
+    if CONTAINER_LOGS.is_dir():
+        for link in CONTAINER_LOGS.iterdir():
+            if link.is_symlink() and link.readlink().is_relative_to(instance.logs):
+                link.unlink()
+    used = Path("/proc/net/unix").read_text()
+    for path in (SHIM_SOCKETS / "s").glob("*"):
+        if str(path) not in used:
+            path.unlink()
+    for directory in (CONTAINER_LOGS, SHIM_SOCKETS / "s", SHIM_SOCKETS):
+        with suppress(OSError):  # not there, or not empty: in another's use
+            directory.rmdir()
+
+
+def _refuse_leftovers(instance: Instance) -> None:
+    """Deleting the state directory forgets what was ours, and would reach through a mount that stayed."""
+    left = mounts_below(instance.state) + [f"process {pid}" for pid in shims(instance.containerd_socket)]
+    if left:
+        message = f"Could not remove {json.dumps(left)}: run `down` again, or reboot."
+        raise ClusterError(message)

@@ -1,0 +1,152 @@
+"""Programs: those built from the pinned Go modules in tools/, and those of the distribution.
+
+A module is built once into `$MCQ_CACHE/tools/<module>-<hash of its go.mod and go.sum>/`; only binaries stay.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hack.cluster.commands import run
+from hack.cluster.errors import MissingToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hack.cluster.progress import Progress
+
+MODULES = Path(__file__).parent / "tools"
+GO_VERSION = (1, 26)
+CNI_DIRECTORIES = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+
+# What a node needs from the distribution: the program, and Debian's name of the package that has it.
+NODE_PROGRAMS = {
+    "containerd": "containerd",
+    "runc": "runc",
+    "iptables": "iptables",
+    "ip": "iproute2",
+    "conntrack": "conntrack",
+    "busybox": "busybox-static",
+    "openssl": "openssl",
+    "mount": "mount",
+}
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `path`, against other processes of this tool."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The Go modules' binaries, built when they are first asked for."""
+
+    cache: Path
+    progress: Progress
+
+    def directory(self, module: str) -> Path:
+        """Where the module's binaries are, or will be."""
+        pins = b"".join((MODULES / module / name).read_bytes() for name in ("go.mod", "go.sum"))
+        return self.cache / "tools" / f"{module}-{hashlib.sha256(pins).hexdigest()[:12]}"
+
+    def binary(self, module: str, name: str | None = None) -> Path:
+        """The path of a built binary."""
+        return self.directory(module) / (name or module)
+
+    def build(self, modules: Sequence[str]) -> None:
+        """Build those of `modules` that are not there yet, one after the other."""
+        with locked(self.cache / "tools" / ".lock"):
+            missing = [module for module in modules if not self.directory(module).exists()]
+            if not missing:
+                return
+            _require_go()
+            self.progress.say(f"Building {', '.join(missing)} once, from pinned Go modules (minutes each):")
+            build_cache = self.cache / "go-build"
+            for module in missing:
+                with self.progress.step(f"go build {module}"):
+                    self._build(module, build_cache)
+            shutil.rmtree(build_cache, ignore_errors=True)
+
+    def _build(self, module: str, build_cache: Path) -> None:
+        final = self.directory(module)
+        partial = final.with_name(f"{final.name}.tmp")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        environment = {
+            **os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOCACHE": str(build_cache),
+        }  # fmt: skip
+        run(
+            ["go", "build", "-trimpath", "-ldflags", _linker_flags(module), "-o", f"{partial}/", "tool"],
+            env=environment, cwd=MODULES / module, timeout=7200,
+        )  # fmt: skip
+        partial.rename(final)
+
+
+def _linker_flags(module: str) -> str:
+    """Smaller binaries; Kubernetes must also be told its version, which it compares between its parts."""
+    flags = "-s -w"
+    if module == "kubernetes":
+        pins = (MODULES / module / "go.mod").read_text()
+        version = re.search(r"k8s\.io/kubernetes v((\d+)\.(\d+)\.\d+)", pins)
+        if not version:
+            raise MissingToolError("tools/kubernetes/go.mod does not require k8s.io/kubernetes.")
+        for variable, value in (
+            ("gitVersion", f"v{version[1]}"),
+            ("gitMajor", version[2]),
+            ("gitMinor", version[3]),
+        ):
+            flags += f" -X k8s.io/component-base/version.{variable}={value}"
+    return flags
+
+
+def _require_go() -> None:
+    wanted = ".".join(map(str, GO_VERSION))
+    advice = (
+        f"Go {wanted} or newer is needed, to build Kubernetes and its surroundings once: https://go.dev/dl"
+    )
+    if not shutil.which("go"):
+        raise MissingToolError(advice)
+    found = run(["go", "env", "GOVERSION", "GOTOOLCHAIN"]).split()
+    numbers = re.match(r"go(\d+)\.(\d+)", found[0])
+    # With GOTOOLCHAIN=auto an older Go fetches the newer one that go.mod asks for.
+    if numbers and (int(numbers[1]), int(numbers[2])) < GO_VERSION and found[-1] == "local":
+        message = f"{advice}; here is {found[0]}."
+        raise MissingToolError(message)
+
+
+def cni_plugins() -> Path | None:
+    """The directory of the CNI plugins, if they are installed."""
+    return next((path for path in CNI_DIRECTORIES if (path / "bridge").exists()), None)
+
+
+def install_programs(programs: dict[str, str], progress: Progress, *, cni: bool = False) -> None:
+    """Install what is missing of {program: Debian package} with apt-get, or say what to install."""
+    search = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    os.environ["PATH"] = search  # Debian keeps iptables, and others that need root, in /usr/sbin
+    packages = [package for program, package in programs.items() if not shutil.which(program)]
+    if cni and not cni_plugins():
+        packages.append("containernetworking-plugins")
+    if not packages:
+        return
+    wanted = " ".join(packages)
+    if not shutil.which("apt-get") or os.geteuid() != 0 or sys.platform != "linux":
+        message = f"Please install (Debian's names): {wanted}"
+        raise MissingToolError(message)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with progress.step(f"apt-get install {wanted}"):
+        run(["apt-get", "update", "-qq"], env=environment, timeout=600)
+        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+        run(install, env=environment, timeout=1800)

@@ -1,0 +1,1 @@
+"""Container images, built with docker or buildah, whichever is there."""

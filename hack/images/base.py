@@ -1,0 +1,83 @@
+"""The base image of our images: a pinned public one, or, where no public registry answers, one made here."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from hack.images.builder import STORAGE, ImageError, builder, install
+
+PUBLIC = "python:3.11.14-slim-bookworm"
+LOCAL = "localhost/mcq-base:bookworm"
+RELEASE = "bookworm"
+PACKAGES = "ca-certificates,python3,python3-venv"
+PULL_SECONDS = 120.0
+
+
+def base_image() -> str:
+    """The name of an image that has Python >= 3.11 with its venv module and is in the builder's storage.
+
+    The first time this pulls the public image or runs debootstrap (a minute); ImageError if neither works.
+    """
+    STORAGE.mkdir(parents=True, exist_ok=True)
+    with (STORAGE / ".base.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        engine = builder()
+        for name in (PUBLIC, LOCAL):
+            if engine.has(name):
+                return name
+        if engine.pull(PUBLIC, timeout=PULL_SECONDS):
+            return PUBLIC
+        print(f"{PUBLIC} can't be pulled here: making {LOCAL} with debootstrap.", file=sys.stderr)
+        _debootstrap_image()
+        return LOCAL
+
+
+def _debootstrap_image() -> None:
+    if not shutil.which("debootstrap"):
+        install(["debootstrap"])
+    mirror = _mirror()
+    with tempfile.TemporaryDirectory(dir=STORAGE) as directory:
+        root, context = Path(directory) / "root", Path(directory) / "context"
+        context.mkdir()
+        _run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", RELEASE, str(root), mirror])
+        for leftover in ("var/cache/apt", "var/lib/apt/lists", "var/log", "usr/share/doc", "usr/share/man"):
+            shutil.rmtree(root / leftover, ignore_errors=True)
+            (root / leftover).mkdir(parents=True)
+        _run(["tar", "--directory", str(root), "--create", "--file", str(context / "root.tar"), "."])
+        shutil.rmtree(root)
+        (context / "Dockerfile").write_text('FROM scratch\nADD root.tar /\nCMD ["python3"]\n')
+        builder().build(context / "Dockerfile", context, LOCAL)
+
+
+def _mirror() -> str:
+    """The address that this machine's own apt has the release from."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        message = f"{PUBLIC} can't be pulled, and making a base image needs root on Debian {RELEASE}."
+        raise ImageError(message)
+    targets = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Created-By: Packages"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for line in targets.splitlines():
+        codename, address = line.split(maxsplit=1)
+        if codename == RELEASE:
+            return address
+    message = f"{PUBLIC} can't be pulled, and this machine's apt has no {RELEASE} to make a base image from."
+    raise ImageError(message)
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        check=False,
+    )  # fmt: skip
+    if done.returncode:
+        last = "\n".join(done.stdout.splitlines()[-20:])
+        message = f"Exit code {done.returncode} from: {' '.join(command)}\n{last}"
+        raise ImageError(message)

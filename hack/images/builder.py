@@ -1,0 +1,193 @@
+"""The program that builds images: docker where its engine answers, else buildah with storage in the cache.
+
+The one place that knows which of them is used, and how each of them is spoken to.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CACHE = Path(os.environ.get("MCQ_CACHE") or Path.home() / ".cache/mcq-operator")
+STORAGE = CACHE / "images"
+NOTHING: Mapping[str, str] = {}
+NO_FILES: Mapping[str, Path] = {}
+
+
+class ImageError(Exception):
+    """An image could not be built, pulled or pushed; the message has what the builder printed last."""
+
+
+class Builder(Protocol):
+    """What both builders can do; each raises ImageError."""
+
+    @property
+    def name(self) -> str:
+        """The program's name."""
+
+    def build(
+        self, dockerfile: Path, context: Path, tag: str, args: Mapping[str, str] = NOTHING,
+        *, secrets: Mapping[str, Path] = NO_FILES,
+    ) -> None:  # fmt: skip
+        """Build `context` by `dockerfile` as `tag`; `args` are its ARGs, `secrets` files it may mount."""
+
+    def push(self, tag: str, reference: str) -> str:
+        """Push the local image `tag` as `reference` (a loopback registry may be plain HTTP); returns its
+        digest, "sha256:…"."""
+
+    def pull(self, reference: str, *, timeout: float) -> bool:
+        """Whether the image can be had from its registry within `timeout` seconds; it is then here."""
+
+    def has(self, tag: str) -> bool:
+        """Whether the image is in the local storage."""
+
+
+@dataclass(frozen=True)
+class Docker:
+    """The docker command line."""
+
+    name: str = "docker"
+
+    def build(
+        self, dockerfile: Path, context: Path, tag: str, args: Mapping[str, str] = NOTHING,
+        *, secrets: Mapping[str, Path] = NO_FILES,
+    ) -> None:  # fmt: skip
+        """See Builder."""
+        options = _options(args, secrets)
+        command = ["docker", "build", "--file", str(dockerfile), "--tag", tag, *options, str(context)]
+        _show(command, {"DOCKER_BUILDKIT": "1"})
+
+    def push(self, tag: str, reference: str) -> str:
+        """See Builder."""
+        _quiet(["docker", "tag", tag, reference])
+        printed = _quiet(["docker", "push", reference])
+        digest = re.search(r"digest: (sha256:[0-9a-f]{64})", printed)
+        if not digest:
+            message = f"docker push of {reference} printed no digest:\n{printed}"
+            raise ImageError(message)
+        return digest[1]
+
+    def pull(self, reference: str, *, timeout: float) -> bool:
+        """See Builder."""
+        return _works(["docker", "pull", "--quiet", reference], timeout)
+
+    def has(self, tag: str) -> bool:
+        """See Builder."""
+        return _works(["docker", "image", "inspect", tag], 30)
+
+
+@dataclass(frozen=True)
+class Buildah:
+    """buildah with its own storage in the cache; needs no daemon, and runs build steps in a chroot."""
+
+    storage: Path
+    name: str = "buildah"
+
+    @property
+    def command(self) -> list[str]:
+        """buildah and where it keeps its images."""
+        return ["buildah", "--root", str(self.storage / "storage"), "--runroot", str(self.storage / "run")]
+
+    def build(
+        self, dockerfile: Path, context: Path, tag: str, args: Mapping[str, str] = NOTHING,
+        *, secrets: Mapping[str, Path] = NO_FILES,
+    ) -> None:  # fmt: skip
+        """See Builder."""
+        options = ["--isolation", "chroot", "--layers", "--format", "oci", *_options(args, secrets)]
+        _show([*self.command, "bud", *options, "--file", str(dockerfile), "--tag", tag, str(context)])
+
+    def push(self, tag: str, reference: str) -> str:
+        """See Builder."""
+        with tempfile.TemporaryDirectory() as directory:
+            digest = Path(directory) / "digest"
+            loopback = ["--tls-verify=false"] if re.match(r"(127\.0\.0\.1|localhost):", reference) else []
+            fast = ["--format", "oci", "--compression-format", "zstd", "--compression-level", "1"]
+            destination = ["--digestfile", str(digest), tag, f"docker://{reference}"]
+            _quiet([*self.command, "push", *loopback, *fast, *destination])
+            return digest.read_text().strip()
+
+    def pull(self, reference: str, *, timeout: float) -> bool:
+        """See Builder."""
+        return _works([*self.command, "pull", "--quiet", reference], timeout)
+
+    def has(self, tag: str) -> bool:
+        """See Builder."""
+        return _works([*self.command, "inspect", "--type", "image", tag], 30)
+
+
+@cache
+def docker_answers() -> bool:
+    """Whether a Docker engine answers within a few seconds."""
+    return shutil.which("docker") is not None and _works(["docker", "info"], 5)
+
+
+@cache
+def builder() -> Builder:
+    """docker where its engine answers, else buildah, installed by apt-get if need be; else ImageError."""
+    if docker_answers():
+        return Docker()
+    if not shutil.which("buildah"):
+        install(["buildah"])
+    return Buildah(STORAGE)
+
+
+def install(packages: list[str]) -> None:
+    """Install Debian packages, or say that they are needed."""
+    wanted = " ".join(packages)
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        message = f"Building images needs a running Docker engine, or, as root, {wanted}: please install one."
+        raise ImageError(message)
+    environment = {"DEBIAN_FRONTEND": "noninteractive"}
+    _show(["apt-get", "update", "-qq"], environment)
+    _show(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], environment)
+
+
+def _options(args: Mapping[str, str], secrets: Mapping[str, Path]) -> list[str]:
+    """The flags that docker and buildah have in common."""
+    build_args = [word for name, value in args.items() for word in ("--build-arg", f"{name}={value}")]
+    mounted = [word for name, path in secrets.items() for word in ("--secret", f"id={name},src={path}")]
+    return build_args + mounted
+
+
+def _show(command: list[str], environment: Mapping[str, str] = NOTHING) -> None:
+    """Run with its output on stderr, as stdout is for results."""
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env={**os.environ, **environment}, check=False
+    )
+    if done.returncode:
+        message = f"Exit code {done.returncode} from: {' '.join(command)}"
+        raise ImageError(message)
+
+
+def _quiet(command: list[str]) -> str:
+    """Run and return what it printed, which is shown only if it fails."""
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        check=False,
+    )  # fmt: skip
+    if done.returncode:
+        last = "\n".join(done.stdout.splitlines()[-20:])
+        message = f"Exit code {done.returncode} from: {' '.join(command)}\n{last}"
+        raise ImageError(message)
+    return done.stdout
+
+
+def _works(command: list[str], timeout: float) -> bool:
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0

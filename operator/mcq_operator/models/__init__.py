@@ -1,0 +1,21 @@
+"""The API's kinds as pydantic models; the CustomResourceDefinition and the RBAC are generated from them."""
+
+from .base import API_VERSION, FIELD_MANAGER, GROUP, SOLVERS, VERSION, Manifest
+from .solver import Cache, MCQSolver, SolverSpec
+from .status import Condition, ObjectRef, ObservedModel, SolverStatus
+
+__all__ = [
+    "API_VERSION",
+    "FIELD_MANAGER",
+    "GROUP",
+    "SOLVERS",
+    "VERSION",
+    "Cache",
+    "Condition",
+    "MCQSolver",
+    "Manifest",
+    "ObjectRef",
+    "ObservedModel",
+    "SolverSpec",
+    "SolverStatus",
+]

@@ -1,0 +1,75 @@
+"""What every model of the API shares: names, the base class, and rules the API server evaluates."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+GROUP = "mcq-operator.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+SOLVER_KIND = "MCQSolver"
+SOLVERS = "mcqsolvers"
+FIELD_MANAGER = "mcq-operator"
+
+Manifest = dict[str, Any]
+"""A Kubernetes object as the API server's JSON has it."""
+
+
+class Model(BaseModel):
+    """An immutable value in the API's camelCase.
+
+    Unknown fields are ignored here, not refused: the API server has already refused or pruned them, and an
+    operator one release behind its CRD must still be able to read what is stored.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+    )
+
+
+def rule(expression: str, message: str, *, path: str | None = None) -> dict[str, Any]:
+    """One CEL rule (`x-kubernetes-validations`) with the message its violator reads."""
+    entry = {"rule": expression, "message": message}
+    if path is not None:
+        entry["fieldPath"] = path
+    return entry
+
+
+def rules(*entries: dict[str, Any]) -> dict[str, Any]:
+    """The JSON-schema extra that attaches CEL rules to a field or a model."""
+    return {"x-kubernetes-validations": list(entries)}
+
+
+def text(expression: str, message: str, *, longest: int) -> Any:
+    """A bounded string checked by a CEL rule, which, unlike a bare pattern, can say what to write instead."""
+    return Field(min_length=1, max_length=longest, json_schema_extra=rules(rule(expression, message)))
+
+
+QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|k|[MGTPE]|[KMGTPE]i)?$"
+Quantity = Annotated[
+    int | str,
+    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": QUANTITY_PATTERN}),
+]
+"""A Kubernetes quantity: `2`, `250m`, `8Gi`."""
+
+Host = Annotated[
+    str,
+    text(
+        "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+        "host must be a lower-case DNS name without scheme, port or wildcard, like mcq.example.com",
+        longest=253,
+    ),
+]
+ObjectName = Annotated[
+    str,
+    text(
+        "self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')",
+        "must be the name of a Kubernetes object: lower-case letters, digits, '-' and '.'",
+        longest=253,
+    ),
+]

@@ -1,0 +1,53 @@
+"""The operator's permissions, made from the table of kinds: what it touches, and nothing else.
+
+No Secret is among them. Where the operator serves named namespaces only, the same rules bind by a Role in each.
+"""
+
+from .base import Manifest
+from .kinds import ALL, Kind
+
+NAME = "mcq-operator"
+NAMESPACE = "mcq-operator-system"
+
+CLUSTER_RULES = [
+    # kopf notices an MCQSolver CRD that is installed after the operator.
+    {
+        "apiGroups": ["apiextensions.k8s.io"],
+        "resources": ["customresourcedefinitions"],
+        "verbs": ["get", "list", "watch"],
+    },
+]
+
+
+def kind_rules(kind: Kind) -> list[Manifest]:
+    """The policy rules for one kind and its subresources."""
+    grants = [(kind.plural, kind.verbs)]
+    grants += [(f"{kind.plural}/{name}", verbs) for name, verbs in kind.subresources]
+    return [
+        {"apiGroups": [kind.group], "resources": [resource], "verbs": list(verbs)}
+        for resource, verbs in grants
+    ]
+
+
+def manifests() -> list[Manifest]:
+    """ServiceAccount, ClusterRole and ClusterRoleBinding of the operator."""
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": NAME, "namespace": NAMESPACE},
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": NAME},
+            "rules": [entry for kind in ALL for entry in kind_rules(kind)] + CLUSTER_RULES,
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": NAME},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": NAME},
+            "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}],
+        },
+    ]

@@ -1,0 +1,66 @@
+"""Where a solver's replicas may run."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, WithJsonSchema
+
+from .base import Model, ObjectName
+
+PassThrough = Annotated[
+    dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
+]
+"""An object handed to Kubernetes as it is; the API server checks it when the Deployment is applied."""
+
+
+class Toleration(Model):
+    """A taint that replicas tolerate, as in a Pod."""
+
+    key: str | None = Field(None, max_length=316)
+    """The taint's key; left out with operator Exists, every taint is tolerated."""
+    operator: Literal["Exists", "Equal"] = "Equal"
+    """Exists matches any value of the key."""
+    value: str | None = Field(None, max_length=63)
+    """The taint's value, for operator Equal."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """The taint's effect; left out, every effect is tolerated."""
+    toleration_seconds: int | None = None
+    """How long a NoExecute taint is tolerated, in seconds; left out, for ever."""
+
+
+class TopologySpread(Model):
+    """How evenly replicas spread over the values of a node label; the operator adds the label selector."""
+
+    topology_key: str = Field(min_length=1, max_length=316)
+    """The node label to spread over, such as kubernetes.io/hostname or topology.kubernetes.io/zone."""
+    max_skew: int = Field(1, ge=1)
+    """The largest allowed difference in the number of replicas between two values of the label."""
+    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = "ScheduleAnyway"
+    """Whether a replica that can't be placed evenly waits or is placed all the same."""
+
+
+class Scheduling(Model):
+    """Where replicas may run."""
+
+    node_selector: dict[str, str] | None = None
+    """Labels that a node must have."""
+    tolerations: list[Toleration] | None = None
+    """Taints that replicas tolerate."""
+    affinity: PassThrough | None = None
+    """Node and pod affinity, as in a Pod's spec.affinity."""
+    topology_spread: (
+        Annotated[
+            list[TopologySpread],
+            Field(
+                json_schema_extra={
+                    "x-kubernetes-list-type": "map",
+                    "x-kubernetes-list-map-keys": ["topologyKey", "whenUnsatisfiable"],
+                }
+            ),
+        ]
+        | None
+    ) = None
+    """How replicas spread; left out, over nodes as far as possible. An empty list: not at all."""
+    priority_class_name: ObjectName | None = None
+    """The PriorityClass of the replicas."""
+    runtime_class_name: ObjectName | None = None
+    """The RuntimeClass of the replicas."""

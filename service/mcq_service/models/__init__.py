@@ -1,0 +1,36 @@
+"""The model store: fetch, verify, convert, cache."""
+
+from mcq_service.models.errors import (
+    BadReference,
+    ConversionFailed,
+    DigestMismatch,
+    ModelNotFound,
+    ModelStoreError,
+    NotEnoughSpace,
+    SourceError,
+    SourceUnreachable,
+    StoreNotWritable,
+)
+from mcq_service.models.precision import Precision, PrecisionChoice
+from mcq_service.models.progress import Progress, Stage
+from mcq_service.models.reference import ModelRef
+from mcq_service.models.store import PreparedModel, Store
+
+__all__ = [
+    "BadReference",
+    "ConversionFailed",
+    "DigestMismatch",
+    "ModelNotFound",
+    "ModelRef",
+    "ModelStoreError",
+    "NotEnoughSpace",
+    "Precision",
+    "PrecisionChoice",
+    "PreparedModel",
+    "Progress",
+    "SourceError",
+    "SourceUnreachable",
+    "Stage",
+    "Store",
+    "StoreNotWritable",
+]

@@ -1,0 +1,64 @@
+"""Turns fetched weights into what the engine loads: one safetensors file, one precision, the tokenizer beside it."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from mcq_service.models.convert import safetensors_file
+from mcq_service.models.convert.gguf_file import GGUFModel
+from mcq_service.models.convert.tensors import Json, Tensor
+from mcq_service.models.errors import ConversionFailed
+from mcq_service.models.precision import Precision
+from mcq_service.models.sources import Fetched
+
+WEIGHTS = "model.safetensors"
+
+__all__ = ["WEIGHTS", "convert"]
+
+
+def convert(
+    fetched: Fetched, into: Path, precision: Precision, report: Callable[[float | None, str], None]
+) -> None:
+    """Write the model's config, tokenizer and weights into a directory. Raises ConversionFailed.
+
+    Weights are read, converted and written piece by piece: memory stays far below the model's size.
+    """
+    report(0.0, "reading the weights' layout")
+    tensors, config = _from_gguf(fetched, into) if fetched.packaged else _from_hub(fetched, into)
+    config.pop("torch_dtype", None)
+    config["dtype"] = precision
+    (into / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    total = sum(tensor.size for tensor in tensors)
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        report(done / total, f"{total / 1e9:.2f} billion weights to {precision}")
+
+    safetensors_file.write(into / WEIGHTS, tensors, precision, advance)
+
+
+def _from_gguf(fetched: Fetched, into: Path) -> tuple[list[Tensor], Json]:
+    if fetched.packaged is None:
+        raise ConversionFailed("The weights are not a packaged GGUF file.")
+    model = GGUFModel(fetched.weights[0], fetched.packaged)
+    for name, text in model.companions().items():
+        (into / name).write_text(text)
+    return model.tensors(), model.config()
+
+
+def _from_hub(fetched: Fetched, into: Path) -> tuple[list[Tensor], Json]:
+    for path in fetched.directory.iterdir():
+        if path.suffix in {".json", ".jinja", ".txt"} and not path.name.endswith(".index.json"):
+            shutil.copyfile(path, into / path.name)
+    try:
+        config: Json = json.loads((into / "config.json").read_bytes())
+        tensors = [tensor for path in fetched.weights for tensor in safetensors_file.read(path)]
+    except (OSError, ValueError, KeyError) as error:
+        msg = f"The model's files can't be read ({error}): fetch it again."
+        raise ConversionFailed(msg) from error
+    if config.get("tie_word_embeddings"):
+        tensors = [tensor for tensor in tensors if tensor.name != "lm_head.weight"]
+    return tensors, config

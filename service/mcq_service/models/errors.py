@@ -1,0 +1,64 @@
+"""What can go wrong with a model's weights, and what to do about it.
+
+ModelStoreError
+├── BadReference          the URI, revision or digest can't be used as written
+├── SourceError
+│   ├── SourceUnreachable the place the weights come from does not answer
+│   └── ModelNotFound     it answers, but has no such model or revision (or asks for a token)
+├── DigestMismatch        the bytes that came are not those that were asked for
+├── NotEnoughSpace        the store's file system is too small
+├── StoreNotWritable      the store lacks the model and can't be written
+└── ConversionFailed      the weights can't be turned into what the engine loads
+"""
+
+from typing import ClassVar
+
+
+class ModelStoreError(Exception):
+    """A model could not be prepared; the message says what to do. `exit_code` is the command line's."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class BadReference(ModelStoreError):  # noqa: N818 - names read as what happened, as in the tree above
+    """The URI, revision or digest can't be used as written."""
+
+    exit_code = 2
+
+
+class SourceError(ModelStoreError):
+    """The source of the weights failed."""
+
+    exit_code = 3
+
+
+class SourceUnreachable(SourceError):  # noqa: N818
+    """The source does not answer; trying again later may help."""
+
+
+class ModelNotFound(SourceError):  # noqa: N818
+    """The source has no such model or revision, or does not show it without a token."""
+
+
+class DigestMismatch(ModelStoreError):  # noqa: N818
+    """The bytes are not those that were asked for."""
+
+    exit_code = 4
+
+
+class NotEnoughSpace(ModelStoreError):  # noqa: N818
+    """The store's file system is too small."""
+
+    exit_code = 5
+
+
+class ConversionFailed(ModelStoreError):  # noqa: N818
+    """The weights can't be turned into what the engine loads."""
+
+    exit_code = 6
+
+
+class StoreNotWritable(ModelStoreError):  # noqa: N818
+    """The store lacks the model and can't be written."""
+
+    exit_code = 7

