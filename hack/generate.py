@@ -40,7 +40,9 @@ def difference(root: Path, name: str, wanted: str) -> str:
 
 def run(root: Path, *, check: bool) -> int:
     """Write the files under `root`, or only compare them; returns the exit status."""
-    differing = {name: diff for name, wanted in generated().items() if (diff := difference(root, name, wanted))}
+    differing = {
+        name: diff for name, wanted in generated().items() if (diff := difference(root, name, wanted))
+    }
     for name, diff in differing.items():
         if check:
             sys.stdout.write(diff)
@@ -59,6 +61,8 @@ def _yaml(manifest: object) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true", help="only compare, and show the difference")
     raise SystemExit(run(ROOT, check=parser.parse_args().check))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hack.cluster import instance as names
 from hack.cluster.api import listening
 from hack.cluster.commands import run
+from hack.cluster.files import write
 from hack.cluster.processes import Part
 from hack.images.builder import Builder, builder
 
@@ -59,7 +60,7 @@ class Registry:
             "http": {"addr": self.instance.registry},
         }
         path = self.instance.state / "registry.yaml"
-        path.write_text(json.dumps(configuration))
+        write(path, json.dumps(configuration))
         command: list[str | Path] = [self.binary, "serve", path]
         # Without this its client of a tracing collector waits for one that isn't there.
         quiet = {"OTEL_TRACES_EXPORTER": "none"}
@@ -124,14 +125,15 @@ class Addons:
             if line.startswith("nameserver")
         ]
         path = self.instance.state / "Corefile"
-        path.write_text(
+        write(
+            path,
             COREDNS.format(
                 domain=names.DNS_DOMAIN,
                 address=names.BRIDGE_ADDRESS,
                 ready_port=ports.dns_ready,
                 kubeconfig=self._kubeconfig("coredns"),
                 forward="forward . /etc/resolv.conf" if nameservers else "",
-            )
+            ),
         )
         command: list[str | Path] = [self.control_plane.tools.binary("coredns"), "-conf", path]
         return Part("coredns", command, ready=lambda: listening(names.BRIDGE_ADDRESS, 53))
@@ -158,26 +160,24 @@ class Addons:
         state = self.instance.state
         configuration, helper_pod = state / "local-path.json", state / "local-path-helper.yaml"
         paths = [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [str(self.instance.volumes)]}]
-        configuration.write_text(json.dumps({"nodePathMap": paths}))
-        helper_pod.write_text(json.dumps(_helper_pod()))
+        write(configuration, json.dumps({"nodePathMap": paths}))
+        write(helper_pod, json.dumps(self._helper_pod()))
         command: list[str | Path] = [
             self.control_plane.tools.binary("local-path-provisioner"),
             "start",
             f"--config={configuration}",
             f"--helper-pod-file={helper_pod}",
-            f"--helper-image={self.helper_image}",
             f"--kubeconfig={self._kubeconfig('local-path-provisioner')}",
             f"--namespace={STORAGE_NAMESPACE}",
             "--service-account-name=default",
         ]
         return Part("local-path-provisioner", command, ready=lambda: True)
 
-
-def _helper_pod() -> dict[str, Any]:
-    container = {"name": "helper-pod", "imagePullPolicy": "IfNotPresent"}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "helper-pod"},
-        "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]},
-    }
+    def _helper_pod(self) -> dict[str, Any]:
+        container = {"name": "helper-pod", "image": self.helper_image, "imagePullPolicy": "IfNotPresent"}
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "helper-pod"},
+            "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]},
+        }

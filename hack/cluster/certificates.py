@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hack.cluster.commands import run
+from hack.cluster.files import write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,6 +100,6 @@ class Authority:
             ],
             "contexts": [{"name": "mcq", "context": {"cluster": "mcq", "user": user}}],
         }
-        path.write_text(json.dumps(config, indent=1))
+        write(path, json.dumps(config, indent=1))
         path.chmod(0o600)
         return path

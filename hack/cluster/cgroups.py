@@ -10,12 +10,9 @@ from pathlib import Path
 
 
 def hierarchies() -> dict[Path, bool]:
-    """{mount point: whether it is version 2}, without the empty version 2 one that a hybrid set-up has."""
+    """{mount point: whether it is version 2}; a hybrid set-up has both, and version 2 without controllers."""
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-    first = {Path(point): kind == "cgroup2" for _, point, kind, *_ in mounts if kind in ("cgroup", "cgroup2")}
-    if not all(first.values()):
-        return {point: False for point, second in first.items() if not second}
-    return first
+    return {Path(point): kind == "cgroup2" for _, point, kind, *_ in mounts if kind in ("cgroup", "cgroup2")}
 
 
 def create(name: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hack.cluster import instance as names
 from hack.cluster.api import Api, listening
 from hack.cluster.certificates import Authority
+from hack.cluster.files import write
 from hack.cluster.processes import Part
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class ControlPlane:
         """Write the certificates, the administrator's kubeconfig and the audit policy."""
         self.authority.create()
         self.kubeconfig("kubeconfig", user="admin", group="system:masters")
-        self._audit_policy.write_text(json.dumps(AUDIT_POLICY))
+        write(self._audit_policy, json.dumps(AUDIT_POLICY))
 
     def kubeconfig(self, name: str, *, user: str, group: str = "") -> Path:
         """A kubeconfig in the state directory."""

@@ -119,6 +119,11 @@ class Instance:
         return f"/mcq-{self.name}"
 
     @property
+    def network(self) -> str:
+        """CNI's name of the pod network."""
+        return f"mcq-{self.name}"
+
+    @property
     def address(self) -> str:
         """Where the API server listens: pods must reach it, the machine's neighbours must not."""
         return BRIDGE_ADDRESS if self.has_node else "127.0.0.1"

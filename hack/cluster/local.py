@@ -63,7 +63,7 @@ class Local:
             if self.instance.has_node:
                 self.instance.volumes.mkdir(parents=True, exist_ok=True)
                 self.instance.state.mkdir(parents=True, exist_ok=True)
-                Network(self.instance.state / "network.json").prepare()
+                Network(self.instance.network, self.instance.state / "network.json").prepare()
             with self.progress.step("certificates and configuration"):
                 self.control_plane.configure()
             self._ensure(self.control_plane.parts())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from hack.cluster.commands import run
 from hack.cluster.errors import CommandError, MissingToolError, TakenError
 from hack.cluster.instance import BRIDGE, BRIDGE_ADDRESS, POD_RANGE, SERVICE_RANGE
 
-NETWORK = "mcq-pods"
 NETWORK_NAMESPACES = Path("/run/netns")
+CNI_RESULTS = Path("/var/lib/cni/results")
 CHAIN_PREFIXES = ("KUBE-", "CNI-")
 TABLES = ("nat", "filter", "mangle")
 
@@ -37,8 +38,9 @@ SYSCTLS = {
 
 @dataclass(frozen=True)
 class Network:
-    """The pod network of one cluster; `record` is a file of its state directory."""
+    """The pod network of one cluster, by CNI's name of it; `record` is a file of its state directory."""
 
+    name: str
     record: Path
 
     def prepare(self) -> None:
@@ -62,24 +64,13 @@ class Network:
         if not self.record.exists():
             return
         before = json.loads(self.record.read_text())
-        for name in pod_network_namespaces():
-            run(["ip", "netns", "delete", name], check=False)
+        _remove_pods(self.name)
         if _link_exists(BRIDGE):
             run(["ip", "link", "delete", BRIDGE])
         foreign = {tuple(chain) for chain in before["chains"]}
         _remove_chains(_chains() - foreign)
         for name, value in before["sysctls"].items():
             _write_sysctl(name, value)
-        for result in Path("/var/lib/cni/results").glob(f"{NETWORK}-*"):
-            result.unlink(missing_ok=True)
-        for directory in (
-            "/var/lib/cni/results",
-            "/var/lib/cni/cache/results",
-            "/var/lib/cni/cache",
-            "/var/lib/cni",
-        ):
-            with suppress(OSError):  # not there, or not empty: another's
-                Path(directory).rmdir()
         self.record.unlink()
 
     def _refuse_conflicts(self) -> None:
@@ -113,19 +104,29 @@ def outgoing_mtu() -> int:
     return min(mtu, 1500)
 
 
-def pod_network_namespaces() -> list[str]:
-    """The named network namespaces with an address of our pods."""
-    if not NETWORK_NAMESPACES.is_dir():
-        return []
-    pods, found = ipaddress.ip_network(POD_RANGE), []
-    for path in NETWORK_NAMESPACES.glob("cni-*"):
-        shown = run(["ip", "-netns", path.name, "-4", "-json", "address"], check=False)
-        addresses = [
-            info["local"] for link in json.loads(shown or "[]") for info in link.get("addr_info", [])
-        ]
-        if any(ipaddress.ip_address(address) in pods for address in addresses):
-            found.append(path.name)
+def _cni_results(network: str) -> dict[Path, str]:
+    """{what CNI remembers of a pod: the pod's network namespace} of the network's pods."""
+    pattern = re.compile(rf"{re.escape(network)}-([0-9a-f]+)-eth0")
+    found = {}
+    for path in CNI_RESULTS.glob("*-eth0"):
+        if pattern.fullmatch(path.name):
+            interfaces = json.loads(path.read_text())["result"].get("interfaces", [])
+            namespaces = [Path(each["sandbox"]).name for each in interfaces if each.get("sandbox")]
+            found[path] = namespaces[0] if namespaces else ""
     return found
+
+
+def _remove_pods(network: str) -> None:
+    """Delete the pods' network namespaces and what CNI remembers of them, that of the loopback too."""
+    for path, namespace in _cni_results(network).items():
+        if namespace:
+            run(["ip", "netns", "delete", namespace], check=False)
+        container = path.name.removeprefix(f"{network}-").removesuffix("-eth0")
+        for result in CNI_RESULTS.glob(f"*-{container}-*"):
+            result.unlink()
+    for directory in (CNI_RESULTS, CNI_RESULTS.parent, NETWORK_NAMESPACES):
+        with suppress(OSError):  # not there, or not empty: in another's use
+            directory.rmdir()
 
 
 def _link_exists(name: str) -> bool:

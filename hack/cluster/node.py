@@ -11,7 +11,8 @@ from hack.cluster import cgroups
 from hack.cluster import instance as names
 from hack.cluster.commands import run
 from hack.cluster.errors import MissingToolError
-from hack.cluster.network import NETWORK, outgoing_mtu
+from hack.cluster.files import write
+from hack.cluster.network import outgoing_mtu
 from hack.cluster.processes import Part
 from hack.cluster.tools import cni_plugins
 
@@ -45,6 +46,7 @@ disabled_plugins = [
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
+        Root = "{state}/runc"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{cni_plugins}"
     conf_dir = "{cni_configuration}"
@@ -70,9 +72,10 @@ class Node:
         registry = state / "registries" / self.instance.registry
         for directory in (registry, state / "cni", state / "run", self.instance.home / "containerd"):
             directory.mkdir(parents=True, exist_ok=True)
-        (registry / "hosts.toml").write_text(f'server = "http://{self.instance.registry}"\n')
-        (state / "cni" / "pods.conflist").write_text(json.dumps(self._cni()))
-        (state / "containerd.toml").write_text(
+        write(registry / "hosts.toml", f'server = "http://{self.instance.registry}"\n')
+        write(state / "cni" / "pods.conflist", json.dumps(self._cni()))
+        write(
+            state / "containerd.toml",
             CONTAINERD.format(
                 root=self.instance.home / "containerd",
                 state=state / "run" / "containerd",
@@ -81,10 +84,10 @@ class Node:
                 cni_plugins=plugins,
                 cni_configuration=state / "cni",
                 registries=state / "registries",
-            )
+            ),
         )
-        (state / "kubelet.yaml").write_text(json.dumps(self._kubelet_configuration()))
-        (state / "kube-proxy.yaml").write_text(json.dumps(self._proxy_configuration()))
+        write(state / "kubelet.yaml", json.dumps(self._kubelet_configuration()))
+        write(state / "kube-proxy.yaml", json.dumps(self._proxy_configuration()))
         cgroups.create(self.instance.cgroup)
 
     def parts(self) -> list[Part]:
@@ -131,7 +134,7 @@ class Node:
         ranges = [[{"subnet": names.POD_RANGE, "gateway": names.BRIDGE_ADDRESS}]]
         return {
             "cniVersion": "0.4.0",
-            "name": NETWORK,
+            "name": self.instance.network,
             "plugins": [
                 {
                     "type": "bridge",

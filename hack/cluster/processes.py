@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -99,12 +98,17 @@ class Processes:
     def _start(self, part: Part) -> None:
         self.records.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
-        with (self.logs / f"{part.name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [str(word) for word in part.command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, **part.env}, start_new_session=True, cwd="/",
-            )  # fmt: skip
-        record = {"pid": process.pid, "start_time": start_time(process.pid)}
+        words = [str(word) for word in part.command]
+        log = str(self.logs / f"{part.name}.log")
+        files = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
+        # Not subprocess: this process ends before the one it starts, and never waits for it.
+        environment = {**os.environ, **part.env}
+        pid = os.posix_spawnp(words[0], words, environment, file_actions=files, setsid=True)
+        record = {"pid": pid, "start_time": start_time(pid)}
         (self.records / part.name).write_text(json.dumps(record))
 
     def _wait(self, part: Part) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -26,13 +27,16 @@ if TYPE_CHECKING:
     from hack.cluster.progress import Progress
 
 CONTAINER_LOGS = Path("/var/log/containers")
-SHIM_SOCKETS = Path("/run/containerd")
+SHIM_SOCKETS = Path("/run/containerd")  # where every containerd's shims listen, whatever its own directory
+DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins")  # the kubelet's, whatever its own directory
 
 
 def remove(instance: Instance, processes: Processes, progress: Progress) -> None:
     """End and remove everything of the cluster but its images, registry, volumes and logs."""
     with progress.step("end the cluster's processes"):
-        processes.stop([name for name in processes.names() if name != "containerd"])
+        last = ("etcd", "containerd")  # the API server waits for etcd when it ends, and we need containerd
+        processes.stop([name for name in processes.names() if name not in last])
+        processes.stop(["etcd"])
     if instance.has_node:
         with progress.step("end pods"):
             _remove_containers(instance)
@@ -43,7 +47,7 @@ def remove(instance: Instance, processes: Processes, progress: Progress) -> None
             cgroups.remove(instance.cgroup)
         with progress.step("remove mounts, network and rules"):
             _unmount_below(instance.state)
-            Network(instance.state / "network.json").restore()
+            Network(instance.network, instance.state / "network.json").restore()
             _remove_links_and_sockets(instance)
     _refuse_leftovers(instance)
     shutil.rmtree(instance.state)
@@ -66,11 +70,11 @@ def _words(path: Path) -> list[str]:
 
 def _remove_containers(instance: Instance) -> None:
     """Through containerd, so that snapshots go too and its database knows."""
-    socket = instance.containerd_socket
-    if tasks := ctr(socket, "tasks", "list", "--quiet").split():
-        ctr(socket, "tasks", "delete", "--force", *tasks)
-    if containers := ctr(socket, "containers", "list", "--quiet").split():
-        ctr(socket, "containers", "delete", *containers)
+    address = instance.containerd_socket
+    if tasks := ctr(address, "tasks", "list", "--quiet").split():
+        ctr(address, "tasks", "delete", "--force", *tasks)
+    if containers := ctr(address, "containers", "list", "--quiet").split():
+        ctr(address, "containers", "delete", *containers)
     # What the CRI plugin remembers of them; without a task it would only report them as dead.
     for kind in ("containers", "sandboxes"):
         shutil.rmtree(instance.home / "containerd/io.containerd.grpc.v1.cri" / kind, ignore_errors=True)
@@ -100,13 +104,24 @@ def _remove_links_and_sockets(instance: Instance) -> None:
         for link in CONTAINER_LOGS.iterdir():
             if link.is_symlink() and link.readlink().is_relative_to(instance.logs):
                 link.unlink()
-    used = Path("/proc/net/unix").read_text()
-    for path in (SHIM_SOCKETS / "s").glob("*"):
-        if str(path) not in used:
+    for path in [*(SHIM_SOCKETS / "s").glob("*"), DEVICE_PLUGINS / "kubelet.sock"]:
+        if path.is_socket() and _abandoned(path):
             path.unlink()
-    for directory in (CONTAINER_LOGS, SHIM_SOCKETS / "s", SHIM_SOCKETS):
+    ours = (CONTAINER_LOGS, SHIM_SOCKETS / "s", SHIM_SOCKETS, DEVICE_PLUGINS, DEVICE_PLUGINS.parent)
+    for directory in ours:
         with suppress(OSError):  # not there, or not empty: in another's use
             directory.rmdir()
+
+
+def _abandoned(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+    return False
 
 
 def _refuse_leftovers(instance: Instance) -> None:

@@ -1,7 +1,8 @@
 """The API's kinds as pydantic models; the CustomResourceDefinition and the RBAC are generated from them."""
 
+from . import names
 from .base import API_VERSION, FIELD_MANAGER, GROUP, SOLVERS, VERSION, Manifest
-from .solver import Cache, MCQSolver, SolverSpec
+from .solver import Cache, MCQSolver, SolverKey, SolverSpec
 from .status import Condition, ObjectRef, ObservedModel, SolverStatus
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "Manifest",
     "ObjectRef",
     "ObservedModel",
+    "SolverKey",
     "SolverSpec",
     "SolverStatus",
+    "names",
 ]

@@ -1,7 +1,7 @@
 """The CustomResourceDefinition, made from the pydantic models.
 
-Pydantic speaks JSON Schema 2020-12; the API server wants a *structural* OpenAPI v3 schema: no `$ref`, no `null`
-type, no `title`, and a default for each optional object, so that defaults further down are filled in too.
+Pydantic speaks JSON Schema 2020-12; the API server wants a *structural* OpenAPI v3 schema: no `$ref`, no
+`null` type, no `title`, and a default for each optional object, so that defaults inside it are filled in too.
 """
 
 from typing import Any
@@ -81,7 +81,7 @@ def _property(schema: Schema, definitions: dict[str, Schema], *, defaults: bool)
 def _object_default(default: Schema, schema: Schema) -> Schema:
     """The shortest default of an optional object: what its fields' own defaults fill in is left out.
 
-    Not where the object has CEL rules: the API server evaluates them on the default before it fills in the rest.
+    Not where the object has CEL rules: the API server evaluates them on the default as it is written.
     """
     ruled = "x-kubernetes-validations" in schema
     return {

@@ -1,6 +1,6 @@
 """The operator's permissions, made from the table of kinds: what it touches, and nothing else.
 
-No Secret is among them. Where the operator serves named namespaces only, the same rules bind by a Role in each.
+No Secret is among them.
 """
 
 from .base import Manifest

@@ -43,7 +43,7 @@ class Scheduling(Model):
 
     node_selector: dict[str, str] | None = None
     """Labels that a node must have."""
-    tolerations: list[Toleration] | None = None
+    tolerations: Annotated[list[Toleration], Field(max_length=64)] | None = None
     """Taints that replicas tolerate."""
     affinity: PassThrough | None = None
     """Node and pod affinity, as in a Pod's spec.affinity."""
@@ -51,10 +51,11 @@ class Scheduling(Model):
         Annotated[
             list[TopologySpread],
             Field(
+                max_length=16,
                 json_schema_extra={
                     "x-kubernetes-list-type": "map",
                     "x-kubernetes-list-map-keys": ["topologyKey", "whenUnsatisfiable"],
-                }
+                },
             ),
         ]
         | None

@@ -1,6 +1,6 @@
 """MCQSolver: what a user asks for, and the rules by which the API server refuses what can't work."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
@@ -143,9 +143,10 @@ class Disruption(Model):
             WithJsonSchema(
                 {
                     "x-kubernetes-int-or-string": True,
+                    "maxLength": 10,
                     **rules(
                         rule(
-                            "type(self) == int ? int(self) >= 0 : string(self).matches('^(100|[0-9]{1,2})%$')",
+                            "type(self) == int ? self >= 0 : self.matches('^(100|[0-9]{1,2})%$')",
                             "minAvailable must be a number of replicas that is not negative,"
                             " or a percentage, like 50%",
                         )
@@ -261,10 +262,11 @@ class SolverSpec(Model):
         Annotated[
             list[PullSecret],
             Field(
+                max_length=16,
                 json_schema_extra={
                     "x-kubernetes-list-type": "map",
                     "x-kubernetes-list-map-keys": ["name"],
-                }
+                },
             ),
         ]
         | None
@@ -300,6 +302,17 @@ class Metadata(Model):
     deletion_timestamp: str | None = None
 
 
+class SolverKey(NamedTuple):
+    """Which solver: all that an event needs to say."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """`namespace/name`."""
+        return f"{self.namespace}/{self.name}"
+
+
 class MCQSolver(Model):
     """An MCQSolver as it is stored."""
 
@@ -316,6 +329,11 @@ class MCQSolver(Model):
     def namespace(self) -> str:
         """The namespace of the solver and of all its objects."""
         return self.metadata.namespace
+
+    @property
+    def key(self) -> SolverKey:
+        """Namespace and name."""
+        return SolverKey(self.namespace, self.name)
 
     @property
     def deleting(self) -> bool:

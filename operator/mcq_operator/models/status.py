@@ -1,6 +1,6 @@
 """MCQSolver's status: what was observed, never what is hoped for."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -57,20 +57,16 @@ class SolverStatus(Model):
     """Where the solver is asked: through its Ingress, or inside the cluster without one."""
     model: ObservedModel | None = None
     """The model."""
-    conditions: Annotated[
-        list[Condition],
-        Field(
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-        ),
-    ] = []
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
     """Ready, Progressing, Degraded and ModelLoaded."""
-    inventory: Annotated[
-        list[ObjectRef],
-        Field(
-            json_schema_extra={
-                "x-kubernetes-list-type": "map",
-                "x-kubernetes-list-map-keys": ["apiVersion", "kind", "name"],
-            },
-        ),
-    ] = []
-    """The objects that the operator made for this solver; what is no longer wanted is deleted by this list."""
+    inventory: list[ObjectRef] = Field(
+        default_factory=list,
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["apiVersion", "kind", "name"],
+        },
+    )
+    """The objects made for this solver; what is no longer wanted is deleted by this list."""

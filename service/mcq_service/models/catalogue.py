@@ -11,9 +11,10 @@ DEFAULT_REVISION = "2e1fd397ee46e1388853d2af2c993145b0f1098a"
 class PackagedWeights:
     """A GGUF file that Python packages carry in parts: `{package}{n}` holds `data/part{n}.bin`.
 
-    `size` and `part_size` are bytes; every part but the last has `part_size`. `tied` says that the model's output
-    matrix is its embedding, which a quantised file may nevertheless hold twice, in two qualities.
-    `vocabulary` and `merges` are the SHA-256 of the model's own vocab.json and merges.txt.
+    `size` and `part_size` are bytes; every part but the last has `part_size`. `variant` is the quantisation.
+    `tied` says that the model's output matrix is its embedding, which a quantised file may nevertheless hold
+    twice, in two qualities. `vocabulary` and `merges` are the SHA-256 of the model's own vocab.json and
+    merges.txt.
     """
 
     package: str
@@ -23,6 +24,7 @@ class PackagedWeights:
     size: int
     sha256: str
     file: str
+    variant: str
     parameters: int
     tied: bool
     vocabulary: str
@@ -42,6 +44,7 @@ QWEN_CODER_GGUF = PackagedWeights(
     size=1_117_320_768,
     sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
     file="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+    variant="q4_k_m",
     parameters=1_543_714_304,
     tied=True,
     vocabulary="ca10d7e9fb3ed18575dd1e277a2579c16d108e32f27439684afa0e10b1440910",

@@ -19,7 +19,7 @@ _TERMINATED = 143
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the subcommand `model`; its parser sets `func`, which takes the arguments and returns the exit code."""
+    """Add the subcommand `model`; its parser sets `func`: from arguments to exit code."""
     model = subparsers.add_parser("model", help="the store of model weights")
     commands = model.add_subparsers(required=True, metavar="COMMAND")
     _add_fetch(commands)
@@ -29,8 +29,8 @@ def _add_fetch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     fetch = commands.add_parser(
         "fetch",
         help="fetch, verify and convert a model, and print its path",
-        description="Fetch, verify and convert a model; do nothing if it is there. Prints the path of the prepared "
-        "model on standard output and everything else on standard error.",
+        description="Fetch, verify and convert a model; do nothing if it is there. Prints the path of the "
+        "prepared model on standard output and everything else on standard error.",
     )
     environ = os.environ
     fetch.add_argument(
@@ -72,6 +72,9 @@ def _fetch(args: argparse.Namespace) -> int:
     except ModelStoreError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
+    except OSError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: what was fetched is kept, run this again to go on\n")
         return _INTERRUPTED

@@ -45,7 +45,7 @@ def _bar(console: Console) -> Iterator[Progress]:
 
 
 def lines(stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> Progress:
-    """A progress that writes a line when something new is being done, and every few seconds while it lasts."""
+    """A progress that writes a line when something new begins, and every few seconds while it lasts."""
     start = clock()
     said: tuple[Stage, str] | None = None
     at = start

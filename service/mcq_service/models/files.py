@@ -49,7 +49,7 @@ def require_space(directory: Path, needed: int, free: Callable[[Path], int]) -> 
     available = free(directory)
     if available < needed:
         msg = (
-            f"{directory} has {available / GIB:.1f} GiB free and {needed / GIB:.1f} GiB are needed to fetch and "
+            f"{directory} has {available / GIB:.1f} GiB free and {needed / GIB:.1f} GiB are needed to fetch "
             "convert the model: free some space, or use a larger volume."
         )
         raise NotEnoughSpace(msg)

@@ -25,15 +25,16 @@ class FileEntry(BaseModel):
 class Manifest(BaseModel):
     """Where a prepared model came from, and each of its files.
 
-    `requested_revision` is what was asked for, `revision` what came: the commit a branch stood for, or the name of
-    a quantised file where the hub could not be reached. `digest` is that of the source's weights.
+    `requested` are the revisions that were asked for, `revision` is what came: the commit a branch stood for,
+    or the name of a quantisation where the hub could not be reached. `digest` is that of the source's
+    weights.
     """
 
     model_config = ConfigDict(frozen=True)
 
     format: Literal[1] = 1
     uri: str
-    requested_revision: str
+    requested: tuple[str, ...]
     revision: str
     origin: str
     digest: str
@@ -45,13 +46,13 @@ class Manifest(BaseModel):
         """Whether this is the model that is asked for."""
         return (
             self.uri == f"hf://{ref.repository}"
-            and ref.wanted_revision in {self.requested_revision, self.revision}
+            and ref.wanted_revision in {*self.requested, self.revision}
             and ref.digest in {None, self.digest}
             and self.precision == precision
         )
 
     def damage(self, directory: Path, *, rehash: bool) -> str | None:
-        """What is wrong with the files in `directory`: sizes always, contents where `rehash`; None if nothing."""
+        """What is wrong with the files in `directory` (sizes; contents if `rehash`); None if nothing."""
         for name, entry in self.files.items():
             path = directory / name
             if not path.is_file():
@@ -81,5 +82,7 @@ def read(directory: Path) -> Manifest | None:
 
 
 def write(directory: Path, manifest: Manifest) -> None:
-    """Write the manifest of `directory`."""
-    (directory / NAME).write_text(manifest.model_dump_json(indent=2) + "\n")
+    """Write the manifest of `directory`, in one step."""
+    partial = directory / f".{NAME}"
+    partial.write_text(manifest.model_dump_json(indent=2) + "\n")
+    partial.replace(directory / NAME)

@@ -15,8 +15,8 @@ class Stage(StrEnum):
 Progress = Callable[[Stage, float | None, str], None]
 """Called with the stage, the fraction done (0..1, None where unknown) and one line for a person.
 
-Always called from the thread that called `Store.ensure`. An exception it raises stops the work, which the next
-`ensure` resumes: that is how a service that is told to stop cancels a download.
+Always called from the thread that called `Store.ensure`. An exception it raises stops the work, which the
+next `ensure` resumes: that is how a service that is told to stop cancels a download.
 """
 
 
@@ -30,6 +30,7 @@ class Throttled:
     def __init__(
         self, report: Progress, *, interval: float = 0.2, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        """Report to `report`; `interval` is in seconds."""
         self._report = report
         self._interval = interval
         self._clock = clock

@@ -16,8 +16,8 @@ _SUPPORTED = f"supported is hf://owner/name[@revision], for example hf://{DEFAUL
 class ModelRef:
     """A model as its user names it.
 
-    `revision` is a commit, tag or branch of the repository; `digest` ("sha256:" and 64 lower-case hex digits) is
-    that of the source's weights. Raises BadReference where one of them can't be used.
+    `revision` is a commit, tag or branch of the repository; `digest` ("sha256:" and 64 lower-case hex digits)
+    is that of the source's weights. Raises BadReference where one of them can't be used.
     """
 
     uri: str

@@ -1,6 +1,6 @@
 """The model store: a directory of prepared models that processes and pods share.
 
-    <root>/<name>-<digest>-<precision>/   one prepared model: weights, tokenizer, config, manifest; never changed
+    <root>/<name>-<revision>-<digest>-<precision>/   a prepared model: weights, tokenizer, config, manifest
     <root>/sources/<key>/                 what it was made from, where that was to be kept
     <root>/.work/                         what is being made, or a killed process left: resumed or deleted
     <root>/.lock                          held by the process that writes
@@ -8,6 +8,7 @@
 A prepared directory appears by one rename, so whoever sees it sees all of it, and using it takes no lock.
 """
 
+import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from mcq_service.models import files, manifest
 from mcq_service.models.convert import convert
-from mcq_service.models.errors import DigestMismatch, SourceUnreachable, StoreNotWritable
+from mcq_service.models.errors import DigestMismatch, NotEnoughSpace, SourceUnreachable, StoreNotWritable
 from mcq_service.models.manifest import Manifest
 from mcq_service.models.precision import BYTES_PER_WEIGHT, Precision, PrecisionChoice, resolve
 from mcq_service.models.progress import Progress, Stage, Throttled, silent
@@ -53,6 +54,7 @@ class Store:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         poll_seconds: float = 1.0,
     ) -> None:
+        """Use the directory `root`, made when first written; `poll_seconds` paces waiting for the lock."""
         self._root = root
         self._work = root / ".work"
         self._kept = root / "sources"
@@ -72,8 +74,8 @@ class Store:
     ) -> PreparedModel:
         """The model, prepared; fetched and converted first where the store lacks it.
 
-        Blocks, for minutes where there is much to fetch. `verify` hashes the files of a model that is there, where
-        otherwise only their sizes are compared; a damaged one is made anew. `keep_source` keeps what was fetched.
+        Blocks, for minutes where there is much to fetch. `verify` hashes the files of a model that is there,
+        where otherwise only sizes are compared; a damaged one is made anew. `keep_source` keeps the source.
         Raises ModelStoreError.
         """
         chosen = resolve(precision)
@@ -81,7 +83,7 @@ class Store:
         find = partial(self._find, ref, chosen, report, verify=verify, keep_source=keep_source)
         if found := find():
             return found
-        with self._locked(report):
+        with self._writable(), self._locked(report):
             return find() or self._prepare(ref, chosen, report, keep_source=keep_source)
 
     def _find(
@@ -103,23 +105,32 @@ class Store:
         return any(mark.read_text() == digest for mark in self._kept.glob(f"*/{_MARK}"))
 
     @contextmanager
+    def _writable(self) -> Iterator[None]:
+        """Say in the store's terms what the file system refuses."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                msg = f"{self._root} is full: free some space, or use a larger volume, then run this again."
+                raise NotEnoughSpace(msg) from error
+            if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
+                msg = (
+                    f"The model is not in {self._root}, and that can't be written ({error.strerror}): make "
+                    "it writable, or put the prepared model there."
+                )
+                raise StoreNotWritable(msg) from error
+            raise
+
+    @contextmanager
     def _locked(self, report: Progress) -> Iterator[None]:
         """Hold the store's lock; say so while another process has it."""
+        self._root.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self._root / ".lock", mode=0o664)
-        try:
-            self._root.mkdir(parents=True, exist_ok=True)
-            while True:
-                try:
-                    lock.acquire(timeout=self._poll_seconds)
-                    break
-                except Timeout:
-                    report(Stage.FETCHING, None, "waiting for another process that is preparing a model")
-        except OSError as error:
-            msg = (
-                f"The model is not in {self._root}, and that can't be written ({error.strerror}): make it writable, "
-                "or put the prepared model there."
-            )
-            raise StoreNotWritable(msg) from error
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=self._poll_seconds)
+            except Timeout:
+                report(Stage.FETCHING, None, "waiting for another process that is preparing a model")
         try:
             yield
         finally:
@@ -137,13 +148,13 @@ class Store:
         if ref.digest not in {None, fetched.digest}:
             files.remove(into)
             msg = (
-                f"The weights of {ref.uri} have the digest {fetched.digest}, not {ref.digest}. They were deleted: "
-                "correct the digest or the revision."
+                f"The weights of {ref.uri} have the digest {fetched.digest}, not {ref.digest}. They were "
+                "deleted: correct the digest or the revision."
             )
             raise DigestMismatch(msg)
-        found = Manifest(
+        planned = Manifest(
             uri=f"hf://{ref.repository}",
-            requested_revision=ref.wanted_revision,
+            requested=(ref.wanted_revision,),
             revision=offer.revision,
             origin=source.name,
             digest=fetched.digest,
@@ -151,7 +162,7 @@ class Store:
             created=self._now(),
             files={},
         )
-        prepared = self._make(found, fetched, report)
+        prepared = self._placed(planned, fetched, report)
         if keep_source:
             (into / _MARK).write_text(fetched.digest)
         self._clear()
@@ -178,28 +189,35 @@ class Store:
             if leftover != keep:
                 files.remove(leftover)
 
-    def _make(self, found: Manifest, fetched: Fetched, report: Progress) -> PreparedModel:
-        name = found.uri.rpartition("/")[2].lower()
-        final = self._root / f"{name}-{found.digest.removeprefix('sha256:')[:12]}-{found.precision}"
-        if (there := manifest.read(final)) and there.damage(final, rehash=True) is None:
-            return self._rename(found.model_copy(update={"files": there.files}), final, final)
-        partial_ = self._work / final.name
-        partial_.mkdir(parents=True)
-        convert(fetched, partial_, found.precision, partial(report, Stage.CONVERTING))
+    def _placed(self, planned: Manifest, fetched: Fetched, report: Progress) -> PreparedModel:
+        """The prepared directory, made unless an undamaged one of the same revision is there."""
+        final = self._root / _directory_name(planned)
+        there = manifest.read(final)
+        if there is not None and there.damage(final, rehash=True) is None:
+            requested = tuple(sorted({*there.requested, *planned.requested}))
+            there = there.model_copy(update={"requested": requested})
+            manifest.write(final, there)
+            return _prepared(final, there)
+        made = self._work / final.name
+        made.mkdir(parents=True)
+        convert(fetched, made, planned.precision, partial(report, Stage.CONVERTING))
         report(Stage.CONVERTING, None, "recording the SHA-256 of what was made")
-        return self._rename(found.model_copy(update={"files": manifest.entries(partial_)}), partial_, final)
-
-    def _rename(self, found: Manifest, made: Path, final: Path) -> PreparedModel:
-        """Put a complete directory in its place, on disk before its name is."""
-        manifest.write(made, found)
+        complete = planned.model_copy(update={"files": manifest.entries(made)})
+        manifest.write(made, complete)
         for path in made.iterdir():
-            files.sync(path)
-        if made != final:
-            if final.exists():
-                final.rename(self._work / "damaged")
-            made.rename(final)
+            files.sync(path)  # its contents are on the disk before its name is
+        if final.exists():
+            final.rename(self._work / "damaged")
+        made.rename(final)
         files.sync(self._root)
-        return _prepared(final, found)
+        return _prepared(final, complete)
+
+
+def _directory_name(planned: Manifest) -> str:
+    """A name per revision, weights and precision: a commit may change the tokenizer and not the weights."""
+    name = planned.uri.rpartition("/")[2].lower()
+    digest = planned.digest.removeprefix("sha256:")
+    return f"{name}-{planned.revision[:12]}-{digest[:12]}-{planned.precision}"
 
 
 def _prepared(directory: Path, found: Manifest) -> PreparedModel:

@@ -1,4 +1,4 @@
-"""Turns fetched weights into what the engine loads: one safetensors file, one precision, the tokenizer beside it."""
+"""Turns fetched weights into what the engine loads: one safetensors file, and the tokenizer beside it."""
 
 import json
 import shutil
@@ -59,6 +59,16 @@ def _from_hub(fetched: Fetched, into: Path) -> tuple[list[Tensor], Json]:
     except (OSError, ValueError, KeyError) as error:
         msg = f"The model's files can't be read ({error}): fetch it again."
         raise ConversionFailed(msg) from error
+    _require_complete(fetched.directory, {tensor.name for tensor in tensors})
     if config.get("tie_word_embeddings"):
         tensors = [tensor for tensor in tensors if tensor.name != "lm_head.weight"]
     return tensors, config
+
+
+def _require_complete(directory: Path, names: set[str]) -> None:
+    """Every tensor that the index of a sharded model lists is there."""
+    for index in directory.glob("*.index.json"):
+        listed: Json = json.loads(index.read_bytes())
+        if missing := sorted(set(listed["weight_map"]) - names):
+            msg = f"The model's files lack {len(missing)} tensors, the first is {missing[0]}: fetch it again."
+            raise ConversionFailed(msg)

@@ -1,6 +1,6 @@
 """Reads a quantised GGUF file of the qwen2 architecture as a model in the hub's layout.
 
-transformers reads such files too, but dequantises the whole model into memory at once, which a pod does not have.
+transformers reads such files too, but dequantises the whole model into memory, which a pod does not have.
 """
 
 import hashlib
@@ -42,6 +42,7 @@ class GGUFModel:
     """An open file. Raises ConversionFailed where it is damaged or of another architecture."""
 
     def __init__(self, path: Path, packaged: PackagedWeights) -> None:
+        """Open `path`; nothing but its layout is read."""
         self._packaged = packaged
         try:
             self._reader = GGUFReader(path)
@@ -117,7 +118,7 @@ class GGUFModel:
         return value
 
     def companions(self) -> dict[str, str]:
-        """The text files beside the weights, by name. Raises ConversionFailed where the vocabulary is another."""
+        """The text files beside the weights, by name. Raises ConversionFailed for another vocabulary."""
         tokens, merges = self._strings("ggml.tokens"), self._strings("ggml.merges")
         kinds = [int(kind) for kind in self._strings("ggml.token_type")]
         vocabulary = {token: index for index, token in enumerate(tokens) if kinds[index] == _NORMAL}
@@ -154,7 +155,7 @@ class GGUFModel:
         }
 
     def _require_original(self, vocabulary: dict[str, int], merges: list[str]) -> None:
-        """The vocabulary and merges, written as the model's own vocab.json and merges.txt, are those files."""
+        """Vocabulary and merges, written as vocab.json and merges.txt, are the model's own files."""
         as_json = json.dumps(vocabulary, ensure_ascii=False, separators=(",", ":")).encode()
         as_text = "".join(f"{merge}\n" for merge in merges).encode()
         for name, data, expected in (
@@ -188,13 +189,13 @@ def _shape(stored: ReaderTensor) -> tuple[int, ...]:
 
 def _pieces(stored: ReaderTensor) -> Iterator[FloatArray]:
     rows = max(1, PIECE // int(stored.shape[0]))
-    for begin in range(0, stored.data.shape[0], rows if stored.data.ndim > 1 else stored.data.shape[0]):
-        data = stored.data[begin : begin + rows] if stored.data.ndim > 1 else stored.data
-        yield dequantize(data, stored.tensor_type)
+    data = stored.data if stored.data.ndim > 1 else stored.data.reshape(1, -1)
+    for begin in range(0, data.shape[0], rows):
+        yield dequantize(data[begin : begin + rows], stored.tensor_type)
 
 
 def _added(index: int, token: str) -> Json:
-    # The file marks every <|…|> as control; Qwen's tokenizer keeps those of fill-in-the-middle in decoded text.
+    # The file marks every <|…|> as control; Qwen's tokenizer does not hide those of fill-in-the-middle.
     kept = token.startswith(("<|fim_", "<|repo_", "<|file_")) or not token.startswith("<|")
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     return {"id": index, "content": token} | flags | {"special": not kept}

@@ -18,7 +18,7 @@ from mcq_service.models.precision import BYTES_PER_WEIGHT, Precision
 # Tensors begin at a page of the file, so that a mapped one is aligned as if it had been allocated.
 _ALIGNMENT = 4096
 _NAMES: dict[Precision, str] = {"float32": "F32", "bfloat16": "BF16"}
-_READABLE = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+_READABLE = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
 def write(
@@ -51,9 +51,9 @@ def write(
                 advance(piece.size)
 
 
-def _encode(piece: FloatArray, precision: Precision) -> memoryview:
+def _encode(piece: FloatArray, precision: Precision) -> bytes:
     flat = np.ascontiguousarray(piece, dtype="<f4").reshape(-1)
-    return memoryview(to_bfloat16(flat) if precision == "bfloat16" else flat).cast("B")
+    return (to_bfloat16(flat) if precision == "bfloat16" else flat).tobytes()
 
 
 def read(path: Path) -> list[Tensor]:

@@ -14,7 +14,7 @@ __all__ = ["Fetched", "Offer", "Report", "Source", "for_reference"]
 def for_reference(ref: ModelRef) -> Sequence[Source]:
     """The sources that may have a model, the best first.
 
-    The default model's weights are also to be had as packages, quantised. A digest says which of the two is meant.
+    The default model's weights are also to be had as packages, quantised. A digest says which is meant.
     """
     packaged = ref.repository == DEFAULT_REPOSITORY and ref.wanted_revision == DEFAULT_REVISION
     if packaged and ref.digest == QWEN_CODER_GGUF.digest:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import ModelInfo, RepoSibling
-from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+
+# Public, but not named in its __all__.
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
 from mcq_service.models import files
 from mcq_service.models.errors import DigestMismatch, ModelNotFound, SourceUnreachable
@@ -25,6 +28,7 @@ from mcq_service.models.sources.base import Fetched, Offer, Report
 
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
+_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 _COMPANIONS = {
     "config.json",
     "generation_config.json",
@@ -38,12 +42,11 @@ _COMPANIONS = {
 }
 _ATTEMPTS = 4
 _TIMEOUT_SECONDS = 20
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
 class _File:
-    """A file of the repository: bytes, and the SHA-256 (large files) or git blob id (small ones) that it has."""
+    """A file of the repository: its bytes, and its SHA-256 (large files) or git blob id (small ones)."""
 
     name: str
     size: int
@@ -57,6 +60,7 @@ class Hub:
     name = "hub"
 
     def __init__(self, ref: ModelRef, *, endpoint: str | None = None) -> None:
+        """Name the repository; `endpoint` is the hub's address, by default that of HF_ENDPOINT."""
         self._ref = ref
         self._endpoint = endpoint
         self._commit = ""
@@ -70,9 +74,7 @@ class Hub:
         sharded = any(file.name == _INDEX for file in available)
         wanted = _COMPANIONS | ({_INDEX} if sharded else {_WEIGHTS})
         self._files = [
-            file
-            for file in available
-            if file.name in wanted or (sharded and file.name.startswith("model-") and _is_weights(file.name))
+            file for file in available if file.name in wanted or (sharded and _SHARD.fullmatch(file.name))
         ]
         weights = [file for file in self._files if _is_weights(file.name)]
         if not weights:
@@ -115,8 +117,8 @@ class Hub:
             )
         except (RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError) as error:
             msg = (
-                f"The hub has no {repository} at revision {revision}, or does not show it without a token: check "
-                "the URI and the revision; for a private or gated model set HF_TOKEN."
+                f"The hub has no {repository} at revision {revision}, or does not show it without a token: "
+                "check the URI and the revision; for a private or gated model set HF_TOKEN."
             )
             raise ModelNotFound(msg) from error
         except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
@@ -127,8 +129,8 @@ class Hub:
         known = {file.name: file.sha256 for file in weights if file.sha256}
         if self._ref.digest and len(known) == len(weights) and _digest(known) != self._ref.digest:
             msg = (
-                f"The weights of {self._ref.repository} at {self._commit} have the digest {_digest(known)}, not "
-                f"{self._ref.digest}: correct the digest or the revision."
+                f"The weights of {self._ref.repository} at {self._commit} have the digest {_digest(known)}, "
+                f"not {self._ref.digest}: correct the digest or the revision."
             )
             raise DigestMismatch(msg)
 
@@ -147,8 +149,8 @@ class Hub:
         if not _is_whole(partial, file):
             partial.unlink()
             msg = (
-                f"{file.name} of {self._ref.repository} does not have the size and checksum that the hub states. "
-                "It was deleted: try again."
+                f"{file.name} of {self._ref.repository} does not have the size and checksum that the hub "
+                "states. It was deleted: try again."
             )
             raise DigestMismatch(msg)
         partial.rename(path)
@@ -159,7 +161,10 @@ class Hub:
         if have >= file.size and partial.is_file():
             return
         url = hf_hub_url(self._ref.repository, file.name, revision=self._commit, endpoint=self._endpoint)
-        headers = build_hf_headers() | ({"Range": f"bytes={have}-"} if have else {})
+        # Uncompressed, so that a position in the answer is a position in the file.
+        headers = build_hf_headers() | {"Accept-Encoding": "identity"}
+        if have:
+            headers["Range"] = f"bytes={have}-"
         request = get_session().stream(
             "GET", url, headers=headers, follow_redirects=True, timeout=_TIMEOUT_SECONDS
         )
@@ -168,7 +173,7 @@ class Hub:
             resumed = response.status_code == httpx2.codes.PARTIAL_CONTENT
             have = have if resumed else 0
             with partial.open("ab" if resumed else "wb") as out:
-                for block in response.iter_bytes(_BLOCK):
+                for block in response.iter_bytes():
                     out.write(block)
                     have += len(block)
                     advance(have)
@@ -207,6 +212,6 @@ def _is_whole(path: Path, file: _File) -> bool:
 def _unreachable(error: Exception) -> SourceUnreachable:
     said = str(error).partition("\n")[0] or type(error).__name__
     return SourceUnreachable(
-        f"The model hub can't be reached ({said}): check the network, HF_ENDPOINT and the proxy settings, then run "
-        "this again: what was fetched is kept."
+        f"The model hub can't be reached ({said}): check the network, HF_ENDPOINT and the proxy settings, "
+        "then run this again: what was fetched is kept."
     )

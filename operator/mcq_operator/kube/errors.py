@@ -1,0 +1,61 @@
+"""What can go wrong at the API server, by what to do about it.
+
+ClusterError
+├── RefusedError      the server will not take this request, now or later: a person must change something
+├── ConflictError     someone else was faster: look again
+├── UnavailableError  no answer, or "not now": try again later
+└── InvalidSpecError  a stored MCQSolver that this release can't read
+"""
+
+import json
+
+from kubernetes.aio.client.exceptions import ApiException
+
+from mcq_operator.models import MCQSolver
+
+REFUSED = frozenset({400, 403, 404, 405, 413, 415, 422})
+CONFLICT = 409
+
+
+class ClusterError(Exception):
+    """Any failure at the API server."""
+
+
+class RefusedError(ClusterError):
+    """The request is wrong, or not allowed."""
+
+
+class ConflictError(ClusterError):
+    """The object was changed, replaced or created by someone else in between."""
+
+
+class UnavailableError(ClusterError):
+    """The server did not answer, or asked to come back later."""
+
+
+class InvalidSpecError(ClusterError):
+    """A stored spec that the models refuse."""
+
+    def __init__(self, solver: MCQSolver, problem: str) -> None:
+        """Tell of `problem`; `solver` has the stored metadata and status, and a default spec."""
+        super().__init__(problem)
+        self.solver = solver
+
+
+def cluster_error(error: ApiException) -> ClusterError:
+    """The typed form of an HTTP error, with the server's own words."""
+    message = _message(error)
+    if error.status == CONFLICT:
+        return ConflictError(message)
+    if error.status in REFUSED:
+        return RefusedError(message)
+    return UnavailableError(f"{error.status}: {message}")
+
+
+def _message(error: ApiException) -> str:
+    """The `message` of the server's Status object, or whatever it said instead."""
+    body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else error.body
+    try:
+        return str(json.loads(body or "")["message"])
+    except (ValueError, KeyError, TypeError):
+        return str(body or error.reason)

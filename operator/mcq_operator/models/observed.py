@@ -1,0 +1,82 @@
+"""What a reconcile saw, in the terms that status is computed from."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .base import Manifest
+from .status import ObjectRef
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """The numbers of a Deployment that tell how far it is."""
+
+    uid: str
+    generation: int
+    observed_generation: int
+    wanted: int
+    replicas: int
+    updated: int
+    ready: int
+    available: int
+    conditions: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "Deployment":
+        """Read a Deployment as the API server returns it."""
+        status = manifest.get("status", {})
+        return cls(
+            uid=manifest["metadata"]["uid"],
+            generation=manifest["metadata"].get("generation", 0),
+            observed_generation=status.get("observedGeneration", 0),
+            wanted=manifest["spec"].get("replicas", 1),
+            replicas=status.get("replicas", 0),
+            updated=status.get("updatedReplicas", 0),
+            ready=status.get("readyReplicas", 0),
+            available=status.get("availableReplicas", 0),
+            conditions={condition["type"]: condition for condition in status.get("conditions", [])},
+        )
+
+    @property
+    def current(self) -> bool:
+        """Whether its status is about its newest spec."""
+        return self.observed_generation >= self.generation
+
+    @property
+    def complete(self) -> bool:
+        """Whether exactly the wanted replicas exist, all of the newest revision and available."""
+        return self.current and self.replicas == self.updated == self.available == self.wanted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """An object that the API server would not take, and why."""
+
+    ref: ObjectRef
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The outcome of the canary question."""
+
+    outcome: Literal["answered", "failed", "pending"]
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """One look at the cluster.
+
+    Attributes:
+        deployment: the solver's own Deployment, if it exists.
+        pods: the replicas' Pods as the API server returns them.
+        conflicts: wanted objects whose name someone else's object has.
+        refused: wanted objects that the API server refused.
+
+    """
+
+    deployment: Deployment | None = None
+    pods: list[Manifest] = field(default_factory=list)
+    conflicts: list[ObjectRef] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)

@@ -1,0 +1,140 @@
+"""A keyed work queue: many events, one look.
+
+- A key that is waiting is not queued twice: any number of events means one piece of work.
+- A key that is being worked on is not given to a second worker; events meanwhile mean one more turn after it.
+- Work that fails is tried again, later each time; the delays are spread so that failures don't march in step.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, Protocol, TypeVar
+
+logger = logging.getLogger(__name__)
+
+Key = TypeVar("Key", bound=Hashable)
+
+FIRST_RETRY_SECONDS = 0.5
+LONGEST_RETRY_SECONDS = 120.0
+
+
+class Timer(Protocol):
+    """A call that is to come."""
+
+    def cancel(self) -> None:
+        """Don't make it."""
+
+    def when(self) -> float:
+        """The time it is to be made at, by the clock of whoever makes it."""
+
+
+class CallLater(Protocol):
+    """How a call is put off; an event loop's `call_later` is one."""
+
+    def __call__(self, delay: float, call: Callable[[], None], /) -> Timer:
+        """Make `call` in `delay` seconds."""
+
+
+class WorkQueue(Generic[Key]):
+    """Runs `work(key)` for each added key, at most `workers` at once."""
+
+    def __init__(
+        self,
+        work: Callable[[Key], Awaitable[float | None]],
+        *,
+        workers: int,
+        call_later: CallLater,
+        random: Callable[[], float],
+        depth: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Set up; nothing runs before `run`.
+
+        Args:
+            work: returns in how many seconds to look at the key again, or None.
+            workers: how many keys are worked on at once.
+            call_later: makes a call after a delay in seconds.
+            random: a number from 0 to 1 for spreading retries.
+            depth: told the number of waiting keys whenever it changes.
+
+        """
+        self._work = work
+        self._workers = workers
+        self._call_later = call_later
+        self._random = random
+        self._depth = depth
+        self._ready: asyncio.Queue[Key] = asyncio.Queue()
+        self._waiting: set[Key] = set()
+        self._running: set[Key] = set()
+        self._again: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._timers: dict[Key, Timer] = {}
+
+    def add(self, key: Key) -> None:
+        """Have the key looked at soon."""
+        if key in self._running:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.put_nowait(key)
+            self._depth(len(self._waiting))
+
+    def add_later(self, key: Key, seconds: float) -> None:
+        """Have the key looked at after a while, or earlier if an earlier time was set already."""
+        timer = self._call_later(seconds, lambda: self._due(key))
+        earlier = self._timers.get(key)
+        if earlier is not None and earlier.when() <= timer.when():
+            timer.cancel()
+            return
+        if earlier is not None:
+            earlier.cancel()
+        self._timers[key] = timer
+
+    async def run(self) -> None:
+        """Work until cancelled. Work that is cut short is found again by whoever looks next."""
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(self._workers):
+                workers.create_task(self._worker())
+
+    async def _worker(self) -> None:
+        while True:
+            key = await self._ready.get()
+            self._waiting.discard(key)
+            self._depth(len(self._waiting))
+            self._running.add(key)
+            self._forget_timer(key)
+            try:
+                await self._turn(key)
+            finally:
+                self._running.discard(key)
+            if key in self._again:
+                self._again.discard(key)
+                self.add(key)
+
+    async def _turn(self, key: Key) -> None:
+        try:
+            seconds = await self._work(key)
+        except Exception as error:  # whatever went wrong, the other keys go on and this one gets its retry
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            delay = backoff(failures, self._random())
+            logger.warning("%s failed %d time(s), next try in %.1f s: %s", key, failures, delay, error)
+            logger.debug("the failure of %s", key, exc_info=error)
+            self.add_later(key, delay)
+        else:
+            self._failures.pop(key, None)
+            if seconds is not None:
+                self.add_later(key, seconds)
+
+    def _due(self, key: Key) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
+
+    def _forget_timer(self, key: Key) -> None:
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+
+
+def backoff(failures: int, random: float) -> float:
+    """Seconds to wait after so many failures: doubling up to a bound, less up to a half by chance."""
+    longest = min(FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 32), LONGEST_RETRY_SECONDS)
+    return float(longest * (1 - random / 2))

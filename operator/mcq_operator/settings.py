@@ -1,0 +1,36 @@
+"""The operator's settings, from environment variables MCQ_OPERATOR_*."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What an operator's process is told."""
+
+    model_config = SettingsConfigDict(env_prefix="MCQ_OPERATOR_", frozen=True, use_attribute_docstrings=True)
+
+    namespaces: Annotated[tuple[str, ...], NoDecode] = ()
+    """Namespaces to serve, separated by commas; empty serves all."""
+    service_image: str = "mcq-service:0.1.0"
+    """The image of solvers that name none."""
+    workers: int = Field(16, ge=1)
+    """How many solvers are reconciled at once."""
+    resync_seconds: float = Field(300, gt=0)
+    """How often every solver is looked at without an event."""
+    canary_url: str = "http://{name}.{namespace}.svc:80"
+    """Where a solver is asked the test question; `{name}` and `{namespace}` are the solver's."""
+    host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from outside the Pod
+    """Address of the metrics and health server."""
+    port: int = Field(8081, ge=0, le=65535)
+    """Port of the metrics and health server."""
+    log_level: str = "INFO"
+    """The least severe log level that is written."""
+
+    @field_validator("namespaces", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value

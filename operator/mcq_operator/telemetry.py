@@ -1,0 +1,71 @@
+"""Names of the operator's metrics, and its log lines as JSON."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class Metrics:
+    """Every metric of the operator, in a registry of its own."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register them all."""
+        self.registry = registry
+        self.reconciles = Counter(
+            "mcq_operator_reconciles", "Finished reconciles by outcome.", ["outcome"], registry=registry
+        )
+        self.duration = Histogram(
+            "mcq_operator_reconcile_duration_seconds",
+            "Time from the start of a reconcile to its end.",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+            registry=registry,
+        )
+        self.writes = Counter(
+            "mcq_operator_writes",
+            "Writes that the API server accepted.",
+            ["kind", "verb"],
+            registry=registry,
+        )
+        self.queue_depth = Gauge(
+            "mcq_operator_queue_depth", "Solvers waiting to be reconciled.", registry=registry
+        )
+        self.ready = Gauge(
+            "mcq_solver_ready",
+            "1 when the solver's Ready condition is True, else 0.",
+            ["namespace", "name"],
+            registry=registry,
+        )
+
+    def wrote(self, kind: str, verb: str) -> None:
+        """Count a write."""
+        self.writes.labels(kind=kind, verb=verb).inc()
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and whatever the record was given as extra."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render a record."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: str(value) for name, value in vars(record).items() if name not in PLAIN}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def configure_logging(level: str) -> None:
+    """Send every log line to stderr as JSON; kopf's own only from warnings on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.getLogger("kopf").setLevel(logging.WARNING)

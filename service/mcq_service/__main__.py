@@ -1,0 +1,45 @@
+"""The command line: `python -m mcq_service [serve]` answers questions, `… model fetch` prepares the model."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from pydantic import ValidationError
+
+from mcq_service.models.cli import add_parser
+from mcq_service.settings import Settings
+from mcq_service.telemetry import logs
+
+
+def main() -> int:
+    """Run the subcommand and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m mcq_service", description=__doc__)
+    parser.set_defaults(func=_serve)
+    subparsers = parser.add_subparsers(metavar="COMMAND")
+    subparsers.add_parser(
+        "serve", help="answer questions over HTTP (the default); configured by MCQ_* variables"
+    )
+    add_parser(subparsers)
+    arguments = parser.parse_args()
+    code: int = arguments.func(arguments)
+    return code
+
+
+def _serve(_: argparse.Namespace) -> int:
+    from mcq_service.server import serve
+
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for each in error.errors():
+            name = "MCQ_" + "_".join(str(step) for step in each["loc"]).upper()
+            print(f"{name}={each['input']}: {each['msg']}", file=sys.stderr)
+        return 2
+    logs.configure(settings.log_level)
+    return asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,5 @@
+"""The use cases: a question in, a structured answer out."""
+
+from mcq_service.answering.answering import Answering, Defaults
+
+__all__ = ["Answering", "Defaults"]

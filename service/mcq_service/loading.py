@@ -1,0 +1,68 @@
+"""The start of a replica: prepare the model, load it, and let it answer a first question."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from mcq_service.answering import Answering, Defaults
+from mcq_service.engines import threads
+from mcq_service.lifecycle import Status
+from mcq_service.models import ModelRef, Store
+from mcq_service.prompts.chatml import PREFIX
+from mcq_service.protocol import Question
+from mcq_service.scheduling import Scheduler
+
+if TYPE_CHECKING:
+    from mcq_service.engines.transformers_engine import TransformersEngine
+    from mcq_service.lifecycle import Lifecycle
+    from mcq_service.models import PreparedModel
+    from mcq_service.settings import Settings
+    from mcq_service.telemetry import Metrics, Tracing
+
+WARM_UP = Question(question="Which of these is a colour?", choices=["blue", "seven"], mode="explain")
+
+
+async def load(settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing) -> None:
+    """Bring the replica to READY. Raises ModelStoreError, or what the engine raises."""
+    prepared = await asyncio.to_thread(_prepare, settings, lifecycle)
+    lifecycle.report(Status.LOADING, None, f"Loading {prepared.path.name}.")
+    engine = await asyncio.to_thread(_engine, settings, prepared)
+    lifecycle.report(Status.WARMING, None, "Answering a first question.")
+    scheduler = Scheduler(
+        engine, max_queued=settings.max_queued_requests, max_active=settings.max_active_requests
+    )
+    defaults = Defaults(
+        mode=settings.default_mode,
+        max_reasoning_tokens=settings.max_reasoning_tokens,
+        deadline_seconds=settings.deadline_seconds,
+    )
+    answering = Answering(scheduler, model=engine.name, defaults=defaults, metrics=metrics, tracing_=tracing)
+    await answering.answer(WARM_UP.model_copy(update={"max_reasoning_tokens": 2}))
+    metrics.watch_queue(lambda: scheduler.queued)
+    metrics.model_loaded(
+        uri=prepared.uri, revision=prepared.revision, digest=prepared.digest, precision=prepared.precision
+    )
+    lifecycle.ready(scheduler=scheduler, answering=answering)
+
+
+def _prepare(settings: Settings, lifecycle: Lifecycle) -> PreparedModel:
+    ref = ModelRef(settings.model_uri, revision=settings.model_revision, digest=settings.model_digest)
+    return Store(settings.model_cache).ensure(
+        ref,
+        settings.model_precision,
+        lambda stage, fraction, detail: lifecycle.report(Status(stage), fraction, detail),
+    )
+
+
+def _engine(settings: Settings, prepared: PreparedModel) -> TransformersEngine:
+    # Imported here: torch takes seconds, in which the probes answer already.
+    from mcq_service.engines.transformers_engine import TransformersEngine
+
+    return TransformersEngine(
+        prepared.path,
+        name=prepared.uri.removeprefix("hf://"),
+        prefix=PREFIX,
+        context_length=settings.context_length,
+        threads=settings.threads or threads.available(),
+    )

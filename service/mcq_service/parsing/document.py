@@ -1,0 +1,53 @@
+"""The answer as YAML text, and YAML text as an answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+REASONING_KEY = "reasoning"
+MAX_CHARACTERS = 16_384
+
+
+class UnparsableOutput(Exception):  # noqa: N818 - says what happened
+    """A model's output is not the YAML document that was asked for."""
+
+
+class Parsed(NamedTuple):
+    """What the document says."""
+
+    label: str
+    reasoning: str | None
+
+
+def document(label: str, reasoning: str | None) -> str:
+    """The YAML text: `answer: B` and, if there is reasoning, `reasoning: "…"` on one line."""
+    text = f"answer: {quoted(label)}\n"
+    return text if reasoning is None else f"{text}{REASONING_KEY}: {quoted(reasoning)}\n"
+
+
+def quoted(text: str) -> str:
+    """The text as a double-quoted YAML scalar on one line, whatever it contains."""
+    return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=float("inf")).rstrip("\n")
+
+
+def parse(text: str, labels: Collection[str]) -> Parsed:
+    """Read the document; raises UnparsableOutput unless it is exactly what was asked for."""
+    if len(text) > MAX_CHARACTERS:
+        raise UnparsableOutput(f"The output is longer than {MAX_CHARACTERS} characters.")  # noqa: EM102
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UnparsableOutput("The output is not YAML.") from error
+    if not isinstance(found, dict) or not {"answer"} <= found.keys() <= {"answer", REASONING_KEY}:
+        raise UnparsableOutput("The output is not a map with the keys answer and reasoning.")
+    label, reasoning = found["answer"], found.get(REASONING_KEY)
+    if not isinstance(label, str) or label not in labels:
+        raise UnparsableOutput("The answer is none of the letters offered.")
+    if reasoning is not None and not isinstance(reasoning, str):
+        raise UnparsableOutput("The reasoning is not text.")
+    return Parsed(label, reasoning)

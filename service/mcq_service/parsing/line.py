@@ -1,0 +1,43 @@
+"""One double-quoted line, taken from a model token by token."""
+
+from __future__ import annotations
+
+
+class Line:
+    """Collects what the model writes after an opening quote, until it closes the quote or the line.
+
+    The text is what a reader sees: escapes are resolved, white space is folded, control characters are dropped.
+    """
+
+    def __init__(self) -> None:
+        """Start after the opening quote."""
+        self._characters: list[str] = []
+        self._escaped = False
+        self.closed = False
+
+    def feed(self, piece: str) -> None:
+        """Take the next piece of output; what follows the closing quote is ignored."""
+        for character in piece:
+            if self.closed:
+                return
+            if self._escaped:
+                self._escape(character)
+            elif character == "\\":
+                self._escaped = True
+            elif character in '"\n':
+                self.closed = True
+            else:
+                self._characters.append(character)
+
+    @property
+    def text(self) -> str:
+        """The line so far; a lone backslash at the end of the output stands for itself."""
+        raw = "".join(self._characters) + "\\" * self._escaped
+        return " ".join("".join(c for c in raw if c.isprintable() or c.isspace()).split())
+
+    def _escape(self, character: str) -> None:
+        # Only what a double-quoted scalar must escape is unescaped: "\frac" and "\n" of LaTeX and code stay.
+        self._escaped = False
+        if character == "\n":
+            self.closed = True
+        self._characters.append(character if character in '"\\' else f"\\{character}")

@@ -1,0 +1,125 @@
+"""What can keep a request from being answered; each becomes one RFC 9457 problem response.
+
+ProblemError
+├── MalformedBody         400  the body is not JSON
+├── NoSuchPath            404
+├── NoSuchMethod          405
+├── BodyTooLarge          413
+├── UnsupportedMediaType  415  the body is not declared as JSON
+├── InvalidQuestion       422  the body is JSON, but not a question that can be answered
+├── Overloaded            429  too many requests wait already
+├── InternalError         500
+├── NotReady              503  the model is not loaded yet
+├── Draining              503  this replica is shutting down
+└── DeadlineExceeded      504
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from mcq_service.protocol import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mcq_service.protocol import InvalidField
+
+BASE = "https://mcq-operator.dev/problems"
+
+
+class ProblemError(Exception):
+    """A request that can't be answered, and why; `headers` go with the response."""
+
+    status: ClassVar[int]
+    slug: ClassVar[str]
+    title: ClassVar[str]
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: Sequence[InvalidField] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Say in `detail` what the client can do."""
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors
+        self.headers = dict(headers or {})
+
+    def problem(self) -> Problem:
+        """The response's body."""
+        return Problem(
+            type=f"{BASE}/{self.slug}",
+            title=self.title,
+            status=self.status,
+            detail=self.detail,
+            errors=list(self.errors) if self.errors else None,
+        )
+
+
+class MalformedBody(ProblemError):  # noqa: N818 - names read as what happened, as in the tree above
+    """The body is not JSON."""
+
+    status, slug, title = 400, "malformed-body", "The body is not JSON"
+
+
+class NoSuchPath(ProblemError):  # noqa: N818
+    """Nothing is served at this path."""
+
+    status, slug, title = 404, "not-found", "There is nothing at this path"
+
+
+class NoSuchMethod(ProblemError):  # noqa: N818
+    """The path is served, but not by this method."""
+
+    status, slug, title = 405, "method-not-allowed", "This path has no such method"
+
+
+class BodyTooLarge(ProblemError):  # noqa: N818
+    """The body is over the limit."""
+
+    status, slug, title = 413, "body-too-large", "The body is too large"
+
+
+class UnsupportedMediaType(ProblemError):  # noqa: N818
+    """The body is not declared as JSON."""
+
+    status, slug, title = 415, "unsupported-media-type", "The body must be JSON"
+
+
+class InvalidQuestion(ProblemError):  # noqa: N818
+    """The question can't be answered as it stands."""
+
+    status, slug, title = 422, "invalid-question", "The question can't be answered as it stands"
+
+
+class Overloaded(ProblemError):  # noqa: N818
+    """The queue is full."""
+
+    status, slug, title = 429, "overloaded", "Too many requests are waiting"
+
+
+class InternalError(ProblemError):
+    """A defect of the service."""
+
+    status, slug, title = 500, "internal-error", "The service failed"
+
+
+class NotReady(ProblemError):  # noqa: N818
+    """The model is not loaded yet."""
+
+    status, slug, title = 503, "not-ready", "The model is not ready"
+
+
+class Draining(ProblemError):  # noqa: N818
+    """This replica is shutting down."""
+
+    status, slug, title = 503, "draining", "This replica is shutting down"
+
+
+class DeadlineExceeded(ProblemError):  # noqa: N818
+    """The answer took too long."""
+
+    status, slug, title = 504, "deadline-exceeded", "The answer took too long"

@@ -1,0 +1,77 @@
+"""A multiple-choice question as a client sends it."""
+
+from __future__ import annotations
+
+from string import ascii_uppercase
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+MAX_QUESTION_CHARACTERS = 20_000
+MAX_CHOICE_CHARACTERS = 4_000
+MAX_REASONING_TOKENS = 512
+
+Mode = Literal["answer", "explain"]
+
+_NOT_BLANK = r"\S"
+_Text = Annotated[str, StringConstraints(max_length=MAX_QUESTION_CHARACTERS, pattern=_NOT_BLANK)]
+_Choice = Annotated[str, StringConstraints(max_length=MAX_CHOICE_CHARACTERS, pattern=_NOT_BLANK)]
+_Label = Annotated[str, StringConstraints(pattern="^[A-Z]$")]
+_Count = Field(min_length=2, max_length=len(ascii_uppercase))
+
+
+def _form(choices: Any) -> str:
+    return "map" if isinstance(choices, dict) else "list"
+
+
+class Option(NamedTuple):
+    """One choice with the letter it is offered under."""
+
+    label: str
+    text: str
+
+
+class Question(BaseModel):
+    """A question and 2 to 26 distinct choices, as a list (labelled A, B, …) or as a map of letters to choices."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "examples": [{"question": "What is the derivative of x²?", "choices": ["x", "2x", "x²", "2"]}]
+        },
+    )
+
+    question: _Text = Field(description="The question; may contain line breaks, code and LaTeX.")
+    choices: Annotated[
+        Annotated[list[_Choice], _Count, Tag("list")] | Annotated[dict[_Label, _Choice], _Count, Tag("map")],
+        Discriminator(_form),
+    ] = Field(description="2 to 26 distinct choices: a list, or a map from capital letters.")
+    mode: Mode | None = Field(
+        default=None,
+        description="answer: the choice and the probabilities; explain: the reasoning as well. "
+        "Default: the service's, explain unless configured.",
+    )
+    max_reasoning_tokens: int | None = Field(
+        default=None, ge=1, le=MAX_REASONING_TOKENS, description="Default: the service's."
+    )
+
+    @model_validator(mode="after")
+    def _choices_are_distinct(self) -> Self:
+        first: dict[str, str] = {}
+        for label, text in self.options:
+            if (same := first.setdefault(" ".join(text.split()), label)) != label:
+                raise PydanticCustomError(
+                    "duplicate_choice",
+                    "Choices {first} and {second} are the same: each choice must differ from the others",
+                    {"first": same, "second": label},
+                )
+        return self
+
+    @property
+    def options(self) -> list[Option]:
+        """The choices in their order, each with its label."""
+        if isinstance(self.choices, dict):
+            return [Option(label, text) for label, text in self.choices.items()]
+        return [Option(label, text) for label, text in zip(ascii_uppercase, self.choices, strict=False)]

@@ -1,0 +1,84 @@
+"""Every error leaves as an RFC 9457 problem, from here."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from mcq_service.problems import (
+    InternalError,
+    InvalidQuestion,
+    MalformedBody,
+    NoSuchMethod,
+    NoSuchPath,
+    ProblemError,
+)
+from mcq_service.protocol import InvalidField
+from mcq_service.protocol.problem import MEDIA_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from fastapi import FastAPI, Request
+
+_log = logging.getLogger(__name__)
+_UNION_TAGS = {"list", "map"}  # pydantic names the branch it took, which is no part of the body
+
+
+def install(app: FastAPI) -> None:
+    """Answer these exceptions with problems."""
+    app.add_exception_handler(ProblemError, _expected)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def response(error: ProblemError) -> JSONResponse:
+    """The problem as a response."""
+    body = error.problem().model_dump(exclude_none=True)
+    return JSONResponse(body, status_code=error.status, headers=error.headers, media_type=MEDIA_TYPE)
+
+
+async def _expected(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ProblemError)  # noqa: S101 - registered for this type only
+    return response(error)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    found = error.errors()
+    if any(each["type"] == "json_invalid" for each in found):
+        return response(MalformedBody("Send the question as a JSON object, in UTF-8."))
+    errors = [InvalidField(pointer=_pointer(each["loc"]), detail=each["msg"]) for each in found]
+    where = errors[0].pointer.removeprefix("/").replace("/", ".") or "the body"
+    return response(InvalidQuestion(f"{where}: {errors[0].detail}.", errors=errors))
+
+
+async def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    headers = dict(error.headers or {})
+    if error.status_code == NoSuchPath.status:
+        return response(NoSuchPath("POST a question to /api/v1/mcq/answer; /openapi.json has all paths."))
+    if error.status_code == NoSuchMethod.status:
+        allowed = headers.get("allow") or headers.get("Allow") or "another method"
+        return response(NoSuchMethod(f"Use {allowed}.", headers=headers))
+    if error.status_code == MalformedBody.status:
+        return response(MalformedBody("Send the question as a JSON object, in UTF-8."))
+    _log.error("unexpected HTTP error %s", error.status_code)
+    return response(InternalError("The service's log says more."))
+
+
+async def _unexpected(_: Request, error: Exception) -> JSONResponse:
+    _log.error("a request failed", exc_info=error)
+    return response(InternalError("This is a defect of the service; its log says more."))
+
+
+def _pointer(location: Sequence[Any]) -> str:
+    """An RFC 6901 pointer from pydantic's location, which starts with "body"."""
+    steps = [str(step) for step in location[1:] if step not in _UNION_TAGS and step != "[key]"]
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)

@@ -1,0 +1,90 @@
+"""One replica as a process: HTTP is up at once, the model loads behind it, SIGTERM drains."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from mcq_service import app
+from mcq_service.lifecycle import Lifecycle, Status
+from mcq_service.loading import load
+from mcq_service.telemetry import Metrics, Tracing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mcq_service.settings import Settings
+
+_log = logging.getLogger(__name__)
+_TERMINATION_LOG = Path("/dev/termination-log")  # what Kubernetes shows of a container that ended
+_CLOSE_SECONDS = 2  # for connections that stay open after the last answer
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves signals to us: it would stop listening before the probes have seen the drain."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+
+async def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code: 0, or 1 where the model can't be loaded."""
+    lifecycle, metrics, tracing = Lifecycle(), Metrics(), Tracing()
+    server = _Server(
+        uvicorn.Config(
+            app.build(lifecycle, metrics=metrics, tracing=tracing),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=_CLOSE_SECONDS,
+        )
+    )
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    serving = asyncio.create_task(server.serve())
+    loading = asyncio.create_task(load(settings, lifecycle, metrics=metrics, tracing=tracing))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({serving, loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        failed = loading.done() and _failed(loading, lifecycle)
+        if not failed:
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await _drain(lifecycle, settings)
+    finally:
+        loading.cancel()
+        stopping.cancel()
+        server.should_exit = True
+        await serving
+        if lifecycle.scheduler:
+            lifecycle.scheduler.stop()
+        tracing.shutdown()
+    return 1 if failed else 0
+
+
+async def _drain(lifecycle: Lifecycle, settings: Settings) -> None:
+    _log.info("draining")
+    if not await lifecycle.drain(seconds=settings.drain_seconds):
+        _log.warning("not all questions were finished within %s s", settings.drain_seconds)
+
+
+def _failed(loading: asyncio.Task[None], lifecycle: Lifecycle) -> bool:
+    """Whether the model could not be loaded; says so where people look."""
+    error = loading.exception()
+    if error is None:
+        _log.info("ready")
+        return False
+    lifecycle.report(Status.FAILED, None, str(error))
+    _log.error("the model could not be loaded: %s", error, exc_info=error)
+    with contextlib.suppress(OSError):
+        _TERMINATION_LOG.write_text(f"The model could not be loaded: {error}")
+    return True

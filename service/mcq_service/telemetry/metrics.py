@@ -1,0 +1,95 @@
+"""Prometheus metrics, exposed as OpenMetrics with exemplars that carry the trace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mcq_service.protocol import Usage
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
+_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+
+class Metrics:
+    """What one replica counts and measures; durations are in seconds."""
+
+    def __init__(self) -> None:
+        """Each instance has a registry of its own."""
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self._requests = Counter(
+            "mcq_requests", "Questions, by outcome.", ["mode", "outcome"], registry=self.registry
+        )
+        self._duration = Histogram(
+            "mcq_request_duration_seconds",
+            "From admission to the end.",
+            ["mode"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._answer_duration = Histogram(
+            "mcq_answer_duration_seconds", "From admission to the probabilities.", ["mode"],
+            buckets=_SECONDS, registry=self.registry,
+        )  # fmt: skip
+        self._confidence = Histogram(
+            "mcq_answer_confidence",
+            "The chosen label's probability.",
+            buckets=_SHARES,
+            registry=self.registry,
+        )
+        self._tokens = Counter("mcq_tokens", "Tokens read and written.", ["type"], registry=self.registry)
+        self._cached = Counter(
+            "mcq_prefix_cache_tokens", "Prompt tokens that were not computed anew.", registry=self.registry
+        )
+        self._queue_depth = Gauge(
+            "mcq_queue_depth", "Requests that wait for their first turn.", registry=self.registry
+        )
+        self._model = Info("mcq_model", "The model that answers.", registry=self.registry)
+
+    def watch_queue(self, depth: Callable[[], int]) -> None:
+        """Read the queue's depth at each scrape."""
+        self._queue_depth.set_function(depth)
+
+    def model_loaded(self, *, uri: str, revision: str, digest: str, precision: str) -> None:
+        """Say which model answers."""
+        self._model.info({"uri": uri, "revision": revision, "digest": digest, "precision": precision})
+
+    def answered(
+        self, *, mode: str, seconds: float, answer_seconds: float, confidence: float, usage: Usage,
+        trace_id: str | None,
+    ) -> None:  # fmt: skip
+        """Count one answered question."""
+        exemplar = {"trace_id": trace_id} if trace_id else None
+        self._requests.labels(mode, "answered").inc()
+        self._duration.labels(mode).observe(seconds, exemplar)
+        self._answer_duration.labels(mode).observe(answer_seconds, exemplar)
+        self._confidence.observe(confidence, exemplar)
+        self._tokens.labels("prompt").inc(usage.prompt_tokens)
+        self._tokens.labels("completion").inc(usage.completion_tokens)
+        self._cached.inc(usage.cached_tokens)
+
+    def refused(self, *, mode: str, outcome: str) -> None:
+        """Count one question that was not answered; `outcome` is the problem's slug, or cancelled."""
+        self._requests.labels(mode, outcome).inc()
+
+    def exposition(self) -> bytes:
+        """The registry in OpenMetrics text."""
+        text: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call]
+        return text

@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import pytest
+
+from mcq_service.models import BadReference, ModelRef
+from mcq_service.models.catalogue import DEFAULT_REVISION, DEFAULT_URI, QWEN_CODER_GGUF
+from mcq_service.models.precision import resolve
+from mcq_service.models.sources import for_reference
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "hf://",
+        "hf://Qwen",
+        "hf://a/b/c",
+        "hf://a/..",
+        "hf://a/b c",
+        "s3://bucket/model",
+        "https://x/y",
+        "/models/x",
+    ],
+)
+def test_an_unusable_uri_is_refused_with_what_is_supported(uri: str) -> None:
+    with pytest.raises(BadReference, match=r"supported is hf://owner/name"):
+        ModelRef(uri)
+
+
+@pytest.mark.parametrize("revision", ["../main", "a b", "-x", "x" * 300])
+def test_an_unusable_revision_is_refused(revision: str) -> None:
+    with pytest.raises(BadReference, match="is not a revision"):
+        ModelRef("hf://acme/tiny", revision)
+
+
+@pytest.mark.parametrize("digest", ["", "abc", "sha256:abc", "sha256:" + "G" * 64])
+def test_an_unusable_digest_is_refused(digest: str) -> None:
+    with pytest.raises(BadReference, match="is not a digest"):
+        ModelRef("hf://acme/tiny", digest=digest)
+
+
+def test_two_different_revisions_are_refused() -> None:
+    with pytest.raises(BadReference, match="give one"):
+        ModelRef("hf://acme/tiny@v1", "v2")
+
+
+def test_the_revision_comes_from_the_uri_or_the_field_and_is_pinned_for_the_default_model() -> None:
+    assert ModelRef("hf://acme/tiny@v1").wanted_revision == "v1"
+    assert ModelRef("hf://acme/tiny", "v2").wanted_revision == "v2"
+    assert ModelRef("hf://acme/tiny").wanted_revision == "main"
+    assert ModelRef(DEFAULT_URI).wanted_revision == DEFAULT_REVISION
+
+
+def test_only_the_default_model_is_also_looked_for_in_packages_and_a_digest_decides() -> None:
+    def names(ref: ModelRef) -> list[str]:
+        return [source.name for source in for_reference(ref)]
+
+    assert names(ModelRef(DEFAULT_URI)) == ["hub", "package index"]
+    assert names(ModelRef(DEFAULT_URI, digest=QWEN_CODER_GGUF.digest)) == ["package index"]
+    assert names(ModelRef(DEFAULT_URI, digest="sha256:" + "0" * 64)) == ["hub"]
+    assert names(ModelRef(DEFAULT_URI, "main")) == ["hub"]
+    assert names(ModelRef("hf://acme/tiny")) == ["hub"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "gpu", "expected"),
+    [
+        ("avx2 avx512_bf16", False, "bfloat16"),
+        ("avx2 amx_bf16", False, "bfloat16"),
+        ("avx2 avx512f", False, "float32"),
+        ("avx2", True, "bfloat16"),
+    ],
+)
+def test_auto_is_bfloat16_where_the_machine_multiplies_it(
+    tmp_path: Path, flags: str, gpu: bool, expected: str
+) -> None:
+    cpuinfo, device = tmp_path / "cpuinfo", tmp_path / "gpu"
+    cpuinfo.write_text(f"flags : {flags}\n")
+    if gpu:
+        device.touch()
+    assert resolve("auto", cpuinfo=cpuinfo, gpus=(device,)) == expected
+    assert resolve("float32", cpuinfo=cpuinfo, gpus=(device,)) == "float32"
