@@ -64,8 +64,9 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(level: str) -> None:
-    """Send every log line to stderr as JSON; kopf's own only from warnings on."""
+    """Send every log line to stderr as JSON; the libraries' own only from warnings on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    for library in ("kopf", "asyncio", "aiohttp"):
+        logging.getLogger(library).setLevel(logging.WARNING)

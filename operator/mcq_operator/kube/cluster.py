@@ -149,6 +149,7 @@ class Cluster:
         else:
             metadata = {**wanted["metadata"], "uid": live["metadata"]["uid"]}
             stored = await self._api.apply({**wanted, "metadata": metadata}, force=True)
+        logger.info("applied %s %s/%s", ref.kind, wanted["metadata"]["namespace"], ref.name)
         self._remember(ref, wanted, stored)
         return stored
 

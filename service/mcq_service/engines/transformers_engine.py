@@ -10,6 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 from transformers import AutoModelForCausalLM, DynamicCache, GenerationConfig
+from transformers.utils import logging
 
 from mcq_service.engines.engine import PromptTooLong
 
@@ -46,6 +47,7 @@ class TransformersEngine:
         tokens, `threads` those of torch, which are the process's.
         """
         torch.set_num_threads(threads)
+        logging.disable_progress_bar()
         self.name = name
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model: Any = AutoModelForCausalLM.from_pretrained(

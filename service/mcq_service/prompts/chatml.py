@@ -15,8 +15,21 @@ SYSTEM = (
     "You answer multiple-choice questions. Reply in YAML with two keys: answer, the letter of the right choice; "
     "reasoning, a full sentence in double quotes that explains why this choice is right and the others are not."
 )
-PREFIX = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"
+# One worked example: without it the model's reasoning is often just the choice's own words. It costs nothing, as
+# the prefix is read once.
+EXAMPLE = """Which planet is known as the Red Planet?
+
+A) Venus
+B) Jupiter
+C) Mars
+D) Saturn"""
+EXAMPLE_ANSWER = """answer: C
+reasoning: "Mars looks red because iron oxide, which is rust, covers its surface; the others are not red.\""""
 SUFFIX = "<|im_end|>\n<|im_start|>assistant\nanswer:"
+PREFIX = (
+    f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n{EXAMPLE}<|im_end|>\n"
+    f"<|im_start|>assistant\n{EXAMPLE_ANSWER}<|im_end|>\n<|im_start|>user\n"
+)
 
 
 class Prompt(NamedTuple):

@@ -5,7 +5,16 @@ from __future__ import annotations
 from string import ascii_uppercase
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 MAX_QUESTION_CHARACTERS = 20_000
@@ -14,10 +23,22 @@ MAX_REASONING_TOKENS = 512
 
 Mode = Literal["answer", "explain"]
 
-_NOT_BLANK = r"\S"
-_Text = Annotated[str, StringConstraints(max_length=MAX_QUESTION_CHARACTERS, pattern=_NOT_BLANK)]
-_Choice = Annotated[str, StringConstraints(max_length=MAX_CHOICE_CHARACTERS, pattern=_NOT_BLANK)]
-_Label = Annotated[str, StringConstraints(pattern="^[A-Z]$")]
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "must not be blank")
+    return text
+
+
+def _one_capital(label: str) -> str:
+    if len(label) != 1 or label not in ascii_uppercase:
+        raise PydanticCustomError("label", "a choice's label must be one capital letter, A to Z")
+    return label
+
+
+_Text = Annotated[str, StringConstraints(max_length=MAX_QUESTION_CHARACTERS), AfterValidator(_not_blank)]
+_Choice = Annotated[str, StringConstraints(max_length=MAX_CHOICE_CHARACTERS), AfterValidator(_not_blank)]
+_Label = Annotated[str, AfterValidator(_one_capital)]
 _Count = Field(min_length=2, max_length=len(ascii_uppercase))
 
 

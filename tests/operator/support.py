@@ -1,0 +1,55 @@
+"""Objects for tests, as the API server would return them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from mcq_operator.models import Manifest, MCQSolver
+from mcq_operator.models.observed import Deployment
+
+NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+IMAGE = "mcq-service:0.1.0"
+
+
+def solver(
+    spec: dict[str, Any] | None = None, *, status: dict[str, Any] | None = None, **metadata: Any
+) -> MCQSolver:
+    """An MCQSolver named `demo` in namespace `team`."""
+    return MCQSolver.model_validate(
+        {
+            "metadata": {
+                "name": "demo",
+                "namespace": "team",
+                "uid": "5f2c0a0e-0000-4000-8000-000000000000",
+                "generation": 2,
+                **metadata,
+            },
+            "spec": spec or {},
+            "status": status or {},
+        }
+    )
+
+
+def deployment(**changes: Any) -> Deployment:
+    """A Deployment whose three replicas are all current and available, but for the changes."""
+    numbers: dict[str, Any] = {
+        "uid": "d",
+        "generation": 4,
+        "observed_generation": 4,
+        "wanted": 3,
+        "replicas": 3,
+        "updated": 3,
+        "ready": 3,
+        "available": 3,
+    }
+    return Deployment(**{**numbers, **changes})
+
+
+def pod(name: str = "demo-1", *, ready: bool = False, revision: str = "a", **status: Any) -> Manifest:
+    """A Pod of the solver, with whatever `status` says."""
+    conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
+    return {
+        "metadata": {"name": name, "labels": {"pod-template-hash": revision}},
+        "status": {"conditions": conditions, **status},
+    }

@@ -1,0 +1,180 @@
+"""The canary: asked over real HTTP, remembered, asked again, never in a reconcile's way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from mcq_operator.canary import Canaries, HttpAsk, fingerprint
+from mcq_operator.models import SolverKey
+from mcq_operator.models.observed import Verdict
+
+from tests.operator.support import deployment, pod, solver
+
+KEY = SolverKey("team", "demo")
+PODS = [pod(ready=True)]
+
+
+@dataclass
+class Service:
+    """Stands in for a solver's service; `answer` is what it says next."""
+
+    url: str = ""
+    answer: Any = field(default_factory=lambda: {"answer": {"label": "B", "index": 1, "text": "4"}})
+    status: int = 200
+    asked: list[Any] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.asked.append(await request.json())
+        if isinstance(self.answer, str):
+            return web.Response(status=self.status, text=self.answer)
+        return web.json_response(self.answer, status=self.status)
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Service]:
+    made = Service()
+    app = web.Application()
+    app.router.add_post("/team/demo/api/v1/mcq/answer", made.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    made.url = f"http://{host}:{port}/{{namespace}}/{{name}}"
+    yield made
+    await runner.cleanup()
+
+
+async def ask(url: str) -> Verdict:
+    async with aiohttp.ClientSession() as session:
+        return await HttpAsk(session, url=url)(KEY)
+
+
+async def test_an_offered_choice_is_an_answer_right_or_wrong(service: Service) -> None:
+    assert (await ask(service.url)).outcome == "answered"
+    service.answer = {"answer": {"label": "A"}}
+    assert (await ask(service.url)).outcome == "answered"
+    assert service.asked[0]["mode"] == "answer"
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "words"),
+    [
+        (503, {"title": "Draining", "detail": "stopping"}, "HTTP 503"),
+        (200, {"answer": {"label": "C"}}, "none of the choices"),
+        (200, {"answer": None}, "none of the choices"),
+        (200, ["?"], "none of the choices"),
+        (200, "not json", "ContentTypeError"),
+    ],
+)
+async def test_anything_else_is_a_failure_that_is_quoted(
+    service: Service, status: int, answer: Any, words: str
+) -> None:
+    service.status, service.answer = status, answer
+    verdict = await ask(service.url)
+    assert verdict.outcome == "failed"
+    assert words in verdict.detail
+
+
+async def test_nobody_listening_is_a_failure(service: Service) -> None:
+    verdict = await ask("http://127.0.0.1:9")
+    assert verdict.outcome == "failed"
+    assert "127.0.0.1:9" in verdict.detail
+
+
+@dataclass
+class Bench:
+    """Canaries with a clock that is moved by hand and verdicts that are set."""
+
+    verdict: Verdict = field(default_factory=lambda: Verdict(outcome="answered"))
+    now: float = 1000.0
+    asked: int = 0
+    learned: list[SolverKey] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.canaries = Canaries(self.ask, clock=lambda: self.now, learned=self.learned.append)
+
+    async def ask(self, key: SolverKey) -> Verdict:
+        self.asked += 1
+        return self.verdict
+
+    async def look(self, **changes: Any) -> Verdict:
+        found = self.canaries.verdict(solver(), deployment(**changes), PODS)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return found
+
+
+async def test_a_verdict_comes_later_wakes_the_key_and_is_remembered() -> None:
+    bench = Bench()
+    assert (await bench.look()).outcome == "pending"
+    assert bench.learned == [KEY]
+    for _ in range(10):
+        assert (await bench.look()).outcome == "answered"
+    assert bench.asked == 1
+
+
+async def test_no_question_before_the_rollout_is_complete() -> None:
+    bench = Bench()
+    for changes in ({"available": 2}, {"observed_generation": 3}, {"replicas": 4}):
+        assert (await bench.look(**changes)).outcome == "pending"
+    none = {"wanted": 0, "replicas": 0, "updated": 0, "ready": 0, "available": 0}
+    assert (await bench.look(**none)).outcome == "pending"
+    assert bench.asked == 0
+
+
+async def test_other_replicas_are_asked_anew() -> None:
+    bench = Bench()
+    await bench.look()
+    assert (await bench.look(generation=5, observed_generation=5)).outcome == "pending"
+    assert bench.asked == 2
+
+
+async def test_an_old_answer_stands_while_it_is_asked_again() -> None:
+    bench = Bench()
+    await bench.look()
+    bench.now += Canaries.ANSWERED_SECONDS
+    bench.verdict = Verdict(outcome="failed", detail="gone")
+    assert (await bench.look()).outcome == "answered"
+    assert bench.asked == 2
+    assert (await bench.look()).outcome == "failed"
+
+
+async def test_a_failure_is_asked_again_with_growing_pauses_until_it_is_mended() -> None:
+    bench = Bench(verdict=Verdict(outcome="failed", detail="warming up"))
+    await bench.look()
+    pauses = []
+    for _ in range(7):
+        pause = bench.canaries.retry_in(KEY)
+        assert pause is not None
+        pauses.append(pause)
+        bench.now += pause
+        await bench.look()
+    assert pauses == [2, 4, 8, 16, 32, 60, 60]
+    bench.verdict = Verdict(outcome="answered")
+    bench.now += 60
+    await bench.look()
+    assert (await bench.look()).outcome == "answered"
+    assert bench.canaries.retry_in(KEY) is None
+
+
+async def test_a_forgotten_solver_is_no_longer_asked() -> None:
+    bench = Bench()
+    bench.canaries.verdict(solver(), deployment(), PODS)
+    bench.canaries.forget(KEY)
+    await bench.canaries.close()
+    assert bench.asked == 0
+    assert bench.learned == []
+
+
+def test_a_verdict_is_about_ready_pods_of_a_revision() -> None:
+    one = fingerprint(solver(), deployment(), [pod(ready=True, revision="a")])
+    same = fingerprint(
+        solver(), deployment(), [pod("x", ready=True, revision="a"), pod("y", ready=False, revision="b")]
+    )
+    other = fingerprint(solver(), deployment(), [pod(ready=True, revision="b")])
+    assert one == same != other

@@ -1,0 +1,148 @@
+"""Desired state beside golden files: `UPDATE_GOLDEN=1 pytest tests/operator/test_desired.py` rewrites them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mcq_operator import desired
+from mcq_operator.models import Manifest
+from mcq_operator.models.names import APPLIED_DIGEST, CONFIG_DIGEST
+
+from tests.operator.support import IMAGE, solver
+
+GOLDEN = Path(__file__).parent / "golden"
+
+CASES: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "ingress": {
+        "ingress": {
+            "enabled": True,
+            "className": "traefik",
+            "host": "mcq.example.com",
+            "path": "/quiz",
+            "tlsSecretName": "mcq-tls",
+            "annotations": {"example.com/team": "blue"},
+        }
+    },
+    "named-claim": {"storage": {"cache": {"claimName": "models"}}},
+    "emptydir": {"storage": {"cache": {"type": "EmptyDir", "size": "8Gi"}}},
+    "everything": {
+        "model": {
+            "uri": "hf://Qwen/Qwen2.5-Coder-0.5B-Instruct",
+            "revision": "v1",
+            "digest": "sha256:" + "0" * 64,
+            "precision": "bfloat16",
+        },
+        "engine": {"type": "Transformers", "threads": 2},
+        "image": "registry.example.com/mcq-service:9",
+        "imagePullPolicy": "Always",
+        "imagePullSecrets": [{"name": "registry"}],
+        "replicas": 5,
+        "resources": {"requests": {"cpu": 1}, "limits": {"cpu": "2", "memory": "4Gi"}},
+        "scheduling": {
+            "nodeSelector": {"disk": "fast"},
+            "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
+            "affinity": {"nodeAffinity": {}},
+            "topologySpread": [{"topologyKey": "zone", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule"}],
+            "priorityClassName": "high",
+            "runtimeClassName": "gvisor",
+        },
+        "answering": {"defaultMode": "answer", "maxReasoningTokens": 48},
+        "limits": {"maxQueuedRequests": 8, "deadlineSeconds": 30},
+        "disruption": {"minAvailable": "50%"},
+        "storage": {
+            "cache": {"size": "20Gi", "storageClassName": "shared", "accessMode": "ReadWriteMany"},
+        },
+        "tracing": {"enabled": True, "endpoint": "http://jaeger:4318", "samplingRatio": 0.5},
+    },
+}
+
+
+def objects(spec: dict[str, Any]) -> list[Manifest]:
+    return desired.objects(solver(spec), service_image=IMAGE)
+
+
+def one(spec: dict[str, Any], kind: str) -> Manifest:
+    return next(manifest for manifest in objects(spec) if manifest["kind"] == kind)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_spec_means_the_objects_of_its_golden_file(name: str) -> None:
+    found = yaml.safe_dump_all(objects(CASES[name]), sort_keys=True)
+    path = GOLDEN / f"{name}.yaml"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(found, encoding="utf-8")
+    assert found == path.read_text(encoding="utf-8")
+
+
+def test_every_object_is_owned_by_the_solver_and_labelled_for_the_watch() -> None:
+    for manifest in objects(CASES["ingress"]):
+        (reference,) = manifest["metadata"]["ownerReferences"]
+        assert reference["uid"] == solver().metadata.uid
+        assert reference["controller"]
+        assert manifest["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "mcq-operator"
+
+
+def test_what_pods_need_is_made_before_the_deployment() -> None:
+    kinds = [manifest["kind"] for manifest in objects(CASES["defaults"])]
+    first_pods = kinds.index("Deployment")
+    assert {"ServiceAccount", "ConfigMap", "PersistentVolumeClaim"} < set(kinds[:first_pods])
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"answering": {"maxReasoningTokens": 10}},
+        {"tracing": {"enabled": True, "endpoint": "http://jaeger:4318"}},
+        {"engine": {"threads": 3}},
+    ],
+)
+def test_a_changed_setting_rolls_the_pods(spec: dict[str, Any]) -> None:
+    def annotation(of: dict[str, Any]) -> str:
+        template = one(of, "Deployment")["spec"]["template"]
+        return str(template["metadata"]["annotations"][CONFIG_DIGEST])
+
+    assert annotation(spec) != annotation({})
+
+
+def test_scaling_does_not_roll_the_pods() -> None:
+    few, many = (one({"replicas": number}, "Deployment") for number in (1, 9))
+    assert few["spec"]["template"] == many["spec"]["template"]
+
+
+def test_a_field_that_is_wanted_no_more_changes_the_applied_digest() -> None:
+    with_selector = one({"scheduling": {"nodeSelector": {"disk": "fast"}}}, "Deployment")
+    without = one({}, "Deployment")
+    digests = [item["metadata"]["annotations"][APPLIED_DIGEST] for item in (with_selector, without)]
+    assert digests[0] != digests[1]
+
+
+def test_a_user_annotation_cannot_replace_the_applied_digest() -> None:
+    plain = CASES["ingress"]["ingress"]
+    forged = {**plain, "annotations": {APPLIED_DIGEST: "forged"}}
+    assert one({"ingress": forged}, "Ingress")["metadata"]["annotations"][APPLIED_DIGEST] != "forged"
+
+
+def test_a_stopping_replica_has_time_for_what_it_admitted() -> None:
+    spec = {"limits": {"deadlineSeconds": 300}}
+    pod = one(spec, "Deployment")["spec"]["template"]["spec"]
+    drain = int(one(spec, "ConfigMap")["data"]["MCQ_DRAIN_SECONDS"])
+    pre_stop = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert drain >= 300
+    assert pod["terminationGracePeriodSeconds"] > drain + pre_stop
+
+
+def test_three_default_replicas_fit_on_two_cores() -> None:
+    container = one({}, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    assert container["resources"] == {
+        "requests": {"cpu": "250m", "memory": "1Gi"},
+        "limits": {"memory": "8Gi"},
+    }
+
+
+def test_everything_that_is_ever_made_is_looked_at_in_each_reconcile() -> None:
+    looked_at = set(desired.possible(solver()))
+    for spec in CASES.values():
+        assert {desired.reference(manifest) for manifest in objects(spec)} <= looked_at

@@ -1,0 +1,63 @@
+"""Events: each wakes the key of the solver that it concerns, and nothing more."""
+
+from typing import Any
+
+import pytest
+from mcq_operator.handlers import Memo, child_seen, owner, registry, settings, solver_seen
+from mcq_operator.models import SolverKey
+from mcq_operator.models.kinds import CHILDREN, POD
+
+
+class Keys:
+    def __init__(self) -> None:
+        self.seen: list[SolverKey] = []
+
+    def add(self, key: SolverKey) -> None:
+        self.seen.append(key)
+
+
+OWNED = {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", "name": "demo", "uid": "u"}
+
+
+@pytest.mark.parametrize(
+    ("meta", "name"),
+    [
+        ({"ownerReferences": [OWNED]}, "demo"),
+        ({"ownerReferences": [OWNED], "labels": {"app.kubernetes.io/instance": "relabelled"}}, "demo"),
+        ({"labels": {"app.kubernetes.io/instance": "demo"}}, "demo"),
+        ({"ownerReferences": [{**OWNED, "kind": "Other"}]}, None),
+        ({"ownerReferences": [{**OWNED, "apiVersion": "else.dev/v1"}]}, None),
+        ({}, None),
+    ],
+)
+def test_a_child_belongs_to_its_controller_and_a_pod_to_the_solver_that_its_label_names(
+    meta: dict[str, Any], name: str | None
+) -> None:
+    found = owner({"namespace": "team", **meta})
+    assert found == (SolverKey("team", name) if name else None)
+
+
+async def test_events_enqueue_keys() -> None:
+    keys = Keys()
+    memo = Memo(keys)
+    await solver_seen(meta={"namespace": "team", "name": "demo"}, memo=memo, type="DELETED")
+    await child_seen(meta={"namespace": "team", "ownerReferences": [OWNED]}, memo=memo, type="MODIFIED")
+    await child_seen(meta={"namespace": "team"}, memo=memo, type="MODIFIED")
+    assert keys.seen == [SolverKey("team", "demo")] * 2
+
+
+def test_children_are_filtered_by_the_server_and_kopf_writes_nothing() -> None:
+    made = settings(namespaced=False)
+    assert set(made.watching.label_selectors.values()) == {"app.kubernetes.io/managed-by=mcq-operator"}
+    assert len(made.watching.label_selectors) == len(CHILDREN) + 1
+    assert not any(selector.plural == "mcqsolvers" for selector in made.watching.label_selectors)
+    assert not made.posting.enabled
+    assert made.peering.standalone
+
+
+def test_no_handler_makes_kopf_keep_state_on_objects() -> None:
+    made = registry()
+    assert len(made._watching.get_all_handlers()) == len(CHILDREN) + 2
+    assert not made._changing.get_all_handlers()
+    assert not made._spawning.get_all_handlers()
+    assert POD not in CHILDREN
