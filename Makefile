@@ -12,7 +12,7 @@ PORT ?= 8000
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format serve up down kubeconfig images deploy model generate lock bench clean \
-	test-unit test-operator test-service test-cluster test-teardown
+	test-service test-operator test-cluster
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,10 +20,10 @@ help: ## list the targets
 # --- what the README promises ---
 
 demo: .venv/.ready ## from a fresh machine to an answered question, through an Ingress of a real Kubernetes
-	@hack/demo
+	@$(PYTHON) -m hack.demo
 
-test: .venv/.ready ## everything CI checks: lint, types, layers, unit, service, operator and cluster tests
-	@hack/test
+test: .venv/.ready ## everything CI checks: lint, types, layers, service, operator and cluster tests
+	@$(STEP) "Everything" $(MAKE) --no-print-directory check test-service test-operator test-cluster
 
 serve: .venv/.ready ## answer questions on http://HOST:PORT with no cluster (127.0.0.1:8000)
 	@hack/model >/dev/null
@@ -57,6 +57,16 @@ check: .venv/.ready ## lint, format, types, layers, generated files
 	@$(STEP) "Types (mypy --strict)" .venv/bin/mypy
 	@$(STEP) "Layers (import-linter)" .venv/bin/lint-imports
 	@$(STEP) "Generated files (CRDs, RBAC)" hack/generate --check
+
+test-service: .venv/.ready ## the service: its parts, and the real model behind a real server
+	@$(STEP) "Weights" hack/model >/dev/null
+	@$(STEP) "Service tests" .venv/bin/pytest -q tests/service
+
+test-operator: .venv/.ready ## the operator: its pure parts, and reconciles against a real API server
+	@$(STEP) "Operator tests" .venv/bin/pytest -q tests/operator
+
+test-cluster: .venv/.ready ## a real cluster: install, answer through the Ingress, repair, delete; and the cluster tool
+	@$(STEP) "Cluster tests" hack/with-cluster .venv/bin/pytest -q tests/cluster
 
 format: .venv/.ready ## format the code and fix what ruff can fix
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .

@@ -41,7 +41,9 @@ def render(question: dict[str, Any], answer: dict[str, Any]) -> str:
     for choice, row in zip(question["choices"], answer["probabilities"], strict=True):
         probability = row["probability"]
         mark = ">" if row["label"] == answer["answer"]["label"] else " "
-        lines.append(f"{mark} {row['label']}) {choice:<28} {probability:6.1%} {'█' * round(probability * 30)}")
+        lines.append(
+            f"{mark} {row['label']}) {choice:<28} {probability:6.1%} {'█' * round(probability * 30)}"
+        )
     timings = answer["timings"]
     lines += [
         "",

@@ -9,16 +9,18 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from hack.cluster.errors import ClusterError
+from hack.cluster.local import Local
 from hack.cluster.progress import Progress
 from hack.cluster.providers import Provider, choose
 from hack.images.build import PROGRAMS, build, tag
-from hack.images.builder import CACHE, ImageError
+from hack.images.builder import ImageError
 from hack.kubectl import Kubectl, KubectlError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,8 +30,16 @@ CRD = "mcqsolvers.mcq-operator.dev"
 FAILURES = (ClusterError, ImageError, KubectlError, subprocess.SubprocessError)
 
 
-def deploy(progress: Progress) -> Kubectl:
-    """Bring it up, and return a kubectl for it. Raises one of FAILURES, with what to do."""
+@dataclass(frozen=True)
+class Deployed:
+    """A cluster with the operator in it."""
+
+    provider: Provider
+    kubectl: Kubectl
+
+
+def deploy(progress: Progress) -> Deployed:
+    """Bring it up. Raises one of FAILURES, with what to do."""
     provider = choose(progress, control_plane_only=False, name=None)
     provider.up()
     progress.say("Images (layers that have not changed are cached)")
@@ -38,7 +48,7 @@ def deploy(progress: Progress) -> Kubectl:
     kubectl = Kubectl(provider.kubectl(), provider.kubeconfig())
     with progress.step("install CRDs and operator"):
         _install(kubectl, references)
-    return kubectl
+    return Deployed(provider, kubectl)
 
 
 def seed_model(provider: Provider, namespace: str, claim: str) -> None:
@@ -46,9 +56,9 @@ def seed_model(provider: Provider, namespace: str, claim: str) -> None:
 
     Hard links: the weights that the pods map are the very pages of the one file in the cache.
     """
-    volume = provider.volume(namespace, claim)
-    if volume is None:
+    if not isinstance(provider, Local):
         return
+    volume = provider.instance.volumes / namespace / claim
     printed = subprocess.run([ROOT / "hack/model"], stdout=subprocess.PIPE, text=True, check=True).stdout
     prepared = Path(printed.strip())
     volume.mkdir(parents=True, exist_ok=True)

@@ -1,13 +1,14 @@
-"""kubectl as a function, against the cluster that hack/cluster manages."""
+"""kubectl as a function."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-CLUSTER = Path(__file__).resolve().parent / "cluster/cluster"
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class KubectlError(Exception):
@@ -31,9 +32,3 @@ class Kubectl:
         if done.returncode:
             raise KubectlError(done.stderr.strip() or done.stdout.strip())
         return done.stdout
-
-
-def cluster(*arguments: str) -> str:
-    """Run hack/cluster's command with its progress on this terminal; returns what it printed on stdout."""
-    done = subprocess.run([CLUSTER, *arguments], stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout.strip()

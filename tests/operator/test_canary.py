@@ -8,11 +8,11 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from tests.operator.support import deployment, pod, solver
+
 from mcq_operator.canary import Canaries, HttpAsk, fingerprint
 from mcq_operator.models import SolverKey
 from mcq_operator.models.observed import Verdict
-
-from tests.operator.support import deployment, pod, solver
 
 KEY = SolverKey("team", "demo")
 PODS = [pod(ready=True)]

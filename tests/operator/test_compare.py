@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
 from mcq_operator.kube.compare import covers, project, quantity
 
 WANTED: dict[str, Any] = {

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.operator.support import IMAGE, solver
+
 from mcq_operator import desired
 from mcq_operator.models import Manifest
 from mcq_operator.models.names import APPLIED_DIGEST, CONFIG_DIGEST
-
-from tests.operator.support import IMAGE, solver
 
 GOLDEN = Path(__file__).parent / "golden"
 

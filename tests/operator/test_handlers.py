@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from mcq_operator.handlers import Memo, child_seen, owner, registry, settings, solver_seen
 from mcq_operator.models import SolverKey
 from mcq_operator.models.kinds import CHILDREN, POD

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+
 from mcq_operator.queue import LONGEST_RETRY_SECONDS, WorkQueue, backoff
 
 

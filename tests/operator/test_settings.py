@@ -4,9 +4,10 @@ import json
 import logging
 
 import pytest
+from pydantic import ValidationError
+
 from mcq_operator.settings import Settings
 from mcq_operator.telemetry import JsonFormatter
-from pydantic import ValidationError
 
 
 @pytest.mark.parametrize(("text", "namespaces"), [("", ()), ("a", ("a",)), ("a, b,", ("a", "b"))])

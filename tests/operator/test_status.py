@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.operator.support import NOON, deployment, pod, solver
+
 from mcq_operator import status
 from mcq_operator.models import Condition, ObjectRef, SolverStatus
 from mcq_operator.models.observed import Deployment, Observed, Refusal, Verdict
-
-from tests.operator.support import NOON, deployment, pod, solver
 
 ANSWERED = Verdict(outcome="answered")
 PENDING = Verdict(outcome="pending")
@@ -73,12 +73,12 @@ def test_a_stalled_rollout_is_no_progress() -> None:
     assert "kubectl describe pods -n team" in found.message
 
 
-CRASH = {
+CRASH: dict[str, Any] = {
     "lastState": {
         "terminated": {"exitCode": 1, "message": "Traceback\nDigestError: the weights' digest differs"}
     }
 }
-OUT_OF_MEMORY = {"lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
+OUT_OF_MEMORY: dict[str, Any] = {"lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
 UNSCHEDULABLE = pod(
     conditions=[
         {
@@ -155,7 +155,9 @@ def test_a_starting_container_is_no_failure() -> None:
 
 
 def test_long_words_of_others_are_cut_to_their_end() -> None:
-    crash = {"lastState": {"terminated": {"exitCode": 1, "message": "x" * 5000 + " the error"}}}
+    crash: dict[str, Any] = {
+        "lastState": {"terminated": {"exitCode": 1, "message": "x" * 5000 + " the error"}}
+    }
     message = condition(told(Observed(pods=[waiting("CrashLoopBackOff", **crash)])), "Degraded").message
     assert "the error." in message
     assert len(message) < 1500

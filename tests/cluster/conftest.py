@@ -1,0 +1,69 @@
+"""A cluster with the operator in it, as hack/with-cluster leaves it, and one solver that answers."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hack.cluster.progress import Progress
+from hack.cluster.providers import choose
+from hack.demo import SAMPLE, wait_ready
+from hack.deploy import Deployed, seed_model
+from hack.kubectl import Kubectl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAMESPACE = "mcq-e2e"
+NAME = "exam"
+HOST = "exam.localhost"
+
+
+@dataclass(frozen=True)
+class Solver:
+    """The solver under test and how to look at it."""
+
+    kubectl: Kubectl
+    url: str = f"http://{HOST}:8080"
+
+    def get(self, *resource: str) -> dict[str, Any]:
+        """One object, or a list, of the solver's namespace."""
+        found: dict[str, Any] = json.loads(
+            self.kubectl("--namespace", NAMESPACE, "get", *resource, "--output", "json")
+        )
+        return found
+
+    def wait_ready(self) -> None:
+        """Until Ready is True, at most some minutes."""
+        wait_ready(self.kubectl, NAMESPACE, NAME)
+
+
+@pytest.fixture(scope="session")
+def deployed() -> Deployed:
+    """The cluster; the suite is run by hack/with-cluster, which brings it up."""
+    provider = choose(Progress(quiet=True), control_plane_only=False, name=None)
+    return Deployed(provider, Kubectl(provider.kubectl(), provider.kubeconfig()))
+
+
+@pytest.fixture(scope="session")
+def solver(deployed: Deployed) -> Iterator[Solver]:
+    """The sample in a namespace of its own, which Pod Security restricts; removed afterwards."""
+    kubectl = deployed.kubectl
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
+    manifest = yaml.safe_load(SAMPLE.read_text())
+    manifest["metadata"] |= {"name": NAME, "namespace": NAMESPACE}
+    manifest["spec"]["ingress"]["host"] = HOST
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+    kubectl("apply", "--filename", "-", stdin=yaml.safe_dump(namespace))
+    seed_model(deployed.provider, NAMESPACE, f"{NAME}-model-cache")
+    kubectl("apply", "--filename", "-", stdin=yaml.safe_dump(manifest))
+    found = Solver(kubectl)
+    found.wait_ready()
+    yield found
+    if not os.environ.get("MCQ_KEEP"):
+        kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")

@@ -1,0 +1,180 @@
+"""One MCQSolver on a real node, from `kubectl apply` to an answer of the real model, to nothing left.
+
+The tests go through one solver's life, in the order of this file.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hack.ask import QUESTION, ask
+from hack.cluster.local import Local
+from hack.deploy import NAMESPACE as OPERATOR_NAMESPACE
+from hack.kubectl import KubectlError
+from tests.cluster.conftest import HOST, NAME, NAMESPACE, Solver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hack.deploy import Deployed
+
+OPERATOR = f"system:serviceaccount:{OPERATOR_NAMESPACE}:mcq-operator"
+CHILDREN = [
+    f"deployment/{NAME}",
+    f"service/{NAME}",
+    f"ingress/{NAME}",
+    f"serviceaccount/{NAME}",
+    f"poddisruptionbudget/{NAME}",
+    f"configmap/{NAME}-config",
+    f"persistentvolumeclaim/{NAME}-model-cache",
+]
+
+
+def test_a_question_is_answered_at_once_when_the_solver_is_ready(solver: Solver) -> None:
+    """Ready means answered: through the Ingress, by the real model, with reasoning and probabilities."""
+    answer = ask(solver.url, QUESTION)
+    assert answer["mode"] == "explain"
+    assert answer["answer"] == {"label": "B", "index": 1, "text": "Service"}
+    probabilities = [row["probability"] for row in answer["probabilities"]]
+    assert [row["label"] for row in answer["probabilities"]] == ["A", "B", "C", "D"]
+    assert sum(probabilities) == pytest.approx(1)
+    assert answer["confidence"] == max(probabilities) == probabilities[1]
+    assert len(answer["reasoning"].split()) > 3
+    assert answer["usage"]["cached_tokens"] > 0
+    assert len(answer["trace_id"]) == 32
+
+
+def test_three_pods_answer_behind_one_service(solver: Solver) -> None:
+    """The default is three replicas, each with an address of its own in the Service."""
+    slices = solver.get("endpointslices", "--selector", f"kubernetes.io/service-name={NAME}")["items"]
+    ready = [a for s in slices for e in s["endpoints"] if e["conditions"]["ready"] for a in e["addresses"]]
+    assert len(set(ready)) == 3
+
+
+def test_the_printed_line_tells_the_truth(solver: Solver) -> None:
+    """`kubectl get mcq` shows readiness, replicas, model and URL."""
+    header, line = solver.kubectl("--namespace", NAMESPACE, "get", "mcq").splitlines()
+    shown = dict(zip(header.split(), line.split(), strict=True))
+    assert shown["NAME"] == NAME
+    assert shown["READY"] == "True"
+    assert shown["REPLICAS"].startswith("3")
+    assert shown["MODEL"] == "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct"
+    assert HOST in shown["URL"]
+
+
+def test_a_bad_question_is_a_problem_through_the_ingress(solver: Solver) -> None:
+    """The problem document arrives whole, with its status and media type."""
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        ask(solver.url, {"question": "Which?", "choices": ["only one"]})
+    with refused.value as response:
+        assert response.code == 422
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert json.load(response)["errors"][0]["pointer"] == "/choices"
+
+
+def test_a_reconcile_that_changes_nothing_writes_nothing(solver: Solver, deployed: Deployed) -> None:
+    """The API server's audit log has no write by the operator after a change that needs none."""
+    if not isinstance(deployed.provider, Local):
+        pytest.skip("only the local cluster's audit log can be read")
+    before = _writes(deployed.provider)
+    reconciles = _reconciles(solver)
+    solver.kubectl("--namespace", NAMESPACE, "annotate", f"mcqsolver/{NAME}", "example.com/touched=yes")
+    _eventually(lambda: _reconciles(solver) > reconciles, seconds=30)
+    assert _writes(deployed.provider) == before
+
+
+@pytest.mark.parametrize("child", ["service", "ingress", "configmap", "poddisruptionbudget"])
+def test_a_deleted_child_is_back(solver: Solver, child: str) -> None:
+    """Whatever is deleted of a solver is made again."""
+    name = f"{NAME}-config" if child == "configmap" else NAME
+    old = solver.get(child, name)["metadata"]["uid"]
+    solver.kubectl("--namespace", NAMESPACE, "delete", child, name, "--wait=false")
+    _eventually(lambda: _uid(solver, child, name) not in {None, old}, seconds=30)
+
+
+def test_an_edited_deployment_is_repaired(solver: Solver) -> None:
+    """An edit of a field that the operator owns is undone."""
+    patch = '{"spec": {"minReadySeconds": 0, "strategy": {"rollingUpdate": {"maxUnavailable": 1}}}}'
+    solver.kubectl("--namespace", NAMESPACE, "patch", "deployment", NAME, "--patch", patch)
+    _eventually(
+        lambda: solver.get("deployment", NAME)["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0,
+        seconds=30,
+    )
+    solver.wait_ready()
+
+
+def test_kubectl_scale_changes_the_replicas(solver: Solver) -> None:
+    """The scale subresource works in both directions of status, and the solver is Ready at its new size."""
+    solver.kubectl("--namespace", NAMESPACE, "scale", f"mcqsolver/{NAME}", "--replicas=2")
+    _eventually(lambda: solver.get("mcqsolver", NAME)["status"].get("readyReplicas") == 2, seconds=90)
+    solver.wait_ready()
+    scale = json.loads(
+        solver.kubectl(
+            "get", "--raw", f"/apis/mcq-operator.dev/v1alpha1/namespaces/{NAMESPACE}/mcqsolvers/{NAME}/scale"
+        )
+    )
+    assert scale["spec"]["replicas"] == scale["status"]["replicas"] == 2
+    assert NAME in scale["status"]["selector"]
+    assert ask(solver.url, {**QUESTION, "mode": "answer"})["answer"]["label"] == "B"
+
+
+def test_a_bad_solver_is_refused_with_a_message(solver: Solver) -> None:
+    """What the schema can know is refused by the API server, naming the field."""
+    with pytest.raises(KubectlError, match=r"spec\.replicas"):
+        solver.kubectl(
+            "--namespace", NAMESPACE, "patch", f"mcqsolver/{NAME}",
+            "--type=merge", "--patch", '{"spec": {"replicas": -1}}',
+        )  # fmt: skip
+
+
+def test_nothing_is_left_when_the_operator_goes_first(solver: Solver) -> None:
+    """Owner references delete: no finalizer waits for an operator that is not there."""
+    operator = ["--namespace", OPERATOR_NAMESPACE]
+    solver.kubectl(*operator, "scale", "deployment/mcq-operator", "--replicas=0")
+    try:
+        solver.kubectl(*operator, "wait", "pod", "--all", "--for=delete", "--timeout=60s")
+        solver.kubectl("--namespace", NAMESPACE, "delete", f"mcqsolver/{NAME}", "--timeout=60s")
+        _eventually(lambda: _left(solver) == [], seconds=90)
+    finally:
+        solver.kubectl(*operator, "scale", "deployment/mcq-operator", "--replicas=1")
+        solver.kubectl(*operator, "rollout", "status", "deployment/mcq-operator", "--timeout=120s")
+
+
+def _left(solver: Solver) -> list[str]:
+    kinds = ",".join(child.partition("/")[0] for child in CHILDREN) + ",pods"
+    selector = f"app.kubernetes.io/instance={NAME}"
+    return [item["metadata"]["name"] for item in solver.get(kinds, "--selector", selector)["items"]]
+
+
+def _uid(solver: Solver, kind: str, name: str) -> str | None:
+    try:
+        uid: str = solver.get(kind, name)["metadata"]["uid"]
+    except KubectlError:
+        return None
+    return uid
+
+
+def _writes(provider: Local) -> int:
+    """How many writes the API server's audit log has of the operator."""
+    with provider.instance.audit_log.open() as log:
+        entries: list[dict[str, Any]] = [json.loads(line) for line in log if OPERATOR in line]
+    return sum(entry["user"]["username"] == OPERATOR for entry in entries)
+
+
+def _reconciles(solver: Solver) -> float:
+    """How many reconciles the operator has counted."""
+    path = f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/services/mcq-operator:metrics/proxy/metrics"
+    lines = solver.kubectl("get", "--raw", path).splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("mcq_operator_reconciles_total"))
+
+
+def _eventually(holds: Callable[[], bool], *, seconds: float) -> None:
+    """Wait until it holds."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, f"not so within {seconds} s"
+        time.sleep(0.5)

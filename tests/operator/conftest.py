@@ -1,0 +1,164 @@
+"""A real API server for the tests that need one: etcd, kube-apiserver and kube-controller-manager, no node.
+
+`MCQ_TEST_KUBECONFIG` names another one that is up already, which saves the start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes.aio import client, config
+from tests.operator.support import IMAGE, NOON
+
+from mcq_operator.canary import Canaries
+from mcq_operator.kube import Api, Cluster
+from mcq_operator.models import Manifest, SolverKey
+from mcq_operator.models.observed import Verdict
+from mcq_operator.reconcile import Result, reconcile
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = ROOT / "hack/cluster/cluster"
+CLUSTER = ["--name", "operator-tests", "--control-plane-only"]
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """kubectl against the tests' API server, in a test's namespace."""
+
+    kubeconfig: Path
+    namespace: str = "default"
+
+    def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run it, whatever its exit status."""
+        given = os.environ.get("MCQ_TEST_KUBECONFIG")
+        program = ["kubectl"] if given else [str(TOOL), "kubectl", *CLUSTER, "--"]
+        return subprocess.run(
+            [*program, "--namespace", self.namespace, *arguments],
+            env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def __call__(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run it and return what it printed; fails the test when it fails."""
+        done = self.run(*arguments, stdin=stdin)
+        assert done.returncode == 0, f"kubectl {arguments}: {done.stderr}"
+        return done.stdout
+
+    def get(self, kind: str, name: str) -> Manifest | None:
+        """One object, or None."""
+        found = self("get", kind, name, "--ignore-not-found", "-o", "json")
+        return dict(json.loads(found)) if found else None
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> Iterator[Path]:
+    """A running control plane with the CRDs, by the path of its kubeconfig."""
+    given = os.environ.get("MCQ_TEST_KUBECONFIG")
+    if given:
+        Kubectl(Path(given))("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "config/crds"))
+        yield Path(given)
+        return
+    subprocess.run([TOOL, "up", *CLUSTER], check=True, timeout=1800)
+    printed = subprocess.run([TOOL, "kubeconfig", *CLUSTER], check=True, capture_output=True, text=True)
+    path = Path(printed.stdout.strip())
+    kubectl = Kubectl(path)
+    kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "config/crds"))
+    kubectl("wait", "--for=condition=Established", "crd/mcqsolvers.mcq-operator.dev", "--timeout=30s")
+    yield path
+    subprocess.run([TOOL, "down", *CLUSTER], check=True, timeout=120)
+
+
+@pytest.fixture
+def kubectl(kubeconfig: Path) -> Iterator[Kubectl]:
+    """kubectl in a namespace of this test's own."""
+    namespace = f"test-{uuid.uuid4().hex[:8]}"
+    Kubectl(kubeconfig)("create", "namespace", namespace)
+    yield Kubectl(kubeconfig, namespace)
+    Kubectl(kubeconfig)("delete", "namespace", namespace, "--wait=false")
+
+
+@dataclass
+class Bench:
+    """The operator's reconcile, called by the test, against the real API server."""
+
+    api: Api
+    cluster: Cluster
+    namespace: str
+    verdict: Verdict = field(default_factory=lambda: Verdict(outcome="answered"))
+    writes: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.canaries = self._canaries()
+
+    @property
+    def key(self) -> SolverKey:
+        """The one solver of these tests."""
+        return SolverKey(self.namespace, "demo")
+
+    def restart(self) -> None:
+        """Forget what an operator keeps in memory."""
+        self.canaries = self._canaries()
+        self.cluster = Cluster(self.api)
+
+    async def reconcile(self) -> list[tuple[str, str]]:
+        """Reconcile once; returns the writes, as (kind, verb)."""
+        await self.result()
+        return self.writes
+
+    async def result(self) -> Result:
+        """Reconcile once; returns how it ended."""
+        self.writes.clear()
+        return await reconcile(
+            self.key,
+            cluster=self.cluster,
+            canaries=self.canaries,
+            service_image=IMAGE,
+            now=lambda: NOON,
+        )
+
+    async def settle(self) -> None:
+        """Reconcile until nothing is written any more; fails if that doesn't come."""
+        for _ in range(10):
+            if not await self.reconcile():
+                return
+        message = f"still writing after ten reconciles: {self.writes}"
+        raise AssertionError(message)
+
+    def _canaries(self) -> Canaries:
+        async def ask(_: SolverKey) -> Verdict:
+            return self.verdict
+
+        return Canaries(ask, clock=lambda: 0.0, learned=lambda _: None)
+
+
+@asynccontextmanager
+async def connected(kubeconfig: Path) -> AsyncIterator[Any]:
+    """An API client of a kubeconfig."""
+    settings = client.Configuration()
+    await config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)
+    async with client.ApiClient(configuration=settings) as api_client:
+        yield api_client
+
+
+@pytest.fixture
+async def bench(kubectl: Kubectl) -> AsyncIterator[Bench]:
+    """A reconcile in the test's namespace."""
+    writes: list[tuple[str, str]] = []
+    async with connected(kubectl.kubeconfig) as api_client:
+        api = Api(api_client, wrote=lambda kind, verb: writes.append((kind, verb)))
+        made = Bench(api=api, cluster=Cluster(api), namespace=kubectl.namespace, writes=writes)
+        yield made
+        await made.canaries.close()

@@ -1,0 +1,116 @@
+"""Bad specs are refused by the API server itself, with a message a person can act on."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.operator.conftest import Kubectl
+
+
+def manifest(spec: dict[str, Any], name: str = "demo") -> str:
+    return json.dumps(
+        {
+            "apiVersion": "mcq-operator.dev/v1alpha1",
+            "kind": "MCQSolver",
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+    )
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"replicas": -1}, "spec.replicas in body should be greater than or equal to 0"),
+    ({"replicas": "three"}, "must be of type integer"),
+    ({"replcias": 2}, 'unknown field "spec.replcias"'),
+    ({"model": {"name": "qwen"}}, 'unknown field "spec.model.name"'),
+    ({"model": {"uri": "Qwen/Qwen2.5"}}, "uri must be hf://<organisation>/<name>"),
+    ({"model": {"uri": "hf://Qwen"}}, "uri must be hf://<organisation>/<name>"),
+    ({"model": {"uri": "hf://Qwen/a@main"}}, "branch, tag or commit into revision"),
+    ({"model": {"uri": ""}}, "should be at least 1 chars long"),
+    ({"model": {"digest": "sha256:12"}}, "64 lower-case hexadecimal digits"),
+    ({"model": {"revision": "-x"}}, "revision must be a branch, tag or commit"),
+    ({"model": {"precision": "int3"}}, 'supported values: "auto", "float32", "bfloat16"'),
+    ({"engine": {"type": "Magic"}}, 'supported values: "Transformers"'),
+    ({"engine": {"threads": -1}}, "greater than or equal to 0"),
+    ({"ingress": {"enabled": True}}, "host is required when ingress is enabled"),
+    ({"ingress": {"tlsSecretName": "t"}}, "tlsSecretName needs ingress.host"),
+    ({"ingress": {"enabled": True, "host": "http://a.b"}}, "without scheme, port or wildcard"),
+    ({"ingress": {"enabled": True, "host": "a.b:80"}}, "without scheme, port or wildcard"),
+    ({"ingress": {"enabled": True, "host": "*.a.b"}}, "without scheme, port or wildcard"),
+    ({"ingress": {"enabled": True, "host": "a.b", "path": "quiz"}}, "path must start with '/'"),
+    ({"limits": {"deadlineSeconds": 0}}, "greater than or equal to 1"),
+    ({"limits": {"maxQueuedRequests": 0}}, "greater than or equal to 1"),
+    ({"answering": {"defaultMode": "guess"}}, 'supported values: "answer", "explain"'),
+    ({"disruption": {"minAvailable": -1}}, "not negative, or a percentage"),
+    ({"disruption": {"minAvailable": "half"}}, "not negative, or a percentage"),
+    ({"storage": {"cache": {"type": "EmptyDir", "claimName": "x"}}}, "claimName is only for type PVC"),
+    ({"storage": {"cache": {"size": "big"}}}, "spec.storage.cache.size in body should match"),
+    ({"resources": {"limits": {"memory": "lots"}}}, "should match"),
+    ({"tracing": {"enabled": True}}, "endpoint is required when tracing is enabled"),
+    ({"tracing": {"endpoint": "jaeger:4318"}}, "endpoint must be an http:// or https:// URL"),
+    ({"tracing": {"samplingRatio": 1.5}}, "less than or equal to 1"),
+    ({"scheduling": {"topologySpread": [{"maxSkew": 1}]}}, "topologyKey: Required value"),
+    (
+        {"imagePullSecrets": [{"name": "a"}, {"name": "a"}]},
+        "Duplicate value",
+    ),
+]
+
+
+@pytest.mark.parametrize(("spec", "words"), REFUSED, ids=[json.dumps(spec) for spec, _ in REFUSED])
+def test_a_spec_that_cannot_work_is_refused_with_what_to_do(
+    kubectl_shared: Kubectl, spec: dict[str, Any], words: str
+) -> None:
+    done = kubectl_shared.run("create", "-f", "-", stdin=manifest(spec))
+    assert done.returncode != 0
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize("name", ["9lives", "with.dots", "x" * 51])
+def test_a_name_that_cannot_name_a_service_is_refused(kubectl_shared: Kubectl, name: str) -> None:
+    done = kubectl_shared.run("create", "-f", "-", stdin=manifest({}, name))
+    assert done.returncode != 0
+    assert "at most 50 lower-case letters" in done.stderr
+
+
+def test_an_empty_spec_is_a_working_one_and_its_defaults_are_shown(kubectl: Kubectl) -> None:
+    kubectl("create", "-f", "-", stdin=manifest({}))
+    stored = kubectl.get("mcq", "demo")
+    assert stored is not None
+    assert stored["spec"]["replicas"] == 3
+    assert stored["spec"]["model"]["uri"] == "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct"
+    assert stored["spec"]["storage"]["cache"] == {
+        "type": "PVC",
+        "size": "16Gi",
+        "accessMode": "ReadWriteOnce",
+    }
+    assert stored["spec"]["resources"]["limits"] == {"memory": "8Gi"}
+
+
+@pytest.mark.parametrize(
+    ("cache", "words"),
+    [
+        ({"size": "8Gi"}, "a claim can't shrink"),
+        ({"storageClassName": "other"}, "can't be changed once it is made"),
+        ({"accessMode": "ReadWriteMany"}, "can't be changed once it is made"),
+        ({"size": "32Gi"}, None),
+        ({"claimName": "mine", "accessMode": "ReadWriteMany"}, None),
+        ({"type": "EmptyDir", "size": "8Gi"}, None),
+    ],
+)
+def test_a_claim_changes_only_as_claims_can(
+    kubectl: Kubectl, cache: dict[str, Any], words: str | None
+) -> None:
+    kubectl("create", "-f", "-", stdin=manifest({}))
+    patch = json.dumps({"spec": {"storage": {"cache": cache}}})
+    done = kubectl.run("patch", "mcq", "demo", "--type=merge", "--patch", patch)
+    if words is None:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert words in done.stderr
+
+
+@pytest.fixture(scope="module")
+def kubectl_shared(kubeconfig: Any) -> Kubectl:
+    """kubectl where nothing is ever created: every request of these tests is refused."""
+    return Kubectl(kubeconfig)
