@@ -78,7 +78,7 @@ lock: ## lock the dependencies anew (pyproject.toml -> requirements.lock)
 	@hack/lock
 
 bench: .venv/.ready ## measure seconds a question, side by side in one run (EXAM=FILE.jsonl for questions of your own)
-	@hack/bench $(if $(EXAM),--exam $(EXAM))
+	@$(PYTHON) -m hack.bench $(if $(EXAM),--exam $(EXAM))
 
 clean: ## remove what was made in the checkout (the cache, $MCQ_CACHE, stays)
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -27,7 +27,7 @@ PENDING = Verdict(outcome="pending")
 class Ask(Protocol):
     """Asks a solver the question."""
 
-    async def __call__(self, key: SolverKey) -> Verdict:
+    async def __call__(self, key: SolverKey, /) -> Verdict:
         """Return `answered`, or `failed` with what happened; never raises."""
 
 

@@ -3,8 +3,7 @@
 `MCQ_TEST_KUBECONFIG` names another one that is up already, which saves the start.
 """
 
-from __future__ import annotations
-
+import asyncio
 import json
 import os
 import subprocess
@@ -116,7 +115,7 @@ class Bench:
     async def reconcile(self) -> list[tuple[str, str]]:
         """Reconcile once; returns the writes, as (kind, verb)."""
         await self.result()
-        return self.writes
+        return list(self.writes)
 
     async def result(self) -> Result:
         """Reconcile once; returns how it ended."""
@@ -130,11 +129,14 @@ class Bench:
         )
 
     async def settle(self) -> None:
-        """Reconcile until nothing is written any more; fails if that doesn't come."""
-        for _ in range(10):
-            if not await self.reconcile():
+        """Reconcile until nothing is written for a while: the cluster's controllers are done too."""
+        quiet = 0
+        for _ in range(100):
+            quiet = 0 if await self.reconcile() else quiet + 1
+            if quiet == 4:
                 return
-        message = f"still writing after ten reconciles: {self.writes}"
+            await asyncio.sleep(0.1)
+        message = f"still writing after a hundred reconciles: {self.writes}"
         raise AssertionError(message)
 
     def _canaries(self) -> Canaries:

@@ -1,7 +1,5 @@
 """Objects for tests, as the API server would return them."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any
 
