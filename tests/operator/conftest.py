@@ -10,11 +10,13 @@ import subprocess
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hack.cluster.progress import Progress
+from hack.cluster.providers import choose
 from kubernetes.aio import client, config
 from tests.operator.support import IMAGE, NOON
 
@@ -25,23 +27,20 @@ from mcq_operator.models.observed import Verdict
 from mcq_operator.reconcile import Result, reconcile
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / "hack/cluster/cluster"
-CLUSTER = ["--name", "operator-tests", "--control-plane-only"]
 
 
 @dataclass(frozen=True)
 class Kubectl:
     """kubectl against the tests' API server, in a test's namespace."""
 
+    program: Path
     kubeconfig: Path
     namespace: str = "default"
 
     def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run it, whatever its exit status."""
-        given = os.environ.get("MCQ_TEST_KUBECONFIG")
-        program = ["kubectl"] if given else [str(TOOL), "kubectl", *CLUSTER, "--"]
         return subprocess.run(
-            [*program, "--namespace", self.namespace, *arguments],
+            [self.program, "--namespace", self.namespace, *arguments],
             env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
             input=stdin,
             capture_output=True,
@@ -63,30 +62,27 @@ class Kubectl:
 
 
 @pytest.fixture(scope="session")
-def kubeconfig() -> Iterator[Path]:
-    """A running control plane with the CRDs, by the path of its kubeconfig."""
+def cluster_kubectl() -> Iterator[Kubectl]:
+    """kubectl against a running control plane that has the CRDs."""
+    provider = choose(Progress(), control_plane_only=True, name="operator-tests")
     given = os.environ.get("MCQ_TEST_KUBECONFIG")
-    if given:
-        Kubectl(Path(given))("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "config/crds"))
-        yield Path(given)
-        return
-    subprocess.run([TOOL, "up", *CLUSTER], check=True, timeout=1800)
-    printed = subprocess.run([TOOL, "kubeconfig", *CLUSTER], check=True, capture_output=True, text=True)
-    path = Path(printed.stdout.strip())
-    kubectl = Kubectl(path)
+    if not given:
+        provider.up()
+    kubectl = Kubectl(provider.kubectl(), Path(given) if given else provider.kubeconfig())
     kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "config/crds"))
     kubectl("wait", "--for=condition=Established", "crd/mcqsolvers.mcq-operator.dev", "--timeout=30s")
-    yield path
-    subprocess.run([TOOL, "down", *CLUSTER], check=True, timeout=120)
+    yield kubectl
+    if not given:
+        provider.down()
 
 
 @pytest.fixture
-def kubectl(kubeconfig: Path) -> Iterator[Kubectl]:
+def kubectl(cluster_kubectl: Kubectl) -> Iterator[Kubectl]:
     """kubectl in a namespace of this test's own."""
     namespace = f"test-{uuid.uuid4().hex[:8]}"
-    Kubectl(kubeconfig)("create", "namespace", namespace)
-    yield Kubectl(kubeconfig, namespace)
-    Kubectl(kubeconfig)("delete", "namespace", namespace, "--wait=false")
+    cluster_kubectl("create", "namespace", namespace)
+    yield replace(cluster_kubectl, namespace=namespace)
+    cluster_kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 @dataclass

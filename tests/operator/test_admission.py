@@ -59,16 +59,16 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("spec", "words"), REFUSED, ids=[json.dumps(spec) for spec, _ in REFUSED])
 def test_a_spec_that_cannot_work_is_refused_with_what_to_do(
-    kubectl_shared: Kubectl, spec: dict[str, Any], words: str
+    cluster_kubectl: Kubectl, spec: dict[str, Any], words: str
 ) -> None:
-    done = kubectl_shared.run("create", "-f", "-", stdin=manifest(spec))
+    done = cluster_kubectl.run("create", "-f", "-", stdin=manifest(spec))
     assert done.returncode != 0
     assert words in done.stderr
 
 
 @pytest.mark.parametrize("name", ["9lives", "with.dots", "x" * 51])
-def test_a_name_that_cannot_name_a_service_is_refused(kubectl_shared: Kubectl, name: str) -> None:
-    done = kubectl_shared.run("create", "-f", "-", stdin=manifest({}, name))
+def test_a_name_that_cannot_name_a_service_is_refused(cluster_kubectl: Kubectl, name: str) -> None:
+    done = cluster_kubectl.run("create", "-f", "-", stdin=manifest({}, name))
     assert done.returncode != 0
     assert "at most 50 lower-case letters" in done.stderr
 
@@ -108,9 +108,3 @@ def test_a_claim_changes_only_as_claims_can(
         assert done.returncode == 0, done.stderr
     else:
         assert words in done.stderr
-
-
-@pytest.fixture(scope="module")
-def kubectl_shared(kubeconfig: Any) -> Kubectl:
-    """kubectl where nothing is ever created: every request of these tests is refused."""
-    return Kubectl(kubeconfig)

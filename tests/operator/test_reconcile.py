@@ -58,16 +58,20 @@ async def until(true: Callable[[], Any], seconds: float = 15) -> None:
     raise AssertionError(message)
 
 
+def names_of_pods(kubectl: Kubectl) -> list[str]:
+    return kubectl("get", "pods", "-o", "jsonpath={.items[*].metadata.name}").split()
+
+
 async def kubelet(kubectl: Kubectl, replicas: int = 3) -> None:
     """Let every replica be ready, as far as the Pods' statuses tell, and the Deployment know it."""
 
     def pods() -> list[str]:
-        return kubectl("get", "pods", "-o", "name").split()
+        return names_of_pods(kubectl)
 
     await until(lambda: len(pods()) == replicas)
     ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
     for name in pods():
-        patch(kubectl, *name.split("/"), ready, "--subresource=status")
+        patch(kubectl, "pod", name, ready, "--subresource=status")
 
     def available() -> bool:
         status = existing(kubectl, "deployment", "demo")["status"]
@@ -323,7 +327,7 @@ async def test_what_pod_security_refuses_is_not_ours(kubectl: Kubectl, bench: Be
     kubectl("label", "namespace", kubectl.namespace, level)
     apply(kubectl, SPEC)
     await bench.settle()
-    await until(lambda: len(kubectl("get", "pods", "-o", "name").split()) == 3)
+    await until(lambda: len(names_of_pods(kubectl)) == 3)
 
 
 async def test_a_child_that_the_server_refuses_is_told_of_and_does_not_stop_the_others(
@@ -344,12 +348,12 @@ async def test_a_child_that_the_server_refuses_is_told_of_and_does_not_stop_the_
 async def test_a_broken_image_is_named_from_the_pods_status(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, {"replicas": 1})
     await bench.settle()
-    await until(lambda: kubectl("get", "pods", "-o", "name").split())
-    (pod,) = kubectl("get", "pods", "-o", "name").split()
+    await until(lambda: names_of_pods(kubectl))
+    (pod,) = names_of_pods(kubectl)
     waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
     container = {"name": "service", "image": "", "imageID": "", "ready": False, "restartCount": 0}
     status = {"containerStatuses": [{**container, "state": {"waiting": waiting}}]}
-    patch(kubectl, *pod.split("/"), {"status": status}, "--subresource=status")
+    patch(kubectl, "pod", pod, {"status": status}, "--subresource=status")
     await bench.reconcile()
     assert condition(kubectl, "Degraded")["reason"] == "ImagePullBackOff"
     assert "spec.image" in condition(kubectl, "Ready")["message"]
