@@ -92,6 +92,8 @@ async def operate(settings: Settings, metrics: Metrics) -> None:
             asyncio.create_task(queue.run()),
             asyncio.create_task(resync(cluster, queue, every=settings.resync_seconds)),
         ]
+        # Let the workers start: kopf takes every task that begins after it for its own, and waits for it to end.
+        await asyncio.sleep(0)
         try:
             await _watch(settings, handlers.Memo(queue), ready)
         finally:

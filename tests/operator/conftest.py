@@ -35,12 +35,13 @@ class Kubectl:
 
     program: Path
     kubeconfig: Path
-    namespace: str = "default"
+    namespace: str = ""
 
     def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run it, whatever its exit status."""
+        scope = [f"--namespace={self.namespace}"] if self.namespace else []
         return subprocess.run(
-            [self.program, "--namespace", self.namespace, *arguments],
+            [self.program, *scope, *arguments],
             env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
             input=stdin,
             capture_output=True,
@@ -64,7 +65,7 @@ class Kubectl:
 @pytest.fixture(scope="session")
 def cluster_kubectl() -> Iterator[Kubectl]:
     """kubectl against a running control plane that has the CRDs."""
-    provider = choose(Progress(), control_plane_only=True, name="operator-tests")
+    provider = choose(Progress(), control_plane_only=True, name=f"operator-tests-{os.getpid()}")
     given = os.environ.get("MCQ_TEST_KUBECONFIG")
     if not given:
         provider.up()

@@ -15,6 +15,8 @@ from mcq_operator.models import MCQSolver
 
 REFUSED = frozenset({400, 403, 404, 405, 413, 415, 422})
 CONFLICT = 409
+UNTYPED = "failed to create typed patch object"
+"""Server-side apply's refusal of a field that the schema doesn't have: for good, though its status is 500."""
 
 
 class ClusterError(Exception):
@@ -47,7 +49,7 @@ def cluster_error(error: ApiException) -> ClusterError:
     message = _message(error)
     if error.status == CONFLICT:
         return ConflictError(message)
-    if error.status in REFUSED:
+    if error.status in REFUSED or UNTYPED in message:
         return RefusedError(message)
     return UnavailableError(f"{error.status}: {message}")
 

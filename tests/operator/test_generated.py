@@ -1,0 +1,68 @@
+"""What is generated is checked in as generated, and a kustomization of it all is an install."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hack.generate import ROOT, generated, run
+from tests.operator.conftest import Kubectl
+
+from mcq_operator.models.crd import crd
+from mcq_operator.models.rbac import manifests
+
+
+def test_the_generated_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(ROOT, check=True) == 0, capsys.readouterr().out
+
+
+def test_a_check_shows_the_difference_and_fails_and_generating_mends_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path, check=False)
+    name = next(iter(generated()))
+    path = tmp_path / name
+    path.write_text(path.read_text().replace("maximum: 1000", "maximum: 9"))
+    capsys.readouterr()
+    assert run(tmp_path, check=True) == 1
+    assert "+                maximum: 1000" in capsys.readouterr().out
+    run(tmp_path, check=False)
+    assert run(tmp_path, check=True) == 0
+
+
+def test_no_permission_reaches_secrets_and_none_is_a_wildcard() -> None:
+    (role,) = [item for item in manifests() if item["kind"] == "ClusterRole"]
+    for rule in role["rules"]:
+        assert "secrets" not in rule["resources"]
+        assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+
+
+def test_every_field_is_described() -> None:
+    def undescribed(schema: dict[str, object], path: str) -> list[str]:
+        properties = schema.get("properties", {})
+        assert isinstance(properties, dict)
+        missing = [f"{path}.{name}" for name, item in properties.items() if "description" not in item]
+        return missing + [
+            line for name, item in properties.items() for line in undescribed(item, f"{path}.{name}")
+        ]
+
+    schema = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    assert undescribed(schema["spec"], "spec") + undescribed(schema["status"], "status") == []
+
+
+def test_the_default_kustomization_is_accepted_as_a_whole(cluster_kubectl: Kubectl) -> None:
+    rendered = cluster_kubectl("kustomize", str(ROOT / "config/default"))
+    kinds = [item["kind"] for item in yaml.safe_load_all(rendered)]
+    assert {"CustomResourceDefinition", "ClusterRole", "Deployment", "Namespace"} <= set(kinds)
+    # The namespace must exist for the rest to be tried in it.
+    cluster_kubectl("apply", "--server-side", "-f", str(ROOT / "config/operator/namespace.yaml"))
+    warned = cluster_kubectl.run(
+        "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-k", str(ROOT / "config/default")
+    )
+    assert warned.returncode == 0, warned.stderr
+    assert "would violate PodSecurity" not in warned.stderr
+
+
+def test_the_sample_is_accepted(kubectl: Kubectl) -> None:
+    sample = ROOT / "config/samples/mcqsolver.yaml"
+    text = sample.read_text().replace("  namespace: default\n", "")
+    assert "created" in kubectl("create", "--dry-run=server", "-f", "-", stdin=text)

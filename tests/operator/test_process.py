@@ -1,0 +1,192 @@
+"""`python -m mcq_operator` as a process, with no more rights than config/rbac gives it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import yaml
+from hack.generate import ROOT
+from tests.operator.conftest import Kubectl
+from tests.operator.test_reconcile import NAMES, SPEC, apply, existing, until
+
+QUICK = 10.0
+
+
+class Operator:
+    """An operator's process."""
+
+    def __init__(self, kubeconfig: Path, log: Path, **settings: str) -> None:
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.port: int = found.getsockname()[1]
+        self._log = log
+        self._environment = {
+            **os.environ,
+            "KUBECONFIG": str(kubeconfig),
+            "MCQ_OPERATOR_HOST": "127.0.0.1",
+            "MCQ_OPERATOR_PORT": str(self.port),
+            "MCQ_OPERATOR_CANARY_URL": "http://127.0.0.1:9",
+            **settings,
+        }
+
+    async def start(self) -> None:
+        """Start it, and wait until it watches."""
+        with self._log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "mcq_operator", env=self._environment, stderr=log
+            )
+        for _ in range(100):
+            assert self.process.returncode is None, self.log()
+            if await self.get("/readyz") == (200, "ok\n"):
+                return
+            await asyncio.sleep(0.1)
+        message = f"not ready: {self.log()}"
+        raise AssertionError(message)
+
+    async def stop(self) -> int:
+        """SIGTERM; returns the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(self.process.wait(), 20)
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """What its server says."""
+        url = f"http://127.0.0.1:{self.port}{path}"
+        try:
+            async with aiohttp.ClientSession() as session, session.get(url) as response:
+                return response.status, await response.text()
+        except aiohttp.ClientError:
+            return 0, ""
+
+    async def writes(self) -> float:
+        """How many writes it has sent."""
+        _, text = await self.get("/metrics")
+        lines = [line for line in text.splitlines() if line.startswith("mcq_operator_writes_total{")]
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+    async def quiet(self) -> float:
+        """Wait until it sends no more writes; returns how many it has sent."""
+        count, still = await self.writes(), 0
+        for _ in range(100):
+            await asyncio.sleep(0.2)
+            before, count = count, await self.writes()
+            still = still + 1 if before == count else 0
+            if still == 5:
+                return count
+        message = f"still writing: {self.log()}"
+        raise AssertionError(message)
+
+    def log(self) -> str:
+        """Everything it has logged."""
+        return self._log.read_text()
+
+
+@pytest.fixture
+def restricted(cluster_kubectl: Kubectl, tmp_path: Path) -> Path:
+    """A kubeconfig of the operator's own service account."""
+    cluster_kubectl("apply", "--server-side", "-f", str(ROOT / "config/operator/namespace.yaml"))
+    cluster_kubectl("apply", "--server-side", "-k", str(ROOT / "config/rbac"))
+    token = cluster_kubectl("create", "token", "mcq-operator", "-n", "mcq-operator-system").strip()
+    config = yaml.safe_load(cluster_kubectl("config", "view", "--raw", "--minify", "--flatten"))
+    config["users"][0]["user"] = {"token": token}
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@pytest.fixture
+async def operator(restricted: Path, tmp_path: Path) -> AsyncIterator[Operator]:
+    """A running operator that serves all namespaces."""
+    made = Operator(restricted, tmp_path / "operator.log")
+    await made.start()
+    yield made
+    with contextlib.suppress(ProcessLookupError):
+        made.process.kill()
+    await made.process.wait()
+
+
+async def test_events_alone_create_repair_and_prune_and_a_quiet_cluster_is_left_quiet(
+    kubectl: Kubectl, operator: Operator
+) -> None:
+    apply(kubectl, SPEC)
+    await until(lambda: all(kubectl.get(kind, name) for kind, name in NAMES.items()), QUICK)
+    kubectl("delete", "service", "demo")
+    await until(lambda: kubectl.get("service", "demo"), QUICK)
+    kubectl("label", "deployment", "demo", "app.kubernetes.io/managed-by-", "app.kubernetes.io/instance-")
+
+    def labelled() -> bool:
+        labels = existing(kubectl, "deployment", "demo")["metadata"]["labels"]
+        return "app.kubernetes.io/managed-by" in labels
+
+    await until(labelled, QUICK)
+    apply(kubectl, {"ingress": {"enabled": False}})
+    await until(lambda: kubectl.get("ingress", "demo") is None, QUICK)
+    writes = await operator.quiet()
+    kubectl("annotate", "mcq", "demo", "example.com/wakes=the-operator")
+    await asyncio.sleep(1)
+    assert await operator.writes() == writes
+    # Every watch and every write was within the rights of config/rbac.
+    assert "orbidden" not in operator.log()
+
+
+async def test_kopf_keeps_no_state_on_objects(kubectl: Kubectl, operator: Operator) -> None:
+    apply(kubectl, SPEC)
+    await until(lambda: "status" in existing(kubectl, "mcq", "demo"), QUICK)
+    await operator.quiet()
+    for kind, name in {**NAMES, "mcq": "demo"}.items():
+        metadata = existing(kubectl, kind, name)["metadata"]
+        assert set(metadata.get("finalizers", [])) <= {"kubernetes.io/pvc-protection"}
+        assert not [key for key in metadata.get("annotations", {}) if "kopf" in key]
+    assert kubectl("get", "events", "--field-selector", "source=kopf", "-o", "name") == ""
+
+
+async def test_a_restarted_operator_resumes_and_writes_only_what_differs(
+    kubectl: Kubectl, operator: Operator
+) -> None:
+    apply(kubectl, SPEC)
+    await operator.quiet()
+    assert await operator.stop() == 0
+    await operator.start()
+    assert await operator.quiet() == 0
+    assert await operator.stop() == 0
+    kubectl("delete", "service", "demo")
+    await operator.start()
+    await until(lambda: kubectl.get("service", "demo"), QUICK)
+
+
+async def test_nothing_is_stuck_when_the_operator_goes_before_its_solvers(
+    kubectl: Kubectl, operator: Operator
+) -> None:
+    apply(kubectl, SPEC)
+    await until(lambda: kubectl.get("poddisruptionbudget", "demo"), QUICK)
+    await operator.quiet()
+    assert await operator.stop() == 0
+    kubectl("delete", "mcq", "demo", "--timeout=10s")
+    kinds = ",".join([*NAMES, "replicaset", "pods"])
+    selector = "app.kubernetes.io/managed-by=mcq-operator"
+    await until(lambda: not kubectl("get", kinds, "-l", selector, "-o", "name").split(), seconds=45)
+
+
+async def test_an_operator_of_named_namespaces_serves_those_and_no_other(
+    kubectl: Kubectl, cluster_kubectl: Kubectl, tmp_path: Path
+) -> None:
+    other = f"{kubectl.namespace}-other"
+    cluster_kubectl("create", "namespace", other)
+    made = Operator(kubectl.kubeconfig, tmp_path / "operator.log", MCQ_OPERATOR_NAMESPACES=kubectl.namespace)
+    await made.start()
+    try:
+        apply(Kubectl(kubectl.program, kubectl.kubeconfig, other), {})
+        apply(kubectl, {})
+        await until(lambda: kubectl.get("poddisruptionbudget", "demo"), QUICK)
+        await made.quiet()
+        assert json.loads(kubectl("get", "deployment", "-n", other, "-o", "json"))["items"] == []
+    finally:
+        await made.stop()
+        cluster_kubectl("delete", "namespace", other, "--wait=false")
