@@ -69,30 +69,14 @@ async def operate(settings: Settings, metrics: Metrics) -> None:
         serve(host=settings.host, port=settings.port, registry=metrics.registry, ready=ready.is_set),
     ):
         cluster = Cluster(Api(api_client, wrote=metrics.wrote), namespaces=settings.namespaces)
-        canaries = Canaries(
-            HttpAsk(session, url=settings.canary_url),
-            clock=time.monotonic,
-            learned=lambda key: queue.add(key),
-        )
-        work = partial(
-            reconcile,
-            cluster=cluster,
-            canaries=canaries,
-            service_image=settings.service_image,
-            now=lambda: datetime.now(UTC),
-        )
-        queue: WorkQueue[SolverKey] = WorkQueue(
-            measured(work, metrics),
-            workers=settings.workers,
-            call_later=asyncio.get_running_loop().call_later,
-            random=random.random,
-            depth=metrics.queue_depth.set,
-        )
+        ask = HttpAsk(session, url=settings.canary_url)
+        canaries = Canaries(ask, clock=time.monotonic, learned=lambda key: queue.add(key))
+        queue = _queue(settings, metrics, cluster, canaries)
         background = [
             asyncio.create_task(queue.run()),
             asyncio.create_task(resync(cluster, queue, every=settings.resync_seconds)),
         ]
-        # Let the workers start: kopf takes every task that begins after it for its own, and waits for it to end.
+        # Let the workers start: kopf takes every task that begins after it for its own, and waits for its end.
         await asyncio.sleep(0)
         try:
             await _watch(settings, handlers.Memo(queue), ready)
@@ -101,6 +85,26 @@ async def operate(settings: Settings, metrics: Metrics) -> None:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
             await canaries.close()
+
+
+def _queue(
+    settings: Settings, metrics: Metrics, cluster: Cluster, canaries: Canaries
+) -> WorkQueue[SolverKey]:
+    """The queue, with the reconcile as its work."""
+    work = partial(
+        reconcile,
+        cluster=cluster,
+        canaries=canaries,
+        service_image=settings.service_image,
+        now=lambda: datetime.now(UTC),
+    )
+    return WorkQueue(
+        measured(work, metrics),
+        workers=settings.workers,
+        call_later=asyncio.get_running_loop().call_later,
+        random=random.random,
+        depth=metrics.queue_depth.set,
+    )
 
 
 async def _watch(settings: Settings, memo: handlers.Memo, ready: asyncio.Event) -> None:

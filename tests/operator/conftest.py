@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hack.cluster.instance import CACHE
 from hack.cluster.progress import Progress
 from hack.cluster.providers import choose
+from hack.cluster.tools import locked
 from kubernetes.aio import client, config
 from tests.operator.support import IMAGE, NOON
 
@@ -65,16 +67,23 @@ class Kubectl:
 @pytest.fixture(scope="session")
 def cluster_kubectl() -> Iterator[Kubectl]:
     """kubectl against a running control plane that has the CRDs."""
-    provider = choose(Progress(), control_plane_only=True, name=f"operator-tests-{os.getpid()}")
+    provider = choose(Progress(), control_plane_only=True, name="operator-tests")
     given = os.environ.get("MCQ_TEST_KUBECONFIG")
-    if not given:
+    if given:
+        yield with_crds(Kubectl(provider.kubectl(), Path(given)))
+        return
+    # Another run of these tests on this machine has the same cluster: one after the other.
+    with locked(CACHE / "operator-tests.lock"):
         provider.up()
-    kubectl = Kubectl(provider.kubectl(), Path(given) if given else provider.kubeconfig())
+        yield with_crds(Kubectl(provider.kubectl(), provider.kubeconfig()))
+        provider.down()
+
+
+def with_crds(kubectl: Kubectl) -> Kubectl:
+    """The same, once the API server knows MCQSolvers."""
     kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "config/crds"))
     kubectl("wait", "--for=condition=Established", "crd/mcqsolvers.mcq-operator.dev", "--timeout=30s")
-    yield kubectl
-    if not given:
-        provider.down()
+    return kubectl
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from hack.generate import ROOT
 from tests.operator.conftest import Kubectl
-from tests.operator.test_reconcile import NAMES, SPEC, apply, existing, until
+from tests.operator.live import NAMES, SPEC, apply, existing, until
 
 QUICK = 10.0
 

@@ -1,0 +1,97 @@
+"""What one replica runs, and within which bounds."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .base import Model, ObjectName, Quantity, text
+
+
+class ModelSource(Model):
+    """Which model answers."""
+
+    uri: Annotated[
+        str,
+        text(
+            "self.matches('^hf://[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$')",
+            "uri must be hf://<organisation>/<name>, like hf://Qwen/Qwen2.5-Coder-1.5B-Instruct;"
+            " put a branch, tag or commit into revision",
+            longest=256,
+        ),
+    ] = "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct"
+    """The model: hf://<organisation>/<name>."""
+    revision: (
+        Annotated[
+            str,
+            text(
+                "self.matches('^[A-Za-z0-9][A-Za-z0-9._/-]*$')",
+                "revision must be a branch, tag or commit: letters, digits, '.', '_', '/' and '-'",
+                longest=128,
+            ),
+        ]
+        | None
+    ) = None
+    """Branch, tag or commit; left out, a commit that the service pins for its default model, else main."""
+    digest: (
+        Annotated[
+            str,
+            text(
+                "self.matches('^sha256:[0-9a-f]{64}$')",
+                "digest must be sha256: and 64 lower-case hexadecimal digits",
+                longest=71,
+            ),
+        ]
+        | None
+    ) = None
+    """SHA-256 of the source weights; a replica that fetches anything else refuses to start."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """The number format the model computes in; auto picks what the node's CPU is fastest at."""
+
+
+class Engine(Model):
+    """What computes the answers."""
+
+    type: Literal["Transformers"] = "Transformers"
+    """The engine."""
+    threads: int = Field(0, ge=0, le=256)
+    """Compute threads of a replica; 0 takes them from its CPU limit, or the node's CPUs without one."""
+
+
+class Resources(Model):
+    """CPU and memory of one replica."""
+
+    requests: dict[str, Quantity] | None = None
+    """What the scheduler reserves."""
+    limits: dict[str, Quantity] | None = None
+    """What a replica may not exceed."""
+
+
+class PullSecret(Model):
+    """The name of a Secret in the solver's namespace."""
+
+    name: ObjectName
+    """The Secret's name."""
+
+
+class Answering(Model):
+    """How questions are answered when the request doesn't say."""
+
+    default_mode: Literal["answer", "explain"] = "explain"
+    """answer gives the choice and its probabilities; explain adds the reasoning."""
+    max_reasoning_tokens: int = Field(96, ge=1, le=512)
+    """The longest reasoning, in tokens."""
+
+
+class Limits(Model):
+    """Bounds that keep an overloaded replica answering."""
+
+    max_queued_requests: int = Field(64, ge=1, le=10_000)
+    """Requests waiting in one replica before further ones get 429."""
+    deadline_seconds: int = Field(60, ge=1, le=3600)
+    """The longest time for one request. A replica that stops is given as long to finish what it admitted."""
+
+
+DEFAULT_RESOURCES = Resources(
+    requests={"cpu": "250m", "memory": "1Gi"},
+    limits={"memory": "8Gi"},
+)

@@ -1,0 +1,77 @@
+"""Steps that the tests against a real API server share."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tests.operator.conftest import Kubectl
+
+from mcq_operator.models import Manifest
+
+NAMES = {
+    "serviceaccount": "demo",
+    "configmap": "demo-config",
+    "persistentvolumeclaim": "demo-model-cache",
+    "service": "demo",
+    "deployment": "demo",
+    "poddisruptionbudget": "demo",
+    "ingress": "demo",
+}
+SPEC = {"ingress": {"enabled": True, "className": "traefik", "host": "mcq.example.com"}}
+
+
+def apply(kubectl: Kubectl, spec: dict[str, Any]) -> None:
+    solver = {
+        "apiVersion": "mcq-operator.dev/v1alpha1",
+        "kind": "MCQSolver",
+        "metadata": {"name": "demo"},
+        "spec": spec,
+    }
+    kubectl("apply", "-f", "-", stdin=json.dumps(solver))
+
+
+def patch(kubectl: Kubectl, kind: str, name: str, change: dict[str, Any], *more: str) -> None:
+    kubectl("patch", kind, name, "--type=merge", "--patch", json.dumps(change), *more)
+
+
+def existing(kubectl: Kubectl, kind: str, name: str) -> Manifest:
+    found = kubectl.get(kind, name)
+    assert found is not None, f"{kind} {name} is missing"
+    return found
+
+
+def condition(kubectl: Kubectl, kind: str) -> dict[str, Any]:
+    conditions = existing(kubectl, "mcq", "demo")["status"]["conditions"]
+    return next(item for item in conditions if item["type"] == kind)
+
+
+async def until(true: Callable[[], Any], seconds: float = 15) -> None:
+    for _ in range(int(seconds / 0.1)):
+        if true():
+            return
+        await asyncio.sleep(0.1)
+    message = f"not within {seconds} s: {true}"
+    raise AssertionError(message)
+
+
+def names_of_pods(kubectl: Kubectl) -> list[str]:
+    return kubectl("get", "pods", "-o", "jsonpath={.items[*].metadata.name}").split()
+
+
+async def kubelet(kubectl: Kubectl, replicas: int = 3) -> None:
+    """Let every replica be ready, as far as the Pods' statuses tell, and the Deployment know it."""
+
+    def pods() -> list[str]:
+        return names_of_pods(kubectl)
+
+    await until(lambda: len(pods()) == replicas)
+    ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
+    for name in pods():
+        patch(kubectl, "pod", name, ready, "--subresource=status")
+
+    def available() -> bool:
+        status = existing(kubectl, "deployment", "demo")["status"]
+        return bool(status.get("availableReplicas", 0) == status.get("replicas") == replicas)
+
+    await until(available)

@@ -1,0 +1,29 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.service.fakes import Replica
+
+from mcq_service.models import ModelRef, PreparedModel, Store
+from mcq_service.models.catalogue import DEFAULT_URI
+
+
+@pytest.fixture(scope="session")
+def model_cache() -> Path:
+    """The developers' model store, so that the default model is fetched once a machine."""
+    return Path(os.environ.get("MCQ_CACHE") or Path.home() / ".cache/mcq-operator") / "models"
+
+
+@pytest.fixture(scope="session")
+def prepared_model(model_cache: Path) -> PreparedModel:
+    """The default model."""
+    return Store(model_cache).ensure(ModelRef(DEFAULT_URI))
+
+
+@pytest.fixture
+def replica() -> Iterator[Replica]:
+    """A replica around a scripted engine; not loaded yet."""
+    made = Replica()
+    yield made
+    made.close()
