@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hack.images.builder import STORAGE, ImageError, builder, install
+from hack.images.builder import STORAGE, ImageError, builder, install, quiet
 
 PUBLIC = "python:3.11.14-slim-bookworm"
 LOCAL = "localhost/mcq-base:bookworm"
@@ -45,11 +45,11 @@ def _debootstrap_image() -> None:
     with tempfile.TemporaryDirectory(dir=STORAGE) as directory:
         root, context = Path(directory) / "root", Path(directory) / "context"
         context.mkdir()
-        _run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", RELEASE, str(root), mirror])
+        quiet(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", RELEASE, str(root), mirror])
         for leftover in ("var/cache/apt", "var/lib/apt/lists", "var/log", "usr/share/doc", "usr/share/man"):
             shutil.rmtree(root / leftover, ignore_errors=True)
             (root / leftover).mkdir(parents=True)
-        _run(["tar", "--directory", str(root), "--create", "--file", str(context / "root.tar"), "."])
+        quiet(["tar", "--directory", str(root), "--create", "--file", str(context / "root.tar"), "."])
         shutil.rmtree(root)
         (context / "Dockerfile").write_text('FROM scratch\nADD root.tar /\nCMD ["python3"]\n')
         builder().build(context / "Dockerfile", context, LOCAL)
@@ -70,14 +70,3 @@ def _mirror() -> str:
             return address
     message = f"{PUBLIC} can't be pulled, and this machine's apt has no {RELEASE} to make a base image from."
     raise ImageError(message)
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        check=False,
-    )  # fmt: skip
-    if done.returncode:
-        last = "\n".join(done.stdout.splitlines()[-20:])
-        message = f"Exit code {done.returncode} from: {' '.join(command)}\n{last}"
-        raise ImageError(message)

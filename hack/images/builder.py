@@ -70,8 +70,8 @@ class Docker:
 
     def push(self, tag: str, reference: str) -> str:
         """See Builder."""
-        _quiet(["docker", "tag", tag, reference])
-        printed = _quiet(["docker", "push", reference])
+        quiet(["docker", "tag", tag, reference])
+        printed = quiet(["docker", "push", reference])
         digest = re.search(r"digest: (sha256:[0-9a-f]{64})", printed)
         if not digest:
             message = f"docker push of {reference} printed no digest:\n{printed}"
@@ -114,7 +114,7 @@ class Buildah:
             loopback = ["--tls-verify=false"] if re.match(r"(127\.0\.0\.1|localhost):", reference) else []
             fast = ["--format", "oci", "--compression-format", "zstd", "--compression-level", "1"]
             destination = ["--digestfile", str(digest), tag, f"docker://{reference}"]
-            _quiet([*self.command, "push", *loopback, *fast, *destination])
+            quiet([*self.command, "push", *loopback, *fast, *destination])
             return digest.read_text().strip()
 
     def pull(self, reference: str, *, timeout: float) -> bool:
@@ -170,7 +170,7 @@ def _show(command: list[str], environment: Mapping[str, str] = NOTHING) -> None:
         raise ImageError(message)
 
 
-def _quiet(command: list[str]) -> str:
+def quiet(command: list[str]) -> str:
     """Run and return what it printed, which is shown only if it fails."""
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
