@@ -38,7 +38,11 @@ def _serve(_: argparse.Namespace) -> int:
             print(f"{name}={each['input']}: {each['msg']}", file=sys.stderr)
         return 2
     logs.configure(settings.log_level)
-    return asyncio.run(serve(settings))
+    try:
+        return asyncio.run(serve(settings))
+    except OSError as error:
+        print(f"Can't listen on {settings.host}:{settings.port}: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ def build(lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing) -> FastAP
     app.include_router(health.router)
     app.add_middleware(BodyLimits)
     problems.install(app)
+    problems.describe(app)
     FastAPIInstrumentor.instrument_app(
         app,
         tracer_provider=tracing.provider,

@@ -16,11 +16,15 @@ from mcq_service.scheduling import Scheduler
 if TYPE_CHECKING:
     from mcq_service.engines.transformers_engine import TransformersEngine
     from mcq_service.lifecycle import Lifecycle
-    from mcq_service.models import PreparedModel
+    from mcq_service.models import PreparedModel, Stage
     from mcq_service.settings import Settings
     from mcq_service.telemetry import Metrics, Tracing
 
 WARM_UP = Question(question="Which of these is a colour?", choices=["blue", "seven"], mode="explain")
+
+
+class StoppedError(Exception):
+    """The replica was told to stop before its model was there."""
 
 
 async def load(settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing) -> None:
@@ -48,11 +52,14 @@ async def load(settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tr
 
 def _prepare(settings: Settings, lifecycle: Lifecycle) -> PreparedModel:
     ref = ModelRef(settings.model_uri, revision=settings.model_revision, digest=settings.model_digest)
-    return Store(settings.model_cache).ensure(
-        ref,
-        settings.model_precision,
-        lambda stage, fraction, detail: lifecycle.report(Status(stage), fraction, detail),
-    )
+
+    def report(stage: Stage, fraction: float | None, detail: str) -> None:
+        # A download may take minutes, and a replica that is told to stop has seconds: raising ends it, resumably.
+        if lifecycle.status is Status.DRAINING:
+            raise StoppedError("The replica was told to stop while its model was being prepared.")
+        lifecycle.report(Status(stage), fraction, detail)
+
+    return Store(settings.model_cache).ensure(ref, settings.model_precision, report)
 
 
 def _engine(settings: Settings, prepared: PreparedModel) -> TransformersEngine:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,13 +37,15 @@ class _Server(uvicorn.Server):
 
 
 async def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code: 0, or 1 where the model can't be loaded."""
+    """Serve until SIGTERM or SIGINT; returns the exit code: 0, or 1 where the model can't be loaded.
+
+    Raises OSError where the address can't be listened on.
+    """
+    listener = socket.create_server((settings.host, settings.port))
     lifecycle, metrics, tracing = Lifecycle(), Metrics(), Tracing()
     server = _Server(
         uvicorn.Config(
             app.build(lifecycle, metrics=metrics, tracing=tracing),
-            host=settings.host,
-            port=settings.port,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=_CLOSE_SECONDS,
@@ -51,7 +54,7 @@ async def serve(settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     loading = asyncio.create_task(load(settings, lifecycle, metrics=metrics, tracing=tracing))
     stopping = asyncio.create_task(stop.wait())
     try:

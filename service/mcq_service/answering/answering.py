@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcq_service.engines import PromptTooLong
 from mcq_service.parsing import REASONING_KEY, Line, Parsed, document, parse
-from mcq_service.problems import InvalidQuestion, ProblemError
+from mcq_service.problems import InternalError, InvalidQuestion, ProblemError
 from mcq_service.prompts import render
 from mcq_service.protocol import Answer, Choice, InvalidField, LabelProbability, Mode, Timings, Usage
 from mcq_service.telemetry import tracing
@@ -70,9 +70,10 @@ class Answering:
         limit = question.max_reasoning_tokens or self._defaults.max_reasoning_tokens
         tokens = limit if mode == "explain" else 0
         admitted, context = self._clock(), tracing.current()
+        since_ns = time.time_ns()
         try:
             draft = await self._scheduler.run(
-                lambda engine: self._turns(engine, question, tokens, admitted, context),
+                lambda engine: self._turns(engine, question, tokens, context, since_ns),
                 seconds=self._defaults.deadline_seconds,
             )
         except PromptTooLong as error:
@@ -85,16 +86,19 @@ class Answering:
         except asyncio.CancelledError:
             self._metrics.refused(mode=mode, outcome="cancelled")
             raise
+        except Exception:
+            self._metrics.refused(mode=mode, outcome=InternalError.slug)
+            raise
         return self._finish(question, draft, mode=mode, admitted=admitted)
 
     def _turns(
-        self, engine: Engine[Any], question: Question, tokens: int, admitted: float, context: Context
+        self, engine: Engine[Any], question: Question, tokens: int, context: Context, since_ns: int
     ) -> Turns[_Draft]:
         """The engine's part: yields between its steps."""
         labels = [option.label for option in question.options]
         started = self._clock()
-        with self._tracing.span("admit", context, **{"mcq.queue.seconds": started - admitted}):
-            prompt = render(question)
+        self._tracing.waited("admit", context, since_ns=since_ns)
+        prompt = render(question)
         with self._tracing.span("prefill", context, **{"gen_ai.request.model": self._model}):
             text = engine.start(*prompt, room=tokens + _FORCED_TOKENS)
             probabilities = engine.probabilities(text, labels)

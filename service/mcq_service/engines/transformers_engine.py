@@ -130,6 +130,8 @@ def _tokenizers(path: Path) -> tuple[Tokenizer, Tokenizer]:
     """The model's tokenizer twice: for our text, and for a client's, where `<|im_end|>` is but characters."""
     file = str(path / "tokenizer.json")
     trusted, untrusted = Tokenizer.from_file(file), Tokenizer.from_file(file)
+    # Not all control tokens are declared special: `<|fim_middle|>` and `<tool_call>` are not.
+    untrusted.add_special_tokens([token.content for token in untrusted.get_added_tokens_decoder().values()])
     untrusted.encode_special_tokens = True
     return trusted, untrusted
 

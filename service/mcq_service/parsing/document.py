@@ -24,6 +24,17 @@ class Parsed(NamedTuple):
     reasoning: str | None
 
 
+class _Loader(yaml.SafeLoader):
+    """Knows maps and text only: no numbers, dates, lists or tags, whose constructors fail in many ways."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - as in the class it extends
+    yaml_constructors = {  # noqa: RUF012
+        tag: construct
+        for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+        if tag in {None, "tag:yaml.org,2002:map", "tag:yaml.org,2002:str"}
+    }
+
+
 def document(label: str, reasoning: str | None) -> str:
     """The YAML text: `answer: B` and, if there is reasoning, `reasoning: "…"` on one line."""
     text = f"answer: {quoted(label)}\n"
@@ -40,9 +51,10 @@ def parse(text: str, labels: Collection[str]) -> Parsed:
     if len(text) > MAX_CHARACTERS:
         raise UnparsableOutput(f"The output is longer than {MAX_CHARACTERS} characters.")  # noqa: EM102
     try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UnparsableOutput("The output is not YAML.") from error
+        found = yaml.load(text, _Loader)  # noqa: S506 - a subset of the safe loader
+    except (yaml.YAMLError, RecursionError):
+        # Without the cause: it quotes the text, which may repeat what a client wrote, and would be logged.
+        raise UnparsableOutput("The output is not YAML.") from None
     if not isinstance(found, dict) or not {"answer"} <= found.keys() <= {"answer", REASONING_KEY}:
         raise UnparsableOutput("The output is not a map with the keys answer and reasoning.")
     label, reasoning = found["answer"], found.get(REASONING_KEY)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+MAX_CHARACTERS = 4096  # far more than a sentence, and with its escapes far less than a document may have
+
 
 class Line:
     """Collects what the model writes after an opening quote, until it closes the quote or the line.
+
+    A line of MAX_CHARACTERS counts as closed: a model that repeats itself can write tokens of 128 characters.
 
     The text is what a reader sees: escapes are resolved, white space is folded, control characters are dropped.
     """
@@ -18,6 +22,7 @@ class Line:
     def feed(self, piece: str) -> None:
         """Take the next piece of output; what follows the closing quote is ignored."""
         for character in piece:
+            self.closed = self.closed or len(self._characters) >= MAX_CHARACTERS
             if self.closed:
                 return
             if self._escaped:

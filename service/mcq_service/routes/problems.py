@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI, Request
 
 _log = logging.getLogger(__name__)
-_UNION_TAGS = {"list", "map"}  # pydantic names the branch it took, which is no part of the body
 
 
 def install(app: FastAPI) -> None:
@@ -36,6 +35,16 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
+
+
+def describe(app: FastAPI) -> None:
+    """Say in the app's OpenAPI schema that problems are not plain JSON, which FastAPI can't be told."""
+    for path in app.openapi()["paths"].values():
+        for operation in path.values():
+            for answer in operation["responses"].values():
+                content = answer.get("content", {})
+                if MEDIA_TYPE in content:
+                    content[MEDIA_TYPE] = content.pop("application/json")
 
 
 def response(error: ProblemError) -> JSONResponse:
@@ -80,5 +89,8 @@ async def _unexpected(_: Request, error: Exception) -> JSONResponse:
 
 def _pointer(location: Sequence[Any]) -> str:
     """An RFC 6901 pointer from pydantic's location, which starts with "body"."""
-    steps = [str(step) for step in location[1:] if step not in _UNION_TAGS and step != "[key]"]
-    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
+    steps = list(location[1:])
+    if steps[:1] == ["choices"]:
+        # choices, list or map (pydantic names the form it took, which is no part of the body), index or label
+        steps = ["choices", *steps[2:3]]
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)

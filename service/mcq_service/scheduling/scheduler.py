@@ -36,6 +36,11 @@ class _Job(Generic[T]):
         self.turns: Turns[T] | None = None
         self.seconds = 0.0
 
+    def close(self) -> None:
+        """Let the work clean up, if it has begun."""
+        if self.turns is not None:
+            self.turns.close()
+
 
 class Scheduler:
     """Admits requests up to a limit and runs them on one engine."""
@@ -75,7 +80,8 @@ class Scheduler:
     @property
     def pending(self) -> int:
         """Requests admitted and not finished."""
-        return len(self._queue) + len(self._active)
+        with self._changed:  # a request is in neither while it goes from one to the other
+            return len(self._queue) + len(self._active)
 
     async def run(self, work: Work[T], *, seconds: float) -> T:
         """Run the work to its end, within `seconds` from now.
@@ -86,6 +92,8 @@ class Scheduler:
         with self._changed:
             if self._draining:
                 raise Draining("Send the request again: another replica will take it.")
+            if len(self._queue) >= self._max_queued:
+                self._queue = deque(each for each in self._queue if not each.future.cancelled())
             if len(self._queue) >= self._max_queued:
                 wait = self._rate.retry_after(self.pending)
                 raise Overloaded(
@@ -128,15 +136,14 @@ class Scheduler:
 
     def _finished(self, job: _Job[Any]) -> bool:
         """Give the job one turn; returns whether it was its last."""
-        if job.turns is None:
-            job.turns = job.work(self._engine)
-        if job.future.cancelled():
-            job.turns.close()
-            return True
         started = self._clock()
         try:
+            if job.future.cancelled():
+                job.close()
+                return True
             if started > job.deadline:
                 raise DeadlineExceeded("The service is too busy for this deadline; try again later.")
+            job.turns = job.turns or job.work(self._engine)
             next(job.turns)
         except StopIteration as end:
             self._rate.observe(job.seconds + self._clock() - started)
@@ -144,7 +151,7 @@ class Scheduler:
                 job.future.set_result(end.value)
             return True
         except BaseException as error:  # noqa: BLE001 - whatever a request raises must not end the thread
-            job.turns.close()
+            job.close()
             with suppress(InvalidStateError):
                 job.future.set_exception(error)
             return True

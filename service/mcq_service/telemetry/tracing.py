@@ -51,6 +51,10 @@ class Tracing:
         finally:
             span.end()
 
+    def waited(self, name: str, parent: Context, *, since_ns: int) -> None:
+        """A span under `parent` for a wait that ends now; `since_ns` is in nanoseconds since the epoch."""
+        self._tracer.start_span(name, context=parent, start_time=since_ns).end()
+
     def shutdown(self) -> None:
         """Send what is left."""
         self.provider.shutdown()
