@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import threading
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
 
 from mcq_service.answering import Answering, Defaults
 from mcq_service.engines import threads
@@ -14,11 +17,15 @@ from mcq_service.protocol import Question
 from mcq_service.scheduling import Scheduler
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mcq_service.engines.transformers_engine import TransformersEngine
     from mcq_service.lifecycle import Lifecycle
     from mcq_service.models import PreparedModel, Stage
     from mcq_service.settings import Settings
     from mcq_service.telemetry import Metrics, Tracing
+
+T = TypeVar("T")
 
 WARM_UP = Question(question="Which of these is a colour?", choices=["blue", "seven"], mode="explain")
 
@@ -29,9 +36,9 @@ class StoppedError(Exception):
 
 async def load(settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing) -> None:
     """Bring the replica to READY. Raises ModelStoreError, or what the engine raises."""
-    prepared = await asyncio.to_thread(_prepare, settings, lifecycle)
+    prepared = await _in_thread(lambda: _prepare(settings, lifecycle))
     lifecycle.report(Status.LOADING, None, f"Loading {prepared.path.name}.")
-    engine = await asyncio.to_thread(_engine, settings, prepared)
+    engine = await _in_thread(lambda: _engine(settings, prepared))
     lifecycle.report(Status.WARMING, None, "Answering a first question.")
     scheduler = Scheduler(
         engine, max_queued=settings.max_queued_requests, max_active=settings.max_active_requests
@@ -48,6 +55,21 @@ async def load(settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tr
         uri=prepared.uri, revision=prepared.revision, digest=prepared.digest, precision=prepared.precision
     )
     lifecycle.ready(scheduler=scheduler, answering=answering)
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """What `asyncio.to_thread` does, but a process that is to end does not wait for the thread."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        with suppress(InvalidStateError):  # nobody waits any more
+            try:
+                future.set_result(work())
+            except Exception as error:  # noqa: BLE001 - it is raised where the result is awaited
+                future.set_exception(error)
+
+    threading.Thread(target=run, name="loading", daemon=True).start()
+    return await asyncio.wrap_future(future)
 
 
 def _prepare(settings: Settings, lifecycle: Lifecycle) -> PreparedModel:

@@ -15,6 +15,7 @@ import uvicorn
 from mcq_service import app
 from mcq_service.lifecycle import Lifecycle, Status
 from mcq_service.loading import load
+from mcq_service.models import ModelStoreError
 from mcq_service.telemetry import Metrics, Tracing
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ def _failed(loading: asyncio.Task[None], lifecycle: Lifecycle) -> bool:
         _log.info("ready")
         return False
     lifecycle.report(Status.FAILED, None, str(error))
-    _log.error("the model could not be loaded: %s", error, exc_info=error)
+    # The store's errors say what to do; of any other, the place it comes from is needed.
+    trace = None if isinstance(error, ModelStoreError) else error
+    _log.error("the model could not be loaded: %s", error, exc_info=trace)
     with contextlib.suppress(OSError):
         _TERMINATION_LOG.write_text(f"The model could not be loaded: {error}")
     return True

@@ -1,7 +1,8 @@
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.service.fakes import Replica
 
@@ -27,3 +28,9 @@ def replica() -> Iterator[Replica]:
     made = Replica()
     yield made
     made.close()
+
+
+@pytest.fixture
+async def client(replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
+    async with replica.client() as made:
+        yield made

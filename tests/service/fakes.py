@@ -1,11 +1,13 @@
 """A scripted engine, and a replica around it without a process or a socket."""
 
+import asyncio
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
-from fastapi import FastAPI
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -16,6 +18,21 @@ from mcq_service.scheduling import Scheduler
 from mcq_service.telemetry import Metrics, Tracing
 
 ANSWER = "/api/v1/mcq/answer"
+QUESTION: dict[str, Any] = {"question": "Which is a fruit?", "choices": ["stone", "apple", "car"]}
+
+
+async def until(true: Callable[[], object], seconds: float = 10) -> None:
+    """Wait for what the engine's thread does; fails after `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not true():  # noqa: ASYNC110 - it is another thread's
+            await asyncio.sleep(0.002)
+
+
+async def sample(client: httpx.AsyncClient, name: str) -> float:
+    """The value of one sample of /metrics, 0 where it has not been counted yet."""
+    text = (await client.get("/metrics")).text
+    found = re.search(rf"^{re.escape(name)} (\S+)", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
 
 
 @dataclass
@@ -35,7 +52,7 @@ class FakeEngine:
     """Chooses `best` (an index) and writes `pieces`; a step waits for `gate`, and raises `error` if there is one."""
 
     best: int = 1
-    pieces: Sequence[str] = ("Because ", "so", '".')
+    pieces: Sequence[str] = ("Because ", "so.", '"')
     error: Exception | None = None
     name: str = "fake/model"
     gate: threading.Event = field(default_factory=threading.Event)
@@ -81,7 +98,7 @@ class Replica:
 
     def __post_init__(self) -> None:
         self.tracing.provider.add_span_processor(SimpleSpanProcessor(self.spans))
-        self.app: FastAPI = app.build(self.lifecycle, metrics=self.metrics, tracing=self.tracing)
+        self.app = app.build(self.lifecycle, metrics=self.metrics, tracing=self.tracing)
 
     def load(
         self,

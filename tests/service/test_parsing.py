@@ -9,7 +9,8 @@ ALPHABET = [
     *'abc XYZ 012 :-#&*!|>%@`{}[],?',
     *'"\\\'\n\r\t\x00\x07\x1b\x7f\x85\u2028\u2029\ufeff\u200b',
     *"äßéπ∑字あ🙂",
-    "\\frac{1}{2}", "\\n", "\\u0041", "\\\\", '\\"', ": ", " #", "---\n", "...", "<|im_end|>", "!!python/name:os.system",
+    "\\frac{1}{2}", "\\n", "\\u0041", "\\\\", '\\"', ": ", " #", "---\n", "...", "<|im_end|>",
+    "!!python/name:os.system",
 ]  # fmt: skip
 
 
@@ -33,7 +34,7 @@ def test_whatever_a_model_writes_reads_back_as_the_same_line(seed: int) -> None:
     text = read(*pieces_of(written, chance)).text
     label = chance.choice(ascii_uppercase)
     made = document(label, text)
-    assert parse(made, ascii_uppercase) == Parsed(label, text)
+    assert parse(made, list(ascii_uppercase)) == Parsed(label, text)
     assert made.count("\n") == 2
     assert len(text.splitlines()) <= 1
     assert text == text.strip()
@@ -86,4 +87,4 @@ def test_every_letter_reads_back_as_a_letter(label: str) -> None:
 def test_anything_but_the_document_is_refused(text: str) -> None:
     """Strictly: the keys, a letter that was offered, one line of text, a bounded length."""
     with pytest.raises(UnparsableOutput):
-        parse(text, "AB")
+        parse(text, ["A", "B"])
