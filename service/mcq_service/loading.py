@@ -15,6 +15,7 @@ from mcq_service.models import ModelRef, Store
 from mcq_service.prompts.chatml import PREFIX
 from mcq_service.protocol import Question
 from mcq_service.scheduling import Scheduler
+from mcq_service.telemetry import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from mcq_service.lifecycle import Lifecycle
     from mcq_service.models import PreparedModel, Stage
     from mcq_service.settings import Settings
-    from mcq_service.telemetry import Metrics, Tracing
+    from mcq_service.telemetry import Tracing
 
 T = TypeVar("T")
 
@@ -48,13 +49,17 @@ async def load(settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tr
         max_reasoning_tokens=settings.max_reasoning_tokens,
         deadline_seconds=settings.deadline_seconds,
     )
-    answering = Answering(scheduler, model=engine.name, defaults=defaults, metrics=metrics, tracing_=tracing)
-    await answering.answer(WARM_UP.model_copy(update={"max_reasoning_tokens": 2}))
+
+    def answering(counted: Metrics) -> Answering:
+        return Answering(scheduler, model=engine.name, defaults=defaults, metrics=counted, tracing_=tracing)
+
+    # No client asked this one, so it is counted where nobody looks.
+    await answering(Metrics()).answer(WARM_UP.model_copy(update={"max_reasoning_tokens": 2}))
     metrics.watch_queue(lambda: scheduler.queued)
     metrics.model_loaded(
         uri=prepared.uri, revision=prepared.revision, digest=prepared.digest, precision=prepared.precision
     )
-    lifecycle.ready(scheduler=scheduler, answering=answering)
+    lifecycle.ready(scheduler=scheduler, answering=answering(metrics))
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

@@ -8,6 +8,7 @@ ProblemError
 ├── UnsupportedMediaType  415  the body is not declared as JSON
 ├── InvalidQuestion       422  the body is JSON, but not a question that can be answered
 ├── Overloaded            429  too many requests wait already
+├── ClientLeft            499  the client closed the connection; nobody reads this one
 ├── InternalError         500
 ├── NotReady              503  the model is not loaded yet
 ├── Draining              503  this replica is shutting down
@@ -99,6 +100,12 @@ class Overloaded(ProblemError):  # noqa: N818
     """The queue is full."""
 
     status, slug, title = 429, "overloaded", "Too many requests are waiting"
+
+
+class ClientLeft(ProblemError):  # noqa: N818
+    """The client closed the connection before its answer; only metrics and traces see this."""
+
+    status, slug, title = 499, "client-left", "The client left"
 
 
 class InternalError(ProblemError):

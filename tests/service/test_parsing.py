@@ -57,6 +57,8 @@ def test_how_the_output_is_cut_into_tokens_does_not_matter(seed: int) -> None:
         ("\\frac{1}{2} and C:\\new", "\\frac{1}{2} and C:\\new", False),
         ("a\\\\b", "a\\b", False),
         ("ends in \\", "ends in \\", False),
+        ('The "yield" keyword makes it so."', 'The "yield" keyword makes it so.', True),
+        ('no full stop"\n', "no full stop", True),
         ("a  b\t c\x00\x07", "a b c", False),
         ("", "", False),
     ],
@@ -65,6 +67,12 @@ def test_a_line_ends_at_its_quote_or_break(written: str, text: str, closed: bool
     """Escapes of quotes and backslashes are resolved, others stay as they are."""
     line = read(written)
     assert (line.text, line.closed) == (text, closed)
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    """YAML forbids it; which of two answers was meant can't be known."""
+    with pytest.raises(UnparsableOutput):
+        parse("answer: A\nanswer: B\n", "AB")
 
 
 @pytest.mark.parametrize("label", list(ascii_uppercase))

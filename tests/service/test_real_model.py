@@ -137,11 +137,11 @@ async def test_an_answer_is_not_blocked_by_a_long_explanation(client: httpx.Asyn
 
 
 async def test_a_client_that_leaves_ends_its_question(client: httpx.AsyncClient) -> None:
-    """No more is computed for it, and it is counted as cancelled."""
-    before = await count(client, "cancelled")
+    """No more is computed for it, and it is counted as left."""
+    before = await count(client, "client-left")
     with pytest.raises(httpx.ReadTimeout):
         await client.post(ANSWER, json={**CAPITAL, "max_reasoning_tokens": 512}, timeout=0.5)
-    await eventually(lambda: count(client, "cancelled"), lambda found: found == before + 1)
+    await eventually(lambda: count(client, "client-left"), lambda found: found == before + 1)
     assert (await ask(client, mode="answer"))["timings"]["queue_ms"] < 2000
 
 

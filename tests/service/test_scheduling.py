@@ -144,6 +144,21 @@ async def test_a_client_that_left_the_queue_frees_its_place(scheduler: Scheduler
     assert "c0" not in script.log
 
 
+async def test_an_answer_does_not_wait_for_others_reasoning(scheduler: Scheduler, script: Script) -> None:
+    """Work of a single step does not count among those that take turns."""
+    script.gate.clear()
+    long = [start(scheduler, script.work("a", 50))]
+    await script.running()
+    long.append(start(scheduler, script.work("b", 50)))
+    await until(lambda: scheduler.pending == 2)
+    short = asyncio.create_task(scheduler.run(script.work("short"), seconds=60, single_step=True))
+    await until(lambda: scheduler.pending == 3)
+    script.gate.set()
+    assert await short == "short"
+    await asyncio.gather(*long)
+    assert script.log.index("short0") < script.log.index("b10")
+
+
 async def test_a_deadline_ends_the_work(scheduler: Scheduler, script: Script, clock: Clock) -> None:
     """The work is closed at its next turn after the deadline."""
     script.gate.clear()

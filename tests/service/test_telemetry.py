@@ -61,6 +61,24 @@ async def test_metrics_are_openmetrics_and_move(replica: Replica, client: httpx.
     assert 'mcq_model_info{digest="sha256:0"' in response.text
 
 
+@pytest.mark.parametrize(
+    ("body", "media_type", "outcome"),
+    [
+        ("{", "application/json", "malformed-body"),
+        ("{}", "application/json", "invalid-question"),
+        ("{}", "text/plain", "unsupported-media-type"),
+        (" " * 70_000, "application/json", "body-too-large"),
+    ],
+)
+async def test_every_refusal_is_counted(
+    replica: Replica, client: httpx.AsyncClient, body: str, media_type: str, outcome: str
+) -> None:
+    """Also one whose mode was never read."""
+    replica.load()
+    await client.post(ANSWER, content=body, headers={"Content-Type": media_type})
+    assert await sample(client, f'mcq_requests_total{{mode="unknown",outcome="{outcome}"}}') == 1
+
+
 async def test_a_trace_spans_the_request_and_its_steps(replica: Replica, client: httpx.AsyncClient) -> None:
     """The steps are children of the HTTP span, which continues the client's trace."""
     replica.load()

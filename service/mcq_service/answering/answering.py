@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcq_service.engines import PromptTooLong
 from mcq_service.parsing import REASONING_KEY, Line, Parsed, document, parse
-from mcq_service.problems import InternalError, InvalidQuestion, ProblemError
+from mcq_service.problems import InvalidQuestion
 from mcq_service.prompts import render
 from mcq_service.protocol import Answer, Choice, InvalidField, LabelProbability, Mode, Timings, Usage
 from mcq_service.telemetry import tracing
@@ -64,6 +63,11 @@ class Answering:
         self._tracing = tracing_
         self._clock = clock
 
+    @property
+    def default_mode(self) -> Mode:
+        """The mode of a question that names none."""
+        return self._defaults.mode
+
     async def answer(self, question: Question) -> Answer:
         """Answer one question. Raises a ProblemError that says why it could not be."""
         mode = question.mode or self._defaults.mode
@@ -75,20 +79,11 @@ class Answering:
             draft = await self._scheduler.run(
                 lambda engine: self._turns(engine, question, tokens, context, since_ns),
                 seconds=self._defaults.deadline_seconds,
+                single_step=not tokens,
             )
         except PromptTooLong as error:
-            self._metrics.refused(mode=mode, outcome=InvalidQuestion.slug)
             field = InvalidField(pointer="/question", detail=str(error))
             raise InvalidQuestion(f"Shorten the question. {error}", errors=[field]) from error  # noqa: EM102
-        except ProblemError as error:
-            self._metrics.refused(mode=mode, outcome=error.slug)
-            raise
-        except asyncio.CancelledError:
-            self._metrics.refused(mode=mode, outcome="cancelled")
-            raise
-        except Exception:
-            self._metrics.refused(mode=mode, outcome=InternalError.slug)
-            raise
         return self._finish(question, draft, mode=mode, admitted=admitted)
 
     def _turns(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 MAX_CHARACTERS = 4096  # far more than a sentence, and with its escapes far less than a document may have
+_SENTENCE_ENDS = ".!?…。！？"  # noqa: RUF001 - full stops of other scripts
 
 
 class Line:
@@ -11,12 +12,15 @@ class Line:
     A line of MAX_CHARACTERS counts as closed: a model that repeats itself can write tokens of 128 characters.
 
     The text is what a reader sees: escapes are resolved, white space is folded, control characters are dropped.
+    Models forget to escape quotes inside a sentence, so a quote closes the line only after the end of a sentence,
+    or where the line ends after it; any other stands for itself.
     """
 
     def __init__(self) -> None:
         """Start after the opening quote."""
         self._characters: list[str] = []
         self._escaped = False
+        self._quoted = False  # the last character was a quote, which closes if the line ends here
         self.closed = False
 
     def feed(self, piece: str) -> None:
@@ -25,10 +29,15 @@ class Line:
             self.closed = self.closed or len(self._characters) >= MAX_CHARACTERS
             if self.closed:
                 return
+            if self._quoted and character != "\n":
+                self._quoted = False
+                self._characters.append('"')
             if self._escaped:
                 self._escape(character)
             elif character == "\\":
                 self._escaped = True
+            elif character == '"' and not "".join(self._characters).rstrip().endswith(tuple(_SENTENCE_ENDS)):
+                self._quoted = True
             elif character in '"\n':
                 self.closed = True
             else:

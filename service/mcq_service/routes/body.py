@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 
 from mcq_service.problems import BodyTooLarge, ProblemError, UnsupportedMediaType
-from mcq_service.routes.problems import response
+from mcq_service.routes.problems import counted
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,7 +30,7 @@ class BodyLimits:
         try:
             body = await _read(Headers(scope=scope), receive)
         except ProblemError as error:
-            await response(error)(scope, receive, send)
+            await counted(scope, error)(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
 

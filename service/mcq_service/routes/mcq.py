@@ -39,4 +39,5 @@ async def answer(
     request: Request, question: Question, answering: Annotated[Answering, Depends(current_answering)]
 ) -> Answer:
     """Answer one multiple-choice question."""
+    request.state.mode = question.mode or answering.default_mode
     return await unless_client_leaves(request, answering.answer(question))

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fastapi import FastAPI, Request
+    from starlette.types import Scope
 
 _log = logging.getLogger(__name__)
+ANSWER_PATH = "/api/v1/mcq/answer"
 
 
 def install(app: FastAPI) -> None:
@@ -53,22 +55,30 @@ def response(error: ProblemError) -> JSONResponse:
     return JSONResponse(body, status_code=error.status, headers=error.headers, media_type=MEDIA_TYPE)
 
 
-async def _expected(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ProblemError)  # noqa: S101 - registered for this type only
+def counted(scope: Scope, error: ProblemError) -> JSONResponse:
+    """The problem as a response, counted if it was a question's; the mode is "unknown" before it is read."""
+    if scope["path"] == ANSWER_PATH:
+        mode = scope.get("state", {}).get("mode", "unknown")
+        scope["app"].state.metrics.refused(mode=mode, outcome=error.slug)
     return response(error)
 
 
-async def _invalid(_: Request, error: Exception) -> JSONResponse:
+async def _expected(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ProblemError)  # noqa: S101 - registered for this type only
+    return counted(request.scope, error)
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     found = error.errors()
     if any(each["type"] == "json_invalid" for each in found):
-        return response(MalformedBody("Send the question as a JSON object, in UTF-8."))
+        return counted(request.scope, MalformedBody("Send the question as a JSON object, in UTF-8."))
     errors = [InvalidField(pointer=_pointer(each["loc"]), detail=each["msg"]) for each in found]
     where = errors[0].pointer.removeprefix("/").replace("/", ".") or "the body"
-    return response(InvalidQuestion(f"{where}: {errors[0].detail}.", errors=errors))
+    return counted(request.scope, InvalidQuestion(f"{where}: {errors[0].detail}.", errors=errors))
 
 
-async def _http(_: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
     headers = dict(error.headers or {})
     if error.status_code == NoSuchPath.status:
@@ -77,14 +87,14 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
         allowed = headers.get("allow") or headers.get("Allow") or "another method"
         return response(NoSuchMethod(f"Use {allowed}.", headers=headers))
     if error.status_code == MalformedBody.status:
-        return response(MalformedBody("Send the question as a JSON object, in UTF-8."))
+        return counted(request.scope, MalformedBody("Send the question as a JSON object, in UTF-8."))
     _log.error("unexpected HTTP error %s", error.status_code)
     return response(InternalError("The service's log says more."))
 
 
-async def _unexpected(_: Request, error: Exception) -> JSONResponse:
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     _log.error("a request failed", exc_info=error)
-    return response(InternalError("This is a defect of the service; its log says more."))
+    return counted(request.scope, InternalError("This is a defect of the service; its log says more."))
 
 
 def _pointer(location: Sequence[Any]) -> str:

@@ -1,7 +1,8 @@
 """One thread owns the engine; admitted requests take turns on it, a step at a time.
 
-A request's work is a generator that yields between steps (a prefill, a decoded token). So a long reasoning never
-blocks the answers behind it, and a deadline or a client that leaves ends a request within one step.
+A request's work is a generator that yields between steps (a prefill, a decoded token). Work of one step does not
+count among those that take turns, so an answer never waits for another's whole reasoning. A deadline or a client
+that leaves ends a request within one step, and frees its place at once if it was still waiting.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ Work = Callable[["Engine[Any]"], Turns[T]]
 class _Job(Generic[T]):
     """One admitted request; `future` is done from the scheduler's thread, or cancelled from the client's side."""
 
-    def __init__(self, work: Work[T], *, deadline: float) -> None:
+    def __init__(self, work: Work[T], *, deadline: float, single_step: bool) -> None:
         self.work = work
         self.deadline = deadline
+        self.single_step = single_step
         self.future: Future[T] = Future()
         self.turns: Turns[T] | None = None
         self.seconds = 0.0
@@ -83,17 +85,15 @@ class Scheduler:
         with self._changed:  # a request is in neither while it goes from one to the other
             return len(self._queue) + len(self._active)
 
-    async def run(self, work: Work[T], *, seconds: float) -> T:
-        """Run the work to its end, within `seconds` from now.
+    async def run(self, work: Work[T], *, seconds: float, single_step: bool = False) -> T:
+        """Run the work to its end, within `seconds` from now; `single_step` work never yields.
 
         Raises Overloaded, Draining, DeadlineExceeded, or what the work raises. Cancelling ends the work.
         """
-        job = _Job(work, deadline=self._clock() + seconds)
+        job = _Job(work, deadline=self._clock() + seconds, single_step=single_step)
         with self._changed:
             if self._draining:
                 raise Draining("Send the request again: another replica will take it.")
-            if len(self._queue) >= self._max_queued:
-                self._queue = deque(each for each in self._queue if not each.future.cancelled())
             if len(self._queue) >= self._max_queued:
                 wait = self._rate.retry_after(self.pending)
                 raise Overloaded(
@@ -102,7 +102,12 @@ class Scheduler:
                 )
             self._queue.append(job)
             self._changed.notify()
-        return await asyncio.wrap_future(job.future)
+        try:
+            return await asyncio.wrap_future(job.future)
+        except asyncio.CancelledError:
+            with self._changed, suppress(ValueError):  # it has had its first turn
+                self._queue.remove(job)
+            raise
 
     async def drain(self, *, seconds: float) -> bool:
         """Admit nothing more and wait for what was admitted; returns whether all of it ended within `seconds`."""
@@ -128,11 +133,23 @@ class Scheduler:
                 self._changed.wait_for(lambda: self._stopped or self._queue or self._active)
                 if self._stopped:
                     return
-                while self._queue and len(self._active) < self._max_active:
-                    self._active.append(self._queue.popleft())
+                self._activate()
             for job in list(self._active):
                 if self._finished(job):
-                    self._active.remove(job)
+                    with self._changed:
+                        self._active.remove(job)
+
+    def _activate(self) -> None:
+        """Move from the queue, in order, what may take turns now or has run out of time."""
+        turns = sum(not job.single_step for job in self._active)
+        now = self._clock()
+        for job in list(self._queue):
+            if not (job.single_step or now > job.deadline):
+                if turns >= self._max_active:
+                    continue
+                turns += 1
+            self._queue.remove(job)
+            self._active.append(job)
 
     def _finished(self, job: _Job[Any]) -> bool:
         """Give the job one turn; returns whether it was its last."""

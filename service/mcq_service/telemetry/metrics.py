@@ -88,7 +88,7 @@ class Metrics:
         self._cached.inc(usage.cached_tokens)
 
     def refused(self, *, mode: str, outcome: str) -> None:
-        """Count one question that was not answered; `outcome` is the problem's slug, or cancelled."""
+        """Count one question that was not answered; `outcome` is the problem's slug."""
         self._requests.labels(mode, outcome).inc()
 
     def exposition(self) -> bytes:

@@ -6,6 +6,7 @@ HTTP server span (route) > admit > prefill > decode > parse.
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
 
+_SHUTDOWN_SECONDS = 2
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
@@ -31,7 +33,7 @@ class Tracing:
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         """OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and the exporter's variables are OpenTelemetry's own."""
         name = environment.get("OTEL_SERVICE_NAME", "mcq-service")
-        self.provider = TracerProvider(resource=Resource.create({SERVICE_NAME: name}))
+        self.provider = TracerProvider(resource=Resource.create({SERVICE_NAME: name}), shutdown_on_exit=False)
         if any(environment.get(variable) for variable in _ENDPOINTS):
             self.provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self.provider.get_tracer("mcq_service")
@@ -56,8 +58,10 @@ class Tracing:
         self._tracer.start_span(name, context=parent, start_time=since_ns).end()
 
     def shutdown(self) -> None:
-        """Send what is left."""
-        self.provider.shutdown()
+        """Send what is left, if it can be sent in a moment: retries must not hold up the end of the process."""
+        sending = threading.Thread(target=self.provider.shutdown, name="traces", daemon=True)
+        sending.start()
+        sending.join(_SHUTDOWN_SECONDS)
 
 
 def current() -> Context:
