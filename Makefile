@@ -77,8 +77,9 @@ generate: .venv/.ready ## write crds/ and config/rbac/ from the models
 lock: ## lock the dependencies anew (pyproject.toml -> requirements.lock)
 	@hack/lock
 
-bench: .venv/.ready ## measure seconds a question, side by side in one run (EXAM=FILE.jsonl for questions of your own)
-	@$(PYTHON) -m hack.bench $(if $(EXAM),--exam $(EXAM))
+bench: .venv/.ready ## measure seconds a question in one run: EXAM=FILE.jsonl [RUNS=3] [PEERS=DIR GGUF=FILE]
+	@test -n "$(EXAM)" || { echo "make bench EXAM=FILE.jsonl: the questions to ask; see docs/benchmarks.md" >&2; exit 2; }
+	@$(PYTHON) -m hack.bench --exam $(EXAM) --runs $(or $(RUNS),1) $(if $(PEERS),--peers $(PEERS) --gguf $(GGUF))
 
 clean: ## remove what was made in the checkout (the cache, $MCQ_CACHE, stays)
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

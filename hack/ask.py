@@ -37,17 +37,17 @@ def ask(url: str, question: dict[str, Any], *, timeout: float = 120) -> dict[str
 
 def render(question: dict[str, Any], answer: dict[str, Any]) -> str:
     """The question with a probability bar for every choice, then the answer and its reasoning."""
-    lines = [question["question"], ""]
+    lines, chosen = [question["question"], ""], answer["answer"]
     for choice, row in zip(question["choices"], answer["probabilities"], strict=True):
         probability = row["probability"]
-        mark = ">" if row["label"] == answer["answer"]["label"] else " "
+        mark = ">" if chosen and row["label"] == chosen["label"] else " "
         lines.append(
             f"{mark} {row['label']}) {choice:<28} {probability:6.1%} {'█' * round(probability * 30)}"
         )
     timings = answer["timings"]
     lines += [
         "",
-        f"answer:    {answer['answer']['label']} ({answer['answer']['text']})",
+        f"answer:    {chosen['label']} ({chosen['text']})" if chosen else "answer:    none: it abstained",
         f"reasoning: {answer['reasoning']}",
         f"time:      {timings['answer_ms'] / 1000:.2f} s to the answer, {timings['total_ms'] / 1000:.2f} s in all",
     ]

@@ -1,4 +1,4 @@
-"""The command line: `python -m mcq_service [serve]` answers questions, `… model fetch` prepares the model."""
+"""The command line: `python -m mcq_service [serve]` answers questions; others prepare, calibrate and evaluate."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 
 from pydantic import ValidationError
 
+from mcq_service.exams import cli as exams
+from mcq_service.keys import InvalidKeys
 from mcq_service.models.cli import add_parser
 from mcq_service.settings import Settings
 from mcq_service.telemetry import logs
@@ -22,6 +24,7 @@ def main() -> int:
         "serve", help="answer questions over HTTP (the default); configured by MCQ_* variables"
     )
     add_parser(subparsers)
+    exams.add_parsers(subparsers, _settings)
     arguments = parser.parse_args()
     code: int = arguments.func(arguments)
     return code
@@ -30,19 +33,27 @@ def main() -> int:
 def _serve(_: argparse.Namespace) -> int:
     from mcq_service.server import serve
 
+    settings = _settings()
+    logs.configure(settings.log_level)
     try:
-        settings = Settings()
+        return asyncio.run(serve(settings))
+    except InvalidKeys as error:
+        print(f"MCQ_API_KEYS_FILE: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"Can't listen on {settings.host}:{settings.port}: {error}", file=sys.stderr)
+        return 1
+
+
+def _settings() -> Settings:
+    """The configuration; a mistake in it ends the process, with a line for each."""
+    try:
+        return Settings()
     except ValidationError as error:
         for each in error.errors():
             name = "MCQ_" + "_".join(str(step) for step in each["loc"]).upper()
             print(f"{name}={each['input']}: {each['msg']}", file=sys.stderr)
-        return 2
-    logs.configure(settings.log_level)
-    try:
-        return asyncio.run(serve(settings))
-    except OSError as error:
-        print(f"Can't listen on {settings.host}:{settings.port}: {error}", file=sys.stderr)
-        return 1
+        raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
-from mcq_service.routes import health, mcq, problems
+from mcq_service.routes import health, mcq, openapi, problems
+from mcq_service.routes.access import AccessLog
 from mcq_service.routes.body import BodyLimits
+from mcq_service.routes.headers import HeaderLimits
+from mcq_service.routes.keys import RequireKey
+from mcq_service.routes.methods import HeadAndOptions
 
 if TYPE_CHECKING:
+    from mcq_service.keys import Keys
     from mcq_service.lifecycle import Lifecycle
     from mcq_service.telemetry import Metrics, Tracing
 
 
-def build(lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing) -> FastAPI:
+def build(lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing, keys: Keys | None = None) -> FastAPI:
     """The HTTP surface of one replica; `lifecycle` says whether and with what it answers."""
     app = FastAPI(
         title="MCQ service",
@@ -27,9 +32,15 @@ def build(lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing) -> FastAP
     app.state.metrics = metrics
     app.include_router(mcq.router)
     app.include_router(health.router)
+    # The last one added is the outermost.
     app.add_middleware(BodyLimits)
+    app.add_middleware(HeadAndOptions)
+    if keys is not None:
+        app.add_middleware(RequireKey, keys=keys)
+    app.add_middleware(HeaderLimits)
+    app.add_middleware(AccessLog)
     problems.install(app)
-    problems.describe(app)
+    openapi.describe(app, keyed=keys is not None)
     FastAPIInstrumentor.instrument_app(
         app,
         tracer_provider=tracing.provider,

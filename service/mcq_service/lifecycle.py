@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from mcq_service.problems import Draining, NotReady
 
 if TYPE_CHECKING:
-    from mcq_service.answering import Answering
-    from mcq_service.scheduling import Scheduler
+    from mcq_service.serving import Serving
 
 
 class Status(StrEnum):
@@ -32,22 +31,21 @@ class Lifecycle:
     status: Status = Status.FETCHING
     detail: str = "Starting."
     progress: float | None = None
-    scheduler: Scheduler | None = None
-    answering: Answering | None = None
+    serving: Serving | None = None
 
     def report(self, status: Status, progress: float | None, detail: str) -> None:
         """Say where the start is."""
         self.status, self.progress, self.detail = status, progress, detail
 
-    def ready(self, *, scheduler: Scheduler, answering: Answering) -> None:
+    def ready(self, serving: Serving) -> None:
         """The model has answered its first question."""
-        self.scheduler, self.answering = scheduler, answering
+        self.serving = serving
         self.report(Status.READY, None, "Answering questions.")
 
     @property
     def started(self) -> bool:
         """Whether the model is loaded and warm."""
-        return self.answering is not None
+        return self.serving is not None
 
     @property
     def is_ready(self) -> bool:
@@ -57,17 +55,17 @@ class Lifecycle:
     @property
     def is_alive(self) -> bool:
         """Whether the engine's thread, if it was started, still runs."""
-        return self.scheduler is None or self.scheduler.alive
+        return self.serving is None or self.serving.alive()
 
-    def require_answering(self) -> Answering:
-        """The answering; raises NotReady or Draining where it is not to be had."""
+    def require_serving(self) -> Serving:
+        """What answers; raises NotReady or Draining where it is not to be had."""
         if self.status is Status.DRAINING:
             raise Draining("Send the request again: another replica will take it.")
-        if self.answering is None:
+        if self.serving is None:
             raise NotReady(f"{self.status.capitalize()}: {self.detail}", headers={"Retry-After": "5"})  # noqa: EM102
-        return self.answering
+        return self.serving
 
     async def drain(self, *, seconds: float) -> bool:
         """Refuse new questions and wait for those that were admitted; returns whether all of them ended."""
         self.report(Status.DRAINING, None, "Finishing the questions that were admitted.")
-        return self.scheduler is None or await self.scheduler.drain(seconds=seconds)
+        return self.serving is None or await self.serving.admission.drain(seconds=seconds)

@@ -8,19 +8,15 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from mcq_service.answering import Answering, Defaults
-from mcq_service.engines import threads
+from mcq_service import serving
 from mcq_service.lifecycle import Status
 from mcq_service.models import ModelRef, Store
-from mcq_service.prompts.chatml import PREFIX
 from mcq_service.protocol import Question
-from mcq_service.scheduling import Scheduler
 from mcq_service.telemetry import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mcq_service.engines.transformers_engine import TransformersEngine
     from mcq_service.lifecycle import Lifecycle
     from mcq_service.models import PreparedModel, Stage
     from mcq_service.settings import Settings
@@ -28,7 +24,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-WARM_UP = Question(question="Which of these is a colour?", choices=["blue", "seven"], mode="explain")
+WARM_UP = Question(
+    question="Which of these is a colour?", choices=["blue", "seven"], mode="explain", max_reasoning_tokens=2
+)
 
 
 class StoppedError(Exception):
@@ -39,27 +37,17 @@ async def load(settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tr
     """Bring the replica to READY. Raises ModelStoreError, or what the engine raises."""
     prepared = await _in_thread(lambda: _prepare(settings, lifecycle))
     lifecycle.report(Status.LOADING, None, f"Loading {prepared.path.name}.")
-    engine = await _in_thread(lambda: _engine(settings, prepared))
+    built = await _in_thread(lambda: serving.local(prepared, settings, metrics=metrics, tracing=tracing))
     lifecycle.report(Status.WARMING, None, "Answering a first question.")
-    scheduler = Scheduler(
-        engine, max_queued=settings.max_queued_requests, max_active=settings.max_active_requests
-    )
-    defaults = Defaults(
-        mode=settings.default_mode,
-        max_reasoning_tokens=settings.max_reasoning_tokens,
-        deadline_seconds=settings.deadline_seconds,
-    )
-
-    def answering(counted: Metrics) -> Answering:
-        return Answering(scheduler, model=engine.name, defaults=defaults, metrics=counted, tracing_=tracing)
-
+    ready = built()
     # No client asked this one, so it is counted where nobody looks.
-    await answering(Metrics()).answer(WARM_UP.model_copy(update={"max_reasoning_tokens": 2}))
-    metrics.watch_queue(lambda: scheduler.queued)
-    metrics.model_loaded(
-        uri=prepared.uri, revision=prepared.revision, digest=prepared.digest, precision=prepared.precision
+    unseen = serving.answering(
+        ready.texts, ready.admission, prepared, settings, metrics=Metrics(), tracing=tracing
     )
-    lifecycle.ready(scheduler=scheduler, answering=answering(metrics))
+    await unseen.answer(WARM_UP)
+    metrics.watch_queue(lambda: ready.admission.queued)
+    metrics.model_loaded(prepared, engine=ready.engine)
+    lifecycle.ready(ready)
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
@@ -87,16 +75,3 @@ def _prepare(settings: Settings, lifecycle: Lifecycle) -> PreparedModel:
         lifecycle.report(Status(stage), fraction, detail)
 
     return Store(settings.model_cache).ensure(ref, settings.model_precision, report)
-
-
-def _engine(settings: Settings, prepared: PreparedModel) -> TransformersEngine:
-    # Imported here: torch takes seconds, in which the probes answer already.
-    from mcq_service.engines.transformers_engine import TransformersEngine
-
-    return TransformersEngine(
-        prepared.path,
-        name=prepared.uri.removeprefix("hf://"),
-        prefix=PREFIX,
-        context_length=settings.context_length,
-        threads=settings.threads or threads.available(),
-    )

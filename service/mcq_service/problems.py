@@ -2,14 +2,18 @@
 
 ProblemError
 ├── MalformedBody         400  the body is not JSON
+├── Unauthorized          401  no key, or one that is none of the configured
 ├── NoSuchPath            404
 ├── NoSuchMethod          405
+├── BodyTooSlow           408  the body was not here in time
 ├── BodyTooLarge          413
 ├── UnsupportedMediaType  415  the body is not declared as JSON
 ├── InvalidQuestion       422  the body is JSON, but not a question that can be answered
 ├── Overloaded            429  too many requests wait already
+├── HeadersTooLarge       431
 ├── ClientLeft            499  the client closed the connection; nobody reads this one
 ├── InternalError         500
+├── BadEngine             502  the remote engine failed
 ├── NotReady              503  the model is not loaded yet
 ├── Draining              503  this replica is shutting down
 └── DeadlineExceeded      504
@@ -66,6 +70,12 @@ class MalformedBody(ProblemError):  # noqa: N818 - names read as what happened, 
     status, slug, title = 400, "malformed-body", "The body is not JSON"
 
 
+class Unauthorized(ProblemError):  # noqa: N818
+    """The request has no key, or a wrong one."""
+
+    status, slug, title = 401, "unauthorized", "A key is needed"
+
+
 class NoSuchPath(ProblemError):  # noqa: N818
     """Nothing is served at this path."""
 
@@ -76,6 +86,12 @@ class NoSuchMethod(ProblemError):  # noqa: N818
     """The path is served, but not by this method."""
 
     status, slug, title = 405, "method-not-allowed", "This path has no such method"
+
+
+class BodyTooSlow(ProblemError):  # noqa: N818
+    """The body was not here in time."""
+
+    status, slug, title = 408, "body-too-slow", "The body took too long"
 
 
 class BodyTooLarge(ProblemError):  # noqa: N818
@@ -102,6 +118,12 @@ class Overloaded(ProblemError):  # noqa: N818
     status, slug, title = 429, "overloaded", "Too many requests are waiting"
 
 
+class HeadersTooLarge(ProblemError):  # noqa: N818
+    """There are too many headers, or they are too long."""
+
+    status, slug, title = 431, "headers-too-large", "The headers are too large"
+
+
 class ClientLeft(ProblemError):  # noqa: N818
     """The client closed the connection before its answer; only metrics and traces see this."""
 
@@ -112,6 +134,12 @@ class InternalError(ProblemError):
     """A defect of the service."""
 
     status, slug, title = 500, "internal-error", "The service failed"
+
+
+class BadEngine(ProblemError):  # noqa: N818
+    """The engine is another server, and it could not be reached or made no sense."""
+
+    status, slug, title = 502, "bad-engine", "The engine failed"
 
 
 class NotReady(ProblemError):  # noqa: N818

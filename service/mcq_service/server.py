@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from mcq_service import app
+from mcq_service import app, connections
+from mcq_service.keys import Keys
 from mcq_service.lifecycle import Lifecycle, Status
 from mcq_service.loading import load
 from mcq_service.models import ModelStoreError
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _TERMINATION_LOG = Path("/dev/termination-log")  # what Kubernetes shows of a container that ended
-_CLOSE_SECONDS = 2  # for connections that stay open after the last answer
 
 
 class _Server(uvicorn.Server):
@@ -42,16 +42,10 @@ async def serve(settings: Settings) -> int:
 
     Raises OSError where the address can't be listened on.
     """
+    keys = Keys(settings.api_keys_file) if settings.api_keys_file else None
     listener = socket.create_server((settings.host, settings.port))
     lifecycle, metrics, tracing = Lifecycle(), Metrics(), Tracing()
-    server = _Server(
-        uvicorn.Config(
-            app.build(lifecycle, metrics=metrics, tracing=tracing),
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=_CLOSE_SECONDS,
-        )
-    )
+    server = _Server(connections.config(app.build(lifecycle, metrics=metrics, tracing=tracing, keys=keys)))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -69,8 +63,8 @@ async def serve(settings: Settings) -> int:
         stopping.cancel()
         server.should_exit = True
         await serving
-        if lifecycle.scheduler:
-            lifecycle.scheduler.stop()
+        if lifecycle.serving:
+            lifecycle.serving.stop()
         tracing.shutdown()
     return 1 if failed else 0
 

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mcq_service.models import PrecisionChoice
 from mcq_service.models.catalogue import DEFAULT_URI
-from mcq_service.protocol import MAX_REASONING_TOKENS, Mode
+from mcq_service.protocol import MAX_REASONING_TOKENS, Debias, Mode
 
 
 class Settings(BaseSettings):
@@ -21,6 +21,8 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
+    api_keys_file: Path | None = Field(default=None, description="A file or directory of keys; unset: no keys.")
+
     model_uri: str = DEFAULT_URI
     model_revision: str | None = None
     model_digest: str | None = None
@@ -29,15 +31,22 @@ class Settings(BaseSettings):
 
     default_mode: Mode = "explain"
     max_reasoning_tokens: int = Field(default=96, ge=1, le=MAX_REASONING_TOKENS)
+    min_confidence: float = Field(default=0, ge=0, le=1, description="Below it, the service abstains.")
+    debias: Debias = "prior"
+    calibration: Path | None = Field(default=None, description="A file that `calibrate` wrote.")
     context_length: int = Field(default=4096, ge=512, description="Tokens of prompt and answer together.")
     threads: int = Field(default=0, ge=0, description="0: as many as the cgroup's CPU quota.")
 
     max_queued_requests: int = Field(default=64, ge=1)
-    max_active_requests: int = Field(default=4, ge=1, description="Requests that take turns on the model.")
+    max_queued_tokens: int = Field(
+        default=65_536, ge=1, description="Of prompts and their room for reasoning."
+    )
+    max_active_tokens: int = Field(default=16_384, ge=1, description="Kept in memory for texts in work.")
+    max_batch_size: int = Field(default=16, ge=1, description="Requests whose reasoning is written at once.")
     deadline_seconds: float = Field(default=60, gt=0)
     drain_seconds: float = Field(default=25, gt=0)
 
-    @field_validator("model_revision", "model_digest", mode="before")
+    @field_validator("model_revision", "model_digest", "calibration", "api_keys_file", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: str | None) -> str | None:
         return value or None

@@ -49,8 +49,13 @@ CASES: dict[str, dict[str, Any]] = {
             "priorityClassName": "high",
             "runtimeClassName": "gvisor",
         },
-        "answering": {"defaultMode": "answer", "maxReasoningTokens": 48},
-        "limits": {"maxQueuedRequests": 8, "deadlineSeconds": 30},
+        "answering": {
+            "defaultMode": "reason",
+            "maxReasoningTokens": 48,
+            "minConfidence": 0.4,
+            "debias": "rotations",
+        },
+        "limits": {"maxQueuedRequests": 8, "maxQueuedTokens": 9000, "deadlineSeconds": 30},
         "disruption": {"minAvailable": "50%"},
         "storage": {
             "cache": {"size": "20Gi", "storageClassName": "shared", "accessMode": "ReadWriteMany"},

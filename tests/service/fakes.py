@@ -1,9 +1,11 @@
 """A scripted engine, and a replica around it without a process or a socket."""
 
 import asyncio
+import math
 import re
-import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,18 +15,25 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from mcq_service import app
 from mcq_service.answering import Answering, Defaults
+from mcq_service.answering.calibration import Calibration
+from mcq_service.engines import Tokens
 from mcq_service.lifecycle import Lifecycle
-from mcq_service.scheduling import Scheduler
+from mcq_service.parsing import Line
+from mcq_service.prompts import Prompt
+from mcq_service.protocol import Debias
+from mcq_service.scheduling import Admission, Limits
+from mcq_service.serving import Serving
 from mcq_service.telemetry import Metrics, Tracing
 
 ANSWER = "/api/v1/mcq/answer"
+ANSWERS = "/api/v1/mcq/answers"
 QUESTION: dict[str, Any] = {"question": "Which is a fruit?", "choices": ["stone", "apple", "car"]}
 
 
 async def until(true: Callable[[], object], seconds: float = 10) -> None:
-    """Wait for what the engine's thread does; fails after `seconds`."""
+    """Wait for what another task or thread does; fails after `seconds`."""
     async with asyncio.timeout(seconds):
-        while not true():  # noqa: ASYNC110 - it is another thread's
+        while not true():  # noqa: ASYNC110
             await asyncio.sleep(0.002)
 
 
@@ -36,65 +45,94 @@ async def sample(client: httpx.AsyncClient, name: str) -> float:
 
 
 @dataclass
-class FakeSequence:
-    """What the engine was asked to read, and what it will write."""
+class FakeTexts:
+    """Chooses `best` (an index) and writes `pieces`; each step waits for `gate`, and raises `error` if there is one.
 
-    user: str
-    pieces: Iterator[str]
-    prompt_tokens: int = 30
-    cached_tokens: int = 20
-    completion_tokens: int = 0
-    forced: str = ""
-
-
-@dataclass
-class FakeEngine:
-    """Chooses `best` (an index) and writes `pieces`; a step waits for `gate`, and raises `error` if there is one."""
+    `read` are the prompts that were read, `forced` what was forced, `decoded` counts the pieces that were asked for.
+    """
 
     best: int = 1
     pieces: Sequence[str] = ("Because ", "so.", '"')
     error: Exception | None = None
-    name: str = "fake/model"
-    gate: threading.Event = field(default_factory=threading.Event)
-    users: list[str] = field(default_factory=list)
+    fails_after: int | None = None
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    read: list[Prompt] = field(default_factory=list)
+    forced: list[str] = field(default_factory=list)
     decoded: int = 0
+    open_texts: int = 0
 
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def start(self, prefix: str, user: str, suffix: str, *, room: int) -> FakeSequence:
-        self.users.append(user)
-        self._step()
-        return FakeSequence(user, iter(self.pieces))
+    def size(self, prompt: Prompt) -> int:
+        return 30
 
-    def probabilities(self, sequence: FakeSequence, labels: Sequence[str]) -> list[float]:
-        rest = 0.3 / (len(labels) - 1)
-        return [0.7 if index == self.best else rest for index in range(len(labels))]
+    @contextmanager
+    def open(self, prompt: Prompt, *, room: int) -> Iterator["FakeText"]:
+        self.open_texts += 1
+        try:
+            yield FakeText(self, prompt)
+        finally:
+            self.open_texts -= 1
 
-    def force(self, sequence: FakeSequence, text: str) -> None:
-        sequence.forced += text
+    async def score(self, prompts: Sequence[Prompt], labels: Sequence[str]) -> tuple[list[list[float]], Tokens]:
+        scores = [await FakeText(self, prompt).letters(labels) for prompt in prompts]
+        return scores, Tokens(prompt=30 * len(prompts), cached=25 * len(prompts))
 
-    def decode(self, sequence: FakeSequence) -> str | None:
-        self._step()
-        self.decoded += 1
-        sequence.completion_tokens += 1
-        return next(sequence.pieces, None)
-
-    def _step(self) -> None:
-        assert self.gate.wait(10), "a test left the engine's gate closed"
+    async def step(self) -> None:
+        async with asyncio.timeout(10):
+            await self.gate.wait()
         if self.error:
             raise self.error
+
+
+class FakeText:
+    """One text of FakeTexts."""
+
+    def __init__(self, texts: FakeTexts, prompt: Prompt) -> None:
+        self.tokens = Tokens(prompt=30, cached=20)
+        self.begun: float | None = None
+        self._texts = texts
+        self._prompt = prompt
+
+    async def letters(self, labels: Sequence[str]) -> list[float]:
+        """0.7 for the letter of the best choice, wherever the prompt has it."""
+        self._begin()
+        await self._texts.step()
+        rest = 0.3 / (len(labels) - 1)
+        return [math.log(0.7 if index == self._texts.best else rest) for index in range(len(labels))]
+
+    def force(self, text: str) -> None:
+        self._texts.forced.append(text)
+
+    async def write(self, line: Line, *, limit: int) -> AsyncIterator[str]:
+        self._begin()
+        for number, piece in enumerate(self._texts.pieces):
+            if number == limit or line.closed:
+                return
+            if number == self._texts.fails_after:
+                raise RuntimeError("inner detail")
+            await self._texts.step()
+            self._texts.decoded += 1
+            self.tokens.completion += 1
+            yield line.feed(piece)
+
+    def _begin(self) -> None:
+        if self.begun is None:
+            self.begun = time.monotonic()
+            self._texts.read.append(self._prompt)
 
 
 @dataclass
 class Replica:
     """One replica in this process; call `load` to make it ready."""
 
-    engine: FakeEngine = field(default_factory=FakeEngine)
+    texts: FakeTexts = field(default_factory=FakeTexts)
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     metrics: Metrics = field(default_factory=Metrics)
     tracing: Tracing = field(default_factory=lambda: Tracing({}))
     spans: InMemorySpanExporter = field(default_factory=InMemorySpanExporter)
+    alive: bool = True
 
     def __post_init__(self) -> None:
         self.tracing.provider.add_span_processor(SimpleSpanProcessor(self.spans))
@@ -106,28 +144,43 @@ class Replica:
         max_queued: int = 8,
         max_active: int = 2,
         deadline_seconds: float = 30,
-        clock: Callable[[], float] | None = None,
+        min_confidence: float = 0,
+        debias: Debias = "none",
+        calibration: Calibration | None = None,
     ) -> None:
-        timing = {"clock": clock} if clock else {}
-        scheduler = Scheduler(self.engine, max_queued=max_queued, max_active=max_active, **timing)
-        defaults = Defaults(mode="explain", max_reasoning_tokens=8, deadline_seconds=deadline_seconds)
+        """Become ready; call it inside the event loop."""
+        limits = Limits(queued_requests=max_queued, queued_tokens=10_000, active_tokens=10_000, writers=max_active)
+        self.admission = Admission(limits)
         answering = Answering(
-            scheduler, model=self.engine.name, defaults=defaults, metrics=self.metrics, tracing_=self.tracing
+            self.texts,
+            self.admission,
+            model="fake/model",
+            defaults=Defaults(
+                mode="explain",
+                max_reasoning_tokens=8,
+                min_confidence=min_confidence,
+                debias=debias,
+                deadline_seconds=deadline_seconds,
+            ),
+            calibration=calibration or Calibration(),
+            metrics=self.metrics,
+            tracing=self.tracing,
         )
-        self.metrics.watch_queue(lambda: scheduler.queued)
-        self.lifecycle.ready(scheduler=scheduler, answering=answering)
-
-    @property
-    def scheduler(self) -> Scheduler:
-        assert self.lifecycle.scheduler is not None, "load() comes first"
-        return self.lifecycle.scheduler
+        self.metrics.watch_queue(lambda: self.admission.queued)
+        self.lifecycle.ready(
+            Serving(
+                answering=answering,
+                texts=self.texts,
+                admission=self.admission,
+                engine="fake",
+                alive=lambda: self.alive,
+                stop=lambda: None,
+            )
+        )
 
     def client(self) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url="http://replica")
 
     def close(self) -> None:
-        self.engine.gate.set()
-        if self.lifecycle.scheduler:
-            self.lifecycle.scheduler.stop()
         self.tracing.shutdown()

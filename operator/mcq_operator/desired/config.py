@@ -26,10 +26,15 @@ def environment(solver: MCQSolver) -> dict[str, str]:
         "MCQ_MODEL_CACHE": CACHE_PATH,
         "MCQ_DEFAULT_MODE": spec.answering.default_mode,
         "MCQ_MAX_REASONING_TOKENS": spec.answering.max_reasoning_tokens,
+        "MCQ_MIN_CONFIDENCE": spec.answering.min_confidence,
+        "MCQ_DEBIAS": spec.answering.debias,
         "MCQ_MAX_QUEUED_REQUESTS": spec.limits.max_queued_requests,
+        "MCQ_MAX_QUEUED_TOKENS": spec.limits.max_queued_tokens,
         "MCQ_DEADLINE_SECONDS": spec.limits.deadline_seconds,
         "MCQ_DRAIN_SECONDS": drain_seconds(solver),
         "MCQ_THREADS": spec.engine.threads,
+        "MCQ_MAX_BATCH_SIZE": spec.engine.max_batch_size,
+        "MCQ_CONTEXT_LENGTH": spec.engine.context_length,
         **_tracing(solver),
     }
     return {name: str(value) for name, value in variables.items() if value is not None}

@@ -44,8 +44,8 @@ class ModelSource(Model):
         | None
     ) = None
     """SHA-256 of the source weights; a replica that fetches anything else refuses to start."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """The number format the model computes in; auto picks what the node's CPU is fastest at."""
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
+    """The number format the model computes in; auto picks what the node is fastest at, int8 on most CPUs."""
 
 
 class Engine(Model):
@@ -55,6 +55,10 @@ class Engine(Model):
     """The engine."""
     threads: int = Field(0, ge=0, le=256)
     """Compute threads of a replica; 0 takes them from its CPU limit, or the node's CPUs without one."""
+    max_batch_size: int = Field(16, ge=1, le=256)
+    """Requests whose reasoning one replica writes at once."""
+    context_length: int = Field(4096, ge=512, le=131_072)
+    """The longest prompt and reasoning together, in tokens."""
 
 
 class Resources(Model):
@@ -76,10 +80,15 @@ class PullSecret(Model):
 class Answering(Model):
     """How questions are answered when the request doesn't say."""
 
-    default_mode: Literal["answer", "explain"] = "explain"
-    """answer gives the choice and its probabilities; explain adds the reasoning."""
+    default_mode: Literal["answer", "explain", "reason"] = "explain"
+    """answer gives the choice and its probabilities; explain adds the reasoning for it; reason reasons first."""
     max_reasoning_tokens: int = Field(96, ge=1, le=512)
     """The longest reasoning, in tokens."""
+    min_confidence: float = Field(0, ge=0, le=1)
+    """A replica abstains, and its answer is null, where the most probable choice is less probable than this."""
+    debias: Literal["none", "prior", "rotations"] = "prior"
+    """How the model's preference for some letters is taken out: by what was measured before, or by asking in every
+    rotation of the choices, which is as many times the work."""
 
 
 class Limits(Model):
@@ -87,6 +96,8 @@ class Limits(Model):
 
     max_queued_requests: int = Field(64, ge=1, le=10_000)
     """Requests waiting in one replica before further ones get 429."""
+    max_queued_tokens: int = Field(65_536, ge=512, le=10_000_000)
+    """Tokens of those requests, their room for reasoning among them, before further ones get 429."""
     deadline_seconds: int = Field(60, ge=1, le=3600)
     """The longest time for one request. A replica that stops is given as long to finish what it admitted."""
 

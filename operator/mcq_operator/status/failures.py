@@ -92,7 +92,7 @@ def _crash(solver: MCQSolver, pod: str, container: dict[str, Any]) -> Failure:
         return Failure(
             reason="OutOfMemory",
             message=f"Pod {pod} was killed for using more than {limit} of memory."
-            " Raise spec.resources.limits.memory or choose a smaller model or spec.model.precision bfloat16.",
+            " Raise spec.resources.limits.memory or choose a smaller model or spec.model.precision int8.",
         )
     code = ended.get("exitCode", "unknown")
     said = quoted(ended.get("message", "")) or "It left no message."

@@ -1,31 +1,32 @@
-"""Answer a question: probabilities of the letters first, then, in mode explain, the reasoning for that answer."""
+"""The use cases: answer a question, with reasoning after or before; stream it; answer many."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from mcq_service.engines import PromptTooLong
-from mcq_service.parsing import REASONING_KEY, Line, Parsed, document, parse
-from mcq_service.problems import InvalidQuestion
+from mcq_service.answering.asking import Asking, Wish
+from mcq_service.answering.deciding import rotations
+from mcq_service.engines import EngineFailed, PromptTooLong
+from mcq_service.problems import BadEngine, DeadlineExceeded, InvalidQuestion, ProblemError
 from mcq_service.prompts import render
-from mcq_service.protocol import Answer, Choice, InvalidField, LabelProbability, Mode, Timings, Usage
-from mcq_service.telemetry import tracing
+from mcq_service.protocol import Answer, Debias, Decision, InvalidField, Mode, ReasoningDelta, Result, Results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
-    from opentelemetry.context import Context
-
-    from mcq_service.engines import Engine
-    from mcq_service.engines import Sequence as Text
+    from mcq_service.answering.calibration import Calibration
+    from mcq_service.engines import Texts, Tokens
     from mcq_service.protocol import Question
-    from mcq_service.scheduling import Scheduler, Turns
+    from mcq_service.scheduling import Admission
     from mcq_service.telemetry import Metrics, Tracing
 
-_FORCED_TOKENS = 16  # what ` B\nreasoning: "` may take, generously
+Event = Decision | ReasoningDelta | Answer
+# Of a batch's questions, so many are in the queue at once: enough to fill every step, and room for others.
+BATCH_TOGETHER = 32
 
 
 @dataclass(frozen=True)
@@ -34,132 +35,137 @@ class Defaults:
 
     mode: Mode
     max_reasoning_tokens: int
+    min_confidence: float
+    debias: Debias
     deadline_seconds: float
 
 
-@dataclass
-class _Draft:
-    """What the engine's thread found."""
+class Letters(NamedTuple):
+    """A model's scores of one question: for each choice, in their order, its log-probability up to one constant.
 
-    parsed: Parsed
-    probabilities: list[float]
-    usage: Usage
-    started: float
-    answered: float
+    `labels` are the letters they were offered under; `seconds` is the time it took.
+    """
+
+    log_probabilities: list[float]
+    labels: list[str]
+    tokens: Tokens
+    seconds: float
 
 
 class Answering:
-    """Answers questions by one scheduler."""
+    """Answers questions on one engine."""
 
     def __init__(
-        self, scheduler: Scheduler, *, model: str, defaults: Defaults, metrics: Metrics, tracing_: Tracing,
-        clock: Callable[[], float] = time.monotonic,
+        self, texts: Texts, admission: Admission, *, model: str, defaults: Defaults, calibration: Calibration,
+        metrics: Metrics, tracing: Tracing, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        """`model` is the name responses carry; `clock` is in seconds."""
-        self._scheduler = scheduler
+        """`model` is the name responses carry; `clock`, in seconds, is the one texts say their beginning by."""
+        self._texts = texts
+        self._admission = admission
         self._model = model
         self._defaults = defaults
+        self._calibration = calibration
         self._metrics = metrics
-        self._tracing = tracing_
+        self._tracing = tracing
         self._clock = clock
 
     @property
-    def default_mode(self) -> Mode:
-        """The mode of a question that names none."""
-        return self._defaults.mode
+    def defaults(self) -> Defaults:
+        """What a question that does not say gets."""
+        return self._defaults
 
     async def answer(self, question: Question) -> Answer:
         """Answer one question. Raises a ProblemError that says why it could not be."""
-        mode = question.mode or self._defaults.mode
-        limit = question.max_reasoning_tokens or self._defaults.max_reasoning_tokens
-        tokens = limit if mode == "explain" else 0
-        admitted, context = self._clock(), tracing.current()
-        since_ns = time.time_ns()
+        return await self._run(question, _ignore)
+
+    async def stream(self, question: Question) -> AsyncGenerator[Event]:
+        """The decision, the reasoning in parts (before the decision in mode reason), and at last the Answer.
+
+        Raises a ProblemError, before the first event or between two. Closing the iterator ends the work.
+        """
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        # A task of its own: whoever takes the events may do so from several, which a deadline can't span.
+        work = asyncio.create_task(self._run(question, events.put_nowait))
+        work.add_done_callback(lambda _: events.put_nowait(None))
         try:
-            draft = await self._scheduler.run(
-                lambda engine: self._turns(engine, question, tokens, context, since_ns),
-                seconds=self._defaults.deadline_seconds,
-                single_step=not tokens,
-            )
+            while (event := await events.get()) is not None:
+                yield event
+            yield await work
+        finally:
+            work.cancel()
+
+    async def answers(self, questions: Sequence[Question]) -> Results:
+        """Answer several, each by itself: one that can't be answered says so in its result."""
+        together = asyncio.Semaphore(BATCH_TOGETHER)
+
+        async def one(index: int, question: Question) -> Result:
+            async with together:
+                try:
+                    return Result(index=index, answer=await self.answer(question))
+                except ProblemError as problem:
+                    mode = question.mode or self._defaults.mode
+                    self._metrics.refused(mode=mode, outcome=problem.slug)
+                    return Result(index=index, problem=problem.problem())
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(index, each)) for index, each in enumerate(questions)]
+        return Results(results=[task.result() for task in tasks])
+
+    async def letters(self, question: Question, *, rotation: int = 0) -> Letters:
+        """What the model says of each choice, uncalibrated, when the choices are offered rotated by so many places.
+
+        For those who measure the model. Raises PromptTooLong, EngineFailed, or a ProblemError.
+        """
+        options = question.options
+        order = rotations(len(options))[rotation]
+        prompt = render(question, "answer", order=order)
+        started = self._clock()
+        with self._admission.admit(self._texts.size(prompt), writes=False) as slot:
+            await slot.turn()
+            with self._texts.open(prompt, room=0) as text:
+                slot.watch(text)
+                scores = await text.letters([option.label for option in options])
+        by_choice = dict(zip(order, scores, strict=True))
+        return Letters(
+            log_probabilities=[by_choice[index] for index in range(len(options))],
+            labels=[options[order.index(index)].label for index in range(len(options))],
+            tokens=text.tokens,
+            seconds=self._clock() - started,
+        )
+
+    async def _run(self, question: Question, emit: Callable[[Event], None]) -> Answer:
+        defaults = self._defaults
+        asking = Asking(
+            id=f"mcq-{uuid.uuid4().hex}",
+            question=question,
+            wish=Wish(
+                mode=question.mode or defaults.mode,
+                reasoning_tokens=question.max_reasoning_tokens or defaults.max_reasoning_tokens,
+                debias=question.debias or defaults.debias,
+                min_confidence=(
+                    defaults.min_confidence if question.min_confidence is None else question.min_confidence
+                ),
+            ),
+            model=self._model,
+            texts=self._texts,
+            calibration=self._calibration,
+            tracing=self._tracing,
+            clock=self._clock,
+            emit=emit,
+        )
+        try:
+            async with asyncio.timeout(self._defaults.deadline_seconds):
+                answer = await asking.run(self._admission)
+        except TimeoutError:
+            raise DeadlineExceeded("The service is too busy for this deadline; try again later.") from None
         except PromptTooLong as error:
             field = InvalidField(pointer="/question", detail=str(error))
             raise InvalidQuestion(f"Shorten the question. {error}", errors=[field]) from error  # noqa: EM102
-        return self._finish(question, draft, mode=mode, admitted=admitted)
-
-    def _turns(
-        self, engine: Engine[Any], question: Question, tokens: int, context: Context, since_ns: int
-    ) -> Turns[_Draft]:
-        """The engine's part: yields between its steps."""
-        labels = [option.label for option in question.options]
-        started = self._clock()
-        self._tracing.waited("admit", context, since_ns=since_ns)
-        prompt = render(question)
-        with self._tracing.span("prefill", context, **{"gen_ai.request.model": self._model}):
-            text = engine.start(*prompt, room=tokens + _FORCED_TOKENS)
-            probabilities = engine.probabilities(text, labels)
-        answered = self._clock()
-        label = labels[max(range(len(labels)), key=probabilities.__getitem__)]
-        reasoning = None
-        if tokens:
-            yield
-            with self._tracing.span("decode", context, **{"gen_ai.request.max_tokens": tokens}):
-                reasoning = yield from _reason(engine, text, label, tokens)
-        with self._tracing.span("parse", context):
-            parsed = parse(document(label, reasoning), labels)
-        usage = Usage(
-            prompt_tokens=text.prompt_tokens,
-            completion_tokens=text.completion_tokens,
-            cached_tokens=text.cached_tokens,
-        )
-        return _Draft(parsed, probabilities, usage, started, answered)
-
-    def _finish(self, question: Question, draft: _Draft, *, mode: Mode, admitted: float) -> Answer:
-        labels = [option.label for option in question.options]
-        index = labels.index(draft.parsed.label)
-        best, second = _two_largest(draft.probabilities)
-        total, answered = self._clock() - admitted, draft.answered - admitted
-        trace_id = tracing.current_trace_id()
-        self._metrics.answered(
-            mode=mode, seconds=total, answer_seconds=answered, confidence=best, usage=draft.usage,
-            trace_id=trace_id,
-        )  # fmt: skip
-        return Answer(
-            id=f"mcq-{uuid.uuid4().hex}",
-            model=self._model,
-            mode=mode,
-            answer=Choice(label=labels[index], index=index, text=question.options[index].text),
-            confidence=best,
-            margin=best - second,
-            probabilities=[
-                LabelProbability(label=label, probability=probability)
-                for label, probability in zip(labels, draft.probabilities, strict=True)
-            ],
-            reasoning=draft.parsed.reasoning,
-            usage=draft.usage,
-            timings=Timings(
-                queue_ms=round(1000 * (draft.started - admitted), 3),
-                answer_ms=round(1000 * answered, 3),
-                total_ms=round(1000 * total, 3),
-            ),
-            trace_id=trace_id,
-        )
+        except EngineFailed as error:
+            raise BadEngine(str(error)) from error
+        self._metrics.answered(answer)
+        return answer
 
 
-def _reason(engine: Engine[Any], text: Text, label: str, tokens: int) -> Turns[str]:
-    """The model's own line after forced keys and quotes; closed by the model, or by the bound."""
-    engine.force(text, f' {label}\n{REASONING_KEY}: "')
-    line = Line()
-    for _ in range(tokens):
-        piece = engine.decode(text)
-        if piece is None:
-            break
-        line.feed(piece)
-        if line.closed:
-            break
-        yield
-    return line.text
-
-
-def _two_largest(values: Sequence[float]) -> tuple[float, float]:
-    first, second, *_ = sorted(values, reverse=True)
-    return first, second
+def _ignore(_: Event) -> None:
+    """Nobody waits for events."""

@@ -1,5 +1,20 @@
-"""What computes: the Engine protocol, and the engines behind it."""
+"""What computes: the Engine protocol, the engines behind it, and texts as the use cases see them."""
 
-from mcq_service.engines.engine import Engine, PromptTooLong, Sequence
+from mcq_service.engines.engine import Engine, Feed, Logits, Output, Sequence
+from mcq_service.engines.text import EngineFailed, PromptTooLong, Text, Texts, Tokens
+from mcq_service.engines.tokenizer import Pieces, Tokenizer
 
-__all__ = ["Engine", "PromptTooLong", "Sequence"]
+__all__ = [
+    "Engine",
+    "EngineFailed",
+    "Feed",
+    "Logits",
+    "Output",
+    "Pieces",
+    "PromptTooLong",
+    "Sequence",
+    "Text",
+    "Texts",
+    "Tokenizer",
+    "Tokens",
+]

@@ -1,48 +1,89 @@
-"""What every engine can do. All calls come from one thread, one at a time."""
+"""What every local engine can do: read tokens of several texts in one step. All calls come from one thread.
+
+An engine knows tokens and logits, no questions and no letters; who is read in which step is the scheduler's matter.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence as Items
 
-
-class PromptTooLong(Exception):  # noqa: N818 - says what happened
-    """The prompt and the room for its answer do not fit into the context; the message has both in tokens."""
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Sequence(Protocol):
-    """One text being read and written: an engine's handle."""
+    """One text being read and written: an engine's handle to the keys and values of its tokens."""
 
-    prompt_tokens: int
-    """Tokens of the whole prompt."""
-    cached_tokens: int
-    """Of these, those that were not computed anew."""
-    completion_tokens: int
-    """Tokens that the model chose."""
+    length: int
+    """Tokens read so far, shared ones among them."""
 
 
 S = TypeVar("S", bound=Sequence)
+
+
+class Logits(Enum):
+    """Of which of a feed's tokens all logits are wanted, over the whole vocabulary."""
+
+    NONE = "none"
+    LAST = "last"
+    EVERY = "every"
+
+
+@dataclass(frozen=True, slots=True)
+class Feed(Generic[S]):
+    """Tokens for one sequence to read in one step, at least one, and what is wanted of them.
+
+    `score` are token ids whose logits after the last token are wanted, `greedy` says whether the most probable next
+    token is. A sequence is in a step at most once.
+    """
+
+    sequence: S
+    tokens: Items[int]
+    score: Items[int] = ()
+    greedy: bool = False
+    logits: Logits = Logits.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What was wanted of a feed; what was not is empty.
+
+    `scores` are logits, one for each id in `score`. `logits` has shape (1, vocabulary) for LAST, (tokens, vocabulary)
+    for EVERY.
+    """
+
+    scores: Items[float] = ()
+    token: int | None = None
+    logits: NDArray[np.float32] | None = None
 
 
 class Engine(Protocol[S]):
     """One loaded model."""
 
     name: str
-    """The model, as responses name it."""
+    """The kind of engine, with what it computes in: `transformers (bfloat16)`."""
+    context_length: int
+    """The most tokens a sequence may have."""
 
-    def start(self, prefix: str, user: str, suffix: str, *, room: int) -> S:
-        """Read a prompt (one prefill), with `room` tokens left to write. Raises PromptTooLong.
+    def share(self, tokens: Items[int]) -> None:
+        """Read a prefix once; sequences opened with tokens that begin with it start after it."""
 
-        Nothing in `user`, a client's text, becomes a special token.
+    def open(self, tokens: Items[int], *, room: int) -> S:
+        """A sequence for a text that begins with `tokens` and may grow by `room` more; nothing is read yet.
+
+        `length` says how many of the tokens it has already, those of the longest shared prefix: at most all but one.
         """
 
-    def probabilities(self, sequence: S, labels: Items[str]) -> list[float]:
-        """How probable each letter (A to Z) is as the next token; they sum to 1 over those asked for."""
+    def fork(self, sequence: S, *, room: int) -> S:
+        """A sequence that shares what `sequence` has read and may grow by `room` tokens. The first must not go on."""
 
-    def force(self, sequence: S, text: str) -> None:
-        """Go on with this text, as if the model had written it."""
+    def close(self, sequence: S) -> None:
+        """Give back its memory, once its forks are closed as well; closing twice does nothing."""
 
-    def decode(self, sequence: S) -> str | None:
-        """Let the model write one token, the most probable; returns its text, or None where it ends its turn."""
+    def step(self, feeds: Items[Feed[S]]) -> list[Output]:
+        """Read the tokens of each feed, in one go; the outputs are in the order of the feeds."""

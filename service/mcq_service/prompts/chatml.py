@@ -1,20 +1,19 @@
-"""The prompt in ChatML, the format that Qwen's instruction models were trained on.
+"""The prompts in ChatML, the format that Qwen's instruction models were trained on.
 
-The prompt ends where the model's own first word is the letter: `answer:`. Source of the format: the model's
-chat template (tokenizer_config.json).
+A prompt ends where the model's own first word is the letter (`answer:`), or, in mode reason, where its reasoning
+begins. Source of the format: the model's chat template (tokenizer_config.json).
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from mcq_service.protocol import Question
+    from collections.abc import Sequence
 
-SYSTEM = (
-    "You answer multiple-choice questions. Reply in YAML with two keys: answer, the letter of the right choice; "
-    "reasoning, a full sentence in double quotes that explains why this choice is right and the others are not."
-)
+    from mcq_service.protocol import Mode, Option, Question
+
 # One worked example: without it the model's reasoning is often just the choice's own words. It costs nothing, as
 # the prefix is read once.
 EXAMPLE = """Which planet is known as the Red Planet?
@@ -23,28 +22,69 @@ A) Venus
 B) Jupiter
 C) Mars
 D) Saturn"""
-EXAMPLE_ANSWER = """answer: C
-reasoning: "Mars looks red because iron oxide, which is rust, covers its surface; the others are not red.\""""
-SUFFIX = "<|im_end|>\n<|im_start|>assistant\nanswer:"
-PREFIX = (
-    f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n{EXAMPLE}<|im_end|>\n"
-    f"<|im_start|>assistant\n{EXAMPLE_ANSWER}<|im_end|>\n<|im_start|>user\n"
-)
+_REASONING = "Mars looks red because iron oxide, which is rust, covers its surface; the others are not red."
+_SENTENCE = "a full sentence in double quotes that explains why this choice is right and the others are not"
 
 
 class Prompt(NamedTuple):
     """The parts of a prompt, in order.
 
-    `prefix` is the same for all questions. `user` is a client's text: it must be tokenised so that nothing in it
-    becomes a special token, or a question could end its own turn. `suffix` is ours again.
+    `prefix` is the same for all questions. `stem`, the question, and `choices` are a client's text: they must be
+    tokenised so that nothing in them becomes a control token, or a question could end its own turn. The stem ends
+    with a line break, so that its tokens do not depend on the choices. `suffix` is ours again.
     """
 
     prefix: str
-    user: str
+    stem: str
+    choices: str
     suffix: str
 
 
-def render(question: Question) -> Prompt:
-    """The prompt of a question; a choice's line breaks are folded, so that it can't pass for two choices."""
-    choices = "\n".join(f"{label}) {' '.join(text.split())}" for label, text in question.options)
-    return Prompt(PREFIX, f"{question.question.strip()}\n\n{choices}", SUFFIX)
+class Form(NamedTuple):
+    """What surrounds a question: the constant prefix, and the end that the model goes on from."""
+
+    prefix: str
+    suffix: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the form: a calibration is of one form."""
+        return "sha256:" + hashlib.sha256(f"{self.prefix}\0{self.suffix}".encode()).hexdigest()
+
+
+def _form(keys: str, example: str, begin: str) -> Form:
+    system = f"You answer multiple-choice questions. Reply in YAML with two keys: {keys}."
+    prefix = (
+        f"<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{EXAMPLE}<|im_end|>\n"
+        f"<|im_start|>assistant\n{example}<|im_end|>\n<|im_start|>user\n"
+    )
+    return Form(prefix, f"<|im_end|>\n<|im_start|>assistant\n{begin}")
+
+
+ANSWER_FIRST = _form(
+    f"answer, the letter of the right choice; reasoning, {_SENTENCE}",
+    f'answer: C\nreasoning: "{_REASONING}"',
+    "answer:",
+)
+REASONING_FIRST = _form(
+    f"reasoning, {_SENTENCE}; answer, the letter of the right choice",
+    f'reasoning: "{_REASONING}"\nanswer: C',
+    'reasoning: "',
+)
+FORMS = (ANSWER_FIRST, REASONING_FIRST)
+
+
+def render(question: Question, mode: Mode = "explain", *, order: Sequence[int] | None = None) -> Prompt:
+    """The prompt of a question; a choice's line breaks are folded, so that it can't pass for two choices.
+
+    `order` offers the choices in another order: the letters stay, and the first is given to choice `order[0]`.
+    """
+    form = REASONING_FIRST if mode == "reason" else ANSWER_FIRST
+    options = question.options
+    texts = [options[index].text for index in order] if order is not None else [each.text for each in options]
+    choices = "\n".join(_line(option, text) for option, text in zip(options, texts, strict=True))
+    return Prompt(form.prefix, f"{question.question.strip()}\n\n", choices, form.suffix)
+
+
+def _line(option: Option, text: str) -> str:
+    return f"{option.label}) {' '.join(text.split())}"

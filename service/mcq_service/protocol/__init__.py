@@ -1,19 +1,46 @@
 """What goes over the wire: every request, response and problem, as pydantic models."""
 
-from mcq_service.protocol.answer import Answer, Choice, LabelProbability, Timings, Usage
+from mcq_service.protocol.answer import (
+    Answer,
+    Choice,
+    Decision,
+    LabelProbability,
+    ReasoningDelta,
+    Result,
+    Results,
+    Timings,
+    Usage,
+)
 from mcq_service.protocol.problem import InvalidField, Problem
-from mcq_service.protocol.question import MAX_REASONING_TOKENS, Mode, Option, Question
+from mcq_service.protocol.question import (
+    MAX_BATCH,
+    MAX_REASONING_TOKENS,
+    AnswerRequest,
+    Batch,
+    Debias,
+    Mode,
+    Option,
+    Question,
+)
 
 __all__ = [
+    "MAX_BATCH",
     "MAX_REASONING_TOKENS",
     "Answer",
+    "AnswerRequest",
+    "Batch",
     "Choice",
+    "Debias",
+    "Decision",
     "InvalidField",
     "LabelProbability",
     "Mode",
     "Option",
     "Problem",
     "Question",
+    "ReasoningDelta",
+    "Result",
+    "Results",
     "Timings",
     "Usage",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
+from mcq_service.protocol.problem import Problem
 from mcq_service.protocol.question import Mode
 
 
@@ -38,17 +39,43 @@ class Timings(BaseModel):
     total_ms: float = Field(description="From admission to the end.")
 
 
-class Answer(BaseModel):
-    """The choice, a probability for every choice (they sum to 1), and the reasoning."""
+class Decision(BaseModel):
+    """The choice and a probability for every choice; they sum to 1."""
 
     id: str
     model: str
     mode: Mode
-    answer: Choice
-    confidence: float = Field(ge=0, le=1, description="The chosen label's probability.")
+    answer: Choice | None = Field(description="Null where the service abstained.")
+    confidence: float = Field(ge=0, le=1, description="The most probable label's probability.")
     margin: float = Field(ge=0, le=1, description="What it is ahead of the second.")
+    abstained: bool = Field(description="Whether the confidence is below the minimum asked for.")
     probabilities: list[LabelProbability] = Field(description="In the order of the choices.")
+    trace_id: str | None = Field(description="The request's trace, where it is traced.")
+
+
+class Answer(Decision):
+    """The decision, the reasoning, and what they took."""
+
     reasoning: str | None = Field(description="One line; null in mode answer.")
     usage: Usage
     timings: Timings
-    trace_id: str | None = Field(description="The request's trace, where it is traced.")
+
+
+class ReasoningDelta(BaseModel):
+    """The next part of the reasoning."""
+
+    delta: str
+
+
+class Result(BaseModel):
+    """What became of one question of a batch: an answer, or a problem."""
+
+    index: int = Field(ge=0, description="Its position among the questions, from 0.")
+    answer: Answer | None = None
+    problem: Problem | None = None
+
+
+class Results(BaseModel):
+    """One result for each question of a batch, in their order."""
+
+    results: list[Result]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -21,13 +22,22 @@ MAX_QUESTION_CHARACTERS = 20_000
 MAX_CHOICE_CHARACTERS = 4_000
 MAX_REASONING_TOKENS = 512
 
-Mode = Literal["answer", "explain"]
+Mode = Literal["answer", "explain", "reason"]
+Debias = Literal["none", "prior", "rotations"]
+MAX_BATCH = 256
 
 
 def _not_blank(text: str) -> str:
     if not text.strip():
         raise PydanticCustomError("blank", "must not be blank")
     return text
+
+
+def _no_boolean(value: Any) -> Any:
+    """To Python, and so to pydantic, false is a number."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number", "must be a number")
+    return value
 
 
 def _one_capital(label: str) -> str:
@@ -71,12 +81,25 @@ class Question(BaseModel):
     ] = Field(description="2 to 26 distinct choices: a list, or a map from capital letters.")
     mode: Mode | None = Field(
         default=None,
-        description="answer: the choice and the probabilities; explain: the reasoning as well. "
-        "Default: the service's, explain unless configured.",
+        description="answer: the choice and the probabilities; explain: the answer first, then its reasoning; reason: "
+        "the reasoning first, then the answer. Default: the service's, explain unless configured.",
     )
     max_reasoning_tokens: int | None = Field(
         default=None, ge=1, le=MAX_REASONING_TOKENS, description="Default: the service's."
     )
+    min_confidence: Annotated[float | None, BeforeValidator(_no_boolean)] = Field(
+        default=None,
+        ge=0,
+        le=1,
+        strict=False,
+        description="Below this the service abstains: `answer` is null. Default: the service's.",
+    )
+    debias: Debias | None = Field(
+        default=None,
+        description="How the model's preference for some letters is taken out. prior: by what was measured before; "
+        "rotations: by asking in every rotation of the choices, which is as many times the work; none: not at all. "
+        "Default: the service's, prior unless configured.",
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _choices_are_distinct(self) -> Self:
@@ -96,3 +119,20 @@ class Question(BaseModel):
         if isinstance(self.choices, dict):
             return [Option(label, text) for label, text in self.choices.items()]
         return [Option(label, text) for label, text in zip(ascii_uppercase, self.choices, strict=False)]
+
+
+class AnswerRequest(Question):
+    """A question, and whether its answer is streamed."""
+
+    stream: bool = Field(
+        default=False,
+        description="Server-sent events: answer, reasoning, done, problem. Or Accept: text/event-stream.",
+    )
+
+
+class Batch(BaseModel):
+    """Several questions in one request."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    questions: list[Question] = Field(min_length=1, max_length=MAX_BATCH)

@@ -1,66 +1,100 @@
-"""What is checked of a body before it is parsed: that it is declared as JSON, and not too large."""
+"""What is checked of a body before it is parsed: declared as JSON, not too large, not too slow, and sound."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 
-from mcq_service.problems import BodyTooLarge, ProblemError, UnsupportedMediaType
-from mcq_service.routes.problems import counted
+from mcq_service.problems import BodyTooLarge, BodyTooSlow, ClientLeft, Overloaded, UnsupportedMediaType
+from mcq_service.routes import json_text
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BYTES = 64 * 1024
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+READ_SECONDS = 20.0
+HELD_BYTES = 64 * 1024 * 1024
+"""Of all bodies in memory at once."""
+
+_LIMITS = {"/api/v1/mcq/answers": MAX_BATCH_BYTES}
+_CLOSE = {"Connection": "close"}  # what follows on the connection is the rest of a body nobody reads
 
 
 class BodyLimits:
-    """Middleware: reads a POST's body, at most MAX_BYTES, and hands it on, or answers with a problem."""
+    """Middleware: reads a POST's body when the app asks for it, and raises a ProblemError there if it is not in order.
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap the app."""
-        self._app = app
+    Not before: where the path is unknown or has no such method, that is the client's first problem.
+    """
+
+    def __init__(self, app: ASGIApp, *, seconds: float = READ_SECONDS, held_bytes: int = HELD_BYTES) -> None:
+        """Wrap the app; a whole body must be here within `seconds`."""
+        self._app, self.seconds, self._free = app, seconds, held_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the class."""
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
+        body = _Body(self, scope, receive)
         try:
-            body = await _read(Headers(scope=scope), receive)
-        except ProblemError as error:
-            await counted(scope, error)(scope, receive, send)
-            return
-        await self._app(scope, _replay(body, receive), send)
+            await self._app(scope, body.receive, send)
+        finally:
+            self._free += body.held
+
+    def hold(self, size: int) -> None:
+        """Make room for so many bytes of a body, or raise Overloaded."""
+        if size > self._free:
+            raise Overloaded("Too many large bodies are being read.", headers={"Retry-After": "1", **_CLOSE})
+        self._free -= size
 
 
-async def _read(headers: Headers, receive: Receive) -> bytes:
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise UnsupportedMediaType("Send the header Content-Type: application/json.")
-    too_large = BodyTooLarge(f"The body may have at most {MAX_BYTES} bytes.", headers={"Connection": "close"})
-    if int(headers.get("content-length", "0")) > MAX_BYTES:
-        raise too_large
-    body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > MAX_BYTES:
-            raise too_large
-        if not message.get("more_body", False):
-            return bytes(body)
+class _Body:
+    """One request's body; `held` is how many bytes of it are in memory."""
 
+    def __init__(self, limits: BodyLimits, scope: Scope, receive: Receive) -> None:
+        self._limits, self._receive = limits, receive
+        self._headers = Headers(scope=scope)
+        self._limit = _LIMITS.get(scope["path"], MAX_BYTES)
+        self._read = False
+        self.held = 0
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """First the body that was read, then whatever comes: the client's leaving."""
-    sent = False
-
-    async def replayed() -> Message:
-        nonlocal sent
-        if sent:
-            return await receive()
-        sent = True
+    async def receive(self) -> Message:
+        """First the whole body, then whatever comes: the client's leaving."""
+        if self._read:
+            return await self._receive()
+        self._read = True
+        media_type = self._headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise UnsupportedMediaType("Send the header Content-Type: application/json.")
+        if int(self._headers.get("content-length", "0")) > self._limit:
+            raise self._too_large()
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                body = await self._collect()
+        except TimeoutError:
+            detail = f"The whole body must be here within {self._limits.seconds:g} s."
+            raise BodyTooSlow(detail, headers=_CLOSE) from None
+        if body:
+            json_text.check(body)
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return replayed
+    async def _collect(self) -> bytes:
+        body = bytearray()
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeft("The client left before its question was here.")
+            part = message.get("body", b"")
+            if len(body) + len(part) > self._limit:
+                raise self._too_large()
+            self._limits.hold(len(part))
+            self.held += len(part)
+            body += part
+            if not message.get("more_body", False):
+                return bytes(body)
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(f"The body may have at most {self._limit} bytes.", headers=_CLOSE)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 
+from mcq_service.lifecycle import Status
 from mcq_service.telemetry.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
@@ -15,25 +16,39 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["health"])
 
 
-@router.get("/startupz")
-async def startupz(request: Request) -> JSONResponse:
+class State(BaseModel):
+    """Where a replica is between its start and its end."""
+
+    status: Status
+    detail: str
+    progress: float | None = Field(description="0 to 1 within the status; null where unknown.")
+
+
+_STATES: dict[int | str, dict[str, Any]] = {503: {"model": State, "description": "Not, or not yet."}}
+_METRICS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {CONTENT_TYPE: {"schema": {"type": "string"}}}, "description": "OpenMetrics text."}
+}
+
+
+@router.get("/startupz", responses=_STATES)
+async def startupz(request: Request, response: Response) -> State:
     """200 once the model is loaded and warm; until then 503 with how far it is."""
-    return _state(request, healthy=_lifecycle(request).started)
+    return _state(request, response, healthy=_lifecycle(request).started)
 
 
-@router.get("/readyz")
-async def readyz(request: Request) -> JSONResponse:
+@router.get("/readyz", responses=_STATES)
+async def readyz(request: Request, response: Response) -> State:
     """200 while new questions are answered."""
-    return _state(request, healthy=_lifecycle(request).is_ready)
+    return _state(request, response, healthy=_lifecycle(request).is_ready)
 
 
-@router.get("/livez")
-async def livez(request: Request) -> JSONResponse:
+@router.get("/livez", responses=_STATES)
+async def livez(request: Request, response: Response) -> State:
     """200 while the process is sound; 503 asks for a restart."""
-    return _state(request, healthy=_lifecycle(request).is_alive)
+    return _state(request, response, healthy=_lifecycle(request).is_alive)
 
 
-@router.get("/metrics")
+@router.get("/metrics", responses=_METRICS, response_class=Response)
 async def metrics(request: Request) -> Response:
     """Metrics in OpenMetrics text."""
     return Response(request.app.state.metrics.exposition(), media_type=CONTENT_TYPE)
@@ -44,9 +59,7 @@ def _lifecycle(request: Request) -> Lifecycle:
     return found
 
 
-def _state(request: Request, *, healthy: bool) -> JSONResponse:
-    state = _lifecycle(request)
-    return JSONResponse(
-        {"status": state.status, "detail": state.detail, "progress": state.progress},
-        status_code=200 if healthy else 503,
-    )
+def _state(request: Request, response: Response, *, healthy: bool) -> State:
+    response.status_code = 200 if healthy else 503
+    found = _lifecycle(request)
+    return State(status=found.status, detail=found.detail, progress=found.progress)

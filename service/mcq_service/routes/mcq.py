@@ -1,14 +1,15 @@
-"""POST /api/v1/mcq/answer."""
+"""POST /api/v1/mcq/answer, whole or streamed, and POST /api/v1/mcq/answers for many."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 
 from mcq_service.answering import Answering
-from mcq_service.protocol import Answer, Problem, Question
+from mcq_service.protocol import Answer, AnswerRequest, Batch, Problem, Results
 from mcq_service.protocol.problem import MEDIA_TYPE
+from mcq_service.routes import events
 from mcq_service.routes.disconnect import unless_client_leaves
 
 router = APIRouter(prefix="/api/v1", tags=["mcq"])
@@ -22,6 +23,7 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
         415: "The body is not declared as JSON.",
         422: "The question can't be answered as it stands.",
         429: "Too many requests are waiting; see Retry-After.",
+        502: "The engine is another server, and it failed.",
         503: "The model is loading, or the replica is shutting down.",
         504: "The answer took too long.",
     }.items()
@@ -30,14 +32,23 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
 
 def current_answering(request: Request) -> Answering:
     """The use cases; raises NotReady before the model is loaded, Draining after SIGTERM."""
-    found: Answering = request.app.state.lifecycle.require_answering()
+    found: Answering = request.app.state.lifecycle.require_serving().answering
     return found
 
 
-@router.post("/mcq/answer", responses=PROBLEMS)
-async def answer(
-    request: Request, question: Question, answering: Annotated[Answering, Depends(current_answering)]
-) -> Answer:
+AnsweringDep = Annotated[Answering, Depends(current_answering)]
+
+
+@router.post("/mcq/answer", responses={200: events.DESCRIBED, **PROBLEMS}, response_model=Answer)
+async def answer(request: Request, question: AnswerRequest, answering: AnsweringDep) -> Answer | Response:
     """Answer one multiple-choice question."""
-    request.state.mode = question.mode or answering.default_mode
+    request.state.mode = question.mode or answering.defaults.mode
+    if question.stream or events.wanted(request):
+        return await events.response(request, answering.stream(question))
     return await unless_client_leaves(request, answering.answer(question))
+
+
+@router.post("/mcq/answers", responses=PROBLEMS)
+async def answers(request: Request, batch: Batch, answering: AnsweringDep) -> Results:
+    """Answer up to 256 questions; each gets an answer or a problem of its own."""
+    return await unless_client_leaves(request, answering.answers(batch.questions))

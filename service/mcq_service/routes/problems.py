@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 from mcq_service.problems import (
     InternalError,
     InvalidQuestion,
-    MalformedBody,
     NoSuchMethod,
     NoSuchPath,
     ProblemError,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 ANSWER_PATH = "/api/v1/mcq/answer"
+ANSWERS_PATH = "/api/v1/mcq/answers"
 
 
 def install(app: FastAPI) -> None:
@@ -39,16 +39,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def describe(app: FastAPI) -> None:
-    """Say in the app's OpenAPI schema that problems are not plain JSON, which FastAPI can't be told."""
-    for path in app.openapi()["paths"].values():
-        for operation in path.values():
-            for answer in operation["responses"].values():
-                content = answer.get("content", {})
-                if MEDIA_TYPE in content:
-                    content[MEDIA_TYPE] = content.pop("application/json")
-
-
 def response(error: ProblemError) -> JSONResponse:
     """The problem as a response."""
     body = error.problem().model_dump(exclude_none=True)
@@ -57,10 +47,15 @@ def response(error: ProblemError) -> JSONResponse:
 
 def counted(scope: Scope, error: ProblemError) -> JSONResponse:
     """The problem as a response, counted if it was a question's; the mode is "unknown" before it is read."""
-    if scope["path"] == ANSWER_PATH:
+    if scope["path"] in {ANSWER_PATH, ANSWERS_PATH}:
         mode = scope.get("state", {}).get("mode", "unknown")
         scope["app"].state.metrics.refused(mode=mode, outcome=error.slug)
     return response(error)
+
+
+def pointer(steps: Sequence[str | int]) -> str:
+    """An RFC 6901 pointer."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
 
 
 async def _expected(request: Request, error: Exception) -> JSONResponse:
@@ -70,10 +65,7 @@ async def _expected(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    found = error.errors()
-    if any(each["type"] == "json_invalid" for each in found):
-        return counted(request.scope, MalformedBody("Send the question as a JSON object, in UTF-8."))
-    errors = [InvalidField(pointer=_pointer(each["loc"]), detail=each["msg"]) for each in found]
+    errors = [InvalidField(pointer=_pointer(each["loc"]), detail=each["msg"]) for each in error.errors()]
     where = errors[0].pointer.removeprefix("/").replace("/", ".") or "the body"
     return counted(request.scope, InvalidQuestion(f"{where}: {errors[0].detail}.", errors=errors))
 
@@ -81,14 +73,15 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
     headers = dict(error.headers or {})
+    if isinstance(error.__cause__, ProblemError):
+        # FastAPI makes a 400 of whatever is raised while it reads the body.
+        return counted(request.scope, error.__cause__)
     if error.status_code == NoSuchPath.status:
         return response(NoSuchPath("POST a question to /api/v1/mcq/answer; /openapi.json has all paths."))
     if error.status_code == NoSuchMethod.status:
         allowed = headers.get("allow") or headers.get("Allow") or "another method"
         return response(NoSuchMethod(f"Use {allowed}.", headers=headers))
-    if error.status_code == MalformedBody.status:
-        return counted(request.scope, MalformedBody("Send the question as a JSON object, in UTF-8."))
-    _log.error("unexpected HTTP error %s", error.status_code)
+    _log.error("unexpected HTTP error %s", error.status_code, exc_info=error)
     return response(InternalError("The service's log says more."))
 
 
@@ -98,9 +91,10 @@ async def _unexpected(request: Request, error: Exception) -> JSONResponse:
 
 
 def _pointer(location: Sequence[Any]) -> str:
-    """An RFC 6901 pointer from pydantic's location, which starts with "body"."""
+    """The pointer of pydantic's location, which starts with "body"."""
     steps = list(location[1:])
-    if steps[:1] == ["choices"]:
+    of_batch = 2 if steps[:1] == ["questions"] else 0
+    if steps[of_batch : of_batch + 1] == ["choices"]:
         # choices, list or map (pydantic names the form it took, which is no part of the body), index or label
-        steps = ["choices", *steps[2:3]]
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+        steps = [*steps[: of_batch + 1], *steps[of_batch + 2 : of_batch + 3]]
+    return pointer(steps)

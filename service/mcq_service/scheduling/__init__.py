@@ -1,5 +1,8 @@
-"""Who gets the model, and when: admission, queue, turns, deadlines, cancellation, drain."""
+"""Who gets the model, and when: admission, queue, continuous batching, cancellation, drain."""
 
-from mcq_service.scheduling.scheduler import Scheduler, Turns, Work
+from mcq_service.scheduling.admission import Admission, Limits, Slot
+from mcq_service.scheduling.batcher import Batcher
+from mcq_service.scheduling.jobs import Job, Score
+from mcq_service.scheduling.texts import LocalText, LocalTexts
 
-__all__ = ["Scheduler", "Turns", "Work"]
+__all__ = ["Admission", "Batcher", "Job", "Limits", "LocalText", "LocalTexts", "Score", "Slot"]

@@ -11,7 +11,7 @@ from opentelemetry import trace
 
 
 class JSONFormatter(logging.Formatter):
-    """A record with its time, level, logger, message and, inside a request, trace id."""
+    """A record with its time, level, logger, message, `fields` and, inside a request, trace id."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
@@ -21,6 +21,7 @@ class JSONFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line.update(getattr(record, "fields", {}))
         span = trace.get_current_span().get_span_context()
         if span.is_valid:
             line["trace_id"] = trace.format_trace_id(span.trace_id)

@@ -17,14 +17,18 @@ from prometheus_client import (
 )
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from mcq_service.telemetry.gen_ai import GenAI
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mcq_service.protocol import Usage
+    from mcq_service.models import PreparedModel
+    from mcq_service.protocol import Answer
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
+_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
@@ -63,29 +67,61 @@ class Metrics:
         self._queue_depth = Gauge(
             "mcq_queue_depth", "Requests that wait for their first turn.", registry=self.registry
         )
+        self._abstentions = Counter(
+            "mcq_abstentions",
+            "Questions whose confidence was below the minimum.",
+            ["mode"],
+            registry=self.registry,
+        )
+        self._labels = Counter("mcq_answers", "Answers, by letter.", ["label"], registry=self.registry)
+        self._batch_size = Histogram(
+            "mcq_batch_size", "Texts that were read in one step.", buckets=_BATCHES, registry=self.registry
+        )
+        self._step_tokens = Counter("mcq_step_tokens", "Tokens that were computed.", registry=self.registry)
+        self._step_seconds = Counter(
+            "mcq_step_seconds", "Seconds that the engine computed.", registry=self.registry
+        )
+        self._gen_ai = GenAI(self.registry)
         self._model = Info("mcq_model", "The model that answers.", registry=self.registry)
 
     def watch_queue(self, depth: Callable[[], int]) -> None:
         """Read the queue's depth at each scrape."""
         self._queue_depth.set_function(depth)
 
-    def model_loaded(self, *, uri: str, revision: str, digest: str, precision: str) -> None:
-        """Say which model answers."""
-        self._model.info({"uri": uri, "revision": revision, "digest": digest, "precision": precision})
+    def model_loaded(self, model: PreparedModel, *, engine: str) -> None:
+        """Say which model answers, and what computes it."""
+        self._model.info(
+            {
+                "uri": model.uri,
+                "revision": model.revision,
+                "digest": model.digest,
+                "precision": model.precision,
+                "engine": engine,
+            }
+        )
 
-    def answered(
-        self, *, mode: str, seconds: float, answer_seconds: float, confidence: float, usage: Usage,
-        trace_id: str | None,
-    ) -> None:  # fmt: skip
+    def stepped(self, *, batch: int, tokens: int, seconds: float) -> None:
+        """The engine read so many tokens of so many texts in one step."""
+        self._batch_size.observe(batch)
+        self._step_tokens.inc(tokens)
+        self._step_seconds.inc(seconds)
+
+    def answered(self, answer: Answer) -> None:
         """Count one answered question."""
-        exemplar = {"trace_id": trace_id} if trace_id else None
-        self._requests.labels(mode, "answered").inc()
-        self._duration.labels(mode).observe(seconds, exemplar)
-        self._answer_duration.labels(mode).observe(answer_seconds, exemplar)
-        self._confidence.observe(confidence, exemplar)
+        exemplar = {"trace_id": answer.trace_id} if answer.trace_id else None
+        mode, usage, timings = answer.mode, answer.usage, answer.timings
+        self._requests.labels(mode, "abstained" if answer.abstained else "answered").inc()
+        self._duration.labels(mode).observe(timings.total_ms / 1000, exemplar)
+        self._answer_duration.labels(mode).observe(timings.answer_ms / 1000, exemplar)
+        self._confidence.observe(answer.confidence, exemplar)
+        if answer.answer is None:
+            self._abstentions.labels(mode).inc()
+        else:
+            self._labels.labels(answer.answer.label).inc()
         self._tokens.labels("prompt").inc(usage.prompt_tokens)
         self._tokens.labels("completion").inc(usage.completion_tokens)
         self._cached.inc(usage.cached_tokens)
+        self._gen_ai.answered(answer)
 
     def refused(self, *, mode: str, outcome: str) -> None:
         """Count one question that was not answered; `outcome` is the problem's slug."""

@@ -1,6 +1,6 @@
 """OpenTelemetry traces: one a request, across threads; a client's text is never on a span.
 
-HTTP server span (route) > admit > prefill > decode > parse.
+HTTP server span (route) > admit, prefill, decode, parse; a batch span of its own links the requests it served.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from opentelemetry.context import Context
+    from opentelemetry.trace import SpanContext
     from opentelemetry.util.types import AttributeValue
 
 _SHUTDOWN_SECONDS = 2
@@ -39,34 +39,34 @@ class Tracing:
         self._tracer = self.provider.get_tracer("mcq_service")
 
     @contextmanager
-    def span(self, name: str, parent: Context, **attributes: AttributeValue) -> Iterator[None]:
-        """A span under `parent`.
+    def span(self, name: str, **attributes: AttributeValue) -> Iterator[trace.Span]:
+        """A span under the current one, which becomes the current one."""
+        with self._tracer.start_as_current_span(
+            name, attributes=attributes, record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                yield span
+            except Exception as error:
+                # The type alone: a message may quote what a client wrote.
+                span.set_status(trace.StatusCode.ERROR, type(error).__name__)
+                raise
 
-        It does not become the thread's current one: the requests that take turns on a thread would get mixed up.
+    def step(self, *, since_ns: int, requests: Sequence[SpanContext], **attributes: AttributeValue) -> None:
+        """A step that was made for several requests ends now; `since_ns` is in nanoseconds since the epoch.
+
+        It belongs to no request's trace, and links all of them.
         """
-        span = self._tracer.start_span(name, context=parent, attributes=attributes)
-        try:
-            yield
-        except Exception as error:
-            span.set_status(trace.StatusCode.ERROR, type(error).__name__)
-            raise
-        finally:
-            span.end()
-
-    def waited(self, name: str, parent: Context, *, since_ns: int) -> None:
-        """A span under `parent` for a wait that ends now; `since_ns` is in nanoseconds since the epoch."""
-        self._tracer.start_span(name, context=parent, start_time=since_ns).end()
+        if requests:
+            links = [trace.Link(context) for context in requests]
+            self._tracer.start_span(
+                "batch", context=Context(), links=links, start_time=since_ns, attributes=attributes
+            ).end()
 
     def shutdown(self) -> None:
         """Send what is left, if it can be sent in a moment: retries must not hold up the end of the process."""
         sending = threading.Thread(target=self.provider.shutdown, name="traces", daemon=True)
         sending.start()
         sending.join(_SHUTDOWN_SECONDS)
-
-
-def current() -> Context:
-    """The context of the request being handled, to give to another thread."""
-    return otel_context.get_current()
 
 
 def current_trace_id() -> str | None:

@@ -1,0 +1,1 @@
+"""How fast the service answers on this machine, beside the peers, in one run."""

@@ -1,0 +1,74 @@
+"""Servers that a benchmark starts on the loopback, waits for, and ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+START_SECONDS = 600
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(
+    command: Sequence[str | Path], health: str, *, environment: dict[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], float]]:
+    """The process, once `health` answers 200, and the seconds that took; it is ended with SIGTERM."""
+    started = time.monotonic()
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait(health, process)
+        yield process, time.monotonic() - started
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def resident(process: subprocess.Popen[bytes]) -> tuple[float, float]:
+    """GiB that the process holds now, and the most it ever held (pages of mapped weights among them)."""
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    sizes = {key: value for key, _, value in (line.partition(":") for line in lines)}
+    now, most = (int(sizes[name].split()[0]) / 2**20 for name in ("VmRSS", "VmHWM"))
+    return now, most
+
+
+def _wait(health: str, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            sys.exit(
+                f"{process.args!r} ended with exit code {process.returncode}: run it by itself to see why."
+            )
+        try:
+            with urllib.request.urlopen(health, timeout=5):  # noqa: S310 - our own server
+                return
+        except OSError:
+            time.sleep(0.1)
+    sys.exit(f"{health} did not answer within {START_SECONDS} s.")

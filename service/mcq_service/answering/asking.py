@@ -1,0 +1,180 @@
+"""One question on its way: admitted, read, scored, decided, explained."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mcq_service.answering.deciding import Decided, decide, rotations, softmax, unrotated
+from mcq_service.engines import Tokens
+from mcq_service.parsing import REASONING_KEY, Line, document, parse
+from mcq_service.prompts import render
+from mcq_service.protocol import Answer, Decision, ReasoningDelta, Timings, Usage
+from mcq_service.telemetry.tracing import current_trace_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mcq_service.answering.calibration import Calibration
+    from mcq_service.engines import Text, Texts
+    from mcq_service.protocol import Debias, Mode, Question
+    from mcq_service.scheduling import Admission
+    from mcq_service.telemetry import Tracing
+
+_FORCED_TOKENS = 16  # what ` B\nreasoning: "` may take, generously
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a question is to be answered: what it says, or the defaults; `reasoning_tokens` is a limit."""
+
+    mode: Mode
+    reasoning_tokens: int
+    debias: Debias
+    min_confidence: float
+
+
+@dataclass
+class Asking:
+    """One question, and what answers it; `clock` is in seconds."""
+
+    id: str
+    question: Question
+    wish: Wish
+    model: str
+    texts: Texts
+    calibration: Calibration
+    tracing: Tracing
+    clock: Callable[[], float]
+    emit: Callable[[Decision | ReasoningDelta], None]
+    tokens: Tokens = field(default_factory=Tokens)
+    admitted: float = 0.0
+    begun: float | None = None
+    answered: float = 0.0
+
+    @property
+    def labels(self) -> list[str]:
+        """The letters that the choices are offered under."""
+        return [option.label for option in self.question.options]
+
+    async def run(self, admission: Admission) -> Answer:
+        """Answer. Raises PromptTooLong, EngineFailed, or a ProblemError."""
+        self.admitted = self.clock()
+        writes = self.wish.mode != "answer"
+        room = self.wish.reasoning_tokens + _FORCED_TOKENS if writes else 0
+        prompt = render(self.question, self.wish.mode)
+        size = self.texts.size(prompt) * (len(self.labels) if self._rotated else 1)
+        with admission.admit(size + room, writes=writes) as slot:
+            with self.tracing.span("admit"):
+                await slot.turn()
+            with self.texts.open(prompt, room=room) as text:
+                slot.watch(text)
+                decided, decision, reasoning = await self._answer(text)
+                self._count(text.tokens)
+                self.begun = text.begun
+        with self.tracing.span("parse"):
+            label = self.question.options[decided.best].label
+            parsed = parse(document(label, reasoning), self.labels)
+        return self._finish(decision, parsed.reasoning)
+
+    @property
+    def _rotated(self) -> bool:
+        # After its reasoning, which names a letter, the choices can't change places.
+        return self.wish.debias == "rotations" and self.wish.mode != "reason"
+
+    async def _answer(self, text: Text) -> tuple[Decided, Decision, str | None]:
+        """The answer, and the reasoning before or after it."""
+        reasoning = None
+        if self.wish.mode == "reason":
+            reasoning = await self._write(text)
+            text.force('"\nanswer:')
+        with self.tracing.span("prefill", **self._attributes()):
+            decided = decide(
+                self.question.options,
+                await self._probabilities(text),
+                min_confidence=self.wish.min_confidence,
+            )
+        self.answered = self.clock()
+        decision = self._decision(decided)
+        self.emit(decision)
+        if self.wish.mode == "explain":
+            text.force(f' {self.question.options[decided.best].label}\n{REASONING_KEY}: "')
+            reasoning = await self._write(text)
+        return decided, decision, reasoning
+
+    async def _probabilities(self, text: Text) -> list[float]:
+        """One for each choice; they sum to 1."""
+        if self._rotated:
+            orders = rotations(len(self.labels))[1:]
+            prompts = [render(self.question, self.wish.mode, order=order) for order in orders]
+            own, (others, tokens) = await asyncio.gather(
+                text.letters(self.labels), self.texts.score(prompts, self.labels)
+            )
+            self._count(tokens)
+            return self.calibration.tempered(unrotated([own, *others]))
+        scores = await text.letters(self.labels)
+        # What was fitted is of answers that come first.
+        if self.wish.debias == "none" or self.wish.mode == "reason":
+            return softmax(scores)
+        return self.calibration.apply(scores, self.labels)
+
+    async def _write(self, text: Text) -> str:
+        """The model's own line between forced quotes; closed by the model, or by the bound."""
+        line, shown = Line(), ""
+        with self.tracing.span("decode", **self._attributes()):
+            async for _ in text.write(line, limit=self.wish.reasoning_tokens):
+                settled = line.settled
+                if len(settled) > len(shown):
+                    self.emit(ReasoningDelta(delta=settled[len(shown) :]))
+                    shown = settled
+        if len(line.text) > len(shown):
+            self.emit(ReasoningDelta(delta=line.text[len(shown) :]))
+        return line.text
+
+    def _attributes(self) -> dict[str, str | int]:
+        """OpenTelemetry's names for what a model is asked."""
+        return {
+            "gen_ai.operation.name": "text_completion",
+            "gen_ai.request.model": self.model,
+            "gen_ai.request.max_tokens": self.wish.reasoning_tokens if self.wish.mode != "answer" else 0,
+        }
+
+    def _count(self, tokens: Tokens) -> None:
+        self.tokens = Tokens(
+            prompt=self.tokens.prompt + tokens.prompt,
+            cached=self.tokens.cached + tokens.cached,
+            completion=self.tokens.completion + tokens.completion,
+        )
+
+    def _decision(self, decided: Decided) -> Decision:
+        return Decision(
+            id=self.id,
+            model=self.model,
+            mode=self.wish.mode,
+            answer=decided.answer,
+            confidence=decided.confidence,
+            margin=decided.margin,
+            abstained=decided.abstained,
+            probabilities=decided.probabilities,
+            trace_id=current_trace_id(),
+        )
+
+    def _finish(self, decision: Decision, reasoning: str | None) -> Answer:
+        def ms(until: float) -> float:
+            return round(1000 * (until - self.admitted), 3)
+
+        return Answer(
+            **decision.model_dump(),
+            reasoning=reasoning,
+            usage=Usage(
+                prompt_tokens=self.tokens.prompt,
+                completion_tokens=self.tokens.completion,
+                cached_tokens=self.tokens.cached,
+            ),
+            timings=Timings(
+                queue_ms=ms(self.admitted if self.begun is None else self.begun),
+                answer_ms=ms(self.answered),
+                total_ms=ms(self.clock()),
+            ),
+        )

@@ -1,0 +1,92 @@
+"""Where calibrations are kept: a named file, one beside the prepared model, those that come with the product."""
+
+from __future__ import annotations
+
+import logging
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from mcq_service.answering.calibration import Calibration, StoredCalibration
+from mcq_service.prompts import ANSWER_FIRST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.resources.abc import Traversable
+    from pathlib import Path
+
+    from mcq_service.models import PreparedModel
+
+NAME = "calibration.json"
+
+logger = logging.getLogger(__name__)
+
+
+class CalibrationUnusable(Exception):  # noqa: N818 - says what it is
+    """The file that was named can't be read, or is of another model or prompt; the message says which."""
+
+
+def calibration_for(prepared: PreparedModel, *, explicit: Path | None = None) -> Calibration:
+    """What is known of this model's scores: by the file named, else the one beside it, else a shipped one, else none.
+
+    Of several shipped ones, that of these very weights and this precision comes first; another precision of the same
+    model stands in, as it prefers the same letters. Raises CalibrationUnusable for the file that was named only.
+    """
+    if explicit is not None:
+        return _named(explicit, prepared)
+    beside = prepared.path / NAME
+    if beside.is_file():
+        try:
+            return _named(beside, prepared)
+        except CalibrationUnusable as error:
+            logger.warning("A calibration is ignored: %s", error)
+    return max(_fitting(prepared), key=lambda each: _nearness(each, prepared), default=Calibration())
+
+
+def save(calibration: StoredCalibration, path: Path) -> None:
+    """Write it in one step. Raises OSError."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(calibration.model_dump_json(indent=2) + "\n")
+    partial.replace(path)
+
+
+def _named(path: Path, prepared: PreparedModel) -> StoredCalibration:
+    stored = _read(path)
+    if not _is_of(stored, prepared):
+        raise CalibrationUnusable(
+            f"{path} was fitted for {stored.model_uri} ({stored.model_digest}) and the prompt "  # noqa: EM102
+            f"{stored.prompt_digest}; this is {prepared.uri} ({prepared.digest}) and {ANSWER_FIRST.digest}. "
+            "Run `python -m mcq_service calibrate` again."
+        )
+    return stored
+
+
+def _read(path: Path | Traversable) -> StoredCalibration:
+    try:
+        return StoredCalibration.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise CalibrationUnusable(f"{path} can't be read: {error.strerror}.") from error  # noqa: EM102
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise CalibrationUnusable(f"{path} is no calibration: {where}: {first['msg']}.") from error  # noqa: EM102
+
+
+def _fitting(prepared: PreparedModel) -> Iterator[StoredCalibration]:
+    """The shipped ones that are of this model and prompt."""
+    folder = resources.files("mcq_service.models") / "calibrations"
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir(), key=lambda each: each.name):
+        if path.name.endswith(".json") and _is_of(stored := _read(path), prepared):
+            yield stored
+
+
+def _is_of(stored: StoredCalibration, prepared: PreparedModel) -> bool:
+    same_model = stored.model_digest == prepared.digest or stored.model_uri == prepared.uri
+    return same_model and stored.prompt_digest == ANSWER_FIRST.digest
+
+
+def _nearness(stored: StoredCalibration, prepared: PreparedModel) -> tuple[bool, bool]:
+    return stored.model_digest == prepared.digest, stored.precision == prepared.precision

@@ -1,0 +1,89 @@
+"""Text to tokens and back, with a client's text kept from ever becoming a control token."""
+
+from __future__ import annotations
+
+import json
+from string import ascii_uppercase
+from typing import TYPE_CHECKING
+
+from tokenizers import Tokenizer as Encoder
+from tokenizers.decoders import DecodeStream
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mcq_service.prompts import Prompt
+
+
+class Pieces:
+    """Text from tokens, one at a time: a character that several tokens spell comes with the last of them."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        """Start at the beginning of a text."""
+        self._encoder = encoder
+        self._stream = DecodeStream(skip_special_tokens=True)
+
+    def of(self, token: int) -> str:
+        """The text that this token completes, which may be empty."""
+        return self._stream.step(self._encoder, token) or ""
+
+
+class Tokenizer:
+    """The tokenizer of a prepared model, twice: for our text, and for a client's."""
+
+    def __init__(self, path: Path) -> None:
+        """Read tokenizer.json and generation_config.json from a directory.
+
+        Raises ValueError where a letter after a space is not one token, on which the scoring of letters rests.
+        """
+        file = str(path / "tokenizer.json")
+        self._ours, self._clients = Encoder.from_file(file), Encoder.from_file(file)
+        # Not all control tokens are declared special: `<|fim_middle|>` and `<tool_call>` are not.
+        self._clients.add_special_tokens(
+            [token.content for token in self._clients.get_added_tokens_decoder().values()]
+        )
+        self._clients.encode_special_tokens = True
+        self.stop_ids = _stop_ids(path)
+        self.letters = {letter: self._letter(letter) for letter in ascii_uppercase}
+
+    def ours(self, text: str) -> list[int]:
+        """Tokens of our own text, in which `<|im_end|>` ends a turn."""
+        ids: list[int] = self._ours.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def clients(self, text: str) -> list[int]:
+        """Tokens of a client's text, in which `<|im_end|>` is but characters."""
+        ids: list[int] = self._clients.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def prompt(self, prompt: Prompt) -> list[int]:
+        """Tokens of a whole prompt; the stem ends a line, so that what follows it can't change its tokens."""
+        ours, clients = self.ours, self.clients
+        return [*ours(prompt.prefix), *clients(prompt.stem), *clients(prompt.choices), *ours(prompt.suffix)]
+
+    def stem(self, prompt: Prompt) -> list[int]:
+        """Tokens of what a prompt shares with those of the same question and other choices."""
+        return [*self.ours(prompt.prefix), *self.clients(prompt.stem)]
+
+    def pieces(self) -> Pieces:
+        """A new stream of text from tokens."""
+        return Pieces(self._ours)
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, control tokens among them."""
+        text: str = self._ours.decode(list(tokens), skip_special_tokens=False)
+        return text
+
+    def _letter(self, letter: str) -> int:
+        """The token of a letter after `answer:`, where YAML has a space."""
+        ids = self.ours(f" {letter}")
+        if len(ids) != 1:
+            raise ValueError(f"The tokenizer has no single token for the letter {letter} after a space.")  # noqa: EM102
+        return ids[0]
+
+
+def _stop_ids(path: Path) -> frozenset[int]:
+    """The tokens that end a turn."""
+    stop = json.loads((path / "generation_config.json").read_bytes()).get("eos_token_id")
+    return frozenset(stop if isinstance(stop, list) else [] if stop is None else [stop])

@@ -1,0 +1,1 @@
+"""Exams: calibrate a model, and say how right it is."""

@@ -1,0 +1,151 @@
+"""Who is asked: the model in this process, through all that the service does with a question, or a running service."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import httpx2
+from pydantic import ValidationError
+
+from mcq_service import serving
+from mcq_service.answering.deciding import rotations
+from mcq_service.exams.errors import AskingFailed
+from mcq_service.exams.fitting import Scored
+from mcq_service.problems import ProblemError
+from mcq_service.protocol import Batch, Results
+from mcq_service.telemetry import Metrics, Tracing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+
+    from mcq_service.answering import Answering
+    from mcq_service.answering.answering import Letters
+    from mcq_service.exams.questions import ExamQuestion
+    from mcq_service.models import PreparedModel
+    from mcq_service.protocol import Question
+    from mcq_service.settings import Settings
+
+T = TypeVar("T")
+
+CHUNK = 16
+_CHUNKS_AT_ONCE = 2  # so that a batch is full while the last of a chunk is answered
+_SCORED_AT_ONCE = 8
+_PATIENCE_SECONDS = 600.0
+_RETRIES = 20
+
+
+class Asker(Protocol):
+    """Answers several questions, each by itself; raises AskingFailed where none can be."""
+
+    async def answers(self, questions: Sequence[Question]) -> Results:
+        """One result for each, in their order."""
+
+
+class Scorer(Protocol):
+    """Gives a model's own scores."""
+
+    async def letters(self, question: Question, *, rotation: int = 0) -> Letters:
+        """What the model says of each choice when they are offered rotated; see Answering."""
+
+
+@asynccontextmanager
+async def in_process(prepared: PreparedModel, settings: Settings) -> AsyncIterator[Answering]:
+    """The prepared model, loaded into this process as the service loads it, with more patience."""
+    patient = settings.model_copy(update={"deadline_seconds": _PATIENCE_SECONDS})
+    built = await asyncio.to_thread(
+        lambda: serving.local(prepared, patient, metrics=Metrics(), tracing=Tracing({}))
+    )
+    ready = built()
+    try:
+        yield ready.answering
+    finally:
+        ready.stop()
+
+
+class Remote:
+    """A running service, asked over HTTP."""
+
+    def __init__(
+        self, client: httpx2.AsyncClient, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        """`client` has the service's base URL, and its key if it wants one; `sleep` takes seconds."""
+        self._client = client
+        self._sleep = sleep
+
+    async def answers(self, questions: Sequence[Question]) -> Results:
+        """See Asker; waits where the service says it is busy."""
+        body = Batch(questions=list(questions)).model_dump(mode="json", exclude_none=True)
+        for _ in range(_RETRIES):
+            try:
+                response = await self._client.post("/api/v1/mcq/answers", json=body)
+            except httpx2.HTTPError as error:
+                raise AskingFailed(f"{self._client.base_url} does not answer: {error}") from error  # noqa: EM102
+            if response.status_code not in {429, 503}:
+                break
+            await self._sleep(float(response.headers.get("Retry-After", "1")))
+        if response.status_code != httpx2.codes.OK:
+            raise AskingFailed(f"{response.url} answers {response.status_code}: {response.text[:500]}")  # noqa: EM102
+        try:
+            return Results.model_validate_json(response.content)
+        except ValidationError as error:
+            raise AskingFailed(f"{response.url} does not answer as an MCQ service does: {error}") from error  # noqa: EM102
+
+
+@asynccontextmanager
+async def service_at(url: str, key: str | None) -> AsyncIterator[Remote]:
+    """The service at a URL."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=_PATIENCE_SECONDS) as client:
+        yield Remote(client)
+
+
+async def ask(
+    asker: Asker, questions: Sequence[Question], *, advance: Callable[[int], None], chunk: int = CHUNK
+) -> Results:
+    """Ask all; `advance` is told how many more were answered. Raises AskingFailed."""
+    at_once = asyncio.Semaphore(_CHUNKS_AT_ONCE)
+
+    async def one(first: int) -> Results:
+        async with at_once:
+            part = questions[first : first + chunk]
+            results = await asker.answers(part)
+        if len(results.results) != len(part):
+            raise AskingFailed(f"{len(part)} questions were asked, and {len(results.results)} answered.")  # noqa: EM102
+        advance(len(part))
+        return results
+
+    parts = await _all([one(first) for first in range(0, len(questions), chunk)])
+    return Results(results=[result for part in parts for result in part.results])
+
+
+async def score(
+    scorer: Scorer, questions: Sequence[ExamQuestion], *, advance: Callable[[int], None]
+) -> list[Scored]:
+    """The model's scores of each question in every rotation of its choices. Raises AskingFailed."""
+    at_once = asyncio.Semaphore(_SCORED_AT_ONCE)
+
+    async def one(question: ExamQuestion) -> Scored:
+        rows = []
+        async with at_once:
+            for rotation, order in enumerate(rotations(len(question.labels))):
+                try:
+                    said = await scorer.letters(question.question, rotation=rotation)
+                except ProblemError as error:
+                    raise AskingFailed(f"Question {question.id} can't be scored: {error}") from error  # noqa: EM102
+                rows.append([said.log_probabilities[choice] for choice in order])
+        advance(1)
+        return Scored(question.labels, rows, question.answer, question.subject)
+
+    return await _all([one(each) for each in questions])
+
+
+async def _all(works: Sequence[Coroutine[None, None, T]]) -> list[T]:
+    """What each comes to, in their order; the first failure ends the others."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,135 @@
+"""What the two commands do, whoever is asked."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TextIO
+
+from mcq_service.answering.calibration import FittedOn, StoredCalibration
+from mcq_service.exams import asking, console, fitting, report
+from mcq_service.exams.errors import AskingFailed, ExamUnreadable
+from mcq_service.prompts import ANSWER_FIRST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mcq_service.exams.asking import Asker, Scorer
+    from mcq_service.exams.fitting import Fit
+    from mcq_service.exams.questions import Exam, ExamQuestion, Split
+    from mcq_service.models import PreparedModel
+    from mcq_service.protocol import Answer, Debias, Result
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """Which questions are asked, and how; None: as whoever is asked has it by default."""
+
+    exam: Exam
+    split: Split
+    limit: int | None = None
+    debias: Debias | None = None
+    min_confidence: float | None = None
+
+    @property
+    def questions(self) -> list[ExamQuestion]:
+        """Those of the split. Raises ExamUnreadable where there are none."""
+        found = self.exam.part(self.split, self.limit)
+        if not found:
+            raise ExamUnreadable(f"The exam has no question in its {self.split} split.")  # noqa: EM102
+        return found
+
+
+async def evaluate(
+    asker: Asker,
+    sitting: Sitting,
+    *,
+    target: str,
+    prepared: PreparedModel | None,
+    before: Sequence[report.Row] | None,
+    stream: TextIO,
+    clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> report.Report:
+    """Ask every question and work out the figures; progress goes to `stream`.
+
+    `prepared` is the model where it is known, `before` an earlier result to compare with. Raises ExamError.
+    """
+    questions = sitting.questions
+    wish = {"mode": "answer", "debias": sitting.debias, "min_confidence": sitting.min_confidence}
+    asked = [each.question.model_copy(update=wish) for each in questions]
+    with console.counting("answered", len(asked), stream) as advance:
+        started = clock()
+        results = await asking.ask(asker, asked, advance=advance)
+        seconds = clock() - started
+    answered: list[tuple[ExamQuestion, Answer]] = []
+    failures = []
+    for question, result in zip(questions, results.results, strict=True):
+        if result.answer is None:
+            failures.append(report.Failure(id=question.id, detail=_why(result)))
+        else:
+            answered.append((question, result.answer))
+    if not answered:
+        raise AskingFailed(f"No question was answered. The first: {failures[0].detail}")  # noqa: EM102
+    rows = [_row(question, answer) for question, answer in answered]
+    return report.Report(
+        created=now(),
+        target=target,
+        model=answered[0][1].model,
+        model_digest=prepared.digest if prepared else None,
+        precision=prepared.precision if prepared else None,
+        prompt_digest=ANSWER_FIRST.digest if prepared else None,
+        debias=sitting.debias,
+        split=sitting.split,
+        exams=sitting.exam.digests,
+        duplicates=sitting.exam.duplicates,
+        skipped=sitting.exam.skipped,
+        seconds=seconds,
+        figures=report.Figures.of([row.outcome for row in rows]),
+        compared=None if before is None else report.compare(before, rows),
+        failures=failures,
+        rows=rows,
+    )
+
+
+def _why(result: Result) -> str:
+    if result.problem is None:
+        return "The service said nothing of it."
+    return f"{result.problem.title}: {result.problem.detail}"
+
+
+def _row(question: ExamQuestion, answer: Answer) -> report.Row:
+    probabilities = [each.probability for each in answer.probabilities]
+    return report.Row(
+        id=question.id,
+        digest=question.digest,
+        subject=question.subject,
+        labels=question.labels,
+        answer=question.labels[question.answer],
+        chosen=question.labels[max(range(len(probabilities)), key=probabilities.__getitem__)],
+        probabilities=probabilities,
+        abstained=answer.abstained,
+        answer_ms=answer.timings.answer_ms,
+    )
+
+
+async def calibrate(
+    scorer: Scorer, sitting: Sitting, prepared: PreparedModel, *, stream: TextIO,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> tuple[StoredCalibration, Fit]:  # fmt: skip
+    """Score every question in all rotations and fit; progress goes to `stream`. Raises ExamError."""
+    questions = sitting.questions
+    with console.counting("scored in all rotations", len(questions), stream) as advance:
+        scored = await asking.score(scorer, questions, advance=advance)
+    fit = fitting.fit(scored)
+    stored = StoredCalibration(
+        **fit.calibration.model_dump(),
+        model_uri=prepared.uri,
+        model_digest=prepared.digest,
+        precision=prepared.precision,
+        prompt_digest=ANSWER_FIRST.digest,
+        fitted_on=FittedOn(exams=sitting.exam.digests, questions=len(questions)),
+        created=now(),
+    )
+    return stored, fit

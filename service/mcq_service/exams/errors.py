@@ -1,0 +1,40 @@
+"""What can go wrong with an exam, and what to do about it.
+
+ExamError
+├── ExamUnreadable        a file of questions can't be read; the message names file and line
+├── AskingFailed          the service, or the model in this process, could not be asked
+├── ResultUnreadable      a result to compare with can't be read, or has no question in common
+└── NothingToFit          there are too few questions to fit a calibration
+"""
+
+from typing import ClassVar
+
+
+class ExamError(Exception):
+    """An exam could not be held; the message says what to do. `exit_code` is the command line's."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ExamUnreadable(ExamError):  # noqa: N818 - names read as what happened, as in the tree above
+    """A file of questions can't be read."""
+
+    exit_code = 2
+
+
+class ResultUnreadable(ExamError):  # noqa: N818
+    """An earlier result can't be compared with."""
+
+    exit_code = 2
+
+
+class NothingToFit(ExamError):  # noqa: N818
+    """There are too few questions."""
+
+    exit_code = 2
+
+
+class AskingFailed(ExamError):  # noqa: N818
+    """Who answers could not be asked."""
+
+    exit_code = 3

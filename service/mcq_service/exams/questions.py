@@ -1,0 +1,175 @@
+"""Exams: files of questions whose answers are known, and their two halves.
+
+A file has one JSON object a line: `id`, `question`, `choices` (a list, or a map of letters), `answer` (the letter of
+the right choice, or its position from 0), and `subject` if it likes. Other keys are ignored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from mcq_service.exams.errors import ExamUnreadable
+from mcq_service.protocol import Question
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+Half = Literal["calibration", "evaluation"]
+Split = Literal["calibration", "evaluation", "all"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+@dataclass(frozen=True)
+class ExamQuestion:
+    """A question with its answer, which is a position among the choices, from 0.
+
+    `digest` is that of its content, whatever its place, name, spacing and order of choices.
+    """
+
+    id: str
+    subject: str | None
+    question: Question
+    answer: int
+    digest: str
+
+    @property
+    def labels(self) -> list[str]:
+        """The letters of the choices, in their order."""
+        return [option.label for option in self.question.options]
+
+    @property
+    def half(self) -> Half:
+        """To which half of all exams it belongs: a coin tossed by its content."""
+        return "calibration" if int(self.digest[-1], 16) % 2 else "evaluation"
+
+
+@dataclass
+class Exam:
+    """Questions of one or several files. A content that came before is a duplicate, and not among them.
+
+    `digests` are of the files (SHA-256), by name. `duplicates` and `skipped` say in words what was left out and why.
+    """
+
+    questions: list[ExamQuestion] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)
+    duplicates: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def part(self, split: Split, limit: int | None = None) -> list[ExamQuestion]:
+        """The questions of a half, or all; the first `limit` in an order that is the content's, not the files'."""
+        chosen = [each for each in self.questions if split in {"all", each.half}]
+        if limit is None or limit >= len(chosen):
+            return chosen
+        kept = {each.digest for each in sorted(chosen, key=lambda each: each.digest)[:limit]}
+        return [each for each in chosen if each.digest in kept]
+
+
+class _Row(BaseModel):
+    """One line of a file."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: str
+    subject: str | None = None
+    question: str
+    choices: list[str] | dict[str, str]
+    answer: str | int
+
+    @field_validator("id", mode="before")
+    @classmethod
+    def _any_id(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) else value
+
+
+def read(paths: Sequence[Path]) -> Exam:
+    """Read exams. Raises ExamUnreadable, which names file and line."""
+    exam = Exam()
+    places: dict[str, str] = {}
+    for path in paths:
+        try:
+            content = path.read_bytes()
+            lines = content.decode().split("\n")  # not splitlines: a JSON string may hold U+2028
+        except OSError as error:
+            raise ExamUnreadable(f"{path} can't be read: {error.strerror}.") from error  # noqa: EM102
+        except UnicodeDecodeError as error:
+            raise ExamUnreadable(f"{path} is not UTF-8: {error.reason} at byte {error.start}.") from error  # noqa: EM102
+        exam.digests[path.name] = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        _read_lines(exam, places, path, lines)
+    if not exam.questions:
+        raise ExamUnreadable(f"{', '.join(map(str, paths))}: there is no question in it.")  # noqa: EM102
+    return exam
+
+
+def _read_lines(exam: Exam, places: dict[str, str], path: Path, lines: Iterable[str]) -> None:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        place = f"{path}:{number}"
+        try:
+            question = _question(json.loads(line))
+        except _NotAskableError as error:
+            exam.skipped.append(f"{place}: {error}")
+            continue
+        except ValidationError as error:
+            raise ExamUnreadable(f"{place}: {_in_words(error)}") from error  # noqa: EM102
+        except (ValueError, RecursionError) as error:
+            raise ExamUnreadable(f"{place}: {error}") from error  # noqa: EM102
+        if before := places.get(question.digest):
+            exam.duplicates.append(f"{place}: the same question as {before}")
+            continue
+        places[question.digest] = place
+        exam.questions.append(question)
+
+
+class _NotAskableError(Exception):
+    """The line is well-formed, but no such question can be asked."""
+
+
+def _question(value: object) -> ExamQuestion:
+    """Raises ValueError (ValidationError is one) or _NotAskableError."""
+    row = _Row.model_validate(value)
+    try:
+        question = Question(question=row.question, choices=row.choices)
+    except ValidationError as error:
+        if all(each["type"] == "duplicate_choice" for each in error.errors()):
+            raise _NotAskableError(_in_words(error)) from error
+        raise
+    labels = [option.label for option in question.options]
+    return ExamQuestion(
+        id=row.id,
+        subject=row.subject,
+        question=question,
+        answer=_position(row.answer, labels),
+        digest=content_digest(question),
+    )
+
+
+def _position(answer: str | int, labels: Sequence[str]) -> int:
+    if isinstance(answer, int):
+        if 0 <= answer < len(labels):
+            return answer
+        raise ValueError(f"answer: {answer} is not a position among {len(labels)} choices (from 0)")  # noqa: EM102
+    letter = answer.strip()
+    if letter not in labels:
+        raise ValueError(f"answer: {letter!r} is none of the letters {', '.join(labels)}")  # noqa: EM102
+    return labels.index(letter)
+
+
+def content_digest(question: Question) -> str:
+    """SHA-256 (hex) of a question's words and choices, whatever their spacing and the choices' order and letters."""
+    words = " ".join(question.question.split())
+    choices = sorted(" ".join(option.text.split()) for option in question.options)
+    return hashlib.sha256(json.dumps([words, choices]).encode()).hexdigest()
+
+
+def _in_words(error: ValidationError) -> str:
+    first, *more = error.errors()
+    where = ".".join(str(step) for step in first["loc"] if step not in {"list", "map", "str", "int"})
+    rest = f" (and {len(more)} more)" if more else ""
+    return f"{where}: {first['msg']}{rest}" if where else f"{first['msg']}{rest}"

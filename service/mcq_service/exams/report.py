@@ -1,0 +1,206 @@
+"""The result of an exam as a document: what was asked of whom, the figures, and every question."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mcq_service.exams import statistics
+from mcq_service.exams.errors import ResultUnreadable
+from mcq_service.exams.questions import Split
+from mcq_service.exams.statistics import BINS, Outcome, Share
+from mcq_service.protocol import Debias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+class Row(BaseModel):
+    """A question as it was answered; `answer` is the right letter, `chosen` the most probable one."""
+
+    id: str
+    digest: str
+    subject: str | None
+    labels: list[str]
+    answer: str
+    chosen: str
+    probabilities: list[float]
+    abstained: bool
+    answer_ms: float
+
+    @property
+    def outcome(self) -> Outcome:
+        """The row as the statistics take it."""
+        return Outcome(
+            self.labels, self.probabilities, self.labels.index(self.answer), self.subject, self.abstained
+        )
+
+
+class Failure(BaseModel):
+    """A question that was not answered, and why; it is in no figure."""
+
+    id: str
+    detail: str
+
+
+class Proportion(BaseModel):
+    """So many of so many; `ci95` is the Wilson score interval. `value` is null where there is none."""
+
+    right: int
+    total: int
+    value: float | None
+    ci95: tuple[float, float]
+
+    @classmethod
+    def of(cls, share: Share) -> Self:
+        """As a document has it."""
+        value = None if math.isnan(share.value) else share.value
+        return cls(right=share.right, total=share.total, value=value, ci95=(share.low, share.high))
+
+
+class CalibrationError(BaseModel):
+    """An expected calibration error; `by_chance` is what a perfect calibration of these questions has on average."""
+
+    value: float
+    by_chance: float
+    binning: statistics.Binning
+    bins: int
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome], binning: statistics.Binning) -> Self:
+        """Of these outcomes."""
+        return cls(
+            value=statistics.ece(outcomes, binning=binning),
+            by_chance=statistics.chance_ece(outcomes, binning=binning),
+            binning=binning,
+            bins=BINS,
+        )
+
+
+class Letter(BaseModel):
+    """How often a letter was right and how often chosen; `recall` is null where it was never right."""
+
+    label: str
+    right: int
+    chosen: int
+    recall: float | None
+
+
+class Figures(BaseModel):
+    """What the questions say together; `ece` is of equal-width bins. `answered` are those it did not abstain from."""
+
+    accuracy: Proportion
+    answered: Proportion
+    abstained: float
+    mean_confidence: float
+    ece: CalibrationError
+    ece_equal_mass: CalibrationError
+    brier: float
+    negative_log_likelihood: float
+    letters: list[Letter]
+    recall_deviation: float
+    subjects: dict[str, Proportion]
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome]) -> Self:
+        """Of at least one question."""
+        rows = statistics.letters(outcomes)
+        return cls(
+            accuracy=Proportion.of(statistics.accuracy(outcomes)),
+            answered=Proportion.of(statistics.accuracy(each for each in outcomes if not each.abstained)),
+            abstained=sum(each.abstained for each in outcomes) / len(outcomes),
+            mean_confidence=sum(each.confidence for each in outcomes) / len(outcomes),
+            ece=CalibrationError.of(outcomes, "equal-width"),
+            ece_equal_mass=CalibrationError.of(outcomes, "equal-mass"),
+            brier=statistics.brier(outcomes),
+            negative_log_likelihood=statistics.negative_log_likelihood(outcomes),
+            letters=[
+                Letter(label=r.label, right=r.right, chosen=r.chosen, recall=r.recall if r.right else None)
+                for r in rows
+            ],
+            recall_deviation=statistics.recall_deviation(rows),
+            subjects={name: Proportion.of(each) for name, each in statistics.by_subject(outcomes).items()},
+        )
+
+
+class Discordant(BaseModel):
+    """A question that one of two results has right; letters: the right one, and those chosen."""
+
+    id: str
+    answer: str
+    before: str
+    now: str
+
+
+class Comparison(BaseModel):
+    """This result beside an earlier one, on the questions both have; `p_value` of McNemar's exact test, two-sided."""
+
+    questions: int
+    both_right: int
+    only_before: int
+    only_now: int
+    both_wrong: int
+    p_value: float
+    discordant: list[Discordant]
+
+
+class Report(BaseModel):
+    """The whole result. `seconds` is the wall time of all questions together."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    format: Literal[1] = 1
+    created: datetime
+    target: str
+    model: str
+    model_digest: str | None
+    precision: str | None
+    prompt_digest: str | None
+    debias: Debias | None
+    split: Split
+    exams: dict[str, str]
+    duplicates: list[str]
+    skipped: list[str]
+    seconds: float
+    figures: Figures
+    compared: Comparison | None
+    failures: list[Failure]
+    rows: list[Row]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The questions of an earlier result. Raises ResultUnreadable."""
+    try:
+        return Report.model_validate_json(path.read_bytes()).rows
+    except OSError as error:
+        raise ResultUnreadable(f"{path} can't be read: {error.strerror}.") from error  # noqa: EM102
+    except ValidationError as error:
+        raise ResultUnreadable(f"{path} is not a result that `evaluate --json` wrote: {error}") from error  # noqa: EM102
+
+
+def compare(before: Sequence[Row], now: Sequence[Row]) -> Comparison:
+    """Two results, question by question. Raises ResultUnreadable where they have none in common."""
+    earlier = {row.digest: row for row in before}
+    both = [(earlier[row.digest], row) for row in now if row.digest in earlier]
+    if not both:
+        raise ResultUnreadable("The two results have no question in common.")
+    table = statistics.paired(
+        {old.digest: old.outcome.right for old, _ in both}, {new.digest: new.outcome.right for _, new in both}
+    )
+    return Comparison(
+        questions=len(both),
+        both_right=table.both_right,
+        only_before=table.only_first,
+        only_now=table.only_second,
+        both_wrong=table.both_wrong,
+        p_value=table.p_value,
+        discordant=[
+            Discordant(id=new.id, answer=new.answer, before=old.chosen, now=new.chosen)
+            for old, new in both
+            if old.outcome.right != new.outcome.right
+        ],
+    )

@@ -1,0 +1,97 @@
+"""Runs the two commands: exams read, model prepared and loaded, result shown and written."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mcq_service.answering.calibration_files import NAME, CalibrationUnusable, save
+from mcq_service.exams import asking, commands, console
+from mcq_service.exams.cli import KEY
+from mcq_service.exams.commands import Sitting
+from mcq_service.exams.errors import ExamError
+from mcq_service.exams.questions import read
+from mcq_service.exams.report import read_rows
+from mcq_service.models import ModelRef, ModelStoreError, PreparedModel, Store
+from mcq_service.models.console import shown
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from mcq_service.exams.asking import Asker
+    from mcq_service.exams.report import Report
+    from mcq_service.settings import Settings
+
+_INTERRUPTED = 130
+
+
+def run(command: str, arguments: argparse.Namespace, settings: Callable[[], Settings]) -> int:
+    """Run `calibrate` or `evaluate` and return its exit code; what a person can mend is one line."""
+    work = _calibrate if command == "calibrate" else _evaluate
+    try:
+        return asyncio.run(work(arguments, settings))
+    except (ExamError, ModelStoreError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    except (CalibrationUnusable, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: nothing was written\n")
+        return _INTERRUPTED
+
+
+async def _calibrate(arguments: argparse.Namespace, settings: Callable[[], Settings]) -> int:
+    sitting = Sitting(read(arguments.exams), "calibration", arguments.limit)
+    configured = settings()
+    prepared = _prepare(configured)
+    async with asking.in_process(prepared, configured) as answering:
+        stored, fit = await commands.calibrate(answering, sitting, prepared, stream=sys.stderr)
+    console.show_fit(fit, sys.stdout)
+    path = arguments.output or prepared.path / NAME
+    save(stored, path)
+    sys.stdout.write(f"{path}\n")
+    return 0
+
+
+async def _evaluate(arguments: argparse.Namespace, settings: Callable[[], Settings]) -> int:
+    sitting = Sitting(
+        read(arguments.exams), arguments.split, arguments.limit, arguments.debias, arguments.min_confidence
+    )
+    before = read_rows(arguments.paired) if arguments.paired else None
+
+    async def held(asker: Asker, target: str, prepared: PreparedModel | None) -> Report:
+        return await commands.evaluate(
+            asker, sitting, target=target, prepared=prepared, before=before, stream=sys.stderr
+        )
+
+    if arguments.url:
+        async with asking.service_at(arguments.url, os.environ.get(KEY)) as service:
+            report = await held(service, arguments.url, None)
+    else:
+        configured = settings()
+        prepared = _prepare(configured)
+        async with asking.in_process(prepared, configured) as answering:
+            report = await held(answering, f"in this process, {prepared.precision}", prepared)
+    _write(report, arguments.json)
+    return 1 if report.failures else 0
+
+
+def _prepare(settings: Settings) -> PreparedModel:
+    ref = ModelRef(settings.model_uri, revision=settings.model_revision, digest=settings.model_digest)
+    with shown(sys.stderr) as progress:
+        return Store(settings.model_cache).ensure(ref, settings.model_precision, progress)
+
+
+def _write(report: Report, to: str | None) -> None:
+    """The tables to the output, and the JSON to its file; with `-` the JSON to the output, the tables to the error."""
+    document = report.model_dump_json(indent=1) + "\n"
+    console.show(report, sys.stderr if to == "-" else sys.stdout)
+    if to == "-":
+        sys.stdout.write(document)
+    elif to:
+        Path(to).write_text(document)

@@ -1,0 +1,208 @@
+"""What a set of answered questions says of who answered them: pure arithmetic over probabilities and right answers.
+
+**Calibration error (ECE)**: the confidences, which are the probabilities of the choices made, are put into bins; in
+each, the share of right answers is compared with the mean confidence; the differences are averaged, weighted by the
+bins' counts. What is reported as *the* ECE has 15 bins of equal width, as in Guo et al. (arXiv 1706.04599), because
+published figures and thresholds are of that kind. Bins of equal mass are given beside it: they do not depend on where
+a few questions fall. Both are above zero even for a perfectly calibrated model, the more the fewer questions there
+are; `chance_ece` says how much, and is to be read with them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+BINS = 15
+_Z95 = 1.959963984540054
+_LEAST = 1e-12  # a probability that was rounded to 0 costs no more than this
+
+Binning = Literal["equal-width", "equal-mass"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A question as it was answered: a probability for each of `labels`, and the right one's position."""
+
+    labels: Sequence[str]
+    probabilities: Sequence[float]
+    answer: int
+    subject: str | None = None
+    abstained: bool = False
+
+    @property
+    def chosen(self) -> int:
+        """The position of the most probable choice; the first of several."""
+        return max(range(len(self.probabilities)), key=self.probabilities.__getitem__)
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the choice made."""
+        return max(self.probabilities)
+
+    @property
+    def right(self) -> bool:
+        """Whether the most probable choice is the right one."""
+        return self.chosen == self.answer
+
+
+class Share(NamedTuple):
+    """`right` of `total`, with the Wilson score interval (95 %)."""
+
+    right: int
+    total: int
+    value: float
+    low: float
+    high: float
+
+
+def share(right: int, total: int) -> Share:
+    """A share and how sure it is; of nothing, nothing is known: 0 to 1, and `value` is NaN."""
+    if total == 0:
+        return Share(0, 0, math.nan, 0.0, 1.0)
+    value, z2 = right / total, _Z95**2
+    centre = (value + z2 / (2 * total)) / (1 + z2 / total)
+    half = _Z95 / (1 + z2 / total) * math.sqrt(value * (1 - value) / total + z2 / (4 * total**2))
+    low = 0.0 if right == 0 else max(0.0, centre - half)
+    high = 1.0 if right == total else min(1.0, centre + half)
+    return Share(right, total, value, low, high)
+
+
+def accuracy(outcomes: Iterable[Outcome]) -> Share:
+    """The share answered rightly, whether or not who answered abstained."""
+    rights = [each.right for each in outcomes]
+    return share(sum(rights), len(rights))
+
+
+def ece(outcomes: Sequence[Outcome], *, binning: Binning = "equal-width", bins: int = BINS) -> float:
+    """The expected calibration error of the choices made, 0 to 1."""
+    confidences = np.array([each.confidence for each in outcomes])
+    rights = np.array([each.right for each in outcomes], dtype=float)
+    return float(_gaps(rights[None], confidences, _bin_of(confidences, binning, bins))[0])
+
+
+def chance_ece(
+    outcomes: Sequence[Outcome], *, binning: Binning = "equal-width", bins: int = BINS, draws: int = 1000
+) -> float:
+    """The mean ECE of so many questions if each confidence were exactly the probability of being right.
+
+    By simulation with a fixed seed: the same outcomes always give the same figure.
+    """
+    confidences = np.array([each.confidence for each in outcomes])
+    rights = np.random.default_rng(0).random((draws, len(confidences))) < confidences
+    return float(_gaps(rights.astype(float), confidences, _bin_of(confidences, binning, bins)).mean())
+
+
+def _bin_of(confidences: np.ndarray, binning: Binning, bins: int) -> np.ndarray:
+    """The bin of each question, shape (n,). Bins of equal width are open below and closed above."""
+    if binning == "equal-width":
+        widths: np.ndarray = np.clip(np.ceil(confidences * bins).astype(int) - 1, 0, bins - 1)
+        return widths
+    ranks = np.argsort(np.argsort(confidences, kind="stable"), kind="stable")
+    masses: np.ndarray = ranks * min(bins, len(ranks)) // max(len(ranks), 1)
+    return masses
+
+
+def _gaps(rights: np.ndarray, confidences: np.ndarray, bin_of: np.ndarray) -> np.ndarray:
+    """For each row of `rights`, shape (draws, n): the sum over bins of |rights - confidences| / n."""
+    members = np.eye(BINS if bin_of.size == 0 else int(bin_of.max()) + 1)[bin_of]
+    gaps: np.ndarray = np.abs((rights - confidences) @ members).sum(axis=1) / max(len(confidences), 1)
+    return gaps
+
+
+def brier(outcomes: Sequence[Outcome]) -> float:
+    """The mean over questions of the squared errors of all choices' probabilities, summed; 0 to 2."""
+    return _mean(
+        sum((p - (index == each.answer)) ** 2 for index, p in enumerate(each.probabilities))
+        for each in outcomes
+    )
+
+
+def negative_log_likelihood(outcomes: Sequence[Outcome]) -> float:
+    """The mean over questions of -ln(probability of the right choice), in nats."""
+    return _mean(-math.log(max(each.probabilities[each.answer], _LEAST)) for each in outcomes)
+
+
+class LetterRow(NamedTuple):
+    """How often a letter was right, how often it was chosen, and how often it was chosen when it was right."""
+
+    label: str
+    right: int
+    chosen: int
+    recalled: int
+
+    @property
+    def recall(self) -> float:
+        """The share of the questions with this right answer that were answered with it; NaN where there are none."""
+        return self.recalled / self.right if self.right else math.nan
+
+
+def letters(outcomes: Iterable[Outcome]) -> list[LetterRow]:
+    """The selection-bias table: a row for every letter that was offered, in alphabetical order."""
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for each in outcomes:
+        for label in each.labels:
+            counts[label]  # offered, though perhaps never right or chosen
+        counts[each.labels[each.answer]][0] += 1
+        counts[each.labels[each.chosen]][1] += 1
+        counts[each.labels[each.answer]][2] += each.right
+    return [LetterRow(label, *counts[label]) for label in sorted(counts)]
+
+
+def recall_deviation(rows: Sequence[LetterRow]) -> float:
+    """RStd of arXiv 2309.03882: the standard deviation of the letters' recalls, 0 to 0.5; 0 is no selection bias."""
+    recalls = [row.recall for row in rows if row.right]
+    return float(np.std(recalls)) if recalls else math.nan
+
+
+def by_subject(outcomes: Iterable[Outcome]) -> dict[str, Share]:
+    """The accuracy in each subject, by its name; questions without one are not among them."""
+    subjects: dict[str, list[bool]] = defaultdict(list)
+    for each in outcomes:
+        if each.subject is not None:
+            subjects[each.subject].append(each.right)
+    return {name: share(sum(rights), len(rights)) for name, rights in sorted(subjects.items())}
+
+
+class Paired(NamedTuple):
+    """Two results on the same questions; `p_value` is that of McNemar's exact test, two-sided."""
+
+    both_right: int
+    only_first: int
+    only_second: int
+    both_wrong: int
+    p_value: float
+
+
+def paired(first: Mapping[str, bool], second: Mapping[str, bool]) -> Paired:
+    """Compare what was right in two results, by question; a question that only one of them has does not count."""
+    table = {(a, b): 0 for a in (True, False) for b in (True, False)}
+    for key in first.keys() & second.keys():
+        table[first[key], second[key]] += 1
+    only_first, only_second = table[True, False], table[False, True]
+    return Paired(
+        both_right=table[True, True],
+        only_first=only_first,
+        only_second=only_second,
+        both_wrong=table[False, False],
+        p_value=mcnemar(only_first, only_second),
+    )
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """The probability of discordant pairs divided at least this unevenly if neither is better: binomial, two-sided."""
+    count = only_first + only_second
+    tail = sum(math.comb(count, k) for k in range(min(only_first, only_second) + 1))
+    return min(1.0, float(2 * tail / 2**count))
+
+
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return sum(listed) / len(listed) if listed else math.nan

@@ -1,0 +1,87 @@
+// The service's API, as the page uses it.
+//
+// ServiceError
+// ├── Refused      the service answered with a problem, or began to answer and then sent one
+// └── Unreachable  there was no answer, or it ended too early
+
+import { events } from "./sse.js";
+
+export const ANSWER = "/api/v1/mcq/answer";
+
+export class ServiceError extends Error {}
+
+/** `problem` is the RFC 9457 body; `retryAfter` seconds, or null; `begun`: parts of the answer came before it. */
+export class Refused extends ServiceError {
+  constructor(problem, { retryAfter = null, begun = false } = {}) {
+    super(problem.title);
+    Object.assign(this, { problem, retryAfter, begun });
+  }
+}
+
+export class Unreachable extends ServiceError {
+  constructor({ begun = false } = {}) {
+    super("The connection was lost");
+    this.begun = begun;
+  }
+}
+
+/** What the service is and offers. */
+export async function describe({ key, signal } = {}) {
+  const response = await send("/api/v1/service", { headers: headers(key), signal });
+  return response.json();
+}
+
+/** Ask, and get `{event, data}` as they come: answer, reasoning, and at last done. Raises ServiceError, or AbortError. */
+export async function* ask(question, { key, signal }) {
+  const response = await send(ANSWER, {
+    method: "POST",
+    headers: { ...headers(key), "Content-Type": "application/json", Accept: "text/event-stream" },
+    body: JSON.stringify({ ...question, stream: true }),
+    signal,
+  });
+  let begun = false;
+  try {
+    for await (const { event, data } of events(response.body)) {
+      if (event === "problem") throw new Refused(JSON.parse(data), { begun });
+      yield { event, data: JSON.parse(data) };
+      begun = true;
+      if (event === "done") return;
+    }
+  } catch (error) {
+    if (error instanceof ServiceError || signal.aborted) throw error;
+    throw new Unreachable({ begun });
+  }
+  throw new Unreachable({ begun });
+}
+
+async function send(path, options) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    throw new Unreachable();
+  }
+  if (!response.ok) throw await refusal(response);
+  return response;
+}
+
+function headers(key) {
+  return key ? { Authorization: `Bearer ${key}` } : {};
+}
+
+async function refusal(response) {
+  const retryAfter = seconds(response.headers.get("Retry-After"));
+  const media = response.headers.get("Content-Type") ?? "";
+  // A proxy in front of the service answers in its own words: those are not for people.
+  const body = media.includes("json") ? await response.json().catch(() => null) : null;
+  const { status } = response;
+  return new Refused({ type: "about:blank", title: "", detail: "", ...body, status }, { retryAfter });
+}
+
+/** Retry-After is a number of seconds, or a date. */
+function seconds(value) {
+  if (value === null) return null;
+  const number = /^\s*\d+\s*$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1000;
+  return Number.isFinite(number) ? Math.max(0, Math.ceil(number)) : null;
+}

@@ -1,0 +1,189 @@
+// The question as it is being written: reads and fills the form, takes pasted blocks apart, shows what is wrong.
+
+import { Choices, LEAST } from "./choices.js";
+import { announce, find, fit, mark } from "./dom.js";
+import { split } from "./split.js";
+
+const HINTS = {
+  answer: "The choice and the probabilities only: the fastest.",
+  explain: "The choice first, then the reasoning for it.",
+  reason: "Reasoning first, then the choice: slower, better where something must be worked out.",
+};
+const EMPTY = { question: "", choices: ["", "", "", ""], mode: "", confidence: "", tokens: "" };
+
+export class Form {
+  /** `changed` is called after every change of the question. */
+  constructor({ changed }) {
+    this.changed = changed;
+    this.defaultMode = "explain";
+    this.question = find("question");
+    this.choices = new Choices({ changed });
+    this.fields = { question: this.question, confidence: find("confidence"), tokens: find("tokens") };
+    this.undo = null;
+    this.#listen();
+    this.state = EMPTY;
+  }
+
+  #listen() {
+    for (const [name, field] of Object.entries(this.fields)) {
+      field.addEventListener("input", () => {
+        this.#mark(name, null);
+        this.changed();
+      });
+    }
+    this.question.addEventListener("input", () => fit(this.question));
+    find("modes").addEventListener("change", () => {
+      this.#hint();
+      this.changed();
+    });
+    find("form").addEventListener("paste", (event) => this.#paste(event));
+    find("pasted-undo").addEventListener("click", () => this.#undo());
+  }
+
+  /** What a link carries: texts, and the settings as they are in their fields. */
+  get state() {
+    const chosen = find("modes").querySelector(":checked").value;
+    return {
+      question: this.question.value,
+      choices: this.choices.texts,
+      mode: chosen,
+      confidence: find("confidence").value,
+      tokens: find("tokens").value,
+    };
+  }
+
+  set state({ question, choices, mode, confidence, tokens }) {
+    this.clearErrors();
+    find("pasted").hidden = true;
+    this.question.value = question;
+    fit(this.question);
+    this.choices.texts = choices;
+    this.mode = mode || this.defaultMode;
+    find("confidence").value = confidence ?? "";
+    find("tokens").value = tokens ?? "";
+    if (confidence || tokens) find("options").open = true;
+  }
+
+  set mode(mode) {
+    const radio = [...find("modes").querySelectorAll("input")].find((each) => each.value === mode);
+    if (radio) radio.checked = true;
+    this.#hint();
+  }
+
+  /** The limits that the service states. */
+  set service({ modes, max_choices, max_reasoning_tokens }) {
+    for (const radio of find("modes").querySelectorAll("input")) {
+      radio.parentElement.hidden = !modes.includes(radio.value);
+    }
+    this.choices.most = max_choices;
+    find("tokens").max = max_reasoning_tokens;
+    find("tokens-hint").textContent = `1 to ${max_reasoning_tokens}; a word is about 1.3.`;
+  }
+
+  empty() {
+    this.state = EMPTY;
+    this.question.focus();
+  }
+
+  /** The request's body. */
+  request() {
+    const { question, choices, mode, confidence, tokens } = this.state;
+    const body = { question, choices, mode };
+    if (confidence !== "") body.min_confidence = Number(confidence) / 100;
+    if (tokens !== "") body.max_reasoning_tokens = Number(tokens);
+    return body;
+  }
+
+  /** Whether there is something to ask; says what is missing, and goes there. */
+  complete() {
+    this.clearErrors();
+    this.choices.compact();
+    const { question, choices } = this.state;
+    const missing = [];
+    if (!question.trim()) missing.push(this.#mark("question", "Write a question."));
+    if (choices.filter((choice) => choice.trim()).length < LEAST) {
+      mark(null, find("choices-error"), "Give at least two choices.");
+      missing.push(this.choices.areas.find((area) => !area.value.trim()));
+    }
+    missing[0]?.focus();
+    return !missing.length;
+  }
+
+  clearErrors() {
+    for (const name of Object.keys(this.fields)) this.#mark(name, null);
+    this.choices.rows.forEach((_, index) => this.choices.mark(index, null));
+    mark(null, find("choices-error"), null);
+    mark(null, find("mode-error"), null);
+  }
+
+  /** Show the service's errors (`[{pointer, detail}]`) at their fields; returns those that belong to none. */
+  point(errors) {
+    const homeless = [];
+    let first = null;
+    for (const error of errors) {
+      const place = this.#place(error);
+      if (place === undefined) homeless.push(error);
+      first ??= place;
+    }
+    first?.focus();
+    return homeless;
+  }
+
+  #place({ pointer, detail }) {
+    const text = `${detail.charAt(0).toUpperCase()}${detail.slice(1)}`.replace(/([^.!?])$/, "$1.");
+    const [, field, index] = pointer.split("/");
+    if (field === "question") return this.#mark("question", text);
+    if (field === "min_confidence") return this.#mark("confidence", text);
+    if (field === "max_reasoning_tokens") return this.#mark("tokens", text);
+    if (field === "choices" && index !== undefined) return this.choices.mark(Number(index), text);
+    if (field === "choices" || pointer === "") {
+      mark(null, find("choices-error"), text);
+      return this.choices.areas[0];
+    }
+    if (field === "mode") {
+      mark(null, find("mode-error"), text);
+      return find("modes").querySelector(":checked");
+    }
+    return undefined;
+  }
+
+  #mark(name, text) {
+    if (text && name !== "question") find("options").open = true;
+    mark(this.fields[name], find(`${name}-error`), text);
+    return this.fields[name];
+  }
+
+  #hint() {
+    find("mode-hint").textContent = HINTS[find("modes").querySelector(":checked").value];
+  }
+
+  #paste(event) {
+    const area = event.target;
+    if (!(area instanceof HTMLTextAreaElement)) return;
+    const block = event.clipboardData.getData("text/plain");
+    const found = split(block);
+    if (!found) return;
+    event.preventDefault();
+    const before = this.state;
+    const spliced = area.value.slice(0, area.selectionStart) + block + area.value.slice(area.selectionEnd);
+    this.undo = { before, block: spliced, index: this.choices.areas.indexOf(area) };
+    const own = area === this.question ? [area.value.slice(0, area.selectionStart), area.value.slice(area.selectionEnd)] : null;
+    const question = own ? own[0] + found.question + own[1] : found.question || before.question;
+    this.state = { ...before, question, choices: found.choices };
+    const told = `Split into a question and ${this.choices.rows.length} choices.`;
+    find("pasted-text").textContent = told;
+    find("pasted").hidden = false;
+    announce(told);
+    this.question.focus();
+    this.changed();
+  }
+
+  /** The block back as it was pasted, in one piece. */
+  #undo() {
+    const { before, block, index } = this.undo;
+    const choices = before.choices.map((choice, each) => (each === index ? block : choice));
+    this.state = { ...before, question: index < 0 ? block : before.question, choices };
+    (index < 0 ? this.question : this.choices.areas[index]).focus();
+    this.changed();
+  }
+}

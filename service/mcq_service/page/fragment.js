@@ -1,0 +1,23 @@
+// A question as the fragment of a link: never sent to a server, readable, the same for the same question.
+
+const NAMES = { mode: "m", confidence: "p", tokens: "t" };
+
+export function toFragment(state) {
+  const filled = state.choices.filter((choice) => choice.trim());
+  if (!state.question.trim() && !filled.length) return "";
+  const parameters = new URLSearchParams({ q: state.question });
+  for (const choice of filled) parameters.append("c", choice);
+  for (const [field, name] of Object.entries(NAMES)) {
+    if (state[field]) parameters.set(name, state[field]);
+  }
+  return `#${parameters}`;
+}
+
+/** The question of a fragment, null where there is none. */
+export function fromFragment(fragment) {
+  const parameters = new URLSearchParams(fragment.replace(/^#/, ""));
+  if (!parameters.has("q") && !parameters.has("c")) return null;
+  const state = { question: parameters.get("q") ?? "", choices: parameters.getAll("c") };
+  for (const [field, name] of Object.entries(NAMES)) state[field] = parameters.get(name) ?? "";
+  return state;
+}

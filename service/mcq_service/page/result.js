@@ -1,0 +1,132 @@
+// The answer as it arrives: the choice, the bars, the reasoning, and what it took.
+
+import { announce, find, make } from "./dom.js";
+import { percent, points, time, whole } from "./format.js";
+
+const WAITING = { answer: "Reading the question…", explain: "Reading the question…", reason: "Reasoning first…" };
+
+export class Result {
+  constructor() {
+    this.panel = find("result");
+    this.traceUrl = null;
+  }
+
+  /** As it is before the first question. */
+  idle() {
+    find("idle").hidden = false;
+    find("outcome").hidden = true;
+    this.#busy(false);
+  }
+
+  begin({ mode, min_confidence: least }) {
+    this.least = least;
+    this.reasoning = "";
+    this.decided = false;
+    find("idle").hidden = true;
+    find("outcome").hidden = false;
+    find("outcome").dataset.mode = mode;
+    find("bars").replaceChildren();
+    find("facts").replaceChildren();
+    find("reasoning").hidden = true;
+    find("reasoning-text").textContent = "";
+    this.#verdict({ kind: "waiting", label: "", text: WAITING[mode] ?? "…", sure: [] });
+    this.#busy(true);
+    announce("Asking.");
+  }
+
+  /** One event of the stream. */
+  take({ event, data }) {
+    if (event === "answer") this.#decide(data);
+    else if (event === "reasoning") this.#reason(data.delta);
+    else if (event === "done") this.#finish(data);
+  }
+
+  /** The request ended without its end: keep what came, or go back. */
+  halt(why) {
+    this.#busy(false);
+    if (!this.decided && !this.reasoning) this.idle();
+    else if (!this.decided) this.#verdict({ kind: "", label: "", text: "No answer", sure: [why] });
+  }
+
+  #busy(busy) {
+    this.panel.setAttribute("aria-busy", String(busy));
+  }
+
+  #decide(decision) {
+    this.decided = true;
+    const ranked = [...decision.probabilities].sort((a, b) => b.probability - a.probability);
+    const [first, second] = ranked;
+    if (decision.answer) {
+      const { label, text } = decision.answer;
+      const ahead = second ? `, ${points(decision.margin)} points ahead of ${second.label}` : "";
+      const sure = [make("strong", {}, percent(decision.confidence)), ` confident${ahead}`];
+      this.#verdict({ kind: "filled", label, text, sure });
+      announce(`Answer ${label}: ${text}. ${percent(decision.confidence)} confident.`);
+    } else {
+      const least = this.least === undefined ? "this service’s least" : `the ${percent(this.least)} asked for`;
+      const sure = `${first.label} comes first with ${percent(first.probability)}, below ${least}.`;
+      this.#verdict({ kind: "abstained", label: "?", text: "Not sure enough to answer", sure: [sure] });
+      announce(`No answer: not sure enough. ${sure}`);
+    }
+    this.#bars(decision);
+  }
+
+  #verdict({ kind, label, text, sure }) {
+    find("verdict").replaceChildren(
+      make("span", { className: `bubble ${kind}`, "aria-hidden": "true" }, label),
+      make("p", { className: "text" }, label && kind === "filled" ? make("span", { className: "visually-hidden" }, `${label}: `) : "", text),
+      make("p", { className: "sure" }, ...sure),
+    );
+  }
+
+  #bars({ probabilities, answer }) {
+    const rows = probabilities.map(({ label, probability }, index) => {
+      const fill = make("div", { className: "fill" });
+      const row = make(
+        "li",
+        { className: label === answer?.label ? "chosen" : "" },
+        make("span", { className: "label" }, label),
+        make("span", { className: "text", title: this.texts[index] }, this.texts[index]),
+        make("span", { className: "percent" }, percent(probability)),
+        make("div", { className: "bar", "aria-hidden": "true" }, fill),
+      );
+      // In the next frame, so that it grows from nothing.
+      requestAnimationFrame(() => requestAnimationFrame(() => (fill.style.width = `${probability * 100}%`)));
+      return row;
+    });
+    find("bars").replaceChildren(...rows);
+  }
+
+  #reason(delta) {
+    this.reasoning += delta;
+    find("reasoning").hidden = false;
+    find("reasoning-text").append(delta);
+  }
+
+  #finish(answer) {
+    if (!this.decided) this.#decide(answer);
+    if (answer.reasoning) {
+      find("reasoning").hidden = false;
+      find("reasoning-text").textContent = answer.reasoning;
+      announce(`${find("status").textContent} Reasoning: ${answer.reasoning}`);
+    }
+    this.#busy(false);
+    this.#facts(answer);
+  }
+
+  #facts({ timings, usage, model, trace_id: trace }) {
+    const rows = [
+      ["Time", `${time(timings.answer_ms)} to the answer, ${time(timings.total_ms)} in all, ${time(timings.queue_ms)} of it waiting`],
+      ["Tokens", `${whole(usage.prompt_tokens)} read (${whole(usage.cached_tokens)} from the cache), ${whole(usage.completion_tokens)} written`],
+      ["Model", model],
+    ];
+    if (trace) rows.push(["Trace", this.#trace(trace)]);
+    find("facts").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+  }
+
+  #trace(id) {
+    const href = this.traceUrl?.replace("{trace_id}", encodeURIComponent(id));
+    if (!/^https?:\/\//.test(href ?? "")) return make("span", { className: "id" }, id);
+    return make("a", { className: "id", href, target: "_blank", rel: "noopener noreferrer" }, id);
+  }
+}

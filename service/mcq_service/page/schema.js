@@ -1,0 +1,82 @@
+// JSON Schema, as OpenAPI 3.1 has it, in words and in examples.
+
+const RANGES = [
+  ["minLength", "maxLength", " characters"],
+  ["minItems", "maxItems", " items"],
+  ["minProperties", "maxProperties", " entries"],
+  ["minimum", "maximum", ""],
+];
+
+export const nameOf = (reference) => reference.split("/").pop();
+
+/** The schema behind a `$ref`. */
+export function resolve(schema, document) {
+  return schema?.$ref ? (document.components?.schemas?.[nameOf(schema.$ref)] ?? {}) : (schema ?? {});
+}
+
+/** What a value is: a list of words and `{ref}` for schemas that are described elsewhere. */
+export function typeWords(schema) {
+  if (schema.$ref) return [{ ref: nameOf(schema.$ref) }];
+  const several = schema.anyOf ?? schema.oneOf;
+  if (several) return several.flatMap((each, index) => (index ? [" or ", ...typeWords(each)] : typeWords(each)));
+  if (schema.const !== undefined) return [JSON.stringify(schema.const)];
+  if (schema.enum) return [schema.enum.map((each) => JSON.stringify(each)).join(" or ")];
+  if (schema.type === "array") return ["list of ", ...typeWords(schema.items ?? {})];
+  if (schema.type === "object" && typeof schema.additionalProperties === "object") {
+    return ["map to ", ...typeWords(schema.additionalProperties)];
+  }
+  return [[schema.type ?? "any"].flat().join(" or ")];
+}
+
+/** Bounds and default, as one text. */
+export function limits(schema) {
+  const found = new Set();
+  for (const part of [schema, ...(schema.anyOf ?? schema.oneOf ?? [])]) {
+    for (const [least, most, unit] of RANGES) {
+      if (part[least] !== undefined || part[most] !== undefined) found.add(range(part[least], part[most]) + unit);
+    }
+    if (part.exclusiveMinimum !== undefined) found.add(`above ${part.exclusiveMinimum}`);
+    if (part.exclusiveMaximum !== undefined) found.add(`below ${part.exclusiveMaximum}`);
+    if (part.pattern) found.add(`matches ${part.pattern}`);
+  }
+  if (schema.default !== undefined && schema.default !== null) found.add(`default ${JSON.stringify(schema.default)}`);
+  return [...found].join(", ");
+}
+
+function range(least, most) {
+  if (most === undefined) return `at least ${least}`;
+  return least === undefined ? `at most ${most}` : `${least} to ${most}`;
+}
+
+/** An example value: the schema's own, or one made of its required parts. */
+export function example(schema, document, depth = 0) {
+  const found = resolve(schema, document);
+  if (found.examples?.length) return found.examples[0];
+  if (found.example !== undefined) return found.example;
+  if (found.const !== undefined) return found.const;
+  if (found.enum) return found.enum[0];
+  if (found.default !== undefined) return found.default;
+  const several = found.anyOf ?? found.oneOf;
+  if (several) return example(several[0], document, depth);
+  return depth > 6 ? null : byType(found, document, depth + 1);
+}
+
+function byType(schema, document, depth) {
+  switch ([schema.type].flat()[0]) {
+    case "object": {
+      const properties = Object.entries(schema.properties ?? {});
+      return Object.fromEntries(properties.map(([name, each]) => [name, example(each, document, depth)]));
+    }
+    case "array":
+      return [example(schema.items ?? {}, document, depth)];
+    case "integer":
+    case "number":
+      return schema.minimum ?? 0;
+    case "boolean":
+      return false;
+    case "string":
+      return "…";
+    default:
+      return null;
+  }
+}

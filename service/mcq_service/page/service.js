@@ -1,0 +1,50 @@
+// What the service is, and whether it answers yet; asked again until it does.
+
+import { describe, Refused } from "./client.js";
+import { find } from "./dom.js";
+import { askForKey, key } from "./keys.js";
+
+const AGAIN_MS = 2000;
+
+export class ServiceWatch {
+  /** `known` is called with the service's description whenever it came. */
+  constructor({ known }) {
+    this.known = known;
+    this.timer = null;
+  }
+
+  async look() {
+    clearTimeout(this.timer);
+    try {
+      const service = await describe({ key: key() });
+      this.known(service);
+      if (service.ready) this.#show("ready", service.model);
+      else this.#wait(service);
+    } catch (error) {
+      if (error instanceof Refused && error.problem.status === 401) {
+        askForKey();
+        this.#show("", key() ? "The API key is not accepted" : "An API key is needed");
+      } else {
+        this.#show("down", "Not reachable");
+        this.#later();
+      }
+    }
+  }
+
+  #wait({ status, detail, progress }) {
+    const share = progress === null ? "" : ` ${Math.round(progress * 100)}%`;
+    const failed = status === "failed" || status === "draining";
+    this.#show(failed ? "down" : "", `${status[0].toUpperCase()}${status.slice(1)}${share}: ${detail}`);
+    this.#later();
+  }
+
+  #later() {
+    this.timer = setTimeout(() => this.look(), AGAIN_MS);
+  }
+
+  #show(state, text) {
+    find("service").dataset.state = state;
+    find("service-text").textContent = text;
+    find("service-text").title = text;
+  }
+}

@@ -1,0 +1,64 @@
+// Trying an operation out: the request, the same as curl, and what the service answers.
+
+import { copy, curl } from "./copy.js";
+import { announce, fit, make } from "./dom.js";
+import { askForKey, key } from "./keys.js";
+
+/** A disclosure for one operation; `body` is an example, undefined where the operation takes none. */
+export function tryIt({ verb, path, body }) {
+  const method = verb.toUpperCase();
+  const text = body === undefined ? undefined : JSON.stringify(body, null, 2);
+  const area = make("textarea", { className: "body", spellcheck: false, value: text ?? "", "aria-label": `Body of ${method} ${path}` });
+  const command = make("pre", { tabIndex: 0 });
+  const answer = make("div");
+  const request = () => ({ method, path, body: text === undefined ? undefined : area.value });
+  const show = () => (command.textContent = curl({ ...request(), withKey: Boolean(key()) }));
+  area.addEventListener("input", () => {
+    fit(area);
+    show();
+  });
+  const send = make("button", { type: "button", className: "primary" }, "Send");
+  send.addEventListener("click", () => run(request(), answer));
+  const copier = make("button", { type: "button", className: "link" }, "Copy as curl");
+  copier.addEventListener("click", async () => {
+    show();
+    announce((await copy(command.textContent)) ? "Copied." : "The browser did not allow copying.");
+  });
+  show();
+  return make(
+    "details",
+    { className: "try" },
+    make("summary", {}, "Try it"),
+    ...(text === undefined ? [] : [make("p", { className: "caption" }, "Body"), area]),
+    make("p", { className: "caption" }, "The same with curl"),
+    command,
+    make("div", { className: "try-actions" }, send, copier),
+    answer,
+  );
+}
+
+async function run({ method, path, body }, answer) {
+  const headers = key() ? { Authorization: `Bearer ${key()}` } : {};
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  answer.replaceChildren(make("p", { className: "caption" }, "Waiting…"));
+  const started = performance.now();
+  try {
+    const response = await fetch(path, { method, headers, body });
+    const text = await response.text();
+    const took = Math.round(performance.now() - started);
+    if (response.status === 401) askForKey({ focus: true });
+    const told = `${response.status} ${response.statusText} in ${took} ms`;
+    announce(told);
+    answer.replaceChildren(make("p", { className: "caption" }, told), make("pre", { tabIndex: 0 }, pretty(text)));
+  } catch {
+    answer.replaceChildren(make("p", { className: "error" }, "The service can’t be reached."));
+  }
+}
+
+function pretty(text) {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,28 @@
+"""What the service is and offers, for a program that is about to ask it questions."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mcq_service.protocol.question import Mode
+
+
+class Service(BaseModel):
+    """The model, the modes and the limits of this replica, and whether it answers yet."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model: str | None = Field(description="The name that responses carry; null until the model is loaded.")
+    modes: list[Mode]
+    default_mode: Mode | None = Field(
+        description="The mode of a question that names none; null until the model is loaded."
+    )
+    max_choices: int
+    max_reasoning_tokens: int = Field(description="The most that a question may ask for.")
+    trace_url: str | None = Field(
+        description="Where a trace can be looked at, with {trace_id} in place of its id; null where not configured."
+    )
+    ready: bool = Field(description="Whether new questions are answered.")
+    status: str = Field(description="fetching, converting, loading, warming, ready, draining or failed.")
+    detail: str = Field(description="The status, for a person.")
+    progress: float | None = Field(ge=0, le=1, description="How far within the status; null where unknown.")

@@ -1,0 +1,84 @@
+"""What FastAPI can't know of the OpenAPI document: the problems that middleware answers with, and the key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mcq_service.problems import (
+    BodyTooLarge,
+    BodyTooSlow,
+    DeadlineExceeded,
+    Draining,
+    HeadersTooLarge,
+    InvalidQuestion,
+    MalformedBody,
+    NotReady,
+    Overloaded,
+    Unauthorized,
+    UnsupportedMediaType,
+)
+from mcq_service.protocol.problem import MEDIA_TYPE, Problem
+from mcq_service.routes.keys import needs_key
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from mcq_service.problems import ProblemError
+
+_OF_A_BODY = (MalformedBody, BodyTooSlow, BodyTooLarge, UnsupportedMediaType, InvalidQuestion)
+_OF_AN_ENGINE = (Overloaded, NotReady, Draining, DeadlineExceeded)
+_HEADERS = {
+    Unauthorized: {"WWW-Authenticate": {"description": "Bearer.", "schema": {"type": "string"}}},
+    Overloaded: {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}},
+}
+_SCHEME = "key"
+
+
+def describe(app: FastAPI, *, keyed: bool) -> None:
+    """Complete the app's OpenAPI document, once all its routes are there; `keyed`: a key is asked for."""
+    document = app.openapi()
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas["InvalidField"], schemas["Problem"] = _schemas()
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            _describe(operation, keyed=keyed and needs_key(path))
+    # FastAPI's own form of a 422, which no operation answers with now.
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    if keyed:
+        scheme = {"type": "http", "scheme": "bearer", "description": "One of the service's API keys."}
+        document["components"]["securitySchemes"] = {_SCHEME: scheme}
+
+
+def _schemas() -> tuple[dict[str, Any], dict[str, Any]]:
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    return problem.pop("$defs")["InvalidField"], problem
+
+
+def _describe(operation: dict[str, Any], *, keyed: bool) -> None:
+    expected: list[type[ProblemError]] = [HeadersTooLarge]
+    if keyed:
+        operation["security"] = [{_SCHEME: []}]
+        expected.append(Unauthorized)
+    if "requestBody" in operation:
+        expected += [*_OF_A_BODY, *_OF_AN_ENGINE]
+    responses = operation["responses"]
+    for response in responses.values():
+        # A problem is not plain JSON, which FastAPI can't be told.
+        content = response.get("content", {})
+        if MEDIA_TYPE in content:
+            content[MEDIA_TYPE] = content.pop("application/json")
+    described = {str(each.status): _response(each, expected) for each in expected}
+    operation["responses"] = dict(sorted({**responses, **described}.items()))
+
+
+def _response(error: type[ProblemError], among: list[type[ProblemError]]) -> dict[str, Any]:
+    """One response for all problems of a status."""
+    titles = [each.title for each in among if each.status == error.status]
+    found: dict[str, Any] = {
+        "description": "; ".join(titles) + ".",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    if headers := _HEADERS.get(error):
+        found["headers"] = headers
+    return found

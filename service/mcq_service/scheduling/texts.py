@@ -1,0 +1,160 @@
+"""Texts on a local engine: what the use cases hold, and the batcher reads and writes."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+
+from mcq_service.engines import PromptTooLong, Tokens
+from mcq_service.scheduling.jobs import Job, Score, Write
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+    from mcq_service.engines import Engine, Tokenizer
+    from mcq_service.parsing import Line
+    from mcq_service.prompts import Prompt
+    from mcq_service.scheduling.batcher import Batcher
+
+
+_ARRIVALS = itertools.count()
+
+
+class LocalText:
+    """A text on the batcher's engine. See Text; between its calls it belongs to the event loop's thread."""
+
+    def __init__(
+        self, batcher: Batcher, tokenizer: Tokenizer, tokens: list[int], *, room: int, parent: LocalText | None = None
+    ) -> None:  # fmt: skip
+        """`tokens` are the whole text's, of which `parent`, if there is one, has read the first ones."""
+        self.tokens = Tokens(prompt=len(tokens))
+        self.begun: float | None = None
+        self.arrival = next(_ARRIVALS)
+        self.sequence: Any = None
+        self.pending = tokens
+        self._batcher = batcher
+        self._tokenizer = tokenizer
+        self._room = room
+        self._parent = parent
+
+    def begin(self, engine: Engine[Any]) -> None:
+        """See Readable."""
+        if self.sequence is not None:
+            return
+        if self._parent is not None:
+            own = len(self.pending) - self._parent.sequence.length
+            self.sequence = engine.fork(self._parent.sequence, room=own + self._room)
+        else:
+            self.sequence = engine.open(self.pending, room=self._room)
+        self.tokens.cached = self.sequence.length
+        self.pending = self.pending[self.sequence.length :]
+
+    async def read(self) -> None:
+        """Read what is pending, for forks to share."""
+        await self.run(Job(self, span=_span()))
+
+    async def letters(self, labels: Sequence[str]) -> list[float]:
+        """See Text."""
+        ids = [self._tokenizer.letters[label] for label in labels]
+        output = await self.run(Score(self, score=ids, span=_span()))
+        return list(output.scores)
+
+    def force(self, text: str) -> None:
+        """See Text."""
+        self.pending += self._tokenizer.ours(text)
+
+    async def write(self, line: Line, *, limit: int) -> AsyncIterator[str]:
+        """See Text."""
+        pieces: asyncio.Queue[str | None] = asyncio.Queue()
+        put = _threadsafe(pieces.put_nowait)
+        job = Write(
+            self, line=line, limit=limit, pieces=self._tokenizer.pieces(), stop_ids=self._tokenizer.stop_ids,
+            encode=self._tokenizer.ours, emit=put, span=_span(),
+        )  # fmt: skip
+        job.future.add_done_callback(lambda _: put(None))
+        self._batcher.submit(job)
+        try:
+            while (piece := await pieces.get()) is not None:
+                yield piece
+            job.future.result()
+        finally:
+            job.future.cancel()
+
+    async def run(self, job: Job) -> Any:
+        """The job's result; cancelling ends it before the next step."""
+        self._batcher.submit(job)
+        return await asyncio.wrap_future(job.future)
+
+
+class LocalTexts:
+    """Opens texts on the batcher's engine. See Texts."""
+
+    def __init__(self, batcher: Batcher, tokenizer: Tokenizer) -> None:
+        """The tokenizer is that of the engine's model."""
+        self.batcher = batcher
+        self.tokenizer = tokenizer
+
+    def size(self, prompt: Prompt) -> int:
+        """See Texts."""
+        return len(self.tokenizer.prompt(prompt))
+
+    @contextmanager
+    def open(self, prompt: Prompt, *, room: int) -> Iterator[LocalText]:
+        """See Texts."""
+        with self.open_tokens(self.tokenizer.prompt(prompt), room=room) as text:
+            yield text
+
+    @contextmanager
+    def open_tokens(
+        self, tokens: list[int], *, room: int, parent: LocalText | None = None
+    ) -> Iterator[LocalText]:
+        """As `open`, of tokens. Raises PromptTooLong."""
+        limit = self.batcher.engine.context_length
+        if len(tokens) + room > limit:
+            raise PromptTooLong(
+                f"The prompt has {len(tokens)} tokens and the answer may take {room}; together they must not be "  # noqa: EM102
+                f"more than {limit}."
+            )
+        text = LocalText(self.batcher, self.tokenizer, tokens, room=room, parent=parent)
+        try:
+            yield text
+        finally:
+            self.batcher.close(text)
+
+    async def score(
+        self, prompts: Sequence[Prompt], labels: Sequence[str]
+    ) -> tuple[list[list[float]], Tokens]:
+        """See Texts: the question is read once, and shared."""
+        stem = self.tokenizer.stem(prompts[0])
+        with ExitStack() as stack:
+            shared = stack.enter_context(self.open_tokens(stem, room=0))
+            await shared.read()
+            texts = [
+                stack.enter_context(self.open_tokens(self.tokenizer.prompt(each), room=0, parent=shared))
+                for each in prompts
+            ]
+            scores = await asyncio.gather(*(text.letters(labels) for text in texts))
+        total = sum(text.tokens.prompt for text in texts)
+        computed = len(stem) - shared.tokens.cached + sum(text.tokens.prompt - len(stem) for text in texts)
+        return list(scores), Tokens(prompt=total, cached=total - computed)
+
+
+def _threadsafe(function: Callable[[str | None], None]) -> Callable[[str | None], None]:
+    """Call the function in the event loop's thread, from any."""
+    loop = asyncio.get_running_loop()
+
+    def call(argument: str | None) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(function, argument)
+
+    return call
+
+
+def _span() -> trace.SpanContext | None:
+    """The current request's span, where it is sampled."""
+    span = trace.get_current_span().get_span_context()
+    return span if span.is_valid and span.trace_flags.sampled else None

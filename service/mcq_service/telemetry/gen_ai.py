@@ -1,0 +1,56 @@
+"""OpenTelemetry's GenAI metrics, semantic conventions v1.41.0, under the names that Prometheus gives them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Histogram
+
+if TYPE_CHECKING:
+    from mcq_service.protocol import Answer
+
+OPERATION = "text_completion"
+_LABELS = ["gen_ai_operation_name", "gen_ai_request_model"]
+# The boundaries that the conventions recommend.
+_REQUEST_SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+_FIRST_TOKEN_SECONDS = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+_TOKEN_SECONDS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
+_TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384)
+
+
+class GenAI:
+    """What any server of a language model reports."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register the histograms; durations are in seconds."""
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *more: str) -> Histogram:
+            return Histogram(f"gen_ai_{name}", text, [*_LABELS, *more], buckets=buckets, registry=registry)
+
+        self._request = histogram(
+            "server_request_duration_seconds", "From admission to the end.", _REQUEST_SECONDS
+        )
+        self._first = histogram(
+            "server_time_to_first_token_seconds", "From admission to the answer.", _FIRST_TOKEN_SECONDS
+        )
+        self._token = histogram(
+            "server_time_per_output_token_seconds", "Between tokens of the reasoning.", _TOKEN_SECONDS
+        )
+        self._usage = histogram(
+            "client_token_usage", "Tokens of a request, by type.", _TOKENS, "gen_ai_token_type"
+        )
+
+    def answered(self, answer: Answer) -> None:
+        """Observe one answered question."""
+        labels = (OPERATION, answer.model)
+        timings, usage = answer.timings, answer.usage
+        self._request.labels(*labels).observe(timings.total_ms / 1000)
+        self._usage.labels(*labels, "input").observe(usage.prompt_tokens)
+        if usage.completion_tokens:
+            self._usage.labels(*labels, "output").observe(usage.completion_tokens)
+        if answer.mode == "reason":
+            return  # the answer comes last there
+        self._first.labels(*labels).observe(timings.answer_ms / 1000)
+        if usage.completion_tokens:
+            seconds = (timings.total_ms - timings.answer_ms) / 1000
+            self._token.labels(*labels).observe(seconds / usage.completion_tokens)

@@ -1,0 +1,51 @@
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from hack.cluster.progress import Progress
+from hack.cluster.tools import install_programs
+from playwright.async_api import Browser, Page, async_playwright
+from tests.page.browsing import Visit
+from tests.page.scripted import Script, app, serving
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """The distribution's Chromium, with a fresh profile that calls nobody."""
+    install_programs({"chromium": "chromium"}, Progress())
+    async with async_playwright() as playwright:
+        made = await playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update"],
+        )
+        yield made
+        await made.close()
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture
+def url(script: Script) -> Iterator[str]:
+    """Where the scripted service listens."""
+    with serving(app(script)) as address:
+        yield address
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(browser: Browser, url: str) -> AsyncIterator[Visit]:
+    """A fresh profile on the page; it may not log an error that a test does not expect."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 900}, base_url=url)
+    await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)
+    visit = Visit(await context.new_page(), url)
+    await visit.open("/")
+    yield visit
+    await context.close()
+    assert visit.errors == []
+
+
+@pytest.fixture
+def page(visit: Visit) -> Page:
+    return visit.page

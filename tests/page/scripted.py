@@ -1,0 +1,196 @@
+"""The wire contract, scripted: what a real service can't be made to do at will, over real HTTP.
+
+Each question names the script it is answered by: its first word.
+"""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from mcq_service.routes import page, problems
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+REASONING = "Jupiter turns once in about ten hours, faster than any other planet."
+BASE = "https://mcq-operator.dev/problems"
+
+
+def ready() -> SimpleNamespace:
+    """What the page's route reads of a lifecycle."""
+    defaults = SimpleNamespace(mode="explain", max_reasoning_tokens=96)
+    serving = SimpleNamespace(answering=SimpleNamespace(model="scripted/model", defaults=defaults))
+    return SimpleNamespace(
+        serving=serving, is_ready=True, status="ready", detail="Answering questions.", progress=None
+    )
+
+
+def fetching() -> SimpleNamespace:
+    return SimpleNamespace(
+        serving=None, is_ready=False, status="fetching", detail="630 of 1500 MB.", progress=0.42
+    )
+
+
+@dataclass
+class Script:
+    """What the service was asked, and how it behaves."""
+
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    key: str | None = None
+    """The only key that is accepted, if one is needed."""
+    lifecycle: SimpleNamespace = field(default_factory=ready)
+    left: threading.Event = field(default_factory=threading.Event)
+    """Set when a client leaves a stream."""
+    go_on: threading.Event = field(default_factory=threading.Event)
+    """A slow stream waits for this in its middle."""
+
+
+def problem(status: int, slug: str, title: str, detail: str, **more: Any) -> dict[str, Any]:
+    return {"type": f"{BASE}/{slug}", "title": title, "status": status, "detail": detail, **more}
+
+
+def refuse(body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse(body, body["status"], headers, media_type="application/problem+json")
+
+
+def decision(body: dict[str, Any]) -> dict[str, Any]:
+    """The third choice with 70 %, the others share the rest."""
+    choices = body["choices"]
+    best = min(2, len(choices) - 1)
+    rest = 0.3 / (len(choices) - 1)
+    shares = [0.7 if index == best else rest for index in range(len(choices))]
+    abstained = (body.get("min_confidence") or 0) > 0.7
+    answer = {"label": chr(65 + best), "index": best, "text": choices[best]}
+    return {
+        "id": "mcq-1", "model": "scripted/model", "mode": body.get("mode", "explain"), "trace_id": TRACE,
+        "answer": None if abstained else answer, "abstained": abstained, "confidence": 0.7, "margin": 0.7 - rest,
+        "probabilities": [{"label": chr(65 + i), "probability": each} for i, each in enumerate(shares)],
+    }  # fmt: skip
+
+
+def whole(body: dict[str, Any], reasoning: str | None) -> dict[str, Any]:
+    usage = {"prompt_tokens": 1184, "completion_tokens": 31, "cached_tokens": 152}
+    timings = {"queue_ms": 3.2, "answer_ms": 214.4, "total_ms": 1320.9}
+    return {**decision(body), "reasoning": reasoning, "usage": usage, "timings": timings}
+
+
+def event(name: str, data: dict[str, Any]) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+def app(script: Script) -> FastAPI:
+    """The page's own routes, and a scripted POST /api/v1/mcq/answer."""
+    made = FastAPI(title="MCQ service", description="Scripted.", docs_url=None, redoc_url=None)
+    made.state.trace_url = "http://jaeger.example:16686/trace/{trace_id}"
+    made.include_router(page.router)
+    problems.install(made)
+
+    @made.middleware("http")
+    async def needs_key(request: Request, go_on: Any) -> Response:
+        made.state.lifecycle = script.lifecycle
+        guarded = request.url.path.startswith("/api/")
+        if guarded and script.key and request.headers.get("authorization") != f"Bearer {script.key}":
+            unauthorized = problem(401, "unauthorized", "A key is needed", "Send Authorization: Bearer.")
+            return refuse(unauthorized, {"WWW-Authenticate": "Bearer"})
+        response: Response = await go_on(request)
+        return response
+
+    @made.post("/api/v1/mcq/answer")
+    async def answer(request: Request) -> Response:
+        body = await request.json()
+        script.bodies.append(body)
+        script.keys.append(request.headers.get("authorization"))
+        name = body["question"].split()[0].lower().strip("?")
+        refusal = REFUSALS.get(name)
+        if refusal:
+            return refusal()
+        return StreamingResponse(stream(name, body, script), media_type="text/event-stream")
+
+    return made
+
+
+REFUSALS = {
+    "busy": lambda: refuse(
+        problem(429, "overloaded", "Too many requests are waiting", "64 wait."), {"Retry-After": "2"}
+    ),
+    "loading": lambda: refuse(
+        problem(503, "not-ready", "The model is not ready", "Loading: weights."), {"Retry-After": "5"}
+    ),
+    "bad": lambda: refuse(
+        problem(
+            422, "invalid-question", "The question can't be answered as it stands", "two faults",
+            errors=[
+                {"pointer": "/choices/1", "detail": "must not be blank"},
+                {"pointer": "/min_confidence", "detail": "must be at most 1"},
+            ],
+        )
+    ),
+    "foreign": lambda: refuse(
+        problem(
+            422, "invalid-question", "The question can't be answered as it stands", "extra",
+            errors=[{"pointer": "/extra", "detail": "not permitted"}],
+        )
+    ),
+    "proxy": lambda: Response("<h1>Bad Gateway</h1>", 502, media_type="text/html"),
+}  # fmt: skip
+
+
+async def stream(name: str, body: dict[str, Any], script: Script) -> AsyncIterator[bytes]:
+    """The events of one answer; `slow` waits in the middle, `broken` and `lost` never end well."""
+    words = None if body["mode"] == "answer" else REASONING
+    if name == "markup":
+        words = "<b>bold</b> & <script>document.title = 'owned'</script>"
+    pieces = [f"{word} " for word in words.split(" ")] if words else []
+    reasons_first = body["mode"] == "reason"
+    try:
+        if not reasons_first:
+            yield event("answer", decision(body))
+        for index, piece in enumerate(pieces):
+            if index == 3:
+                if name == "broken":
+                    yield event(
+                        "problem", problem(504, "deadline-exceeded", "It took too long", "Try later.")
+                    )
+                    return
+                if name == "lost":
+                    return
+                if name == "slow":
+                    await until_set(script.go_on)
+            yield event("reasoning", {"delta": piece})
+        if reasons_first:
+            yield event("answer", decision(body))
+        yield event("done", whole(body, words))
+    except (asyncio.CancelledError, GeneratorExit):
+        script.left.set()
+        raise
+
+
+async def until_set(happened: threading.Event) -> None:
+    while not happened.is_set():  # noqa: ASYNC110 - another thread sets it
+        await asyncio.sleep(0.01)
+
+
+@contextmanager
+def serving(made: FastAPI) -> Iterator[str]:
+    """Serve the app on the loopback, in a thread; yields its address."""
+    config = uvicorn.Config(made, port=0, log_level="warning", timeout_graceful_shutdown=1, ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()

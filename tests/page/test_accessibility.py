@@ -1,0 +1,76 @@
+from typing import Any, Literal
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, expect
+from tests.page.browsing import Visit
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+DESKTOP: Any = {"viewport": {"width": 1280, "height": 900}}
+PHONE: Any = {"viewport": {"width": 375, "height": 740}, "has_touch": True, "is_mobile": True}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
+async def test_no_state_of_the_page_has_a_barrier(
+    browser: Browser, url: str, screen: Any, scheme: Literal["light", "dark"]
+) -> None:
+    """axe finds nothing, and nothing is wider than the screen: empty, answered, refused, wrong, and the reference."""
+    context = await browser.new_context(**screen, color_scheme=scheme, reduced_motion="reduce")
+    visit = Visit(await context.new_page(), url)
+    await visit.open("/")
+    await expect(visit.page.locator("#service")).to_contain_text("scripted/model")
+    await check(visit.page)
+    await visit.ask("Which planet has the shortest day?", ["Mercury", "a long one " * 30, "x" * 200])
+    await expect(visit.page.locator("#facts")).to_contain_text("scripted/model")
+    await check(visit.page)
+    await visit.ask("Busy?")
+    await expect(visit.page.get_by_role("alert")).to_contain_text("The service is busy")
+    await check(visit.page)
+    await visit.ask("Bad?")
+    await expect(visit.page.get_by_role("alert")).to_contain_text("marked in the form")
+    await check(visit.page)
+    await visit.open("/docs")
+    await expect(visit.page.locator("#operations h2")).not_to_have_count(0)
+    await visit.page.get_by_text("Try it").first.click()
+    await check(visit.page)
+    await context.close()
+    assert visit.errors == []
+
+
+async def check(page: Page) -> None:
+    found = await Axe().run(page, options={"resultTypes": ["violations"]})
+    assert found.violations_count == 0, found.generate_snapshot()
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_the_colours_follow_the_system(page: Page) -> None:
+    """Dark paper where the system is dark."""
+
+    async def lightness() -> float:
+        colours = "getComputedStyle(document.documentElement).backgroundColor.match(/\\d+/g).map(Number)"
+        return float(await page.evaluate(f"{colours}.reduce((a, b) => a + b) / 3"))
+
+    await page.emulate_media(color_scheme="light")
+    assert await lightness() > 200
+    await page.emulate_media(color_scheme="dark")
+    assert await lightness() < 50
+
+
+async def test_everything_can_be_reached_with_tab(visit: Visit, page: Page) -> None:
+    """In the order of reading, from the skip link on; every stop shows where the focus is."""
+    await visit.write()
+    await page.evaluate("document.activeElement.blur()")
+    seen = []
+    for _ in range(40):
+        await page.keyboard.press("Tab")
+        name = await page.evaluate(
+            "(({ ariaLabel, id, textContent }) => (ariaLabel || id || textContent).trim())(document.activeElement)"
+        )
+        if name == "" or await page.evaluate("document.activeElement === document.body"):
+            break
+        seen.append(name)
+        assert await page.evaluate("document.activeElement.matches(':focus-visible')")
+    assert seen[:4] == ["Skip to the question", "API reference", "question", "Choice A"]
+    assert seen.index("add") < seen.index("Options") < seen.index("ask") < seen.index("copy-curl")

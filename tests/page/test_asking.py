@@ -1,0 +1,145 @@
+import re
+
+import pytest
+from playwright.async_api import Page, expect
+from tests.page.browsing import CHOICES, QUESTION, Visit
+from tests.page.scripted import REASONING, TRACE, Script
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_an_explained_answer_shows_all_its_parts(visit: Visit, page: Page, script: Script) -> None:
+    """The choice, the bars, the reasoning, time, tokens, and the trace's address."""
+    await visit.ask()
+    verdict = page.locator("#verdict")
+    await expect(verdict).to_contain_text("Jupiter")
+    await expect(verdict).to_contain_text("70% confident, 60 points ahead of A")
+    await expect(page.locator("#bars li")).to_have_text(
+        [
+            re.compile("A.*Mercury.*10%"),
+            re.compile("B.*Earth"),
+            re.compile("C.*Jupiter.*70%"),
+            re.compile("D"),
+        ]
+    )
+    await expect(page.locator("#reasoning-text")).to_have_text(REASONING)
+    facts = page.locator("#facts")
+    await expect(facts).to_contain_text("214 ms to the answer, 1.32 s in all, 3 ms of it waiting")
+    await expect(facts).to_contain_text("1,184 read (152 from the cache), 31 written")
+    await expect(page.get_by_role("link", name=TRACE)).to_have_attribute(
+        "href", f"http://jaeger.example:16686/trace/{TRACE}"
+    )
+    assert script.bodies == [
+        {"question": QUESTION, "choices": list(CHOICES), "mode": "explain", "stream": True}
+    ]
+    assert visit.foreign == []
+
+
+async def test_the_bars_are_as_long_as_the_probabilities(visit: Visit, page: Page) -> None:
+    """As widths on the screen, once they have grown."""
+    await visit.ask()
+    chosen = page.locator("#bars .chosen .fill")
+    await expect(chosen).to_have_js_property("style.width", "70%")
+    await page.wait_for_timeout(700)
+    widths = await page.locator("#bars .bar").evaluate_all(
+        "bars => bars.map(bar => bar.firstChild.offsetWidth / bar.offsetWidth)"
+    )
+    assert widths == pytest.approx([0.1, 0.1, 0.7, 0.1], abs=0.01)
+
+
+@pytest.mark.parametrize("mode", ["Answer", "Explain", "Reason"])
+async def test_each_mode_is_asked_for_by_its_name(
+    visit: Visit, page: Page, script: Script, mode: str
+) -> None:
+    """All three end with the answer and the facts."""
+    await page.get_by_text(mode, exact=True).and_(page.locator(".segments span")).click()
+    await visit.ask()
+    await expect(page.locator("#facts")).to_contain_text("scripted/model")
+    await expect(page.locator("#verdict")).to_contain_text("Jupiter")
+    assert script.bodies[0]["mode"] == mode.lower()
+    await expect(page.locator("#reasoning")).to_be_visible(visible=mode != "Answer")
+
+
+async def test_the_answer_is_there_while_the_reasoning_is_still_written(
+    visit: Visit, page: Page, script: Script
+) -> None:
+    """Mode explain: answer and first words come before the stream's end."""
+    await visit.ask("Slow question?")
+    await expect(page.locator("#verdict")).to_contain_text("Jupiter")
+    await expect(page.locator("#reasoning-text")).to_have_text("Jupiter turns once ")
+    await expect(page.locator("#result")).to_have_attribute("aria-busy", "true")
+    script.go_on.set()
+    await expect(page.locator("#reasoning-text")).to_have_text(REASONING)
+    await expect(page.locator("#result")).to_have_attribute("aria-busy", "false")
+
+
+async def test_escape_stops_the_request_and_keeps_what_came(visit: Visit, page: Page, script: Script) -> None:
+    """The server sees the client leave; the page can ask again at once."""
+    await visit.ask("Slow question?")
+    await expect(page.locator("#reasoning-text")).to_have_text("Jupiter turns once ")
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#result")).to_have_attribute("aria-busy", "false")
+    await expect(page.locator("#verdict")).to_contain_text("Jupiter")
+    await expect(page.locator("#reasoning-text")).to_have_text("Jupiter turns once ")
+    await expect(page.locator("#problem")).to_be_empty()
+    assert script.left.wait(10)
+    await visit.ask()
+    await expect(page.locator("#facts")).to_contain_text("scripted/model")
+
+
+async def test_the_stop_button_gives_the_focus_back(visit: Visit, page: Page) -> None:
+    """It goes away with the request: the focus must not go with it."""
+    await visit.ask("Slow question?")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("button", name="Ask")).to_be_focused()
+
+
+async def test_only_one_request_runs_at_a_time(visit: Visit, page: Page, script: Script) -> None:
+    """Asking again while one runs does nothing."""
+    await visit.ask("Slow question?")
+    await expect(page.locator("#verdict")).to_contain_text("Jupiter")
+    await page.keyboard.press("Control+Enter")
+    await page.get_by_role("button", name="Ask").click()
+    script.go_on.set()
+    await expect(page.locator("#facts")).to_contain_text("scripted/model")
+    assert len(script.bodies) == 1
+
+
+async def test_an_abstained_answer_says_so_and_shows_the_bars(
+    visit: Visit, page: Page, script: Script
+) -> None:
+    """Least confidence is asked for in percent, and sent as a share."""
+    await page.get_by_text("Options").click()
+    await page.get_by_label("Least confidence").fill("90")
+    await page.get_by_label("Longest reasoning").fill("40")
+    await visit.ask()
+    await expect(page.locator("#verdict")).to_contain_text("Not sure enough to answer")
+    await expect(page.locator("#verdict")).to_contain_text("C comes first with 70%, below the 90% asked for.")
+    await expect(page.locator("#bars li")).to_have_count(4)
+    await expect(page.locator("#bars .chosen")).to_have_count(0)
+    assert (script.bodies[0]["min_confidence"], script.bodies[0]["max_reasoning_tokens"]) == (0.9, 40)
+
+
+async def test_text_is_never_markup(visit: Visit, page: Page) -> None:
+    """Neither the client's nor the model's."""
+    markup = "<img src=x onerror=alert(1)>"
+    await visit.ask("Markup?", ["<b>one</b>", "two", markup])
+    await expect(page.locator("#verdict .text")).to_contain_text(markup)
+    await expect(page.locator("#reasoning-text")).to_contain_text("<b>bold</b> & <script>")
+    assert await page.locator("#result :is(b, img, script)").count() == 0
+    assert "owned" not in await page.title()
+
+
+async def test_an_example_is_filled_in_and_asked(page: Page, script: Script) -> None:
+    """One click from an empty page to an answer."""
+    await page.get_by_role("button", name="A train covers 180 km").click()
+    await expect(page.locator("#facts")).to_contain_text("scripted/model")
+    assert script.bodies[0]["mode"] == "reason"
+    await expect(page.get_by_label("Choice B", exact=True)).to_have_value("80 km/h")
+
+
+async def test_the_answer_is_announced(visit: Visit, page: Page) -> None:
+    """People who listen hear the choice, how sure it is, and the reasoning once."""
+    await visit.ask()
+    status = page.get_by_role("status")
+    await expect(status).to_have_text(f"Answer C: Jupiter. 70% confident. Reasoning: {REASONING}")

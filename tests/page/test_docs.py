@@ -1,0 +1,75 @@
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+from tests.page.browsing import Visit
+from tests.page.scripted import Script, serving
+from tests.service.fakes import Replica
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def reference(browser: Browser) -> AsyncIterator[Visit]:
+    """The reference of the real service's schema; its model is scripted."""
+    replica = Replica()
+    replica.load()
+    with serving(replica.app) as url:
+        context = await browser.new_context(viewport={"width": 1280, "height": 900})
+        visit = Visit(await context.new_page(), url)
+        await visit.open("/docs")
+        yield visit
+        await context.close()
+    replica.close()
+    assert visit.errors == []
+
+
+async def test_the_reference_has_every_operation_and_schema(reference: Visit) -> None:
+    """All that is in /openapi.json, and nothing from elsewhere."""
+    page = reference.page
+    await expect(page.locator("#operations h2").first).to_be_visible()
+    response = await page.request.get(f"{reference.url}/openapi.json")
+    document = await response.json()
+    operations = [f"{verb.upper()}{path}" for path, verbs in document["paths"].items() for verb in verbs]
+    assert await page.locator("#operations h2").all_inner_texts() == operations
+    names = await page.locator("#schema-list h2").all_inner_texts()
+    assert names == list(document["components"]["schemas"])
+    assert reference.foreign == []
+
+
+async def test_an_operation_can_be_tried(reference: Visit) -> None:
+    """The example body, sent as it stands, is answered; curl shows the same."""
+    page = reference.page
+    section = page.locator("#post-api-v1-mcq-answer")
+    await section.get_by_text("Try it").click()
+    body = json.loads(await section.get_by_role("textbox").input_value())
+    assert body["choices"]
+    await expect(section.get_by_text("curl -X POST")).to_contain_text(f"{reference.url}/api/v1/mcq/answer")
+    await section.get_by_role("button", name="Send").click()
+    await expect(section).to_contain_text("200 OK in")
+    await expect(section.locator("pre").last).to_contain_text('"probabilities"')
+
+
+async def test_a_place_in_the_reference_can_be_linked_to(reference: Visit) -> None:
+    """The fragment is followed once the reference is drawn."""
+    await reference.open("/docs#schema-Problem")
+    await expect(reference.page.locator("#schema-Problem")).to_be_in_viewport()
+
+
+async def test_the_reference_asks_for_a_key_where_one_is_needed(
+    visit: Visit, page: Page, script: Script
+) -> None:
+    """Only the requests that are tried need it."""
+    await visit.open("/docs")
+    script.key = "s3cret"
+    section = page.locator("#get-api-v1-service")
+    await section.get_by_text("Try it").click()
+    await section.get_by_role("button", name="Send").click()
+    await expect(section).to_contain_text("401 Unauthorized")
+    await expect(page.get_by_label("API key")).to_be_focused()
+    await page.keyboard.type("s3cret")
+    await page.keyboard.press("Tab")
+    await section.get_by_role("button", name="Send").click()
+    await expect(section).to_contain_text("200 OK in")

@@ -1,0 +1,126 @@
+"""The page's files as HTTP serves them, without a browser."""
+
+from html.parser import HTMLParser
+
+import httpx
+import pytest
+
+from mcq_service.routes.page import _FILES, MEDIA_TYPES
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/page/main.js", "/page/base.css", "/page/icon.svg"])
+def test_a_file_has_the_headers_that_keep_it_safe(url: str, path: str) -> None:
+    """Only our own scripts, no frames, no sniffing, no referrer; and a media type that says what it is."""
+    response = httpx.get(url + path)
+    assert response.status_code == 200
+    policy = response.headers["content-security-policy"]
+    for rule in ("default-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "object-src 'none'"):
+        assert rule in policy.split("; ")
+    assert "unsafe" not in policy
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert response.headers["content-type"] in MEDIA_TYPES.values()
+
+
+@pytest.mark.parametrize("sent", ["{}", "W/{}", '"other", {}', "*"])
+def test_a_file_that_did_not_change_is_not_sent_again(url: str, sent: str) -> None:
+    """304 without a body, for every form of If-None-Match that has the ETag."""
+    etag = httpx.get(f"{url}/page/main.js").headers["etag"]
+    again = httpx.get(f"{url}/page/main.js", headers={"If-None-Match": sent.format(etag)})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+
+
+def test_a_file_that_changed_is_sent(url: str) -> None:
+    """An ETag of another content."""
+    response = httpx.get(f"{url}/page/main.js", headers={"If-None-Match": '"other"'})
+    assert (response.status_code, response.headers["cache-control"]) == (200, "no-cache")
+    assert response.content
+
+
+def test_head_says_the_same_without_the_body(url: str) -> None:
+    """For curl -I and for load balancers."""
+    whole, head = httpx.get(url), httpx.head(url)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == whole.headers["content-length"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nothing.js",
+        "../routes/page.py",
+        "..%2froutes%2fpage.py",
+        "%2e%2e/app.py",
+        "main.js/",
+        "__init__.py",
+        "",
+    ],
+)
+def test_nothing_but_the_pages_files_is_served(url: str, name: str) -> None:
+    """A problem for everything else, however it is spelt."""
+    response = httpx.get(f"{url}/page/{name}")
+    assert (response.status_code, response.json()["type"]) == (
+        404,
+        "https://mcq-operator.dev/problems/not-found",
+    )
+
+
+class _Markup(HTMLParser):
+    """Collects what a strict policy forbids, and every address."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inline: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = dict(attrs)
+        self.inline += [name for name in names if name == "style" or name.startswith("on")]
+        if tag == "style" or (tag == "script" and not names.get("src")):
+            self.inline.append(tag)
+        self.addresses += [value for name in ("src", "href") if (value := names.get(name))]
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_page_has_no_inline_code_and_every_file_it_names(url: str, path: str) -> None:
+    """Nothing inline, nothing from elsewhere, nothing missing."""
+    markup = _Markup()
+    markup.feed(httpx.get(url + path).text)
+    assert markup.inline == []
+    assert markup.addresses
+    for address in markup.addresses:
+        assert address.startswith(("/", "#"))
+        assert httpx.get(url + address).status_code == 200
+
+
+def test_no_file_writes_markup_or_asks_elsewhere() -> None:
+    """What the policy would stop in a browser is not even written."""
+    assert len(_FILES) > 20
+    for name, file in _FILES.items():
+        text = file.content.decode()
+        for word in (
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "http://",
+            "https://",
+        ):
+            assert word not in text.replace("http://www.w3.org/2000/svg", ""), f"{name}: {word}"
+
+
+def test_the_service_says_what_it_offers(url: str) -> None:
+    """For the page, and for other programs."""
+    assert httpx.get(f"{url}/api/v1/service").json() == {
+        "model": "scripted/model",
+        "modes": ["answer", "explain", "reason"],
+        "default_mode": "explain",
+        "max_choices": 26,
+        "max_reasoning_tokens": 512,
+        "trace_url": "http://jaeger.example:16686/trace/{trace_id}",
+        "ready": True,
+        "status": "ready",
+        "detail": "Answering questions.",
+        "progress": None,
+    }

@@ -1,0 +1,262 @@
+"""An exam is held with whoever answers: every question once, failures said, and two results compared."""
+
+import io
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from mcq_service.answering.answering import Letters
+from mcq_service.answering.deciding import rotations
+from mcq_service.engines import Tokens
+from mcq_service.exams import asking, commands, console, report
+from mcq_service.exams.commands import Sitting
+from mcq_service.exams.errors import AskingFailed, ResultUnreadable
+from mcq_service.exams.questions import read
+from mcq_service.models import PreparedModel
+from mcq_service.protocol import (
+    Answer,
+    Choice,
+    LabelProbability,
+    Problem,
+    Question,
+    Result,
+    Results,
+    Timings,
+    Usage,
+)
+
+PREPARED = PreparedModel(
+    path=Path("/none"), uri="hf://some/model", revision="1", digest="sha256:me", precision="float32"
+)
+COUNT = 40
+
+
+@pytest.fixture
+def exam(tmp_path: Path) -> Path:
+    """Questions of which the right answers go round A, B, C."""
+    path = tmp_path / "exam.jsonl"
+    rows = [
+        {
+            "id": f"q{number}",
+            "subject": "even" if number % 2 == 0 else "odd",
+            "question": f"What is number {number}?",
+            "choices": ["one", "two", "three"],
+            "answer": number % 3,
+        }
+        for number in range(COUNT)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+class Scripted:
+    """Always chooses `best`, with 0.8; refuses the questions of which the text ends as `refused`."""
+
+    def __init__(self, best: int = 1, refused: str | None = None) -> None:
+        self.best = best
+        self.refused = refused
+        self.asked: list[Question] = []
+
+    async def answers(self, questions: Sequence[Question]) -> Results:
+        self.asked += questions
+        return Results(results=[self._result(index, each) for index, each in enumerate(questions)])
+
+    def _result(self, index: int, question: Question) -> Result:
+        if self.refused and question.question.endswith(self.refused):
+            problem = Problem(type="about:blank", title="Too long", status=422, detail="Shorten it.")
+            return Result(index=index, problem=problem)
+        probabilities = [0.8 if choice == self.best else 0.1 for choice in range(3)]
+        options = question.options
+        answer = Answer(
+            id="x", model="some/model", mode="answer", abstained=False, confidence=0.8, margin=0.7,
+            answer=Choice(label=options[self.best].label, index=self.best, text=options[self.best].text),
+            probabilities=[
+                LabelProbability(label=option.label, probability=each)
+                for option, each in zip(options, probabilities, strict=True)
+            ],
+            trace_id=None, reasoning=None,
+            usage=Usage(prompt_tokens=9, completion_tokens=0, cached_tokens=3),
+            timings=Timings(queue_ms=0, answer_ms=5, total_ms=5),
+        )  # fmt: skip
+        return Result(index=index, answer=answer)
+
+
+async def evaluated(
+    asker: asking.Asker, exam: Path, *, before: Sequence[report.Row] | None = None, **more: Any
+) -> report.Report:
+    return await commands.evaluate(
+        asker,
+        Sitting(read([exam]), "all", **more),
+        target="a test",
+        prepared=PREPARED,
+        before=before,
+        stream=io.StringIO(),
+    )
+
+
+async def test_every_question_is_asked_once_in_mode_answer_as_it_was_wished(exam: Path) -> None:
+    asker = Scripted()
+    found = await evaluated(asker, exam, debias="rotations", min_confidence=0.5)
+    assert sorted(each.question for each in asker.asked) == sorted(
+        f"What is number {number}?" for number in range(COUNT)
+    )
+    assert {(each.mode, each.debias, each.min_confidence) for each in asker.asked} == {
+        ("answer", "rotations", 0.5)
+    }
+    assert [row.id for row in found.rows] == [f"q{number}" for number in range(COUNT)]
+
+
+async def test_the_figures_are_those_of_the_answers(exam: Path) -> None:
+    figures = (await evaluated(Scripted(best=1), exam)).figures
+    assert (figures.accuracy.right, figures.accuracy.total) == (13, COUNT)
+    assert figures.ece.value == pytest.approx(0.8 - 13 / COUNT)
+    assert [(row.label, row.chosen, row.recall) for row in figures.letters] == [
+        ("A", 0, 0),
+        ("B", 40, 1),
+        ("C", 0, 0),
+    ]
+    assert figures.subjects["even"].total == 20
+
+
+async def test_a_question_that_fails_is_in_no_figure_and_is_reported(exam: Path) -> None:
+    found = await evaluated(Scripted(refused="number 4?"), exam)
+    assert [(each.id, each.detail) for each in found.failures] == [("q4", "Too long: Shorten it.")]
+    assert found.figures.accuracy.total == COUNT - 1
+    text = io.StringIO()
+    console.show(found, text)
+    assert "not answered, and in no figure: q4: Too long" in text.getvalue()
+
+
+async def test_where_none_is_answered_the_first_reason_is_said(exam: Path) -> None:
+    with pytest.raises(AskingFailed, match="Too long: Shorten it"):
+        await evaluated(Scripted(refused="?"), exam)
+
+
+async def test_a_result_read_back_is_compared_question_by_question(exam: Path, tmp_path: Path) -> None:
+    earlier = await evaluated(Scripted(best=0), exam)
+    path = tmp_path / "earlier.json"
+    path.write_text(earlier.model_dump_json())
+    compared = (await evaluated(Scripted(best=1), exam, before=report.read_rows(path))).compared
+    assert compared is not None
+    assert (compared.both_right, compared.only_before, compared.only_now, compared.both_wrong) == (
+        0,
+        14,
+        13,
+        13,
+    )
+    assert compared.p_value == 1
+    assert len(compared.discordant) == 27
+    first = compared.discordant[0]
+    assert (first.id, first.answer, first.before, first.now) == ("q0", "A", "A", "B")
+
+
+def test_a_file_that_is_no_result_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.json"
+    path.write_text("{}")
+    with pytest.raises(ResultUnreadable, match="is not a result"):
+        report.read_rows(path)
+    with pytest.raises(ResultUnreadable, match="No such file"):
+        report.read_rows(tmp_path / "none.json")
+
+
+async def test_results_without_a_question_in_common_are_not_compared(exam: Path) -> None:
+    earlier = await evaluated(Scripted(), exam)
+    other = [row.model_copy(update={"digest": f"other {row.digest}"}) for row in earlier.rows]
+    with pytest.raises(ResultUnreadable, match="no question in common"):
+        await evaluated(Scripted(), exam, before=other)
+
+
+async def test_the_tables_say_accuracy_interval_calibration_and_letters(exam: Path) -> None:
+    text = io.StringIO()
+    console.show(await evaluated(Scripted(), exam), text)
+    shown = text.getvalue()
+    for part in (
+        "0.325 (13 of 40; 95 %: 0.201 to 0.480)",
+        "15 bins of equal width",
+        "Brier",
+        "recall",
+        "even",
+        "s a question",
+    ):
+        assert part in shown, part
+
+
+class Biased:
+    """Scores a truth that it knows in part, and the letter B too high."""
+
+    async def letters(self, question: Question, *, rotation: int = 0) -> Letters:
+        order = rotations(3)[rotation]
+        number = int(question.question.split()[-1].strip("?"))
+        knows = number % 4 != 0
+        scores = [0.0] * 3
+        for letter, choice in enumerate(order):
+            scores[choice] = 2.0 * (knows and choice == number % 3) + (1.0 if letter == 1 else 0.0)
+        labels = ["ABC"[order.index(choice)] for choice in range(3)]
+        return Letters(log_probabilities=scores, labels=labels, tokens=Tokens(), seconds=0.0)
+
+
+async def test_a_calibration_is_fitted_to_the_calibration_half_alone(exam: Path) -> None:
+    sitting = Sitting(read([exam]), "calibration")
+    stored, fit = await commands.calibrate(Biased(), sitting, PREPARED, stream=io.StringIO())
+    half = [each for each in read([exam]).questions if each.half == "calibration"]
+    assert stored.fitted_on.questions == len(fit.raw) == len(half) < COUNT
+    assert stored.prior[3]["B"] == pytest.approx(math.e / (math.e + 2))
+    assert stored.model_digest == "sha256:me"
+    text = io.StringIO()
+    console.show_fit(fit, text)
+    assert "prior of the letters of 3 choices: A 0.212, B 0.576, C 0.212" in text.getvalue()
+
+
+def service(*replies: httpx2.Response | Exception) -> tuple[asking.Remote, list[float]]:
+    """A service that gives these replies, one after the other, and the pauses that were made between them."""
+    pauses: list[float] = []
+    left = list(replies)
+
+    def reply(_: httpx2.Request) -> httpx2.Response:
+        if isinstance(first := left.pop(0), Exception):
+            raise first
+        return first
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    client = httpx2.AsyncClient(transport=httpx2.MockTransport(reply), base_url="http://solver")
+    return asking.Remote(client, sleep=sleep), pauses
+
+
+QUESTIONS = [Question(question="Which?", choices=["a", "b", "c"])]
+
+
+async def test_a_service_that_is_busy_is_asked_again_after_the_pause_it_names() -> None:
+    results = await Scripted().answers(QUESTIONS)
+    answered = httpx2.Response(200, text=results.model_dump_json())
+    remote, pauses = service(
+        httpx2.Response(429, headers={"Retry-After": "3"}), httpx2.Response(503), answered
+    )
+    assert await remote.answers(QUESTIONS) == results
+    assert pauses == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (httpx2.ConnectError("refused"), "http://solver does not answer: refused"),
+        (httpx2.Response(401, text="no key"), "answers 401: no key"),
+        (httpx2.Response(200, text="<html>"), "not answer as an MCQ service"),
+    ],
+)
+async def test_what_is_wrong_with_a_service_is_said(reply: httpx2.Response | Exception, said: str) -> None:
+    remote, _ = service(reply)
+    with pytest.raises(AskingFailed, match=said):
+        await remote.answers(QUESTIONS)
+
+
+async def test_a_service_that_answers_too_few_is_not_believed() -> None:
+    remote, _ = service(httpx2.Response(200, text=Results(results=[]).model_dump_json()))
+    with pytest.raises(AskingFailed, match="1 questions were asked, and 0 answered"):
+        await asking.ask(remote, QUESTIONS, advance=lambda _: None)

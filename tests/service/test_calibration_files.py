@@ -1,0 +1,116 @@
+"""A calibration is found in a fixed order of places, and only where it is of this model and this prompt."""
+
+import logging
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from mcq_service.answering.calibration import Calibration, FittedOn, StoredCalibration
+from mcq_service.answering.calibration_files import CalibrationUnusable, calibration_for, save
+from mcq_service.models import PreparedModel
+from mcq_service.prompts import ANSWER_FIRST
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> PreparedModel:
+    directory = tmp_path / "model"
+    directory.mkdir()
+    return PreparedModel(
+        path=directory, uri="hf://some/model", revision="1", digest="sha256:me", precision="float32"
+    )
+
+
+def stored(temperature: float, **other: str) -> StoredCalibration:
+    about = {
+        "model_uri": "hf://some/model",
+        "model_digest": "sha256:me",
+        "prompt_digest": ANSWER_FIRST.digest,
+    }
+    return StoredCalibration.model_validate(
+        {
+            "prior": {4: {"A": 0.25, "B": 0.75}},
+            "temperature": temperature,
+            "precision": "float32",
+            **about,
+            "fitted_on": FittedOn(exams={"exam.jsonl": "sha256:0"}, questions=30),
+            "created": datetime(2026, 1, 2, tzinfo=UTC),
+            **other,
+        }
+    )
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The product's own calibrations: a folder for this test."""
+    folder = tmp_path / "package" / "calibrations"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr("mcq_service.answering.calibration_files.resources.files", lambda _: folder.parent)
+    return folder
+
+
+def test_what_is_saved_is_found_again(prepared: PreparedModel) -> None:
+    save(stored(1.5), prepared.path / "calibration.json")
+    assert calibration_for(prepared) == stored(1.5)
+    assert [path.name for path in prepared.path.iterdir()] == ["calibration.json"]
+
+
+def test_with_none_anywhere_scores_are_taken_as_they_are(prepared: PreparedModel, shipped: Path) -> None:
+    assert calibration_for(prepared) == Calibration()
+
+
+def test_the_file_that_is_named_comes_before_the_one_beside_the_model_and_that_before_a_shipped_one(
+    prepared: PreparedModel, shipped: Path, tmp_path: Path
+) -> None:
+    save(stored(3), shipped / "some-model.json")
+    assert calibration_for(prepared).temperature == 3
+    save(stored(2), prepared.path / "calibration.json")
+    assert calibration_for(prepared).temperature == 2
+    save(stored(1), tmp_path / "named.json")
+    assert calibration_for(prepared, explicit=tmp_path / "named.json").temperature == 1
+
+
+def test_of_shipped_ones_the_same_weights_and_then_the_same_precision_come_first(
+    prepared: PreparedModel, shipped: Path
+) -> None:
+    save(stored(1, model_uri="hf://other", model_digest="sha256:other"), shipped / "1.json")
+    assert calibration_for(prepared) == Calibration()
+    save(stored(2, model_digest="sha256:other"), shipped / "2.json")
+    assert calibration_for(prepared).temperature == 2
+    save(stored(3, precision="bfloat16"), shipped / "3.json")
+    assert calibration_for(prepared).temperature == 3
+    save(stored(4), shipped / "4.json")
+    assert calibration_for(prepared).temperature == 4
+
+
+def test_one_of_another_prompt_is_ignored_beside_the_model_and_refused_where_it_is_named(
+    prepared: PreparedModel, shipped: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = prepared.path / "calibration.json"
+    save(stored(2, prompt_digest="sha256:older"), path)
+    with caplog.at_level(logging.WARNING):
+        assert calibration_for(prepared) == Calibration()
+    assert "sha256:older" in caplog.text
+    with pytest.raises(CalibrationUnusable, match="sha256:older"):
+        calibration_for(prepared, explicit=path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "No such file"), ("{", "JSON"), ("{}", "Field required")]
+)
+def test_a_named_file_that_can_not_be_read_says_why(
+    prepared: PreparedModel, tmp_path: Path, content: str | None, said: str
+) -> None:
+    path = tmp_path / "named.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(CalibrationUnusable, match=said) as caught:
+        calibration_for(prepared, explicit=path)
+    assert str(path) in str(caught.value)
+
+
+def test_every_shipped_calibration_is_readable_and_of_the_present_prompt() -> None:
+    folder = resources.files("mcq_service.models") / "calibrations"
+    for path in folder.iterdir():
+        assert StoredCalibration.model_validate_json(path.read_bytes()).prompt_digest == ANSWER_FIRST.digest

@@ -1,0 +1,81 @@
+"""The service against its own OpenAPI document, by schemathesis; the apps are made when the tests are collected."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, settings
+from schemathesis.config import SchemathesisConfig
+from tests.service.fakes import Replica
+
+from mcq_service import app
+from mcq_service.keys import Keys
+
+KEY = "0123456789abcdef0123456789abcdef"
+REFUSED = ["4xx"]
+CHECKS = {
+    "negative_data_rejection": {"expected-statuses": REFUSED},
+    # Choices must differ once white space is folded, and none be blank, which no schema can say.
+    "positive_data_acceptance": {"expected-statuses": ["2xx", "413", "422"]},
+}
+NOT_READY = {
+    "negative_data_rejection": {"expected-statuses": [*REFUSED, "503"]},
+    "positive_data_acceptance": {"expected-statuses": ["2xx", "413", "422", "503"]},
+    "not_a_server_error": {"expected-statuses": ["2xx", "4xx", "503"]},
+}
+
+
+def ready() -> FastAPI:
+    replica = Replica()
+    replica.load()
+    return replica.app
+
+
+def keyed() -> FastAPI:
+    replica = Replica()
+    replica.load()
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "tester").write_text(KEY)
+        keys = Keys(Path(directory), clock=lambda: 0.0)
+    return app.build(replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing, keys=keys)
+
+
+def document(served: FastAPI, **checks: dict[str, list[str]]) -> schemathesis.BaseSchema:
+    config = SchemathesisConfig.from_dict({"seed": 1, "checks": {**CHECKS, **checks}})
+    return schemathesis.openapi.from_asgi("/openapi.json", served, config=config)
+
+
+OPEN, KEYED, LOADING = document(ready()), document(keyed()), document(Replica().app, **NOT_READY)
+bounded = settings(
+    max_examples=50, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
+
+
+@OPEN.parametrize()
+@bounded
+def test_every_operation_does_what_the_document_says(case: schemathesis.Case[Any]) -> None:
+    """Whatever is sent: statuses, media types, headers and bodies are documented, and nothing is a 500."""
+    case.call_and_validate()
+
+
+@KEYED.parametrize()
+@bounded
+def test_with_keys_it_does_so_too(case: schemathesis.Case[Any]) -> None:
+    """And without the key nothing is to be had."""
+    case.call_and_validate(headers={"Authorization": f"Bearer {KEY}"})
+
+
+@LOADING.parametrize()
+@bounded
+def test_before_the_model_is_there_it_does_so_too(case: schemathesis.Case[Any]) -> None:
+    """A refusal is as documented as an answer, and it is no 500."""
+    case.call_and_validate()
+
+
+@pytest.mark.parametrize("schema", [OPEN, KEYED, LOADING], ids=["open", "keyed", "loading"])
+def test_the_document_is_valid_openapi(schema: schemathesis.BaseSchema) -> None:
+    """By OpenAPI's own schema."""
+    schema.validate()
