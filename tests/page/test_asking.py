@@ -52,7 +52,7 @@ async def test_each_mode_is_asked_for_by_its_name(
     visit: Visit, page: Page, script: Script, mode: str
 ) -> None:
     """All three end with the answer and the facts."""
-    await page.get_by_text(mode, exact=True).and_(page.locator(".segments span")).click()
+    await page.get_by_role("radio", name=mode).check()
     await visit.ask()
     await expect(page.locator("#facts")).to_contain_text("scripted/model")
     await expect(page.locator("#verdict")).to_contain_text("Jupiter")
@@ -99,7 +99,7 @@ async def test_only_one_request_runs_at_a_time(visit: Visit, page: Page, script:
     await visit.ask("Slow question?")
     await expect(page.locator("#verdict")).to_contain_text("Jupiter")
     await page.keyboard.press("Control+Enter")
-    await page.get_by_role("button", name="Ask").click()
+    await page.get_by_role("button", name="Ask").click(force=True)
     script.go_on.set()
     await expect(page.locator("#facts")).to_contain_text("scripted/model")
     assert len(script.bodies) == 1

@@ -29,7 +29,7 @@ async def test_the_real_model_answers_on_the_page(browser: Browser, running: Ser
     page.set_default_timeout(60_000)
     await visit.open("/")
     await expect(page.locator("#service")).to_have_attribute("data-state", "ready")
-    await page.get_by_role("radio", name=mode).check(force=True)
+    await page.get_by_role("radio", name=mode).check()
     await visit.ask("What is the capital of France?", ["Berlin", "Madrid", "Paris", "Rome"])
     await expect(page.locator("#facts")).to_contain_text("Tokens", timeout=60_000)
     await expect(page.locator("#verdict")).to_contain_text("Paris")

@@ -132,7 +132,7 @@ async def test_a_link_has_the_whole_question(visit: Visit, page: Page) -> None:
     """Copied, and opened in another tab: question, choices, mode and options, and nothing is asked yet."""
     choices = ["x² & y", "50 % = ½", "#3", "line\nbreak"]
     await visit.write("¿Qué? 1+1", choices)
-    await page.get_by_text("Reason", exact=True).click()
+    await page.get_by_role("radio", name="Reason").check()
     await page.get_by_text("Options").click()
     await page.get_by_label("Least confidence").fill("60")
     await page.get_by_role("button", name="Copy link").click()

@@ -69,6 +69,31 @@ def test_a_line_ends_at_its_quote_or_break(written: str, text: str, closed: bool
     assert (line.text, line.closed) == (text, closed)
 
 
+@pytest.mark.parametrize(
+    ("pieces", "kept"),
+    [
+        (["It is", ' so."\n'], ["It is", " so."]),
+        (["no end"], ["no end"]),
+        (["one\nanswer: B", "more"], ["one", ""]),
+        (['He said "yes', '" twice.', '"'], ['He said "yes', '" twice.', ""]),
+    ],
+)
+def test_a_line_says_what_of_a_piece_is_its_own(pieces: list[str], kept: list[str]) -> None:
+    """What closes the line is not: it may be forced in its place."""
+    line = Line()
+    assert [line.feed(piece) for piece in pieces] == kept
+
+
+def test_what_is_settled_is_never_taken_back() -> None:
+    """A stream that shows it only ever grows, also where a quote or a backslash is still open."""
+    text, line, shown = 'The \\"x\\" is \\\\ and "y" so.', Line(), ""
+    for character in text:
+        line.feed(character)
+        assert line.settled.startswith(shown)
+        shown = line.settled
+    assert line.text == shown == 'The "x" is \\ and "y" so.'
+
+
 def test_a_key_that_stands_twice_is_refused() -> None:
     """YAML forbids it; which of two answers was meant can't be known."""
     with pytest.raises(UnparsableOutput):

@@ -4,13 +4,14 @@ import asyncio
 import re
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import pytest
-from tests.service.fakes import ANSWER
+from tests.service.fakes import ANSWER, ANSWERS
 from tests.service.processes import Collector, Service, service, until
 
 from mcq_service.models import PreparedModel
@@ -75,7 +76,7 @@ async def count(client: httpx.AsyncClient, outcome: str) -> float:
     return float(found[1]) if found else 0.0
 
 
-@pytest.mark.parametrize("mode", ["answer", "explain"])
+@pytest.mark.parametrize("mode", ["answer", "explain", "reason"])
 async def test_an_easy_question_is_answered_rightly(client: httpx.AsyncClient, mode: str) -> None:
     """With a probability for every choice, and the shared prefix not computed anew."""
     body = await ask(client, mode=mode, max_reasoning_tokens=12)
@@ -84,8 +85,36 @@ async def test_an_easy_question_is_answered_rightly(client: httpx.AsyncClient, m
     assert sum(probabilities) == pytest.approx(1)
     assert body["confidence"] == max(probabilities) > 0.5
     assert 0 < body["usage"]["cached_tokens"] < body["usage"]["prompt_tokens"]
-    assert bool(body["reasoning"]) == (mode == "explain")
+    assert bool(body["reasoning"]) == (mode != "answer")
     assert body["usage"]["completion_tokens"] <= 12
+
+
+async def test_a_stream_brings_the_answer_long_before_its_end(client: httpx.AsyncClient) -> None:
+    """Over a real socket, event by event."""
+    started = time.monotonic()
+    body = {**CAPITAL, "stream": True, "max_reasoning_tokens": 24}
+    async with client.stream("POST", ANSWER, json=body) as response:
+        lines = [(line, time.monotonic() - started) async for line in response.aiter_lines()]
+    seen = [(line.removeprefix("event: "), at) for line, at in lines if line.startswith("event: ")]
+    names = [name for name, _ in seen]
+    assert names[0] == "answer"
+    assert names[-1] == "done"
+    assert set(names[1:-1]) == {"reasoning"}
+    assert seen[0][1] < 0.7 * seen[-1][1]
+
+
+async def test_rotations_agree_with_the_easy_answer(client: httpx.AsyncClient) -> None:
+    """All four orders are asked, and most of their tokens are shared."""
+    body = await ask(client, mode="answer", debias="rotations")
+    assert body["answer"]["text"] == "Paris"
+    assert body["usage"]["cached_tokens"] > 0.6 * body["usage"]["prompt_tokens"]
+
+
+async def test_a_batch_is_answered(client: httpx.AsyncClient) -> None:
+    """Each question by itself, in one request."""
+    questions = [{**CAPITAL, "mode": "answer", "choices": CAPITAL["choices"][shift:]} for shift in (0, 1, 2)]
+    response = await client.post(ANSWERS, json={"questions": questions})
+    assert [each["answer"]["answer"]["text"] for each in response.json()["results"]] == ["Paris"] * 3
 
 
 async def test_a_maps_labels_are_used(client: httpx.AsyncClient) -> None:

@@ -1,12 +1,15 @@
 import json
 import logging
+from pathlib import Path
 
 import httpx
 import pytest
+from opentelemetry.trace import SpanContext, TraceFlags
 from tests.service.fakes import ANSWER, QUESTION, Replica, sample
 
 from mcq_service.engines import PromptTooLong
 from mcq_service.lifecycle import Status
+from mcq_service.models import PreparedModel
 from mcq_service.telemetry.logs import JSONFormatter
 
 JSON = {"Content-Type": "application/json"}
@@ -39,14 +42,17 @@ async def test_a_dead_engine_fails_liveness_and_readiness(
 ) -> None:
     """Kubernetes restarts what can't answer any more."""
     replica.load()
-    replica.scheduler.stop()
+    replica.alive = False
     assert [(await client.get(path)).status_code for path in ("/livez", "/readyz")] == [503, 503]
 
 
 async def test_metrics_are_openmetrics_and_move(replica: Replica, client: httpx.AsyncClient) -> None:
     """Counters by outcome, tokens, durations, the model, with the trace as exemplar."""
     replica.load()
-    replica.metrics.model_loaded(uri="hf://fake/model", revision="r", digest="sha256:0", precision="float32")
+    model = PreparedModel(
+        path=Path(), uri="hf://fake/model", revision="r", digest="sha256:0", precision="float32"
+    )
+    replica.metrics.model_loaded(model, engine="fake")
     trace_id = (await client.post(ANSWER, json=QUESTION)).json()["trace_id"]
     response = await client.get("/metrics")
     assert response.headers["content-type"].startswith("application/openmetrics-text")
@@ -58,7 +64,34 @@ async def test_metrics_are_openmetrics_and_move(replica: Replica, client: httpx.
     assert await sample(client, 'mcq_request_duration_seconds_count{mode="explain"}') == 1
     assert await sample(client, 'mcq_answer_duration_seconds_count{mode="explain"}') == 1
     assert f'# {{trace_id="{trace_id}"}}' in response.text
-    assert 'mcq_model_info{digest="sha256:0"' in response.text
+    assert 'mcq_model_info{digest="sha256:0",engine="fake"' in response.text
+    assert await sample(client, 'mcq_answers_total{label="B"}') == 1
+    model_labels = 'gen_ai_operation_name="text_completion",gen_ai_request_model="fake/model"'
+    for name in ("request_duration", "time_to_first_token", "time_per_output_token"):
+        assert await sample(client, f"gen_ai_server_{name}_seconds_count{{{model_labels}}}") == 1
+    for kind, tokens in (("input", 30), ("output", 3)):
+        of_kind = f'{model_labels},gen_ai_token_type="{kind}"'
+        assert await sample(client, f"gen_ai_client_token_usage_sum{{{of_kind}}}") == tokens
+
+
+async def test_an_abstention_is_an_outcome_of_its_own(replica: Replica, client: httpx.AsyncClient) -> None:
+    """It is counted by mode, and no letter is."""
+    replica.load(min_confidence=0.9)
+    await client.post(ANSWER, json=QUESTION)
+    assert await sample(client, 'mcq_abstentions_total{mode="explain"}') == 1
+    assert await sample(client, 'mcq_requests_total{mode="explain",outcome="abstained"}') == 1
+    assert "mcq_answers_total{" not in (await client.get("/metrics")).text
+
+
+def test_a_batch_span_belongs_to_no_request_and_links_those_it_served(replica: Replica) -> None:
+    """Its time is in neither's trace, and can be found from both."""
+    requests = [SpanContext(trace_id, 1, is_remote=False, trace_flags=TraceFlags(1)) for trace_id in (1, 2)]
+    replica.tracing.step(since_ns=5, requests=requests, **{"mcq.batch.size": 2})
+    [span] = replica.spans.get_finished_spans()
+    assert (span.name, span.parent, span.start_time) == ("batch", None, 5)
+    assert [link.context.trace_id for link in span.links] == [1, 2]
+    replica.tracing.step(since_ns=5, requests=[])
+    assert len(replica.spans.get_finished_spans()) == 1, "a step nobody traces makes no span"
 
 
 @pytest.mark.parametrize(
@@ -107,13 +140,13 @@ async def test_no_text_of_a_client_is_in_logs_or_spans(
 ) -> None:
     """Neither of questions that are answered, nor of those that fail or are refused."""
     caplog.set_level(logging.DEBUG)
-    replica.engine.error = error
+    replica.texts.error = error
     replica.load()
     private = {"question": "private question?", "choices": ["private x", "private y"]}
     for change in ({}, {"private": "private"}, {"mode": "private"}, {"choices": ["private", "private"]}):
         await client.post(ANSWER, json={**private, **change})
     await client.post(ANSWER, content=b'{"question": "private', headers=JSON)
-    assert replica.engine.users == ["private question?\n\nA) private x\nB) private y"]
+    assert [prompt.choices for prompt in replica.texts.read] == ["A) private x\nB) private y"]
     logged = "\n".join(JSONFormatter().format(record) for record in caplog.records)
     spans = "\n".join(span.to_json() for span in replica.spans.get_finished_spans())
     assert "prefill" in spans
@@ -129,7 +162,7 @@ async def test_logs_in_a_request_carry_its_trace(
     handler = logging.Handler()
     handler.emit = lambda record: made.append(json.loads(JSONFormatter().format(record)))  # type: ignore[method-assign]
     logger.addHandler(handler)
-    replica.engine.error = RuntimeError("broken")
+    replica.texts.error = RuntimeError("broken")
     replica.load()
     trace_id = "0af7651916cd43dd8448eb211c80319c"
     await client.post(ANSWER, json=QUESTION, headers={"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"})

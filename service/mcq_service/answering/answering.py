@@ -70,6 +70,11 @@ class Answering:
         self._clock = clock
 
     @property
+    def model(self) -> str:
+        """The name responses carry."""
+        return self._model
+
+    @property
     def defaults(self) -> Defaults:
         """What a question that does not say gets."""
         return self._defaults

@@ -34,6 +34,7 @@ _CHUNKS_AT_ONCE = 2  # so that a batch is full while the last of a chunk is answ
 _SCORED_AT_ONCE = 8
 _PATIENCE_SECONDS = 600.0
 _RETRIES = 20
+_BUSY = (429, 503)
 
 
 class Asker(Protocol):
@@ -75,22 +76,38 @@ class Remote:
         self._sleep = sleep
 
     async def answers(self, questions: Sequence[Question]) -> Results:
-        """See Asker; waits where the service says it is busy."""
+        """See Asker; waits where the service says it is busy, and asks again what it was too busy for."""
+        results = (await self._post(questions)).results
+        for _ in range(_RETRIES):
+            busy = [each.index for each in results if each.problem and each.problem.status in _BUSY]
+            if not busy:
+                break
+            await self._sleep(1)
+            again = await self._post([questions[index] for index in busy])
+            for index, result in zip(busy, again.results, strict=True):
+                results[index] = result.model_copy(update={"index": index})
+        return Results(results=results)
+
+    async def _post(self, questions: Sequence[Question]) -> Results:
         body = Batch(questions=list(questions)).model_dump(mode="json", exclude_none=True)
         for _ in range(_RETRIES):
             try:
                 response = await self._client.post("/api/v1/mcq/answers", json=body)
             except httpx2.HTTPError as error:
                 raise AskingFailed(f"{self._client.base_url} does not answer: {error}") from error  # noqa: EM102
-            if response.status_code not in {429, 503}:
+            if response.status_code not in _BUSY:
                 break
             await self._sleep(float(response.headers.get("Retry-After", "1")))
         if response.status_code != httpx2.codes.OK:
             raise AskingFailed(f"{response.url} answers {response.status_code}: {response.text[:500]}")  # noqa: EM102
         try:
-            return Results.model_validate_json(response.content)
+            results = Results.model_validate_json(response.content)
         except ValidationError as error:
             raise AskingFailed(f"{response.url} does not answer as an MCQ service does: {error}") from error  # noqa: EM102
+        if [each.index for each in results.results] != list(range(len(questions))):
+            msg = f"{response.url} does not answer each of {len(questions)} questions, in order."
+            raise AskingFailed(msg)
+        return results
 
 
 @asynccontextmanager
@@ -111,8 +128,6 @@ async def ask(
         async with at_once:
             part = questions[first : first + chunk]
             results = await asker.answers(part)
-        if len(results.results) != len(part):
-            raise AskingFailed(f"{len(part)} questions were asked, and {len(results.results)} answered.")  # noqa: EM102
         advance(len(part))
         return results
 

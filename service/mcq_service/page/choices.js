@@ -60,13 +60,13 @@ export class Choices {
 
   #append(text) {
     const area = make("textarea", { rows: 1, value: text, spellcheck: true });
-    const tool = (name, kind = "") => make("button", { type: "button", className: kind, "data-tool": name }, icon(name));
+    const tool = (name) => make("button", { type: "button", "data-tool": name }, icon(name));
     const row = make(
       "li",
       { className: "choice" },
       make("span", { className: "bubble", "aria-hidden": "true" }),
       area,
-      make("span", { className: "row-tools" }, tool("up", "move"), tool("down", "move"), tool("remove")),
+      make("span", { className: "row-tools" }, tool("up"), tool("down"), tool("remove")),
       make("p", { className: "error", hidden: true }),
     );
     this.list.append(row);

@@ -7,6 +7,8 @@ import { tryIt } from "./try.js";
 
 const VERBS = ["get", "post", "put", "patch", "delete"];
 
+let drawn = false;
+
 async function load() {
   const headers = key() ? { Authorization: `Bearer ${key()}` } : {};
   const response = await fetch("/openapi.json", { headers }).catch(() => null);
@@ -17,6 +19,7 @@ async function load() {
 }
 
 function draw(document) {
+  drawn = true;
   find("title").textContent = `${document.info.title}: API reference`;
   find("lead").textContent = document.info.description ?? "";
   find("base").textContent = location.origin;
@@ -96,14 +99,14 @@ function fieldTable(schema, label) {
   const rows = Object.entries(schema.properties ?? {}).map(([name, each]) =>
     row(name, schema.required?.includes(name), types(each), describe(each)),
   );
-  return rows.length ? table(label, ["Field", "Type", ""], rows) : make("p", {}, ...types(schema));
+  return rows.length ? table(label, ["Field", "Type", "Meaning"], rows) : make("p", {}, ...types(schema));
 }
 
 function parameterTable(parameters) {
   const rows = parameters.map(({ name, in: place, required, schema, description }) =>
     row(name, required, [...types(schema ?? {}), `, in ${place}`], describe(schema ?? {}, description)),
   );
-  return table("Parameters", ["Name", "Type", ""], rows);
+  return table("Parameters", ["Name", "Type", "Meaning"], rows);
 }
 
 function responseTable(responses, document) {
@@ -113,7 +116,7 @@ function responseTable(responses, document) {
     const type = schema && Object.keys(schema).length ? types(schema) : [media ?? ""];
     return row(status, false, type, [response.description || resolve(schema, document).description || ""]);
   });
-  return table("Responses", ["Status", "Type", ""], rows);
+  return table("Responses", ["Status", "Type", "Meaning"], rows);
 }
 
 function schemaSection(name, schema) {
@@ -124,5 +127,5 @@ function schemaSection(name, schema) {
   ];
 }
 
-watchKey(load);
+watchKey(() => drawn || load());
 load();

@@ -85,10 +85,10 @@ export class Form {
     this.question.focus();
   }
 
-  /** The request's body. */
+  /** The request's body; empty rows are no choices. */
   request() {
-    const { question, choices, mode, confidence, tokens } = this.state;
-    const body = { question, choices, mode };
+    const { question, mode, confidence, tokens } = this.state;
+    const body = { question, choices: this.state.choices.filter((choice) => choice.trim()), mode };
     if (confidence !== "") body.min_confidence = Number(confidence) / 100;
     if (tokens !== "") body.max_reasoning_tokens = Number(tokens);
     return body;

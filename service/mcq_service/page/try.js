@@ -18,7 +18,10 @@ export function tryIt({ verb, path, body }) {
     show();
   });
   const send = make("button", { type: "button", className: "primary" }, "Send");
-  send.addEventListener("click", () => run(request(), answer));
+  send.addEventListener("click", () => {
+    show();
+    run(request(), answer);
+  });
   const copier = make("button", { type: "button", className: "link" }, "Copy as curl");
   copier.addEventListener("click", async () => {
     show();

@@ -54,6 +54,8 @@ class Batcher:
     def submit(self, job: Job) -> None:
         """Let the job take part from the next step on."""
         with self._changed:
+            if self._stopped:
+                job.future.cancel()
             self._new.append(job)
             self._changed.notify()
 

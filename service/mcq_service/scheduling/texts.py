@@ -80,7 +80,7 @@ class LocalText:
         try:
             while (piece := await pieces.get()) is not None:
                 yield piece
-            job.future.result()
+            await asyncio.wrap_future(job.future)
         finally:
             job.future.cancel()
 

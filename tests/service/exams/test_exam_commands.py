@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.service.fakes import Replica
 
 from mcq_service.answering.answering import Letters
 from mcq_service.answering.deciding import rotations
@@ -258,5 +259,25 @@ async def test_what_is_wrong_with_a_service_is_said(reply: httpx2.Response | Exc
 
 async def test_a_service_that_answers_too_few_is_not_believed() -> None:
     remote, _ = service(httpx2.Response(200, text=Results(results=[]).model_dump_json()))
-    with pytest.raises(AskingFailed, match="1 questions were asked, and 0 answered"):
-        await asking.ask(remote, QUESTIONS, advance=lambda _: None)
+    with pytest.raises(AskingFailed, match="does not answer each of 1 questions"):
+        await remote.answers(QUESTIONS)
+
+
+async def test_what_a_service_was_too_busy_for_is_asked_again() -> None:
+    busy = Problem(type="about:blank", title="Overloaded", status=429, detail="Later.")
+    both = await Scripted().answers(QUESTIONS * 2)
+    first = Results(results=[both.results[0], Result(index=1, problem=busy)])
+    then = await Scripted().answers(QUESTIONS)
+    remote, pauses = service(*(httpx2.Response(200, text=each.model_dump_json()) for each in (first, then)))
+    assert await remote.answers(QUESTIONS * 2) == both
+    assert pauses == [1]
+
+
+async def test_a_replica_is_asked_over_http(replica: Replica, exam: Path) -> None:
+    replica.load()
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(replica.app), base_url="http://replica"
+    ) as client:
+        found = await evaluated(asking.Remote(client), exam)
+    assert not found.failures
+    assert (found.model, found.figures.accuracy.right, len(found.rows)) == ("fake/model", 13, COUNT)

@@ -1,0 +1,82 @@
+"""The two commands with the default model, as a person runs them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcq_service.answering.calibration_files import calibration_for
+from mcq_service.exams.questions import read
+from mcq_service.models import PreparedModel
+
+FACTS = {
+    "What is the capital of France?": ["Berlin", "Madrid", "Paris", "Rome"],
+    "Which of these animals can fly?": ["cow", "horse", "dog", "eagle"],
+    "How many days has a week?": ["seven", "five", "ten", "two"],
+    "What is 2 + 2?": ["3", "4", "5", "22"],
+    "Which language is spoken in Brazil?": ["Dutch", "Greek", "Portuguese", "Thai"],
+    "What freezes at 0 degrees Celsius?": ["iron", "gold", "air", "water"],
+    "Which colour is a ripe banana?": ["yellow", "blue", "black", "purple"],
+    "What do bees make?": ["milk", "honey", "silk", "paper"],
+}
+
+
+@pytest.fixture
+def exam(tmp_path: Path) -> Path:
+    """Easy questions, each in four wordings, so that there are enough in both halves."""
+    path = tmp_path / "facts.jsonl"
+    rows = [
+        {"id": f"{number}{lead}", "question": lead + text, "choices": choices, "answer": "CDABCDAB"[number]}
+        for number, (text, choices) in enumerate(FACTS.items())
+        for lead in ("", "An easy one. ", "Quickly: ", "For a child. ")
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def command(model_cache: Path, prepared_model: PreparedModel) -> Any:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            "MCQ_MODEL_CACHE": str(model_cache),
+            "MCQ_MODEL_PRECISION": prepared_model.precision,
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "mcq_service", *arguments],
+            env=environment, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+def test_easy_questions_are_answered_rightly_and_written_as_json(command: Any, exam: Path) -> None:
+    done = command("evaluate", str(exam), "--limit", "8", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["figures"]["accuracy"]["right"] >= 7
+    assert len(result["rows"]) == 8
+    assert "accuracy" in done.stderr
+    assert "8 of 8" in done.stderr
+
+
+def test_a_calibration_is_fitted_and_is_one_of_this_model(
+    command: Any, exam: Path, tmp_path: Path, prepared_model: PreparedModel
+) -> None:
+    path = tmp_path / "calibration.json"
+    done = command("calibrate", str(exam), "--limit", "10", "--output", str(path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(path)
+    found = calibration_for(prepared_model, explicit=path)
+    assert set(found.prior[4]) == set("ABCD")
+    assert len(read([exam]).part("calibration")) >= 10
+
+
+def test_a_mistake_is_one_line_and_no_model_is_loaded(command: Any, tmp_path: Path) -> None:
+    done = command("evaluate", str(tmp_path / "none.jsonl"))
+    assert done.returncode == 2
+    assert done.stderr == f"error: {tmp_path / 'none.jsonl'} can't be read: No such file or directory.\n"

@@ -1,0 +1,83 @@
+"""A scripted engine of tokens: what it reads and writes is plain to see, and each step can be held."""
+
+import threading
+from collections.abc import Sequence as Items
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mcq_service.engines import Feed, Logits, Output
+
+VOCABULARY = 64
+END = 63
+
+
+@dataclass(eq=False)
+class ScriptedSequence:
+    tokens: list[int]
+    length: int = 0
+    closed: bool = False
+
+
+@dataclass
+class ScriptedEngine:
+    """Writes the successor of the last token, up to `writes` tokens after a prompt, then END; scores favour `best`.
+
+    Each step waits for `gate`, and raises `error` if there is one. `steps` has what each step read.
+    """
+
+    best: int = 1
+    error: Exception | None = None
+    name: str = "scripted"
+    context_length: int = 512
+    gate: threading.Event = field(default_factory=threading.Event)
+    steps: list[list[list[int]]] = field(default_factory=list)
+    opened: list[ScriptedSequence] = field(default_factory=list)
+    prefix: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    def share(self, tokens: Items[int]) -> None:
+        self.prefix = list(tokens)
+
+    def open(self, tokens: Items[int], *, room: int) -> ScriptedSequence:
+        shared = (
+            self.prefix and list(tokens[: len(self.prefix)]) == self.prefix and len(tokens) > len(self.prefix)
+        )
+        return self._new(self.prefix if shared else [])
+
+    def fork(self, sequence: ScriptedSequence, *, room: int) -> ScriptedSequence:
+        assert not sequence.closed
+        return self._new(sequence.tokens)
+
+    def close(self, sequence: ScriptedSequence) -> None:
+        sequence.closed = True
+
+    def step(self, feeds: Items[Feed[ScriptedSequence]]) -> list[Output]:
+        self.steps.append([list(feed.tokens) for feed in feeds])
+        assert self.gate.wait(10), "a test left the engine's gate closed"
+        if self.error:
+            raise self.error
+        assert len({id(feed.sequence) for feed in feeds}) == len(feeds), "a sequence stood twice in a step"
+        return [self._read(feed) for feed in feeds]
+
+    @property
+    def open_sequences(self) -> int:
+        return sum(not sequence.closed for sequence in self.opened)
+
+    def _new(self, tokens: Items[int]) -> ScriptedSequence:
+        self.opened.append(ScriptedSequence(list(tokens), length=len(tokens)))
+        return self.opened[-1]
+
+    def _read(self, feed: Feed[ScriptedSequence]) -> Output:
+        assert feed.tokens, "a feed has at least one token"
+        assert not feed.sequence.closed, "a closed sequence was fed"
+        feed.sequence.tokens += feed.tokens
+        feed.sequence.length += len(feed.tokens)
+        count = {Logits.NONE: 0, Logits.LAST: 1, Logits.EVERY: len(feed.tokens)}[feed.logits]
+        return Output(
+            scores=[1.0 if token == self.best else 0.0 for token in feed.score],
+            token=min(feed.tokens[-1] + 1, END) if feed.greedy else None,
+            logits=np.zeros((count, VOCABULARY), np.float32) if count else None,
+        )

@@ -1,0 +1,228 @@
+"""The use cases over HTTP: modes, streams, batches, abstention, debiasing; with a scripted engine."""
+
+import asyncio
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from tests.service.fakes import ANSWER, ANSWERS, QUESTION, FakeText, FakeTexts, Replica, sample, until
+
+from mcq_service.answering.deciding import decide, rotations, softmax, unrotated
+from mcq_service.engines import EngineFailed
+from mcq_service.prompts import Prompt
+from mcq_service.protocol import Answer, Option
+
+Events = list[tuple[str, dict[str, Any]]]
+
+
+def events_of(text: str) -> Events:
+    """The events of a stream: (name, data)."""
+    blocks = [block.split("\n") for block in text.removesuffix("\n\n").split("\n\n")]
+    return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
+
+
+async def streamed(client: httpx.AsyncClient, **more: Any) -> Events:
+    response = await client.post(ANSWER, json={**QUESTION, "stream": True, **more})
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    return events_of(response.text)
+
+
+async def test_explain_streams_the_answer_first_and_then_its_reasoning(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """The deltas join to the reasoning; the last event is the whole answer."""
+    replica.load()
+    events = await streamed(client, mode="explain")
+    assert [name for name, _ in events] == ["answer", "reasoning", "reasoning", "done"]
+    decision, done = events[0][1], events[-1][1]
+    assert decision["answer"]["label"] == "B"
+    assert "reasoning" not in decision
+    assert (
+        "".join(data["delta"] for name, data in events if name == "reasoning")
+        == done["reasoning"]
+        == "Because so."
+    )
+    assert decision.items() <= done.items()
+    Answer.model_validate(done)
+    assert replica.texts.forced == [' B\nreasoning: "']
+
+
+async def test_reason_reasons_first(replica: Replica, client: httpx.AsyncClient) -> None:
+    """The answer is scored after the reasoning, whose quote is forced shut."""
+    replica.load()
+    events = await streamed(client, mode="reason")
+    assert [name for name, _ in events] == ["reasoning", "reasoning", "answer", "done"]
+    assert events[-1][1]["reasoning"] == "Because so."
+    assert replica.texts.forced == ['"\nanswer:']
+    assert replica.texts.read[0].suffix.endswith('reasoning: "')
+
+
+async def test_a_stream_may_be_asked_for_by_accept(replica: Replica, client: httpx.AsyncClient) -> None:
+    """And in mode answer there is no reasoning event."""
+    replica.load()
+    headers = {"Accept": "text/event-stream"}
+    response = await client.post(ANSWER, json={**QUESTION, "mode": "answer"}, headers=headers)
+    assert [name for name, _ in events_of(response.text)] == ["answer", "done"]
+
+
+async def test_what_fails_before_the_stream_is_a_plain_problem(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """With its own status, so that a client need not read the stream to know."""
+    replica.texts.error = EngineFailed("The engine's server can't be reached.")
+    replica.load()
+    response = await client.post(ANSWER, json={**QUESTION, "stream": True})
+    assert (response.status_code, response.headers["content-type"]) == (502, "application/problem+json")
+    assert response.json()["detail"] == "The engine's server can't be reached."
+
+
+async def test_what_fails_on_the_way_is_the_streams_last_event(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """Counted as such, and without a word of its inside."""
+    replica.texts.fails_after = 1
+    replica.load()
+    events = await streamed(client)
+    assert [name for name, _ in events] == ["answer", "reasoning", "problem"]
+    assert events[-1][1]["status"] == 500
+    assert "inner" not in str(events)
+    assert await sample(client, 'mcq_requests_total{mode="explain",outcome="internal-error"}') == 1
+    assert replica.texts.open_texts == 0
+
+
+async def test_a_deadline_in_a_stream_is_its_last_event(replica: Replica, client: httpx.AsyncClient) -> None:
+    """The client has the answer by then."""
+    replica.load(deadline_seconds=0.2)
+    replica.texts.pieces = ["more "] * 8
+    stuck = replica.texts.step
+
+    async def step() -> None:
+        await (asyncio.sleep(10) if replica.texts.decoded == 2 else stuck())
+
+    replica.texts.step = step  # type: ignore[method-assign]
+    events = await streamed(client)
+    assert [name for name, _ in events] == ["answer", "reasoning", "reasoning", "problem"]
+    assert events[-1][1]["type"].endswith("/deadline-exceeded")
+
+
+async def test_below_the_minimum_confidence_it_abstains(replica: Replica, client: httpx.AsyncClient) -> None:
+    """The probabilities are there all the same; a request's own minimum comes before the service's."""
+    replica.load(min_confidence=0.8)
+    body = (await client.post(ANSWER, json={**QUESTION, "mode": "answer"})).json()
+    assert (body["answer"], body["abstained"]) == (None, True)
+    assert body["confidence"] == pytest.approx(0.7)
+    assert len(body["probabilities"]) == 3
+    body = (await client.post(ANSWER, json={**QUESTION, "mode": "answer", "min_confidence": 0.6})).json()
+    assert (body["answer"]["label"], body["abstained"]) == ("B", False)
+
+
+class Biased(FakeTexts):
+    """Prefers the letter A by a factor of 8, and holds "apple" for 4 times as likely as others."""
+
+    @contextmanager
+    def open(self, prompt: Prompt, *, room: int) -> Iterator[FakeText]:
+        yield BiasedText(self, prompt)
+
+    async def score(self, prompts: Sequence[Prompt], labels: Sequence[str]) -> Any:
+        self.asked = len(prompts)
+        scores = [await BiasedText(self, prompt).letters(labels) for prompt in prompts]
+        _, tokens = await super().score(prompts, labels)
+        return scores, tokens
+
+
+class BiasedText(FakeText):
+    async def letters(self, labels: Sequence[str]) -> list[float]:
+        lines = self._prompt.choices.splitlines()
+        likes = [
+            (4.0 if line.endswith("apple") else 1.0) * (8.0 if line.startswith("A") else 1.0)
+            for line in lines
+        ]
+        return [math.log(like / sum(likes)) for like in likes]
+
+
+async def test_rotations_take_a_letters_preference_out(client: httpx.AsyncClient, replica: Replica) -> None:
+    """Asked in its own order alone, the model is wrong; over all rotations the letter weighs nothing."""
+    replica.texts = Biased()
+    replica.load()
+    asked = {**QUESTION, "mode": "answer"}
+    assert (await client.post(ANSWER, json=asked)).json()["answer"]["label"] == "A"
+    body = (await client.post(ANSWER, json={**asked, "debias": "rotations"})).json()
+    assert body["answer"]["text"] == "apple"
+    assert [each["probability"] for each in body["probabilities"]] == pytest.approx([1 / 6, 4 / 6, 1 / 6])
+    assert body["usage"] == {"prompt_tokens": 90, "completion_tokens": 0, "cached_tokens": 70}
+
+
+async def test_a_batch_is_answered_in_its_order(replica: Replica, client: httpx.AsyncClient) -> None:
+    """One that can't be answered has a problem of its own, and the others their answers."""
+    replica.load(max_queued=256)
+    replica.texts.pieces = ["x" * 3]
+    questions = [{**QUESTION, "question": f"Which of {number}?", "mode": "answer"} for number in range(256)]
+    body = (await client.post(ANSWERS, json={"questions": questions})).json()
+    assert [each["index"] for each in body["results"]] == list(range(256))
+    assert all(
+        each["answer"]["answer"]["label"] == "B" and each["problem"] is None for each in body["results"]
+    )
+    assert {prompt.stem for prompt in replica.texts.read} == {
+        f"Which of {number}?\n\n" for number in range(256)
+    }
+
+
+async def test_a_batchs_question_may_be_refused_alone(replica: Replica, client: httpx.AsyncClient) -> None:
+    """One is computed, two may wait, and the queue is full for the fourth."""
+    replica.texts.gate.clear()
+    replica.load(max_queued=2, max_active=1)
+    asked = asyncio.create_task(client.post(ANSWERS, json={"questions": [QUESTION] * 4}))
+    await until(lambda: replica.texts.read)
+    await asyncio.sleep(0.01)
+    replica.texts.gate.set()
+    results = (await asked).json()["results"]
+    assert [bool(each["answer"]) for each in results] == [True, True, True, False]
+    assert results[3]["problem"]["status"] == 429
+    assert await sample(client, 'mcq_requests_total{mode="explain",outcome="overloaded"}') == 1
+
+
+@pytest.mark.parametrize("count", [0, 257])
+async def test_a_batch_has_one_to_256_questions(
+    replica: Replica, client: httpx.AsyncClient, count: int
+) -> None:
+    """A larger one is refused as a whole, before anything is computed."""
+    replica.load()
+    response = await client.post(ANSWERS, json={"questions": [QUESTION] * count})
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/questions")
+    assert replica.texts.read == []
+
+
+async def test_what_is_wrong_in_a_batch_is_pointed_at(replica: Replica, client: httpx.AsyncClient) -> None:
+    """By the question's position."""
+    replica.load()
+    response = await client.post(ANSWERS, json={"questions": [QUESTION, {**QUESTION, "choices": ["x"]}]})
+    assert [each["pointer"] for each in response.json()["errors"]] == ["/questions/1/choices"]
+
+
+@pytest.mark.parametrize("count", range(2, 27))
+def test_rotations_give_each_choice_each_letter_once(count: int) -> None:
+    """So that what a letter is worth cancels out."""
+    orders = rotations(count)
+    assert orders[0] == list(range(count))
+    for letter in range(count):
+        assert sorted(order[letter] for order in orders) == list(range(count))
+    liking, worth = (
+        [math.log(1 + choice) for choice in range(count)],
+        [0.3 * letter for letter in range(count)],
+    )
+    scores = [[liking[choice] + worth[letter] for letter, choice in enumerate(order)] for order in orders]
+    assert softmax(unrotated(scores)) == pytest.approx(softmax(liking))
+
+
+def test_a_tie_goes_to_the_first_and_has_no_margin() -> None:
+    """As long as it is confident enough."""
+    options = [Option("X", "one"), Option("Y", "two")]
+    decided = decide(options, [0.5, 0.5], min_confidence=0.5)
+    assert decided.answer is not None
+    assert (decided.answer.label, decided.margin, decided.abstained) == ("X", 0, False)
+    assert decide(options, [0.5, 0.5], min_confidence=0.51).answer is None
