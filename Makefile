@@ -12,7 +12,7 @@ PORT ?= 8000
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format serve up down kubeconfig images deploy model generate lock bench clean \
-	test-service test-operator test-cluster
+	test-service test-page test-operator test-cluster
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ demo: .venv/.ready ## from a fresh machine to an answered question, through an I
 	@$(PYTHON) -m hack.demo
 
 test: .venv/.ready ## everything CI checks: lint, types, layers, service, operator and cluster tests
-	@$(STEP) "Everything" $(MAKE) --no-print-directory check test-service test-operator test-cluster
+	@$(STEP) "Everything" $(MAKE) --no-print-directory check test-service test-page test-operator test-cluster
 
 serve: .venv/.ready ## answer questions on http://HOST:PORT with no cluster (127.0.0.1:8000)
 	@hack/model >/dev/null
@@ -62,6 +62,10 @@ test-service: .venv/.ready ## the service: its parts, and the real model behind 
 	@$(STEP) "Weights" hack/model >/dev/null
 	@$(STEP) "Service tests" .venv/bin/pytest -q tests/service
 
+test-page: .venv/.ready ## the web page, in a real browser
+	@$(STEP) "Weights" hack/model >/dev/null
+	@$(STEP) "Page tests" .venv/bin/pytest -q tests/page
+
 test-operator: .venv/.ready ## the operator: its pure parts, and reconciles against a real API server
 	@$(STEP) "Operator tests" .venv/bin/pytest -q tests/operator
 
@@ -85,6 +89,6 @@ clean: ## remove what was made in the checkout (the cache, $MCQ_CACHE, stays)
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.venv/.ready: requirements.lock operator/pyproject.toml service/pyproject.toml
+.venv/.ready: requirements.lock operator/pyproject.toml service/pyproject.toml service/hatch_build.py $(wildcard service/native/*)
 	@$(STEP) "Python environment (.venv)" hack/venv
 	@touch $@

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
-from mcq_service.routes import health, mcq, openapi, problems
+from mcq_service.routes import health, mcq, openapi, page, problems
 from mcq_service.routes.access import AccessLog
 from mcq_service.routes.body import BodyLimits
 from mcq_service.routes.headers import HeaderLimits
@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from mcq_service.telemetry import Metrics, Tracing
 
 
-def build(lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing, keys: Keys | None = None) -> FastAPI:
-    """The HTTP surface of one replica; `lifecycle` says whether and with what it answers."""
+def build(
+    lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing, keys: Keys | None = None, trace_url: str | None = None
+) -> FastAPI:  # fmt: skip
+    """The HTTP surface of one replica; `lifecycle` says whether and with what it answers.
+
+    `trace_url` is where the page's traces can be looked at, with {trace_id} in place of the id.
+    """
     app = FastAPI(
         title="MCQ service",
         description="Answers multiple-choice questions: the choice, a probability for every choice, the reasoning.",
@@ -30,8 +35,10 @@ def build(lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing, keys: Key
     )
     app.state.lifecycle = lifecycle
     app.state.metrics = metrics
+    app.state.trace_url = trace_url
     app.include_router(mcq.router)
     app.include_router(health.router)
+    app.include_router(page.router)
     # The last one added is the outermost.
     app.add_middleware(BodyLimits)
     app.add_middleware(HeadAndOptions)

@@ -45,7 +45,11 @@ async def serve(settings: Settings) -> int:
     keys = Keys(settings.api_keys_file) if settings.api_keys_file else None
     listener = socket.create_server((settings.host, settings.port))
     lifecycle, metrics, tracing = Lifecycle(), Metrics(), Tracing()
-    server = _Server(connections.config(app.build(lifecycle, metrics=metrics, tracing=tracing, keys=keys)))
+    server = _Server(
+        connections.config(
+            app.build(lifecycle, metrics=metrics, tracing=tracing, keys=keys, trace_url=settings.trace_url)
+        )
+    )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

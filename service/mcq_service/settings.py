@@ -23,6 +23,10 @@ class Settings(BaseSettings):
 
     api_keys_file: Path | None = Field(default=None, description="A file or directory of keys; unset: no keys.")
 
+    trace_url: str | None = Field(
+        default=None, description="Where a trace can be looked at, with {trace_id} in place of its id."
+    )
+
     model_uri: str = DEFAULT_URI
     model_revision: str | None = None
     model_digest: str | None = None
@@ -46,7 +50,7 @@ class Settings(BaseSettings):
     deadline_seconds: float = Field(default=60, gt=0)
     drain_seconds: float = Field(default=25, gt=0)
 
-    @field_validator("model_revision", "model_digest", "calibration", "api_keys_file", mode="before")
+    @field_validator("model_revision", "model_digest", "calibration", "api_keys_file", "trace_url", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: str | None) -> str | None:
         return value or None

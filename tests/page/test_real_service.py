@@ -4,7 +4,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 from tests.page.browsing import Visit
+from tests.service.conftest import model_cache
 from tests.service.processes import Service, service
+
+__all__ = ["model_cache"]  # a fixture
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

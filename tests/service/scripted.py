@@ -21,12 +21,14 @@ class ScriptedSequence:
 
 @dataclass
 class ScriptedEngine:
-    """Writes the successor of the last token, up to `writes` tokens after a prompt, then END; scores favour `best`.
+    """Writes the successor of the last token up to END, or `script` and then `end`; scores favour `best`.
 
     Each step waits for `gate`, and raises `error` if there is one. `steps` has what each step read.
     """
 
     best: int = 1
+    script: Items[int] = ()
+    end: int = END
     error: Exception | None = None
     name: str = "scripted"
     context_length: int = 512
@@ -78,6 +80,12 @@ class ScriptedEngine:
         count = {Logits.NONE: 0, Logits.LAST: 1, Logits.EVERY: len(feed.tokens)}[feed.logits]
         return Output(
             scores=[1.0 if token == self.best else 0.0 for token in feed.score],
-            token=min(feed.tokens[-1] + 1, END) if feed.greedy else None,
+            token=self._write(feed) if feed.greedy else None,
             logits=np.zeros((count, VOCABULARY), np.float32) if count else None,
         )
+
+    def _write(self, feed: Feed[ScriptedSequence]) -> int:
+        if not self.script:
+            return min(feed.tokens[-1] + 1, END)
+        feed.sequence.written += 1
+        return [*self.script, self.end][min(feed.sequence.written - 1, len(self.script))]

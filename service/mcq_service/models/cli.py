@@ -46,7 +46,7 @@ def _add_fetch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--precision",
         choices=PRECISIONS,
         default=environ.get("MCQ_MODEL_PRECISION") or "auto",
-        help="auto: bfloat16 where the CPU multiplies it or a GPU is present, else float32",
+        help="auto: int8 on most CPUs, bfloat16 on a GPU",
     )
     fetch.add_argument("--cache", type=Path, default=_default_cache(), help="the store; default: %(default)s")
     fetch.add_argument("--verify", action="store_true", help="check the SHA-256 of a model that is there")

@@ -9,6 +9,7 @@ ModelStoreError
 ├── NotEnoughSpace        the store's file system is too small
 ├── StoreNotWritable      the store lacks the model and can't be written
 └── ConversionFailed      the weights can't be turned into what the engine loads
+    └── UnsupportedArchitecture   the int8 engine can't run such a model; transformers can
 """
 
 from typing import ClassVar
@@ -56,6 +57,10 @@ class ConversionFailed(ModelStoreError):  # noqa: N818
     """The weights can't be turned into what the engine loads."""
 
     exit_code = 6
+
+
+class UnsupportedArchitecture(ConversionFailed):
+    """The int8 engine can't run such a model; transformers can."""
 
 
 class StoreNotWritable(ModelStoreError):  # noqa: N818

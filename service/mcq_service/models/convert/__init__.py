@@ -5,7 +5,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from mcq_service.models.convert import safetensors_file
+from mcq_service.models import packed
+from mcq_service.models.convert import int8_file, safetensors_file
 from mcq_service.models.convert.gguf_file import GGUFModel
 from mcq_service.models.convert.tensors import Json, Tensor
 from mcq_service.models.errors import ConversionFailed
@@ -27,7 +28,7 @@ def convert(
     report(0.0, "reading the weights' layout")
     tensors, config = _from_gguf(fetched, into) if fetched.packaged else _from_hub(fetched, into)
     config.pop("torch_dtype", None)
-    config["dtype"] = precision
+    config["dtype"] = "float32" if precision == "int8" else precision
     (into / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     total = sum(tensor.size for tensor in tensors)
     done = 0
@@ -37,7 +38,10 @@ def convert(
         done += count
         report(done / total, f"{total / 1e9:.2f} billion weights to {precision}")
 
-    safetensors_file.write(into / WEIGHTS, tensors, precision, advance)
+    if precision == "int8":
+        int8_file.write(into / packed.FILE, tensors, packed.Shape.of(config), advance)
+    else:
+        safetensors_file.write(into / WEIGHTS, tensors, precision, advance)
 
 
 def _from_gguf(fetched: Fetched, into: Path) -> tuple[list[Tensor], Json]:

@@ -1,0 +1,182 @@
+#include "forward.h"
+
+namespace mcq {
+
+namespace {
+
+// Tokens of one segment chain, as the C API knows it.
+Segment* segment_of(const mcq_feed& feed) { return reinterpret_cast<Segment*>(feed.sequence); }
+
+bool known(const int32_t* ids, int count, int vocabulary) {
+    for (int i = 0; i < count; i++)
+        if (ids[i] < 0 || ids[i] >= vocabulary) return false;
+    return true;
+}
+
+bool wants(const mcq_feed& feed) { return feed.scored || feed.greedy || feed.logits; }
+
+int larger(int a, int b) { return a > b ? a : b; }
+
+}  // namespace
+
+Forward::Forward(const mcq_shape& shape, const mcq_weights& weights, const Kernels& kernels, int threads)
+    : shape_(shape),
+      weights_(weights),
+      kernels_(kernels),
+      heads_{shape.heads / shape.kv_heads, shape.padded_head, shape.score_scale},
+      score_stride_(size_t(shape.context) + PANEL),
+      cache_(shape_),
+      threads_(threads) {}
+
+bool Forward::reserve() {
+    int widest = larger(larger(shape_.padded_hidden, shape_.padded_inner), shape_.padded_attention);
+    bool ok = x_.reserve(size_t(MAX_ROWS) * shape_.padded_hidden) &&
+              qkv_.reserve(size_t(MAX_ROWS) * shape_.padded_qkv) &&
+              mixed_.reserve(size_t(MAX_ROWS) * shape_.padded_attention) &&
+              inner_.reserve(size_t(MAX_ROWS) * shape_.padded_inner) &&
+              bytes_.reserve(size_t(MAX_ROWS) * (widest + 64)) && byte_scales_.reserve(MAX_ROWS) &&
+              byte_sums_.reserve(MAX_ROWS);
+    for (int i = 0; i < threads_.count(); i++) {
+        Scratch& s = scratch_[i];
+        ok = ok && s.sums.reserve(size_t(MAX_ROWS) * PANEL) && s.row.reserve(widest) &&
+             s.scores.reserve(ROW_TILE * score_stride_) && s.best.reserve(MAX_ROWS);
+    }
+    return ok;
+}
+
+int Forward::step(const mcq_feed* feeds, int count) {
+    if (int error = lay_out(feeds, count)) return error;
+    int blocks = (token_count_ + MAX_ROWS - 1) / MAX_ROWS;
+    for (int b = 0, wanted = 0; b < blocks; b++) {
+        int begin = int(int64_t(token_count_) * b / blocks), end = int(int64_t(token_count_) * (b + 1) / blocks);
+        int first = wanted;
+        while (wanted < wanted_count_ && wanted_[wanted].token < end) wanted++;
+        block(begin, end, first, wanted);
+    }
+    for (int begin = 0; begin < wanted_count_; begin += MAX_ROWS)
+        output(begin, wanted_count_ - begin < MAX_ROWS ? wanted_count_ - begin : MAX_ROWS);
+    for (int f = 0; f < count; f++) segment_of(feeds[f])->length += feeds[f].count;
+    return MCQ_OK;
+}
+
+// Lists the tokens, those that are wanted, and each sequence's segments. Nothing has changed where this fails.
+int Forward::lay_out(const mcq_feed* feeds, int count) {
+    size_t tokens = 0, wanted = 0, segments = 0;
+    int deepest = 0;
+    for (int f = 0; f < count; f++) {
+        const Segment& s = *segment_of(feeds[f]);
+        if (s.length + feeds[f].count > s.capacity || s.end() + feeds[f].count > shape_.context) return MCQ_TOO_LONG;
+        bool good = known(feeds[f].tokens, feeds[f].count, shape_.vocabulary) &&
+                    known(feeds[f].score, feeds[f].scored, shape_.vocabulary);
+        if (!good) return MCQ_NO_TOKEN;
+        tokens += feeds[f].count;
+        wanted += feeds[f].every ? feeds[f].count : wants(feeds[f]);
+        segments += s.depth;
+        deepest = larger(deepest, s.depth);
+    }
+    bool ok = tokens_.reserve(tokens) && wanted_.reserve(wanted) && paths_.reserve(segments) &&
+              outputs_.reserve(wanted * shape_.padded_hidden);
+    for (int i = 0; i < threads_.count(); i++) ok = ok && scratch_[i].spans.reserve(deepest);
+    if (!ok) return MCQ_NO_MEMORY;
+    token_count_ = wanted_count_ = 0;
+    for (int f = 0, path = 0; f < count; path += segment_of(feeds[f])->depth, f++) place(feeds[f], path);
+    return MCQ_OK;
+}
+
+void Forward::place(const mcq_feed& feed, int path) {
+    Segment* own = segment_of(feed);
+    for (Segment* s = own; s; s = s->parent) paths_[path + s->depth - 1] = s;
+    for (int i = 0; i < feed.count; i++) {
+        bool last = i == feed.count - 1;
+        if (feed.every || (last && wants(feed))) {
+            float* logits = feed.logits ? feed.logits + (feed.every ? size_t(i) * shape_.vocabulary : 0) : nullptr;
+            wanted_[wanted_count_++] = {token_count_, last, &feed, logits};
+        }
+        tokens_[token_count_++] = {own, feed.tokens[i], own->length + i, path};
+    }
+}
+
+// Tokens begin..end through all layers; of the wanted ones, what the last layer makes goes to `outputs_`.
+void Forward::block(int begin, int end, int wanted, int wanted_end) {
+    embed(begin, end - begin);
+    int count = wanted_end - wanted;
+    for (int l = 0; l < shape_.layers; l++) layer(l, begin, end - begin, wanted_.data() + wanted, count);
+    size_t size = shape_.padded_hidden;
+    if (count) __builtin_memcpy(outputs_.data() + wanted * size, x_.data(), count * size * sizeof(float));
+}
+
+void Forward::layer(int index, int begin, int rows, const Wanted* wanted, int count) {
+    const mcq_layer& l = weights_.layers[index];
+    int hidden = shape_.padded_hidden, mixed = shape_.padded_attention, inner = shape_.padded_inner;
+    normalise(x_.data(), l.attention_norm, rows);
+    multiply(matrix(l.qkv, shape_.padded_qkv, hidden, l.qkv_bias), rows, Finish::store, qkv_.data(), shape_.padded_qkv);
+    remember(index, begin, rows);
+    if (index == shape_.layers - 1) {
+        // Of the last layer, other tokens need only their keys and values.
+        for (int i = 0; i < count; i++)
+            __builtin_memmove(x_.data() + size_t(i) * hidden, x_.data() + size_t(wanted[i].token - begin) * hidden,
+                              hidden * sizeof(float));
+        rows = count;
+        if (rows == 0) return;
+        attend(index, begin, rows, wanted);
+    } else {
+        attend(index, begin, rows, nullptr);
+    }
+    quantise(mixed_.data(), mixed, rows);
+    multiply(matrix(l.attention_output, hidden, mixed), rows, Finish::add, x_.data(), hidden);
+    normalise(x_.data(), l.mlp_norm, rows);
+    multiply(matrix(l.gate_up, 2 * inner, hidden), rows, Finish::swiglu, inner_.data(), inner);
+    quantise(inner_.data(), inner, rows);
+    multiply(matrix(l.down, hidden, inner), rows, Finish::add, x_.data(), hidden);
+}
+
+void Forward::embed(int begin, int rows) {
+    int depth = shape_.padded_hidden;
+    threads_.each(rows, 8, [&](int row, int) {
+        int id = tokens_[begin + row].id;
+        const uint8_t* column = weights_.embedding.panels + size_t(id / PANEL) * PANEL * depth + id % PANEL * 4;
+        float* x = x_.data() + size_t(row) * depth;
+        for (int k = 0; k < depth; k += 4, column += PANEL * 4)
+            for (int i = 0; i < 4; i++) x[k + i] = float(int(column[i]) - 128) * weights_.embedding.scales[id];
+    });
+}
+
+// Turns queries and keys by their positions, and stores keys and values.
+void Forward::remember(int layer, int begin, int rows) {
+    int size = shape_.padded_head, half = shape_.head / 2;
+    threads_.each(rows, 8, [&](int row, int) {
+        const Token& token = tokens_[begin + row];
+        size_t position = size_t(token.segment->start + token.place);
+        const float *cosines = weights_.cosines + position * half, *sines = weights_.sines + position * half;
+        float* head = qkv_.data() + size_t(row) * shape_.padded_qkv;
+        for (int h = 0; h < shape_.heads + shape_.kv_heads; h++)
+            kernels_.rotate(head + h * size, cosines, sines, half);
+        const float *key = head + shape_.heads * size, *value = key + shape_.kv_heads * size;
+        for (int h = 0; h < shape_.kv_heads; h++)
+            kernels_.remember(key + h * size, value + h * size, size, cache_.key(*token.segment, layer, h, token.place),
+                              cache_.value(*token.segment, layer, h, token.place));
+    });
+}
+
+// Of all tokens of a block, or of those that are wanted.
+void Forward::attend(int layer, int begin, int rows, const Wanted* wanted) {
+    int heads = shape_.kv_heads, width = heads_.group * heads_.size;
+    threads_.each(rows * heads, rows > 16 ? 4 : 1, [&](int item, int thread) {
+        int row = item / heads, kv_head = item % heads, from = wanted ? wanted[row].token - begin : row;
+        attend_one(layer, tokens_[begin + from], qkv_.data() + size_t(from) * shape_.padded_qkv + kv_head * width,
+                   kv_head, scratch_[thread], mixed_.data() + size_t(row) * shape_.padded_attention + kv_head * width);
+    });
+}
+
+void Forward::attend_one(int layer, const Token& token, const float* queries, int kv_head, Scratch& scratch,
+                         float* out) {
+    int spans = 0;
+    for (int i = 0; i < token.segment->depth; i++) {
+        const Segment& s = *paths_[token.path + i];
+        int count = &s == token.segment ? token.place + 1 : s.length;
+        if (count) scratch.spans[spans++] = cache_.span(s, layer, kv_head, count);
+    }
+    kernels_.attend(heads_, queries, scratch.spans.data(), spans, scratch.scores.data(), score_stride_, out);
+}
+
+}  // namespace mcq

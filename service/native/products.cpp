@@ -1,0 +1,105 @@
+// Rows with matrices, and what is wanted of the last layer's rows: logits.
+#include "forward.h"
+
+namespace mcq {
+
+Matrix Forward::matrix(const mcq_matrix& packed, int columns, int depth, const float* bias) const {
+    return {packed.panels, packed.scales, bias, columns, depth};
+}
+
+// The quantised rows. Rows lie 64 bytes more than their size apart, lest all begin in the same set of the cache.
+Rows Forward::rows(int count, int depth) {
+    return {bytes_.data(), size_t(depth) + 64, byte_scales_.data(), byte_sums_.data(), count};
+}
+
+void Forward::normalise(const float* x, const float* weight, int count) {
+    int padded = shape_.padded_hidden;
+    Rows to = rows(count, padded);
+    threads_.each(count, 4, [&](int row, int thread) {
+        kernels_.norm(x + size_t(row) * padded, weight, shape_.hidden, padded, shape_.epsilon,
+                      bytes_.data() + row * to.stride, &byte_scales_[row], &byte_sums_[row],
+                      scratch_[thread].row.data());
+    });
+}
+
+void Forward::quantise(const float* x, int padded, int count) {
+    Rows to = rows(count, padded);
+    threads_.each(count, 4, [&](int row, int) {
+        kernels_.quantise(x + size_t(row) * padded, padded, bytes_.data() + row * to.stride, &byte_scales_[row],
+                          &byte_sums_[row]);
+    });
+}
+
+void Forward::multiply(const Matrix& m, int count, Finish finish, float* out, size_t stride) {
+    multiply({m, rows(count, m.depth), finish, out, stride, nullptr, 0});
+}
+
+void Forward::multiply(const Product& product) {
+    int next = 0, panels = product.matrix.count();
+    threads_.all([&](int thread) {
+        Scratch& s = scratch_[thread];
+        // A thread claims a panel ahead: what it will read next is fetched meanwhile.
+        int mine = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
+        while (mine < panels) {
+            int after = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
+            const uint8_t* fetch = after < panels ? product.matrix.panel(after) : nullptr;
+            kernels_.panel(product, mine, fetch, s.sums.data(), s.best.data());
+            mine = after;
+        }
+    });
+}
+
+// Everything that is wanted of `count` tokens from `begin` on in `wanted_`.
+void Forward::output(int begin, int count) {
+    normalise(outputs_.data() + size_t(begin) * shape_.padded_hidden, weights_.norm, count);
+    Matrix m = matrix(weights_.output, shape_.padded_vocabulary, shape_.padded_hidden);
+    float* logits[MAX_ROWS];
+    bool all = false;
+    for (int i = 0; i < count; i++) {
+        const Wanted& w = wanted_[begin + i];
+        logits[i] = w.logits;
+        all = all || w.logits || (w.last && w.feed->greedy);
+    }
+    if (all) {
+        for (int t = 0; t < threads_.count(); t++)
+            for (int i = 0; i < count; i++) scratch_[t].best[i] = {-__builtin_inff(), 0};
+        multiply({m, rows(count, m.depth), Finish::logits, nullptr, 0, logits, shape_.vocabulary});
+    }
+    for (int i = 0; i < count; i++) {
+        const Wanted& w = wanted_[begin + i];
+        if (!w.last) continue;
+        for (int s = 0; s < w.feed->scored; s++) w.feed->scores[s] = score(rows(count, m.depth), i, w.feed->score[s]);
+        if (!w.feed->greedy) continue;
+        Best best = scratch_[0].best[i];
+        for (int t = 1; t < threads_.count(); t++) {
+            const Best& other = scratch_[t].best[i];
+            bool better = other.value > best.value || (other.value == best.value && other.index < best.index);
+            if (better) best = other;
+        }
+        *w.feed->greedy = best.index;
+    }
+}
+
+// The logit of one token: the same number as among all logits.
+float Forward::score(const Rows& from, int row, int token) const {
+    int depth = shape_.padded_hidden;
+    const uint8_t* column = weights_.output.panels + size_t(token / PANEL) * PANEL * depth + token % PANEL * 4;
+    const int8_t* values = from.values + row * from.stride;
+    int32_t sum = -128 * from.sums[row];
+    for (int k = 0; k < depth; k += 4, column += PANEL * 4)
+        for (int i = 0; i < 4; i++) sum += int(column[i]) * values[k + i];
+    return float(sum) * from.scales[row] * weights_.output.scales[token];
+}
+
+void Forward::products(int count) {
+    int hidden = shape_.padded_hidden, inner = shape_.padded_inner, mixed = shape_.padded_attention;
+    for (int i = 0; i < shape_.layers; i++) {
+        const mcq_layer& l = weights_.layers[i];
+        multiply(matrix(l.qkv, shape_.padded_qkv, hidden), count, Finish::store, qkv_.data(), shape_.padded_qkv);
+        multiply(matrix(l.attention_output, hidden, mixed), count, Finish::store, x_.data(), hidden);
+        multiply(matrix(l.gate_up, 2 * inner, hidden), count, Finish::swiglu, inner_.data(), inner);
+        multiply(matrix(l.down, hidden, inner), count, Finish::store, x_.data(), hidden);
+    }
+}
+
+}  // namespace mcq

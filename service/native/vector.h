@@ -1,0 +1,52 @@
+// Vectors of LANES floats in the compiler's own terms, and the functions on them that both instruction sets share.
+// Included inside a namespace of each instruction set, so that the linker never mixes them.
+typedef float Floats __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef int32_t Ints __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef int8_t Bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
+typedef Half Halves __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
+
+static inline Floats load(const float* p) { return *reinterpret_cast<const Floats*>(p); }
+static inline Ints load(const int32_t* p) { return *reinterpret_cast<const Ints*>(p); }
+static inline Floats load(const Half* p) { return __builtin_convertvector(*reinterpret_cast<const Halves*>(p), Floats); }
+static inline void store(float* p, Floats v) { *reinterpret_cast<Floats*>(p) = v; }
+static inline Floats all(float v) { return v - Floats{}; }
+static inline Floats as_floats(Ints v) { return __builtin_convertvector(v, Floats); }
+static inline Floats larger(Floats a, Floats b) { return __builtin_elementwise_max(a, b); }
+static inline Floats magnitude(Floats a) { return __builtin_elementwise_abs(a); }
+
+static inline float sum(Floats v) {
+    float total = 0;
+    for (int i = 0; i < LANES; i++) total += v[i];
+    return total;
+}
+
+static inline int32_t sum(Ints v) {
+    int32_t total = 0;
+    for (int i = 0; i < LANES; i++) total += v[i];
+    return total;
+}
+
+static inline float largest(Floats v) {
+    float best = v[0];
+    for (int i = 1; i < LANES; i++) best = v[i] > best ? v[i] : best;
+    return best;
+}
+
+// Adding it leaves a float's nearest integer in the low bits of its mantissa.
+constexpr float ROUND = 12582912.f;
+
+// e^x to about 2 units in the last place; 0 below -87.
+static inline Floats exponential(Floats x) {
+    x = __builtin_elementwise_min(larger(x, all(-87.5f)), all(88.f));
+    Floats shifted = x * 1.44269504f + ROUND;
+    Floats n = shifted - ROUND;
+    Floats r = x - n * 0.693359375f - n * -2.12194440e-4f;
+    Floats p = all(1.9875691500e-4f);
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.f;
+    return p * reinterpret_cast<Floats>((reinterpret_cast<Ints>(shifted) << 23) + (127 << 23));
+}
