@@ -47,7 +47,8 @@ def run(command: str, arguments: argparse.Namespace, settings: Callable[[], Sett
 
 async def _calibrate(arguments: argparse.Namespace, settings: Callable[[], Settings]) -> int:
     sitting = Sitting(read(arguments.exams), "calibration", arguments.limit)
-    configured = settings()
+    # The scores that are fitted to are uncalibrated: an older calibration, perhaps of another prompt, is not wanted.
+    configured = settings().model_copy(update={"calibration": None})
     prepared = _prepare(configured)
     async with asking.in_process(prepared, configured) as answering:
         stored, fit = await commands.calibrate(answering, sitting, prepared, stream=sys.stderr)
