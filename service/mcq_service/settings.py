@@ -21,7 +21,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
-    api_keys_file: Path | None = Field(default=None, description="A file or directory of keys; unset: no keys.")
+    api_keys_file: Path | None = Field(
+        default=None, description="A file or directory of keys; unset: no keys."
+    )
 
     trace_url: str | None = Field(
         default=None, description="Where a trace can be looked at, with {trace_id} in place of its id."
@@ -50,7 +52,9 @@ class Settings(BaseSettings):
     deadline_seconds: float = Field(default=60, gt=0)
     drain_seconds: float = Field(default=25, gt=0)
 
-    @field_validator("model_revision", "model_digest", "calibration", "api_keys_file", "trace_url", mode="before")
+    @field_validator(
+        "model_revision", "model_digest", "calibration", "api_keys_file", "trace_url", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: str | None) -> str | None:
         return value or None

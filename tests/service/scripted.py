@@ -17,6 +17,7 @@ class ScriptedSequence:
     tokens: list[int]
     length: int = 0
     closed: bool = False
+    written: int = 0
 
 
 @dataclass

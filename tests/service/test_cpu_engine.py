@@ -32,7 +32,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     Qwen2ForCausalLM(config).save_pretrained(path)
     read = json.loads((path / "config.json").read_text())
-    written = []
+    written: list[int] = []
     tensors = safetensors_file.read(path / "model.safetensors")
     int8_file.write(path / packed.FILE, tensors, packed.Shape.of(read), written.append)
     assert sum(written) == sum(tensor.size for tensor in tensors), "progress counts every weight"
@@ -67,7 +67,8 @@ def logits(engine: CPUEngine, tokens: list[int]) -> np.ndarray[Any, Any]:
     [output] = engine.step([Feed(sequence, tokens[sequence.length :], logits=Logits.LAST)])
     engine.close(sequence)
     assert output.logits is not None
-    return output.logits[0]
+    row: np.ndarray[Any, Any] = output.logits[0]
+    return row
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 16, 17, 64, 257, 300])
