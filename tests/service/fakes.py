@@ -75,7 +75,9 @@ class FakeTexts:
         finally:
             self.open_texts -= 1
 
-    async def score(self, prompts: Sequence[Prompt], labels: Sequence[str]) -> tuple[list[list[float]], Tokens]:
+    async def score(
+        self, prompts: Sequence[Prompt], labels: Sequence[str]
+    ) -> tuple[list[list[float]], Tokens]:
         scores = [await FakeText(self, prompt).letters(labels) for prompt in prompts]
         return scores, Tokens(prompt=30 * len(prompts), cached=25 * len(prompts))
 
@@ -149,7 +151,9 @@ class Replica:
         calibration: Calibration | None = None,
     ) -> None:
         """Become ready; call it inside the event loop."""
-        limits = Limits(queued_requests=max_queued, queued_tokens=10_000, active_tokens=10_000, writers=max_active)
+        limits = Limits(
+            queued_requests=max_queued, queued_tokens=10_000, active_tokens=10_000, writers=max_active
+        )
         self.admission = Admission(limits)
         answering = Answering(
             self.texts,
