@@ -78,7 +78,7 @@ class Operator:
             await asyncio.sleep(0.2)
             before, count = count, await self.writes()
             still = still + 1 if before == count else 0
-            if still == 5:
+            if still == 10:
                 return count
         message = f"still writing: {self.log()}"
         raise AssertionError(message)
@@ -151,6 +151,8 @@ async def test_a_restarted_operator_resumes_and_writes_only_what_differs(
     kubectl: Kubectl, operator: Operator
 ) -> None:
     apply(kubectl, SPEC)
+    # Everybody else has to be done too: what changes while no operator runs would be written by the next one.
+    await until(lambda: _observed(kubectl), QUICK)
     await operator.quiet()
     assert await operator.stop() == 0
     await operator.start()
@@ -159,6 +161,16 @@ async def test_a_restarted_operator_resumes_and_writes_only_what_differs(
     kubectl("delete", "service", "demo")
     await operator.start()
     await until(lambda: kubectl.get("service", "demo"), QUICK)
+
+
+def _observed(kubectl: Kubectl) -> bool:
+    """Whether all pods were made, and the Deployment and the solver say so."""
+    deployment, solver = kubectl.get("deployment", "demo"), existing(kubectl, "mcq", "demo")
+    return (
+        deployment is not None
+        and deployment.get("status", {}).get("unavailableReplicas") == deployment["spec"]["replicas"]
+        and "conditions" in solver.get("status", {})
+    )
 
 
 async def test_nothing_is_stuck_when_the_operator_goes_before_its_solvers(
