@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
-from mcq_service.routes import health, mcq, openapi, page, problems
+from mcq_service.routes import health, mcq, openai, openapi, page, problems
 from mcq_service.routes.access import AccessLog
 from mcq_service.routes.body import BodyLimits
 from mcq_service.routes.headers import HeaderLimits
@@ -37,6 +37,7 @@ def build(
     app.state.metrics = metrics
     app.state.trace_url = trace_url
     app.include_router(mcq.router)
+    app.include_router(openai.router)
     app.include_router(health.router)
     app.include_router(page.router)
     # The last one added is the outermost.

@@ -9,20 +9,32 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from mcq_service import serving
+from mcq_service.answering.calibration import Calibration
+from mcq_service.engines import EngineFailed
+from mcq_service.engines.openai_client import EngineRefused
+from mcq_service.engines.openai_engine import connect
 from mcq_service.lifecycle import Status
 from mcq_service.models import ModelRef, Store
+from mcq_service.problems import Overloaded
 from mcq_service.protocol import Question
+from mcq_service.serving import RemoteModel
 from mcq_service.telemetry import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mcq_service.engines.openai_client import Client
+    from mcq_service.engines.openai_engine import RemoteTexts
     from mcq_service.lifecycle import Lifecycle
-    from mcq_service.models import PreparedModel, Stage
+    from mcq_service.models import PrecisionChoice, PreparedModel, Stage
+    from mcq_service.serving import Serving
     from mcq_service.settings import Settings
     from mcq_service.telemetry import Tracing
 
 T = TypeVar("T")
+
+WAIT_SECONDS = 2.0
+"""Between two attempts to reach the server that is the engine."""
 
 WARM_UP = Question(
     question="Which of these is a colour?", choices=["blue", "seven"], mode="explain", max_reasoning_tokens=2
@@ -34,20 +46,55 @@ class StoppedError(Exception):
 
 
 async def load(settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing) -> None:
-    """Bring the replica to READY. Raises ModelStoreError, or what the engine raises."""
-    prepared = await _in_thread(lambda: _prepare(settings, lifecycle))
-    lifecycle.report(Status.LOADING, None, f"Loading {prepared.path.name}.")
-    built = await _in_thread(lambda: serving.local(prepared, settings, metrics=metrics, tracing=tracing))
+    """Bring the replica to READY. Raises ModelStoreError, EngineUnfit, EngineRefused, or what the engine raises."""
+    start = _remote if settings.engine == "openai" else _local
+    ready, model = await start(settings, lifecycle, metrics=metrics, tracing=tracing)
     lifecycle.report(Status.WARMING, None, "Answering a first question.")
-    ready = built()
     # No client asked this one, so it is counted where nobody looks.
     unseen = serving.answering(
-        ready.texts, ready.admission, prepared, settings, metrics=Metrics(), tracing=tracing
-    )
+        ready.texts, ready.admission, settings, model=ready.answering.model, calibration=Calibration(),
+        metrics=Metrics(), tracing=tracing,
+    )  # fmt: skip
     await unseen.answer(WARM_UP)
     metrics.watch_queue(lambda: ready.admission.queued)
-    metrics.model_loaded(prepared, engine=ready.engine)
+    metrics.model_loaded(model, engine=ready.engine)
     lifecycle.ready(ready)
+
+
+async def _local(
+    settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing
+) -> tuple[Serving, PreparedModel]:
+    precision = serving.precision_for(settings)
+    prepared = await _in_thread(lambda: _prepare(settings, precision, lifecycle))
+    lifecycle.report(Status.LOADING, None, f"Loading {prepared.path.name}.")
+    built = await _in_thread(lambda: serving.local(prepared, settings, metrics=metrics, tracing=tracing))
+    return built(), prepared
+
+
+async def _remote(
+    settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing
+) -> tuple[Serving, RemoteModel]:
+    """The other server may start after us: it is waited for, unless it answers that it will not do."""
+    client = serving.client(settings)
+    lifecycle.report(Status.LOADING, None, f"Connecting to {client.name}.")
+    try:
+        texts = await _connected(client, settings, lifecycle)
+    except BaseException:
+        await client.close()
+        raise
+    made = serving.remote(texts, settings, metrics=metrics, tracing=tracing)
+    return made, RemoteModel(texts.model)
+
+
+async def _connected(client: Client, settings: Settings, lifecycle: Lifecycle) -> RemoteTexts:
+    while True:
+        try:
+            return await connect(client, model=settings.openai_model)
+        except EngineRefused:
+            raise
+        except (EngineFailed, Overloaded) as error:
+            lifecycle.report(Status.LOADING, None, f"Waiting for the engine. {error}")
+        await asyncio.sleep(WAIT_SECONDS)
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
@@ -65,7 +112,7 @@ async def _in_thread(work: Callable[[], T]) -> T:
     return await asyncio.wrap_future(future)
 
 
-def _prepare(settings: Settings, lifecycle: Lifecycle) -> PreparedModel:
+def _prepare(settings: Settings, precision: PrecisionChoice, lifecycle: Lifecycle) -> PreparedModel:
     ref = ModelRef(settings.model_uri, revision=settings.model_revision, digest=settings.model_digest)
 
     def report(stage: Stage, fraction: float | None, detail: str) -> None:
@@ -74,4 +121,4 @@ def _prepare(settings: Settings, lifecycle: Lifecycle) -> PreparedModel:
             raise StoppedError("The replica was told to stop while its model was being prepared.")
         lifecycle.report(Status(stage), fraction, detail)
 
-    return Store(settings.model_cache).ensure(ref, settings.model_precision, report)
+    return Store(settings.model_cache).ensure(ref, precision, report)

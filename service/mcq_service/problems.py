@@ -4,15 +4,18 @@ ProblemError
 ├── MalformedBody         400  the body is not JSON
 ├── Unauthorized          401  no key, or one that is none of the configured
 ├── NoSuchPath            404
+│   └── NoSuchModel       404  the OpenAI-compatible surface: another model is asked for
 ├── NoSuchMethod          405
 ├── BodyTooSlow           408  the body was not here in time
 ├── BodyTooLarge          413
 ├── UnsupportedMediaType  415  the body is not declared as JSON
 ├── InvalidQuestion       422  the body is JSON, but not a question that can be answered
+│   └── ContextExceeded   422  the OpenAI-compatible surface: prompt and answer are too long
 ├── Overloaded            429  too many requests wait already
 ├── HeadersTooLarge       431
 ├── ClientLeft            499  the client closed the connection; nobody reads this one
 ├── InternalError         500
+├── NoTokens              501  the OpenAI-compatible surface: the engine is another server
 ├── BadEngine             502  the remote engine failed
 ├── NotReady              503  the model is not loaded yet
 ├── Draining              503  this replica is shutting down
@@ -82,6 +85,12 @@ class NoSuchPath(ProblemError):  # noqa: N818
     status, slug, title = 404, "not-found", "There is nothing at this path"
 
 
+class NoSuchModel(NoSuchPath):
+    """This replica serves another model."""
+
+    slug, title = "model-not-found", "There is no such model here"
+
+
 class NoSuchMethod(ProblemError):  # noqa: N818
     """The path is served, but not by this method."""
 
@@ -112,6 +121,12 @@ class InvalidQuestion(ProblemError):  # noqa: N818
     status, slug, title = 422, "invalid-question", "The question can't be answered as it stands"
 
 
+class ContextExceeded(InvalidQuestion):
+    """A prompt and what is to be written do not fit into the context."""
+
+    slug, title = "context-length-exceeded", "The prompt is too long"
+
+
 class Overloaded(ProblemError):  # noqa: N818
     """The queue is full."""
 
@@ -134,6 +149,12 @@ class InternalError(ProblemError):
     """A defect of the service."""
 
     status, slug, title = 500, "internal-error", "The service failed"
+
+
+class NoTokens(ProblemError):  # noqa: N818
+    """The engine is another server, which has this surface itself."""
+
+    status, slug, title = 501, "no-tokens", "The engine is another server"
 
 
 class BadEngine(ProblemError):  # noqa: N818

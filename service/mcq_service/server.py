@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from mcq_service import app, connections
+from mcq_service.engines import EngineFailed
 from mcq_service.keys import Keys
 from mcq_service.lifecycle import Lifecycle, Status
 from mcq_service.loading import load
 from mcq_service.models import ModelStoreError
+from mcq_service.problems import ProblemError
+from mcq_service.serving import EngineUnfit
 from mcq_service.telemetry import Metrics, Tracing
 
 if TYPE_CHECKING:
@@ -68,7 +71,7 @@ async def serve(settings: Settings) -> int:
         server.should_exit = True
         await serving
         if lifecycle.serving:
-            lifecycle.serving.stop()
+            await lifecycle.serving.stop()
         tracing.shutdown()
     return 1 if failed else 0
 
@@ -86,8 +89,8 @@ def _failed(loading: asyncio.Task[None], lifecycle: Lifecycle) -> bool:
         _log.info("ready")
         return False
     lifecycle.report(Status.FAILED, None, str(error))
-    # The store's errors say what to do; of any other, the place it comes from is needed.
-    trace = None if isinstance(error, ModelStoreError) else error
+    # These errors say what to do; of any other, the place it comes from is needed.
+    trace = None if isinstance(error, ModelStoreError | EngineUnfit | EngineFailed | ProblemError) else error
     _log.error("the model could not be loaded: %s", error, exc_info=trace)
     with contextlib.suppress(OSError):
         _TERMINATION_LOG.write_text(f"The model could not be loaded: {error}")

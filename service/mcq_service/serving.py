@@ -2,35 +2,75 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mcq_service.answering import Answering, Defaults
-from mcq_service.answering.calibration_files import calibration_for
+from mcq_service.answering.calibration_files import calibration_by_name, calibration_for
+from mcq_service.completing import Completing
 from mcq_service.engines import Tokenizer, threads
+from mcq_service.engines.openai_client import Client
+from mcq_service.models.precision import best_float
 from mcq_service.prompts import FORMS
 from mcq_service.scheduling import Admission, Batcher, Limits, LocalTexts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from mcq_service.answering.calibration import Calibration
     from mcq_service.engines import Engine, Texts
-    from mcq_service.models import PreparedModel
+    from mcq_service.engines.openai_engine import RemoteTexts
+    from mcq_service.models import PrecisionChoice, PreparedModel
     from mcq_service.scheduling import Job
     from mcq_service.settings import Settings
     from mcq_service.telemetry import Metrics, Tracing
 
 
+class EngineUnfit(Exception):  # noqa: N818 - says what it is
+    """The engine that is configured can't compute with the weights that are; the message says what fits."""
+
+
+@dataclass(frozen=True)
+class RemoteModel:
+    """What is known of a model that another server has."""
+
+    uri: str
+    revision: str = ""
+    digest: str = ""
+    precision: str = ""
+
+
 @dataclass(frozen=True)
 class Serving:
-    """What answers once the model is there; `alive` says whether its thread still runs, `stop` ends it."""
+    """What answers once the model is there; `alive` says whether its thread still runs, `stop` ends it for good.
+
+    `completing` is None where the engine is another server; `since` is in seconds since the epoch.
+    """
 
     answering: Answering
     texts: Texts
     admission: Admission
     engine: str
     alive: Callable[[], bool]
-    stop: Callable[[], None]
+    stop: Callable[[], Awaitable[None]]
+    completing: Completing | None = None
+    since: int = field(default_factory=lambda: int(time.time()))
+
+
+def precision_for(settings: Settings) -> PrecisionChoice:
+    """The precision to prepare the model in for the engine that is configured. Raises EngineUnfit."""
+    engine, precision = settings.engine, settings.model_precision
+    if engine == "cpu" and precision not in {"auto", "int8"}:
+        msg = f"MCQ_ENGINE=cpu computes in int8 only: MCQ_MODEL_PRECISION={precision} does not fit it."
+        raise EngineUnfit(msg)
+    if engine == "transformers" and precision == "int8":
+        raise EngineUnfit(
+            "MCQ_ENGINE=transformers can't compute in int8: MCQ_MODEL_PRECISION=int8 does not fit it."
+        )
+    if precision == "auto" and engine == "transformers":
+        return best_float()
+    return "int8" if engine == "cpu" else precision
 
 
 def load_engine(prepared: PreparedModel, settings: Settings) -> Engine[Any]:
@@ -41,6 +81,10 @@ def load_engine(prepared: PreparedModel, settings: Settings) -> Engine[Any]:
         from mcq_service.engines.cpu_engine import CPUEngine
 
         return CPUEngine(prepared.path, context_length=settings.context_length, threads=count)
+    if settings.engine == "cpu":
+        raise EngineUnfit(
+            f"MCQ_ENGINE=cpu computes in int8 only, and {prepared.uri} is prepared in {prepared.precision}."  # noqa: EM102
+        )
     from mcq_service.engines.transformers_engine import TransformersEngine
 
     return TransformersEngine(prepared.path, context_length=settings.context_length, threads=count)
@@ -67,16 +111,59 @@ def local(
         batcher = Batcher(engine, observer=observe)
         texts = LocalTexts(batcher, tokenizer)
         admission = Admission(limits(settings))
+
+        async def stop() -> None:
+            batcher.stop()
+
+        use_cases = answering(
+            texts, admission, settings, model=prepared.uri.removeprefix("hf://"),
+            calibration=calibration_for(prepared, explicit=settings.calibration), metrics=metrics, tracing=tracing,
+        )  # fmt: skip
         return Serving(
-            answering=answering(texts, admission, prepared, settings, metrics=metrics, tracing=tracing),
+            answering=use_cases,
             texts=texts,
             admission=admission,
             engine=engine.name,
             alive=lambda: batcher.alive,
-            stop=batcher.stop,
+            stop=stop,
+            completing=Completing(
+                texts,
+                admission,
+                model=use_cases.model,
+                deadline_seconds=settings.deadline_seconds,
+                metrics=metrics,
+                tracing=tracing,
+            ),
         )
 
     return serving
+
+
+def client(settings: Settings) -> Client:
+    """The other server that is configured as the engine."""
+    assert settings.openai_endpoint is not None, "settings see to it"  # noqa: S101
+    return Client(
+        settings.openai_endpoint,
+        key_file=settings.openai_api_key_file,
+        timeout_seconds=settings.deadline_seconds,
+    )
+
+
+def remote(texts: RemoteTexts, settings: Settings, *, metrics: Metrics, tracing: Tracing) -> Serving:
+    """What answers with another server as its engine; to be called in the event loop's thread."""
+    admission = Admission(limits(settings))
+    calibration = calibration_by_name(RemoteModel(f"hf://{texts.model}"), explicit=settings.calibration)
+    return Serving(
+        answering=answering(
+            texts, admission, settings,
+            model=texts.model, calibration=calibration, metrics=metrics, tracing=tracing,
+        ),
+        texts=texts,
+        admission=admission,
+        engine=texts.name,
+        alive=lambda: True,
+        stop=texts.close,
+    )  # fmt: skip
 
 
 def limits(settings: Settings) -> Limits:
@@ -90,14 +177,14 @@ def limits(settings: Settings) -> Limits:
 
 
 def answering(
-    texts: Texts, admission: Admission, prepared: PreparedModel, settings: Settings,
-    *, metrics: Metrics, tracing: Tracing,
+    texts: Texts, admission: Admission, settings: Settings,
+    *, model: str, calibration: Calibration, metrics: Metrics, tracing: Tracing,
 ) -> Answering:  # fmt: skip
     """The use cases on an engine, as the settings say."""
     return Answering(
         texts,
         admission,
-        model=prepared.uri.removeprefix("hf://"),
+        model=model,
         defaults=Defaults(
             mode=settings.default_mode,
             max_reasoning_tokens=settings.max_reasoning_tokens,
@@ -105,7 +192,7 @@ def answering(
             debias=settings.debias,
             deadline_seconds=settings.deadline_seconds,
         ),
-        calibration=calibration_for(prepared, explicit=settings.calibration),
+        calibration=calibration,
         metrics=metrics,
         tracing=tracing,
     )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mcq_service.models import PrecisionChoice
 from mcq_service.models.catalogue import DEFAULT_URI
 from mcq_service.protocol import MAX_REASONING_TOKENS, Debias, Mode
+
+EngineChoice = Literal["auto", "transformers", "cpu", "openai"]
 
 
 class Settings(BaseSettings):
@@ -28,6 +32,19 @@ class Settings(BaseSettings):
     trace_url: str | None = Field(
         default=None, description="Where a trace can be looked at, with {trace_id} in place of its id."
     )
+
+    engine: EngineChoice = Field(
+        default="auto",
+        description="auto: cpu with int8 weights, transformers with others; openai: another server.",
+    )
+    openai_endpoint: str | None = Field(
+        default=None,
+        pattern="^https?://",
+        validate_default=True,
+        description="The other server's address, with or without /v1.",
+    )
+    openai_model: str | None = Field(default=None, description="Unset: the one that it serves.")
+    openai_api_key_file: Path | None = Field(default=None, description="A file with its key; unset: no key.")
 
     model_uri: str = DEFAULT_URI
     model_revision: str | None = None
@@ -53,8 +70,16 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(default=25, gt=0)
 
     @field_validator(
-        "model_revision", "model_digest", "calibration", "api_keys_file", "trace_url", mode="before"
-    )
+        "model_revision", "model_digest", "calibration", "api_keys_file", "trace_url", "openai_endpoint",
+        "openai_model", "openai_api_key_file", mode="before"
+    )  # fmt: skip
     @classmethod
     def _empty_is_unset(cls, value: str | None) -> str | None:
         return value or None
+
+    @field_validator("openai_endpoint")
+    @classmethod
+    def _needed_by_its_engine(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("engine") == "openai":
+            raise PydanticCustomError("endpoint", "MCQ_ENGINE=openai needs the address of a server")
+        return value

@@ -16,12 +16,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from mcq_service import app
 from mcq_service.answering import Answering, Defaults
 from mcq_service.answering.calibration import Calibration
+from mcq_service.completing import Completing
 from mcq_service.engines import Tokens
 from mcq_service.lifecycle import Lifecycle
 from mcq_service.parsing import Line
 from mcq_service.prompts import Prompt
 from mcq_service.protocol import Debias
-from mcq_service.scheduling import Admission, Limits
+from mcq_service.scheduling import Admission, Limits, LocalTexts
 from mcq_service.serving import Serving
 from mcq_service.telemetry import Metrics, Tracing
 
@@ -125,11 +126,15 @@ class FakeText:
             self._texts.read.append(self._prompt)
 
 
+async def _nothing() -> None:
+    """There is nothing to stop."""
+
+
 @dataclass
 class Replica:
     """One replica in this process; call `load` to make it ready."""
 
-    texts: FakeTexts = field(default_factory=FakeTexts)
+    texts: Any = field(default_factory=FakeTexts)
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     metrics: Metrics = field(default_factory=Metrics)
     tracing: Tracing = field(default_factory=lambda: Tracing({}))
@@ -155,7 +160,7 @@ class Replica:
             queued_requests=max_queued, queued_tokens=10_000, active_tokens=10_000, writers=max_active
         )
         self.admission = Admission(limits)
-        answering = Answering(
+        self.answering = Answering(
             self.texts,
             self.admission,
             model="fake/model",
@@ -171,14 +176,23 @@ class Replica:
             tracing=self.tracing,
         )
         self.metrics.watch_queue(lambda: self.admission.queued)
+        completing = Completing(
+            self.texts,
+            self.admission,
+            model="fake/model",
+            deadline_seconds=deadline_seconds,
+            metrics=self.metrics,
+            tracing=self.tracing,
+        )
         self.lifecycle.ready(
             Serving(
-                answering=answering,
+                answering=self.answering,
+                completing=completing if isinstance(self.texts, LocalTexts) else None,
                 texts=self.texts,
                 admission=self.admission,
                 engine="fake",
                 alive=lambda: self.alive,
-                stop=lambda: None,
+                stop=_nothing,
             )
         )
 

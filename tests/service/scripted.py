@@ -5,11 +5,13 @@ from collections.abc import Sequence as Items
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mcq_service.engines import Feed, Logits, Output
 
 VOCABULARY = 64
 END = 63
+LIKED = 4.0
 
 
 @dataclass(eq=False)
@@ -24,12 +26,14 @@ class ScriptedSequence:
 class ScriptedEngine:
     """Writes the successor of the last token up to END, or `script` and then `end`; scores favour `best`.
 
+    Logits are 0 but for two tokens: LIKED for the one it would write, and of token 0 a hundredth of the tokens read.
     Each step waits for `gate`, and raises `error` if there is one. `steps` has what each step read.
     """
 
     best: int = 1
     script: Items[int] = ()
     end: int = END
+    vocabulary: int = VOCABULARY
     error: Exception | None = None
     name: str = "scripted"
     context_length: int = 512
@@ -78,12 +82,21 @@ class ScriptedEngine:
         assert not feed.sequence.closed, "a closed sequence was fed"
         feed.sequence.tokens += feed.tokens
         feed.sequence.length += len(feed.tokens)
-        count = {Logits.NONE: 0, Logits.LAST: 1, Logits.EVERY: len(feed.tokens)}[feed.logits]
+        written = self._write(feed) if feed.greedy or feed.logits is not Logits.NONE else 0
         return Output(
             scores=[1.0 if token == self.best else 0.0 for token in feed.score],
-            token=self._write(feed) if feed.greedy else None,
-            logits=np.zeros((count, VOCABULARY), np.float32) if count else None,
+            token=written if feed.greedy else None,
+            logits=self._logits(feed, written),
         )
+
+    def _logits(self, feed: Feed[ScriptedSequence], written: int) -> NDArray[np.float32] | None:
+        count = {Logits.NONE: 0, Logits.LAST: 1, Logits.EVERY: len(feed.tokens)}[feed.logits]
+        if not count:
+            return None
+        rows = np.zeros((count, self.vocabulary), np.float32)
+        rows[-1, written] = LIKED
+        rows[:, 0] = (np.arange(feed.sequence.length - count, feed.sequence.length) + 1) / 100
+        return rows
 
     def _write(self, feed: Feed[ScriptedSequence]) -> int:
         if not self.script:

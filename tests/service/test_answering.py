@@ -104,7 +104,7 @@ async def test_a_deadline_in_a_stream_is_its_last_event(replica: Replica, client
     async def step() -> None:
         await (asyncio.sleep(10) if replica.texts.decoded == 2 else stuck())
 
-    replica.texts.step = step  # type: ignore[method-assign]
+    replica.texts.step = step
     events = await streamed(client)
     assert [name for name, _ in events] == ["answer", "reasoning", "reasoning", "problem"]
     assert events[-1][1]["type"].endswith("/deadline-exceeded")
@@ -172,18 +172,36 @@ async def test_a_batch_is_answered_in_its_order(replica: Replica, client: httpx.
     }
 
 
-async def test_a_batchs_question_may_be_refused_alone(replica: Replica, client: httpx.AsyncClient) -> None:
-    """One is computed, two may wait, and the queue is full for the fourth."""
+async def test_a_batch_leaves_half_of_the_queue_to_others(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """However large it is, it is answered whole, and others get in beside it."""
+    replica.texts.gate.clear()
+    replica.load(max_queued=4, max_active=1)
+    batch = asyncio.create_task(client.post(ANSWERS, json={"questions": [QUESTION] * 10}))
+    await until(lambda: replica.admission.pending == 2)
+    others = [asyncio.create_task(client.post(ANSWER, json=QUESTION)) for _ in range(2)]
+    await until(lambda: replica.admission.pending == 4)
+    replica.texts.gate.set()
+    assert [response.status_code for response in await asyncio.gather(*others)] == [200, 200]
+    assert all(each["answer"] for each in (await batch).json()["results"])
+
+
+async def test_a_batchs_questions_are_refused_where_the_queue_is_full(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """Each with its own problem, in a response that is none; one is computed, two may wait."""
     replica.texts.gate.clear()
     replica.load(max_queued=2, max_active=1)
-    asked = asyncio.create_task(client.post(ANSWERS, json={"questions": [QUESTION] * 4}))
-    await until(lambda: replica.texts.read)
-    await asyncio.sleep(0.01)
+    others = [asyncio.create_task(client.post(ANSWER, json=QUESTION)) for _ in range(3)]
+    await until(lambda: replica.admission.pending == 3 and replica.texts.read)
+    response = await client.post(ANSWERS, json={"questions": [QUESTION] * 2})
     replica.texts.gate.set()
-    results = (await asked).json()["results"]
-    assert [bool(each["answer"]) for each in results] == [True, True, True, False]
-    assert results[3]["problem"]["status"] == 429
-    assert await sample(client, 'mcq_requests_total{mode="explain",outcome="overloaded"}') == 1
+    assert response.status_code == 200
+    problems = [each["problem"]["type"].rpartition("/")[2] for each in response.json()["results"]]
+    assert problems == ["overloaded", "overloaded"]
+    assert await sample(client, 'mcq_requests_total{mode="explain",outcome="overloaded"}') == 2
+    assert [each.status_code for each in await asyncio.gather(*others)] == [200] * 3
 
 
 @pytest.mark.parametrize("count", [0, 257])

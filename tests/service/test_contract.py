@@ -10,33 +10,40 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, settings
 from schemathesis.config import SchemathesisConfig
 from tests.service.fakes import Replica
+from tests.service.local import small_tokenizer
+from tests.service.scripted import ScriptedEngine
 
 from mcq_service import app
 from mcq_service.keys import Keys
+from mcq_service.scheduling import Batcher, LocalTexts
 
 KEY = "0123456789abcdef0123456789abcdef"
 REFUSED = ["4xx"]
 CHECKS = {
     "negative_data_rejection": {"expected-statuses": REFUSED},
-    # Choices must differ once white space is folded, and none be blank, which no schema can say.
-    "positive_data_acceptance": {"expected-statuses": ["2xx", "413", "422"]},
+    # Choices must differ once white space is folded, and none be blank; prompts must fit, and a model be the one that
+    # is served: which no schema can say.
+    "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "404", "413", "422"]},
 }
 NOT_READY = {
     "negative_data_rejection": {"expected-statuses": [*REFUSED, "503"]},
-    "positive_data_acceptance": {"expected-statuses": ["2xx", "413", "422", "503"]},
+    "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "404", "413", "422", "503"]},
     "not_a_server_error": {"expected-statuses": ["2xx", "4xx", "503"]},
 }
 
 
-def ready() -> FastAPI:
-    replica = Replica()
+def loaded() -> Replica:
+    """With a scripted engine, which writes what it counts."""
+    with tempfile.TemporaryDirectory() as directory:
+        tokenizer = small_tokenizer(Path(directory))
+    engine = ScriptedEngine(context_length=2048, vocabulary=tokenizer.vocabulary, best=tokenizer.letters["B"])
+    replica = Replica(texts=LocalTexts(Batcher(engine), tokenizer))
     replica.load()
-    return replica.app
+    return replica
 
 
 def keyed() -> FastAPI:
-    replica = Replica()
-    replica.load()
+    replica = loaded()
     with tempfile.TemporaryDirectory() as directory:
         (Path(directory) / "tester").write_text(KEY)
         keys = Keys(Path(directory), clock=lambda: 0.0)
@@ -48,7 +55,7 @@ def document(served: FastAPI, **checks: dict[str, list[str]]) -> schemathesis.Ba
     return schemathesis.openapi.from_asgi("/openapi.json", served, config=config)
 
 
-OPEN, KEYED, LOADING = document(ready()), document(keyed()), document(Replica().app, **NOT_READY)
+OPEN, KEYED, LOADING = document(loaded().app), document(keyed()), document(Replica().app, **NOT_READY)
 bounded = settings(
     max_examples=50, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )

@@ -1,11 +1,16 @@
-"""The service as it is deployed, with the default model: one process, which the last test that uses it ends."""
+"""The service as it is deployed, with the default model, by itself and with another of its kind as its engine.
+
+Each is one process, which the last test that uses it ends.
+"""
 
 import asyncio
 import re
 import signal
 import socket
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +27,6 @@ CAPITAL: dict[str, Any] = {
     "question": "What is the capital of France?",
     "choices": ["Berlin", "Madrid", "Paris", "Rome"],
 }
-TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +42,19 @@ def environment(model_cache: Path, prepared_model: PreparedModel) -> dict[str, s
     return {"MCQ_MODEL_CACHE": str(model_cache), "MCQ_MODEL_PRECISION": prepared_model.precision}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["local", "openai"])
 def running(
-    tmp_path_factory: pytest.TempPathFactory, collector: Collector, environment: dict[str, str]
-) -> Iterator[Service]:
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, collector: Collector,
+    environment: dict[str, str],
+) -> Iterator[Service]:  # fmt: skip
     tracing = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
-    log = tmp_path_factory.mktemp("service") / "log"
-    with service(log, **environment, **tracing) as started:
+    logs = tmp_path_factory.mktemp("service")
+    with ExitStack() as stack:
+        if request.param == "openai":
+            engine = stack.enter_context(service(logs / "engine", **environment))
+            engine.wait_started()
+            environment = {"MCQ_ENGINE": "openai", "MCQ_OPENAI_ENDPOINT": engine.url}
+        started = stack.enter_context(service(logs / "log", **environment, **tracing))
         started.wait_started()
         yield started
 
@@ -178,12 +188,13 @@ async def test_the_trace_of_a_question_reaches_the_collector(
     client: httpx.AsyncClient, collector: Collector
 ) -> None:
     """HTTP server > admit, prefill, decode, parse in the client's trace, without a word of the client's."""
-    headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
+    trace = uuid.uuid4().hex
+    headers = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
     question = {"question": "private question?", "choices": ["private x", "y"], "max_reasoning_tokens": 4}
     response = await client.post(ANSWER, json=question, headers=headers)
-    assert response.json()["trace_id"] == TRACE
-    await asyncio.to_thread(until, lambda: len(collector.of(TRACE)) == 5, 10)
-    spans = collector.of(TRACE)
+    assert response.json()["trace_id"] == trace
+    await asyncio.to_thread(until, lambda: len(collector.of(trace)) == 5, 10)
+    spans = collector.of(trace)
     server = spans.pop(f"POST {ANSWER}")
     assert server.parent_span_id.hex() == "b7ad6b7169203331"
     assert spans.keys() == {"admit", "prefill", "decode", "parse"}

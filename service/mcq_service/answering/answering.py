@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from mcq_service.telemetry import Metrics, Tracing
 
 Event = Decision | ReasoningDelta | Answer
-# Of a batch's questions, so many are in the queue at once: enough to fill every step, and room for others.
-BATCH_TOGETHER = 32
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ class Answering:
 
     async def answers(self, questions: Sequence[Question]) -> Results:
         """Answer several, each by itself: one that can't be answered says so in its result."""
-        together = asyncio.Semaphore(BATCH_TOGETHER)
+        together = self._admission.batch()
 
         async def one(index: int, question: Question) -> Result:
             async with together:

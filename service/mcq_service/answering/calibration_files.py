@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import ValidationError
 
@@ -21,6 +21,22 @@ if TYPE_CHECKING:
 NAME = "calibration.json"
 
 logger = logging.getLogger(__name__)
+
+
+class Described(Protocol):
+    """What is known of a model; see PreparedModel."""
+
+    @property
+    def uri(self) -> str:
+        """Where it is from."""
+
+    @property
+    def digest(self) -> str:
+        """Of its weights; empty where unknown."""
+
+    @property
+    def precision(self) -> str:
+        """What its weights are stored in; empty where unknown."""
 
 
 class CalibrationUnusable(Exception):  # noqa: N818 - says what it is
@@ -42,6 +58,21 @@ def calibration_for(prepared: PreparedModel, *, explicit: Path | None = None) ->
         except CalibrationUnusable as error:
             logger.warning("A calibration is ignored: %s", error)
     return max(_fitting(prepared), key=lambda each: _nearness(each, prepared), default=Calibration())
+
+
+def calibration_by_name(model: Described, *, explicit: Path | None = None) -> Calibration:
+    """As `calibration_for`, of a model that another server has, of which no more than the name is known.
+
+    The file that is named is believed to be of it. Raises CalibrationUnusable if it is of another prompt.
+    """
+    if explicit is None:
+        return max(_fitting(model), key=lambda each: _nearness(each, model), default=Calibration())
+    stored = _read(explicit)
+    if stored.prompt_digest != ANSWER_FIRST.digest:
+        raise CalibrationUnusable(
+            f"{explicit} was fitted for the prompt {stored.prompt_digest}; this is {ANSWER_FIRST.digest}."  # noqa: EM102
+        )
+    return stored
 
 
 def save(calibration: StoredCalibration, path: Path) -> None:
@@ -73,20 +104,20 @@ def _read(path: Path | Traversable) -> StoredCalibration:
         raise CalibrationUnusable(f"{path} is no calibration: {where}: {first['msg']}.") from error  # noqa: EM102
 
 
-def _fitting(prepared: PreparedModel) -> Iterator[StoredCalibration]:
+def _fitting(model: Described) -> Iterator[StoredCalibration]:
     """The shipped ones that are of this model and prompt."""
     folder = resources.files("mcq_service.models") / "calibrations"
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir(), key=lambda each: each.name):
-        if path.name.endswith(".json") and _is_of(stored := _read(path), prepared):
+        if path.name.endswith(".json") and _is_of(stored := _read(path), model):
             yield stored
 
 
-def _is_of(stored: StoredCalibration, prepared: PreparedModel) -> bool:
-    same_model = stored.model_digest == prepared.digest or stored.model_uri == prepared.uri
+def _is_of(stored: StoredCalibration, model: Described) -> bool:
+    same_model = stored.model_digest == model.digest or stored.model_uri == model.uri
     return same_model and stored.prompt_digest == ANSWER_FIRST.digest
 
 
-def _nearness(stored: StoredCalibration, prepared: PreparedModel) -> tuple[bool, bool]:
-    return stored.model_digest == prepared.digest, stored.precision == prepared.precision
+def _nearness(stored: StoredCalibration, model: Described) -> tuple[bool, bool]:
+    return stored.model_digest == model.digest, stored.precision == model.precision

@@ -10,10 +10,20 @@ from tokenizers import Tokenizer as Encoder
 from tokenizers.decoders import DecodeStream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from mcq_service.prompts import Prompt
+    from mcq_service.prompts import Prompt, Span
+
+
+def _byte_level() -> dict[str, int]:
+    """The bytes that a byte-level vocabulary's characters stand for: printable Latin-1 for itself, others after it."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(0x100) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
+
+
+_BYTES = _byte_level()
 
 
 class Pieces:
@@ -45,6 +55,8 @@ class Tokenizer:
         )
         self._clients.encode_special_tokens = True
         self.stop_ids = _stop_ids(path)
+        self.vocabulary: int = self._ours.get_vocab_size(with_added_tokens=True)
+        self._control = frozenset(self._clients.get_added_tokens_decoder())
         self.letters = {letter: self._letter(letter) for letter in ascii_uppercase}
 
     def ours(self, text: str) -> list[int]:
@@ -66,6 +78,10 @@ class Tokenizer:
         """Tokens of what a prompt shares with those of the same question and other choices."""
         return [*self.ours(prompt.prefix), *self.clients(prompt.stem)]
 
+    def spans(self, spans: Iterable[Span]) -> list[int]:
+        """Tokens of a text in parts."""
+        return [id_ for span in spans for id_ in (self.ours if span.ours else self.clients)(span.text)]
+
     def pieces(self) -> Pieces:
         """A new stream of text from tokens."""
         return Pieces(self._ours)
@@ -74,6 +90,17 @@ class Tokenizer:
         """The text of tokens, control tokens among them."""
         text: str = self._ours.decode(list(tokens), skip_special_tokens=False)
         return text
+
+    def spelling(self, token: int) -> bytes:
+        """What one token writes, which may be part of a character only; a control token writes its name."""
+        name = self._ours.id_to_token(token) or ""
+        if token not in self._control and _BYTES.keys() >= set(name):
+            return bytes(_BYTES[character] for character in name)
+        return name.encode()
+
+    def is_control(self, token: int) -> bool:
+        """Whether the token is one of those that structure a text, and not part of what is read."""
+        return token in self._control
 
     def _letter(self, letter: str) -> int:
         """The token of a letter after `answer:`, where YAML has a space."""

@@ -62,7 +62,7 @@ async def in_process(prepared: PreparedModel, settings: Settings) -> AsyncIterat
     try:
         yield ready.answering
     finally:
-        ready.stop()
+        await ready.stop()
 
 
 class Remote:

@@ -8,6 +8,7 @@ and so are the MLP's gate and up, in turns of 16 channels. The file is in the sa
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from mcq_service.models.errors import UnsupportedArchitecture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 FILE = "model.int8.safetensors"
 FORMAT = "mcq-int8-1"
@@ -83,6 +85,17 @@ class Shape:
             epsilon=config.get("rms_norm_eps", 1e-6),
             rope_theta=float(_rope(config).get("rope_theta", 10000.0)),
         )
+
+
+def has_int8(directory: Path) -> bool:
+    """Whether the model of a prepared directory could be packed."""
+    try:
+        Shape.of(json.loads((directory / "config.json").read_bytes()))
+    except UnsupportedArchitecture:
+        return False
+    except (OSError, ValueError, KeyError):
+        return True  # damaged: not for us to say
+    return True
 
 
 def _rope(config: Mapping[str, Any]) -> Mapping[str, Any]:

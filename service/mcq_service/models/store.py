@@ -20,9 +20,16 @@ from filelock import FileLock, Timeout
 
 from mcq_service.models import files, manifest
 from mcq_service.models.convert import convert
-from mcq_service.models.errors import DigestMismatch, NotEnoughSpace, SourceUnreachable, StoreNotWritable
+from mcq_service.models.errors import (
+    DigestMismatch,
+    NotEnoughSpace,
+    SourceUnreachable,
+    StoreNotWritable,
+    UnsupportedArchitecture,
+)
 from mcq_service.models.manifest import Manifest
-from mcq_service.models.precision import BYTES_PER_WEIGHT, Precision, PrecisionChoice, resolve
+from mcq_service.models.packed import has_int8
+from mcq_service.models.precision import BYTES_PER_WEIGHT, Precision, PrecisionChoice, best_float, resolve
 from mcq_service.models.progress import Progress, Stage, Throttled, silent
 from mcq_service.models.reference import ModelRef
 from mcq_service.models.sources import Fetched, Offer, Source, for_reference
@@ -79,19 +86,40 @@ class Store:
         Raises ModelStoreError.
         """
         chosen = resolve(precision)
+        # `auto` is never refused: a model that has no int8 runs in floats.
+        instead = best_float() if precision == "auto" and chosen == "int8" else None
         report = Throttled(progress)
-        find = partial(self._find, ref, chosen, report, verify=verify, keep_source=keep_source)
+        find = partial(self._find, ref, chosen, instead, report, verify=verify, keep_source=keep_source)
         if found := find():
             return found
         with self._writable(), self._locked(report):
-            return find() or self._prepare(ref, chosen, report, keep_source=keep_source)
+            if found := find():
+                return found
+            try:
+                return self._prepare(ref, chosen, report, keep_source=keep_source)
+            except UnsupportedArchitecture:
+                if instead is None:
+                    raise
+                return self._prepare(ref, instead, report, keep_source=keep_source)
 
     def _find(
-        self, ref: ModelRef, precision: Precision, report: Progress, *, verify: bool, keep_source: bool
+        self,
+        ref: ModelRef,
+        precision: Precision,
+        instead: Precision | None,
+        report: Progress,
+        *,
+        verify: bool,
+        keep_source: bool,
     ) -> PreparedModel | None:
-        for directory in sorted(self._root.glob(f"*-{precision}")):
+        """The undamaged model in `precision`, or in `instead` if it is of an architecture that has no int8."""
+        candidates = [(directory, precision) for directory in sorted(self._root.glob(f"*-{precision}"))]
+        if instead:
+            floats = sorted(self._root.glob(f"*-{instead}"))
+            candidates += [(directory, instead) for directory in floats if not has_int8(directory)]
+        for directory, stored in candidates:
             found = manifest.read(directory)
-            if found is None or not found.answers(ref, precision):
+            if found is None or not found.answers(ref, stored):
                 continue
             if verify:
                 report(Stage.FETCHING, None, f"checking the SHA-256 of {directory.name}")

@@ -19,7 +19,7 @@ READ_SECONDS = 20.0
 HELD_BYTES = 64 * 1024 * 1024
 """Of all bodies in memory at once."""
 
-_LIMITS = {"/api/v1/mcq/answers": MAX_BATCH_BYTES}
+_LIMITS = dict.fromkeys(("/api/v1/mcq/answers", "/v1/completions", "/v1/chat/completions"), MAX_BATCH_BYTES)
 _CLOSE = {"Connection": "close"}  # what follows on the connection is the rest of a body nobody reads
 
 

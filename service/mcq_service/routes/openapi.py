@@ -18,6 +18,7 @@ from mcq_service.problems import (
     UnsupportedMediaType,
 )
 from mcq_service.protocol.problem import MEDIA_TYPE, Problem
+from mcq_service.routes import failures
 from mcq_service.routes.keys import needs_key
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ _HEADERS = {
     Overloaded: {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}},
 }
 _SCHEME = "key"
+_PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_FAILURE = {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}}
 
 
 def describe(app: FastAPI, *, keyed: bool) -> None:
@@ -41,7 +44,7 @@ def describe(app: FastAPI, *, keyed: bool) -> None:
     schemas["InvalidField"], schemas["Problem"] = _schemas()
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            _describe(operation, keyed=keyed and needs_key(path))
+            _describe(operation, keyed=keyed and needs_key(path), as_openai=path.startswith(failures.PREFIX))
     # FastAPI's own form of a 422, which no operation answers with now.
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
@@ -55,30 +58,37 @@ def _schemas() -> tuple[dict[str, Any], dict[str, Any]]:
     return problem.pop("$defs")["InvalidField"], problem
 
 
-def _describe(operation: dict[str, Any], *, keyed: bool) -> None:
+def _describe(operation: dict[str, Any], *, keyed: bool, as_openai: bool) -> None:
     expected: list[type[ProblemError]] = [HeadersTooLarge]
     if keyed:
         operation["security"] = [{_SCHEME: []}]
         expected.append(Unauthorized)
     if "requestBody" in operation:
         expected += [*_OF_A_BODY, *_OF_AN_ENGINE]
+    elif as_openai:
+        expected += [NotReady, Draining]  # a list of models needs one
     responses = operation["responses"]
-    for response in responses.values():
-        # A problem is not plain JSON, which FastAPI can't be told.
-        content = response.get("content", {})
-        if MEDIA_TYPE in content:
-            content[MEDIA_TYPE] = content.pop("application/json")
-    described = {str(each.status): _response(each, expected) for each in expected}
+    form = _FAILURE if as_openai else _PROBLEM
+    if as_openai:
+        responses.pop("422", None)
+    else:
+        for response in responses.values():
+            # A problem is not plain JSON, which FastAPI can't be told.
+            content = response.get("content", {})
+            if MEDIA_TYPE in content:
+                content[MEDIA_TYPE] = content.pop("application/json")
+    by_status: dict[str, list[type[ProblemError]]] = {}
+    for each in expected:
+        status = failures.status(each) if as_openai else each.status
+        by_status.setdefault(str(status), []).append(each)
+    described = {status: _response(errors, form) for status, errors in by_status.items()}
     operation["responses"] = dict(sorted({**responses, **described}.items()))
 
 
-def _response(error: type[ProblemError], among: list[type[ProblemError]]) -> dict[str, Any]:
+def _response(errors: list[type[ProblemError]], form: dict[str, Any]) -> dict[str, Any]:
     """One response for all problems of a status."""
-    titles = [each.title for each in among if each.status == error.status]
-    found: dict[str, Any] = {
-        "description": "; ".join(titles) + ".",
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
-    if headers := _HEADERS.get(error):
-        found["headers"] = headers
+    found: dict[str, Any] = {"description": "; ".join(each.title for each in errors) + ".", "content": form}
+    for error in errors:
+        if headers := _HEADERS.get(error):
+            found["headers"] = headers
     return found

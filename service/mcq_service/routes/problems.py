@@ -18,6 +18,7 @@ from mcq_service.problems import (
 )
 from mcq_service.protocol import InvalidField
 from mcq_service.protocol.problem import MEDIA_TYPE
+from mcq_service.routes import failures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +28,13 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 _log = logging.getLogger(__name__)
-ANSWER_PATH = "/api/v1/mcq/answer"
-ANSWERS_PATH = "/api/v1/mcq/answers"
+# Whose refusals are counted, and the mode that they are counted under before the request's own is known.
+_COUNTED = {
+    "/api/v1/mcq/answer": "unknown",
+    "/api/v1/mcq/answers": "unknown",
+    "/v1/completions": "completion",
+    "/v1/chat/completions": "chat",
+}
 
 
 def install(app: FastAPI) -> None:
@@ -39,18 +45,21 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def response(error: ProblemError) -> JSONResponse:
-    """The problem as a response."""
+def response(scope: Scope, error: ProblemError) -> JSONResponse:
+    """The problem as a response, in the form that the clients of this path read."""
+    if scope["path"].startswith(failures.PREFIX):
+        return failures.response(error)
     body = error.problem().model_dump(exclude_none=True)
     return JSONResponse(body, status_code=error.status, headers=error.headers, media_type=MEDIA_TYPE)
 
 
 def counted(scope: Scope, error: ProblemError) -> JSONResponse:
-    """The problem as a response, counted if it was a question's; the mode is "unknown" before it is read."""
-    if scope["path"] in {ANSWER_PATH, ANSWERS_PATH}:
-        mode = scope.get("state", {}).get("mode", "unknown")
+    """The problem as a response, counted if it was a question's or a text's."""
+    unread = _COUNTED.get(scope["path"])
+    if unread is not None:
+        mode = scope.get("state", {}).get("mode", unread)
         scope["app"].state.metrics.refused(mode=mode, outcome=error.slug)
-    return response(error)
+    return response(scope, error)
 
 
 def pointer(steps: Sequence[str | int]) -> str:
@@ -65,7 +74,10 @@ async def _expected(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    errors = [InvalidField(pointer=_pointer(each["loc"]), detail=each["msg"]) for each in error.errors()]
+    steps = failures.steps if request.scope["path"].startswith(failures.PREFIX) else _steps
+    errors = [
+        InvalidField(pointer=pointer(steps(each["loc"][1:])), detail=each["msg"]) for each in error.errors()
+    ]
     where = errors[0].pointer.removeprefix("/").replace("/", ".") or "the body"
     return counted(request.scope, InvalidQuestion(f"{where}: {errors[0].detail}.", errors=errors))
 
@@ -77,12 +89,14 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
         # FastAPI makes a 400 of whatever is raised while it reads the body.
         return counted(request.scope, error.__cause__)
     if error.status_code == NoSuchPath.status:
-        return response(NoSuchPath("POST a question to /api/v1/mcq/answer; /openapi.json has all paths."))
+        return response(
+            request.scope, NoSuchPath("POST a question to /api/v1/mcq/answer; /openapi.json has all paths.")
+        )
     if error.status_code == NoSuchMethod.status:
         allowed = headers.get("allow") or headers.get("Allow") or "another method"
-        return response(NoSuchMethod(f"Use {allowed}.", headers=headers))
+        return response(request.scope, NoSuchMethod(f"Use {allowed}.", headers=headers))
     _log.error("unexpected HTTP error %s", error.status_code, exc_info=error)
-    return response(InternalError("The service's log says more."))
+    return response(request.scope, InternalError("The service's log says more."))
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
@@ -90,11 +104,11 @@ async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     return counted(request.scope, InternalError("This is a defect of the service; its log says more."))
 
 
-def _pointer(location: Sequence[Any]) -> str:
-    """The pointer of pydantic's location, which starts with "body"."""
-    steps = list(location[1:])
+def _steps(location: Sequence[Any]) -> list[Any]:
+    """The steps of pydantic's location that are those of the body."""
+    steps = list(location)
     of_batch = 2 if steps[:1] == ["questions"] else 0
     if steps[of_batch : of_batch + 1] == ["choices"]:
         # choices, list or map (pydantic names the form it took, which is no part of the body), index or label
         steps = [*steps[: of_batch + 1], *steps[of_batch + 2 : of_batch + 3]]
-    return pointer(steps)
+    return steps

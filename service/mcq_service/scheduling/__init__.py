@@ -3,6 +3,19 @@
 from mcq_service.scheduling.admission import Admission, Limits, Slot
 from mcq_service.scheduling.batcher import Batcher
 from mcq_service.scheduling.jobs import Job, Score
-from mcq_service.scheduling.texts import LocalText, LocalTexts
+from mcq_service.scheduling.logits import Chooser, Scored
+from mcq_service.scheduling.texts import LocalText, LocalTexts, threadsafe
 
-__all__ = ["Admission", "Batcher", "Job", "Limits", "LocalText", "LocalTexts", "Score", "Slot"]
+__all__ = [
+    "Admission",
+    "Batcher",
+    "Chooser",
+    "Job",
+    "Limits",
+    "LocalText",
+    "LocalTexts",
+    "Score",
+    "Scored",
+    "Slot",
+    "threadsafe",
+]

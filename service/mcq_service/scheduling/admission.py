@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _WEIGHT = 0.1  # of the newest request in the moving average
 _MAX_RETRY_SECONDS = 60
+_BATCH = 32  # enough to fill every step
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,10 @@ class Admission:
     def pending(self) -> int:
         """Requests admitted and not finished."""
         return len(self._waiting) + len(self._active)
+
+    def batch(self) -> asyncio.Semaphore:
+        """What the parts of one large request hold while they are in the queue, to leave half of it to others."""
+        return asyncio.Semaphore(min(_BATCH, (self._limits.queued_requests + 1) // 2))
 
     @contextmanager
     def admit(self, tokens: int, *, writes: bool) -> Iterator[Slot]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry import trace
 
 from mcq_service.engines import PromptTooLong, Tokens
+from mcq_service.scheduling.completing import Complete
 from mcq_service.scheduling.jobs import Job, Score, Write
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from mcq_service.parsing import Line
     from mcq_service.prompts import Prompt
     from mcq_service.scheduling.batcher import Batcher
+    from mcq_service.scheduling.logits import Chooser, Scored
 
+
+T = TypeVar("T")
 
 _ARRIVALS = itertools.count()
 
@@ -28,9 +32,13 @@ class LocalText:
     """A text on the batcher's engine. See Text; between its calls it belongs to the event loop's thread."""
 
     def __init__(
-        self, batcher: Batcher, tokenizer: Tokenizer, tokens: list[int], *, room: int, parent: LocalText | None = None
+        self, batcher: Batcher, tokenizer: Tokenizer, tokens: list[int], *, room: int,
+        parent: LocalText | None = None, anew: bool = False,
     ) -> None:  # fmt: skip
-        """`tokens` are the whole text's, of which `parent`, if there is one, has read the first ones."""
+        """`tokens` are the whole text's, of which `parent`, if there is one, has read the first ones.
+
+        `anew` reads every token, those of shared prefixes too: else they would have no logits.
+        """
         self.tokens = Tokens(prompt=len(tokens))
         self.begun: float | None = None
         self.arrival = next(_ARRIVALS)
@@ -40,6 +48,7 @@ class LocalText:
         self._tokenizer = tokenizer
         self._room = room
         self._parent = parent
+        self._anew = anew
 
     def begin(self, engine: Engine[Any]) -> None:
         """See Readable."""
@@ -48,6 +57,9 @@ class LocalText:
         if self._parent is not None:
             own = len(self.pending) - self._parent.sequence.length
             self.sequence = engine.fork(self._parent.sequence, room=own + self._room)
+        elif self._anew:
+            # One token alone begins with no prefix.
+            self.sequence = engine.open(self.pending[:1], room=len(self.pending) - 1 + self._room)
         else:
             self.sequence = engine.open(self.pending, room=self._room)
         self.tokens.cached = self.sequence.length
@@ -70,7 +82,7 @@ class LocalText:
     async def write(self, line: Line, *, limit: int) -> AsyncIterator[str]:
         """See Text."""
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
-        put = _threadsafe(pieces.put_nowait)
+        put = threadsafe(pieces.put_nowait)
         job = Write(
             self, line=line, limit=limit, pieces=self._tokenizer.pieces(), stop_ids=self._tokenizer.stop_ids,
             encode=self._tokenizer.ours, emit=put, span=_span(),
@@ -83,6 +95,18 @@ class LocalText:
             await asyncio.wrap_future(job.future)
         finally:
             job.future.cancel()
+
+    async def complete(
+        self, *, limit: int, chooser: Chooser, top: int | None,
+        read: Callable[[list[Scored]], None] | None, written: Callable[[Scored], bool],
+    ) -> bool:  # fmt: skip
+        """Write up to `limit` tokens; whether the text came to its end by itself. See Complete."""
+        job = Complete(
+            self, limit=limit, chooser=chooser, top=top, stop_ids=self._tokenizer.stop_ids, read=read,
+            written=written, span=_span(),
+        )  # fmt: skip
+        ended: bool = await self.run(job)
+        return ended
 
     async def run(self, job: Job) -> Any:
         """The job's result; cancelling ends it before the next step."""
@@ -110,16 +134,16 @@ class LocalTexts:
 
     @contextmanager
     def open_tokens(
-        self, tokens: list[int], *, room: int, parent: LocalText | None = None
+        self, tokens: list[int], *, room: int, parent: LocalText | None = None, anew: bool = False
     ) -> Iterator[LocalText]:
-        """As `open`, of tokens. Raises PromptTooLong."""
+        """As `open`, of tokens; see LocalText for `parent` and `anew`. Raises PromptTooLong."""
         limit = self.batcher.engine.context_length
         if len(tokens) + room > limit:
             raise PromptTooLong(
                 f"The prompt has {len(tokens)} tokens and the answer may take {room}; together they must not be "  # noqa: EM102
                 f"more than {limit}."
             )
-        text = LocalText(self.batcher, self.tokenizer, tokens, room=room, parent=parent)
+        text = LocalText(self.batcher, self.tokenizer, tokens, room=room, parent=parent, anew=anew)
         try:
             yield text
         finally:
@@ -143,11 +167,11 @@ class LocalTexts:
         return list(scores), Tokens(prompt=total, cached=total - computed)
 
 
-def _threadsafe(function: Callable[[str | None], None]) -> Callable[[str | None], None]:
+def threadsafe(function: Callable[[T], None]) -> Callable[[T], None]:
     """Call the function in the event loop's thread, from any."""
     loop = asyncio.get_running_loop()
 
-    def call(argument: str | None) -> None:
+    def call(argument: T) -> None:
         if not loop.is_closed():
             loop.call_soon_threadsafe(function, argument)
 

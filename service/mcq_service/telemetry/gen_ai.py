@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Histogram
 
 if TYPE_CHECKING:
-    from mcq_service.protocol import Answer
+    from mcq_service.protocol import Answer, Usage
 
 OPERATION = "text_completion"
 _LABELS = ["gen_ai_operation_name", "gen_ai_request_model"]
@@ -42,15 +42,21 @@ class GenAI:
 
     def answered(self, answer: Answer) -> None:
         """Observe one answered question."""
-        labels = (OPERATION, answer.model)
-        timings, usage = answer.timings, answer.usage
-        self._request.labels(*labels).observe(timings.total_ms / 1000)
+        timings = answer.timings
+        # In mode reason the answer comes last.
+        first = None if answer.mode == "reason" else timings.answer_ms / 1000
+        self.observed(OPERATION, answer.model, answer.usage, seconds=timings.total_ms / 1000, first=first)
+
+    def observed(
+        self, operation: str, model: str, usage: Usage, *, seconds: float, first: float | None
+    ) -> None:
+        """Observe one text, which took so long, and so long to what came first, where that is known."""
+        labels = (operation, model)
+        self._request.labels(*labels).observe(seconds)
         self._usage.labels(*labels, "input").observe(usage.prompt_tokens)
         if usage.completion_tokens:
             self._usage.labels(*labels, "output").observe(usage.completion_tokens)
-        if answer.mode == "reason":
-            return  # the answer comes last there
-        self._first.labels(*labels).observe(timings.answer_ms / 1000)
-        if usage.completion_tokens:
-            seconds = (timings.total_ms - timings.answer_ms) / 1000
-            self._token.labels(*labels).observe(seconds / usage.completion_tokens)
+        if first is not None:
+            self._first.labels(*labels).observe(first)
+            if usage.completion_tokens:
+                self._token.labels(*labels).observe((seconds - first) / usage.completion_tokens)

@@ -35,5 +35,6 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JSONFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # Each connection pool and retry of the model hub's client at INFO would drown the service's own lines.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # Each request of the model hub's and the remote engine's clients at INFO would drown the service's own lines.
+    for name in ("httpx", "httpx2"):
+        logging.getLogger(name).setLevel(logging.WARNING)

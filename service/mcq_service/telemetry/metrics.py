@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,18 +18,38 @@ from prometheus_client import (
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from mcq_service.telemetry.gen_ai import GenAI
+from mcq_service.telemetry.tracing import current_trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mcq_service.models import PreparedModel
-    from mcq_service.protocol import Answer
+    from mcq_service.protocol import Answer, Usage
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+
+class Described(Protocol):
+    """The model that answers; see PreparedModel. What is not known is empty."""
+
+    @property
+    def uri(self) -> str:
+        """Where it is from."""
+
+    @property
+    def revision(self) -> str:
+        """Which of its versions."""
+
+    @property
+    def digest(self) -> str:
+        """Of its weights."""
+
+    @property
+    def precision(self) -> str:
+        """What its weights are stored in."""
 
 
 class Metrics:
@@ -88,7 +108,7 @@ class Metrics:
         """Read the queue's depth at each scrape."""
         self._queue_depth.set_function(depth)
 
-    def model_loaded(self, model: PreparedModel, *, engine: str) -> None:
+    def model_loaded(self, model: Described, *, engine: str) -> None:
         """Say which model answers, and what computes it."""
         self._model.info(
             {
@@ -108,8 +128,8 @@ class Metrics:
 
     def answered(self, answer: Answer) -> None:
         """Count one answered question."""
-        exemplar = {"trace_id": answer.trace_id} if answer.trace_id else None
-        mode, usage, timings = answer.mode, answer.usage, answer.timings
+        exemplar = _exemplar(answer.trace_id)
+        mode, timings = answer.mode, answer.timings
         self._requests.labels(mode, "abstained" if answer.abstained else "answered").inc()
         self._duration.labels(mode).observe(timings.total_ms / 1000, exemplar)
         self._answer_duration.labels(mode).observe(timings.answer_ms / 1000, exemplar)
@@ -118,16 +138,32 @@ class Metrics:
             self._abstentions.labels(mode).inc()
         else:
             self._labels.labels(answer.answer.label).inc()
-        self._tokens.labels("prompt").inc(usage.prompt_tokens)
-        self._tokens.labels("completion").inc(usage.completion_tokens)
-        self._cached.inc(usage.cached_tokens)
+        self._count_tokens(answer.usage)
         self._gen_ai.answered(answer)
+
+    def completed(
+        self, *, mode: str, operation: str, model: str, tokens: Usage, seconds: float, first: float | None
+    ) -> None:
+        """Count one text of the OpenAI-compatible surface, which took so long, and so long to its first token."""
+        self._requests.labels(mode, "answered").inc()
+        self._duration.labels(mode).observe(seconds, _exemplar(current_trace_id()))
+        self._count_tokens(tokens)
+        self._gen_ai.observed(operation, model, tokens, seconds=seconds, first=first)
 
     def refused(self, *, mode: str, outcome: str) -> None:
         """Count one question that was not answered; `outcome` is the problem's slug."""
         self._requests.labels(mode, outcome).inc()
 
+    def _count_tokens(self, usage: Usage) -> None:
+        self._tokens.labels("prompt").inc(usage.prompt_tokens)
+        self._tokens.labels("completion").inc(usage.completion_tokens)
+        self._cached.inc(usage.cached_tokens)
+
     def exposition(self) -> bytes:
         """The registry in OpenMetrics text."""
         text: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call]
         return text
+
+
+def _exemplar(trace_id: str | None) -> dict[str, str] | None:
+    return {"trace_id": trace_id} if trace_id else None

