@@ -44,16 +44,19 @@ class Service:
         return str(text.partition("mcq_model_info{")[2].partition('engine="')[2].partition('"')[0])
 
 
+def prepared(precision: str) -> Path:
+    """The directory of the default model in this precision."""
+    command: list[str | Path] = [ROOT / "hack/model", "--precision", precision]
+    return Path(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
+
+
 @contextmanager
 def service(precision: str) -> Iterator[Service]:
     """Start a replica with the default model in this precision."""
-    store = subprocess.run(
-        [ROOT / "hack/model", "--precision", precision], stdout=subprocess.PIPE, text=True, check=True
-    ).stdout.strip()
     port = free_port()
     environment = {
         "MCQ_PORT": str(port),
-        "MCQ_MODEL_CACHE": str(Path(store).parent),
+        "MCQ_MODEL_CACHE": str(prepared(precision).parent),
         "MCQ_MODEL_PRECISION": precision,
         "MCQ_MAX_QUEUED_REQUESTS": "256",
         "MCQ_DEADLINE_SECONDS": "600",

@@ -1,0 +1,53 @@
+"""What the CPU allows: the int8 engine's matrix products alone, without attention, norms, scheduling or HTTP."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from statistics import mean
+from typing import TYPE_CHECKING
+
+from mcq_service.engines import Tokenizer, threads
+from mcq_service.engines.cpu_engine import CPUEngine
+from mcq_service.prompts import render
+from mcq_service.protocol import Question as Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from hack.bench.workload import Question
+
+ROWS = 240  # tokens at once: as many as a step's products are cut into
+_REPEATS = 8
+
+
+@dataclass(frozen=True)
+class Bound:
+    """`tokens` of a question are its own, the mean over those asked; the rate is of the products alone."""
+
+    tokens_per_second: float
+    tokens: float
+
+    @property
+    def seconds(self) -> float:
+        """Seconds a question, if there were nothing but the products."""
+        return self.tokens / self.tokens_per_second
+
+
+def measure(prepared: Path, questions: Sequence[Question]) -> Bound:
+    """Time them on the prepared int8 model, with as many threads as the service takes."""
+    tokenizer = Tokenizer(prepared)
+    engine = CPUEngine(prepared, context_length=1024, threads=threads.available())
+    engine.products(ROWS)
+    started = time.monotonic()
+    for _ in range(_REPEATS):
+        engine.products(ROWS)
+    rate = ROWS * _REPEATS / (time.monotonic() - started)
+    engine.shut()
+    return Bound(rate, mean(_own_tokens(tokenizer, question) for question in questions))
+
+
+def _own_tokens(tokenizer: Tokenizer, question: Question) -> int:
+    prompt = render(Wire(question=question["question"], choices=question["choices"]), "answer")
+    return len(tokenizer.prompt(prompt)) - len(tokenizer.ours(prompt.prefix))
