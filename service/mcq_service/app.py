@@ -52,7 +52,7 @@ def build(
     FastAPIInstrumentor.instrument_app(
         app,
         tracer_provider=tracing.provider,
-        excluded_urls="startupz,readyz,livez,metrics",
+        excluded_urls="startupz,readyz,livez,answerz,metrics",
         exclude_spans=["receive", "send"],
     )
     return app

@@ -9,16 +9,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from mcq_service import serving
-from mcq_service.answering.calibration import Calibration
 from mcq_service.engines import EngineFailed
 from mcq_service.engines.openai_client import EngineRefused
 from mcq_service.engines.openai_engine import connect
 from mcq_service.lifecycle import Status
 from mcq_service.models import ModelRef, Store
 from mcq_service.problems import Overloaded
-from mcq_service.protocol import Question
 from mcq_service.serving import RemoteModel
-from mcq_service.telemetry import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,16 +26,12 @@ if TYPE_CHECKING:
     from mcq_service.models import PrecisionChoice, PreparedModel, Stage
     from mcq_service.serving import Serving
     from mcq_service.settings import Settings
-    from mcq_service.telemetry import Tracing
+    from mcq_service.telemetry import Metrics, Tracing
 
 T = TypeVar("T")
 
 WAIT_SECONDS = 2.0
 """Between two attempts to reach the server that is the engine."""
-
-WARM_UP = Question(
-    question="Which of these is a colour?", choices=["blue", "seven"], mode="explain", max_reasoning_tokens=2
-)
 
 
 class StoppedError(Exception):
@@ -50,12 +43,7 @@ async def load(settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tr
     start = _remote if settings.engine == "openai" else _local
     ready, model = await start(settings, lifecycle, metrics=metrics, tracing=tracing)
     lifecycle.report(Status.WARMING, None, "Answering a first question.")
-    # No client asked this one, so it is counted where nobody looks.
-    unseen = serving.answering(
-        ready.texts, ready.admission, settings, model=ready.answering.model, calibration=Calibration(),
-        metrics=Metrics(), tracing=tracing,
-    )  # fmt: skip
-    await unseen.answer(WARM_UP)
+    await ready.selftest.warm_up()
     metrics.watch_queue(lambda: ready.admission.queued)
     metrics.model_loaded(model, engine=ready.engine)
     lifecycle.ready(ready)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mcq_service.answering import Answering, Defaults
+from mcq_service.answering.calibration import Calibration
 from mcq_service.answering.calibration_files import calibration_by_name, calibration_for
 from mcq_service.completing import Completing
 from mcq_service.engines import Tokenizer, threads
@@ -14,17 +15,18 @@ from mcq_service.engines.openai_client import Client
 from mcq_service.models.precision import best_float
 from mcq_service.prompts import FORMS
 from mcq_service.scheduling import Admission, Batcher, Limits, LocalTexts
+from mcq_service.selftest import SelfTest
+from mcq_service.telemetry import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from mcq_service.answering.calibration import Calibration
     from mcq_service.engines import Engine, Texts
     from mcq_service.engines.openai_engine import RemoteTexts
     from mcq_service.models import PrecisionChoice, PreparedModel
     from mcq_service.scheduling import Job
     from mcq_service.settings import Settings
-    from mcq_service.telemetry import Metrics, Tracing
+    from mcq_service.telemetry import Tracing
 
 
 class EngineUnfit(Exception):  # noqa: N818 - says what it is
@@ -49,8 +51,8 @@ class Serving:
     """
 
     answering: Answering
-    texts: Texts
     admission: Admission
+    selftest: SelfTest
     engine: str
     alive: Callable[[], bool]
     stop: Callable[[], Awaitable[None]]
@@ -121,8 +123,8 @@ def local(
         )  # fmt: skip
         return Serving(
             answering=use_cases,
-            texts=texts,
             admission=admission,
+            selftest=selftest(texts, admission, settings, tracing=tracing),
             engine=engine.name,
             alive=lambda: batcher.alive,
             stop=stop,
@@ -158,8 +160,8 @@ def remote(texts: RemoteTexts, settings: Settings, *, metrics: Metrics, tracing:
             texts, admission, settings,
             model=texts.model, calibration=calibration, metrics=metrics, tracing=tracing,
         ),
-        texts=texts,
         admission=admission,
+        selftest=selftest(texts, admission, settings, tracing=tracing),
         engine=texts.name,
         alive=lambda: True,
         stop=texts.close,
@@ -174,6 +176,16 @@ def limits(settings: Settings) -> Limits:
         active_tokens=max(settings.max_active_tokens, settings.context_length),
         writers=settings.max_batch_size,
     )
+
+
+def selftest(texts: Texts, admission: Admission, settings: Settings, *, tracing: Tracing) -> SelfTest:
+    """The test question, which no client asked: it is counted where nobody looks, and not calibrated."""
+    return SelfTest(
+        answering(
+            texts, admission, settings,
+            model="", calibration=Calibration(), metrics=Metrics(), tracing=tracing,
+        )
+    )  # fmt: skip
 
 
 def answering(

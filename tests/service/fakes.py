@@ -23,6 +23,7 @@ from mcq_service.parsing import Line
 from mcq_service.prompts import Prompt
 from mcq_service.protocol import Debias
 from mcq_service.scheduling import Admission, Limits, LocalTexts
+from mcq_service.selftest import SelfTest
 from mcq_service.serving import Serving
 from mcq_service.telemetry import Metrics, Tracing
 
@@ -188,8 +189,8 @@ class Replica:
             Serving(
                 answering=self.answering,
                 completing=completing if isinstance(self.texts, LocalTexts) else None,
-                texts=self.texts,
                 admission=self.admission,
+                selftest=SelfTest(self.answering),
                 engine="fake",
                 alive=lambda: self.alive,
                 stop=_nothing,

@@ -175,6 +175,18 @@ async def test_an_answer_is_not_blocked_by_a_long_explanation(client: httpx.Asyn
     assert (await long)["timings"]["total_ms"] > short["timings"]["total_ms"]
 
 
+async def test_the_test_question_is_answered_and_not_counted(client: httpx.AsyncClient) -> None:
+    """What the operator asks before it says Ready."""
+    before = (await client.get("/metrics")).text
+    assert 0 < (await client.get("/answerz")).json()["seconds"] < 10
+    after = (await client.get("/metrics")).text
+    assert _requests(before) == _requests(after)
+
+
+def _requests(metrics: str) -> list[str]:
+    return [line for line in metrics.splitlines() if line.startswith("mcq_requests_total")]
+
+
 async def test_a_client_that_leaves_ends_its_question(client: httpx.AsyncClient) -> None:
     """No more is computed for it, and it is counted as left."""
     before = await count(client, "client-left")

@@ -24,6 +24,12 @@ class State(BaseModel):
     progress: float | None = Field(description="0 to 1 within the status; null where unknown.")
 
 
+class SelfTested(BaseModel):
+    """A test question was answered."""
+
+    seconds: float = Field(description="From its admission to its answer.")
+
+
 _STATES: dict[int | str, dict[str, Any]] = {503: {"model": State, "description": "Not, or not yet."}}
 _METRICS: dict[int | str, dict[str, Any]] = {
     200: {"content": {CONTENT_TYPE: {"schema": {"type": "string"}}}, "description": "OpenMetrics text."}
@@ -46,6 +52,12 @@ async def readyz(request: Request, response: Response) -> State:
 async def livez(request: Request, response: Response) -> State:
     """200 while the process is sound; 503 asks for a restart."""
     return _state(request, response, healthy=_lifecycle(request).is_alive)
+
+
+@router.get("/answerz")
+async def answerz(request: Request) -> SelfTested:
+    """200 if a test question was answered, through all that a client's goes through; nobody needs a key for it."""
+    return SelfTested(seconds=await _lifecycle(request).require_serving().selftest.seconds())
 
 
 @router.get("/metrics", responses=_METRICS, response_class=Response)

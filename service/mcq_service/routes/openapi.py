@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mcq_service.problems import (
+    BadEngine,
     BodyTooLarge,
     BodyTooSlow,
     DeadlineExceeded,
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from mcq_service.problems import ProblemError
 
 _OF_A_BODY = (MalformedBody, BodyTooSlow, BodyTooLarge, UnsupportedMediaType, InvalidQuestion)
-_OF_AN_ENGINE = (Overloaded, NotReady, Draining, DeadlineExceeded)
+_OF_AN_ENGINE = (Overloaded, NotReady, Draining, DeadlineExceeded, BadEngine)
+_ASKS_THE_ENGINE = "/answerz"
 _HEADERS = {
     Unauthorized: {"WWW-Authenticate": {"description": "Bearer.", "schema": {"type": "string"}}},
     Overloaded: {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}},
@@ -44,7 +46,7 @@ def describe(app: FastAPI, *, keyed: bool) -> None:
     schemas["InvalidField"], schemas["Problem"] = _schemas()
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            _describe(operation, keyed=keyed and needs_key(path), as_openai=path.startswith(failures.PREFIX))
+            _describe(path, operation, keyed=keyed and needs_key(path))
     # FastAPI's own form of a 422, which no operation answers with now.
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
@@ -58,13 +60,16 @@ def _schemas() -> tuple[dict[str, Any], dict[str, Any]]:
     return problem.pop("$defs")["InvalidField"], problem
 
 
-def _describe(operation: dict[str, Any], *, keyed: bool, as_openai: bool) -> None:
+def _describe(path: str, operation: dict[str, Any], *, keyed: bool) -> None:
+    as_openai = path.startswith(failures.PREFIX)
     expected: list[type[ProblemError]] = [HeadersTooLarge]
     if keyed:
         operation["security"] = [{_SCHEME: []}]
         expected.append(Unauthorized)
     if "requestBody" in operation:
         expected += [*_OF_A_BODY, *_OF_AN_ENGINE]
+    elif path == _ASKS_THE_ENGINE:
+        expected += _OF_AN_ENGINE
     elif as_openai:
         expected += [NotReady, Draining]  # a list of models needs one
     responses = operation["responses"]

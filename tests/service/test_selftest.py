@@ -1,0 +1,77 @@
+import asyncio
+
+import httpx
+import pytest
+from tests.service.fakes import Replica, until
+
+from mcq_service.problems import BadEngine, Overloaded
+from mcq_service.selftest import FRESH_SECONDS, SelfTest
+
+PATH = "/answerz"
+
+
+async def test_it_is_answered_as_a_clients_question_would_be(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """With the time it took; before the model is there it is not."""
+    assert (await client.get(PATH)).json()["type"].endswith("/not-ready")
+    replica.load()
+    response = await client.get(PATH)
+    assert response.status_code == 200
+    assert response.json()["seconds"] >= 0
+    [prompt] = replica.texts.read
+    assert "blue" in prompt.choices
+
+
+async def test_however_often_it_is_asked_for_it_costs_little(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """Nobody needs a key for it: all who ask at once, or soon after, get one outcome."""
+    replica.load()
+    replica.texts.gate.clear()
+    asked = [asyncio.create_task(client.get(PATH)) for _ in range(50)]
+    await until(lambda: replica.texts.read)
+    replica.texts.gate.set()
+    assert {response.status_code for response in await asyncio.gather(*asked)} == {200}
+    assert (await client.get(PATH)).status_code == 200
+    assert len(replica.texts.read) == 1
+
+
+async def test_what_goes_wrong_is_told_and_tried_again_later(replica: Replica) -> None:
+    """A failure is as fresh, and as cheap, as an answer."""
+    replica.load()
+    now = 0.0
+    selftest = SelfTest(replica.answering, clock=lambda: now)
+    replica.texts.error = BadEngine("The engine is gone.")
+    for _ in range(3):
+        with pytest.raises(BadEngine, match="gone"):
+            await selftest.seconds()
+    assert len(replica.texts.read) == 1
+    replica.texts.error = None
+    now = FRESH_SECONDS - 0.01
+    with pytest.raises(BadEngine):
+        await selftest.seconds()
+    now = FRESH_SECONDS
+    assert await selftest.seconds() >= 0
+
+
+async def test_a_full_queue_is_told_too(replica: Replica, client: httpx.AsyncClient) -> None:
+    """With the time to wait."""
+    replica.load()
+    replica.texts.error = Overloaded("Later.", headers={"Retry-After": "3"})
+    response = await client.get(PATH)
+    assert (response.status_code, response.headers["retry-after"]) == (429, "3")
+
+
+async def test_a_client_that_leaves_takes_nobody_with_it(replica: Replica) -> None:
+    """Whoever waits for the same outcome still gets one."""
+    replica.load()
+    selftest = SelfTest(replica.answering)
+    replica.texts.gate.clear()
+    first, second = (asyncio.create_task(selftest.seconds()) for _ in range(2))
+    await until(lambda: replica.texts.read)
+    first.cancel()
+    replica.texts.gate.set()
+    assert await second >= 0
+    with pytest.raises(asyncio.CancelledError):
+        await first
