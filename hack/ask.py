@@ -17,7 +17,9 @@ QUESTION = {
 PATH = "/api/v1/mcq/answer"
 
 
-def ask(url: str, question: dict[str, Any], *, timeout: float = 120) -> dict[str, Any]:
+def ask(
+    url: str, question: dict[str, Any], *, key: str | None = None, timeout: float = 120
+) -> dict[str, Any]:
     """Post the question to the service at `url`; `*.localhost` goes to 127.0.0.1, as browsers and curl do.
 
     Raises urllib.error.HTTPError for a problem response and urllib.error.URLError where nothing answers.
@@ -28,7 +30,11 @@ def ask(url: str, question: dict[str, Any], *, timeout: float = 120) -> dict[str
     request = urllib.request.Request(  # noqa: S310 (http and https only: the caller's own service)
         f"{parts.scheme}://{address}{port}{parts.path.rstrip('/')}{PATH}",
         data=json.dumps(question).encode(),
-        headers={"Content-Type": "application/json", "Host": f"{host}{port}"},
+        headers={
+            "Content-Type": "application/json",
+            "Host": f"{host}{port}",
+            **({"Authorization": f"Bearer {key}"} if key else {}),
+        },
     )
     with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310
         answer: dict[str, Any] = json.load(response)

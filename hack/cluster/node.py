@@ -159,6 +159,8 @@ class Node:
         return {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
+            # A changed Secret is in its Pods this soon; a minute is the default.
+            "syncFrequency": "10s",
             "address": names.BRIDGE_ADDRESS,
             "port": ports.kubelet,
             "readOnlyPort": 0,

@@ -1,24 +1,28 @@
-"""The operator's process: settings, queue, canaries, kopf and the metrics server, put together and run.
+"""The operator's process: settings, election, queue, canaries, kopf and the metrics server, put together and run."""
 
-One replica runs at a time: its Deployment is of type Recreate, so that an old one has ended before a new one
-starts.
-"""
-
+import argparse
 import asyncio
 import logging
 import random
+import signal
+import socket
+import sys
 import time
-from collections.abc import Awaitable, Callable
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import aiohttp
 import kopf
 from prometheus_client import CollectorRegistry
 
-from . import handlers
+from . import __version__, handlers
 from .canary import Canaries, HttpAsk
-from .kube import Api, Cluster, ClusterError, connect
+from .check import CheckError, check
+from .kube import Api, Cluster, ClusterError, KubeLease, connect
+from .leadership import Leadership
 from .models import SolverKey
 from .queue import WorkQueue
 from .reconcile import Outcome, Result, reconcile
@@ -59,16 +63,30 @@ async def resync(cluster: Cluster, queue: WorkQueue[SolverKey], *, every: float)
             logger.warning("solvers can't be listed, next try in %.0f s: %s", every, error)
 
 
-async def operate(settings: Settings, metrics: Metrics) -> None:
-    """Run until SIGTERM or SIGINT."""
+async def operate(settings: Settings, metrics: Metrics) -> int:
+    """Run until SIGTERM or SIGINT, or until the lease is lost; returns the exit status."""
     ready = asyncio.Event()
     api_client = await connect(connections=settings.workers * 4)
     async with (
         api_client,
-        aiohttp.ClientSession() as session,
         serve(host=settings.host, port=settings.port, registry=metrics.registry, ready=ready.is_set),
     ):
-        cluster = Cluster(Api(api_client, wrote=metrics.wrote), namespaces=settings.namespaces)
+        if settings.lease is None:
+            metrics.leader.set(1)
+            await lead(settings, metrics, Api(api_client, wrote=metrics.wrote), ready)
+            return 0
+        namespace, _, name = settings.lease.partition("/")
+        leases = KubeLease(Api(api_client, wrote=metrics.wrote), namespace=namespace, name=name)
+        leadership = Leadership(leases, identity=_identity(), clock=time.monotonic)
+        metrics.leader.set_function(lambda: leadership.held)
+        api = Api(api_client, wrote=metrics.wrote, may_write=lambda: leadership.held)
+        return await _elected(leadership, lambda: lead(settings, metrics, api, ready), standby=ready.set)
+
+
+async def lead(settings: Settings, metrics: Metrics, api: Api, ready: asyncio.Event) -> None:
+    """Watch and reconcile until SIGTERM or SIGINT."""
+    async with aiohttp.ClientSession() as session:
+        cluster = Cluster(api, namespaces=settings.namespaces)
         ask = HttpAsk(session, url=settings.canary_url)
         canaries = Canaries(ask, clock=time.monotonic, learned=lambda key: queue.add(key))
         queue = _queue(settings, metrics, cluster, canaries)
@@ -85,6 +103,50 @@ async def operate(settings: Settings, metrics: Metrics) -> None:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
             await canaries.close()
+
+
+async def _elected(
+    leadership: Leadership, work: Callable[[], Coroutine[Any, Any, None]], *, standby: Callable[[], None]
+) -> int:
+    """Wait for the lease, then work while it is held.
+
+    A process that lost it ends with status 1, and starts anew as a candidate: nothing of its work can linger.
+    """
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    standby()
+    if not await _first(leadership.acquire(), stopped.wait()):
+        return 0
+    # kopf has its own handlers of the signals, and ends by them.
+    try:
+        if await _first(work(), leadership.keep()):
+            return 0
+        logger.error("the lease is lost")
+        return 1
+    finally:
+        await leadership.release()
+
+
+async def _first(one: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any]) -> bool:
+    """Whether `one` ended first, or as soon; what did not end is cancelled. Raises what the first one raises."""
+    tasks = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
+    done: set[asyncio.Future[Any]] = set()
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return tasks[0] in done
+
+
+def _identity() -> str:
+    """The Pod's name, and what tells this process from one that had the name before."""
+    return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 
 def _queue(
@@ -129,12 +191,40 @@ def _show_ready(key: SolverKey, outcome: Outcome, metrics: Metrics) -> None:
 
 def main() -> None:
     """Entry point of `python -m mcq_operator`."""
+    arguments = _parser().parse_args()
     settings = Settings()
+    sys.exit(_check(arguments.file, settings) if arguments.command == "check" else _run(settings))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mcq_operator",
+        description="Reconciles MCQSolvers. Without a command it runs until SIGTERM, configured by the"
+        " environment: MCQ_OPERATOR_ and a setting's name, see mcq_operator/settings.py.",
+    )
+    parser.add_argument("--version", action="version", version=f"mcq-operator {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    checking = commands.add_parser("check", help="print the objects that a file's MCQSolvers would make")
+    checking.add_argument("file", help="a manifest, or - for standard input")
+    return parser
+
+
+def _check(file: str, settings: Settings) -> int:
+    try:
+        check(file, service_image=settings.service_image, out=sys.stdout)
+    except CheckError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+def _run(settings: Settings) -> int:
     configure_logging(settings.log_level)
     scope = ", ".join(settings.namespaces) or "all namespaces"
     logger.info("serving %s", scope, extra={"service_image": settings.service_image})
-    asyncio.run(operate(settings, Metrics(CollectorRegistry())))
+    status = asyncio.run(operate(settings, Metrics(CollectorRegistry())))
     logger.info("stopped")
+    return status
 
 
 if __name__ == "__main__":

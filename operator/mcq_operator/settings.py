@@ -15,6 +15,11 @@ class Settings(BaseSettings):
     """Namespaces to serve, separated by commas; empty serves all."""
     service_image: str = "mcq-service:0.1.0"
     """The image of solvers that name none."""
+    lease: (
+        Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
+        | None
+    ) = None
+    """The Lease that is held while this process leads, as namespace/name; unset, it leads always, alone."""
     workers: int = Field(16, ge=1)
     """How many solvers are reconciled at once."""
     resync_seconds: float = Field(300, gt=0)
@@ -27,6 +32,11 @@ class Settings(BaseSettings):
     """Port of the metrics and health server."""
     log_level: str = "INFO"
     """The least severe log level that is written."""
+
+    @field_validator("lease", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return value or None
 
     @field_validator("namespaces", mode="before")
     @classmethod

@@ -34,6 +34,9 @@ class Metrics:
         self.queue_depth = Gauge(
             "mcq_operator_queue_depth", "Solvers waiting to be reconciled.", registry=registry
         )
+        self.leader = Gauge(
+            "mcq_operator_leader", "1 while this process holds the lease, else 0.", registry=registry
+        )
         self.ready = Gauge(
             "mcq_solver_ready",
             "1 when the solver's Ready condition is True, else 0.",

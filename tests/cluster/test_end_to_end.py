@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hack.ask import QUESTION, ask
 from hack.cluster.local import Local
+from hack.demo import wait_ready
 from hack.deploy import NAMESPACE as OPERATOR_NAMESPACE
 from hack.kubectl import KubectlError
 from tests.cluster.conftest import HOST, NAME, NAMESPACE, Solver
@@ -122,6 +123,48 @@ def test_kubectl_scale_changes_the_replicas(solver: Solver) -> None:
     assert ask(solver.url, {**QUESTION, "mode": "answer"})["answer"]["label"] == "B"
 
 
+def test_a_solver_whose_engine_is_another_server_answers_who_has_a_key(solver: Solver) -> None:
+    """The other server is the first solver; no model is mounted, and a changed Secret needs no restart."""
+    first, second = "first-key-of-alice-0123", "second-key-of-alice-4567"
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "clients", "namespace": NAMESPACE}}
+    spec = {
+        "replicas": 1,
+        "engine": {"type": "OpenAI", "openai": {"endpoint": f"http://{NAME}.{NAMESPACE}.svc/v1"}},
+        "auth": {"apiKeysSecretRef": {"name": "clients"}},
+        "ingress": {"enabled": True, "className": "traefik", "host": "relay.localhost"},
+    }
+    relay = {
+        "apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver",
+        "metadata": {"name": "relay", "namespace": NAMESPACE}, "spec": spec,
+    }  # fmt: skip
+    url = "http://relay.localhost:8080"
+    solver.kubectl("apply", "--filename", "-", stdin=json.dumps({**secret, "stringData": {"alice": first}}))
+    solver.kubectl("apply", "--filename", "-", stdin=json.dumps(relay))
+    wait_ready(solver.kubectl, NAMESPACE, "relay")
+    answer = ask(url, QUESTION, key=first)
+    assert answer["answer"]["label"] == "B"
+    assert len(answer["reasoning"].split()) > 3
+    assert _status(url, None) == _status(url, second) == 401
+    [pod] = solver.get("pods", "--selector", "app.kubernetes.io/instance=relay")["items"]
+    assert "cache" not in {volume["name"] for volume in pod["spec"]["volumes"]}
+    solver.kubectl("apply", "--filename", "-", stdin=json.dumps({**secret, "stringData": {"alice": second}}))
+    _eventually(lambda: _status(url, second) == 200, seconds=180)
+    assert _status(url, first) == 401
+    [same] = solver.get("pods", "--selector", "app.kubernetes.io/instance=relay")["items"]
+    assert same["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert same["status"]["containerStatuses"][0]["restartCount"] == 0
+    solver.kubectl("--namespace", NAMESPACE, "delete", "mcqsolver/relay", "--timeout=60s")
+
+
+def _status(url: str, key: str | None) -> int:
+    try:
+        ask(url, {**QUESTION, "mode": "answer"}, key=key)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+    return 200
+
+
 def test_a_bad_solver_is_refused_with_a_message(solver: Solver) -> None:
     """What the schema can know is refused by the API server, naming the field."""
     with pytest.raises(KubectlError, match=r"spec\.replicas"):
@@ -140,7 +183,7 @@ def test_nothing_is_left_when_the_operator_goes_first(solver: Solver) -> None:
         solver.kubectl("--namespace", NAMESPACE, "delete", f"mcqsolver/{NAME}", "--timeout=60s")
         _eventually(lambda: _left(solver) == [], seconds=90)
     finally:
-        solver.kubectl(*operator, "scale", "deployment/mcq-operator", "--replicas=1")
+        solver.kubectl(*operator, "scale", "deployment/mcq-operator", "--replicas=2")
         solver.kubectl(*operator, "rollout", "status", "deployment/mcq-operator", "--timeout=120s")
 
 
@@ -167,8 +210,16 @@ def _writes(provider: Local) -> int:
 
 def _reconciles(solver: Solver) -> float:
     """How many reconciles the operator has counted."""
-    path = f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/services/mcq-operator:metrics/proxy/metrics"
-    lines = solver.kubectl("get", "--raw", path).splitlines()
+    pods = json.loads(solver.kubectl("--namespace", OPERATOR_NAMESPACE, "get", "pods", "--output", "json"))
+    # Each Pod by itself: of the two, one leads and counts.
+    lines = [
+        line
+        for pod in pods["items"]
+        for line in solver.kubectl(
+            "get", "--raw",
+            f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{pod['metadata']['name']}:8081/proxy/metrics",
+        ).splitlines()
+    ]  # fmt: skip
     return sum(float(line.split()[-1]) for line in lines if line.startswith("mcq_operator_reconciles_total"))
 
 

@@ -30,7 +30,30 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": {"digest": "sha256:12"}}, "64 lower-case hexadecimal digits"),
     ({"model": {"revision": "-x"}}, "revision must be a branch, tag or commit"),
     ({"model": {"precision": "int3"}}, 'supported values: "auto", "float32", "bfloat16"'),
-    ({"engine": {"type": "Magic"}}, 'supported values: "Transformers"'),
+    ({"engine": {"type": "Magic"}}, 'supported values: "Transformers", "OpenAI"'),
+    ({"engine": {"type": "OpenAI"}}, "engine.openai.endpoint is required when engine.type is OpenAI"),
+    (
+        {"engine": {"openai": {"endpoint": "http://vllm:8000"}}},
+        "engine.openai is only for engine.type OpenAI",
+    ),
+    ({"engine": {"type": "OpenAI", "openai": {"model": "x"}}}, "endpoint: Required value"),
+    (
+        {"engine": {"type": "OpenAI", "openai": {"endpoint": "vllm:8000"}}},
+        "endpoint must be an http:// or https://",
+    ),
+    (
+        {"engine": {"type": "OpenAI", "threads": 2, "openai": {"endpoint": "http://a"}}},
+        "the other server computes",
+    ),
+    (
+        {"engine": {"type": "OpenAI", "openai": {"endpoint": "http://a"}}, "model": {"precision": "int8"}},
+        "name it in engine.openai.model",
+    ),
+    (
+        {"engine": {"type": "OpenAI", "openai": {"endpoint": "http://a", "apiKeySecretRef": {"name": "a"}}}},
+        "key: Required value",
+    ),
+    ({"auth": {"apiKeysSecretRef": {"name": "No Secret"}}}, "must be the name of a Kubernetes object"),
     ({"engine": {"threads": -1}}, "greater than or equal to 0"),
     ({"ingress": {"enabled": True}}, "host is required when ingress is enabled"),
     ({"ingress": {"tlsSecretName": "t"}}, "tlsSecretName needs ingress.host"),

@@ -28,6 +28,17 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "named-claim": {"storage": {"cache": {"claimName": "models"}}},
     "emptydir": {"storage": {"cache": {"type": "EmptyDir", "size": "8Gi"}}},
+    "openai": {
+        "engine": {
+            "type": "OpenAI",
+            "openai": {
+                "endpoint": "http://vllm.models.svc:8000/v1",
+                "model": "qwen",
+                "apiKeySecretRef": {"name": "vllm", "key": "token"},
+            },
+            "maxBatchSize": 64,
+        },
+    },
     "everything": {
         "model": {
             "uri": "hf://Qwen/Qwen2.5-Coder-0.5B-Instruct",
@@ -56,6 +67,7 @@ CASES: dict[str, dict[str, Any]] = {
             "debias": "rotations",
         },
         "limits": {"maxQueuedRequests": 8, "maxQueuedTokens": 9000, "deadlineSeconds": 30},
+        "auth": {"apiKeysSecretRef": {"name": "clients"}},
         "disruption": {"minAvailable": "50%"},
         "storage": {
             "cache": {"size": "20Gi", "storageClassName": "shared", "accessMode": "ReadWriteMany"},
@@ -110,6 +122,24 @@ def test_a_changed_setting_rolls_the_pods(spec: dict[str, Any]) -> None:
         return str(template["metadata"]["annotations"][CONFIG_DIGEST])
 
     assert annotation(spec) != annotation({})
+
+
+def test_another_server_as_the_engine_needs_no_model_cache() -> None:
+    """Neither a claim, nor settings of a model."""
+    kinds = {manifest["kind"] for manifest in objects(CASES["openai"])}
+    assert "PersistentVolumeClaim" not in kinds
+    assert not [name for name in one(CASES["openai"], "ConfigMap")["data"] if name.startswith("MCQ_MODEL")]
+
+
+def test_no_secret_is_in_the_settings() -> None:
+    """Only paths: the values are files that the kubelet mounts."""
+    for case in ("openai", "everything"):
+        data = one(CASES[case], "ConfigMap")["data"]
+        pod = one(CASES[case], "Deployment")["spec"]["template"]["spec"]
+        mounts = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
+        files = [value for name, value in data.items() if name.endswith("_FILE")]
+        assert files
+        assert all(any(path.startswith(mount) for mount in mounts) for path in files)
 
 
 def test_scaling_does_not_roll_the_pods() -> None:

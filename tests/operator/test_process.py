@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -110,6 +111,83 @@ async def operator(restricted: Path, tmp_path: Path) -> AsyncIterator[Operator]:
     with contextlib.suppress(ProcessLookupError):
         made.process.kill()
     await made.process.wait()
+
+
+async def leads(operator: Operator) -> bool:
+    """Whether it says that it holds the lease."""
+    _, text = await operator.get("/metrics")
+    return "mcq_operator_leader 1.0" in text.splitlines()
+
+
+async def until_leading(operator: Operator, *, seconds: float) -> None:
+    """Wait for it to lead."""
+    async with asyncio.timeout(seconds):
+        while not await leads(operator):  # noqa: ASYNC110 - it is another process
+            await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+async def pair(restricted: Path, tmp_path: Path) -> AsyncIterator[tuple[Operator, Operator]]:
+    """Two operators that elect their leader, of which the first one leads."""
+    lease = {"MCQ_OPERATOR_LEASE": f"mcq-operator-system/test-{uuid.uuid4().hex[:8]}"}
+    made = [Operator(restricted, tmp_path / f"operator-{number}.log", **lease) for number in (1, 2)]
+    first, second = made
+    try:
+        await first.start()
+        await until_leading(first, seconds=10)
+        await second.start()
+        yield first, second
+    finally:
+        for each in made:
+            with contextlib.suppress(ProcessLookupError, AttributeError):
+                each.process.kill()
+                await each.process.wait()
+
+
+async def test_a_killed_leader_is_followed_within_15_seconds(
+    kubectl: Kubectl, pair: tuple[Operator, Operator]
+) -> None:
+    """Meanwhile the other one is ready, and writes nothing."""
+    first, second = pair
+    apply(kubectl, SPEC)
+    await until(lambda: kubectl.get("service", "demo"), QUICK)
+    await first.quiet()
+    assert not await leads(second)
+    assert await second.get("/readyz") == (200, "ok\n")
+    assert await second.writes() == 0
+    first.process.kill()
+    await until_leading(second, seconds=15)
+    kubectl("delete", "service", "demo")
+    await until(lambda: kubectl.get("service", "demo"), QUICK)
+
+
+async def test_a_leader_that_is_told_to_stop_hands_over_at_once(pair: tuple[Operator, Operator]) -> None:
+    """A roll-out of the operator is no gap; and a candidate that is told to stop ends as well as a leader."""
+    first, second = pair
+    assert await first.stop() == 0
+    await until_leading(second, seconds=5)
+    await first.start()
+    assert not await leads(first)
+    assert await first.stop() == 0
+    assert await leads(second)
+
+
+async def test_a_paused_leader_writes_nothing_once_it_lost_the_lease(
+    kubectl: Kubectl, pair: tuple[Operator, Operator]
+) -> None:
+    """Although it sees, when it goes on, that a child is gone; it ends, to start anew as a candidate."""
+    first, second = pair
+    apply(kubectl, SPEC)
+    await until(lambda: kubectl.get("ingress", "demo"), QUICK)
+    await first.quiet()
+    first.process.send_signal(signal.SIGSTOP)
+    await until_leading(second, seconds=15)
+    second.process.send_signal(signal.SIGSTOP)
+    kubectl("delete", "service", "demo")
+    first.process.send_signal(signal.SIGCONT)
+    assert await asyncio.wait_for(first.process.wait(), 20) == 1
+    assert "the lease is lost" in first.log()
+    assert kubectl.get("service", "demo") is None
 
 
 async def test_events_alone_create_repair_and_prune_and_a_quiet_cluster_is_left_quiet(

@@ -66,6 +66,21 @@ def test_no_wanted_replica_is_said_and_is_neither_ready_nor_a_failure() -> None:
     assert condition(found, "ModelLoaded").status == "Unknown"
 
 
+def test_of_another_server_the_status_names_its_model_and_address() -> None:
+    """There is no model of our own to speak of."""
+    openai = {"endpoint": "http://vllm:8000/v1"}
+    spec = {"engine": {"type": "OpenAI", "openai": openai}}
+    found = told(Observed(deployment=deployment(ready=0, available=0)), PENDING, spec)
+    assert found.model
+    assert found.model.uri == "http://vllm:8000/v1"
+    message = condition(found, "ModelLoaded").message
+    assert "No replica has reached the model at http://vllm:8000/v1 yet" in message
+    assert "converts" not in message
+    named = told(Observed(), PENDING, {"engine": {"type": "OpenAI", "openai": {**openai, "model": "qwen"}}})
+    assert named.model
+    assert named.model.uri == "qwen"
+
+
 def test_a_stalled_rollout_is_no_progress() -> None:
     stalled = deployment(available=1, conditions={"Progressing": {"reason": "ProgressDeadlineExceeded"}})
     found = condition(told(Observed(deployment=stalled)), "Progressing")

@@ -6,6 +6,8 @@ from mcq_operator.models.kinds import CONFIG_MAP
 from .manifest import manifest
 
 CACHE_PATH = "/var/cache/mcq"
+API_KEYS_PATH = "/etc/mcq/api-keys"
+ENGINE_KEY_PATH = "/etc/mcq/engine-key"
 
 
 def config_map(solver: MCQSolver) -> Manifest:
@@ -19,11 +21,6 @@ def environment(solver: MCQSolver) -> dict[str, str]:
     variables: dict[str, object | None] = {
         "MCQ_HOST": "0.0.0.0",  # noqa: S104 - inside the Pod's own network
         "MCQ_PORT": names.HTTP_PORT,
-        "MCQ_MODEL_URI": spec.model.uri,
-        "MCQ_MODEL_REVISION": spec.model.revision,
-        "MCQ_MODEL_DIGEST": spec.model.digest,
-        "MCQ_MODEL_PRECISION": spec.model.precision,
-        "MCQ_MODEL_CACHE": CACHE_PATH,
         "MCQ_DEFAULT_MODE": spec.answering.default_mode,
         "MCQ_MAX_REASONING_TOKENS": spec.answering.max_reasoning_tokens,
         "MCQ_MIN_CONFIDENCE": spec.answering.min_confidence,
@@ -32,12 +29,33 @@ def environment(solver: MCQSolver) -> dict[str, str]:
         "MCQ_MAX_QUEUED_TOKENS": spec.limits.max_queued_tokens,
         "MCQ_DEADLINE_SECONDS": spec.limits.deadline_seconds,
         "MCQ_DRAIN_SECONDS": drain_seconds(solver),
-        "MCQ_THREADS": spec.engine.threads,
+        "MCQ_API_KEYS_FILE": API_KEYS_PATH if spec.auth.api_keys_secret_ref else None,
         "MCQ_MAX_BATCH_SIZE": spec.engine.max_batch_size,
         "MCQ_CONTEXT_LENGTH": spec.engine.context_length,
+        **_engine(solver),
         **_tracing(solver),
     }
     return {name: str(value) for name, value in variables.items() if value is not None}
+
+
+def _engine(solver: MCQSolver) -> dict[str, object | None]:
+    spec, openai = solver.spec, solver.spec.engine.openai
+    if openai is None:
+        return {
+            "MCQ_MODEL_URI": spec.model.uri,
+            "MCQ_MODEL_REVISION": spec.model.revision,
+            "MCQ_MODEL_DIGEST": spec.model.digest,
+            "MCQ_MODEL_PRECISION": spec.model.precision,
+            "MCQ_MODEL_CACHE": CACHE_PATH,
+            "MCQ_THREADS": spec.engine.threads,
+        }
+    key = openai.api_key_secret_ref
+    return {
+        "MCQ_ENGINE": "openai",
+        "MCQ_OPENAI_ENDPOINT": openai.endpoint,
+        "MCQ_OPENAI_MODEL": openai.model,
+        "MCQ_OPENAI_API_KEY_FILE": f"{ENGINE_KEY_PATH}/{key.key}" if key else None,
+    }
 
 
 def drain_seconds(solver: MCQSolver) -> int:

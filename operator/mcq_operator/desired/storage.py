@@ -1,21 +1,30 @@
-"""The model cache that a solver's replicas share."""
+"""What replicas find in their file system: the model cache that they share, and Secrets."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from mcq_operator.models import Manifest, MCQSolver, names
 from mcq_operator.models.kinds import CLAIM
 
+from .config import API_KEYS_PATH, CACHE_PATH, ENGINE_KEY_PATH
 from .manifest import manifest
 
 
+class Volume(NamedTuple):
+    """A volume of the Pod, where the container has it, and what is in it."""
+
+    name: str
+    path: str
+    source: dict[str, Any]
+
+
 def cache_claim(solver: MCQSolver) -> Manifest | None:
-    """The claim for the model cache, unless each replica has its own or the user named one.
+    """The claim for the model cache, unless each replica has its own, the user named one, or none is needed.
 
     The solver owns it, so it is deleted with the solver. Of its spec only the size can change later, and only
     grow; the CRD's rules refuse the rest, so that nothing here is ever applied in vain.
     """
     cache = solver.spec.storage.cache
-    if cache.type != "PVC" or cache.claim_name:
+    if cache.type != "PVC" or cache.claim_name or solver.spec.engine.type == "OpenAI":
         return None
     return manifest(
         CLAIM,
@@ -29,10 +38,26 @@ def cache_claim(solver: MCQSolver) -> Manifest | None:
     )
 
 
-def cache_volume(solver: MCQSolver) -> dict[str, Any]:
-    """The Pod's volume for the model cache."""
+def volumes(solver: MCQSolver) -> list[Volume]:
+    """What a replica's container finds in its file system."""
+    engine, keys = solver.spec.engine, solver.spec.auth.api_keys_secret_ref
+    found = [Volume("cache", CACHE_PATH, _cache(solver))] if engine.type == "Transformers" else []
+    found.append(Volume("tmp", "/tmp", {"emptyDir": {}}))  # noqa: S108 - the Pod's own
+    if engine.openai and (key := engine.openai.api_key_secret_ref):
+        only = [{"key": key.key, "path": key.key}]
+        found.append(Volume("engine-key", ENGINE_KEY_PATH, _secret(key.name, items=only)))
+    if keys:
+        found.append(Volume("api-keys", API_KEYS_PATH, _secret(keys.name)))
+    return found
+
+
+def _cache(solver: MCQSolver) -> dict[str, Any]:
     cache = solver.spec.storage.cache
     if cache.type == "EmptyDir":
-        return {"name": "cache", "emptyDir": {"sizeLimit": str(cache.size)}}
-    claim = cache.claim_name or names.cache_name(solver)
-    return {"name": "cache", "persistentVolumeClaim": {"claimName": claim}}
+        return {"emptyDir": {"sizeLimit": str(cache.size)}}
+    return {"persistentVolumeClaim": {"claimName": cache.claim_name or names.cache_name(solver)}}
+
+
+def _secret(name: str, **more: Any) -> dict[str, Any]:
+    # 0440: the service's group reads it, and nobody else.
+    return {"secret": {"secretName": name, "defaultMode": 0o440, **more}}

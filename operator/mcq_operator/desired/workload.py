@@ -6,9 +6,9 @@ from mcq_operator.models import Manifest, MCQSolver, names
 from mcq_operator.models.kinds import DEPLOYMENT, SERVICE_ACCOUNT
 from mcq_operator.models.scheduling import TopologySpread
 
-from .config import CACHE_PATH, drain_seconds, environment
+from .config import drain_seconds, environment
 from .manifest import digest, manifest
-from .storage import cache_volume
+from .storage import volumes
 
 USER = 65532
 
@@ -67,7 +67,7 @@ def _pod(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(solver, service_image=service_image)],
-        "volumes": [cache_volume(solver), {"name": "tmp", "emptyDir": {}}],
+        "volumes": [{"name": volume.name, **volume.source} for volume in volumes(solver)],
         **_placement(solver),
     }
 
@@ -87,8 +87,9 @@ def _container(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
             "capabilities": {"drop": ["ALL"]},
         },
         "volumeMounts": [
-            {"name": "cache", "mountPath": CACHE_PATH},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the Pod's own
+            # Secrets are mounted read-only whatever is said; a cache and /tmp are written to.
+            {"name": volume.name, "mountPath": volume.path}
+            for volume in volumes(solver)
         ],
         "startupProbe": _probe("/startupz", period=STARTUP_PERIOD, failures=STARTUP_FAILURES),
         "readinessProbe": _probe("/readyz", period=5, failures=2),

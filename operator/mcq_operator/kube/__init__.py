@@ -2,7 +2,15 @@
 
 from .api import Api, connect
 from .cluster import Applied, Children, Cluster
-from .errors import ClusterError, ConflictError, InvalidSpecError, RefusedError, UnavailableError
+from .errors import (
+    ClusterError,
+    ConflictError,
+    InvalidSpecError,
+    NotLeadingError,
+    RefusedError,
+    UnavailableError,
+)
+from .lease import KubeLease
 
 __all__ = [
     "Api",
@@ -12,6 +20,8 @@ __all__ = [
     "ClusterError",
     "ConflictError",
     "InvalidSpecError",
+    "KubeLease",
+    "NotLeadingError",
     "RefusedError",
     "UnavailableError",
     "connect",

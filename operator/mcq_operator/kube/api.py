@@ -13,9 +13,9 @@ from kubernetes.aio.dynamic.resource import Resource
 from mcq_operator.models import FIELD_MANAGER, Manifest
 from mcq_operator.models.kinds import Kind, kind_of
 
-from .errors import UnavailableError, cluster_error
+from .errors import NotLeadingError, UnavailableError, cluster_error
 
-TIMEOUT = aiohttp.ClientTimeout(total=30)
+TIMEOUT_SECONDS = 30.0
 NOT_FOUND = 404
 
 
@@ -36,14 +36,41 @@ class Api:
     Paths come from that table, not from discovery, which would ask for, and cache in a file, what is known.
     """
 
-    def __init__(self, api_client: Any, *, wrote: Callable[[str, str], None]) -> None:
-        """Speak through `api_client`; `wrote(kind, verb)` is called for each accepted write."""
+    def __init__(
+        self,
+        api_client: Any,
+        *,
+        wrote: Callable[[str, str], None],
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Speak through `api_client`.
+
+        Args:
+            api_client: from `connect`.
+            wrote: called with kind and verb for each accepted write of a solver's objects.
+            may_write: asked right before each of them; a False raises NotLeadingError.
+
+        """
         self._dynamic = DynamicClient(api_client)
         self._wrote = wrote
+        self._may_write = may_write
 
-    async def get(self, kind: Kind, *, namespace: str, name: str) -> Manifest | None:
+    async def get(
+        self, kind: Kind, *, namespace: str, name: str, seconds: float = TIMEOUT_SECONDS
+    ) -> Manifest | None:
         """One object, or None. Raises ClusterError."""
-        return await self._request("get", _path(kind, namespace, name), missing_ok=True)
+        return await self._request("get", _path(kind, namespace, name), missing_ok=True, seconds=seconds)
+
+    async def create(self, kind: Kind, manifest: Manifest, *, seconds: float) -> Manifest:
+        """Make an object of the operator's own. Raises ClusterError, ConflictError if it is there."""
+        path = _path(kind, manifest["metadata"]["namespace"])
+        return await self._stored("post", path, manifest, seconds=seconds)
+
+    async def replace(self, kind: Kind, manifest: Manifest, *, seconds: float) -> Manifest:
+        """Replace an object of the operator's own. Raises ClusterError, ConflictError if it was changed."""
+        metadata = manifest["metadata"]
+        path = _path(kind, metadata["namespace"], metadata["name"])
+        return await self._stored("put", path, manifest, seconds=seconds)
 
     async def list(self, kind: Kind, *, namespace: str | None, selector: str | None = None) -> list[Manifest]:
         """All objects of a namespace, or of all, that have the labels. Raises ClusterError."""
@@ -63,34 +90,53 @@ class Api:
 
     async def delete(self, kind: Kind, *, namespace: str, name: str, uid: str) -> None:
         """Delete the very object with this uid, if it is still there. Raises ClusterError."""
+        self._only_if_leading()
         body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         path = _path(kind, namespace, name)
         if await self._request("delete", path, body=body, missing_ok=True) is not None:
             self._wrote(kind.kind, "delete")
 
     async def _apply(self, manifest: Manifest, *, subresource: str, force: bool) -> Manifest:
+        self._only_if_leading()
         kind = kind_of(manifest)
         metadata = manifest["metadata"]
-        stored = await self._request(
+        stored = await self._stored(
             "patch",
             _path(kind, metadata["namespace"], metadata["name"]) + subresource,
-            body=manifest,
+            manifest,
             content_type="application/apply-patch+yaml",
             field_manager=FIELD_MANAGER,
             force_conflicts=force,
         )
-        if stored is None:
-            message = f"{kind.kind} {metadata['name']}: the API server returned nothing"
-            raise UnavailableError(message)
         self._wrote(kind.kind, "apply" + subresource.replace("/", "_"))
         return stored
 
+    def _only_if_leading(self) -> None:
+        if not self._may_write():
+            message = "the lease is not held any more: another operator may be writing"
+            raise NotLeadingError(message)
+
+    async def _stored(self, method: str, path: str, manifest: Manifest, **parameters: Any) -> Manifest:
+        """The object as the server has it after a write."""
+        stored = await self._request(method, path, body=manifest, **parameters)
+        if stored is None:
+            message = f"{path}: the API server returned nothing"
+            raise UnavailableError(message)
+        return stored
+
     async def _request(
-        self, method: str, path: str, *, missing_ok: bool = False, **parameters: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        missing_ok: bool = False,
+        seconds: float = TIMEOUT_SECONDS,
+        **parameters: Any,
     ) -> Manifest | None:
+        timeout = aiohttp.ClientTimeout(total=seconds)
         try:
             response = await self._dynamic.request(
-                method, path, serialize=False, _request_timeout=TIMEOUT, **parameters
+                method, path, serialize=False, _request_timeout=timeout, **parameters
             )
             content: Manifest = await response.json()
         except ApiException as error:

@@ -3,6 +3,7 @@
 ClusterError
 ├── RefusedError      the server will not take this request, now or later: a person must change something
 ├── ConflictError     someone else was faster: look again
+├── NotLeadingError   this process does not hold the Lease any more, so it may not write
 ├── UnavailableError  no answer, or "not now": try again later
 └── InvalidSpecError  a stored MCQSolver that this release can't read
 """
@@ -29,6 +30,10 @@ class RefusedError(ClusterError):
 
 class ConflictError(ClusterError):
     """The object was changed, replaced or created by someone else in between."""
+
+
+class NotLeadingError(ClusterError):
+    """Another operator may be writing already."""
 
 
 class UnavailableError(ClusterError):

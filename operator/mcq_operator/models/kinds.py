@@ -58,6 +58,11 @@ DISRUPTION_BUDGET = Kind(
     api_version="policy/v1", kind="PodDisruptionBudget", plural="poddisruptionbudgets", verbs=OWN
 )
 
+LEASE = Kind(
+    api_version="coordination.k8s.io/v1", kind="Lease", plural="leases", verbs=("get", "create", "update")
+)
+"""In the operator's own namespace, for electing a leader; no solver has one."""
+
 CHILDREN = (SERVICE_ACCOUNT, CONFIG_MAP, CLAIM, SERVICE, DEPLOYMENT, INGRESS, DISRUPTION_BUDGET)
 """What a solver may own."""
 

@@ -4,7 +4,7 @@ No Secret is among them.
 """
 
 from .base import Manifest
-from .kinds import ALL, Kind
+from .kinds import ALL, LEASE, Kind
 
 NAME = "mcq-operator"
 NAMESPACE = "mcq-operator-system"
@@ -30,7 +30,7 @@ def kind_rules(kind: Kind) -> list[Manifest]:
 
 
 def manifests() -> list[Manifest]:
-    """ServiceAccount, ClusterRole and ClusterRoleBinding of the operator."""
+    """ServiceAccount of the operator, its ClusterRole, its Role for the election, and their bindings."""
     return [
         {
             "apiVersion": "v1",
@@ -48,6 +48,19 @@ def manifests() -> list[Manifest]:
             "kind": "ClusterRoleBinding",
             "metadata": {"name": NAME},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": NAME},
+            "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}],
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "Role",
+            "metadata": {"name": NAME, "namespace": NAMESPACE},
+            "rules": kind_rules(LEASE),
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": NAME, "namespace": NAMESPACE},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": NAME},
             "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}],
         },
     ]

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from .base import Model, ObjectName, Quantity, text
+from .base import Model, ObjectName, Quantity, rule, rules, text
 
 
 class ModelSource(Model):
@@ -48,17 +48,90 @@ class ModelSource(Model):
     """The number format the model computes in; auto picks what the node is fastest at, int8 on most CPUs."""
 
 
+class SecretName(Model):
+    """The name of a Secret in the solver's namespace."""
+
+    name: ObjectName
+    """The Secret's name."""
+
+
+class SecretKey(Model):
+    """One key of a Secret in the solver's namespace."""
+
+    name: ObjectName
+    """The Secret's name."""
+    key: Annotated[
+        str,
+        text(
+            "self.matches('^[-._a-zA-Z0-9]+$')",
+            "key must be a key of the Secret's data: letters, digits, '-', '_' and '.'",
+            longest=253,
+        ),
+    ]
+    """The key whose value is meant."""
+
+
+class OpenAI(Model):
+    """Another server that computes the answers: vLLM, llama-server, any with OpenAI's completions."""
+
+    endpoint: Annotated[
+        str,
+        text(
+            "self.matches('^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/.*)?$')",
+            "endpoint must be an http:// or https:// URL of an OpenAI-compatible server, like"
+            " http://vllm.models.svc:8000/v1",
+            longest=512,
+        ),
+    ]
+    """The server's address, with or without /v1."""
+    model: str | None = Field(None, min_length=1, max_length=256)
+    """One of the models it serves; left out, the only one."""
+    api_key_secret_ref: SecretKey | None = None
+    """Where its API key is; a changed key is used without a restart."""
+
+
 class Engine(Model):
     """What computes the answers."""
 
-    type: Literal["Transformers"] = "Transformers"
-    """The engine."""
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.type != 'OpenAI' || has(self.openai)",
+                "engine.openai.endpoint is required when engine.type is OpenAI",
+                path=".openai",
+            ),
+            rule(
+                "self.type == 'OpenAI' || !has(self.openai)",
+                "engine.openai is only for engine.type OpenAI: remove it or change the type",
+                path=".openai",
+            ),
+            rule(
+                "self.type != 'OpenAI' || self.threads == 0",
+                "engine.threads is not for engine.type OpenAI: the other server computes",
+                path=".threads",
+            ),
+        )
+    )
+
+    type: Literal["Transformers", "OpenAI"] = "Transformers"
+    """Transformers: each replica has the model. OpenAI: another server has it, and replicas ask that."""
+    openai: OpenAI | None = None
+    """The other server."""
     threads: int = Field(0, ge=0, le=256)
     """Compute threads of a replica; 0 takes them from its CPU limit, or the node's CPUs without one."""
     max_batch_size: int = Field(16, ge=1, le=256)
     """Requests whose reasoning one replica writes at once."""
     context_length: int = Field(4096, ge=512, le=131_072)
     """The longest prompt and reasoning together, in tokens."""
+
+
+class Auth(Model):
+    """Who may ask."""
+
+    api_keys_secret_ref: SecretName | None = None
+    """A Secret whose keys are clients' names, and whose values their API keys; left out, everybody may ask.
+
+    A changed Secret is used without a restart, once the kubelet has brought it to the replicas."""
 
 
 class Resources(Model):
@@ -68,13 +141,6 @@ class Resources(Model):
     """What the scheduler reserves."""
     limits: dict[str, Quantity] | None = None
     """What a replica may not exceed."""
-
-
-class PullSecret(Model):
-    """The name of a Secret in the solver's namespace."""
-
-    name: ObjectName
-    """The Secret's name."""
 
 
 class Answering(Model):

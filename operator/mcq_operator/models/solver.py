@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import ConfigDict, Field, WithJsonSchema
 
 from .base import Host, Model, ObjectName, Quantity, rule, rules, text
-from .replica import DEFAULT_RESOURCES, Answering, Engine, Limits, ModelSource, PullSecret, Resources
+from .replica import DEFAULT_RESOURCES, Answering, Auth, Engine, Limits, ModelSource, Resources, SecretName
 from .scheduling import Scheduling
 from .status import SolverStatus
 
@@ -161,6 +161,19 @@ class Tracing(Model):
 class SolverSpec(Model):
     """What is asked for."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                # The API server tries the rule on the empty default too.
+                "!has(self.engine) || self.engine.type != 'OpenAI' || (!has(self.model.revision)"
+                " && !has(self.model.digest) && self.model.precision == 'auto')",
+                "model.revision, model.digest and model.precision are not for engine.type OpenAI: the other"
+                " server has loaded its model itself; name it in engine.openai.model",
+                path=".model",
+            ),
+        )
+    )
+
     model: ModelSource = ModelSource()
     """Which model answers."""
     engine: Engine = Engine()
@@ -171,7 +184,7 @@ class SolverSpec(Model):
     """When the image is pulled."""
     image_pull_secrets: (
         Annotated[
-            list[PullSecret],
+            list[SecretName],
             Field(
                 max_length=16,
                 json_schema_extra={
@@ -193,6 +206,8 @@ class SolverSpec(Model):
     """How questions are answered when the request doesn't say."""
     limits: Limits = Limits()
     """Bounds that keep an overloaded replica answering."""
+    auth: Auth = Auth()
+    """Who may ask."""
     ingress: Ingress = Ingress()
     """The way in from outside the cluster."""
     disruption: Disruption = Disruption()
@@ -245,6 +260,14 @@ class MCQSolver(Model):
     def key(self) -> SolverKey:
         """Namespace and name."""
         return SolverKey(self.namespace, self.name)
+
+    @property
+    def model_name(self) -> str:
+        """What answers, as a person would call it: the model's address, or the other server's."""
+        openai = self.spec.engine.openai
+        if openai is None:
+            return self.spec.model.uri
+        return f"{openai.model or 'the model'} at {openai.endpoint}"
 
     @property
     def deleting(self) -> bool:

@@ -27,10 +27,15 @@ def of(
         ready_replicas=deployment.ready if deployment else 0,
         selector=names.selector(solver),
         url=names.url(solver),
-        model=ObservedModel(uri=solver.spec.model.uri),
+        model=ObservedModel(uri=_model(solver)),
         conditions=dated(solver, findings(solver, observed, verdict), now),
         inventory=sorted(inventory, key=lambda ref: (ref.kind, ref.name)),
     )
+
+
+def _model(solver: MCQSolver) -> str:
+    openai = solver.spec.engine.openai
+    return solver.spec.model.uri if openai is None else openai.model or openai.endpoint
 
 
 def invalid(solver: MCQSolver, *, problem: str, now: datetime) -> SolverStatus:

@@ -99,15 +99,16 @@ def model_loaded(solver: MCQSolver, deployment: Deployment | None, failed: Failu
             "ModelLoaded", "Unknown", "ScaledToZero", "No replica is wanted, so none loads the model."
         )
     if deployment is not None and deployment.ready > 0:
-        return Finding("ModelLoaded", "True", "Loaded", f"{solver.spec.model.uri} is loaded.")
+        return Finding("ModelLoaded", "True", "Loaded", f"{solver.model_name} is loaded.")
     if failed is not None:
         return Finding(
             "ModelLoaded", "False", failed.reason, "No replica runs; the Degraded condition says why."
         )
-    message = (
-        f"No replica has loaded {solver.spec.model.uri} yet; the first start fetches and converts it."
-        f" Watch: kubectl logs -n {solver.namespace} deployment/{solver.name}"
-    )
+    if solver.spec.engine.type == "OpenAI":
+        happening = f"No replica has reached {solver.model_name} yet; replicas wait for it."
+    else:
+        happening = f"No replica has loaded {solver.model_name} yet; the first start fetches and converts it."
+    message = f"{happening} Watch: kubectl logs -n {solver.namespace} deployment/{solver.name}"
     return Finding("ModelLoaded", "False", "Loading", message)
 
 

@@ -1,0 +1,69 @@
+"""`python -m mcq_operator check`: what a file would make, without a cluster."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hack.generate import ROOT
+
+from mcq_operator import desired
+from mcq_operator.models import MCQSolver
+
+SAMPLE = ROOT / "config/samples/mcqsolver.yaml"
+
+
+def run(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mcq_operator", *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=30)
+
+
+def test_the_objects_of_a_file_are_printed_as_the_operator_makes_them() -> None:
+    done = run("check", str(SAMPLE))
+    assert done.returncode == 0, done.stderr
+    found = list(yaml.safe_load_all(done.stdout))
+    sample = yaml.safe_load(SAMPLE.read_text())
+    uid = {"uid": "00000000-0000-0000-0000-000000000000"}
+    solver = MCQSolver.model_validate({**sample, "metadata": {**sample["metadata"], **uid}})
+    assert found == desired.objects(solver, service_image="mcq-service:0.1.0")
+
+
+def test_several_solvers_may_come_from_standard_input() -> None:
+    manifest = "apiVersion: mcq-operator.dev/v1alpha1\nkind: MCQSolver\nmetadata: {name: %s}\n"
+    done = run("check", "-", stdin=manifest % "a" + "---\n" + manifest % "b")
+    names = {each["metadata"]["name"] for each in yaml.safe_load_all(done.stdout)}
+    assert {"a", "b"} <= names
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("kind: MCQSolver\nspec: {replcias: 2}", "replcias: Extra inputs are not permitted"),
+        ("kind: MCQSolver\nspec: {replicas: -1}", "replicas: Input should be greater than or equal to 0"),
+        ("kind: MCQSolver\nspec: {engine: {type: Magic}}", "engine.type: Input should be 'Transformers' or 'OpenAI'"),
+        ("kind: Pod", "not an MCQSolver"),
+        ("kind: [", "expected"),
+        ("", "there is no manifest in it"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "file.yaml"
+    head = "apiVersion: mcq-operator.dev/v1alpha1\nmetadata: {name: x}\n" if text else ""
+    file.write_text(head + text)
+    done = run("check", str(file))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {file}")
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    done = run("check", "nowhere.yaml")
+    assert done.returncode == 1
+    assert "nowhere.yaml" in done.stderr
+
+
+def test_version_and_help_are_told() -> None:
+    assert run("--version").stdout.strip() == "mcq-operator 0.1.0"
+    assert "check" in run("--help").stdout
