@@ -34,7 +34,7 @@ def scored(row: NDArray[np.float32], token: int, *, top: int) -> Scored:
 
 
 def most_probable(row: NDArray[np.float32], count: int) -> list[int]:
-    """The `count` tokens of the largest logits, largest first.
+    """The `count` tokens of the largest logits, largest first, of equals the first, as argmax has it.
 
     Those are in the blocks with the largest maxima, of which there need be no more than `count`: so a vocabulary is
     read once, and what is sorted is small.
@@ -43,10 +43,9 @@ def most_probable(row: NDArray[np.float32], count: int) -> list[int]:
         return []
     whole = len(row) // _BLOCK * _BLOCK
     maxima = row[:whole].reshape(-1, _BLOCK).max(axis=1)
-    blocks = np.argpartition(maxima, -count)[-count:] if count < len(maxima) else np.arange(len(maxima))
+    blocks = np.argsort(-maxima, kind="stable")[:count]
     inside = (blocks[:, None] * _BLOCK + np.arange(_BLOCK)).ravel()
     candidates = np.concatenate([inside, np.arange(whole, len(row))])
-    # Of equals the first, as argmax has it.
     order = np.lexsort((candidates, -row[candidates]))
     found: list[int] = candidates[order[:count]].tolist()
     return found
