@@ -48,8 +48,9 @@ class Processes:
             record = json.loads((self.records / name).read_text())
         except (FileNotFoundError, json.JSONDecodeError):
             return None
-        pid: int = record["pid"]
-        return pid if start_time(pid) == record["start_time"] else None
+        pid, started = record["pid"], record["start_time"]
+        # None: it had ended before its start time could be read.
+        return pid if started is not None and start_time(pid) == started else None
 
     def names(self) -> list[str]:
         """All that were started, in that order."""

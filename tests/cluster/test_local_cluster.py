@@ -176,6 +176,15 @@ def test_a_part_that_fails_is_named_with_the_last_lines_of_its_log(tmp_path: Pat
         processes.ensure(part, Progress())
 
 
+def test_a_process_that_ended_before_it_was_recorded_does_not_run(tmp_path: Path) -> None:
+    processes = Processes(tmp_path / "records", tmp_path / "logs")
+    (tmp_path / "records").mkdir()
+    ended = os.posix_spawnp("true", ["true"], os.environ)
+    os.waitpid(ended, 0)
+    (tmp_path / "records/etcd").write_text(json.dumps({"pid": ended, "start_time": start_time(ended)}))
+    assert processes.running("etcd") is None
+
+
 def test_a_process_is_ended_by_its_own_pid_only(tmp_path: Path) -> None:
     """A record whose start time is another's does not count: the pid was given to someone else."""
     processes = Processes(tmp_path / "records", tmp_path / "logs")
