@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from importlib import resources
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -17,26 +17,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mcq_service.models import PreparedModel
+    from mcq_service.models.described import Described
 
 NAME = "calibration.json"
 
 logger = logging.getLogger(__name__)
-
-
-class Described(Protocol):
-    """What is known of a model; see PreparedModel."""
-
-    @property
-    def uri(self) -> str:
-        """Where it is from."""
-
-    @property
-    def digest(self) -> str:
-        """Of its weights; empty where unknown."""
-
-    @property
-    def precision(self) -> str:
-        """What its weights are stored in; empty where unknown."""
 
 
 class CalibrationUnusable(Exception):  # noqa: N818 - says what it is

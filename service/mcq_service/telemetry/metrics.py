@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,6 +23,7 @@ from mcq_service.telemetry.tracing import current_trace_id
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mcq_service.models.described import Described
     from mcq_service.protocol import Answer, Usage
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -30,26 +31,6 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series fo
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
-
-
-class Described(Protocol):
-    """The model that answers; see PreparedModel. What is not known is empty."""
-
-    @property
-    def uri(self) -> str:
-        """Where it is from."""
-
-    @property
-    def revision(self) -> str:
-        """Which of its versions."""
-
-    @property
-    def digest(self) -> str:
-        """Of its weights."""
-
-    @property
-    def precision(self) -> str:
-        """What its weights are stored in."""
 
 
 class Metrics:
