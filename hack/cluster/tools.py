@@ -72,7 +72,7 @@ class Tools:
             missing = [module for module in modules if not self.directory(module).exists()]
             if not missing:
                 return
-            _require_go()
+            require_go()
             self.progress.say(f"Building {', '.join(missing)} once, from pinned Go modules (minutes each):")
             build_cache = self.cache / "go-build"
             for module in missing:
@@ -112,7 +112,8 @@ def _linker_flags(module: str) -> str:
     return flags
 
 
-def _require_go() -> None:
+def require_go() -> None:
+    """Refuse to go on without it."""
     wanted = ".".join(map(str, GO_VERSION))
     advice = (
         f"Go {wanted} or newer is needed, to build Kubernetes and its surroundings once: https://go.dev/dl"

@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
@@ -15,10 +16,9 @@ from functools import partial
 from typing import Any
 
 import aiohttp
-import kopf
 from prometheus_client import CollectorRegistry
 
-from . import __version__, handlers
+from . import __version__
 from .canary import Canaries, HttpAsk
 from .check import CheckError, check
 from .kube import Api, Cluster, ClusterError, KubeLease, connect
@@ -28,7 +28,9 @@ from .queue import WorkQueue
 from .reconcile import Outcome, Result, reconcile
 from .server import serve
 from .settings import Settings
+from .startup import HttpAskStartup, Startups
 from .telemetry import Metrics, configure_logging
+from .watching import Watching
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,26 @@ def measured(
     return measure
 
 
+async def discover(
+    cluster: Cluster, queue: WorkQueue[SolverKey], changed: asyncio.Event, *, every: float
+) -> None:
+    """Watch anew, and look at every solver again, when a CRD came or went."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            if await cluster.discover():
+                changed.set()
+                logger.info(
+                    "absent kinds are now: %s", ", ".join(kind.kind for kind in cluster.absent) or "none"
+                )
+                for key in await cluster.keys():
+                    queue.add(key)
+        except ClusterError as error:
+            logger.warning(
+                "the API server can't say which kinds it knows, next try in %.0f s: %s", every, error
+            )
+
+
 async def resync(cluster: Cluster, queue: WorkQueue[SolverKey], *, every: float) -> None:
     """Look at every solver once in a while: no missed event is missed for ever."""
     while True:
@@ -65,7 +87,9 @@ async def resync(cluster: Cluster, queue: WorkQueue[SolverKey], *, every: float)
 
 async def operate(settings: Settings, metrics: Metrics) -> int:
     """Run until SIGTERM or SIGINT, or until the lease is lost; returns the exit status."""
-    ready = asyncio.Event()
+    ready, stopped = threading.Event(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     api_client = await connect(connections=settings.workers * 4)
     async with (
         api_client,
@@ -73,54 +97,51 @@ async def operate(settings: Settings, metrics: Metrics) -> int:
     ):
         if settings.lease is None:
             metrics.leader.set(1)
-            await lead(settings, metrics, Api(api_client, wrote=metrics.wrote), ready)
+            await _first(lead(settings, metrics, Api(api_client, wrote=metrics.wrote), ready), stopped.wait())
             return 0
         namespace, _, name = settings.lease.partition("/")
         leases = KubeLease(Api(api_client, wrote=metrics.wrote), namespace=namespace, name=name)
         leadership = Leadership(leases, identity=_identity(), clock=time.monotonic)
         metrics.leader.set_function(lambda: leadership.held)
         api = Api(api_client, wrote=metrics.wrote, may_write=lambda: leadership.held)
-        return await _elected(leadership, lambda: lead(settings, metrics, api, ready), standby=ready.set)
+        ready.set()
+        return await _elected(leadership, lambda: lead(settings, metrics, api, ready), stopped)
 
 
-async def lead(settings: Settings, metrics: Metrics, api: Api, ready: asyncio.Event) -> None:
-    """Watch and reconcile until SIGTERM or SIGINT."""
+async def lead(settings: Settings, metrics: Metrics, api: Api, ready: threading.Event) -> None:
+    """Watch and reconcile until cancelled."""
     async with aiohttp.ClientSession() as session:
-        cluster = Cluster(api, namespaces=settings.namespaces)
+        cluster = Cluster(api, namespaces=settings.namespaces, instance=socket.gethostname())
+        await _discovered(cluster)
         ask = HttpAsk(session, url=settings.canary_url)
         canaries = Canaries(ask, clock=time.monotonic, learned=lambda key: queue.add(key))
-        queue = _queue(settings, metrics, cluster, canaries)
-        background = [
-            asyncio.create_task(queue.run()),
-            asyncio.create_task(resync(cluster, queue, every=settings.resync_seconds)),
-        ]
-        # Let the workers start: kopf takes every task that begins after it for its own, and waits for its end.
-        await asyncio.sleep(0)
+        startups = Startups(HttpAskStartup(session), clock=time.monotonic, learned=lambda key: queue.add(key))
+        queue = _queue(settings, metrics, cluster, canaries, startups)
+        watching = Watching(namespaces=settings.namespaces, seen=queue.add, ready=ready)
+        changed = asyncio.Event()
         try:
-            await _watch(settings, handlers.Memo(queue), ready)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(queue.run())
+                tasks.create_task(discover(cluster, queue, changed, every=settings.discovery_seconds))
+                tasks.create_task(resync(cluster, queue, every=settings.resync_seconds))
+                tasks.create_task(watching.run(absent=lambda: cluster.absent, changed=changed))
         finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
             await canaries.close()
+            await startups.close()
 
 
 async def _elected(
-    leadership: Leadership, work: Callable[[], Coroutine[Any, Any, None]], *, standby: Callable[[], None]
+    leadership: Leadership, work: Callable[[], Coroutine[Any, Any, None]], stopped: asyncio.Event
 ) -> int:
     """Wait for the lease, then work while it is held.
 
     A process that lost it ends with status 1, and starts anew as a candidate: nothing of its work can linger.
     """
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    standby()
     if not await _first(leadership.acquire(), stopped.wait()):
         return 0
-    # kopf has its own handlers of the signals, and ends by them.
     try:
-        if await _first(work(), leadership.keep()):
+        await _first(_first(work(), leadership.keep()), stopped.wait())
+        if stopped.is_set():
             return 0
         logger.error("the lease is lost")
         return 1
@@ -149,14 +170,27 @@ def _identity() -> str:
     return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 
+async def _discovered(cluster: Cluster) -> None:
+    """Know the optional kinds before the first reconcile: to take one for absent would be to tell of it."""
+    while True:
+        try:
+            await cluster.discover()
+        except ClusterError as error:
+            logger.warning("the API server can't say which kinds it knows: %s", error)
+            await asyncio.sleep(1)
+        else:
+            return
+
+
 def _queue(
-    settings: Settings, metrics: Metrics, cluster: Cluster, canaries: Canaries
+    settings: Settings, metrics: Metrics, cluster: Cluster, canaries: Canaries, startups: Startups
 ) -> WorkQueue[SolverKey]:
     """The queue, with the reconcile as its work."""
     work = partial(
         reconcile,
         cluster=cluster,
         canaries=canaries,
+        startups=startups,
         service_image=settings.service_image,
         now=lambda: datetime.now(UTC),
     )
@@ -166,19 +200,6 @@ def _queue(
         call_later=asyncio.get_running_loop().call_later,
         random=random.random,
         depth=metrics.queue_depth.set,
-    )
-
-
-async def _watch(settings: Settings, memo: handlers.Memo, ready: asyncio.Event) -> None:
-    """Run kopf, which ends on SIGTERM and SIGINT."""
-    await kopf.operator(
-        registry=handlers.registry(),
-        settings=handlers.settings(namespaced=bool(settings.namespaces)),
-        memo=memo,
-        standalone=True,
-        clusterwide=not settings.namespaces,
-        namespaces=settings.namespaces,
-        ready_flag=ready,
     )
 
 

@@ -3,7 +3,7 @@
 Only raw `on.event` handlers are used: with those, kopf puts no annotations and no finalizers on objects.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,11 +11,11 @@ import kopf
 
 from .models import SolverKey, names
 from .models.base import API_VERSION, SOLVER_KIND
-from .models.kinds import CHILDREN, POD, SOLVER
+from .models.kinds import CHILDREN, POD, SOLVER, Kind
 
 
 class Queue(Protocol):
-    """Where keys go."""
+    """Where keys go, from the thread that watches."""
 
     def add(self, key: SolverKey) -> None:
         """Have the solver looked at."""
@@ -54,23 +54,25 @@ def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
     return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
 
-def registry() -> kopf.OperatorRegistry:
-    """Every handler."""
+def registry(*, absent: Collection[Kind] = ()) -> kopf.OperatorRegistry:
+    """Every handler, but for kinds that the API server doesn't know."""
     made = kopf.OperatorRegistry()
     kopf.on.login(registry=made)(login)
-    kopf.on.event(SOLVER.group, SOLVER.version, SOLVER.plural, registry=made)(solver_seen)
+    if SOLVER not in absent:
+        kopf.on.event(SOLVER.group, SOLVER.version, SOLVER.plural, registry=made)(solver_seen)
     for kind in (POD, *CHILDREN):
-        kopf.on.event(kind.group, kind.version, kind.plural, registry=made)(child_seen)
+        if kind not in absent:
+            kopf.on.event(kind.group, kind.version, kind.plural, registry=made)(child_seen)
     return made
 
 
-def settings(*, namespaced: bool) -> kopf.OperatorSettings:
+def settings() -> kopf.OperatorSettings:
     """kopf's settings: the server filters children by label, and kopf writes nothing."""
     made = kopf.OperatorSettings()
     made.posting.enabled = False
     made.peering.standalone = True
-    # With named namespaces the operator has no right to look at namespaces and CRDs, nor a need to.
-    made.scanning.disabled = namespaced
+    # Which kinds there are, the operator finds out itself: without rights to look at CRDs and namespaces.
+    made.scanning.disabled = True
     for kind in (POD, *CHILDREN):
         made.watching.label_selectors[kind.group, kind.version, kind.plural] = names.MANAGED_SELECTOR
     return made

@@ -8,12 +8,15 @@ from enum import StrEnum
 from . import desired, status
 from .canary import Canaries
 from .kube import Applied, Children, Cluster, InvalidSpecError
-from .models import MCQSolver, ObjectRef, SolverKey
-from .models.kinds import DEPLOYMENT, kind_named
+from .models import Manifest, MCQSolver, ObjectRef, SolverKey
+from .models.kinds import AUTOSCALER, DEPLOYMENT, SCALED_OBJECT, Kind, kind_named
 from .models.observed import Deployment, Observed
+from .startup import Startups
 
 REFUSED_RETRY_SECONDS = 30.0
 """A quota or a policy may change without an event that the operator sees."""
+UNDO_SECONDS = 15.0
+"""Whether replicas of a roll-out will not start, time alone may tell."""
 
 
 class Outcome(StrEnum):
@@ -38,6 +41,7 @@ async def reconcile(
     *,
     cluster: Cluster,
     canaries: Canaries,
+    startups: Startups,
     service_image: str,
     now: Callable[[], datetime],
 ) -> Result:
@@ -52,36 +56,86 @@ async def reconcile(
         return Result(outcome=Outcome.INVALID)
     if solver is None or solver.deleting:
         canaries.forget(key)
+        startups.forget(key)
         return Result(outcome=Outcome.GONE)
-    wanted = {desired.reference(item): item for item in desired.objects(solver, service_image=service_image)}
+    digest = desired.template_digest(solver, service_image=service_image)
+    stored = solver
+    solver, pods = await _undone(stored, cluster, digest=digest)
+    objects = desired.objects(solver, service_image=service_image, absent=cluster.absent, pods=pods)
+    wanted = {desired.reference(item): item for item in objects}
     found = await cluster.children(solver, {*desired.possible(solver), *solver.status.inventory})
     applied = await cluster.apply(solver, wanted, found)
     leaving = await cluster.prune(solver, found, keep=wanted)
-    observed = _observed(solver, applied, found)
+    observed = await _observed(solver, cluster, applied, found, startups)
     verdict = canaries.verdict(solver, observed.deployment, observed.pods)
     told = status.of(
         solver,
         observed=observed,
         verdict=status.canary_carried(solver, verdict),
         inventory={*applied.live, *leaving, *_unknown(solver)},
+        replicas_digest=digest,
         now=now(),
     )
-    await cluster.write_status(solver, told)
+    if await cluster.write_status(stored, told):
+        for event in status.events(stored, told, now=now()):
+            await cluster.tell(solver, event)
     return Result(
         outcome=Outcome.READY if status.is_ready(told) else Outcome.NOT_READY,
-        look_again_in=REFUSED_RETRY_SECONDS if applied.refused else canaries.retry_in(key),
+        look_again_in=0.0
+        if told.rollback != solver.status.rollback
+        else _look_again_in(key, observed, canaries, startups),
     )
 
 
-def _observed(solver: MCQSolver, applied: Applied, found: Children) -> Observed:
-    ref = ObjectRef(api_version=DEPLOYMENT.api_version, kind=DEPLOYMENT.kind, name=solver.name)
-    manifest = applied.live.get(ref)
+async def _undone(solver: MCQSolver, cluster: Cluster, *, digest: str) -> tuple[MCQSolver, Manifest | None]:
+    """The replicas' template of before, while what the spec means for them is what was undone.
+
+    Otherwise the solver without the record of it.
+    """
+    rollback = solver.status.rollback
+    if rollback is None:
+        return solver, None
+    if solver.spec.rollout.auto_rollback and rollback.digest == digest:
+        kept = {item["metadata"]["name"]: item for item in await cluster.replica_sets(solver)}
+        if rollback.replica_set in kept:
+            return solver, status.rollback.template(kept[rollback.replica_set])
+    forgotten = solver.status.model_copy(update={"rollback": None})
+    return solver.model_copy(update={"status": forgotten}), None
+
+
+async def _observed(
+    solver: MCQSolver, cluster: Cluster, applied: Applied, found: Children, startups: Startups
+) -> Observed:
+    manifest = applied.live.get(_named(DEPLOYMENT, solver))
+    deployment = Deployment.of(manifest) if manifest else None
+    scalers = [applied.live.get(_named(kind, solver)) for kind in (AUTOSCALER, SCALED_OBJECT)]
+    undoable = status.rollback.concerns(solver, deployment)
     return Observed(
-        deployment=Deployment.of(manifest) if manifest else None,
+        deployment=deployment,
         pods=found.pods,
         conflicts=applied.conflicts,
         refused=applied.refused,
+        absent=applied.absent,
+        scaler=next((scaler for scaler in scalers if scaler), None),
+        replica_sets=await cluster.replica_sets(solver) if undoable else [],
+        starting=startups.words(solver, found.pods),
     )
+
+
+def _look_again_in(
+    key: SolverKey, observed: Observed, canaries: Canaries, startups: Startups
+) -> float | None:
+    """When to look without an event; None: not before the next one."""
+    times = [canaries.retry_in(key), startups.retry_in(key)]
+    if observed.refused:
+        times.append(REFUSED_RETRY_SECONDS)
+    if observed.replica_sets:
+        times.append(UNDO_SECONDS)
+    return min((seconds for seconds in times if seconds is not None), default=None)
+
+
+def _named(kind: Kind, solver: MCQSolver) -> ObjectRef:
+    return ObjectRef(api_version=kind.api_version, kind=kind.kind, name=solver.name)
 
 
 def _unknown(solver: MCQSolver) -> list[ObjectRef]:

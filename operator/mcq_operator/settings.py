@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     """How many solvers are reconciled at once."""
     resync_seconds: float = Field(300, gt=0)
     """How often every solver is looked at without an event."""
+    discovery_seconds: float = Field(15, gt=0)
+    """How often the API server is asked which optional kinds it knows."""
     canary_url: str = "http://{name}.{namespace}.svc:80"
     """Where a solver is asked the test question; `{name}` and `{namespace}` are the solver's."""
     host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from outside the Pod

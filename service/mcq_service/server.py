@@ -41,7 +41,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code: 0, or 1 where the model can't be loaded.
+    """Serve until SIGTERM or SIGINT; returns the exit code: 0, or where the model can't be loaded its error's, or 1.
 
     Raises OSError where the address can't be listened on.
     """
@@ -61,8 +61,8 @@ async def serve(settings: Settings) -> int:
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({serving, loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        failed = loading.done() and _failed(loading, lifecycle)
-        if not failed:
+        status = _status(loading, lifecycle) if loading.done() else 0
+        if status == 0:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             await _drain(lifecycle, settings)
     finally:
@@ -73,7 +73,7 @@ async def serve(settings: Settings) -> int:
         if lifecycle.serving:
             await lifecycle.serving.stop()
         tracing.shutdown()
-    return 1 if failed else 0
+    return status
 
 
 async def _drain(lifecycle: Lifecycle, settings: Settings) -> None:
@@ -82,16 +82,16 @@ async def _drain(lifecycle: Lifecycle, settings: Settings) -> None:
         _log.warning("not all questions were finished within %s s", settings.drain_seconds)
 
 
-def _failed(loading: asyncio.Task[None], lifecycle: Lifecycle) -> bool:
-    """Whether the model could not be loaded; says so where people look."""
+def _status(loading: asyncio.Task[None], lifecycle: Lifecycle) -> int:
+    """0, or the exit code for a model that could not be loaded, which is said where people look."""
     error = loading.exception()
     if error is None:
         _log.info("ready")
-        return False
+        return 0
     lifecycle.report(Status.FAILED, None, str(error))
     # These errors say what to do; of any other, the place it comes from is needed.
     trace = None if isinstance(error, ModelStoreError | EngineUnfit | EngineFailed | ProblemError) else error
     _log.error("the model could not be loaded: %s", error, exc_info=trace)
     with contextlib.suppress(OSError):
         _TERMINATION_LOG.write_text(f"The model could not be loaded: {error}")
-    return True
+    return error.exit_code if isinstance(error, ModelStoreError) else 1

@@ -30,7 +30,6 @@ CHILDREN = [
     f"ingress/{NAME}",
     f"serviceaccount/{NAME}",
     f"poddisruptionbudget/{NAME}",
-    f"configmap/{NAME}-config",
     f"persistentvolumeclaim/{NAME}-model-cache",
 ]
 
@@ -88,13 +87,12 @@ def test_a_reconcile_that_changes_nothing_writes_nothing(solver: Solver, deploye
     assert _writes(deployed.provider) == before
 
 
-@pytest.mark.parametrize("child", ["service", "ingress", "configmap", "poddisruptionbudget"])
+@pytest.mark.parametrize("child", ["service", "ingress", "poddisruptionbudget"])
 def test_a_deleted_child_is_back(solver: Solver, child: str) -> None:
     """Whatever is deleted of a solver is made again."""
-    name = f"{NAME}-config" if child == "configmap" else NAME
-    old = solver.get(child, name)["metadata"]["uid"]
-    solver.kubectl("--namespace", NAMESPACE, "delete", child, name, "--wait=false")
-    _eventually(lambda: _uid(solver, child, name) not in {None, old}, seconds=30)
+    old = solver.get(child, NAME)["metadata"]["uid"]
+    solver.kubectl("--namespace", NAMESPACE, "delete", child, NAME, "--wait=false")
+    _eventually(lambda: _uid(solver, child, NAME) not in {None, old}, seconds=30)
 
 
 def test_an_edited_deployment_is_repaired(solver: Solver) -> None:

@@ -27,6 +27,7 @@ from mcq_operator.kube import Api, Cluster
 from mcq_operator.models import Manifest, SolverKey
 from mcq_operator.models.observed import Verdict
 from mcq_operator.reconcile import Result, reconcile
+from mcq_operator.startup import Startups
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -107,6 +108,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.canaries = self._canaries()
+        self.startups = Startups(_unheard, clock=lambda: 0.0, learned=lambda _: None)
 
     @property
     def key(self) -> SolverKey:
@@ -130,6 +132,7 @@ class Bench:
             self.key,
             cluster=self.cluster,
             canaries=self.canaries,
+            startups=self.startups,
             service_image=IMAGE,
             now=lambda: NOON,
         )
@@ -150,6 +153,10 @@ class Bench:
             return self.verdict
 
         return Canaries(ask, clock=lambda: 0.0, learned=lambda _: None)
+
+
+async def _unheard(_: str) -> str:
+    return ""
 
 
 @asynccontextmanager

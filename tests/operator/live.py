@@ -11,7 +11,6 @@ from mcq_operator.models import Manifest
 
 NAMES = {
     "serviceaccount": "demo",
-    "configmap": "demo-config",
     "persistentvolumeclaim": "demo-model-cache",
     "service": "demo",
     "deployment": "demo",
@@ -75,3 +74,13 @@ async def kubelet(kubectl: Kubectl, replicas: int = 3) -> None:
         return bool(status.get("availableReplicas", 0) == status.get("replicas") == replicas)
 
     await until(available)
+
+
+def all_made(kubectl: Kubectl) -> bool:
+    """Whether all pods were made, and the Deployment and the solver say so."""
+    deployment, solver = kubectl.get("deployment", "demo"), existing(kubectl, "mcq", "demo")
+    return (
+        deployment is not None
+        and deployment.get("status", {}).get("unavailableReplicas") == deployment["spec"]["replicas"]
+        and "conditions" in solver.get("status", {})
+    )

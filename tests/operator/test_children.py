@@ -22,8 +22,6 @@ async def test_a_deleted_child_comes_back(kubectl: Kubectl, bench: Bench, kind: 
 DRIFTS: list[tuple[str, dict[str, Any], list[str], Any]] = [
     # kind, what someone changes, the field that must come back, and to what
     ("serviceaccount", {"automountServiceAccountToken": True}, ["automountServiceAccountToken"], False),
-    ("configmap", {"data": {"MCQ_PORT": "1"}}, ["data", "MCQ_PORT"], "8000"),
-    ("configmap", {"data": {"MCQ_PORT": None}}, ["data", "MCQ_PORT"], "8000"),
     (
         "persistentvolumeclaim",
         {"metadata": {"labels": {"app.kubernetes.io/component": "x"}}},

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mcq_operator.kube.compare import covers, project, quantity
+from mcq_operator.kube.compare import covers, project
+from mcq_operator.models.quantity import quantity
 
 WANTED: dict[str, Any] = {
     "metadata": {"labels": {"app": "x"}},

@@ -10,7 +10,8 @@ from tests.operator.support import IMAGE, solver
 
 from mcq_operator import desired
 from mcq_operator.models import Manifest
-from mcq_operator.models.names import APPLIED_DIGEST, CONFIG_DIGEST
+from mcq_operator.models.kinds import SCALED_OBJECT
+from mcq_operator.models.names import APPLIED_DIGEST
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -73,8 +74,43 @@ CASES: dict[str, dict[str, Any]] = {
             "cache": {"size": "20Gi", "storageClassName": "shared", "accessMode": "ReadWriteMany"},
         },
         "tracing": {"enabled": True, "endpoint": "http://jaeger:4318", "samplingRatio": 0.5},
+        "monitoring": {
+            "serviceMonitor": {"enabled": True, "intervalSeconds": 5, "labels": {"release": "prometheus"}}
+        },
+        "gateway": {
+            "enabled": True,
+            "parentRefs": [{"name": "public", "namespace": "edge", "sectionName": "https", "port": 443}],
+            "hostnames": ["mcq.example.com"],
+            "path": "/quiz",
+        },
+        "networkPolicy": {
+            "enabled": True,
+            "allowedFrom": [{"namespaceSelector": {"matchLabels": {"team": "blue"}}}],
+        },
+        "autoscaling": {
+            "enabled": True,
+            "minReplicas": 2,
+            "maxReplicas": 8,
+            "targetQueueDepth": 6,
+            "scaleDownSeconds": 60,
+        },
+        "rollout": {"autoRollback": True, "startupSeconds": 600},
+    },
+    "keda": {
+        "autoscaling": {
+            "enabled": True,
+            "provider": "KEDA",
+            "prometheusAddress": "http://prometheus-operated.monitoring.svc:9090",
+        },
+        "networkPolicy": {"enabled": True},
     },
 }
+
+
+def settings(spec: dict[str, Any]) -> dict[str, str]:
+    """The environment of the spec's replicas."""
+    (container,) = one(spec, "Deployment")["spec"]["template"]["spec"]["containers"]
+    return {variable["name"]: variable["value"] for variable in container["env"]}
 
 
 def objects(spec: dict[str, Any]) -> list[Manifest]:
@@ -105,7 +141,7 @@ def test_every_object_is_owned_by_the_solver_and_labelled_for_the_watch() -> Non
 def test_what_pods_need_is_made_before_the_deployment() -> None:
     kinds = [manifest["kind"] for manifest in objects(CASES["defaults"])]
     first_pods = kinds.index("Deployment")
-    assert {"ServiceAccount", "ConfigMap", "PersistentVolumeClaim"} < set(kinds[:first_pods])
+    assert {"ServiceAccount", "PersistentVolumeClaim"} < set(kinds[:first_pods])
 
 
 @pytest.mark.parametrize(
@@ -117,24 +153,25 @@ def test_what_pods_need_is_made_before_the_deployment() -> None:
     ],
 )
 def test_a_changed_setting_rolls_the_pods(spec: dict[str, Any]) -> None:
-    def annotation(of: dict[str, Any]) -> str:
-        template = one(of, "Deployment")["spec"]["template"]
-        return str(template["metadata"]["annotations"][CONFIG_DIGEST])
+    """And is part of the template: a replica that restarts later has the settings of its own revision."""
 
-    assert annotation(spec) != annotation({})
+    def template(of: dict[str, Any]) -> Any:
+        return one(of, "Deployment")["spec"]["template"]
+
+    assert template(spec) != template({})
 
 
 def test_another_server_as_the_engine_needs_no_model_cache() -> None:
     """Neither a claim, nor settings of a model."""
     kinds = {manifest["kind"] for manifest in objects(CASES["openai"])}
     assert "PersistentVolumeClaim" not in kinds
-    assert not [name for name in one(CASES["openai"], "ConfigMap")["data"] if name.startswith("MCQ_MODEL")]
+    assert not [name for name in settings(CASES["openai"]) if name.startswith("MCQ_MODEL")]
 
 
 def test_no_secret_is_in_the_settings() -> None:
     """Only paths: the values are files that the kubelet mounts."""
     for case in ("openai", "everything"):
-        data = one(CASES[case], "ConfigMap")["data"]
+        data = settings(CASES[case])
         pod = one(CASES[case], "Deployment")["spec"]["template"]["spec"]
         mounts = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
         files = [value for name, value in data.items() if name.endswith("_FILE")]
@@ -163,7 +200,7 @@ def test_a_user_annotation_cannot_replace_the_applied_digest() -> None:
 def test_a_stopping_replica_has_time_for_what_it_admitted() -> None:
     spec = {"limits": {"deadlineSeconds": 300}}
     pod = one(spec, "Deployment")["spec"]["template"]["spec"]
-    drain = int(one(spec, "ConfigMap")["data"]["MCQ_DRAIN_SECONDS"])
+    drain = int(settings(spec)["MCQ_DRAIN_SECONDS"])
     pre_stop = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert drain >= 300
     assert pod["terminationGracePeriodSeconds"] > drain + pre_stop
@@ -181,3 +218,51 @@ def test_everything_that_is_ever_made_is_looked_at_in_each_reconcile() -> None:
     looked_at = set(desired.possible(solver()))
     for spec in CASES.values():
         assert {desired.reference(manifest) for manifest in objects(spec)} <= looked_at
+
+
+@pytest.mark.parametrize(
+    ("spec", "seconds"),
+    [
+        ({}, 300 + 1638),
+        ({"storage": {"cache": {"size": "100Gi"}}}, 300 + 10240),
+        ({"rollout": {"startupSeconds": 77}}, 77),
+        ({"engine": {"type": "OpenAI", "openai": {"endpoint": "http://vllm"}}}, 300),
+    ],
+)
+def test_a_large_model_has_more_time_to_start(spec: dict[str, Any], seconds: int) -> None:
+    """No slow load is killed by a probe, nor told to have failed by the Deployment."""
+    made = one(spec, "Deployment")["spec"]
+    probe = made["template"]["spec"]["containers"][0]["startupProbe"]
+    assert seconds <= probe["failureThreshold"] * probe["periodSeconds"] < seconds + 5
+    assert made["progressDeadlineSeconds"] > seconds
+
+
+def test_the_autoscaler_alone_says_how_many_replicas_there_are() -> None:
+    """The operator does not fight it."""
+    for case in ("everything", "keda"):
+        assert "replicas" not in one(CASES[case], "Deployment")["spec"]
+    assert {"HorizontalPodAutoscaler", "ScaledObject"}.isdisjoint(item["kind"] for item in objects({}))
+
+
+def test_without_keda_the_spec_says_how_many_replicas_there_are() -> None:
+    made = desired.objects(
+        solver({**CASES["keda"], "replicas": 4}), service_image=IMAGE, absent=[SCALED_OBJECT]
+    )
+    assert next(item for item in made if item["kind"] == "Deployment")["spec"]["replicas"] == 4
+
+
+def test_the_operators_labels_win_over_a_users() -> None:
+    """Or its own watch would lose the object."""
+    labels = {"app.kubernetes.io/managed-by": "me", "release": "x"}
+    spec = {"monitoring": {"serviceMonitor": {"enabled": True, "labels": labels}}}
+    found = one(spec, "ServiceMonitor")["metadata"]["labels"]
+    assert found["app.kubernetes.io/managed-by"] == "mcq-operator"
+    assert found["release"] == "x"
+
+
+def test_other_replicas_than_the_specs_can_be_wanted() -> None:
+    """As after a roll-out that was undone; everything else is as the spec says."""
+    other = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": []}}
+    made = desired.objects(solver({"replicas": 7}), service_image=IMAGE, pods=other)
+    spec = next(item for item in made if item["kind"] == "Deployment")["spec"]
+    assert (spec["template"], spec["replicas"]) == (other, 7)

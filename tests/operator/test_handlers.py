@@ -6,7 +6,7 @@ import pytest
 
 from mcq_operator.handlers import Memo, child_seen, owner, registry, settings, solver_seen
 from mcq_operator.models import SolverKey
-from mcq_operator.models.kinds import CHILDREN, POD
+from mcq_operator.models.kinds import CHILDREN, HTTP_ROUTE, POD, SOLVER
 
 
 class Keys:
@@ -48,12 +48,20 @@ async def test_events_enqueue_keys() -> None:
 
 
 def test_children_are_filtered_by_the_server_and_kopf_writes_nothing() -> None:
-    made = settings(namespaced=False)
+    made = settings()
     assert set(made.watching.label_selectors.values()) == {"app.kubernetes.io/managed-by=mcq-operator"}
     assert len(made.watching.label_selectors) == len(CHILDREN) + 1
     assert not any(selector.plural == "mcqsolvers" for selector in made.watching.label_selectors)
     assert not made.posting.enabled
     assert made.peering.standalone
+    assert made.scanning.disabled
+
+
+def test_a_kind_that_the_server_does_not_know_is_not_watched() -> None:
+    made = registry(absent=[SOLVER, HTTP_ROUTE])
+    watched = {handler.selector.any_name for handler in made._watching.get_all_handlers() if handler.selector}
+    assert "services" in watched
+    assert watched.isdisjoint({"httproutes", "mcqsolvers"})
 
 
 def test_no_handler_makes_kopf_keep_state_on_objects() -> None:

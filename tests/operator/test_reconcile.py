@@ -112,7 +112,7 @@ async def test_a_pod_that_cannot_be_created_is_explained(kubectl: Kubectl, bench
 
     await until(told)
     await bench.settle()
-    assert condition(kubectl, "Degraded")["reason"] == "ReplicaFailure"
+    assert condition(kubectl, "Degraded")["reason"] == "QuotaExceeded"
     assert "quota" in condition(kubectl, "Ready")["message"]
 
 

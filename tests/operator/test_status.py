@@ -1,13 +1,14 @@
 """Status is arithmetic: each row is a look at the cluster and the conditions it means."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from tests.operator.support import NOON, deployment, pod, solver
 
 from mcq_operator import status
-from mcq_operator.models import Condition, ObjectRef, SolverStatus
+from mcq_operator.models import Condition, MCQSolver, ObjectRef, SolverStatus
 from mcq_operator.models.observed import Deployment, Observed, Refusal, Verdict
 
 ANSWERED = Verdict(outcome="answered")
@@ -17,7 +18,20 @@ INGRESS = ObjectRef(api_version="networking.k8s.io/v1", kind="Ingress", name="de
 
 
 def told(observed: Observed, verdict: Verdict = ANSWERED, spec: dict[str, Any] | None = None) -> SolverStatus:
-    return status.of(solver(spec), observed=observed, verdict=verdict, inventory=[], now=NOON)
+    return of(solver(spec), observed=observed, verdict=verdict)
+
+
+def of(
+    solver: MCQSolver,
+    *,
+    observed: Observed,
+    verdict: Verdict = ANSWERED,
+    inventory: Sequence[ObjectRef] = (),
+    now: datetime = NOON,
+) -> SolverStatus:
+    return status.of(
+        solver, observed=observed, verdict=verdict, inventory=inventory, replicas_digest="new", now=now
+    )
 
 
 def condition(found: SolverStatus, kind: str) -> Condition:
@@ -88,11 +102,25 @@ def test_a_stalled_rollout_is_no_progress() -> None:
     assert "kubectl describe pods -n team" in found.message
 
 
-CRASH: dict[str, Any] = {
-    "lastState": {
-        "terminated": {"exitCode": 1, "message": "Traceback\nDigestError: the weights' digest differs"}
+def crashed(code: int, said: str) -> dict[str, Any]:
+    return {"lastState": {"terminated": {"exitCode": code, "message": said}}}
+
+
+def refused_pods(message: str) -> Deployment:
+    return deployment(conditions={"ReplicaFailure": {"status": "True", "message": message}})
+
+
+def running(*, since: str, unready_since: str) -> dict[str, Any]:
+    """A Pod that runs and is not ready."""
+    return {
+        "metadata": {"name": "demo-1", "labels": {}},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": unready_since}],
+            "containerStatuses": [{"name": "service", "state": {"running": {"startedAt": since}}}],
+        },
     }
-}
+
+
 OUT_OF_MEMORY: dict[str, Any] = {"lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
 UNSCHEDULABLE = pod(
     conditions=[
@@ -111,15 +139,9 @@ FAILURES = [
         "ApplyRefused",
         "spec.rules[0].host: bad.",
     ),
-    (
-        Observed(
-            deployment=deployment(
-                conditions={"ReplicaFailure": {"status": "True", "message": "exceeded quota: small"}}
-            )
-        ),
-        "ReplicaFailure",
-        "exceeded quota: small.",
-    ),
+    (Observed(deployment=refused_pods("exceeded quota: small")), "QuotaExceeded", "exceeded quota: small."),
+    (Observed(deployment=refused_pods('violates PodSecurity "restricted:latest"')), "PodSecurity", "level"),
+    (Observed(deployment=refused_pods("webhook says no")), "ReplicaFailure", "webhook says no."),
     (Observed(pods=[UNSCHEDULABLE]), "Unschedulable", "1 Insufficient cpu."),
     (
         Observed(pods=[waiting("ImagePullBackOff", 'Back-off pulling image "nope"')]),
@@ -132,9 +154,25 @@ FAILURES = [
         "configmap not found.",
     ),
     (
-        Observed(pods=[waiting("CrashLoopBackOff", **CRASH)]),
-        "CrashLoopBackOff",
-        "the weights' digest differs.",
+        Observed(pods=[waiting("CrashLoopBackOff", **crashed(1, "Traceback\nValueError: no"))]),
+        "Crashing",
+        "ValueError: no.",
+    ),
+    (
+        Observed(pods=[waiting("CrashLoopBackOff", **crashed(4, "the digest differs"))]),
+        "DigestMismatch",
+        "the digest differs.",
+    ),
+    (Observed(pods=[waiting("CrashLoopBackOff", **crashed(8, "no such model"))]), "ModelNotFound", "no such"),
+    (
+        Observed(pods=[pod(containerStatuses=[{"name": "service", "state": {}, **crashed(1, "first")}])]),
+        "Crashing",
+        "first.",
+    ),
+    (
+        Observed(pods=[running(since="2026-01-01T12:00:00Z", unready_since="2026-01-01T12:09:00Z")]),
+        "ProbeFailing",
+        "kubectl describe pod -n team demo-1",
     ),
     (
         Observed(pods=[waiting("CrashLoopBackOff", **OUT_OF_MEMORY)]),
@@ -169,6 +207,17 @@ def test_a_starting_container_is_no_failure() -> None:
     assert condition(told(Observed(pods=[waiting("ContainerCreating")])), "Degraded").status == "False"
 
 
+def test_a_container_that_has_just_started_is_no_failure() -> None:
+    """Between its startup probe and its readiness probe."""
+    starting = running(since="2026-01-01T12:00:00Z", unready_since="2026-01-01T11:59:58Z")
+    assert condition(told(Observed(pods=[starting])), "Degraded").status == "False"
+
+
+def test_a_container_that_crashed_once_and_is_ready_again_is_no_failure() -> None:
+    healed = {"name": "service", "ready": True, "state": {"running": {}}, **crashed(1, "once")}
+    assert condition(told(Observed(pods=[pod(containerStatuses=[healed])])), "Degraded").status == "False"
+
+
 def test_long_words_of_others_are_cut_to_their_end() -> None:
     crash: dict[str, Any] = {
         "lastState": {"terminated": {"exitCode": 1, "message": "x" * 5000 + " the error"}}
@@ -194,7 +243,14 @@ def test_the_model_is_loaded_when_a_replica_is_ready() -> None:
 def test_every_condition_is_about_the_generation_that_was_looked_at() -> None:
     found = told(Observed(deployment=deployment()))
     assert found.observed_generation == 2
-    assert {item.type for item in found.conditions} == {"Ready", "Progressing", "Degraded", "ModelLoaded"}
+    assert {item.type for item in found.conditions} == {
+        "Ready",
+        "Progressing",
+        "Degraded",
+        "ModelLoaded",
+        "ScalingReady",
+        "MonitoringReady",
+    }
     assert {item.observed_generation for item in found.conditions} == {2}
     assert all(item.reason and item.message for item in found.conditions)
 
@@ -205,7 +261,7 @@ def test_the_transition_time_moves_only_when_the_status_does() -> None:
     later = NOON + timedelta(minutes=5)
 
     def look(seen: Deployment) -> SolverStatus:
-        return status.of(known, observed=Observed(deployment=seen), verdict=ANSWERED, inventory=[], now=later)
+        return of(known, observed=Observed(deployment=seen), now=later)
 
     starting = look(deployment(available=1))
     assert condition(starting, "Ready").reason != condition(first, "Ready").reason
@@ -216,13 +272,7 @@ def test_the_transition_time_moves_only_when_the_status_does() -> None:
 def test_an_unchanged_look_is_an_equal_status() -> None:
     first = told(Observed(deployment=deployment()))
     known = solver(status=first.model_dump(by_alias=True))
-    again = status.of(
-        known,
-        observed=Observed(deployment=deployment()),
-        verdict=ANSWERED,
-        inventory=[],
-        now=NOON + timedelta(hours=1),
-    )
+    again = of(known, observed=Observed(deployment=deployment()), now=NOON + timedelta(hours=1))
     assert again == known.status
 
 
@@ -248,12 +298,83 @@ def test_a_solver_stays_ready_over_a_restart_of_the_operator_until_its_spec_chan
 
 
 def test_a_spec_that_cannot_be_read_is_said_and_keeps_the_inventory() -> None:
-    before = status.of(
-        solver(), observed=Observed(deployment=deployment()), verdict=ANSWERED, inventory=[INGRESS], now=NOON
-    )
+    before = of(solver(), observed=Observed(deployment=deployment()), inventory=[INGRESS])
     known = solver(status=before.model_dump(by_alias=True), generation=3)
     found = status.invalid(known, problem="spec.replicas: too many", now=NOON)
     assert condition(found, "Ready").reason == "InvalidSpec"
     assert "spec.replicas" in condition(found, "Degraded").message
     assert found.inventory == [INGRESS]
     assert condition(found, "ModelLoaded").status == "True"
+
+
+AUTOSCALED = {"autoscaling": {"enabled": True}}
+KEDA = {"autoscaling": {"enabled": True, "provider": "KEDA", "prometheusAddress": "http://p:9090"}}
+
+
+def scaler(kind: str, **conditions: str) -> Observed:
+    """An autoscaler with these conditions."""
+    told = [
+        {"type": name, "status": state, "reason": "Why", "message": "so"}
+        for name, state in conditions.items()
+    ]
+    return Observed(scaler={"kind": kind, "status": {"conditions": told}})
+
+
+SCALING = [
+    ({}, Observed(), "True", "Fixed"),
+    (AUTOSCALED, Observed(), "False", "Creating"),
+    (AUTOSCALED, scaler("HorizontalPodAutoscaler"), "Unknown", "Observing"),
+    (
+        AUTOSCALED,
+        scaler("HorizontalPodAutoscaler", AbleToScale="True", ScalingActive="False"),
+        "False",
+        "Why",
+    ),
+    (
+        AUTOSCALED,
+        scaler("HorizontalPodAutoscaler", AbleToScale="True", ScalingActive="True"),
+        "True",
+        "Autoscaling",
+    ),
+    (KEDA, scaler("ScaledObject", Ready="False"), "False", "Why"),
+    (KEDA, scaler("ScaledObject", Ready="True", Active="False"), "True", "Autoscaling"),
+]
+
+
+@pytest.mark.parametrize(("spec", "observed", "state", "reason"), SCALING)
+def test_scaling_is_ready_when_whoever_sets_the_replicas_works(
+    spec: dict[str, Any], observed: Observed, state: str, reason: str
+) -> None:
+    found = condition(told(observed, spec=spec), "ScalingReady")
+    assert (found.status, found.reason) == (state, reason)
+
+
+def test_a_missing_crd_is_said_with_what_to_install_and_is_no_failure_of_the_solver() -> None:
+    absent = [
+        ObjectRef(api_version="keda.sh/v1alpha1", kind="ScaledObject", name="demo"),
+        ObjectRef(api_version="monitoring.coreos.com/v1", kind="ServiceMonitor", name="demo"),
+    ]
+    spec = {**KEDA, "monitoring": {"serviceMonitor": {"enabled": True}}}
+    found = told(Observed(deployment=deployment(), absent=absent), spec=spec)
+    for kind, provider in (("ScalingReady", "KEDA"), ("MonitoringReady", "prometheus-operator")):
+        assert (condition(found, kind).status, condition(found, kind).reason) == ("False", "CRDNotInstalled")
+        assert f"install {provider}." in condition(found, kind).message
+    assert status.is_ready(found)
+
+
+def test_a_way_in_that_can_not_be_made_is_not_ready() -> None:
+    """Its URL leads nowhere."""
+    absent = [ObjectRef(api_version="gateway.networking.k8s.io/v1", kind="HTTPRoute", name="demo")]
+    found = told(Observed(deployment=deployment(), absent=absent))
+    assert (condition(found, "Ready").status, condition(found, "Ready").reason) == (
+        "False",
+        "CRDNotInstalled",
+    )
+    assert "install the Gateway API's CRDs" in condition(found, "Degraded").message
+
+
+def test_what_a_starting_replica_says_is_shown() -> None:
+    observed = Observed(
+        deployment=deployment(ready=0, available=0), starting="Pod demo-1: Fetching. 40 % done."
+    )
+    assert condition(told(observed), "ModelLoaded").message == "Pod demo-1: Fetching. 40 % done."

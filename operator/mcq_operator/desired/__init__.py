@@ -1,28 +1,49 @@
 """Desired state: pure functions from a solver to the objects that it means."""
 
+from collections.abc import Collection
+
 from mcq_operator.models import Manifest, MCQSolver, names
-from mcq_operator.models.kinds import CHILDREN, CLAIM, CONFIG_MAP, kind_of
+from mcq_operator.models.kinds import CHILDREN, CLAIM, CONFIG_MAP, Kind, kind_of
 from mcq_operator.models.status import ObjectRef
 
-from .config import config_map
-from .network import ingress, service
-from .scaling import disruption_budget
+from .monitoring import service_monitor
+from .network import http_route, ingress, network_policy, service
+from .scaling import autoscaler, disruption_budget, scaled_object
 from .storage import cache_claim
-from .workload import deployment, service_account
+from .workload import deployment, service_account, template, template_digest
 
-__all__ = ["objects", "possible", "reference"]
+__all__ = ["objects", "possible", "reference", "template_digest"]
 
 
-def objects(solver: MCQSolver, *, service_image: str) -> list[Manifest]:
-    """What a solver wants to exist, in the order of creation: what Pods need comes before the Deployment."""
+def objects(
+    solver: MCQSolver,
+    *,
+    service_image: str,
+    absent: Collection[Kind] = (),
+    pods: Manifest | None = None,
+) -> list[Manifest]:
+    """What a solver wants to exist, in the order of creation: what Pods need comes before the Deployment.
+
+    Args:
+        solver: whose objects.
+        service_image: the image where the spec names none.
+        absent: kinds that the API server does not know. Objects of those are returned too, but nothing waits for them.
+        pods: the template of the replicas in place of the spec's, after a roll-out that was undone.
+
+    """
+    replicas_template = pods or template(solver, service_image=service_image)
     wanted = [
         service_account(solver),
-        config_map(solver),
         cache_claim(solver),
+        network_policy(solver),
         service(solver),
-        deployment(solver, service_image=service_image),
+        deployment(solver, replicas_template, absent=absent),
         disruption_budget(solver),
+        autoscaler(solver),
+        scaled_object(solver),
         ingress(solver),
+        http_route(solver),
+        service_monitor(solver),
     ]
     return [manifest for manifest in wanted if manifest is not None]
 
@@ -33,10 +54,11 @@ def possible(solver: MCQSolver) -> list[ObjectRef]:
     They are looked at in each reconcile, so that an object whose creation was not recorded any more (the
     operator was killed in between) is pruned all the same.
     """
-    other_names = {CONFIG_MAP: names.config_name(solver), CLAIM: names.cache_name(solver)}
+    other_names = {CLAIM: names.cache_name(solver)}
     return [
         ObjectRef(api_version=kind.api_version, kind=kind.kind, name=other_names.get(kind, solver.name))
         for kind in CHILDREN
+        if kind is not CONFIG_MAP
     ]
 
 

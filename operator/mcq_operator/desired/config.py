@@ -1,22 +1,18 @@
-"""The service's settings: environment variables in a ConfigMap."""
+"""The service's settings: environment variables."""
 
-from mcq_operator.models import Manifest, MCQSolver, names
-from mcq_operator.models.kinds import CONFIG_MAP
-
-from .manifest import manifest
+from mcq_operator.models import MCQSolver, names
 
 CACHE_PATH = "/var/cache/mcq"
 API_KEYS_PATH = "/etc/mcq/api-keys"
 ENGINE_KEY_PATH = "/etc/mcq/engine-key"
 
 
-def config_map(solver: MCQSolver) -> Manifest:
-    """The settings of every replica."""
-    return manifest(CONFIG_MAP, solver, name=names.config_name(solver), data=environment(solver))
-
-
 def environment(solver: MCQSolver) -> dict[str, str]:
-    """What the spec means to the service, in the service's own terms."""
+    """What the spec means to the service, in the service's own terms.
+
+    They are part of the Pods' template and not a ConfigMap: a replica that restarts in the middle of a roll-out
+    starts with the settings of its own revision, and an undone roll-out brings the old ones back.
+    """
     spec = solver.spec
     variables: dict[str, object | None] = {
         "MCQ_HOST": "0.0.0.0",  # noqa: S104 - inside the Pod's own network

@@ -14,6 +14,7 @@ def manifest(
     solver: MCQSolver,
     *,
     name: str | None = None,
+    labels: dict[str, str] | None = None,
     annotations: dict[str, str] | None = None,
     **content: Any,
 ) -> Manifest:
@@ -25,7 +26,8 @@ def manifest(
             "metadata": {
                 "name": name or solver.name,
                 "namespace": solver.namespace,
-                "labels": names.labels(solver),
+                # What the operator finds its objects by can't be taken from it.
+                "labels": {**(labels or {}), **names.labels(solver)},
                 "annotations": annotations or {},
                 "ownerReferences": [owner_reference(solver)],
             },

@@ -3,9 +3,15 @@
 from typing import Any
 
 from mcq_operator.models import Manifest, MCQSolver, names
-from mcq_operator.models.kinds import INGRESS, SERVICE
+from mcq_operator.models.kinds import HTTP_ROUTE, INGRESS, NETWORK_POLICY, SERVICE
 
 from .manifest import manifest
+
+OPERATOR = {
+    "namespaceSelector": {},
+    "podSelector": {"matchLabels": {names.NAME_LABEL: names.OPERATOR_NAME}},
+}
+"""Whoever asks the test question, in whichever namespace it was installed."""
 
 
 def service(solver: MCQSolver) -> Manifest:
@@ -38,3 +44,45 @@ def ingress(solver: MCQSolver) -> Manifest | None:
     if wanted.tls_secret_name:
         spec["tls"] = [{"hosts": [wanted.host], "secretName": wanted.tls_secret_name}]
     return manifest(INGRESS, solver, annotations=dict(wanted.annotations or {}), spec=spec)
+
+
+def http_route(solver: MCQSolver) -> Manifest | None:
+    """The way in through Gateways, where it is wanted."""
+    wanted = solver.spec.gateway
+    if not wanted.enabled:
+        return None
+    return manifest(
+        HTTP_ROUTE,
+        solver,
+        spec={
+            "parentRefs": [
+                parent.model_dump(by_alias=True, exclude_none=True) for parent in wanted.parent_refs or []
+            ],
+            "hostnames": list(wanted.hostnames or []) or None,
+            "rules": [
+                {
+                    "matches": [{"path": {"type": "PathPrefix", "value": wanted.path}}],
+                    "backendRefs": [{"name": solver.name, "port": names.SERVICE_PORT}],
+                }
+            ],
+        },
+    )
+
+
+def network_policy(solver: MCQSolver) -> Manifest | None:
+    """Who may reach the replicas, where that is restricted."""
+    wanted = solver.spec.network_policy
+    if not wanted.enabled:
+        return None
+    allowed: dict[str, Any] = {"ports": [{"port": "http", "protocol": "TCP"}]}
+    if wanted.allowed_from is not None:
+        allowed["from"] = [*wanted.allowed_from, OPERATOR]
+    return manifest(
+        NETWORK_POLICY,
+        solver,
+        spec={
+            "podSelector": {"matchLabels": names.selector_labels(solver)},
+            "policyTypes": ["Ingress"],
+            "ingress": [allowed],
+        },
+    )

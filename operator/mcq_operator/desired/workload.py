@@ -1,21 +1,27 @@
 """The replicas: a Deployment that never has fewer than wanted, and the identity it runs under."""
 
+import math
+from collections.abc import Collection
 from typing import Any
 
 from mcq_operator.models import Manifest, MCQSolver, names
-from mcq_operator.models.kinds import DEPLOYMENT, SERVICE_ACCOUNT
+from mcq_operator.models.kinds import DEPLOYMENT, SCALED_OBJECT, SERVICE_ACCOUNT, Kind
+from mcq_operator.models.quantity import quantity
 from mcq_operator.models.scheduling import TopologySpread
 
 from .config import drain_seconds, environment
-from .manifest import digest, manifest
+from .manifest import digest, manifest, without_none
 from .storage import volumes
 
 USER = 65532
 
-STARTUP_SECONDS = 1800
-"""How long a replica may take to fetch, convert and load its model: gigabytes, the first time."""
+LOADING_SECONDS = 300
+"""How long a replica may take to be ready when nothing has to be fetched."""
+FETCHED_A_SECOND = 10 * 2**20
+"""Bytes, of a slow connection."""
+SCHEDULING_SECONDS = 300
+"""How long a Pod may wait for a node and its image, above the time it may take to start."""
 STARTUP_PERIOD = 5
-STARTUP_FAILURES = STARTUP_SECONDS // STARTUP_PERIOD
 PRE_STOP_SECONDS = 5
 """Time for load balancers to notice that a stopping replica is no endpoint any more."""
 EXIT_SECONDS = 5
@@ -27,26 +33,56 @@ def service_account(solver: MCQSolver) -> Manifest:
     return manifest(SERVICE_ACCOUNT, solver, automountServiceAccountToken=False)
 
 
-def deployment(solver: MCQSolver, *, service_image: str) -> Manifest:
-    """The replicas. `service_image` is used where the spec names none."""
+def deployment(solver: MCQSolver, pods: Manifest, *, absent: Collection[Kind] = ()) -> Manifest:
+    """The replicas, from the template `pods`. Their number is the autoscaler's, if there can be one."""
+    startup = startup_seconds(solver)
     return manifest(
         DEPLOYMENT,
         solver,
         spec={
-            "replicas": solver.spec.replicas,
+            "replicas": None if autoscaled(solver, absent=absent) else solver.spec.replicas,
             "selector": {"matchLabels": names.selector_labels(solver)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-            "progressDeadlineSeconds": STARTUP_SECONDS + 300,
+            "progressDeadlineSeconds": startup + SCHEDULING_SECONDS,
             "revisionHistoryLimit": 3,
-            "template": {
-                "metadata": {
-                    "labels": names.labels(solver),
-                    "annotations": {names.CONFIG_DIGEST: digest(environment(solver))},
-                },
-                "spec": _pod(solver, service_image=service_image),
-            },
+            "template": pods,
         },
     )
+
+
+def autoscaled(solver: MCQSolver, *, absent: Collection[Kind]) -> bool:
+    """Whether something else than the spec says how many replicas there are."""
+    wanted = solver.spec.autoscaling
+    return wanted.enabled and not (wanted.provider == "KEDA" and SCALED_OBJECT in absent)
+
+
+def template(solver: MCQSolver, *, service_image: str) -> Manifest:
+    """What each replica is. `service_image` is used where the spec names none."""
+    made = without_none(
+        {
+            "metadata": {"labels": names.labels(solver)},
+            "spec": _pod(solver, service_image=service_image),
+        }
+    )
+    return dict(made)
+
+
+def template_digest(solver: MCQSolver, *, service_image: str) -> str:
+    """What tells a spec's replicas from another spec's."""
+    return digest(template(solver, service_image=service_image))
+
+
+def startup_seconds(solver: MCQSolver) -> int:
+    """How long a replica may take to fetch, convert and load its model; the first one has gigabytes to fetch.
+
+    How large a model is, is known only once it was fetched; how large it can be, from the cache that must hold it.
+    """
+    if solver.spec.rollout.startup_seconds is not None:
+        return solver.spec.rollout.startup_seconds
+    if solver.spec.engine.type == "OpenAI":
+        return LOADING_SECONDS
+    size = quantity(solver.spec.storage.cache.size) or 0
+    return LOADING_SECONDS + int(size / FETCHED_A_SECOND)
 
 
 def _pod(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
@@ -74,11 +110,12 @@ def _pod(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
 
 def _container(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
     spec = solver.spec
+    attempts = math.ceil(startup_seconds(solver) / STARTUP_PERIOD)
     return {
         "name": "service",
         "image": spec.image or service_image,
         "imagePullPolicy": spec.image_pull_policy,
-        "envFrom": [{"configMapRef": {"name": names.config_name(solver)}}],
+        "env": [{"name": name, "value": value} for name, value in environment(solver).items()],
         "ports": [{"name": "http", "containerPort": names.HTTP_PORT, "protocol": "TCP"}],
         "resources": spec.resources.model_dump(by_alias=True, exclude_none=True),
         "securityContext": {
@@ -91,7 +128,7 @@ def _container(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
             {"name": volume.name, "mountPath": volume.path}
             for volume in volumes(solver)
         ],
-        "startupProbe": _probe("/startupz", period=STARTUP_PERIOD, failures=STARTUP_FAILURES),
+        "startupProbe": _probe("/startupz", period=STARTUP_PERIOD, failures=attempts),
         "readinessProbe": _probe("/readyz", period=5, failures=2),
         "livenessProbe": _probe("/livez", period=10, failures=6),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},

@@ -13,10 +13,9 @@ from kubernetes.aio.dynamic.resource import Resource
 from mcq_operator.models import FIELD_MANAGER, Manifest
 from mcq_operator.models.kinds import Kind, kind_of
 
-from .errors import NotLeadingError, UnavailableError, cluster_error
+from .errors import NOT_FOUND, NotLeadingError, UnavailableError, cluster_error
 
 TIMEOUT_SECONDS = 30.0
-NOT_FOUND = 404
 
 
 async def connect(*, connections: int) -> Any:
@@ -47,7 +46,7 @@ class Api:
 
         Args:
             api_client: from `connect`.
-            wrote: called with kind and verb for each accepted write of a solver's objects.
+            wrote: called with kind and verb for each accepted write, but for replacements of the lease.
             may_write: asked right before each of them; a False raises NotLeadingError.
 
         """
@@ -61,10 +60,13 @@ class Api:
         """One object, or None. Raises ClusterError."""
         return await self._request("get", _path(kind, namespace, name), missing_ok=True, seconds=seconds)
 
-    async def create(self, kind: Kind, manifest: Manifest, *, seconds: float) -> Manifest:
-        """Make an object of the operator's own. Raises ClusterError, ConflictError if it is there."""
+    async def create(self, kind: Kind, manifest: Manifest, *, seconds: float = TIMEOUT_SECONDS) -> Manifest:
+        """Make an object that is no solver's child. Raises ClusterError, ConflictError if it is there."""
+        self._only_if_leading()
         path = _path(kind, manifest["metadata"]["namespace"])
-        return await self._stored("post", path, manifest, seconds=seconds)
+        made = await self._stored("post", path, manifest, seconds=seconds)
+        self._wrote(kind.kind, "create")
+        return made
 
     async def replace(self, kind: Kind, manifest: Manifest, *, seconds: float) -> Manifest:
         """Replace an object of the operator's own. Raises ClusterError, ConflictError if it was changed."""
@@ -77,16 +79,21 @@ class Api:
         found = await self._request("get", _path(kind, namespace), label_selector=selector, missing_ok=True)
         return list(found["items"]) if found else []
 
-    async def apply(self, manifest: Manifest, *, force: bool) -> Manifest:
+    async def resources(self, api_version: str) -> frozenset[str]:
+        """The plural names of what the server knows by this group and version. Raises ClusterError."""
+        found = await self._request("get", f"/apis/{api_version}", missing_ok=True)
+        return frozenset(item["name"] for item in found["resources"]) if found else frozenset()
+
+    async def apply(self, manifest: Manifest, *, force: bool, manager: str = FIELD_MANAGER) -> Manifest:
         """Server-side apply; returns the object as stored. Raises ClusterError.
 
         Without `force`, a field that someone else owns with another value is a ConflictError.
         """
-        return await self._apply(manifest, subresource="", force=force)
+        return await self._apply(manifest, subresource="", force=force, manager=manager)
 
     async def apply_status(self, manifest: Manifest) -> Manifest:
         """Server-side apply of the status subresource. Raises ClusterError."""
-        return await self._apply(manifest, subresource="/status", force=True)
+        return await self._apply(manifest, subresource="/status", force=True, manager=FIELD_MANAGER)
 
     async def delete(self, kind: Kind, *, namespace: str, name: str, uid: str) -> None:
         """Delete the very object with this uid, if it is still there. Raises ClusterError."""
@@ -96,7 +103,7 @@ class Api:
         if await self._request("delete", path, body=body, missing_ok=True) is not None:
             self._wrote(kind.kind, "delete")
 
-    async def _apply(self, manifest: Manifest, *, subresource: str, force: bool) -> Manifest:
+    async def _apply(self, manifest: Manifest, *, subresource: str, force: bool, manager: str) -> Manifest:
         self._only_if_leading()
         kind = kind_of(manifest)
         metadata = manifest["metadata"]
@@ -105,7 +112,7 @@ class Api:
             _path(kind, metadata["namespace"], metadata["name"]) + subresource,
             manifest,
             content_type="application/apply-patch+yaml",
-            field_manager=FIELD_MANAGER,
+            field_manager=manager,
             force_conflicts=force,
         )
         self._wrote(kind.kind, "apply" + subresource.replace("/", "_"))

@@ -1,20 +1,31 @@
 """The cluster as the reconcile sees it: solvers, their objects, and writes that happen only when needed."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from mcq_operator.models import API_VERSION, Manifest, MCQSolver, ObjectRef, SolverKey, SolverStatus, names
+from mcq_operator.models import (
+    API_VERSION,
+    FIELD_MANAGER,
+    Manifest,
+    MCQSolver,
+    ObjectRef,
+    SolverKey,
+    SolverStatus,
+    names,
+)
 from mcq_operator.models.base import SOLVER_KIND
-from mcq_operator.models.kinds import POD, SOLVER, kind_named
+from mcq_operator.models.kinds import EVENT, POD, REPLICA_SET, SOLVER, Kind, kind_named, kind_of
 from mcq_operator.models.observed import Refusal
 
 from .api import Api
 from .compare import covers, project
-from .errors import InvalidSpecError, RefusedError
+from .discovery import Discovery
+from .errors import ClusterError, ConflictError, InvalidSpecError, NotFoundError, RefusedError
 
 logger = logging.getLogger(__name__)
 
@@ -34,16 +45,28 @@ class Applied:
     live: dict[ObjectRef, Manifest] = field(default_factory=dict)
     conflicts: list[ObjectRef] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
+    absent: list[ObjectRef] = field(default_factory=list)
 
 
 class Cluster:
     """The only way from the operator's logic to the API server."""
 
-    def __init__(self, api: Api, *, namespaces: Iterable[str] = ()) -> None:
-        """Serve `namespaces`, or all of them when none is named."""
+    def __init__(self, api: Api, *, namespaces: Iterable[str] = (), instance: str = FIELD_MANAGER) -> None:
+        """Serve `namespaces`, or all of them when none is named; `instance` is who Events are reported by."""
         self._api = api
         self._namespaces = list(namespaces)
+        self._instance = instance
+        self._discovery = Discovery(api)
         self._altered: dict[tuple[str, ObjectRef], Manifest] = {}
+
+    @property
+    def absent(self) -> frozenset[Kind]:
+        """Kinds with a CRD that the API server does not know."""
+        return self._discovery.absent
+
+    async def discover(self) -> bool:
+        """Find out which kinds there are; returns whether that changed. Raises ClusterError."""
+        return await self._discovery.refresh()
 
     async def keys(self) -> list[SolverKey]:
         """Every solver there is. Raises ClusterError."""
@@ -85,6 +108,9 @@ class Cluster:
         """
         applied = Applied()
         for ref, manifest in wanted.items():
+            if kind_of(manifest) in self.absent:
+                applied.absent.append(ref)
+                continue
             live = found.live.get(ref)
             if live is not None and not (owned(live, solver) or _orphaned(live, solver)):
                 applied.conflicts.append(ref)
@@ -92,6 +118,11 @@ class Cluster:
             try:
                 applied.live[ref] = await self._apply(ref, manifest, live)
             except RefusedError as error:
+                if isinstance(error, NotFoundError) and kind_of(manifest).provider:
+                    # Its CRD was removed a moment ago.
+                    self._discovery.lost(kind_of(manifest))
+                    applied.absent.append(ref)
+                    continue
                 applied.refused.append(Refusal(ref=ref, message=str(error)))
                 if live is not None:
                     applied.live[ref] = live
@@ -113,6 +144,17 @@ class Cluster:
                 logger.info("deleting %s %s, which is no longer wanted", ref.kind, ref.name)
                 await self._api.delete(kind, namespace=solver.namespace, name=ref.name, uid=metadata["uid"])
         return leaving
+
+    async def replica_sets(self, solver: MCQSolver) -> list[Manifest]:
+        """The ReplicaSets of the solver's replicas, with the templates of its last revisions. Raises ClusterError."""
+        return await self._api.list(REPLICA_SET, namespace=solver.namespace, selector=names.selector(solver))
+
+    async def tell(self, solver: MCQSolver, event: Manifest) -> None:
+        """Create an Event. One that can't be is logged: nothing depends on it."""
+        try:
+            await self._api.create(EVENT, {**event, "reportingInstance": self._instance})
+        except ClusterError as error:
+            logger.warning("%s: the Event %s was not created: %s", solver.key, event.get("reason"), error)
 
     async def write_status(self, solver: MCQSolver, status: SolverStatus) -> bool:
         """Write the status if it differs from what the solver has; returns whether it was written."""
@@ -136,7 +178,9 @@ class Cluster:
 
     async def _get(self, namespace: str, ref: ObjectRef) -> list[Manifest]:
         kind = kind_named(ref.api_version, ref.kind)
-        live = await self._api.get(kind, namespace=namespace, name=ref.name) if kind else None
+        if kind is None or kind in self.absent:
+            return []
+        live = await self._api.get(kind, namespace=namespace, name=ref.name)
         return [] if live is None else [live]
 
     async def _apply(self, ref: ObjectRef, wanted: Manifest, live: Manifest | None) -> Manifest:
@@ -148,10 +192,32 @@ class Cluster:
             return live
         else:
             metadata = {**wanted["metadata"], "uid": live["metadata"]["uid"]}
+            await self._hand_over_replicas(wanted, live)
             stored = await self._api.apply({**wanted, "metadata": metadata}, force=True)
         logger.info("applied %s %s/%s", ref.kind, wanted["metadata"]["namespace"], ref.name)
         self._remember(ref, wanted, stored)
         return stored
+
+    async def _hand_over_replicas(self, wanted: Manifest, live: Manifest) -> None:
+        """Where the number of replicas becomes the autoscaler's, keep the number that there is.
+
+        A field that its only owner applies no more is reset, to one replica here. So it gets a second owner first, and
+        who changes the number, as the autoscaler does, takes it from that one.
+        Source: Kubernetes, Server-Side Apply, "Transferring ownership".
+        """
+        spec = wanted.get("spec", {})
+        if "template" not in spec or "replicas" in spec or "replicas" not in live["spec"]:
+            return
+        metadata = {name: live["metadata"][name] for name in ("name", "namespace", "uid")}
+        kept = {
+            "apiVersion": wanted["apiVersion"],
+            "kind": wanted["kind"],
+            "metadata": metadata,
+            "spec": {"replicas": live["spec"]["replicas"]},
+        }
+        # A conflict says that it is the autoscaler's already.
+        with contextlib.suppress(ConflictError):
+            await self._api.apply(kept, force=False, manager=f"{FIELD_MANAGER}-replicas")
 
     def _settled(self, ref: ObjectRef, wanted: Manifest, live: Manifest) -> bool:
         """Whether applying would change nothing."""

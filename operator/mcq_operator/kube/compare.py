@@ -13,11 +13,13 @@ wanted object, which is applied with it as an annotation, so a differing digest 
 Reading `managedFields` instead would not do: they name the fields that are owned, not the values in them.
 """
 
-from decimal import Decimal, InvalidOperation
 from typing import Any
+
+from mcq_operator.models.quantity import quantity
 
 LIST_KEYS: dict[str, tuple[str, ...]] = {
     "containers": ("name",),
+    "env": ("name",),
     "imagePullSecrets": ("name",),
     "ownerReferences": ("uid",),
     "ports": ("containerPort", "port", "protocol"),
@@ -27,19 +29,11 @@ LIST_KEYS: dict[str, tuple[str, ...]] = {
 }
 """Lists that server-side apply merges item by item, by the keys that it merges them by."""
 
-ATOMIC_MAPS = frozenset({"selector", "nodeSelector", "labelSelector"})
+ATOMIC_MAPS = frozenset({"labelSelector", "matchLabels", "nodeSelector", "podSelector", "selector"})
 """Maps that server-side apply replaces as a whole."""
 
 QUANTITIES = frozenset({"requests", "limits"})
 """Maps from names to quantities."""
-
-SUFFIXES = {
-    **{suffix: Decimal(1000) ** power for power, suffix in enumerate(("", "k", "M", "G", "T", "P", "E"))},
-    **{
-        suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)
-    },
-    "m": Decimal("0.001"),
-}
 
 
 def covers(live: Any, wanted: Any, *, field: str = "", within: str = "") -> bool:
@@ -74,18 +68,6 @@ def project(live: Any, wanted: Any, *, field: str = "") -> Any:
         keys = _by_key(wanted, field)
         return [project(found[key], item) for key, item in keys.items() if key in found]
     return live
-
-
-def quantity(value: object) -> Decimal | None:
-    """The number that a Kubernetes quantity stands for, or None when it isn't one."""
-    text = str(value)
-    number = text.rstrip("kMGTPEimK")
-    try:
-        if text in SUFFIXES or text[len(number) :] not in SUFFIXES:
-            return None
-        return Decimal(number) * SUFFIXES[text[len(number) :]]
-    except InvalidOperation:
-        return None
 
 
 def _covers_list(live: Any, wanted: list[Any], field: str) -> bool:

@@ -2,6 +2,7 @@
 
 ClusterError
 ├── RefusedError      the server will not take this request, now or later: a person must change something
+│   └── NotFoundError  neither the object nor, perhaps, its namespace or its kind
 ├── ConflictError     someone else was faster: look again
 ├── NotLeadingError   this process does not hold the Lease any more, so it may not write
 ├── UnavailableError  no answer, or "not now": try again later
@@ -14,8 +15,9 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from mcq_operator.models import MCQSolver
 
-REFUSED = frozenset({400, 403, 404, 405, 413, 415, 422})
+REFUSED = frozenset({400, 403, 405, 413, 415, 422})
 CONFLICT = 409
+NOT_FOUND = 404
 UNTYPED = "failed to create typed patch object"
 """Server-side apply's refusal of a field that the schema doesn't have: for good, though its status is 500."""
 
@@ -26,6 +28,10 @@ class ClusterError(Exception):
 
 class RefusedError(ClusterError):
     """The request is wrong, or not allowed."""
+
+
+class NotFoundError(RefusedError):
+    """There is no such thing."""
 
 
 class ConflictError(ClusterError):
@@ -54,6 +60,8 @@ def cluster_error(error: ApiException) -> ClusterError:
     message = _message(error)
     if error.status == CONFLICT:
         return ConflictError(message)
+    if error.status == NOT_FOUND:
+        return NotFoundError(message)
     if error.status in REFUSED or UNTYPED in message:
         return RefusedError(message)
     return UnavailableError(f"{error.status}: {message}")

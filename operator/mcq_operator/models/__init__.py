@@ -2,8 +2,8 @@
 
 from . import names
 from .base import API_VERSION, FIELD_MANAGER, GROUP, SOLVERS, VERSION, Manifest
-from .solver import Cache, MCQSolver, SolverKey, SolverSpec
-from .status import Condition, ObjectRef, ObservedModel, SolverStatus
+from .solver import MCQSolver, SolverKey, SolverSpec
+from .status import Condition, ObjectRef, ObservedModel, Rollback, SolverStatus
 
 __all__ = [
     "API_VERSION",
@@ -11,12 +11,12 @@ __all__ = [
     "GROUP",
     "SOLVERS",
     "VERSION",
-    "Cache",
     "Condition",
     "MCQSolver",
     "Manifest",
     "ObjectRef",
     "ObservedModel",
+    "Rollback",
     "SolverKey",
     "SolverSpec",
     "SolverStatus",

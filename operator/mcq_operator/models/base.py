@@ -50,6 +50,16 @@ def text(expression: str, message: str, *, longest: int) -> Any:
     return Field(min_length=1, max_length=longest, json_schema_extra=rules(rule(expression, message)))
 
 
+def http_url(message: str) -> Any:
+    """A string that must be an HTTP URL; `message` says of what."""
+    return text("self.matches('^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/.*)?$')", message, longest=512)
+
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+PassThrough = Annotated[
+    dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
+]
+"""An object handed to Kubernetes as it is; the API server checks it when the object with it is applied."""
 QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|k|[MGTPE]|[KMGTPE]i)?$"
 Quantity = Annotated[
     int | str,

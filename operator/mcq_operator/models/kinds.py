@@ -18,6 +18,7 @@ class Kind:
         plural: the name in the API's paths.
         verbs: what the operator may do with it.
         subresources: verbs on the object's subresources, by their name.
+        provider: what has to be installed for the API server to know the kind; None for Kubernetes' own.
 
     """
 
@@ -26,6 +27,7 @@ class Kind:
     plural: str
     verbs: tuple[str, ...]
     subresources: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    provider: str | None = None
 
     @property
     def group(self) -> str:
@@ -48,8 +50,9 @@ SOLVER = Kind(
     subresources=(("status", ("patch",)), ("finalizers", ("update",))),
 )
 POD = Kind(api_version="v1", kind="Pod", plural="pods", verbs=READ)
-SERVICE_ACCOUNT = Kind(api_version="v1", kind="ServiceAccount", plural="serviceaccounts", verbs=OWN)
+REPLICA_SET = Kind(api_version="apps/v1", kind="ReplicaSet", plural="replicasets", verbs=("get", "list"))
 CONFIG_MAP = Kind(api_version="v1", kind="ConfigMap", plural="configmaps", verbs=OWN)
+SERVICE_ACCOUNT = Kind(api_version="v1", kind="ServiceAccount", plural="serviceaccounts", verbs=OWN)
 CLAIM = Kind(api_version="v1", kind="PersistentVolumeClaim", plural="persistentvolumeclaims", verbs=OWN)
 SERVICE = Kind(api_version="v1", kind="Service", plural="services", verbs=OWN)
 DEPLOYMENT = Kind(api_version="apps/v1", kind="Deployment", plural="deployments", verbs=OWN)
@@ -57,16 +60,61 @@ INGRESS = Kind(api_version="networking.k8s.io/v1", kind="Ingress", plural="ingre
 DISRUPTION_BUDGET = Kind(
     api_version="policy/v1", kind="PodDisruptionBudget", plural="poddisruptionbudgets", verbs=OWN
 )
+AUTOSCALER = Kind(
+    api_version="autoscaling/v2",
+    kind="HorizontalPodAutoscaler",
+    plural="horizontalpodautoscalers",
+    verbs=OWN,
+)
+NETWORK_POLICY = Kind(
+    api_version="networking.k8s.io/v1", kind="NetworkPolicy", plural="networkpolicies", verbs=OWN
+)
+SCALED_OBJECT = Kind(
+    api_version="keda.sh/v1alpha1", kind="ScaledObject", plural="scaledobjects", verbs=OWN, provider="KEDA"
+)
+HTTP_ROUTE = Kind(
+    api_version="gateway.networking.k8s.io/v1",
+    kind="HTTPRoute",
+    plural="httproutes",
+    verbs=OWN,
+    provider="the Gateway API's CRDs",
+)
+SERVICE_MONITOR = Kind(
+    api_version="monitoring.coreos.com/v1",
+    kind="ServiceMonitor",
+    plural="servicemonitors",
+    verbs=OWN,
+    provider="prometheus-operator",
+)
+
+EVENT = Kind(api_version="events.k8s.io/v1", kind="Event", plural="events", verbs=("create",))
+"""Told of a solver; not owned by it."""
 
 LEASE = Kind(
     api_version="coordination.k8s.io/v1", kind="Lease", plural="leases", verbs=("get", "create", "update")
 )
 """In the operator's own namespace, for electing a leader; no solver has one."""
 
-CHILDREN = (SERVICE_ACCOUNT, CONFIG_MAP, CLAIM, SERVICE, DEPLOYMENT, INGRESS, DISRUPTION_BUDGET)
+CHILDREN = (
+    SERVICE_ACCOUNT,
+    CLAIM,
+    CONFIG_MAP,
+    SERVICE,
+    DEPLOYMENT,
+    INGRESS,
+    HTTP_ROUTE,
+    NETWORK_POLICY,
+    DISRUPTION_BUDGET,
+    AUTOSCALER,
+    SCALED_OBJECT,
+    SERVICE_MONITOR,
+)
 """What a solver may own."""
 
-ALL = (SOLVER, POD, *CHILDREN)
+OPTIONAL = tuple(kind for kind in CHILDREN if kind.provider)
+"""What the API server may not know."""
+
+ALL = (SOLVER, POD, REPLICA_SET, *CHILDREN, EVENT)
 
 _BY_NAME = {(kind.api_version, kind.kind): kind for kind in ALL}
 

@@ -6,17 +6,12 @@ from .solver import MCQSolver
 NAME_LABEL = "app.kubernetes.io/name"
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
-MANAGED_SELECTOR = f"{MANAGED_BY_LABEL}=mcq-operator"
+OPERATOR_NAME = "mcq-operator"
+MANAGED_SELECTOR = f"{MANAGED_BY_LABEL}={OPERATOR_NAME}"
 APPLIED_DIGEST = f"{GROUP}/applied-digest"
-CONFIG_DIGEST = f"{GROUP}/config-digest"
 
 HTTP_PORT = 8000
 SERVICE_PORT = 80
-
-
-def config_name(solver: MCQSolver) -> str:
-    """The ConfigMap with the service's settings."""
-    return f"{solver.name}-config"
 
 
 def cache_name(solver: MCQSolver) -> str:
@@ -34,7 +29,7 @@ def labels(solver: MCQSolver) -> dict[str, str]:
     return {
         **selector_labels(solver),
         "app.kubernetes.io/component": "inference",
-        MANAGED_BY_LABEL: "mcq-operator",
+        MANAGED_BY_LABEL: OPERATOR_NAME,
     }
 
 
@@ -44,9 +39,12 @@ def selector(solver: MCQSolver) -> str:
 
 
 def url(solver: MCQSolver) -> str:
-    """Where a client asks: through the Ingress, or the Service from inside the cluster."""
-    ingress = solver.spec.ingress
-    if not ingress.enabled:
-        return f"http://{solver.name}.{solver.namespace}.svc"
-    scheme = "https" if ingress.tls_secret_name else "http"
-    return f"{scheme}://{ingress.host}{ingress.path.rstrip('/')}"
+    """Where a client asks: through Ingress or Gateway, or the Service from inside the cluster."""
+    ingress, gateway = solver.spec.ingress, solver.spec.gateway
+    if ingress.enabled:
+        scheme = "https" if ingress.tls_secret_name else "http"
+        return f"{scheme}://{ingress.host}{ingress.path.rstrip('/')}"
+    if gateway.enabled and gateway.hostnames:
+        # Whether its listener has a certificate is the Gateway's, which is not ours to read.
+        return f"http://{gateway.hostnames[0]}{gateway.path.rstrip('/')}"
+    return f"http://{solver.name}.{solver.namespace}.svc"

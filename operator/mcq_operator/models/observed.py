@@ -73,6 +73,10 @@ class Observed:
         pods: the replicas' Pods as the API server returns them.
         conflicts: wanted objects whose name someone else's object has.
         refused: wanted objects that the API server refused.
+        absent: wanted objects of kinds that the API server does not know.
+        scaler: the HorizontalPodAutoscaler or ScaledObject, if there is one.
+        replica_sets: the Deployment's ReplicaSets, where a roll-out may have to be undone.
+        starting: what a replica that is not ready yet says that it is doing.
 
     """
 
@@ -80,3 +84,7 @@ class Observed:
     pods: list[Manifest] = field(default_factory=list)
     conflicts: list[ObjectRef] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
+    absent: list[ObjectRef] = field(default_factory=list)
+    scaler: Manifest | None = None
+    replica_sets: list[Manifest] = field(default_factory=list)
+    starting: str = ""

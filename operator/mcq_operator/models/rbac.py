@@ -9,15 +9,6 @@ from .kinds import ALL, LEASE, Kind
 NAME = "mcq-operator"
 NAMESPACE = "mcq-operator-system"
 
-CLUSTER_RULES = [
-    # kopf notices an MCQSolver CRD that is installed after the operator.
-    {
-        "apiGroups": ["apiextensions.k8s.io"],
-        "resources": ["customresourcedefinitions"],
-        "verbs": ["get", "list", "watch"],
-    },
-]
-
 
 def kind_rules(kind: Kind) -> list[Manifest]:
     """The policy rules for one kind and its subresources."""
@@ -41,7 +32,7 @@ def manifests() -> list[Manifest]:
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRole",
             "metadata": {"name": NAME},
-            "rules": [entry for kind in ALL for entry in kind_rules(kind)] + CLUSTER_RULES,
+            "rules": [entry for kind in ALL for entry in kind_rules(kind)],
         },
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from .base import Model, ObjectName, Quantity, rule, rules, text
+from .base import Fraction, Model, ObjectName, Quantity, http_url, rule, rules, text
 
 
 class ModelSource(Model):
@@ -76,11 +76,9 @@ class OpenAI(Model):
 
     endpoint: Annotated[
         str,
-        text(
-            "self.matches('^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/.*)?$')",
+        http_url(
             "endpoint must be an http:// or https:// URL of an OpenAI-compatible server, like"
-            " http://vllm.models.svc:8000/v1",
-            longest=512,
+            " http://vllm.models.svc:8000/v1"
         ),
     ]
     """The server's address, with or without /v1."""
@@ -150,7 +148,7 @@ class Answering(Model):
     """answer gives the choice and its probabilities; explain adds the reasoning for it; reason reasons first."""
     max_reasoning_tokens: int = Field(96, ge=1, le=512)
     """The longest reasoning, in tokens."""
-    min_confidence: float = Field(0, ge=0, le=1)
+    min_confidence: Fraction = 0
     """A replica abstains, and its answer is null, where the most probable choice is less probable than this."""
     debias: Literal["none", "prior", "rotations"] = "prior"
     """How the model's preference for some letters is taken out: by what was measured before, or by asking in every

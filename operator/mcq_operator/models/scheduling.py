@@ -1,15 +1,10 @@
 """Where a solver's replicas may run."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
-from .base import Model, ObjectName
-
-PassThrough = Annotated[
-    dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
-]
-"""An object handed to Kubernetes as it is; the API server checks it when the Deployment is applied."""
+from .base import Model, ObjectName, PassThrough
 
 
 class Toleration(Model):

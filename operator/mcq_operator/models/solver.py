@@ -2,160 +2,16 @@
 
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field
 
-from .base import Host, Model, ObjectName, Quantity, rule, rules, text
+from .base import Model, rule, rules
+from .network import Gateway, Ingress, NetworkPolicy
 from .replica import DEFAULT_RESOURCES, Answering, Auth, Engine, Limits, ModelSource, Resources, SecretName
+from .scaling import Autoscaling, Disruption, Rollout
 from .scheduling import Scheduling
 from .status import SolverStatus
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Ingress(Model):
-    """The way in from outside the cluster."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "!self.enabled || has(self.host)",
-                "host is required when ingress is enabled: set ingress.host, like mcq.example.com",
-                path=".host",
-            ),
-            rule(
-                "!has(self.tlsSecretName) || has(self.host)",
-                "tlsSecretName needs ingress.host: the certificate is served for that name",
-                path=".host",
-            ),
-        )
-    )
-
-    enabled: bool = False
-    """Whether there is an Ingress."""
-    class_name: ObjectName | None = None
-    """The IngressClass; left out, the cluster's default."""
-    host: Host | None = None
-    """The DNS name."""
-    path: Annotated[
-        str,
-        text(
-            "self.matches('^/[A-Za-z0-9/._~-]*$')",
-            "path must start with '/' and have only letters, digits, '/', '.', '_', '~' and '-'",
-            longest=256,
-        ),
-    ] = "/"
-    """The path prefix that is routed to the solver."""
-    tls_secret_name: ObjectName | None = None
-    """A kubernetes.io/tls Secret in the solver's namespace; set, the Ingress serves HTTPS."""
-    annotations: dict[str, str] | None = None
-    """Annotations of the Ingress, for its controller."""
-
-
-class Disruption(Model):
-    """How many replicas a drain must leave."""
-
-    min_available: (
-        Annotated[
-            int | str,
-            WithJsonSchema(
-                {
-                    "x-kubernetes-int-or-string": True,
-                    "maxLength": 10,
-                    **rules(
-                        rule(
-                            "type(self) == int ? self >= 0 : self.matches('^(100|[0-9]{1,2})%$')",
-                            "minAvailable must be a number of replicas that is not negative,"
-                            " or a percentage, like 50%",
-                        )
-                    ),
-                }
-            ),
-        ]
-        | None
-    ) = None
-    """Replicas that stay during a drain; left out, drains take one replica at a time."""
-
-
-class Cache(Model):
-    """Where replicas keep the prepared model.
-
-    A made claim belongs to the solver and goes with it; name an existing one in claimName to keep it.
-    """
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "!has(self.claimName) || self.type == 'PVC'",
-                "claimName is only for type PVC: remove it or set storage.cache.type to PVC",
-                path=".claimName",
-            ),
-            rule(
-                "self.type != 'PVC' || oldSelf.type != 'PVC' || has(self.claimName) || has(oldSelf.claimName)"
-                " || (self.accessMode == oldSelf.accessMode && has(self.storageClassName) =="
-                " has(oldSelf.storageClassName) && (!has(self.storageClassName)"
-                " || self.storageClassName == oldSelf.storageClassName))",
-                "storageClassName and accessMode of a claim can't be changed once it is made:"
-                " switch type to EmptyDir first, which deletes it, or name another claim in claimName",
-            ),
-            rule(
-                "self.type != 'PVC' || oldSelf.type != 'PVC' || has(self.claimName) || has(oldSelf.claimName)"
-                " || !isQuantity(string(self.size)) || !isQuantity(string(oldSelf.size))"
-                " || quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0",
-                "a claim can't shrink: keep storage.cache.size or make it larger",
-                path=".size",
-            ),
-        )
-    )
-
-    type: Literal["PVC", "EmptyDir"] = "PVC"
-    """PVC: one volume for all replicas, kept over restarts. EmptyDir: each replica fetches its own."""
-    size: Quantity = "16Gi"
-    """The volume's size: the source weights and one converted copy."""
-    storage_class_name: ObjectName | None = None
-    """The StorageClass of the made claim; left out, the cluster's default."""
-    claim_name: ObjectName | None = None
-    """An existing claim to use in place of a made one."""
-    access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = "ReadWriteOnce"
-    """ReadWriteOnce keeps all replicas on one node; ReadWriteMany needs a shared file system."""
-
-
-class Storage(Model):
-    """The solver's volumes."""
-
-    cache: Cache = Cache()
-    """The model cache."""
-
-
-class Tracing(Model):
-    """Where spans go."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "!self.enabled || has(self.endpoint)",
-                "endpoint is required when tracing is enabled: set tracing.endpoint,"
-                " like http://jaeger.monitoring.svc:4318",
-                path=".endpoint",
-            )
-        )
-    )
-
-    enabled: bool = False
-    """Whether spans are sent."""
-    endpoint: (
-        Annotated[
-            str,
-            text(
-                "self.matches('^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/.*)?$')",
-                "endpoint must be an http:// or https:// URL of an OTLP/HTTP receiver, usually port 4318",
-                longest=512,
-            ),
-        ]
-        | None
-    ) = None
-    """The OTLP/HTTP receiver."""
-    sampling_ratio: Fraction = 1.0
-    """The share of requests traced when the caller has not decided, 0 to 1."""
+from .storage import Storage
+from .telemetry import Monitoring, Tracing
 
 
 class SolverSpec(Model):
@@ -197,7 +53,7 @@ class SolverSpec(Model):
     ) = None
     """Secrets for pulling the image."""
     replicas: int = Field(3, ge=0, le=1000)
-    """How many replicas answer."""
+    """How many replicas answer; not used while autoscaling is enabled."""
     resources: Resources = DEFAULT_RESOURCES
     """CPU and memory of one replica. The model's pages are shared by the replicas of a node."""
     scheduling: Scheduling = Scheduling()
@@ -210,12 +66,22 @@ class SolverSpec(Model):
     """Who may ask."""
     ingress: Ingress = Ingress()
     """The way in from outside the cluster."""
+    gateway: Gateway = Gateway()
+    """The way in through the Gateway API."""
+    network_policy: NetworkPolicy = NetworkPolicy()
+    """Who may reach the replicas."""
+    autoscaling: Autoscaling = Autoscaling()
+    """Replicas by demand."""
+    rollout: Rollout = Rollout()
+    """What happens when the spec changes."""
     disruption: Disruption = Disruption()
     """How many replicas a drain must leave."""
     storage: Storage = Storage()
     """The solver's volumes."""
     tracing: Tracing = Tracing()
     """Where spans go."""
+    monitoring: Monitoring = Monitoring()
+    """What is measured."""
 
 
 class Metadata(Model):

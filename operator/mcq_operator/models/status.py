@@ -42,6 +42,21 @@ class ObservedModel(Model):
     """The model's address."""
 
 
+class Rollback(Model):
+    """A roll-out that was undone."""
+
+    generation: int = Field(ge=0)
+    """The spec's generation whose replicas did not start."""
+    digest: str
+    """What tells those replicas from others: the spec is tried again once it means other ones."""
+    replica_set: str
+    """The ReplicaSet that was gone back to."""
+    reason: str
+    """Why the replicas did not start, in one word."""
+    message: str = Field(max_length=32768)
+    """Why the replicas did not start, for people."""
+
+
 class SolverStatus(Model):
     """What was observed."""
 
@@ -61,7 +76,9 @@ class SolverStatus(Model):
         default_factory=list,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
-    """Ready, Progressing, Degraded and ModelLoaded."""
+    """Ready, Progressing, Degraded, ModelLoaded, ScalingReady and MonitoringReady."""
+    rollback: Rollback | None = None
+    """The roll-out that was undone, while the spec that was is still asked for."""
     inventory: list[ObjectRef] = Field(
         default_factory=list,
         json_schema_extra={

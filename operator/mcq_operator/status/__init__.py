@@ -6,9 +6,11 @@ from datetime import datetime
 from mcq_operator.models import Condition, MCQSolver, ObjectRef, ObservedModel, SolverStatus, names
 from mcq_operator.models.observed import Observed, Verdict
 
+from . import rollback
 from .conditions import Finding, findings
+from .events import events
 
-__all__ = ["canary_carried", "invalid", "is_ready", "of"]
+__all__ = ["canary_carried", "events", "invalid", "is_ready", "of", "rollback"]
 
 
 def of(
@@ -17,9 +19,13 @@ def of(
     observed: Observed,
     verdict: Verdict,
     inventory: Iterable[ObjectRef],
+    replicas_digest: str,
     now: datetime,
 ) -> SolverStatus:
-    """The status of a solver after one look at the cluster."""
+    """The status of a solver after one look at the cluster.
+
+    `replicas_digest` tells its spec's replicas from others.
+    """
     deployment = observed.deployment
     return SolverStatus(
         observed_generation=solver.metadata.generation,
@@ -29,6 +35,7 @@ def of(
         url=names.url(solver),
         model=ObservedModel(uri=_model(solver)),
         conditions=dated(solver, findings(solver, observed, verdict), now),
+        rollback=rollback.decided(solver, observed, digest=replicas_digest, now=now),
         inventory=sorted(inventory, key=lambda ref: (ref.kind, ref.name)),
     )
 

@@ -6,8 +6,12 @@ from typing import Literal
 from mcq_operator.models import MCQSolver, names
 from mcq_operator.models.observed import Deployment, Observed, Verdict
 
-from .failures import Failure, failure
+from .failures import Failure, absence, failure, quoted
 
+METRICS_ADVICE = (
+    "See that the solver is scraped (spec.monitoring.serviceMonitor), and that what serves its metric mcq_queue_depth"
+    " to autoscalers runs."
+)
 State = Literal["True", "False", "Unknown"]
 
 
@@ -29,7 +33,9 @@ def findings(solver: MCQSolver, observed: Observed, verdict: Verdict) -> list[Fi
         ready(solver, observed, verdict, failed, rolling),
         rolling,
         degraded(failed, observed.deployment, verdict),
-        model_loaded(solver, observed.deployment, failed),
+        model_loaded(solver, observed, failed),
+        scaling_ready(solver, observed),
+        monitoring_ready(solver, observed),
     ]
 
 
@@ -42,7 +48,7 @@ def ready(
         return Finding("Ready", "False", failed.reason, failed.message)
     if deployment is None or not deployment.complete:
         return Finding("Ready", "False", rolling.reason, rolling.message)
-    if solver.spec.replicas == 0:
+    if deployment.wanted == 0:
         message = "No replica is wanted, so no question can be answered. Set spec.replicas to at least 1."
         return Finding("Ready", "False", "ScaledToZero", message)
     if verdict.outcome == "pending":
@@ -92,9 +98,10 @@ def degraded(failed: Failure | None, deployment: Deployment | None, verdict: Ver
     return Finding("Degraded", "False", "AsExpected", "No failure is known.")
 
 
-def model_loaded(solver: MCQSolver, deployment: Deployment | None, failed: Failure | None) -> Finding:
+def model_loaded(solver: MCQSolver, observed: Observed, failed: Failure | None) -> Finding:
     """Whether a replica has the model in memory: a replica is ready only after its first warm-up answer."""
-    if solver.spec.replicas == 0:
+    deployment = observed.deployment
+    if deployment is not None and deployment.current and deployment.wanted == 0:
         return Finding(
             "ModelLoaded", "Unknown", "ScaledToZero", "No replica is wanted, so none loads the model."
         )
@@ -104,12 +111,53 @@ def model_loaded(solver: MCQSolver, deployment: Deployment | None, failed: Failu
         return Finding(
             "ModelLoaded", "False", failed.reason, "No replica runs; the Degraded condition says why."
         )
+    if observed.starting:
+        return Finding("ModelLoaded", "False", "Loading", observed.starting)
     if solver.spec.engine.type == "OpenAI":
         happening = f"No replica has reached {solver.model_name} yet; replicas wait for it."
     else:
         happening = f"No replica has loaded {solver.model_name} yet; the first start fetches and converts it."
     message = f"{happening} Watch: kubectl logs -n {solver.namespace} deployment/{solver.name}"
     return Finding("ModelLoaded", "False", "Loading", message)
+
+
+def scaling_ready(solver: MCQSolver, observed: Observed) -> Finding:
+    """Whether the number of replicas is what whoever sets it wants: the spec, or an autoscaler that works."""
+    if not solver.spec.autoscaling.enabled:
+        return Finding("ScalingReady", "True", "Fixed", "spec.replicas says how many replicas there are.")
+    absent = absence(observed, "HorizontalPodAutoscaler", "ScaledObject")
+    if absent is not None:
+        fixed = (
+            f"{absent} Until then there are as many replicas as spec.replicas says: {solver.spec.replicas}."
+        )
+        return Finding("ScalingReady", "False", "CRDNotInstalled", fixed)
+    if observed.scaler is None:
+        return Finding("ScalingReady", "False", "Creating", "The autoscaler has not been created yet.")
+    told = observed.scaler.get("status", {}).get("conditions", [])
+    conditions = {condition["type"]: condition for condition in told}
+    for kind in ("Ready",) if observed.scaler["kind"] == "ScaledObject" else ("AbleToScale", "ScalingActive"):
+        condition = conditions.get(kind)
+        if condition is None:
+            message = "The autoscaler's controller has not looked at it yet."
+            return Finding("ScalingReady", "Unknown", "Observing", message)
+        if condition["status"] != "True":
+            message = f"The autoscaler can't work: {quoted(condition.get('message', ''))} {METRICS_ADVICE}"
+            return Finding("ScalingReady", "False", condition.get("reason") or "NotReady", message)
+    return Finding("ScalingReady", "True", "Autoscaling", "The autoscaler says how many replicas there are.")
+
+
+def monitoring_ready(solver: MCQSolver, observed: Observed) -> Finding:
+    """Whether what monitoring needs is there."""
+    if not solver.spec.monitoring.service_monitor.enabled:
+        return Finding("MonitoringReady", "True", "NotWanted", "The spec asks for no monitoring.")
+    absent = absence(observed, "ServiceMonitor")
+    if absent is not None:
+        return Finding("MonitoringReady", "False", "CRDNotInstalled", absent)
+    for problem in (*observed.conflicts, *(refusal.ref for refusal in observed.refused)):
+        if problem.kind == "ServiceMonitor":
+            message = "The ServiceMonitor could not be applied; the Degraded condition says why."
+            return Finding("MonitoringReady", "False", "NotApplied", message)
+    return Finding("MonitoringReady", "True", "Applied", "Whatever the spec asks for is there.")
 
 
 def _canary_message(solver: MCQSolver, verdict: Verdict) -> str:

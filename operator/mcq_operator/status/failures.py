@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mcq_operator.models import Manifest, MCQSolver
+from mcq_operator.models import Manifest, MCQSolver, Rollback
+from mcq_operator.models.kinds import HTTP_ROUTE, kind_named
 from mcq_operator.models.observed import Deployment, Observed
 
 LONGEST_DETAIL = 1000
@@ -19,6 +20,31 @@ ADVICE = {
     "CreateContainerError": "The node could not create the container.",
     "RunContainerError": "The node could not start the container.",
 }
+
+EXITS = {
+    2: "BadSettings",
+    3: "ModelUnreachable",
+    4: "DigestMismatch",
+    5: "NotEnoughSpace",
+    6: "ConversionFailed",
+    7: "CacheNotWritable",
+    8: "ModelNotFound",
+}
+"""What the service's exit codes mean (docs/api.md); its last words say the rest."""
+
+CREATION = (
+    (
+        "exceeded quota",
+        "QuotaExceeded",
+        "Raise the namespace's ResourceQuota, or ask for less in spec.resources.",
+    ),
+    (
+        "violates PodSecurity",
+        "PodSecurity",
+        "Change what the spec asks for, or the namespace's Pod Security level.",
+    ),
+)
+"""What the API server says where it refuses Pods, the reason that stands for it, and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +61,8 @@ def failure(solver: MCQSolver, observed: Observed) -> Failure | None:
 
 
 def _failures(solver: MCQSolver, observed: Observed) -> Iterator[Failure]:
+    if solver.status.rollback is not None:
+        yield _rolled_back(solver.status.rollback)
     for ref in observed.conflicts:
         yield Failure(
             reason="Conflict",
@@ -47,24 +75,46 @@ def _failures(solver: MCQSolver, observed: Observed) -> Iterator[Failure]:
             message=f"The API server refused {refusal.ref.kind} {refusal.ref.name}:"
             f" {quoted(refusal.message)} Correct the spec, or the policy that refuses it.",
         )
+    if (absent := absence(observed, HTTP_ROUTE.kind)) is not None:
+        yield Failure(reason="CRDNotInstalled", message=absent)
     if observed.deployment is not None:
         yield from _deployment_failures(observed.deployment)
     for pod in observed.pods:
         if "deletionTimestamp" not in pod["metadata"]:
-            yield from _pod_failures(solver, pod)
+            yield from pod_failures(solver, pod)
+
+
+def absence(observed: Observed, *kinds: str) -> str | None:
+    """What to install for the first object of these kinds that the API server does not know, or None."""
+    for ref in observed.absent:
+        kind = kind_named(ref.api_version, ref.kind)
+        if ref.kind in kinds and kind is not None:
+            return f"The API server knows no {ref.kind} ({ref.api_version}): install {kind.provider}."
+    return None
+
+
+def _rolled_back(rollback: Rollback) -> Failure:
+    return Failure(
+        reason="RolledBack",
+        message=f"The replicas of generation {rollback.generation} of the spec did not start, so those of"
+        f" {rollback.replica_set} go on answering. {rollback.reason}: {rollback.message} Correct the spec: it is tried"
+        " again once it asks for other replicas.",
+    )
 
 
 def _deployment_failures(deployment: Deployment) -> Iterator[Failure]:
     replica_failure = deployment.conditions.get("ReplicaFailure", {})
     if replica_failure.get("status") == "True":
-        yield Failure(
-            reason="ReplicaFailure",
-            message=f"Pods can't be created: {quoted(replica_failure.get('message', ''))}"
-            " Adjust the namespace's quota or Pod Security level, or the spec.",
+        said = replica_failure.get("message", "")
+        found = next(
+            (entry for entry in CREATION if entry[0] in said), ("", "ReplicaFailure", "Correct the spec.")
         )
+        _, reason, advice = found
+        yield Failure(reason=reason, message=f"Pods can't be created: {quoted(said)} {advice}")
 
 
-def _pod_failures(solver: MCQSolver, pod: Manifest) -> Iterator[Failure]:
+def pod_failures(solver: MCQSolver, pod: Manifest) -> Iterator[Failure]:
+    """What keeps one Pod from answering."""
     status = pod.get("status", {})
     name = pod["metadata"]["name"]
     for condition in status.get("conditions", []):
@@ -78,15 +128,39 @@ def _pod_failures(solver: MCQSolver, pod: Manifest) -> Iterator[Failure]:
     for container in status.get("containerStatuses", []):
         waiting = container.get("state", {}).get("waiting", {})
         reason = waiting.get("reason", "")
-        if reason == "CrashLoopBackOff":
-            yield _crash(solver, name, container)
-        elif reason in ADVICE:
+        if reason in ADVICE:
             detail = quoted(waiting.get("message", ""))
             yield Failure(reason=reason, message=f"Pod {name} can't start: {detail} {ADVICE[reason]}")
+        elif (ended := _ended(container)) and not container.get("ready"):
+            yield _crash(solver, name, ended)
+        elif _unready_again(status, container):
+            yield Failure(
+                reason="ProbeFailing",
+                message=f"Pod {name} was ready, but now its readiness probe fails."
+                f" See: kubectl describe pod -n {solver.namespace} {name}",
+            )
 
 
-def _crash(solver: MCQSolver, pod: str, container: dict[str, Any]) -> Failure:
-    ended = container.get("lastState", {}).get("terminated", {})
+def _unready_again(status: Manifest, container: dict[str, Any]) -> bool:
+    """Whether the container answered once since its start, and does no more; one that starts is not meant."""
+    started = container.get("state", {}).get("running", {}).get("startedAt")
+    conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
+    ready = conditions.get("Ready", {})
+    changed = ready.get("lastTransitionTime")
+    # Both in the API's own form of UTC, which sorts as time does.
+    return bool(ready.get("status") == "False" and started and changed and changed > started)
+
+
+def _ended(container: dict[str, Any]) -> dict[str, Any] | None:
+    """How the container ended last, if not well: now, or before it was restarted."""
+    for state in ("state", "lastState"):
+        ended: dict[str, Any] | None = container.get(state, {}).get("terminated")
+        if ended and ended.get("exitCode") != 0:
+            return ended
+    return None
+
+
+def _crash(solver: MCQSolver, pod: str, ended: dict[str, Any]) -> Failure:
     if ended.get("reason") == "OOMKilled":
         limit = (solver.spec.resources.limits or {}).get("memory", "its memory limit")
         return Failure(
@@ -94,11 +168,11 @@ def _crash(solver: MCQSolver, pod: str, container: dict[str, Any]) -> Failure:
             message=f"Pod {pod} was killed for using more than {limit} of memory."
             " Raise spec.resources.limits.memory or choose a smaller model or spec.model.precision int8.",
         )
-    code = ended.get("exitCode", "unknown")
+    code = ended.get("exitCode", 0)
     said = quoted(ended.get("message", "")) or "It left no message."
     return Failure(
-        reason="CrashLoopBackOff",
-        message=f"Pod {pod} crashes again and again, exit code {code}: {said}"
+        reason=EXITS.get(code, "Crashing"),
+        message=f"Pod {pod} crashed, exit code {code}: {said}"
         f" See: kubectl logs -n {solver.namespace} {pod} --previous",
     )
 

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 
 class ModelStoreError(Exception):
-    """A model could not be prepared; the message says what to do. `exit_code` is the command line's."""
+    """A model could not be prepared; the message says what to do. `exit_code` is the process's, and tells which."""
 
     exit_code: ClassVar[int] = 1
 
@@ -39,6 +39,8 @@ class SourceUnreachable(SourceError):  # noqa: N818
 
 class ModelNotFound(SourceError):  # noqa: N818
     """The source has no such model or revision, or does not show it without a token."""
+
+    exit_code = 8
 
 
 class DigestMismatch(ModelStoreError):  # noqa: N818

@@ -1,0 +1,31 @@
+"""CRDs that a Kubernetes has only where their programs are installed, from the pinned Go modules in tools/apis."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hack.cluster.commands import run
+from hack.cluster.tools import MODULES, require_go
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEDA = "github.com/kedacore/keda/v2"
+PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator"
+GATEWAY_API = "sigs.k8s.io/gateway-api"
+
+FILES: Mapping[str, tuple[str, ...]] = {
+    KEDA: ("config/crd/bases/keda.sh_*.yaml",),
+    PROMETHEUS_OPERATOR: ("example/prometheus-operator-crd/*.yaml",),
+    GATEWAY_API: ("config/crd/standard/*.yaml",),
+}
+"""Where each module has its CRDs."""
+
+
+def files(module: str) -> list[Path]:
+    """The manifests of the module's CRDs; fetches the module where the machine doesn't have it."""
+    require_go()
+    found = json.loads(run(["go", "mod", "download", "-json", module], cwd=MODULES / "apis", timeout=600))
+    return sorted(path for pattern in FILES[module] for path in Path(found["Dir"]).glob(pattern))

@@ -1,0 +1,94 @@
+"""The ways in to a solver's replicas, and who may use them."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from .base import Host, Model, ObjectName, PassThrough, rule, rules, text
+
+RoutePath = Annotated[
+    str,
+    text(
+        "self.matches('^/[A-Za-z0-9/._~-]*$')",
+        "path must start with '/' and have only letters, digits, '/', '.', '_', '~' and '-'",
+        longest=256,
+    ),
+]
+
+
+class Ingress(Model):
+    """The way in from outside the cluster."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!self.enabled || has(self.host)",
+                "host is required when ingress is enabled: set ingress.host, like mcq.example.com",
+                path=".host",
+            ),
+            rule(
+                "!has(self.tlsSecretName) || has(self.host)",
+                "tlsSecretName needs ingress.host: the certificate is served for that name",
+                path=".host",
+            ),
+        )
+    )
+
+    enabled: bool = False
+    """Whether there is an Ingress."""
+    class_name: ObjectName | None = None
+    """The IngressClass; left out, the cluster's default."""
+    host: Host | None = None
+    """The DNS name."""
+    path: RoutePath = "/"
+    """The path prefix that is routed to the solver."""
+    tls_secret_name: ObjectName | None = None
+    """A kubernetes.io/tls Secret in the solver's namespace; set, the Ingress serves HTTPS."""
+    annotations: dict[str, str] | None = None
+    """Annotations of the Ingress, for its controller."""
+
+
+class ParentRef(Model):
+    """A Gateway that routes to the solver."""
+
+    name: ObjectName
+    """The Gateway's name."""
+    namespace: ObjectName | None = None
+    """The Gateway's namespace; left out, the solver's. The Gateway must allow routes of the solver's."""
+    section_name: ObjectName | None = None
+    """The Gateway's listener; left out, each that the hostnames match."""
+    port: int | None = Field(None, ge=1, le=65535)
+    """The port of the Gateway's listeners; left out, each."""
+
+
+class Gateway(Model):
+    """The way in through the Gateway API."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!self.enabled || (has(self.parentRefs) && size(self.parentRefs) > 0)",
+                "parentRefs is required when gateway is enabled: name at least one Gateway",
+                path=".parentRefs",
+            )
+        )
+    )
+
+    enabled: bool = False
+    """Whether there is an HTTPRoute."""
+    parent_refs: Annotated[list[ParentRef], Field(max_length=16)] | None = None
+    """The Gateways."""
+    hostnames: Annotated[list[Host], Field(max_length=16)] | None = None
+    """The DNS names; left out, those of the Gateways' listeners."""
+    path: RoutePath = "/"
+    """The path prefix that is routed to the solver."""
+
+
+class NetworkPolicy(Model):
+    """Who may reach the replicas."""
+
+    enabled: bool = False
+    """Whether there is a NetworkPolicy: connections to the replicas' one port, from those who are allowed to."""
+    allowed_from: Annotated[list[PassThrough], Field(max_length=64)] | None = None
+    """Peers that may connect, as in a NetworkPolicy's `from`; left out, all. The Ingress controller and Prometheus
+    have to be among them; the operator, which asks the test question, always is."""

@@ -1,0 +1,125 @@
+"""How far a starting replica is, as it says itself, so that the wait for a model's gigabytes can be followed.
+
+Replicas are asked beside the reconciles, as for the canary: a reconcile gets what is known.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import aiohttp
+
+from .models import Manifest, MCQSolver, SolverKey, names
+
+TIMEOUT = aiohttp.ClientTimeout(total=3)
+EVERY_SECONDS = 3.0
+
+
+class AskStartup(Protocol):
+    """Asks a replica how far it is."""
+
+    async def __call__(self, address: str, /) -> str:
+        """Return it in words, or nothing where it doesn't say; never raises."""
+
+
+class HttpAskStartup:
+    """Asks over HTTP at the Pod's address: the Service has no replica that isn't ready."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        """Ask through `session`."""
+        self._session = session
+
+    async def __call__(self, address: str) -> str:
+        """Ask once."""
+        host = f"[{address}]" if ":" in address else address
+        url = f"http://{host}:{names.HTTP_PORT}/startupz"
+        try:
+            async with self._session.get(url, timeout=TIMEOUT) as response:
+                state = await response.json()
+                return words(str(state["detail"]), state["progress"])
+        except (TimeoutError, aiohttp.ClientError, ValueError, KeyError, TypeError):
+            return ""
+
+
+def words(detail: str, progress: float | None) -> str:
+    """One line, in steps of ten per cent: each step is a write of the solver's status."""
+    said = " ".join(detail.split())[:500]
+    return said if progress is None else f"{said} {int(progress * 10) * 10} % done."
+
+
+@dataclass(kw_only=True)
+class _Entry:
+    pod: str
+    words: str = ""
+    due: float = 0.0
+    asking: asyncio.Task[None] | None = None
+
+
+class Startups:
+    """Remembers what each solver's starting replica said last."""
+
+    def __init__(
+        self, ask: AskStartup, *, clock: Callable[[], float], learned: Callable[[SolverKey], None]
+    ) -> None:
+        """Set up.
+
+        Args:
+            ask: asks a replica.
+            clock: monotonic seconds.
+            learned: called with the solver's key when a replica says something new.
+
+        """
+        self._ask = ask
+        self._clock = clock
+        self._learned = learned
+        self._entries: dict[SolverKey, _Entry] = {}
+
+    def words(self, solver: MCQSolver, pods: Iterable[Manifest]) -> str:
+        """What a starting replica of the solver said last; asks again when that is some seconds ago."""
+        pod = next((pod for pod in pods if _starts(pod)), None)
+        if pod is None:
+            self.forget(solver.key)
+            return ""
+        name = pod["metadata"]["name"]
+        entry = self._entries.get(solver.key)
+        if entry is None or entry.pod != name:
+            self.forget(solver.key)
+            entry = self._entries[solver.key] = _Entry(pod=name)
+        if entry.asking is None and self._clock() >= entry.due:
+            address = pod["status"]["podIP"]
+            entry.asking = asyncio.create_task(self._question(solver.key, entry, address))
+        return f"Pod {name}: {entry.words}" if entry.words else ""
+
+    def retry_in(self, key: SolverKey) -> float | None:
+        """Seconds until a replica is to be asked again, or None when none starts."""
+        entry = self._entries.get(key)
+        return None if entry is None else max(0.1, entry.due - self._clock())
+
+    def forget(self, key: SolverKey) -> None:
+        """Drop what is known about a solver."""
+        entry = self._entries.pop(key, None)
+        if entry is not None and entry.asking is not None:
+            entry.asking.cancel()
+
+    async def close(self) -> None:
+        """Ask no more."""
+        asking = [entry.asking for entry in self._entries.values() if entry.asking is not None]
+        for key in list(self._entries):
+            self.forget(key)
+        await asyncio.gather(*asking, return_exceptions=True)
+
+    async def _question(self, key: SolverKey, entry: _Entry, address: str) -> None:
+        said = await self._ask(address)
+        entry.due = self._clock() + EVERY_SECONDS
+        entry.asking = None
+        if said != entry.words:
+            entry.words = said
+            self._learned(key)
+
+
+def _starts(pod: Manifest) -> bool:
+    status = pod.get("status", {})
+    containers = status.get("containerStatuses", [])
+    running = any("running" in item.get("state", {}) and not item.get("started") for item in containers)
+    return running and "podIP" in status and "deletionTimestamp" not in pod["metadata"]
