@@ -77,8 +77,13 @@ def bare(cluster_kubectl: Kubectl) -> Iterator[None]:
 
 @pytest.fixture
 async def operator(kubectl: Kubectl, tmp_path: Path) -> AsyncIterator[Operator]:
-    """A running operator, of all namespaces."""
-    made = Operator(kubectl.kubeconfig, tmp_path / "operator.log", MCQ_OPERATOR_DISCOVERY_SECONDS="0.5")
+    """A running operator of this test's namespace: in others, solvers of earlier tests are on their way out."""
+    made = Operator(
+        kubectl.kubeconfig,
+        tmp_path / "operator.log",
+        MCQ_OPERATOR_NAMESPACES=kubectl.namespace,
+        MCQ_OPERATOR_DISCOVERY_SECONDS="0.5",
+    )
     await made.start()
     yield made
     await made.stop()

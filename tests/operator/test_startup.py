@@ -1,0 +1,137 @@
+"""What a starting replica says of itself reaches the solver's status."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+from tests.operator.support import solver
+
+from mcq_operator.models import Manifest, SolverKey
+from mcq_operator.startup import HttpAskStartup, Startups, words
+
+KEY = SolverKey("team", "demo")
+
+
+def starting(name: str = "demo-1", **container: Any) -> Manifest:
+    containers = [{"name": "service", "state": {"running": {}}, **container}]
+    return {"metadata": {"name": name}, "status": {"podIP": "10.0.0.1", "containerStatuses": containers}}
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Replica:
+    """Says what it is told to, and counts how often it was asked."""
+
+    said = "Fetching. 10 % done."
+    asked = 0
+
+    async def __call__(self, _: str) -> str:
+        self.asked += 1
+        return self.said
+
+
+@pytest.fixture
+def replica() -> Replica:
+    return Replica()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def learned() -> list[SolverKey]:
+    return []
+
+
+@pytest.fixture
+def startups(replica: Replica, clock: Clock, learned: list[SolverKey]) -> Startups:
+    return Startups(replica, clock=clock, learned=learned.append)
+
+
+async def look(startups: Startups, *pods: Manifest) -> str:
+    said = startups.words(solver(), pods)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return said
+
+
+async def test_a_starting_replica_is_asked_and_what_is_new_wakes_the_solver(
+    startups: Startups, replica: Replica, clock: Clock, learned: list[SolverKey]
+) -> None:
+    assert await look(startups, starting()) == ""
+    assert learned == [KEY]
+    assert await look(startups, starting()) == "Pod demo-1: Fetching. 10 % done."
+    assert replica.asked == 1
+    clock.now = 4
+    assert startups.retry_in(KEY) == 0.1
+    await look(startups, starting())
+    assert (replica.asked, learned) == (2, [KEY])
+    clock.now, replica.said = 8, "Loading."
+    await look(startups, starting())
+    assert learned == [KEY, KEY]
+    assert await look(startups, starting()) == "Pod demo-1: Loading."
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        starting(started=True),
+        {"metadata": {"name": "demo-1"}, "status": {}},
+        {**starting(), "metadata": {"name": "demo-1", "deletionTimestamp": "x"}},
+        starting(state={"waiting": {"reason": "ContainerCreating"}}),
+    ],
+)
+async def test_a_replica_that_is_not_starting_is_not_asked(
+    startups: Startups, replica: Replica, pod: Manifest
+) -> None:
+    await look(startups, starting())
+    assert await look(startups, pod) == ""
+    assert replica.asked == 1
+    assert startups.retry_in(KEY) is None
+
+
+async def test_another_replica_is_asked_anew(startups: Startups, replica: Replica) -> None:
+    await look(startups, starting())
+    assert await look(startups, starting("demo-2")) == ""
+    assert replica.asked == 2
+
+
+@pytest.mark.parametrize(
+    ("progress", "said"),
+    [
+        (None, "Loading the model."),
+        (0.0, "Loading the model. 0 % done."),
+        (0.59, "Loading the model. 50 % done."),
+    ],
+)
+def test_progress_is_told_in_steps_so_that_it_is_not_written_every_second(
+    progress: float | None, said: str
+) -> None:
+    assert words("Loading\n the model.", progress) == said
+
+
+async def test_what_is_no_answer_is_no_words() -> None:
+    """Nobody there, and somebody who speaks otherwise."""
+
+    async def other(_: web.Request) -> web.Response:
+        return web.Response(text="hello")
+
+    app = web.Application()
+    app.router.add_get("/startupz", other)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.77", 8000).start()
+        async with ClientSession() as session:
+            assert await HttpAskStartup(session)("127.0.0.77") == ""
+            assert await HttpAskStartup(session)("127.0.0.78") == ""
+    finally:
+        await runner.cleanup()
