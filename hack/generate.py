@@ -1,6 +1,6 @@
-"""Write the CustomResourceDefinitions and the RBAC from the operator's models.
+"""Write the CustomResourceDefinitions, the RBAC and the reference from the operator's models.
 
-hack/generate          writes crds/*.yaml and config/rbac/*.yaml
+hack/generate          writes crds/*.yaml, config/rbac/*.yaml and docs/mcqsolver.md
 hack/generate --check  writes nothing; shows the difference and exits 1 where a checked-in file is out of date
 """
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from hack.reference.page import page
 from mcq_operator.models.base import GROUP, SOLVERS
 from mcq_operator.models.crd import crd
 from mcq_operator.models.rbac import manifests
@@ -23,6 +24,7 @@ def generated() -> dict[str, str]:
     """What each generated file, by its path from the repository's root, must say."""
     return {
         f"crds/{GROUP}_{SOLVERS}.yaml": _yaml(crd()),
+        "docs/mcqsolver.md": page(),
         **{f"config/rbac/{manifest['kind'].lower()}.yaml": _yaml(manifest) for manifest in manifests()},
     }
 

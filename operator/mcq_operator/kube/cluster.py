@@ -206,7 +206,8 @@ class Cluster:
         Source: Kubernetes, Server-Side Apply, "Transferring ownership".
         """
         spec = wanted.get("spec", {})
-        if "template" not in spec or "replicas" in spec or "replicas" not in live["spec"]:
+        if "template" not in spec or "replicas" in spec or not live["spec"].get("replicas"):
+            # Of none an autoscaler makes none: there the reset is wanted.
             return
         metadata = {name: live["metadata"][name] for name in ("name", "namespace", "uid")}
         kept = {

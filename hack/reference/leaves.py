@@ -1,0 +1,66 @@
+"""The leaves of MCQSolver's spec: the fields that hold a value, from the CustomResourceDefinition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mcq_operator.models.crd import crd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One field: its path (`[]` stands for each item of a list) and its schema."""
+
+    path: str
+    schema: dict[str, Any]
+
+    @property
+    def type(self) -> str:
+        """What a value looks like."""
+        if "enum" in self.schema:
+            return ", ".join(self.schema["enum"])
+        if self.schema.get("x-kubernetes-int-or-string"):
+            return "integer or string"
+        if self.schema["type"] == "array":
+            items = self.schema["items"]["type"]
+            return f"list of {items}s"
+        return "map" if "additionalProperties" in self.schema else str(self.schema["type"])
+
+
+def leaves() -> list[Leaf]:
+    """Every leaf, in the order of the schema."""
+    version = crd()["spec"]["versions"][0]
+    return list(_walk(version["schema"]["openAPIV3Schema"]["properties"]["spec"], ""))
+
+
+def _walk(schema: dict[str, Any], path: str) -> Iterator[Leaf]:
+    items = schema.get("items", {})
+    fields = schema.get("properties") or items.get("properties")
+    if fields is None:
+        yield Leaf(path, schema)
+        return
+    prefix = path + ("[]" if items else "") + ("." if path else "")
+    for name, field in fields.items():
+        yield from _walk(field, prefix + name)
+
+
+def nested(path: str, value: object) -> dict[str, Any]:
+    """A spec that has only this value; an item of a list has only it, too."""
+    head, _, rest = path.partition(".")
+    inner = nested(rest, value) if rest else value
+    return {head[:-2]: [inner]} if head.endswith("[]") else {head: inner}
+
+
+def merged(one: Any, other: Any) -> Any:
+    """Both specs in one; `other` wins. Lists of objects are merged item by item."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return {
+            key: merged(one.get(key), other[key]) if key in other else one[key] for key in {**one, **other}
+        }
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return [merged(*pair) for pair in zip(one, other, strict=True)]
+    return other

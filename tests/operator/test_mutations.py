@@ -1,0 +1,211 @@
+"""Every leaf of the spec, changed on a running solver: reflected, or refused with a message; and back again.
+
+Valid values are hack.reference's; invalid ones come from the leaf's schema: beyond each bound, of another type, empty,
+huge, null, and text that no field means. The API server, its controllers and the optional kinds' CRDs are real.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hack.reference.examples import EXAMPLES, OPERATOR_ONLY
+from hack.reference.leaves import Leaf, leaves, merged, nested
+from hack.reference.page import specs
+from kubernetes.aio import client
+from kubernetes.aio.client.exceptions import ApiException
+from tests.operator.conftest import Bench, Kubectl, connected
+from tests.operator.test_optional import OPTIONAL, install, remove
+
+from mcq_operator import desired
+from mcq_operator.models import GROUP, SOLVERS, VERSION, Manifest
+from mcq_operator.models.names import APPLIED_DIGEST
+
+LEAVES = {leaf.path: leaf for leaf in leaves()}
+STILL = {"replicas": 0}
+"""No replicas: what is looked at is what the operator writes, and Pods would only take time."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def everything_known(cluster_kubectl: Kubectl) -> Iterator[None]:
+    """All optional kinds."""
+    for _, resource, _, _ in OPTIONAL.values():
+        install(cluster_kubectl, resource)
+    yield
+    for _, resource, _, _ in OPTIONAL.values():
+        remove(cluster_kubectl, resource)
+
+
+@dataclass
+class Solver:
+    """The solver whose spec is changed, by its whole value, as `kubectl replace` does."""
+
+    api: Any
+    bench: Bench
+
+    async def replace(self, spec: dict[str, Any]) -> str | None:
+        """Store this spec; returns why it is refused, if it is."""
+        try:
+            await self._replace(spec)
+        except ApiException as error:
+            if error.status not in {400, 422}:
+                raise
+            return str(json.loads(error.body)["message"])
+        return None
+
+    async def _replace(self, spec: dict[str, Any]) -> None:
+        arguments = (GROUP, VERSION, self.bench.namespace, SOLVERS)
+        manifest = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": "MCQSolver",
+            "metadata": {"name": "demo"},
+            "spec": {**STILL, **spec},
+        }
+        try:
+            stored = await self.api.get_namespaced_custom_object(*arguments, "demo")
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            await self.api.create_namespaced_custom_object(*arguments, manifest, field_validation="Strict")
+        else:
+            manifest["metadata"] = stored["metadata"]
+            await self.api.replace_namespaced_custom_object(
+                *arguments, "demo", manifest, field_validation="Strict"
+            )
+
+    async def settle(self) -> dict[str, Manifest]:
+        """Reconcile until nothing is written; returns every object, less what the server alone decides on."""
+        for _ in range(20):
+            if not await self.bench.reconcile():
+                break
+        else:
+            message = f"still writing: {self.bench.writes}"
+            raise AssertionError(message)
+        solver = await self.bench.cluster.solver(self.bench.key)
+        assert solver is not None
+        found = await self.bench.cluster.children(solver, desired.possible(solver))
+        scaled = any(ref.kind in {"HorizontalPodAutoscaler", "ScaledObject"} for ref in found.live)
+        return {
+            ref.kind: plain(live, scaled=scaled)
+            for ref, live in found.live.items()
+            if "deletionTimestamp" not in live["metadata"]
+        }
+
+    async def complaints(self) -> str:
+        """What the solver's status says is wrong."""
+        solver = await self.bench.cluster.solver(self.bench.key)
+        assert solver is not None
+        return next((item.message for item in solver.status.conditions if item.reason == "ApplyRefused"), "")
+
+
+@pytest.fixture
+async def changed(kubectl: Kubectl, bench: Bench) -> AsyncIterator[Solver]:
+    """A solver in the test's namespace."""
+    await bench.cluster.discover()
+    async with connected(kubectl.kubeconfig) as api_client:
+        yield Solver(client.CustomObjectsApi(api_client), bench)
+
+
+def test_each_leaf_has_an_example_and_changes_an_object() -> None:
+    """But for those that only the operator itself goes by."""
+    assert set(EXAMPLES) == set(LEAVES)
+    assert set(OPERATOR_ONLY) < set(LEAVES)
+
+
+@pytest.mark.parametrize("path", EXAMPLES)
+async def test_a_changed_leaf_is_reflected_and_going_back_restores_the_same_objects(
+    changed: Solver, path: str
+) -> None:
+    base = specs(path, None)[0]
+    await go_to(changed, base)
+    before = await changed.settle()
+    for value in EXAMPLES[path].values:
+        await go_to(changed, specs(path, value)[1])
+        reflected = await changed.settle() != before
+        assert reflected != (path in OPERATOR_ONLY) or await changed.complaints(), value
+        await go_to(changed, base)
+        assert await changed.settle() == before, value
+        assert not await changed.complaints()
+
+
+@pytest.mark.parametrize("path", EXAMPLES)
+async def test_a_value_that_no_leaf_means_is_refused_with_a_message_or_told_of(
+    changed: Solver, path: str
+) -> None:
+    """And the operator neither raises nor changes anything else meanwhile."""
+    base = specs(path, EXAMPLES[path].values[0])[1]
+    await go_to(changed, base)
+    before = await changed.settle()
+    for value in wrong(LEAVES[path]):
+        refusal = await changed.replace(merged(base, nested(path, value)))
+        if refusal is not None:
+            # The very field is named, or the rule that it breaks says what to do.
+            assert path.rpartition(".")[2].removesuffix("[]") in refusal, value
+            continue
+        after = await changed.settle()
+        assert after != before or value is None or await changed.complaints(), value
+        await go_to(changed, base)
+        assert await changed.settle() == before
+
+
+async def go_to(changed: Solver, spec: dict[str, Any]) -> None:
+    """Store a valid spec; where a claim can't become what it means, by the way that the refusal names."""
+    refusal = await changed.replace(spec)
+    if refusal is not None:
+        assert "claim" in refusal, refusal
+        assert await changed.replace(merged(spec, {"storage": {"cache": {"type": "EmptyDir"}}})) is None
+        await changed.settle()
+        assert await changed.replace(spec) is None
+
+
+def wrong(leaf: Leaf) -> Iterator[Any]:
+    """Values that the leaf's schema should refuse, and some that it can't know to be wrong."""
+    schema = leaf.schema
+    yield None
+    match schema.get("type"):
+        case "string":
+            yield from (
+                7,
+                True,
+                ["x"],
+                {"a": 1},
+                "",
+                " ",
+                "ü☃\u202e",
+                "a\nb",
+                "x" * (schema.get("maxLength", 500) + 1),
+            )
+        case "integer" | "number":
+            yield from ("x", "", [1], {"a": 1}, True, 10**19, -(10**19))
+            yield from (
+                schema[bound] + step for bound, step in (("minimum", -1), ("maximum", 1)) if bound in schema
+            )
+        case "boolean":
+            yield from ("yes", 1, [], {})
+        case "array":
+            yield from ("x", 7, {"a": 1}, [["x"]], [None], [{}] * 65)
+        case "object":
+            yield from ("x", 7, ["x"])
+            if "additionalProperties" in schema:
+                yield from ({"ü ☃": "1"}, {"a": {"b": "c"}}, {"a": ["b"]})
+        case _:
+            yield from ([], {"a": 1}, True, "", "-1", "ü", "1" * 33)
+
+
+def plain(live: Manifest, *, scaled: bool) -> Manifest:
+    """An object less its identity, its history and what controllers and, if `scaled`, autoscalers say."""
+    metadata = live["metadata"]
+    annotations = {
+        name: value
+        for name, value in metadata.get("annotations", {}).items()
+        if name != APPLIED_DIGEST and "kubernetes.io/" not in name
+    }
+    kept = {"labels": metadata["labels"], "owner": metadata["ownerReferences"], "annotations": annotations}
+    theirs = {"clusterIP", "clusterIPs"} | ({"replicas"} if scaled else set())
+    spec = {name: value for name, value in live.get("spec", {}).items() if name not in theirs}
+    return {
+        **{key: value for key, value in live.items() if key not in {"metadata", "status", "spec"}},
+        **kept,
+        "spec": spec,
+    }
