@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hack.cluster import crds
 from hack.cluster import instance as names
 from hack.cluster.api import listening
 from hack.cluster.commands import run
@@ -108,8 +109,15 @@ class Addons:
         return [self._storage(), self._dns(), self._ingress()]
 
     def apply(self) -> None:
-        """Apply the IngressClass, the StorageClass and the namespace of the provisioner's pods."""
-        manifests = (MANIFESTS / "addons.yaml").read_text()
+        """Apply IngressClass, StorageClass, the provisioner's namespace, and the Gateway API with a Gateway."""
+        for path in crds.files(crds.GATEWAY_API):
+            self._apply(path.read_text())
+        self._apply((MANIFESTS / "addons.yaml").read_text())
+        # Traefik takes for a listener's the entry point that has its port.
+        port = self.instance.ports().http
+        self._apply((MANIFESTS / "gateway.yaml").read_text().replace("8080", str(port)))
+
+    def _apply(self, manifests: str) -> None:
         kubectl = self.control_plane.tools.binary("kubernetes", "kubectl")
         server_side = ["apply", "--server-side", "--field-manager=mcq-cluster", "--filename=-"]
         run([kubectl, f"--kubeconfig={self.instance.kubeconfig}", *server_side], stdin=manifests)
@@ -150,6 +158,8 @@ class Addons:
             "--providers.kubernetesingress=true",
             "--providers.kubernetesingress.ingressclass=traefik",
             "--providers.kubernetesingress.ingressendpoint.ip=127.0.0.1",
+            "--providers.kubernetesgateway=true",
+            "--providers.kubernetesgateway.statusaddress.ip=127.0.0.1",
             "--log.level=INFO",
             "--log.nocolor=true",
         ]

@@ -149,7 +149,7 @@ class Local:
         node.configure()
         self._ensure(node.parts())
         extras = addons.Addons(self.instance, self.control_plane, helper_image)
-        with self.progress.step("IngressClass and StorageClass"):
+        with self.progress.step("IngressClass, StorageClass, Gateway"):
             extras.apply()
         self._ensure(extras.parts())
 

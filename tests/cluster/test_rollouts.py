@@ -1,0 +1,260 @@
+"""Roll-outs under a steady load through the Ingress: none of the requests is lost.
+
+Replicas are the product's own image; behind them is an engine without a model (tests/cluster/engine.py), so that ten
+thousand small answers take minutes. Traefik, the node and the operator are the real ones.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hack.ask import QUESTION, ask
+from hack.cluster.instance import BRIDGE_ADDRESS
+from hack.cluster.local import Local
+from hack.deploy import NAMESPACE as OPERATOR_NAMESPACE
+from hack.images.build import tag
+from hack.images.builder import builder
+from hack.kubectl import KubectlError
+from tests.cluster.load import Load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from hack.deploy import Deployed
+    from hack.kubectl import Kubectl
+
+NAMESPACE = "mcq-rollouts"
+NAME = "steady"
+HOST = "steady.localhost"
+GATEWAY_HOST = "steady-gateway.localhost"
+ENOUGH = 10_000
+
+
+@dataclass
+class Steady:
+    """The solver that is changed while it is asked."""
+
+    kubectl: Kubectl
+
+    def run(self, *arguments: str, stdin: str | None = None) -> str:
+        """kubectl in its namespace."""
+        return self.kubectl("--namespace", NAMESPACE, *arguments, stdin=stdin)
+
+    def patch(self, spec: dict[str, Any]) -> None:
+        """Change its spec."""
+        change = json.dumps({"spec": spec})
+        self.run("patch", f"mcqsolver/{NAME}", "--type=merge", "--patch", change)
+
+    def get(self, *resource: str) -> dict[str, Any]:
+        """One object, or a list."""
+        found: dict[str, Any] = json.loads(self.run("get", *resource, "--output", "json"))
+        return found
+
+    def pods(self) -> list[str]:
+        """The names of its replicas' Pods, but of those that are ending."""
+        items = self.get("pods", "--selector", f"app.kubernetes.io/instance={NAME}")["items"]
+        return [item["metadata"]["name"] for item in items if "deletionTimestamp" not in item["metadata"]]
+
+    def conditions(self) -> dict[str, dict[str, Any]]:
+        """Its conditions by type."""
+        found = self.get("mcqsolver", NAME)
+        return {item["type"]: item for item in found.get("status", {}).get("conditions", [])}
+
+    def settle(self, *, seconds: float = 180) -> None:
+        """Until it is Ready for its newest spec and no old replica is left."""
+
+        def settled() -> bool:
+            found = self.get("mcqsolver", NAME)
+            ready = self.conditions().get("Ready", {})
+            current = ready.get("observedGeneration") == found["metadata"]["generation"]
+            pods = self.get("pods", "--selector", f"app.kubernetes.io/instance={NAME}")["items"]
+            wanted = self.get("deployment", NAME)["spec"]["replicas"]
+            return ready.get("status") == "True" and current and len(pods) == wanted
+
+        eventually(settled, seconds=seconds)
+
+
+def eventually(holds: Callable[[], bool], *, seconds: float) -> None:
+    """Wait until it holds."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, f"not so within {seconds} s"
+        time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def engine(deployed: Deployed) -> Iterator[str]:
+    """The address of an engine that pods can reach."""
+    if not isinstance(deployed.provider, Local):
+        pytest.skip("pods reach this machine on the local cluster only")
+    with socket.socket() as probe:
+        probe.bind((BRIDGE_ADDRESS, 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "tests.cluster.engine", BRIDGE_ADDRESS, str(port), "first", "second"]
+    with subprocess.Popen(command) as process:
+        yield f"http://{BRIDGE_ADDRESS}:{port}/v1"
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def steady(deployed: Deployed, engine: str) -> Iterator[Steady]:
+    """Three replicas, Ready."""
+    namespace = {
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+    }  # fmt: skip
+    solver = {
+        "apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver",
+        "metadata": {"name": NAME, "namespace": NAMESPACE},
+        "spec": {
+            "engine": {"type": "OpenAI", "openai": {"endpoint": engine, "model": "first"}},
+            "ingress": {"enabled": True, "className": "traefik", "host": HOST},
+            "gateway": {
+                "enabled": True,
+                "parentRefs": [{"name": "public", "namespace": "gateway"}],
+                "hostnames": [GATEWAY_HOST],
+            },
+            "rollout": {"autoRollback": True},
+            "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+        },
+    }  # fmt: skip
+    kubectl = deployed.kubectl
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+    for manifest in (namespace, solver):
+        kubectl("apply", "--filename", "-", stdin=json.dumps(manifest))
+    made = Steady(kubectl)
+    eventually(lambda: bool(made.conditions()), seconds=30)
+    made.run("wait", f"mcqsolver/{NAME}", "--for=condition=Ready", "--timeout=180s")
+    # Ready means so: the very next thing is a question through the Ingress.
+    assert ask(f"http://{HOST}:8080", {**QUESTION, "mode": "answer"})["answer"]["label"] == "B"
+    yield made
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+
+
+@pytest.fixture(scope="module")
+def other_image(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The service's image with another digest."""
+    context: Path = tmp_path_factory.mktemp("image")
+    dockerfile = context / "Dockerfile"
+    dockerfile.write_text(f"FROM {tag('service')}\nLABEL mcq-operator.dev/test=other\n")
+    builder().build(dockerfile, context, "localhost/mcq-service:other")
+    return deployed.provider.load("localhost/mcq-service:other")
+
+
+def test_the_gateway_answers_as_the_ingress_does(steady: Steady) -> None:
+    """Traefik, by the real HTTPRoute."""
+    answer = None
+
+    def answers() -> bool:
+        nonlocal answer
+        try:
+            answer = ask(f"http://{GATEWAY_HOST}:8080", {**QUESTION, "mode": "answer"})
+        except OSError:
+            return False
+        return True
+
+    eventually(answers, seconds=30)
+    assert answer
+    assert answer["answer"]["label"] == "B"
+
+
+def test_no_request_is_lost_by_any_change(steady: Steady, other_image: str) -> None:
+    """Other model, image, settings; 3 to 5 to 2 replicas; evictions; a deleted Pod; the operator's upgrade."""
+    with Load(HOST) as load:
+        steps: list[tuple[str, Callable[[], None]]] = [
+            ("model", lambda: steady.patch({"engine": {"openai": {"model": "second"}}})),
+            ("image", lambda: steady.patch({"image": other_image})),
+            ("settings", lambda: steady.patch({"answering": {"maxReasoningTokens": 12}})),
+            ("3 to 5", lambda: steady.patch({"replicas": 5})),
+            ("5 to 2", lambda: steady.patch({"replicas": 2})),
+            ("drain", lambda: drain(steady)),
+            ("deleted Pod", lambda: delete_pod(steady)),
+            ("operator", lambda: upgrade_operator(steady)),
+        ]
+        for name, step in steps:
+            before, lost, started = load.answered, len(load.lost), time.monotonic()
+            step()
+            steady.settle()
+            seconds = time.monotonic() - started
+            print(f"{name}: {load.answered - before} answered, {len(load.lost) - lost} lost, {seconds:.0f} s")
+        until = time.monotonic() + 120
+        while load.answered < ENOUGH and time.monotonic() < until:
+            time.sleep(0.5)
+    print(f"in all: {load.answered} answered, {len(load.lost)} lost")
+    assert load.lost == []
+    assert load.answered >= ENOUGH
+
+
+BROKEN: list[tuple[str, dict[str, Any], str]] = [
+    ("model", {"engine": {"openai": {"model": "missing"}}}, "Crashing"),
+    ("image", {"image": "127.0.0.1:5000/mcq-service:none"}, "ImagePullBackOff"),
+]
+
+
+@pytest.mark.parametrize(("what", "spec", "reason"), BROKEN, ids=[row[0] for row in BROKEN])
+def test_a_roll_out_that_fails_stops_says_so_and_is_undone_and_nothing_is_lost(
+    steady: Steady, what: str, spec: dict[str, Any], reason: str
+) -> None:
+    """The old replicas answer all the while; a corrected spec is rolled out again."""
+    before = steady.get("mcqsolver", NAME)["spec"]
+    old = set(steady.pods())
+    with Load(HOST) as load:
+        steady.patch(spec)
+        eventually(lambda: steady.conditions()["Degraded"]["status"] == "True", seconds=60)
+        first = steady.conditions()["Degraded"]
+        assert first["reason"] in {reason, "ErrImagePull", "RolledBack"}
+        eventually(lambda: steady.conditions()["Ready"]["reason"] == "RolledBack", seconds=240)
+        eventually(lambda: set(steady.pods()) == old, seconds=60)
+        assert (
+            reason in steady.conditions()["Degraded"]["message"]
+            or "ErrImagePull" in steady.conditions()["Degraded"]["message"]
+        )
+        events = steady.get("events", "--field-selector", "reason=RolledBack")["items"]
+        assert events
+        steady.patch({key: before[key] for key in spec})
+        steady.settle()
+    print(f"broken {what}: {load.answered} answered, {len(load.lost)} lost")
+    assert load.lost == []
+    assert set(steady.pods()) == old
+    assert "rollback" not in steady.get("mcqsolver", NAME)["status"]
+
+
+def drain(steady: Steady) -> None:
+    """Evict every replica, as a drain does; the budget lets go of one at a time."""
+    for pod in steady.pods():
+        eviction = {
+            "apiVersion": "policy/v1", "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": NAMESPACE},
+        }  # fmt: skip
+
+        def evicted(pod: str = pod, eviction: dict[str, Any] = eviction) -> bool:
+            path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"
+            try:
+                steady.kubectl("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
+            except KubectlError as error:
+                if "disruption budget" in str(error):
+                    return False
+                raise
+            return True
+
+        eventually(evicted, seconds=120)
+
+
+def delete_pod(steady: Steady) -> None:
+    """Delete one replica's Pod."""
+    steady.run("delete", "pod", steady.pods()[0], "--wait=false")
+
+
+def upgrade_operator(steady: Steady) -> None:
+    """Replace the operator's Pods."""
+    operator = ["--namespace", OPERATOR_NAMESPACE]
+    steady.kubectl(*operator, "rollout", "restart", "deployment/mcq-operator")
+    steady.kubectl(*operator, "rollout", "status", "deployment/mcq-operator", "--timeout=120s")
