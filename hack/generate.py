@@ -25,7 +25,7 @@ def generated() -> dict[str, str]:
     return {
         f"crds/{GROUP}_{SOLVERS}.yaml": _yaml(crd()),
         "docs/mcqsolver.md": page(),
-        **{f"config/rbac/{manifest['kind'].lower()}.yaml": _yaml(manifest) for manifest in manifests()},
+        "config/rbac/rbac.yaml": HEADER + yaml.safe_dump_all(manifests(), sort_keys=False, width=110),
     }
 
 

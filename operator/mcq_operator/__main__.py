@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import aiohttp
+import yaml
 from prometheus_client import CollectorRegistry
 
 from . import __version__
@@ -23,7 +24,7 @@ from .canary import Canaries, HttpAsk
 from .check import CheckError, check
 from .kube import Api, Cluster, ClusterError, KubeLease, connect
 from .leadership import Leadership
-from .models import SolverKey
+from .models import SolverKey, rbac
 from .queue import WorkQueue
 from .reconcile import Outcome, Result, reconcile
 from .server import serve
@@ -213,8 +214,16 @@ def _show_ready(key: SolverKey, outcome: Outcome, metrics: Metrics) -> None:
 def main() -> None:
     """Entry point of `python -m mcq_operator`."""
     arguments = _parser().parse_args()
-    settings = Settings()
-    sys.exit(_check(arguments.file, settings) if arguments.command == "check" else _run(settings))
+    namespaces = tuple(getattr(arguments, "namespace", ()))
+    match arguments.command:
+        case "check":
+            sys.exit(_check(arguments.file, Settings()))
+        case "rbac":
+            made = rbac.manifests(namespaces=namespaces, home=arguments.home)
+            yaml.safe_dump_all(made, sys.stdout, sort_keys=False)
+        case _:
+            named = {"namespaces": namespaces} if namespaces else {}
+            sys.exit(_run(Settings().model_copy(update=named)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -224,10 +233,25 @@ def _parser() -> argparse.ArgumentParser:
         " environment: MCQ_OPERATOR_ and a setting's name, see mcq_operator/settings.py.",
     )
     parser.add_argument("--version", action="version", version=f"mcq-operator {__version__}")
+    _add_namespaces(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    granting = commands.add_parser("rbac", help="print the permissions that an operator needs, as manifests")
+    _add_namespaces(granting)
+    granting.add_argument("--home", default=rbac.NAMESPACE, help="the namespace it runs in (%(default)s)")
     checking = commands.add_parser("check", help="print the objects that a file's MCQSolvers would make")
     checking.add_argument("file", help="a manifest, or - for standard input")
     return parser
+
+
+def _add_namespaces(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--namespace",
+        action="append",
+        # Not None: a command's would replace what stands before the command.
+        default=argparse.SUPPRESS,
+        metavar="NAME",
+        help="a namespace to serve, once for each; without it, all",
+    )
 
 
 def _check(file: str, settings: Settings) -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -94,10 +93,15 @@ def restricted(cluster_kubectl: Kubectl, tmp_path: Path) -> Path:
     """A kubeconfig of the operator's own service account."""
     cluster_kubectl("apply", "--server-side", "-f", str(ROOT / "config/operator/namespace.yaml"))
     cluster_kubectl("apply", "--server-side", "-k", str(ROOT / "config/rbac"))
-    token = cluster_kubectl("create", "token", "mcq-operator", "-n", "mcq-operator-system").strip()
+    return account(cluster_kubectl, "mcq-operator-system", tmp_path)
+
+
+def account(cluster_kubectl: Kubectl, home: str, tmp_path: Path) -> Path:
+    """A kubeconfig of the operator's service account in namespace `home`."""
+    token = cluster_kubectl("create", "token", "mcq-operator", "-n", home).strip()
     config = yaml.safe_load(cluster_kubectl("config", "view", "--raw", "--minify", "--flatten"))
     config["users"][0]["user"] = {"token": token}
-    path = tmp_path / "kubeconfig"
+    path = tmp_path / f"{home}.kubeconfig"
     path.write_text(yaml.safe_dump(config))
     return path
 
@@ -254,19 +258,60 @@ async def test_nothing_is_stuck_when_the_operator_goes_before_its_solvers(
     await until(lambda: not kubectl("get", kinds, "-l", selector, "-o", "name").split(), seconds=45)
 
 
-async def test_an_operator_of_named_namespaces_serves_those_and_no_other(
+async def test_two_operators_serve_each_their_own_namespaces_and_may_do_nothing_in_others(
     kubectl: Kubectl, cluster_kubectl: Kubectl, tmp_path: Path
 ) -> None:
-    other = f"{kubectl.namespace}-other"
-    cluster_kubectl("create", "namespace", other)
-    made = Operator(kubectl.kubeconfig, tmp_path / "operator.log", MCQ_OPERATOR_NAMESPACES=kubectl.namespace)
-    await made.start()
+    """Each runs in its first namespace, with the permissions that `python -m mcq_operator rbac` prints."""
+    tenants = [[f"{kubectl.namespace}-a", f"{kubectl.namespace}-b"], [f"{kubectl.namespace}-c"]]
+    operators = []
+    every = [namespace for namespaces in tenants for namespace in namespaces]
     try:
-        apply(Kubectl(kubectl.program, kubectl.kubeconfig, other), {})
-        apply(kubectl, {})
-        await until(lambda: kubectl.get("poddisruptionbudget", "demo"), QUICK)
-        await made.quiet()
-        assert json.loads(kubectl("get", "deployment", "-n", other, "-o", "json"))["items"] == []
+        for namespaces in tenants:
+            for namespace in namespaces:
+                cluster_kubectl("create", "namespace", namespace)
+            home = namespaces[0]
+            granted = await printed(
+                "rbac", "--home", home, *(f"--namespace={namespace}" for namespace in namespaces)
+            )
+            cluster_kubectl("apply", "-f", "-", stdin=granted)
+            made = Operator(
+                account(cluster_kubectl, home, tmp_path),
+                tmp_path / f"{home}.log",
+                MCQ_OPERATOR_NAMESPACES=",".join(namespaces),
+                MCQ_OPERATOR_LEASE=f"{home}/mcq-operator",
+            )
+            await made.start()
+            operators.append(made)
+        for namespace in (*every, kubectl.namespace):
+            apply(Kubectl(kubectl.program, kubectl.kubeconfig, namespace), SPEC)
+        for namespace in every:
+            there = Kubectl(kubectl.program, kubectl.kubeconfig, namespace)
+            await until(lambda there=there: there.get("ingress", "demo"), QUICK)  # type: ignore[misc]
+        assert kubectl.get("deployment", "demo") is None
+        for made in operators:
+            await made.quiet()
+            assert "is forbidden: User" not in made.log()
+            assert await leads(made)
+        user = f"system:serviceaccount:{tenants[0][0]}:mcq-operator"
+        for verb, what, where in (
+            ("get", "secrets", tenants[0][0]),
+            ("list", "services", tenants[1][0]),
+            ("list", "mcqsolvers.mcq-operator.dev", kubectl.namespace),
+            ("list", "customresourcedefinitions", tenants[0][0]),
+        ):
+            denied = cluster_kubectl.run("auth", "can-i", verb, what, "--as", user, "-n", where)
+            assert denied.stdout.strip() == "no", (verb, what, where)
     finally:
-        await made.stop()
-        cluster_kubectl("delete", "namespace", other, "--wait=false")
+        for made in operators:
+            await made.stop()
+        cluster_kubectl("delete", "namespace", *every, "--wait=false")
+
+
+async def printed(*arguments: str) -> str:
+    """What a command of the operator prints."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "mcq_operator", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    return out.decode()

@@ -1,13 +1,16 @@
 """The operator's permissions, made from the table of kinds: what it touches, and nothing else.
 
-No Secret is among them.
+No Secret is among them. An operator of named namespaces has no right outside of them, but for its own Lease.
 """
+
+from collections.abc import Iterable
 
 from .base import Manifest
 from .kinds import ALL, LEASE, Kind
 
 NAME = "mcq-operator"
 NAMESPACE = "mcq-operator-system"
+AUTHORIZATION = "rbac.authorization.k8s.io"
 
 
 def kind_rules(kind: Kind) -> list[Manifest]:
@@ -20,38 +23,42 @@ def kind_rules(kind: Kind) -> list[Manifest]:
     ]
 
 
-def manifests() -> list[Manifest]:
-    """ServiceAccount of the operator, its ClusterRole, its Role for the election, and their bindings."""
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": NAME, "namespace": NAMESPACE},
-        },
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRole",
-            "metadata": {"name": NAME},
-            "rules": [entry for kind in ALL for entry in kind_rules(kind)],
-        },
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": NAME},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": NAME},
-            "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}],
-        },
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "Role",
-            "metadata": {"name": NAME, "namespace": NAMESPACE},
-            "rules": kind_rules(LEASE),
-        },
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": NAME, "namespace": NAMESPACE},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": NAME},
-            "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}],
-        },
+def manifests(*, namespaces: Iterable[str] = (), home: str = NAMESPACE) -> list[Manifest]:
+    """ServiceAccount, roles and bindings of an operator in namespace `home`.
+
+    It may serve `namespaces`, by a Role in each, or all where none is named, by a ClusterRole; what else is in those
+    namespaces is none of its business. Its Role in `home` is for the election.
+    """
+    rules = [entry for kind in ALL for entry in kind_rules(kind)]
+    account = {"kind": "ServiceAccount", "name": NAME, "namespace": home}
+    scopes: list[str | None] = [*namespaces] or [None]
+    # Two operators may serve one namespace, each by a role of its own.
+    served_by = NAME if home == NAMESPACE else f"{NAME}-of-{home}"
+    roles = [
+        *(_role(served_by, namespace, rules) for namespace in scopes),
+        # Of a name of its own: an operator may serve the namespace that it runs in.
+        _role(f"{NAME}-leader", home, kind_rules(LEASE)),
     ]
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": home}},
+        *(manifest for role in roles for manifest in (role, _binding(role, account))),
+    ]
+
+
+def _role(name: str, namespace: str | None, rules: list[Manifest]) -> Manifest:
+    return {
+        "apiVersion": f"{AUTHORIZATION}/v1",
+        "kind": "Role" if namespace else "ClusterRole",
+        "metadata": {"name": name, "namespace": namespace} if namespace else {"name": name},
+        "rules": rules,
+    }
+
+
+def _binding(role: Manifest, account: Manifest) -> Manifest:
+    return {
+        "apiVersion": f"{AUTHORIZATION}/v1",
+        "kind": f"{role['kind']}Binding",
+        "metadata": role["metadata"],
+        "roleRef": {"apiGroup": AUTHORIZATION, "kind": role["kind"], "name": role["metadata"]["name"]},
+        "subjects": [account],
+    }
