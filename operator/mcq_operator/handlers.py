@@ -21,20 +21,36 @@ class Queue(Protocol):
         """Have the solver looked at."""
 
 
+class Versions(Protocol):
+    """Keeps which version of each object was seen last."""
+
+    def saw(self, plural: str, meta: Mapping[str, Any], *, gone: bool) -> None:
+        """An event came."""
+
+
 @dataclass(frozen=True)
 class Memo:
     """What handlers are given."""
 
     queue: Queue
+    versions: Versions
 
 
-async def solver_seen(meta: Mapping[str, Any], memo: Memo, **_: object) -> None:
+async def solver_seen(meta: Mapping[str, Any], memo: Memo, type: str | None, **_: object) -> None:  # noqa: A002
     """An MCQSolver was created, changed or deleted."""
+    memo.versions.saw(SOLVER.plural, meta, gone=type == "DELETED")
     memo.queue.add(SolverKey(meta["namespace"], meta["name"]))
 
 
-async def child_seen(meta: Mapping[str, Any], memo: Memo, **_: object) -> None:
+async def child_seen(
+    meta: Mapping[str, Any],
+    memo: Memo,
+    type: str | None,  # noqa: A002
+    resource: kopf.Resource,
+    **_: object,
+) -> None:
     """An object that was made for a solver, or one of its Pods, was created, changed or deleted."""
+    memo.versions.saw(resource.plural, meta, gone=type == "DELETED")
     key = owner(meta)
     if key is not None:
         memo.queue.add(key)

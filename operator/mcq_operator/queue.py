@@ -45,6 +45,7 @@ class WorkQueue(Generic[Key]):
         workers: int,
         call_later: CallLater,
         random: Callable[[], float],
+        clock: Callable[[], float],
         depth: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Set up; nothing runs before `run`.
@@ -54,6 +55,7 @@ class WorkQueue(Generic[Key]):
             workers: how many keys are worked on at once.
             call_later: makes a call after a delay in seconds.
             random: a number from 0 to 1 for spreading retries.
+            clock: monotonic seconds.
             depth: told the number of waiting keys whenever it changes.
 
         """
@@ -61,10 +63,11 @@ class WorkQueue(Generic[Key]):
         self._workers = workers
         self._call_later = call_later
         self._random = random
+        self._clock = clock
         self._depth = depth
         self._ready: asyncio.Queue[Key] = asyncio.Queue()
         self._waiting: set[Key] = set()
-        self._running: set[Key] = set()
+        self._running: dict[Key, float] = {}
         self._again: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._timers: dict[Key, Timer] = {}
@@ -89,6 +92,10 @@ class WorkQueue(Generic[Key]):
             earlier.cancel()
         self._timers[key] = timer
 
+    def longest(self) -> float:
+        """Seconds since the start of the piece of work that takes longest; 0 when there is none."""
+        return self._clock() - min(self._running.values(), default=self._clock())
+
     async def run(self) -> None:
         """Work until cancelled. Work that is cut short is found again by whoever looks next."""
         async with asyncio.TaskGroup() as workers:
@@ -100,12 +107,12 @@ class WorkQueue(Generic[Key]):
             key = await self._ready.get()
             self._waiting.discard(key)
             self._depth(len(self._waiting))
-            self._running.add(key)
+            self._running[key] = self._clock()
             self._forget_timer(key)
             try:
                 await self._turn(key)
             finally:
-                self._running.discard(key)
+                del self._running[key]
             if key in self._again:
                 self._again.discard(key)
                 self.add(key)

@@ -10,22 +10,23 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 @asynccontextmanager
 async def serve(
-    *, host: str, port: int, registry: CollectorRegistry, ready: Callable[[], bool]
+    *, host: str, port: int, registry: CollectorRegistry, ready: Callable[[], bool], ailing: Callable[[], str]
 ) -> AsyncIterator[None]:
-    """Serve `/metrics`, `/healthz` (the event loop turns) and `/readyz` (the watches are set up)."""
+    """Serve `/metrics`, `/readyz` (the watches are set up) and `/livez` (the loop turns, and nothing is `ailing`)."""
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+    async def livez(_: web.Request) -> web.Response:
+        problem = ailing()
+        return web.Response(status=503, text=f"{problem}\n") if problem else web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n") if ready() else web.Response(status=503, text="starting\n")
 
     app = web.Application()
     app.add_routes(
-        [web.get("/metrics", metrics), web.get("/healthz", healthz), web.get("/readyz", readyz)],
+        [web.get("/metrics", metrics), web.get("/livez", livez), web.get("/readyz", readyz)],
     )
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

@@ -26,6 +26,12 @@ class Settings(BaseSettings):
     """How often every solver is looked at without an event."""
     discovery_seconds: float = Field(15, gt=0)
     """How often the API server is asked which optional kinds it knows."""
+    verify_seconds: float = Field(30, gt=0)
+    """How often the watches are compared with what there is."""
+    stale_seconds: float = Field(120, gt=0)
+    """For how long a watch may be behind before the process is no longer healthy."""
+    stuck_seconds: float = Field(300, gt=0)
+    """How long one reconcile may take before the process is no longer healthy."""
     canary_url: str = "http://{name}.{namespace}.svc:80"
     """Where a solver is asked the test question; `{name}` and `{namespace}` are the solver's."""
     host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from outside the Pod

@@ -3,11 +3,26 @@
 import json
 import logging
 import sys
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class About(NamedTuple):
+    """What a log line is about."""
+
+    solver: str
+    """Namespace and name."""
+    id: str
+    """The reconcile's."""
+
+
+reconciling: ContextVar[About | None] = ContextVar("reconciling", default=None)
+"""The reconcile that this task is at, or was at last."""
 
 
 class Metrics:
@@ -33,6 +48,17 @@ class Metrics:
         )
         self.queue_depth = Gauge(
             "mcq_operator_queue_depth", "Solvers waiting to be reconciled.", registry=registry
+        )
+        self.watch_age = Gauge(
+            "mcq_operator_watch_age_seconds",
+            "For how long events of a kind have been missing that should have come; 0 when none is.",
+            ["kind"],
+            registry=registry,
+        )
+        self.longest = Gauge(
+            "mcq_operator_longest_running_reconcile_seconds",
+            "Time since the start of the reconcile that takes longest; 0 when none runs.",
+            registry=registry,
         )
         self.leader = Gauge(
             "mcq_operator_leader", "1 while this process holds the lease, else 0.", registry=registry
@@ -60,6 +86,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if about := reconciling.get():
+            line |= {"solver": about.solver, "reconcile": about.id}
         line |= {name: str(value) for name, value in vars(record).items() if name not in PLAIN}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

@@ -37,12 +37,14 @@ class Watching:
     Attributes:
         namespaces: those to watch, or none for all.
         seen: told the key of each solver that an event is about, in the caller's loop.
+        versions: told the version that each event shows, in the watches' own thread.
         ready: set when watches are set up.
 
     """
 
     namespaces: Collection[str]
     seen: Callable[[SolverKey], None]
+    versions: handlers.Versions
     ready: threading.Event
 
     async def run(self, *, absent: Callable[[], frozenset[Kind]], changed: asyncio.Event) -> None:
@@ -63,7 +65,7 @@ class Watching:
     @asynccontextmanager
     async def _watching(self, absent: frozenset[Kind]) -> AsyncIterator[asyncio.Future[None]]:
         stop = threading.Event()
-        memo = handlers.Memo(_Threadsafe(asyncio.get_running_loop(), self.seen))
+        memo = handlers.Memo(_Threadsafe(asyncio.get_running_loop(), self.seen), self.versions)
         thread = asyncio.ensure_future(asyncio.to_thread(self._kopf, memo, absent, stop))
         try:
             yield thread

@@ -1,7 +1,9 @@
 """Events: each wakes the key of the solver that it concerns, and nothing more."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import kopf
 import pytest
 
 from mcq_operator.handlers import Memo, child_seen, owner, registry, settings, solver_seen
@@ -17,6 +19,16 @@ class Keys:
         self.seen.append(key)
 
 
+class Versions:
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, bool]] = []
+
+    def saw(self, plural: str, meta: Mapping[str, Any], *, gone: bool) -> None:
+        assert meta["namespace"] == "team"
+        self.seen.append((plural, gone))
+
+
+PODS = kopf.Resource(group="", version="v1", plural="pods")
 OWNED = {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", "name": "demo", "uid": "u"}
 
 
@@ -38,13 +50,15 @@ def test_a_child_belongs_to_its_controller_and_a_pod_to_the_solver_that_its_labe
     assert found == (SolverKey("team", name) if name else None)
 
 
-async def test_events_enqueue_keys() -> None:
-    keys = Keys()
-    memo = Memo(keys)
+async def test_events_enqueue_keys_and_tell_what_was_seen() -> None:
+    keys, versions = Keys(), Versions()
+    memo = Memo(keys, versions)
     await solver_seen(meta={"namespace": "team", "name": "demo"}, memo=memo, type="DELETED")
-    await child_seen(meta={"namespace": "team", "ownerReferences": [OWNED]}, memo=memo, type="MODIFIED")
-    await child_seen(meta={"namespace": "team"}, memo=memo, type="MODIFIED")
+    owned = {"namespace": "team", "ownerReferences": [OWNED]}
+    await child_seen(meta=owned, memo=memo, type="MODIFIED", resource=PODS)
+    await child_seen(meta={"namespace": "team"}, memo=memo, type=None, resource=PODS)
     assert keys.seen == [SolverKey("team", "demo")] * 2
+    assert versions.seen == [("mcqsolvers", True), ("pods", False), ("pods", False)]
 
 
 def test_children_are_filtered_by_the_server_and_kopf_writes_nothing() -> None:

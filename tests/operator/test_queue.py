@@ -57,7 +57,9 @@ async def running(
     work: Callable[[str], Awaitable[float | None]], time: Time | None = None, workers: int = 2
 ) -> AsyncIterator[WorkQueue[str]]:
     clock = time or Time()
-    queue = WorkQueue(work, workers=workers, call_later=clock.call_later, random=lambda: 0.0)
+    queue = WorkQueue(
+        work, workers=workers, call_later=clock.call_later, random=lambda: 0.0, clock=lambda: clock.now
+    )
     task = asyncio.create_task(queue.run())
     try:
         yield queue
@@ -200,7 +202,14 @@ async def test_the_depth_is_the_number_of_waiting_keys() -> None:
 
     async def work(_: str) -> None: ...
 
-    queue = WorkQueue(work, workers=1, call_later=Time().call_later, random=lambda: 0.0, depth=depths.append)
+    queue = WorkQueue(
+        work,
+        workers=1,
+        call_later=Time().call_later,
+        random=lambda: 0.0,
+        clock=lambda: 0.0,
+        depth=depths.append,
+    )
     queue.add("a")
     queue.add("b")
     queue.add("b")
@@ -209,6 +218,28 @@ async def test_the_depth_is_the_number_of_waiting_keys() -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert depths == [1, 2, 1, 0]
+
+
+async def test_the_longest_piece_of_work_is_known() -> None:
+    """By which an operator that is stuck is found out."""
+    done = asyncio.Event()
+
+    async def work(_: str) -> None:
+        await done.wait()
+
+    time = Time()
+    async with running(work, time) as queue:
+        assert queue.longest() == 0
+        queue.add("a")
+        await settle()
+        await time.move(7)
+        queue.add("b")
+        await settle()
+        await time.move(5)
+        assert queue.longest() == 12
+        done.set()
+        await settle()
+        assert queue.longest() == 0
 
 
 @pytest.mark.parametrize("failures", [1, 5, 20, 10_000])

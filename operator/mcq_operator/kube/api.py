@@ -9,13 +9,16 @@ from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.config import ConfigException
 from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.resource import Resource
+from opentelemetry import trace
 
 from mcq_operator.models import FIELD_MANAGER, Manifest
 from mcq_operator.models.kinds import Kind, kind_of
 
 from .errors import NOT_FOUND, NotLeadingError, UnavailableError, cluster_error
 
+TRACER = trace.get_tracer("mcq_operator.kube")
 TIMEOUT_SECONDS = 30.0
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 async def connect(*, connections: int) -> Any:
@@ -79,6 +82,27 @@ class Api:
         found = await self._request("get", _path(kind, namespace), label_selector=selector, missing_ok=True)
         return list(found["items"]) if found else []
 
+    async def versions(
+        self, kind: Kind, *, namespace: str | None, selector: str | None
+    ) -> dict[tuple[str, str], int]:
+        """The version of each object, by namespace and name, as the server's cache has it. Raises ClusterError."""
+        found = await self._request(
+            "get",
+            _path(kind, namespace),
+            label_selector=selector,
+            resource_version="0",
+            header_params={"Accept": METADATA_ONLY},
+            missing_ok=True,
+        )
+        # Of this form the server gives an empty list as null.
+        items = (found and found["items"]) or []
+        return {
+            (item["metadata"]["namespace"], item["metadata"]["name"]): int(
+                item["metadata"]["resourceVersion"]
+            )
+            for item in items
+        }
+
     async def resources(self, api_version: str) -> frozenset[str]:
         """The plural names of what the server knows by this group and version. Raises ClusterError."""
         found = await self._request("get", f"/apis/{api_version}", missing_ok=True)
@@ -141,11 +165,13 @@ class Api:
         **parameters: Any,
     ) -> Manifest | None:
         timeout = aiohttp.ClientTimeout(total=seconds)
+        attributes = {"http.request.method": method.upper(), "url.path": path}
         try:
-            response = await self._dynamic.request(
-                method, path, serialize=False, _request_timeout=timeout, **parameters
-            )
-            content: Manifest = await response.json()
+            with TRACER.start_as_current_span(f"{method.upper()} API server", attributes=attributes):
+                response = await self._dynamic.request(
+                    method, path, serialize=False, _request_timeout=timeout, **parameters
+                )
+                content: Manifest = await response.json()
         except ApiException as error:
             if missing_ok and error.status == NOT_FOUND:
                 return None

@@ -76,6 +76,15 @@ class Cluster:
             found += await self._api.list(SOLVER, namespace=namespace)
         return [SolverKey(item["metadata"]["namespace"], item["metadata"]["name"]) for item in found]
 
+    async def versions(self, kind: Kind) -> dict[tuple[str, str], int]:
+        """The versions of all watched objects of a kind, by namespace and name. Raises ClusterError."""
+        selector = None if kind is SOLVER else names.MANAGED_SELECTOR
+        scopes: list[str | None] = [*self._namespaces] or [None]
+        found: dict[tuple[str, str], int] = {}
+        for namespace in scopes:
+            found |= await self._api.versions(kind, namespace=namespace, selector=selector)
+        return found
+
     async def solver(self, key: SolverKey) -> MCQSolver | None:
         """The solver as it is now, or None. Raises InvalidSpecError, or another ClusterError."""
         raw = await self._api.get(SOLVER, namespace=key.namespace, name=key.name)

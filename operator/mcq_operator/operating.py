@@ -1,0 +1,245 @@
+"""The operator at work: election, queue, watches, canaries and the metrics server, put together and run."""
+
+import asyncio
+import logging
+import random
+import secrets
+import signal
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import aiohttp
+from opentelemetry import trace
+
+from .canary import Canaries, HttpAsk
+from .freshness import Freshness
+from .health import Health
+from .kube import Api, Cluster, ClusterError, KubeLease, connect
+from .leadership import Leadership
+from .models import SolverKey
+from .models.kinds import CHILDREN, POD, SOLVER
+from .queue import WorkQueue
+from .reconcile import Outcome, Result, reconcile
+from .server import serve
+from .settings import Settings
+from .startup import HttpAskStartup, Startups
+from .telemetry import About, Metrics, reconciling
+from .watching import Watching
+
+logger = logging.getLogger(__name__)
+
+TRACER = trace.get_tracer("mcq_operator")
+
+
+def measured(
+    work: Callable[[SolverKey], Awaitable[Result]], metrics: Metrics
+) -> Callable[[SolverKey], Awaitable[float | None]]:
+    """The work as the queue wants it, with its outcome and duration counted."""
+
+    async def measure(key: SolverKey) -> float | None:
+        # For the queue's own line about a failure too: it is written after this, in the same task.
+        reconciling.set(About(str(key), secrets.token_hex(4)))
+        label = "failed"
+        attributes = {"mcq.solver.namespace": key.namespace, "mcq.solver.name": key.name}
+        with TRACER.start_as_current_span("reconcile", attributes=attributes) as span:
+            try:
+                with metrics.duration.time():
+                    result = await work(key)
+                label = result.outcome.value
+                _show_ready(key, result.outcome, metrics)
+            finally:
+                span.set_attribute("mcq.reconcile.outcome", label)
+                metrics.reconciles.labels(outcome=label).inc()
+        return result.look_again_in
+
+    return measure
+
+
+async def discover(
+    cluster: Cluster, queue: WorkQueue[SolverKey], changed: asyncio.Event, *, every: float
+) -> None:
+    """Watch anew, and look at every solver again, when a CRD came or went."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            if await cluster.discover():
+                changed.set()
+                logger.info(
+                    "absent kinds are now: %s", ", ".join(kind.kind for kind in cluster.absent) or "none"
+                )
+                for key in await cluster.keys():
+                    queue.add(key)
+        except ClusterError as error:
+            logger.warning(
+                "the API server can't say which kinds it knows, next try in %.0f s: %s", every, error
+            )
+
+
+async def resync(cluster: Cluster, queue: WorkQueue[SolverKey], *, every: float) -> None:
+    """Look at every solver once in a while: no missed event is missed for ever."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            for key in await cluster.keys():
+                queue.add(key)
+        except ClusterError as error:
+            logger.warning("solvers can't be listed, next try in %.0f s: %s", every, error)
+
+
+async def verify(cluster: Cluster, freshness: Freshness, metrics: Metrics, *, every: float) -> None:
+    """Find out how far the watches are behind."""
+    while True:
+        await asyncio.sleep(every)
+        kinds = [kind for kind in (SOLVER, POD, *CHILDREN) if kind not in cluster.absent]
+        try:
+            await freshness.verify(kinds)
+        except ClusterError as error:
+            logger.warning("the watches can't be verified, next try in %.0f s: %s", every, error)
+        for kind in kinds:
+            metrics.watch_age.labels(kind=kind.kind).set_function(partial(freshness.age, kind.plural))
+
+
+async def operate(settings: Settings, metrics: Metrics) -> int:
+    """Run until SIGTERM or SIGINT, or until the lease is lost; returns the exit status."""
+    ready, stopped = threading.Event(), asyncio.Event()
+    health = Health(stale_seconds=settings.stale_seconds, stuck_seconds=settings.stuck_seconds)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    api_client = await connect(connections=settings.workers * 4)
+    async with (
+        api_client,
+        serve(
+            host=settings.host,
+            port=settings.port,
+            registry=metrics.registry,
+            ready=ready.is_set,
+            ailing=health.problem,
+        ),
+    ):
+        if settings.lease is None:
+            metrics.leader.set(1)
+            alone = Api(api_client, wrote=metrics.wrote)
+            await _first(lead(settings, metrics, alone, ready, health), stopped.wait())
+            return 0
+        namespace, _, name = settings.lease.partition("/")
+        leases = KubeLease(Api(api_client, wrote=metrics.wrote), namespace=namespace, name=name)
+        leadership = Leadership(leases, identity=_identity(), clock=time.monotonic)
+        metrics.leader.set_function(lambda: leadership.held)
+        api = Api(api_client, wrote=metrics.wrote, may_write=lambda: leadership.held)
+        ready.set()
+        return await _elected(leadership, lambda: lead(settings, metrics, api, ready, health), stopped)
+
+
+async def lead(
+    settings: Settings, metrics: Metrics, api: Api, ready: threading.Event, health: Health
+) -> None:
+    """Watch and reconcile until cancelled."""
+    async with aiohttp.ClientSession() as session:
+        cluster = Cluster(api, namespaces=settings.namespaces, instance=socket.gethostname())
+        await _discovered(cluster)
+        ask = HttpAsk(session, url=settings.canary_url)
+        canaries = Canaries(ask, clock=time.monotonic, learned=lambda key: queue.add(key))
+        startups = Startups(HttpAskStartup(session), clock=time.monotonic, learned=lambda key: queue.add(key))
+        queue = _queue(settings, metrics, cluster, canaries, startups)
+        freshness = Freshness(cluster.versions, clock=time.monotonic)
+        metrics.longest.set_function(queue.longest)
+        health.look_at(watch_age=freshness.oldest, longest_reconcile=queue.longest)
+        watching = Watching(namespaces=settings.namespaces, seen=queue.add, versions=freshness, ready=ready)
+        changed = asyncio.Event()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(queue.run())
+                tasks.create_task(discover(cluster, queue, changed, every=settings.discovery_seconds))
+                tasks.create_task(verify(cluster, freshness, metrics, every=settings.verify_seconds))
+                tasks.create_task(resync(cluster, queue, every=settings.resync_seconds))
+                tasks.create_task(watching.run(absent=lambda: cluster.absent, changed=changed))
+        finally:
+            await canaries.close()
+            await startups.close()
+
+
+async def _elected(
+    leadership: Leadership, work: Callable[[], Coroutine[Any, Any, None]], stopped: asyncio.Event
+) -> int:
+    """Wait for the lease, then work while it is held.
+
+    A process that lost it ends with status 1, and starts anew as a candidate: nothing of its work can linger.
+    """
+    if not await _first(leadership.acquire(), stopped.wait()):
+        return 0
+    try:
+        await _first(_first(work(), leadership.keep()), stopped.wait())
+        if stopped.is_set():
+            return 0
+        logger.error("the lease is lost")
+        return 1
+    finally:
+        await leadership.release()
+
+
+async def _first(one: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any]) -> bool:
+    """Whether `one` ended first, or as soon; what did not end is cancelled. Raises what the first one raises."""
+    tasks = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
+    done: set[asyncio.Future[Any]] = set()
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return tasks[0] in done
+
+
+def _identity() -> str:
+    """The Pod's name, and what tells this process from one that had the name before."""
+    return f"{socket.gethostname()}_{uuid.uuid4()}"
+
+
+async def _discovered(cluster: Cluster) -> None:
+    """Know the optional kinds before the first reconcile: to take one for absent would be to tell of it."""
+    while True:
+        try:
+            await cluster.discover()
+        except ClusterError as error:
+            logger.warning("the API server can't say which kinds it knows: %s", error)
+            await asyncio.sleep(1)
+        else:
+            return
+
+
+def _queue(
+    settings: Settings, metrics: Metrics, cluster: Cluster, canaries: Canaries, startups: Startups
+) -> WorkQueue[SolverKey]:
+    """The queue, with the reconcile as its work."""
+    work = partial(
+        reconcile,
+        cluster=cluster,
+        canaries=canaries,
+        startups=startups,
+        service_image=settings.service_image,
+        now=lambda: datetime.now(UTC),
+    )
+    return WorkQueue(
+        measured(work, metrics),
+        workers=settings.workers,
+        call_later=asyncio.get_running_loop().call_later,
+        random=random.random,
+        clock=time.monotonic,
+        depth=metrics.queue_depth.set,
+    )
+
+
+def _show_ready(key: SolverKey, outcome: Outcome, metrics: Metrics) -> None:
+    if outcome is not Outcome.GONE:
+        metrics.ready.labels(*key).set(outcome is Outcome.READY)
+    else:
+        metrics.ready.remove(*key)

@@ -1,0 +1,123 @@
+"""A watch that hangs is found out, and a quiet one is not taken for one."""
+
+import pytest
+
+from mcq_operator.freshness import Freshness, Name
+from mcq_operator.health import Health
+from mcq_operator.models.kinds import POD, SERVICE, Kind
+
+DEMO = ("team", "demo")
+
+
+class Cluster:
+    """What listing shows."""
+
+    def __init__(self) -> None:
+        self.versions: dict[str, dict[Name, int]] = {}
+        self.now = 0.0
+
+    async def list(self, kind: Kind) -> dict[Name, int]:
+        return dict(self.versions.get(kind.plural, {}))
+
+    def clock(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def freshness(cluster: Cluster) -> Freshness:
+    return Freshness(cluster.list, clock=cluster.clock)
+
+
+def meta(version: int) -> dict[str, str]:
+    return {"namespace": "team", "name": "demo", "resourceVersion": str(version)}
+
+
+async def look(cluster: Cluster, freshness: Freshness, at: float) -> float:
+    cluster.now = at
+    await freshness.verify([SERVICE])
+    return freshness.age("services")
+
+
+async def test_a_quiet_watch_is_not_late(cluster: Cluster, freshness: Freshness) -> None:
+    freshness.saw("services", meta(7), gone=False)
+    cluster.versions["services"] = {DEMO: 7}
+    assert await look(cluster, freshness, 10) == 0
+    assert await look(cluster, freshness, 1000) == 0
+
+
+async def test_the_age_grows_from_the_first_miss_until_the_event_comes(
+    cluster: Cluster, freshness: Freshness
+) -> None:
+    cluster.versions["services"] = {DEMO: 7}
+    assert await look(cluster, freshness, 10) == 0
+    assert await look(cluster, freshness, 40) == 30
+    cluster.versions["services"] = {DEMO: 9}
+    assert await look(cluster, freshness, 70) == 60
+    freshness.saw("services", meta(9), gone=False)
+    assert freshness.age("services") == freshness.oldest() == 0
+    assert await look(cluster, freshness, 100) == 0
+
+
+async def test_a_busy_watch_that_follows_is_not_late(cluster: Cluster, freshness: Freshness) -> None:
+    """Although each list shows something that has not come yet."""
+    for number in range(1, 6):
+        cluster.versions["services"] = {DEMO: number * 10}
+        assert await look(cluster, freshness, number * 30) == 0
+        freshness.saw("services", meta(number * 10), gone=False)
+
+
+async def test_events_out_of_order_and_lists_from_a_cache_are_not_late(
+    cluster: Cluster, freshness: Freshness
+) -> None:
+    freshness.saw("services", meta(9), gone=False)
+    freshness.saw("services", meta(8), gone=False)
+    cluster.versions["services"] = {DEMO: 9}
+    assert await look(cluster, freshness, 10) == await look(cluster, freshness, 50) == 0
+    cluster.versions["services"] = {DEMO: 5}
+    assert await look(cluster, freshness, 90) == 0
+
+
+async def test_a_deletion_that_is_not_seen_is_late(cluster: Cluster, freshness: Freshness) -> None:
+    freshness.saw("services", meta(7), gone=False)
+    cluster.versions["services"] = {}
+    assert await look(cluster, freshness, 10) == 0
+    assert await look(cluster, freshness, 70) == 60
+    freshness.saw("services", meta(8), gone=True)
+    assert freshness.age("services") == 0
+
+
+async def test_what_the_servers_cache_has_not_yet_is_not_late(cluster: Cluster, freshness: Freshness) -> None:
+    freshness.saw("services", meta(7), gone=False)
+    await look(cluster, freshness, 10)
+    cluster.versions["services"] = {DEMO: 7}
+    assert await look(cluster, freshness, 40) == 0
+
+
+async def test_what_is_deleted_or_no_kind_any_more_is_not_late(
+    cluster: Cluster, freshness: Freshness
+) -> None:
+    cluster.versions["services"] = {DEMO: 7}
+    await look(cluster, freshness, 10)
+    cluster.versions["services"] = {}
+    assert await look(cluster, freshness, 50) == 0
+    cluster.versions["services"] = {DEMO: 8}
+    await look(cluster, freshness, 60)
+    await freshness.verify([POD])
+    cluster.now = 999
+    assert freshness.oldest() == 0
+
+
+def test_health_is_lost_with_a_stale_watch_and_with_a_stuck_reconcile() -> None:
+    health = Health(stale_seconds=120, stuck_seconds=300)
+    assert health.problem() == ""
+    health.look_at(watch_age=lambda: 121, longest_reconcile=lambda: 1)
+    assert health.problem() == "a watch has missed events for 121 s"
+    health.look_at(watch_age=lambda: 119, longest_reconcile=lambda: 301)
+    assert health.problem() == "a reconcile has not ended for 301 s"
+    health.look_at(watch_age=lambda: 119, longest_reconcile=lambda: 299)
+    assert health.problem() == ""
