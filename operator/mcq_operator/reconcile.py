@@ -9,12 +9,12 @@ from . import desired, status
 from .canary import Canaries
 from .kube import Applied, Children, Cluster, InvalidSpecError
 from .models import Manifest, MCQSolver, ObjectRef, SolverKey
-from .models.kinds import AUTOSCALER, DEPLOYMENT, SCALED_OBJECT, Kind, kind_named
+from .models.kinds import AUTOSCALER, DEPLOYMENT, INGRESS, SCALED_OBJECT, Kind, kind_named
 from .models.observed import Deployment, Observed
 from .startup import Startups
 
 REFUSED_RETRY_SECONDS = 30.0
-"""A quota or a policy may change without an event that the operator sees."""
+"""A quota, a policy or another's Ingress may change without an event that the operator sees."""
 UNDO_SECONDS = 15.0
 """Whether replicas of a roll-out will not start, time alone may tell."""
 
@@ -109,6 +109,7 @@ async def _observed(
     manifest = applied.live.get(_named(DEPLOYMENT, solver))
     deployment = Deployment.of(manifest) if manifest else None
     scalers = [applied.live.get(_named(kind, solver)) for kind in (AUTOSCALER, SCALED_OBJECT)]
+    ingress = applied.live.get(_named(INGRESS, solver))
     undoable = status.rollback.concerns(solver, deployment)
     return Observed(
         deployment=deployment,
@@ -118,6 +119,7 @@ async def _observed(
         absent=applied.absent,
         scaler=next((scaler for scaler in scalers if scaler), None),
         replica_sets=await cluster.replica_sets(solver) if undoable else [],
+        rival=await cluster.rival(ingress) if ingress else None,
         starting=startups.words(solver, found.pods),
     )
 
@@ -127,7 +129,7 @@ def _look_again_in(
 ) -> float | None:
     """When to look without an event; None: not before the next one."""
     times = [canaries.retry_in(key), startups.retry_in(key)]
-    if observed.refused:
+    if observed.refused or observed.rival:
         times.append(REFUSED_RETRY_SECONDS)
     if observed.replica_sets:
         times.append(UNDO_SECONDS)

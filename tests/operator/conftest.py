@@ -118,7 +118,7 @@ class Bench:
     def restart(self) -> None:
         """Forget what an operator keeps in memory."""
         self.canaries = self._canaries()
-        self.cluster = Cluster(self.api)
+        self.cluster = Cluster(self.api, namespaces=[self.namespace])
 
     async def reconcile(self) -> list[tuple[str, str]]:
         """Reconcile once; returns the writes, as (kind, verb)."""
@@ -174,6 +174,11 @@ async def bench(kubectl: Kubectl) -> AsyncIterator[Bench]:
     writes: list[tuple[str, str]] = []
     async with connected(kubectl.kubeconfig) as api_client:
         api = Api(api_client, wrote=lambda kind, verb: writes.append((kind, verb)))
-        made = Bench(api=api, cluster=Cluster(api), namespace=kubectl.namespace, writes=writes)
+        made = Bench(
+            api=api,
+            cluster=Cluster(api, namespaces=[kubectl.namespace]),
+            namespace=kubectl.namespace,
+            writes=writes,
+        )
         yield made
         await made.canaries.close()

@@ -1,5 +1,6 @@
 """Children: repaired, pruned, adopted; and what is someone else's, left alone."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -142,3 +143,25 @@ async def test_orphans_of_a_solver_of_this_name_are_adopted(kubectl: Kubectl, be
         owners = existing(kubectl, kind, name)["metadata"]["ownerReferences"]
         assert [owner["uid"] for owner in owners] == [uid]
     assert existing(kubectl, "pvc", "demo-model-cache")["metadata"]["uid"] == claim
+
+
+async def test_the_newer_of_two_ingresses_with_one_host_is_told_of(kubectl: Kubectl, bench: Bench) -> None:
+    """And no more once the other is gone; what routes otherwise is no conflict."""
+    kubectl("create", "ingress", "elsewhere", "--class=traefik", "--rule=mcq.example.com/other*=x:80")
+    kubectl("create", "ingress", "others", "--class=nginx", "--rule=mcq.example.com/*=x:80")
+    kubectl("create", "ingress", "first", "--class=traefik", "--rule=mcq.example.com/*=x:80")
+    # Ages are in whole seconds.
+    await asyncio.sleep(1.1)
+    apply(kubectl, SPEC)
+    result = await bench.result()
+    assert result.look_again_in is not None
+    assert condition(kubectl, "Degraded")["reason"] == "HostConflict"
+    assert f"Ingress {kubectl.namespace}/first" in condition(kubectl, "Ready")["message"]
+    kubectl("delete", "ingress", "first")
+    bench.restart()
+    await bench.settle()
+    assert condition(kubectl, "Degraded")["status"] == "False"
+    kubectl("create", "ingress", "late", "--class=traefik", "--rule=mcq.example.com/*=x:80")
+    bench.restart()
+    await bench.settle()
+    assert condition(kubectl, "Degraded")["status"] == "False"

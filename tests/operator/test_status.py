@@ -142,6 +142,7 @@ FAILURES = [
     (Observed(deployment=refused_pods("exceeded quota: small")), "QuotaExceeded", "exceeded quota: small."),
     (Observed(deployment=refused_pods('violates PodSecurity "restricted:latest"')), "PodSecurity", "level"),
     (Observed(deployment=refused_pods("webhook says no")), "ReplicaFailure", "webhook says no."),
+    (Observed(rival="edge/other"), "HostConflict", "Ingress edge/other has the same host and path"),
     (Observed(pods=[UNSCHEDULABLE]), "Unschedulable", "1 Insufficient cpu."),
     (
         Observed(pods=[waiting("ImagePullBackOff", 'Back-off pulling image "nope"')]),

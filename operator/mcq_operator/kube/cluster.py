@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ from .api import Api
 from .compare import covers, project
 from .discovery import Discovery
 from .errors import ClusterError, ConflictError, InvalidSpecError, NotFoundError, RefusedError
+from .hosts import Hosts
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +59,7 @@ class Cluster:
         self._namespaces = list(namespaces)
         self._instance = instance
         self._discovery = Discovery(api)
+        self._hosts = Hosts(api, namespaces=self._namespaces, clock=time.monotonic)
         self._altered: dict[tuple[str, ObjectRef], Manifest] = {}
 
     @property
@@ -157,6 +160,10 @@ class Cluster:
     async def replica_sets(self, solver: MCQSolver) -> list[Manifest]:
         """The ReplicaSets of the solver's replicas, with the templates of its last revisions. Raises ClusterError."""
         return await self._api.list(REPLICA_SET, namespace=solver.namespace, selector=names.selector(solver))
+
+    async def rival(self, ingress: Manifest) -> str | None:
+        """Another, older Ingress that routes the same, as namespace/name. Raises ClusterError."""
+        return await self._hosts.rival(ingress)
 
     async def tell(self, solver: MCQSolver, event: Manifest) -> None:
         """Create an Event. One that can't be is logged: nothing depends on it."""

@@ -76,6 +76,7 @@ class Observed:
         absent: wanted objects of kinds that the API server does not know.
         scaler: the HorizontalPodAutoscaler or ScaledObject, if there is one.
         replica_sets: the Deployment's ReplicaSets, where a roll-out may have to be undone.
+        rival: an older Ingress with the same host and path, as namespace/name.
         starting: what a replica that is not ready yet says that it is doing.
 
     """
@@ -87,4 +88,5 @@ class Observed:
     absent: list[ObjectRef] = field(default_factory=list)
     scaler: Manifest | None = None
     replica_sets: list[Manifest] = field(default_factory=list)
+    rival: str | None = None
     starting: str = ""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mcq_operator.models import Manifest, MCQSolver, Rollback
+from mcq_operator.models import Manifest, MCQSolver, Rollback, names
 from mcq_operator.models.kinds import HTTP_ROUTE, kind_named
 from mcq_operator.models.observed import Deployment, Observed
 
@@ -74,6 +74,12 @@ def _failures(solver: MCQSolver, observed: Observed) -> Iterator[Failure]:
             reason="ApplyRefused",
             message=f"The API server refused {refusal.ref.kind} {refusal.ref.name}:"
             f" {quoted(refusal.message)} Correct the spec, or the policy that refuses it.",
+        )
+    if observed.rival is not None:
+        yield Failure(
+            reason="HostConflict",
+            message=f"Ingress {observed.rival} has the same host and path, {names.url(solver)}, and is older, so"
+            " requests may reach that one. Choose another spec.ingress.host or spec.ingress.path.",
         )
     if (absent := absence(observed, HTTP_ROUTE.kind)) is not None:
         yield Failure(reason="CRDNotInstalled", message=absent)
