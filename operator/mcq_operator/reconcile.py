@@ -10,7 +10,7 @@ from .canary import Canaries
 from .kube import Applied, Children, Cluster, InvalidSpecError
 from .models import Manifest, MCQSolver, ObjectRef, SolverKey
 from .models.kinds import AUTOSCALER, DEPLOYMENT, INGRESS, SCALED_OBJECT, Kind, kind_named
-from .models.observed import Deployment, Observed
+from .models.observed import Deployment, Observed, Warning  # noqa: A004 - Kubernetes' own name of it
 from .startup import Startups
 
 REFUSED_RETRY_SECONDS = 30.0
@@ -66,7 +66,7 @@ async def reconcile(
     found = await cluster.children(solver, {*desired.possible(solver), *solver.status.inventory})
     applied = await cluster.apply(solver, wanted, found)
     leaving = await cluster.prune(solver, found, keep=wanted)
-    observed = await _observed(solver, cluster, applied, found, startups)
+    observed = await _observed(solver, cluster, applied, found, startups, now())
     verdict = canaries.verdict(solver, observed.deployment, observed.pods)
     told = status.of(
         solver,
@@ -83,7 +83,7 @@ async def reconcile(
         outcome=Outcome.READY if status.is_ready(told) else Outcome.NOT_READY,
         look_again_in=0.0
         if told.rollback != solver.status.rollback
-        else _look_again_in(key, observed, canaries, startups),
+        else _look_again_in(key, observed, canaries, startups, now()),
     )
 
 
@@ -104,7 +104,12 @@ async def _undone(solver: MCQSolver, cluster: Cluster, *, digest: str) -> tuple[
 
 
 async def _observed(
-    solver: MCQSolver, cluster: Cluster, applied: Applied, found: Children, startups: Startups
+    solver: MCQSolver,
+    cluster: Cluster,
+    applied: Applied,
+    found: Children,
+    startups: Startups,
+    now: datetime,
 ) -> Observed:
     manifest = applied.live.get(_named(DEPLOYMENT, solver))
     deployment = Deployment.of(manifest) if manifest else None
@@ -120,17 +125,29 @@ async def _observed(
         scaler=next((scaler for scaler in scalers if scaler), None),
         replica_sets=await cluster.replica_sets(solver) if undoable else [],
         rival=await cluster.rival(ingress) if ingress else None,
+        warning=await _warning(cluster, found, now),
         starting=startups.words(solver, found.pods),
     )
 
 
+async def _warning(cluster: Cluster, found: Children, now: datetime) -> Warning | None:
+    pod = status.pending.hanging(found.pods, now=now)
+    warned = await cluster.warnings(pod) if pod else []
+    if not pod or not warned:
+        return None
+    last = warned[-1]
+    return Warning(pod=pod["metadata"]["name"], reason=last["reason"], message=last.get("note", ""))
+
+
 def _look_again_in(
-    key: SolverKey, observed: Observed, canaries: Canaries, startups: Startups
+    key: SolverKey, observed: Observed, canaries: Canaries, startups: Startups, now: datetime
 ) -> float | None:
     """When to look without an event; None: not before the next one."""
     times = [canaries.retry_in(key), startups.retry_in(key)]
     if observed.refused or observed.rival:
         times.append(REFUSED_RETRY_SECONDS)
+    if observed.warning or status.pending.young(observed.pods, now=now):
+        times.append(status.pending.SECONDS)
     if observed.replica_sets:
         times.append(UNDO_SECONDS)
     return min((seconds for seconds in times if seconds is not None), default=None)

@@ -9,7 +9,7 @@ from tests.operator.support import NOON, deployment, pod, solver
 
 from mcq_operator import status
 from mcq_operator.models import Condition, MCQSolver, ObjectRef, SolverStatus
-from mcq_operator.models.observed import Deployment, Observed, Refusal, Verdict
+from mcq_operator.models.observed import Deployment, Observed, Refusal, Verdict, Warning  # noqa: A004
 
 ANSWERED = Verdict(outcome="answered")
 PENDING = Verdict(outcome="pending")
@@ -142,6 +142,11 @@ FAILURES = [
     (Observed(deployment=refused_pods("exceeded quota: small")), "QuotaExceeded", "exceeded quota: small."),
     (Observed(deployment=refused_pods('violates PodSecurity "restricted:latest"')), "PodSecurity", "level"),
     (Observed(deployment=refused_pods("webhook says no")), "ReplicaFailure", "webhook says no."),
+    (
+        Observed(warning=Warning(pod="demo-1", reason="FailedMount", message='secret "x" not found')),
+        "FailedMount",
+        'secret "x" not found.',
+    ),
     (Observed(rival="edge/other"), "HostConflict", "Ingress edge/other has the same host and path"),
     (Observed(pods=[UNSCHEDULABLE]), "Unschedulable", "1 Insufficient cpu."),
     (
@@ -379,3 +384,23 @@ def test_what_a_starting_replica_says_is_shown() -> None:
         deployment=deployment(ready=0, available=0), starting="Pod demo-1: Fetching. 40 % done."
     )
     assert condition(told(observed), "ModelLoaded").message == "Pod demo-1: Fetching. 40 % done."
+
+
+def creating(*, for_seconds: float, **metadata: Any) -> dict[str, Any]:
+    """A Pod whose container is being created."""
+    started = (NOON - timedelta(seconds=for_seconds)).isoformat()
+    waiting = {"name": "service", "state": {"waiting": {"reason": "ContainerCreating"}}}
+    return {
+        "metadata": {"name": "demo-1", **metadata},
+        "status": {"startTime": started, "containerStatuses": [waiting]},
+    }
+
+
+def test_a_pod_whose_container_is_not_created_for_long_is_asked_about() -> None:
+    """Its node says why in an Event only."""
+    hanging, young = creating(for_seconds=11), creating(for_seconds=9)
+    leaving = creating(for_seconds=99, deletionTimestamp="x")
+    assert status.pending.hanging([young, leaving, hanging], now=NOON) is hanging
+    assert status.pending.hanging([young, leaving, pod()], now=NOON) is None
+    assert status.pending.young([young], now=NOON)
+    assert not status.pending.young([hanging, leaving, pod()], now=NOON)

@@ -77,9 +77,13 @@ class Api:
         path = _path(kind, metadata["namespace"], metadata["name"])
         return await self._stored("put", path, manifest, seconds=seconds)
 
-    async def list(self, kind: Kind, *, namespace: str | None, selector: str | None = None) -> list[Manifest]:
-        """All objects of a namespace, or of all, that have the labels. Raises ClusterError."""
-        found = await self._request("get", _path(kind, namespace), label_selector=selector, missing_ok=True)
+    async def list(
+        self, kind: Kind, *, namespace: str | None, selector: str | None = None, fields: str | None = None
+    ) -> list[Manifest]:
+        """All objects of a namespace, or of all, that have the labels and fields. Raises ClusterError."""
+        found = await self._request(
+            "get", _path(kind, namespace), label_selector=selector, field_selector=fields, missing_ok=True
+        )
         return list(found["items"]) if found else []
 
     async def versions(

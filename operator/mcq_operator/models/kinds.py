@@ -87,8 +87,8 @@ SERVICE_MONITOR = Kind(
     provider="prometheus-operator",
 )
 
-EVENT = Kind(api_version="events.k8s.io/v1", kind="Event", plural="events", verbs=("create",))
-"""Told of a solver; not owned by it."""
+EVENT = Kind(api_version="events.k8s.io/v1", kind="Event", plural="events", verbs=("create", "list"))
+"""Told of a solver, and not owned by it; and what the node tells of a Pod that can't start."""
 
 LEASE = Kind(
     api_version="coordination.k8s.io/v1", kind="Lease", plural="leases", verbs=("get", "create", "update")

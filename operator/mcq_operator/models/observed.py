@@ -57,6 +57,15 @@ class Refusal:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Warning:  # noqa: A001 - Kubernetes' own name of it
+    """An Event about a Pod."""
+
+    pod: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The outcome of the canary question."""
 
@@ -77,6 +86,7 @@ class Observed:
         scaler: the HorizontalPodAutoscaler or ScaledObject, if there is one.
         replica_sets: the Deployment's ReplicaSets, where a roll-out may have to be undone.
         rival: an older Ingress with the same host and path, as namespace/name.
+        warning: what its node warned of last about a replica that is not being created.
         starting: what a replica that is not ready yet says that it is doing.
 
     """
@@ -89,4 +99,5 @@ class Observed:
     scaler: Manifest | None = None
     replica_sets: list[Manifest] = field(default_factory=list)
     rival: str | None = None
+    warning: Warning | None = None
     starting: str = ""

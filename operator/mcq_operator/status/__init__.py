@@ -6,11 +6,11 @@ from datetime import datetime
 from mcq_operator.models import Condition, MCQSolver, ObjectRef, ObservedModel, SolverStatus, names
 from mcq_operator.models.observed import Observed, Verdict
 
-from . import rollback
+from . import pending, rollback
 from .conditions import Finding, findings
 from .events import events
 
-__all__ = ["canary_carried", "events", "invalid", "is_ready", "of", "rollback"]
+__all__ = ["canary_carried", "events", "invalid", "is_ready", "of", "pending", "rollback"]
 
 
 def of(

@@ -88,6 +88,11 @@ def _failures(solver: MCQSolver, observed: Observed) -> Iterator[Failure]:
     for pod in observed.pods:
         if "deletionTimestamp" not in pod["metadata"]:
             yield from pod_failures(solver, pod)
+    if (warned := observed.warning) is not None:
+        yield Failure(
+            reason=warned.reason,
+            message=f"Pod {warned.pod} can't start: {quoted(warned.message)} Make what it lacks, or correct the spec.",
+        )
 
 
 def absence(observed: Observed, *kinds: str) -> str | None:
