@@ -55,6 +55,10 @@ async def reconcile(
         return Result(outcome=Outcome.GONE)
     wanted = {desired.reference(item): item for item in desired.objects(solver, service_image=service_image)}
     found = await cluster.children(solver, {*desired.possible(solver), *solver.status.inventory})
+    if wanted.keys() - found.live.keys() and not await cluster.still_has(solver):
+        # What is missing has gone with the solver, and is not to be made again.
+        canaries.forget(key)
+        return Result(outcome=Outcome.GONE)
     applied = await cluster.apply(solver, wanted, found)
     leaving = await cluster.prune(solver, found, keep=wanted)
     observed = _observed(solver, applied, found)
