@@ -76,6 +76,7 @@ class _Run:
         self.trace = Trace(START)
         self.proxy = Proxy(arena.upstream, self.trace, fault)
         self.world: World = arena.observer.worlds[self.namespace]
+        self._taken: tuple[float, Snapshot] | None = None
 
     async def namespaced(self) -> None:
         metadata = {"name": self.namespace, "labels": {LABEL: ""}}
@@ -93,7 +94,9 @@ class _Run:
         return time.monotonic() - max(self.world.changed, self.proxy.last_write)
 
     def snapshot(self) -> Snapshot:
-        return take(self.world, self.namespace)
+        if self._taken is None or self._taken[0] != self.world.changed:
+            self._taken = self.world.changed, take(self.world, self.namespace)
+        return self._taken[1]
 
 
 @dataclass
@@ -131,7 +134,9 @@ async def clean(arena: Arena) -> Clean:
                 await step.take(arena.upstream, run.namespace)
                 await asyncio.sleep(QUIET_SECONDS)
                 # The garbage collector may take half a minute to hear of a kind that is new to it.
-                while run.still() < QUIET_SECONDS or (step == STEPS[-1] and run.world.live):
+                while (  # noqa: ASYNC110 - as above
+                    run.still() < QUIET_SECONDS or (step == STEPS[-1] and run.world.live)
+                ):
                     await asyncio.sleep(POLL_SECONDS)
                 snapshots[step.name] = run.snapshot()
         finally:
