@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SETTLED_SECONDS = 0.4
 """How long everything is as it should be, and nobody writes, before a step counts as done."""
-QUIET_SECONDS = 2.0
+QUIET_SECONDS = 1.2
 """How long nothing happens in a clean run before a step counts as done."""
 AFTER_SECONDS = 1.0
 """How long what a fault left behind has to show, when all is over."""
