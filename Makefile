@@ -12,7 +12,7 @@ PORT ?= 8000
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format serve up down kubeconfig images deploy model generate lock bench clean \
-	test-service test-page test-operator test-cluster
+	test-service test-page test-operator test-cluster chaos
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ test-operator: .venv/.ready ## the operator: its pure parts, and reconciles agai
 
 test-cluster: .venv/.ready ## a real cluster: install, answer through the Ingress, repair, delete; and the cluster tool
 	@$(STEP) "Cluster tests" hack/with-cluster .venv/bin/pytest -q tests/cluster
+
+chaos: .venv/.ready ## the fault campaign: each fault at each point of a solver's life, about an hour (CHAOS="--fault kill-seen")
+	@$(PYTHON) -m hack.chaos $(CHAOS)
 
 format: .venv/.ready ## format the code and fix what ruff can fix
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .

@@ -64,6 +64,10 @@ async def reconcile(
     objects = desired.objects(solver, service_image=service_image, absent=cluster.absent, pods=pods)
     wanted = {desired.reference(item): item for item in objects}
     found = await cluster.children(solver, {*desired.possible(solver), *solver.status.inventory})
+    if wanted.keys() - found.live.keys() and not await cluster.still_has(solver):
+        # What is missing has gone with the solver, and is not to be made again.
+        canaries.forget(key)
+        return Result(outcome=Outcome.GONE)
     applied = await cluster.apply(solver, wanted, found)
     leaving = await cluster.prune(solver, found, keep=wanted)
     observed = await _observed(solver, cluster, applied, found, startups, now())

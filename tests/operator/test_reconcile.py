@@ -7,6 +7,7 @@ import pytest
 from tests.operator.conftest import Bench, Kubectl
 from tests.operator.live import NAMES, SPEC, apply, condition, existing, kubelet, names_of_pods, patch, until
 
+from mcq_operator.kube import Children
 from mcq_operator.models.observed import Verdict
 
 
@@ -73,6 +74,23 @@ async def test_a_deleted_solver_takes_everything_with_it(kubectl: Kubectl, bench
     kinds = ",".join([*NAMES, "replicaset", "pods"])
     selector = "app.kubernetes.io/managed-by=mcq-operator"
     await until(lambda: not kubectl("get", kinds, "-l", selector, "-o", "name").split(), seconds=60)
+
+
+async def test_a_solver_that_is_deleted_under_a_reconcile_gets_nothing_made_again(
+    kubectl: Kubectl, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The garbage collector is faster than the reconcile: its children are missing, but not missed."""
+    apply(kubectl, SPEC)
+    await bench.settle()
+    look = bench.cluster.children
+
+    async def look_too_late(*arguments: Any) -> Children:
+        kubectl("delete", "mcq", "demo", "--timeout=20s")
+        await until(lambda: kubectl.get("service", "demo") is None, seconds=60)
+        return await look(*arguments)
+
+    monkeypatch.setattr(bench.cluster, "children", look_too_late)
+    assert await bench.reconcile() == []
 
 
 async def test_ready_comes_with_available_replicas_and_an_answer_and_goes_with_them(

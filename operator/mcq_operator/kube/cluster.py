@@ -102,6 +102,16 @@ class Cluster:
             known = MCQSolver.model_validate({"metadata": raw["metadata"], "status": raw.get("status", {})})
             raise InvalidSpecError(known, problems) from error
 
+    async def still_has(self, solver: MCQSolver) -> bool:
+        """Whether this very solver is there, and not on its way out. Raises ClusterError.
+
+        Asked after the children were looked at, it tells a child that was deleted from one that the garbage
+        collector took because the solver is gone.
+        """
+        raw = await self._api.get(SOLVER, namespace=solver.namespace, name=solver.name)
+        metadata: Manifest = raw["metadata"] if raw else {}
+        return metadata.get("uid") == solver.metadata.uid and "deletionTimestamp" not in metadata
+
     async def children(self, solver: MCQSolver, refs: Iterable[ObjectRef]) -> Children:
         """The objects by these names, whoever owns them, and the replicas' Pods. Raises ClusterError."""
         wanted = list(refs)

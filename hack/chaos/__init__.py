@@ -1,0 +1,1 @@
+"""Faults between a real operator and a real API server, and what they must not change."""

@@ -1,0 +1,92 @@
+"""Many cases side by side, each in a namespace of its own, against one API server."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+import yaml
+
+from hack.chaos.observer import Observer
+from hack.chaos.proxy import Upstream
+from hack.chaos.run import Arena, Clean, Result, clean, faulty
+from hack.chaos.snapshot import difference
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+
+    from hack.chaos.cases import Case
+
+ATTEMPTS = 3
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class UnsteadyError(Exception):
+    """Clean runs differ from each other, so nothing can be compared with them."""
+
+
+def prepare(kubectl: Callable[..., str]) -> None:
+    """Have the CRD and the operator's rights in the cluster."""
+    for what in ("-k", "config/crds"), ("-f", "config/operator/namespace.yaml"), ("-k", "config/rbac"):
+        kubectl("apply", "--server-side", "--force-conflicts", what[0], str(ROOT / what[1]))
+    kubectl("wait", "--for=condition=Established", "crd/mcqsolvers.mcq-operator.dev", "--timeout=30s")
+
+
+@asynccontextmanager
+async def arena(kubeconfig: Path, directory: Path) -> AsyncIterator[Arena]:
+    """What runs need: the API server, watched. Its kubeconfig names certificates by path, as hack.cluster's do."""
+    url, trust = _server(kubeconfig)
+    connector = aiohttp.TCPConnector(ssl=trust, limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        upstream = Upstream(url, session)
+        async with Observer(upstream).watching() as observer:
+            yield Arena(upstream, observer, directory)
+
+
+async def agreed(arena: Arena) -> Clean:
+    """What two clean runs show alike. Raises UnsteadyError, TimeoutError."""
+    for _ in range(ATTEMPTS):
+        one, other = await asyncio.gather(clean(arena), clean(arena))
+        lines = [
+            *difference(other.snapshots, one.snapshots),
+            *difference(other.counts, one.counts),
+            *difference(sorted(other.watching), sorted(one.watching)),
+        ]
+        if not lines:
+            return one
+    message = "clean runs differ: " + "; ".join(lines[:10])
+    raise UnsteadyError(message)
+
+
+async def run(
+    arena: Arena,
+    cases: Iterable[Case],
+    expected: Clean,
+    *,
+    jobs: int,
+    done: Callable[[Result], None] = lambda _: None,
+) -> list[Result]:
+    """Run the cases, `jobs` at once; `done` is told of each."""
+    turns = asyncio.Semaphore(jobs)
+
+    async def one(case: Case) -> Result:
+        async with turns:
+            result = await faulty(arena, str(case), case.make(), expected)
+        done(result)
+        return result
+
+    return list(await asyncio.gather(*(one(case) for case in cases)))
+
+
+def _server(kubeconfig: Path) -> tuple[str, ssl.SSLContext]:
+    config = yaml.safe_load(kubeconfig.read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    trust = ssl.create_default_context(cafile=cluster["certificate-authority"])
+    trust.load_cert_chain(user["client-certificate"], user["client-key"])
+    return cluster["server"], trust

@@ -1,0 +1,85 @@
+"""Faults between the operator and the API server, one a run; what comes out must be as without them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hack.chaos import campaign, report
+from hack.chaos.cases import FAMILIES, Case, derive
+from hack.cluster.progress import Progress
+from hack.cluster.providers import choose
+from hack.kubectl import Kubectl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hack.chaos.run import Result
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build/chaos"
+NAME = "chaos"
+DEFAULT_JOBS = 8
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run; returns 1 if there was any alarm, or a case that could not be reached was asked for by name."""
+    options = _parser().parse_args(arguments)
+    started = time.monotonic()
+    shutil.rmtree(BUILD, ignore_errors=True)
+    with _cluster(keep=options.keep) as kubectl:
+        results = asyncio.run(_campaign(kubectl, options))
+    if options.list:
+        return 0
+    report.write(results, BUILD / "report.json")
+    print(f"{report.alarms(results)}\n{report.table(results)}\n{time.monotonic() - started:.0f} s")
+    unreached = any(not each.hit for each in results) and bool(options.case)
+    return 1 if unreached or any(each.alarms for each in results) else 0
+
+
+async def _campaign(kubectl: Kubectl, options: argparse.Namespace) -> list[Result]:
+    async with campaign.arena(kubectl.kubeconfig, BUILD) as arena:
+        print("clean runs, to compare with", file=sys.stderr)
+        expected = await campaign.agreed(arena)
+        cases = [Case.parse(name) for name in options.case] or _chosen(derive(expected.trace), options.fault)
+        if options.list:
+            print("\n".join(map(str, cases)))
+            return []
+        print(f"{len(cases)} cases, {options.jobs} at once", file=sys.stderr)
+        ticker = report.Ticker(len(cases), sys.stderr)
+        return await campaign.run(arena, cases, expected, jobs=options.jobs, done=ticker)
+
+
+def _chosen(cases: list[Case], faults: list[str]) -> list[Case]:
+    return [case for case in cases if not faults or case.fault in faults]
+
+
+@contextmanager
+def _cluster(*, keep: bool) -> Iterator[Kubectl]:
+    provider = choose(Progress(), control_plane_only=True, name=NAME)
+    provider.up()
+    try:
+        kubectl = Kubectl(provider.kubectl(), provider.kubeconfig())
+        campaign.prepare(kubectl)
+        yield kubectl
+    finally:
+        if not keep:
+            provider.down()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m hack.chaos", description=__doc__)
+    parser.add_argument("--case", action="append", default=[], help="run this one; may be repeated")
+    parser.add_argument(
+        "--fault", action="append", default=[], choices=FAMILIES, help="run all of this fault's"
+    )
+    parser.add_argument("--jobs", type=int, default=DEFAULT_JOBS, help="how many cases at once")
+    parser.add_argument("--list", action="store_true", help="only print the cases' names")
+    parser.add_argument("--keep", action="store_true", help="leave the cluster up")
+    return parser

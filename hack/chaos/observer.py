@@ -1,0 +1,113 @@
+"""What really exists and ever existed: watches of the campaign's own, at the API server, over all namespaces.
+
+They are as few as there are kinds, however many cases run, and no fault is between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter, defaultdict
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from hack.chaos.snapshot import key_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from hack.chaos.proxy import Upstream
+
+# Made by controllers as they go, as often as they like: they say nothing about the operator.
+NOISE = frozenset({"events", "endpoints", "endpointslices", "leases", "controllerrevisions"})
+UNLIMITED = aiohttp.ClientTimeout(total=None)
+# What is in every namespace before anybody asks for anything.
+FIXTURES = frozenset({("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")})
+
+
+@dataclass
+class World:
+    """One namespace: its objects by uid, and how often each was made and deleted."""
+
+    live: dict[str, dict[str, Any]] = field(default_factory=dict)
+    created: Counter[str] = field(default_factory=Counter)
+    deleted: Counter[str] = field(default_factory=Counter)
+    changed: float = field(default_factory=time.monotonic)
+    _uids: set[str] = field(default_factory=set)
+
+    def note(self, event: str, found: dict[str, Any]) -> None:
+        """Take a watch event in."""
+        metadata = found["metadata"]
+        if (found["kind"], metadata["name"]) in FIXTURES:
+            return
+        self.changed = time.monotonic()
+        uid = metadata["uid"]
+        if uid not in self._uids:
+            self._uids.add(uid)
+            self.created[key_of(found)] += 1
+        if event == "DELETED":
+            self.live.pop(uid, None)
+            self.deleted[key_of(found)] += 1
+        else:
+            self.live[uid] = found
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """How often each object was created and deleted."""
+        return {name: (self.created[name], self.deleted[name]) for name in sorted(self.created)}
+
+
+class Observer:
+    """Every namespace."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        """Nothing is watched before `watching`."""
+        self.worlds: defaultdict[str, World] = defaultdict(World)
+        self._upstream = upstream
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[Observer]:
+        """Watch every namespaced kind that the API server has."""
+        paths = await self._paths()
+        versions = {path: await self._version(path) for path in paths}
+        tasks = [asyncio.create_task(self._watch(path, version)) for path, version in versions.items()]
+        try:
+            yield self
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _paths(self) -> list[str]:
+        groups = (await self._upstream.ask("GET", "/apis"))["groups"]
+        roots = ["/api/v1", *(f"/apis/{group['preferredVersion']['groupVersion']}" for group in groups)]
+        found = []
+        for root in roots:
+            resources = (await self._upstream.ask("GET", root))["resources"]
+            found += [f"{root}/{each['name']}" for each in resources if _counts(each)]
+        return found
+
+    async def _version(self, path: str) -> str:
+        listed = await self._upstream.ask("GET", f"{path}?limit=1")
+        return str(listed["metadata"]["resourceVersion"])
+
+    async def _watch(self, path: str, version: str) -> None:
+        while True:
+            url = f"{self._upstream.url}{path}?watch=true&allowWatchBookmarks=true&resourceVersion={version}"
+            async with self._upstream.session.get(url, timeout=UNLIMITED, read_bufsize=2**22) as response:
+                async for line in response.content:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        message = f"the watch of {path} broke, so nothing can be said: {event['object']}"
+                        raise RuntimeError(message)
+                    metadata = event["object"]["metadata"]
+                    version = metadata["resourceVersion"]
+                    if event["type"] != "BOOKMARK":
+                        self.worlds[metadata["namespace"]].note(event["type"], event["object"])
+
+
+def _counts(resource: dict[str, Any]) -> bool:
+    return resource["namespaced"] and "watch" in resource["verbs"] and resource["name"] not in NOISE

@@ -1,0 +1,186 @@
+"""A reverse proxy in front of the API server that lets a fault have each request, each answer and each watch event.
+
+The operator speaks plain HTTP to it. Upstream the proxy is the administrator acting as the operator's service account
+(impersonation), so that the operator has the rights of config/rbac and no others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import aiohttp
+from aiohttp import web
+
+from hack.chaos.calls import Call, Point, Trace
+
+OPERATOR = "system:serviceaccount:mcq-operator-system:mcq-operator"
+PASSED_ON = ("Content-Type", "Accept", "User-Agent")
+HTTP_OK = 200
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/json"),)
+
+
+class Cut(Exception):  # noqa: N818 - it is what happens, not what went wrong
+    """The connection ends without an answer."""
+
+
+Send = Callable[[], Awaitable[Answer]]
+
+
+class Fault(Protocol):
+    """What is done to the traffic."""
+
+    async def watch(self, point: Point, call: Call) -> Answer | None:
+        """What to answer to a watch; None lets it through. May raise Cut."""
+
+    async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
+        """The answer to any other request; `send` passes it on. May raise Cut."""
+
+    async def answered(self, point: Point, call: Call) -> None:
+        """The operator has been sent the answer."""
+
+    async def event(self, point: Point, line: bytes) -> list[bytes]:
+        """What to send in place of a watch event. May raise Cut."""
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """The API server, as the administrator reaches it."""
+
+    url: str
+    session: aiohttp.ClientSession
+
+    async def ask(self, method: str, path: str, body: object = None, *, content: str = "json") -> Any:
+        """Ask as the administrator; returns the JSON. Raises aiohttp.ClientError."""
+        headers = {"Content-Type": f"application/{content}"}
+        data = None if body is None else json.dumps(body)
+        async with self.session.request(method, self.url + path, data=data, headers=headers) as response:
+            response.raise_for_status()
+            return await response.json()
+
+
+class Proxy:
+    """One operator's way to the API server."""
+
+    def __init__(self, upstream: Upstream, trace: Trace, fault: Fault) -> None:
+        """Nothing listens before `serving`."""
+        self.trace = trace
+        self.watching: set[str] = set()
+        self.last_write = 0.0
+        self._upstream = upstream
+        self._fault = fault
+        self._transports: set[asyncio.Transport] = set()
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        """Listen; gives the URL."""
+        app = web.Application(client_max_size=2**24)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        # An operator that is gone waits for nothing: its requests end with it.
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            self.cut()
+            await runner.cleanup()
+
+    def cut(self) -> None:
+        """End every connection without another word."""
+        for transport in self._transports:
+            transport.abort()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        call = Call.of(request.method, request.path, request.query_string)
+        point = self.trace.call(call)
+        transport = request.transport
+        assert isinstance(transport, asyncio.Transport), "it has just been read from"  # noqa: S101
+        self._transports.add(transport)
+        try:
+            if call.verb == "watch":
+                return await self._watch(request, call, point)
+            return await self._answer(request, call, point)
+        except (Cut, ConnectionError, aiohttp.ClientConnectionError):
+            transport.abort()
+            return web.Response()
+        finally:
+            self._transports.discard(transport)
+
+    async def _answer(self, request: web.Request, call: Call, point: Point) -> web.StreamResponse:
+        body = await request.read()
+
+        async def send() -> Answer:
+            # What was passed on is carried out, even if the operator is killed meanwhile.
+            return await asyncio.shield(asyncio.create_task(self._send(request, call, body)))
+
+        answer = await self._fault.request(point, call, request.path_qs, send)
+        response = web.Response(status=answer.status, body=answer.body, headers=dict(answer.headers))
+        await response.prepare(request)
+        await response.write_eof()
+        await self._fault.answered(point, call)
+        return response
+
+    async def _send(self, request: web.Request, call: Call, body: bytes) -> Answer:
+        if call.writes:
+            self.last_write = time.monotonic()
+        async with self._open(request, body) as response:
+            content = response.headers.get("Content-Type", "application/json")
+            return Answer(response.status, await response.read(), (("Content-Type", content),))
+
+    async def _watch(self, request: web.Request, call: Call, point: Point) -> web.StreamResponse:
+        answer = await self._fault.watch(point, call)
+        if answer is not None:
+            return web.Response(status=answer.status, body=answer.body, headers=dict(answer.headers))
+        async with self._open(request, b"") as upstream:
+            response = web.StreamResponse(status=upstream.status)
+            response.content_type = "application/json"
+            await response.prepare(request)
+            self.watching.add(call.resource)
+            try:
+                async for line in _lines(upstream):
+                    for each in await self._event(call, line):
+                        await response.write(each)
+            finally:
+                self.watching.discard(call.resource)
+            return response
+
+    async def _event(self, call: Call, line: bytes) -> list[bytes]:
+        kind = json.loads(line).get("type", "")
+        if kind not in {"ADDED", "MODIFIED", "DELETED"}:
+            return [line]
+        return await self._fault.event(self.trace.event(call.resource, kind), line)
+
+    def _open(self, request: web.Request, body: bytes) -> contextlib.AbstractAsyncContextManager[Any]:
+        headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
+        return self._upstream.session.request(
+            request.method,
+            self._upstream.url + request.path_qs,
+            data=body or None,
+            headers={**headers, "Impersonate-User": OPERATOR},
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """A stream's lines, however long."""
+    rest = b""
+    async for chunk in response.content.iter_any():
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line + b"\n"
+    if rest:
+        yield rest

@@ -1,0 +1,73 @@
+"""What a campaign found, for people and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, TextIO
+
+from hack.chaos.cases import FAMILIES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hack.chaos.run import Result
+
+
+def table(results: list[Result]) -> str:
+    """Cases, and cases with alarms, for each fault."""
+    lines = [f"{'fault':20} {'cases':>6} {'reached':>8} {'alarms':>7} {'s a case':>9}"]
+    for name in FAMILIES:
+        of_fault = [each for each in results if each.name.startswith(f"{name}@")]
+        if of_fault:
+            lines.append(_row(name, of_fault))
+    return "\n".join([*lines, _row("all", results)])
+
+
+def alarms(results: list[Result]) -> str:
+    """Each case with alarms, and how to repeat it."""
+    return "\n".join(text(each) for each in results if each.alarms)
+
+
+def text(result: Result) -> str:
+    """One case."""
+    lines = [f"{result.name}: {'ALARM' if result.alarms else 'as in a clean run'}, {result.seconds:.1f} s"]
+    if not result.hit:
+        lines.append("  its point was not reached this time, so no fault struck")
+    lines += [f"  {alarm}" for alarm in result.alarms]
+    if result.alarms:
+        lines.append(f"  again: .venv/bin/python -m hack.chaos --case '{result.name}'")
+    return "\n".join(lines)
+
+
+def write(results: list[Result], path: Path) -> None:
+    """Keep the results as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([dataclasses.asdict(each) for each in results], indent=1))
+
+
+class Ticker:
+    """Tells of each case that alarms, and now and then how far it is."""
+
+    EVERY = 50
+
+    def __init__(self, total: int, stream: TextIO) -> None:
+        """Of `total` cases."""
+        self._total = total
+        self._stream = stream
+        self._done = 0
+
+    def __call__(self, result: Result) -> None:
+        """A case has ended."""
+        self._done += 1
+        if result.alarms:
+            print(text(result), file=self._stream, flush=True)
+        if self._done % self.EVERY == 0 or self._done == self._total:
+            print(f"{self._done} of {self._total} cases", file=self._stream, flush=True)
+
+
+def _row(name: str, results: list[Result]) -> str:
+    reached = sum(each.hit for each in results)
+    alarming = sum(bool(each.alarms) for each in results)
+    seconds = sum(each.seconds for each in results) / len(results)
+    return f"{name:20} {len(results):>6} {reached:>8} {alarming:>7} {seconds:>9.1f}"

@@ -1,0 +1,208 @@
+"""One run of the scenario: clean, to learn what is right, or with a fault, to compare."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hack.chaos.calls import Trace
+from hack.chaos.faults import NoFault
+from hack.chaos.program import Program
+from hack.chaos.proxy import Proxy
+from hack.chaos.scenario import START, STEPS
+from hack.chaos.snapshot import Snapshot, difference, take
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hack.chaos.observer import Observer, World
+    from hack.chaos.proxy import Upstream
+
+SETTLED_SECONDS = 0.4
+"""How long everything is as it should be, and nobody writes, before a step counts as done."""
+QUIET_SECONDS = 1.2
+"""How long nothing happens in a clean run before a step counts as done."""
+AFTER_SECONDS = 1.0
+"""How long what a fault left behind has to show, when all is over."""
+BOUND_SECONDS = 45.0
+"""How long a step may take, besides what its fault takes."""
+CLEAN_SECONDS = 120.0
+"""How long a clean run may take."""
+POLL_SECONDS = 0.05
+LABEL = "mcq-operator.dev/chaos"
+"""On each namespace of a campaign."""
+
+
+@dataclass(frozen=True)
+class Arena:
+    """What all runs share."""
+
+    upstream: Upstream
+    observer: Observer
+    directory: Path
+
+
+@dataclass(frozen=True)
+class Clean:
+    """What a clean run shows: the namespace after each step, what is watched, and how often each object was made."""
+
+    trace: Trace
+    snapshots: dict[str, Snapshot]
+    watching: frozenset[str]
+    counts: dict[str, tuple[int, int]]
+
+
+@dataclass
+class Result:
+    """How a run with a fault went."""
+
+    name: str
+    hit: bool = False
+    alarms: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class _Run:
+    """One operator, its proxy and its namespace."""
+
+    def __init__(self, arena: Arena, fault: NoFault) -> None:
+        self.namespace = f"chaos-{uuid.uuid4().hex[:8]}"
+        self.arena = arena
+        self.fault = fault
+        self.trace = Trace(START)
+        self.proxy = Proxy(arena.upstream, self.trace, fault)
+        self.world: World = arena.observer.worlds[self.namespace]
+        self._taken: tuple[float, Snapshot] | None = None
+
+    async def namespaced(self) -> None:
+        metadata = {"name": self.namespace, "labels": {LABEL: ""}}
+        await self.arena.upstream.ask(
+            "POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+        )
+
+    def program(self, server: str) -> Program:
+        home = self.arena.directory / self.namespace
+        home.mkdir(parents=True)
+        return Program(home, self.namespace, server)
+
+    def still(self) -> float:
+        """Seconds since anybody changed anything in the namespace, or the operator tried to."""
+        return time.monotonic() - max(self.world.changed, self.proxy.last_write)
+
+    def snapshot(self) -> Snapshot:
+        if self._taken is None or self._taken[0] != self.world.changed:
+            self._taken = self.world.changed, take(self.world, self.namespace)
+        return self._taken[1]
+
+
+@dataclass
+class _Stage:
+    """What a fault acts on; see hack.chaos.faults.Stage."""
+
+    program: Program
+    proxy: Proxy
+
+    def kill(self) -> None:
+        self.program.kill()
+
+    def start(self) -> None:
+        self.program.start()
+
+    def cut(self) -> None:
+        self.proxy.cut()
+
+
+async def clean(arena: Arena) -> Clean:
+    """Run the scenario without a fault. Raises TimeoutError."""
+    run = _Run(arena, NoFault())
+    snapshots = {}
+    await run.namespaced()
+    async with asyncio.timeout(CLEAN_SECONDS), run.proxy.serving() as server:
+        program = run.program(server)
+        try:
+            program.start()
+            while not run.proxy.watching:  # noqa: ASYNC110 - nobody tells when there is nothing more to come
+                await asyncio.sleep(QUIET_SECONDS)
+            await asyncio.sleep(QUIET_SECONDS)
+            watching = frozenset(run.proxy.watching)
+            for step in STEPS:
+                run.trace.step = step.name
+                await step.take(arena.upstream, run.namespace)
+                await asyncio.sleep(QUIET_SECONDS)
+                # The garbage collector may take half a minute to hear of a kind that is new to it.
+                while (  # noqa: ASYNC110 - as above
+                    run.still() < QUIET_SECONDS or (step == STEPS[-1] and run.world.live)
+                ):
+                    await asyncio.sleep(POLL_SECONDS)
+                snapshots[step.name] = run.snapshot()
+        finally:
+            program.kill()
+    return Clean(run.trace, snapshots, watching, run.world.counts())
+
+
+async def faulty(arena: Arena, name: str, fault: NoFault, expected: Clean) -> Result:
+    """Run the scenario with a fault, and tell what came out otherwise than in a clean run."""
+    run, result, started = _Run(arena, fault), Result(name), time.monotonic()
+    await run.namespaced()
+    async with run.proxy.serving() as server:
+        program = run.program(server)
+        fault.stage = _Stage(program, run.proxy)
+        try:
+            await fault.step(START)
+            program.start()
+            await _started(run, program, expected, result)
+            for step in STEPS:
+                run.trace.step = step.name
+                await fault.step(step.name)
+                await step.take(arena.upstream, run.namespace)
+                await _settled(run, program, expected.snapshots[step.name], result)
+            await _over(run, program)
+        finally:
+            program.kill()
+    counts = run.world.counts()
+    result.alarms += [f"created, deleted: {line}" for line in difference(counts, expected.counts)]
+    result.alarms += [f"at the end: {line}" for line in difference(run.snapshot(), {})]
+    result.alarms += [*program.ends, *program.complaints()]
+    result.hit = fault.hit
+    result.seconds = time.monotonic() - started
+    if not result.alarms:
+        shutil.rmtree(program.home)
+    else:
+        result.alarms.append(f"log: {program.log}")
+    return result
+
+
+async def _started(run: _Run, program: Program, expected: Clean, result: Result) -> None:
+    """Wait until the operator watches all that it should."""
+    end = time.monotonic() + BOUND_SECONDS + run.fault.seconds
+    while not run.proxy.watching >= expected.watching:
+        program.revive()
+        if time.monotonic() > end:
+            missing = sorted(expected.watching - run.proxy.watching)
+            result.alarms.append(f"{START}: not watching {', '.join(missing)}")
+            return
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _settled(run: _Run, program: Program, expected: Snapshot, result: Result) -> None:
+    """Wait until the namespace is as after a clean run's step, and stays so."""
+    end = time.monotonic() + BOUND_SECONDS + run.fault.seconds
+    while run.still() < SETTLED_SECONDS or run.snapshot() != expected:
+        program.revive()
+        if time.monotonic() > end:
+            differences = list(difference(run.snapshot(), expected)) or ["the operator goes on writing"]
+            result.alarms += [f"{run.trace.step}: {line}" for line in differences[:10]]
+            return
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _over(run: _Run, program: Program) -> None:
+    """Wait until the fault is over, and give what it left behind the time to show."""
+    while run.fault.pending():  # noqa: ASYNC110 - as all waiting here
+        await asyncio.sleep(POLL_SECONDS)
+    await asyncio.sleep(AFTER_SECONDS)
+    program.revive()

@@ -1,0 +1,55 @@
+"""A solver's life: created, changed, cut down and deleted, by somebody who speaks to the API server directly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hack.chaos.proxy import Upstream
+
+START = "start"
+"""The operator comes up; there is no solver yet."""
+GROUP_VERSION = "mcq-operator.dev/v1alpha1"
+CREATED = {
+    "replicas": 1,
+    "ingress": {"enabled": True, "className": "traefik", "host": "mcq.example.com"},
+    "storage": {"cache": {"type": "PVC"}},
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change of the spec; None deletes the solver."""
+
+    name: str
+    change: dict[str, Any] | None
+
+    async def take(self, upstream: Upstream, namespace: str) -> None:
+        """Do it."""
+        path = f"/apis/{GROUP_VERSION}/namespaces/{namespace}/mcqsolvers"
+        if self.change is None:
+            await upstream.ask("DELETE", f"{path}/demo")
+        elif self == STEPS[0]:
+            solver = {"apiVersion": GROUP_VERSION, "kind": "MCQSolver", "metadata": {"name": "demo"}}
+            await upstream.ask("POST", path, {**solver, "spec": self.change})
+        else:
+            body = {"spec": self.change}
+            await upstream.ask("PATCH", f"{path}/demo", body, content="merge-patch+json")
+
+
+STEPS = (
+    Step("create", CREATED),
+    Step("scale", {"replicas": 2}),
+    Step(
+        "tune",
+        {
+            "limits": {"deadlineSeconds": 40},
+            "disruption": {"minAvailable": 1},
+            "ingress": {"host": "other.example.com"},
+        },
+    ),
+    Step("no-ingress", {"ingress": {"enabled": False}}),
+    Step("no-claim", {"storage": {"cache": {"type": "EmptyDir"}}}),
+    Step("delete", None),
+)
