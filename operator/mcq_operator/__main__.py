@@ -98,13 +98,18 @@ async def operate(settings: Settings, metrics: Metrics) -> int:
     ):
         if settings.lease is None:
             metrics.leader.set(1)
-            await _first(lead(settings, metrics, Api(api_client, wrote=metrics.wrote), ready), stopped.wait())
+            await _first(
+                lead(settings, metrics, Api(api_client, wrote=metrics.wrote, sent=metrics.sent), ready),
+                stopped.wait(),
+            )
             return 0
         namespace, _, name = settings.lease.partition("/")
-        leases = KubeLease(Api(api_client, wrote=metrics.wrote), namespace=namespace, name=name)
+        leases = KubeLease(
+            Api(api_client, wrote=metrics.wrote, sent=metrics.sent), namespace=namespace, name=name
+        )
         leadership = Leadership(leases, identity=_identity(), clock=time.monotonic)
         metrics.leader.set_function(lambda: leadership.held)
-        api = Api(api_client, wrote=metrics.wrote, may_write=lambda: leadership.held)
+        api = Api(api_client, wrote=metrics.wrote, sent=metrics.sent, may_write=lambda: leadership.held)
         ready.set()
         return await _elected(leadership, lambda: lead(settings, metrics, api, ready), stopped)
 

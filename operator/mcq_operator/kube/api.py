@@ -40,6 +40,7 @@ class Api:
         api_client: Any,
         *,
         wrote: Callable[[str, str], None],
+        sent: Callable[[str], None] = lambda _: None,
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         """Speak through `api_client`.
@@ -47,11 +48,13 @@ class Api:
         Args:
             api_client: from `connect`.
             wrote: called with kind and verb for each accepted write, but for replacements of the lease.
+            sent: called with the HTTP method of each request.
             may_write: asked right before each of them; a False raises NotLeadingError.
 
         """
         self._dynamic = DynamicClient(api_client)
         self._wrote = wrote
+        self._sent = sent
         self._may_write = may_write
 
     async def get(
@@ -140,6 +143,7 @@ class Api:
         seconds: float = TIMEOUT_SECONDS,
         **parameters: Any,
     ) -> Manifest | None:
+        self._sent(method)
         timeout = aiohttp.ClientTimeout(total=seconds)
         try:
             response = await self._dynamic.request(
