@@ -1,6 +1,6 @@
 """The only package that talks to the API server."""
 
-from .api import Api, connect
+from .api import Api
 from .cluster import Applied, Children, Cluster
 from .errors import (
     ClusterError,
@@ -11,6 +11,7 @@ from .errors import (
     UnavailableError,
 )
 from .lease import KubeLease
+from .transport import connect
 
 __all__ = [
     "Api",

@@ -3,30 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-import aiohttp
-from kubernetes.aio import client, config
-from kubernetes.aio.client.exceptions import ApiException
-from kubernetes.aio.config import ConfigException
-from kubernetes.aio.dynamic import DynamicClient
-from kubernetes.aio.dynamic.resource import Resource
-
 from mcq_operator.models import FIELD_MANAGER, Manifest
 from mcq_operator.models.kinds import Kind, kind_of
 
-from .errors import NOT_FOUND, NotLeadingError, UnavailableError, cluster_error
+from .errors import NotFoundError, NotLeadingError, UnavailableError
+from .transport import Transport
 
 TIMEOUT_SECONDS = 30.0
-
-
-async def connect(*, connections: int) -> Any:
-    """A client from the Pod's service account or, outside a cluster, from KUBECONFIG."""
-    settings = client.Configuration()
-    settings.connection_pool_maxsize = connections
-    try:
-        config.load_incluster_config(client_configuration=settings)
-    except ConfigException:
-        await config.load_kube_config(client_configuration=settings)
-    return client.ApiClient(configuration=settings)
 
 
 class Api:
@@ -52,7 +35,7 @@ class Api:
             may_write: asked right before each of them; a False raises NotLeadingError.
 
         """
-        self._dynamic = DynamicClient(api_client)
+        self._transport = Transport(api_client)
         self._wrote = wrote
         self._sent = sent
         self._may_write = may_write
@@ -79,7 +62,8 @@ class Api:
 
     async def list(self, kind: Kind, *, namespace: str | None, selector: str | None = None) -> list[Manifest]:
         """All objects of a namespace, or of all, that have the labels. Raises ClusterError."""
-        found = await self._request("get", _path(kind, namespace), label_selector=selector, missing_ok=True)
+        query = {"labelSelector": selector} if selector else {}
+        found = await self._request("get", _path(kind, namespace), query=query, missing_ok=True)
         return list(found["items"]) if found else []
 
     async def resources(self, api_version: str) -> frozenset[str]:
@@ -115,8 +99,7 @@ class Api:
             _path(kind, metadata["namespace"], metadata["name"]) + subresource,
             manifest,
             content_type="application/apply-patch+yaml",
-            field_manager=manager,
-            force_conflicts=force,
+            query={"fieldManager": manager, "force": str(force).lower()},
         )
         self._wrote(kind.kind, "apply" + subresource.replace("/", "_"))
         return stored
@@ -144,29 +127,15 @@ class Api:
         **parameters: Any,
     ) -> Manifest | None:
         self._sent(method)
-        timeout = aiohttp.ClientTimeout(total=seconds)
         try:
-            response = await self._dynamic.request(
-                method, path, serialize=False, _request_timeout=timeout, **parameters
-            )
-            content: Manifest = await response.json()
-        except ApiException as error:
-            if missing_ok and error.status == NOT_FOUND:
+            return await self._transport.send(method, path, seconds=seconds, **parameters)
+        except NotFoundError:
+            if missing_ok:
                 return None
-            raise cluster_error(error) from error
-        except (aiohttp.ClientError, TimeoutError) as error:
-            message = f"the API server can't be reached: {error!r}"
-            raise UnavailableError(message) from error
-        return content
+            raise
 
 
 def _path(kind: Kind, namespace: str | None, name: str | None = None) -> str:
-    resource = Resource(
-        prefix="apis" if kind.group else "api",
-        group=kind.group,
-        api_version=kind.version,
-        kind=kind.kind,
-        name=kind.plural,
-        namespaced=True,
-    )
-    return str(resource.path(name=name, namespace=namespace))
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    prefix = "/apis" if kind.group else "/api"
+    return f"{prefix}/{kind.api_version}{scope}/{kind.plural}" + (f"/{name}" if name else "")
