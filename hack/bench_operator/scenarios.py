@@ -142,17 +142,16 @@ async def idle(operator: Operator, *, seconds: float = 60.0) -> Figures:
 
 
 async def settled(operator: Operator, done: Callable[[Samples], bool]) -> tuple[float, dict[str, float]]:
-    """When the operator did something for the last time before a quiet while, and its most memory until then."""
+    """When it is done and nothing was written since, for a quiet while; and the operator's most memory until then."""
     async with asyncio.timeout(LONGEST_SECONDS):
         peak, seen, at = operator.memory, -1.0, time.monotonic()
         while True:
-            samples = await operator.samples()
+            samples, now = await operator.samples(), time.monotonic()
             peak = {name: max(size, peak[name]) for name, size in operator.memory.items()}
-            count = total(samples, RECONCILES)
-            if count != seen:
-                seen, at = count, time.monotonic()
-            waiting = total(samples, "mcq_operator_queue_depth")
-            if not waiting and done(samples) and time.monotonic() - at > QUIET_SECONDS:
+            writes = total(samples, WRITES)
+            if writes != seen or not done(samples):
+                seen, at = writes, now
+            elif now - at > QUIET_SECONDS:
                 return at, peak
             await asyncio.sleep(0.25)
 

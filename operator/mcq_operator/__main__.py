@@ -22,11 +22,12 @@ from prometheus_client import CollectorRegistry
 from . import __version__
 from .canary import Canaries, HttpAsk
 from .check import CheckError, check
-from .kube import Api, Cluster, ClusterError, KubeLease, connect
+from .kube import Api, CachedApi, Cluster, KubeLease, Sighting, connect
 from .leadership import Leadership
 from .models import SolverKey, rbac
 from .queue import WorkQueue
 from .reconcile import Outcome, Result, reconcile
+from .rounds import discover, discovered, resync, work
 from .server import serve
 from .settings import Settings
 from .startup import HttpAskStartup, Startups
@@ -55,37 +56,6 @@ def measured(
     return measure
 
 
-async def discover(
-    cluster: Cluster, queue: WorkQueue[SolverKey], changed: asyncio.Event, *, every: float
-) -> None:
-    """Watch anew, and look at every solver again, when a CRD came or went."""
-    while True:
-        await asyncio.sleep(every)
-        try:
-            if await cluster.discover():
-                changed.set()
-                logger.info(
-                    "absent kinds are now: %s", ", ".join(kind.kind for kind in cluster.absent) or "none"
-                )
-                for key in await cluster.keys():
-                    queue.add(key)
-        except ClusterError as error:
-            logger.warning(
-                "the API server can't say which kinds it knows, next try in %.0f s: %s", every, error
-            )
-
-
-async def resync(cluster: Cluster, queue: WorkQueue[SolverKey], *, every: float) -> None:
-    """Look at every solver once in a while: no missed event is missed for ever."""
-    while True:
-        await asyncio.sleep(every)
-        try:
-            for key in await cluster.keys():
-                queue.add(key)
-        except ClusterError as error:
-            logger.warning("solvers can't be listed, next try in %.0f s: %s", every, error)
-
-
 async def operate(settings: Settings, metrics: Metrics) -> int:
     """Run until SIGTERM or SIGINT, or until the lease is lost; returns the exit status."""
     ready, stopped = threading.Event(), asyncio.Event()
@@ -99,7 +69,7 @@ async def operate(settings: Settings, metrics: Metrics) -> int:
         if settings.lease is None:
             metrics.leader.set(1)
             await _first(
-                lead(settings, metrics, Api(api_client, wrote=metrics.wrote, sent=metrics.sent), ready),
+                lead(settings, metrics, CachedApi(api_client, wrote=metrics.wrote, sent=metrics.sent), ready),
                 stopped.wait(),
             )
             return 0
@@ -109,25 +79,25 @@ async def operate(settings: Settings, metrics: Metrics) -> int:
         )
         leadership = Leadership(leases, identity=_identity(), clock=time.monotonic)
         metrics.leader.set_function(lambda: leadership.held)
-        api = Api(api_client, wrote=metrics.wrote, sent=metrics.sent, may_write=lambda: leadership.held)
+        api = CachedApi(api_client, wrote=metrics.wrote, sent=metrics.sent, may_write=lambda: leadership.held)
         ready.set()
         return await _elected(leadership, lambda: lead(settings, metrics, api, ready), stopped)
 
 
-async def lead(settings: Settings, metrics: Metrics, api: Api, ready: threading.Event) -> None:
+async def lead(settings: Settings, metrics: Metrics, api: CachedApi, ready: threading.Event) -> None:
     """Watch and reconcile until cancelled."""
     async with aiohttp.ClientSession() as session:
         cluster = Cluster(api, namespaces=settings.namespaces, instance=socket.gethostname())
-        await _discovered(cluster)
+        await discovered(cluster)
         ask = HttpAsk(session, url=settings.canary_url)
         canaries = Canaries(ask, clock=time.monotonic, learned=lambda key: queue.add(key))
         startups = Startups(HttpAskStartup(session), clock=time.monotonic, learned=lambda key: queue.add(key))
         queue = _queue(settings, metrics, cluster, canaries, startups)
-        watching = Watching(namespaces=settings.namespaces, seen=queue.add, ready=ready)
+        watching = Watching(namespaces=settings.namespaces, seen=partial(_seen, api, queue), ready=ready)
         changed = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(queue.run())
+                tasks.create_task(work(cluster, queue))
                 tasks.create_task(discover(cluster, queue, changed, every=settings.discovery_seconds))
                 tasks.create_task(resync(cluster, queue, every=settings.resync_seconds))
                 tasks.create_task(watching.run(absent=lambda: cluster.absent, changed=changed))
@@ -176,16 +146,9 @@ def _identity() -> str:
     return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 
-async def _discovered(cluster: Cluster) -> None:
-    """Know the optional kinds before the first reconcile: to take one for absent would be to tell of it."""
-    while True:
-        try:
-            await cluster.discover()
-        except ClusterError as error:
-            logger.warning("the API server can't say which kinds it knows: %s", error)
-            await asyncio.sleep(1)
-        else:
-            return
+def _seen(api: CachedApi, queue: WorkQueue[SolverKey], key: SolverKey | None, seen: Sighting) -> None:
+    if api.note(seen) and key is not None:
+        queue.add(key)
 
 
 def _queue(

@@ -1,43 +1,41 @@
-"""kopf wiring: what is watched, and the key that an event of it enqueues. Nothing else happens here.
+"""kopf wiring: what is watched, and who is told of an event of it. Nothing else happens here.
 
 Only raw `on.event` handlers are used: with those, kopf puts no annotations and no finalizers on objects.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import kopf
 
+from .kube import Sighting, sighting
 from .models import SolverKey, names
 from .models.base import API_VERSION, SOLVER_KIND
 from .models.kinds import CHILDREN, POD, SOLVER, Kind
 
 
-class Queue(Protocol):
-    """Where keys go, from the thread that watches."""
+class Told(Protocol):
+    """Who hears of events, from the thread that watches."""
 
-    def add(self, key: SolverKey) -> None:
-        """Have the solver looked at."""
+    def saw(self, key: SolverKey | None, seen: Sighting) -> None:
+        """Take in an object that may belong to the solver `key`."""
 
 
 @dataclass(frozen=True)
 class Memo:
     """What handlers are given."""
 
-    queue: Queue
+    told: Told
 
 
-async def solver_seen(meta: Mapping[str, Any], memo: Memo, **_: object) -> None:
-    """An MCQSolver was created, changed or deleted."""
-    memo.queue.add(SolverKey(meta["namespace"], meta["name"]))
-
-
-async def child_seen(meta: Mapping[str, Any], memo: Memo, **_: object) -> None:
-    """An object that was made for a solver, or one of its Pods, was created, changed or deleted."""
-    key = owner(meta)
-    if key is not None:
-        memo.queue.add(key)
+async def object_seen(kind: Kind, /, *, event: Mapping[str, Any], memo: Memo, **_: object) -> None:
+    """A solver, an object that was made for one, or one of its Pods was created, changed or deleted."""
+    manifest = event["object"]
+    seen = sighting(kind, manifest, gone=event["type"] == "DELETED")
+    key = SolverKey(*seen.name) if kind is SOLVER else owner(manifest["metadata"])
+    memo.told.saw(key, seen)
 
 
 def owner(meta: Mapping[str, Any]) -> SolverKey | None:
@@ -58,11 +56,9 @@ def registry(*, absent: Collection[Kind] = ()) -> kopf.OperatorRegistry:
     """Every handler, but for kinds that the API server doesn't know."""
     made = kopf.OperatorRegistry()
     kopf.on.login(registry=made)(login)
-    if SOLVER not in absent:
-        kopf.on.event(SOLVER.group, SOLVER.version, SOLVER.plural, registry=made)(solver_seen)
-    for kind in (POD, *CHILDREN):
+    for kind in (SOLVER, POD, *CHILDREN):
         if kind not in absent:
-            kopf.on.event(kind.group, kind.version, kind.plural, registry=made)(child_seen)
+            kopf.on.event(kind.group, kind.version, kind.plural, registry=made)(partial(object_seen, kind))
     return made
 
 
@@ -73,6 +69,24 @@ def settings() -> kopf.OperatorSettings:
     made.peering.standalone = True
     # Which kinds there are, the operator finds out itself: without rights to look at CRDs and namespaces.
     made.scanning.disabled = True
+    # An object's worker keeps its last event as long as it waits for another: with thousands of objects, that counts.
+    made.queueing.idle_timeout = 0.1
+    made.persistence.diffbase_storage = _NoDifferences()
     for kind in (POD, *CHILDREN):
         made.watching.label_selectors[kind.group, kind.version, kind.plural] = names.MANAGED_SELECTOR
     return made
+
+
+class _NoDifferences(kopf.DiffBaseStorage):
+    """kopf copies each event's object to compare it with the last one, which no handler here asks for."""
+
+    def build(self, **_: object) -> kopf.BodyEssence:
+        """What there is to compare: nothing."""
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: object) -> kopf.BodyEssence | None:
+        """What there was: nothing."""
+        return None
+
+    def store(self, **_: object) -> None:
+        """Write nothing."""

@@ -63,7 +63,8 @@ async def reconcile(
     solver, pods = await _undone(stored, cluster, digest=digest)
     objects = desired.objects(solver, service_image=service_image, absent=cluster.absent, pods=pods)
     wanted = {desired.reference(item): item for item in objects}
-    found = await cluster.children(solver, {*desired.possible(solver), *solver.status.inventory})
+    possible = {*desired.possible(solver), *solver.status.inventory}
+    found = await cluster.children(solver, possible, wanted=wanted)
     applied = await cluster.apply(solver, wanted, found)
     leaving = await cluster.prune(solver, found, keep=wanted)
     observed = await _observed(solver, cluster, applied, found, startups)

@@ -13,21 +13,22 @@ from dataclasses import dataclass
 import kopf
 
 from . import handlers
+from .kube import Sighting
 from .models import SolverKey
 from .models.kinds import Kind
 
 
 @dataclass(frozen=True)
 class _Threadsafe:
-    """The queue of another thread's loop."""
+    """Who is told, in another thread's loop."""
 
     loop: asyncio.AbstractEventLoop
-    seen: Callable[[SolverKey], None]
+    seen: Callable[[SolverKey | None, Sighting], None]
 
-    def add(self, key: SolverKey) -> None:
-        """Have the solver looked at."""
+    def saw(self, key: SolverKey | None, seen: Sighting) -> None:
+        """Pass it on."""
         with contextlib.suppress(RuntimeError):  # that loop has ended: so will this thread
-            self.loop.call_soon_threadsafe(self.seen, key)
+            self.loop.call_soon_threadsafe(self.seen, key, seen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +37,13 @@ class Watching:
 
     Attributes:
         namespaces: those to watch, or none for all.
-        seen: told the key of each solver that an event is about, in the caller's loop.
+        seen: told of each event's object and whose it is, in the caller's loop.
         ready: set when watches are set up.
 
     """
 
     namespaces: Collection[str]
-    seen: Callable[[SolverKey], None]
+    seen: Callable[[SolverKey | None, Sighting], None]
     ready: threading.Event
 
     async def run(self, *, absent: Callable[[], frozenset[Kind]], changed: asyncio.Event) -> None:

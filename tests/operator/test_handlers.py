@@ -4,17 +4,18 @@ from typing import Any
 
 import pytest
 
-from mcq_operator.handlers import Memo, child_seen, owner, registry, settings, solver_seen
+from mcq_operator.handlers import Memo, object_seen, owner, registry, settings
+from mcq_operator.kube import Sighting
 from mcq_operator.models import SolverKey
-from mcq_operator.models.kinds import CHILDREN, HTTP_ROUTE, POD, SOLVER
+from mcq_operator.models.kinds import CHILDREN, HTTP_ROUTE, POD, SERVICE, SOLVER
 
 
 class Keys:
     def __init__(self) -> None:
-        self.seen: list[SolverKey] = []
+        self.seen: list[tuple[SolverKey | None, str, bool]] = []
 
-    def add(self, key: SolverKey) -> None:
-        self.seen.append(key)
+    def saw(self, key: SolverKey | None, seen: Sighting) -> None:
+        self.seen.append((key, seen.kind.kind, seen.body is None))
 
 
 OWNED = {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", "name": "demo", "uid": "u"}
@@ -38,13 +39,16 @@ def test_a_child_belongs_to_its_controller_and_a_pod_to_the_solver_that_its_labe
     assert found == (SolverKey("team", name) if name else None)
 
 
-async def test_events_enqueue_keys() -> None:
+async def test_each_event_tells_of_its_object_and_whose_it_is() -> None:
     keys = Keys()
     memo = Memo(keys)
-    await solver_seen(meta={"namespace": "team", "name": "demo"}, memo=memo, type="DELETED")
-    await child_seen(meta={"namespace": "team", "ownerReferences": [OWNED]}, memo=memo, type="MODIFIED")
-    await child_seen(meta={"namespace": "team"}, memo=memo, type="MODIFIED")
-    assert keys.seen == [SolverKey("team", "demo")] * 2
+    meta = {"namespace": "team", "name": "demo", "resourceVersion": "7"}
+    await object_seen(SOLVER, event={"type": "DELETED", "object": {"metadata": meta}}, memo=memo)
+    owned = {"type": "MODIFIED", "object": {"metadata": {**meta, "ownerReferences": [OWNED]}}}
+    await object_seen(SERVICE, event=owned, memo=memo)
+    await object_seen(SERVICE, event={"type": None, "object": {"metadata": meta}}, memo=memo)
+    key = SolverKey("team", "demo")
+    assert keys.seen == [(key, "MCQSolver", True), (key, "Service", False), (None, "Service", False)]
 
 
 def test_children_are_filtered_by_the_server_and_kopf_writes_nothing() -> None:

@@ -1,6 +1,8 @@
 """The only package that talks to the API server."""
 
 from .api import Api
+from .cache import Sighting, sighting
+from .cached import CachedApi
 from .cluster import Applied, Children, Cluster
 from .errors import (
     ClusterError,
@@ -16,6 +18,7 @@ from .transport import connect
 __all__ = [
     "Api",
     "Applied",
+    "CachedApi",
     "Children",
     "Cluster",
     "ClusterError",
@@ -24,6 +27,8 @@ __all__ = [
     "KubeLease",
     "NotLeadingError",
     "RefusedError",
+    "Sighting",
     "UnavailableError",
     "connect",
+    "sighting",
 ]

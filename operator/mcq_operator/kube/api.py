@@ -1,6 +1,6 @@
 """Requests to the API server: five verbs, typed errors, and a count of every write."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from mcq_operator.models import FIELD_MANAGER, Manifest
@@ -10,6 +10,10 @@ from .errors import NotFoundError, NotLeadingError, UnavailableError
 from .transport import Transport
 
 TIMEOUT_SECONDS = 30.0
+PAGE = 500
+"""Objects in one answer: enough for few requests, and little enough to take in without a pause."""
+NO_VERSION = "1"
+"""Of an empty store's first revision, in which nothing was written."""
 
 
 class Api:
@@ -66,6 +70,31 @@ class Api:
         found = await self._request("get", _path(kind, namespace), query=query, missing_ok=True)
         return list(found["items"]) if found else []
 
+    async def pages(
+        self, kind: Kind, *, namespace: str | None, selector: str | None
+    ) -> AsyncIterator[tuple[Sequence[Manifest], int]]:
+        """The same, some at a time, each time with the version that all of it is of. Raises ClusterError."""
+        query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
+        while True:
+            found = await self._request("get", _path(kind, namespace), query=query, missing_ok=True)
+            if found is None:
+                return
+            yield found["items"], int(found["metadata"]["resourceVersion"])
+            following = found["metadata"].get("continue")
+            if not following:
+                return
+            query["continue"] = following
+
+    def unseen(self, kind: Kind, *, namespace: str, name: str) -> bool:
+        """Whether there is most likely no such object, so that `make` need not be preceded by a look."""
+        return False
+
+    async def refresh(self, kind: Kind, *, namespace: str | None) -> None:
+        """Look anew at what is remembered of a kind: here, nothing is."""
+
+    def forget(self, kind: Kind) -> None:
+        """Forget what is remembered of a kind."""
+
     async def resources(self, api_version: str) -> frozenset[str]:
         """The plural names of what the server knows by this group and version. Raises ClusterError."""
         found = await self._request("get", f"/apis/{api_version}", missing_ok=True)
@@ -77,6 +106,15 @@ class Api:
         Without `force`, a field that someone else owns with another value is a ConflictError.
         """
         return await self._apply(manifest, subresource="", force=force, manager=manager)
+
+    async def make(self, manifest: Manifest) -> Manifest:
+        """Server-side apply of an object that must not be there yet. Raises ClusterError, ConflictError if it is.
+
+        No object has this resourceVersion, so that an apply which finds one is refused, whatever is in it.
+        """
+        metadata = {**manifest["metadata"], "resourceVersion": NO_VERSION}
+        made = {**manifest, "metadata": metadata}
+        return await self._apply(made, subresource="", force=False, manager=FIELD_MANAGER)
 
     async def apply_status(self, manifest: Manifest) -> Manifest:
         """Server-side apply of the status subresource. Raises ClusterError."""

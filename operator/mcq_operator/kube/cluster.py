@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -23,9 +23,11 @@ from mcq_operator.models.kinds import EVENT, POD, REPLICA_SET, SOLVER, Kind, kin
 from mcq_operator.models.observed import Refusal
 
 from .api import Api
+from .cached import WATCHED
 from .compare import covers, project
 from .discovery import Discovery
 from .errors import ClusterError, ConflictError, InvalidSpecError, NotFoundError, RefusedError
+from .owners import orphaned, owned
 
 logger = logging.getLogger(__name__)
 
@@ -69,10 +71,14 @@ class Cluster:
         return await self._discovery.refresh()
 
     async def keys(self) -> list[SolverKey]:
-        """Every solver there is. Raises ClusterError."""
+        """Every solver there is, after a new look at everything. Raises ClusterError."""
         found: list[Manifest] = []
         scopes: list[str | None] = [*self._namespaces] or [None]
+        for kind in self.absent:
+            self._api.forget(kind)
         for namespace in scopes:
+            for kind in (kind for kind in WATCHED if kind not in self.absent):
+                await self._api.refresh(kind, namespace=namespace)
             found += await self._api.list(SOLVER, namespace=namespace)
         return [SolverKey(item["metadata"]["namespace"], item["metadata"]["name"]) for item in found]
 
@@ -90,14 +96,21 @@ class Cluster:
             known = MCQSolver.model_validate({"metadata": raw["metadata"], "status": raw.get("status", {})})
             raise InvalidSpecError(known, problems) from error
 
-    async def children(self, solver: MCQSolver, refs: Iterable[ObjectRef]) -> Children:
-        """The objects by these names, whoever owns them, and the replicas' Pods. Raises ClusterError."""
-        wanted = list(refs)
+    async def children(
+        self, solver: MCQSolver, refs: Iterable[ObjectRef], *, wanted: Collection[ObjectRef] = ()
+    ) -> Children:
+        """The objects by these names, whoever owns them, and the replicas' Pods. Raises ClusterError.
+
+        Of what was never heard, the solver most likely has none: if it is `wanted` it will be made, which is refused
+        where it is there; otherwise it is looked for only if the solver's status says that it was made.
+        """
+        recorded = {*solver.status.inventory}.difference(wanted)
+        looked = [ref for ref in refs if ref in recorded or not self._unseen(solver.namespace, ref)]
         pods, *found = await asyncio.gather(
             self._api.list(POD, namespace=solver.namespace, selector=names.selector(solver)),
-            *(self._get(solver.namespace, ref) for ref in wanted),
+            *(self._get(solver.namespace, ref) for ref in looked),
         )
-        live = {ref: manifests[0] for ref, manifests in zip(wanted, found, strict=True) if manifests}
+        live = {ref: manifests[0] for ref, manifests in zip(looked, found, strict=True) if manifests}
         return Children(live=live, pods=pods)
 
     async def apply(self, solver: MCQSolver, wanted: dict[ObjectRef, Manifest], found: Children) -> Applied:
@@ -112,11 +125,12 @@ class Cluster:
                 applied.absent.append(ref)
                 continue
             live = found.live.get(ref)
-            if live is not None and not (owned(live, solver) or _orphaned(live, solver)):
-                applied.conflicts.append(ref)
-                continue
             try:
-                applied.live[ref] = await self._apply(ref, manifest, live)
+                stored = await self._settle(solver, ref, manifest, live)
+                if stored is None:
+                    applied.conflicts.append(ref)
+                else:
+                    applied.live[ref] = stored
             except RefusedError as error:
                 if isinstance(error, NotFoundError) and kind_of(manifest).provider:
                     # Its CRD was removed a moment ago.
@@ -183,17 +197,36 @@ class Cluster:
         live = await self._api.get(kind, namespace=namespace, name=ref.name)
         return [] if live is None else [live]
 
-    async def _apply(self, ref: ObjectRef, wanted: Manifest, live: Manifest | None) -> Manifest:
-        """Apply one object if it differs. One on its way out is left to go; its end is an event."""
+    def _unseen(self, namespace: str, ref: ObjectRef) -> bool:
+        kind = kind_named(ref.api_version, ref.kind)
+        return kind is not None and self._api.unseen(kind, namespace=namespace, name=ref.name)
+
+    async def _settle(
+        self, solver: MCQSolver, ref: ObjectRef, wanted: Manifest, live: Manifest | None
+    ) -> Manifest | None:
+        """Make or apply one object; returns it, or None where one by its name is someone else's."""
         if live is None:
-            # Without force: if someone else has just made one by this name, it stays theirs.
-            stored = await self._api.apply(wanted, force=False)
-        elif "deletionTimestamp" in live["metadata"] or self._settled(ref, wanted, live):
+            try:
+                return self._stored(ref, wanted, await self._api.make(wanted))
+            except ConflictError:
+                found = await self._get(solver.namespace, ref)
+                if not found:
+                    raise
+                live = found[0]
+        if not (owned(live, solver) or orphaned(live, solver)):
+            return None
+        return await self._apply(ref, wanted, live)
+
+    async def _apply(self, ref: ObjectRef, wanted: Manifest, live: Manifest) -> Manifest:
+        """Apply one object if it differs. One on its way out is left to go; its end is an event."""
+        if "deletionTimestamp" in live["metadata"] or self._settled(ref, wanted, live):
             return live
-        else:
-            metadata = {**wanted["metadata"], "uid": live["metadata"]["uid"]}
-            await self._hand_over_replicas(wanted, live)
-            stored = await self._api.apply({**wanted, "metadata": metadata}, force=True)
+        metadata = {**wanted["metadata"], "uid": live["metadata"]["uid"]}
+        await self._hand_over_replicas(wanted, live)
+        stored = await self._api.apply({**wanted, "metadata": metadata}, force=True)
+        return self._stored(ref, wanted, stored)
+
+    def _stored(self, ref: ObjectRef, wanted: Manifest, stored: Manifest) -> Manifest:
         logger.info("applied %s %s/%s", ref.kind, wanted["metadata"]["namespace"], ref.name)
         self._remember(ref, wanted, stored)
         return stored
@@ -241,27 +274,6 @@ class Cluster:
             altered: Manifest = project(stored, wanted)
             altered["metadata"]["uid"] = stored["metadata"]["uid"]
             self._altered[key] = altered
-
-
-def owned(live: Manifest, solver: MCQSolver) -> bool:
-    """Whether the solver is the object's controller."""
-    return any(
-        reference.get("controller") and reference["uid"] == solver.metadata.uid
-        for reference in live["metadata"].get("ownerReferences", [])
-    )
-
-
-def _orphaned(live: Manifest, solver: MCQSolver) -> bool:
-    """Whether the object was made for a solver of this name and has no controller any more.
-
-    So it is after `kubectl delete --cascade=orphan`, or when someone removed the owner reference.
-    """
-    metadata = live["metadata"]
-    controlled = any(reference.get("controller") for reference in metadata.get("ownerReferences", []))
-    found = metadata.get("labels", {})
-    wanted = names.labels(solver)
-    marks = (names.MANAGED_BY_LABEL, names.INSTANCE_LABEL)
-    return not controlled and all(found.get(mark) == wanted[mark] for mark in marks)
 
 
 def _digest(manifest: Manifest) -> str | None:
