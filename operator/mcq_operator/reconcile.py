@@ -110,7 +110,7 @@ async def _observed(
     manifest = applied.live.get(_named(DEPLOYMENT, solver))
     deployment = Deployment.of(manifest) if manifest else None
     scalers = [applied.live.get(_named(kind, solver)) for kind in (AUTOSCALER, SCALED_OBJECT)]
-    undoable = status.rollback.concerns(solver, deployment)
+    undoable = status.rollback.concerns(solver, deployment, found.pods)
     return Observed(
         deployment=deployment,
         pods=found.pods,
