@@ -8,10 +8,20 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hack.bench_operator import client, control_plane, eyes, operator_process, report, scenarios, workload
+from hack.bench_operator import (
+    client,
+    control_plane,
+    eyes,
+    operator_process,
+    replicas,
+    report,
+    scenarios,
+    workload,
+)
 
 
 def main() -> int:
@@ -40,14 +50,17 @@ async def _measure(plane: control_plane.ControlPlane, options: argparse.Namespac
         client.connected(plane.operator_kubeconfig) as ours,
         client.connected(plane.provider.kubeconfig()) as admin,
         eyes.watching(admin) as seen,
+        replicas.answering() as canary,
     ):
+        start = partial(operator_process.running, plane.operator_kubeconfig, log, canary=canary)
         stage = scenarios.Stage(plane, admin, seen, options.replicas)
         figures["reference"] = _told("reference", await scenarios.reference(plane, ours))
-        async with operator_process.running(plane.operator_kubeconfig, log) as operator:
+        async with start() as operator:
             figures["one"] = _told("one", await scenarios.one_by_one(stage))
             figures["many"] = _told("many", await scenarios.many(stage, operator, made))
+            figures["ready"] = _told("ready", await scenarios.ready(stage, operator))
         started = time.monotonic()
-        async with operator_process.running(plane.operator_kubeconfig, log) as operator:
+        async with start() as operator:
             count = options.solvers + scenarios.REPEATS
             figures["restart"] = _told("restart", await scenarios.restart(operator, started, count))
             figures["drift"] = _told("drift", await scenarios.drift(stage, made))

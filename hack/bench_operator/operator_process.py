@@ -72,15 +72,15 @@ class Operator:
 
 
 @asynccontextmanager
-async def running(kubeconfig: Path, log: Path) -> AsyncIterator[Operator]:
-    """One that watches, until the end of the block."""
+async def running(kubeconfig: Path, log: Path, *, canary: str) -> AsyncIterator[Operator]:
+    """One that watches, until the end of the block; its test questions go to `canary`."""
     port = free_port()
     environment = {
         **os.environ,
         "KUBECONFIG": str(kubeconfig),
         "MCQ_OPERATOR_HOST": "127.0.0.1",
         "MCQ_OPERATOR_PORT": str(port),
-        "MCQ_OPERATOR_CANARY_URL": "http://127.0.0.1:9",
+        "MCQ_OPERATOR_CANARY_URL": canary,
     }
     with log.open("ab") as stderr:
         process = await asyncio.create_subprocess_exec(

@@ -24,7 +24,7 @@ ROWS: list[tuple[str, str, float | None]] = [
     ("CPU s until settled: operator", "many.operator_cpu_seconds_until_settled", None),
     ("memory: MiB PSS, peak", "many.memory_peak_mib.pss", 300),
     ("memory: MiB RSS, peak", "many.memory_peak_mib.rss_peak", None),
-    ("memory: MiB PSS, settled", "many.memory_settled_mib.pss", 300),
+    ("memory: MiB PSS, settled", "ready.memory_settled_mib.pss", 300),
     ("restart: s until settled", "restart.settled_seconds", None),
     ("restart: writes", "restart.writes", 0),
     ("restart: MiB PSS, peak", "restart.memory_peak_mib.pss", 300),

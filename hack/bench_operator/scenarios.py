@@ -10,11 +10,11 @@ from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from hack.bench_operator import replicas
 from hack.bench_operator.client import APPLY, MERGE, Client, at_once
 from hack.bench_operator.eyes import Child, Eyes
 from hack.bench_operator.operator_process import Operator, Samples, by_label, total
 from hack.bench_operator.workload import Solver, solvers, unowned
-from mcq_operator.models import API_VERSION, SOLVERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ async def many(stage: Stage, operator: Operator, made: list[Solver]) -> Figures:
     used = {name: seconds - busy[name] for name, seconds in stage.plane.cpu_seconds().items()}
     cpu_there = operator.cpu_seconds - cpu
     settled_at, peak = await settling
-    await _until_observed(stage, made)
+    await replicas.until_created(stage.client, stage.replicas, seconds=LONGEST_SECONDS)
     settled_at = max(settled_at, (await settled(operator, lambda _: True))[0])
     after = await operator.samples()
     return {
@@ -94,6 +94,18 @@ async def many(stage: Stage, operator: Operator, made: list[Solver]) -> Figures:
         "operator_cpu_seconds_until_settled": operator.cpu_seconds - cpu,
         "requests": _difference(after, before, REQUESTS, "method"),
         "writes": _difference(after, before, WRITES, "kind"),
+        "memory_peak_mib": peak,
+        "memory_settled_mib": operator.memory,
+    }
+
+
+async def ready(stage: Stage, operator: Operator) -> Figures:
+    """Let all replicas be ready, and all solvers with them."""
+    started = time.monotonic()
+    await replicas.until_ready(stage.client, seconds=LONGEST_SECONDS)
+    at, peak = await settled(operator, lambda _: True)
+    return {
+        "settled_seconds": at - started,
         "memory_peak_mib": peak,
         "memory_settled_mib": operator.memory,
     }
@@ -189,14 +201,3 @@ def _reconciles(samples: Samples, outcome: str) -> float:
 def _difference(after: Samples, before: Samples, metric: str, label: str) -> Samples:
     earlier = by_label(before, metric, label)
     return {name: value - earlier.get(name, 0.0) for name, value in by_label(after, metric, label).items()}
-
-
-async def _until_observed(stage: Stage, made: list[Solver]) -> None:
-    """Until every Pod was made and the solvers' statuses say so: what others do later is no writing of ours."""
-    async with asyncio.timeout(LONGEST_SECONDS):
-        while True:
-            found = (await stage.client.send("GET", f"/apis/{API_VERSION}/{SOLVERS}"))["items"]
-            replicas = [item.get("status", {}).get("replicas") for item in found]
-            if replicas.count(stage.replicas) >= len(made):
-                return
-            await asyncio.sleep(5)
