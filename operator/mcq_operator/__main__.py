@@ -146,9 +146,9 @@ def _identity() -> str:
     return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 
-def _seen(api: CachedApi, queue: WorkQueue[SolverKey], key: SolverKey | None, seen: Sighting) -> None:
-    if api.note(seen) and key is not None:
-        queue.add(key)
+def _seen(api: CachedApi, queue: WorkQueue[SolverKey], seen: Sighting) -> None:
+    if api.note(seen) and seen.owner is not None:
+        queue.add(seen.owner)
 
 
 def _queue(

@@ -11,16 +11,15 @@ from typing import Any, Protocol
 import kopf
 
 from .kube import Sighting, sighting
-from .models import SolverKey, names
-from .models.base import API_VERSION, SOLVER_KIND
+from .models import names
 from .models.kinds import CHILDREN, POD, SOLVER, Kind
 
 
 class Told(Protocol):
     """Who hears of events, from the thread that watches."""
 
-    def saw(self, key: SolverKey | None, seen: Sighting) -> None:
-        """Take in an object that may belong to the solver `key`."""
+    def saw(self, seen: Sighting) -> None:
+        """Take in what an event said."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +31,7 @@ class Memo:
 
 async def object_seen(kind: Kind, /, *, event: Mapping[str, Any], memo: Memo, **_: object) -> None:
     """A solver, an object that was made for one, or one of its Pods was created, changed or deleted."""
-    manifest = event["object"]
-    seen = sighting(kind, manifest, gone=event["type"] == "DELETED")
-    key = SolverKey(*seen.name) if kind is SOLVER else owner(manifest["metadata"])
-    memo.told.saw(key, seen)
-
-
-def owner(meta: Mapping[str, Any]) -> SolverKey | None:
-    """The solver that an object belongs to: its controller, or for a Pod the one its label names."""
-    for reference in meta.get("ownerReferences", []):
-        if reference["kind"] == SOLVER_KIND and reference["apiVersion"] == API_VERSION:
-            return SolverKey(meta["namespace"], reference["name"])
-    instance = meta.get("labels", {}).get(names.INSTANCE_LABEL)
-    return SolverKey(meta["namespace"], instance) if instance else None
+    memo.told.saw(sighting(kind, event["object"], gone=event["type"] == "DELETED"))
 
 
 def login(**kwargs: Any) -> kopf.ConnectionInfo | None:

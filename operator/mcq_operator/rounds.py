@@ -28,8 +28,7 @@ async def work(cluster: Cluster, queue: WorkQueue[SolverKey]) -> None:
     """Reconcile, once all there is was looked at: each solver by itself would ask for what it needs."""
     while True:
         try:
-            for key in await cluster.keys():
-                queue.add(key)
+            await _all(cluster, queue)
         except ClusterError as error:
             logger.warning("the cluster can't be looked at: %s", error)
             await asyncio.sleep(1)
@@ -49,8 +48,7 @@ async def discover(
                 logger.info(
                     "absent kinds are now: %s", ", ".join(kind.kind for kind in cluster.absent) or "none"
                 )
-                for key in await cluster.keys():
-                    queue.add(key)
+                await _all(cluster, queue)
         except ClusterError as error:
             logger.warning(
                 "the API server can't say which kinds it knows, next try in %.0f s: %s", every, error
@@ -67,6 +65,8 @@ async def resync(cluster: Cluster, queue: WorkQueue[SolverKey], *, every: float)
         await asyncio.sleep(pause)
         pause = every
         try:
+            for key in await cluster.refresh():
+                queue.add(key)
             keys = await cluster.keys()
             for key in keys:
                 queue.add(key)
@@ -74,3 +74,9 @@ async def resync(cluster: Cluster, queue: WorkQueue[SolverKey], *, every: float)
                 await asyncio.sleep(every / 4 / len(keys))
         except ClusterError as error:
             logger.warning("solvers can't be listed, next try in %.0f s: %s", every, error)
+
+
+async def _all(cluster: Cluster, queue: WorkQueue[SolverKey]) -> None:
+    await cluster.refresh()
+    for key in await cluster.keys():
+        queue.add(key)

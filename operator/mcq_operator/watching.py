@@ -14,7 +14,6 @@ import kopf
 
 from . import handlers
 from .kube import Sighting
-from .models import SolverKey
 from .models.kinds import Kind
 
 
@@ -23,12 +22,12 @@ class _Threadsafe:
     """Who is told, in another thread's loop."""
 
     loop: asyncio.AbstractEventLoop
-    seen: Callable[[SolverKey | None, Sighting], None]
+    seen: Callable[[Sighting], None]
 
-    def saw(self, key: SolverKey | None, seen: Sighting) -> None:
+    def saw(self, seen: Sighting) -> None:
         """Pass it on."""
         with contextlib.suppress(RuntimeError):  # that loop has ended: so will this thread
-            self.loop.call_soon_threadsafe(self.seen, key, seen)
+            self.loop.call_soon_threadsafe(self.seen, seen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +36,13 @@ class Watching:
 
     Attributes:
         namespaces: those to watch, or none for all.
-        seen: told of each event's object and whose it is, in the caller's loop.
+        seen: told what each event said, in the caller's loop.
         ready: set when watches are set up.
 
     """
 
     namespaces: Collection[str]
-    seen: Callable[[SolverKey | None, Sighting], None]
+    seen: Callable[[Sighting], None]
     ready: threading.Event
 
     async def run(self, *, absent: Callable[[], frozenset[Kind]], changed: asyncio.Event) -> None:

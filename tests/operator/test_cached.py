@@ -98,7 +98,7 @@ class Operator:
     async def look(self) -> None:
         """Take in everything, as at the start."""
         await self.cluster.discover()
-        await self.cluster.keys()
+        await self.cluster.refresh()
 
     async def reconcile(self) -> list[tuple[str, str]]:
         """Reconcile once; returns the requests."""
@@ -230,3 +230,26 @@ async def test_a_write_whose_answer_was_lost_is_followed_by_a_look(operator: Ope
         await operator.api.apply({**stored, "metadata": {**stored["metadata"], "uid": "other"}}, force=True)
     assert operator.api.unseen(kind, namespace="team", name="demo")
     assert await operator.api.get(kind, namespace="team", name="demo") == stored
+
+
+async def test_a_spec_that_changes_while_the_status_is_written_is_still_news(operator: Operator) -> None:
+    """The answer to the write has the new spec already, and a newer version than that change's event."""
+    await operator.reconcile()
+    live = operator.server.objects[SOLVERS]
+    changed = {**live, "spec": {"replicas": 7}, "metadata": {**live["metadata"], "generation": 3}}
+    event = sighting(SOLVER, operator.server.put(SOLVERS, changed))
+    status = {**operator.server.objects[SOLVERS], "status": {"url": "x"}}
+    await operator.api.apply_status(status)
+    assert operator.api.note(event)
+
+
+async def test_a_look_says_whose_objects_changed_for_no_event_will(operator: Operator) -> None:
+    await operator.reconcile()
+    assert await operator.cluster.refresh() == set()
+    live = operator.server.objects[SERVICES]
+    drifted = sighting(SERVICE, operator.server.put(SERVICES, {**live, "spec": {"ports": []}}))
+    assert await operator.cluster.refresh() == {KEY}
+    assert not operator.api.note(drifted)
+    del operator.server.objects[SERVICES]
+    operator.server.version += 1
+    assert await operator.cluster.refresh() == {KEY}

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from mcq_operator.handlers import Memo, object_seen, owner, registry, settings
-from mcq_operator.kube import Sighting
+from mcq_operator.handlers import Memo, object_seen, registry, settings
+from mcq_operator.kube import Sighting, owner
 from mcq_operator.models import SolverKey
 from mcq_operator.models.kinds import CHILDREN, HTTP_ROUTE, POD, SERVICE, SOLVER
 
@@ -14,8 +14,8 @@ class Keys:
     def __init__(self) -> None:
         self.seen: list[tuple[SolverKey | None, str, bool]] = []
 
-    def saw(self, key: SolverKey | None, seen: Sighting) -> None:
-        self.seen.append((key, seen.kind.kind, seen.body is None))
+    def saw(self, seen: Sighting) -> None:
+        self.seen.append((seen.owner, seen.kind.kind, seen.body is None))
 
 
 OWNED = {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", "name": "demo", "uid": "u"}

@@ -13,6 +13,7 @@ from .errors import (
     UnavailableError,
 )
 from .lease import KubeLease
+from .owners import owner
 from .transport import connect
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "Sighting",
     "UnavailableError",
     "connect",
+    "owner",
     "sighting",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from mcq_operator.models import FIELD_MANAGER, Manifest
+from mcq_operator.models import FIELD_MANAGER, Manifest, SolverKey
 from mcq_operator.models.kinds import Kind, kind_of
 
 from .errors import NotFoundError, NotLeadingError, UnavailableError
@@ -89,8 +89,9 @@ class Api:
         """Whether there is most likely no such object, so that `make` need not be preceded by a look."""
         return False
 
-    async def refresh(self, kind: Kind, *, namespace: str | None) -> None:
-        """Look anew at what is remembered of a kind: here, nothing is."""
+    async def refresh(self, kind: Kind, *, namespace: str | None) -> set[SolverKey]:
+        """Look anew at what is remembered of a kind; returns whose objects changed. Here, nothing is remembered."""
+        return set()
 
     def forget(self, kind: Kind) -> None:
         """Forget what is remembered of a kind."""

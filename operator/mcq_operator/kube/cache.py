@@ -16,8 +16,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mcq_operator.models import Manifest, names
-from mcq_operator.models.kinds import CLAIM, DISRUPTION_BUDGET, INGRESS, POD, SERVICE, Kind
+from mcq_operator.models import Manifest, SolverKey, names
+from mcq_operator.models.kinds import CLAIM, DISRUPTION_BUDGET, INGRESS, POD, SERVICE, SOLVER, Kind
+
+from .owners import owner
 
 UNREAD_METADATA = frozenset({"managedFields", "resourceVersion"})
 UNREAD = {
@@ -44,6 +46,7 @@ class Sighting:
         version: the resourceVersion.
         body: the object as JSON, without what nobody reads; None: it is gone, or does not match the watch any more.
         instance: the value of the label that names a solver.
+        owner: the solver that it belongs to, or that it is.
 
     """
 
@@ -52,6 +55,7 @@ class Sighting:
     version: int
     body: bytes | None
     instance: str
+    owner: SolverKey | None
 
 
 def sighting(kind: Kind, manifest: Manifest, *, gone: bool = False) -> Sighting:
@@ -71,6 +75,7 @@ def sighting(kind: Kind, manifest: Manifest, *, gone: bool = False) -> Sighting:
         version=int(metadata["resourceVersion"]),
         body=None if gone else json.dumps(kept, separators=(",", ":")).encode(),
         instance=metadata.get("labels", {}).get(names.INSTANCE_LABEL, ""),
+        owner=SolverKey(metadata["namespace"], metadata["name"]) if kind is SOLVER else owner(metadata),
     )
 
 
@@ -84,6 +89,7 @@ class _Entry:
     version: int
     body: bytes | None
     instance: str = ""
+    owner: SolverKey | None = None
     absent: bool = False
 
 
@@ -129,7 +135,7 @@ class Cache:
         before = entries.get(seen.name)
         if before is not None and not _newer(seen, before):
             return False
-        entries[seen.name] = _Entry(seen.version, seen.body, seen.instance)
+        entries[seen.name] = _Entry(seen.version, seen.body, seen.instance, seen.owner)
         if seen.kind is POD:
             self._index(seen, before)
         return before is None or before.body != seen.body or before.absent
@@ -151,20 +157,29 @@ class Cache:
             self._drop(kind, name)
         self._listed = {scope: version for scope, version in self._listed.items() if scope[0] is not kind}
 
-    def replace(self, kind: Kind, namespace: str | None, seen: Iterable[Sighting], version: int) -> None:
-        """Take in a full listing as of `version`: what isn't in it, and not newer, is forgotten."""
+    def replace(
+        self, kind: Kind, namespace: str | None, seen: Iterable[Sighting], version: int
+    ) -> set[SolverKey]:
+        """Take in a full listing as of `version`: what isn't in it, and not newer, is forgotten.
+
+        Returns whose objects turned out to be other than was known: no event will wake those.
+        """
         if version < self._listed.get((kind, namespace), 0):
             # The server was restored from a backup: what was newer has never been.
             self.forget_kind(kind)
         names_seen = set()
+        changed: set[SolverKey | None] = set()
         for each in seen:
             names_seen.add(each.name)
-            self.note(each)
+            if self.note(each):
+                changed.add(each.owner)
         for name, entry in list(self._kinds.get(kind, {}).items()):
             in_scope = namespace in (None, name.namespace)
             if in_scope and name not in names_seen and entry.version <= version:
                 self._drop(kind, name)
+                changed.add(entry.owner if entry.body is not None else None)
         self._listed[kind, namespace] = version
+        return {key for key in changed if key is not None}
 
     def _lists(self, kind: Kind, namespace: str | None) -> bool:
         return (kind, None) in self._listed or (kind, namespace) in self._listed

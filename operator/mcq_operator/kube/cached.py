@@ -1,9 +1,10 @@
 """The API server with a memory: reads are answered from what the watches told, as far as they did."""
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from mcq_operator.models import Manifest, names
+from mcq_operator.models import Manifest, SolverKey, names
 from mcq_operator.models.kinds import CHILDREN, POD, SOLVER, Kind, kind_of
 from mcq_operator.models.names import OPERATOR_NAME
 
@@ -33,15 +34,15 @@ class CachedApi(Api):
         key = Name(namespace, name)
         return not self._cache.knows(kind, key) and (kind, key) not in self._others
 
-    async def refresh(self, kind: Kind, *, namespace: str | None) -> None:
-        """List it anew, which repairs what the watches missed. Raises ClusterError."""
+    async def refresh(self, kind: Kind, *, namespace: str | None) -> set[SolverKey]:
+        """List it anew, which repairs what the watches missed; returns whose objects changed. Raises ClusterError."""
         selector = None if kind is SOLVER else names.MANAGED_SELECTOR
         seen: list[Sighting] = []
         version = 0
         async for page, listed in self.pages(kind, namespace=namespace, selector=selector):
             seen += [sighting(kind, item) for item in page]
             version = listed
-        self._cache.replace(kind, namespace, seen, version)
+        return self._cache.replace(kind, namespace, seen, version)
 
     def forget(self, kind: Kind) -> None:
         """Know nothing of a kind that the server doesn't know."""
@@ -92,9 +93,17 @@ class CachedApi(Api):
             # What it was sent for may not be so any more, and after a lost answer nobody knows: ask next time.
             self._cache.forget(kind, key)
             raise
-        if _is_watched(kind, stored):
+        if kind is SOLVER and not self._only_status_differs(key, stored):
+            # Someone changed it meanwhile, and nobody reads this answer: the event of that change must be news.
+            self._cache.forget(kind, key)
+        elif _is_watched(kind, stored):
             self._cache.note(sighting(kind, stored))
         return stored
+
+    def _only_status_differs(self, key: Name, stored: Manifest) -> bool:
+        known = self._cache.find(SOLVER, key) or {}
+        seen: Manifest = json.loads(sighting(SOLVER, stored).body or b"{}")
+        return {**known, "status": None} == {**seen, "status": None}
 
     def _pods(self, namespace: str, selector: str) -> Iterable[Manifest] | None:
         wanted = dict(label.split("=", 1) for label in selector.split(","))

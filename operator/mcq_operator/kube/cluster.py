@@ -56,7 +56,7 @@ class Cluster:
     def __init__(self, api: Api, *, namespaces: Iterable[str] = (), instance: str = FIELD_MANAGER) -> None:
         """Serve `namespaces`, or all of them when none is named; `instance` is who Events are reported by."""
         self._api = api
-        self._namespaces = list(namespaces)
+        self._scopes: list[str | None] = [*namespaces] or [None]
         self._instance = instance
         self._discovery = Discovery(api)
         self._altered: dict[tuple[str, ObjectRef], Manifest] = {}
@@ -70,15 +70,21 @@ class Cluster:
         """Find out which kinds there are; returns whether that changed. Raises ClusterError."""
         return await self._discovery.refresh()
 
+    async def refresh(self) -> set[SolverKey]:
+        """Look anew at everything; returns whose objects are other than was known. Raises ClusterError."""
+        changed: set[SolverKey] = set()
+        for kind in WATCHED:
+            if kind in self.absent:
+                self._api.forget(kind)
+                continue
+            for namespace in self._scopes:
+                changed |= await self._api.refresh(kind, namespace=namespace)
+        return changed
+
     async def keys(self) -> list[SolverKey]:
-        """Every solver there is, after a new look at everything. Raises ClusterError."""
+        """Every solver there is. Raises ClusterError."""
         found: list[Manifest] = []
-        scopes: list[str | None] = [*self._namespaces] or [None]
-        for kind in self.absent:
-            self._api.forget(kind)
-        for namespace in scopes:
-            for kind in (kind for kind in WATCHED if kind not in self.absent):
-                await self._api.refresh(kind, namespace=namespace)
+        for namespace in self._scopes:
             found += await self._api.list(SOLVER, namespace=namespace)
         return [SolverKey(item["metadata"]["namespace"], item["metadata"]["name"]) for item in found]
 
