@@ -11,11 +11,11 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format serve up down kubeconfig images deploy model generate lock bench clean \
+.PHONY: help demo test check format serve up down kubeconfig images deploy model generate lock bench bench-operator clean \
 	test-service test-page test-operator test-cluster chaos
 
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- what the README promises ---
 
@@ -87,6 +87,9 @@ lock: ## lock the dependencies anew (pyproject.toml -> requirements.lock)
 bench: .venv/.ready ## measure seconds a question in one run: EXAM=FILE.jsonl [RUNS=3] [PEERS=DIR GGUF=FILE]
 	@test -n "$(EXAM)" || { echo "make bench EXAM=FILE.jsonl: the questions to ask; see docs/benchmarks.md" >&2; exit 2; }
 	@$(PYTHON) -m hack.bench --exam $(EXAM) --runs $(or $(RUNS),1) $(if $(PEERS),--peers $(PEERS) --gguf $(GGUF))
+
+bench-operator: .venv/.ready ## measure the operator with many solvers against a control plane of its own: [SOLVERS=1000] [RUNS=1]
+	@$(PYTHON) -m hack.bench_operator --solvers $(or $(SOLVERS),1000) --runs $(or $(RUNS),1)
 
 clean: ## remove what was made in the checkout (the cache, $MCQ_CACHE, stays)
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

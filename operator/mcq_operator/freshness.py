@@ -5,20 +5,17 @@ compared with what events have shown. What is listed and not yet seen is late, f
 """
 
 import sys
-import threading
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
+from .kube import Sighting
 from .models.kinds import Kind
-
-Name = tuple[str, str]
-"""Namespace and name."""
 
 
 class List(Protocol):
     """Lists the versions of a kind's watched objects."""
 
-    async def __call__(self, kind: Kind, /) -> dict[Name, int]:
+    async def __call__(self, kind: Kind, /) -> dict[tuple[str, str], int]:
         """Return the version of each object. Raises ClusterError."""
 
 
@@ -29,56 +26,48 @@ class Freshness:
         """`clock` is monotonic, in seconds."""
         self._list = versions
         self._clock = clock
-        self._lock = threading.Lock()  # events come from the thread that watches
-        self._seen: dict[str, dict[Name, int]] = {}
-        self._late: dict[str, dict[Name, tuple[int, float]]] = {}
+        self._seen: dict[Kind, dict[tuple[str, str], int]] = {}
+        self._late: dict[Kind, dict[tuple[str, str], tuple[int, float]]] = {}
 
-    def saw(self, plural: str, meta: Mapping[str, Any], *, gone: bool) -> None:
+    def saw(self, seen: Sighting) -> None:
         """An event came."""
-        name = (meta["namespace"], meta["name"])
-        with self._lock:
-            seen = self._seen.setdefault(plural, {})
-            if gone:
-                seen.pop(name, None)
-                self._late.get(plural, {}).pop(name, None)
-            else:
-                seen[name] = max(seen.get(name, 0), int(meta["resourceVersion"]))
+        versions = self._seen.setdefault(seen.kind, {})
+        if seen.body is None:
+            versions.pop(seen.name, None)
+            self._late.get(seen.kind, {}).pop(seen.name, None)
+        else:
+            versions[seen.name] = max(versions.get(seen.name, 0), seen.version)
 
     async def verify(self, kinds: Collection[Kind]) -> None:
         """Compare once. Raises ClusterError."""
         for kind in kinds:
-            listed = await self._list(kind)
-            with self._lock:
-                self._compare(kind.plural, listed)
-        with self._lock:
-            for plural in set(self._seen) - {kind.plural for kind in kinds}:
-                # Its CRD was removed: there is nothing to be late for.
-                del self._seen[plural]
-                self._late.pop(plural, None)
+            self._compare(kind, await self._list(kind))
+        for kind in set(self._seen) - set(kinds):
+            # Its CRD was removed: there is nothing to be late for.
+            del self._seen[kind]
+            self._late.pop(kind, None)
 
-    def age(self, plural: str) -> float:
+    def age(self, kind: Kind) -> float:
         """For how many seconds events of this kind have been missing; 0 when none is."""
-        with self._lock:
-            late = [
-                since
-                for name, (version, since) in self._late.get(plural, {}).items()
-                if self._seen.get(plural, {}).get(name, 0) < version
-            ]
+        seen = self._seen.get(kind, {})
+        late = [
+            since
+            for name, (version, since) in self._late.get(kind, {}).items()
+            if seen.get(name, 0) < version
+        ]
         return self._clock() - min(late) if late else 0.0
 
     def oldest(self) -> float:
         """The age of the kind that is furthest behind."""
-        with self._lock:
-            kinds = list(self._late)
-        return max(map(self.age, kinds), default=0.0)
+        return max(map(self.age, self._late), default=0.0)
 
-    def _compare(self, plural: str, listed: dict[Name, int]) -> None:
-        seen, late = self._seen.setdefault(plural, {}), self._late.get(plural, {})
+    def _compare(self, kind: Kind, listed: Mapping[tuple[str, str], int]) -> None:
+        seen, late = self._seen.setdefault(kind, {}), self._late.get(kind, {})
         now = self._clock()
         # What is seen and no longer there has an event to come too, which no version is as new as. What is too new for
         # the server's cache looks the same, until the next time.
-        missing = listed | {name: sys.maxsize for name in seen if name not in listed}
-        self._late[plural] = {
+        missing = {**listed, **{name: sys.maxsize for name in seen if name not in listed}}
+        self._late[kind] = {
             # Late for the version that was listed first: newer ones may come all the time.
             name: late[name] if name in late and seen.get(name, 0) < late[name][0] else (version, now)
             for name, version in missing.items()

@@ -1,68 +1,37 @@
-"""kopf wiring: what is watched, and the key that an event of it enqueues. Nothing else happens here.
+"""kopf wiring: what is watched, and who is told of an event of it. Nothing else happens here.
 
 Only raw `on.event` handlers are used: with those, kopf puts no annotations and no finalizers on objects.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import kopf
 
-from .models import SolverKey, names
-from .models.base import API_VERSION, SOLVER_KIND
+from .kube import Sighting, sighting
+from .models import names
 from .models.kinds import CHILDREN, POD, SOLVER, Kind
 
 
-class Queue(Protocol):
-    """Where keys go, from the thread that watches."""
+class Told(Protocol):
+    """Who hears of events, from the thread that watches."""
 
-    def add(self, key: SolverKey) -> None:
-        """Have the solver looked at."""
-
-
-class Versions(Protocol):
-    """Keeps which version of each object was seen last."""
-
-    def saw(self, plural: str, meta: Mapping[str, Any], *, gone: bool) -> None:
-        """An event came."""
+    def saw(self, seen: Sighting) -> None:
+        """Take in what an event said."""
 
 
 @dataclass(frozen=True)
 class Memo:
     """What handlers are given."""
 
-    queue: Queue
-    versions: Versions
+    told: Told
 
 
-async def solver_seen(meta: Mapping[str, Any], memo: Memo, type: str | None, **_: object) -> None:  # noqa: A002
-    """An MCQSolver was created, changed or deleted."""
-    memo.versions.saw(SOLVER.plural, meta, gone=type == "DELETED")
-    memo.queue.add(SolverKey(meta["namespace"], meta["name"]))
-
-
-async def child_seen(
-    meta: Mapping[str, Any],
-    memo: Memo,
-    type: str | None,  # noqa: A002
-    resource: kopf.Resource,
-    **_: object,
-) -> None:
-    """An object that was made for a solver, or one of its Pods, was created, changed or deleted."""
-    memo.versions.saw(resource.plural, meta, gone=type == "DELETED")
-    key = owner(meta)
-    if key is not None:
-        memo.queue.add(key)
-
-
-def owner(meta: Mapping[str, Any]) -> SolverKey | None:
-    """The solver that an object belongs to: its controller, or for a Pod the one its label names."""
-    for reference in meta.get("ownerReferences", []):
-        if reference["kind"] == SOLVER_KIND and reference["apiVersion"] == API_VERSION:
-            return SolverKey(meta["namespace"], reference["name"])
-    instance = meta.get("labels", {}).get(names.INSTANCE_LABEL)
-    return SolverKey(meta["namespace"], instance) if instance else None
+async def object_seen(kind: Kind, /, *, event: Mapping[str, Any], memo: Memo, **_: object) -> None:
+    """A solver, an object that was made for one, or one of its Pods was created, changed or deleted."""
+    memo.told.saw(sighting(kind, event["object"], gone=event["type"] == "DELETED"))
 
 
 def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
@@ -74,11 +43,9 @@ def registry(*, absent: Collection[Kind] = ()) -> kopf.OperatorRegistry:
     """Every handler, but for kinds that the API server doesn't know."""
     made = kopf.OperatorRegistry()
     kopf.on.login(registry=made)(login)
-    if SOLVER not in absent:
-        kopf.on.event(SOLVER.group, SOLVER.version, SOLVER.plural, registry=made)(solver_seen)
-    for kind in (POD, *CHILDREN):
+    for kind in (SOLVER, POD, *CHILDREN):
         if kind not in absent:
-            kopf.on.event(kind.group, kind.version, kind.plural, registry=made)(child_seen)
+            kopf.on.event(kind.group, kind.version, kind.plural, registry=made)(partial(object_seen, kind))
     return made
 
 
@@ -89,6 +56,24 @@ def settings() -> kopf.OperatorSettings:
     made.peering.standalone = True
     # Which kinds there are, the operator finds out itself: without rights to look at CRDs and namespaces.
     made.scanning.disabled = True
+    # An object's worker keeps its last event as long as it waits for another: with thousands of objects, that counts.
+    made.queueing.idle_timeout = 0.1
+    made.persistence.diffbase_storage = _NoDifferences()
     for kind in (POD, *CHILDREN):
         made.watching.label_selectors[kind.group, kind.version, kind.plural] = names.MANAGED_SELECTOR
     return made
+
+
+class _NoDifferences(kopf.DiffBaseStorage):
+    """kopf copies each event's object to compare it with the last one, which no handler here asks for."""
+
+    def build(self, **_: object) -> kopf.BodyEssence:
+        """What there is to compare: nothing."""
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: object) -> kopf.BodyEssence | None:
+        """What there was: nothing."""
+        return None
+
+    def store(self, **_: object) -> None:
+        """Write nothing."""

@@ -20,12 +20,13 @@ from opentelemetry import trace
 from .canary import Canaries, HttpAsk
 from .freshness import Freshness
 from .health import Health
-from .kube import Api, Cluster, ClusterError, KubeLease, connect
+from .kube import Api, CachedApi, Cluster, ClusterError, KubeLease, Sighting, connect
 from .leadership import Leadership
 from .models import SolverKey
 from .models.kinds import CHILDREN, POD, SOLVER
 from .queue import WorkQueue
 from .reconcile import Outcome, Result, reconcile
+from .rounds import discover, discovered, resync, work
 from .server import serve
 from .settings import Settings
 from .startup import HttpAskStartup, Startups
@@ -61,37 +62,6 @@ def measured(
     return measure
 
 
-async def discover(
-    cluster: Cluster, queue: WorkQueue[SolverKey], changed: asyncio.Event, *, every: float
-) -> None:
-    """Watch anew, and look at every solver again, when a CRD came or went."""
-    while True:
-        await asyncio.sleep(every)
-        try:
-            if await cluster.discover():
-                changed.set()
-                logger.info(
-                    "absent kinds are now: %s", ", ".join(kind.kind for kind in cluster.absent) or "none"
-                )
-                for key in await cluster.keys():
-                    queue.add(key)
-        except ClusterError as error:
-            logger.warning(
-                "the API server can't say which kinds it knows, next try in %.0f s: %s", every, error
-            )
-
-
-async def resync(cluster: Cluster, queue: WorkQueue[SolverKey], *, every: float) -> None:
-    """Look at every solver once in a while: no missed event is missed for ever."""
-    while True:
-        await asyncio.sleep(every)
-        try:
-            for key in await cluster.keys():
-                queue.add(key)
-        except ClusterError as error:
-            logger.warning("solvers can't be listed, next try in %.0f s: %s", every, error)
-
-
 async def verify(cluster: Cluster, freshness: Freshness, metrics: Metrics, *, every: float) -> None:
     """Find out how far the watches are behind."""
     while True:
@@ -102,7 +72,7 @@ async def verify(cluster: Cluster, freshness: Freshness, metrics: Metrics, *, ev
         except ClusterError as error:
             logger.warning("the watches can't be verified, next try in %.0f s: %s", every, error)
         for kind in kinds:
-            metrics.watch_age.labels(kind=kind.kind).set_function(partial(freshness.age, kind.plural))
+            metrics.watch_age.labels(kind=kind.kind).set_function(partial(freshness.age, kind))
 
 
 async def operate(settings: Settings, metrics: Metrics) -> int:
@@ -124,25 +94,26 @@ async def operate(settings: Settings, metrics: Metrics) -> int:
     ):
         if settings.lease is None:
             metrics.leader.set(1)
-            alone = Api(api_client, wrote=metrics.wrote)
+            alone = CachedApi(api_client, wrote=metrics.wrote, sent=metrics.sent)
             await _first(lead(settings, metrics, alone, ready, health), stopped.wait())
             return 0
         namespace, _, name = settings.lease.partition("/")
-        leases = KubeLease(Api(api_client, wrote=metrics.wrote), namespace=namespace, name=name)
+        asking = Api(api_client, wrote=metrics.wrote, sent=metrics.sent)
+        leases = KubeLease(asking, namespace=namespace, name=name)
         leadership = Leadership(leases, identity=_identity(), clock=time.monotonic)
         metrics.leader.set_function(lambda: leadership.held)
-        api = Api(api_client, wrote=metrics.wrote, may_write=lambda: leadership.held)
+        api = CachedApi(api_client, wrote=metrics.wrote, sent=metrics.sent, may_write=lambda: leadership.held)
         ready.set()
         return await _elected(leadership, lambda: lead(settings, metrics, api, ready, health), stopped)
 
 
 async def lead(
-    settings: Settings, metrics: Metrics, api: Api, ready: threading.Event, health: Health
+    settings: Settings, metrics: Metrics, api: CachedApi, ready: threading.Event, health: Health
 ) -> None:
     """Watch and reconcile until cancelled."""
     async with aiohttp.ClientSession() as session:
         cluster = Cluster(api, namespaces=settings.namespaces, instance=socket.gethostname())
-        await _discovered(cluster)
+        await discovered(cluster)
         ask = HttpAsk(session, url=settings.canary_url)
         canaries = Canaries(ask, clock=time.monotonic, learned=lambda key: queue.add(key))
         startups = Startups(HttpAskStartup(session), clock=time.monotonic, learned=lambda key: queue.add(key))
@@ -150,11 +121,13 @@ async def lead(
         freshness = Freshness(cluster.versions, clock=time.monotonic)
         metrics.longest.set_function(queue.longest)
         health.look_at(watch_age=freshness.oldest, longest_reconcile=queue.longest)
-        watching = Watching(namespaces=settings.namespaces, seen=queue.add, versions=freshness, ready=ready)
+        watching = Watching(
+            namespaces=settings.namespaces, seen=partial(_seen, api, queue, freshness), ready=ready
+        )
         changed = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(queue.run())
+                tasks.create_task(work(cluster, queue))
                 tasks.create_task(discover(cluster, queue, changed, every=settings.discovery_seconds))
                 tasks.create_task(verify(cluster, freshness, metrics, every=settings.verify_seconds))
                 tasks.create_task(resync(cluster, queue, every=settings.resync_seconds))
@@ -204,16 +177,10 @@ def _identity() -> str:
     return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 
-async def _discovered(cluster: Cluster) -> None:
-    """Know the optional kinds before the first reconcile: to take one for absent would be to tell of it."""
-    while True:
-        try:
-            await cluster.discover()
-        except ClusterError as error:
-            logger.warning("the API server can't say which kinds it knows: %s", error)
-            await asyncio.sleep(1)
-        else:
-            return
+def _seen(api: CachedApi, queue: WorkQueue[SolverKey], freshness: Freshness, seen: Sighting) -> None:
+    freshness.saw(seen)
+    if api.note(seen) and seen.owner is not None:
+        queue.add(seen.owner)
 
 
 def _queue(

@@ -63,10 +63,12 @@ async def reconcile(
     solver, pods = await _undone(stored, cluster, digest=digest)
     objects = desired.objects(solver, service_image=service_image, absent=cluster.absent, pods=pods)
     wanted = {desired.reference(item): item for item in objects}
-    found = await cluster.children(solver, {*desired.possible(solver), *solver.status.inventory})
+    possible = {*desired.possible(solver), *solver.status.inventory}
+    found = await cluster.children(solver, possible, wanted=wanted)
     if wanted.keys() - found.live.keys() and not await cluster.still_has(solver):
         # What is missing has gone with the solver, and is not to be made again.
         canaries.forget(key)
+        startups.forget(key)
         return Result(outcome=Outcome.GONE)
     applied = await cluster.apply(solver, wanted, found)
     leaving = await cluster.prune(solver, found, keep=wanted)
@@ -119,7 +121,7 @@ async def _observed(
     deployment = Deployment.of(manifest) if manifest else None
     scalers = [applied.live.get(_named(kind, solver)) for kind in (AUTOSCALER, SCALED_OBJECT)]
     ingress = applied.live.get(_named(INGRESS, solver))
-    undoable = status.rollback.concerns(solver, deployment)
+    undoable = status.rollback.concerns(solver, deployment, found.pods)
     return Observed(
         deployment=deployment,
         pods=found.pods,

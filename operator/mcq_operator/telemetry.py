@@ -40,6 +40,12 @@ class Metrics:
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
             registry=registry,
         )
+        self.requests = Counter(
+            "mcq_operator_requests",
+            "Requests sent to the API server, watches not among them.",
+            ["method"],
+            registry=registry,
+        )
         self.writes = Counter(
             "mcq_operator_writes",
             "Writes that the API server accepted.",
@@ -69,6 +75,10 @@ class Metrics:
             ["namespace", "name"],
             registry=registry,
         )
+
+    def sent(self, method: str) -> None:
+        """Count a request."""
+        self.requests.labels(method=method).inc()
 
     def wrote(self, kind: str, verb: str) -> None:
         """Count a write."""

@@ -13,21 +13,21 @@ from dataclasses import dataclass
 import kopf
 
 from . import handlers
-from .models import SolverKey
+from .kube import Sighting
 from .models.kinds import Kind
 
 
 @dataclass(frozen=True)
 class _Threadsafe:
-    """The queue of another thread's loop."""
+    """Who is told, in another thread's loop."""
 
     loop: asyncio.AbstractEventLoop
-    seen: Callable[[SolverKey], None]
+    seen: Callable[[Sighting], None]
 
-    def add(self, key: SolverKey) -> None:
-        """Have the solver looked at."""
+    def saw(self, seen: Sighting) -> None:
+        """Pass it on."""
         with contextlib.suppress(RuntimeError):  # that loop has ended: so will this thread
-            self.loop.call_soon_threadsafe(self.seen, key)
+            self.loop.call_soon_threadsafe(self.seen, seen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +36,13 @@ class Watching:
 
     Attributes:
         namespaces: those to watch, or none for all.
-        seen: told the key of each solver that an event is about, in the caller's loop.
-        versions: told the version that each event shows, in the watches' own thread.
+        seen: told what each event said, in the caller's loop.
         ready: set when watches are set up.
 
     """
 
     namespaces: Collection[str]
-    seen: Callable[[SolverKey], None]
-    versions: handlers.Versions
+    seen: Callable[[Sighting], None]
     ready: threading.Event
 
     async def run(self, *, absent: Callable[[], frozenset[Kind]], changed: asyncio.Event) -> None:
@@ -65,7 +63,7 @@ class Watching:
     @asynccontextmanager
     async def _watching(self, absent: frozenset[Kind]) -> AsyncIterator[asyncio.Future[None]]:
         stop = threading.Event()
-        memo = handlers.Memo(_Threadsafe(asyncio.get_running_loop(), self.seen), self.versions)
+        memo = handlers.Memo(_Threadsafe(asyncio.get_running_loop(), self.seen))
         thread = asyncio.ensure_future(asyncio.to_thread(self._kopf, memo, absent, stop))
         try:
             yield thread

@@ -20,6 +20,9 @@ class Mirror:
     def __init__(self) -> None:
         self.applied = 0
 
+    async def make(self, manifest: Manifest) -> Manifest:
+        return await self.apply(manifest, force=False)
+
     async def apply(self, manifest: Manifest, *, force: bool) -> Manifest:
         self.applied += 1
         stored: Manifest = json.loads(json.dumps(manifest))

@@ -2,8 +2,9 @@
 
 import pytest
 
-from mcq_operator.freshness import Freshness, Name
+from mcq_operator.freshness import Freshness
 from mcq_operator.health import Health
+from mcq_operator.kube import Sighting, sighting
 from mcq_operator.models.kinds import POD, SERVICE, Kind
 
 DEMO = ("team", "demo")
@@ -13,10 +14,10 @@ class Cluster:
     """What listing shows."""
 
     def __init__(self) -> None:
-        self.versions: dict[str, dict[Name, int]] = {}
+        self.versions: dict[str, dict[tuple[str, str], int]] = {}
         self.now = 0.0
 
-    async def list(self, kind: Kind) -> dict[Name, int]:
+    async def list(self, kind: Kind) -> dict[tuple[str, str], int]:
         return dict(self.versions.get(kind.plural, {}))
 
     def clock(self) -> float:
@@ -33,18 +34,19 @@ def freshness(cluster: Cluster) -> Freshness:
     return Freshness(cluster.list, clock=cluster.clock)
 
 
-def meta(version: int) -> dict[str, str]:
-    return {"namespace": "team", "name": "demo", "resourceVersion": str(version)}
+def event(version: int, *, gone: bool = False) -> Sighting:
+    metadata = {"namespace": "team", "name": "demo", "resourceVersion": str(version)}
+    return sighting(SERVICE, {"metadata": metadata}, gone=gone)
 
 
 async def look(cluster: Cluster, freshness: Freshness, at: float) -> float:
     cluster.now = at
     await freshness.verify([SERVICE])
-    return freshness.age("services")
+    return freshness.age(SERVICE)
 
 
 async def test_a_quiet_watch_is_not_late(cluster: Cluster, freshness: Freshness) -> None:
-    freshness.saw("services", meta(7), gone=False)
+    freshness.saw(event(7))
     cluster.versions["services"] = {DEMO: 7}
     assert await look(cluster, freshness, 10) == 0
     assert await look(cluster, freshness, 1000) == 0
@@ -58,8 +60,8 @@ async def test_the_age_grows_from_the_first_miss_until_the_event_comes(
     assert await look(cluster, freshness, 40) == 30
     cluster.versions["services"] = {DEMO: 9}
     assert await look(cluster, freshness, 70) == 60
-    freshness.saw("services", meta(9), gone=False)
-    assert freshness.age("services") == freshness.oldest() == 0
+    freshness.saw(event(9))
+    assert freshness.age(SERVICE) == freshness.oldest() == 0
     assert await look(cluster, freshness, 100) == 0
 
 
@@ -68,14 +70,14 @@ async def test_a_busy_watch_that_follows_is_not_late(cluster: Cluster, freshness
     for number in range(1, 6):
         cluster.versions["services"] = {DEMO: number * 10}
         assert await look(cluster, freshness, number * 30) == 0
-        freshness.saw("services", meta(number * 10), gone=False)
+        freshness.saw(event(number * 10))
 
 
 async def test_events_out_of_order_and_lists_from_a_cache_are_not_late(
     cluster: Cluster, freshness: Freshness
 ) -> None:
-    freshness.saw("services", meta(9), gone=False)
-    freshness.saw("services", meta(8), gone=False)
+    freshness.saw(event(9))
+    freshness.saw(event(8))
     cluster.versions["services"] = {DEMO: 9}
     assert await look(cluster, freshness, 10) == await look(cluster, freshness, 50) == 0
     cluster.versions["services"] = {DEMO: 5}
@@ -83,16 +85,16 @@ async def test_events_out_of_order_and_lists_from_a_cache_are_not_late(
 
 
 async def test_a_deletion_that_is_not_seen_is_late(cluster: Cluster, freshness: Freshness) -> None:
-    freshness.saw("services", meta(7), gone=False)
+    freshness.saw(event(7))
     cluster.versions["services"] = {}
     assert await look(cluster, freshness, 10) == 0
     assert await look(cluster, freshness, 70) == 60
-    freshness.saw("services", meta(8), gone=True)
-    assert freshness.age("services") == 0
+    freshness.saw(event(8, gone=True))
+    assert freshness.age(SERVICE) == 0
 
 
 async def test_what_the_servers_cache_has_not_yet_is_not_late(cluster: Cluster, freshness: Freshness) -> None:
-    freshness.saw("services", meta(7), gone=False)
+    freshness.saw(event(7))
     await look(cluster, freshness, 10)
     cluster.versions["services"] = {DEMO: 7}
     assert await look(cluster, freshness, 40) == 0

@@ -1,34 +1,23 @@
 """Events: each wakes the key of the solver that it concerns, and nothing more."""
 
-from collections.abc import Mapping
 from typing import Any
 
-import kopf
 import pytest
 
-from mcq_operator.handlers import Memo, child_seen, owner, registry, settings, solver_seen
+from mcq_operator.handlers import Memo, object_seen, registry, settings
+from mcq_operator.kube import Sighting, owner
 from mcq_operator.models import SolverKey
-from mcq_operator.models.kinds import CHILDREN, HTTP_ROUTE, POD, SOLVER
+from mcq_operator.models.kinds import CHILDREN, HTTP_ROUTE, POD, SERVICE, SOLVER
 
 
 class Keys:
     def __init__(self) -> None:
-        self.seen: list[SolverKey] = []
+        self.seen: list[tuple[SolverKey | None, str, bool]] = []
 
-    def add(self, key: SolverKey) -> None:
-        self.seen.append(key)
-
-
-class Versions:
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, bool]] = []
-
-    def saw(self, plural: str, meta: Mapping[str, Any], *, gone: bool) -> None:
-        assert meta["namespace"] == "team"
-        self.seen.append((plural, gone))
+    def saw(self, seen: Sighting) -> None:
+        self.seen.append((seen.owner, seen.kind.kind, seen.body is None))
 
 
-PODS = kopf.Resource(group="", version="v1", plural="pods")
 OWNED = {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", "name": "demo", "uid": "u"}
 
 
@@ -50,15 +39,16 @@ def test_a_child_belongs_to_its_controller_and_a_pod_to_the_solver_that_its_labe
     assert found == (SolverKey("team", name) if name else None)
 
 
-async def test_events_enqueue_keys_and_tell_what_was_seen() -> None:
-    keys, versions = Keys(), Versions()
-    memo = Memo(keys, versions)
-    await solver_seen(meta={"namespace": "team", "name": "demo"}, memo=memo, type="DELETED")
-    owned = {"namespace": "team", "ownerReferences": [OWNED]}
-    await child_seen(meta=owned, memo=memo, type="MODIFIED", resource=PODS)
-    await child_seen(meta={"namespace": "team"}, memo=memo, type=None, resource=PODS)
-    assert keys.seen == [SolverKey("team", "demo")] * 2
-    assert versions.seen == [("mcqsolvers", True), ("pods", False), ("pods", False)]
+async def test_each_event_tells_of_its_object_and_whose_it_is() -> None:
+    keys = Keys()
+    memo = Memo(keys)
+    meta = {"namespace": "team", "name": "demo", "resourceVersion": "7"}
+    await object_seen(SOLVER, event={"type": "DELETED", "object": {"metadata": meta}}, memo=memo)
+    owned = {"type": "MODIFIED", "object": {"metadata": {**meta, "ownerReferences": [OWNED]}}}
+    await object_seen(SERVICE, event=owned, memo=memo)
+    await object_seen(SERVICE, event={"type": None, "object": {"metadata": meta}}, memo=memo)
+    key = SolverKey("team", "demo")
+    assert keys.seen == [(key, "MCQSolver", True), (key, "Service", False), (None, "Service", False)]
 
 
 def test_children_are_filtered_by_the_server_and_kopf_writes_nothing() -> None:

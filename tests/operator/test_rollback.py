@@ -131,3 +131,21 @@ def test_an_undone_roll_out_is_said_in_every_condition_that_it_concerns() -> Non
     assert "DigestMismatch: Pod demo-x crashed." in conditions["Degraded"].message
     assert conditions["ModelLoaded"].status == "True"
     assert found.rollback == known.status.rollback
+
+
+@pytest.mark.parametrize(
+    ("pods", "seen", "looks"),
+    [
+        ([pod({})], ROLLING, False),
+        ([pod(waiting("ContainerCreating"))], ROLLING, False),
+        ([pod({}), pod(crashed(1))], ROLLING, True),
+        ([pod(waiting("ImagePullBackOff"))], ROLLING, True),
+        ([pod(crashed(1))], deployment(), False),
+        ([], deployment(updated=1, conditions={"Progressing": {"reason": "ProgressDeadlineExceeded"}}), True),
+    ],
+)
+def test_revisions_are_only_looked_at_where_something_is_wrong(
+    pods: list[Manifest], seen: Deployment, looks: bool
+) -> None:
+    """A roll-out that goes well costs the API server nothing."""
+    assert status.rollback.concerns(solver(SPEC), seen, pods) is looks

@@ -1,6 +1,8 @@
 """The only package that talks to the API server."""
 
-from .api import Api, connect
+from .api import Api
+from .cache import Sighting, sighting
+from .cached import CachedApi
 from .cluster import Applied, Children, Cluster
 from .errors import (
     ClusterError,
@@ -11,10 +13,13 @@ from .errors import (
     UnavailableError,
 )
 from .lease import KubeLease
+from .owners import owner
+from .transport import connect
 
 __all__ = [
     "Api",
     "Applied",
+    "CachedApi",
     "Children",
     "Cluster",
     "ClusterError",
@@ -23,6 +28,9 @@ __all__ = [
     "KubeLease",
     "NotLeadingError",
     "RefusedError",
+    "Sighting",
     "UnavailableError",
     "connect",
+    "owner",
+    "sighting",
 ]

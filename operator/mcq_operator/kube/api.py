@@ -1,35 +1,23 @@
 """Requests to the API server: five verbs, typed errors, and a count of every write."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-import aiohttp
-from kubernetes.aio import client, config
-from kubernetes.aio.client.exceptions import ApiException
-from kubernetes.aio.config import ConfigException
-from kubernetes.aio.dynamic import DynamicClient
-from kubernetes.aio.dynamic.resource import Resource
 from opentelemetry import trace
 
-from mcq_operator.models import FIELD_MANAGER, Manifest
+from mcq_operator.models import FIELD_MANAGER, Manifest, SolverKey
 from mcq_operator.models.kinds import Kind, kind_of
 
-from .errors import NOT_FOUND, NotLeadingError, UnavailableError, cluster_error
+from .errors import NotFoundError, NotLeadingError, UnavailableError
+from .transport import Transport
 
 TRACER = trace.get_tracer("mcq_operator.kube")
 TIMEOUT_SECONDS = 30.0
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-
-
-async def connect(*, connections: int) -> Any:
-    """A client from the Pod's service account or, outside a cluster, from KUBECONFIG."""
-    settings = client.Configuration()
-    settings.connection_pool_maxsize = connections
-    try:
-        config.load_incluster_config(client_configuration=settings)
-    except ConfigException:
-        await config.load_kube_config(client_configuration=settings)
-    return client.ApiClient(configuration=settings)
+PAGE = 500
+"""Objects in one answer: enough for few requests, and little enough to take in without a pause."""
+NO_VERSION = "1"
+"""Of an empty store's first revision, in which nothing was written."""
 
 
 class Api:
@@ -43,6 +31,7 @@ class Api:
         api_client: Any,
         *,
         wrote: Callable[[str, str], None],
+        sent: Callable[[str], None] = lambda _: None,
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         """Speak through `api_client`.
@@ -50,17 +39,25 @@ class Api:
         Args:
             api_client: from `connect`.
             wrote: called with kind and verb for each accepted write, but for replacements of the lease.
+            sent: called with the HTTP method of each request.
             may_write: asked right before each of them; a False raises NotLeadingError.
 
         """
-        self._dynamic = DynamicClient(api_client)
+        self._transport = Transport(api_client)
         self._wrote = wrote
+        self._sent = sent
         self._may_write = may_write
 
     async def get(
         self, kind: Kind, *, namespace: str, name: str, seconds: float = TIMEOUT_SECONDS
     ) -> Manifest | None:
         """One object, or None. Raises ClusterError."""
+        return await self.ask(kind, namespace=namespace, name=name, seconds=seconds)
+
+    async def ask(
+        self, kind: Kind, *, namespace: str, name: str, seconds: float = TIMEOUT_SECONDS
+    ) -> Manifest | None:
+        """The same, always from the server itself. Raises ClusterError."""
         return await self._request("get", _path(kind, namespace, name), missing_ok=True, seconds=seconds)
 
     async def create(self, kind: Kind, manifest: Manifest, *, seconds: float = TIMEOUT_SECONDS) -> Manifest:
@@ -81,22 +78,17 @@ class Api:
         self, kind: Kind, *, namespace: str | None, selector: str | None = None, fields: str | None = None
     ) -> list[Manifest]:
         """All objects of a namespace, or of all, that have the labels and fields. Raises ClusterError."""
-        found = await self._request(
-            "get", _path(kind, namespace), label_selector=selector, field_selector=fields, missing_ok=True
-        )
+        query = {"labelSelector": selector, "fieldSelector": fields}
+        found = await self._request("get", _path(kind, namespace), query=_set(query), missing_ok=True)
         return list(found["items"]) if found else []
 
     async def versions(
         self, kind: Kind, *, namespace: str | None, selector: str | None
     ) -> dict[tuple[str, str], int]:
         """The version of each object, by namespace and name, as the server's cache has it. Raises ClusterError."""
+        query = _set({"labelSelector": selector, "resourceVersion": "0"})
         found = await self._request(
-            "get",
-            _path(kind, namespace),
-            label_selector=selector,
-            resource_version="0",
-            header_params={"Accept": METADATA_ONLY},
-            missing_ok=True,
+            "get", _path(kind, namespace), query=query, accept=METADATA_ONLY, missing_ok=True
         )
         # Of this form the server gives an empty list as null.
         items = (found and found["items"]) or []
@@ -106,6 +98,32 @@ class Api:
             )
             for item in items
         }
+
+    async def pages(
+        self, kind: Kind, *, namespace: str | None, selector: str | None
+    ) -> AsyncIterator[tuple[Sequence[Manifest], int]]:
+        """The same, some at a time, each time with the version that all of it is of. Raises ClusterError."""
+        query = _set({"limit": str(PAGE), "labelSelector": selector})
+        while True:
+            found = await self._request("get", _path(kind, namespace), query=query, missing_ok=True)
+            if found is None:
+                return
+            yield found["items"], int(found["metadata"]["resourceVersion"])
+            following = found["metadata"].get("continue")
+            if not following:
+                return
+            query["continue"] = following
+
+    def unseen(self, kind: Kind, *, namespace: str, name: str) -> bool:
+        """Whether there is most likely no such object, so that `make` need not be preceded by a look."""
+        return False
+
+    async def refresh(self, kind: Kind, *, namespace: str | None) -> set[SolverKey]:
+        """Look anew at what is remembered of a kind; returns whose objects changed. Here, nothing is remembered."""
+        return set()
+
+    def forget(self, kind: Kind) -> None:
+        """Forget what is remembered of a kind."""
 
     async def resources(self, api_version: str) -> frozenset[str]:
         """The plural names of what the server knows by this group and version. Raises ClusterError."""
@@ -118,6 +136,15 @@ class Api:
         Without `force`, a field that someone else owns with another value is a ConflictError.
         """
         return await self._apply(manifest, subresource="", force=force, manager=manager)
+
+    async def make(self, manifest: Manifest) -> Manifest:
+        """Server-side apply of an object that must not be there yet. Raises ClusterError, ConflictError if it is.
+
+        No object has this resourceVersion, so that an apply which finds one is refused, whatever is in it.
+        """
+        metadata = {**manifest["metadata"], "resourceVersion": NO_VERSION}
+        made = {**manifest, "metadata": metadata}
+        return await self._apply(made, subresource="", force=False, manager=FIELD_MANAGER)
 
     async def apply_status(self, manifest: Manifest) -> Manifest:
         """Server-side apply of the status subresource. Raises ClusterError."""
@@ -140,8 +167,7 @@ class Api:
             _path(kind, metadata["namespace"], metadata["name"]) + subresource,
             manifest,
             content_type="application/apply-patch+yaml",
-            field_manager=manager,
-            force_conflicts=force,
+            query={"fieldManager": manager, "force": str(force).lower()},
         )
         self._wrote(kind.kind, "apply" + subresource.replace("/", "_"))
         return stored
@@ -168,31 +194,22 @@ class Api:
         seconds: float = TIMEOUT_SECONDS,
         **parameters: Any,
     ) -> Manifest | None:
-        timeout = aiohttp.ClientTimeout(total=seconds)
+        self._sent(method)
         attributes = {"http.request.method": method.upper(), "url.path": path}
         try:
             with TRACER.start_as_current_span(f"{method.upper()} API server", attributes=attributes):
-                response = await self._dynamic.request(
-                    method, path, serialize=False, _request_timeout=timeout, **parameters
-                )
-                content: Manifest = await response.json()
-        except ApiException as error:
-            if missing_ok and error.status == NOT_FOUND:
+                return await self._transport.send(method, path, seconds=seconds, **parameters)
+        except NotFoundError:
+            if missing_ok:
                 return None
-            raise cluster_error(error) from error
-        except (aiohttp.ClientError, TimeoutError) as error:
-            message = f"the API server can't be reached: {error!r}"
-            raise UnavailableError(message) from error
-        return content
+            raise
 
 
 def _path(kind: Kind, namespace: str | None, name: str | None = None) -> str:
-    resource = Resource(
-        prefix="apis" if kind.group else "api",
-        group=kind.group,
-        api_version=kind.version,
-        kind=kind.kind,
-        name=kind.plural,
-        namespaced=True,
-    )
-    return str(resource.path(name=name, namespace=namespace))
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    prefix = "/apis" if kind.group else "/api"
+    return f"{prefix}/{kind.api_version}{scope}/{kind.plural}" + (f"/{name}" if name else "")
+
+
+def _set(query: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in query.items() if value is not None}

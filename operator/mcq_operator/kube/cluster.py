@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -24,10 +24,12 @@ from mcq_operator.models.kinds import EVENT, POD, REPLICA_SET, SOLVER, Kind, kin
 from mcq_operator.models.observed import Refusal
 
 from .api import Api
+from .cached import WATCHED
 from .compare import covers, project
 from .discovery import Discovery
 from .errors import ClusterError, ConflictError, InvalidSpecError, NotFoundError, RefusedError
 from .hosts import Hosts
+from .owners import orphaned, owned
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +58,10 @@ class Cluster:
     def __init__(self, api: Api, *, namespaces: Iterable[str] = (), instance: str = FIELD_MANAGER) -> None:
         """Serve `namespaces`, or all of them when none is named; `instance` is who Events are reported by."""
         self._api = api
-        self._namespaces = list(namespaces)
+        self._scopes: list[str | None] = [*namespaces] or [None]
         self._instance = instance
         self._discovery = Discovery(api)
-        self._hosts = Hosts(api, namespaces=self._namespaces, clock=time.monotonic)
+        self._hosts = Hosts(api, scopes=self._scopes, clock=time.monotonic)
         self._altered: dict[tuple[str, ObjectRef], Manifest] = {}
 
     @property
@@ -71,20 +73,29 @@ class Cluster:
         """Find out which kinds there are; returns whether that changed. Raises ClusterError."""
         return await self._discovery.refresh()
 
+    async def refresh(self) -> set[SolverKey]:
+        """Look anew at everything; returns whose objects are other than was known. Raises ClusterError."""
+        changed: set[SolverKey] = set()
+        for kind in WATCHED:
+            if kind in self.absent:
+                self._api.forget(kind)
+                continue
+            for namespace in self._scopes:
+                changed |= await self._api.refresh(kind, namespace=namespace)
+        return changed
+
     async def keys(self) -> list[SolverKey]:
         """Every solver there is. Raises ClusterError."""
         found: list[Manifest] = []
-        scopes: list[str | None] = [*self._namespaces] or [None]
-        for namespace in scopes:
+        for namespace in self._scopes:
             found += await self._api.list(SOLVER, namespace=namespace)
         return [SolverKey(item["metadata"]["namespace"], item["metadata"]["name"]) for item in found]
 
     async def versions(self, kind: Kind) -> dict[tuple[str, str], int]:
         """The versions of all watched objects of a kind, by namespace and name. Raises ClusterError."""
         selector = None if kind is SOLVER else names.MANAGED_SELECTOR
-        scopes: list[str | None] = [*self._namespaces] or [None]
         found: dict[tuple[str, str], int] = {}
-        for namespace in scopes:
+        for namespace in self._scopes:
             found |= await self._api.versions(kind, namespace=namespace, selector=selector)
         return found
 
@@ -108,18 +119,25 @@ class Cluster:
         Asked after the children were looked at, it tells a child that was deleted from one that the garbage
         collector took because the solver is gone.
         """
-        raw = await self._api.get(SOLVER, namespace=solver.namespace, name=solver.name)
+        raw = await self._api.ask(SOLVER, namespace=solver.namespace, name=solver.name)
         metadata: Manifest = raw["metadata"] if raw else {}
         return metadata.get("uid") == solver.metadata.uid and "deletionTimestamp" not in metadata
 
-    async def children(self, solver: MCQSolver, refs: Iterable[ObjectRef]) -> Children:
-        """The objects by these names, whoever owns them, and the replicas' Pods. Raises ClusterError."""
-        wanted = list(refs)
+    async def children(
+        self, solver: MCQSolver, refs: Iterable[ObjectRef], *, wanted: Collection[ObjectRef] = ()
+    ) -> Children:
+        """The objects by these names, whoever owns them, and the replicas' Pods. Raises ClusterError.
+
+        Of what was never heard, the solver most likely has none: if it is `wanted` it will be made, which is refused
+        where it is there; otherwise it is looked for only if the solver's status says that it was made.
+        """
+        recorded = {*solver.status.inventory}.difference(wanted)
+        looked = [ref for ref in refs if ref in recorded or not self._unseen(solver.namespace, ref)]
         pods, *found = await asyncio.gather(
             self._api.list(POD, namespace=solver.namespace, selector=names.selector(solver)),
-            *(self._get(solver.namespace, ref) for ref in wanted),
+            *(self._get(solver.namespace, ref) for ref in looked),
         )
-        live = {ref: manifests[0] for ref, manifests in zip(wanted, found, strict=True) if manifests}
+        live = {ref: manifests[0] for ref, manifests in zip(looked, found, strict=True) if manifests}
         return Children(live=live, pods=pods)
 
     async def apply(self, solver: MCQSolver, wanted: dict[ObjectRef, Manifest], found: Children) -> Applied:
@@ -134,11 +152,12 @@ class Cluster:
                 applied.absent.append(ref)
                 continue
             live = found.live.get(ref)
-            if live is not None and not (owned(live, solver) or _orphaned(live, solver)):
-                applied.conflicts.append(ref)
-                continue
             try:
-                applied.live[ref] = await self._apply(ref, manifest, live)
+                stored = await self._settle(solver, ref, manifest, live)
+                if stored is None:
+                    applied.conflicts.append(ref)
+                else:
+                    applied.live[ref] = stored
             except RefusedError as error:
                 if isinstance(error, NotFoundError) and kind_of(manifest).provider:
                     # Its CRD was removed a moment ago.
@@ -216,17 +235,36 @@ class Cluster:
         live = await self._api.get(kind, namespace=namespace, name=ref.name)
         return [] if live is None else [live]
 
-    async def _apply(self, ref: ObjectRef, wanted: Manifest, live: Manifest | None) -> Manifest:
-        """Apply one object if it differs. One on its way out is left to go; its end is an event."""
+    def _unseen(self, namespace: str, ref: ObjectRef) -> bool:
+        kind = kind_named(ref.api_version, ref.kind)
+        return kind is not None and self._api.unseen(kind, namespace=namespace, name=ref.name)
+
+    async def _settle(
+        self, solver: MCQSolver, ref: ObjectRef, wanted: Manifest, live: Manifest | None
+    ) -> Manifest | None:
+        """Make or apply one object; returns it, or None where one by its name is someone else's."""
         if live is None:
-            # Without force: if someone else has just made one by this name, it stays theirs.
-            stored = await self._api.apply(wanted, force=False)
-        elif "deletionTimestamp" in live["metadata"] or self._settled(ref, wanted, live):
+            try:
+                return self._stored(ref, wanted, await self._api.make(wanted))
+            except ConflictError:
+                found = await self._get(solver.namespace, ref)
+                if not found:
+                    raise
+                live = found[0]
+        if not (owned(live, solver) or orphaned(live, solver)):
+            return None
+        return await self._apply(ref, wanted, live)
+
+    async def _apply(self, ref: ObjectRef, wanted: Manifest, live: Manifest) -> Manifest:
+        """Apply one object if it differs. One on its way out is left to go; its end is an event."""
+        if "deletionTimestamp" in live["metadata"] or self._settled(ref, wanted, live):
             return live
-        else:
-            metadata = {**wanted["metadata"], "uid": live["metadata"]["uid"]}
-            await self._hand_over_replicas(wanted, live)
-            stored = await self._api.apply({**wanted, "metadata": metadata}, force=True)
+        metadata = {**wanted["metadata"], "uid": live["metadata"]["uid"]}
+        await self._hand_over_replicas(wanted, live)
+        stored = await self._api.apply({**wanted, "metadata": metadata}, force=True)
+        return self._stored(ref, wanted, stored)
+
+    def _stored(self, ref: ObjectRef, wanted: Manifest, stored: Manifest) -> Manifest:
         logger.info("applied %s %s/%s", ref.kind, wanted["metadata"]["namespace"], ref.name)
         self._remember(ref, wanted, stored)
         return stored
@@ -274,27 +312,6 @@ class Cluster:
             altered: Manifest = project(stored, wanted)
             altered["metadata"]["uid"] = stored["metadata"]["uid"]
             self._altered[key] = altered
-
-
-def owned(live: Manifest, solver: MCQSolver) -> bool:
-    """Whether the solver is the object's controller."""
-    return any(
-        reference.get("controller") and reference["uid"] == solver.metadata.uid
-        for reference in live["metadata"].get("ownerReferences", [])
-    )
-
-
-def _orphaned(live: Manifest, solver: MCQSolver) -> bool:
-    """Whether the object was made for a solver of this name and has no controller any more.
-
-    So it is after `kubectl delete --cascade=orphan`, or when someone removed the owner reference.
-    """
-    metadata = live["metadata"]
-    controlled = any(reference.get("controller") for reference in metadata.get("ownerReferences", []))
-    found = metadata.get("labels", {})
-    wanted = names.labels(solver)
-    marks = (names.MANAGED_BY_LABEL, names.INSTANCE_LABEL)
-    return not controlled and all(found.get(mark) == wanted[mark] for mark in marks)
 
 
 def _digest(manifest: Manifest) -> str | None:

@@ -33,10 +33,10 @@ class Route(NamedTuple):
 class Hosts:
     """The routes of all Ingresses in the operator's namespaces, as they were listed last."""
 
-    def __init__(self, api: Api, *, namespaces: Iterable[str], clock: Callable[[], float]) -> None:
-        """`clock` is monotonic, in seconds."""
+    def __init__(self, api: Api, *, scopes: Iterable[str | None], clock: Callable[[], float]) -> None:
+        """`scopes` are the namespaces, or None for all; `clock` is monotonic, in seconds."""
         self._api = api
-        self._scopes: list[str | None] = [*namespaces] or [None]
+        self._scopes = list(scopes)
         self._clock = clock
         self._listed = float("-inf")
         self._routes: set[Route] = set()

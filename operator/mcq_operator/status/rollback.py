@@ -4,7 +4,7 @@ Which revisions there were, and what their replicas are, Kubernetes keeps in Rep
 one was gone back to, so that the failed one isn't tried again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from mcq_operator.models import Manifest, MCQSolver, Rollback
@@ -14,16 +14,19 @@ from .failures import Failure, pod_failures
 
 RESTARTS = 3
 """A replica that ended this often on its own will not start."""
+STARTING = ("ContainerCreating", "PodInitializing")
 IMAGE_SECONDS = 60.0
 """How long an image that can't be pulled is waited for."""
 REVISION = "deployment.kubernetes.io/revision"
 POD_REVISION = "pod-template-hash"
 
 
-def concerns(solver: MCQSolver, deployment: Deployment | None) -> bool:
-    """Whether it has to be looked at: a roll-out that may have to be undone is under way."""
+def concerns(solver: MCQSolver, deployment: Deployment | None, pods: Iterable[Manifest]) -> bool:
+    """Whether it has to be looked at: a roll-out that may have to be undone is under way, and something is wrong."""
     wanted = solver.spec.rollout.auto_rollback and solver.status.rollback is None
-    return wanted and deployment is not None and deployment.current and not deployment.complete
+    if not wanted or deployment is None or not deployment.current or deployment.complete:
+        return False
+    return _late(deployment) is not None or any(map(_troubled, pods))
 
 
 def decided(solver: MCQSolver, observed: Observed, *, digest: str, now: datetime) -> Rollback | None:
@@ -31,7 +34,7 @@ def decided(solver: MCQSolver, observed: Observed, *, digest: str, now: datetime
 
     `digest` tells the spec's replicas from others.
     """
-    if not concerns(solver, observed.deployment) or not observed.replica_sets:
+    if not concerns(solver, observed.deployment, observed.pods) or not observed.replica_sets:
         return solver.status.rollback
     newest, *earlier = sorted(observed.replica_sets, key=_revision, reverse=True)
     good = next((each for each in earlier if _available(each)), None)
@@ -65,10 +68,22 @@ def _failures(solver: MCQSolver, observed: Observed, newest: Manifest, now: date
     for pod in observed.pods:
         if pod["metadata"].get("labels", {}).get(POD_REVISION) == revision and _hopeless(pod, now):
             yield from pod_failures(solver, pod)
-    deployment = observed.deployment
-    late = deployment.conditions.get("Progressing", {}) if deployment else {}
-    if late.get("reason") == "ProgressDeadlineExceeded":
-        yield Failure(reason="ProgressDeadlineExceeded", message=late.get("message", ""))
+    late = _late(observed.deployment) if observed.deployment else None
+    if late is not None:
+        yield Failure(reason="ProgressDeadlineExceeded", message=late)
+
+
+def _late(deployment: Deployment) -> str | None:
+    """What is said of a roll-out that takes too long, or None."""
+    told = deployment.conditions.get("Progressing", {})
+    return told.get("message", "") if told.get("reason") == "ProgressDeadlineExceeded" else None
+
+
+def _troubled(pod: Manifest) -> bool:
+    """Whether it may be hopeless, or become so by its age alone."""
+    containers = pod.get("status", {}).get("containerStatuses", [])
+    waiting = {item.get("state", {}).get("waiting", {}).get("reason") for item in containers}
+    return bool(waiting - {None, *STARTING}) or any(item.get("restartCount") for item in containers)
 
 
 def _hopeless(pod: Manifest, now: datetime) -> bool:

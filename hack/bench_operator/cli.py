@@ -1,0 +1,92 @@
+"""Measures the operator against a control plane of its own on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hack.bench_operator import (
+    client,
+    control_plane,
+    eyes,
+    operator_process,
+    replicas,
+    report,
+    scenarios,
+    workload,
+)
+
+
+def main() -> int:
+    """Run and print a table; the figures as JSON go to build/bench-operator.json."""
+    options = _parser().parse_args()
+    runs = []
+    for number in range(options.runs):
+        _say(f"run {number + 1} of {options.runs}")
+        with control_plane.running() as plane:
+            plane.create_namespaces(workload.namespaces())
+            runs.append(asyncio.run(_measure(plane, options)))
+    made = {"machine": _machine(), "solvers": options.solvers, "replicas": options.replicas, "runs": runs}
+    target = control_plane.ROOT / "build/bench-operator.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(made, indent=2))
+    print(report.table(made))
+    return 0
+
+
+async def _measure(plane: control_plane.ControlPlane, options: argparse.Namespace) -> dict[str, Any]:
+    """All scenarios, in an order in which each finds what it needs."""
+    figures: dict[str, Any] = {}
+    log = plane.provider.instance.logs / "operator.log"
+    made = workload.solvers("many", options.solvers, replicas=options.replicas)
+    async with (
+        client.connected(plane.operator_kubeconfig) as ours,
+        client.connected(plane.provider.kubeconfig()) as admin,
+        eyes.watching(admin) as seen,
+        replicas.answering() as canary,
+    ):
+        start = partial(operator_process.running, plane.operator_kubeconfig, log, canary=canary)
+        stage = scenarios.Stage(plane, admin, seen, options.replicas)
+        figures["reference"] = _told("reference", await scenarios.reference(plane, ours))
+        async with start() as operator:
+            figures["one"] = _told("one", await scenarios.one_by_one(stage))
+            figures["many"] = _told("many", await scenarios.many(stage, operator, made))
+            figures["ready"] = _told("ready", await scenarios.ready(stage, operator))
+        started = time.monotonic()
+        async with start() as operator:
+            count = options.solvers + scenarios.REPEATS
+            figures["restart"] = _told("restart", await scenarios.restart(operator, started, count))
+            figures["drift"] = _told("drift", await scenarios.drift(stage, made))
+            await scenarios.settled(operator, lambda _: True)
+            figures["idle"] = _told("idle", await scenarios.idle(operator))
+    return figures
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m hack.bench_operator", description=__doc__)
+    parser.add_argument("--solvers", type=int, default=1000, help="how many are created at once")
+    parser.add_argument("--replicas", type=int, default=3, help="of each; 3 is what a plain spec has")
+    parser.add_argument("--runs", type=int, default=1, help="how often all of it is measured")
+    return parser
+
+
+def _told(scenario: str, figures: dict[str, Any]) -> dict[str, Any]:
+    _say(f"  {scenario}: {json.dumps(report.rounded(figures))}")
+    return figures
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _machine() -> dict[str, Any]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
+    return {"cpu": model, "cpus": os.cpu_count(), "load": os.getloadavg()[0]}

@@ -1,0 +1,87 @@
+"""Sees when each child appears and changes: watches of the children, by their own connection.
+
+Whole objects, as the operator watches them: the server writes those once for all who watch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mcq_operator.models.kinds import CHILDREN, Kind
+from mcq_operator.models.names import MANAGED_SELECTOR
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from hack.bench_operator.client import Client
+
+
+class Child(NamedTuple):
+    """An object by its kind and names."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class Eyes:
+    """When each child was seen first, and its newest metadata, by a monotonic clock."""
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self.first: dict[Child, float] = {}
+        self.metadata: dict[Child, dict[str, Any]] = {}
+        self._news = asyncio.Event()
+
+    def saw(self, kind: str, event: dict[str, Any]) -> None:
+        """Note an event of a watch."""
+        metadata = event["object"]["metadata"]
+        child = Child(kind, metadata.get("namespace", ""), metadata.get("name", ""))
+        match event["type"]:
+            case "ADDED" | "MODIFIED":
+                self.first.setdefault(child, time.monotonic())
+                self.metadata[child] = {
+                    "uid": metadata["uid"],
+                    "generation": metadata.get("generation", 0),
+                    "labels": metadata.get("labels", {}),
+                }
+            case "DELETED":
+                self.first.pop(child, None)
+                self.metadata.pop(child, None)
+        self._news.set()
+
+    async def until(self, true: Callable[[], bool], *, seconds: float) -> float:
+        """When it is true, asked after each event. Raises TimeoutError."""
+        async with asyncio.timeout(seconds):
+            while not true():
+                self._news.clear()
+                await self._news.wait()
+        return time.monotonic()
+
+
+@asynccontextmanager
+async def watching(client: Client) -> AsyncIterator[Eyes]:
+    """Eyes that are open before the block begins."""
+    eyes = Eyes()
+    async with asyncio.TaskGroup() as watches:
+        tasks = [watches.create_task(_watch(client, kind, eyes)) for kind in CHILDREN if not kind.provider]
+        await asyncio.sleep(1)
+        try:
+            yield eyes
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def _watch(client: Client, kind: Kind, eyes: Eyes) -> None:
+    prefix = f"/apis/{kind.group}" if kind.group else "/api"
+    parameters = {"watch": "1", "labelSelector": MANAGED_SELECTOR, "timeoutSeconds": "7200"}
+    path = f"{prefix}/{kind.version}/{kind.plural}"
+    async with client.session.get(path, params=parameters) as response:
+        response.raise_for_status()
+        async for line in response.content:
+            eyes.saw(kind.kind, json.loads(line))

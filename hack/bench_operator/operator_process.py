@@ -1,0 +1,112 @@
+"""The operator as a process: started, asked for its metrics, and ended by its id."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from hack.bench.processes import free_port
+from hack.bench_operator.procfs import cpu_seconds, memory
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+Samples = dict[str, float]
+"""Metrics by name and labels, as Prometheus' text has them."""
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+
+
+class Operator:
+    """A running one."""
+
+    def __init__(self, process: asyncio.subprocess.Process, session: aiohttp.ClientSession) -> None:
+        """`session` has the operator's own server as its base."""
+        self._process = process
+        self._session = session
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Since it began."""
+        return cpu_seconds(self._process.pid)
+
+    @property
+    def memory(self) -> dict[str, float]:
+        """MiB."""
+        return memory(self._process.pid)
+
+    async def samples(self) -> Samples:
+        """All its metrics."""
+        async with self._session.get("/metrics") as response:
+            lines = (await response.text()).splitlines()
+        pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, _, value in pairs}
+
+    async def ready(self) -> bool:
+        """Whether it watches."""
+        if self._process.returncode is not None:
+            message = f"the operator ended with status {self._process.returncode}, see its log"
+            raise RuntimeError(message)
+        try:
+            async with self._session.get("/readyz") as response:
+                return response.ok
+        except aiohttp.ClientError:
+            return False
+
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL to one that does not end by it."""
+        if self._process.returncode is None:
+            self._process.terminate()
+        try:
+            await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+
+@asynccontextmanager
+async def running(kubeconfig: Path, log: Path, *, canary: str) -> AsyncIterator[Operator]:
+    """One that watches, until the end of the block; its test questions go to `canary`."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(kubeconfig),
+        "MCQ_OPERATOR_HOST": "127.0.0.1",
+        "MCQ_OPERATOR_PORT": str(port),
+        "MCQ_OPERATOR_CANARY_URL": canary,
+    }
+    with log.open("ab") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "mcq_operator", env=environment, stderr=stderr
+        )
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        operator = Operator(process, session)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while not await operator.ready():  # noqa: ASYNC110 - it is another process
+                    await asyncio.sleep(0.05)
+            yield operator
+        finally:
+            await operator.stop()
+
+
+def total(samples: Samples, metric: str) -> float:
+    """The sum over a metric's labels."""
+    return sum(value for name, value in samples.items() if name == metric or name.startswith(metric + "{"))
+
+
+def by_label(samples: Samples, metric: str, label: str) -> Samples:
+    """The sums over a metric's other labels."""
+    found: Samples = {}
+    for name, value in samples.items():
+        if name.startswith(metric + "{"):
+            key = name.partition(f'{label}="')[2].partition('"')[0]
+            found[key] = found.get(key, 0.0) + value
+    return found

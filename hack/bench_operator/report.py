@@ -1,0 +1,69 @@
+"""The figures as a table: what was measured, the median of the runs, their spread, and what is wanted."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+# What a row is called, where its figure is, and the most that it may be.
+ROWS: list[tuple[str, str, float | None]] = [
+    ("one solver: s to its last child, median", "one.median", 1),
+    ("one solver: s to its last child, highest", "one.highest", None),
+    ("all at once: s to all children", "many.children_seconds", 20),
+    ("all at once: s until settled", "many.settled_seconds", None),
+    ("all at once: failed reconciles", "many.failed_reconciles", 0),
+    ("all at once: reconciles", "many.reconciles", None),
+    ("CPU s until all children: operator", "many.cpu_seconds_until_children.operator", None),
+    ("CPU s until all children: API server", "many.cpu_seconds_until_children.kube-apiserver", None),
+    ("CPU s until all children: etcd", "many.cpu_seconds_until_children.etcd", None),
+    (
+        "CPU s until all children: controllers",
+        "many.cpu_seconds_until_children.kube-controller-manager",
+        None,
+    ),
+    ("CPU s until settled: operator", "many.operator_cpu_seconds_until_settled", None),
+    ("memory: MiB PSS, peak", "many.memory_peak_mib.pss", 300),
+    ("memory: MiB RSS, peak", "many.memory_peak_mib.rss_peak", None),
+    ("memory: MiB PSS, settled", "ready.memory_settled_mib.pss", 300),
+    ("restart: s until settled", "restart.settled_seconds", None),
+    ("restart: writes", "restart.writes", 0),
+    ("restart: MiB PSS, peak", "restart.memory_peak_mib.pss", 300),
+    ("repair of a deleted Service: s, median", "drift.service_deleted.median", 2),
+    ("repair of a deleted Service: s, highest", "drift.service_deleted.highest", None),
+    ("repair of a changed Deployment: s, median", "drift.deployment_changed.median", 2),
+    ("repair of a changed Deployment: s, highest", "drift.deployment_changed.highest", None),
+    ("idle: cores", "idle.cores", 0.02),
+    ("reference: applies/s of a bare client", "reference.applies_per_second", None),
+    ("reference: API server's CPU ms an apply", "reference.cpu_ms_per_apply.kube-apiserver", None),
+]
+
+
+def table(made: dict[str, Any]) -> str:
+    """All of it, for people."""
+    machine = made["machine"]
+    lines = [
+        f"{machine['cpu']}, {machine['cpus']} CPUs, load {machine['load']:.1f} before the end;"
+        f" {made['solvers']} solvers of {made['replicas']} replicas; runs: {len(made['runs'])}",
+        f"{'':46} {'median':>10} {'spread':>21} {'wanted':>8}",
+    ]
+    for title, path, most in ROWS:
+        values = [float(_at(run, path)) for run in made["runs"]]
+        wanted = "" if most is None else f"<= {most:g}"
+        bounds = f"{min(values):.3f}-{max(values):.3f}"
+        lines.append(f"{title:46} {median(values):>10.3f} {bounds:>21} {wanted:>8}")
+    requests = made["runs"][-1]["many"]["requests"]
+    lines.append("requests sent for all at once: " + ", ".join(f"{k} {v:.0f}" for k, v in requests.items()))
+    return "\n".join(lines)
+
+
+def rounded(figures: Any) -> Any:
+    """The same to three decimals."""
+    if isinstance(figures, dict):
+        return {name: rounded(value) for name, value in figures.items()}
+    return round(figures, 3) if isinstance(figures, float) else figures
+
+
+def _at(figures: Any, path: str) -> Any:
+    for name in path.split("."):
+        figures = figures[name]
+    return figures

@@ -1,0 +1,203 @@
+"""What is measured, one function each; every one returns figures and ends in bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from hack.bench_operator import replicas
+from hack.bench_operator.client import APPLY, MERGE, Client, at_once
+from hack.bench_operator.eyes import Child, Eyes
+from hack.bench_operator.operator_process import Operator, Samples, by_label, total
+from hack.bench_operator.workload import Solver, solvers, unowned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hack.bench_operator.control_plane import ControlPlane
+
+Figures = dict[str, Any]
+
+LONGEST_SECONDS = 900.0
+"""For anything that is waited for. The controllers of a cluster make 20 writes a second each, so Pods take long."""
+QUIET_SECONDS = 5.0
+REFERENCE_SOLVERS = 150
+REPEATS = 20
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What every scenario needs."""
+
+    plane: ControlPlane
+    client: Client
+    eyes: Eyes
+    replicas: int
+
+
+async def reference(plane: ControlPlane, client: Client) -> Figures:
+    """Applies of solvers' objects by a client that does nothing else: the server's own speed and cost."""
+    applies = [
+        each for solver in solvers("reference", REFERENCE_SOLVERS, replicas=0) for each in unowned(solver)
+    ]
+    busy, started = plane.cpu_seconds(), time.monotonic()
+    await at_once(partial(client.send, "PATCH", path, body, APPLY) for path, body in applies)
+    seconds = time.monotonic() - started
+    used = {name: after - busy[name] for name, after in plane.cpu_seconds().items()}
+    return {
+        "applies_per_second": len(applies) / seconds,
+        "cpu_ms_per_apply": {name: each * 1000 / len(applies) for name, each in used.items()},
+    }
+
+
+async def one_by_one(stage: Stage) -> Figures:
+    """Seconds from a solver's creation to its last child's."""
+    seconds = []
+    for solver in solvers("one", REPEATS, replicas=stage.replicas):
+        started = time.monotonic()
+        await solver.create(stage.client)
+        await stage.eyes.until(partial(_all_there, stage.eyes, solver), seconds=60)
+        seconds.append(max(stage.eyes.first[child] for child in solver.children) - started)
+    return spread(seconds)
+
+
+async def many(stage: Stage, operator: Operator, made: list[Solver]) -> Figures:
+    """Create them all at once, and watch the operator until nothing is left to do."""
+    before, children = await operator.samples(), sum(len(solver.children) for solver in made)
+    wanted = len(stage.eyes.first) + children
+    busy, cpu = stage.plane.cpu_seconds(), operator.cpu_seconds
+    started = time.monotonic()
+    settling = asyncio.create_task(settled(operator, lambda samples: _reconciled(samples, before, len(made))))
+    await at_once(partial(solver.create, stage.client) for solver in made)
+    created = time.monotonic() - started
+    there = await stage.eyes.until(lambda: len(stage.eyes.first) >= wanted, seconds=LONGEST_SECONDS)
+    used = {name: seconds - busy[name] for name, seconds in stage.plane.cpu_seconds().items()}
+    cpu_there = operator.cpu_seconds - cpu
+    settled_at, peak = await settling
+    await replicas.until_created(stage.client, stage.replicas, seconds=LONGEST_SECONDS)
+    settled_at = max(settled_at, (await settled(operator, lambda _: True))[0])
+    after = await operator.samples()
+    return {
+        "solvers": len(made),
+        "children": children,
+        "solvers_created_seconds": created,
+        "children_seconds": there - started,
+        "settled_seconds": settled_at - started,
+        "failed_reconciles": _reconciles(after, "failed") - _reconciles(before, "failed"),
+        "reconciles": total(after, RECONCILES) - total(before, RECONCILES),
+        "cpu_seconds_until_children": {"operator": cpu_there, **used},
+        "operator_cpu_seconds_until_settled": operator.cpu_seconds - cpu,
+        "requests": _difference(after, before, REQUESTS, "method"),
+        "writes": _difference(after, before, WRITES, "kind"),
+        "memory_peak_mib": peak,
+        "memory_settled_mib": operator.memory,
+    }
+
+
+async def ready(stage: Stage, operator: Operator) -> Figures:
+    """Let all replicas be ready, and all solvers with them."""
+    started = time.monotonic()
+    await replicas.until_ready(stage.client, seconds=LONGEST_SECONDS)
+    at, peak = await settled(operator, lambda _: True)
+    return {
+        "settled_seconds": at - started,
+        "memory_peak_mib": peak,
+        "memory_settled_mib": operator.memory,
+    }
+
+
+async def restart(operator: Operator, started: float, count: int) -> Figures:
+    """What an operator that has just been started does with solvers that want nothing of it."""
+    at, peak = await settled(operator, lambda samples: total(samples, RECONCILES) >= count)
+    samples = await operator.samples()
+    return {
+        "settled_seconds": at - started,
+        "writes": total(samples, WRITES),
+        "reconciles": total(samples, RECONCILES),
+        "requests": by_label(samples, REQUESTS, "method"),
+        "memory_peak_mib": peak,
+        "memory_settled_mib": operator.memory,
+    }
+
+
+async def drift(stage: Stage, made: list[Solver]) -> Figures:
+    """Seconds until a deleted Service is there again, and a changed field of a Deployment as it was."""
+    services, deployments = [], []
+    for solver in made[:REPEATS]:
+        child, path = Child("Service", solver.namespace, solver.name), f"namespaces/{solver.namespace}"
+        uid, started = stage.eyes.metadata[child]["uid"], time.monotonic()
+        await stage.client.send("DELETE", f"/api/v1/{path}/services/{solver.name}")
+        at = await stage.eyes.until(partial(_other_uid, stage.eyes, child, uid), seconds=60)
+        services.append(at - started)
+    for solver in made[:REPEATS]:
+        child, path = Child("Deployment", solver.namespace, solver.name), f"namespaces/{solver.namespace}"
+        body, started = json.dumps({"spec": {"revisionHistoryLimit": 9}}).encode(), time.monotonic()
+        changed = await stage.client.send(
+            "PATCH", f"/apis/apps/v1/{path}/deployments/{solver.name}", body, MERGE
+        )
+        generation = changed["metadata"]["generation"]
+        at = await stage.eyes.until(partial(_newer, stage.eyes, child, generation), seconds=60)
+        deployments.append(at - started)
+    return {"service_deleted": spread(services), "deployment_changed": spread(deployments)}
+
+
+async def idle(operator: Operator, *, seconds: float = 60.0) -> Figures:
+    """The share of a core that watching takes while nothing happens."""
+    before, started = operator.cpu_seconds, time.monotonic()
+    await asyncio.sleep(seconds)
+    return {"cores": (operator.cpu_seconds - before) / (time.monotonic() - started)}
+
+
+async def settled(operator: Operator, done: Callable[[Samples], bool]) -> tuple[float, dict[str, float]]:
+    """When it is done and nothing was written since, for a quiet while; and the operator's most memory until then."""
+    async with asyncio.timeout(LONGEST_SECONDS):
+        peak, seen, at = operator.memory, -1.0, time.monotonic()
+        while True:
+            samples, now = await operator.samples(), time.monotonic()
+            peak = {name: max(size, peak[name]) for name, size in operator.memory.items()}
+            writes = total(samples, WRITES)
+            if writes != seen or not done(samples):
+                seen, at = writes, now
+            elif now - at > QUIET_SECONDS:
+                return at, peak
+            await asyncio.sleep(0.25)
+
+
+def spread(seconds: list[float]) -> Figures:
+    """Their median, lowest and highest."""
+    return {"median": median(seconds), "lowest": min(seconds), "highest": max(seconds), "count": len(seconds)}
+
+
+RECONCILES = "mcq_operator_reconciles_total"
+REQUESTS = "mcq_operator_requests_total"
+WRITES = "mcq_operator_writes_total"
+
+
+def _all_there(eyes: Eyes, solver: Solver) -> bool:
+    return all(child in eyes.first for child in solver.children)
+
+
+def _other_uid(eyes: Eyes, child: Child, uid: str) -> bool:
+    return child in eyes.metadata and eyes.metadata[child]["uid"] != uid
+
+
+def _newer(eyes: Eyes, child: Child, generation: int) -> bool:
+    return bool(eyes.metadata[child]["generation"] > generation)
+
+
+def _reconciled(samples: Samples, before: Samples, count: int) -> bool:
+    return total(samples, RECONCILES) - total(before, RECONCILES) >= count
+
+
+def _reconciles(samples: Samples, outcome: str) -> float:
+    return by_label(samples, RECONCILES, "outcome").get(outcome, 0.0)
+
+
+def _difference(after: Samples, before: Samples, metric: str, label: str) -> Samples:
+    earlier = by_label(before, metric, label)
+    return {name: value - earlier.get(name, 0.0) for name, value in by_label(after, metric, label).items()}

@@ -1,0 +1,213 @@
+"""What the operator remembers of the cluster, so that a reconcile need not ask for it.
+
+It is fed by the watches, by the server's answers to writes, and by a listing once in a while. All of them may come
+late and in any order, so the newer resourceVersion wins; the API server's are numbers that only grow.
+
+It may be wrong, for a moment, or after a watch has missed an object's end until the next listing. So nothing that is
+read from it is trusted with more than to decide what to send: what is sent says what it is about (a uid, or that there
+must be no such object), and is refused where that isn't so.
+
+The watches of children are filtered by a label. So what they tell nothing of is not absent: it is unknown, and may be
+someone else's. Only an answer to a question makes it absent.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mcq_operator.models import Manifest, SolverKey, names
+from mcq_operator.models.kinds import CLAIM, DISRUPTION_BUDGET, INGRESS, POD, SERVICE, SOLVER, Kind
+
+from .owners import owner
+
+UNREAD_METADATA = frozenset({"managedFields", "resourceVersion"})
+UNREAD = {
+    POD: frozenset({"spec"}),
+    **dict.fromkeys((CLAIM, SERVICE, INGRESS, DISRUPTION_BUDGET), frozenset({"status"})),
+}
+"""What no reconcile reads is not kept, and a change of it wakes nobody."""
+
+
+class Name(NamedTuple):
+    """Which object of a kind."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What an event or an answer says of an object.
+
+    Attributes:
+        kind: the object's kind.
+        name: which one.
+        version: the resourceVersion.
+        body: the object as JSON, without what nobody reads; None: it is gone, or does not match the watch any more.
+        instance: the value of the label that names a solver.
+        owner: the solver that it belongs to, or that it is.
+
+    """
+
+    kind: Kind
+    name: Name
+    version: int
+    body: bytes | None
+    instance: str
+    owner: SolverKey | None
+
+
+def sighting(kind: Kind, manifest: Manifest, *, gone: bool = False) -> Sighting:
+    """What the server's object says."""
+    metadata = manifest["metadata"]
+    unread = UNREAD.get(kind, frozenset())
+    kept = {
+        # An item of a list has no kind of its own.
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {key: value for key, value in metadata.items() if key not in UNREAD_METADATA},
+        **{key: value for key, value in manifest.items() if key not in unread and key not in FRAME},
+    }
+    return Sighting(
+        kind=kind,
+        name=Name(metadata["namespace"], metadata["name"]),
+        version=int(metadata["resourceVersion"]),
+        body=None if gone else json.dumps(kept, separators=(",", ":")).encode(),
+        instance=metadata.get("labels", {}).get(names.INSTANCE_LABEL, ""),
+        owner=SolverKey(metadata["namespace"], metadata["name"]) if kind is SOLVER else owner(metadata),
+    )
+
+
+FRAME = frozenset({"apiVersion", "kind", "metadata"})
+
+
+@dataclass(slots=True)
+class _Entry:
+    """The newest that is known; `absent` where somebody asked, and there was none."""
+
+    version: int
+    body: bytes | None
+    instance: str = ""
+    owner: SolverKey | None = None
+    absent: bool = False
+
+
+class Cache:
+    """Objects by their kinds and names. Used by one thread."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._kinds: dict[Kind, dict[Name, _Entry]] = {}
+        self._pods: dict[Name, set[Name]] = {}
+        self._listed: dict[tuple[Kind, str | None], int] = {}
+
+    def knows(self, kind: Kind, name: Name) -> bool:
+        """Whether `find` has an answer."""
+        entry = self._kinds.get(kind, {}).get(name)
+        return entry is not None and (entry.body is not None or entry.absent)
+
+    def find(self, kind: Kind, name: Name) -> Manifest | None:
+        """The object, a copy for the caller; None where there is none or nothing is known."""
+        entry = self._kinds.get(kind, {}).get(name)
+        return _parsed(entry) if entry is not None and entry.body is not None else None
+
+    def all(self, kind: Kind, namespace: str | None) -> list[Manifest] | None:
+        """Every object of a namespace, or of all; None where they have not been listed."""
+        if not self._lists(kind, namespace):
+            return None
+        entries = self._kinds.get(kind, {}).items()
+        return [
+            _parsed(entry) for name, entry in entries if entry.body and namespace in (None, name.namespace)
+        ]
+
+    def pods(self, namespace: str, instance: str) -> list[Manifest] | None:
+        """The Pods with a solver's label; None where Pods have not been listed."""
+        if not self._lists(POD, namespace):
+            return None
+        pods = self._kinds.get(POD, {})
+        # Sorted, so that of two that fail alike the same one is told of each time.
+        return [_parsed(pods[name]) for name in sorted(self._pods.get(Name(namespace, instance), ()))]
+
+    def note(self, seen: Sighting) -> bool:
+        """Take it in, unless something newer is known; returns whether anything changed that a reconcile reads."""
+        entries = self._kinds.setdefault(seen.kind, {})
+        before = entries.get(seen.name)
+        if before is not None and not _newer(seen, before):
+            return False
+        entries[seen.name] = _Entry(seen.version, seen.body, seen.instance, seen.owner)
+        if seen.kind is POD:
+            self._index(seen, before)
+        return before is None or before.body != seen.body or before.absent
+
+    def note_absent(self, kind: Kind, name: Name) -> None:
+        """The server was asked, and has none by this name; unless one was seen meanwhile."""
+        entries = self._kinds.setdefault(kind, {})
+        before = entries.get(name)
+        if before is None or before.body is None:
+            entries[name] = _Entry(before.version if before else 0, None, absent=True)
+
+    def forget(self, kind: Kind, name: Name) -> None:
+        """Know nothing of the object: something that was done with it did not go as it should have."""
+        self._drop(kind, name)
+
+    def forget_kind(self, kind: Kind) -> None:
+        """Know nothing of the kind: the server doesn't."""
+        for name in list(self._kinds.get(kind, ())):
+            self._drop(kind, name)
+        self._listed = {scope: version for scope, version in self._listed.items() if scope[0] is not kind}
+
+    def replace(
+        self, kind: Kind, namespace: str | None, seen: Iterable[Sighting], version: int
+    ) -> set[SolverKey]:
+        """Take in a full listing as of `version`: what isn't in it, and not newer, is forgotten.
+
+        Returns whose objects turned out to be other than was known: no event will wake those.
+        """
+        if version < self._listed.get((kind, namespace), 0):
+            # The server was restored from a backup: what was newer has never been.
+            self.forget_kind(kind)
+        names_seen = set()
+        changed: set[SolverKey | None] = set()
+        for each in seen:
+            names_seen.add(each.name)
+            if self.note(each):
+                changed.add(each.owner)
+        for name, entry in list(self._kinds.get(kind, {}).items()):
+            in_scope = namespace in (None, name.namespace)
+            if in_scope and name not in names_seen and entry.version <= version:
+                self._drop(kind, name)
+                changed.add(entry.owner if entry.body is not None else None)
+        self._listed[kind, namespace] = version
+        return {key for key in changed if key is not None}
+
+    def _lists(self, kind: Kind, namespace: str | None) -> bool:
+        return (kind, None) in self._listed or (kind, namespace) in self._listed
+
+    def _drop(self, kind: Kind, name: Name) -> None:
+        entry = self._kinds.get(kind, {}).pop(name, None)
+        if entry is not None and kind is POD:
+            self._unindex(name, entry)
+
+    def _index(self, seen: Sighting, before: _Entry | None) -> None:
+        if before is not None:
+            self._unindex(seen.name, before)
+        if seen.body is not None:
+            self._pods.setdefault(Name(seen.name.namespace, seen.instance), set()).add(seen.name)
+
+    def _unindex(self, name: Name, entry: _Entry) -> None:
+        group = Name(name.namespace, entry.instance)
+        pods = self._pods.get(group, set())
+        pods.discard(name)
+        if not pods:
+            self._pods.pop(group, None)
+
+
+def _newer(seen: Sighting, known: _Entry) -> bool:
+    # Where an object's end has the version of its last change, the end is newer.
+    return seen.version > known.version or (seen.version == known.version and seen.body is None)
+
+
+def _parsed(entry: _Entry) -> Manifest:
+    found: Manifest = json.loads(entry.body or b"{}")
+    return found
