@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -164,6 +165,33 @@ def test_the_gateway_answers_as_the_ingress_does(steady: Steady) -> None:
     eventually(answers, seconds=30)
     assert answer
     assert answer["answer"]["label"] == "B"
+
+
+def test_the_ingress_serves_https_with_the_certificate_of_the_spec(steady: Steady, tmp_path: Path) -> None:
+    """Which a client verifies, for the host's name."""
+    key, certificate = tmp_path / "tls.key", tmp_path / "tls.crt"
+    command = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-days", "1", "-subj", "/CN=test"]
+    files = ["-keyout", str(key), "-out", str(certificate), "-addext", f"subjectAltName=DNS:{HOST}"]
+    subprocess.run([*command, *files], check=True, capture_output=True)
+    steady.run("create", "secret", "tls", "steady-tls", f"--cert={certificate}", f"--key={key}")
+    steady.patch({"ingress": {"tlsSecretName": "steady-tls"}})
+    trusting = ssl.create_default_context(cafile=str(certificate))
+
+    def verified() -> bool:
+        try:
+            with (
+                socket.create_connection(("127.0.0.1", 8443), timeout=5) as plain,
+                trusting.wrap_socket(plain, server_hostname=HOST) as secure,
+            ):
+                request = f"GET /readyz HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
+                secure.sendall(request.encode())
+                return secure.recv(100).startswith(b"HTTP/1.1 200")
+        except ssl.SSLCertVerificationError:
+            return False
+
+    eventually(verified, seconds=30)
+    assert steady.get("mcqsolver", NAME)["status"]["url"] == f"https://{HOST}"
+    steady.patch({"ingress": {"tlsSecretName": None}})
 
 
 def test_no_request_is_lost_by_any_change(steady: Steady, other_image: str) -> None:
