@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import kopf
 
+from .kube.api import TIMEOUT_SECONDS
+from .login import login
 from .models import SolverKey, names
 from .models.base import API_VERSION, SOLVER_KIND
 from .models.kinds import CHILDREN, POD, SOLVER
@@ -49,11 +51,6 @@ def owner(meta: Mapping[str, Any]) -> SolverKey | None:
     return SolverKey(meta["namespace"], instance) if instance else None
 
 
-def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-    """The Pod's service account or, outside a cluster, KUBECONFIG."""
-    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
-
-
 def registry() -> kopf.OperatorRegistry:
     """Every handler."""
     made = kopf.OperatorRegistry()
@@ -69,6 +66,8 @@ def settings(*, namespaced: bool) -> kopf.OperatorSettings:
     made = kopf.OperatorSettings()
     made.posting.enabled = False
     made.peering.standalone = True
+    # A list whose answer is lost is asked for again: kopf's own default waits for five minutes.
+    made.networking.request_timeout = TIMEOUT_SECONDS
     # With named namespaces the operator has no right to look at namespaces and CRDs, nor a need to.
     made.scanning.disabled = namespaced
     for kind in (POD, *CHILDREN):
