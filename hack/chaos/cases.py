@@ -69,17 +69,12 @@ def events(trace: Trace) -> list[Point]:
 
 def first_writes(trace: Trace) -> list[Point]:
     """The first write of each kind: what takes long is not tried at every one."""
-    return _first(trace.writes, key=lambda point: point.label)
-
-
-def reads(trace: Trace) -> list[Point]:
-    """Each read's first time in each step: a reconcile reads the same again and again."""
-    return _first(trace.reads, key=lambda point: (point.step, point.label))
+    return _first(trace.writes)
 
 
 def first_reads(trace: Trace) -> list[Point]:
-    """The first read of each kind."""
-    return _first(trace.reads, key=lambda point: point.label)
+    """The first read of each kind: a reconcile reads the same again and again, and fails alike at each."""
+    return _first(trace.reads)
 
 
 def steps(_: Trace) -> list[Point]:
@@ -87,10 +82,10 @@ def steps(_: Trace) -> list[Point]:
     return [Point(name, "begin", 1) for name in (START, *(step.name for step in STEPS))]
 
 
-def _first(points: Iterable[Point], *, key: Callable[[Point], object]) -> list[Point]:
-    found: dict[object, Point] = {}
+def _first(points: Iterable[Point]) -> list[Point]:
+    found: dict[str, Point] = {}
     for point in points:
-        found.setdefault(key(point), point)
+        found.setdefault(point.label, point)
     return list(found.values())
 
 
@@ -99,7 +94,7 @@ def _replies() -> dict[str, Family]:
     for name, status in {"409": 409, "410": 410, "429": 429, "500": 500, "cut": None}.items():
         made[f"write-{name}"] = Family(partial(Reply, status=status, done=False), writes)
         made[f"write-{name}-done"] = Family(partial(Reply, status=status, done=True), writes)
-        made[f"read-{name}"] = Family(partial(Reply, status=status, done=False), reads)
+        made[f"read-{name}"] = Family(partial(Reply, status=status, done=False), first_reads)
     return made
 
 
@@ -116,6 +111,7 @@ FAMILIES: dict[str, Family] = {
     "write-silent": Family(partial(Silence, done=False), first_writes),
     "write-silent-done": Family(partial(Silence, done=True), first_writes),
     "read-silent": Family(partial(Silence, done=False), first_reads),
-    "partition-cut": Family(partial(Partition, lasts=PARTITION_SECONDS, silent=False), steps),
-    "partition-silent": Family(partial(Partition, lasts=PARTITION_SECONDS, silent=True), steps),
+    "partition-cut": Family(partial(Partition, lasts=PARTITION_SECONDS, how="cut"), steps),
+    "partition-silent": Family(partial(Partition, lasts=PARTITION_SECONDS, how="silent"), steps),
+    "partition-503": Family(partial(Partition, lasts=PARTITION_SECONDS, how="503"), steps),
 }

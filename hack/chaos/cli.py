@@ -26,34 +26,43 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/chaos"
 NAME = "chaos"
 DEFAULT_JOBS = 8
+TELL_EVERY = 50
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run; returns 1 if there was any alarm, or a case that could not be reached was asked for by name."""
+    """Run; returns 1 if there was any alarm, or a case was asked for by name and not reached."""
     options = _parser().parse_args(arguments)
     started = time.monotonic()
     shutil.rmtree(BUILD, ignore_errors=True)
-    with _cluster(keep=options.keep) as kubectl:
-        results = asyncio.run(_campaign(kubectl, options))
-    if options.list:
-        return 0
+    results: list[Result] = []
+    try:
+        with _cluster(keep=options.keep) as kubectl:
+            asyncio.run(_campaign(kubectl, options, results))
+    except KeyboardInterrupt:
+        print("interrupted; this is what there is", file=sys.stderr)
+    if not results:
+        return 0 if options.list else 1
     report.write(results, BUILD / "report.json")
     print(f"{report.alarms(results)}\n{report.table(results)}\n{time.monotonic() - started:.0f} s")
     unreached = any(not each.hit for each in results) and bool(options.case)
     return 1 if unreached or any(each.alarms for each in results) else 0
 
 
-async def _campaign(kubectl: Kubectl, options: argparse.Namespace) -> list[Result]:
+async def _campaign(kubectl: Kubectl, options: argparse.Namespace, results: list[Result]) -> None:
     async with campaign.arena(kubectl.kubeconfig, BUILD) as arena:
         print("clean runs, to compare with", file=sys.stderr)
         expected = await campaign.agreed(arena)
         cases = [Case.parse(name) for name in options.case] or _chosen(derive(expected.trace), options.fault)
         if options.list:
             print("\n".join(map(str, cases)))
-            return []
+            return
         print(f"{len(cases)} cases, {options.jobs} at once", file=sys.stderr)
-        ticker = report.Ticker(len(cases), sys.stderr)
-        return await campaign.run(arena, cases, expected, jobs=options.jobs, done=ticker)
+        async for result in campaign.run(arena, cases, expected, jobs=options.jobs):
+            results.append(result)
+            if result.alarms:
+                print(report.text(result), file=sys.stderr)
+            if len(results) % TELL_EVERY == 0:
+                print(f"{len(results)} of {len(cases)} cases", file=sys.stderr)
 
 
 def _chosen(cases: list[Case], faults: list[str]) -> list[Case]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from hack.chaos.proxy import Answer, Cut
 
@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from hack.chaos.calls import Call, Point
     from hack.chaos.proxy import Send
 
-REASONS = {409: "Conflict", 410: "Expired", 429: "TooManyRequests", 500: "InternalError"}
+REASONS = {
+    409: "Conflict",
+    410: "Expired",
+    429: "TooManyRequests",
+    500: "InternalError",
+    503: "ServiceUnavailable",
+}
 SILENCE_SECONDS = 35.0
 """Longer than the operator waits for an answer."""
 SEEN_SECONDS = 0.1
@@ -226,15 +232,17 @@ class Stale(NoFault):
 
 
 class Partition(NoFault):
-    """Nothing gets through for a while: connections are refused or, `silent`, just say nothing."""
+    """Nothing gets through for a while."""
 
-    def __init__(self, point: Point | None = None, *, lasts: float, silent: bool) -> None:
-        """Begin with the step of `point`."""
+    def __init__(
+        self, point: Point | None = None, *, lasts: float, how: Literal["cut", "silent", "503"]
+    ) -> None:
+        """Begin with the step of `point`; connections are cut, just say nothing, or there is only a 503."""
         super().__init__(point)
         # After so many failures the operator's next try, and kopf's, may be as far away as the partition was long.
         self.seconds = 2 * lasts + 10
         self._lasts = lasts
-        self._silent = silent
+        self._how = how
         self._open = asyncio.Event()
         self._open.set()
 
@@ -246,32 +254,34 @@ class Partition(NoFault):
         self.hit = True
         self._open.clear()
         asyncio.get_running_loop().call_later(self._lasts, self._open.set)
-        if not self._silent:
+        if self._how != "silent":
             self.stage.cut()
 
     async def watch(self, point: Point, call: Call) -> Answer | None:
         """Refuse, or wait."""
-        await self._gate()
-        return None
+        return await self._gate()
 
     async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
         """Refuse, or wait, and then pass on what is still waited for."""
-        await self._gate()
-        return await send()
+        return await self._gate() or await send()
 
     async def event(self, point: Point, line: bytes) -> list[bytes]:
-        """Refuse, or wait."""
-        await self._gate()
+        """Wait: of the streams only silent ones are left."""
+        await self._open.wait()
         return [line]
 
     def pending(self) -> bool:
         """Until the gate is open."""
         return not self._open.is_set()
 
-    async def _gate(self) -> None:
-        if not self._silent and not self._open.is_set():
-            raise Cut
+    async def _gate(self) -> Answer | None:
+        if not self._open.is_set():
+            if self._how == "cut":
+                raise Cut
+            if self._how == "503":
+                return _status(503)
         await self._open.wait()
+        return None
 
 
 def expired(_: bytes) -> list[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from hack.chaos.cases import FAMILIES
 
@@ -44,26 +44,6 @@ def write(results: list[Result], path: Path) -> None:
     """Keep the results as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps([dataclasses.asdict(each) for each in results], indent=1))
-
-
-class Ticker:
-    """Tells of each case that alarms, and now and then how far it is."""
-
-    EVERY = 50
-
-    def __init__(self, total: int, stream: TextIO) -> None:
-        """Of `total` cases."""
-        self._total = total
-        self._stream = stream
-        self._done = 0
-
-    def __call__(self, result: Result) -> None:
-        """A case has ended."""
-        self._done += 1
-        if result.alarms:
-            print(text(result), file=self._stream, flush=True)
-        if self._done % self.EVERY == 0 or self._done == self._total:
-            print(f"{self._done} of {self._total} cases", file=self._stream, flush=True)
 
 
 def _row(name: str, results: list[Result]) -> str:

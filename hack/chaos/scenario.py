@@ -40,10 +40,10 @@ class Step:
 
 STEPS = (
     Step("create", CREATED),
-    Step("scale", {"replicas": 2}),
     Step(
-        "tune",
+        "update",
         {
+            "replicas": 2,
             "limits": {"deadlineSeconds": 40},
             "disruption": {"minAvailable": 1},
             "ingress": {"host": "other.example.com"},

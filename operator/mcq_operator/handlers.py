@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import kopf
 
 from .kube import Sighting, sighting
+from .kube.api import TIMEOUT_SECONDS
+from .login import login
 from .models import names
 from .models.kinds import CHILDREN, POD, SOLVER, Kind
 
@@ -34,11 +36,6 @@ async def object_seen(kind: Kind, /, *, event: Mapping[str, Any], memo: Memo, **
     memo.told.saw(sighting(kind, event["object"], gone=event["type"] == "DELETED"))
 
 
-def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-    """The Pod's service account or, outside a cluster, KUBECONFIG."""
-    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
-
-
 def registry(*, absent: Collection[Kind] = ()) -> kopf.OperatorRegistry:
     """Every handler, but for kinds that the API server doesn't know."""
     made = kopf.OperatorRegistry()
@@ -56,6 +53,8 @@ def settings() -> kopf.OperatorSettings:
     made.peering.standalone = True
     # Which kinds there are, the operator finds out itself: without rights to look at CRDs and namespaces.
     made.scanning.disabled = True
+    # A list whose answer is lost is asked for again: kopf's own default waits for five minutes.
+    made.networking.request_timeout = TIMEOUT_SECONDS
     # An object's worker keeps its last event as long as it waits for another: with thousands of objects, that counts.
     made.queueing.idle_timeout = 0.1
     made.persistence.diffbase_storage = _NoDifferences()

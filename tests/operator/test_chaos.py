@@ -45,17 +45,17 @@ def _one_of_each(trace: Trace) -> list[Case]:
 
 async def test_no_fault_changes_what_comes_out(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of each is tried; and the campaign does alarm where something comes out otherwise."""
-    for fault, silent in (("partition-cut", False), ("partition-silent", True)):
-        make = partial(Partition, lasts=SHORT_PARTITION_SECONDS, silent=silent)
-        monkeypatch.setitem(FAMILIES, fault, Family(make, steps))
+    for how in "cut", "silent", "503":
+        make = partial(Partition, lasts=SHORT_PARTITION_SECONDS, how=how)
+        monkeypatch.setitem(FAMILIES, f"partition-{how}", Family(make, steps))
     expected = await campaign.agreed(arena)
     cases = _one_of_each(expected.trace)
-    results = await campaign.run(arena, cases, expected, jobs=JOBS)
+    results = [result async for result in campaign.run(arena, cases, expected, jobs=JOBS)]
     assert report.alarms(results) == ""
     struck = sum(result.hit for result in results)
     assert struck > 0.8 * len(cases), report.table(results)
     other = replace(expected, counts={**expected.counts, "Deployment/demo": (2, 2)})
-    (result,) = await campaign.run(arena, cases[:1], other, jobs=1)
+    (result,) = [result async for result in campaign.run(arena, cases[:1], other, jobs=1)]
     assert result.alarms[0] == "created, deleted: Deployment/demo is [1, 1], not [2, 2]"
 
 
