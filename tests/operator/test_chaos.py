@@ -130,12 +130,10 @@ def test_a_traceback_in_the_operators_log_is_told_by_its_last_line(tmp_path: Pat
     operator = Program(tmp_path, "team", "http://127.0.0.1:9")
     assert operator.complaints() == []
     traceback = 'Traceback (most recent call last):\n  File "x.py"\n    x()\nValueError: bad'
-    operator.log.write_text(
-        f"{json.dumps({'message': 'failed'})}\n{traceback}\n{json.dumps({'exception': traceback})}\n"
-    )
-    assert [line.rstrip('"}') for line in operator.complaints()] == [
-        "a traceback in the log: ValueError: bad"
-    ] * 2
+    lines = [json.dumps({"message": "failed"}), traceback, json.dumps({"exception": traceback})]
+    operator.log.write_text("\n".join(lines))
+    told = [line.rstrip('"}') for line in operator.complaints()]
+    assert told == ["a traceback in the log: ValueError: bad"] * 2
 
 
 def test_a_report_counts_by_fault_and_says_how_to_repeat_an_alarm(tmp_path: Path) -> None:
