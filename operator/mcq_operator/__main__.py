@@ -32,6 +32,8 @@ from .telemetry import Metrics, configure_logging
 
 logger = logging.getLogger(__name__)
 
+REACH_SECONDS = 2.0
+
 
 def measured(
     work: Callable[[SolverKey], Awaitable[Result]], metrics: Metrics
@@ -61,6 +63,21 @@ async def resync(cluster: Cluster, queue: WorkQueue[SolverKey], *, every: float)
                 queue.add(key)
         except ClusterError as error:
             logger.warning("solvers can't be listed, next try in %.0f s: %s", every, error)
+
+
+async def reached(cluster: Cluster) -> None:
+    """Wait until the API server answers.
+
+    kopf would give up after a minute of tries to learn what kinds there are, and the process would end.
+    """
+    while True:
+        try:
+            await cluster.keys()
+        except ClusterError as error:
+            logger.warning("not started yet, next try in %.0f s: %s", REACH_SECONDS, error)
+            await asyncio.sleep(REACH_SECONDS)
+        else:
+            return
 
 
 async def operate(settings: Settings, metrics: Metrics) -> int:
@@ -97,6 +114,7 @@ async def lead(settings: Settings, metrics: Metrics, api: Api, ready: asyncio.Ev
         # Let the workers start: kopf takes every task that begins after it for its own, and waits for its end.
         await asyncio.sleep(0)
         try:
+            await reached(cluster)
             await _watch(settings, handlers.Memo(queue), ready)
         finally:
             for task in background:
