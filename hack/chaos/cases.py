@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hack.chaos.calls import Point
-from hack.chaos.faults import Events, KillSeen, KillUnseen, NoFault, Partition, Reply, Silence, Stale, expired
+from hack.chaos.faults import Events, KillSeen, KillUnseen, NoFault, Reply, Silence, expired
+from hack.chaos.outages import Partition, Stale
 from hack.chaos.scenario import START, STEPS
 
 if TYPE_CHECKING:

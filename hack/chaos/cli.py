@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 import time
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
     shutil.rmtree(BUILD, ignore_errors=True)
     results: list[Result] = []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with _cluster(keep=options.keep) as kubectl:
             asyncio.run(_campaign(kubectl, options, results))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["mcq_operator.__main__", "hack.chaos.program"])
 RESYNC_SECONDS = 3
+TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?: .*\n|\n)*(.{0,300})")
+"""On lines of its own, or in a line of JSON."""
 
 
 @dataclass
@@ -68,11 +71,9 @@ class Program:
             self.start()
 
     def complaints(self) -> list[str]:
-        """What its log has that no fault excuses: tracebacks."""
-        if not self.log.exists():
-            return []
-        lines = self.log.read_text().splitlines()
-        return [f"in the log: {line[-700:]}" for line in lines if "Traceback (most recent call last)" in line]
+        """What its log has that no fault excuses: tracebacks, of which the last line says most."""
+        log = self.log.read_text() if self.log.exists() else ""
+        return [f"a traceback in the log: {last}" for last in TRACEBACK.findall(log.replace("\\n", "\n"))]
 
 
 def _operate(environment: dict[str, str], log: str) -> None:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 SETTLED_SECONDS = 0.4
 """How long everything is as it should be, and nobody writes, before a step counts as done."""
+STEP_SECONDS = 1.1
+"""How long a step lasts at least: in which order a Deployment's old ReplicaSets shrink depends on their times of
+creation, which are in seconds."""
 QUIET_SECONDS = 1.2
 """How long nothing happens in a clean run before a step counts as done."""
 AFTER_SECONDS = 1.0
@@ -190,8 +193,11 @@ async def _started(run: _Run, program: Program, expected: Clean, result: Result)
 
 async def _settled(run: _Run, program: Program, expected: Snapshot, result: Result) -> None:
     """Wait until the namespace is as after a clean run's step, and stays so."""
-    end = time.monotonic() + BOUND_SECONDS + run.fault.seconds
-    while run.still() < SETTLED_SECONDS or run.snapshot() != expected:
+    start = time.monotonic()
+    end = start + BOUND_SECONDS + run.fault.seconds
+    while (
+        time.monotonic() < start + STEP_SECONDS or run.still() < SETTLED_SECONDS or run.snapshot() != expected
+    ):
         program.revive()
         if time.monotonic() > end:
             differences = list(difference(run.snapshot(), expected)) or ["the operator goes on writing"]

@@ -12,8 +12,9 @@ import pytest
 from hack.chaos import campaign, report
 from hack.chaos.calls import Call, Point, Trace
 from hack.chaos.cases import FAMILIES, Case, Family, derive, steps
-from hack.chaos.faults import Partition
 from hack.chaos.observer import World
+from hack.chaos.outages import Partition
+from hack.chaos.program import Program
 from hack.chaos.run import LABEL, Arena, Result
 from hack.chaos.scenario import START
 from hack.chaos.snapshot import difference, take
@@ -123,6 +124,16 @@ def test_a_snapshot_is_the_same_in_another_namespace_and_shows_what_is_not() -> 
     worlds[1].note("DELETED", _deployment("two"))
     assert list(difference(take(worlds[1], "space-two"), one)) == ["Deployment/demo is missing"]
     assert worlds[1].counts() == {"Deployment/demo": (1, 1)}
+
+
+def test_a_traceback_in_the_operators_log_is_told_by_its_last_line(tmp_path: Path) -> None:
+    operator = Program(tmp_path, "team", "http://127.0.0.1:9")
+    assert operator.complaints() == []
+    traceback = 'Traceback (most recent call last):\n  File "x.py"\n    x()\nValueError: bad'
+    lines = [json.dumps({"message": "failed"}), traceback, json.dumps({"exception": traceback})]
+    operator.log.write_text("\n".join(lines))
+    told = [line.rstrip('"}') for line in operator.complaints()]
+    assert told == ["a traceback in the log: ValueError: bad"] * 2
 
 
 def test_a_report_counts_by_fault_and_says_how_to_repeat_an_alarm(tmp_path: Path) -> None:

@@ -84,10 +84,10 @@ async def test_a_solver_that_is_deleted_under_a_reconcile_gets_nothing_made_agai
     await bench.settle()
     look = bench.cluster.children
 
-    async def look_too_late(*arguments: Any) -> Children:
+    async def look_too_late(*arguments: Any, **wanted: Any) -> Children:
         kubectl("delete", "mcq", "demo", "--timeout=20s")
         await until(lambda: kubectl.get("service", "demo") is None, seconds=60)
-        return await look(*arguments)
+        return await look(*arguments, **wanted)
 
     monkeypatch.setattr(bench.cluster, "children", look_too_late)
     assert await bench.reconcile() == []

@@ -1,0 +1,98 @@
+"""What can happen between the operator and the API server for a while, from a point of the scenario on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Literal
+
+from hack.chaos.faults import NoFault, failure
+from hack.chaos.proxy import Answer, Cut
+
+if TYPE_CHECKING:
+    from hack.chaos.calls import Call, Point
+    from hack.chaos.proxy import Send
+
+
+class Stale(NoFault):
+    """For a while after a write, reads get the answers that they got before it."""
+
+    LASTS = 2.0
+
+    def __init__(self, point: Point | None = None, *, verb: str) -> None:
+        """Of the reads only those with `verb`: get or list."""
+        super().__init__(point)
+        self._verb = verb
+        self._latest: dict[str, Answer] = {}
+        self._frozen: dict[str, Answer] | None = None
+
+    async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
+        """Answer as before, where there was an answer before."""
+        if self._frozen is not None and path in self._frozen:
+            return self._frozen[path]
+        answer = await send()
+        if call.verb == self._verb and self._frozen is None:
+            self._latest[path] = answer
+        if self._strikes(point):
+            self._frozen = dict(self._latest)
+            asyncio.get_running_loop().call_later(self.LASTS, self._thaw)
+        return answer
+
+    def pending(self) -> bool:
+        """Until the answers are the server's again."""
+        return self._frozen is not None
+
+    def _thaw(self) -> None:
+        self._frozen = None
+
+
+class Partition(NoFault):
+    """Nothing gets through for a while."""
+
+    def __init__(
+        self, point: Point | None = None, *, lasts: float, how: Literal["cut", "silent", "503"]
+    ) -> None:
+        """Begin with the step of `point`; connections are cut, just say nothing, or there is only a 503."""
+        super().__init__(point)
+        # After so many failures the operator's next try, and kopf's, may be as far away as the partition was long.
+        self.seconds = 2 * lasts + 10
+        self._lasts = lasts
+        self._how = how
+        self._open = asyncio.Event()
+        self._open.set()
+
+    async def step(self, name: str) -> None:
+        """Close the gate."""
+        if self.point is None or name != self.point.step or self.hit:
+            return
+        assert self.stage is not None  # noqa: S101 - it is set before anything runs
+        self.hit = True
+        self._open.clear()
+        asyncio.get_running_loop().call_later(self._lasts, self._open.set)
+        if self._how != "silent":
+            self.stage.cut()
+
+    async def watch(self, point: Point, call: Call) -> Answer | None:
+        """Refuse, or wait."""
+        return await self._gate()
+
+    async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
+        """Refuse, or wait, and then pass on what is still waited for."""
+        return await self._gate() or await send()
+
+    async def event(self, point: Point, line: bytes) -> list[bytes]:
+        """Wait: of the streams only silent ones are left."""
+        await self._open.wait()
+        return [line]
+
+    def pending(self) -> bool:
+        """Until the gate is open."""
+        return not self._open.is_set()
+
+    async def _gate(self) -> Answer | None:
+        if not self._open.is_set():
+            if self._how == "cut":
+                raise Cut
+            if self._how == "503":
+                return failure(503)
+        await self._open.wait()
+        return None
