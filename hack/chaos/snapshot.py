@@ -22,6 +22,8 @@ ASSIGNED = frozenset({"clusterIP", "clusterIPs", "volumeName"})
 TOLD = ("type", "status", "reason", "observedGeneration")
 """What of a solver's conditions is compared: not the times, nor the words, which may name a Pod."""
 SOLVER = "MCQSolver"
+OTHERS = frozenset({"Pod", "ReplicaSet"})
+"""What another controller makes of the Deployment: which of its ReplicaSets shrinks first, chance has a part in."""
 
 Snapshot = dict[str, Any]
 """Normalised objects by kind and name."""
@@ -40,7 +42,7 @@ def take(world: World, namespace: str) -> Snapshot:
     # Like Pods are told apart by what they are, in whatever order.
     alike: defaultdict[str, list[str]] = defaultdict(list)
     words = _chance_words(world.live.values(), namespace)
-    for found in world.live.values():
+    for found in (each for each in world.live.values() if each["kind"] not in OTHERS):
         text = json.dumps(_normal(found), sort_keys=True)
         alike[key_of(found)].append(words.sub("*", text))
     return {
