@@ -251,8 +251,8 @@ def test_sigterm_does_not_wait_for_a_download(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variables", "code", "reason"),
     [
-        ({"MCQ_MODEL_URI": "ftp://somewhere/model"}, 1, "The model URI 'ftp://somewhere/model' is not supported"),
-        ({"MCQ_MODEL_DIGEST": "md5:0"}, 1, "'md5:0' is not a digest"),
+        ({"MCQ_MODEL_URI": "ftp://somewhere/model"}, 2, "The model URI 'ftp://somewhere/model' is not supported"),
+        ({"MCQ_MODEL_DIGEST": "md5:0"}, 2, "'md5:0' is not a digest"),
         ({"MCQ_PORT": "many"}, 2, "MCQ_PORT=many"),
     ],
 )  # fmt: skip
