@@ -20,6 +20,11 @@ NAMES = {
 SPEC = {"ingress": {"enabled": True, "className": "traefik", "host": "mcq.example.com"}}
 
 
+def own_host(kubectl: Kubectl) -> dict[str, Any]:
+    """SPEC with a host that no other test's Ingress has: an operator of all namespaces would tell of that."""
+    return {"ingress": {**SPEC["ingress"], "host": f"{kubectl.namespace}.example.com"}}
+
+
 def apply(kubectl: Kubectl, spec: dict[str, Any]) -> None:
     solver = {
         "apiVersion": "mcq-operator.dev/v1alpha1",

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from hack.generate import ROOT
 from tests.operator.conftest import Kubectl
-from tests.operator.live import NAMES, SPEC, all_made, apply, existing, until
+from tests.operator.live import NAMES, all_made, apply, existing, own_host, until
 
 QUICK = 10.0
 
@@ -153,7 +153,7 @@ async def test_a_killed_leader_is_followed_within_15_seconds(
 ) -> None:
     """Meanwhile the other one is ready, and writes nothing."""
     first, second = pair
-    apply(kubectl, SPEC)
+    apply(kubectl, own_host(kubectl))
     await until(lambda: kubectl.get("service", "demo"), QUICK)
     await first.quiet()
     assert not await leads(second)
@@ -181,7 +181,7 @@ async def test_a_paused_leader_writes_nothing_once_it_lost_the_lease(
 ) -> None:
     """Although it sees, when it goes on, that a child is gone; it ends, to start anew as a candidate."""
     first, second = pair
-    apply(kubectl, SPEC)
+    apply(kubectl, own_host(kubectl))
     await until(lambda: kubectl.get("ingress", "demo"), QUICK)
     await first.quiet()
     first.process.send_signal(signal.SIGSTOP)
@@ -197,7 +197,7 @@ async def test_a_paused_leader_writes_nothing_once_it_lost_the_lease(
 async def test_events_alone_create_repair_and_prune_and_a_quiet_cluster_is_left_quiet(
     kubectl: Kubectl, operator: Operator
 ) -> None:
-    apply(kubectl, SPEC)
+    apply(kubectl, own_host(kubectl))
     await until(lambda: all(kubectl.get(kind, name) for kind, name in NAMES.items()), QUICK)
     kubectl("delete", "service", "demo")
     await until(lambda: kubectl.get("service", "demo"), QUICK)
@@ -219,7 +219,7 @@ async def test_events_alone_create_repair_and_prune_and_a_quiet_cluster_is_left_
 
 
 async def test_kopf_keeps_no_state_on_objects(kubectl: Kubectl, operator: Operator) -> None:
-    apply(kubectl, SPEC)
+    apply(kubectl, own_host(kubectl))
     await until(lambda: "status" in existing(kubectl, "mcq", "demo"), QUICK)
     await operator.quiet()
     for kind, name in {**NAMES, "mcq": "demo"}.items():
@@ -232,7 +232,7 @@ async def test_kopf_keeps_no_state_on_objects(kubectl: Kubectl, operator: Operat
 async def test_a_restarted_operator_resumes_and_writes_only_what_differs(
     kubectl: Kubectl, operator: Operator
 ) -> None:
-    apply(kubectl, SPEC)
+    apply(kubectl, own_host(kubectl))
     # Everybody else has to be done too: what changes while no operator runs would be written by the next one.
     await until(lambda: all_made(kubectl), QUICK)
     await operator.quiet()
@@ -248,7 +248,7 @@ async def test_a_restarted_operator_resumes_and_writes_only_what_differs(
 async def test_nothing_is_stuck_when_the_operator_goes_before_its_solvers(
     kubectl: Kubectl, operator: Operator
 ) -> None:
-    apply(kubectl, SPEC)
+    apply(kubectl, own_host(kubectl))
     await until(lambda: kubectl.get("poddisruptionbudget", "demo"), QUICK)
     await operator.quiet()
     assert await operator.stop() == 0
@@ -283,7 +283,8 @@ async def test_two_operators_serve_each_their_own_namespaces_and_may_do_nothing_
             await made.start()
             operators.append(made)
         for namespace in (*every, kubectl.namespace):
-            apply(Kubectl(kubectl.program, kubectl.kubeconfig, namespace), SPEC)
+            there = Kubectl(kubectl.program, kubectl.kubeconfig, namespace)
+            apply(there, own_host(there))
         for namespace in every:
             there = Kubectl(kubectl.program, kubectl.kubeconfig, namespace)
             await until(lambda there=there: there.get("ingress", "demo"), QUICK)  # type: ignore[misc]

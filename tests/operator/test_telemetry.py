@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from tests.operator.conftest import Kubectl
-from tests.operator.live import SPEC, all_made, apply, until
+from tests.operator.live import all_made, apply, own_host, until
 from tests.operator.test_process import Operator
 
 SLOW = 40.0
@@ -72,7 +72,7 @@ def samples(exposition: str, name: str) -> dict[str, float]:
 async def test_the_metrics_tell_what_it_does_and_that_its_watches_follow(
     kubectl: Kubectl, operator: Operator
 ) -> None:
-    apply(kubectl, SPEC)
+    apply(kubectl, own_host(kubectl))
     await until(lambda: all_made(kubectl), SLOW)
     await operator.quiet()
     await asyncio.sleep(1.5)
@@ -96,7 +96,7 @@ async def test_the_metrics_tell_what_it_does_and_that_its_watches_follow(
 async def test_each_log_line_of_a_reconcile_names_the_solver_and_the_reconcile(
     kubectl: Kubectl, operator: Operator
 ) -> None:
-    apply(kubectl, SPEC)
+    apply(kubectl, own_host(kubectl))
     await until(lambda: all_made(kubectl), SLOW)
     lines = [json.loads(line) for line in operator.log().splitlines()]
     applied = [line for line in lines if line["message"].startswith("applied ")]
@@ -108,7 +108,7 @@ async def test_each_log_line_of_a_reconcile_names_the_solver_and_the_reconcile(
 async def test_a_reconcile_is_a_trace_of_its_requests(
     kubectl: Kubectl, operator: Operator, receiver: tuple[Receiver, str]
 ) -> None:
-    apply(kubectl, SPEC)
+    apply(kubectl, own_host(kubectl))
     await until(lambda: all_made(kubectl), SLOW)
     await operator.quiet()
     found = receiver[0].spans
