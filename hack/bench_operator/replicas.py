@@ -18,7 +18,8 @@ from mcq_operator.models.names import MANAGED_SELECTOR
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-READY = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
+SINCE = {"lastTransitionTime": "2026-01-01T00:00:00Z"}
+READY = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", **SINCE}]}}
 
 
 @asynccontextmanager

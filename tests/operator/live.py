@@ -70,7 +70,8 @@ async def kubelet(kubectl: Kubectl, replicas: int = 3) -> None:
         return names_of_pods(kubectl)
 
     await until(lambda: len(pods()) == replicas)
-    ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
+    since = {"lastTransitionTime": "2026-01-01T00:00:00Z"}
+    ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", **since}]}}
     for name in pods():
         patch(kubectl, "pod", name, ready, "--subresource=status")
 

@@ -24,6 +24,8 @@ SCHEDULING_SECONDS = 300
 STARTUP_PERIOD = 5
 PRE_STOP_SECONDS = 5
 """Time for load balancers to notice that a stopping replica is no endpoint any more."""
+MIN_READY_SECONDS = 5
+"""Time for Ingress controllers to notice a new replica, before an old one goes for it and the solver is Ready."""
 EXIT_SECONDS = 5
 """Time for the process to end after its drain."""
 
@@ -43,6 +45,7 @@ def deployment(solver: MCQSolver, pods: Manifest, *, absent: Collection[Kind] = 
             "replicas": None if autoscaled(solver, absent=absent) else solver.spec.replicas,
             "selector": {"matchLabels": names.selector_labels(solver)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "minReadySeconds": MIN_READY_SECONDS,
             "progressDeadlineSeconds": startup + SCHEDULING_SECONDS,
             "revisionHistoryLimit": 3,
             "template": pods,
