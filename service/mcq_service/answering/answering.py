@@ -14,6 +14,7 @@ from mcq_service.engines import EngineFailed, PromptTooLong
 from mcq_service.problems import BadEngine, DeadlineExceeded, InvalidQuestion, ProblemError
 from mcq_service.prompts import render
 from mcq_service.protocol import Answer, Debias, Decision, InvalidField, Mode, ReasoningDelta, Result, Results
+from mcq_service.tasks import gather
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -110,9 +111,7 @@ class Answering:
                     self._metrics.refused(mode=mode, outcome=problem.slug)
                     return Result(index=index, problem=problem.problem())
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(index, each)) for index, each in enumerate(questions)]
-        return Results(results=[task.result() for task in tasks])
+        return Results(results=await gather(one(index, each) for index, each in enumerate(questions)))
 
     async def letters(self, question: Question, *, rotation: int = 0) -> Letters:
         """What the model says of each choice, uncalibrated, when the choices are offered rotated by so many places.

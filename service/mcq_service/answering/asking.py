@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from mcq_service.engines import Tokens
 from mcq_service.parsing import REASONING_KEY, Line, document, parse
 from mcq_service.prompts import render
 from mcq_service.protocol import Answer, Decision, ReasoningDelta, Timings, Usage
+from mcq_service.tasks import task_group
 from mcq_service.telemetry.tracing import current_trace_id
 
 if TYPE_CHECKING:
@@ -108,9 +108,10 @@ class Asking:
         if self._rotated:
             orders = rotations(len(self.labels))[1:]
             prompts = [render(self.question, self.wish.mode, order=order) for order in orders]
-            own, (others, tokens) = await asyncio.gather(
-                text.letters(self.labels), self.texts.score(prompts, self.labels)
-            )
+            async with task_group() as group:
+                scoring = group.create_task(text.letters(self.labels))
+                scoring_others = group.create_task(self.texts.score(prompts, self.labels))
+            own, (others, tokens) = scoring.result(), scoring_others.result()
             self._count(tokens)
             return self.calibration.tempered(unrotated([own, *others]))
         scores = await text.letters(self.labels)

@@ -12,10 +12,10 @@ from mcq_service.engines import PromptTooLong, Tokens
 from mcq_service.problems import ContextExceeded, DeadlineExceeded
 from mcq_service.protocol import InvalidField, Usage
 from mcq_service.scheduling import Chooser, Scored, threadsafe
+from mcq_service.tasks import gather
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-    from typing import Any
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from mcq_service.engines import Tokenizer
     from mcq_service.protocol.openai import FinishReason
@@ -146,7 +146,7 @@ class Completing:
                 await self._complete(mode, index, wish, put)
 
         # A task of its own: whoever takes the events may do so from several, which a deadline can't span.
-        work = asyncio.create_task(_all([one(index, wish) for index, wish in enumerate(wishes)]))
+        work = asyncio.create_task(gather(one(index, wish) for index, wish in enumerate(wishes)))
         work.add_done_callback(lambda _: put(None))
         try:
             while (event := await events.get()) is not None:
@@ -203,16 +203,6 @@ class Completing:
             "gen_ai.request.model": self.model,
             "gen_ai.request.max_tokens": limit,
         }
-
-
-async def _all(works: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Wait for all; the first failure ends the others."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 def _usage(tokens: Tokens) -> Usage:

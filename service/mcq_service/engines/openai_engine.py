@@ -9,7 +9,6 @@ A client's text is changed where it would become a control token; see `neutral`.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mcq_service.engines.neutral import neutral
 from mcq_service.engines.openai_client import EngineRefused
 from mcq_service.engines.text import EngineFailed, Tokens
+from mcq_service.tasks import gather
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -119,9 +119,9 @@ class RemoteTexts:
         texts = [
             RemoteText(self._client, model=self.model, top=self._top, text=_text(each)) for each in prompts
         ]
-        scores = await asyncio.gather(*(text.letters(labels) for text in texts))
+        scores = await gather(text.letters(labels) for text in texts)
         prompt, cached = sum(text.tokens.prompt for text in texts), sum(text.tokens.cached for text in texts)
-        return list(scores), Tokens(prompt=prompt, cached=cached)
+        return scores, Tokens(prompt=prompt, cached=cached)
 
     async def close(self) -> None:
         """Close the connections to the server."""

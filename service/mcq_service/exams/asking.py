@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 import httpx2
 from pydantic import ValidationError
@@ -15,10 +15,11 @@ from mcq_service.exams.errors import AskingFailed
 from mcq_service.exams.fitting import Scored
 from mcq_service.problems import ProblemError
 from mcq_service.protocol import Batch, Results
+from mcq_service.tasks import gather
 from mcq_service.telemetry import Metrics, Tracing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from mcq_service.answering import Answering
     from mcq_service.answering.answering import Letters
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from mcq_service.models import PreparedModel
     from mcq_service.protocol import Question
     from mcq_service.settings import Settings
-
-T = TypeVar("T")
 
 CHUNK = 16
 _CHUNKS_AT_ONCE = 2  # so that a batch is full while the last of a chunk is answered
@@ -131,7 +130,7 @@ async def ask(
         advance(len(part))
         return results
 
-    parts = await _all([one(first) for first in range(0, len(questions), chunk)])
+    parts = await gather(one(first) for first in range(0, len(questions), chunk))
     return Results(results=[result for part in parts for result in part.results])
 
 
@@ -153,14 +152,4 @@ async def score(
         advance(1)
         return Scored(question.labels, rows, question.answer, question.subject)
 
-    return await _all([one(each) for each in questions])
-
-
-async def _all(works: Sequence[Coroutine[None, None, T]]) -> list[T]:
-    """What each comes to, in their order; the first failure ends the others."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
+    return await gather(one(each) for each in questions)

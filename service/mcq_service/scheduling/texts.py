@@ -12,6 +12,7 @@ from opentelemetry import trace
 from mcq_service.engines import PromptTooLong, Tokens
 from mcq_service.scheduling.completing import Complete
 from mcq_service.scheduling.jobs import Job, Score, Write
+from mcq_service.tasks import gather
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -161,10 +162,10 @@ class LocalTexts:
                 stack.enter_context(self.open_tokens(self.tokenizer.prompt(each), room=0, parent=shared))
                 for each in prompts
             ]
-            scores = await asyncio.gather(*(text.letters(labels) for text in texts))
+            scores = await gather(text.letters(labels) for text in texts)
         total = sum(text.tokens.prompt for text in texts)
         computed = len(stem) - shared.tokens.cached + sum(text.tokens.prompt - len(stem) for text in texts)
-        return list(scores), Tokens(prompt=total, cached=total - computed)
+        return scores, Tokens(prompt=total, cached=total - computed)
 
 
 def threadsafe(function: Callable[[T], None]) -> Callable[[T], None]:

@@ -102,7 +102,7 @@ async def test_a_deadline_in_writing_ends_it(tokenizer: Tokenizer) -> None:
 
 
 class Failing(ScriptedEngine):
-    """Fails, once, the step that reads the `fails`-th sequence."""
+    """Fails, once, the step that reads the `fails`-th sequence, and holds the next one."""
 
     fails: int | None = None
 
@@ -111,6 +111,7 @@ class Failing(ScriptedEngine):
         doomed = self.opened[self.fails : self.fails + 1] if self.fails is not None else []
         if any(feed.sequence is each for feed in feeds for each in doomed):
             self.fails = None
+            self.gate.clear()
             raise RuntimeError("broken")
         return outputs
 
@@ -125,6 +126,7 @@ async def test_an_error_in_one_rotation_ends_them_all(tokenizer: Tokenizer, fail
         engine.fails = fails
         with pytest.raises(RuntimeError, match="broken"):
             await ask(replica, mode="answer", debias="rotations", choices=choices)
+        engine.gate.set()
         await nothing_left(replica, engine)
 
 
