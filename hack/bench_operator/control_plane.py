@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
+from hack import operator_rights
 from hack.bench_operator.procfs import cpu_seconds
 from hack.cluster.instance import CACHE, Instance
 from hack.cluster.local import Local
 from hack.cluster.progress import Progress
 from hack.cluster.tools import locked
+from hack.kubectl import Kubectl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-SYSTEM = "mcq-operator-system"
 PARTS = ("etcd", "kube-apiserver", "kube-controller-manager")
 
 
@@ -33,18 +30,10 @@ class ControlPlane:
     provider: Local
     operator_kubeconfig: Path
 
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """What kubectl prints, as administrator."""
-        done = subprocess.run(
-            [self.provider.kubectl(), *arguments],
-            env={**os.environ, "KUBECONFIG": str(self.provider.kubeconfig())},
-            input=stdin,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-            timeout=120,
-        )
-        return done.stdout
+    @property
+    def kubectl(self) -> Kubectl:
+        """As administrator."""
+        return Kubectl(self.provider.kubectl(), self.provider.kubeconfig())
 
     def create_namespaces(self, names: list[str]) -> None:
         """Make namespaces."""
@@ -67,19 +56,8 @@ def running() -> Iterator[ControlPlane]:
         try:
             provider.up()
             made = ControlPlane(provider, provider.instance.state / "operator.kubeconfig")
-            _install(made)
+            operator_rights.install(made.kubectl)
+            operator_rights.kubeconfig(made.kubectl, made.operator_kubeconfig)
             yield made
         finally:
             provider.down()
-
-
-def _install(plane: ControlPlane) -> None:
-    """The CRDs, the operator's service account and its rights, and a kubeconfig of that account."""
-    plane.kubectl("apply", "--server-side", "-k", str(ROOT / "config/crds"))
-    plane.kubectl("wait", "--for=condition=Established", "crd/mcqsolvers.mcq-operator.dev", "--timeout=30s")
-    plane.kubectl("apply", "--server-side", "-f", str(ROOT / "config/operator/namespace.yaml"))
-    plane.kubectl("apply", "--server-side", "-k", str(ROOT / "config/rbac"))
-    token = plane.kubectl("create", "token", "mcq-operator", "-n", SYSTEM, "--duration=8h").strip()
-    config = yaml.safe_load(plane.kubectl("config", "view", "--raw", "--minify", "--flatten"))
-    config["users"][0]["user"] = {"token": token}
-    plane.operator_kubeconfig.write_text(yaml.safe_dump(config))

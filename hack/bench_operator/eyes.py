@@ -78,10 +78,8 @@ async def watching(client: Client) -> AsyncIterator[Eyes]:
 
 
 async def _watch(client: Client, kind: Kind, eyes: Eyes) -> None:
-    prefix = f"/apis/{kind.group}" if kind.group else "/api"
     parameters = {"watch": "1", "labelSelector": MANAGED_SELECTOR, "timeoutSeconds": "7200"}
-    path = f"{prefix}/{kind.version}/{kind.plural}"
-    async with client.session.get(path, params=parameters) as response:
+    async with client.session.get(kind.path(None), params=parameters) as response:
         response.raise_for_status()
         async for line in response.content:
             eyes.saw(kind.kind, json.loads(line))

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from hack.bench.processes import free_port
 from hack.bench_operator.client import MERGE, Client, at_once
-from mcq_operator.models import API_VERSION, SOLVERS
+from mcq_operator.models.kinds import SOLVER
 from mcq_operator.models.names import MANAGED_SELECTOR
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ async def until_ready(client: Client, *, seconds: float) -> None:
 async def _until_all(client: Client, true: Callable[[dict[str, Any]], bool], seconds: float) -> None:
     async with asyncio.timeout(seconds):
         while True:
-            found = (await client.send("GET", f"/apis/{API_VERSION}/{SOLVERS}"))["items"]
+            found = (await client.send("GET", SOLVER.path(None)))["items"]
             if all(true(item.get("status", {})) for item in found):
                 return
             await asyncio.sleep(5)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hack.bench_operator.eyes import Child
 from mcq_operator import desired
-from mcq_operator.models import API_VERSION, SOLVERS, MCQSolver
+from mcq_operator.models import API_VERSION, MCQSolver
 from mcq_operator.models.base import SOLVER_KIND
-from mcq_operator.models.kinds import kind_of
+from mcq_operator.models.kinds import SOLVER, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,8 +49,7 @@ class Solver(NamedTuple):
 
     async def create(self, client: Client) -> None:
         """Make it."""
-        path = f"/apis/{API_VERSION}/namespaces/{self.namespace}/{SOLVERS}"
-        await client.send("POST", path, json.dumps(self.manifest).encode())
+        await client.send("POST", SOLVER.path(self.namespace), json.dumps(self.manifest).encode())
 
 
 def solvers(prefix: str, count: int, *, replicas: int) -> list[Solver]:
@@ -74,6 +73,5 @@ def unowned(solver: Solver) -> Iterator[tuple[str, bytes]]:
         metadata = {**item["metadata"], "labels": {}}
         del metadata["ownerReferences"]
         body = {**item, "metadata": metadata}
-        prefix = f"/apis/{kind.group}" if kind.group else "/api"
-        path = f"{prefix}/{kind.version}/namespaces/{solver.namespace}/{kind.plural}/{metadata['name']}"
+        path = kind.path(solver.namespace, metadata["name"])
         yield f"{path}?fieldManager=bench&force=true", json.dumps(body).encode()

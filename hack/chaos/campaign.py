@@ -6,7 +6,6 @@ import asyncio
 import random
 import ssl
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -18,25 +17,16 @@ from hack.chaos.run import Arena, Clean, Result, clean, faulty
 from hack.chaos.snapshot import difference
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
 
     from hack.chaos.cases import Case
 
 ATTEMPTS = 3
 
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
 class UnsteadyError(Exception):
     """Clean runs differ from each other, so nothing can be compared with them."""
-
-
-def prepare(kubectl: Callable[..., str]) -> None:
-    """Have the CRD and the operator's rights in the cluster."""
-    for what in ("-k", "config/crds"), ("-f", "config/operator/namespace.yaml"), ("-k", "config/rbac"):
-        kubectl("apply", "--server-side", "--force-conflicts", what[0], str(ROOT / what[1]))
-    kubectl("wait", "--for=condition=Established", "crd/mcqsolvers.mcq-operator.dev", "--timeout=30s")
 
 
 @asynccontextmanager

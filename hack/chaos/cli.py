@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hack import operator_rights
 from hack.chaos import campaign, report
 from hack.chaos.cases import FAMILIES, Case, derive
 from hack.cluster.progress import Progress
@@ -77,7 +78,7 @@ def _cluster(*, keep: bool) -> Iterator[Kubectl]:
     provider.up()
     try:
         kubectl = Kubectl(provider.kubectl(), provider.kubeconfig())
-        campaign.prepare(kubectl)
+        operator_rights.install(kubectl)
         yield kubectl
     finally:
         if not keep:

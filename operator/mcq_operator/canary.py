@@ -12,7 +12,8 @@ from typing import Protocol
 
 import aiohttp
 
-from mcq_operator.models import Manifest, MCQSolver, SolverKey
+from mcq_operator.asking import Asking, Askings
+from mcq_operator.models import Manifest, MCQSolver, SolverKey, names
 from mcq_operator.models.observed import Deployment, Verdict
 
 logger = logging.getLogger(__name__)
@@ -56,15 +57,14 @@ class HttpAsk:
 
 
 @dataclass(kw_only=True)
-class _Entry:
+class _Entry(Asking):
     fingerprint: str
     verdict: Verdict = PENDING
     expires: float = 0.0
     failures: int = 0
-    asking: asyncio.Task[None] | None = None
 
 
-class Canaries:
+class Canaries(Askings[_Entry]):
     """Remembers each solver's verdict, for the very replicas it was about."""
 
     ANSWERED_SECONDS = 600.0
@@ -88,11 +88,11 @@ class Canaries:
             at_once: how many solvers are asked at the same time.
 
         """
+        super().__init__()
         self._ask = ask
         self._clock = clock
         self._learned = learned
         self._turns = asyncio.Semaphore(at_once)
-        self._entries: dict[SolverKey, _Entry] = {}
 
     def verdict(self, solver: MCQSolver, deployment: Deployment | None, pods: Iterable[Manifest]) -> Verdict:
         """What is known about these replicas; asks if nothing is, or if it is time to ask again.
@@ -117,19 +117,6 @@ class Canaries:
             return None
         return max(0.0, entry.expires - self._clock())
 
-    def forget(self, key: SolverKey) -> None:
-        """Drop what is known about a solver, and the question that is being asked."""
-        entry = self._entries.pop(key, None)
-        if entry is not None and entry.asking is not None:
-            entry.asking.cancel()
-
-    async def close(self) -> None:
-        """Ask no more."""
-        asking = [entry.asking for entry in self._entries.values() if entry.asking is not None]
-        for key in list(self._entries):
-            self.forget(key)
-        await asyncio.gather(*asking, return_exceptions=True)
-
     async def _question(self, key: SolverKey, entry: _Entry) -> None:
         async with self._turns:
             verdict = await self._ask(key)
@@ -150,7 +137,7 @@ class Canaries:
 def fingerprint(solver: MCQSolver, deployment: Deployment, pods: Iterable[Manifest]) -> str:
     """What a verdict is about: solver, Deployment and its generation, the revisions of its ready Pods."""
     revisions = {
-        pod["metadata"].get("labels", {}).get("pod-template-hash", "") for pod in pods if _is_ready(pod)
+        pod["metadata"].get("labels", {}).get(names.POD_REVISION, "") for pod in pods if _is_ready(pod)
     }
     parts = (solver.metadata.uid, deployment.uid, str(deployment.generation), *sorted(revisions))
     return "/".join(parts)

@@ -14,7 +14,7 @@ from .kube import Sighting, sighting
 from .kube.api import TIMEOUT_SECONDS
 from .login import login
 from .models import names
-from .models.kinds import CHILDREN, POD, SOLVER, Kind
+from .models.kinds import WATCHED, Kind
 
 
 class Told(Protocol):
@@ -40,7 +40,7 @@ def registry(*, absent: Collection[Kind] = ()) -> kopf.OperatorRegistry:
     """Every handler, but for kinds that the API server doesn't know."""
     made = kopf.OperatorRegistry()
     kopf.on.login(registry=made)(login)
-    for kind in (SOLVER, POD, *CHILDREN):
+    for kind in WATCHED:
         if kind not in absent:
             kopf.on.event(kind.group, kind.version, kind.plural, registry=made)(partial(object_seen, kind))
     return made
@@ -58,8 +58,9 @@ def settings() -> kopf.OperatorSettings:
     # An object's worker keeps its last event as long as it waits for another: with thousands of objects, that counts.
     made.queueing.idle_timeout = 0.1
     made.persistence.diffbase_storage = _NoDifferences()
-    for kind in (POD, *CHILDREN):
-        made.watching.label_selectors[kind.group, kind.version, kind.plural] = names.MANAGED_SELECTOR
+    for kind in WATCHED:
+        if (selector := names.watch_selector(kind)) is not None:
+            made.watching.label_selectors[kind.group, kind.version, kind.plural] = selector
     return made
 
 

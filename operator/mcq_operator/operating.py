@@ -23,7 +23,7 @@ from .health import Health
 from .kube import Api, CachedApi, Cluster, ClusterError, KubeLease, Sighting, connect
 from .leadership import Leadership
 from .models import SolverKey
-from .models.kinds import CHILDREN, POD, SOLVER
+from .models.kinds import WATCHED
 from .queue import WorkQueue
 from .reconcile import Outcome, Result, reconcile
 from .rounds import discover, discovered, resync, work
@@ -66,7 +66,7 @@ async def verify(cluster: Cluster, freshness: Freshness, metrics: Metrics, *, ev
     """Find out how far the watches are behind."""
     while True:
         await asyncio.sleep(every)
-        kinds = [kind for kind in (SOLVER, POD, *CHILDREN) if kind not in cluster.absent]
+        kinds = [kind for kind in WATCHED if kind not in cluster.absent]
         try:
             await freshness.verify(kinds)
         except ClusterError as error:

@@ -9,8 +9,8 @@ from . import desired, status
 from .canary import Canaries
 from .kube import Applied, Children, Cluster, InvalidSpecError
 from .models import Manifest, MCQSolver, ObjectRef, SolverKey
-from .models.kinds import AUTOSCALER, DEPLOYMENT, INGRESS, SCALED_OBJECT, Kind, kind_named
-from .models.observed import Deployment, Observed, Warning  # noqa: A004 - Kubernetes' own name of it
+from .models.kinds import AUTOSCALER, DEPLOYMENT, INGRESS, SCALED_OBJECT, kind_named
+from .models.observed import Deployment, NodeWarning, Observed
 from .startup import Startups
 
 REFUSED_RETRY_SECONDS = 30.0
@@ -55,21 +55,20 @@ async def reconcile(
         await cluster.write_status(error.solver, status.invalid(error.solver, problem=str(error), now=now()))
         return Result(outcome=Outcome.INVALID)
     if solver is None or solver.deleting:
-        canaries.forget(key)
-        startups.forget(key)
-        return Result(outcome=Outcome.GONE)
-    digest = desired.template_digest(solver, service_image=service_image)
+        return _gone(key, canaries, startups)
+    template = desired.template(solver, service_image=service_image)
+    digest = desired.digest(template)
     stored = solver
-    solver, pods = await _undone(stored, cluster, digest=digest)
-    objects = desired.objects(solver, service_image=service_image, absent=cluster.absent, pods=pods)
+    solver, earlier = await _undone(stored, cluster, digest=digest)
+    objects = desired.objects(
+        solver, service_image=service_image, absent=cluster.absent, pods=earlier or template
+    )
     wanted = {desired.reference(item): item for item in objects}
     possible = {*desired.possible(solver), *solver.status.inventory}
     found = await cluster.children(solver, possible, wanted=wanted)
     if wanted.keys() - found.live.keys() and not await cluster.still_has(solver):
         # What is missing has gone with the solver, and is not to be made again.
-        canaries.forget(key)
-        startups.forget(key)
-        return Result(outcome=Outcome.GONE)
+        return _gone(key, canaries, startups)
     applied = await cluster.apply(solver, wanted, found)
     leaving = await cluster.prune(solver, found, keep=wanted)
     observed = await _observed(solver, cluster, applied, found, startups, now())
@@ -91,6 +90,12 @@ async def reconcile(
         if told.rollback != solver.status.rollback
         else _look_again_in(key, observed, canaries, startups, now()),
     )
+
+
+def _gone(key: SolverKey, canaries: Canaries, startups: Startups) -> Result:
+    canaries.forget(key)
+    startups.forget(key)
+    return Result(outcome=Outcome.GONE)
 
 
 async def _undone(solver: MCQSolver, cluster: Cluster, *, digest: str) -> tuple[MCQSolver, Manifest | None]:
@@ -117,10 +122,10 @@ async def _observed(
     startups: Startups,
     now: datetime,
 ) -> Observed:
-    manifest = applied.live.get(_named(DEPLOYMENT, solver))
+    manifest = applied.live.get(DEPLOYMENT.named(solver.name))
     deployment = Deployment.of(manifest) if manifest else None
-    scalers = [applied.live.get(_named(kind, solver)) for kind in (AUTOSCALER, SCALED_OBJECT)]
-    ingress = applied.live.get(_named(INGRESS, solver))
+    scalers = [applied.live.get(kind.named(solver.name)) for kind in (AUTOSCALER, SCALED_OBJECT)]
+    ingress = applied.live.get(INGRESS.named(solver.name))
     undoable = status.rollback.concerns(solver, deployment, found.pods)
     return Observed(
         deployment=deployment,
@@ -136,13 +141,13 @@ async def _observed(
     )
 
 
-async def _warning(cluster: Cluster, found: Children, now: datetime) -> Warning | None:
+async def _warning(cluster: Cluster, found: Children, now: datetime) -> NodeWarning | None:
     pod = status.pending.hanging(found.pods, now=now)
     warned = await cluster.warnings(pod) if pod else []
     if not pod or not warned:
         return None
     last = warned[-1]
-    return Warning(pod=pod["metadata"]["name"], reason=last["reason"], message=last.get("note", ""))
+    return NodeWarning(pod=pod["metadata"]["name"], reason=last["reason"], message=last.get("note", ""))
 
 
 def _look_again_in(
@@ -157,10 +162,6 @@ def _look_again_in(
     if observed.replica_sets:
         times.append(UNDO_SECONDS)
     return min((seconds for seconds in times if seconds is not None), default=None)
-
-
-def _named(kind: Kind, solver: MCQSolver) -> ObjectRef:
-    return ObjectRef(api_version=kind.api_version, kind=kind.kind, name=solver.name)
 
 
 def _unknown(solver: MCQSolver) -> list[ObjectRef]:

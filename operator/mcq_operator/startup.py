@@ -10,6 +10,7 @@ from typing import Protocol
 
 import aiohttp
 
+from .asking import Asking, Askings
 from .models import Manifest, MCQSolver, SolverKey, names
 
 TIMEOUT = aiohttp.ClientTimeout(total=3)
@@ -49,14 +50,13 @@ def words(detail: str, progress: float | None) -> str:
 
 
 @dataclass(kw_only=True)
-class _Entry:
+class _Entry(Asking):
     pod: str
     words: str = ""
     due: float = 0.0
-    asking: asyncio.Task[None] | None = None
 
 
-class Startups:
+class Startups(Askings[_Entry]):
     """Remembers what each solver's starting replica said last."""
 
     def __init__(
@@ -70,10 +70,10 @@ class Startups:
             learned: called with the solver's key when a replica says something new.
 
         """
+        super().__init__()
         self._ask = ask
         self._clock = clock
         self._learned = learned
-        self._entries: dict[SolverKey, _Entry] = {}
 
     def words(self, solver: MCQSolver, pods: Iterable[Manifest]) -> str:
         """What a starting replica of the solver said last; asks again when that is some seconds ago."""
@@ -94,20 +94,10 @@ class Startups:
     def retry_in(self, key: SolverKey) -> float | None:
         """Seconds until a replica is to be asked again, or None when none starts."""
         entry = self._entries.get(key)
-        return None if entry is None else max(0.1, entry.due - self._clock())
-
-    def forget(self, key: SolverKey) -> None:
-        """Drop what is known about a solver."""
-        entry = self._entries.pop(key, None)
-        if entry is not None and entry.asking is not None:
-            entry.asking.cancel()
-
-    async def close(self) -> None:
-        """Ask no more."""
-        asking = [entry.asking for entry in self._entries.values() if entry.asking is not None]
-        for key in list(self._entries):
-            self.forget(key)
-        await asyncio.gather(*asking, return_exceptions=True)
+        if entry is None:
+            return None
+        # Who is being asked has not answered yet: there is nothing new to look at before it may be asked again.
+        return EVERY_SECONDS if entry.asking else max(0.1, entry.due - self._clock())
 
     async def _question(self, key: SolverKey, entry: _Entry, address: str) -> None:
         said = await self._ask(address)

@@ -1,7 +1,11 @@
-"""Objects for tests, as the API server would return them."""
+"""Objects for tests, as the API server would return them, and a server for what is asked over HTTP."""
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
+
+from aiohttp import web
 
 from mcq_operator.models import Manifest, MCQSolver
 from mcq_operator.models.observed import Deployment
@@ -51,3 +55,24 @@ def pod(name: str = "demo-1", *, ready: bool = False, revision: str = "a", **sta
         "metadata": {"name": name, "labels": {"pod-template-hash": revision}},
         "status": {"conditions": conditions, **status},
     }
+
+
+@asynccontextmanager
+async def serving(
+    path: str,
+    handle: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+) -> AsyncIterator[str]:
+    """An HTTP server with one path; yields its URL."""
+    app = web.Application()
+    app.router.add_route("*", path, handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        bound = runner.addresses[0]
+        yield f"http://{bound[0]}:{bound[1]}"
+    finally:
+        await runner.cleanup()

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from tests.operator.support import deployment, pod, solver
+from tests.operator.support import deployment, pod, serving, solver
 
 from mcq_operator.canary import Canaries, HttpAsk, fingerprint
 from mcq_operator.models import SolverKey
@@ -35,16 +35,9 @@ class Service:
 @pytest.fixture
 async def service() -> AsyncIterator[Service]:
     made = Service()
-    app = web.Application()
-    app.router.add_get("/team/demo/answerz", made.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    made.url = f"http://{host}:{port}/{{namespace}}/{{name}}"
-    yield made
-    await runner.cleanup()
+    async with serving("/team/demo/answerz", made.handle) as url:
+        made.url = f"{url}/{{namespace}}/{{name}}"
+        yield made
 
 
 async def ask(url: str) -> Verdict:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hack import operator_rights
 from hack.chaos import campaign, report
 from hack.chaos.calls import Call, Point, Trace
 from hack.chaos.cases import FAMILIES, Case, Family, derive, steps
@@ -29,7 +30,7 @@ SHORT_PARTITION_SECONDS = 4.0
 
 @pytest.fixture
 async def arena(cluster_kubectl: Kubectl, tmp_path: Path) -> AsyncIterator[Arena]:
-    campaign.prepare(cluster_kubectl)
+    operator_rights.install(cluster_kubectl)
     async with campaign.arena(cluster_kubectl.kubeconfig, tmp_path) as made:
         yield made
     cluster_kubectl("delete", "namespace", "-l", LABEL, "--wait=false")

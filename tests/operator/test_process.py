@@ -12,8 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-import yaml
-from hack.generate import ROOT
+from hack import operator_rights
 from tests.operator.conftest import Kubectl
 from tests.operator.live import NAMES, all_made, apply, existing, own_host, until
 
@@ -91,19 +90,8 @@ class Operator:
 @pytest.fixture
 def restricted(cluster_kubectl: Kubectl, tmp_path: Path) -> Path:
     """A kubeconfig of the operator's own service account."""
-    cluster_kubectl("apply", "--server-side", "-f", str(ROOT / "config/operator/namespace.yaml"))
-    cluster_kubectl("apply", "--server-side", "-k", str(ROOT / "config/rbac"))
-    return account(cluster_kubectl, "mcq-operator-system", tmp_path)
-
-
-def account(cluster_kubectl: Kubectl, home: str, tmp_path: Path) -> Path:
-    """A kubeconfig of the operator's service account in namespace `home`."""
-    token = cluster_kubectl("create", "token", "mcq-operator", "-n", home).strip()
-    config = yaml.safe_load(cluster_kubectl("config", "view", "--raw", "--minify", "--flatten"))
-    config["users"][0]["user"] = {"token": token}
-    path = tmp_path / f"{home}.kubeconfig"
-    path.write_text(yaml.safe_dump(config))
-    return path
+    operator_rights.install(cluster_kubectl)
+    return operator_rights.kubeconfig(cluster_kubectl, tmp_path / "kubeconfig")
 
 
 @pytest.fixture
@@ -275,7 +263,7 @@ async def test_two_operators_serve_each_their_own_namespaces_and_may_do_nothing_
             )
             cluster_kubectl("apply", "-f", "-", stdin=granted)
             made = Operator(
-                account(cluster_kubectl, home, tmp_path),
+                operator_rights.kubeconfig(cluster_kubectl, tmp_path / f"{home}.kubeconfig", home=home),
                 tmp_path / f"{home}.log",
                 MCQ_OPERATOR_NAMESPACES=",".join(namespaces),
                 MCQ_OPERATOR_LEASE=f"{home}/mcq-operator",

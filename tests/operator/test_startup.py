@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
-from tests.operator.support import solver
+from tests.operator.support import serving, solver
 
 from mcq_operator.models import Manifest, SolverKey
 from mcq_operator.startup import HttpAskStartup, Startups, words
@@ -80,6 +80,21 @@ async def test_a_starting_replica_is_asked_and_what_is_new_wakes_the_solver(
     assert await look(startups, starting()) == "Pod demo-1: Loading."
 
 
+async def test_a_replica_that_has_not_answered_yet_is_no_reason_to_look_all_the_time(
+    replica: Replica, clock: Clock, learned: list[SolverKey]
+) -> None:
+    never = asyncio.Event()
+
+    async def silent(_: str) -> str:
+        await never.wait()
+        return ""
+
+    startups = Startups(silent, clock=clock, learned=learned.append)
+    await look(startups, starting())
+    assert startups.retry_in(KEY) == 3
+    await startups.close()
+
+
 @pytest.mark.parametrize(
     "pod",
     [
@@ -124,14 +139,6 @@ async def test_what_is_no_answer_is_no_words() -> None:
     async def other(_: web.Request) -> web.Response:
         return web.Response(text="hello")
 
-    app = web.Application()
-    app.router.add_get("/startupz", other)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.77", 8000).start()
-        async with ClientSession() as session:
-            assert await HttpAskStartup(session)("127.0.0.77") == ""
-            assert await HttpAskStartup(session)("127.0.0.78") == ""
-    finally:
-        await runner.cleanup()
+    async with serving("/startupz", other, host="127.0.0.77", port=8000), ClientSession() as session:
+        assert await HttpAskStartup(session)("127.0.0.77") == ""
+        assert await HttpAskStartup(session)("127.0.0.78") == ""

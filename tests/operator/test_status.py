@@ -9,7 +9,7 @@ from tests.operator.support import NOON, deployment, pod, solver
 
 from mcq_operator import status
 from mcq_operator.models import Condition, MCQSolver, ObjectRef, SolverStatus
-from mcq_operator.models.observed import Deployment, Observed, Refusal, Verdict, Warning  # noqa: A004
+from mcq_operator.models.observed import Deployment, NodeWarning, Observed, Refusal, Verdict
 
 ANSWERED = Verdict(outcome="answered")
 PENDING = Verdict(outcome="pending")
@@ -143,7 +143,7 @@ FAILURES = [
     (Observed(deployment=refused_pods('violates PodSecurity "restricted:latest"')), "PodSecurity", "level"),
     (Observed(deployment=refused_pods("webhook says no")), "ReplicaFailure", "webhook says no."),
     (
-        Observed(warning=Warning(pod="demo-1", reason="FailedMount", message='secret "x" not found')),
+        Observed(warning=NodeWarning(pod="demo-1", reason="FailedMount", message='secret "x" not found')),
         "FailedMount",
         'secret "x" not found.',
     ),

@@ -12,6 +12,7 @@ from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from tests.operator.conftest import Kubectl
 from tests.operator.live import all_made, apply, own_host, until
+from tests.operator.support import serving
 from tests.operator.test_process import Operator
 
 SLOW = 40.0
@@ -34,15 +35,8 @@ class Receiver:
 @pytest.fixture
 async def receiver() -> AsyncIterator[tuple[Receiver, str]]:
     made = Receiver()
-    app = web.Application()
-    app.router.add_post("/v1/traces", made.take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    yield made, f"http://{host}:{port}"
-    await runner.cleanup()
+    async with serving("/v1/traces", made.take) as url:
+        yield made, url
 
 
 @pytest.fixture

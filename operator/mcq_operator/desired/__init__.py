@@ -6,13 +6,14 @@ from mcq_operator.models import Manifest, MCQSolver, names
 from mcq_operator.models.kinds import CHILDREN, CLAIM, CONFIG_MAP, Kind, kind_of
 from mcq_operator.models.status import ObjectRef
 
+from .manifest import digest
 from .monitoring import service_monitor
 from .network import http_route, ingress, network_policy, service
 from .scaling import autoscaler, disruption_budget, scaled_object
 from .storage import cache_claim
-from .workload import deployment, service_account, template, template_digest
+from .workload import deployment, service_account, template
 
-__all__ = ["objects", "possible", "reference", "template_digest"]
+__all__ = ["digest", "objects", "possible", "reference", "template"]
 
 
 def objects(
@@ -55,14 +56,9 @@ def possible(solver: MCQSolver) -> list[ObjectRef]:
     operator was killed in between) is pruned all the same.
     """
     other_names = {CLAIM: names.cache_name(solver)}
-    return [
-        ObjectRef(api_version=kind.api_version, kind=kind.kind, name=other_names.get(kind, solver.name))
-        for kind in CHILDREN
-        if kind is not CONFIG_MAP
-    ]
+    return [kind.named(other_names.get(kind, solver.name)) for kind in CHILDREN if kind is not CONFIG_MAP]
 
 
 def reference(manifest: Manifest) -> ObjectRef:
     """How the inventory names an object."""
-    kind = kind_of(manifest)
-    return ObjectRef(api_version=kind.api_version, kind=kind.kind, name=manifest["metadata"]["name"])
+    return kind_of(manifest).named(manifest["metadata"]["name"])

@@ -10,7 +10,7 @@ from mcq_operator.models.quantity import quantity
 from mcq_operator.models.scheduling import TopologySpread
 
 from .config import drain_seconds, environment
-from .manifest import digest, manifest, without_none
+from .manifest import manifest, without_none
 from .storage import volumes
 
 USER = 65532
@@ -68,11 +68,6 @@ def template(solver: MCQSolver, *, service_image: str) -> Manifest:
         }
     )
     return dict(made)
-
-
-def template_digest(solver: MCQSolver, *, service_image: str) -> str:
-    """What tells a spec's replicas from another spec's."""
-    return digest(template(solver, service_image=service_image))
 
 
 def startup_seconds(solver: MCQSolver) -> int:
@@ -174,7 +169,7 @@ def _spread(solver: MCQSolver) -> list[dict[str, Any]]:
         {
             **constraint,
             "labelSelector": {"matchLabels": names.selector_labels(solver)},
-            "matchLabelKeys": ["pod-template-hash"],
+            "matchLabelKeys": [names.POD_REVISION],
         }
         for constraint in constraints
     ]

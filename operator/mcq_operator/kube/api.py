@@ -58,12 +58,12 @@ class Api:
         self, kind: Kind, *, namespace: str, name: str, seconds: float = TIMEOUT_SECONDS
     ) -> Manifest | None:
         """The same, always from the server itself. Raises ClusterError."""
-        return await self._request("get", _path(kind, namespace, name), missing_ok=True, seconds=seconds)
+        return await self._request("get", kind.path(namespace, name), missing_ok=True, seconds=seconds)
 
     async def create(self, kind: Kind, manifest: Manifest, *, seconds: float = TIMEOUT_SECONDS) -> Manifest:
         """Make an object that is no solver's child. Raises ClusterError, ConflictError if it is there."""
         self._only_if_leading()
-        path = _path(kind, manifest["metadata"]["namespace"])
+        path = kind.path(manifest["metadata"]["namespace"])
         made = await self._stored("post", path, manifest, seconds=seconds)
         self._wrote(kind.kind, "create")
         return made
@@ -71,7 +71,7 @@ class Api:
     async def replace(self, kind: Kind, manifest: Manifest, *, seconds: float) -> Manifest:
         """Replace an object of the operator's own. Raises ClusterError, ConflictError if it was changed."""
         metadata = manifest["metadata"]
-        path = _path(kind, metadata["namespace"], metadata["name"])
+        path = kind.path(metadata["namespace"], metadata["name"])
         return await self._stored("put", path, manifest, seconds=seconds)
 
     async def list(
@@ -79,7 +79,7 @@ class Api:
     ) -> list[Manifest]:
         """All objects of a namespace, or of all, that have the labels and fields. Raises ClusterError."""
         query = {"labelSelector": selector, "fieldSelector": fields}
-        found = await self._request("get", _path(kind, namespace), query=_set(query), missing_ok=True)
+        found = await self._request("get", kind.path(namespace), query=_set(query), missing_ok=True)
         return list(found["items"]) if found else []
 
     async def versions(
@@ -88,7 +88,7 @@ class Api:
         """The version of each object, by namespace and name, as the server's cache has it. Raises ClusterError."""
         query = _set({"labelSelector": selector, "resourceVersion": "0"})
         found = await self._request(
-            "get", _path(kind, namespace), query=query, accept=METADATA_ONLY, missing_ok=True
+            "get", kind.path(namespace), query=query, accept=METADATA_ONLY, missing_ok=True
         )
         # Of this form the server gives an empty list as null.
         items = (found and found["items"]) or []
@@ -105,7 +105,7 @@ class Api:
         """The same, some at a time, each time with the version that all of it is of. Raises ClusterError."""
         query = _set({"limit": str(PAGE), "labelSelector": selector})
         while True:
-            found = await self._request("get", _path(kind, namespace), query=query, missing_ok=True)
+            found = await self._request("get", kind.path(namespace), query=query, missing_ok=True)
             if found is None:
                 return
             yield found["items"], int(found["metadata"]["resourceVersion"])
@@ -154,7 +154,7 @@ class Api:
         """Delete the very object with this uid, if it is still there. Raises ClusterError."""
         self._only_if_leading()
         body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
-        path = _path(kind, namespace, name)
+        path = kind.path(namespace, name)
         if await self._request("delete", path, body=body, missing_ok=True) is not None:
             self._wrote(kind.kind, "delete")
 
@@ -164,7 +164,7 @@ class Api:
         metadata = manifest["metadata"]
         stored = await self._stored(
             "patch",
-            _path(kind, metadata["namespace"], metadata["name"]) + subresource,
+            kind.path(metadata["namespace"], metadata["name"]) + subresource,
             manifest,
             content_type="application/apply-patch+yaml",
             query={"fieldManager": manager, "force": str(force).lower()},
@@ -203,12 +203,6 @@ class Api:
             if missing_ok:
                 return None
             raise
-
-
-def _path(kind: Kind, namespace: str | None, name: str | None = None) -> str:
-    scope = f"/namespaces/{namespace}" if namespace else ""
-    prefix = "/apis" if kind.group else "/api"
-    return f"{prefix}/{kind.api_version}{scope}/{kind.plural}" + (f"/{name}" if name else "")
 
 
 def _set(query: dict[str, str | None]) -> dict[str, str]:

@@ -5,15 +5,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from mcq_operator.models import Manifest, SolverKey, names
-from mcq_operator.models.kinds import CHILDREN, POD, SOLVER, Kind, kind_of
+from mcq_operator.models.kinds import POD, SOLVER, WATCHED, Kind, kind_of
 from mcq_operator.models.names import OPERATOR_NAME
 
 from .api import TIMEOUT_SECONDS, Api
 from .cache import Cache, Name, Sighting, sighting
 from .errors import ClusterError
-
-WATCHED = (SOLVER, POD, *CHILDREN)
-"""All that events tell of, children and Pods as far as they have the operator's label."""
 
 
 class CachedApi(Api):
@@ -36,7 +33,7 @@ class CachedApi(Api):
 
     async def refresh(self, kind: Kind, *, namespace: str | None) -> set[SolverKey]:
         """List it anew, which repairs what the watches missed; returns whose objects changed. Raises ClusterError."""
-        selector = None if kind is SOLVER else names.MANAGED_SELECTOR
+        selector = names.watch_selector(kind)
         seen: list[Sighting] = []
         version = 0
         async for page, listed in self.pages(kind, namespace=namespace, selector=selector):

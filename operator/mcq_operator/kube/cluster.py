@@ -20,12 +20,11 @@ from mcq_operator.models import (
     names,
 )
 from mcq_operator.models.base import SOLVER_KIND
-from mcq_operator.models.kinds import EVENT, POD, REPLICA_SET, SOLVER, Kind, kind_named, kind_of
+from mcq_operator.models.kinds import EVENT, POD, REPLICA_SET, SOLVER, WATCHED, Kind, kind_named, kind_of
 from mcq_operator.models.observed import Refusal
 
+from .altered import Altered
 from .api import Api
-from .cached import WATCHED
-from .compare import covers, project
 from .discovery import Discovery
 from .errors import ClusterError, ConflictError, InvalidSpecError, NotFoundError, RefusedError
 from .hosts import Hosts
@@ -62,7 +61,7 @@ class Cluster:
         self._instance = instance
         self._discovery = Discovery(api)
         self._hosts = Hosts(api, scopes=self._scopes, clock=time.monotonic)
-        self._altered: dict[tuple[str, ObjectRef], Manifest] = {}
+        self._altered = Altered()
 
     @property
     def absent(self) -> frozenset[Kind]:
@@ -93,7 +92,7 @@ class Cluster:
 
     async def versions(self, kind: Kind) -> dict[tuple[str, str], int]:
         """The versions of all watched objects of a kind, by namespace and name. Raises ClusterError."""
-        selector = None if kind is SOLVER else names.MANAGED_SELECTOR
+        selector = names.watch_selector(kind)
         found: dict[tuple[str, str], int] = {}
         for namespace in self._scopes:
             found |= await self._api.versions(kind, namespace=namespace, selector=selector)
@@ -257,7 +256,7 @@ class Cluster:
 
     async def _apply(self, ref: ObjectRef, wanted: Manifest, live: Manifest) -> Manifest:
         """Apply one object if it differs. One on its way out is left to go; its end is an event."""
-        if "deletionTimestamp" in live["metadata"] or self._settled(ref, wanted, live):
+        if "deletionTimestamp" in live["metadata"] or self._altered.settled(ref, wanted, live):
             return live
         metadata = {**wanted["metadata"], "uid": live["metadata"]["uid"]}
         await self._hand_over_replicas(wanted, live)
@@ -266,7 +265,7 @@ class Cluster:
 
     def _stored(self, ref: ObjectRef, wanted: Manifest, stored: Manifest) -> Manifest:
         logger.info("applied %s %s/%s", ref.kind, wanted["metadata"]["namespace"], ref.name)
-        self._remember(ref, wanted, stored)
+        self._altered.remember(ref, wanted, stored)
         return stored
 
     async def _hand_over_replicas(self, wanted: Manifest, live: Manifest) -> None:
@@ -290,30 +289,3 @@ class Cluster:
         # A conflict says that it is the autoscaler's already.
         with contextlib.suppress(ConflictError):
             await self._api.apply(kept, force=False, manager=f"{FIELD_MANAGER}-replicas")
-
-    def _settled(self, ref: ObjectRef, wanted: Manifest, live: Manifest) -> bool:
-        """Whether applying would change nothing."""
-        if covers(live, wanted):
-            return True
-        altered = self._altered.get((wanted["metadata"]["namespace"], ref))
-        return (
-            altered is not None
-            and covers(live, altered)
-            and _digest(altered) == _digest(wanted)
-            and live["metadata"]["uid"] == altered["metadata"]["uid"]
-        )
-
-    def _remember(self, ref: ObjectRef, wanted: Manifest, stored: Manifest) -> None:
-        """Note what an admission webhook made of an object, so as not to fight it at each reconcile."""
-        key = (wanted["metadata"]["namespace"], ref)
-        self._altered.pop(key, None)
-        if not covers(stored, wanted):
-            logger.warning("%s %s is stored otherwise than applied: by a webhook?", ref.kind, ref.name)
-            altered: Manifest = project(stored, wanted)
-            altered["metadata"]["uid"] = stored["metadata"]["uid"]
-            self._altered[key] = altered
-
-
-def _digest(manifest: Manifest) -> str | None:
-    digest: str | None = manifest["metadata"].get("annotations", {}).get(names.APPLIED_DIGEST)
-    return digest

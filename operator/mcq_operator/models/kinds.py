@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from .base import API_VERSION, SOLVER_KIND, SOLVERS, Manifest
+from .status import ObjectRef
 
 OWN = ("get", "list", "watch", "create", "patch", "delete")
 READ = ("get", "list", "watch")
@@ -39,6 +40,16 @@ class Kind:
     def version(self) -> str:
         """The version inside the group."""
         return self.api_version.rpartition("/")[2]
+
+    def path(self, namespace: str | None, name: str | None = None) -> str:
+        """Where the API server has the object, or all objects of a namespace, or of all."""
+        scope = f"/namespaces/{namespace}" if namespace else ""
+        prefix = "/apis" if self.group else "/api"
+        return f"{prefix}/{self.api_version}{scope}/{self.plural}" + (f"/{name}" if name else "")
+
+    def named(self, name: str) -> ObjectRef:
+        """How the inventory names an object of this kind."""
+        return ObjectRef(api_version=self.api_version, kind=self.kind, name=name)
 
 
 SOLVER = Kind(
@@ -110,6 +121,9 @@ CHILDREN = (
     SERVICE_MONITOR,
 )
 """What a solver may own."""
+
+WATCHED = (SOLVER, POD, *CHILDREN)
+"""All that events tell of; of Pods and children those with the operator's label (names.watch_selector)."""
 
 OPTIONAL = tuple(kind for kind in CHILDREN if kind.provider)
 """What the API server may not know."""

@@ -1,12 +1,15 @@
 """Names, labels and ports that the objects of one solver agree on."""
 
 from .base import GROUP
+from .kinds import SOLVER, Kind
 from .solver import MCQSolver
 
 NAME_LABEL = "app.kubernetes.io/name"
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 OPERATOR_NAME = "mcq-operator"
+POD_REVISION = "pod-template-hash"
+"""Kubernetes' own label, by which Pods and ReplicaSets of one template are told from those of another."""
 MANAGED_SELECTOR = f"{MANAGED_BY_LABEL}={OPERATOR_NAME}"
 APPLIED_DIGEST = f"{GROUP}/applied-digest"
 
@@ -36,6 +39,11 @@ def labels(solver: MCQSolver) -> dict[str, str]:
 def selector(solver: MCQSolver) -> str:
     """The Pods' label selector in the API's query form."""
     return ",".join(f"{key}={value}" for key, value in selector_labels(solver).items())
+
+
+def watch_selector(kind: Kind) -> str | None:
+    """The label selector by which the server filters what is watched of a kind; None: all of it is."""
+    return None if kind is SOLVER else MANAGED_SELECTOR
 
 
 def url(solver: MCQSolver) -> str:

@@ -57,8 +57,8 @@ class Refusal:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Warning:  # noqa: A001 - Kubernetes' own name of it
-    """An Event about a Pod."""
+class NodeWarning:
+    """What a node warned of about a Pod, in an Event."""
 
     pod: str
     reason: str
@@ -99,5 +99,5 @@ class Observed:
     scaler: Manifest | None = None
     replica_sets: list[Manifest] = field(default_factory=list)
     rival: str | None = None
-    warning: Warning | None = None
+    warning: NodeWarning | None = None
     starting: str = ""

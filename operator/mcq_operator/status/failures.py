@@ -8,6 +8,8 @@ from mcq_operator.models import Manifest, MCQSolver, Rollback, names
 from mcq_operator.models.kinds import HTTP_ROUTE, kind_named
 from mcq_operator.models.observed import Deployment, Observed
 
+from .pods import leaving
+
 LONGEST_DETAIL = 1000
 """Characters of a container's or the server's own words that a message quotes."""
 
@@ -86,7 +88,7 @@ def _failures(solver: MCQSolver, observed: Observed) -> Iterator[Failure]:
     if observed.deployment is not None:
         yield from _deployment_failures(observed.deployment)
     for pod in observed.pods:
-        if "deletionTimestamp" not in pod["metadata"]:
+        if not leaving(pod):
             yield from pod_failures(solver, pod)
     if (warned := observed.warning) is not None:
         yield Failure(

@@ -5,9 +5,10 @@ from datetime import datetime
 
 from mcq_operator.models import Manifest
 
+from .pods import CREATING, leaving, waiting
+
 SECONDS = 10.0
 """How long the creation of a container may take before it is asked what is the matter."""
-HANGING = frozenset({"ContainerCreating", "PodInitializing"})
 
 
 def hanging(pods: Iterable[Manifest], *, now: datetime) -> Manifest | None:
@@ -21,9 +22,7 @@ def young(pods: Iterable[Manifest], *, now: datetime) -> bool:
 
 
 def _creating(pod: Manifest) -> bool:
-    containers = pod.get("status", {}).get("containerStatuses", [])
-    waiting = {container.get("state", {}).get("waiting", {}).get("reason") for container in containers}
-    return "deletionTimestamp" not in pod["metadata"] and not waiting.isdisjoint(HANGING)
+    return not leaving(pod) and not waiting(pod).isdisjoint(CREATING)
 
 
 def _age(pod: Manifest, now: datetime) -> float:

@@ -7,18 +7,17 @@ one was gone back to, so that the failed one isn't tried again.
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from mcq_operator.models import Manifest, MCQSolver, Rollback
+from mcq_operator.models import Manifest, MCQSolver, Rollback, names
 from mcq_operator.models.observed import Deployment, Observed
 
 from .failures import Failure, pod_failures
+from .pods import CREATING, restarts, waiting
 
 RESTARTS = 3
 """A replica that ended this often on its own will not start."""
-STARTING = ("ContainerCreating", "PodInitializing")
 IMAGE_SECONDS = 60.0
 """How long an image that can't be pulled is waited for."""
 REVISION = "deployment.kubernetes.io/revision"
-POD_REVISION = "pod-template-hash"
 
 
 def concerns(solver: MCQSolver, deployment: Deployment | None, pods: Iterable[Manifest]) -> bool:
@@ -56,7 +55,7 @@ def template(replica_set: Manifest) -> Manifest:
     """What the ReplicaSet's replicas are, as a Deployment's template."""
     found: Manifest = replica_set["spec"]["template"]
     metadata = found["metadata"]
-    labels = {name: value for name, value in metadata["labels"].items() if name != POD_REVISION}
+    labels = {name: value for name, value in metadata["labels"].items() if name != names.POD_REVISION}
     kept = {"labels": labels}
     if annotations := metadata.get("annotations"):
         kept["annotations"] = annotations
@@ -64,9 +63,9 @@ def template(replica_set: Manifest) -> Manifest:
 
 
 def _failures(solver: MCQSolver, observed: Observed, newest: Manifest, now: datetime) -> Iterator[Failure]:
-    revision = newest["metadata"]["labels"].get(POD_REVISION)
+    revision = newest["metadata"]["labels"].get(names.POD_REVISION)
     for pod in observed.pods:
-        if pod["metadata"].get("labels", {}).get(POD_REVISION) == revision and _hopeless(pod, now):
+        if pod["metadata"].get("labels", {}).get(names.POD_REVISION) == revision and _hopeless(pod, now):
             yield from pod_failures(solver, pod)
     late = _late(observed.deployment) if observed.deployment else None
     if late is not None:
@@ -81,21 +80,17 @@ def _late(deployment: Deployment) -> str | None:
 
 def _troubled(pod: Manifest) -> bool:
     """Whether it may be hopeless, or become so by its age alone."""
-    containers = pod.get("status", {}).get("containerStatuses", [])
-    waiting = {item.get("state", {}).get("waiting", {}).get("reason") for item in containers}
-    return bool(waiting - {None, *STARTING}) or any(item.get("restartCount") for item in containers)
+    return bool(waiting(pod) - CREATING) or restarts(pod) > 0
 
 
 def _hopeless(pod: Manifest, now: datetime) -> bool:
-    containers = pod.get("status", {}).get("containerStatuses", [])
-    restarts = max((container.get("restartCount", 0) for container in containers), default=0)
-    waiting = {container.get("state", {}).get("waiting", {}).get("reason") for container in containers}
+    reasons = waiting(pod)
     age = now - datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
     return (
-        restarts >= RESTARTS
-        or not waiting.isdisjoint({"InvalidImageName", "ErrImageNeverPull"})
+        restarts(pod) >= RESTARTS
+        or not reasons.isdisjoint({"InvalidImageName", "ErrImageNeverPull"})
         or (
-            not waiting.isdisjoint({"ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError"})
+            not reasons.isdisjoint({"ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError"})
             and age.total_seconds() >= IMAGE_SECONDS
         )
     )
