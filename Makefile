@@ -6,13 +6,16 @@ PYTHON := .venv/bin/python
 STEP := hack/step
 CLUSTER_TOOL := hack/cluster/cluster
 
+# How many control planes the operator tests use at once: they wait more than they compute.
+WORKERS ?= 3
+
 # Where `make serve` listens.
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format serve up down kubeconfig images deploy model generate lock bench bench-operator clean \
-	test-service test-page test-operator test-cluster chaos
+	test-service test-page test-operator test-monitoring test-cluster chaos
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,8 +25,8 @@ help: ## list the targets
 demo: .venv/.ready ## from a fresh machine to an answered question, through an Ingress of a real Kubernetes
 	@$(PYTHON) -m hack.demo
 
-test: .venv/.ready ## everything CI checks: lint, types, layers, service, operator and cluster tests
-	@$(STEP) "Everything" $(MAKE) --no-print-directory check test-service test-page test-operator test-cluster
+test: .venv/.ready ## everything CI checks: lint, types, layers, service, operator, monitoring and cluster tests
+	@$(STEP) "Everything" $(MAKE) --no-print-directory check test-service test-page test-operator test-monitoring test-cluster
 
 serve: .venv/.ready ## answer questions on http://HOST:PORT with no cluster (127.0.0.1:8000)
 	@hack/model >/dev/null
@@ -67,7 +70,10 @@ test-page: .venv/.ready ## the web page, in a real browser
 	@$(STEP) "Page tests" .venv/bin/pytest -q tests/page
 
 test-operator: .venv/.ready ## the operator: its pure parts, and reconciles against a real API server
-	@$(STEP) "Operator tests" .venv/bin/pytest -q tests/operator
+	@$(STEP) "Operator tests" .venv/bin/pytest -q -n $(WORKERS) --dist worksteal tests/operator
+
+test-monitoring: .venv/.ready ## the alerts, by the real promtool
+	@$(STEP) "Monitoring tests" .venv/bin/pytest -q tests/monitoring
 
 test-cluster: .venv/.ready ## a real cluster: install, answer through the Ingress, repair, delete; and the cluster tool
 	@$(STEP) "Cluster tests" hack/with-cluster .venv/bin/pytest -q tests/cluster

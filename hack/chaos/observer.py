@@ -11,6 +11,7 @@ import time
 from collections import Counter, defaultdict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -86,7 +87,12 @@ class Observer:
         roots = ["/api/v1", *(f"/apis/{group['preferredVersion']['groupVersion']}" for group in groups)]
         found = []
         for root in roots:
-            resources = (await self._upstream.ask("GET", root))["resources"]
+            try:
+                resources = (await self._upstream.ask("GET", root))["resources"]
+            except aiohttp.ClientResponseError as error:
+                if error.status != HTTPStatus.NOT_FOUND:
+                    raise
+                continue  # the last CRD of the group was just removed
             found += [f"{root}/{each['name']}" for each in resources if _counts(each)]
         return found
 

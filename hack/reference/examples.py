@@ -31,6 +31,7 @@ HPA = {"enabled": True}
 KEDA = {"enabled": True, "provider": "KEDA", "prometheusAddress": "http://prometheus.monitoring.svc:9090"}
 TRACING = {"enabled": True, "endpoint": "http://jaeger.monitoring.svc:4318"}
 MONITOR = {"serviceMonitor": {"enabled": True}}
+ALERTS = {"alerts": {"enabled": True}}
 TOLERATION = {"tolerations": [{"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoExecute"}]}
 SPREAD = {"topologySpread": [{"topologyKey": "topology.kubernetes.io/zone"}]}
 ZONES = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
@@ -115,6 +116,14 @@ EXAMPLES: dict[str, Example] = {
     "tracing.samplingRatio": example(0, 0.25, tracing=TRACING),
     "monitoring.serviceMonitor.enabled": example(True),
     "monitoring.serviceMonitor.intervalSeconds": example(1, 3600, monitoring=MONITOR),
+    "monitoring.alerts.enabled": example(True),
+    "monitoring.alerts.labels": example({"release": "prometheus"}, monitoring=ALERTS),
+    "monitoring.alerts.availabilityObjective": example(0.5, 0.9999, monitoring=ALERTS),
+    "monitoring.alerts.answerSeconds": example(0.05, 60, monitoring=ALERTS),
+    "monitoring.alerts.latencyObjective": example(0.5, 0.999, monitoring=ALERTS),
+    "monitoring.alerts.maxErrorRatio": example(0.001, 0.9, monitoring=ALERTS),
+    "monitoring.alerts.maxQueueRatio": example(0.01, 0.99, monitoring=ALERTS),
+    "monitoring.alerts.maxAbstentionRatio": example(0.01, 0.99, monitoring=ALERTS),
     "monitoring.serviceMonitor.labels": example({"release": "prometheus"}, monitoring=MONITOR),
 }
 """By the leaf's path."""

@@ -22,7 +22,7 @@ class Leaf:
     def type(self) -> str:
         """What a value looks like."""
         if "enum" in self.schema:
-            return ", ".join(self.schema["enum"])
+            return ", ".join(map(str, self.schema["enum"]))
         if self.schema.get("x-kubernetes-int-or-string"):
             return "integer or string"
         if self.schema["type"] == "array":

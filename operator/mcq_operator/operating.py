@@ -25,7 +25,7 @@ from .leadership import Leadership
 from .models import SolverKey
 from .models.kinds import WATCHED
 from .queue import WorkQueue
-from .reconcile import Outcome, Result, reconcile
+from .reconcile import Result, reconcile
 from .rounds import discover, discovered, resync, work
 from .server import serve
 from .settings import Settings
@@ -53,7 +53,7 @@ def measured(
                 with metrics.duration.time():
                     result = await work(key)
                 label = result.outcome.value
-                _show_ready(key, result.outcome, metrics)
+                metrics.solvers.show(key, result.told)
             finally:
                 span.set_attribute("mcq.reconcile.outcome", label)
                 metrics.reconciles.labels(outcome=label).inc()
@@ -203,10 +203,3 @@ def _queue(
         clock=time.monotonic,
         depth=metrics.queue_depth.set,
     )
-
-
-def _show_ready(key: SolverKey, outcome: Outcome, metrics: Metrics) -> None:
-    if outcome is not Outcome.GONE:
-        metrics.ready.labels(*key).set(outcome is Outcome.READY)
-    else:
-        metrics.ready.remove(*key)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from . import desired, status
 from .canary import Canaries
 from .kube import Applied, Children, Cluster, InvalidSpecError
-from .models import Manifest, MCQSolver, ObjectRef, SolverKey
+from .models import Manifest, MCQSolver, ObjectRef, SolverKey, SolverStatus
 from .models.kinds import AUTOSCALER, DEPLOYMENT, INGRESS, SCALED_OBJECT, kind_named
 from .models.observed import Deployment, NodeWarning, Observed
 from .startup import Startups
@@ -30,9 +30,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """An outcome, and in how many seconds to look again if no event comes first."""
+    """An outcome, the status that was told, and in how many seconds to look again if no event comes first."""
 
     outcome: Outcome
+    told: SolverStatus | None = None
     look_again_in: float | None = None
 
 
@@ -52,8 +53,9 @@ async def reconcile(
     try:
         solver = await cluster.solver(key)
     except InvalidSpecError as error:
-        await cluster.write_status(error.solver, status.invalid(error.solver, problem=str(error), now=now()))
-        return Result(outcome=Outcome.INVALID)
+        told = status.invalid(error.solver, problem=str(error), now=now())
+        await cluster.write_status(error.solver, told)
+        return Result(outcome=Outcome.INVALID, told=told)
     if solver is None or solver.deleting:
         return _gone(key, canaries, startups)
     template = desired.template(solver, service_image=service_image)
@@ -86,6 +88,7 @@ async def reconcile(
             await cluster.tell(solver, event)
     return Result(
         outcome=Outcome.READY if status.is_ready(told) else Outcome.NOT_READY,
+        told=told,
         look_again_in=0.0
         if told.rollback != solver.status.rollback
         else _look_again_in(key, observed, canaries, startups, now()),

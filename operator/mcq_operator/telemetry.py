@@ -3,11 +3,16 @@
 import json
 import logging
 import sys
+from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from .models import SolverKey, SolverStatus
 
 PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -23,6 +28,48 @@ class About(NamedTuple):
 
 reconciling: ContextVar[About | None] = ContextVar("reconciling", default=None)
 """The reconcile that this task is at, or was at last."""
+
+
+class _Told(NamedTuple):
+    type: str
+    status: str
+    reason: str
+
+
+class Solvers(Collector):
+    """What the status of each solver says, as metrics; of a solver that is gone they are gone too."""
+
+    def __init__(self) -> None:
+        """No solver is known yet."""
+        self._told: dict[SolverKey, tuple[int, list[_Told]]] = {}
+
+    def show(self, key: SolverKey, status: SolverStatus | None) -> None:
+        """Tell of this solver from now on; of one without status nothing."""
+        if status is None:
+            self._told.pop(key, None)
+        else:
+            conditions = [_Told(each.type, each.status, each.reason) for each in status.conditions]
+            self._told[key] = status.ready_replicas, conditions
+
+    def collect(self) -> Iterator[Metric]:
+        """See Collector."""
+        solver = ["namespace", "name"]
+        ready = GaugeMetricFamily(
+            "mcq_solver_ready", "1 when the solver's Ready condition is True, else 0.", labels=solver
+        )
+        replicas = GaugeMetricFamily("mcq_solver_ready_replicas", "Replicas that can answer.", labels=solver)
+        conditions = GaugeMetricFamily(
+            "mcq_solver_condition",
+            "1 for each condition of the solver as it is.",
+            labels=[*solver, "type", "status", "reason"],
+        )
+        for key, (count, told) in list(self._told.items()):
+            replicas.add_metric(key, count)
+            for condition in told:
+                if condition.type == "Ready":
+                    ready.add_metric(key, condition.status == "True")
+                conditions.add_metric([*key, *condition], 1)
+        yield from (ready, replicas, conditions)
 
 
 class Metrics:
@@ -69,12 +116,8 @@ class Metrics:
         self.leader = Gauge(
             "mcq_operator_leader", "1 while this process holds the lease, else 0.", registry=registry
         )
-        self.ready = Gauge(
-            "mcq_solver_ready",
-            "1 when the solver's Ready condition is True, else 0.",
-            ["namespace", "name"],
-            registry=registry,
-        )
+        self.solvers = Solvers()
+        registry.register(self.solvers)
 
     def sent(self, method: str) -> None:
         """Count a request."""

@@ -66,15 +66,17 @@ class Kubectl:
 
 
 @pytest.fixture(scope="session")
-def cluster_kubectl() -> Iterator[Kubectl]:
-    """kubectl against a running control plane that has the CRDs."""
-    provider = choose(Progress(), control_plane_only=True, name="operator-tests")
+def cluster_kubectl(worker_id: str) -> Iterator[Kubectl]:
+    """kubectl against a running control plane that has the CRDs; each worker of pytest-xdist has its own."""
+    name = f"operator-tests-{worker_id}"
+    provider = choose(Progress(), control_plane_only=True, name=name)
     given = os.environ.get("MCQ_TEST_KUBECONFIG")
     if given:
         yield with_crds(Kubectl(provider.kubectl(), Path(given)))
         return
     # Another run of these tests on this machine has the same cluster: one after the other.
-    with locked(CACHE / "operator-tests.lock"):
+    with locked(CACHE / f"{name}.lock"):
+        provider.down()  # what a run that was killed has left
         provider.up()
         yield with_crds(Kubectl(provider.kubectl(), provider.kubeconfig()))
         provider.down()

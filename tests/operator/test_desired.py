@@ -75,7 +75,8 @@ CASES: dict[str, dict[str, Any]] = {
         },
         "tracing": {"enabled": True, "endpoint": "http://jaeger:4318", "samplingRatio": 0.5},
         "monitoring": {
-            "serviceMonitor": {"enabled": True, "intervalSeconds": 5, "labels": {"release": "prometheus"}}
+            "serviceMonitor": {"enabled": True, "intervalSeconds": 5, "labels": {"release": "prometheus"}},
+            "alerts": {"enabled": True, "labels": {"role": "alerts"}, "answerSeconds": 0.5},
         },
         "gateway": {
             "enabled": True,

@@ -22,6 +22,12 @@ OPTIONAL: dict[str, tuple[str, str, dict[str, Any], str]] = {
         {"monitoring": {"serviceMonitor": {"enabled": True, "labels": {"release": "x"}}}},
         "MonitoringReady",
     ),
+    "PrometheusRule": (
+        crds.PROMETHEUS_OPERATOR,
+        "prometheusrules.monitoring.coreos.com",
+        {"monitoring": {"alerts": {"enabled": True}}},
+        "MonitoringReady",
+    ),
     "ScaledObject": (
         crds.KEDA,
         "scaledobjects.keda.sh",

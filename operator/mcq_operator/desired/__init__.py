@@ -6,6 +6,7 @@ from mcq_operator.models import Manifest, MCQSolver, names
 from mcq_operator.models.kinds import CHILDREN, CLAIM, CONFIG_MAP, Kind, kind_of
 from mcq_operator.models.status import ObjectRef
 
+from .alerts import prometheus_rule
 from .manifest import digest
 from .monitoring import service_monitor
 from .network import http_route, ingress, network_policy, service
@@ -45,6 +46,7 @@ def objects(
         ingress(solver),
         http_route(solver),
         service_monitor(solver),
+        prometheus_rule(solver),
     ]
     return [manifest for manifest in wanted if manifest is not None]
 

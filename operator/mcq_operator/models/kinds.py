@@ -97,6 +97,13 @@ SERVICE_MONITOR = Kind(
     verbs=OWN,
     provider="prometheus-operator",
 )
+PROMETHEUS_RULE = Kind(
+    api_version="monitoring.coreos.com/v1",
+    kind="PrometheusRule",
+    plural="prometheusrules",
+    verbs=OWN,
+    provider="prometheus-operator",
+)
 
 EVENT = Kind(api_version="events.k8s.io/v1", kind="Event", plural="events", verbs=("create", "list"))
 """Told of a solver, and not owned by it; and what the node tells of a Pod that can't start."""
@@ -119,6 +126,7 @@ CHILDREN = (
     AUTOSCALER,
     SCALED_OBJECT,
     SERVICE_MONITOR,
+    PROMETHEUS_RULE,
 )
 """What a solver may own."""
 

@@ -13,6 +13,9 @@ POD_REVISION = "pod-template-hash"
 MANAGED_SELECTOR = f"{MANAGED_BY_LABEL}={OPERATOR_NAME}"
 APPLIED_DIGEST = f"{GROUP}/applied-digest"
 
+RUNBOOKS = f"https://{GROUP}/docs/operations"
+"""Where each alert has its page: docs/operations/<alert>.md."""
+
 HTTP_PORT = 8000
 SERVICE_PORT = 80
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, WithJsonSchema
 
 from .base import Fraction, Model, http_url, rule, rules
 
@@ -48,8 +48,37 @@ class ServiceMonitor(Model):
     """Further labels of the ServiceMonitor, for the selector of a Prometheus."""
 
 
+Share = Annotated[float, Field(gt=0, lt=1)]
+ANSWER_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
+"""Those of the histogram mcq_answer_duration_seconds: between them it can't count."""
+AnswerBound = Annotated[float, WithJsonSchema({"type": "number", "enum": list(ANSWER_BOUNDS)})]
+
+
+class Alerts(Model):
+    """What Prometheus computes of the metrics, and warns of."""
+
+    enabled: bool = False
+    """Whether there is a PrometheusRule, with recording rules and alerts."""
+    labels: dict[str, str] | None = None
+    """Further labels of the PrometheusRule, for the ruleSelector of a Prometheus."""
+    availability_objective: Share = 0.99
+    """The share of questions of 30 days that must be answered; the error budget is the rest."""
+    answer_seconds: AnswerBound = 4
+    """The time within which an answer is quick: one of the bounds of mcq_answer_duration_seconds."""
+    latency_objective: Share = 0.95
+    """The share of answers of 30 days that must be quick."""
+    max_error_ratio: Share = 0.05
+    """The share of questions of 5 minutes that may fail."""
+    max_queue_ratio: Share = 0.8
+    """How full the fullest replica's queue may be, of limits.maxQueuedRequests."""
+    max_abstention_ratio: Share = 0.5
+    """The share of questions of 30 minutes that may be abstained from."""
+
+
 class Monitoring(Model):
     """What is measured."""
 
     service_monitor: ServiceMonitor = ServiceMonitor()
     """Scraping by Prometheus."""
+    alerts: Alerts = Alerts()
+    """Alerting by Prometheus."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mcq_operator.models import MCQSolver, names
+from mcq_operator.models.kinds import PROMETHEUS_RULE, SERVICE_MONITOR
 from mcq_operator.models.observed import Deployment, Observed, Verdict
 
 from .failures import Failure, absence, failure, quoted
@@ -148,14 +149,15 @@ def scaling_ready(solver: MCQSolver, observed: Observed) -> Finding:
 
 def monitoring_ready(solver: MCQSolver, observed: Observed) -> Finding:
     """Whether what monitoring needs is there."""
-    if not solver.spec.monitoring.service_monitor.enabled:
+    wanted = solver.spec.monitoring
+    if not (wanted.service_monitor.enabled or wanted.alerts.enabled):
         return Finding("MonitoringReady", "True", "NotWanted", "The spec asks for no monitoring.")
-    absent = absence(observed, "ServiceMonitor")
+    absent = absence(observed, SERVICE_MONITOR.kind, PROMETHEUS_RULE.kind)
     if absent is not None:
         return Finding("MonitoringReady", "False", "CRDNotInstalled", absent)
     for problem in (*observed.conflicts, *(refusal.ref for refusal in observed.refused)):
-        if problem.kind == "ServiceMonitor":
-            message = "The ServiceMonitor could not be applied; the Degraded condition says why."
+        if problem.kind in (SERVICE_MONITOR.kind, PROMETHEUS_RULE.kind):
+            message = f"The {problem.kind} could not be applied; the Degraded condition says why."
             return Finding("MonitoringReady", "False", "NotApplied", message)
     return Finding("MonitoringReady", "True", "Applied", "Whatever the spec asks for is there.")
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
-_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
@@ -48,12 +48,12 @@ class Metrics:
             "mcq_request_duration_seconds",
             "From admission to the end.",
             ["mode"],
-            buckets=_SECONDS,
+            buckets=SECONDS,
             registry=self.registry,
         )
         self._answer_duration = Histogram(
             "mcq_answer_duration_seconds", "From admission to the probabilities.", ["mode"],
-            buckets=_SECONDS, registry=self.registry,
+            buckets=SECONDS, registry=self.registry,
         )  # fmt: skip
         self._confidence = Histogram(
             "mcq_answer_confidence",

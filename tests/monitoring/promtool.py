@@ -1,0 +1,70 @@
+"""promtool's unit tests of rules: https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/"""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Promtool:
+    """The real promtool, with rules to test."""
+
+    program: Path
+    folder: Path
+    groups: list[dict[str, Any]]
+
+    def check(self) -> None:
+        """Fail where the rules are no valid rules."""
+        self._run("check", "rules", "--lint=all", "--lint-fatal", self._rules())
+
+    def alert(
+        self, name: str, series: dict[str, str], *, at: str, fires: list[dict[str, str]], value: str = ""
+    ) -> None:
+        """Fail unless, with these series of one value a minute, just these alerts of the name fire at that time.
+
+        `fires` has the labels of each, that of the name left out; `value` is what its summary shows.
+        """
+        expected = [
+            {"exp_labels": labels, "exp_annotations": self._annotations(name, labels, value)}
+            for labels in fires
+        ]
+        test = {
+            "rule_files": [str(self._rules())],
+            "evaluation_interval": "1m",
+            "tests": [
+                {
+                    "interval": "1m",
+                    "input_series": [{"series": each, "values": values} for each, values in series.items()],
+                    "alert_rule_test": [{"eval_time": at, "alertname": name, "exp_alerts": expected}],
+                }
+            ],
+        }
+        path = self.folder / "test.yaml"
+        path.write_text(yaml.safe_dump(test))
+        self._run("test", "rules", path)
+
+    def _annotations(self, name: str, labels: dict[str, str], value: str) -> dict[str, str]:
+        """Those of the rule that has the alert's window, with what stands for the value filled in."""
+        rules = [rule for group in self.groups for rule in group["rules"] if rule.get("alert") == name]
+        window = labels.get("window")
+        rule = next(rule for rule in rules if rule["labels"].get("window") == window)
+        return {key: _filled(text, labels, value) for key, text in rule["annotations"].items()}
+
+    def _rules(self) -> Path:
+        path = self.folder / "rules.yaml"
+        path.write_text(yaml.safe_dump({"groups": self.groups}))
+        return path
+
+    def _run(self, *arguments: str | Path) -> None:
+        done = subprocess.run([self.program, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _filled(text: str, labels: dict[str, str], value: str) -> str:
+    for key, label in labels.items():
+        text = text.replace(f"{{{{ $labels.{key} }}}}", label)
+    before, opening, rest = text.partition("{{ $value")
+    return before + value + rest.partition("}}")[2] if opening else text

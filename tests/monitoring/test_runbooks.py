@@ -1,0 +1,50 @@
+"""Each alert has a page, and its annotation leads there."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tests.operator.support import solver
+
+from mcq_operator.desired.alerts import prometheus_rule
+from mcq_operator.models.names import RUNBOOKS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ROOT / "docs/operations"
+
+
+def alerts() -> list[dict[str, Any]]:
+    of_a_solver = prometheus_rule(solver({"monitoring": {"alerts": {"enabled": True}}}))
+    assert of_a_solver is not None
+    of_the_operator = yaml.safe_load((ROOT / "monitoring/operator/prometheusrule.yaml").read_text())
+    rules = [
+        rule
+        for made in (of_a_solver, of_the_operator)
+        for group in made["spec"]["groups"]
+        for rule in group["rules"]
+    ]
+    return [rule for rule in rules if "alert" in rule]
+
+
+def test_each_alert_has_a_page_and_each_page_an_alert() -> None:
+    pages = {path.stem for path in PAGES.glob("*.md")} - {"README"}
+    assert {rule["alert"] for rule in alerts()} == pages
+
+
+def test_the_annotation_leads_to_the_page() -> None:
+    for rule in alerts():
+        assert rule["annotations"]["runbook_url"] == f"{RUNBOOKS}/{rule['alert']}"
+
+
+def test_a_page_says_what_it_means_what_to_look_at_and_what_to_do() -> None:
+    for rule in alerts():
+        page = (PAGES / f"{rule['alert']}.md").read_text()
+        assert page.startswith(f"# {rule['alert']}\n")
+        for heading in ("## What it means", "## Where to look", "## What to do"):
+            assert heading in page, f"{rule['alert']} lacks {heading}"
+
+
+def test_the_index_names_them_all() -> None:
+    index = (PAGES / "README.md").read_text()
+    for rule in alerts():
+        assert f"[{rule['alert']}]({rule['alert']}.md)" in index

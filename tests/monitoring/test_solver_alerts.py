@@ -1,0 +1,168 @@
+"""Each alert of a solver fires when it should, and at no other time, by the real promtool."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.monitoring.promtool import Promtool
+from tests.operator.support import solver
+
+from mcq_operator.desired.alerts import FAILED, prometheus_rule
+from mcq_operator.models.telemetry import ANSWER_BOUNDS
+from mcq_service import problems
+from mcq_service.telemetry.metrics import SECONDS
+
+REPLICA = 'namespace="team",job="demo",pod="demo-0"'
+ABOUT = {"namespace": "team", "mcqsolver": "demo"}
+TOLD = 'namespace="team",name="demo"'
+
+
+@pytest.fixture
+def rules(promtool: Path, tmp_path: Path) -> Promtool:
+    """Those of a solver that has everything at its default."""
+    return of(promtool, tmp_path)
+
+
+def of(promtool: Path, folder: Path, **alerts: Any) -> Promtool:
+    """The rules of a solver, by spec.monitoring.alerts."""
+    made = prometheus_rule(solver({"monitoring": {"alerts": {"enabled": True, **alerts}}}))
+    assert made is not None
+    return Promtool(promtool, folder, made["spec"]["groups"])
+
+
+def asked(*, answered: float, failed: float = 0, minutes: int = 180) -> dict[str, str]:
+    """So many questions a minute, in counters."""
+    outcomes = {"answered": answered, "overloaded": failed * 0.5, "internal-error": failed * 0.5}
+    series = {
+        f'mcq_requests_total{{{REPLICA},mode="answer",outcome="{outcome}"}}': f"0+{rate:g}x{minutes}"
+        for outcome, rate in outcomes.items()
+    }
+    # What a client did wrong is nobody's failure.
+    series[f'mcq_requests_total{{{REPLICA},mode="answer",outcome="invalid-question"}}'] = f"0+1000x{minutes}"
+    return series
+
+
+def took(*, quick: float, slow: float, minutes: int = 180) -> dict[str, str]:
+    """So many answers a minute that took 3 and 20 seconds."""
+    counts = {"2.0": 0.0, "4.0": quick, "30.0": quick + slow, "+Inf": quick + slow}
+    buckets = {
+        f'mcq_answer_duration_seconds_bucket{{{REPLICA},mode="answer",le="{bound}"}}': f"0+{count:g}x{minutes}"
+        for bound, count in counts.items()
+    }
+    total = f'mcq_answer_duration_seconds_count{{{REPLICA},mode="answer"}}'
+    return {**buckets, total: f"0+{quick + slow:g}x{minutes}"}
+
+
+def condition(kind: str, status: str, reason: str, values: str = "1x60") -> dict[str, str]:
+    return {f'mcq_solver_condition{{{TOLD},type="{kind}",status="{status}",reason="{reason}"}}': values}
+
+
+def fired(severity: str, **labels: str) -> list[dict[str, str]]:
+    return [{"severity": severity, **labels, **ABOUT}]
+
+
+def burns(count: int) -> list[dict[str, str]]:
+    """The `count` slowest of the burns, as labels."""
+    windows = [("3d", "warning"), ("1d", "warning"), ("6h", "critical"), ("1h", "critical")]
+    return [each for window, severity in windows[:count] for each in fired(severity, window=window)]
+
+
+def test_the_rules_are_valid(rules: Promtool) -> None:
+    rules.check()
+
+
+@pytest.mark.parametrize(
+    ("failed", "windows"), [(0, 0), (0.9, 0), (1.5, 1), (4, 2), (8, 3), (16, 4), (100, 4)]
+)
+def test_the_error_budget_burns(rules: Promtool, failed: float, windows: int) -> None:
+    """Of a hundred questions a minute, 1 may fail."""
+    series = asked(answered=100 - failed, failed=failed)
+    rules.alert("MCQSolverErrorBudgetBurn", series, at="170m", fires=burns(windows))
+
+
+def test_the_error_budget_no_longer_burns_when_the_failures_are_over(rules: Promtool) -> None:
+    """The short windows end the alerts of the last hours."""
+    series = asked(answered=100) | {
+        f'mcq_requests_total{{{REPLICA},mode="answer",outcome="overloaded"}}': "0+100x90 9000x90"
+    }
+    rules.alert("MCQSolverErrorBudgetBurn", series, at="80m", fires=burns(4))
+    rules.alert("MCQSolverErrorBudgetBurn", series, at="135m", fires=burns(2))
+
+
+@pytest.mark.parametrize(("slow", "windows"), [(0, 0), (4, 0), (10, 1), (20, 2), (40, 3), (80, 4)])
+def test_the_latency_budget_burns(rules: Promtool, slow: float, windows: int) -> None:
+    """Of a hundred answers, 5 may take more than 4 s."""
+    series = took(quick=100 - slow, slow=slow)
+    rules.alert("MCQSolverLatencyBudgetBurn", series, at="170m", fires=burns(windows))
+
+
+def test_thresholds_are_the_solvers_own(promtool: Path, tmp_path: Path) -> None:
+    """And a burn that is faster than everything failing is not looked for."""
+    loose = of(promtool, tmp_path, latencyObjective=0.5, answerSeconds=30)
+    loose.alert("MCQSolverLatencyBudgetBurn", took(quick=0, slow=100), at="170m", fires=[])
+    alerts = [rule for rule in loose.groups[1]["rules"] if rule["alert"] == "MCQSolverLatencyBudgetBurn"]
+    assert [rule["labels"]["window"] for rule in alerts] == ["3d"]
+
+
+@pytest.mark.parametrize(("failed", "fires"), [(4, False), (6, True)])
+def test_the_error_ratio_is_high(rules: Promtool, failed: float, fires: bool) -> None:
+    series = asked(answered=100 - failed, failed=failed)
+    expected = fired("warning") if fires else []
+    rules.alert("MCQSolverErrorRatioHigh", series, at="30m", fires=expected, value=f"{failed}%")
+
+
+@pytest.mark.parametrize(("depth", "fires"), [(51, False), (52, True)])
+def test_a_queue_is_saturated(rules: Promtool, depth: int, fires: bool) -> None:
+    """Each replica's own: its limit is 64."""
+    series = {f"mcq_queue_depth{{{REPLICA}}}": f"{depth}x30", 'mcq_queue_depth{job="other"}': "999x30"}
+    expected = fired("warning") if fires else []
+    rules.alert("MCQSolverQueueSaturated", series, at="20m", fires=expected, value=str(depth))
+    rules.alert("MCQSolverQueueSaturated", series, at="4m", fires=[])
+
+
+@pytest.mark.parametrize(("abstained", "fires"), [(40, False), (60, True)])
+def test_it_abstains_from_much(rules: Promtool, abstained: int, fires: bool) -> None:
+    requests = f'mcq_requests_total{{{REPLICA},mode="answer",outcome='
+    series = {
+        f'mcq_abstentions_total{{{REPLICA},mode="answer"}}': f"0+{abstained}x90",
+        f'{requests}"abstained"}}': f"0+{abstained}x90",
+        f'{requests}"answered"}}': f"0+{100 - abstained}x90",
+    }
+    expected = fired("warning") if fires else []
+    rules.alert("MCQSolverAbstentionsHigh", series, at="80m", fires=expected, value=f"{abstained}%")
+
+
+@pytest.mark.parametrize(
+    ("replicas", "reason", "fires"),
+    [("0x60", "Crashing", True), ("1x60", "RollingOut", False), ("0x60", "ScaledToZero", False)],
+)
+def test_no_replica_is_ready(rules: Promtool, replicas: str, reason: str, fires: bool) -> None:
+    series = {f"mcq_solver_ready_replicas{{{TOLD}}}": replicas} | condition("Ready", "False", reason)
+    rules.alert("MCQSolverNoReadyReplica", series, at="10m", fires=fired("critical") if fires else [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "fires"),
+    [
+        ("Progressing", "ProgressDeadlineExceeded", True),
+        ("Degraded", "RolledBack", True),
+        ("Progressing", "RollingOut", False),
+    ],
+)
+def test_a_roll_out_is_stalled(rules: Promtool, kind: str, reason: str, fires: bool) -> None:
+    series = condition(kind, "True", reason)
+    rules.alert("MCQSolverRolloutStalled", series, at="10m", fires=fired("warning") if fires else [])
+
+
+@pytest.mark.parametrize(("reason", "fires"), [("DigestMismatch", True), ("Loading", False)])
+def test_the_model_does_not_load(rules: Promtool, reason: str, fires: bool) -> None:
+    series = condition("ModelLoaded", "False", reason)
+    rules.alert("MCQSolverModelLoadFailing", series, at="10m", fires=fired("critical") if fires else [])
+
+
+def test_what_the_operator_knows_of_the_service_is_so() -> None:
+    """Its outcomes and its histogram's bounds; they share no code."""
+    known = {each.slug: each.status for each in vars(problems).values() if hasattr(each, "slug")}
+    failures = {slug for slug, status in known.items() if status == 429 or (status >= 500 and status != 501)}
+    assert failures == set(FAILED)
+    assert set(ANSWER_BOUNDS) == set(SECONDS)
