@@ -45,12 +45,12 @@ def test_they_ask_for_metrics_that_there_are(rules: Promtool) -> None:
 
 @pytest.mark.parametrize(("up", "fires"), [("0x30", True), ("1x30", False), ("1x5 0x25", True)])
 def test_the_operator_is_down(rules: Promtool, up: str, fires: bool) -> None:
-    expected = fired("critical", job="mcq-operator") if fires else []
+    expected = fired("critical") if fires else []
     rules.alert("MCQOperatorDown", {f"up{{{OPERATOR}}}": up}, at="20m", fires=expected)
 
 
 def test_the_operator_is_not_there_at_all(rules: Promtool) -> None:
-    rules.alert("MCQOperatorDown", {}, at="20m", fires=fired("critical", job="mcq-operator"))
+    rules.alert("MCQOperatorDown", {}, at="20m", fires=fired("critical"))
 
 
 @pytest.mark.parametrize(("leads", "fires"), [("0x30", True), ("1x30", False), ("1x10 0x1 1x19", False)])

@@ -181,6 +181,9 @@ def wrong(leaf: Leaf) -> Iterator[Any]:
             yield from (
                 schema[bound] + step for bound, step in (("minimum", -1), ("maximum", 1)) if bound in schema
             )
+            yield from (
+                schema[bound] for bound in ("minimum", "maximum") if schema.get(f"exclusive{bound.title()}")
+            )
         case "boolean":
             yield from ("yes", 1, [], {})
         case "array":

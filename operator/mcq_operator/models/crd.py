@@ -55,6 +55,8 @@ def structural(schema: Schema, definitions: dict[str, Schema], *, defaults: bool
         match key:
             case "const":
                 result["enum"] = [value]
+            case "exclusiveMinimum" | "exclusiveMaximum":  # a number there, a flag beside the bound here
+                result |= {key.removeprefix("exclusive").lower(): value, key: True}
             case "properties":
                 result[key] = {
                     name: _property(item, definitions, defaults=defaults) for name, item in value.items()
