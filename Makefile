@@ -7,7 +7,7 @@ STEP := hack/step
 CLUSTER_TOOL := hack/cluster/cluster
 
 # How many control planes the operator tests use at once: they wait more than they compute.
-WORKERS ?= 3
+WORKERS ?= 2
 
 # Where `make serve` listens.
 HOST ?= 127.0.0.1

@@ -31,6 +31,7 @@ HPA = {"enabled": True}
 KEDA = {"enabled": True, "provider": "KEDA", "prometheusAddress": "http://prometheus.monitoring.svc:9090"}
 TRACING = {"enabled": True, "endpoint": "http://jaeger.monitoring.svc:4318"}
 MONITOR = {"serviceMonitor": {"enabled": True}}
+DASHBOARDS = {"dashboards": {"enabled": True}}
 ALERTS = {"alerts": {"enabled": True}}
 TOLERATION = {"tolerations": [{"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoExecute"}]}
 SPREAD = {"topologySpread": [{"topologyKey": "topology.kubernetes.io/zone"}]}
@@ -124,6 +125,8 @@ EXAMPLES: dict[str, Example] = {
     "monitoring.alerts.maxErrorRatio": example(0.001, 0.9, monitoring=ALERTS),
     "monitoring.alerts.maxQueueRatio": example(0.01, 0.99, monitoring=ALERTS),
     "monitoring.alerts.maxAbstentionRatio": example(0.01, 0.99, monitoring=ALERTS),
+    "monitoring.dashboards.enabled": example(True),
+    "monitoring.dashboards.labels": example({"dashboards": "mine"}, {}, monitoring=DASHBOARDS),
     "monitoring.serviceMonitor.labels": example({"release": "prometheus"}, monitoring=MONITOR),
 }
 """By the leaf's path."""

@@ -124,13 +124,18 @@ async def lead(
         watching = Watching(
             namespaces=settings.namespaces, seen=partial(_seen, api, queue, freshness), ready=ready
         )
-        changed = asyncio.Event()
+        changed, anew = asyncio.Event(), asyncio.Event()
+
+        def begin_anew() -> None:
+            changed.set()
+            anew.set()
+
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(work(cluster, queue))
-                tasks.create_task(discover(cluster, queue, changed, every=settings.discovery_seconds))
+                tasks.create_task(discover(cluster, queue, begin_anew, every=settings.discovery_seconds))
                 tasks.create_task(verify(cluster, freshness, metrics, every=settings.verify_seconds))
-                tasks.create_task(resync(cluster, queue, every=settings.resync_seconds))
+                tasks.create_task(resync(cluster, queue, anew, every=settings.resync_seconds))
                 tasks.create_task(watching.run(absent=lambda: cluster.absent, changed=changed))
         finally:
             await canaries.close()

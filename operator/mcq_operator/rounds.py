@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from .kube import Cluster, ClusterError
 from .models import SolverKey
@@ -9,7 +10,8 @@ from .queue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-SOON_SECONDS = 30.0
+SOON_SECONDS = (3.0, 7.0, 20.0)
+"""Pauses between the looks after watches began: what goes while they are being set up is missed by them."""
 
 
 async def discovered(cluster: Cluster) -> None:
@@ -37,14 +39,14 @@ async def work(cluster: Cluster, queue: WorkQueue[SolverKey]) -> None:
 
 
 async def discover(
-    cluster: Cluster, queue: WorkQueue[SolverKey], changed: asyncio.Event, *, every: float
+    cluster: Cluster, queue: WorkQueue[SolverKey], changed: Callable[[], None], *, every: float
 ) -> None:
     """Watch anew, and look at every solver again, when a CRD came or went."""
     while True:
         await asyncio.sleep(every)
         try:
             if await cluster.discover():
-                changed.set()
+                changed()
                 logger.info(
                     "absent kinds are now: %s", ", ".join(kind.kind for kind in cluster.absent) or "none"
                 )
@@ -55,25 +57,43 @@ async def discover(
             )
 
 
-async def resync(cluster: Cluster, queue: WorkQueue[SolverKey], *, every: float) -> None:
+async def resync(cluster: Cluster, queue: WorkQueue[SolverKey], anew: asyncio.Event, *, every: float) -> None:
     """Look at everything, and every solver, once in a while: no missed event is missed for ever.
 
-    The first time soon: what goes while the watches are being set up is missed by them.
+    At everything also soon after the start, and whenever watches begin `anew`.
     """
-    pause = min(every, SOON_SECONDS)
+    soon = iter(SOON_SECONDS)
     while True:
-        await asyncio.sleep(pause)
-        pause = every
+        pause = next(soon, every)
+        if await _within(min(pause, every), anew):
+            anew.clear()
+            soon = iter(SOON_SECONDS)
+            continue
         try:
             for key in await cluster.refresh():
                 queue.add(key)
-            keys = await cluster.keys()
-            for key in keys:
-                queue.add(key)
-                # Little by little: what has really happened must not wait behind them all.
-                await asyncio.sleep(every / 4 / len(keys))
+            if pause == every:
+                await _every_one(cluster, queue, seconds=every / 4)
         except ClusterError as error:
             logger.warning("solvers can't be listed, next try in %.0f s: %s", every, error)
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Whether it happened in the time."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _every_one(cluster: Cluster, queue: WorkQueue[SolverKey], *, seconds: float) -> None:
+    """Little by little: what has really happened must not wait behind them all."""
+    keys = await cluster.keys()
+    for key in keys:
+        queue.add(key)
+        await asyncio.sleep(seconds / len(keys))
 
 
 async def _all(cluster: Cluster, queue: WorkQueue[SolverKey]) -> None:

@@ -51,6 +51,7 @@ def condition(kubectl: Kubectl, kind: str) -> dict[str, Any]:
 
 
 async def until(true: Callable[[], Any], seconds: float = 15) -> None:
+    """Wait for it. The seconds are those between the looks: a slow machine looks as often as a quick one."""
     for _ in range(int(seconds / 0.1)):
         if true():
             return

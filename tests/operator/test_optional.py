@@ -1,6 +1,7 @@
 """Kinds that not every cluster knows: absent, appearing, removed; with the real CRDs of their projects."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -54,15 +55,15 @@ def crd(resource: str) -> Path:
 def install(kubectl: Kubectl, resource: str) -> None:
     """Make the kind known."""
     kubectl("apply", "--server-side", "-f", str(crd(resource)))
-    # As long as there is no condition at all, kubectl takes that for an error and not for a reason to wait.
-    for _ in range(50):
-        if (
-            kubectl.run("wait", "--for=condition=Established", f"crd/{resource}", "--timeout=30s").returncode
-            == 0
-        ):
+    plural, _, group = resource.partition(".")
+    # Established is said before discovery tells of it.
+    for _ in range(300):
+        versions = json.loads(kubectl("get", "crd", resource, "-o", "json"))["spec"]["versions"]
+        served = (kubectl.run("get", "--raw", f"/apis/{group}/{version['name']}") for version in versions)
+        if any(f'"{plural}"' in each.stdout for each in served):
             return
         time.sleep(0.1)
-    message = f"{resource} was not established"
+    message = f"{resource} was not served"
     raise AssertionError(message)
 
 

@@ -83,7 +83,7 @@ async def test_the_metrics_tell_what_it_does_and_that_its_watches_follow(
     assert samples(exposition, 'mcq_operator_reconciles_total{outcome="failed"}') == {}
     assert samples(exposition, "mcq_operator_longest_running_reconcile_seconds ").popitem()[1] < 1
     ready = f'mcq_solver_ready{{name="demo",namespace="{kubectl.namespace}"}}'
-    assert samples(exposition, "mcq_solver_ready") == {ready: 0.0}
+    assert samples(exposition, "mcq_solver_ready{") == {ready: 0.0}
     assert await operator.get("/livez") == (200, "ok\n")
 
 

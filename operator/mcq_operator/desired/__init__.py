@@ -7,6 +7,7 @@ from mcq_operator.models.kinds import CHILDREN, CLAIM, CONFIG_MAP, Kind, kind_of
 from mcq_operator.models.status import ObjectRef
 
 from .alerts import prometheus_rule
+from .dashboards import dashboards
 from .manifest import digest
 from .monitoring import service_monitor
 from .network import http_route, ingress, network_policy, service
@@ -47,6 +48,7 @@ def objects(
         http_route(solver),
         service_monitor(solver),
         prometheus_rule(solver),
+        dashboards(solver),
     ]
     return [manifest for manifest in wanted if manifest is not None]
 
@@ -57,8 +59,8 @@ def possible(solver: MCQSolver) -> list[ObjectRef]:
     They are looked at in each reconcile, so that an object whose creation was not recorded any more (the
     operator was killed in between) is pruned all the same.
     """
-    other_names = {CLAIM: names.cache_name(solver)}
-    return [kind.named(other_names.get(kind, solver.name)) for kind in CHILDREN if kind is not CONFIG_MAP]
+    other_names = {CLAIM: names.cache_name(solver), CONFIG_MAP: names.dashboards_name(solver)}
+    return [kind.named(other_names.get(kind, solver.name)) for kind in CHILDREN]
 
 
 def reference(manifest: Manifest) -> ObjectRef:

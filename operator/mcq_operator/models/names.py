@@ -25,6 +25,11 @@ def cache_name(solver: MCQSolver) -> str:
     return f"{solver.name}-model-cache"
 
 
+def dashboards_name(solver: MCQSolver) -> str:
+    """The ConfigMap of its dashboards."""
+    return f"{solver.name}-dashboards"
+
+
 def selector_labels(solver: MCQSolver) -> dict[str, str]:
     """The labels that find a solver's Pods. A Deployment's selector can't change: neither may these."""
     return {NAME_LABEL: "mcq-solver", INSTANCE_LABEL: solver.name}

@@ -75,6 +75,19 @@ class Alerts(Model):
     """The share of questions of 30 minutes that may be abstained from."""
 
 
+SIDECAR_LABELS = {"grafana_dashboard": "1"}
+"""What the sidecar of Grafana's Helm charts looks for."""
+
+
+class Dashboards(Model):
+    """What Grafana draws of the metrics."""
+
+    enabled: bool = False
+    """Whether there is a ConfigMap with dashboards."""
+    labels: dict[str, str] = SIDECAR_LABELS
+    """Further labels of the ConfigMap, by which Grafana's sidecar finds dashboards."""
+
+
 class Monitoring(Model):
     """What is measured."""
 
@@ -82,3 +95,5 @@ class Monitoring(Model):
     """Scraping by Prometheus."""
     alerts: Alerts = Alerts()
     """Alerting by Prometheus."""
+    dashboards: Dashboards = Dashboards()
+    """Drawing by Grafana."""

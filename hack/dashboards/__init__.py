@@ -1,0 +1,1 @@
+"""The Grafana dashboards as code; hack/generate writes their JSON."""

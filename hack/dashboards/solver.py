@@ -1,0 +1,134 @@
+"""The dashboards of one solver: how it does, how well it answers, how it computes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hack.dashboards.board import Query, board, buckets, graph, number, solver_variables
+from mcq_operator.desired.alerts import ANSWERED, FAILED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MINE = 'namespace="$namespace",job="$solver"'
+TOLD = 'namespace="$namespace",name="$solver"'
+RATE = "$__rate_interval"
+
+
+def _rate(metric: str, *, by: str = "", labels: str = "") -> str:
+    matched = f"{MINE},{labels}" if labels else MINE
+    summed = f"sum by ({by})" if by else "sum"
+    return f"{summed} (rate({metric}{{{matched}}}[{RATE}]))"
+
+
+def _quantile(share: float, metric: str, *, by: str = "") -> str:
+    return f"histogram_quantile({share}, {_rate(f'{metric}_bucket', by=', '.join(filter(None, ('le', by))))})"
+
+
+def _quantiles(metric: str) -> list[Query]:
+    return [Query(_quantile(share, metric), f"p{share * 100:.0f}") for share in (0.5, 0.95, 0.99)]
+
+
+def overview() -> str:
+    """Rate, errors, durations and saturation."""
+    failed = f'outcome=~"{"|".join(FAILED)}"'
+    now = [
+        number("Ready", "1 when every replica runs the newest spec and a test question was answered.", "none",
+               f"max(mcq_solver_ready{{{TOLD}}})", good_above=1),
+        number("Ready replicas", "Replicas that can answer.", "none",
+               f"max(mcq_solver_ready_replicas{{{TOLD}}})", good_above=1),
+        number("Questions", "Questions a second, whatever came of them.", "reqps", _rate("mcq_requests_total")),
+        number("Failed", "The share of questions that were in order and not answered.", "percentunit",
+               f"({_rate('mcq_requests_total', labels=failed)} or vector(0)) / {_rate('mcq_requests_total')}",
+               bad_above=0.01),
+        number("Answer p95", "95 of 100 answers take no longer, from admission to the probabilities.", "s",
+               _quantile(0.95, "mcq_answer_duration_seconds")),
+        number("Alerts", "Alerts of this solver that fire now.", "none",
+               'count(ALERTS{namespace="$namespace",mcqsolver="$solver",alertstate="firing"}) or vector(0)',
+               bad_above=1),
+    ]  # fmt: skip
+    requests = [
+        graph("Questions by outcome", "Answered and abstained are successes; the others are slugs of problems.",
+              "reqps", Query(_rate("mcq_requests_total", by="outcome"), "{{outcome}}"), stacked=True),
+        graph("Time to the answer", "From admission to the probabilities; the points are traces. The solver's alerts"
+              " call an answer quick that takes no longer than the line.", "s",
+              *_quantiles("mcq_answer_duration_seconds"), Query("vector($answer_seconds)", "quick"), exemplars=True),
+        graph("Whole time by mode, p95", "From admission to the end, the reasoning included.", "s",
+              Query(_quantile(0.95, "mcq_request_duration_seconds", by="mode"), "{{mode}}"), exemplars=True),
+        graph("Questions by mode", "What clients ask for.", "reqps",
+              Query(_rate("mcq_requests_total", by="mode"), "{{mode}}"), stacked=True),
+    ]  # fmt: skip
+    saturation = [
+        graph("Waiting questions", "In each replica's queue; at the line further ones get 429.", "none",
+              Query(f"mcq_queue_depth{{{MINE}}}", "{{pod}}"), Query("vector($queue_limit)", "limit")),
+        graph("Engine busy", "The share of time in which the replica's engine computes.", "percentunit",
+              Query(_rate("mcq_step_seconds_total", by="pod"), "{{pod}}"), most=1),
+        graph("CPU", "Cores in use by each replica's process.", "none",
+              Query(_rate("process_cpu_seconds_total", by="pod"), "{{pod}}")),
+        graph("Memory", "Resident memory of each replica's process; the model's pages are shared by those of a node.",
+              "bytes", Query(f"process_resident_memory_bytes{{{MINE}}}", "{{pod}}")),
+    ]  # fmt: skip
+    rows: list[tuple[str, Sequence[Any]]] = [
+        ("Now", now),
+        ("Questions", requests),
+        ("Saturation", saturation),
+    ]
+    return board(
+        "mcq-overview", "MCQ overview", "Rate, errors, durations and saturation of one MCQSolver.",
+        variables=solver_variables(answer_seconds="4", queue_limit="64"), rows=rows,
+    )  # fmt: skip
+
+
+def quality() -> str:
+    """How sure the model is, and what it chooses."""
+    answered = _rate("mcq_requests_total", labels=f'outcome=~"{"|".join(ANSWERED)}"')
+    letters = f"{_rate('mcq_answers_total', by='label')} / on () group_left {_rate('mcq_answers_total')}"
+    chosen = [
+        buckets("Confidence", "The probability of the chosen letter, of all answers.", "percentunit",
+                _rate("mcq_answer_confidence_bucket", by="le")),
+        graph("Mean confidence", "If it drifts, the questions or the model changed.", "percentunit",
+              Query(f"{_rate('mcq_answer_confidence_sum')} / {_rate('mcq_answer_confidence_count')}", "mean"), most=1),
+        graph("Abstentions", "The share of questions whose confidence was below the minimum.", "percentunit",
+              Query(f"({_rate('mcq_abstentions_total')} or vector(0)) / {answered}", "abstained"), most=1),
+        graph("Chosen letters", "Answers by letter, as shares: a model that likes one letter shows here.",
+              "percentunit", Query(letters, "{{label}}"), stacked=True, most=1),
+    ]  # fmt: skip
+    model = [
+        graph("Replicas by model", "More than one line is a roll-out, or one that was undone.", "none",
+              Query(f"count by (uri, digest, precision) (mcq_model_info{{{MINE}}})",
+                    "{{uri}} {{precision}} {{digest}}"), width=24),
+    ]  # fmt: skip
+    return board(
+        "mcq-quality", "MCQ model quality", "How sure the model of one MCQSolver is, and what it chooses.",
+        variables=solver_variables(), rows=[("Answers", chosen), ("Model", model)],
+    )  # fmt: skip
+
+
+def inference() -> str:
+    """What the engine does."""
+    prompt = _rate("mcq_tokens_total", labels='type="prompt"')
+    steps = [
+        buckets("Batch size", "Texts that were read in one step of the engine.", "none",
+                _rate("mcq_batch_size_bucket", by="le")),
+        graph("Tokens computed", "Each second in which the engine computes: its speed, however busy it is.", "none",
+              Query(f"{_rate('mcq_step_tokens_total', by='pod')} / {_rate('mcq_step_seconds_total', by='pod')}",
+                    "{{pod}}")),
+        graph("Prefix-cache hits", "The share of prompt tokens that were not computed anew.", "percentunit",
+              Query(f"{_rate('mcq_prefix_cache_tokens_total')} / {prompt}", "hits"), most=1),
+        graph("Tokens by type", "Tokens of questions and of answers, a second.", "none",
+              Query(_rate("mcq_tokens_total", by="type"), "{{type}}"), stacked=True),
+    ]  # fmt: skip
+    times = [
+        graph("Time to first token", "gen_ai.server.time_to_first_token: from admission to the answer.", "s",
+              *_quantiles("gen_ai_server_time_to_first_token_seconds")),
+        graph("Time per output token", "gen_ai.server.time_per_output_token: between tokens of the reasoning.", "s",
+              *_quantiles("gen_ai_server_time_per_output_token_seconds")),
+        graph("Request duration", "gen_ai.server.request.duration: from admission to the end.", "s",
+              *_quantiles("gen_ai_server_request_duration_seconds")),
+        graph("Tokens a request", "gen_ai.client.token.usage: the median, by type.", "none",
+              Query(_quantile(0.5, "gen_ai_client_token_usage", by="gen_ai_token_type"), "{{gen_ai_token_type}}")),
+    ]  # fmt: skip
+    return board(
+        "mcq-inference", "MCQ inference", "What the engine of one MCQSolver does.",
+        variables=solver_variables(), rows=[("Steps", steps), ("Times", times)],
+    )  # fmt: skip
