@@ -14,7 +14,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format serve up down kubeconfig images deploy model generate lock bench bench-operator clean \
+.PHONY: help demo test check format serve up down kubeconfig images deploy monitoring model generate lock bench bench-operator clean \
 	test-service test-page test-operator test-monitoring test-cluster chaos
 
 help: ## list the targets
@@ -45,6 +45,9 @@ kubeconfig: .venv/.ready ## print the path of the local cluster's kubeconfig
 
 images: .venv/.ready ## build the operator's and the service's image
 	@$(PYTHON) -m hack.images
+
+monitoring: .venv/.ready ## after demo or deploy: Prometheus and Alertmanager watch over the operator and its solvers
+	@$(PYTHON) -m hack.monitoring
 
 deploy: .venv/.ready ## cluster, images and operator, without a solver
 	@$(PYTHON) -m hack.deploy

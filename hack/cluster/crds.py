@@ -24,8 +24,14 @@ FILES: Mapping[str, tuple[str, ...]] = {
 """Where each module has its CRDs."""
 
 
-def files(module: str) -> list[Path]:
-    """The manifests of the module's CRDs; fetches the module where the machine doesn't have it."""
+def directory(module: str) -> Path:
+    """The module's source; fetches it where the machine doesn't have it."""
     require_go()
     found = json.loads(run(["go", "mod", "download", "-json", module], cwd=MODULES / "apis", timeout=600))
-    return sorted(path for pattern in FILES[module] for path in Path(found["Dir"]).glob(pattern))
+    return Path(found["Dir"])
+
+
+def files(module: str) -> list[Path]:
+    """The manifests of the module's CRDs."""
+    source = directory(module)
+    return sorted(path for pattern in FILES[module] for path in source.glob(pattern))

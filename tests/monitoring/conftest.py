@@ -1,4 +1,4 @@
-"""The real promtool, built once from its Go module."""
+"""The real promtool and amtool, built once from their Go modules."""
 
 from pathlib import Path
 
@@ -9,8 +9,14 @@ from hack.cluster.tools import Tools
 
 
 @pytest.fixture(scope="session")
-def promtool() -> Path:
-    """The program."""
-    tools = Tools(CACHE, Progress())
-    tools.build(["prometheus"])
+def tools() -> Tools:
+    """The programs."""
+    made = Tools(CACHE, Progress())
+    made.build(["prometheus", "alertmanager", "kubernetes"])
+    return made
+
+
+@pytest.fixture(scope="session")
+def promtool(tools: Tools) -> Path:
+    """The program that tests rules."""
     return tools.binary("prometheus", "promtool")

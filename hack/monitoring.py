@@ -1,0 +1,137 @@
+"""The monitoring stack on the demo's cluster: `python -m hack.monitoring`, after `python -m hack.deploy`.
+
+On the local cluster, which may reach no public registry, its programs are built from their Go modules.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from hack.cluster import crds
+from hack.cluster.local import Local
+from hack.cluster.progress import Progress
+from hack.cluster.providers import choose
+from hack.deploy import FAILURES, ROOT, Deployed
+from hack.images.builder import builder
+from hack.kubectl import Kubectl, KubectlError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MANIFESTS = ROOT / "monitoring"
+OVERLAYS = ROOT / "build/monitoring"
+NAMESPACE = "monitoring"
+URL = "http://prometheus.localhost:8080"
+OPERATOR = "quay.io/prometheus-operator/prometheus-operator"
+RELOADER = "quay.io/prometheus-operator/prometheus-config-reloader"
+PROGRAMS = {
+    # image: its Go module in hack/cluster/tools, and the module's program
+    OPERATOR: ("prometheus-operator", "operator"),
+    RELOADER: ("prometheus-operator", "prometheus-config-reloader"),
+    "Prometheus": ("prometheus", "prometheus"),
+    "Alertmanager": ("alertmanager", "alertmanager"),
+}
+KINDS = ("prometheuses", "alertmanagers", "servicemonitors", "prometheusrules")
+
+
+def monitoring(deployed: Deployed, progress: Progress) -> None:
+    """Have Prometheus and Alertmanager watch over the operator and its solvers. Raises one of FAILURES."""
+    images = _local_images(deployed.provider) if isinstance(deployed.provider, Local) else {}
+    kubectl = deployed.kubectl
+    with progress.step("install prometheus-operator"):
+        _apply(kubectl, "prometheus-operator", **_prometheus_operator(images))
+        for kind in KINDS:
+            crd = f"crd/{kind}.monitoring.coreos.com"
+            kubectl("wait", "--for=condition=Established", crd, "--timeout=60s")
+        kubectl("-n", NAMESPACE, "rollout", "status", "deployment/prometheus-operator", "--timeout=300s")
+    with progress.step("install Prometheus and Alertmanager"):
+        _apply(
+            kubectl,
+            "stack",
+            resources=_bases(MANIFESTS),
+            components=_bases(MANIFESTS / "ingress"),
+            patches=[
+                _replacing(kind, "/spec/image", image) for kind, image in images.items() if "/" not in kind
+            ],
+        )
+        for kind in ("prometheus", "alertmanager"):
+            kubectl("-n", NAMESPACE, "wait", kind, "mcq", "--for=condition=Available", "--timeout=300s")
+
+
+def _apply(kubectl: Kubectl, name: str, **overlay: Any) -> None:
+    folder = OVERLAYS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    frame = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump({**frame, **overlay}, sort_keys=False))
+    kubectl("apply", "--server-side", "--force-conflicts", "--kustomize", str(folder))
+
+
+def _prometheus_operator(images: dict[str, str]) -> dict[str, Any]:
+    """monitoring/prometheus-operator; with images of our own, its bundle is the Go module's."""
+    base = MANIFESTS / "prometheus-operator"
+    if not images:
+        return {"resources": _bases(base)}
+    module = crds.directory(crds.PROMETHEUS_OPERATOR)
+    version = re.search(r"\?ref=(\S+)", (base / "kustomization.yaml").read_text())
+    if version is None or not module.name.endswith(f"@{version[1]}"):
+        message = f"{base} and hack/cluster/tools/apis name other versions of prometheus-operator."
+        raise KubectlError(message)
+    name, _, digest = images[OPERATOR].partition("@")
+    reloader = f"--prometheus-config-reloader={images[RELOADER]}"
+    return {
+        "namespace": NAMESPACE,
+        "resources": _bases(MANIFESTS / "namespace", module),
+        "images": [{"name": OPERATOR, "newName": name, "digest": digest}],
+        "patches": [_replacing("Deployment", "/spec/template/spec/containers/0/args/1", reloader)],
+    }
+
+
+def _bases(*folders: Path) -> list[str]:
+    """The folders as an overlay names them: kustomize takes no absolute paths."""
+    return [os.path.relpath(folder, OVERLAYS / "any") for folder in folders]
+
+
+def _replacing(kind: str, path: str, value: str) -> dict[str, Any]:
+    patch = yaml.safe_dump([{"op": "replace", "path": path, "value": value}])
+    return {"target": {"kind": kind}, "patch": patch}
+
+
+def _local_images(provider: Local) -> dict[str, str]:
+    """Images with nothing but the program, which needs nothing else; pushed to the cluster's registry."""
+    provider.tools.build(sorted({module for module, _ in PROGRAMS.values()}))
+    return {image: _local_image(provider, module, program) for image, (module, program) in PROGRAMS.items()}
+
+
+def _local_image(provider: Local, module: str, program: str) -> str:
+    context = provider.instance.state / "programs" / program
+    shutil.rmtree(context, ignore_errors=True)
+    context.mkdir(parents=True)
+    os.link(provider.tools.binary(module, program), context / program)
+    dockerfile = context / "Dockerfile"
+    dockerfile.write_text(f'FROM scratch\nCOPY {program} /bin/{program}\nENTRYPOINT ["/bin/{program}"]\n')
+    tag = f"localhost/{module}-{program}:latest"
+    builder().build(dockerfile, context, tag)
+    return provider.load(tag)
+
+
+def main() -> int:
+    """Install it, or exit with what failed."""
+    progress = Progress()
+    try:
+        provider = choose(progress, control_plane_only=False, name=None)
+        monitoring(Deployed(provider, Kubectl(provider.kubectl(), provider.kubeconfig())), progress)
+    except FAILURES as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    print(f"Prometheus: {URL}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

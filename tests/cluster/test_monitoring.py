@@ -1,0 +1,301 @@
+"""The real stack: prometheus-operator, Prometheus and Alertmanager on the node, and what they make of real solvers."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hack.ask import QUESTION, ask
+from hack.cluster.instance import BRIDGE_ADDRESS
+from hack.cluster.local import Local
+from hack.cluster.progress import Progress
+from hack.demo import wait_ready
+from hack.deploy import seed_model
+from hack.monitoring import NAMESPACE as STACK
+from hack.monitoring import monitoring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hack.deploy import Deployed
+    from hack.kubectl import Kubectl
+
+ROOT = Path(__file__).resolve().parents[2]
+INGRESS = "http://127.0.0.1:8080"
+NAMESPACE = "mcq-monitoring"
+NAME = "watched"
+HOST = "watched.localhost"
+LOST = "lost"
+MONITORING = {
+    "serviceMonitor": {"enabled": True, "intervalSeconds": 2},
+    "alerts": {"enabled": True},
+    "dashboards": {"enabled": True},
+}
+ASKED: list[dict[str, Any]] = [
+    {"mode": "answer"},
+    {"mode": "answer", "debias": "rotations"},
+    {"mode": "explain", "max_reasoning_tokens": 12},
+    {"mode": "reason", "max_reasoning_tokens": 12},
+    {"mode": "answer", "min_confidence": 1},
+]
+
+
+def eventually(true: Callable[[], object], *, seconds: float, what: str = "") -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what or true}"
+        time.sleep(1)
+
+
+def fetch(host: str, path: str) -> Any:
+    """What a page of the stack says, through the Ingress."""
+    request = urllib.request.Request(INGRESS + path, headers={"Host": host})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+def query(expression: str) -> list[dict[str, Any]]:
+    """Prometheus' answer, without series that are not numbers."""
+    expression = expression.replace("$__rate_interval", "1m")
+    path = "/api/v1/query?" + urllib.parse.urlencode({"query": expression})
+    found = fetch("prometheus.localhost", path)["data"]["result"]
+    return [series for series in found if not math.isnan(float(series["value"][1]))]
+
+
+@dataclass
+class Receiver:
+    """Whom Alertmanager tells."""
+
+    alerts: list[dict[str, Any]] = field(default_factory=list)
+
+    def told(self, name: str, **labels: str) -> bool:
+        wanted = {"alertname": name, **labels}
+        return any(wanted.items() <= alert["labels"].items() for alert in self.alerts)
+
+
+@pytest.fixture(scope="module")
+def receiver(stack: Kubectl) -> Iterator[Receiver]:
+    """A webhook on the machine's side of the pods' network, and Alertmanager's routes to it."""
+    heard = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            heard.alerts.extend(json.loads(body)["alerts"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer((BRIDGE_ADDRESS, 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        routes = yaml.safe_load((ROOT / "monitoring/stack/alertmanager-routes.yaml").read_text())
+        routes["route"] |= {"receiver": "hook", "group_wait": "1s"}
+        url = f"http://{BRIDGE_ADDRESS}:{server.server_address[1]}/"
+        routes["receivers"].append({"name": "hook", "webhook_configs": [{"url": url}]})
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "alertmanager", "namespace": STACK},
+            "stringData": {"alertmanager.yaml": yaml.safe_dump(routes)},
+        }
+        stack("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump(secret))
+        yield heard
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def stack(deployed: Deployed) -> Iterator[Kubectl]:
+    """The stack, as `make demo MONITORING=1` leaves it."""
+    if not isinstance(deployed.provider, Local):
+        pytest.skip("the webhook listens in the local cluster's network")
+    kubectl = deployed.kubectl
+    monitoring(deployed, Progress(quiet=True))
+    # As often as the solver's: a rate needs two scrapes.
+    often = [{"op": "replace", "path": "/spec/endpoints/0/interval", "value": "2s"}]
+    patch = ["--type=json", "--patch", json.dumps(often)]
+    kubectl("-n", "mcq-operator-system", "patch", "servicemonitor", "mcq-operator", *patch)
+    yield kubectl
+    kubectl("delete", "namespace", STACK)
+
+
+@pytest.fixture(scope="module")
+def watched(deployed: Deployed, stack: Kubectl) -> Iterator[Kubectl]:
+    """Two solvers of the real model that are scraped, of which one loses its replica and gets no other."""
+    kubectl = stack
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+    kubectl("apply", "--filename", "-", stdin=yaml.safe_dump(namespace))
+    for name in (NAME, LOST):
+        seed_model(deployed.provider, NAMESPACE, f"{name}-model-cache")
+        solver = {
+            "apiVersion": "mcq-operator.dev/v1alpha1",
+            "kind": "MCQSolver",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "spec": {
+                "replicas": 1,
+                "monitoring": MONITORING,
+                "ingress": {"enabled": name == NAME, "className": "traefik", "host": HOST},
+            },
+        }
+        kubectl("apply", "--filename", "-", stdin=yaml.safe_dump(solver))
+    for name in (NAME, LOST):
+        wait_ready(kubectl, NAMESPACE, name)
+    [node] = kubectl("get", "nodes", "-o", "name").split()
+    kubectl("cordon", node)
+    try:
+        kubectl("-n", NAMESPACE, "delete", "pod", "-l", f"app.kubernetes.io/instance={LOST}")
+        yield kubectl
+    finally:
+        kubectl("uncordon", node)
+        kubectl("delete", "namespace", NAMESPACE)
+
+
+@pytest.fixture(scope="module")
+def asked(watched: Kubectl, receiver: Receiver) -> Kubectl:
+    """After a known load, while Prometheus scraped."""
+    eventually(lambda: query(f'up{{job="{NAME}"}} == 1'), seconds=90, what="the replica is scraped")
+    eventually(lambda: query('up{job="mcq-operator"} == 1'), seconds=90, what="the operator is scraped")
+    for _ in range(3):
+        for each in ASKED:
+            ask(f"http://{HOST}:8080", {**QUESTION, **each})
+    time.sleep(5)
+    return watched
+
+
+def boards(kubectl: Kubectl) -> dict[str, dict[str, Any]]:
+    """The dashboards as they are in the cluster."""
+    mine = kubectl("-n", NAMESPACE, "get", "configmap", f"{NAME}-dashboards", "-o", "json")
+    operators = kubectl(
+        "-n", "mcq-operator-system", "get", "configmap", "mcq-operator-dashboard", "-o", "json"
+    )
+    return {
+        name: json.loads(text)
+        for found in (mine, operators)
+        for name, text in json.loads(found)["data"].items()
+    }
+
+
+def expressions(board: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each panel's title with its queries, variables filled in as Grafana does."""
+    variables = {
+        each["name"]: str(each["current"]["value"] if "current" in each else each["query"])
+        for each in board["templating"]["list"]
+    }
+    for panel in board["panels"]:
+        for target in panel.get("targets", []):
+            expression = target["expr"]
+            for name, value in variables.items():
+                expression = expression.replace(f"${name}", value)
+            yield panel["title"], expression
+
+
+def test_every_panel_of_every_dashboard_has_data(asked: Kubectl) -> None:
+    shown = [
+        (f"{name}: {title}", expression)
+        for name, board in boards(asked).items()
+        for title, expression in expressions(board)
+    ]
+    assert len(shown) > 40
+    empty = [f"{title}: {expression}" for title, expression in shown if not query(expression)]
+    assert empty == []
+
+
+def test_the_known_load_is_what_the_panels_say(asked: Kubectl) -> None:
+    """Counted by the replica, scraped, and asked of Prometheus: as many as were asked."""
+    mine = f'namespace="{NAMESPACE}",job="{NAME}"'
+    [answered] = query(f'sum(mcq_requests_total{{{mine},outcome="answered"}})')
+    [abstained] = query(f'sum(mcq_requests_total{{{mine},outcome="abstained"}})')
+    assert float(answered["value"][1]) == 12
+    assert float(abstained["value"][1]) == 3
+    labels = query(f"mcq_queue_depth{{{mine}}}")[0]["metric"]
+    assert {"namespace", "job", "pod", "service", "instance"} <= labels.keys()
+
+
+def test_every_rule_is_loaded_and_every_recording_has_data(asked: Kubectl) -> None:
+    def mine() -> list[dict[str, Any]]:
+        groups = fetch("prometheus.localhost", "/api/v1/rules")["data"]["groups"]
+        return [rule for group in groups if f"{NAMESPACE}-{NAME}" in group["file"] for rule in group["rules"]]
+
+    eventually(
+        lambda: all(rule["health"] == "ok" for rule in mine()) and mine(),
+        seconds=90,
+        what="rules are evaluated",
+    )
+    recorded = {rule["name"] for rule in mine() if rule["type"] == "recording"}
+    assert len(recorded) == 15
+    for name in recorded:
+        [series] = query(f'{name}{{namespace="{NAMESPACE}",mcqsolver="{NAME}"}}')
+        assert 0 <= float(series["value"][1]) <= 1
+    assert {rule["name"] for rule in mine() if rule["type"] == "alerting"} >= {
+        "MCQSolverErrorBudgetBurn",
+        "MCQSolverNoReadyReplica",
+    }
+
+
+def test_the_operators_rules_are_loaded(asked: Kubectl) -> None:
+    groups = fetch("prometheus.localhost", "/api/v1/rules")["data"]["groups"]
+    [group] = [group for group in groups if group["name"] == "mcq-operator.alerts"]
+    assert {rule["state"] for rule in group["rules"]} == {"inactive"}
+
+
+def test_an_exemplar_carries_the_trace_of_an_answer(asked: Kubectl) -> None:
+    answer = ask(f"http://{HOST}:8080", {**QUESTION, "mode": "answer"})
+    selector = f'mcq_answer_duration_seconds_bucket{{namespace="{NAMESPACE}",job="{NAME}"}}'
+
+    def traces() -> set[str]:
+        now = time.time()
+        path = "/api/v1/query_exemplars?" + urllib.parse.urlencode(
+            {"query": selector, "start": now - 300, "end": now}
+        )
+        found = fetch("prometheus.localhost", path)["data"]
+        return {each["labels"]["trace_id"] for series in found for each in series["exemplars"]}
+
+    eventually(lambda: answer["trace_id"] in traces(), seconds=20, what="the exemplar is there")
+
+
+def test_the_alert_of_a_solver_that_lost_its_replica_reaches_the_receiver(
+    asked: Kubectl, receiver: Receiver
+) -> None:
+    """Prometheus finds it after two minutes, Alertmanager tells it; of the other solver nothing is told."""
+    eventually(
+        lambda: receiver.told(
+            "MCQSolverNoReadyReplica", namespace=NAMESPACE, mcqsolver=LOST, severity="critical"
+        ),
+        seconds=240,
+        what="the alert is told",
+    )
+    assert not [alert for alert in receiver.alerts if alert["labels"].get("mcqsolver") == NAME]
+    [alert] = [each for each in receiver.alerts if each["labels"]["alertname"] == "MCQSolverNoReadyReplica"][
+        :1
+    ]
+    page = alert["annotations"]["runbook_url"].rpartition("/")[2]
+    assert (ROOT / f"docs/operations/{page}.md").exists()
+
+
+def test_a_deleted_solver_takes_its_monitoring_with_it_and_nothing_else(asked: Kubectl) -> None:
+    asked("-n", NAMESPACE, "delete", "mcqsolver", NAME)
+    children = [("servicemonitor", ""), ("prometheusrule", ""), ("configmap", "-dashboards")]
+    eventually(
+        lambda: all(_gone(asked, kind, NAME + suffix) for kind, suffix in children),
+        seconds=60,
+        what="what was made for its monitoring is gone",
+    )
+    assert not any(_gone(asked, kind, LOST + suffix) for kind, suffix in children)
+    eventually(lambda: not query(f'mcq_solver_ready{{namespace="{NAMESPACE}",name="{NAME}"}}'), seconds=60)
+
+
+def _gone(kubectl: Kubectl, kind: str, name: str) -> bool:
+    return not kubectl("-n", NAMESPACE, "get", kind, name, "--ignore-not-found", "-o", "name").strip()
