@@ -30,18 +30,22 @@ NAMESPACE = "monitoring"
 URL = "http://prometheus.localhost:8080"
 OPERATOR = "quay.io/prometheus-operator/prometheus-operator"
 RELOADER = "quay.io/prometheus-operator/prometheus-config-reloader"
+PROMETHEUS = "quay.io/prometheus/prometheus"
+ALERTMANAGER = "quay.io/prometheus/alertmanager"
+JAEGER = "quay.io/jaegertracing/jaeger"
 PROGRAMS = {
     # image: its Go module in hack/cluster/tools, and the module's program
     OPERATOR: ("prometheus-operator", "operator"),
     RELOADER: ("prometheus-operator", "prometheus-config-reloader"),
-    "Prometheus": ("prometheus", "prometheus"),
-    "Alertmanager": ("alertmanager", "alertmanager"),
+    PROMETHEUS: ("prometheus", "prometheus"),
+    ALERTMANAGER: ("alertmanager", "alertmanager"),
+    JAEGER: ("jaeger", "jaeger"),
 }
 KINDS = ("prometheuses", "alertmanagers", "servicemonitors", "prometheusrules")
 
 
 def monitoring(deployed: Deployed, progress: Progress) -> None:
-    """Have Prometheus and Alertmanager watch over the operator and its solvers. Raises one of FAILURES."""
+    """Have the stack watch over the operator and its solvers. Raises one of FAILURES."""
     images = _local_images(deployed.provider) if isinstance(deployed.provider, Local) else {}
     kubectl = deployed.kubectl
     with progress.step("install prometheus-operator"):
@@ -50,18 +54,10 @@ def monitoring(deployed: Deployed, progress: Progress) -> None:
             crd = f"crd/{kind}.monitoring.coreos.com"
             kubectl("wait", "--for=condition=Established", crd, "--timeout=60s")
         kubectl("-n", NAMESPACE, "rollout", "status", "deployment/prometheus-operator", "--timeout=300s")
-    with progress.step("install Prometheus and Alertmanager"):
-        _apply(
-            kubectl,
-            "stack",
-            resources=_bases(MANIFESTS),
-            components=_bases(MANIFESTS / "ingress"),
-            patches=[
-                _replacing(kind, "/spec/image", image) for kind, image in images.items() if "/" not in kind
-            ],
-        )
-        for kind in ("prometheus", "alertmanager"):
-            kubectl("-n", NAMESPACE, "wait", kind, "mcq", "--for=condition=Available", "--timeout=300s")
+    with progress.step("install Prometheus, Alertmanager and Jaeger"):
+        _apply(kubectl, "stack", **_stack(images))
+        for what in ("prometheus/mcq", "alertmanager/mcq", "deployment/jaeger"):
+            kubectl("-n", NAMESPACE, "wait", what, "--for=condition=Available", "--timeout=300s")
 
 
 def _apply(kubectl: Kubectl, name: str, **overlay: Any) -> None:
@@ -82,14 +78,30 @@ def _prometheus_operator(images: dict[str, str]) -> dict[str, Any]:
     if version is None or not module.name.endswith(f"@{version[1]}"):
         message = f"{base} and hack/cluster/tools/apis name other versions of prometheus-operator."
         raise KubectlError(message)
-    name, _, digest = images[OPERATOR].partition("@")
     reloader = f"--prometheus-config-reloader={images[RELOADER]}"
     return {
         "namespace": NAMESPACE,
         "resources": _bases(MANIFESTS / "namespace", module),
-        "images": [{"name": OPERATOR, "newName": name, "digest": digest}],
+        "images": _replaced(images),
         "patches": [_replacing("Deployment", "/spec/template/spec/containers/0/args/1", reloader)],
     }
+
+
+def _stack(images: dict[str, str]) -> dict[str, Any]:
+    """monitoring with its pages behind the Ingress; the images in custom resources are no images to an overlay."""
+    custom = {"Prometheus": PROMETHEUS, "Alertmanager": ALERTMANAGER} if images else {}
+    return {
+        "resources": _bases(MANIFESTS),
+        "components": _bases(MANIFESTS / "ingress"),
+        "images": _replaced(images),
+        "patches": [_replacing(kind, "/spec/image", images[name]) for kind, name in custom.items()],
+    }
+
+
+def _replaced(images: dict[str, str]) -> list[dict[str, str]]:
+    """Ours in place of the public ones, as an overlay has it."""
+    ours = {name: image.partition("@") for name, image in images.items()}
+    return [{"name": name, "newName": new, "digest": digest} for name, (new, _, digest) in ours.items()]
 
 
 def _bases(*folders: Path) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import math
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
@@ -147,6 +148,7 @@ def watched(deployed: Deployed, stack: Kubectl) -> Iterator[Kubectl]:
             "spec": {
                 "replicas": 1,
                 "monitoring": MONITORING,
+                "tracing": {"enabled": True, "endpoint": f"http://jaeger.{STACK}.svc:4318"},
                 "ingress": {"enabled": name == NAME, "className": "traefik", "host": HOST},
             },
         }
@@ -264,6 +266,26 @@ def test_an_exemplar_carries_the_trace_of_an_answer(asked: Kubectl) -> None:
         return {each["labels"]["trace_id"] for series in found for each in series["exemplars"]}
 
     eventually(lambda: answer["trace_id"] in traces(), seconds=20, what="the exemplar is there")
+
+
+def test_the_trace_of_an_answer_is_read_back(asked: Kubectl) -> None:
+    """From Jaeger's query API: all its spans, of one trace, whose id the response has."""
+    answer = ask(f"http://{HOST}:8080", {**QUESTION, "mode": "explain", "max_reasoning_tokens": 8})
+
+    def spans() -> dict[str, dict[str, Any]]:
+        try:
+            [trace] = fetch("jaeger.localhost", f"/api/traces/{answer['trace_id']}")["data"]
+        except urllib.error.HTTPError:  # not there yet
+            return {}
+        return {span["operationName"]: span for span in trace["spans"]}
+
+    expected = {"admit", "batch", "prefill", "decode", "parse"}
+    eventually(lambda: expected <= spans().keys(), seconds=30, what="the trace is there")
+    found = spans()
+    [root] = [name for name, span in found.items() if not span["references"]]
+    assert "/api/v1/mcq/answer" in root
+    ids = {span["spanID"] for span in found.values()}
+    assert all(span["references"][0]["spanID"] in ids for name, span in found.items() if name != root)
 
 
 def test_the_alert_of_a_solver_that_lost_its_replica_reaches_the_receiver(

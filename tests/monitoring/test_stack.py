@@ -1,5 +1,6 @@
 """The stack's manifests and configuration, as the real programs read them."""
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import yaml
 from hack.cluster.tools import Tools
 
 MONITORING = Path(__file__).resolve().parents[2] / "monitoring"
+MODULES = MONITORING.parent / "hack/cluster/tools"
 ROUTES = MONITORING / "stack/alertmanager-routes.yaml"
 
 
@@ -35,15 +37,22 @@ def test_every_version_is_pinned_in_one_place(manifests: list[dict[str, Any]]) -
     for each in named:
         name, _, tag = each["spec"]["image"].partition(":")
         assert tags[name] == tag == each["spec"]["version"]
+    for program in ("alertmanager", "jaeger"):
+        [tag] = [tag for name, tag in tags.items() if name.endswith(f"/{program}")]
+        built = re.search(rf"/{program} v(\S+)", (MODULES / program / "go.mod").read_text())
+        assert built is not None
+        assert built[1] == tag.removeprefix("v")
 
 
 def test_every_pod_is_bounded_and_runs_as_nobody(manifests: list[dict[str, Any]]) -> None:
     for each in manifests:
-        if each["kind"] in {"Prometheus", "Alertmanager"}:
-            assert each["spec"]["securityContext"]["runAsNonRoot"]
-            assert each["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-            assert each["spec"]["resources"]["limits"]["memory"]
-            assert each["spec"]["resources"]["requests"]["cpu"]
+        if each["kind"] in {"Prometheus", "Alertmanager", "Deployment"}:
+            spec = each["spec"]["template"]["spec"] if each["kind"] == "Deployment" else each["spec"]
+            assert spec["securityContext"]["runAsNonRoot"]
+            assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+            for bounded in spec.get("containers", [spec]):
+                assert bounded["resources"]["limits"]["memory"]
+                assert bounded["resources"]["requests"]["cpu"]
 
 
 def test_prometheus_may_read_what_it_scrapes_and_no_more(manifests: list[dict[str, Any]]) -> None:
