@@ -33,10 +33,11 @@ def overview() -> str:
     """Rate, errors, durations and saturation."""
     failed = f'outcome=~"{"|".join(FAILED)}"'
     now = [
-        number("Ready", "1 when every replica runs the newest spec and a test question was answered.", "none",
-               f"max(mcq_solver_ready{{{TOLD}}})", good_above=1),
-        number("Ready replicas", "Replicas that can answer.", "none",
-               f"max(mcq_solver_ready_replicas{{{TOLD}}})", good_above=1),
+        number("Ready", "1 when every replica runs the newest spec and a test question was answered; where no operator"
+               " tells, when a replica is scraped.", "none",
+               f"max(mcq_solver_ready{{{TOLD}}}) or max(up{{{MINE}}})", good_above=1),
+        number("Ready replicas", "Replicas that can answer; where no operator tells, that are scraped.", "none",
+               f"max(mcq_solver_ready_replicas{{{TOLD}}}) or sum(up{{{MINE}}})", good_above=1),
         number("Questions", "Questions a second, whatever came of them.", "reqps", _rate("mcq_requests_total")),
         number("Failed", "The share of questions that were in order and not answered.", "percentunit",
                f"({_rate('mcq_requests_total', labels=failed)} or vector(0)) / {_rate('mcq_requests_total')}",

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -78,6 +78,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         """Register them all."""
         self.registry = registry
+        ProcessCollector(registry=registry)
         self.reconciles = Counter(
             "mcq_operator_reconciles", "Finished reconciles by outcome.", ["outcome"], registry=registry
         )
