@@ -269,7 +269,7 @@ def test_an_exemplar_carries_the_trace_of_an_answer(asked: Kubectl) -> None:
 
 
 def test_the_trace_of_an_answer_is_read_back(asked: Kubectl) -> None:
-    """From Jaeger's query API: all its spans, of one trace, whose id the response has."""
+    """From Jaeger's query API: all its spans, whose trace's id the response has, and the steps made for it."""
     answer = ask(f"http://{HOST}:8080", {**QUESTION, "mode": "explain", "max_reasoning_tokens": 8})
 
     def spans() -> dict[str, dict[str, Any]]:
@@ -279,13 +279,17 @@ def test_the_trace_of_an_answer_is_read_back(asked: Kubectl) -> None:
             return {}
         return {span["operationName"]: span for span in trace["spans"]}
 
-    expected = {"admit", "batch", "prefill", "decode", "parse"}
+    expected = {"admit", "prefill", "decode", "parse"}
     eventually(lambda: expected <= spans().keys(), seconds=30, what="the trace is there")
     found = spans()
     [root] = [name for name, span in found.items() if not span["references"]]
     assert "/api/v1/mcq/answer" in root
     ids = {span["spanID"] for span in found.values()}
     assert all(span["references"][0]["spanID"] in ids for name, span in found.items() if name != root)
+    # A step is made for several questions: it has a trace of its own, and links theirs.
+    batches = fetch("jaeger.localhost", f"/api/traces?service={NAME}&operation=batch&limit=500")["data"]
+    linked = {ref["traceID"] for batch in batches for span in batch["spans"] for ref in span["references"]}
+    assert answer["trace_id"] in linked
 
 
 def test_the_alert_of_a_solver_that_lost_its_replica_reaches_the_receiver(
