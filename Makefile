@@ -22,7 +22,7 @@ help: ## list the targets
 
 # --- what the README promises ---
 
-demo: .venv/.ready ## from a fresh machine to an answered question, through an Ingress of a real Kubernetes
+demo: .venv/.ready ## from a fresh machine to an answered question, through an Ingress of a real Kubernetes [MONITORING=1]
 	@$(PYTHON) -m hack.demo
 
 test: .venv/.ready ## everything CI checks: lint, types, layers, service, operator, monitoring and cluster tests

@@ -1,11 +1,13 @@
 """From a fresh machine to an answered question: `python -m hack.demo`.
 
-Cluster, images, operator, the sample MCQSolver; then a question through its Ingress.
+Cluster, images, operator, the sample MCQSolver; then a question through its Ingress. With MONITORING=1 in the environment
+also the monitoring stack, which scrapes, traces, draws and warns of the solver.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -17,6 +19,8 @@ import yaml
 from hack.ask import PATH, QUESTION, ask, render
 from hack.cluster.progress import Progress
 from hack.deploy import FAILURES, ROOT, deploy, seed_model
+from hack.monitoring import NAMESPACE as MONITORING_NAMESPACE
+from hack.monitoring import PAGES, monitoring
 
 if TYPE_CHECKING:
     from hack.kubectl import Kubectl
@@ -24,6 +28,14 @@ if TYPE_CHECKING:
 SAMPLE = ROOT / "config/samples/mcqsolver.yaml"
 READY_SECONDS = 900
 PORT = 8080
+WATCHED = {
+    "monitoring": {
+        "serviceMonitor": {"enabled": True, "intervalSeconds": 5},
+        "alerts": {"enabled": True},
+        "dashboards": {"enabled": True},
+    },
+    "tracing": {"enabled": True, "endpoint": f"http://jaeger.{MONITORING_NAMESPACE}.svc:4318"},
+}
 
 
 def demo(progress: Progress) -> None:
@@ -33,9 +45,14 @@ def demo(progress: Progress) -> None:
     solver = yaml.safe_load(SAMPLE.read_text())
     name, namespace = solver["metadata"]["name"], solver["metadata"]["namespace"]
     host = solver["spec"]["ingress"]["host"]
+    watched = bool(os.environ.get("MONITORING"))
+    if watched:
+        progress.say("Monitoring")
+        monitoring(deployed, progress)
+        solver["spec"] |= WATCHED
     progress.say("Model")
     seed_model(deployed.provider, namespace, f"{name}-model-cache")
-    deployed.kubectl("apply", "--filename", str(SAMPLE))
+    deployed.kubectl("apply", "--filename", "-", stdin=yaml.safe_dump(solver))
     with progress.step(f"MCQSolver {name} is Ready"):
         wait_ready(deployed.kubectl, namespace, name)
     url = f"http://{host}:{PORT}"
@@ -44,6 +61,9 @@ def demo(progress: Progress) -> None:
     print(f"\n{render(QUESTION, answer)}\n")
     print(deployed.kubectl("--namespace", namespace, "get", "mcqsolver", name))
     print(f"URL:       {url}")
+    if watched:
+        print(f"trace:     {PAGES['jaeger']}/trace/{answer['trace_id']}")
+        print(f"metrics:   {PAGES['prometheus']}/alerts and {PAGES['alertmanager']}")
     print(
         f"kubectl:   export KUBECONFIG={deployed.provider.kubeconfig()}; {deployed.provider.kubectl()} get mcq"
     )

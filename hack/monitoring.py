@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MANIFESTS = ROOT / "monitoring"
 OVERLAYS = ROOT / "build/monitoring"
 NAMESPACE = "monitoring"
-URL = "http://prometheus.localhost:8080"
+PAGES = {name: f"http://{name}.localhost:8080" for name in ("prometheus", "alertmanager", "jaeger")}
 OPERATOR = "quay.io/prometheus-operator/prometheus-operator"
 RELOADER = "quay.io/prometheus-operator/prometheus-config-reloader"
 PROMETHEUS = "quay.io/prometheus/prometheus"
@@ -141,7 +141,7 @@ def main() -> int:
     except FAILURES as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
-    print(f"Prometheus: {URL}")
+    print("\n".join(PAGES.values()))
     return 0
 
 

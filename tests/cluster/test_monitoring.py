@@ -20,7 +20,7 @@ from hack.ask import QUESTION, ask
 from hack.cluster.instance import BRIDGE_ADDRESS
 from hack.cluster.local import Local
 from hack.cluster.progress import Progress
-from hack.demo import wait_ready
+from hack.demo import WATCHED, wait_ready
 from hack.deploy import seed_model
 from hack.monitoring import NAMESPACE as STACK
 from hack.monitoring import monitoring
@@ -37,11 +37,6 @@ NAMESPACE = "mcq-monitoring"
 NAME = "watched"
 HOST = "watched.localhost"
 LOST = "lost"
-MONITORING = {
-    "serviceMonitor": {"enabled": True, "intervalSeconds": 2},
-    "alerts": {"enabled": True},
-    "dashboards": {"enabled": True},
-}
 ASKED: list[dict[str, Any]] = [
     {"mode": "answer"},
     {"mode": "answer", "debias": "rotations"},
@@ -147,8 +142,7 @@ def watched(deployed: Deployed, stack: Kubectl) -> Iterator[Kubectl]:
             "metadata": {"name": name, "namespace": NAMESPACE},
             "spec": {
                 "replicas": 1,
-                "monitoring": MONITORING,
-                "tracing": {"enabled": True, "endpoint": f"http://jaeger.{STACK}.svc:4318"},
+                **WATCHED,
                 "ingress": {"enabled": name == NAME, "className": "traefik", "host": HOST},
             },
         }

@@ -1,5 +1,7 @@
+import asyncio
 import json
 import logging
+import socket
 from pathlib import Path
 
 import httpx
@@ -10,6 +12,7 @@ from tests.service.fakes import ANSWER, QUESTION, Replica, sample
 from mcq_service.engines import PromptTooLong
 from mcq_service.lifecycle import Status
 from mcq_service.models import PreparedModel
+from mcq_service.telemetry import Tracing
 from mcq_service.telemetry.logs import JSONFormatter
 
 JSON = {"Content-Type": "application/json"}
@@ -168,3 +171,40 @@ async def test_logs_in_a_request_carry_its_trace(
     await client.post(ANSWER, json=QUESTION, headers={"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"})
     logger.removeHandler(handler)
     assert [(line["level"], line["trace_id"]) for line in made] == [("error", trace_id)]
+
+
+@pytest.mark.parametrize(("caller", "traced"), [("", False), ("01", True), ("00", False)])
+async def test_the_sampling_ratio_is_honoured_where_the_caller_has_not_decided(
+    monkeypatch: pytest.MonkeyPatch, caller: str, traced: bool
+) -> None:
+    """By OpenTelemetry's own variables, as spec.tracing sets them: a ratio of 0."""
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0")
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    headers = {"traceparent": f"00-{trace_id}-b7ad6b7169203331-{caller}"} if caller else {}
+    replica = Replica()
+    replica.load()
+    async with replica.client() as client:
+        answer = (await client.post(ANSWER, json=QUESTION, headers=headers)).json()
+    replica.close()
+    assert answer["answer"]["label"] == "B"
+    assert answer["trace_id"] == (trace_id if traced else None)
+    assert bool(replica.spans.get_finished_spans()) == traced
+
+
+async def test_a_collector_that_is_not_there_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions are answered, with their trace's id, and the end does not wait for it."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")
+    replica = Replica(tracing=Tracing({"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}))
+    replica.load()
+    async with replica.client() as client:
+        for _ in range(20):
+            answer = (await client.post(ANSWER, json=QUESTION)).json()
+            assert answer["answer"]["label"] == "B"
+            assert len(answer["trace_id"]) == 32
+    async with asyncio.timeout(10):
+        await asyncio.to_thread(replica.tracing.shutdown)
+    replica.close()
