@@ -1,7 +1,7 @@
 """From a fresh machine to an answered question: `python -m hack.demo`.
 
-Cluster, images, operator, the sample MCQSolver; then a question through its Ingress. With MONITORING=1 in the environment
-also the monitoring stack, which scrapes, traces, draws and warns of the solver.
+Cluster, images, operator, the sample MCQSolver; then a question through its Ingress. With MONITORING=1 in the
+environment also the monitoring stack, which scrapes, traces, draws and warns of the solver.
 """
 
 from __future__ import annotations

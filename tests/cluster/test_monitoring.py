@@ -167,7 +167,7 @@ def asked(watched: Kubectl, receiver: Receiver) -> Kubectl:
     for _ in range(3):
         for each in ASKED:
             ask(f"http://{HOST}:8080", {**QUESTION, **each})
-    time.sleep(5)
+    time.sleep(11)  # two scrapes
     return watched
 
 

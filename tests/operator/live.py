@@ -52,10 +52,10 @@ def condition(kubectl: Kubectl, kind: str) -> dict[str, Any]:
 
 async def until(true: Callable[[], Any], seconds: float = 15) -> None:
     """Wait for it. The seconds are those between the looks: a slow machine looks as often as a quick one."""
-    for _ in range(int(seconds / 0.1)):
+    for _ in range(int(seconds / 0.2)):
         if true():
             return
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.2)
     message = f"not within {seconds} s: {true}"
     raise AssertionError(message)
 
