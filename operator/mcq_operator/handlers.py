@@ -16,6 +16,9 @@ from .login import login
 from .models import names
 from .models.kinds import WATCHED, Kind
 
+CHUNK = 100
+"""Objects in one answer when watches begin: each of them is a task of kopf's for a moment."""
+
 
 class Told(Protocol):
     """Who hears of events, from the thread that watches."""
@@ -57,6 +60,8 @@ def settings() -> kopf.OperatorSettings:
     made.networking.request_timeout = TIMEOUT_SECONDS
     # An object's worker keeps its last event as long as it waits for another: with thousands of objects, that counts.
     made.queueing.idle_timeout = 0.1
+    # All objects of a kind at once would take as much memory for ever as they take for a moment.
+    made.watching.chunk_size = CHUNK
     made.persistence.diffbase_storage = _NoDifferences()
     for kind in WATCHED:
         if (selector := names.watch_selector(kind)) is not None:

@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     """The Lease that is held while this process leads, as namespace/name; unset, it leads always, alone."""
     workers: int = Field(16, ge=1)
     """How many solvers are reconciled at once."""
-    resync_seconds: float = Field(300, gt=0)
+    resync_seconds: float = Field(900, gt=0)
     """How often every solver is looked at without an event."""
     discovery_seconds: float = Field(15, gt=0)
     """How often the API server is asked which optional kinds it knows."""

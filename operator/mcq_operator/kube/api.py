@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+import msgspec
 from opentelemetry import trace
 
 from mcq_operator.models import FIELD_MANAGER, Manifest, SolverKey
@@ -18,6 +19,25 @@ PAGE = 500
 """Objects in one answer: enough for few requests, and little enough to take in without a pause."""
 NO_VERSION = "1"
 """Of an empty store's first revision, in which nothing was written."""
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    name: str
+    namespace: str
+    resource_version: str
+
+
+class _Object(msgspec.Struct):
+    metadata: _Metadata
+
+
+class _Listed(msgspec.Struct):
+    # Of an empty list the server makes null where only metadata are asked for.
+    items: list[_Object] | None = None
+
+
+_VERSIONS = msgspec.json.Decoder(_Listed).decode
+"""Most of an object's metadata are managedFields; of thousands of objects they are not even made."""
 
 
 class Api:
@@ -58,7 +78,9 @@ class Api:
         self, kind: Kind, *, namespace: str, name: str, seconds: float = TIMEOUT_SECONDS
     ) -> Manifest | None:
         """The same, always from the server itself. Raises ClusterError."""
-        return await self._request("get", kind.path(namespace, name), missing_ok=True, seconds=seconds)
+        path = kind.path(namespace, name)
+        found: Manifest | None = await self._request("get", path, missing_ok=True, seconds=seconds)
+        return found
 
     async def create(self, kind: Kind, manifest: Manifest, *, seconds: float = TIMEOUT_SECONDS) -> Manifest:
         """Make an object that is no solver's child. Raises ClusterError, ConflictError if it is there."""
@@ -88,15 +110,12 @@ class Api:
         """The version of each object, by namespace and name, as the server's cache has it. Raises ClusterError."""
         query = _set({"labelSelector": selector, "resourceVersion": "0"})
         found = await self._request(
-            "get", kind.path(namespace), query=query, accept=METADATA_ONLY, missing_ok=True
+            "get", kind.path(namespace), query=query, accept=METADATA_ONLY, missing_ok=True, decode=_VERSIONS
         )
-        # Of this form the server gives an empty list as null.
-        items = (found and found["items"]) or []
+        listed = (found and found.items) or []
         return {
-            (item["metadata"]["namespace"], item["metadata"]["name"]): int(
-                item["metadata"]["resourceVersion"]
-            )
-            for item in items
+            (each.metadata.namespace, each.metadata.name): int(each.metadata.resource_version)
+            for each in listed
         }
 
     async def pages(
@@ -179,7 +198,7 @@ class Api:
 
     async def _stored(self, method: str, path: str, manifest: Manifest, **parameters: Any) -> Manifest:
         """The object as the server has it after a write."""
-        stored = await self._request(method, path, body=manifest, **parameters)
+        stored: Manifest | None = await self._request(method, path, body=manifest, **parameters)
         if stored is None:
             message = f"{path}: the API server returned nothing"
             raise UnavailableError(message)
@@ -193,7 +212,7 @@ class Api:
         missing_ok: bool = False,
         seconds: float = TIMEOUT_SECONDS,
         **parameters: Any,
-    ) -> Manifest | None:
+    ) -> Any:
         self._sent(method)
         attributes = {"http.request.method": method.upper(), "url.path": path}
         try:

@@ -11,10 +11,11 @@ The watches of children are filtered by a label. So what they tell nothing of is
 someone else's. Only an answer to a question makes it absent.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from mcq_operator.models import Manifest, SolverKey, names
 from mcq_operator.models.kinds import CLAIM, DISRUPTION_BUDGET, INGRESS, POD, SERVICE, SOLVER, Kind
@@ -73,7 +74,7 @@ def sighting(kind: Kind, manifest: Manifest, *, gone: bool = False) -> Sighting:
         kind=kind,
         name=Name(metadata["namespace"], metadata["name"]),
         version=int(metadata["resourceVersion"]),
-        body=None if gone else json.dumps(kept, separators=(",", ":")).encode(),
+        body=None if gone else msgspec.json.encode(kept),
         instance=metadata.get("labels", {}).get(names.INSTANCE_LABEL, ""),
         owner=SolverKey(metadata["namespace"], metadata["name"]) if kind is SOLVER else owner(metadata),
     )
@@ -209,5 +210,5 @@ def _newer(seen: Sighting, known: _Entry) -> bool:
 
 
 def _parsed(entry: _Entry) -> Manifest:
-    found: Manifest = json.loads(entry.body or b"{}")
+    found: Manifest = msgspec.json.decode(entry.body or b"{}")
     return found

@@ -1,8 +1,9 @@
 """The API server with a memory: reads are answered from what the watches told, as far as they did."""
 
-import json
 from collections.abc import Callable, Iterable
 from typing import Any
+
+import msgspec
 
 from mcq_operator.models import Manifest, SolverKey, names
 from mcq_operator.models.kinds import POD, SOLVER, WATCHED, Kind, kind_of
@@ -101,7 +102,7 @@ class CachedApi(Api):
 
     def _only_status_differs(self, key: Name, stored: Manifest) -> bool:
         known = self._cache.find(SOLVER, key) or {}
-        seen: Manifest = json.loads(sighting(SOLVER, stored).body or b"{}")
+        seen: Manifest = msgspec.json.decode(sighting(SOLVER, stored).body or b"{}")
         return {**known, "status": None} == {**seen, "status": None}
 
     def _pods(self, namespace: str, selector: str) -> Iterable[Manifest] | None:

@@ -4,11 +4,12 @@ The library's own ways of sending copy every body twice and ask the environment 
 thread: that was half of what the operator did.
 """
 
-import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+import msgspec
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.config import ConfigException
@@ -51,8 +52,12 @@ class Transport:
         body: Manifest | None = None,
         content_type: str = JSON,
         accept: str = JSON,
-    ) -> Manifest:
-        """Raises ClusterError, UnavailableError where no answer comes within `seconds`."""
+        decode: Callable[[bytes], Any] = msgspec.json.decode,
+    ) -> Any:
+        """The answer, as `decode` makes it of JSON.
+
+        Raises ClusterError, UnavailableError where no answer comes within `seconds`.
+        """
         headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": self._client.user_agent}
         # It renews a token that is about to expire.
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
@@ -71,8 +76,7 @@ class Transport:
             refusal.body = content
             raise cluster_error(refusal)
         try:
-            found: Manifest = json.loads(content)
-        except ValueError as error:
-            message = f"{path}: not JSON: {content[:200]!r}"
+            return decode(content)
+        except msgspec.DecodeError as error:
+            message = f"{path}: not the JSON that was asked for: {content[:200]!r}"
             raise UnavailableError(message) from error
-        return found
