@@ -93,18 +93,18 @@ class Network:
         (upper / "etc/hosts").write_text(f"127.0.0.1 {names}\n")
         steps = [f"mount -t overlay overlay -o lowerdir=/,upperdir={upper},workdir={work} {root}"]
         steps += [f"mount --rbind {system} {root}{system}" for system in ("/proc", "/dev", "/sys")]
-        for needed in image.needs:
-            # It may be on another file system, and in a folder that only we may enter.
-            steps += [
-                f"chmod o+x {root}{parent}" for parent in reversed(needed.parents) if str(parent) != "/"
-            ]
-            steps += [f"mkdir -p {root}{needed}", f"mount --bind {needed} {root}{needed}"]
         for target in wanted.get("tmpfs", []):
             place, _, options = target.partition(":")
             steps += [
                 f"mkdir -p {root}{place}",
                 f"mount -t tmpfs -o mode=1777,{options or 'size=64m'} tmpfs {root}{place}",
             ]
+        for needed in image.needs:
+            # It may be on another file system, and in a folder that only we may enter.
+            steps += [
+                f"chmod o+x {root}{parent}" for parent in reversed(needed.parents) if str(parent) != "/"
+            ]
+            steps += [f"mkdir -p {root}{needed}", f"mount --bind {needed} {root}{needed}"]
         for volume in wanted.get("volumes", []):
             steps += self._mounted(volume, root)
         if wanted.get("read_only"):
