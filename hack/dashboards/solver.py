@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hack.dashboards.board import Query, board, buckets, graph, number, solver_variables
-from mcq_operator.desired.alerts import ANSWERED, FAILED
+from mcq_operator.desired.alerts import ANSWERED, FAILED, outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ def _quantiles(metric: str) -> list[Query]:
 
 def overview() -> str:
     """Rate, errors, durations and saturation."""
-    failed = f'outcome=~"{"|".join(FAILED)}"'
+    failed = outcomes(*FAILED)
     now = [
         number("Ready", "1 when every replica runs the newest spec and a test question was answered; where no operator"
                " tells, when a replica is scraped.", "none",
@@ -82,7 +82,7 @@ def overview() -> str:
 
 def quality() -> str:
     """How sure the model is, and what it chooses."""
-    answered = _rate("mcq_requests_total", labels=f'outcome=~"{"|".join(ANSWERED)}"')
+    answered = _rate("mcq_requests_total", labels=outcomes(*ANSWERED))
     letters = f"{_rate('mcq_answers_total', by='label')} / on () group_left {_rate('mcq_answers_total')}"
     chosen = [
         buckets("Confidence", "The probability of the chosen letter, of all answers.", "percentunit",

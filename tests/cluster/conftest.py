@@ -14,6 +14,7 @@ from hack.cluster.providers import choose
 from hack.demo import SAMPLE, wait_ready
 from hack.deploy import Deployed, seed_model
 from hack.kubectl import Kubectl
+from tests.cluster.support import restricted_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,13 +54,10 @@ def deployed() -> Deployed:
 def solver(deployed: Deployed) -> Iterator[Solver]:
     """The sample in a namespace of its own, which Pod Security restricts; removed afterwards."""
     kubectl = deployed.kubectl
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
     manifest = yaml.safe_load(SAMPLE.read_text())
     manifest["metadata"] |= {"name": NAME, "namespace": NAMESPACE}
     manifest["spec"]["ingress"]["host"] = HOST
-    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
-    kubectl("apply", "--filename", "-", stdin=yaml.safe_dump(namespace))
+    restricted_namespace(kubectl, NAMESPACE)
     seed_model(deployed.provider, NAMESPACE, f"{NAME}-model-cache")
     kubectl("apply", "--filename", "-", stdin=yaml.safe_dump(manifest))
     found = Solver(kubectl)

@@ -6,7 +6,6 @@ The tests go through one solver's life, in the order of this file.
 from __future__ import annotations
 
 import json
-import time
 import urllib.error
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +16,9 @@ from hack.demo import wait_ready
 from hack.deploy import NAMESPACE as OPERATOR_NAMESPACE
 from hack.kubectl import KubectlError
 from tests.cluster.conftest import HOST, NAME, NAMESPACE, Solver
+from tests.cluster.support import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from hack.deploy import Deployed
 
 OPERATOR = f"system:serviceaccount:{OPERATOR_NAMESPACE}:mcq-operator"
@@ -83,7 +81,7 @@ def test_a_reconcile_that_changes_nothing_writes_nothing(solver: Solver, deploye
     before = _writes(deployed.provider)
     reconciles = _reconciles(solver)
     solver.kubectl("--namespace", NAMESPACE, "annotate", f"mcqsolver/{NAME}", "example.com/touched=yes")
-    _eventually(lambda: _reconciles(solver) > reconciles, seconds=30)
+    eventually(lambda: _reconciles(solver) > reconciles, seconds=30)
     assert _writes(deployed.provider) == before
 
 
@@ -92,14 +90,14 @@ def test_a_deleted_child_is_back(solver: Solver, child: str) -> None:
     """Whatever is deleted of a solver is made again."""
     old = solver.get(child, NAME)["metadata"]["uid"]
     solver.kubectl("--namespace", NAMESPACE, "delete", child, NAME, "--wait=false")
-    _eventually(lambda: _uid(solver, child, NAME) not in {None, old}, seconds=30)
+    eventually(lambda: _uid(solver, child, NAME) not in {None, old}, seconds=30)
 
 
 def test_an_edited_deployment_is_repaired(solver: Solver) -> None:
     """An edit of a field that the operator owns is undone."""
     patch = '{"spec": {"minReadySeconds": 0, "strategy": {"rollingUpdate": {"maxUnavailable": 1}}}}'
     solver.kubectl("--namespace", NAMESPACE, "patch", "deployment", NAME, "--patch", patch)
-    _eventually(
+    eventually(
         lambda: solver.get("deployment", NAME)["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0,
         seconds=30,
     )
@@ -109,7 +107,7 @@ def test_an_edited_deployment_is_repaired(solver: Solver) -> None:
 def test_kubectl_scale_changes_the_replicas(solver: Solver) -> None:
     """The scale subresource works in both directions of status, and the solver is Ready at its new size."""
     solver.kubectl("--namespace", NAMESPACE, "scale", f"mcqsolver/{NAME}", "--replicas=2")
-    _eventually(lambda: solver.get("mcqsolver", NAME)["status"].get("readyReplicas") == 2, seconds=90)
+    eventually(lambda: solver.get("mcqsolver", NAME)["status"].get("readyReplicas") == 2, seconds=90)
     solver.wait_ready()
     scale = json.loads(
         solver.kubectl(
@@ -146,7 +144,7 @@ def test_a_solver_whose_engine_is_another_server_answers_who_has_a_key(solver: S
     [pod] = solver.get("pods", "--selector", "app.kubernetes.io/instance=relay")["items"]
     assert "cache" not in {volume["name"] for volume in pod["spec"]["volumes"]}
     solver.kubectl("apply", "--filename", "-", stdin=json.dumps({**secret, "stringData": {"alice": second}}))
-    _eventually(lambda: _status(url, second) == 200, seconds=180)
+    eventually(lambda: _status(url, second) == 200, seconds=180)
     assert _status(url, first) == 401
     [same] = solver.get("pods", "--selector", "app.kubernetes.io/instance=relay")["items"]
     assert same["metadata"]["uid"] == pod["metadata"]["uid"]
@@ -179,7 +177,7 @@ def test_nothing_is_left_when_the_operator_goes_first(solver: Solver) -> None:
     try:
         solver.kubectl(*operator, "wait", "pod", "--all", "--for=delete", "--timeout=60s")
         solver.kubectl("--namespace", NAMESPACE, "delete", f"mcqsolver/{NAME}", "--timeout=60s")
-        _eventually(lambda: _left(solver) == [], seconds=90)
+        eventually(lambda: _left(solver) == [], seconds=90)
     finally:
         solver.kubectl(*operator, "scale", "deployment/mcq-operator", "--replicas=2")
         solver.kubectl(*operator, "rollout", "status", "deployment/mcq-operator", "--timeout=120s")
@@ -222,11 +220,3 @@ def _reconciles(solver: Solver) -> float:
         ).splitlines()
     ]  # fmt: skip
     return sum(float(line.split()[-1]) for line in lines if line.startswith("mcq_operator_reconciles_total"))
-
-
-def _eventually(holds: Callable[[], bool], *, seconds: float) -> None:
-    """Wait until it holds."""
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, f"not so within {seconds} s"
-        time.sleep(0.5)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hack.cluster.local import Local
 from hack.deploy import seed_model
-from tests.cluster.test_rollouts import eventually
+from tests.cluster.support import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

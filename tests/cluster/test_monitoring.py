@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import threading
 import time
 import urllib.error
@@ -24,9 +23,11 @@ from hack.demo import WATCHED, wait_ready
 from hack.deploy import seed_model
 from hack.monitoring import NAMESPACE as STACK
 from hack.monitoring import monitoring
+from tests.cluster.support import eventually, restricted_namespace
+from tests.monitoring.boards import expressions, numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from hack.deploy import Deployed
     from hack.kubectl import Kubectl
@@ -46,13 +47,6 @@ ASKED: list[dict[str, Any]] = [
 ]
 
 
-def eventually(true: Callable[[], object], *, seconds: float, what: str = "") -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what or true}"
-        time.sleep(1)
-
-
 def fetch(host: str, path: str) -> Any:
     """What a page of the stack says, through the Ingress."""
     request = urllib.request.Request(INGRESS + path, headers={"Host": host})
@@ -62,10 +56,8 @@ def fetch(host: str, path: str) -> Any:
 
 def query(expression: str) -> list[dict[str, Any]]:
     """Prometheus' answer, without series that are not numbers."""
-    expression = expression.replace("$__rate_interval", "1m")
     path = "/api/v1/query?" + urllib.parse.urlencode({"query": expression})
-    found = fetch("prometheus.localhost", path)["data"]["result"]
-    return [series for series in found if not math.isnan(float(series["value"][1]))]
+    return numbers(fetch("prometheus.localhost", path))
 
 
 @dataclass
@@ -130,10 +122,7 @@ def stack(deployed: Deployed) -> Iterator[Kubectl]:
 def watched(deployed: Deployed, stack: Kubectl) -> Iterator[Kubectl]:
     """Two solvers of the real model that are scraped, of which one loses its replica and gets no other."""
     kubectl = stack
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
-    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
-    kubectl("apply", "--filename", "-", stdin=yaml.safe_dump(namespace))
+    restricted_namespace(kubectl, NAMESPACE)
     for name in (NAME, LOST):
         seed_model(deployed.provider, NAMESPACE, f"{name}-model-cache")
         solver = {
@@ -182,20 +171,6 @@ def boards(kubectl: Kubectl) -> dict[str, dict[str, Any]]:
         for found in (mine, operators)
         for name, text in json.loads(found)["data"].items()
     }
-
-
-def expressions(board: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each panel's title with its queries, variables filled in as Grafana does."""
-    variables = {
-        each["name"]: str(each["current"]["value"] if "current" in each else each["query"])
-        for each in board["templating"]["list"]
-    }
-    for panel in board["panels"]:
-        for target in panel.get("targets", []):
-            expression = target["expr"]
-            for name, value in variables.items():
-                expression = expression.replace(f"${name}", value)
-            yield panel["title"], expression
 
 
 def test_every_panel_of_every_dashboard_has_data(asked: Kubectl) -> None:
@@ -303,9 +278,7 @@ def test_the_alert_of_a_solver_that_lost_its_replica_reaches_the_receiver(
         what="the alert is told",
     )
     assert not [alert for alert in receiver.alerts if alert["labels"].get("mcqsolver") == NAME]
-    [alert] = [each for each in receiver.alerts if each["labels"]["alertname"] == "MCQSolverNoReadyReplica"][
-        :1
-    ]
+    alert = next(each for each in receiver.alerts if each["labels"]["alertname"] == "MCQSolverNoReadyReplica")
     page = alert["annotations"]["runbook_url"].rpartition("/")[2]
     assert (ROOT / f"docs/operations/{page}.md").exists()
 

@@ -24,6 +24,7 @@ from hack.images.build import tag
 from hack.images.builder import builder
 from hack.kubectl import KubectlError
 from tests.cluster.load import Load
+from tests.cluster.support import eventually, restricted_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,14 +84,6 @@ class Steady:
         eventually(settled, seconds=seconds)
 
 
-def eventually(holds: Callable[[], bool], *, seconds: float) -> None:
-    """Wait until it holds."""
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, f"not so within {seconds} s"
-        time.sleep(0.5)
-
-
 @pytest.fixture(scope="module")
 def engine(deployed: Deployed) -> Iterator[str]:
     """The address of an engine that pods can reach."""
@@ -108,10 +101,6 @@ def engine(deployed: Deployed) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def steady(deployed: Deployed, engine: str) -> Iterator[Steady]:
     """Three replicas, Ready."""
-    namespace = {
-        "apiVersion": "v1", "kind": "Namespace",
-        "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
-    }  # fmt: skip
     solver = {
         "apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver",
         "metadata": {"name": NAME, "namespace": NAMESPACE},
@@ -128,9 +117,8 @@ def steady(deployed: Deployed, engine: str) -> Iterator[Steady]:
         },
     }  # fmt: skip
     kubectl = deployed.kubectl
-    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
-    for manifest in (namespace, solver):
-        kubectl("apply", "--filename", "-", stdin=json.dumps(manifest))
+    restricted_namespace(kubectl, NAMESPACE)
+    kubectl("apply", "--filename", "-", stdin=json.dumps(solver))
     made = Steady(kubectl)
     eventually(lambda: bool(made.conditions()), seconds=30)
     made.run("wait", f"mcqsolver/{NAME}", "--for=condition=Ready", "--timeout=180s")

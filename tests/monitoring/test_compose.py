@@ -17,6 +17,7 @@ import yaml
 from hack.ask import PATH, QUESTION
 from hack.cluster.progress import Progress
 from hack.cluster.tools import Tools, install_programs
+from tests.monitoring.boards import expressions, numbers
 from tests.monitoring.containers import Image, Network, network
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +66,6 @@ def test_images_are_those_of_the_cluster(config: dict[str, Any]) -> None:
 
 
 def test_the_programs_take_their_configuration(tools: Tools) -> None:
-    tools.build(["jaeger"])
     jaeger = [str(tools.binary("jaeger")), "validate", f"--config={ROOT}/monitoring/stack/jaeger-config.yaml"]
     subprocess.run(jaeger, check=True, capture_output=True, env={**os.environ, "JAEGER_STORAGE": "/tmp/x"})  # noqa: S108
     subprocess.run(
@@ -97,7 +97,6 @@ def running(
     if os.geteuid() != 0 or sys.platform != "linux":
         pytest.skip("namespaces need root on Linux")
     install_programs({"ip": "iproute2", "wget": "wget", "unshare": "util-linux"}, Progress(quiet=True))
-    tools.build(["jaeger"])
     folder = tmp_path_factory.mktemp("compose")
     volumes = {name: folder / "volumes" / name for name in config["volumes"]}
     for volume in volumes.values():
@@ -133,9 +132,8 @@ def ask(running: Network, **changes: Any) -> dict[str, Any]:
 
 
 def query(running: Network, expression: str) -> list[dict[str, Any]]:
-    path = urllib.parse.urlencode({"query": expression.replace("$__rate_interval", "1m")})
-    found = get(running, f"http://127.0.0.1:9090/api/v1/query?{path}")["data"]["result"]
-    return [series for series in found if series["value"][1] != "NaN"]
+    path = urllib.parse.urlencode({"query": expression})
+    return numbers(get(running, f"http://127.0.0.1:9090/api/v1/query?{path}"))
 
 
 def test_a_question_is_answered_scraped_and_traced(running: Network) -> None:
@@ -153,20 +151,12 @@ def test_a_question_is_answered_scraped_and_traced(running: Network) -> None:
     assert answered["value"][1] == "6"
     spans = get(running, f"http://127.0.0.1:16686/api/traces/{answers[0]['trace_id']}")["data"][0]["spans"]
     assert {"admit", "prefill"} <= {span["operationName"] for span in spans}
-    empty = []
-    for path in sorted((COMPOSE / "dashboards").glob("*.json")):
-        board = json.loads(path.read_text())
-        variables = {
-            each["name"]: str(each["current"]["value"] if "current" in each else each["query"])
-            for each in board["templating"]["list"]
-        }
-        for panel in board["panels"]:
-            for target in panel.get("targets", []):
-                expression = target["expr"]
-                for name, value in variables.items():
-                    expression = expression.replace(f"${name}", value)
-                if not query(running, expression):
-                    empty.append(f"{path.stem}: {panel['title']}: {expression}")
+    empty = [
+        f"{path.stem}: {title}: {expression}"
+        for path in sorted((COMPOSE / "dashboards").glob("*.json"))
+        for title, expression in expressions(json.loads(path.read_text()))
+        if not query(running, expression)
+    ]
     assert empty == []
 
 

@@ -16,6 +16,11 @@ FAILED = ("bad-engine", "deadline-exceeded", "draining", "internal-error", "not-
 ANSWERED = ("abstained", "answered")
 
 
+def outcomes(*slugs: str) -> str:
+    """What matches the series of these outcomes."""
+    return f'outcome=~"{"|".join(slugs)}"'
+
+
 class Burn(NamedTuple):
     """How fast the error budget of 30 days may go, seen in a long window, and in a short one, still."""
 
@@ -63,18 +68,18 @@ def _labelled(rule: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
 def _records(solver: MCQSolver) -> Iterator[dict[str, Any]]:
     """Ratios over each window; alerts and dashboards read these, and not the replicas' series."""
     mine = _replicas(solver)
-    failed, counted = "|".join(FAILED), "|".join((*ANSWERED, *FAILED))
+    failed, counted, finished = outcomes(*FAILED), outcomes(*ANSWERED, *FAILED), outcomes(*ANSWERED)
     quick = f'le="{float(solver.spec.monitoring.alerts.answer_seconds)}"'
     for window in WINDOWS:
-        errors = f'sum(rate(mcq_requests_total{{{mine},outcome=~"{failed}"}}[{window}])) or vector(0)'
-        requests = f'sum(rate(mcq_requests_total{{{mine},outcome=~"{counted}"}}[{window}]))'
+        errors = f"sum(rate(mcq_requests_total{{{mine},{failed}}}[{window}])) or vector(0)"
+        requests = f"sum(rate(mcq_requests_total{{{mine},{counted}}}[{window}]))"
         yield _record(f"mcq_solver:request_errors:ratio_rate{window}", f"({errors}) / {requests}")
     for window in WINDOWS:
         fast = f"sum(rate(mcq_answer_duration_seconds_bucket{{{mine},{quick}}}[{window}]))"
         answers = f"sum(rate(mcq_answer_duration_seconds_count{{{mine}}}[{window}]))"
         yield _record(f"mcq_solver:answers_slow:ratio_rate{window}", f"1 - {fast} / {answers}")
     abstained = f"sum(rate(mcq_abstentions_total{{{mine}}}[30m])) or vector(0)"
-    answered = f'sum(rate(mcq_requests_total{{{mine},outcome=~"{"|".join(ANSWERED)}"}}[30m]))'
+    answered = f"sum(rate(mcq_requests_total{{{mine},{finished}}}[30m]))"
     yield _record("mcq_solver:abstentions:ratio_rate30m", f"({abstained}) / {answered}")
 
 

@@ -1,6 +1,7 @@
 """Grafana's dashboards of a solver. Their JSON is written by hack/generate, from hack/dashboards."""
 
 import json
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -28,7 +29,7 @@ def dashboards(solver: MCQSolver) -> Manifest | None:
 
 def _of(solver: MCQSolver, board: str) -> str:
     """The dashboard with this solver chosen, and what its spec says filled in."""
-    made = json.loads(files(__package__).joinpath(f"{board}.json").read_text())
+    made = json.loads(_text(board))
     made["uid"] = f"mcq-{board}-{digest(str(solver.key))}"
     made["title"] = f"{made['title']}: {solver.key}"
     chosen = {"namespace": solver.namespace, "solver": solver.name}
@@ -39,6 +40,12 @@ def _of(solver: MCQSolver, board: str) -> str:
     for variable in made["templating"]["list"]:
         _set(variable, chosen=chosen, constants=constants)
     return json.dumps(made, separators=(",", ":"))
+
+
+@cache
+def _text(board: str) -> str:
+    """Read once, and not in each reconcile."""
+    return files(__package__).joinpath(f"{board}.json").read_text()
 
 
 def _set(variable: dict[str, Any], *, chosen: dict[str, str], constants: dict[str, str]) -> None:
