@@ -12,6 +12,8 @@ logger = logging.getLogger(__name__)
 
 SOON_SECONDS = (3.0, 7.0, 20.0)
 """Pauses between the looks after watches began: what goes while they are being set up is missed by them."""
+RETRY_SECONDS = 1.0
+"""The pause before the next try of a look that failed."""
 
 
 async def discovered(cluster: Cluster) -> None:
@@ -21,40 +23,41 @@ async def discovered(cluster: Cluster) -> None:
             await cluster.discover()
         except ClusterError as error:
             logger.warning("the API server can't say which kinds it knows: %s", error)
-            await asyncio.sleep(1)
+            await asyncio.sleep(RETRY_SECONDS)
         else:
             return
 
 
 async def work(cluster: Cluster, queue: WorkQueue[SolverKey]) -> None:
     """Reconcile, once all there is was looked at: each solver by itself would ask for what it needs."""
-    while True:
-        try:
-            await _all(cluster, queue)
-        except ClusterError as error:
-            logger.warning("the cluster can't be looked at: %s", error)
-            await asyncio.sleep(1)
-        else:
-            await queue.run()
+    for key in await _everything(cluster, queue):
+        queue.add(key)
+    await queue.run()
 
 
 async def discover(
     cluster: Cluster, queue: WorkQueue[SolverKey], changed: Callable[[], None], *, every: float
 ) -> None:
-    """Watch anew, and look at every solver again, when a CRD came or went."""
+    """Watch anew, and look at every solver again, when a CRD came or went.
+
+    A kind that has just come may not be listed yet ("storage is (re)initializing"): the look is owed until it is.
+    """
+    owed = False
     while True:
-        await asyncio.sleep(every)
+        await asyncio.sleep(min(every, RETRY_SECONDS) if owed else every)
         try:
-            if await cluster.discover():
-                changed()
-                logger.info(
-                    "absent kinds are now: %s", ", ".join(kind.kind for kind in cluster.absent) or "none"
-                )
-                await _all(cluster, queue)
+            came_or_went = await cluster.discover()
         except ClusterError as error:
-            logger.warning(
-                "the API server can't say which kinds it knows, next try in %.0f s: %s", every, error
-            )
+            logger.warning("the API server can't say which kinds it knows, which is asked again: %s", error)
+            continue
+        if came_or_went:
+            changed()
+            logger.info("absent kinds are now: %s", ", ".join(kind.kind for kind in cluster.absent) or "none")
+        if came_or_went or owed:
+            keys = await _look(cluster, queue)
+            owed = keys is None
+            for key in keys or ():
+                queue.add(key)
 
 
 async def resync(cluster: Cluster, queue: WorkQueue[SolverKey], anew: asyncio.Event, *, every: float) -> None:
@@ -69,13 +72,9 @@ async def resync(cluster: Cluster, queue: WorkQueue[SolverKey], anew: asyncio.Ev
             anew.clear()
             soon = iter(SOON_SECONDS)
             continue
-        try:
-            for key in await cluster.refresh():
-                queue.add(key)
-            if pause == every:
-                await _every_one(cluster, queue, seconds=every / 4)
-        except ClusterError as error:
-            logger.warning("solvers can't be listed, next try in %.0f s: %s", every, error)
+        keys = await _everything(cluster, queue)
+        if pause == every:
+            await _add_slowly(queue, keys, seconds=every / 4)
 
 
 async def _within(seconds: float, event: asyncio.Event) -> bool:
@@ -88,15 +87,30 @@ async def _within(seconds: float, event: asyncio.Event) -> bool:
     return True
 
 
-async def _every_one(cluster: Cluster, queue: WorkQueue[SolverKey], *, seconds: float) -> None:
+async def _everything(cluster: Cluster, queue: WorkQueue[SolverKey]) -> list[SolverKey]:
+    """Look at everything, as often as it takes."""
+    while True:
+        keys = await _look(cluster, queue)
+        if keys is not None:
+            return keys
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _look(cluster: Cluster, queue: WorkQueue[SolverKey]) -> list[SolverKey] | None:
+    """Look at everything; returns every solver, or None if that could not be done.
+
+    Solvers whose objects are other than was known are added at once: the next look would not tell of them.
+    """
+    try:
+        await cluster.refresh(queue.add)
+        return await cluster.keys()
+    except ClusterError as error:
+        logger.warning("the cluster can't be looked at, which is tried again: %s", error)
+        return None
+
+
+async def _add_slowly(queue: WorkQueue[SolverKey], keys: list[SolverKey], *, seconds: float) -> None:
     """Little by little: what has really happened must not wait behind them all."""
-    keys = await cluster.keys()
     for key in keys:
         queue.add(key)
         await asyncio.sleep(seconds / len(keys))
-
-
-async def _all(cluster: Cluster, queue: WorkQueue[SolverKey]) -> None:
-    await cluster.refresh()
-    for key in await cluster.keys():
-        queue.add(key)

@@ -95,10 +95,12 @@ class Operator:
         raw = solver().model_dump(by_alias=True, exclude_none=True)
         self.server.put(SOLVERS, {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", **raw})
 
-    async def look(self) -> None:
-        """Take in everything, as at the start."""
+    async def look(self) -> set[SolverKey]:
+        """Take in everything, as at the start; returns whose objects are other than was known."""
         await self.cluster.discover()
-        await self.cluster.refresh()
+        changed: set[SolverKey] = set()
+        await self.cluster.refresh(changed.add)
+        return changed
 
     async def reconcile(self) -> list[tuple[str, str]]:
         """Reconcile once; returns the requests."""
@@ -247,11 +249,11 @@ async def test_a_spec_that_changes_while_the_status_is_written_is_still_news(ope
 
 async def test_a_look_says_whose_objects_changed_for_no_event_will(operator: Operator) -> None:
     await operator.reconcile()
-    assert await operator.cluster.refresh() == set()
+    assert await operator.look() == set()
     live = operator.server.objects[SERVICES]
     drifted = sighting(SERVICE, operator.server.put(SERVICES, {**live, "spec": {"ports": []}}))
-    assert await operator.cluster.refresh() == {KEY}
+    assert await operator.look() == {KEY}
     assert not operator.api.note(drifted)
     del operator.server.objects[SERVICES]
     operator.server.version += 1
-    assert await operator.cluster.refresh() == {KEY}
+    assert await operator.look() == {KEY}

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -72,16 +72,15 @@ class Cluster:
         """Find out which kinds there are; returns whether that changed. Raises ClusterError."""
         return await self._discovery.refresh()
 
-    async def refresh(self) -> set[SolverKey]:
-        """Look anew at everything; returns whose objects are other than was known. Raises ClusterError."""
-        changed: set[SolverKey] = set()
+    async def refresh(self, changed: Callable[[SolverKey], None]) -> None:
+        """Look anew at everything; `changed` is told whose objects are other than was known. Raises ClusterError."""
         for kind in WATCHED:
             if kind in self.absent:
                 self._api.forget(kind)
                 continue
             for namespace in self._scopes:
-                changed |= await self._api.refresh(kind, namespace=namespace)
-        return changed
+                for key in await self._api.refresh(kind, namespace=namespace):
+                    changed(key)
 
     async def keys(self) -> list[SolverKey]:
         """Every solver there is. Raises ClusterError."""
