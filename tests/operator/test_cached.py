@@ -257,3 +257,34 @@ async def test_a_look_says_whose_objects_changed_for_no_event_will(operator: Ope
     del operator.server.objects[SERVICES]
     operator.server.version += 1
     assert await operator.look() == {KEY}
+
+
+async def test_nothing_is_made_for_a_solver_whose_end_was_seen_though_the_server_still_shows_it(
+    operator: Operator,
+) -> None:
+    """Not even after a write to it was refused, which has it asked for again."""
+    await operator.reconcile()
+    stale = copy.deepcopy(operator.server.objects[SOLVERS])
+    end = copy.deepcopy(stale)
+    end["metadata"]["resourceVersion"] = str(operator.server.version + 1)
+    assert operator.api.note(sighting(SOLVER, end, gone=True))
+    operator.api.note(sighting(SERVICE, operator.server.objects.pop(SERVICES), gone=True))
+    assert await operator.reconcile() == [("get", SOLVERS)]
+    operator.server.objects[SOLVERS] = {**stale, "metadata": {**stale["metadata"], "uid": "other"}}
+    with pytest.raises(ConflictError):
+        await operator.api.apply_status({**stale, "status": {}})
+    operator.server.objects[SOLVERS] = stale
+    assert await operator.reconcile() == [("get", SOLVERS)]
+    assert SERVICES not in operator.server.objects
+
+
+async def test_a_namesake_of_a_solver_whose_end_was_seen_is_served(operator: Operator) -> None:
+    await operator.reconcile()
+    end = sighting(SOLVER, operator.server.objects.pop(SOLVERS), gone=True)
+    assert operator.api.note(end)
+    raw = solver().model_dump(by_alias=True, exclude_none=True)
+    operator.server.put(SOLVERS, {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", **raw})
+    del operator.server.objects[SERVICES]
+    await operator.look()
+    await operator.reconcile()
+    assert SERVICES in operator.server.objects

@@ -148,9 +148,18 @@ class Cache:
         if before is None or before.body is None:
             entries[name] = _Entry(before.version if before else 0, None, absent=True)
 
+    def ended(self, seen: Sighting) -> bool:
+        """Whether the end of the object was seen, and this is of before it."""
+        entry = self._kinds.get(seen.kind, {}).get(seen.name)
+        return entry is not None and entry.body is None and seen.version <= entry.version
+
     def forget(self, kind: Kind, name: Name) -> None:
-        """Know nothing of the object: something that was done with it did not go as it should have."""
-        self._drop(kind, name)
+        """Ask for the object next time: something that was done with it did not go as it should have."""
+        entry = self._kinds.get(kind, {}).get(name)
+        if entry is not None and entry.body is None:
+            entry.absent = False
+        else:
+            self._drop(kind, name)
 
     def forget_kind(self, kind: Kind) -> None:
         """Know nothing of the kind: the server doesn't."""

@@ -63,6 +63,19 @@ class CachedApi(Api):
             self._others.add((kind, key))
         return found
 
+    async def ask(
+        self, kind: Kind, *, namespace: str, name: str, seconds: float = TIMEOUT_SECONDS
+    ) -> Manifest | None:
+        """The same, always from the server itself; None for a solver whose end was seen. Raises ClusterError.
+
+        An answer of before that end would have what the garbage collector takes made again. Of a child an end says
+        less: it may have lost no more than the label that its watch asks for.
+        """
+        found = await super().ask(kind, namespace=namespace, name=name, seconds=seconds)
+        if kind is SOLVER and found is not None and self._cache.ended(sighting(kind, found)):
+            return None
+        return found
+
     async def list(
         self, kind: Kind, *, namespace: str | None, selector: str | None = None, fields: str | None = None
     ) -> list[Manifest]:
