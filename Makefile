@@ -46,7 +46,7 @@ kubeconfig: .venv/.ready ## print the path of the local cluster's kubeconfig
 images: .venv/.ready ## build the operator's and the service's image
 	@$(PYTHON) -m hack.images
 
-monitoring: .venv/.ready ## after demo or deploy: Prometheus, Alertmanager and Jaeger watch over the operator and its solvers
+monitoring: .venv/.ready ## after demo or deploy: Prometheus, Alertmanager, Jaeger and Grafana watch over the operator and its solvers
 	@$(PYTHON) -m hack.monitoring
 
 deploy: .venv/.ready ## cluster, images and operator, without a solver

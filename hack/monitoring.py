@@ -1,12 +1,14 @@
 """The monitoring stack on the demo's cluster: `python -m hack.monitoring`, after `python -m hack.deploy`.
 
-On the local cluster, which may reach no public registry, its programs are built from their Go modules.
+On the local cluster, which may reach no public registry, its programs are built from their Go modules. Grafana can't
+be, as its pages come from no module: there it is left out.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import sys
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,9 @@ MANIFESTS = ROOT / "monitoring"
 OVERLAYS = ROOT / "build/monitoring"
 NAMESPACE = "monitoring"
 PAGES = {name: f"http://{name}.localhost:8080" for name in ("prometheus", "alertmanager", "jaeger")}
+GRAFANA = (
+    "http://grafana.localhost:8080, user admin, password: kubectl -n monitoring get secret grafana -o yaml"
+)
 OPERATOR = "quay.io/prometheus-operator/prometheus-operator"
 RELOADER = "quay.io/prometheus-operator/prometheus-config-reloader"
 PROMETHEUS = "quay.io/prometheus/prometheus"
@@ -40,6 +45,12 @@ PROGRAMS = {
     PROMETHEUS: ("prometheus", "prometheus"),
     ALERTMANAGER: ("alertmanager", "alertmanager"),
     JAEGER: ("jaeger", "jaeger"),
+}
+WITHOUT_GRAFANA = {
+    "target": {"labelSelector": "app.kubernetes.io/name=grafana"},
+    "patch": yaml.safe_dump(
+        {"apiVersion": "any", "kind": "any", "metadata": {"name": "any"}, "$patch": "delete"}
+    ),
 }
 KINDS = ("prometheuses", "alertmanagers", "servicemonitors", "prometheusrules")
 
@@ -54,10 +65,28 @@ def monitoring(deployed: Deployed, progress: Progress) -> None:
             crd = f"crd/{kind}.monitoring.coreos.com"
             kubectl("wait", "--for=condition=Established", crd, "--timeout=60s")
         kubectl("-n", NAMESPACE, "rollout", "status", "deployment/prometheus-operator", "--timeout=300s")
-    with progress.step("install Prometheus, Alertmanager and Jaeger"):
+    parts = ["prometheus/mcq", "alertmanager/mcq", "deployment/jaeger"]
+    if not images:
+        ensure_password(kubectl)
+        parts.append("deployment/grafana")
+    with progress.step("install Prometheus, Alertmanager, Jaeger" + ("" if images else ", Grafana")):
         _apply(kubectl, "stack", **_stack(images))
-        for what in ("prometheus/mcq", "alertmanager/mcq", "deployment/jaeger"):
+        for what in parts:
             kubectl("-n", NAMESPACE, "wait", what, "--for=condition=Available", "--timeout=300s")
+
+
+def ensure_password(kubectl: Kubectl) -> None:
+    """Make the Secret with a password for Grafana's administrator, unless there is one. Raises KubectlError."""
+    if kubectl("-n", NAMESPACE, "get", "secret", "grafana", "--ignore-not-found", "-o", "name"):
+        return
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "grafana", "namespace": NAMESPACE},
+        "stringData": {"password": secrets.token_urlsafe(24)},
+    }
+    # Not by an argument: anybody on the machine may read those.
+    kubectl("create", "-f", "-", stdin=yaml.safe_dump(secret))
 
 
 def _apply(kubectl: Kubectl, name: str, **overlay: Any) -> None:
@@ -90,11 +119,15 @@ def _prometheus_operator(images: dict[str, str]) -> dict[str, Any]:
 def _stack(images: dict[str, str]) -> dict[str, Any]:
     """monitoring with its pages behind the Ingress; the images in custom resources are no images to an overlay."""
     custom = {"Prometheus": PROMETHEUS, "Alertmanager": ALERTMANAGER} if images else {}
+    absent = [WITHOUT_GRAFANA] if images else []
     return {
         "resources": _bases(MANIFESTS),
         "components": _bases(MANIFESTS / "ingress"),
         "images": _replaced(images),
-        "patches": [_replacing(kind, "/spec/image", images[name]) for kind, name in custom.items()],
+        "patches": [
+            *(_replacing(kind, "/spec/image", images[name]) for kind, name in custom.items()),
+            *absent,
+        ],
     }
 
 
@@ -141,7 +174,7 @@ def main() -> int:
     except FAILURES as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
-    print("\n".join(PAGES.values()))
+    print("\n".join([*PAGES.values(), *([] if isinstance(provider, Local) else [GRAFANA])]))
     return 0
 
 

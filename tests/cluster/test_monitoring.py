@@ -22,7 +22,7 @@ from hack.cluster.progress import Progress
 from hack.demo import WATCHED, wait_ready
 from hack.deploy import seed_model
 from hack.monitoring import NAMESPACE as STACK
-from hack.monitoring import monitoring
+from hack.monitoring import ensure_password, monitoring
 from tests.cluster.support import eventually, restricted_namespace
 from tests.monitoring.boards import expressions, numbers
 
@@ -297,3 +297,28 @@ def test_a_deleted_solver_takes_its_monitoring_with_it_and_nothing_else(asked: K
 
 def _gone(kubectl: Kubectl, kind: str, name: str) -> bool:
     return not kubectl("-n", NAMESPACE, "get", kind, name, "--ignore-not-found", "-o", "name").strip()
+
+
+def test_grafana_would_be_admitted_beside_them_with_a_password_that_stays(stack: Kubectl) -> None:
+    """Its image is in no index that the node could pull from: only the API server judges it here."""
+    ensure_password(stack)
+    made = stack("-n", STACK, "get", "secret", "grafana", "-o", "jsonpath={.data.password}")
+    ensure_password(stack)
+    assert made == stack("-n", STACK, "get", "secret", "grafana", "-o", "jsonpath={.data.password}")
+    assert len(made) > 32
+    manifests = [*yaml.safe_load_all(stack("kustomize", str(ROOT / "monitoring")))]
+    named = {each["kind"]: each for each in manifests if each["metadata"]["name"] == "grafana"}
+    template = named["Deployment"]["spec"]["template"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        **template,
+        "metadata": {**template["metadata"], "name": "grafana", "namespace": STACK},
+    }
+    try_out = ("apply", "--server-side", "--dry-run=server", "-f", "-")
+    # A Pod's namespace enforces the restricted Pod Security Standard; a Deployment's is only warned.
+    everything = [named["ServiceAccount"], named["Service"], named["ServiceMonitor"], named["Deployment"]]
+    stack(*try_out, stdin=yaml.safe_dump_all(everything))
+    stack("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(named["ServiceAccount"]))
+    stack(*try_out, stdin=yaml.safe_dump(pod))
+    stack("-n", STACK, "delete", "serviceaccount", "grafana")

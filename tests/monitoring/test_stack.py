@@ -1,7 +1,9 @@
 """The stack's manifests and configuration, as the real programs read them."""
 
 import re
+import string
 import subprocess
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,12 @@ import pytest
 import yaml
 from hack.cluster.tools import Tools
 
+from mcq_operator.models.telemetry import Dashboards
+
 MONITORING = Path(__file__).resolve().parents[2] / "monitoring"
 MODULES = MONITORING.parent / "hack/cluster/tools"
-ROUTES = MONITORING / "stack/alertmanager-routes.yaml"
+STACK = MONITORING / "stack"
+ROUTES = STACK / "alertmanager-routes.yaml"
 
 
 def run(*command: str | Path) -> str:
@@ -22,6 +27,22 @@ def run(*command: str | Path) -> str:
 def manifests(tools: Tools) -> list[dict[str, Any]]:
     """What `kubectl apply -k monitoring` applies."""
     return [*yaml.safe_load_all(run(tools.binary("kubernetes", "kubectl"), "kustomize", MONITORING))]
+
+
+@pytest.fixture(scope="module")
+def grafana(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    """Its Pod's spec."""
+    [found] = [
+        each for each in manifests if each["kind"] == "Deployment" and each["metadata"]["name"] == "grafana"
+    ]
+    spec: dict[str, Any] = found["spec"]["template"]["spec"]
+    return spec
+
+
+def environment(pod: dict[str, Any], container: str) -> dict[str, str]:
+    """What a container is given, but from Secrets."""
+    [found] = [each for each in pod["containers"] if each["name"] == container]
+    return {each["name"]: each["value"] for each in found["env"] if "value" in each}
 
 
 def test_alertmanager_takes_its_configuration(tools: Tools) -> None:
@@ -55,11 +76,67 @@ def test_every_pod_is_bounded_and_runs_as_nobody(manifests: list[dict[str, Any]]
                 assert bounded["resources"]["requests"]["cpu"]
 
 
-def test_prometheus_may_read_what_it_scrapes_and_no_more(manifests: list[dict[str, Any]]) -> None:
-    [role] = [each for each in manifests if each["kind"] == "ClusterRole"]
+@pytest.mark.parametrize(
+    ("name", "resources"),
+    [
+        ("mcq-prometheus", {"services", "endpoints", "pods", "endpointslices"}),
+        ("mcq-grafana", {"configmaps"}),
+    ],
+)
+def test_each_may_read_what_it_must_and_no_more(
+    manifests: list[dict[str, Any]], name: str, resources: set[str]
+) -> None:
+    [role] = [
+        each for each in manifests if each["kind"] == "ClusterRole" and each["metadata"]["name"] == name
+    ]
+    assert {resource for rule in role["rules"] for resource in rule["resources"]} == resources
     for rule in role["rules"]:
         assert set(rule["verbs"]) == {"get", "list", "watch"}
-        assert not {"secrets", "*"} & set(rule["resources"])
+
+
+def test_grafanas_sidecar_looks_for_what_the_operator_labels(
+    grafana: dict[str, Any], manifests: list[dict[str, Any]]
+) -> None:
+    """Its own dashboard's ConfigMap, and those of solvers by default."""
+    looked_for = environment(grafana, "dashboards")
+    label = {looked_for["LABEL"]: looked_for["LABEL_VALUE"]}
+    found = [each for each in manifests if label.items() <= each["metadata"].get("labels", {}).items()]
+    assert [(each["kind"], [*each["data"]]) for each in found] == [("ConfigMap", ["mcq-operator.json"])]
+    assert label == Dashboards().labels
+
+
+def test_grafana_shows_the_files_that_its_sidecar_writes(grafana: dict[str, Any]) -> None:
+    [provider] = yaml.safe_load((STACK / "grafana-dashboards.yaml").read_text())["providers"]
+    path = environment(grafana, "dashboards")["FOLDER"]
+    assert provider["options"]["path"] == path
+    for container in grafana["containers"]:
+        assert path in {
+            mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "dashboards"
+        }
+
+
+def test_grafanas_data_sources_are_the_stacks(
+    grafana: dict[str, Any], manifests: list[dict[str, Any]]
+) -> None:
+    given = environment(grafana, "grafana")
+    sources = yaml.safe_load(
+        string.Template((STACK / "grafana-datasources.yaml").read_text()).substitute(given)
+    )["datasources"]
+    # What prometheus-operator makes Services of, and by what name.
+    services = {
+        "Prometheus": ("prometheus-operated", 9090),
+        "Alertmanager": ("alertmanager-operated", 9093),
+        "Jaeger": ("jaeger", 16686),
+    }
+    urls = {source["name"]: urllib.parse.urlsplit(source["url"]) for source in sources}
+    assert {name: (url.hostname, url.port) for name, url in urls.items()} == services
+    [prometheus] = [each for each in manifests if each["kind"] == "Prometheus"]
+    assert sources[0]["jsonData"]["timeInterval"] == prometheus["spec"]["scrapeInterval"]
+
+
+def test_grafana_has_no_password_of_ours(grafana: dict[str, Any]) -> None:
+    [password] = [each for each in grafana["containers"][0]["env"] if each["name"].endswith("PASSWORD")]
+    assert password["valueFrom"] == {"secretKeyRef": {"name": "grafana", "key": "password"}}
 
 
 def test_all_solvers_monitors_and_rules_are_found(manifests: list[dict[str, Any]]) -> None:
