@@ -73,6 +73,10 @@ def monitoring(deployed: Deployed, progress: Progress) -> None:
         _apply(kubectl, "stack", **_stack(images))
         for what in parts:
             kubectl("-n", NAMESPACE, "wait", what, "--for=condition=Available", "--timeout=300s")
+    if isinstance(deployed.provider, Local):
+        # It is no Pod, so it knows no Service by its name.
+        address = kubectl("-n", NAMESPACE, "get", "service", "jaeger", "-o", "jsonpath={.spec.clusterIP}")
+        deployed.provider.trace_requests(f"http://{address}:4318/v1/traces")
 
 
 def ensure_password(kubectl: Kubectl) -> None:

@@ -51,8 +51,8 @@ def prepared(precision: str) -> Path:
 
 
 @contextmanager
-def service(precision: str) -> Iterator[Service]:
-    """Start a replica with the default model in this precision."""
+def service(precision: str, **settings: str) -> Iterator[Service]:
+    """Start a replica with the default model in this precision, and these variables in its environment."""
     port = free_port()
     environment = {
         "MCQ_PORT": str(port),
@@ -60,6 +60,7 @@ def service(precision: str) -> Iterator[Service]:
         "MCQ_MODEL_PRECISION": precision,
         "MCQ_MAX_QUEUED_REQUESTS": "256",
         "MCQ_DEADLINE_SECONDS": "600",
+        **settings,
     }
     url = f"http://127.0.0.1:{port}"
     with running([sys.executable, "-m", "mcq_service"], f"{url}/readyz", environment=environment) as (

@@ -106,7 +106,7 @@ class Addons:
 
     def parts(self) -> list[Part]:
         """The processes, in the order they start in."""
-        return [self._storage(), self._dns(), self._ingress()]
+        return [self._storage(), self._dns(), ingress(self.instance, self.control_plane)]
 
     def apply(self) -> None:
         """Apply IngressClass, StorageClass, the provisioner's namespace, and the Gateway API with a Gateway."""
@@ -122,9 +122,6 @@ class Addons:
         server_side = ["apply", "--server-side", "--field-manager=mcq-cluster", "--filename=-"]
         run([kubectl, f"--kubeconfig={self.instance.kubeconfig}", *server_side], stdin=manifests)
 
-    def _kubeconfig(self, user: str) -> Path:
-        return self.control_plane.kubeconfig(f"{user}.kubeconfig", user=user, group="system:masters")
-
     def _dns(self) -> Part:
         ports = self.instance.ports()
         nameservers = [
@@ -139,32 +136,12 @@ class Addons:
                 domain=names.DNS_DOMAIN,
                 address=names.BRIDGE_ADDRESS,
                 ready_port=ports.dns_ready,
-                kubeconfig=self._kubeconfig("coredns"),
+                kubeconfig=_kubeconfig(self.control_plane, "coredns"),
                 forward="forward . /etc/resolv.conf" if nameservers else "",
             ),
         )
         command: list[str | Path] = [self.control_plane.tools.binary("coredns"), "-conf", path]
         return Part("coredns", command, ready=lambda: listening(names.BRIDGE_ADDRESS, 53))
-
-    def _ingress(self) -> Part:
-        ports = self.instance.ports()
-        command: list[str | Path] = [
-            self.control_plane.tools.binary("traefik"),
-            "--global.checknewversion=false",
-            "--global.sendanonymoususage=false",
-            f"--entrypoints.web.address=127.0.0.1:{ports.http}",
-            f"--entrypoints.websecure.address=127.0.0.1:{ports.https}",
-            "--entrypoints.websecure.http.tls=true",
-            "--providers.kubernetesingress=true",
-            "--providers.kubernetesingress.ingressclass=traefik",
-            "--providers.kubernetesingress.ingressendpoint.ip=127.0.0.1",
-            "--providers.kubernetesgateway=true",
-            "--providers.kubernetesgateway.statusaddress.ip=127.0.0.1",
-            "--log.level=INFO",
-            "--log.nocolor=true",
-        ]
-        env = {"KUBECONFIG": str(self._kubeconfig("traefik"))}
-        return Part("traefik", command, ready=lambda: listening("127.0.0.1", ports.http), env=env)
 
     def _storage(self) -> Part:
         state = self.instance.state
@@ -177,7 +154,7 @@ class Addons:
             "start",
             f"--config={configuration}",
             f"--helper-pod-file={helper_pod}",
-            f"--kubeconfig={self._kubeconfig('local-path-provisioner')}",
+            f"--kubeconfig={_kubeconfig(self.control_plane, 'local-path-provisioner')}",
             f"--namespace={STORAGE_NAMESPACE}",
             "--service-account-name=default",
         ]
@@ -191,3 +168,30 @@ class Addons:
             "metadata": {"name": "helper-pod"},
             "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]},
         }
+
+
+def ingress(instance: Instance, control_plane: ControlPlane, *, traces_to: str | None = None) -> Part:
+    """The Ingress controller; with `traces_to`, an OTLP URL, each request's trace begins in it."""
+    ports = instance.ports()
+    command: list[str | Path] = [
+        control_plane.tools.binary("traefik"),
+        "--global.checknewversion=false",
+        "--global.sendanonymoususage=false",
+        f"--entrypoints.web.address=127.0.0.1:{ports.http}",
+        f"--entrypoints.websecure.address=127.0.0.1:{ports.https}",
+        "--entrypoints.websecure.http.tls=true",
+        "--providers.kubernetesingress=true",
+        "--providers.kubernetesingress.ingressclass=traefik",
+        "--providers.kubernetesingress.ingressendpoint.ip=127.0.0.1",
+        "--providers.kubernetesgateway=true",
+        "--providers.kubernetesgateway.statusaddress.ip=127.0.0.1",
+        "--log.level=INFO",
+        "--log.nocolor=true",
+        *([f"--tracing.otlp.http.endpoint={traces_to}"] if traces_to else []),
+    ]
+    env = {"KUBECONFIG": str(_kubeconfig(control_plane, "traefik"))}
+    return Part("traefik", command, ready=lambda: listening("127.0.0.1", ports.http), env=env)
+
+
+def _kubeconfig(control_plane: ControlPlane, user: str) -> Path:
+    return control_plane.kubeconfig(f"{user}.kubeconfig", user=user, group="system:masters")

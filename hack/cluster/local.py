@@ -105,6 +105,12 @@ class Local:
         with self.progress.step(f"push {image}"):
             return self._registry().push(builder(), image)
 
+    def trace_requests(self, endpoint: str) -> None:
+        """Have the Ingress controller begin a trace for each request, and send it to this OTLP URL, from now on."""
+        with locked(self.instance.home / ".lock"):
+            self.processes.stop(["traefik"])
+            self._ensure([addons.ingress(self.instance, self.control_plane, traces_to=endpoint)])
+
     def kubeconfig(self) -> Path:
         """The path of the administrator's kubeconfig."""
         return self.instance.kubeconfig

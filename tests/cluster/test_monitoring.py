@@ -237,29 +237,54 @@ def test_an_exemplar_carries_the_trace_of_an_answer(asked: Kubectl) -> None:
     eventually(lambda: answer["trace_id"] in traces(), seconds=20, what="the exemplar is there")
 
 
+@dataclass(frozen=True)
+class Span:
+    """What Jaeger tells of one."""
+
+    name: str
+    service: str
+    span_id: str
+    parents: set[str]
+
+
+def roots(spans: list[Span]) -> list[Span]:
+    """Those whose parents are not there: one, when all have come."""
+    known = {span.span_id for span in spans}
+    return [span for span in spans if not span.parents & known]
+
+
 def test_the_trace_of_an_answer_is_read_back(asked: Kubectl) -> None:
-    """From Jaeger's query API: all its spans, whose trace's id the response has, and the steps made for it."""
+    """From Jaeger's query API: it has the response's id, begins at the Ingress, and has all the service's spans."""
     answer = ask(f"http://{HOST}:8080", {**QUESTION, "mode": "explain", "max_reasoning_tokens": 8})
 
-    def spans() -> dict[str, dict[str, Any]]:
+    def spans() -> list[Span]:
         try:
             [trace] = fetch("jaeger.localhost", f"/api/traces/{answer['trace_id']}")["data"]
         except urllib.error.HTTPError:  # not there yet
-            return {}
-        return {span["operationName"]: span for span in trace["spans"]}
+            return []
+        return [
+            Span(
+                span["operationName"],
+                trace["processes"][span["processID"]]["serviceName"],
+                span["spanID"],
+                {ref["spanID"] for ref in span["references"]},
+            )
+            for span in trace["spans"]
+        ]
 
     expected = {"admit", "prefill", "decode", "parse"}
-    # The request's own span ends last, and comes last.
+    # A span is sent when it has ended, so those around it come last, from the service and from the Ingress controller.
     eventually(
-        lambda: expected <= spans().keys() and any(not span["references"] for span in spans().values()),
+        lambda: expected <= {span.name for span in spans()} and len(roots(spans())) == 1,
         seconds=30,
-        what="the trace is there",
+        what="the trace is there, whole",
     )
     found = spans()
-    [root] = [name for name, span in found.items() if not span["references"]]
-    assert "/api/v1/mcq/answer" in root
-    ids = {span["spanID"] for span in found.values()}
-    assert all(span["references"][0]["spanID"] in ids for name, span in found.items() if name != root)
+    [root] = roots(found)
+    assert root.service == "traefik"
+    services = {span.span_id: span.service for span in found}
+    [served] = [span for span in found if span.service == NAME and "/api/v1/mcq/answer" in span.name]
+    assert {services[parent] for parent in served.parents} == {"traefik"}
     # A step is made for several questions: it has a trace of its own, and links theirs.
     batches = fetch("jaeger.localhost", f"/api/traces?service={NAME}&operation=batch&limit=500")["data"]
     linked = {ref["traceID"] for batch in batches for span in batch["spans"] for ref in span["references"]}

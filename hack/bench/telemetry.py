@@ -1,0 +1,142 @@
+"""What telemetry costs a replica: one traces every question and is scraped, another does neither."""
+
+from __future__ import annotations
+
+import threading
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from statistics import median
+from typing import TYPE_CHECKING
+
+from hack.bench import ours
+from hack.bench.workload import SCENARIOS, Scenario
+from hack.bench_operator.procfs import cpu_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hack.bench.workload import Question
+
+ROUNDS = 8
+TURN = Scenario("answer only, 24 at once", 24, 24, 0)
+SCRAPE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a replica took for its questions: seconds of the clock, and of processors."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of each round, how much longer the replica with telemetry took, as a share of the other's time."""
+
+    wall: list[float]
+    cpu: list[float]
+    exports: int
+
+    def __str__(self) -> str:
+        """The medians and spreads."""
+        said = [
+            f"{median(shares):+.1%} {name} ({min(shares):+.1%} to {max(shares):+.1%})"
+            for name, shares in (("time", self.wall), ("processor time", self.cpu))
+        ]
+        return f"telemetry, {len(self.wall)} rounds of {TURN.name}: {', '.join(said)}"
+
+
+def measure(precision: str, questions: Sequence[Question]) -> Cost | None:
+    """Both replicas get the same questions in turns, each first every other time; None: the exam has too few.
+
+    What a replica counts for its metrics it counts in both, as that can't be switched off.
+    """
+    fresh = questions[sum(scenario.questions for scenario in SCENARIOS) :]
+    rounds = min(ROUNDS, len(fresh) // TURN.questions)
+    if not rounds:
+        return None
+    with (
+        _collector() as collector,
+        ours.service(precision) as bare,
+        ours.service(
+            precision, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_TRACES_SAMPLER="always_on"
+        ) as traced,
+        _scraping(traced.url),
+    ):
+        for replica in (bare, traced):
+            ours.measure(replica, TURN, questions[: TURN.questions])
+        pairs = []
+        for number in range(rounds):
+            asked = fresh[number * TURN.questions :][: TURN.questions]
+            order = (bare, traced) if number % 2 else (traced, bare)
+            took = {replica.url: _turn(replica, asked) for replica in order}
+            pairs.append((took[bare.url], took[traced.url]))
+        if not collector.exports:
+            raise RuntimeError("No span was exported, so there is nothing to compare.")
+        return Cost(
+            [with_.wall / without.wall - 1 for without, with_ in pairs],
+            [with_.cpu / without.cpu - 1 for without, with_ in pairs],
+            collector.exports,
+        )
+
+
+def _turn(replica: ours.Service, questions: Sequence[Question]) -> Turn:
+    before = cpu_seconds(replica.process.pid)
+    measured = ours.measure(replica, TURN, questions)
+    return Turn(measured.seconds, cpu_seconds(replica.process.pid) - before)
+
+
+@dataclass
+class _Collector:
+    """Takes spans in, and does nothing with them: they are not the replica's cost."""
+
+    url: str
+    posts: list[int] = field(default_factory=list)
+
+    @property
+    def exports(self) -> int:
+        """How many times spans came."""
+        return len(self.posts)
+
+
+@contextmanager
+def _collector() -> Iterator[_Collector]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            found.posts.append(len(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        found = _Collector(f"http://127.0.0.1:{server.server_address[1]}")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield found
+        server.shutdown()
+
+
+@contextmanager
+def _scraping(url: str) -> Iterator[None]:
+    """Read its metrics as often as the demo's Prometheus does."""
+    over = threading.Event()
+
+    def scrape() -> None:
+        while not over.wait(SCRAPE_SECONDS):
+            with urllib.request.urlopen(f"{url}/metrics", timeout=SCRAPE_SECONDS) as response:  # noqa: S310
+                response.read()
+
+    thread = threading.Thread(target=scrape, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
