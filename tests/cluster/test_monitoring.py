@@ -207,8 +207,15 @@ def test_every_rule_is_loaded_and_every_recording_has_data(asked: Kubectl) -> No
     )
     recorded = {rule["name"] for rule in mine() if rule["type"] == "recording"}
     assert len(recorded) == 15
+    # What was evaluated before the load has none yet.
+    selector = f'{{namespace="{NAMESPACE}",mcqsolver="{NAME}"}}'
+    eventually(
+        lambda: all(len(query(name + selector)) == 1 for name in recorded),
+        seconds=60,
+        what="every recording has data",
+    )
     for name in recorded:
-        [series] = query(f'{name}{{namespace="{NAMESPACE}",mcqsolver="{NAME}"}}')
+        [series] = query(name + selector)
         assert 0 <= float(series["value"][1]) <= 1
     assert {rule["name"] for rule in mine() if rule["type"] == "alerting"} >= {
         "MCQSolverErrorBudgetBurn",
@@ -247,12 +254,6 @@ class Span:
     parents: set[str]
 
 
-def roots(spans: list[Span]) -> list[Span]:
-    """Those whose parents are not there: one, when all have come."""
-    known = {span.span_id for span in spans}
-    return [span for span in spans if not span.parents & known]
-
-
 def test_the_trace_of_an_answer_is_read_back(asked: Kubectl) -> None:
     """From Jaeger's query API: it has the response's id, begins at the Ingress, and has all the service's spans."""
     answer = ask(f"http://{HOST}:8080", {**QUESTION, "mode": "explain", "max_reasoning_tokens": 8})
@@ -275,12 +276,12 @@ def test_the_trace_of_an_answer_is_read_back(asked: Kubectl) -> None:
     expected = {"admit", "prefill", "decode", "parse"}
     # A span is sent when it has ended, so those around it come last, from the service and from the Ingress controller.
     eventually(
-        lambda: expected <= {span.name for span in spans()} and len(roots(spans())) == 1,
+        lambda: expected <= {span.name for span in spans()} and any(not span.parents for span in spans()),
         seconds=30,
         what="the trace is there, whole",
     )
     found = spans()
-    [root] = roots(found)
+    [root] = [span for span in found if not span.parents]
     assert root.service == "traefik"
     services = {span.span_id: span.service for span in found}
     [served] = [span for span in found if span.service == NAME and "/api/v1/mcq/answer" in span.name]
