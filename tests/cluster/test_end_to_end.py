@@ -6,6 +6,7 @@ The tests go through one solver's life, in the order of this file.
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 from typing import TYPE_CHECKING, Any
 
@@ -85,12 +86,24 @@ def test_a_reconcile_that_changes_nothing_writes_nothing(solver: Solver, deploye
     assert _writes(deployed.provider) == before
 
 
+def _answers_steadily(url: str) -> bool:
+    """Longer than Traefik goes on with what it knew: it takes changes in every two seconds."""
+    try:
+        for _ in range(4):
+            ask(url, {**QUESTION, "mode": "answer"})
+            time.sleep(1)
+    except urllib.error.HTTPError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("child", ["service", "ingress", "poddisruptionbudget"])
 def test_a_deleted_child_is_back(solver: Solver, child: str) -> None:
-    """Whatever is deleted of a solver is made again."""
+    """Whatever is deleted of a solver is made again, and when the Ingress controller has seen that, it answers."""
     old = solver.get(child, NAME)["metadata"]["uid"]
     solver.kubectl("--namespace", NAMESPACE, "delete", child, NAME, "--wait=false")
     eventually(lambda: _uid(solver, child, NAME) not in {None, old}, seconds=30)
+    eventually(lambda: _answers_steadily(solver.url), seconds=60, what="it answers through the Ingress again")
 
 
 def test_an_edited_deployment_is_repaired(solver: Solver) -> None:
