@@ -30,9 +30,8 @@ MANIFESTS = ROOT / "monitoring"
 OVERLAYS = ROOT / "build/monitoring"
 NAMESPACE = "monitoring"
 PAGES = {name: f"http://{name}.localhost:8080" for name in ("prometheus", "alertmanager", "jaeger")}
-GRAFANA = (
-    "http://grafana.localhost:8080, user admin, password: kubectl -n monitoring get secret grafana -o yaml"
-)
+GRAFANA = """http://grafana.localhost:8080, user admin, password:
+kubectl -n monitoring get secret grafana -o go-template='{{.data.password | base64decode}}'"""
 OPERATOR = "quay.io/prometheus-operator/prometheus-operator"
 RELOADER = "quay.io/prometheus-operator/prometheus-config-reloader"
 PROMETHEUS = "quay.io/prometheus/prometheus"
@@ -122,17 +121,12 @@ def _prometheus_operator(images: dict[str, str]) -> dict[str, Any]:
 
 def _stack(images: dict[str, str]) -> dict[str, Any]:
     """monitoring with its pages behind the Ingress; the images in custom resources are no images to an overlay."""
-    custom = {"Prometheus": PROMETHEUS, "Alertmanager": ALERTMANAGER} if images else {}
-    absent = [WITHOUT_GRAFANA] if images else []
-    return {
-        "resources": _bases(MANIFESTS),
-        "components": _bases(MANIFESTS / "ingress"),
-        "images": _replaced(images),
-        "patches": [
-            *(_replacing(kind, "/spec/image", images[name]) for kind, name in custom.items()),
-            *absent,
-        ],
-    }
+    overlay = {"resources": _bases(MANIFESTS), "components": _bases(MANIFESTS / "ingress")}
+    if not images:
+        return overlay
+    custom = {"Prometheus": PROMETHEUS, "Alertmanager": ALERTMANAGER}
+    patches = [_replacing(kind, "/spec/image", images[name]) for kind, name in custom.items()]
+    return {**overlay, "images": _replaced(images), "patches": [*patches, WITHOUT_GRAFANA]}
 
 
 def _replaced(images: dict[str, str]) -> list[dict[str, str]]:

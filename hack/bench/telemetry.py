@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import urllib.request
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from statistics import median
 from typing import TYPE_CHECKING
@@ -94,12 +94,7 @@ class _Collector:
     """Takes spans in, and does nothing with them: they are not the replica's cost."""
 
     url: str
-    posts: list[int] = field(default_factory=list)
-
-    @property
-    def exports(self) -> int:
-        """How many times spans came."""
-        return len(self.posts)
+    exports: int = 0
 
 
 @contextmanager
@@ -108,7 +103,8 @@ def _collector() -> Iterator[_Collector]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            found.posts.append(len(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.rfile.read(int(self.headers["Content-Length"]))
+            found.exports += 1
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()

@@ -106,7 +106,7 @@ class Addons:
 
     def parts(self) -> list[Part]:
         """The processes, in the order they start in."""
-        return [self._storage(), self._dns(), ingress(self.instance, self.control_plane)]
+        return [self._storage(), self._dns(), self.ingress()]
 
     def apply(self) -> None:
         """Apply IngressClass, StorageClass, the provisioner's namespace, and the Gateway API with a Gateway."""
@@ -117,10 +117,35 @@ class Addons:
         port = self.instance.ports().http
         self._apply((MANIFESTS / "gateway.yaml").read_text().replace("8080", str(port)))
 
+    def ingress(self, *, traces_to: str | None = None) -> Part:
+        """The Ingress controller; with `traces_to`, an OTLP URL, each request's trace begins in it."""
+        ports = self.instance.ports()
+        command: list[str | Path] = [
+            self.control_plane.tools.binary("traefik"),
+            "--global.checknewversion=false",
+            "--global.sendanonymoususage=false",
+            f"--entrypoints.web.address=127.0.0.1:{ports.http}",
+            f"--entrypoints.websecure.address=127.0.0.1:{ports.https}",
+            "--entrypoints.websecure.http.tls=true",
+            "--providers.kubernetesingress=true",
+            "--providers.kubernetesingress.ingressclass=traefik",
+            "--providers.kubernetesingress.ingressendpoint.ip=127.0.0.1",
+            "--providers.kubernetesgateway=true",
+            "--providers.kubernetesgateway.statusaddress.ip=127.0.0.1",
+            "--log.level=INFO",
+            "--log.nocolor=true",
+            *([f"--tracing.otlp.http.endpoint={traces_to}"] if traces_to else []),
+        ]
+        env = {"KUBECONFIG": str(self._kubeconfig("traefik"))}
+        return Part("traefik", command, ready=lambda: listening("127.0.0.1", ports.http), env=env)
+
     def _apply(self, manifests: str) -> None:
         kubectl = self.control_plane.tools.binary("kubernetes", "kubectl")
         server_side = ["apply", "--server-side", "--field-manager=mcq-cluster", "--filename=-"]
         run([kubectl, f"--kubeconfig={self.instance.kubeconfig}", *server_side], stdin=manifests)
+
+    def _kubeconfig(self, user: str) -> Path:
+        return self.control_plane.kubeconfig(f"{user}.kubeconfig", user=user, group="system:masters")
 
     def _dns(self) -> Part:
         ports = self.instance.ports()
@@ -136,7 +161,7 @@ class Addons:
                 domain=names.DNS_DOMAIN,
                 address=names.BRIDGE_ADDRESS,
                 ready_port=ports.dns_ready,
-                kubeconfig=_kubeconfig(self.control_plane, "coredns"),
+                kubeconfig=self._kubeconfig("coredns"),
                 forward="forward . /etc/resolv.conf" if nameservers else "",
             ),
         )
@@ -154,7 +179,7 @@ class Addons:
             "start",
             f"--config={configuration}",
             f"--helper-pod-file={helper_pod}",
-            f"--kubeconfig={_kubeconfig(self.control_plane, 'local-path-provisioner')}",
+            f"--kubeconfig={self._kubeconfig('local-path-provisioner')}",
             f"--namespace={STORAGE_NAMESPACE}",
             "--service-account-name=default",
         ]
@@ -168,30 +193,3 @@ class Addons:
             "metadata": {"name": "helper-pod"},
             "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]},
         }
-
-
-def ingress(instance: Instance, control_plane: ControlPlane, *, traces_to: str | None = None) -> Part:
-    """The Ingress controller; with `traces_to`, an OTLP URL, each request's trace begins in it."""
-    ports = instance.ports()
-    command: list[str | Path] = [
-        control_plane.tools.binary("traefik"),
-        "--global.checknewversion=false",
-        "--global.sendanonymoususage=false",
-        f"--entrypoints.web.address=127.0.0.1:{ports.http}",
-        f"--entrypoints.websecure.address=127.0.0.1:{ports.https}",
-        "--entrypoints.websecure.http.tls=true",
-        "--providers.kubernetesingress=true",
-        "--providers.kubernetesingress.ingressclass=traefik",
-        "--providers.kubernetesingress.ingressendpoint.ip=127.0.0.1",
-        "--providers.kubernetesgateway=true",
-        "--providers.kubernetesgateway.statusaddress.ip=127.0.0.1",
-        "--log.level=INFO",
-        "--log.nocolor=true",
-        *([f"--tracing.otlp.http.endpoint={traces_to}"] if traces_to else []),
-    ]
-    env = {"KUBECONFIG": str(_kubeconfig(control_plane, "traefik"))}
-    return Part("traefik", command, ready=lambda: listening("127.0.0.1", ports.http), env=env)
-
-
-def _kubeconfig(control_plane: ControlPlane, user: str) -> Path:
-    return control_plane.kubeconfig(f"{user}.kubeconfig", user=user, group="system:masters")

@@ -109,7 +109,7 @@ class Local:
         """Have the Ingress controller begin a trace for each request, and send it to this OTLP URL, from now on."""
         with locked(self.instance.home / ".lock"):
             self.processes.stop(["traefik"])
-            self._ensure([addons.ingress(self.instance, self.control_plane, traces_to=endpoint)])
+            self._ensure([self._addons().ingress(traces_to=endpoint)])
 
     def kubeconfig(self) -> Path:
         """The path of the administrator's kubeconfig."""
@@ -154,10 +154,13 @@ class Local:
         node = Node(self.instance, self.control_plane, helper_image)
         node.configure()
         self._ensure(node.parts())
-        extras = addons.Addons(self.instance, self.control_plane, helper_image)
+        extras = self._addons()
         with self.progress.step("IngressClass, StorageClass, Gateway"):
             extras.apply()
         self._ensure(extras.parts())
+
+    def _addons(self) -> addons.Addons:
+        return addons.Addons(self.instance, self.control_plane, self._helper_image(self._registry()))
 
     def _helper_image(self, registry: addons.Registry) -> str:
         """The reference of the busybox image, built once in the cluster's life."""

@@ -29,13 +29,16 @@ def manifests(tools: Tools) -> list[dict[str, Any]]:
     return [*yaml.safe_load_all(run(tools.binary("kubernetes", "kubectl"), "kustomize", MONITORING))]
 
 
+def the(manifests: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    """The one manifest of this kind and name."""
+    [found] = [each for each in manifests if (each["kind"], each["metadata"]["name"]) == (kind, name)]
+    return found
+
+
 @pytest.fixture(scope="module")
 def grafana(manifests: list[dict[str, Any]]) -> dict[str, Any]:
     """Its Pod's spec."""
-    [found] = [
-        each for each in manifests if each["kind"] == "Deployment" and each["metadata"]["name"] == "grafana"
-    ]
-    spec: dict[str, Any] = found["spec"]["template"]["spec"]
+    spec: dict[str, Any] = the(manifests, "Deployment", "grafana")["spec"]["template"]["spec"]
     return spec
 
 
@@ -76,22 +79,19 @@ def test_every_pod_is_bounded_and_runs_as_nobody(manifests: list[dict[str, Any]]
                 assert bounded["resources"]["requests"]["cpu"]
 
 
-@pytest.mark.parametrize(
-    ("name", "resources"),
-    [
-        ("mcq-prometheus", {"services", "endpoints", "pods", "endpointslices"}),
-        ("mcq-grafana", {"configmaps"}),
-    ],
-)
-def test_each_may_read_what_it_must_and_no_more(
-    manifests: list[dict[str, Any]], name: str, resources: set[str]
-) -> None:
-    [role] = [
-        each for each in manifests if each["kind"] == "ClusterRole" and each["metadata"]["name"] == name
-    ]
-    assert {resource for rule in role["rules"] for resource in rule["resources"]} == resources
-    for rule in role["rules"]:
-        assert set(rule["verbs"]) == {"get", "list", "watch"}
+def test_each_may_read_what_it_must_and_no_more(manifests: list[dict[str, Any]]) -> None:
+    roles = {each["metadata"]["name"]: each for each in manifests if each["kind"] == "ClusterRole"}
+    may_read = {
+        name: {resource for rule in role["rules"] for resource in rule["resources"]}
+        for name, role in roles.items()
+    }
+    assert may_read == {
+        "mcq-prometheus": {"services", "endpoints", "pods", "endpointslices"},
+        "mcq-grafana": {"configmaps"},
+    }
+    for role in roles.values():
+        for rule in role["rules"]:
+            assert set(rule["verbs"]) == {"get", "list", "watch"}
 
 
 def test_grafanas_sidecar_looks_for_what_the_operator_labels(
@@ -130,7 +130,7 @@ def test_grafanas_data_sources_are_the_stacks(
     }
     urls = {source["name"]: urllib.parse.urlsplit(source["url"]) for source in sources}
     assert {name: (url.hostname, url.port) for name, url in urls.items()} == services
-    [prometheus] = [each for each in manifests if each["kind"] == "Prometheus"]
+    prometheus = the(manifests, "Prometheus", "mcq")
     assert sources[0]["jsonData"]["timeInterval"] == prometheus["spec"]["scrapeInterval"]
 
 
@@ -141,7 +141,7 @@ def test_grafana_has_no_password_of_ours(grafana: dict[str, Any]) -> None:
 
 def test_all_solvers_monitors_and_rules_are_found(manifests: list[dict[str, Any]]) -> None:
     """In whatever namespace."""
-    [prometheus] = [each for each in manifests if each["kind"] == "Prometheus"]
+    prometheus = the(manifests, "Prometheus", "mcq")
     for selector in ("serviceMonitor", "rule"):
         assert prometheus["spec"][f"{selector}Selector"] == {}
         assert prometheus["spec"][f"{selector}NamespaceSelector"] == {}

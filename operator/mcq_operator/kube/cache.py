@@ -148,10 +148,10 @@ class Cache:
         if before is None or before.body is None:
             entries[name] = _Entry(before.version if before else 0, None, absent=True)
 
-    def ended(self, seen: Sighting) -> bool:
-        """Whether the end of the object was seen, and this is of before it."""
-        entry = self._kinds.get(seen.kind, {}).get(seen.name)
-        return entry is not None and entry.body is None and seen.version <= entry.version
+    def ended(self, kind: Kind, name: Name, version: int) -> bool:
+        """Whether the end of the object was seen, and this version is of before it."""
+        entry = self._kinds.get(kind, {}).get(name)
+        return entry is not None and entry.body is None and version <= entry.version
 
     def forget(self, kind: Kind, name: Name) -> None:
         """Ask for the object next time: something that was done with it did not go as it should have."""

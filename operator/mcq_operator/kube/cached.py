@@ -72,9 +72,10 @@ class CachedApi(Api):
         less: it may have lost no more than the label that its watch asks for.
         """
         found = await super().ask(kind, namespace=namespace, name=name, seconds=seconds)
-        if kind is SOLVER and found is not None and self._cache.ended(sighting(kind, found)):
-            return None
-        return found
+        if kind is not SOLVER or found is None:
+            return found
+        version = int(found["metadata"]["resourceVersion"])
+        return None if self._cache.ended(kind, Name(namespace, name), version) else found
 
     async def list(
         self, kind: Kind, *, namespace: str | None, selector: str | None = None, fields: str | None = None
