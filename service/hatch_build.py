@@ -22,7 +22,8 @@ LIBRARY = "mcq_service/engines/libmcq.so"
 TARGET = ["-target", "x86_64-linux-gnu.2.28"]
 FLAGS = [
     *TARGET, "-nostdlib++", "-nostdinc++", "-O3", "-std=c++20", "-fno-exceptions", "-fno-rtti", "-fno-strict-aliasing",
-    "-fvisibility=hidden", "-fPIC", "-Wall", "-Wextra",
+    # No debugging information: it would have the paths of this build, and no two builds would be the same.
+    "-fvisibility=hidden", "-fPIC", "-g0", "-Wall", "-Wextra",
 ]  # fmt: skip
 INSTRUCTIONS = {
     "kernels_avx2.cpp": ["-mcpu=x86_64+avx2+fma+f16c"],

@@ -1,12 +1,18 @@
-"""`python -m hack.images`: build the operator's and the service's image."""
+"""`python -m hack.images [PROGRAM ...]`: build the operator's and the service's image, or those named."""
 
+import argparse
 import sys
 
 from hack.images.build import PROGRAMS, build, tag
 from hack.images.builder import ImageError
 
+parser = argparse.ArgumentParser(prog="python -m hack.images", description=__doc__)
+parser.add_argument("programs", nargs="*", metavar="PROGRAM", help=" or ".join(PROGRAMS))
+programs = tuple(parser.parse_args().programs) or PROGRAMS
+if unknown := set(programs) - set(PROGRAMS):
+    parser.error(f"no such program: {', '.join(unknown)}; there are {', '.join(PROGRAMS)}")
 try:
-    build()
+    build(programs)
 except ImageError as error:
     sys.exit(str(error))
-print("\n".join(tag(program) for program in PROGRAMS))
+print("\n".join(tag(program) for program in programs))

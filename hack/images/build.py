@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 
+from hack.git import committed_at, revision
 from hack.images.base import base_image
 from hack.images.builder import builder
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAMS = ("operator", "service")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+OCI = "org.opencontainers.image"
 
 
 def tag(program: str) -> str:
@@ -18,17 +21,37 @@ def tag(program: str) -> str:
     return f"localhost/mcq-{program}:dev"
 
 
-def build() -> None:
-    """Build both images from this checkout; what has not changed comes from the layer cache.
+def version() -> str:
+    """The product's version, as pyproject.toml has it."""
+    found: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    return found
+
+
+def build(programs: tuple[str, ...] = PROGRAMS) -> None:
+    """Build images from this checkout; what has not changed comes from the layer cache.
 
     TORCH_BACKEND=cpu in the environment picks torch's build without CUDA for the service.
     Raises ImageError if a build fails.
     """
     secrets = {"ca-certificates": CERTIFICATES} if CERTIFICATES.exists() else {}
     base = base_image()
-    for program in PROGRAMS:
+    for program in programs:
         arguments = {"BASE": base}
         backend = os.environ.get("TORCH_BACKEND")
         if program == "service" and backend:
             arguments["TORCH_BACKEND"] = backend
-        builder().build(ROOT / f"Dockerfile.{program}", ROOT, tag(program), arguments, secrets=secrets)
+        builder().build(
+            ROOT / f"Dockerfile.{program}", ROOT, tag(program), arguments,
+            labels=_labels(base), secrets=secrets,
+        )  # fmt: skip
+
+
+def _labels(base: str) -> dict[str, str]:
+    """What changes from commit to commit; the rest stands in the Dockerfile."""
+    created = committed_at(ROOT)
+    return {
+        f"{OCI}.version": version(),
+        f"{OCI}.revision": revision(ROOT),
+        f"{OCI}.base.name": base,
+        **({f"{OCI}.created": created} if created else {}),
+    }

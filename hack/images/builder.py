@@ -11,18 +11,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
 CACHE = Path(os.environ.get("MCQ_CACHE") or Path.home() / ".cache/mcq-operator")
 STORAGE = CACHE / "images"
 NOTHING: Mapping[str, str] = {}
 NO_FILES: Mapping[str, Path] = {}
+# When images, and the files in them, say they were made: the time of building is nothing that they are made of.
+EPOCH = "0"
 
 
 class ImageError(Exception):
@@ -38,19 +42,22 @@ class Builder(Protocol):
 
     def build(
         self, dockerfile: Path, context: Path, tag: str, args: Mapping[str, str] = NOTHING,
-        *, secrets: Mapping[str, Path] = NO_FILES,
+        *, labels: Mapping[str, str] = NOTHING, secrets: Mapping[str, Path] = NO_FILES,
     ) -> None:  # fmt: skip
         """Build `context` by `dockerfile` as `tag`; `args` are its ARGs, `secrets` files it may mount."""
 
-    def push(self, tag: str, reference: str) -> str:
-        """Push the local image `tag` as `reference` (a loopback registry may be plain HTTP); returns its
-        digest, "sha256:…"."""
+    def push(self, tag: str, reference: str, *, auth: Path | None = None) -> str:
+        """Push the local image `tag` as `reference` (a loopback registry may be plain HTTP), with the users of
+        a docker configuration file, config.json, if given; returns its digest, "sha256:…"."""
 
     def pull(self, reference: str, *, timeout: float) -> bool:
         """Whether the image can be had from its registry within `timeout` seconds; it is then here."""
 
     def has(self, tag: str) -> bool:
         """Whether the image is in the local storage."""
+
+    def contents(self, tag: str) -> AbstractContextManager[str]:
+        """What is in a local image, as syft names it, while the block runs."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +68,18 @@ class Docker:
 
     def build(
         self, dockerfile: Path, context: Path, tag: str, args: Mapping[str, str] = NOTHING,
-        *, secrets: Mapping[str, Path] = NO_FILES,
+        *, labels: Mapping[str, str] = NOTHING, secrets: Mapping[str, Path] = NO_FILES,
     ) -> None:  # fmt: skip
         """See Builder."""
-        options = _options(args, secrets)
+        options = _options(args, labels, secrets)
         command = ["docker", "build", "--file", str(dockerfile), "--tag", tag, *options, str(context)]
-        _show(command, {"DOCKER_BUILDKIT": "1"})
+        _show(command, {"DOCKER_BUILDKIT": "1", "SOURCE_DATE_EPOCH": EPOCH})
 
-    def push(self, tag: str, reference: str) -> str:
+    def push(self, tag: str, reference: str, *, auth: Path | None = None) -> str:
         """See Builder."""
         quiet(["docker", "tag", tag, reference])
-        printed = quiet(["docker", "push", reference])
+        configuration = ["--config", str(auth.parent)] if auth else []
+        printed = quiet(["docker", *configuration, "push", reference])
         digest = re.search(r"digest: (sha256:[0-9a-f]{64})", printed)
         if not digest:
             message = f"docker push of {reference} printed no digest:\n{printed}"
@@ -85,6 +93,11 @@ class Docker:
     def has(self, tag: str) -> bool:
         """See Builder."""
         return _works(["docker", "image", "inspect", tag], 30)
+
+    @contextmanager
+    def contents(self, tag: str) -> Iterator[str]:
+        """See Builder."""
+        yield f"docker:{tag}"
 
 
 @dataclass(frozen=True)
@@ -101,20 +114,22 @@ class Buildah:
 
     def build(
         self, dockerfile: Path, context: Path, tag: str, args: Mapping[str, str] = NOTHING,
-        *, secrets: Mapping[str, Path] = NO_FILES,
+        *, labels: Mapping[str, str] = NOTHING, secrets: Mapping[str, Path] = NO_FILES,
     ) -> None:  # fmt: skip
         """See Builder."""
-        options = ["--isolation", "chroot", "--layers", "--format", "oci", *_options(args, secrets)]
-        _show([*self.command, "bud", *options, "--file", str(dockerfile), "--tag", tag, str(context)])
+        how = ["--isolation", "chroot", "--layers", "--format", "oci", "--timestamp", EPOCH]
+        what = ["--file", str(dockerfile), "--tag", tag, str(context)]
+        _show([*self.command, "bud", *how, *_options(args, labels, secrets), *what])
 
-    def push(self, tag: str, reference: str) -> str:
+    def push(self, tag: str, reference: str, *, auth: Path | None = None) -> str:
         """See Builder."""
         with tempfile.TemporaryDirectory() as directory:
             digest = Path(directory) / "digest"
             loopback = ["--tls-verify=false"] if re.match(r"(127\.0\.0\.1|localhost):", reference) else []
             fast = ["--format", "oci", "--compression-format", "zstd", "--compression-level", "1"]
+            login = ["--authfile", str(auth)] if auth else []
             destination = ["--digestfile", str(digest), tag, f"docker://{reference}"]
-            quiet([*self.command, "push", *loopback, *fast, *destination])
+            quiet([*self.command, "push", *loopback, *fast, *login, *destination])
             return digest.read_text().strip()
 
     def pull(self, reference: str, *, timeout: float) -> bool:
@@ -124,6 +139,15 @@ class Buildah:
     def has(self, tag: str) -> bool:
         """See Builder."""
         return _works([*self.command, "inspect", "--type", "image", tag], 30)
+
+    @contextmanager
+    def contents(self, tag: str) -> Iterator[str]:
+        """See Builder."""
+        container = quiet([*self.command, "from", "--pull-never", tag]).strip()
+        try:
+            yield f"dir:{quiet([*self.command, 'mount', container]).strip()}"
+        finally:
+            quiet([*self.command, "rm", container])
 
 
 @cache
@@ -153,11 +177,12 @@ def install(packages: list[str]) -> None:
     _show(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], environment)
 
 
-def _options(args: Mapping[str, str], secrets: Mapping[str, Path]) -> list[str]:
+def _options(args: Mapping[str, str], labels: Mapping[str, str], secrets: Mapping[str, Path]) -> list[str]:
     """The flags that docker and buildah have in common."""
     build_args = [word for name, value in args.items() for word in ("--build-arg", f"{name}={value}")]
+    labelled = [word for name, value in labels.items() for word in ("--label", f"{name}={value}")]
     mounted = [word for name, path in secrets.items() for word in ("--secret", f"id={name},src={path}")]
-    return build_args + mounted
+    return build_args + labelled + mounted
 
 
 def _show(command: list[str], environment: Mapping[str, str] = NOTHING) -> None:

@@ -1,0 +1,46 @@
+"""What the images are made of, as CycloneDX: `python -m hack.images.sbom` writes dist/*.cdx.json."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from hack.cluster.errors import ClusterError
+from hack.cluster.progress import Progress
+from hack.cluster.tools import Tools
+from hack.images.build import PROGRAMS, ROOT, tag, version
+from hack.images.builder import CACHE, ImageError, builder, quiet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DIST = ROOT / "dist"
+# Packages as they are installed, not the files that they consist of.
+CATALOGERS = ("--override-default-catalogers", "image", "--select-catalogers", "-file")
+
+
+def write_sboms(progress: Progress) -> list[Path]:
+    """One file for each local image, of its Debian and Python packages. Raises ImageError or ClusterError."""
+    tools = Tools(CACHE, progress)
+    tools.build(["syft"])
+    DIST.mkdir(exist_ok=True)
+    # It would ask for a newer release of itself.
+    os.environ["SYFT_CHECK_FOR_APP_UPDATE"] = "false"
+    written = []
+    for program in PROGRAMS:
+        path = DIST / f"mcq-{program}.cdx.json"
+        named = ("--source-name", f"mcq-{program}", "--source-version", version())
+        output = ("--quiet", "--output", f"cyclonedx-json={path}")
+        with progress.step(str(path.relative_to(ROOT))), builder().contents(tag(program)) as contents:
+            quiet([str(tools.binary("syft")), "scan", contents, *CATALOGERS, *named, *output])
+        written.append(path)
+    return written
+
+
+if __name__ == "__main__":
+    try:
+        print("\n".join(map(str, write_sboms(Progress()))))
+    except (ClusterError, ImageError, subprocess.SubprocessError) as error:
+        sys.exit(str(error))
