@@ -1,42 +1,43 @@
 """The monitoring stack on the demo's cluster: `python -m hack.monitoring`, after `python -m hack.deploy`.
 
 On the local cluster, which may reach no public registry, its programs are built from their Go modules. Grafana can't
-be, as its pages come from no module: there it is left out.
+be, as its pages come from no module: there it is left out. Another cluster that can't reach the public registries is
+told by MONITORING_IMAGES, a JSON file of {public image: its copy by digest}; of Grafana that has none it is left out.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import yaml
 
 from hack.cluster import crds
 from hack.cluster.local import Local
 from hack.cluster.progress import Progress
-from hack.cluster.providers import choose
+from hack.cluster.providers import Provider, choose
 from hack.deploy import FAILURES, ROOT, Deployed
 from hack.images.builder import builder
 from hack.kubectl import Kubectl, KubectlError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MANIFESTS = ROOT / "monitoring"
 OVERLAYS = ROOT / "build/monitoring"
 NAMESPACE = "monitoring"
 PAGES = {name: f"http://{name}.localhost:8080" for name in ("prometheus", "alertmanager", "jaeger")}
-GRAFANA = """http://grafana.localhost:8080, user admin, password:
+GRAFANA_LOGIN = """http://grafana.localhost:8080, user admin, password:
 kubectl -n monitoring get secret grafana -o go-template='{{.data.password | base64decode}}'"""
 OPERATOR = "quay.io/prometheus-operator/prometheus-operator"
 RELOADER = "quay.io/prometheus-operator/prometheus-config-reloader"
 PROMETHEUS = "quay.io/prometheus/prometheus"
 ALERTMANAGER = "quay.io/prometheus/alertmanager"
 JAEGER = "quay.io/jaegertracing/jaeger"
+GRAFANA = "docker.io/grafana/grafana"
 PROGRAMS = {
     # image: its Go module in hack/cluster/tools, and the module's program
     OPERATOR: ("prometheus-operator", "operator"),
@@ -56,7 +57,7 @@ KINDS = ("prometheuses", "alertmanagers", "servicemonitors", "prometheusrules")
 
 def monitoring(deployed: Deployed, progress: Progress) -> None:
     """Have the stack watch over the operator and its solvers. Raises one of FAILURES."""
-    images = _local_images(deployed.provider) if isinstance(deployed.provider, Local) else {}
+    images = _images(deployed.provider)
     kubectl = deployed.kubectl
     with progress.step("install prometheus-operator"):
         _apply(kubectl, "prometheus-operator", **_prometheus_operator(images))
@@ -65,10 +66,11 @@ def monitoring(deployed: Deployed, progress: Progress) -> None:
             kubectl("wait", "--for=condition=Established", crd, "--timeout=60s")
         kubectl("-n", NAMESPACE, "rollout", "status", "deployment/prometheus-operator", "--timeout=300s")
     parts = ["prometheus/mcq", "alertmanager/mcq", "deployment/jaeger"]
-    if not images:
+    grafana = not images or GRAFANA in images
+    if grafana:
         ensure_password(kubectl)
         parts.append("deployment/grafana")
-    with progress.step("install Prometheus, Alertmanager, Jaeger" + ("" if images else ", Grafana")):
+    with progress.step("install Prometheus, Alertmanager, Jaeger" + (", Grafana" if grafana else "")):
         _apply(kubectl, "stack", **_stack(images))
         for what in parts:
             kubectl("-n", NAMESPACE, "wait", what, "--for=condition=Available", "--timeout=300s")
@@ -126,7 +128,9 @@ def _stack(images: dict[str, str]) -> dict[str, Any]:
         return overlay
     custom = {"Prometheus": PROMETHEUS, "Alertmanager": ALERTMANAGER}
     patches = [_replacing(kind, "/spec/image", images[name]) for kind, name in custom.items()]
-    return {**overlay, "images": _replaced(images), "patches": [*patches, WITHOUT_GRAFANA]}
+    if GRAFANA not in images:
+        patches.append(WITHOUT_GRAFANA)
+    return {**overlay, "images": _replaced(images), "patches": patches}
 
 
 def _replaced(images: dict[str, str]) -> list[dict[str, str]]:
@@ -145,7 +149,16 @@ def _replacing(kind: str, path: str, value: str) -> dict[str, Any]:
     return {"target": {"kind": kind}, "patch": patch}
 
 
-def _local_images(provider: Local) -> dict[str, str]:
+def _images(provider: Provider) -> dict[str, str]:
+    """What to take in place of the public images; empty takes those."""
+    mirror = os.environ.get("MONITORING_IMAGES")
+    if mirror:
+        found: dict[str, str] = json.loads(Path(mirror).read_text())
+        return found
+    return local_images(provider) if isinstance(provider, Local) else {}
+
+
+def local_images(provider: Local) -> dict[str, str]:
     """Images with nothing but the program, which needs nothing else; pushed to the cluster's registry."""
     provider.tools.build(sorted({module for module, _ in PROGRAMS.values()}))
     return {image: _local_image(provider, module, program) for image, (module, program) in PROGRAMS.items()}
@@ -172,7 +185,7 @@ def main() -> int:
     except FAILURES as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
-    print("\n".join([*PAGES.values(), *([] if isinstance(provider, Local) else [GRAFANA])]))
+    print("\n".join([*PAGES.values(), *([] if isinstance(provider, Local) else [GRAFANA_LOGIN])]))
     return 0
 
 

@@ -11,7 +11,9 @@ import pytest
 import yaml
 from hack.cluster.progress import Progress
 from hack.cluster.providers import choose
-from hack.demo import SAMPLE, wait_ready
+from hack.delivery.install import Solver as Installed
+from hack.delivery.install import wait_ready
+from hack.delivery.settings import SAMPLE
 from hack.deploy import Deployed, seed_model
 from hack.kubectl import Kubectl
 from tests.cluster.support import restricted_namespace
@@ -40,7 +42,7 @@ class Solver:
 
     def wait_ready(self) -> None:
         """Until Ready is True, at most some minutes."""
-        wait_ready(self.kubectl, NAMESPACE, NAME)
+        wait_ready(self.kubectl, Installed(NAMESPACE, NAME), seconds=900)
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hack.ask import QUESTION, ask
 from hack.cluster.local import Local
-from hack.demo import wait_ready
-from hack.deploy import NAMESPACE as OPERATOR_NAMESPACE
+from hack.delivery.install import NAMESPACE as OPERATOR_NAMESPACE
+from hack.delivery.install import Solver as Installed
+from hack.delivery.install import wait_ready
 from hack.kubectl import KubectlError
 from tests.cluster.conftest import HOST, NAME, NAMESPACE, Solver
 from tests.cluster.support import eventually
@@ -149,7 +150,7 @@ def test_a_solver_whose_engine_is_another_server_answers_who_has_a_key(solver: S
     url = "http://relay.localhost:8080"
     solver.kubectl("apply", "--filename", "-", stdin=json.dumps({**secret, "stringData": {"alice": first}}))
     solver.kubectl("apply", "--filename", "-", stdin=json.dumps(relay))
-    wait_ready(solver.kubectl, NAMESPACE, "relay")
+    wait_ready(solver.kubectl, Installed(NAMESPACE, "relay"), seconds=900)
     answer = ask(url, QUESTION, key=first)
     assert answer["answer"]["label"] == "B"
     assert len(answer["reasoning"].split()) > 3

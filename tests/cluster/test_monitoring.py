@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 import urllib.error
@@ -19,7 +20,12 @@ from hack.ask import QUESTION, ask
 from hack.cluster.instance import BRIDGE_ADDRESS
 from hack.cluster.local import Local
 from hack.cluster.progress import Progress
-from hack.demo import WATCHED, wait_ready
+from hack.delivery.errors import VerificationError
+from hack.delivery.images import Images
+from hack.delivery.install import Solver as Installed
+from hack.delivery.install import wait_ready
+from hack.delivery.settings import MONITORED_SAMPLE
+from hack.delivery.verify import Verification
 from hack.deploy import seed_model
 from hack.monitoring import NAMESPACE as STACK
 from hack.monitoring import ensure_password, monitoring
@@ -123,6 +129,7 @@ def watched(deployed: Deployed, stack: Kubectl) -> Iterator[Kubectl]:
     """Two solvers of the real model that are scraped, of which one loses its replica and gets no other."""
     kubectl = stack
     restricted_namespace(kubectl, NAMESPACE)
+    sample = yaml.safe_load(MONITORED_SAMPLE.read_text())["spec"]
     for name in (NAME, LOST):
         seed_model(deployed.provider, NAMESPACE, f"{name}-model-cache")
         solver = {
@@ -130,14 +137,14 @@ def watched(deployed: Deployed, stack: Kubectl) -> Iterator[Kubectl]:
             "kind": "MCQSolver",
             "metadata": {"name": name, "namespace": NAMESPACE},
             "spec": {
+                **sample,
                 "replicas": 1,
-                **WATCHED,
                 "ingress": {"enabled": name == NAME, "className": "traefik", "host": HOST},
             },
         }
         kubectl("apply", "--filename", "-", stdin=yaml.safe_dump(solver))
     for name in (NAME, LOST):
-        wait_ready(kubectl, NAMESPACE, name)
+        wait_ready(kubectl, Installed(NAMESPACE, name), seconds=900)
     [node] = kubectl("get", "nodes", "-o", "name").split()
     kubectl("cordon", node)
     try:
@@ -307,6 +314,17 @@ def test_the_alert_of_a_solver_that_lost_its_replica_reaches_the_receiver(
     alert = next(each for each in receiver.alerts if each["labels"]["alertname"] == "MCQSolverNoReadyReplica")
     page = alert["annotations"]["runbook_url"].rpartition("/")[2]
     assert (ROOT / f"docs/operations/{page}.md").exists()
+
+
+def test_the_pipelines_verification_sees_what_is_scraped_and_traced_and_what_fires(asked: Kubectl) -> None:
+    found = Verification(asked, Images("", ""), [], f"http://{HOST}:8080", None, patience=60)
+    solver = Installed(NAMESPACE, NAME)
+
+    assert found.targets(solver) == f"1 of {NAME}, 2 of mcq-operator"
+    assert re.fullmatch(r"trace [0-9a-f]{32} with \d+ kinds of spans", found.trace(solver))
+    # Of the solver that lost its replica.
+    with pytest.raises(VerificationError, match="MCQSolverNoReadyReplica"):
+        found.alerts()
 
 
 def test_a_deleted_solver_takes_its_monitoring_with_it_and_nothing_else(asked: Kubectl) -> None:

@@ -19,7 +19,7 @@ import pytest
 from hack.ask import QUESTION, ask
 from hack.cluster.instance import BRIDGE_ADDRESS
 from hack.cluster.local import Local
-from hack.deploy import NAMESPACE as OPERATOR_NAMESPACE
+from hack.delivery.install import NAMESPACE as OPERATOR_NAMESPACE
 from hack.images.build import tag
 from hack.images.builder import builder
 from hack.kubectl import KubectlError

@@ -1,0 +1,1 @@
+"""The pipeline's stages from the registry on: push, install, verify, roll back, collect; each a make target."""

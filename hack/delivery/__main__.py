@@ -1,0 +1,104 @@
+"""`python -m hack.delivery STAGE`: one stage of the delivery pipeline, with its settings in the environment."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from hack.cluster.errors import ClusterError
+from hack.cluster.progress import Progress
+from hack.cluster.providers import choose
+from hack.delivery.chart import write_chart
+from hack.delivery.diagnostics import diagnostics
+from hack.delivery.errors import DeliveryError
+from hack.delivery.images import RECORD, Images
+from hack.delivery.install import Solver, install, solvers_of
+from hack.delivery.installer import write_installer
+from hack.delivery.push import push
+from hack.delivery.rollback import rollback
+from hack.delivery.settings import Settings
+from hack.delivery.verify import Verification
+from hack.images.builder import ImageError
+from hack.kubectl import Kubectl, KubectlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FAILURES = (ClusterError, DeliveryError, ImageError, KubectlError, subprocess.SubprocessError, OSError)
+
+
+def _push(settings: Settings, progress: Progress) -> None:
+    images = push(settings, progress)
+    print(f"{images.operator}\n{images.service}\nkept in {RECORD}")
+
+
+def _install(settings: Settings, progress: Progress) -> None:
+    kubectl = _kubectl(progress)
+    install(kubectl, Images.read(), settings.overlay, settings.solver, progress)
+
+
+def _verify(settings: Settings, progress: Progress) -> None:
+    kubectl = _kubectl(progress)
+    solvers = _solvers(settings, kubectl)
+    check = Verification(
+        kubectl, Images.read(), solvers, settings.ingress_url, settings.api_key, settings.patience
+    )
+    check.run(progress, monitoring=settings.monitoring)
+
+
+def _rollback(_: Settings, progress: Progress) -> None:
+    rollback(_kubectl(progress), progress)
+
+
+def _diagnostics(settings: Settings, progress: Progress) -> None:
+    kubectl = _kubectl(progress)
+    solvers = _solvers(settings, kubectl)
+    print(diagnostics(kubectl, [solver.namespace for solver in solvers], progress))
+
+
+def _installer(settings: Settings, progress: Progress) -> None:
+    print(write_installer(_kubectl(progress), Images.read(), settings.overlay))
+
+
+def _chart(_: Settings, progress: Progress) -> None:
+    print(write_chart(_kubectl(progress), Images.read() if RECORD.exists() else None))
+
+
+STAGES: dict[str, Callable[[Settings, Progress], None]] = {
+    "push": _push,
+    "install": _install,
+    "verify": _verify,
+    "rollback": _rollback,
+    "diagnostics": _diagnostics,
+    "installer": _installer,
+    "chart": _chart,
+}
+
+
+def _kubectl(progress: Progress) -> Kubectl:
+    provider = choose(progress, control_plane_only=False, name=None)
+    return Kubectl(provider.kubectl(), provider.kubeconfig())
+
+
+def _solvers(settings: Settings, kubectl: Kubectl) -> list[Solver]:
+    found = [manifest["metadata"] for manifest in solvers_of(kubectl, settings.solver)]
+    return [Solver(metadata["namespace"], metadata["name"]) for metadata in found]
+
+
+def main() -> int:
+    """Run one stage, or exit with what failed."""
+    parser = argparse.ArgumentParser(prog="python -m hack.delivery", description=__doc__)
+    parser.add_argument("stage", choices=STAGES)
+    stage = parser.parse_args().stage
+    try:
+        STAGES[stage](Settings.of_process(), Progress())
+    except FAILURES as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""dist/chart: config/default as a Helm chart, for those who expect one. Its defaults render what kustomize renders.
+
+The manifests stay the source: each place that a value sets is marked in them and becomes an expression of Helm's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from hack.delivery.images import DIST, Images
+from hack.delivery.install import NAMESPACE
+from hack.delivery.settings import ROOT
+from hack.images.build import version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hack.kubectl import Kubectl
+
+CHART = DIST / "chart"
+BASE = ROOT / "config/default"
+# Set by Helm itself: --namespace, --create-namespace.
+LEFT_OUT = ("Namespace",)
+VALUES = """\
+# Values of the MCQ operator's chart. An MCQSolver is applied by itself: see config/samples.
+operator:
+  # One leads, the others stand by.
+  replicas: {replicas}
+  image: {operator}
+  # Private registries: [{{name: my-secret}}]
+  imagePullSecrets: []
+  resources: {resources}
+  affinity: {affinity}
+  nodeSelector: {{}}
+  tolerations: []
+  priorityClassName: ""
+service:
+  # The image of solvers whose spec names none.
+  image: {service}
+"""
+TEXT = {"type": "string", "minLength": 1}
+SCHEMA = {
+    "$schema": "https://json-schema.org/draft-07/schema#",
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["operator", "service"],
+    "properties": {
+        "global": {"type": "object"},
+        "operator": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["replicas", "image"],
+            "properties": {
+                "replicas": {"type": "integer", "minimum": 1},
+                "image": TEXT,
+                "imagePullSecrets": {"type": "array", "items": {"type": "object", "required": ["name"]}},
+                "resources": {"type": "object"},
+                "affinity": {"type": "object"},
+                "nodeSelector": {"type": "object", "additionalProperties": {"type": "string"}},
+                "tolerations": {"type": "array", "items": {"type": "object"}},
+                "priorityClassName": {"type": "string"},
+            },
+        },
+        "service": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["image"],
+            "properties": {"image": TEXT},
+        },
+    },
+}
+
+
+def write_chart(kubectl: Kubectl, images: Images | None) -> Path:
+    """Write dist/chart, with these images as its defaults or with those that config names. Raises KubectlError."""
+    objects = [*yaml.safe_load_all(kubectl("kustomize", str(BASE)))]
+    shutil.rmtree(CHART, ignore_errors=True)
+    for folder in (CHART / "crds", CHART / "templates"):
+        folder.mkdir(parents=True)
+    (CHART / "Chart.yaml").write_text(_yaml(_about()))
+    (CHART / "values.schema.json").write_text(json.dumps(SCHEMA, indent=2) + "\n")
+    for each in objects:
+        name = f"{each['kind'].lower()}-{each['metadata']['name']}.yaml"
+        if each["kind"] == "CustomResourceDefinition":
+            (CHART / "crds" / name).write_text(_yaml(each))
+            continue
+        if each["kind"] == "Deployment":
+            (CHART / "values.yaml").write_text(_values(each, images))
+            _mark_deployment(each)
+        if each["kind"] not in LEFT_OUT:
+            (CHART / "templates" / name).write_text(_template(each))
+    return CHART
+
+
+def _about() -> dict[str, Any]:
+    return {
+        "apiVersion": "v2",
+        "name": "mcq-operator",
+        "description": "Reconciles MCQSolver resources into services that answer multiple-choice questions",
+        "type": "application",
+        "version": version(),
+        "appVersion": version(),
+        "kubeVersion": ">=1.29.0-0",
+    }
+
+
+def _values(deployment: dict[str, Any], images: Images | None) -> str:
+    pod = deployment["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    return VALUES.format(
+        replicas=deployment["spec"]["replicas"],
+        operator=images.operator if images else container["image"],
+        service=images.service if images else environment["MCQ_OPERATOR_SERVICE_IMAGE"],
+        resources=json.dumps(container["resources"]),
+        affinity=json.dumps(pod["affinity"]),
+    )
+
+
+def _mark_deployment(deployment: dict[str, Any]) -> None:
+    """Put a mark, which _template knows, wherever a value goes."""
+    deployment["spec"]["replicas"] = _mark("toJson .Values.operator.replicas")
+    pod = deployment["spec"]["template"]["spec"]
+    pod["affinity"] = _mark("toJson .Values.operator.affinity")
+    for name in ("imagePullSecrets", "nodeSelector", "priorityClassName", "tolerations"):
+        pod[f"@@optional {name}@@"] = None
+    [container] = pod["containers"]
+    container["image"] = _mark("toJson .Values.operator.image")
+    container["resources"] = _mark("toJson .Values.operator.resources")
+    for variable in container["env"]:
+        if variable["name"] == "MCQ_OPERATOR_SERVICE_IMAGE":
+            variable["value"] = _mark("toJson .Values.service.image")
+
+
+def _template(manifest: dict[str, Any]) -> str:
+    """A manifest's text, with the marks in it as Helm's expressions."""
+    _place(manifest)
+    text = re.sub(r"'@@=(.+?)@@'", r"{{ \1 }}", _yaml(manifest))
+    return re.sub(
+        r"^( *)'@@optional (\w+)@@': null$",
+        r"\1{{- with .Values.operator.\2 }}\n\1\2: {{ toJson . }}\n\1{{- end }}",
+        text,
+        flags=re.MULTILINE,
+    )
+
+
+def _place(manifest: dict[str, Any]) -> None:
+    """The namespace is the release's, wherever it is named."""
+    for holder, key in _strings(manifest):
+        if holder[key] == NAMESPACE:
+            holder[key] = _mark("toJson .Release.Namespace")
+        elif holder[key].startswith(f"{NAMESPACE}/"):
+            rest = holder[key].removeprefix(NAMESPACE)
+            holder[key] = _mark(f'printf "%s{rest}" .Release.Namespace | toJson')
+
+
+def _strings(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Each string in a manifest, as its holder and its place in it."""
+    for key, value in list(node.items() if isinstance(node, dict) else enumerate(node)):
+        if isinstance(value, str):
+            yield node, key
+        elif isinstance(value, dict | list):
+            yield from _strings(value)
+
+
+def _mark(expression: str) -> str:
+    return f"@@={expression}@@"
+
+
+def _yaml(manifest: dict[str, Any]) -> str:
+    return yaml.safe_dump(manifest, sort_keys=False, width=10000)

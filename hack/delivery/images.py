@@ -1,0 +1,41 @@
+"""Which images are delivered: dist/images.json, written by push and read by everything after it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from hack.delivery.errors import RecordError
+from hack.delivery.settings import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DIST = ROOT / "dist"
+RECORD = DIST / "images.json"
+
+
+@dataclass(frozen=True)
+class Images:
+    """Both images by digest: REGISTRY/NAME@sha256:…"""
+
+    operator: str
+    service: str
+
+    def write(self, path: Path = RECORD) -> None:
+        """Keep them for the stages to come."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def read(cls, path: Path = RECORD) -> Images:
+        """Those that were pushed last. Raises RecordError if none were."""
+        try:
+            return cls(**json.loads(path.read_text()))
+        except FileNotFoundError:
+            message = f"{path} isn't there: `make push REGISTRY=...` writes it."
+            raise RecordError(message) from None
+        except (ValueError, TypeError) as error:
+            message = f"{path} is no record of pushed images ({error}): run `make push REGISTRY=...` again."
+            raise RecordError(message) from error

@@ -1,0 +1,51 @@
+"""Push both images, and keep their digests."""
+
+from __future__ import annotations
+
+import base64
+import json
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hack.delivery.images import RECORD, Images
+from hack.images.build import PROGRAMS, tag
+from hack.images.builder import builder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hack.cluster.progress import Progress
+    from hack.delivery.settings import Settings
+
+
+def push(settings: Settings, progress: Progress) -> Images:
+    """Push what `make images` built to the registry of the settings. Raises ImageError or SettingError."""
+    # What an earlier push left is not what this one will have pushed if it fails.
+    RECORD.unlink(missing_ok=True)
+    registry = settings.registry
+    digests = {}
+    with login_file(registry, settings.registry_login) as auth:
+        for program in PROGRAMS:
+            name = f"{registry}/mcq-{program}"
+            with progress.step(f"push {name}:{settings.tag}"):
+                digest = builder().push(tag(program), f"{name}:{settings.tag}", auth=auth)
+            digests[program] = f"{name}@{digest}"
+    images = Images(**digests)
+    images.write()
+    return images
+
+
+@contextmanager
+def login_file(registry: str, login: tuple[str, str] | None) -> Iterator[Path | None]:
+    """A configuration file, as docker's and buildah's, that knows the registry's user while it is needed."""
+    if login is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "config.json"
+        path.touch(mode=0o600)
+        secret = base64.b64encode(":".join(login).encode()).decode()
+        path.write_text(json.dumps({"auths": {registry.partition("/")[0]: {"auth": secret}}}))
+        yield path

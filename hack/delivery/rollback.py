@@ -1,0 +1,44 @@
+"""The way back: the operator's revision of before, and the solvers as they were."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from hack.delivery.install import (
+    NAMESPACE,
+    OPERATOR,
+    PREVIOUS,
+    apply_solver,
+    wait_for_operator,
+    wait_updated,
+)
+
+if TYPE_CHECKING:
+    from hack.cluster.progress import Progress
+    from hack.kubectl import Kubectl
+
+READY_SECONDS = 600
+
+
+def rollback(kubectl: Kubectl, progress: Progress) -> None:
+    """Undo what the last install changed. Raises KubectlError or DeliveryError.
+
+    CRDs stay: a newer one takes what an older one took, and taking it back could lose fields of stored objects.
+    """
+    if not PREVIOUS.exists():
+        progress.say("Nothing was installed: nothing to roll back.")
+        return
+    record = json.loads(PREVIOUS.read_text())
+    if record["revision"] is None:
+        progress.say("There was no operator before this one: it is left as it is, to be looked at.")
+        return
+    with progress.step(f"operator back to revision {record['revision']}, {record['image']}"):
+        undo = ("rollout", "undo", OPERATOR, f"--to-revision={record['revision']}")
+        kubectl("--namespace", NAMESPACE, *undo)
+        wait_for_operator(kubectl)
+    for before in record["solvers"]:
+        solver = apply_solver(kubectl, before["manifest"])
+        with progress.step(f"MCQSolver {solver.namespace}/{solver.name} is Ready with {before['image']}"):
+            wait_updated(kubectl, solver, before["image"], seconds=READY_SECONDS)
+    PREVIOUS.unlink()

@@ -1,0 +1,86 @@
+"""What is installed: the overlays and the installer, as the API server takes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hack.delivery.images import Images
+from hack.delivery.install import write_overlay
+from hack.delivery.installer import installer
+from hack.delivery.settings import Settings
+from hack.kubectl import Kubectl as Delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.operator.conftest import Kubectl
+
+IMAGES = Images(
+    f"registry.example.com/mcq-operator@sha256:{'1' * 64}",
+    f"registry.example.com/mcq-service@sha256:{'2' * 64}",
+)
+NAMESPACE = "mcq-operator-system"
+
+
+def rendered(kubectl: Kubectl, environment: str) -> list[dict[str, Any]]:
+    """The installer's objects for an environment."""
+    overlay = Settings({"ENVIRONMENT": environment}).overlay
+    return [*yaml.safe_load_all(installer(Delivery(kubectl.program, kubectl.kubeconfig), IMAGES, overlay))]
+
+
+def one(objects: list[dict[str, Any]], kind: str, name: str = "mcq-operator") -> dict[str, Any]:
+    """The object of a kind and name; there is exactly one."""
+    [found] = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+@pytest.fixture(params=["", "dev", "production"])
+def objects(cluster_kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[list[dict[str, Any]]]:
+    """What the installer has, applied; it is gone afterwards, save the CRDs."""
+    found = rendered(cluster_kubectl, request.param)
+    cluster_kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(found))
+    yield found
+    rest = [each for each in found if each["kind"] != "CustomResourceDefinition"]
+    cluster_kubectl("delete", "-f", "-", stdin=yaml.safe_dump_all(rest))
+
+
+def test_the_api_server_takes_what_the_installer_has_in_one_go(
+    cluster_kubectl: Kubectl, objects: list[dict[str, Any]]
+) -> None:
+    deployment = cluster_kubectl("-n", NAMESPACE, "get", "deployment/mcq-operator", "-o", "yaml")
+    [container] = yaml.safe_load(deployment)["spec"]["template"]["spec"]["containers"]
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert container["image"] == IMAGES.operator
+    assert environment["MCQ_OPERATOR_SERVICE_IMAGE"] == IMAGES.service
+    assert [each["kind"] for each in objects[:2]] == ["Namespace", "CustomResourceDefinition"]
+
+
+def test_dev_is_one_operator_that_talks_and_production_two_that_stand_apart(cluster_kubectl: Kubectl) -> None:
+    dev, production = rendered(cluster_kubectl, "dev"), rendered(cluster_kubectl, "production")
+
+    spec = one(dev, "Deployment")["spec"]
+    assert spec["replicas"] == 1
+    assert {"name": "MCQ_OPERATOR_LOG_LEVEL", "value": "DEBUG"} in spec["template"]["spec"]["containers"][0][
+        "env"
+    ]
+    spec = one(production, "Deployment")["spec"]
+    assert spec["replicas"] == 2
+    [spread] = spec["template"]["spec"]["topologySpreadConstraints"]
+    assert spread["topologyKey"] == "topology.kubernetes.io/zone"
+    budget = one(production, "PodDisruptionBudget")["spec"]
+    assert budget["minAvailable"] == 1
+    assert budget["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
+    assert one(production, "NetworkPolicy")["spec"]["policyTypes"] == ["Ingress"]
+
+
+def test_the_monitoring_overlay_is_production_and_the_stack(cluster_kubectl: Kubectl) -> None:
+    delivery = Delivery(cluster_kubectl.program, cluster_kubectl.kubeconfig)
+    text = delivery("kustomize", str(write_overlay(IMAGES, Settings({"ENVIRONMENT": "monitoring"}).overlay)))
+    found = [*yaml.safe_load_all(text)]
+
+    assert one(found, "PodDisruptionBudget")
+    assert one(found, "Prometheus", "mcq")
+    assert one(found, "Deployment", "grafana")
+    assert one(found, "ServiceMonitor")["metadata"]["namespace"] == NAMESPACE

@@ -1,0 +1,169 @@
+"""The delivery's stages by themselves: what they are told, what they leave to each other, and a registry's door."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hack.cluster.api import listening
+from hack.cluster.instance import CACHE, Ports
+from hack.cluster.processes import Part, Processes
+from hack.cluster.progress import Progress
+from hack.cluster.tools import Tools
+from hack.delivery import rollback as way_back
+from hack.delivery.errors import DeliveryError, RecordError, SettingError
+from hack.delivery.images import Images
+from hack.delivery.install import solvers_of
+from hack.delivery.push import login_file
+from hack.delivery.settings import MONITORED_SAMPLE, SAMPLE, Settings
+from hack.images.builder import ImageError, builder
+from hack.kubectl import Kubectl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IMAGE = "localhost/mcq-nothing:latest"
+# The password "right" of the user "robot", as htpasswd keeps it.
+DOOR = "robot:$2b$04$aLapt7SfSlGefqFTXtEXmuyeDrDpiuWnjvsRW6sZLPefF4Z6hzU9u\n"
+UNREACHABLE = Kubectl(Path("/bin/false"), Path("/nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "setting", "told"),
+    [
+        ("REGISTRY", " ", "registry", "Set REGISTRY to where the images go"),
+        ("ENVIRONMENT", "moon", "overlay", "ENVIRONMENT=moon is unknown: dev, monitoring, production"),
+        ("MONITORING", "perhaps", "monitoring", "MONITORING=perhaps can't be meant: 1 or 0"),
+        ("SOLVER", "/no/such.yaml", "solver", "SOLVER=/no/such.yaml is no file"),
+        ("VERIFY_SECONDS", "long", "patience", "VERIFY_SECONDS=long is no number of seconds"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused_with_what_to_set(
+    name: str, value: str, setting: str, told: str
+) -> None:
+    with pytest.raises(SettingError, match=told):
+        getattr(Settings({name: value}), setting)
+
+
+def test_jenkins_false_is_no(subtests: pytest.Subtests) -> None:
+    for value, wanted in {"true": True, "1": True, "false": False, "0": False, "": False}.items():
+        with subtests.test(value=value):
+            assert Settings({"MONITORING": value}).monitoring is wanted
+    assert Settings({}).solver == SAMPLE
+    assert Settings({"MONITORING": "true"}).solver == MONITORED_SAMPLE
+
+
+def test_without_a_push_the_stages_after_it_say_what_is_missing(tmp_path: Path) -> None:
+    record = tmp_path / "images.json"
+    with pytest.raises(RecordError, match="make push REGISTRY="):
+        Images.read(record)
+    record.write_text('{"operator": "here"}')
+    with pytest.raises(RecordError, match="is no record of pushed images"):
+        Images.read(record)
+    Images("a@sha256:1", "b@sha256:2").write(record)
+    assert Images.read(record) == Images("a@sha256:1", "b@sha256:2")
+
+
+@pytest.mark.parametrize(
+    "text", ["kind: ConfigMap\n", "", "kind: MCQSolver\nmetadata: {name: a}\n---\nkind: Pod\n"]
+)
+def test_only_solvers_are_installed_as_solvers(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "solver.yaml"
+    path.write_text(text)
+    with pytest.raises(DeliveryError, match="should have MCQSolvers and nothing else"):
+        solvers_of(UNREACHABLE, path)
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (None, "nothing to roll back"),
+        ({"revision": None, "image": None, "solvers": []}, "There was no operator before this one"),
+    ],
+)
+def test_where_nothing_was_there_before_nothing_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    record: dict[str, object] | None, said: str,
+) -> None:  # fmt: skip
+    path = tmp_path / "previous.json"
+    if record:
+        path.write_text(json.dumps(record))
+    monkeypatch.setattr(way_back, "PREVIOUS", path)
+
+    way_back.rollback(UNREACHABLE, Progress())
+
+    assert said in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def guarded_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real registry that asks who comes."""
+    directory = tmp_path_factory.mktemp("registry")
+    tools = Tools(CACHE, Progress())
+    tools.build(["registry"])
+    (directory / "htpasswd").write_text(DOOR)
+    address = f"127.0.0.1:{Ports.free().registry}"
+    configuration = {
+        "version": "0.1",
+        "log": {"accesslog": {"disabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(directory / "images")}},
+        "http": {"addr": address},
+        "auth": {"htpasswd": {"realm": "test", "path": str(directory / "htpasswd")}},
+    }
+    (directory / "registry.json").write_text(json.dumps(configuration))
+    port = int(address.rpartition(":")[2])
+    command: list[str | Path] = [tools.binary("registry"), "serve", directory / "registry.json"]
+    processes = Processes(directory / "processes", directory)
+    quiet = {"OTEL_TRACES_EXPORTER": "none"}
+    part = Part("registry", command, ready=lambda: listening("127.0.0.1", port), env=quiet)
+    processes.ensure(part, Progress())
+    yield address
+    processes.stop(["registry"])
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A local image of one file."""
+    context = tmp_path_factory.mktemp("image")
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY file /\n")
+    (context / "file").write_text("nothing\n")
+    builder().build(context / "Dockerfile", context, IMAGE)
+    return IMAGE
+
+
+def test_the_registrys_user_is_known_while_it_is_needed(guarded_registry: str, image: str) -> None:
+    with login_file(guarded_registry, ("robot", "right")) as auth:
+        assert auth is not None
+        assert auth.stat().st_mode & 0o077 == 0
+        digest = builder().push(image, f"{guarded_registry}/nothing:1", auth=auth)
+    assert digest.startswith("sha256:")
+    assert not auth.exists()
+
+
+@pytest.mark.parametrize("login", [None, ("robot", "wrong")])
+def test_a_registry_that_knows_nobody_of_that_name_refuses(
+    guarded_registry: str, image: str, login: tuple[str, str] | None
+) -> None:
+    with (
+        login_file(guarded_registry, login) as auth,
+        pytest.raises(ImageError, match=r"(?i)unauthorized|authentication"),
+    ):
+        builder().push(image, f"{guarded_registry}/nothing:2", auth=auth)
+
+
+def test_the_same_files_make_the_same_image_whenever_they_are_built(
+    guarded_registry: str, image: str, tmp_path: Path
+) -> None:
+    time.sleep(1.1)  # files' times are whole seconds
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY file /\n")
+    (tmp_path / "file").write_text("nothing\n")
+    again = "localhost/mcq-nothing:again"
+    builder().build(tmp_path / "Dockerfile", tmp_path, again)
+
+    with login_file(guarded_registry, ("robot", "right")) as auth:
+        digests = [builder().push(tag, f"{guarded_registry}/same:1", auth=auth) for tag in (image, again)]
+
+    assert digests[0] == digests[1]
