@@ -6,6 +6,13 @@ PYTHON := .venv/bin/python
 STEP := hack/step
 CLUSTER_TOOL := hack/cluster/cluster
 
+# What `make test` runs, and where its reports for a CI server go (none without it): make test REPORTS=build/reports
+SUITES ?= check test-service test-page test-operator test-monitoring test-pipeline test-cluster
+REPORTS ?=
+PYTEST = .venv/bin/pytest -q $(if $(REPORTS),--junitxml=$(REPORTS)/$@.xml)
+COVERAGE = $(if $(REPORTS),--cov --cov-report=)
+export COVERAGE_FILE = $(REPORTS)/coverage/data.$@
+
 # How many control planes the operator tests use at once: they wait more than they compute.
 WORKERS ?= 2
 
@@ -14,8 +21,9 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format serve up down kubeconfig images deploy monitoring model generate lock bench bench-operator clean \
-	test-service test-page test-operator test-monitoring test-cluster chaos
+.PHONY: help demo test check format serve up down kubeconfig images image-operator image-service deploy monitoring model \
+	sbom push install verify rollback diagnostics installer chart release pipeline generate lock bench bench-operator clean \
+	test-service test-page test-operator test-monitoring test-pipeline test-cluster chaos
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +34,10 @@ demo: .venv/.ready ## from a fresh machine to an answered question, through an I
 	@$(PYTHON) -m hack.demo
 
 test: .venv/.ready ## everything CI checks: lint, types, layers, service, operator, monitoring and cluster tests
-	@$(STEP) "Everything" $(MAKE) --no-print-directory check test-service test-page test-operator test-monitoring test-cluster
+	@$(if $(REPORTS),rm -rf $(REPORTS))
+	@$(STEP) "Everything" $(MAKE) --no-print-directory $(SUITES)
+	@$(if $(REPORTS),.venv/bin/coverage combine --quiet $(REPORTS)/coverage/data.*)
+	@$(if $(REPORTS),.venv/bin/coverage xml -q -o $(REPORTS)/coverage/coverage.xml)
 
 serve: .venv/.ready ## answer questions on http://HOST:PORT with no cluster (127.0.0.1:8000)
 	@hack/model >/dev/null
@@ -43,8 +54,11 @@ down: .venv/.ready ## stop it and leave nothing behind but the cache
 kubeconfig: .venv/.ready ## print the path of the local cluster's kubeconfig
 	@$(CLUSTER_TOOL) kubeconfig
 
-images: .venv/.ready ## build the operator's and the service's image
+images: .venv/.ready ## build the operator's and the service's image; image-operator, image-service: one of them
 	@$(PYTHON) -m hack.images
+
+image-operator image-service: .venv/.ready
+	@$(PYTHON) -m hack.images $(@:image-%=%)
 
 monitoring: .venv/.ready ## after demo or deploy: Prometheus, Alertmanager, Jaeger and Grafana watch over the operator and its solvers
 	@$(PYTHON) -m hack.monitoring
@@ -55,6 +69,38 @@ deploy: .venv/.ready ## cluster, images and operator, without a solver
 model: .venv/.ready ## fetch, verify and convert the model's weights into the cache
 	@hack/model
 
+# --- delivery: the stages of the Jenkinsfile; CLUSTER=current is kubectl's current context ---
+
+sbom: .venv/.ready ## what the images are made of, as CycloneDX: dist/*.cdx.json
+	@$(PYTHON) -m hack.images.sbom
+
+push: .venv/.ready ## push the images and keep their digests in dist/images.json: REGISTRY=HOST/PATH [TAG=]
+	@$(PYTHON) -m hack.delivery push
+
+install: .venv/.ready ## CRDs, the pushed operator by digest, a solver: [ENVIRONMENT=dev|production] [SOLVER=FILE]
+	@$(PYTHON) -m hack.delivery install
+
+verify: .venv/.ready ## what was installed runs, answers, and is watched: [MONITORING=1] [INGRESS_URL=]
+	@$(PYTHON) -m hack.delivery verify
+
+rollback: .venv/.ready ## back to what was there before the last install
+	@$(PYTHON) -m hack.delivery rollback
+
+diagnostics: .venv/.ready ## logs, events and objects of the deployment: build/diagnostics
+	@$(PYTHON) -m hack.delivery diagnostics
+
+installer: .venv/.ready ## all that kubectl apply needs, with the pushed images by digest: dist/install.yaml
+	@$(PYTHON) -m hack.delivery installer
+
+chart: .venv/.ready ## the same as a Helm chart: dist/chart
+	@$(PYTHON) -m hack.delivery chart
+
+release: .venv/.ready ## tag and publish: VERSION=x.y.z REGISTRY=HOST/PATH; dist/x.y.z has what goes with it
+	@VERSION=$(VERSION) $(PYTHON) -m hack.release
+
+pipeline: .venv/.ready ## run the whole Jenkinsfile without Jenkins, into the local cluster
+	@$(PYTHON) -m hack.pipeline
+
 # --- development ---
 
 check: .venv/.ready ## lint, format, types, layers, generated files
@@ -62,24 +108,28 @@ check: .venv/.ready ## lint, format, types, layers, generated files
 	@$(STEP) "Format (ruff)" .venv/bin/ruff format --check .
 	@$(STEP) "Types (mypy --strict)" .venv/bin/mypy
 	@$(STEP) "Layers (import-linter)" .venv/bin/lint-imports
+	@$(STEP) "Jenkinsfile (npm-groovy-lint)" hack/lint-groovy
 	@$(STEP) "Generated files (CRDs, RBAC)" hack/generate --check
 
 test-service: .venv/.ready ## the service: its parts, and the real model behind a real server
 	@$(STEP) "Weights" hack/model >/dev/null
-	@$(STEP) "Service tests" .venv/bin/pytest -q tests/service
+	@$(STEP) "Service tests" $(PYTEST) $(COVERAGE) tests/service
 
 test-page: .venv/.ready ## the web page, in a real browser
 	@$(STEP) "Weights" hack/model >/dev/null
-	@$(STEP) "Page tests" .venv/bin/pytest -q tests/page
+	@$(STEP) "Page tests" $(PYTEST) tests/page
 
 test-operator: .venv/.ready ## the operator: its pure parts, and reconciles against a real API server
-	@$(STEP) "Operator tests" .venv/bin/pytest -q -n $(WORKERS) --dist worksteal tests/operator
+	@$(STEP) "Operator tests" $(PYTEST) $(COVERAGE) -n $(WORKERS) --dist worksteal tests/operator
 
 test-monitoring: .venv/.ready ## the alerts, by the real promtool
-	@$(STEP) "Monitoring tests" .venv/bin/pytest -q tests/monitoring
+	@$(STEP) "Monitoring tests" $(PYTEST) tests/monitoring
 
-test-cluster: .venv/.ready ## a real cluster: install, answer through the Ingress, repair, delete; and the cluster tool
-	@$(STEP) "Cluster tests" hack/with-cluster .venv/bin/pytest -q tests/cluster
+test-pipeline: .venv/.ready ## the delivery's stages, and what the Jenkinsfile's interpreter does and refuses
+	@$(STEP) "Pipeline tests" $(PYTEST) -n 2 tests/pipeline
+
+test-cluster: .venv/.ready ## a real cluster: install, answer through the Ingress, repair, delete; deliver by the Jenkinsfile; the cluster tool
+	@$(STEP) "Cluster tests" hack/with-cluster $(PYTEST) tests/cluster
 
 chaos: .venv/.ready ## the fault campaign: each fault at each point of a solver's life, about an hour (CHAOS="--fault kill-seen")
 	@$(PYTHON) -m hack.chaos $(CHAOS)
@@ -106,4 +156,3 @@ clean: ## remove what was made in the checkout (the cache, $MCQ_CACHE, stays)
 
 .venv/.ready: requirements.lock operator/pyproject.toml service/pyproject.toml service/hatch_build.py $(wildcard service/native/*)
 	@$(STEP) "Python environment (.venv)" hack/venv
-	@touch $@

@@ -1,0 +1,69 @@
+"""`make pipeline`: the whole Jenkinsfile, as committed, into the local cluster and its registry."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import yaml
+
+from hack.cluster.local import Local
+from hack.cluster.progress import Progress
+from hack.cluster.providers import choose
+from hack.delivery.settings import SAMPLE
+from hack.deploy import FAILURES, ROOT, seed_model
+from hack.git import revision
+from hack.images.builder import CACHE
+from hack.monitoring import local_images
+from hack.pipeline.job import run
+from hack.pipeline.local import local_job
+
+if TYPE_CHECKING:
+    from hack.cluster.providers import Provider
+    from hack.pipeline.job import Job
+
+HOME = CACHE / "pipeline"
+SUITES = "SUITES"
+
+
+def pipeline_job(cluster: Provider, commit: str) -> Job:
+    """The job "mcq-operator" for a commit of this checkout, with what the local cluster can't fetch."""
+    solver = yaml.safe_load(SAMPLE.read_text())
+    metadata = solver["metadata"]
+    seed_model(cluster, metadata["namespace"], f"{metadata['name']}-model-cache")
+    environment = {SUITES: os.environ[SUITES]} if os.environ.get(SUITES) else {}
+    if isinstance(cluster, Local):
+        HOME.mkdir(parents=True, exist_ok=True)
+        images = HOME / "monitoring-images.json"
+        images.write_text(json.dumps(local_images(cluster)))
+        environment["MONITORING_IMAGES"] = str(images)
+    url = f"http://{solver['spec']['ingress']['host']}:8080"
+    scm = {"url": str(ROOT), "revision": commit}
+    return local_job(
+        cluster, "mcq-operator", HOME, scm, parameters={"INGRESS_URL": url}, environment=environment
+    )
+
+
+def main() -> int:
+    """Run one build of the job "mcq-operator", or exit with what kept it from starting."""
+    progress = Progress()
+    commit = revision(ROOT)
+    if commit.endswith("-dirty"):
+        progress.say("Files differ from the last commit: the pipeline takes the commit, as Jenkins would.")
+    try:
+        cluster = choose(progress, control_plane_only=False, name=None)
+        cluster.up()
+        build = run(pipeline_job(cluster, commit.removesuffix("-dirty")))
+    except (*FAILURES, subprocess.SubprocessError, OSError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    progress.say(f"\nBuild {build.number} and what it archived: {build.directory}")
+    progress.say("The cluster is still up: `make down` takes it away.")
+    return 0 if build.result == "SUCCESS" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+/** An object with the methods that a map gives it, and with nothing else. */
+class Calls {
+
+    private final Map<String, Closure> methods
+
+    Calls(Map<String, Closure> methods) {
+        this.methods = methods
+    }
+
+    Object methodMissing(String name, Object arguments) {
+        Closure method = methods[name]
+        if (!method) {
+            throw new MissingMethodException(name, Calls, arguments as Object[])
+        }
+        method(*arguments)
+    }
+
+}

@@ -1,0 +1,125 @@
+"""A job as Jenkins has it configured, and a build of it by the interpreter in jenkins/."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from hack.images.builder import install
+
+INTERPRETER = Path(__file__).parent / "jenkins"
+GROOVY = Path("/usr/share/java/groovy-all.jar")
+
+
+@dataclass(frozen=True)
+class ChangeRequest:
+    """A pull request: its number, the commit it would be merged into, and whether a fork sent it."""
+
+    id: str
+    target: str
+    fork: bool
+
+
+@dataclass(frozen=True)
+class Job:
+    """What Jenkins knows before it starts a build."""
+
+    name: str
+    home: Path
+    """Where its workspace and its builds are."""
+    scm: dict[str, str]
+    """The repository, `url`, and the commit, `revision`."""
+    branch: str = "main"
+    change_request: ChangeRequest | None = None
+    parameters: dict[str, str | bool] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    """The agent's; nothing else of this process's environment reaches the build."""
+    credentials: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By id: {kind: file, content} or {kind: usernamePassword, username, password}."""
+    labels: tuple[str, ...] = ("mcq",)
+
+    @property
+    def workspace(self) -> Path:
+        """Where the repository is checked out; kept from build to build."""
+        return self.home / "workspace" / self.name
+
+    def settings(self) -> dict[str, Any]:
+        """As the interpreter reads it."""
+        return {
+            "name": self.name,
+            "home": str(self.home),
+            "startedBy": "hack/pipeline",
+            "scm": self.scm,
+            "branch": self.branch,
+            "changeRequest": asdict(self.change_request) if self.change_request else None,
+            "parameters": self.parameters,
+            "environment": self.environment,
+            "credentials": self.credentials,
+            "labels": list(self.labels),
+        }
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build that has ended."""
+
+    number: int
+    result: str
+    reason: str | None
+    stages: dict[str, str]
+    """The result of each stage, by its name; SKIPPED for one that was."""
+    record: dict[str, Any]
+    directory: Path
+
+    @property
+    def log(self) -> str:
+        """All that it printed."""
+        return (self.directory / "log").read_text()
+
+
+def run(job: Job, output: IO[str] | None = None) -> Build:
+    """Run a build to its end, with its log on `output`, by default this process's. Raises ImageError where Groovy is
+    missing and can't be installed."""
+    _provide_groovy()
+    job.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as directory:  # nobody else's to read: it holds secrets
+        settings, place = Path(directory) / "job.json", Path(directory) / "build"
+        settings.write_text(json.dumps(job.settings()))
+        with subprocess.Popen(command(settings, place), stdin=subprocess.DEVNULL, stdout=output) as process:
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                process.wait()  # the same signal reached it: it aborts the build, which cleans up
+        return ended(Path(place.read_text()))
+
+
+def command(settings: Path, place: Path) -> list[str]:
+    """What runs a build of the job whose settings are in a JSON file, and writes the build's directory to `place`;
+    SIGINT or SIGTERM aborts the build."""
+    classpath = os.pathsep.join([str(GROOVY), str(INTERPRETER)])
+    script = str(INTERPRETER / "run.groovy")
+    # Most of a short build is the start of a Java machine: no time for its second compiler.
+    java = ["java", "-XX:TieredStopAtLevel=1", "-cp", classpath]
+    return [*java, "groovy.ui.GroovyMain", script, str(settings), str(place)]
+
+
+def ended(directory: Path) -> Build:
+    """The build that is told of in a directory. Raises FileNotFoundError if it has not ended."""
+    record = json.loads((directory / "build.json").read_text())
+    stages = {stage["name"]: stage["result"] for stage in record["stages"]}
+    return Build(record["number"], record["result"], record["reason"], stages, record, directory)
+
+
+def _provide_groovy() -> None:
+    packages = [
+        *(["groovy"] if not GROOVY.exists() else []),
+        *([] if shutil.which("java") else ["default-jre-headless"]),
+    ]
+    if packages:
+        install(packages)

@@ -1,0 +1,48 @@
+"""A job as it would be configured for the local cluster: its registry, its kubeconfig."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from hack.cluster.errors import ProviderError
+from hack.cluster.local import Local
+from hack.pipeline.job import Job
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hack.cluster.providers import Provider
+
+# Not the agent's: what this process was told by its own make or shell, and what the job's credentials are for.
+FOREIGN = (
+    "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "KUBECONFIG", "VIRTUAL_ENV", "PYTHONPATH", "CLUSTER", "COVERAGE_FILE",
+    "SUITES", "REPORTS",
+)  # fmt: skip
+
+
+def local_job(
+    cluster: Provider, name: str, home: Path, scm: dict[str, str], *,
+    parameters: dict[str, str | bool], environment: dict[str, str], **settings: Any,
+) -> Job:  # fmt: skip
+    """A job that delivers into the cluster, which is up; the settings are Job's, over those made here.
+
+    Raises ProviderError for another cluster than the local one: that of a team has a Jenkins.
+    """
+    if not isinstance(cluster, Local):
+        raise ProviderError("The pipeline runs into the local cluster here: CLUSTER=local.")
+    credentials = {
+        # The local registry lets everybody in, whatever the name.
+        "mcq-registry": {"kind": "usernamePassword", "username": "jenkins", "password": "not-looked-at"},
+        "mcq-kubeconfig": {"kind": "file", "content": cluster.kubeconfig().read_text()},
+    }
+    agent = {key: value for key, value in os.environ.items() if key not in FOREIGN}
+    path = os.pathsep.join([str(cluster.kubectl().parent), os.environ["PATH"]])
+    return Job(
+        name,
+        home,
+        scm,
+        parameters={"REGISTRY": f"{cluster.instance.registry}/pipeline", **parameters},
+        environment={**agent, "PATH": path, **environment},
+        **{"credentials": credentials, **settings},
+    )

@@ -1,0 +1,222 @@
+"""The Jenkinsfile, run against the cluster and its registry: what is delivered, what is stopped, what is undone."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hack.ask import QUESTION, ask
+from hack.cluster.local import Local
+from hack.delivery.install import NAMESPACE as OPERATOR_NAMESPACE
+from hack.delivery.settings import ROOT, SAMPLE
+from hack.deploy import seed_model
+from hack.images.builder import CACHE
+from hack.pipeline.job import ChangeRequest
+from hack.pipeline.local import local_job
+from tests.cluster.support import restricted_namespace
+from tests.pipeline.support import Repository, built
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hack.deploy import Deployed
+    from hack.pipeline.job import Build, Job
+
+NAMESPACE = "mcq-pipeline"
+HOST = "delivered.localhost"
+SOLVER = "delivered.yaml"
+STAGES = {
+    "Checkout", "Build", "Operator image", "Service image", "Test", "Deliver", "Scan", "Push", "Release", "Deploy",
+    "Monitor", "Verify",
+}  # fmt: skip
+# The whole suite would run this test again.
+QUICK = {"SUITES": "test-operator", "PYTEST_ADDOPTS": "-k test_queue"}
+NOWHERE = "http://127.0.0.1:9"
+PARAMETERS: dict[str, str | bool] = {
+    "SOLVER": SOLVER,
+    "INGRESS_URL": f"http://{HOST}:8080",
+    "MONITORING": False,
+}
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A job whose repository is a clone of this checkout, and what it delivers to."""
+
+    deployed: Deployed
+    repository: Repository
+
+    def job(self, commit: str, *, parameters: dict[str, str | bool] | None = None, **settings: Any) -> Job:
+        """The job for a commit."""
+        return local_job(
+            self.deployed.provider, "test", CACHE / "pipeline-tests",
+            {"url": str(self.repository.root), "revision": commit},
+            parameters={**PARAMETERS, **(parameters or {})},
+            environment={**QUICK, "VERIFY_SECONDS": "20"}, **settings,
+        )  # fmt: skip
+
+    def operator(self) -> str:
+        """The image that the operator's Deployment runs."""
+        return self._image(OPERATOR_NAMESPACE, "mcq-operator")
+
+    def service(self) -> str:
+        """The image that the solver's Deployment runs."""
+        return self._image(NAMESPACE, "delivered")
+
+    def tags(self, name: str) -> list[str]:
+        """The tags of an image that the registry has."""
+        assert isinstance(self.deployed.provider, Local)
+        registry = self.deployed.provider.instance.registry
+        with urllib.request.urlopen(
+            f"http://{registry}/v2/pipeline/{name}/tags/list", timeout=10
+        ) as response:
+            found: list[str] = json.load(response)["tags"]
+            return found
+
+    def _image(self, namespace: str, name: str) -> str:
+        path = "jsonpath={.spec.template.spec.containers[0].image}"
+        return self.deployed.kubectl("--namespace", namespace, "get", f"deployment/{name}", "--output", path)
+
+
+@pytest.fixture(scope="module")
+def pipeline(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """With a solver of one replica; the operator that was there comes back in the end."""
+    if not isinstance(deployed.provider, Local):
+        pytest.skip("the pipeline's registry is the local cluster's")
+    kubectl = deployed.kubectl
+    operator = ("--namespace", OPERATOR_NAMESPACE)
+    revision = "jsonpath={.metadata.annotations.deployment\\.kubernetes\\.io/revision}"
+    before = kubectl(*operator, "get", "deployment/mcq-operator", "--output", revision)
+    restricted_namespace(kubectl, NAMESPACE)
+    seed_model(deployed.provider, NAMESPACE, "delivered-model-cache")
+    repository = Repository(tmp_path_factory.mktemp("pipeline"))
+    repository.git("clone", "--quiet", str(ROOT), ".")
+    yield Pipeline(deployed, repository)
+    kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    kubectl(*operator, "rollout", "undo", "deployment/mcq-operator", f"--to-revision={before}")
+    kubectl(*operator, "rollout", "status", "deployment/mcq-operator", "--timeout=300s")
+
+
+@pytest.fixture(scope="module")
+def commit(pipeline: Pipeline) -> str:
+    """One that adds the solver to be delivered."""
+    solver = yaml.safe_load(SAMPLE.read_text())
+    solver["metadata"] = {"name": "delivered", "namespace": NAMESPACE}
+    solver["spec"] |= {"replicas": 1}
+    solver["spec"]["ingress"]["host"] = HOST
+    return pipeline.repository.commit({SOLVER: yaml.safe_dump(solver)})
+
+
+@pytest.fixture(scope="module")
+def green(pipeline: Pipeline, commit: str) -> Build:
+    """A build of main, with nothing wrong."""
+    return built(pipeline.job(commit))
+
+
+def images(build: Build) -> dict[str, str]:
+    """What a build pushed, by its archive."""
+    found: dict[str, str] = json.loads((build.directory / "archive/dist/images.json").read_text())
+    return found
+
+
+def test_a_green_build_ends_in_a_verified_deployment_of_the_very_images_pushed(
+    pipeline: Pipeline, commit: str, green: Build
+) -> None:
+    assert {name for name, result in green.stages.items() if result == "SUCCESS"} == STAGES - {"Monitor"}
+    pushed = images(green)
+    assert pipeline.operator() == pushed["operator"]
+    assert pipeline.service() == pushed["service"]
+    for image in pushed.values():
+        assert "@sha256:" in image
+    assert commit[:12] in pipeline.tags("mcq-operator")
+    assert ask(f"http://{HOST}:8080", {**QUESTION, "mode": "answer"})["answer"]["label"] == "B"
+
+
+def test_without_monitoring_its_stage_is_skipped_and_its_checks_are_not_made(green: Build) -> None:
+    assert green.stages["Monitor"] == "SKIPPED"
+    assert 'Stage "Monitor" skipped due to when conditional' in green.log
+    assert "  ok    mcqsolver/delivered answers through its Ingress: B (Service)" in green.log
+    assert "is scraped" not in green.log
+    assert "not-looked-at" not in green.log  # the registry's password
+
+
+def test_a_build_keeps_its_tests_its_coverage_and_what_the_images_are_made_of(green: Build) -> None:
+    assert green.record["tests"]["tests"] > 0
+    assert 0 < green.record["lineCoverage"] < 1
+    for program, package in (("operator", "kopf"), ("service", "torch")):
+        sbom = json.loads((green.directory / f"archive/dist/mcq-{program}.cdx.json").read_text())
+        assert sbom["bomFormat"] == "CycloneDX"
+        names = {component["name"] for component in sbom["components"]}
+        assert {package, "libc6"} <= names
+
+
+def test_a_failing_test_stops_the_build_before_anything_is_pushed(pipeline: Pipeline, green: Build) -> None:
+    broken = Path("tests/operator/test_queue.py")
+    text = (pipeline.repository.root / broken).read_text()
+    commit = pipeline.repository.commit(
+        {str(broken): f"{text}\n\ndef test_broken() -> None:\n    assert not QUEUE\n"}
+    )
+    try:
+        build = built(pipeline.job(commit), result="FAILURE")
+    finally:
+        pipeline.repository.commit({str(broken): text})
+
+    assert build.stages["Test"] == "FAILURE"
+    assert build.stages["Deliver"] == "SKIPPED"
+    assert build.record["tests"]["failures"] == 1
+    assert commit[:12] not in pipeline.tags("mcq-operator")
+    assert pipeline.operator() == images(green)["operator"]
+
+
+def test_a_pull_request_of_a_fork_stops_after_test_and_sees_no_credential(
+    pipeline: Pipeline, commit: str, green: Build
+) -> None:
+    change = ChangeRequest("7", commit, fork=True)
+    job = pipeline.job(commit, branch="PR-7", change_request=change, credentials={})
+
+    build = built(job)
+
+    assert build.stages["Test"] == "SUCCESS"
+    assert build.stages["Deliver"] == "SKIPPED"
+    assert {"Push", "Deploy", "Verify"}.isdisjoint(build.stages)
+    assert "withCredentials" not in build.log
+    assert pipeline.operator() == images(green)["operator"]
+
+
+def test_a_missing_credential_ends_the_build_where_it_is_needed(pipeline: Pipeline, green: Build) -> None:
+    commit = pipeline.repository.commit({})
+
+    build = built(pipeline.job(commit, credentials={}), result="FAILURE")
+
+    assert build.reason == "Could not find credentials entry with ID 'mcq-registry'"
+    assert (build.stages["Scan"], build.stages["Push"], build.stages["Release"]) == (
+        "SUCCESS",
+        "FAILURE",
+        "SKIPPED",
+    )
+    assert commit[:12] not in pipeline.tags("mcq-operator")
+    assert pipeline.operator() == images(green)["operator"]
+
+
+def test_what_is_not_verified_is_rolled_back_to_the_images_of_before(
+    pipeline: Pipeline, green: Build
+) -> None:
+    commit = pipeline.repository.commit({})
+
+    build = built(pipeline.job(commit, parameters={"INGRESS_URL": NOWHERE}), result="FAILURE")
+
+    assert build.stages["Deploy"] == "SUCCESS"
+    assert build.stages["Verify"] == "FAILURE"
+    assert images(build)["operator"] != images(green)["operator"]
+    assert f"WRONG mcqsolver/delivered answers through its Ingress: {NOWHERE} could not be asked" in build.log
+    assert pipeline.operator() == images(green)["operator"]
+    assert pipeline.service() == images(green)["service"]
+    assert ask(f"http://{HOST}:8080", {**QUESTION, "mode": "answer"})["answer"]["label"] == "B"
+    kept = build.directory / "archive/build/diagnostics"
+    assert "mcq-operator" in (kept / OPERATOR_NAMESPACE / "pods.txt").read_text()
+    assert "delivered" in (kept / "solvers.yaml").read_text()
