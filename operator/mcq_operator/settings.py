@@ -5,6 +5,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from mcq_operator import __version__
+
 
 class Settings(BaseSettings):
     """What an operator's process is told."""
@@ -13,7 +15,7 @@ class Settings(BaseSettings):
 
     namespaces: Annotated[tuple[str, ...], NoDecode] = ()
     """Namespaces to serve, separated by commas; empty serves all."""
-    service_image: str = "mcq-service:0.1.0"
+    service_image: str = f"mcq-service:{__version__}"
     """The image of solvers that name none."""
     lease: (
         Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]

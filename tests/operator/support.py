@@ -11,7 +11,7 @@ from mcq_operator.models import Manifest, MCQSolver
 from mcq_operator.models.observed import Deployment
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
-IMAGE = "mcq-service:0.1.0"
+IMAGE = "mcq-service:golden"
 
 
 def solver(

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from hack.generate import ROOT
 
-from mcq_operator import desired
+from mcq_operator import __version__, desired
 from mcq_operator.models import MCQSolver
 
 SAMPLE = ROOT / "config/samples/mcqsolver.yaml"
@@ -26,7 +26,7 @@ def test_the_objects_of_a_file_are_printed_as_the_operator_makes_them() -> None:
     sample = yaml.safe_load(SAMPLE.read_text())
     uid = {"uid": "00000000-0000-0000-0000-000000000000"}
     solver = MCQSolver.model_validate({**sample, "metadata": {**sample["metadata"], **uid}})
-    assert found == desired.objects(solver, service_image="mcq-service:0.1.0")
+    assert found == desired.objects(solver, service_image=f"mcq-service:{__version__}")
 
 
 def test_several_solvers_may_come_from_standard_input() -> None:
@@ -65,5 +65,5 @@ def test_a_file_that_is_not_there_is_named() -> None:
 
 
 def test_version_and_help_are_told() -> None:
-    assert run("--version").stdout.strip() == "mcq-operator 0.1.0"
+    assert run("--version").stdout.strip() == f"mcq-operator {__version__}"
     assert "check" in run("--help").stdout

@@ -1,0 +1,50 @@
+"""`make release VERSION=x.y.z REGISTRY=HOST/PATH`: a release of the commit that is checked out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+from hack.cluster.errors import ClusterError
+from hack.cluster.progress import Progress
+from hack.cluster.tools import Tools
+from hack.delivery.errors import DeliveryError
+from hack.delivery.settings import ROOT, Settings
+from hack.images.builder import CACHE, ImageError
+from hack.kubectl import Kubectl, KubectlError
+from hack.release.errors import ReleaseError
+from hack.release.release import prepare, publish
+
+FAILURES = (
+    ClusterError,
+    DeliveryError,
+    ImageError,
+    KubectlError,
+    ReleaseError,
+    subprocess.SubprocessError,
+    OSError,
+)
+
+
+def main() -> int:
+    """Release, or exit with what speaks against it."""
+    progress, tools = Progress(), Tools(CACHE, Progress())
+    version = os.environ.get("VERSION", "")
+    settings = Settings({**os.environ, "TAG": version})
+    try:
+        settings.registry  # noqa: B018 (refused before anything is done)
+        tools.build(["crdify", "helm", "kubernetes"])
+        prepare(ROOT, version, datetime.now(UTC).date(), tools.binary("crdify"), progress)
+        kubectl = Kubectl(tools.binary("kubernetes", "kubectl"), CACHE / "no-kubeconfig")
+        folder = publish(settings, version, kubectl, tools, progress)
+    except FAILURES as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    print(f"{folder}\n`git push --follow-tags` makes it known.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

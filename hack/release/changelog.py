@@ -1,0 +1,29 @@
+"""The changelog's sections, as Keep a Changelog has them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from hack.release.errors import ReleaseError
+
+if TYPE_CHECKING:
+    from datetime import date
+
+UNRELEASED = "## [Unreleased]"
+
+
+def section(text: str, version: str) -> str | None:
+    """What the changelog says of a version, without its heading; None if there is no such section."""
+    match = re.search(
+        rf"^## \[{re.escape(version)}\][^\n]*\n(.*?)(?=^## \[|\Z)", text, re.MULTILINE | re.DOTALL
+    )
+    return match[1].strip() if match else None
+
+
+def released(text: str, version: str, day: date) -> str:
+    """The changelog with what was unreleased under the version. Raises ReleaseError if nothing was."""
+    if not section(text, "Unreleased"):
+        message = "CHANGELOG.md says nothing under [Unreleased]: a release needs something to tell."
+        raise ReleaseError(message)
+    return text.replace(UNRELEASED, f"{UNRELEASED}\n\n## [{version}] - {day.isoformat()}", 1)
