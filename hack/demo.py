@@ -15,7 +15,7 @@ import time
 from hack.ask import PATH, QUESTION, ask, render
 from hack.cluster.progress import Progress
 from hack.delivery.install import apply_solver, solvers_of, wait_ready
-from hack.delivery.settings import Settings
+from hack.delivery.settings import MONITORED_SAMPLE, SAMPLE, Settings
 from hack.deploy import FAILURES, deploy, seed_model
 from hack.monitoring import PAGES, monitoring
 
@@ -31,7 +31,7 @@ def demo(settings: Settings, progress: Progress) -> None:
     if watched:
         progress.say("Monitoring")
         monitoring(deployed, progress)
-    [manifest] = solvers_of(deployed.kubectl, settings.solver)
+    [manifest] = solvers_of(deployed.kubectl, MONITORED_SAMPLE if watched else SAMPLE)
     name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
     host = manifest["spec"]["ingress"]["host"]
     progress.say("Model")

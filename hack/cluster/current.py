@@ -37,12 +37,10 @@ class Current:
         return True
 
     def load(self, image: str) -> str:
-        """Push the image to the registry named by MCQ_REGISTRY; returns the reference by digest."""
-        registry = os.environ.get("MCQ_REGISTRY")
+        """Push the image to the registry named by REGISTRY; returns the reference by digest."""
+        registry = os.environ.get("REGISTRY")
         if not registry:
-            raise ProviderError(
-                "Set MCQ_REGISTRY to a registry that the cluster pulls from (HOST[:PORT]/PATH)."
-            )
+            raise ProviderError("Set REGISTRY to a registry that the cluster pulls from (HOST[:PORT]/PATH).")
         name, _, tag = image.removeprefix("localhost/").partition(":")
         with self.progress.step(f"push {image}"):
             digest = builder().push(image, f"{registry}/{name}:{tag or 'latest'}")
