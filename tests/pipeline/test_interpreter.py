@@ -9,10 +9,14 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from hack.pipeline.job import ChangeRequest, command, ended
+from hack.pipeline.job import Build, ChangeRequest, Job, command, ended
 from tests.pipeline.support import built, jenkinsfile, job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LOGIN = {"registry": {"kind": "usernamePassword", "username": "robot", "password": "s3cr3t-word"}}
 JUNIT = '<testsuite tests="3" failures="{failures}" errors="0" skipped="1"/>'
@@ -355,23 +359,42 @@ def test_a_build_that_takes_too_long_is_stopped_with_all_it_started_and_cleans_u
         os.kill(pid, 0)
 
 
-def test_an_interrupted_build_is_aborted_and_cleans_up(tmp_path: Path) -> None:
-    stages = stage("Long", "sh 'touch begun; sleep 600'", more="post { unsuccessful { sh 'echo undone' } }")
-    found = job(tmp_path, {"Jenkinsfile": jenkinsfile(stages)})
-    settings = tmp_path / "job.json"
+def terminated(found: Job, settings: Path, begun: Callable[[], None]) -> Build:
+    """A build that gets SIGTERM once it has come so far."""
     settings.write_text(json.dumps(found.settings()))
-
-    with subprocess.Popen(command(settings, tmp_path / "place"), stdout=subprocess.DEVNULL) as process:
+    place = settings.with_suffix(".place")
+    with subprocess.Popen(command(settings, place), stdout=subprocess.DEVNULL) as process:
         try:
-            wait_for(found.workspace / "begun")
+            begun()
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=60)
         finally:
             process.kill()
+    return ended(Path(place.read_text()))
 
-    build = ended(Path((tmp_path / "place").read_text()))
+
+def test_an_interrupted_build_is_aborted_and_cleans_up(tmp_path: Path) -> None:
+    stages = stage("Long", "sh 'touch begun; sleep 600'", more="post { unsuccessful { sh 'echo undone' } }")
+    found = job(tmp_path, {"Jenkinsfile": jenkinsfile(stages)})
+
+    build = terminated(found, tmp_path / "job.json", lambda: wait_for(found.workspace / "begun"))
+
     assert build.result == "ABORTED"
     assert {"Aborted by SIGTERM", "undone"} <= set(lines(build.log))
+
+
+def test_a_build_that_waits_for_another_can_be_aborted(tmp_path: Path) -> None:
+    busy = "sh 'touch busy; until [ -e go ]; do sleep 0.1; done'"
+    found = job(tmp_path, {"Jenkinsfile": jenkinsfile(stage("A", busy))})
+    log = found.home / "jobs/test/builds/2/log"
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(built, found)
+        wait_for(found.workspace / "busy")
+        second = terminated(found, tmp_path / "job.json", lambda: wait_for(log, "Waiting: another build"))
+        (found.workspace / "go").touch()
+
+    assert (first.result().result, second.result, second.stages) == ("SUCCESS", "ABORTED", {})
 
 
 def test_only_the_newest_builds_are_kept(tmp_path: Path) -> None:

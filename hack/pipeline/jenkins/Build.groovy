@@ -10,6 +10,8 @@ import java.util.concurrent.TimeUnit
  */
 class Build {
 
+    private static final long LOCK_MILLISECONDS = 200
+
     /** The job's settings; see Job in hack/pipeline/job.py. */
     final Map<String, Object> job
     final File workspace
@@ -149,7 +151,11 @@ class Build {
             FileLock lock = channel.tryLock()
             if (!lock) {
                 log.say('Waiting: another build of this job is in progress')
-                channel.lock()
+            }
+            while (!lock) {
+                refuseIfAborted()
+                sleep(LOCK_MILLISECONDS)
+                lock = channel.tryLock()
             }
             body()
         }
