@@ -66,4 +66,4 @@ def solver(deployed: Deployed) -> Iterator[Solver]:
     found.wait_ready()
     yield found
     if not os.environ.get("MCQ_KEEP"):
-        kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+        kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")

@@ -121,7 +121,7 @@ def stack(deployed: Deployed) -> Iterator[Kubectl]:
     patch = ["--type=json", "--patch", json.dumps(often)]
     kubectl("-n", "mcq-operator-system", "patch", "servicemonitor", "mcq-operator", *patch)
     yield kubectl
-    kubectl("delete", "namespace", STACK)
+    kubectl("delete", "namespace", STACK, "--wait=false")
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def watched(deployed: Deployed, stack: Kubectl) -> Iterator[Kubectl]:
         yield kubectl
     finally:
         kubectl("uncordon", node)
-        kubectl("delete", "namespace", NAMESPACE)
+        kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 @pytest.fixture(scope="module")

@@ -125,7 +125,7 @@ def steady(deployed: Deployed, engine: str) -> Iterator[Steady]:
     # Ready means so: the very next thing is a question through the Ingress.
     assert ask(f"http://{HOST}:8080", {**QUESTION, "mode": "answer"})["answer"]["label"] == "B"
     yield made
-    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
 
 
 @pytest.fixture(scope="module")
