@@ -70,7 +70,7 @@ def install_crds(kubectl: Kubectl) -> None:
 
 def install_operator(kubectl: Kubectl, images: Images, base: Path) -> None:
     """The kustomization `base` with these images, and wait until all of its replicas are it."""
-    write_overlay(images, base)
+    write_overlay(images, base, OVERLAY)
     kubectl(*APPLY, "--kustomize", str(OVERLAY))
     wait_for_operator(kubectl)
 
@@ -80,8 +80,8 @@ def wait_for_operator(kubectl: Kubectl) -> None:
     kubectl("--namespace", NAMESPACE, "rollout", "status", OPERATOR, "--timeout=300s")
 
 
-def write_overlay(images: Images, base: Path) -> Path:
-    """A kustomization of `base` with the images by digest: its folder."""
+def write_overlay(images: Images, base: Path, folder: Path) -> None:
+    """Write into `folder` a kustomization of `base` with the images by digest."""
     name, _, digest = images.operator.partition("@")
     patch = {
         "apiVersion": "apps/v1",
@@ -95,13 +95,12 @@ def write_overlay(images: Images, base: Path) -> Path:
     overlay = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": [os.path.relpath(base, OVERLAY)],
+        "resources": [os.path.relpath(base, folder)],
         "images": [{"name": "mcq-operator", "newName": name, "digest": digest}],
         "patches": [{"patch": yaml.safe_dump(patch)}],
     }
-    OVERLAY.mkdir(parents=True, exist_ok=True)
-    (OVERLAY / "kustomization.yaml").write_text(yaml.safe_dump(overlay, sort_keys=False))
-    return OVERLAY
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay, sort_keys=False))
 
 
 def solvers_of(kubectl: Kubectl, path: Path) -> list[dict[str, Any]]:

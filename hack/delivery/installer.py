@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hack.delivery.images import DIST, Images
 from hack.delivery.install import write_overlay
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hack.kubectl import Kubectl
 
 INSTALLER = DIST / "install.yaml"
@@ -20,7 +20,10 @@ def installer(kubectl: Kubectl, images: Images, overlay: Path) -> str:
 
     Raises KubectlError.
     """
-    return kubectl("kustomize", str(write_overlay(images, overlay)))
+    with tempfile.TemporaryDirectory() as folder:
+        # Links resolved: kustomize takes the way to the base from where the folder really is.
+        write_overlay(images, overlay, Path(folder).resolve())
+        return kubectl("kustomize", folder)
 
 
 def write_installer(kubectl: Kubectl, images: Images, overlay: Path) -> Path:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from hack.delivery.images import Images
-from hack.delivery.install import write_overlay
 from hack.delivery.installer import installer
 from hack.delivery.settings import Settings
 from hack.kubectl import Kubectl as Delivery
@@ -76,9 +75,7 @@ def test_dev_is_one_operator_that_talks_and_production_two_that_stand_apart(clus
 
 
 def test_the_monitoring_overlay_is_production_and_the_stack(cluster_kubectl: Kubectl) -> None:
-    delivery = Delivery(cluster_kubectl.program, cluster_kubectl.kubeconfig)
-    text = delivery("kustomize", str(write_overlay(IMAGES, Settings({"ENVIRONMENT": "monitoring"}).overlay)))
-    found = [*yaml.safe_load_all(text)]
+    found = rendered(cluster_kubectl, "monitoring")
 
     assert one(found, "PodDisruptionBudget")
     assert one(found, "Prometheus", "mcq")
