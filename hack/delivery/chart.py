@@ -77,25 +77,25 @@ SCHEMA = {
 }
 
 
-def write_chart(kubectl: Kubectl, images: Images | None) -> Path:
-    """Write dist/chart, with these images as its defaults or with those that config names. Raises KubectlError."""
+def write_chart(kubectl: Kubectl, images: Images | None, folder: Path = CHART) -> Path:
+    """Write the chart, with these images as its defaults or with those that config names. Raises KubectlError."""
     objects = [*yaml.safe_load_all(kubectl("kustomize", str(BASE)))]
-    shutil.rmtree(CHART, ignore_errors=True)
-    for folder in (CHART / "crds", CHART / "templates"):
-        folder.mkdir(parents=True)
-    (CHART / "Chart.yaml").write_text(_yaml(_about()))
-    (CHART / "values.schema.json").write_text(json.dumps(SCHEMA, indent=2) + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    for part in ("crds", "templates"):
+        (folder / part).mkdir(parents=True)
+    (folder / "Chart.yaml").write_text(_yaml(_about()))
+    (folder / "values.schema.json").write_text(json.dumps(SCHEMA, indent=2) + "\n")
     for each in objects:
         name = f"{each['kind'].lower()}-{each['metadata']['name']}.yaml"
         if each["kind"] == "CustomResourceDefinition":
-            (CHART / "crds" / name).write_text(_yaml(each))
+            (folder / "crds" / name).write_text(_yaml(each))
             continue
         if each["kind"] == "Deployment":
-            (CHART / "values.yaml").write_text(_values(each, images))
+            (folder / "values.yaml").write_text(_values(each, images))
             _mark_deployment(each)
         if each["kind"] not in LEFT_OUT:
-            (CHART / "templates" / name).write_text(_template(each))
-    return CHART
+            (folder / "templates" / name).write_text(_template(each))
+    return folder
 
 
 def _about() -> dict[str, Any]:

@@ -57,24 +57,29 @@ def rendered(
     return by_name(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def test_by_default_it_is_what_kustomize_makes(tools: Tools, kubectl: Kubectl) -> None:
+def test_by_default_it_is_what_kustomize_makes(tools: Tools, kubectl: Kubectl, tmp_path: Path) -> None:
     wanted = by_name(kubectl("kustomize", str(ROOT / "config/default")))
     del wanted["Namespace", NAMESPACE]  # --create-namespace makes it
 
-    assert rendered(tools, write_chart(kubectl, None)) == wanted
+    assert rendered(tools, write_chart(kubectl, None, tmp_path / "mcq-operator")) == wanted
 
 
-def test_it_is_without_a_fault_to_helms_own_linter(tools: Tools, kubectl: Kubectl) -> None:
-    command: list[str | Path] = [tools.binary("helm"), "lint", "--strict", write_chart(kubectl, IMAGES)]
+def test_it_is_without_a_fault_to_helms_own_linter(tools: Tools, kubectl: Kubectl, tmp_path: Path) -> None:
+    command: list[str | Path] = [
+        tools.binary("helm"),
+        "lint",
+        "--strict",
+        write_chart(kubectl, IMAGES, tmp_path / "mcq-operator"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "0 chart(s) failed" in done.stdout
 
 
 def test_its_values_reach_the_operator_and_its_namespace_is_the_releases(
-    tools: Tools, kubectl: Kubectl
+    tools: Tools, kubectl: Kubectl, tmp_path: Path
 ) -> None:
-    chart = write_chart(kubectl, IMAGES)
+    chart = write_chart(kubectl, IMAGES, tmp_path / "mcq-operator")
     values = [
         "operator.replicas=1",
         "operator.nodeSelector.pool=cpu",
@@ -103,7 +108,9 @@ def test_its_values_reach_the_operator_and_its_namespace_is_the_releases(
     ("value", "told"),
     [("operator.replica=2", "replica"), ("operator.replicas=0", "replicas"), ("service.image=", "image")],
 )
-def test_a_value_that_means_nothing_is_refused(tools: Tools, kubectl: Kubectl, value: str, told: str) -> None:
+def test_a_value_that_means_nothing_is_refused(
+    tools: Tools, kubectl: Kubectl, tmp_path: Path, value: str, told: str
+) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
-        rendered(tools, write_chart(kubectl, None), "--set", value)
+        rendered(tools, write_chart(kubectl, None, tmp_path / "mcq-operator"), "--set", value)
     assert told in refused.value.stderr
