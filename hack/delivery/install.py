@@ -76,8 +76,14 @@ def install_operator(kubectl: Kubectl, images: Images, base: Path) -> None:
 
 
 def wait_for_operator(kubectl: Kubectl) -> None:
-    """Until every replica of the operator is of its newest revision and ready."""
-    kubectl("--namespace", NAMESPACE, "rollout", "status", OPERATOR, "--timeout=300s")
+    """Until every replica of the operator is of its newest revision and ready. Raises DeliveryError."""
+    scope = ("--namespace", NAMESPACE)
+    try:
+        kubectl(*scope, "rollout", "status", OPERATOR, "--timeout=300s")
+    except KubectlError as error:
+        pods = kubectl(*scope, "get", "pods", "--selector", "app.kubernetes.io/name=mcq-operator")
+        message = f"The operator does not come up: {error}\n{pods}`make diagnostics` collects its logs."
+        raise DeliveryError(message) from error
 
 
 def write_overlay(images: Images, base: Path, folder: Path) -> None:
