@@ -96,7 +96,7 @@ chart: .venv/.ready ## the same as a Helm chart: dist/chart
 	@$(PYTHON) -m hack.delivery chart
 
 release: .venv/.ready ## tag and publish: VERSION=x.y.z REGISTRY=HOST/PATH; dist/x.y.z has what goes with it
-	@VERSION=$(VERSION) $(PYTHON) -m hack.release
+	@$(PYTHON) -m hack.release
 
 pipeline: .venv/.ready ## run the whole Jenkinsfile without Jenkins, into the local cluster
 	@$(PYTHON) -m hack.pipeline

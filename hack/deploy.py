@@ -19,6 +19,7 @@ from hack.cluster.providers import Provider, choose
 from hack.delivery.errors import DeliveryError
 from hack.delivery.images import Images
 from hack.delivery.install import install_crds, install_operator
+from hack.delivery.settings import DEFAULT
 from hack.images.build import PROGRAMS, build, tag
 from hack.images.builder import ImageError
 from hack.kubectl import Kubectl, KubectlError
@@ -45,7 +46,7 @@ def deploy(progress: Progress) -> Deployed:
     kubectl = Kubectl(provider.kubectl(), provider.kubeconfig())
     with progress.step("install CRDs and operator"):
         install_crds(kubectl)
-        install_operator(kubectl, Images(**references), ROOT / "config/default")
+        install_operator(kubectl, Images(**references), DEFAULT)
     return Deployed(provider, kubectl)
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from hack.cluster.errors import ClusterError
 from hack.cluster.progress import Progress
 from hack.cluster.providers import choose
 from hack.delivery.chart import write_chart
 from hack.delivery.diagnostics import diagnostics
-from hack.delivery.errors import DeliveryError
 from hack.delivery.images import RECORD, Images
 from hack.delivery.install import Solver, install, solvers_of
 from hack.delivery.installer import write_installer
@@ -20,13 +17,11 @@ from hack.delivery.push import push
 from hack.delivery.rollback import rollback
 from hack.delivery.settings import Settings
 from hack.delivery.verify import Verification
-from hack.images.builder import ImageError
-from hack.kubectl import Kubectl, KubectlError
+from hack.deploy import FAILURES
+from hack.kubectl import Kubectl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-FAILURES = (ClusterError, DeliveryError, ImageError, KubectlError, subprocess.SubprocessError, OSError)
 
 
 def _push(settings: Settings, progress: Progress) -> None:
@@ -83,8 +78,7 @@ def _kubectl(progress: Progress) -> Kubectl:
 
 
 def _solvers(settings: Settings, kubectl: Kubectl) -> list[Solver]:
-    found = [manifest["metadata"] for manifest in solvers_of(kubectl, settings.solver)]
-    return [Solver(metadata["namespace"], metadata["name"]) for metadata in found]
+    return [Solver.of(manifest) for manifest in solvers_of(kubectl, settings.solver)]
 
 
 def main() -> int:
@@ -94,7 +88,7 @@ def main() -> int:
     stage = parser.parse_args().stage
     try:
         STAGES[stage](Settings.of_process(), Progress())
-    except FAILURES as error:
+    except (*FAILURES, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     return 0

@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from hack.delivery.images import DIST, Images
 from hack.delivery.install import NAMESPACE
-from hack.delivery.settings import ROOT
-from hack.images.build import version
+from hack.delivery.settings import DEFAULT
+from hack.images.build import DIST, version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from hack.delivery.images import Images
     from hack.kubectl import Kubectl
 
 CHART = DIST / "chart"
-BASE = ROOT / "config/default"
 # Set by Helm itself: --namespace, --create-namespace.
 LEFT_OUT = ("Namespace",)
 VALUES = """\
@@ -79,7 +78,7 @@ SCHEMA = {
 
 def write_chart(kubectl: Kubectl, images: Images | None, folder: Path = CHART) -> Path:
     """Write the chart, with these images as its defaults or with those that config names. Raises KubectlError."""
-    objects = [*yaml.safe_load_all(kubectl("kustomize", str(BASE)))]
+    objects = [*yaml.safe_load_all(kubectl("kustomize", str(DEFAULT)))]
     shutil.rmtree(folder, ignore_errors=True)
     for part in ("crds", "templates"):
         (folder / part).mkdir(parents=True)

@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from hack.delivery.errors import RecordError
-from hack.delivery.settings import ROOT
+from hack.images.build import DIST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-DIST = ROOT / "dist"
 RECORD = DIST / "images.json"
 
 

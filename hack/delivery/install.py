@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from hack.delivery.errors import DeliveryError
-from hack.delivery.images import DIST, Images
 from hack.delivery.settings import ROOT
+from hack.images.build import DIST
 from hack.kubectl import Kubectl, KubectlError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hack.cluster.progress import Progress
+    from hack.delivery.images import Images
 
 NAMESPACE = "mcq-operator-system"
 OPERATOR = "deployment/mcq-operator"
@@ -35,6 +36,11 @@ class Solver:
 
     namespace: str
     name: str
+
+    @classmethod
+    def of(cls, manifest: dict[str, Any]) -> Solver:
+        """That of a manifest with a namespace."""
+        return cls(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
 
     @property
     def resource(self) -> str:
@@ -125,7 +131,7 @@ def solvers_of(kubectl: Kubectl, path: Path) -> list[dict[str, Any]]:
 def apply_solver(kubectl: Kubectl, manifest: dict[str, Any]) -> Solver:
     """Apply one solver."""
     kubectl(*APPLY, "--filename", "-", stdin=yaml.safe_dump(manifest))
-    return Solver(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+    return Solver.of(manifest)
 
 
 def wait_updated(kubectl: Kubectl, solver: Solver, image: str, *, seconds: float = READY_SECONDS) -> None:
@@ -182,7 +188,7 @@ def remember(kubectl: Kubectl, manifests: list[dict[str, Any]]) -> None:
 
 def _before(kubectl: Kubectl, manifest: dict[str, Any]) -> dict[str, Any] | None:
     """A solver as it could be applied again, and the image it runs."""
-    solver = Solver(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+    solver = Solver.of(manifest)
     found = kubectl(
         "--namespace", solver.namespace, "get", solver.resource, "--ignore-not-found", "--output", "json"
     )

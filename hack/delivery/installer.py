@@ -6,10 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hack.delivery.images import DIST, Images
 from hack.delivery.install import write_overlay
+from hack.images.build import DIST
 
 if TYPE_CHECKING:
+    from hack.delivery.images import Images
     from hack.kubectl import Kubectl
 
 INSTALLER = DIST / "install.yaml"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
+DEFAULT = ROOT / "config/default"
 OVERLAYS = ROOT / "config/overlays"
 SAMPLE = ROOT / "config/samples/mcqsolver.yaml"
 MONITORED_SAMPLE = SAMPLE.with_name("mcqsolver-monitored.yaml")
@@ -58,7 +59,7 @@ class Settings:
         if name and name not in known:
             message = f"ENVIRONMENT={name} is unknown: {', '.join(known)}, or unset for config/default."
             raise SettingError(message)
-        return OVERLAYS / name if name else ROOT / "config/default"
+        return OVERLAYS / name if name else DEFAULT
 
     @property
     def monitoring(self) -> bool:

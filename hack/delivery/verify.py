@@ -15,6 +15,7 @@ from hack.ask import QUESTION, ask
 from hack.delivery.errors import DeliveryError, VerificationError
 from hack.delivery.install import NAMESPACE, OPERATOR
 from hack.kubectl import Kubectl, KubectlError
+from hack.monitoring import NAMESPACE as STACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-STACK = "monitoring"
 PROMETHEUS = ("prometheus-operated", "web")
 ALERTMANAGER = ("alertmanager-operated", "web")
 JAEGER = ("jaeger", "query")

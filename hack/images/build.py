@@ -11,6 +11,7 @@ from hack.images.base import base_image
 from hack.images.builder import builder
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+DIST = ROOT / "dist"
 PROGRAMS = ("operator", "service")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 OCI = "org.opencontainers.image"

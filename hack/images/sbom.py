@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 from hack.cluster.errors import ClusterError
 from hack.cluster.progress import Progress
 from hack.cluster.tools import Tools
-from hack.images.build import PROGRAMS, ROOT, tag, version
+from hack.images.build import DIST, PROGRAMS, ROOT, tag, version
 from hack.images.builder import CACHE, ImageError, builder, quiet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-DIST = ROOT / "dist"
 # Packages as they are installed, not the files that they consist of.
 CATALOGERS = ("--override-default-catalogers", "image", "--select-catalogers", "-file")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from hack.pipeline.job import Job
 
 HOME = CACHE / "pipeline"
-SUITES = "SUITES"
 
 
 def pipeline_job(cluster: Provider, commit: str) -> Job:
@@ -34,7 +31,7 @@ def pipeline_job(cluster: Provider, commit: str) -> Job:
     solver = yaml.safe_load(SAMPLE.read_text())
     metadata = solver["metadata"]
     seed_model(cluster, metadata["namespace"], f"{metadata['name']}-model-cache")
-    environment = {SUITES: os.environ[SUITES]} if os.environ.get(SUITES) else {}
+    environment = {}
     if isinstance(cluster, Local):
         HOME.mkdir(parents=True, exist_ok=True)
         images = HOME / "monitoring-images.json"
@@ -57,7 +54,7 @@ def main() -> int:
         cluster = choose(progress, control_plane_only=False, name=None)
         cluster.up()
         build = run(pipeline_job(cluster, commit.removesuffix("-dirty")))
-    except (*FAILURES, subprocess.SubprocessError, OSError) as error:
+    except (*FAILURES, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     progress.say(f"\nBuild {build.number} and what it archived: {build.directory}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Not the agent's: what this process was told by its own make or shell, and what the job's credentials are for.
 FOREIGN = (
     "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "KUBECONFIG", "VIRTUAL_ENV", "PYTHONPATH", "CLUSTER", "COVERAGE_FILE",
-    "SUITES", "REPORTS",
+    "REPORTS",
 )  # fmt: skip
 
 

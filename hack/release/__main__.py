@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from datetime import UTC, datetime
 
-from hack.cluster.errors import ClusterError
 from hack.cluster.progress import Progress
 from hack.cluster.tools import Tools
-from hack.delivery.errors import DeliveryError
 from hack.delivery.settings import ROOT, Settings
-from hack.images.builder import CACHE, ImageError
-from hack.kubectl import Kubectl, KubectlError
+from hack.deploy import FAILURES
+from hack.images.builder import CACHE
+from hack.kubectl import Kubectl
 from hack.release.errors import ReleaseError
 from hack.release.release import prepare, publish
-
-FAILURES = (
-    ClusterError,
-    DeliveryError,
-    ImageError,
-    KubectlError,
-    ReleaseError,
-    subprocess.SubprocessError,
-    OSError,
-)
 
 
 def main() -> int:
@@ -39,7 +27,7 @@ def main() -> int:
         prepare(ROOT, version, datetime.now(UTC).date(), tools.binary("crdify"), progress)
         kubectl = Kubectl(tools.binary("kubernetes", "kubectl"), CACHE / "no-kubeconfig")
         folder = publish(settings, version, kubectl, tools, progress)
-    except FAILURES as error:
+    except (*FAILURES, ReleaseError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     print(f"{folder}\n`git push --follow-tags` makes it known.")

@@ -8,12 +8,12 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from hack.delivery.chart import write_chart
-from hack.delivery.images import DIST, RECORD
+from hack.delivery.images import RECORD
 from hack.delivery.installer import write_installer
 from hack.delivery.push import push
 from hack.delivery.settings import ROOT
 from hack.git import git
-from hack.images.build import build
+from hack.images.build import DIST, build
 from hack.images.sbom import write_sboms
 from hack.release import changelog, compatibility, versions
 from hack.release.errors import ReleaseError
@@ -90,7 +90,6 @@ def publish(settings: Settings, version: str, kubectl: Kubectl, tools: Tools, pr
     Raises ImageError, SettingError, KubectlError or ReleaseError.
     """
     build()
-    RECORD.unlink(missing_ok=True)
     images = push(settings, progress)
     folder = DIST / version
     shutil.rmtree(folder, ignore_errors=True)
