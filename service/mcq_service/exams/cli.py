@@ -1,11 +1,18 @@
-"""The command line: `calibrate` fits a model's calibration, `evaluate` says how right a model or a service is."""
+"""The command line: `calibrate` fits a model's calibration, `evaluate` says how right a model or a service is.
+
+`exam import` makes exams of published ones.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from mcq_service.exams.errors import ExamError
+from mcq_service.exams.importing import FORMATS, imported
 from mcq_service.exams.questions import SPLITS
 from mcq_service.protocol import Debias
 
@@ -21,7 +28,7 @@ _EXAM = "JSON lines with id, subject, question, choices and answer"
 def add_parsers(
     subparsers: argparse._SubParsersAction[argparse.ArgumentParser], settings: Callable[[], Settings]
 ) -> None:
-    """Add the two subcommands; their parsers set `func`: from arguments to exit code. `settings` reads MCQ_*."""
+    """Add the subcommands; their parsers set `func`: from arguments to exit code. `settings` reads MCQ_*."""
     calibrate = subparsers.add_parser(
         "calibrate",
         help="fit the model's letter prior and temperature to an exam",
@@ -55,6 +62,18 @@ def add_parsers(
     )
     evaluate.set_defaults(func=lambda arguments: _run("evaluate", arguments, settings))
 
+    exam = subparsers.add_parser("exam", help="make exams: `exam import` rewrites published ones")
+    commands = exam.add_subparsers(metavar="COMMAND", required=True)
+    importing = commands.add_parser(
+        "import",
+        help="rewrite a published exam",
+        description=f"Rewrite files of a published exam as {_EXAM}. What can't be asked is left out, and said.",
+    )
+    importing.add_argument("format", choices=FORMATS, help="whose format the files have")
+    importing.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    importing.add_argument("--output", type=Path, metavar="EXAM.jsonl", help="default: the standard output")
+    importing.set_defaults(func=_import)
+
 
 def _add_exam(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("exams", nargs="+", type=Path, metavar="EXAM.jsonl", help=_EXAM)
@@ -66,6 +85,26 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return value
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    try:
+        made = imported(arguments.format, arguments.files)
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made.rows)
+        if arguments.output:
+            arguments.output.write_text(text, encoding="utf-8")
+        else:
+            sys.stdout.buffer.write(text.encode())
+    except ExamError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    except OSError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    for line in made.left_out:
+        sys.stderr.write(f"left out: {line}\n")
+    sys.stderr.write(f"{len(made.rows)} questions, {len(made.left_out)} left out\n")
+    return 0
 
 
 def _run(command: str, arguments: argparse.Namespace, settings: Callable[[], Settings]) -> int:

@@ -92,18 +92,22 @@ def read(paths: Sequence[Path]) -> Exam:
     exam = Exam()
     places: dict[str, str] = {}
     for path in paths:
-        try:
-            content = path.read_bytes()
-            lines = content.decode().split("\n")  # not splitlines: a JSON string may hold U+2028
-        except OSError as error:
-            raise ExamUnreadable(f"{path} can't be read: {error.strerror}.") from error  # noqa: EM102
-        except UnicodeDecodeError as error:
-            raise ExamUnreadable(f"{path} is not UTF-8: {error.reason} at byte {error.start}.") from error  # noqa: EM102
-        exam.digests[path.name] = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        _read_lines(exam, places, path, lines)
+        text = read_text(path)
+        exam.digests[path.name] = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+        _read_lines(exam, places, path, text.split("\n"))  # not splitlines: a JSON string may hold U+2028
     if not exam.questions:
         raise ExamUnreadable(f"{', '.join(map(str, paths))}: there is no question in it.")  # noqa: EM102
     return exam
+
+
+def read_text(path: Path) -> str:
+    """A file's text as it is, line ends and all. Raises ExamUnreadable."""
+    try:
+        return path.read_bytes().decode()
+    except OSError as error:
+        raise ExamUnreadable(f"{path} can't be read: {error.strerror}.") from error  # noqa: EM102
+    except UnicodeDecodeError as error:
+        raise ExamUnreadable(f"{path} is not UTF-8: {error.reason} at byte {error.start}.") from error  # noqa: EM102
 
 
 def _read_lines(exam: Exam, places: dict[str, str], path: Path, lines: Iterable[str]) -> None:
@@ -112,12 +116,12 @@ def _read_lines(exam: Exam, places: dict[str, str], path: Path, lines: Iterable[
             continue
         place = f"{path}:{number}"
         try:
-            question = _question(json.loads(line))
-        except _NotAskableError as error:
+            question = parse(json.loads(line))
+        except NotAskable as error:
             exam.skipped.append(f"{place}: {error}")
             continue
         except ValidationError as error:
-            raise ExamUnreadable(f"{place}: {_in_words(error)}") from error  # noqa: EM102
+            raise ExamUnreadable(f"{place}: {in_words(error)}") from error  # noqa: EM102
         except (ValueError, RecursionError) as error:
             raise ExamUnreadable(f"{place}: {error}") from error  # noqa: EM102
         if before := places.get(question.digest):
@@ -127,18 +131,18 @@ def _read_lines(exam: Exam, places: dict[str, str], path: Path, lines: Iterable[
         exam.questions.append(question)
 
 
-class _NotAskableError(Exception):
+class NotAskable(Exception):  # noqa: N818 - see errors
     """The line is well-formed, but no such question can be asked."""
 
 
-def _question(value: object) -> ExamQuestion:
-    """Raises ValueError (ValidationError is one) or _NotAskableError."""
+def parse(value: object) -> ExamQuestion:
+    """What a line's object says. Raises ValueError (ValidationError is one) or NotAskable."""
     row = _Row.model_validate(value)
     try:
         question = Question(question=row.question, choices=row.choices)
     except ValidationError as error:
         if all(each["type"] == "duplicate_choice" for each in error.errors()):
-            raise _NotAskableError(_in_words(error)) from error
+            raise NotAskable(in_words(error)) from error
         raise
     labels = [option.label for option in question.options]
     return ExamQuestion(
@@ -168,7 +172,8 @@ def content_digest(question: Question) -> str:
     return hashlib.sha256(json.dumps([words, choices]).encode()).hexdigest()
 
 
-def _in_words(error: ValidationError) -> str:
+def in_words(error: ValidationError) -> str:
+    """What is wrong with a line's object, in one line."""
     first, *more = error.errors()
     where = ".".join(str(step) for step in first["loc"] if step not in {"list", "map", "str", "int"})
     rest = f" (and {len(more)} more)" if more else ""
