@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CHUNK = 16
 _CHUNKS_AT_ONCE = 2  # so that a batch is full while the last of a chunk is answered
+AT_ONCE = CHUNK * _CHUNKS_AT_ONCE
 _SCORED_AT_ONCE = 8
 _PATIENCE_SECONDS = 600.0
 _RETRIES = 20

@@ -56,6 +56,7 @@ def add_parsers(
     evaluate.add_argument(
         "--json", metavar="FILE", help="write the result, with every question; -: to the output"
     )
+    evaluate.add_argument("--html", type=Path, metavar="FILE", help="write the result as a page with plots")
     evaluate.add_argument("--url", help="ask this service: http://…")
     evaluate.add_argument(
         "--paired", type=Path, metavar="FILE", help="compare with an earlier JSON result (exact McNemar test)"

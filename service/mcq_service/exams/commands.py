@@ -11,9 +11,10 @@ from mcq_service.answering.calibration import FittedOn, StoredCalibration
 from mcq_service.exams import asking, console, fitting, report
 from mcq_service.exams.errors import AskingFailed, ExamUnreadable
 from mcq_service.prompts import ANSWER_FIRST
+from mcq_service.protocol import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from mcq_service.exams.asking import Asker, Scorer
     from mcq_service.exams.fitting import Fit
@@ -86,11 +87,18 @@ async def evaluate(
         duplicates=sitting.exam.duplicates,
         skipped=sitting.exam.skipped,
         seconds=seconds,
+        latency=report.Latency.of(rows, at_once=asking.AT_ONCE),
+        tokens=_sum(answer.usage for _, answer in answered),
         figures=report.Figures.of([row.outcome for row in rows]),
         compared=None if before is None else report.compare(before, rows),
         failures=failures,
         rows=rows,
     )
+
+
+def _sum(usages: Iterable[Usage]) -> Usage:
+    listed = list(usages)
+    return Usage(**{name: sum(getattr(each, name) for each in listed) for name in Usage.model_fields})
 
 
 def _why(result: Result) -> str:

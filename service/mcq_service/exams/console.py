@@ -125,6 +125,9 @@ def _figures(report: Report) -> Table:
         **_scores(figures),
         "spread of recalls": f"{figures.recall_deviation:.3f} (RStd over letters; 0 is no selection bias)",
         "time": f"{report.seconds / count:.3f} s a question ({report.seconds:.1f} s, {report.target})",
+        "time to an answer": f"{report.latency.p50_ms:.0f} ms at the median, {report.latency.p95_ms:.0f} ms at the"
+        f" 95th percentile, {report.latency.at_once} asked at once",
+        "tokens": f"{report.tokens.prompt_tokens} read, {report.tokens.cached_tokens} of them computed before",
     }
     if not figures.abstained:
         del rows["abstained"]

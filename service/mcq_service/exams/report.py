@@ -12,7 +12,7 @@ from mcq_service.exams import statistics
 from mcq_service.exams.errors import ResultUnreadable
 from mcq_service.exams.questions import Split
 from mcq_service.exams.statistics import BINS, Outcome, Share
-from mcq_service.protocol import Debias
+from mcq_service.protocol import Debias, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,8 +90,48 @@ class Letter(BaseModel):
     recall: float | None
 
 
+class Reliability(BaseModel):
+    """The questions whose confidence is above `low` and at most `high`; `confidence` is their mean."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    accuracy: Proportion
+
+    @classmethod
+    def of(cls, each: statistics.Bin) -> Self:
+        """As a document has it."""
+        accuracy = Proportion.of(statistics.share(each.right, each.total))
+        return cls(
+            low=each.low, high=each.high, count=each.total, confidence=each.confidence, accuracy=accuracy
+        )
+
+
+class Latency(BaseModel):
+    """Milliseconds from a question's admission to its probabilities: quantiles over the questions.
+
+    Up to `at_once` questions were asked at the same time, and most of the time is the wait for the others.
+    """
+
+    p50_ms: float
+    p95_ms: float
+    at_once: int
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], *, at_once: int) -> Self:
+        """Of at least one question."""
+        values = [row.answer_ms for row in rows]
+        p50, p95 = (statistics.quantile(values, share_below) for share_below in (0.5, 0.95))
+        return cls(p50_ms=p50, p95_ms=p95, at_once=at_once)
+
+
 class Figures(BaseModel):
-    """What the questions say together; `ece` is of equal-width bins. `answered` are those it did not abstain from."""
+    """What the questions say together.
+
+    `ece` and `reliability` are of equal-width bins. `answered` are those it did not abstain from. `confusion` has how
+    often, where the first letter was right, the second was chosen.
+    """
 
     accuracy: Proportion
     answered: Proportion
@@ -102,7 +142,9 @@ class Figures(BaseModel):
     brier: float
     negative_log_likelihood: float
     letters: list[Letter]
+    confusion: dict[str, dict[str, int]]
     recall_deviation: float
+    reliability: list[Reliability]
     subjects: dict[str, Proportion]
 
     @classmethod
@@ -122,7 +164,9 @@ class Figures(BaseModel):
                 Letter(label=r.label, right=r.right, chosen=r.chosen, recall=r.recall if r.right else None)
                 for r in rows
             ],
+            confusion=statistics.confusion(outcomes),
             recall_deviation=statistics.recall_deviation(rows),
+            reliability=[Reliability.of(each) for each in statistics.reliability(outcomes)],
             subjects={name: Proportion.of(each) for name, each in statistics.by_subject(outcomes).items()},
         )
 
@@ -149,7 +193,7 @@ class Comparison(BaseModel):
 
 
 class Report(BaseModel):
-    """The whole result. `seconds` is the wall time of all questions together."""
+    """The whole result. `seconds` is the wall time of all questions together, `tokens` their sum."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -166,16 +210,25 @@ class Report(BaseModel):
     duplicates: list[str]
     skipped: list[str]
     seconds: float
+    latency: Latency
+    tokens: Usage
     figures: Figures
     compared: Comparison | None
     failures: list[Failure]
     rows: list[Row]
 
 
+class _Earlier(BaseModel):
+    """What is read of an earlier result: releases before had fewer figures."""
+
+    format: Literal[1]
+    rows: list[Row]
+
+
 def read_rows(path: Path) -> list[Row]:
     """The questions of an earlier result. Raises ResultUnreadable."""
     try:
-        return Report.model_validate_json(path.read_bytes()).rows
+        return _Earlier.model_validate_json(path.read_bytes()).rows
     except OSError as error:
         raise ResultUnreadable(f"{path} can't be read: {error.strerror}.") from error  # noqa: EM102
     except ValidationError as error:

@@ -15,6 +15,7 @@ from mcq_service.exams.commands import Sitting
 from mcq_service.exams.errors import ExamError
 from mcq_service.exams.questions import read
 from mcq_service.exams.report import read_rows
+from mcq_service.exams.report_page import page
 from mcq_service.models import ModelRef, ModelStoreError, PreparedModel, Store
 from mcq_service.models.console import shown
 
@@ -79,6 +80,8 @@ async def _evaluate(arguments: argparse.Namespace, settings: Callable[[], Settin
         async with asking.in_process(prepared, configured) as answering:
             report = await held(answering, f"in this process, {prepared.precision}", prepared)
     _write(report, arguments.json)
+    if arguments.html:
+        arguments.html.write_text(page(report), encoding="utf-8")
     return 1 if report.failures else 0
 
 

@@ -117,6 +117,30 @@ def _gaps(rights: np.ndarray, confidences: np.ndarray, bin_of: np.ndarray) -> np
     return gaps
 
 
+class Bin(NamedTuple):
+    """The questions whose confidence is above `low` and at most `high`: how sure they were, and how right."""
+
+    low: float
+    high: float
+    total: int
+    confidence: float
+    right: int
+
+
+def reliability(outcomes: Sequence[Outcome], *, bins: int = BINS) -> list[Bin]:
+    """The bins of equal width that the calibration error is made of, but for empty ones."""
+    confidences = np.array([each.confidence for each in outcomes])
+    rights = np.array([each.right for each in outcomes])
+    bin_of = _bin_of(confidences, "equal-width", bins)
+    made = []
+    for index in range(bins):
+        members = bin_of == index
+        if members.any():
+            confidence, right = float(confidences[members].mean()), int(rights[members].sum())
+            made.append(Bin(index / bins, (index + 1) / bins, int(members.sum()), confidence, right))
+    return made
+
+
 def brier(outcomes: Sequence[Outcome]) -> float:
     """The mean over questions of the squared errors of all choices' probabilities, summed; 0 to 2."""
     return _mean(
@@ -154,6 +178,20 @@ def letters(outcomes: Iterable[Outcome]) -> list[LetterRow]:
         counts[each.labels[each.chosen]][1] += 1
         counts[each.labels[each.answer]][2] += each.right
     return [LetterRow(label, *counts[label]) for label in sorted(counts)]
+
+
+def confusion(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
+    """How often, where a letter was right, each letter was chosen; both in alphabetical order, zeros included."""
+    labels = sorted({label for each in outcomes for label in each.labels})
+    counts = {right: dict.fromkeys(labels, 0) for right in labels}
+    for each in outcomes:
+        counts[each.labels[each.answer]][each.labels[each.chosen]] += 1
+    return counts
+
+
+def quantile(values: Sequence[float], share_below: float) -> float:
+    """The value that so many are not above, interpolated between neighbours (Hyndman and Fan's type 7)."""
+    return float(np.quantile(values, share_below))
 
 
 def recall_deviation(rows: Sequence[LetterRow]) -> float:

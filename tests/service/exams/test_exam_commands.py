@@ -122,6 +122,23 @@ async def test_the_figures_are_those_of_the_answers(exam: Path) -> None:
         ("C", 0, 0),
     ]
     assert figures.subjects["even"].total == 20
+    assert figures.confusion["A"] == {"A": 0, "B": 14, "C": 0}
+    assert [(each.count, each.accuracy.right) for each in figures.reliability] == [(COUNT, 13)]
+
+
+async def test_the_time_and_the_tokens_are_those_of_the_answers(exam: Path) -> None:
+    found = await evaluated(Scripted(), exam)
+    assert (found.latency.p50_ms, found.latency.p95_ms) == (5, 5)
+    assert found.tokens == Usage(prompt_tokens=9 * COUNT, completion_tokens=0, cached_tokens=3 * COUNT)
+
+
+async def test_a_result_of_a_release_with_fewer_figures_can_be_compared_with(
+    exam: Path, tmp_path: Path
+) -> None:
+    found = await evaluated(Scripted(), exam)
+    path = tmp_path / "earlier.json"
+    path.write_text(found.model_dump_json(include={"format", "rows"}))
+    assert report.read_rows(path) == found.rows
 
 
 async def test_a_question_that_fails_is_in_no_figure_and_is_reported(exam: Path) -> None:

@@ -165,3 +165,34 @@ def test_results_are_paired_by_question() -> None:
     found = statistics.paired(first, second)
     assert (found.both_right, found.only_first, found.only_second, found.both_wrong) == (1, 1, 1, 1)
     assert found.p_value == 1
+
+
+@given(st.lists(st.tuples(st.floats(0.5, 1), st.booleans()), min_size=1, max_size=60))
+def test_the_reliability_diagram_has_every_question_once_and_is_what_the_calibration_error_averages(
+    drawn: list[tuple[float, bool]],
+) -> None:
+    outcomes = [outcome(confidence, right) for confidence, right in drawn]
+    bins = statistics.reliability(outcomes)
+    assert sum(each.total for each in bins) == len(outcomes)
+    assert sum(each.right for each in bins) == sum(right for _, right in drawn)
+    assert all(each.low - 1e-9 <= each.confidence <= each.high + 1e-9 for each in bins)
+    gaps = sum(abs(each.right - each.confidence * each.total) for each in bins)
+    assert gaps / len(outcomes) == pytest.approx(statistics.ece(outcomes))
+
+
+def test_the_confusion_of_letters_is_by_the_right_one() -> None:
+    outcomes = [
+        Outcome(["A", "B", "C"], [0.7, 0.2, 0.1], 1),
+        Outcome(["A", "B", "C"], [0.7, 0.2, 0.1], 1),
+        Outcome(["A", "B"], [0.4, 0.6], 1),
+    ]
+    assert statistics.confusion(outcomes) == {
+        "A": {"A": 0, "B": 0, "C": 0},
+        "B": {"A": 2, "B": 1, "C": 0},
+        "C": {"A": 0, "B": 0, "C": 0},
+    }
+
+
+def test_a_quantile_is_interpolated() -> None:
+    assert statistics.quantile([4, 1, 2, 3], 0.5) == 2.5
+    assert statistics.quantile([7], 0.95) == 7
