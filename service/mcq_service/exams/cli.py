@@ -61,6 +61,12 @@ def add_parsers(
     evaluate.add_argument(
         "--paired", type=Path, metavar="FILE", help="compare with an earlier JSON result (exact McNemar test)"
     )
+    limits = evaluate.add_argument_group(
+        "limits", "each a ratio from 0 to 1; where one is missed, or can't be told of yet, the exit code is 4"
+    )
+    limits.add_argument("--min-accuracy", type=_ratio, metavar="P")
+    limits.add_argument("--max-regression", type=_ratio, metavar="P", help="of the result given to --paired")
+    limits.add_argument("--max-calibration-error", type=_ratio, metavar="P")
     evaluate.set_defaults(func=lambda arguments: _run("evaluate", arguments, settings))
 
     exam = subparsers.add_parser("exam", help="make exams: `exam import` rewrites published ones")
@@ -85,6 +91,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def _ratio(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError("must be from 0 to 1")
     return value
 
 

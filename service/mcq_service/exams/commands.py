@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
 from mcq_service.answering.calibration import FittedOn, StoredCalibration
-from mcq_service.exams import asking, console, fitting, report
+from mcq_service.exams import asking, console, fitting, judging, report
 from mcq_service.exams.errors import AskingFailed, ExamUnreadable
+from mcq_service.exams.judging import Limits
 from mcq_service.prompts import ANSWER_FIRST
 from mcq_service.protocol import Usage
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from mcq_service.exams.questions import Exam, ExamQuestion, Split
     from mcq_service.models import PreparedModel
     from mcq_service.protocol import Answer, Debias, Result
+
+
+NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,15 @@ async def evaluate(
     target: str,
     prepared: PreparedModel | None,
     before: Sequence[report.Row] | None,
+    limits: Limits = NO_LIMITS,
     stream: TextIO,
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> report.Report:
     """Ask every question and work out the figures; progress goes to `stream`.
 
-    `prepared` is the model where it is known, `before` an earlier result to compare with. Raises ExamError.
+    `prepared` is the model where it is known, `before` an earlier result to compare with, which a limit of the
+    regression needs. Raises ExamError.
     """
     questions = sitting.questions
     wish = {"mode": "answer", "debias": sitting.debias, "min_confidence": sitting.min_confidence}
@@ -74,6 +80,8 @@ async def evaluate(
     if not answered:
         raise AskingFailed(f"No question was answered. The first: {failures[0].detail}")  # noqa: EM102
     rows = [_row(question, answer) for question, answer in answered]
+    figures = report.Figures.of([row.outcome for row in rows])
+    compared = None if before is None else report.compare(before, rows)
     return report.Report(
         created=now(),
         target=target,
@@ -89,8 +97,9 @@ async def evaluate(
         seconds=seconds,
         latency=report.Latency.of(rows, at_once=asking.AT_ONCE),
         tokens=_sum(answer.usage for _, answer in answered),
-        figures=report.Figures.of([row.outcome for row in rows]),
-        compared=None if before is None else report.compare(before, rows),
+        figures=figures,
+        compared=compared,
+        verdict=judging.judge(figures, compared, limits),
         failures=failures,
         rows=rows,
     )

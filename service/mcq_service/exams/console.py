@@ -70,6 +70,10 @@ def show(report: Report, stream: TextIO) -> None:
         console.print(_subjects(report.figures))
     if report.compared is not None:
         _show_comparison(console, report.compared)
+    if report.verdict is not None:
+        console.print(f"{report.verdict.outcome}:")
+        for limit in report.verdict.limits:
+            console.print(f"- {limit.outcome}: {limit.detail}", markup=False)
     for line in [*report.skipped, *report.duplicates]:
         console.print(f"left out: {line}", markup=False)
     for failure in report.failures:

@@ -192,6 +192,24 @@ class Comparison(BaseModel):
     discordant: list[Discordant]
 
 
+Judgement = Literal["Passed", "Failed", "Inconclusive"]
+
+
+class Judged(BaseModel):
+    """What became of one limit. `more_questions` would about decide it; null where it is, or where no number would."""
+
+    outcome: Judgement
+    detail: str
+    more_questions: int | None = None
+
+
+class Verdict(BaseModel):
+    """Whether the result is good enough: Failed if one limit is missed, Passed if all are held."""
+
+    outcome: Judgement
+    limits: list[Judged]
+
+
 class Report(BaseModel):
     """The whole result. `seconds` is the wall time of all questions together, `tokens` their sum."""
 
@@ -214,6 +232,7 @@ class Report(BaseModel):
     tokens: Usage
     figures: Figures
     compared: Comparison | None
+    verdict: Verdict | None
     failures: list[Failure]
     rows: list[Row]
 

@@ -13,6 +13,7 @@ from mcq_service.exams import asking, commands, console
 from mcq_service.exams.cli import KEY
 from mcq_service.exams.commands import Sitting
 from mcq_service.exams.errors import ExamError
+from mcq_service.exams.judging import Limits
 from mcq_service.exams.questions import read
 from mcq_service.exams.report import read_rows
 from mcq_service.exams.report_page import page
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from mcq_service.exams.report import Report
     from mcq_service.settings import Settings
 
+_MISUSED = 2
+_NOT_PASSED = 4
 _INTERRUPTED = 130
 
 
@@ -65,10 +68,14 @@ async def _evaluate(arguments: argparse.Namespace, settings: Callable[[], Settin
         read(arguments.exams), arguments.split, arguments.limit, arguments.debias, arguments.min_confidence
     )
     before = read_rows(arguments.paired) if arguments.paired else None
+    limits = Limits(arguments.min_accuracy, arguments.max_regression, arguments.max_calibration_error)
+    if limits.max_regression is not None and before is None:
+        sys.stderr.write("error: --max-regression is of an earlier result: name it by --paired FILE\n")
+        return _MISUSED
 
     async def held(asker: Asker, target: str, prepared: PreparedModel | None) -> Report:
         return await commands.evaluate(
-            asker, sitting, target=target, prepared=prepared, before=before, stream=sys.stderr
+            asker, sitting, target=target, prepared=prepared, before=before, limits=limits, stream=sys.stderr
         )
 
     if arguments.url:
@@ -82,6 +89,8 @@ async def _evaluate(arguments: argparse.Namespace, settings: Callable[[], Settin
     _write(report, arguments.json)
     if arguments.html:
         arguments.html.write_text(page(report), encoding="utf-8")
+    if report.verdict and report.verdict.outcome != "Passed":
+        return _NOT_PASSED
     return 1 if report.failures else 0
 
 

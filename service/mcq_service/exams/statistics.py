@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 BINS = 15
-_Z95 = 1.959963984540054
+Z95 = 1.959963984540054
+Z95_ONE_SIDED = 1.6448536269514722
 _LEAST = 1e-12  # a probability that was rounded to 0 costs no more than this
 
 Binning = Literal["equal-width", "equal-mass"]
@@ -63,13 +64,16 @@ class Share(NamedTuple):
     high: float
 
 
-def share(right: int, total: int) -> Share:
-    """A share and how sure it is; of nothing, nothing is known: 0 to 1, and `value` is NaN."""
+def share(right: int, total: int, *, z: float = Z95) -> Share:
+    """A share and how sure it is; of nothing, nothing is known: 0 to 1, and `value` is NaN.
+
+    The interval is that of 95 %, unless `z` is another quantile of the normal distribution.
+    """
     if total == 0:
         return Share(0, 0, math.nan, 0.0, 1.0)
-    value, z2 = right / total, _Z95**2
+    value, z2 = right / total, z**2
     centre = (value + z2 / (2 * total)) / (1 + z2 / total)
-    half = _Z95 / (1 + z2 / total) * math.sqrt(value * (1 - value) / total + z2 / (4 * total**2))
+    half = z / (1 + z2 / total) * math.sqrt(value * (1 - value) / total + z2 / (4 * total**2))
     low = 0.0 if right == 0 else max(0.0, centre - half)
     high = 1.0 if right == total else min(1.0, centre + half)
     return Share(right, total, value, low, high)
@@ -239,6 +243,34 @@ def mcnemar(only_first: int, only_second: int) -> float:
     count = only_first + only_second
     tail = sum(math.comb(count, k) for k in range(min(only_first, only_second) + 1))
     return min(1.0, float(2 * tail / 2**count))
+
+
+def least_difference(only_first: float, only_second: float, total: float) -> float:
+    """How much less often than the first the second may be right, at worst: -1 to 1, negative where it is worse.
+
+    The lower end of Tango's score interval for the difference of paired proportions, one-sided, 95 % (Statistics in
+    Medicine 17:891-908, 1998). Unlike an interval by the normal distribution it holds where few pairs or none differ.
+    The counts may be those that are expected of an exam yet to be sat, so they need not be whole.
+    """
+    low, high = -1.0, (only_second - only_first) / total
+    for _ in range(60):
+        middle = (low + high) / 2
+        if _tango(only_first, only_second, total, middle) > Z95_ONE_SIDED:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _tango(only_first: float, only_second: float, total: float, difference: float) -> float:
+    """The score statistic for a true `difference` of second and first, its variance under that very hypothesis."""
+    # Tango's q21 by the quadratic of his equation, with second and first in the places of his two procedures.
+    b = -only_first - only_second + (2 * total - only_second + only_first) * difference
+    c = -only_first * difference * (1 - difference)
+    likely = (math.sqrt(max(b * b - 8 * total * c, 0.0)) - b) / (4 * total)
+    variance = total * (2 * likely + difference * (1 - difference))
+    distance = only_second - only_first - total * difference
+    return distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance)
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -45,6 +45,7 @@ def result(*rows: Row, **changes: object) -> Report:
         tokens=Usage(prompt_tokens=100, completion_tokens=0, cached_tokens=40),
         figures=Figures.of([each.outcome for each in rows]),
         compared=None,
+        verdict=None,
         failures=[],
         rows=list(rows),
     )
