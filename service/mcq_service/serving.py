@@ -13,7 +13,8 @@ from mcq_service.completing import Completing
 from mcq_service.engines import Tokenizer, threads
 from mcq_service.engines.openai_client import Client
 from mcq_service.models.precision import best_float
-from mcq_service.prompts import FORMS
+from mcq_service.prompts import ANSWER_FIRST, FORMS
+from mcq_service.protocol import Identity
 from mcq_service.scheduling import Admission, Batcher, Limits, LocalTexts
 from mcq_service.selftest import SelfTest
 from mcq_service.telemetry import Metrics
@@ -50,6 +51,7 @@ class Serving:
     `completing` is None where the engine is another server; `since` is in seconds since the epoch.
     """
 
+    identity: Identity
     answering: Answering
     admission: Admission
     selftest: SelfTest
@@ -58,6 +60,17 @@ class Serving:
     stop: Callable[[], Awaitable[None]]
     completing: Completing | None = None
     since: int = field(default_factory=lambda: int(time.time()))
+
+
+def identity(model: PreparedModel | RemoteModel) -> Identity:
+    """Which model it is, and by which prompt it answers."""
+    return Identity(
+        uri=model.uri,
+        revision=model.revision or None,
+        digest=model.digest or None,
+        precision=model.precision or None,
+        prompt_digest=ANSWER_FIRST.digest,
+    )
 
 
 def precision_for(settings: Settings) -> PrecisionChoice:
@@ -122,6 +135,7 @@ def local(
             calibration=calibration_for(prepared, explicit=settings.calibration), metrics=metrics, tracing=tracing,
         )  # fmt: skip
         return Serving(
+            identity=identity(prepared),
             answering=use_cases,
             admission=admission,
             selftest=selftest(texts, admission, settings, tracing=tracing),
@@ -156,6 +170,7 @@ def remote(texts: RemoteTexts, settings: Settings, *, metrics: Metrics, tracing:
     admission = Admission(limits(settings))
     calibration = calibration_by_name(RemoteModel(f"hf://{texts.model}"), explicit=settings.calibration)
     return Serving(
+        identity=identity(RemoteModel(texts.model)),
         answering=answering(
             texts, admission, settings,
             model=texts.model, calibration=calibration, metrics=metrics, tracing=tracing,

@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from mcq_service.protocol import Identity
 from mcq_service.routes import page, problems
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -24,10 +25,20 @@ REASONING = "Jupiter turns once in about ten hours, faster than any other planet
 BASE = "https://mcq-operator.dev/problems"
 
 
+IDENTITY = Identity(
+    uri="hf://scripted/model",
+    revision="1",
+    digest="sha256:me",
+    precision="int8",
+    prompt_digest="sha256:prompt",
+)
+
+
 def ready() -> SimpleNamespace:
     """What the page's route reads of a lifecycle."""
     defaults = SimpleNamespace(mode="explain", max_reasoning_tokens=96)
-    serving = SimpleNamespace(answering=SimpleNamespace(model="scripted/model", defaults=defaults))
+    answering = SimpleNamespace(model="scripted/model", defaults=defaults)
+    serving = SimpleNamespace(identity=IDENTITY, answering=answering)
     return SimpleNamespace(
         serving=serving, is_ready=True, status="ready", detail="Answering questions.", progress=None
     )

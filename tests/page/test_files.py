@@ -113,6 +113,13 @@ def test_the_service_says_what_it_offers(url: str) -> None:
     """For the page, and for other programs."""
     assert httpx.get(f"{url}/api/v1/service").json() == {
         "model": "scripted/model",
+        "identity": {
+            "uri": "hf://scripted/model",
+            "revision": "1",
+            "digest": "sha256:me",
+            "precision": "int8",
+            "prompt_digest": "sha256:prompt",
+        },
         "modes": ["answer", "explain", "reason"],
         "default_mode": "explain",
         "max_choices": 26,

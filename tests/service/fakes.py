@@ -24,11 +24,12 @@ from mcq_service.prompts import Prompt
 from mcq_service.protocol import Debias
 from mcq_service.scheduling import Admission, Limits, LocalTexts
 from mcq_service.selftest import SelfTest
-from mcq_service.serving import Serving
+from mcq_service.serving import RemoteModel, Serving, identity
 from mcq_service.telemetry import Metrics, Tracing
 
 ANSWER = "/api/v1/mcq/answer"
 ANSWERS = "/api/v1/mcq/answers"
+IDENTITY = identity(RemoteModel("fake/model"))
 QUESTION: dict[str, Any] = {"question": "Which is a fruit?", "choices": ["stone", "apple", "car"]}
 
 
@@ -187,6 +188,7 @@ class Replica:
         )
         self.lifecycle.ready(
             Serving(
+                identity=IDENTITY,
                 answering=self.answering,
                 completing=completing if isinstance(self.texts, LocalTexts) else None,
                 admission=self.admission,

@@ -14,7 +14,7 @@ from mcq_service.answering.deciding import rotations
 from mcq_service.exams.errors import AskingFailed
 from mcq_service.exams.fitting import Scored
 from mcq_service.problems import ProblemError
-from mcq_service.protocol import Batch, Results
+from mcq_service.protocol import Batch, Results, Service
 from mcq_service.tasks import gather
 from mcq_service.telemetry import Metrics, Tracing
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mcq_service.answering.answering import Letters
     from mcq_service.exams.questions import ExamQuestion
     from mcq_service.models import PreparedModel
-    from mcq_service.protocol import Question
+    from mcq_service.protocol import Identity, Question
     from mcq_service.settings import Settings
 
 CHUNK = 16
@@ -87,6 +87,19 @@ class Remote:
             for index, result in zip(busy, again.results, strict=True):
                 results[index] = result.model_copy(update={"index": index})
         return Results(results=results)
+
+    async def identity(self) -> Identity | None:
+        """Which model answers, and by which prompt; None where the service doesn't say. Raises AskingFailed."""
+        try:
+            response = await self._client.get("/api/v1/service")
+        except httpx2.HTTPError as error:
+            raise AskingFailed(f"{self._client.base_url} does not answer: {error}") from error  # noqa: EM102
+        if response.status_code != httpx2.codes.OK:
+            return None  # of before it said
+        try:
+            return Service.model_validate_json(response.content).identity
+        except ValidationError as error:
+            raise AskingFailed(f"{response.url} does not answer as an MCQ service does: {error}") from error  # noqa: EM102
 
     async def _post(self, questions: Sequence[Question]) -> Results:
         body = Batch(questions=list(questions)).model_dump(mode="json", exclude_none=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mcq_service.exams.fitting import Fit
     from mcq_service.exams.questions import Exam, ExamQuestion, Split
     from mcq_service.models import PreparedModel
-    from mcq_service.protocol import Answer, Debias, Result
+    from mcq_service.protocol import Answer, Debias, Identity, Result
 
 
 NO_LIMITS = Limits()
@@ -51,7 +51,7 @@ async def evaluate(
     sitting: Sitting,
     *,
     target: str,
-    prepared: PreparedModel | None,
+    identity: Identity | None,
     before: Sequence[report.Row] | None,
     limits: Limits = NO_LIMITS,
     stream: TextIO,
@@ -60,8 +60,8 @@ async def evaluate(
 ) -> report.Report:
     """Ask every question and work out the figures; progress goes to `stream`.
 
-    `prepared` is the model where it is known, `before` an earlier result to compare with, which a limit of the
-    regression needs. Raises ExamError.
+    `identity` is that of who is asked, where it is known, `before` an earlier result to compare with, which a limit of
+    the regression needs. Raises ExamError.
     """
     questions = sitting.questions
     wish = {"mode": "answer", "debias": sitting.debias, "min_confidence": sitting.min_confidence}
@@ -86,9 +86,9 @@ async def evaluate(
         created=now(),
         target=target,
         model=answered[0][1].model,
-        model_digest=prepared.digest if prepared else None,
-        precision=prepared.precision if prepared else None,
-        prompt_digest=ANSWER_FIRST.digest if prepared else None,
+        model_digest=identity and identity.digest,
+        precision=identity and identity.precision,
+        prompt_digest=identity and identity.prompt_digest,
         debias=sitting.debias,
         split=sitting.split,
         exams=sitting.exam.digests,

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcq_service import serving
 from mcq_service.answering.calibration_files import NAME, CalibrationUnusable, save
 from mcq_service.exams import asking, commands, console
 from mcq_service.exams.cli import KEY
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from mcq_service.exams.asking import Asker
     from mcq_service.exams.report import Report
+    from mcq_service.protocol import Identity
     from mcq_service.settings import Settings
 
 _MISUSED = 2
@@ -73,19 +75,21 @@ async def _evaluate(arguments: argparse.Namespace, settings: Callable[[], Settin
         sys.stderr.write("error: --max-regression is of an earlier result: name it by --paired FILE\n")
         return _MISUSED
 
-    async def held(asker: Asker, target: str, prepared: PreparedModel | None) -> Report:
+    async def held(asker: Asker, target: str, identity: Identity | None) -> Report:
         return await commands.evaluate(
-            asker, sitting, target=target, prepared=prepared, before=before, limits=limits, stream=sys.stderr
+            asker, sitting, target=target, identity=identity, before=before, limits=limits, stream=sys.stderr
         )
 
     if arguments.url:
         async with asking.service_at(arguments.url, os.environ.get(KEY)) as service:
-            report = await held(service, arguments.url, None)
+            report = await held(service, arguments.url, await service.identity())
     else:
         configured = settings()
         prepared = _prepare(configured)
         async with asking.in_process(prepared, configured) as answering:
-            report = await held(answering, f"in this process, {prepared.precision}", prepared)
+            report = await held(
+                answering, f"in this process, {prepared.precision}", serving.identity(prepared)
+            )
     _write(report, arguments.json)
     if arguments.html:
         arguments.html.write_text(page(report), encoding="utf-8")

@@ -22,6 +22,7 @@ from mcq_service.protocol.question import (
     Option,
     Question,
 )
+from mcq_service.protocol.service import Identity, Service
 
 __all__ = [
     "MAX_BATCH",
@@ -32,6 +33,7 @@ __all__ = [
     "Choice",
     "Debias",
     "Decision",
+    "Identity",
     "InvalidField",
     "LabelProbability",
     "Mode",
@@ -41,6 +43,7 @@ __all__ = [
     "ReasoningDelta",
     "Result",
     "Results",
+    "Service",
     "Timings",
     "Usage",
 ]

@@ -7,12 +7,25 @@ from pydantic import BaseModel, ConfigDict, Field
 from mcq_service.protocol.question import Mode
 
 
+class Identity(BaseModel):
+    """Which model answers, and by which prompt: results of exams are compared by it."""
+
+    uri: str = Field(description="The model's address.")
+    revision: str | None = Field(description="Its commit; null where another server has the model.")
+    digest: str | None = Field(description="SHA-256 of its source weights; null where another server has it.")
+    precision: str | None = Field(
+        description="The number format it computes in; null where another server does."
+    )
+    prompt_digest: str = Field(description="SHA-256 of the prompt's constant parts.")
+
+
 class Service(BaseModel):
     """The model, the modes and the limits of this replica, and whether it answers yet."""
 
     model_config = ConfigDict(protected_namespaces=())
 
     model: str | None = Field(description="The name that responses carry; null until the model is loaded.")
+    identity: Identity | None = Field(default=None, description="Null until the model is loaded.")
     modes: list[Mode]
     default_mode: Mode | None = Field(
         description="The mode of a question that names none; null until the model is loaded."

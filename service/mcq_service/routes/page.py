@@ -98,9 +98,11 @@ async def file(name: str, request: Request) -> Response:
 async def service(request: Request) -> Service:
     """Say what this service is and offers, and whether it answers yet."""
     lifecycle: Lifecycle = request.app.state.lifecycle
-    answering = lifecycle.serving.answering if lifecycle.serving else None
+    serving = lifecycle.serving
+    answering = serving.answering if serving else None
     return Service(
         model=answering.model if answering else None,
+        identity=serving.identity if serving else None,
         modes=list(get_args(Mode)),
         default_mode=answering.defaults.mode if answering else None,
         max_choices=len(ascii_uppercase),

@@ -9,8 +9,10 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.service.fakes import IDENTITY as FAKE
 from tests.service.fakes import Replica
 
+from mcq_service import serving
 from mcq_service.answering.answering import Letters
 from mcq_service.answering.deciding import rotations
 from mcq_service.engines import Tokens
@@ -34,6 +36,7 @@ from mcq_service.protocol import (
 PREPARED = PreparedModel(
     path=Path("/none"), uri="hf://some/model", revision="1", digest="sha256:me", precision="float32"
 )
+IDENTITY = serving.identity(PREPARED)
 COUNT = 40
 
 
@@ -94,7 +97,7 @@ async def evaluated(
         asker,
         Sitting(read([exam]), "all", **more),
         target="a test",
-        prepared=PREPARED,
+        identity=IDENTITY,
         before=before,
         stream=io.StringIO(),
     )
@@ -290,11 +293,44 @@ async def test_what_a_service_was_too_busy_for_is_asked_again() -> None:
     assert pauses == [1]
 
 
+async def test_a_service_of_before_it_said_which_model_it_has_is_asked_all_the_same() -> None:
+    nowhere, _ = service(httpx2.Response(404))
+    assert await nowhere.identity() is None
+    loading = {
+        "modes": [],
+        "max_choices": 26,
+        "max_reasoning_tokens": 512,
+        "ready": False,
+        "status": "loading",
+    }
+    nulls = dict.fromkeys(("model", "default_mode", "trace_url", "progress"))
+    before, _ = service(httpx2.Response(200, json={**loading, **nulls, "detail": ""}))
+    assert await before.identity() is None
+
+
+async def test_what_does_not_answer_as_a_service_is_not_asked() -> None:
+    other, _ = service(httpx2.Response(200, text="<html>"))
+    with pytest.raises(AskingFailed, match="not answer as an MCQ service"):
+        await other.identity()
+    absent, _ = service(httpx2.ConnectError("refused"))
+    with pytest.raises(AskingFailed, match="does not answer: refused"):
+        await absent.identity()
+
+
+async def test_the_result_says_which_model_answered_by_which_prompt(exam: Path) -> None:
+    found = await evaluated(Scripted(), exam)
+    said = (found.model_digest, found.precision, found.prompt_digest)
+    assert said == (IDENTITY.digest, IDENTITY.precision, IDENTITY.prompt_digest)
+    assert said[:2] == ("sha256:me", "float32")
+
+
 async def test_a_replica_is_asked_over_http(replica: Replica, exam: Path) -> None:
     replica.load()
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(replica.app), base_url="http://replica"
     ) as client:
-        found = await evaluated(asking.Remote(client), exam)
+        remote = asking.Remote(client)
+        found = await evaluated(remote, exam)
+        assert await remote.identity() == FAKE
     assert not found.failures
     assert (found.model, found.figures.accuracy.right, len(found.rows)) == ("fake/model", 13, COUNT)

@@ -76,6 +76,29 @@ def test_a_calibration_is_fitted_and_is_one_of_this_model(
     assert len(read([exam]).part("calibration")) >= 10
 
 
+def test_the_same_model_asked_again_is_no_worse_but_eight_questions_can_not_tell(
+    command: Any, exam: Path, tmp_path: Path, prepared_model: PreparedModel
+) -> None:
+    before, after, page = (tmp_path / name for name in ("before.json", "after.json", "after.html"))
+    assert command("evaluate", str(exam), "--limit", "8", "--json", str(before)).returncode == 0
+    limits = ("--paired", str(before), "--max-regression", "0.05", "--min-accuracy", "0.3")
+    done = command("evaluate", str(exam), "--limit", "8", *limits, "--json", str(after), "--html", str(page))
+    assert done.returncode == 4, done.stderr
+    assert "Inconclusive:" in done.stdout
+    result = json.loads(after.read_text())
+    held, open_ = result["verdict"]["limits"]
+    assert (held["outcome"], open_["outcome"]) == ("Passed", "Inconclusive")
+    assert open_["more_questions"] > 8
+    assert result["model_digest"] == prepared_model.digest
+    assert "Inconclusive" in page.read_text()
+
+
+def test_a_limit_of_the_regression_needs_an_earlier_result(command: Any, exam: Path) -> None:
+    done = command("evaluate", str(exam), "--max-regression", "0.05")
+    assert done.returncode == 2
+    assert done.stderr == "error: --max-regression is of an earlier result: name it by --paired FILE\n"
+
+
 def test_a_mistake_is_one_line_and_no_model_is_loaded(command: Any, tmp_path: Path) -> None:
     done = command("evaluate", str(tmp_path / "none.jsonl"))
     assert done.returncode == 2
