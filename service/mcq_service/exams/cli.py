@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, get_args
 from mcq_service.exams.errors import ExamError
 from mcq_service.exams.importing import FORMATS, imported
 from mcq_service.exams.questions import SPLITS
+from mcq_service.models.console import failed
 from mcq_service.protocol import Debias
 
 if TYPE_CHECKING:
@@ -109,12 +110,8 @@ def _import(arguments: argparse.Namespace) -> int:
             arguments.output.write_text(text, encoding="utf-8")
         else:
             sys.stdout.buffer.write(text.encode())
-    except ExamError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
-    except OSError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
+    except (ExamError, OSError) as error:
+        return failed(error)
     for line in made.left_out:
         sys.stderr.write(f"left out: {line}\n")
     sys.stderr.write(f"{len(made.rows)} questions, {len(made.left_out)} left out\n")

@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from dataclasses import dataclass, field
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from pydantic import ValidationError
-
 from mcq_service.exams.errors import ExamUnreadable
-from mcq_service.exams.questions import NotAskable, in_words, parse, read_text
+from mcq_service.exams.questions import NotAskable, json_lines, parse, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,14 +44,11 @@ def imported(form: Format, paths: Sequence[Path]) -> Imported:
     made = Imported()
     places: dict[str, str] = {}
     for path in paths:
-        for number, row in _READERS[form](path, read_text(path)):
-            place = f"{path}:{number}"
+        for place, row in _READERS[form](path, read_text(path)):
             try:
                 if row["choices"] is None:
                     raise NotAskable("it has no choices")
                 question = parse(row)
-            except ValidationError as error:
-                made.left_out.append(f"{place}: {in_words(error)}")
             except (NotAskable, ValueError) as error:
                 made.left_out.append(f"{place}: {error}")
             else:
@@ -69,7 +63,7 @@ def imported(form: Format, paths: Sequence[Path]) -> Imported:
     return made
 
 
-def _mmlu(path: Path, text: str) -> Iterator[tuple[int, Row]]:
+def _mmlu(path: Path, text: str) -> Iterator[tuple[str, Row]]:
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     index = 0
     while True:
@@ -86,7 +80,7 @@ def _mmlu(path: Path, text: str) -> Iterator[tuple[int, Row]]:
             raise ExamUnreadable(msg)
         question, *choices, answer = cells
         yield (
-            lines.line_num,
+            f"{path}:{lines.line_num}",
             {
                 "id": f"mmlu/{path.stem}/{index}",
                 "subject": _SPLITS.sub("", path.stem),
@@ -98,10 +92,10 @@ def _mmlu(path: Path, text: str) -> Iterator[tuple[int, Row]]:
         index += 1
 
 
-def _aqua(path: Path, text: str) -> Iterator[tuple[int, Row]]:
-    for number, index, row in _json_lines(path, text):
+def _aqua(path: Path, text: str) -> Iterator[tuple[str, Row]]:
+    for place, index, row in _json_objects(path, text):
         yield (
-            number,
+            place,
             {
                 "id": f"aqua/{path.name}/{index}",
                 "subject": "algebra",
@@ -112,14 +106,14 @@ def _aqua(path: Path, text: str) -> Iterator[tuple[int, Row]]:
         )
 
 
-def _agieval(path: Path, text: str) -> Iterator[tuple[int, Row]]:
-    for number, index, row in _json_lines(path, text):
+def _agieval(path: Path, text: str) -> Iterator[tuple[str, Row]]:
+    for place, index, row in _json_objects(path, text):
         label = row.get("label")
         # The Chinese bar exam's answers are lists, most of them of more than one letter.
         letters = "".join(map(str, label)) if isinstance(label, list) else label
         parts = [part for part in (row.get("passage"), row.get("question")) if part]
         yield (
-            number,
+            place,
             {
                 "id": f"agieval/{path.name}/{index}",
                 "subject": path.stem,
@@ -130,20 +124,12 @@ def _agieval(path: Path, text: str) -> Iterator[tuple[int, Row]]:
         )
 
 
-def _json_lines(path: Path, text: str) -> Iterator[tuple[int, int, Row]]:
-    """Line numbers from 1, positions among the objects from 0, and the objects."""
-    index = 0
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ExamUnreadable(f"{path}:{number}: {error}") from error  # noqa: EM102
+def _json_objects(path: Path, text: str) -> Iterator[tuple[str, int, Row]]:
+    """Places, positions among the objects from 0, and the objects."""
+    for index, (place, row) in enumerate(json_lines(path, text)):
         if not isinstance(row, dict):
-            raise ExamUnreadable(f"{path}:{number}: it is not a JSON object.")  # noqa: EM102
-        yield number, index, row
-        index += 1
+            raise ExamUnreadable(f"{place}: it is not a JSON object.")  # noqa: EM102
+        yield place, index, row
 
 
 def _unmarked(options: object) -> object:
@@ -160,7 +146,7 @@ def _unmarked(options: object) -> object:
     return [option[end:].rstrip() for option, end in zip(options, found, strict=True)]
 
 
-_READERS: dict[Format, Callable[[Path, str], Iterator[tuple[int, Row]]]] = {
+_READERS: dict[Format, Callable[[Path, str], Iterator[tuple[str, Row]]]] = {
     "mmlu": _mmlu,
     "aqua": _aqua,
     "agieval": _agieval,

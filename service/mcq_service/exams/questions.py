@@ -17,7 +17,7 @@ from mcq_service.exams.errors import ExamUnreadable
 from mcq_service.protocol import Question
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 Half = Literal["calibration", "evaluation"]
@@ -94,7 +94,7 @@ def read(paths: Sequence[Path]) -> Exam:
     for path in paths:
         text = read_text(path)
         exam.digests[path.name] = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-        _read_lines(exam, places, path, text.split("\n"))  # not splitlines: a JSON string may hold U+2028
+        _read_lines(exam, places, path, text)
     if not exam.questions:
         raise ExamUnreadable(f"{', '.join(map(str, paths))}: there is no question in it.")  # noqa: EM102
     return exam
@@ -110,19 +110,26 @@ def read_text(path: Path) -> str:
         raise ExamUnreadable(f"{path} is not UTF-8: {error.reason} at byte {error.start}.") from error  # noqa: EM102
 
 
-def _read_lines(exam: Exam, places: dict[str, str], path: Path, lines: Iterable[str]) -> None:
-    for number, line in enumerate(lines, 1):
+def json_lines(path: Path, text: str) -> Iterator[tuple[str, object]]:
+    """What each line of a file says, after its place in words. Raises ExamUnreadable."""
+    for number, line in enumerate(text.split("\n"), 1):  # not splitlines: a JSON string may hold U+2028
         if not line.strip():
             continue
         place = f"{path}:{number}"
         try:
-            question = parse(json.loads(line))
+            yield place, json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ExamUnreadable(f"{place}: {error}") from error  # noqa: EM102
+
+
+def _read_lines(exam: Exam, places: dict[str, str], path: Path, text: str) -> None:
+    for place, value in json_lines(path, text):
+        try:
+            question = parse(value)
         except NotAskable as error:
             exam.skipped.append(f"{place}: {error}")
             continue
-        except ValidationError as error:
-            raise ExamUnreadable(f"{place}: {in_words(error)}") from error  # noqa: EM102
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise ExamUnreadable(f"{place}: {error}") from error  # noqa: EM102
         if before := places.get(question.digest):
             exam.duplicates.append(f"{place}: the same question as {before}")
@@ -136,13 +143,20 @@ class NotAskable(Exception):  # noqa: N818 - see errors
 
 
 def parse(value: object) -> ExamQuestion:
-    """What a line's object says. Raises ValueError (ValidationError is one) or NotAskable."""
+    """What a line's object says. Raises ValueError, which says in one line what is wrong, or NotAskable."""
+    try:
+        return _parsed(value)
+    except ValidationError as error:
+        raise ValueError(_in_words(error)) from error
+
+
+def _parsed(value: object) -> ExamQuestion:
     row = _Row.model_validate(value)
     try:
         question = Question(question=row.question, choices=row.choices)
     except ValidationError as error:
         if all(each["type"] == "duplicate_choice" for each in error.errors()):
-            raise NotAskable(in_words(error)) from error
+            raise NotAskable(_in_words(error)) from error
         raise
     labels = [option.label for option in question.options]
     return ExamQuestion(
@@ -172,8 +186,7 @@ def content_digest(question: Question) -> str:
     return hashlib.sha256(json.dumps([words, choices]).encode()).hexdigest()
 
 
-def in_words(error: ValidationError) -> str:
-    """What is wrong with a line's object, in one line."""
+def _in_words(error: ValidationError) -> str:
     first, *more = error.errors()
     where = ".".join(str(step) for step in first["loc"] if step not in {"list", "map", "str", "int"})
     rest = f" (and {len(more)} more)" if more else ""

@@ -13,13 +13,13 @@ from mcq_service.answering.calibration_files import NAME, CalibrationUnusable, s
 from mcq_service.exams import asking, commands, console
 from mcq_service.exams.cli import KEY
 from mcq_service.exams.commands import Sitting
-from mcq_service.exams.errors import ExamError
+from mcq_service.exams.errors import ExamError, ResultUnreadable
 from mcq_service.exams.judging import Limits
 from mcq_service.exams.questions import read
 from mcq_service.exams.report import read_rows
 from mcq_service.exams.report_page import page
 from mcq_service.models import ModelRef, ModelStoreError, PreparedModel, Store
-from mcq_service.models.console import shown
+from mcq_service.models.console import failed, shown
 
 if TYPE_CHECKING:
     import argparse
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from mcq_service.protocol import Identity
     from mcq_service.settings import Settings
 
-_MISUSED = 2
 _NOT_PASSED = 4
 _INTERRUPTED = 130
 
@@ -40,12 +39,8 @@ def run(command: str, arguments: argparse.Namespace, settings: Callable[[], Sett
     work = _calibrate if command == "calibrate" else _evaluate
     try:
         return asyncio.run(work(arguments, settings))
-    except (ExamError, ModelStoreError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
-    except (CalibrationUnusable, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
+    except (ExamError, ModelStoreError, CalibrationUnusable, OSError) as error:
+        return failed(error)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: nothing was written\n")
         return _INTERRUPTED
@@ -72,8 +67,7 @@ async def _evaluate(arguments: argparse.Namespace, settings: Callable[[], Settin
     before = read_rows(arguments.paired) if arguments.paired else None
     limits = Limits(arguments.min_accuracy, arguments.max_regression, arguments.max_calibration_error)
     if limits.max_regression is not None and before is None:
-        sys.stderr.write("error: --max-regression is of an earlier result: name it by --paired FILE\n")
-        return _MISUSED
+        raise ResultUnreadable("--max-regression is of an earlier result: name it by --paired FILE")
 
     async def held(asker: Asker, target: str, identity: Identity | None) -> Report:
         return await commands.evaluate(

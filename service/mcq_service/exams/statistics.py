@@ -172,16 +172,13 @@ class LetterRow(NamedTuple):
         return self.recalled / self.right if self.right else math.nan
 
 
-def letters(outcomes: Iterable[Outcome]) -> list[LetterRow]:
+def letters(outcomes: Sequence[Outcome]) -> list[LetterRow]:
     """The selection-bias table: a row for every letter that was offered, in alphabetical order."""
-    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    for each in outcomes:
-        for label in each.labels:
-            counts[label]  # offered, though perhaps never right or chosen
-        counts[each.labels[each.answer]][0] += 1
-        counts[each.labels[each.chosen]][1] += 1
-        counts[each.labels[each.answer]][2] += each.right
-    return [LetterRow(label, *counts[label]) for label in sorted(counts)]
+    counts = confusion(outcomes)
+    return [
+        LetterRow(label, sum(row.values()), sum(each[label] for each in counts.values()), row[label])
+        for label, row in counts.items()
+    ]
 
 
 def confusion(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from mcq_service.models.catalogue import DEFAULT_URI
-from mcq_service.models.console import shown
+from mcq_service.models.console import failed, shown
 from mcq_service.models.errors import ModelStoreError
 from mcq_service.models.precision import PRECISIONS
 from mcq_service.models.reference import ModelRef
@@ -69,12 +69,8 @@ def _fetch(args: argparse.Namespace) -> int:
             model = store.ensure(
                 ref, args.precision, progress, verify=args.verify, keep_source=args.keep_source
             )
-    except ModelStoreError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
-    except OSError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
+    except (ModelStoreError, OSError) as error:
+        return failed(error)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: what was fetched is kept, run this again to go on\n")
         return _INTERRUPTED

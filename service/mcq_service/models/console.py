@@ -1,4 +1,4 @@
-"""Progress for a person: a bar on a terminal, a line now and then elsewhere; always on standard error."""
+"""For a person, on standard error: failures; progress, a bar on a terminal and a line now and then elsewhere."""
 
 import sys
 import time
@@ -13,6 +13,12 @@ from rich.progress import Progress as Bars
 from mcq_service.models.progress import Progress, Stage
 
 _LINE_SECONDS = 5.0
+
+
+def failed(error: Exception) -> int:
+    """Say in one line on standard error why a command failed; returns its exit code, the error's own or 1."""
+    sys.stderr.write(f"error: {error}\n")
+    return int(getattr(error, "exit_code", 1))
 
 
 @contextmanager
