@@ -20,12 +20,13 @@ from hack.cluster.commands import run
 from hack.cluster.errors import MissingToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from hack.cluster.progress import Progress
 
 MODULES = Path(__file__).parent / "tools"
 GO_VERSION = (1, 26)
+PACKAGES_LOCK = Path("/run/lock/mcq-operator-packages")
 CNI_DIRECTORIES = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 
 # What a node needs from the distribution: the program, and Debian's name of the package that has it.
@@ -137,17 +138,28 @@ def install_programs(programs: dict[str, str], progress: Progress, *, cni: bool 
     """Install what is missing of {program: Debian package} with apt-get, or say what to install."""
     search = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
     os.environ["PATH"] = search  # Debian keeps iptables, and others that need root, in /usr/sbin
-    packages = [package for program, package in programs.items() if not shutil.which(program)]
-    if cni and not cni_plugins():
-        packages.append("containernetworking-plugins")
-    if not packages:
+
+    def missing() -> list[str]:
+        packages = [package for program, package in programs.items() if not shutil.which(program)]
+        return [*packages, *(["containernetworking-plugins"] if cni and not cni_plugins() else [])]
+
+    install_packages(missing, progress)
+
+
+def install_packages(missing: Callable[[], list[str]], progress: Progress) -> None:
+    """Install the Debian packages that `missing` names with apt-get; MissingToolError where that can't be."""
+    if not missing():
         return
-    wanted = " ".join(packages)
     if not shutil.which("apt-get") or os.geteuid() != 0 or sys.platform != "linux":
-        message = f"Please install (Debian's names): {wanted}"
+        message = f"Please install (Debian's names): {' '.join(missing())}"
         raise MissingToolError(message)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with progress.step(f"apt-get install {wanted}"):
-        run(["apt-get", "update", "-qq"], env=environment, timeout=600)
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
-        run(install, env=environment, timeout=1800)
+    # apt-get refuses to run beside itself, and who waited here may find that another has installed the packages.
+    with locked(PACKAGES_LOCK):
+        packages = missing()
+        if not packages:
+            return
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        with progress.step(f"apt-get install {' '.join(packages)}"):
+            run(["apt-get", "update", "-qq"], env=environment, timeout=600)
+            install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+            run(install, env=environment, timeout=1800)

@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from hack.cluster.errors import ClusterError
 from hack.images.build import PROGRAMS, build, tag
 from hack.images.builder import ImageError
 
@@ -13,6 +14,6 @@ if unknown := set(programs) - set(PROGRAMS):
     parser.error(f"no such program: {', '.join(unknown)}; there are {', '.join(PROGRAMS)}")
 try:
     build(programs)
-except ImageError as error:
+except (ClusterError, ImageError) as error:
     sys.exit(str(error))
 print("\n".join(tag(program) for program in programs))

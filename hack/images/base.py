@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -10,7 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hack.images.builder import STORAGE, ImageError, builder, install, quiet
+from hack.cluster.progress import Progress
+from hack.cluster.tools import install_programs, locked
+from hack.images.builder import STORAGE, ImageError, builder, quiet
 
 PUBLIC = "python:3.11.14-slim-bookworm"
 LOCAL = "localhost/mcq-base:bookworm"
@@ -22,11 +23,9 @@ PULL_SECONDS = 120.0
 def base_image() -> str:
     """The name of an image that has Python >= 3.11 with its venv module and is in the builder's storage.
 
-    The first time this pulls the public image or runs debootstrap (a minute); ImageError if neither works.
+    The first time this pulls the public image or runs debootstrap (a minute). Raises ImageError or MissingToolError.
     """
-    STORAGE.mkdir(parents=True, exist_ok=True)
-    with (STORAGE / ".base.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(STORAGE / ".base.lock"):
         engine = builder()
         for name in (PUBLIC, LOCAL):
             if engine.has(name):
@@ -39,8 +38,7 @@ def base_image() -> str:
 
 
 def _debootstrap_image() -> None:
-    if not shutil.which("debootstrap"):
-        install(["debootstrap"])
+    install_programs({"debootstrap": "debootstrap"}, Progress())
     mirror = _mirror()
     with tempfile.TemporaryDirectory(dir=STORAGE) as directory:
         root, context = Path(directory) / "root", Path(directory) / "context"

@@ -17,6 +17,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from hack.cluster.progress import Progress
+from hack.cluster.tools import install_programs
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
@@ -158,23 +161,11 @@ def docker_answers() -> bool:
 
 @cache
 def builder() -> Builder:
-    """docker where its engine answers, else buildah, installed by apt-get if need be; else ImageError."""
+    """docker where its engine answers, else buildah, installed by apt-get if need be; else MissingToolError."""
     if docker_answers():
         return Docker()
-    if not shutil.which("buildah"):
-        install(["buildah"])
+    install_programs({"buildah": "buildah"}, Progress())
     return Buildah(STORAGE)
-
-
-def install(packages: list[str]) -> None:
-    """Install Debian packages, or say that they are needed."""
-    wanted = " ".join(packages)
-    if not shutil.which("apt-get") or os.geteuid() != 0:
-        message = f"Building images needs a running Docker engine, or, as root, {wanted}: please install one."
-        raise ImageError(message)
-    environment = {"DEBIAN_FRONTEND": "noninteractive"}
-    _show(["apt-get", "update", "-qq"], environment)
-    _show(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], environment)
 
 
 def _options(args: Mapping[str, str], labels: Mapping[str, str], secrets: Mapping[str, Path]) -> list[str]:

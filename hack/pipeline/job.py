@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from hack.images.builder import install
+from hack.cluster.progress import Progress
+from hack.cluster.tools import install_packages
 
 INTERPRETER = Path(__file__).parent / "jenkins"
 GROOVY = Path("/usr/share/java/groovy-all.jar")
@@ -84,9 +85,11 @@ class Build:
 
 
 def run(job: Job, output: IO[str] | None = None) -> Build:
-    """Run a build to its end, with its log on `output`, by default this process's. Raises ImageError where Groovy is
-    missing and can't be installed."""
-    _provide_groovy()
+    """Run a build to its end, with its log on `output`, by default this process's.
+
+    Raises MissingToolError where Groovy is missing and can't be installed.
+    """
+    install_packages(_missing, Progress())
     job.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:  # nobody else's to read: it holds secrets
         settings, place = Path(directory) / "job.json", Path(directory) / "build"
@@ -116,10 +119,9 @@ def ended(directory: Path) -> Build:
     return Build(record["number"], record["result"], record["reason"], stages, record, directory)
 
 
-def _provide_groovy() -> None:
-    packages = [
-        *(["groovy"] if not GROOVY.exists() else []),
+def _missing() -> list[str]:
+    """The Debian packages that the interpreter lacks."""
+    return [
+        *([] if GROOVY.exists() else ["groovy"]),
         *([] if shutil.which("java") else ["default-jre-headless"]),
     ]
-    if packages:
-        install(packages)
