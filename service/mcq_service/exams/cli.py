@@ -1,6 +1,6 @@
 """The command line: `calibrate` fits a model's calibration, `evaluate` says how right a model or a service is.
 
-`exam import` makes exams of published ones.
+`exam import` makes exams of published ones, `exam sit` is what the operator's Jobs run.
 """
 
 from __future__ import annotations
@@ -63,14 +63,15 @@ def add_parsers(
         "--paired", type=Path, metavar="FILE", help="compare with an earlier JSON result (exact McNemar test)"
     )
     limits = evaluate.add_argument_group(
-        "limits", "each a ratio from 0 to 1; where one is missed, or can't be told of yet, the exit code is 4"
+        "limits", "P from 0 to 1; where one is missed, or can't be told of yet, the exit code is 4"
     )
-    limits.add_argument("--min-accuracy", type=_ratio, metavar="P")
     limits.add_argument("--max-regression", type=_ratio, metavar="P", help="of the result given to --paired")
-    limits.add_argument("--max-calibration-error", type=_ratio, metavar="P")
+    _add_limits(limits)
     evaluate.set_defaults(func=lambda arguments: _run("evaluate", arguments, settings))
 
-    exam = subparsers.add_parser("exam", help="make exams: `exam import` rewrites published ones")
+    exam = subparsers.add_parser(
+        "exam", help="make exams of published ones, and sit them in a Job of Kubernetes"
+    )
     commands = exam.add_subparsers(metavar="COMMAND", required=True)
     importing = commands.add_parser(
         "import",
@@ -81,11 +82,40 @@ def add_parsers(
     importing.add_argument("files", nargs="+", type=Path, metavar="FILE")
     importing.add_argument("--output", type=Path, metavar="EXAM.jsonl", help="default: the standard output")
     importing.set_defaults(func=_import)
+    _add_sit(commands)
 
 
 def _add_exam(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("exams", nargs="+", type=Path, metavar="EXAM.jsonl", help=_EXAM)
     parser.add_argument("--limit", type=_positive, metavar="N", help="take N questions, always the same")
+
+
+def _add_limits(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--min-accuracy", type=_ratio, metavar="P")
+    parser.add_argument("--max-calibration-error", type=_ratio, metavar="P")
+    parser.add_argument("--max-p95-seconds", type=float, metavar="S", help="for 95 %% of the answers")
+
+
+def _add_sit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    sit = commands.add_parser(
+        "sit",
+        help="ask a solver one shard of an exam, in a Pod",
+        description="Ask one of several equal shares of an exam's questions and keep the answers in a ConfigMap of the"
+        f" Pod's namespace; the last to do so makes the report of all. A key of the solver is taken from {KEY}.",
+    )
+    sit.add_argument("--questions", required=True, metavar="PATH|URL", help="http(s):// and s3:// too")
+    sit.add_argument("--digest", metavar="sha256:…", help="what the questions must be")
+    sit.add_argument("--url", required=True, help="the solver: http://…")
+    sit.add_argument("--results", required=True, metavar="NAME", help="the ConfigMap")
+    sit.add_argument(
+        "--sitting", required=True, metavar="NAME", help="under which its keys are: the Job's name"
+    )
+    sit.add_argument("--shard", type=int, required=True, metavar="I", help="from 0")
+    sit.add_argument("--shards", type=_positive, required=True, metavar="N")
+    sit.add_argument("--history", type=_positive, default=3, metavar="N", help="reports that are kept")
+    sit.add_argument("--debias", choices=get_args(Debias), help="default: the solver's")
+    _add_limits(sit)
+    sit.set_defaults(func=_sit)
 
 
 def _positive(text: str) -> int:
@@ -116,6 +146,12 @@ def _import(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"left out: {line}\n")
     sys.stderr.write(f"{len(made.rows)} questions, {len(made.left_out)} left out\n")
     return 0
+
+
+def _sit(arguments: argparse.Namespace) -> int:
+    from mcq_service.exams import shard  # imported here, as below
+
+    return shard.run(arguments)
 
 
 def _run(command: str, arguments: argparse.Namespace, settings: Callable[[], Settings]) -> int:

@@ -1,4 +1,4 @@
-"""What the two commands do, whoever is asked."""
+"""What the commands do, whoever is asked: ask every question, and score them for a calibration."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
 from mcq_service.answering.calibration import FittedOn, StoredCalibration
-from mcq_service.exams import asking, console, fitting, judging, report
+from mcq_service.exams import asking, console, fitting, report
 from mcq_service.exams.errors import AskingFailed, ExamUnreadable
-from mcq_service.exams.judging import Limits
+from mcq_service.exams.parts import Part, summed
 from mcq_service.prompts import ANSWER_FIRST
-from mcq_service.protocol import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
 
     from mcq_service.exams.asking import Asker, Scorer
     from mcq_service.exams.fitting import Fit
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from mcq_service.models import PreparedModel
     from mcq_service.protocol import Answer, Debias, Identity, Result
 
-
-NO_LIMITS = Limits()
+_TOO_MANY = 429
+_SERVER_ERROR = 500
 
 
 @dataclass(frozen=True)
@@ -36,32 +35,33 @@ class Sitting:
     limit: int | None = None
     debias: Debias | None = None
     min_confidence: float | None = None
+    shard: int = 0
+    shards: int = 1
 
     @property
     def questions(self) -> list[ExamQuestion]:
-        """Those of the split. Raises ExamUnreadable where there are none."""
+        """Those of the split that are this shard's. Raises ExamUnreadable where the split has none."""
         found = self.exam.part(self.split, self.limit)
         if not found:
             raise ExamUnreadable(f"The exam has no question in its {self.split} split.")  # noqa: EM102
-        return found
+        first, end = (len(found) * shard // self.shards for shard in (self.shard, self.shard + 1))
+        return found[first:end]
 
 
-async def evaluate(
+async def hold(
     asker: Asker,
     sitting: Sitting,
     *,
     target: str,
     identity: Identity | None,
-    before: Sequence[report.Row] | None,
-    limits: Limits = NO_LIMITS,
     stream: TextIO,
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> report.Report:
-    """Ask every question and work out the figures; progress goes to `stream`.
+) -> Part:
+    """Ask every question of the sitting; progress goes to `stream`.
 
-    `identity` is that of who is asked, where it is known, `before` an earlier result to compare with, which a limit of
-    the regression needs. Raises ExamError.
+    `identity` is that of who is asked, where it is known. Raises ExamError, also where no question was answered and
+    some may be later.
     """
     questions = sitting.questions
     wish = {"mode": "answer", "debias": sitting.debias, "min_confidence": sitting.min_confidence}
@@ -77,37 +77,29 @@ async def evaluate(
             failures.append(report.Failure(id=question.id, detail=_why(result)))
         else:
             answered.append((question, result.answer))
-    if not answered:
+    if not answered and any(map(_later, results.results)):
         raise AskingFailed(f"No question was answered. The first: {failures[0].detail}")  # noqa: EM102
-    rows = [_row(question, answer) for question, answer in answered]
-    figures = report.Figures.of([row.outcome for row in rows])
-    compared = None if before is None else report.compare(before, rows)
-    return report.Report(
-        created=now(),
+    return Part(
         target=target,
-        model=answered[0][1].model,
-        model_digest=identity and identity.digest,
-        precision=identity and identity.precision,
-        prompt_digest=identity and identity.prompt_digest,
+        model=answered[0][1].model if answered else None,
+        identity=identity,
         debias=sitting.debias,
         split=sitting.split,
         exams=sitting.exam.digests,
         duplicates=sitting.exam.duplicates,
         skipped=sitting.exam.skipped,
+        ended=now(),
         seconds=seconds,
-        latency=report.Latency.of(rows, at_once=asking.AT_ONCE),
-        tokens=_sum(answer.usage for _, answer in answered),
-        figures=figures,
-        compared=compared,
-        verdict=judging.judge(figures, compared, limits),
+        tokens=summed(answer.usage for _, answer in answered),
         failures=failures,
-        rows=rows,
+        rows=[_row(question, answer) for question, answer in answered],
     )
 
 
-def _sum(usages: Iterable[Usage]) -> Usage:
-    listed = list(usages)
-    return Usage(**{name: sum(getattr(each, name) for each in listed) for name in Usage.model_fields})
+def _later(result: Result) -> bool:
+    """Whether the question may be answered another time, and not only another question."""
+    problem = result.problem
+    return problem is None or problem.status == _TOO_MANY or problem.status >= _SERVER_ERROR
 
 
 def _why(result: Result) -> str:

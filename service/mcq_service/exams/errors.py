@@ -2,7 +2,10 @@
 
 ExamError
 ├── ExamUnreadable        a file of questions can't be read; the message names file and line
+├── ExamUnavailable       a file of questions can't be fetched now
 ├── AskingFailed          the service, or the model in this process, could not be asked
+├── ModelChanged          not all questions were answered by the same model and prompt
+├── ResultsNotKept        a result could not be written to its ConfigMap
 ├── ResultUnreadable      a result to compare with can't be read, or has no question in common
 └── NothingToFit          there are too few questions to fit a calibration
 """
@@ -34,7 +37,25 @@ class NothingToFit(ExamError):  # noqa: N818
     exit_code = 2
 
 
+class ExamUnavailable(ExamError):  # noqa: N818
+    """A file of questions can't be fetched now; later it may."""
+
+    exit_code = 3
+
+
 class AskingFailed(ExamError):  # noqa: N818
     """Who answers could not be asked."""
+
+    exit_code = 3
+
+
+class ModelChanged(ExamError):  # noqa: N818
+    """Who answers was replaced while it was asked: the result would be of neither."""
+
+    exit_code = 3
+
+
+class ResultsNotKept(ExamError):  # noqa: N818
+    """The ConfigMap of results could not be read or written."""
 
     exit_code = 3

@@ -3,7 +3,7 @@
 A limit of accuracy is held where even the low end of the interval (Wilson, one-sided 95 %) is not below it, and missed
 where even the high end is. One of regression is held where the worst that is likely (Tango, one-sided 95 %) is within
 it, and missed where the regression seen is beyond it and McNemar's exact test says that it isn't by chance: p < 0.05.
-An expected calibration error is compared as it is.
+An expected calibration error, and a time, are compared as they are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mcq_service.exams.statistics import Z95_ONE_SIDED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mcq_service.exams.report import Comparison, Figures
+    from mcq_service.exams.report import Comparison, Figures, Latency
 
 SIGNIFICANT = 0.05
 _MOST_QUESTIONS = 1_000_000
@@ -27,14 +27,15 @@ _MOST_QUESTIONS = 1_000_000
 
 @dataclass(frozen=True)
 class Limits:
-    """What is asked of a result, each a ratio from 0 to 1; None: nothing. A regression is of an earlier result."""
+    """What is asked of a result; None: nothing. Ratios are from 0 to 1; a regression is of an earlier result."""
 
     min_accuracy: float | None = None
     max_regression: float | None = None
     max_calibration_error: float | None = None
+    max_p95_seconds: float | None = None
 
 
-def judge(figures: Figures, compared: Comparison | None, limits: Limits) -> Verdict | None:
+def judge(figures: Figures, compared: Comparison | None, latency: Latency, limits: Limits) -> Verdict | None:
     """The verdict, or None where nothing is asked. A regression needs something to compare with: ValueError."""
     found = []
     if limits.min_accuracy is not None:
@@ -45,6 +46,8 @@ def judge(figures: Figures, compared: Comparison | None, limits: Limits) -> Verd
         found.append(_regression(compared, limits.max_regression))
     if limits.max_calibration_error is not None:
         found.append(_calibration(figures, limits.max_calibration_error))
+    if limits.max_p95_seconds is not None:
+        found.append(_latency(latency, limits.max_p95_seconds))
     if not found:
         return None
     outcomes = {each.outcome for each in found}
@@ -95,6 +98,13 @@ def _calibration(figures: Figures, most: float) -> Judged:
     if figures.ece.value <= most:
         return Judged(outcome="Passed", detail=f"{said} is at most {most:g}")
     return Judged(outcome="Failed", detail=f"{said} is more than {most:g}")
+
+
+def _latency(latency: Latency, most: float) -> Judged:
+    said = f"95 % of the answers came within {latency.p95_ms / 1000:.2f} s"
+    if latency.p95_ms <= most * 1000:
+        return Judged(outcome="Passed", detail=f"{said}, which is at most {most:g} s")
+    return Judged(outcome="Failed", detail=f"{said}, which is more than {most:g} s")
 
 
 def _open(said: str, asked: int, decided: Callable[[int], bool]) -> Judged:

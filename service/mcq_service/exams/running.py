@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mcq_service import serving
 from mcq_service.answering.calibration_files import NAME, CalibrationUnusable, save
-from mcq_service.exams import asking, commands, console
+from mcq_service.exams import asking, commands, console, parts
 from mcq_service.exams.cli import KEY
 from mcq_service.exams.commands import Sitting
 from mcq_service.exams.errors import ExamError, ResultUnreadable
@@ -65,14 +65,18 @@ async def _evaluate(arguments: argparse.Namespace, settings: Callable[[], Settin
         read(arguments.exams), arguments.split, arguments.limit, arguments.debias, arguments.min_confidence
     )
     before = read_rows(arguments.paired) if arguments.paired else None
-    limits = Limits(arguments.min_accuracy, arguments.max_regression, arguments.max_calibration_error)
+    limits = Limits(
+        arguments.min_accuracy,
+        arguments.max_regression,
+        arguments.max_calibration_error,
+        arguments.max_p95_seconds,
+    )
     if limits.max_regression is not None and before is None:
         raise ResultUnreadable("--max-regression is of an earlier result: name it by --paired FILE")
 
     async def held(asker: Asker, target: str, identity: Identity | None) -> Report:
-        return await commands.evaluate(
-            asker, sitting, target=target, identity=identity, before=before, limits=limits, stream=sys.stderr
-        )
+        part = await commands.hold(asker, sitting, target=target, identity=identity, stream=sys.stderr)
+        return parts.report([part], before=before, limits=limits)
 
     if arguments.url:
         async with asking.service_at(arguments.url, os.environ.get(KEY)) as service:

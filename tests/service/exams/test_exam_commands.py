@@ -16,7 +16,7 @@ from mcq_service import serving
 from mcq_service.answering.answering import Letters
 from mcq_service.answering.deciding import rotations
 from mcq_service.engines import Tokens
-from mcq_service.exams import asking, commands, console, report
+from mcq_service.exams import asking, commands, console, parts, report
 from mcq_service.exams.commands import Sitting
 from mcq_service.exams.errors import AskingFailed, ResultUnreadable
 from mcq_service.exams.questions import read
@@ -61,7 +61,8 @@ def exam(tmp_path: Path) -> Path:
 class Scripted:
     """Always chooses `best`, with 0.8; refuses the questions of which the text ends as `refused`."""
 
-    def __init__(self, best: int = 1, refused: str | None = None) -> None:
+    def __init__(self, best: int = 1, refused: str | None = None, status: int = 422) -> None:
+        self.status = status
         self.best = best
         self.refused = refused
         self.asked: list[Question] = []
@@ -72,7 +73,7 @@ class Scripted:
 
     def _result(self, index: int, question: Question) -> Result:
         if self.refused and question.question.endswith(self.refused):
-            problem = Problem(type="about:blank", title="Too long", status=422, detail="Shorten it.")
+            problem = Problem(type="about:blank", title="Refused", status=self.status, detail="Come again.")
             return Result(index=index, problem=problem)
         probabilities = [0.8 if choice == self.best else 0.1 for choice in range(3)]
         options = question.options
@@ -93,12 +94,15 @@ class Scripted:
 async def evaluated(
     asker: asking.Asker, exam: Path, *, before: Sequence[report.Row] | None = None, **more: Any
 ) -> report.Report:
-    return await commands.evaluate(
+    return parts.report([await sat(asker, exam, **more)], before=before)
+
+
+async def sat(asker: asking.Asker, exam: Path, **more: Any) -> parts.Part:
+    return await commands.hold(
         asker,
         Sitting(read([exam]), "all", **more),
         target="a test",
         identity=IDENTITY,
-        before=before,
         stream=io.StringIO(),
     )
 
@@ -146,15 +150,15 @@ async def test_a_result_of_a_release_with_fewer_figures_can_be_compared_with(
 
 async def test_a_question_that_fails_is_in_no_figure_and_is_reported(exam: Path) -> None:
     found = await evaluated(Scripted(refused="number 4?"), exam)
-    assert [(each.id, each.detail) for each in found.failures] == [("q4", "Too long: Shorten it.")]
+    assert [(each.id, each.detail) for each in found.failures] == [("q4", "Refused: Come again.")]
     assert found.figures.accuracy.total == COUNT - 1
     text = io.StringIO()
     console.show(found, text)
-    assert "not answered, and in no figure: q4: Too long" in text.getvalue()
+    assert "not answered, and in no figure: q4: Refused" in text.getvalue()
 
 
 async def test_where_none_is_answered_the_first_reason_is_said(exam: Path) -> None:
-    with pytest.raises(AskingFailed, match="Too long: Shorten it"):
+    with pytest.raises(AskingFailed, match="Refused: Come again"):
         await evaluated(Scripted(refused="?"), exam)
 
 

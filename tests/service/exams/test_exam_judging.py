@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from mcq_service.exams import statistics
 from mcq_service.exams.judging import Limits, judge
-from mcq_service.exams.report import Comparison, Figures, Judged
+from mcq_service.exams.report import Comparison, Figures, Judged, Latency
 from mcq_service.exams.statistics import Z95_ONE_SIDED, Outcome
+
+LATENCY = Latency(p50_ms=100, p95_ms=1500, at_once=32)
 
 
 def figures(right: int, total: int, confidence: float = 0.75) -> Figures:
@@ -37,7 +39,7 @@ def compared(only_before: int, only_now: int, questions: int) -> Comparison:
 
 
 def judged(limits: Limits, *, found: Figures | None = None, pairs: Comparison | None = None) -> Judged:
-    verdict = judge(found or figures(50, 100), pairs, limits)
+    verdict = judge(found or figures(50, 100), pairs, LATENCY, limits)
     assert verdict is not None
     (one,) = verdict.limits
     assert one.outcome == verdict.outcome
@@ -45,12 +47,12 @@ def judged(limits: Limits, *, found: Figures | None = None, pairs: Comparison | 
 
 
 def test_where_nothing_is_asked_there_is_no_verdict() -> None:
-    assert judge(figures(1, 2), None, Limits()) is None
+    assert judge(figures(1, 2), None, LATENCY, Limits()) is None
 
 
 def test_a_regression_needs_an_earlier_result() -> None:
     with pytest.raises(ValueError, match="there is none"):
-        judge(figures(1, 2), None, Limits(max_regression=0.1))
+        judge(figures(1, 2), None, LATENCY, Limits(max_regression=0.1))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_a_calibration_error_is_compared_as_it_is() -> None:
 def test_one_missed_limit_fails_and_an_open_one_is_no_pass() -> None:
     found, pairs = figures(50, 100), compared(0, 0, 200)
     for accuracy, error in product((0.3, 0.45), (0.2, 0.3)):
-        verdict = judge(found, pairs, Limits(accuracy, 0.02, error))
+        verdict = judge(found, pairs, LATENCY, Limits(accuracy, 0.02, error))
         assert verdict is not None
         wanted = "Failed" if error == 0.2 else "Inconclusive" if accuracy == 0.45 else "Passed"
         assert verdict.outcome == wanted
@@ -161,3 +163,8 @@ def test_the_least_difference_is_where_the_score_test_turns(counts: tuple[int, i
 def test_the_least_difference_of_equal_answers_is_the_closed_form() -> None:
     z2 = Z95_ONE_SIDED**2
     assert statistics.least_difference(0, 0, 200) == pytest.approx(-z2 / (200 + z2))
+
+
+@pytest.mark.parametrize(("most", "outcome"), [(1.5, "Passed"), (1.4, "Failed")])
+def test_a_limit_of_time_is_compared_as_it_is(most: float, outcome: str) -> None:
+    assert judged(Limits(max_p95_seconds=most)).outcome == outcome

@@ -1,0 +1,94 @@
+"""What one asker's share of an exam came to, and the report that all shares make."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from mcq_service.exams import asking, judging
+from mcq_service.exams.errors import AskingFailed, ModelChanged
+from mcq_service.exams.judging import Limits
+from mcq_service.exams.questions import Split
+from mcq_service.exams.report import Failure, Figures, Latency, Report, Row, compare
+from mcq_service.protocol import Debias, Identity, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+NO_LIMITS = Limits()
+
+
+class Part(BaseModel):
+    """The questions that one asker asked. `model` is null where none was answered; `seconds` of wall time."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    target: str
+    model: str | None
+    identity: Identity | None
+    debias: Debias | None
+    split: Split
+    exams: dict[str, str]
+    duplicates: list[str]
+    skipped: list[str]
+    ended: datetime
+    seconds: float
+    tokens: Usage
+    failures: list[Failure]
+    rows: list[Row]
+
+    @property
+    def source(self) -> tuple[object, ...]:
+        """What has to be the same in all parts of a result."""
+        return self.model, self.identity, self.exams
+
+
+def report(
+    parts: Sequence[Part], *, before: Sequence[Row] | None = None, limits: Limits = NO_LIMITS
+) -> Report:
+    """The result of the whole exam; `before` is an earlier one, which a limit of the regression needs.
+
+    Raises AskingFailed where no question was answered, and ModelChanged where not all parts are of the same model,
+    prompt and exam.
+    """
+    answered = [part for part in parts if part.rows]
+    if not answered:
+        failures = [failure for part in parts for failure in part.failures]
+        raise AskingFailed(f"No question was answered. The first: {failures[0].detail}")  # noqa: EM102
+    first = answered[0]
+    if any(part.source != first.source for part in answered):
+        raise ModelChanged("Some questions were answered by one model or prompt, and some by another.")
+    rows = [row for part in parts for row in part.rows]
+    identity = first.identity
+    figures = Figures.of([row.outcome for row in rows])
+    compared = None if before is None else compare(before, rows)
+    latency = Latency.of(rows, at_once=asking.AT_ONCE * len(parts))
+    return Report(
+        created=max(part.ended for part in parts),
+        target=first.target,
+        model=first.model or "",
+        model_digest=identity and identity.digest,
+        precision=identity and identity.precision,
+        prompt_digest=identity and identity.prompt_digest,
+        debias=first.debias,
+        split=first.split,
+        exams=first.exams,
+        duplicates=first.duplicates,
+        skipped=first.skipped,
+        seconds=max(part.seconds for part in parts),
+        latency=latency,
+        tokens=summed(part.tokens for part in parts),
+        figures=figures,
+        compared=compared,
+        verdict=judging.judge(figures, compared, latency, limits),
+        failures=[failure for part in parts for failure in part.failures],
+        rows=rows,
+    )
+
+
+def summed(usages: Iterable[Usage]) -> Usage:
+    """All of them together."""
+    listed = list(usages)
+    return Usage(**{name: sum(getattr(each, name) for each in listed) for name in Usage.model_fields})
