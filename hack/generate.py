@@ -19,8 +19,8 @@ from hack.reference.page import page
 from mcq_operator.desired.alerts import prometheus_rule
 from mcq_operator.desired.dashboards import dashboards
 from mcq_operator.models import MCQSolver
-from mcq_operator.models.base import GROUP, SOLVERS
-from mcq_operator.models.crd import crd
+from mcq_operator.models.base import GROUP
+from mcq_operator.models.crd import DEFINITIONS, crd
 from mcq_operator.models.rbac import manifests
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,7 +41,8 @@ def generated() -> Iterator[tuple[str, str]]:
     for made in (overview, quality, inference):
         yield f"{DASHBOARDS}/{made.__name__}.json", made()
     yield "monitoring/operator/dashboard.json", operator()
-    yield f"crds/{GROUP}_{SOLVERS}.yaml", _yaml(crd())
+    for definition in DEFINITIONS:
+        yield f"crds/{GROUP}_{definition.kind.plural}.yaml", _yaml(crd(definition))
     yield "config/rbac/rbac.yaml", HEADER + yaml.safe_dump_all(manifests(), sort_keys=False, width=110)
     yield "docs/mcqsolver.md", page()
     yield from _compose().items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mcq_operator.models.crd import crd
+from mcq_operator.models.crd import SOLVER_DEFINITION, crd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ class Leaf:
 
 def leaves() -> list[Leaf]:
     """Every leaf, in the order of the schema."""
-    version = crd()["spec"]["versions"][0]
+    version = crd(SOLVER_DEFINITION)["spec"]["versions"][0]
     return list(_walk(version["schema"]["openAPIV3Schema"]["properties"]["spec"], ""))
 
 

@@ -22,7 +22,7 @@ from .freshness import Freshness
 from .health import Health
 from .kube import Api, CachedApi, Cluster, ClusterError, KubeLease, Sighting, connect
 from .leadership import Leadership
-from .models import SolverKey
+from .models import Key
 from .models.kinds import WATCHED
 from .queue import WorkQueue
 from .reconcile import Result, reconcile
@@ -39,24 +39,27 @@ TRACER = trace.get_tracer("mcq_operator")
 
 
 def measured(
-    work: Callable[[SolverKey], Awaitable[Result]], metrics: Metrics
-) -> Callable[[SolverKey], Awaitable[float | None]]:
-    """The work as the queue wants it, with its outcome and duration counted."""
+    work: Callable[[Key], Awaitable[Result]], metrics: Metrics, wake: Callable[[Key], None]
+) -> Callable[[Key], Awaitable[float | None]]:
+    """The work as the queue wants it, with its outcome and duration counted; `wake` has other keys looked at."""
 
-    async def measure(key: SolverKey) -> float | None:
+    async def measure(key: Key) -> float | None:
         # For the queue's own line about a failure too: it is written after this, in the same task.
-        reconciling.set(About(str(key), secrets.token_hex(4)))
+        reconciling.set(About(key, secrets.token_hex(4)))
         label = "failed"
-        attributes = {"mcq.solver.namespace": key.namespace, "mcq.solver.name": key.name}
+        kind = key.KIND.removeprefix("MCQ").lower()
+        attributes = {f"mcq.{kind}.namespace": key.namespace, f"mcq.{kind}.name": key.name}
         with TRACER.start_as_current_span("reconcile", attributes=attributes) as span:
             try:
                 with metrics.duration.time():
                     result = await work(key)
                 label = result.outcome.value
-                metrics.solvers.show(key, result.told)
+                metrics.told(key, result.told)
             finally:
                 span.set_attribute("mcq.reconcile.outcome", label)
                 metrics.reconciles.labels(outcome=label).inc()
+        for other in result.wakes:
+            wake(other)
         return result.look_again_in
 
     return measure
@@ -182,15 +185,16 @@ def _identity() -> str:
     return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 
-def _seen(api: CachedApi, queue: WorkQueue[SolverKey], freshness: Freshness, seen: Sighting) -> None:
+def _seen(api: CachedApi, queue: WorkQueue[Key], freshness: Freshness, seen: Sighting) -> None:
     freshness.saw(seen)
-    if api.note(seen) and seen.owner is not None:
-        queue.add(seen.owner)
+    if api.note(seen):
+        for key in api.woken(seen):
+            queue.add(key)
 
 
 def _queue(
     settings: Settings, metrics: Metrics, cluster: Cluster, canaries: Canaries, startups: Startups
-) -> WorkQueue[SolverKey]:
+) -> WorkQueue[Key]:
     """The queue, with the reconcile as its work."""
     work = partial(
         reconcile,
@@ -200,11 +204,12 @@ def _queue(
         service_image=settings.service_image,
         now=lambda: datetime.now(UTC),
     )
-    return WorkQueue(
-        measured(work, metrics),
+    queue = WorkQueue(
+        measured(work, metrics, wake=lambda key: queue.add(key)),
         workers=settings.workers,
         call_later=asyncio.get_running_loop().call_later,
         random=random.random,
         clock=time.monotonic,
         depth=metrics.queue_depth.set,
     )
+    return queue

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 
 from .kube import Cluster, ClusterError
-from .models import SolverKey
+from .models import Key
 from .queue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -28,17 +28,17 @@ async def discovered(cluster: Cluster) -> None:
             return
 
 
-async def work(cluster: Cluster, queue: WorkQueue[SolverKey]) -> None:
-    """Reconcile, once all there is was looked at: each solver by itself would ask for what it needs."""
+async def work(cluster: Cluster, queue: WorkQueue[Key]) -> None:
+    """Reconcile, once all there is was looked at: each resource by itself would ask for what it needs."""
     for key in await _everything(cluster, queue):
         queue.add(key)
     await queue.run()
 
 
 async def discover(
-    cluster: Cluster, queue: WorkQueue[SolverKey], changed: Callable[[], None], *, every: float
+    cluster: Cluster, queue: WorkQueue[Key], changed: Callable[[], None], *, every: float
 ) -> None:
-    """Watch anew, and look at every solver again, when a CRD came or went.
+    """Watch anew, and look at every resource again, when a CRD came or went.
 
     A kind that has just come may not be listed yet ("storage is (re)initializing"): the look is owed until it is.
     """
@@ -60,8 +60,8 @@ async def discover(
                 queue.add(key)
 
 
-async def resync(cluster: Cluster, queue: WorkQueue[SolverKey], anew: asyncio.Event, *, every: float) -> None:
-    """Look at everything, and every solver, once in a while: no missed event is missed for ever.
+async def resync(cluster: Cluster, queue: WorkQueue[Key], anew: asyncio.Event, *, every: float) -> None:
+    """Look at everything, and every resource, once in a while: no missed event is missed for ever.
 
     At everything also soon after the start, and whenever watches begin `anew`.
     """
@@ -87,7 +87,7 @@ async def _within(seconds: float, event: asyncio.Event) -> bool:
     return True
 
 
-async def _everything(cluster: Cluster, queue: WorkQueue[SolverKey]) -> list[SolverKey]:
+async def _everything(cluster: Cluster, queue: WorkQueue[Key]) -> list[Key]:
     """Look at everything, as often as it takes."""
     while True:
         keys = await _look(cluster, queue)
@@ -96,10 +96,10 @@ async def _everything(cluster: Cluster, queue: WorkQueue[SolverKey]) -> list[Sol
         await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _look(cluster: Cluster, queue: WorkQueue[SolverKey]) -> list[SolverKey] | None:
-    """Look at everything; returns every solver, or None if that could not be done.
+async def _look(cluster: Cluster, queue: WorkQueue[Key]) -> list[Key] | None:
+    """Look at everything; returns every resource, or None if that could not be done.
 
-    Solvers whose objects are other than was known are added at once: the next look would not tell of them.
+    Resources whose objects are other than was known are added at once: the next look would not tell of them.
     """
     try:
         await cluster.refresh(queue.add)
@@ -109,7 +109,7 @@ async def _look(cluster: Cluster, queue: WorkQueue[SolverKey]) -> list[SolverKey
         return None
 
 
-async def _add_slowly(queue: WorkQueue[SolverKey], keys: list[SolverKey], *, seconds: float) -> None:
+async def _add_slowly(queue: WorkQueue[Key], keys: list[Key], *, seconds: float) -> None:
     """Little by little: what has really happened must not wait behind them all."""
     for key in keys:
         queue.add(key)

@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from .models import SolverKey, SolverStatus
+from .models import ExamKey, ExamStatus, Key, ResourceStatus, SolverKey, SolverStatus
 
 PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -20,8 +20,8 @@ PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "tas
 class About(NamedTuple):
     """What a log line is about."""
 
-    solver: str
-    """Namespace and name."""
+    key: Key
+    """The resource."""
     id: str
     """The reconcile's."""
 
@@ -64,12 +64,74 @@ class Solvers(Collector):
             labels=[*solver, "type", "status", "reason"],
         )
         for key, (count, told) in list(self._told.items()):
-            replicas.add_metric(key, count)
+            labels = [key.namespace, key.name]
+            replicas.add_metric(labels, count)
             for condition in told:
                 if condition.type == "Ready":
-                    ready.add_metric(key, condition.status == "True")
-                conditions.add_metric([*key, *condition], 1)
+                    ready.add_metric(labels, condition.status == "True")
+                conditions.add_metric([*labels, *condition], 1)
         yield from (ready, replicas, conditions)
+
+
+class Exams(Collector):
+    """The last result of each exam, as metrics; of an exam that is gone they are gone too."""
+
+    LABELS = ("namespace", "name", "solver")
+
+    def __init__(self) -> None:
+        """No exam is known yet."""
+        self._told: dict[ExamKey, ExamStatus] = {}
+
+    def show(self, key: ExamKey, status: ExamStatus | None) -> None:
+        """Tell of this exam from now on; of one without a result nothing."""
+        if status is None or status.accuracy is None:
+            self._told.pop(key, None)
+        else:
+            self._told[key] = status
+
+    def collect(self) -> Iterator[Metric]:
+        """See Collector."""
+        for name, (says, value) in _EXAM_GAUGES.items():
+            gauge = GaugeMetricFamily(name, says, labels=self.LABELS)
+            for key, status in list(self._told.items()):
+                found = value(status)
+                if found is not None:
+                    gauge.add_metric([key.namespace, key.name, status.solver], found)
+            yield gauge
+
+
+def _low(status: ExamStatus) -> float | None:
+    return status.ci95.low if status.ci95 else None
+
+
+def _high(status: ExamStatus) -> float | None:
+    return status.ci95.high if status.ci95 else None
+
+
+def _sat(status: ExamStatus) -> float | None:
+    return datetime.fromisoformat(status.sat).timestamp() if status.sat else None
+
+
+def _passed(status: ExamStatus) -> float | None:
+    judged = any(each.type == "Passed" for each in status.conditions)
+    return float(status.is_true("Passed")) if judged else None
+
+
+_EXAM_GAUGES: dict[str, tuple[str, Callable[[ExamStatus], float | None]]] = {
+    "mcq_exam_accuracy_ratio": (
+        "The share of questions that were answered right in the last sitting.",
+        lambda status: status.accuracy,
+    ),
+    "mcq_exam_accuracy_low_ratio": ("The low end of its 95 % interval.", _low),
+    "mcq_exam_accuracy_high_ratio": ("The high end of its 95 % interval.", _high),
+    "mcq_exam_calibration_error_ratio": (
+        "The expected calibration error of the last sitting.",
+        lambda status: status.calibration_error,
+    ),
+    "mcq_exam_questions": ("Questions that were answered in the last sitting.", lambda status: status.count),
+    "mcq_exam_sat_timestamp_seconds": ("When the last sitting ended.", _sat),
+    "mcq_exam_passed": ("1 when the last result is as good as spec.pass asks, else 0.", _passed),
+}
 
 
 class Metrics:
@@ -101,7 +163,7 @@ class Metrics:
             registry=registry,
         )
         self.queue_depth = Gauge(
-            "mcq_operator_queue_depth", "Solvers waiting to be reconciled.", registry=registry
+            "mcq_operator_queue_depth", "Solvers and exams waiting to be reconciled.", registry=registry
         )
         self.watch_age = Gauge(
             "mcq_operator_watch_age_seconds",
@@ -117,8 +179,17 @@ class Metrics:
         self.leader = Gauge(
             "mcq_operator_leader", "1 while this process holds the lease, else 0.", registry=registry
         )
-        self.solvers = Solvers()
-        registry.register(self.solvers)
+        self._solvers = Solvers()
+        self._exams = Exams()
+        registry.register(self._solvers)
+        registry.register(self._exams)
+
+    def told(self, key: Key, status: ResourceStatus | None) -> None:
+        """A resource's status, or None where it is gone."""
+        if isinstance(key, SolverKey):
+            self._solvers.show(key, status if isinstance(status, SolverStatus) else None)
+        elif isinstance(key, ExamKey):
+            self._exams.show(key, status if isinstance(status, ExamStatus) else None)
 
     def sent(self, method: str) -> None:
         """Count a request."""
@@ -141,7 +212,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         if about := reconciling.get():
-            line |= {"solver": about.solver, "reconcile": about.id}
+            line |= {about.key.KIND.removeprefix("MCQ").lower(): str(about.key), "reconcile": about.id}
         line |= {name: str(value) for name, value in vars(record).items() if name not in PLAIN}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

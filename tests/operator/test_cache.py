@@ -109,10 +109,10 @@ def test_pods_are_found_by_their_solver_in_a_stable_order_once_they_are_listed()
         return seen(version, POD, gone=gone, name=name, metadata={"labels": labels})
 
     def found(instance: str) -> list[str]:
-        return [item["metadata"]["name"] for item in cache.pods("team", instance) or []]
+        return [item["metadata"]["name"] for item in cache.group(POD, "team", instance) or []]
 
     cache.note(pod(1, "b", "demo"))
-    assert cache.pods("team", "demo") is None
+    assert cache.group(POD, "team", "demo") is None
     cache.replace(POD, None, [pod(1, "b", "demo"), pod(2, "a", "demo"), pod(3, "c", "other")], 3)
     assert found("demo") == ["a", "b"]
     cache.note(pod(4, "a", "demo", gone=True))

@@ -10,7 +10,7 @@ from mcq_operator import desired
 from mcq_operator.canary import Canaries
 from mcq_operator.kube import CachedApi, Cluster, ConflictError, sighting
 from mcq_operator.kube.errors import NotFoundError
-from mcq_operator.models import Manifest, SolverKey
+from mcq_operator.models import Key, Manifest, SolverKey
 from mcq_operator.models.kinds import SERVICE, SOLVER, kind_of
 from mcq_operator.models.observed import Verdict
 from mcq_operator.reconcile import reconcile
@@ -95,10 +95,10 @@ class Operator:
         raw = solver().model_dump(by_alias=True, exclude_none=True)
         self.server.put(SOLVERS, {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", **raw})
 
-    async def look(self) -> set[SolverKey]:
+    async def look(self) -> set[Key]:
         """Take in everything, as at the start; returns whose objects are other than was known."""
         await self.cluster.discover()
-        changed: set[SolverKey] = set()
+        changed: set[Key] = set()
         await self.cluster.refresh(changed.add)
         return changed
 

@@ -7,7 +7,7 @@ import yaml
 from hack.generate import ROOT, generated, run
 from tests.operator.conftest import Kubectl
 
-from mcq_operator.models.crd import crd
+from mcq_operator.models.crd import DEFINITIONS, Definition, crd
 from mcq_operator.models.rbac import manifests
 
 
@@ -36,7 +36,8 @@ def test_no_permission_reaches_secrets_and_none_is_a_wildcard() -> None:
         assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
 
 
-def test_every_field_is_described() -> None:
+@pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda each: each.kind.kind)
+def test_every_field_is_described(definition: Definition) -> None:
     def undescribed(schema: dict[str, object], path: str) -> list[str]:
         properties = schema.get("properties", {})
         assert isinstance(properties, dict)
@@ -45,7 +46,7 @@ def test_every_field_is_described() -> None:
             line for name, item in properties.items() for line in undescribed(item, f"{path}.{name}")
         ]
 
-    schema = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    schema = crd(definition)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
     assert undescribed(schema["spec"], "spec") + undescribed(schema["status"], "status") == []
 
 

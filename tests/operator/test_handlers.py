@@ -6,19 +6,21 @@ import pytest
 
 from mcq_operator.handlers import Memo, object_seen, registry, settings
 from mcq_operator.kube import Sighting, owner
-from mcq_operator.models import SolverKey
+from mcq_operator.models import ExamKey, Key, SolverKey
 from mcq_operator.models.kinds import CHILDREN, HTTP_ROUTE, POD, SERVICE, SOLVER
 
 
 class Keys:
     def __init__(self) -> None:
-        self.seen: list[tuple[SolverKey | None, str, bool]] = []
+        self.seen: list[tuple[Key | None, str, bool]] = []
 
     def saw(self, seen: Sighting) -> None:
         self.seen.append((seen.owner, seen.kind.kind, seen.body is None))
 
 
 OWNED = {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", "name": "demo", "uid": "u"}
+EXAMS = {**OWNED, "kind": "MCQExam", "name": "aqua"}
+LABELS = {"app.kubernetes.io/instance": "demo", "app.kubernetes.io/name": "mcq-solver"}
 
 
 @pytest.mark.parametrize(
@@ -26,7 +28,9 @@ OWNED = {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", "name":
     [
         ({"ownerReferences": [OWNED]}, "demo"),
         ({"ownerReferences": [OWNED], "labels": {"app.kubernetes.io/instance": "relabelled"}}, "demo"),
-        ({"labels": {"app.kubernetes.io/instance": "demo"}}, "demo"),
+        ({"labels": LABELS}, "demo"),
+        ({"ownerReferences": [EXAMS], "labels": LABELS}, "aqua"),
+        ({"labels": {"app.kubernetes.io/instance": "demo"}}, None),
         ({"ownerReferences": [{**OWNED, "kind": "Other"}]}, None),
         ({"ownerReferences": [{**OWNED, "apiVersion": "else.dev/v1"}]}, None),
         ({}, None),
@@ -36,7 +40,14 @@ def test_a_child_belongs_to_its_controller_and_a_pod_to_the_solver_that_its_labe
     meta: dict[str, Any], name: str | None
 ) -> None:
     found = owner({"namespace": "team", **meta})
-    assert found == (SolverKey("team", name) if name else None)
+    key = ExamKey if name == "aqua" else SolverKey
+    assert found == (key("team", name) if name else None)
+
+
+def test_a_solver_and_an_exam_of_one_name_have_different_keys() -> None:
+    assert {SolverKey("team", "demo"), ExamKey("team", "demo")} - {SolverKey("team", "demo")} == {
+        ExamKey("team", "demo")
+    }
 
 
 async def test_each_event_tells_of_its_object_and_whose_it_is() -> None:
@@ -55,7 +66,7 @@ def test_children_are_filtered_by_the_server_and_kopf_writes_nothing() -> None:
     made = settings()
     assert set(made.watching.label_selectors.values()) == {"app.kubernetes.io/managed-by=mcq-operator"}
     assert len(made.watching.label_selectors) == len(CHILDREN) + 1
-    assert not any(selector.plural == "mcqsolvers" for selector in made.watching.label_selectors)
+    assert not any(str(selector.plural).startswith("mcq") for selector in made.watching.label_selectors)
     assert not made.posting.enabled
     assert made.peering.standalone
     assert made.scanning.disabled
@@ -70,7 +81,7 @@ def test_a_kind_that_the_server_does_not_know_is_not_watched() -> None:
 
 def test_no_handler_makes_kopf_keep_state_on_objects() -> None:
     made = registry()
-    assert len(made._watching.get_all_handlers()) == len(CHILDREN) + 2
+    assert len(made._watching.get_all_handlers()) == len(CHILDREN) + 3
     assert not made._changing.get_all_handlers()
     assert not made._spawning.get_all_handlers()
     assert POD not in CHILDREN

@@ -8,7 +8,7 @@ import pytest
 from tests.operator.support import NOON, deployment, pod, solver
 
 from mcq_operator import status
-from mcq_operator.models import Condition, MCQSolver, ObjectRef, SolverStatus
+from mcq_operator.models import Condition, MCQSolver, ObjectRef, ResourceStatus, SolverStatus
 from mcq_operator.models.observed import Deployment, NodeWarning, Observed, Refusal, Verdict
 
 ANSWERED = Verdict(outcome="answered")
@@ -34,7 +34,7 @@ def of(
     )
 
 
-def condition(found: SolverStatus, kind: str) -> Condition:
+def condition(found: ResourceStatus, kind: str) -> Condition:
     return next(item for item in found.conditions if item.type == kind)
 
 
@@ -67,7 +67,7 @@ def test_ready_is_true_only_when_all_is_current_available_and_answering(
     found = told(Observed(deployment=seen), verdict)
     assert (condition(found, "Ready").status, condition(found, "Ready").reason) == (ready, reason)
     assert condition(found, "Progressing").status == progressing
-    assert status.is_ready(found) == (ready == "True")
+    assert found.is_true("Ready") == (ready == "True")
 
 
 def test_no_wanted_replica_is_said_and_is_neither_ready_nor_a_failure() -> None:
@@ -306,7 +306,7 @@ def test_a_solver_stays_ready_over_a_restart_of_the_operator_until_its_spec_chan
 def test_a_spec_that_cannot_be_read_is_said_and_keeps_the_inventory() -> None:
     before = of(solver(), observed=Observed(deployment=deployment()), inventory=[INGRESS])
     known = solver(status=before.model_dump(by_alias=True), generation=3)
-    found = status.invalid(known, problem="spec.replicas: too many", now=NOON)
+    found = status.invalid(known, problem="spec.replicas: too many", bad="Ready", now=NOON)
     assert condition(found, "Ready").reason == "InvalidSpec"
     assert "spec.replicas" in condition(found, "Degraded").message
     assert found.inventory == [INGRESS]
@@ -365,7 +365,7 @@ def test_a_missing_crd_is_said_with_what_to_install_and_is_no_failure_of_the_sol
     for kind, provider in (("ScalingReady", "KEDA"), ("MonitoringReady", "prometheus-operator")):
         assert (condition(found, kind).status, condition(found, kind).reason) == ("False", "CRDNotInstalled")
         assert f"install {provider}." in condition(found, kind).message
-    assert status.is_ready(found)
+    assert found.is_true("Ready")
 
 
 def test_a_way_in_that_can_not_be_made_is_not_ready() -> None:

@@ -4,32 +4,31 @@ import hashlib
 import json
 from typing import Any
 
-from mcq_operator.models import API_VERSION, Manifest, MCQSolver, names
-from mcq_operator.models.base import SOLVER_KIND
+from mcq_operator.models import API_VERSION, Manifest, Resource, names
 from mcq_operator.models.kinds import Kind
 
 
 def manifest(
     kind: Kind,
-    solver: MCQSolver,
+    owner: Resource,
     *,
     name: str | None = None,
     labels: dict[str, str] | None = None,
     annotations: dict[str, str] | None = None,
     **content: Any,
 ) -> Manifest:
-    """An object of `solver`, named like it unless `name` says otherwise, without fields that are None."""
+    """An object of `owner`, named like it unless `name` says otherwise, without fields that are None."""
     made = without_none(
         {
             "apiVersion": kind.api_version,
             "kind": kind.kind,
             "metadata": {
-                "name": name or solver.name,
-                "namespace": solver.namespace,
+                "name": name or owner.name,
+                "namespace": owner.namespace,
                 # What the operator finds its objects by can't be taken from it.
-                "labels": {**(labels or {}), **names.labels(solver)},
+                "labels": {**(labels or {}), **names.labels(owner)},
                 "annotations": annotations or {},
-                "ownerReferences": [owner_reference(solver)],
+                "ownerReferences": [owner_reference(owner)],
             },
             **content,
         }
@@ -38,13 +37,13 @@ def manifest(
     return dict(made)
 
 
-def owner_reference(solver: MCQSolver) -> dict[str, Any]:
-    """By this reference the garbage collector deletes an object after its solver: no finalizer needed."""
+def owner_reference(owner: Resource) -> dict[str, Any]:
+    """By this reference the garbage collector deletes an object after its owner: no finalizer needed."""
     return {
         "apiVersion": API_VERSION,
-        "kind": SOLVER_KIND,
-        "name": solver.name,
-        "uid": solver.metadata.uid,
+        "kind": owner.KEY.KIND,
+        "name": owner.name,
+        "uid": owner.metadata.uid,
         "controller": True,
         "blockOwnerDeletion": True,
     }

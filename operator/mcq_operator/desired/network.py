@@ -12,6 +12,8 @@ OPERATOR = {
     "podSelector": {"matchLabels": {names.NAME_LABEL: names.OPERATOR_NAME}},
 }
 """Whoever asks the test question, in whichever namespace it was installed."""
+EXAMS = {"podSelector": {"matchLabels": names.EXAM_LABELS}}
+"""The Pods of exams in the solver's namespace."""
 
 
 def service(solver: MCQSolver) -> Manifest:
@@ -76,7 +78,7 @@ def network_policy(solver: MCQSolver) -> Manifest | None:
         return None
     allowed: dict[str, Any] = {"ports": [{"port": "http", "protocol": "TCP"}]}
     if wanted.allowed_from is not None:
-        allowed["from"] = [*wanted.allowed_from, OPERATOR]
+        allowed["from"] = [*wanted.allowed_from, OPERATOR, EXAMS]
     return manifest(
         NETWORK_POLICY,
         solver,

@@ -11,9 +11,8 @@ from mcq_operator.models.scheduling import TopologySpread
 
 from .config import drain_seconds, environment
 from .manifest import manifest, without_none
+from .security import CONTAINER_SECURITY, POD_SECURITY
 from .storage import volumes
-
-USER = 65532
 
 LOADING_SECONDS = 300
 """How long a replica may take to be ready when nothing has to be fetched."""
@@ -84,26 +83,27 @@ def startup_seconds(solver: MCQSolver) -> int:
 
 
 def _pod(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
-    spec = solver.spec
-    secrets = [{"name": secret.name} for secret in spec.image_pull_secrets or []]
     return {
         "serviceAccountName": solver.name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "imagePullSecrets": secrets or None,
+        "imagePullSecrets": image_pull_secrets(solver),
         "terminationGracePeriodSeconds": PRE_STOP_SECONDS + drain_seconds(solver) + EXIT_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": POD_SECURITY,
         "containers": [_container(solver, service_image=service_image)],
         "volumes": [{"name": volume.name, **volume.source} for volume in volumes(solver)],
         **_placement(solver),
     }
+
+
+def image_pull_secrets(solver: MCQSolver) -> list[dict[str, str]] | None:
+    """The Secrets that its image is pulled with."""
+    return [{"name": secret.name} for secret in solver.spec.image_pull_secrets or []] or None
+
+
+def image(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
+    """What a container of the solver's image says of it; `service_image` is used where the spec names none."""
+    return {"image": solver.spec.image or service_image, "imagePullPolicy": solver.spec.image_pull_policy}
 
 
 def _container(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
@@ -111,16 +111,11 @@ def _container(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
     attempts = math.ceil(startup_seconds(solver) / STARTUP_PERIOD)
     return {
         "name": "service",
-        "image": spec.image or service_image,
-        "imagePullPolicy": spec.image_pull_policy,
+        **image(solver, service_image=service_image),
         "env": [{"name": name, "value": value} for name, value in environment(solver).items()],
         "ports": [{"name": "http", "containerPort": names.HTTP_PORT, "protocol": "TCP"}],
         "resources": spec.resources.model_dump(by_alias=True, exclude_none=True),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [
             # Secrets are mounted read-only whatever is said; a cache and /tmp are written to.
             {"name": volume.name, "mountPath": volume.path}

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from opentelemetry import trace
 
-from mcq_operator.models import FIELD_MANAGER, Manifest, SolverKey
-from mcq_operator.models.kinds import Kind, kind_of
+from mcq_operator.models import FIELD_MANAGER, Key, Manifest
+from mcq_operator.models.kinds import EXAM, Kind, kind_of
 
 from .errors import NotFoundError, NotLeadingError, UnavailableError
 from .transport import Transport
@@ -83,7 +83,7 @@ class Api:
         return found
 
     async def create(self, kind: Kind, manifest: Manifest, *, seconds: float = TIMEOUT_SECONDS) -> Manifest:
-        """Make an object that is no solver's child. Raises ClusterError, ConflictError if it is there."""
+        """Make an object that is no resource's child. Raises ClusterError, ConflictError if it is there."""
         self._only_if_leading()
         path = kind.path(manifest["metadata"]["namespace"])
         made = await self._stored("post", path, manifest, seconds=seconds)
@@ -103,6 +103,11 @@ class Api:
         query = {"labelSelector": selector, "fieldSelector": fields}
         found = await self._request("get", kind.path(namespace), query=_set(query), missing_ok=True)
         return list(found["items"]) if found else []
+
+    async def exams(self, *, namespace: str, solver: str) -> Sequence[Manifest]:
+        """The exams of a solver. Raises ClusterError."""
+        found = await self.list(EXAM, namespace=namespace)
+        return [exam for exam in found if exam["spec"]["solverRef"]["name"] == solver]
 
     async def versions(
         self, kind: Kind, *, namespace: str | None, selector: str | None
@@ -137,7 +142,7 @@ class Api:
         """Whether there is most likely no such object, so that `make` need not be preceded by a look."""
         return False
 
-    async def refresh(self, kind: Kind, *, namespace: str | None) -> set[SolverKey]:
+    async def refresh(self, kind: Kind, *, namespace: str | None) -> set[Key]:
         """Look anew at what is remembered of a kind; returns whose objects changed. Here, nothing is remembered."""
         return set()
 

@@ -17,8 +17,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from mcq_operator.models import Manifest, SolverKey, names
-from mcq_operator.models.kinds import CLAIM, DISRUPTION_BUDGET, INGRESS, POD, SERVICE, SOLVER, Kind
+from mcq_operator.models import Key, Manifest, names
+from mcq_operator.models.kinds import (
+    CLAIM,
+    CONFIG_MAP,
+    DISRUPTION_BUDGET,
+    EXAM,
+    INGRESS,
+    POD,
+    RECONCILED,
+    SERVICE,
+    Kind,
+)
+from mcq_operator.models.resource import KEYS
 
 from .owners import owner
 
@@ -26,6 +37,7 @@ UNREAD_METADATA = frozenset({"managedFields", "resourceVersion"})
 UNREAD = {
     POD: frozenset({"spec"}),
     **dict.fromkeys((CLAIM, SERVICE, INGRESS, DISRUPTION_BUDGET), frozenset({"status"})),
+    CONFIG_MAP: frozenset({"binaryData"}),
 }
 """What no reconcile reads is not kept, and a change of it wakes nobody."""
 
@@ -46,8 +58,8 @@ class Sighting:
         name: which one.
         version: the resourceVersion.
         body: the object as JSON, without what nobody reads; None: it is gone, or does not match the watch any more.
-        instance: the value of the label that names a solver.
-        owner: the solver that it belongs to, or that it is.
+        instance: the value of the label that names a resource; of an exam the name of its solver.
+        owner: the resource that it belongs to, or that it is.
 
     """
 
@@ -56,7 +68,7 @@ class Sighting:
     version: int
     body: bytes | None
     instance: str
-    owner: SolverKey | None
+    owner: Key | None
 
 
 def sighting(kind: Kind, manifest: Manifest, *, gone: bool = False) -> Sighting:
@@ -75,9 +87,17 @@ def sighting(kind: Kind, manifest: Manifest, *, gone: bool = False) -> Sighting:
         name=Name(metadata["namespace"], metadata["name"]),
         version=int(metadata["resourceVersion"]),
         body=None if gone else msgspec.json.encode(kept),
-        instance=metadata.get("labels", {}).get(names.INSTANCE_LABEL, ""),
-        owner=SolverKey(metadata["namespace"], metadata["name"]) if kind is SOLVER else owner(metadata),
+        instance=_instance(kind, manifest),
+        owner=KEYS[kind.kind](metadata["namespace"], metadata["name"])
+        if kind in RECONCILED
+        else owner(metadata),
     )
+
+
+def _instance(kind: Kind, manifest: Manifest) -> str:
+    if kind is EXAM:
+        return str(manifest.get("spec", {}).get("solverRef", {}).get("name", ""))
+    return str(manifest["metadata"].get("labels", {}).get(names.INSTANCE_LABEL, ""))
 
 
 FRAME = frozenset({"apiVersion", "kind", "metadata"})
@@ -90,7 +110,7 @@ class _Entry:
     version: int
     body: bytes | None
     instance: str = ""
-    owner: SolverKey | None = None
+    owner: Key | None = None
     absent: bool = False
 
 
@@ -100,7 +120,7 @@ class Cache:
     def __init__(self) -> None:
         """Nothing is known yet."""
         self._kinds: dict[Kind, dict[Name, _Entry]] = {}
-        self._pods: dict[Name, set[Name]] = {}
+        self._groups: dict[Kind, dict[Name, set[Name]]] = {POD: {}, EXAM: {}}
         self._listed: dict[tuple[Kind, str | None], int] = {}
 
     def knows(self, kind: Kind, name: Name) -> bool:
@@ -122,13 +142,17 @@ class Cache:
             _parsed(entry) for name, entry in entries if entry.body and namespace in (None, name.namespace)
         ]
 
-    def pods(self, namespace: str, instance: str) -> list[Manifest] | None:
-        """The Pods with a solver's label; None where Pods have not been listed."""
-        if not self._lists(POD, namespace):
+    def group(self, kind: Kind, namespace: str, instance: str) -> list[Manifest] | None:
+        """The Pods with a resource's label, or the exams of a solver; None where the kind has not been listed."""
+        if not self._lists(kind, namespace):
             return None
-        pods = self._kinds.get(POD, {})
+        entries = self._kinds.get(kind, {})
         # Sorted, so that of two that fail alike the same one is told of each time.
-        return [_parsed(pods[name]) for name in sorted(self._pods.get(Name(namespace, instance), ()))]
+        return [_parsed(entries[name]) for name in self.group_names(kind, Name(namespace, instance))]
+
+    def group_names(self, kind: Kind, instance: Name) -> list[Name]:
+        """Those that are known, by their names."""
+        return sorted(self._groups[kind].get(instance, ()))
 
     def note(self, seen: Sighting) -> bool:
         """Take it in, unless something newer is known; returns whether anything changed that a reconcile reads."""
@@ -137,7 +161,7 @@ class Cache:
         if before is not None and not _newer(seen, before):
             return False
         entries[seen.name] = _Entry(seen.version, seen.body, seen.instance, seen.owner)
-        if seen.kind is POD:
+        if seen.kind in self._groups:
             self._index(seen, before)
         return before is None or before.body != seen.body or before.absent
 
@@ -167,9 +191,7 @@ class Cache:
             self._drop(kind, name)
         self._listed = {scope: version for scope, version in self._listed.items() if scope[0] is not kind}
 
-    def replace(
-        self, kind: Kind, namespace: str | None, seen: Iterable[Sighting], version: int
-    ) -> set[SolverKey]:
+    def replace(self, kind: Kind, namespace: str | None, seen: Iterable[Sighting], version: int) -> set[Key]:
         """Take in a full listing as of `version`: what isn't in it, and not newer, is forgotten.
 
         Returns whose objects turned out to be other than was known: no event will wake those.
@@ -178,7 +200,7 @@ class Cache:
             # The server was restored from a backup: what was newer has never been.
             self.forget_kind(kind)
         names_seen = set()
-        changed: set[SolverKey | None] = set()
+        changed: set[Key | None] = set()
         for each in seen:
             names_seen.add(each.name)
             if self.note(each):
@@ -196,21 +218,22 @@ class Cache:
 
     def _drop(self, kind: Kind, name: Name) -> None:
         entry = self._kinds.get(kind, {}).pop(name, None)
-        if entry is not None and kind is POD:
-            self._unindex(name, entry)
+        if entry is not None and kind in self._groups:
+            self._unindex(kind, name, entry)
 
     def _index(self, seen: Sighting, before: _Entry | None) -> None:
         if before is not None:
-            self._unindex(seen.name, before)
+            self._unindex(seen.kind, seen.name, before)
         if seen.body is not None:
-            self._pods.setdefault(Name(seen.name.namespace, seen.instance), set()).add(seen.name)
+            group = Name(seen.name.namespace, seen.instance)
+            self._groups[seen.kind].setdefault(group, set()).add(seen.name)
 
-    def _unindex(self, name: Name, entry: _Entry) -> None:
+    def _unindex(self, kind: Kind, name: Name, entry: _Entry) -> None:
         group = Name(name.namespace, entry.instance)
-        pods = self._pods.get(group, set())
-        pods.discard(name)
-        if not pods:
-            self._pods.pop(group, None)
+        found = self._groups[kind].get(group, set())
+        found.discard(name)
+        if not found:
+            self._groups[kind].pop(group, None)
 
 
 def _newer(seen: Sighting, known: _Entry) -> bool:

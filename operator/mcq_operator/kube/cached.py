@@ -1,12 +1,12 @@
 """The API server with a memory: reads are answered from what the watches told, as far as they did."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
-from mcq_operator.models import Manifest, SolverKey, names
-from mcq_operator.models.kinds import POD, SOLVER, WATCHED, Kind, kind_of
+from mcq_operator.models import ExamKey, Key, Manifest, SolverKey, names
+from mcq_operator.models.kinds import EXAM, POD, RECONCILED, SOLVER, WATCHED, Kind, kind_of
 from mcq_operator.models.names import OPERATOR_NAME
 
 from .api import TIMEOUT_SECONDS, Api
@@ -27,12 +27,26 @@ class CachedApi(Api):
         """Take in an event; returns whether a reconcile may have to do something about it."""
         return self._cache.note(seen)
 
+    async def exams(self, *, namespace: str, solver: str) -> Sequence[Manifest]:
+        """The exams of a solver. Raises ClusterError."""
+        found = self._cache.group(EXAM, namespace, solver)
+        return await super().exams(namespace=namespace, solver=solver) if found is None else found
+
+    def woken(self, seen: Sighting) -> list[Key]:
+        """Whose reconciles read what was seen: its owner's; and of a solver its exams', of an exam its solver's."""
+        keys: list[Key] = [] if seen.owner is None else [seen.owner]
+        if seen.kind is EXAM:
+            keys.append(SolverKey(seen.name.namespace, seen.instance))
+        if seen.kind is SOLVER:
+            keys += (ExamKey(*name) for name in self._cache.group_names(EXAM, seen.name))
+        return keys
+
     def unseen(self, kind: Kind, *, namespace: str, name: str) -> bool:
         """Whether nobody has told of such an object, or asked for it: most likely there is none."""
         key = Name(namespace, name)
         return not self._cache.knows(kind, key) and (kind, key) not in self._others
 
-    async def refresh(self, kind: Kind, *, namespace: str | None) -> set[SolverKey]:
+    async def refresh(self, kind: Kind, *, namespace: str | None) -> set[Key]:
         """List it anew, which repairs what the watches missed; returns whose objects changed. Raises ClusterError."""
         selector = names.watch_selector(kind)
         seen: list[Sighting] = []
@@ -66,13 +80,13 @@ class CachedApi(Api):
     async def ask(
         self, kind: Kind, *, namespace: str, name: str, seconds: float = TIMEOUT_SECONDS
     ) -> Manifest | None:
-        """The same, always from the server itself; None for a solver whose end was seen. Raises ClusterError.
+        """The same, always from the server itself; None for a resource whose end was seen. Raises ClusterError.
 
         An answer of before that end would have what the garbage collector takes made again. Of a child an end says
         less: it may have lost no more than the label that its watch asks for.
         """
         found = await super().ask(kind, namespace=namespace, name=name, seconds=seconds)
-        if kind is not SOLVER or found is None:
+        if kind not in RECONCILED or found is None:
             return found
         version = int(found["metadata"]["resourceVersion"])
         return None if self._cache.ended(kind, Name(namespace, name), version) else found
@@ -84,7 +98,7 @@ class CachedApi(Api):
         known: Iterable[Manifest] | None = None
         if kind is POD and namespace and selector:
             known = self._pods(namespace, selector)
-        elif kind is SOLVER and not selector:
+        elif kind in RECONCILED and not selector:
             known = self._cache.all(kind, namespace)
         if known is None:
             return await super().list(kind, namespace=namespace, selector=selector, fields=fields)
@@ -107,21 +121,21 @@ class CachedApi(Api):
             # What it was sent for may not be so any more, and after a lost answer nobody knows: ask next time.
             self._cache.forget(kind, key)
             raise
-        if kind is SOLVER and not self._only_status_differs(key, stored):
+        if kind in RECONCILED and not self._only_status_differs(kind, key, stored):
             # Someone changed it meanwhile, and nobody reads this answer: the event of that change must be news.
             self._cache.forget(kind, key)
         elif _is_watched(kind, stored):
             self._cache.note(sighting(kind, stored))
         return stored
 
-    def _only_status_differs(self, key: Name, stored: Manifest) -> bool:
-        known = self._cache.find(SOLVER, key) or {}
-        seen: Manifest = msgspec.json.decode(sighting(SOLVER, stored).body or b"{}")
+    def _only_status_differs(self, kind: Kind, key: Name, stored: Manifest) -> bool:
+        known = self._cache.find(kind, key) or {}
+        seen: Manifest = msgspec.json.decode(sighting(kind, stored).body or b"{}")
         return {**known, "status": None} == {**seen, "status": None}
 
     def _pods(self, namespace: str, selector: str) -> Iterable[Manifest] | None:
         wanted = dict(label.split("=", 1) for label in selector.split(","))
-        found = self._cache.pods(namespace, wanted[names.INSTANCE_LABEL])
+        found = self._cache.group(POD, namespace, wanted[names.INSTANCE_LABEL])
         if found is None:
             return None
         return [pod for pod in found if wanted.items() <= pod["metadata"].get("labels", {}).items()]
@@ -130,4 +144,4 @@ class CachedApi(Api):
 def _is_watched(kind: Kind, manifest: Manifest) -> bool:
     """Whether events will tell of its changes: otherwise it must not be remembered."""
     labels = manifest["metadata"].get("labels", {})
-    return kind is SOLVER or (kind in WATCHED and labels.get(names.MANAGED_BY_LABEL) == OPERATOR_NAME)
+    return kind in RECONCILED or (kind in WATCHED and labels.get(names.MANAGED_BY_LABEL) == OPERATOR_NAME)

@@ -1,4 +1,4 @@
-"""The cluster as the reconcile sees it: solvers, their objects, and writes that happen only when needed."""
+"""The cluster as the reconcile sees it: resources, their objects, and writes that happen only when needed."""
 
 import asyncio
 import contextlib
@@ -6,22 +6,39 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from mcq_operator.models import (
     API_VERSION,
     FIELD_MANAGER,
+    ExamKey,
+    Key,
     Manifest,
+    MCQExam,
     MCQSolver,
     ObjectRef,
+    Resource,
+    ResourceStatus,
     SolverKey,
-    SolverStatus,
     names,
 )
-from mcq_operator.models.base import SOLVER_KIND
-from mcq_operator.models.kinds import EVENT, POD, REPLICA_SET, SOLVER, WATCHED, Kind, kind_named, kind_of
+from mcq_operator.models.kinds import (
+    EVENT,
+    EXAM,
+    JOB,
+    POD,
+    RECONCILED,
+    REPLICA_SET,
+    SOLVER,
+    WATCHED,
+    Kind,
+    kind_named,
+    kind_of,
+)
 from mcq_operator.models.observed import Refusal
+from mcq_operator.models.resource import KEYS
 
 from .altered import Altered
 from .api import Api
@@ -32,10 +49,12 @@ from .owners import orphaned, owned
 
 logger = logging.getLogger(__name__)
 
+Read = TypeVar("Read", bound=Resource)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Children:
-    """A solver's objects as they were found. A name that nobody has is not among `live`."""
+    """A resource's objects as they were found. A name that nobody has is not among `live`."""
 
     live: dict[ObjectRef, Manifest]
     pods: list[Manifest]
@@ -72,7 +91,7 @@ class Cluster:
         """Find out which kinds there are; returns whether that changed. Raises ClusterError."""
         return await self._discovery.refresh()
 
-    async def refresh(self, changed: Callable[[SolverKey], None]) -> None:
+    async def refresh(self, changed: Callable[[Key], None]) -> None:
         """Look anew at everything; `changed` is told whose objects are other than was known. Raises ClusterError."""
         for kind in WATCHED:
             if kind in self.absent:
@@ -82,12 +101,15 @@ class Cluster:
                 for key in await self._api.refresh(kind, namespace=namespace):
                     changed(key)
 
-    async def keys(self) -> list[SolverKey]:
-        """Every solver there is. Raises ClusterError."""
-        found: list[Manifest] = []
-        for namespace in self._scopes:
-            found += await self._api.list(SOLVER, namespace=namespace)
-        return [SolverKey(item["metadata"]["namespace"], item["metadata"]["name"]) for item in found]
+    async def keys(self) -> list[Key]:
+        """Every solver and exam there is. Raises ClusterError."""
+        found: list[Key] = []
+        for kind in RECONCILED:
+            for namespace in self._scopes:
+                for item in await self._api.list(kind, namespace=namespace):
+                    metadata = item["metadata"]
+                    found.append(KEYS[kind.kind](metadata["namespace"], metadata["name"]))
+        return found
 
     async def versions(self, kind: Kind) -> dict[tuple[str, str], int]:
         """The versions of all watched objects of a kind, by namespace and name. Raises ClusterError."""
@@ -100,45 +122,57 @@ class Cluster:
     async def solver(self, key: SolverKey) -> MCQSolver | None:
         """The solver as it is now, or None. Raises InvalidSpecError, or another ClusterError."""
         raw = await self._api.get(SOLVER, namespace=key.namespace, name=key.name)
-        if raw is None:
-            return None
-        try:
-            return MCQSolver.model_validate(raw)
-        except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()
-            )
-            known = MCQSolver.model_validate({"metadata": raw["metadata"], "status": raw.get("status", {})})
-            raise InvalidSpecError(known, problems) from error
+        return None if raw is None else _read(MCQSolver, raw)
 
-    async def still_has(self, solver: MCQSolver) -> bool:
-        """Whether this very solver is there, and not on its way out. Raises ClusterError.
+    async def exam(self, key: ExamKey) -> MCQExam | None:
+        """The exam as it is now, or None. Raises InvalidSpecError, or another ClusterError."""
+        raw = await self._api.get(EXAM, namespace=key.namespace, name=key.name)
+        return None if raw is None else _read(MCQExam, raw)
+
+    async def exams(self, solver: MCQSolver) -> list[MCQExam]:
+        """The solver's exams, but for those that can't be read. Raises ClusterError."""
+        if EXAM in self.absent:
+            return []
+        found = []
+        for raw in await self._api.exams(namespace=solver.namespace, solver=solver.name):
+            with contextlib.suppress(InvalidSpecError):  # its own reconcile tells of it
+                found.append(_read(MCQExam, raw))
+        return found
+
+    async def jobs(self, exam: MCQExam) -> list[Manifest]:
+        """The exam's Jobs, its CronJob's among them. Raises ClusterError."""
+        return await self._api.list(JOB, namespace=exam.namespace, selector=names.selector(exam))
+
+    async def still_has(self, resource: Resource) -> bool:
+        """Whether this very resource is there, and not on its way out. Raises ClusterError.
 
         Asked after the children were looked at, it tells a child that was deleted from one that the garbage
-        collector took because the solver is gone.
+        collector took because the resource is gone.
         """
-        raw = await self._api.ask(SOLVER, namespace=solver.namespace, name=solver.name)
+        kind = kind_named(API_VERSION, resource.KEY.KIND)
+        assert kind is not None  # noqa: S101 - it is in the table
+        raw = await self._api.ask(kind, namespace=resource.namespace, name=resource.name)
         metadata: Manifest = raw["metadata"] if raw else {}
-        return metadata.get("uid") == solver.metadata.uid and "deletionTimestamp" not in metadata
+        return metadata.get("uid") == resource.metadata.uid and "deletionTimestamp" not in metadata
 
     async def children(
-        self, solver: MCQSolver, refs: Iterable[ObjectRef], *, wanted: Collection[ObjectRef] = ()
+        self, resource: Resource, refs: Iterable[ObjectRef], *, wanted: Collection[ObjectRef] = ()
     ) -> Children:
-        """The objects by these names, whoever owns them, and the replicas' Pods. Raises ClusterError.
+        """The objects by these names, whoever owns them, and the resource's Pods. Raises ClusterError.
 
-        Of what was never heard, the solver most likely has none: if it is `wanted` it will be made, which is refused
-        where it is there; otherwise it is looked for only if the solver's status says that it was made.
+        Of what was never heard, there is most likely none: if it is `wanted` it will be made, which is refused where
+        it is there; otherwise it is looked for only if the resource's status says that it was made.
         """
-        recorded = {*solver.status.inventory}.difference(wanted)
-        looked = [ref for ref in refs if ref in recorded or not self._unseen(solver.namespace, ref)]
+        recorded = {*resource.status.inventory}.difference(wanted)
+        looked = [ref for ref in refs if ref in recorded or not self._unseen(resource.namespace, ref)]
         pods, *found = await asyncio.gather(
-            self._api.list(POD, namespace=solver.namespace, selector=names.selector(solver)),
-            *(self._get(solver.namespace, ref) for ref in looked),
+            self._api.list(POD, namespace=resource.namespace, selector=names.selector(resource)),
+            *(self._get(resource.namespace, ref) for ref in looked),
         )
         live = {ref: manifests[0] for ref, manifests in zip(looked, found, strict=True) if manifests}
         return Children(live=live, pods=pods)
 
-    async def apply(self, solver: MCQSolver, wanted: dict[ObjectRef, Manifest], found: Children) -> Applied:
+    async def apply(self, resource: Resource, wanted: dict[ObjectRef, Manifest], found: Children) -> Applied:
         """Make the wanted objects so, one after the other; what is so already costs nothing.
 
         A refused object does not keep the others from being applied. Raises ClusterError for what another try
@@ -151,7 +185,7 @@ class Cluster:
                 continue
             live = found.live.get(ref)
             try:
-                stored = await self._settle(solver, ref, manifest, live)
+                stored = await self._settle(resource, ref, manifest, live)
                 if stored is None:
                     applied.conflicts.append(ref)
                 else:
@@ -168,20 +202,20 @@ class Cluster:
         return applied
 
     async def prune(
-        self, solver: MCQSolver, found: Children, *, keep: Iterable[ObjectRef]
+        self, resource: Resource, found: Children, *, keep: Iterable[ObjectRef]
     ) -> list[ObjectRef]:
-        """Delete what the solver owns and wants no more; returns what is still on its way out."""
+        """Delete what the resource owns and wants no more; returns what is still on its way out."""
         kept = set(keep)
         leaving = []
         for ref, live in found.live.items():
             kind = kind_named(ref.api_version, ref.kind)
-            if ref in kept or kind is None or not owned(live, solver):
+            if ref in kept or kind is None or not owned(live, resource):
                 continue
             leaving.append(ref)
             metadata = live["metadata"]
             if "deletionTimestamp" not in metadata:
                 logger.info("deleting %s %s, which is no longer wanted", ref.kind, ref.name)
-                await self._api.delete(kind, namespace=solver.namespace, name=ref.name, uid=metadata["uid"])
+                await self._api.delete(kind, namespace=resource.namespace, name=ref.name, uid=metadata["uid"])
         return leaving
 
     async def replica_sets(self, solver: MCQSolver) -> list[Manifest]:
@@ -199,27 +233,27 @@ class Cluster:
         """Another, older Ingress that routes the same, as namespace/name. Raises ClusterError."""
         return await self._hosts.rival(ingress)
 
-    async def tell(self, solver: MCQSolver, event: Manifest) -> None:
+    async def tell(self, resource: Resource, event: Manifest) -> None:
         """Create an Event. One that can't be is logged: nothing depends on it."""
         try:
             await self._api.create(EVENT, {**event, "reportingInstance": self._instance})
         except ClusterError as error:
-            logger.warning("%s: the Event %s was not created: %s", solver.key, event.get("reason"), error)
+            logger.warning("%s: the Event %s was not created: %s", resource.name, event.get("reason"), error)
 
-    async def write_status(self, solver: MCQSolver, status: SolverStatus) -> bool:
-        """Write the status if it differs from what the solver has; returns whether it was written."""
-        if status == solver.status:
+    async def write_status(self, resource: Resource, status: ResourceStatus) -> bool:
+        """Write the status if it differs from what the resource has; returns whether it was written."""
+        if status == resource.status:
             return False
         metadata = {
-            "name": solver.name,
-            "namespace": solver.namespace,
+            "name": resource.name,
+            "namespace": resource.namespace,
             # Not the status of a namesake that was created in between.
-            "uid": solver.metadata.uid,
+            "uid": resource.metadata.uid,
         }
         await self._api.apply_status(
             {
                 "apiVersion": API_VERSION,
-                "kind": SOLVER_KIND,
+                "kind": resource.KEY.KIND,
                 "metadata": metadata,
                 "status": status.model_dump(by_alias=True, exclude_none=True),
             }
@@ -238,18 +272,18 @@ class Cluster:
         return kind is not None and self._api.unseen(kind, namespace=namespace, name=ref.name)
 
     async def _settle(
-        self, solver: MCQSolver, ref: ObjectRef, wanted: Manifest, live: Manifest | None
+        self, resource: Resource, ref: ObjectRef, wanted: Manifest, live: Manifest | None
     ) -> Manifest | None:
         """Make or apply one object; returns it, or None where one by its name is someone else's."""
         if live is None:
             try:
                 return self._stored(ref, wanted, await self._api.make(wanted))
             except ConflictError:
-                found = await self._get(solver.namespace, ref)
+                found = await self._get(resource.namespace, ref)
                 if not found:
                     raise
                 live = found[0]
-        if not (owned(live, solver) or orphaned(live, solver)):
+        if not (owned(live, resource) or orphaned(live, resource)):
             return None
         return await self._apply(ref, wanted, live)
 
@@ -288,3 +322,11 @@ class Cluster:
         # A conflict says that it is the autoscaler's already.
         with contextlib.suppress(ConflictError):
             await self._api.apply(kept, force=False, manager=f"{FIELD_MANAGER}-replicas")
+
+
+def _read(model: type[Read], raw: Manifest) -> Read:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise InvalidSpecError(model.without_spec(raw), problems) from error

@@ -2,11 +2,11 @@
 
 import asyncio
 
-from mcq_operator.models.kinds import OPTIONAL, SOLVER, Kind
+from mcq_operator.models.kinds import OPTIONAL, RECONCILED, Kind
 
 from .api import Api
 
-KINDS = (SOLVER, *OPTIONAL)
+KINDS = (*RECONCILED, *OPTIONAL)
 
 
 class Discovery:

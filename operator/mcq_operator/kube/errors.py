@@ -6,14 +6,14 @@ ClusterError
 ├── ConflictError     someone else was faster: look again
 ├── NotLeadingError   this process does not hold the Lease any more, so it may not write
 ├── UnavailableError  no answer, or "not now": try again later
-└── InvalidSpecError  a stored MCQSolver that this release can't read
+└── InvalidSpecError  a stored Resource that this release can't read
 """
 
 import json
 
 from kubernetes.aio.client.exceptions import ApiException
 
-from mcq_operator.models import MCQSolver
+from mcq_operator.models import Resource
 
 REFUSED = frozenset({400, 403, 405, 413, 415, 422})
 CONFLICT = 409
@@ -49,10 +49,10 @@ class UnavailableError(ClusterError):
 class InvalidSpecError(ClusterError):
     """A stored spec that the models refuse."""
 
-    def __init__(self, solver: MCQSolver, problem: str) -> None:
-        """Tell of `problem`; `solver` has the stored metadata and status, and a default spec."""
+    def __init__(self, resource: Resource, problem: str) -> None:
+        """Tell of `problem`; `resource` has the stored metadata and status, and no spec."""
         super().__init__(problem)
-        self.solver = solver
+        self.resource = resource
 
 
 def cluster_error(error: ApiException) -> ClusterError:

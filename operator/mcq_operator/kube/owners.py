@@ -3,35 +3,34 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mcq_operator.models import API_VERSION, Manifest, MCQSolver, SolverKey, names
-from mcq_operator.models.base import SOLVER_KIND
+from mcq_operator.models import API_VERSION, Key, Manifest, Resource, names
+from mcq_operator.models.resource import KEYS
 
 
-def owned(live: Manifest, solver: MCQSolver) -> bool:
-    """Whether the solver is the object's controller."""
+def owned(live: Manifest, resource: Resource) -> bool:
+    """Whether the resource is the object's controller."""
     return any(
-        reference.get("controller") and reference["uid"] == solver.metadata.uid
+        reference.get("controller") and reference["uid"] == resource.metadata.uid
         for reference in live["metadata"].get("ownerReferences", [])
     )
 
 
-def orphaned(live: Manifest, solver: MCQSolver) -> bool:
-    """Whether the object was made for a solver of this name and has no controller any more.
+def orphaned(live: Manifest, resource: Resource) -> bool:
+    """Whether the object was made for a resource of this name and has no controller any more.
 
     So it is after `kubectl delete --cascade=orphan`, or when someone removed the owner reference.
     """
     metadata = live["metadata"]
     controlled = any(reference.get("controller") for reference in metadata.get("ownerReferences", []))
+    wanted = names.labels(resource)
     found = metadata.get("labels", {})
-    wanted = names.labels(solver)
-    marks = (names.MANAGED_BY_LABEL, names.INSTANCE_LABEL)
+    marks = (names.MANAGED_BY_LABEL, names.NAME_LABEL, names.INSTANCE_LABEL)
     return not controlled and all(found.get(mark) == wanted[mark] for mark in marks)
 
 
-def owner(meta: Mapping[str, Any]) -> SolverKey | None:
-    """The solver that an object belongs to: its controller, or for a Pod the one its label names."""
+def owner(meta: Mapping[str, Any]) -> Key | None:
+    """The resource that an object belongs to: its controller, or for others' objects the one its labels name."""
     for reference in meta.get("ownerReferences", []):
-        if reference["kind"] == SOLVER_KIND and reference["apiVersion"] == API_VERSION:
-            return SolverKey(meta["namespace"], reference["name"])
-    instance = meta.get("labels", {}).get(names.INSTANCE_LABEL)
-    return SolverKey(meta["namespace"], instance) if instance else None
+        if reference["kind"] in KEYS and reference["apiVersion"] == API_VERSION:
+            return KEYS[reference["kind"]](meta["namespace"], reference["name"])
+    return names.labelled(meta["namespace"], meta.get("labels", {}))

@@ -2,8 +2,19 @@
 
 from . import names
 from .base import API_VERSION, FIELD_MANAGER, GROUP, SOLVERS, VERSION, Manifest
-from .solver import MCQSolver, SolverKey, SolverSpec
-from .status import Condition, ObjectRef, ObservedModel, Rollback, SolverStatus
+from .exam import ExamSpec, MCQExam
+from .resource import ExamKey, Key, Resource, SolverKey
+from .solver import MCQSolver, SolverSpec
+from .status import (
+    Condition,
+    ExamStatus,
+    ObjectRef,
+    ObservedModel,
+    ResourceStatus,
+    Rollback,
+    SatExam,
+    SolverStatus,
+)
 
 __all__ = [
     "API_VERSION",
@@ -12,11 +23,19 @@ __all__ = [
     "SOLVERS",
     "VERSION",
     "Condition",
+    "ExamKey",
+    "ExamSpec",
+    "ExamStatus",
+    "Key",
+    "MCQExam",
     "MCQSolver",
     "Manifest",
     "ObjectRef",
     "ObservedModel",
+    "Resource",
+    "ResourceStatus",
     "Rollback",
+    "SatExam",
     "SolverKey",
     "SolverSpec",
     "SolverStatus",

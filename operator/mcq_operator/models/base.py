@@ -10,6 +10,8 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 SOLVER_KIND = "MCQSolver"
 SOLVERS = "mcqsolvers"
+EXAM_KIND = "MCQExam"
+EXAMS = "mcqexams"
 FIELD_MANAGER = "mcq-operator"
 
 Manifest = dict[str, Any]

@@ -1,48 +1,143 @@
-"""The CustomResourceDefinition, made from the pydantic models.
+"""The CustomResourceDefinitions, made from the pydantic models.
 
 Pydantic speaks JSON Schema 2020-12; the API server wants a *structural* OpenAPI v3 schema: no `$ref`, no
 `null` type, no `title`, and a default for each optional object, so that defaults inside it are filled in too.
 """
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
 
-from .base import GROUP, SOLVER_KIND, SOLVERS, VERSION, Manifest, rule
+from .base import GROUP, VERSION, Manifest, rule
+from .exam import ExamSpec
+from .kinds import EXAM, SOLVER, Kind
 from .solver import SolverSpec
-from .status import SolverStatus
+from .status import ExamStatus, SolverStatus
 
 Schema = dict[str, Any]
 
-NAME_RULE = rule(
-    "self.metadata.name.size() <= 50 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-    "the name of an MCQSolver names its Service too: at most 50 lower-case letters, digits and '-',"
-    " starting with a letter",
-)
 
-COLUMNS = [
-    {
-        "name": "Ready",
-        "type": "string",
-        "jsonPath": ".status.conditions[?(@.type=='Ready')].status",
-        "description": "Whether every wanted replica runs the current spec and a question was answered",
+@dataclass(frozen=True, kw_only=True)
+class Definition:
+    """What tells one CustomResourceDefinition from another.
+
+    Attributes:
+        kind: the kind.
+        description: one sentence for `kubectl explain`.
+        spec, status: the models.
+        short_names: for kubectl.
+        name_rule: what its names must be.
+        columns: what `kubectl get` prints.
+        subresources: beside the status.
+        spec_default: whether the spec may be left out.
+
+    """
+
+    kind: Kind
+    description: str
+    spec: type[BaseModel]
+    status: type[BaseModel]
+    short_names: tuple[str, ...]
+    name_rule: Schema
+    columns: tuple[Schema, ...]
+    subresources: Schema = field(default_factory=dict)
+    spec_default: bool = False
+
+
+AGE = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+
+
+def _condition(name: str, description: str) -> Schema:
+    """A column with a condition's status."""
+    path = f".status.conditions[?(@.type=='{name}')].status"
+    return {"name": name, "type": "string", "jsonPath": path, "description": description}
+
+
+def _reason(condition: str) -> Schema:
+    """A wide column with a condition's reason."""
+    path = f".status.conditions[?(@.type=='{condition}')].reason"
+    return {"name": "Reason", "type": "string", "jsonPath": path, "priority": 1}
+
+
+SOLVER_DEFINITION = Definition(
+    kind=SOLVER,
+    description="A service that answers multiple-choice questions, kept running by the MCQ Operator.",
+    spec=SolverSpec,
+    status=SolverStatus,
+    short_names=("mcq",),
+    name_rule=rule(
+        "self.metadata.name.size() <= 50 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        "the name of an MCQSolver names its Service too: at most 50 lower-case letters, digits and '-',"
+        " starting with a letter",
+    ),
+    columns=(
+        _condition("Ready", "Whether every wanted replica runs the current spec and a question was answered"),
+        {
+            "name": "Replicas",
+            "type": "integer",
+            "jsonPath": ".status.readyReplicas",
+            "description": "Replicas that can answer",
+        },
+        {"name": "Model", "type": "string", "jsonPath": ".status.model.uri"},
+        {
+            "name": "Accuracy",
+            "type": "number",
+            "jsonPath": ".status.exam.accuracy",
+            "description": "The share of questions that the present replicas answered right in their last exam",
+        },
+        {"name": "URL", "type": "string", "jsonPath": ".status.url"},
+        _reason("Ready"),
+        AGE,
+    ),
+    subresources={
+        "scale": {
+            "specReplicasPath": ".spec.replicas",
+            "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": ".status.selector",
+        },
     },
-    {
-        "name": "Replicas",
-        "type": "integer",
-        "jsonPath": ".status.readyReplicas",
-        "description": "Replicas that can answer",
-    },
-    {"name": "Model", "type": "string", "jsonPath": ".status.model.uri"},
-    {"name": "URL", "type": "string", "jsonPath": ".status.url"},
-    {
-        "name": "Reason",
-        "type": "string",
-        "jsonPath": ".status.conditions[?(@.type=='Ready')].reason",
-        "priority": 1,
-    },
-    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
-]
+    spec_default=True,
+)
+EXAM_DEFINITION = Definition(
+    kind=EXAM,
+    description="Questions whose answers are known, which a solver is asked to find out how right it is.",
+    spec=ExamSpec,
+    status=ExamStatus,
+    short_names=(),
+    name_rule=rule(
+        "self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        "the name of an MCQExam names its Jobs too: at most 40 lower-case letters, digits and '-',"
+        " starting with a letter",
+    ),
+    columns=(
+        {"name": "Solver", "type": "string", "jsonPath": ".spec.solverRef.name"},
+        {
+            "name": "Accuracy",
+            "type": "string",
+            "jsonPath": ".status.summary",
+            "description": "The share of questions that were answered right, and its 95 % interval",
+        },
+        {"name": "Questions", "type": "integer", "jsonPath": ".status.count"},
+        {
+            "name": "ECE",
+            "type": "number",
+            "jsonPath": ".status.calibrationError",
+            "description": "The expected calibration error",
+        },
+        _condition("Passed", "Whether the result is as good as spec.pass asks"),
+        _condition("Complete", "Whether the solver's present replicas have sat it"),
+        _reason("Complete"),
+        {
+            "name": "Sat",
+            "type": "date",
+            "jsonPath": ".status.sat",
+            "description": "When the last question was answered",
+        },
+        AGE,
+    ),
+)
+DEFINITIONS = (SOLVER_DEFINITION, EXAM_DEFINITION)
 
 
 def structural(schema: Schema, definitions: dict[str, Schema], *, defaults: bool = True) -> Schema:
@@ -113,53 +208,49 @@ def _schema(model: type[BaseModel], *, defaults: bool) -> Schema:
     return structural(schema, schema.get("$defs", {}), defaults=defaults)
 
 
-def crd() -> Manifest:
-    """The CustomResourceDefinition of MCQSolver."""
+def crd(definition: Definition) -> Manifest:
+    """The CustomResourceDefinition of a kind."""
+    kind = definition.kind
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{SOLVERS}.{GROUP}"},
+        "metadata": {"name": f"{kind.plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": SOLVER_KIND,
-                "listKind": f"{SOLVER_KIND}List",
-                "plural": SOLVERS,
-                "singular": SOLVER_KIND.lower(),
-                "shortNames": ["mcq"],
+                "kind": kind.kind,
+                "listKind": f"{kind.kind}List",
+                "plural": kind.plural,
+                "singular": kind.kind.lower(),
+                "shortNames": list(definition.short_names),
             },
             "versions": [
                 {
                     "name": VERSION,
                     "served": True,
                     "storage": True,
-                    "schema": {"openAPIV3Schema": _root()},
-                    "subresources": {
-                        "status": {},
-                        "scale": {
-                            "specReplicasPath": ".spec.replicas",
-                            "statusReplicasPath": ".status.replicas",
-                            "labelSelectorPath": ".status.selector",
-                        },
-                    },
-                    "additionalPrinterColumns": COLUMNS,
+                    "schema": {"openAPIV3Schema": _root(definition)},
+                    "subresources": {"status": {}, **definition.subresources},
+                    "additionalPrinterColumns": list(definition.columns),
                 }
             ],
         },
     }
 
 
-def _root() -> Schema:
+def _root(definition: Definition) -> Schema:
+    spec = _schema(definition.spec, defaults=True)
     return {
         "type": "object",
-        "description": "A service that answers multiple-choice questions, kept running by the MCQ Operator.",
-        "x-kubernetes-validations": [NAME_RULE],
+        "description": definition.description,
+        "x-kubernetes-validations": [definition.name_rule],
+        **({} if definition.spec_default else {"required": ["spec"]}),
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
-            "spec": {**_schema(SolverSpec, defaults=True), "default": {}},
-            "status": _schema(SolverStatus, defaults=False),
+            "spec": {**spec, "default": {}} if definition.spec_default else spec,
+            "status": _schema(definition.status, defaults=False),
         },
     }

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .base import API_VERSION, SOLVER_KIND, SOLVERS, Manifest
+from .base import API_VERSION, EXAM_KIND, EXAMS, SOLVER_KIND, SOLVERS, Manifest
 from .status import ObjectRef
 
 OWN = ("get", "list", "watch", "create", "patch", "delete")
@@ -60,6 +60,16 @@ SOLVER = Kind(
     # finalizers: where OwnerReferencesPermissionEnforcement is on, blockOwnerDeletion asks for it.
     subresources=(("status", ("patch",)), ("finalizers", ("update",))),
 )
+EXAM = Kind(
+    api_version=API_VERSION,
+    kind=EXAM_KIND,
+    plural=EXAMS,
+    verbs=READ,
+    subresources=(("status", ("patch",)), ("finalizers", ("update",))),
+)
+RECONCILED = (SOLVER, EXAM)
+"""The operator's own kinds."""
+
 POD = Kind(api_version="v1", kind="Pod", plural="pods", verbs=READ)
 REPLICA_SET = Kind(api_version="apps/v1", kind="ReplicaSet", plural="replicasets", verbs=("get", "list"))
 CONFIG_MAP = Kind(api_version="v1", kind="ConfigMap", plural="configmaps", verbs=OWN)
@@ -68,6 +78,12 @@ CLAIM = Kind(api_version="v1", kind="PersistentVolumeClaim", plural="persistentv
 SERVICE = Kind(api_version="v1", kind="Service", plural="services", verbs=OWN)
 DEPLOYMENT = Kind(api_version="apps/v1", kind="Deployment", plural="deployments", verbs=OWN)
 INGRESS = Kind(api_version="networking.k8s.io/v1", kind="Ingress", plural="ingresses", verbs=OWN)
+JOB = Kind(api_version="batch/v1", kind="Job", plural="jobs", verbs=OWN)
+CRON_JOB = Kind(api_version="batch/v1", kind="CronJob", plural="cronjobs", verbs=OWN)
+ROLE = Kind(api_version="rbac.authorization.k8s.io/v1", kind="Role", plural="roles", verbs=OWN)
+ROLE_BINDING = Kind(
+    api_version="rbac.authorization.k8s.io/v1", kind="RoleBinding", plural="rolebindings", verbs=OWN
+)
 DISRUPTION_BUDGET = Kind(
     api_version="policy/v1", kind="PodDisruptionBudget", plural="poddisruptionbudgets", verbs=OWN
 )
@@ -106,14 +122,14 @@ PROMETHEUS_RULE = Kind(
 )
 
 EVENT = Kind(api_version="events.k8s.io/v1", kind="Event", plural="events", verbs=("create", "list"))
-"""Told of a solver, and not owned by it; and what the node tells of a Pod that can't start."""
+"""Told of a resource, and not owned by it; and what the node tells of a Pod that can't start."""
 
 LEASE = Kind(
     api_version="coordination.k8s.io/v1", kind="Lease", plural="leases", verbs=("get", "create", "update")
 )
-"""In the operator's own namespace, for electing a leader; no solver has one."""
+"""In the operator's own namespace, for electing a leader; no resource has one."""
 
-CHILDREN = (
+SOLVER_CHILDREN = (
     SERVICE_ACCOUNT,
     CLAIM,
     CONFIG_MAP,
@@ -130,13 +146,18 @@ CHILDREN = (
 )
 """What a solver may own."""
 
-WATCHED = (SOLVER, POD, *CHILDREN)
+EXAM_CHILDREN = (SERVICE_ACCOUNT, ROLE, ROLE_BINDING, CONFIG_MAP, CRON_JOB, JOB)
+"""What an exam may own, a Job perhaps through its CronJob."""
+
+CHILDREN = (*SOLVER_CHILDREN, *(kind for kind in EXAM_CHILDREN if kind not in SOLVER_CHILDREN))
+
+WATCHED = (*RECONCILED, POD, *CHILDREN)
 """All that events tell of; of Pods and children those with the operator's label (names.watch_selector)."""
 
 OPTIONAL = tuple(kind for kind in CHILDREN if kind.provider)
 """What the API server may not know."""
 
-ALL = (SOLVER, POD, REPLICA_SET, *CHILDREN, EVENT)
+ALL = (*RECONCILED, POD, REPLICA_SET, *CHILDREN, EVENT)
 
 _BY_NAME = {(kind.api_version, kind.kind): kind for kind in ALL}
 

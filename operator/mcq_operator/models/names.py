@@ -1,7 +1,11 @@
-"""Names, labels and ports that the objects of one solver agree on."""
+"""Names, labels and ports that the objects of one resource agree on."""
+
+from collections.abc import Mapping
 
 from .base import GROUP
-from .kinds import SOLVER, Kind
+from .exam import MCQExam
+from .kinds import RECONCILED, Kind
+from .resource import ExamKey, Key, Resource, SolverKey
 from .solver import MCQSolver
 
 NAME_LABEL = "app.kubernetes.io/name"
@@ -30,28 +34,51 @@ def dashboards_name(solver: MCQSolver) -> str:
     return f"{solver.name}-dashboards"
 
 
-def selector_labels(solver: MCQSolver) -> dict[str, str]:
-    """The labels that find a solver's Pods. A Deployment's selector can't change: neither may these."""
-    return {NAME_LABEL: "mcq-solver", INSTANCE_LABEL: solver.name}
+def exam_name(exam: MCQExam) -> str:
+    """What is made for an exam, but for its results and Jobs: an exam may have the name of a solver."""
+    return f"{exam.name}-exam"
 
 
-def labels(solver: MCQSolver) -> dict[str, str]:
-    """The labels of everything that is made for a solver."""
+def results_name(exam: MCQExam) -> str:
+    """The ConfigMap of its results."""
+    return f"{exam.name}-results"
+
+
+_NAMES: dict[type[Key], str] = {SolverKey: "mcq-solver", ExamKey: "mcq-exam"}
+_COMPONENTS: dict[type[Key], str] = {SolverKey: "inference", ExamKey: "exam"}
+EXAM_LABELS = {NAME_LABEL: _NAMES[ExamKey]}
+"""The label of all exams' Pods."""
+
+
+def selector_labels(resource: Resource) -> dict[str, str]:
+    """The labels that find a resource's Pods. A Deployment's selector can't change: neither may these."""
+    return {NAME_LABEL: _NAMES[resource.KEY], INSTANCE_LABEL: resource.name}
+
+
+def labels(resource: Resource) -> dict[str, str]:
+    """The labels of everything that is made for a resource."""
     return {
-        **selector_labels(solver),
-        "app.kubernetes.io/component": "inference",
+        **selector_labels(resource),
+        "app.kubernetes.io/component": _COMPONENTS[resource.KEY],
         MANAGED_BY_LABEL: OPERATOR_NAME,
     }
 
 
-def selector(solver: MCQSolver) -> str:
+def labelled(namespace: str, found: Mapping[str, str]) -> Key | None:
+    """The resource that an object with these labels was made for."""
+    name = found.get(INSTANCE_LABEL)
+    key = next((key for key, value in _NAMES.items() if value == found.get(NAME_LABEL)), None)
+    return key(namespace, name) if name and key else None
+
+
+def selector(resource: Resource) -> str:
     """The Pods' label selector in the API's query form."""
-    return ",".join(f"{key}={value}" for key, value in selector_labels(solver).items())
+    return ",".join(f"{key}={value}" for key, value in selector_labels(resource).items())
 
 
 def watch_selector(kind: Kind) -> str | None:
     """The label selector by which the server filters what is watched of a kind; None: all of it is."""
-    return None if kind is SOLVER else MANAGED_SELECTOR
+    return None if kind in RECONCILED else MANAGED_SELECTOR
 
 
 def url(solver: MCQSolver) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .base import Manifest
+from .solver import MCQSolver
 from .status import ObjectRef
 
 
@@ -101,3 +102,25 @@ class Observed:
     rival: str | None = None
     warning: NodeWarning | None = None
     starting: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObservedExam:
+    """One look at an exam.
+
+    Attributes:
+        solver: who sits it, if there is such a solver.
+        job: the Job that asks the present replicas, or the last one that was scheduled.
+        results: the ConfigMap that its Pods write to.
+        pods: its Pods.
+        conflicts, refused, warning: as of a solver.
+
+    """
+
+    solver: MCQSolver | None = None
+    job: Manifest | None = None
+    results: Manifest | None = None
+    pods: list[Manifest] = field(default_factory=list)
+    conflicts: list[ObjectRef] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    warning: NodeWarning | None = None

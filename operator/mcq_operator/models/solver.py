@@ -1,12 +1,13 @@
 """MCQSolver: what a user asks for, and the rules by which the API server refuses what can't work."""
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
 from .base import Model, rule, rules
 from .network import Gateway, Ingress, NetworkPolicy
 from .replica import DEFAULT_RESOURCES, Answering, Auth, Engine, Limits, ModelSource, Resources, SecretName
+from .resource import Resource, SolverKey
 from .scaling import Autoscaling, Disruption, Rollout
 from .scheduling import Scheduling
 from .status import SolverStatus
@@ -84,43 +85,12 @@ class SolverSpec(Model):
     """What is measured."""
 
 
-class Metadata(Model):
-    """The part of an object's metadata that the operator reads."""
-
-    name: str
-    namespace: str
-    uid: str = ""
-    generation: int = 0
-    deletion_timestamp: str | None = None
-
-
-class SolverKey(NamedTuple):
-    """Which solver: all that an event needs to say."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        """`namespace/name`."""
-        return f"{self.namespace}/{self.name}"
-
-
-class MCQSolver(Model):
+class MCQSolver(Resource):
     """An MCQSolver as it is stored."""
 
-    metadata: Metadata
+    KEY = SolverKey
     spec: SolverSpec = SolverSpec()
     status: SolverStatus = SolverStatus()
-
-    @property
-    def name(self) -> str:
-        """The solver's name, which its main objects share."""
-        return self.metadata.name
-
-    @property
-    def namespace(self) -> str:
-        """The namespace of the solver and of all its objects."""
-        return self.metadata.namespace
 
     @property
     def key(self) -> SolverKey:
@@ -134,8 +104,3 @@ class MCQSolver(Model):
         if openai is None:
             return self.spec.model.uri
         return f"{openai.model or 'the model'} at {openai.endpoint}"
-
-    @property
-    def deleting(self) -> bool:
-        """Whether the garbage collector is already at work."""
-        return self.metadata.deletion_timestamp is not None

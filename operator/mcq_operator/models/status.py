@@ -1,4 +1,4 @@
-"""MCQSolver's status: what was observed, never what is hoped for."""
+"""The statuses: what was observed, never what is hoped for."""
 
 from typing import Literal
 
@@ -25,7 +25,7 @@ class Condition(Model):
 
 
 class ObjectRef(Model):
-    """An object that the operator made for a solver, in the solver's namespace."""
+    """An object that the operator made for a resource, in the resource's namespace."""
 
     api_version: str
     """The object's group and version."""
@@ -33,6 +33,30 @@ class ObjectRef(Model):
     """The object's kind."""
     name: str
     """The object's name."""
+
+
+class ResourceStatus(Model):
+    """What every status has."""
+
+    observed_generation: int = Field(0, ge=0)
+    """The spec's generation that this status is about."""
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    """Each aspect that is observed."""
+    inventory: list[ObjectRef] = Field(
+        default_factory=list,
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["apiVersion", "kind", "name"],
+        },
+    )
+    """The objects made for this resource; what is no longer wanted is deleted by this list."""
+
+    def is_true(self, condition: str) -> bool:
+        """Whether the condition of this type is True."""
+        return any(each.type == condition and each.status == "True" for each in self.conditions)
 
 
 class ObservedModel(Model):
@@ -57,11 +81,31 @@ class Rollback(Model):
     """Why the replicas did not start, for people."""
 
 
-class SolverStatus(Model):
-    """What was observed."""
+class Interval(Model):
+    """A confidence interval."""
 
-    observed_generation: int = Field(0, ge=0)
-    """The spec's generation that this status is about."""
+    low: float = Field(ge=0, le=1)
+    """Its low end."""
+    high: float = Field(ge=0, le=1)
+    """Its high end."""
+
+
+class SatExam(Model):
+    """The last exam of a solver's present replicas."""
+
+    name: str
+    """The MCQExam."""
+    accuracy: float = Field(ge=0, le=1)
+    """The share of questions that were answered right."""
+    ci95: Interval
+    """Its 95 % interval (Wilson)."""
+    sat: str = Field(json_schema_extra={"format": "date-time"})
+    """When the last question was answered."""
+
+
+class SolverStatus(ResourceStatus):
+    """What was observed of a solver."""
+
     replicas: int = Field(0, ge=0)
     """Replicas that exist."""
     ready_replicas: int = Field(0, ge=0)
@@ -72,18 +116,60 @@ class SolverStatus(Model):
     """Where the solver is asked: through its Ingress, or inside the cluster without one."""
     model: ObservedModel | None = None
     """The model."""
-    conditions: list[Condition] = Field(
-        default_factory=list,
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-    )
-    """Ready, Progressing, Degraded, ModelLoaded, ScalingReady and MonitoringReady."""
+    template_digest: str = ""
+    """What tells the replicas that the spec means from others: an exam is sat anew when they change."""
+    exam: SatExam | None = None
+    """How right it is; left out while the present replicas have sat no exam."""
     rollback: Rollback | None = None
     """The roll-out that was undone, while the spec that was is still asked for."""
-    inventory: list[ObjectRef] = Field(
-        default_factory=list,
-        json_schema_extra={
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["apiVersion", "kind", "name"],
-        },
-    )
-    """The objects made for this solver; what is no longer wanted is deleted by this list."""
+
+
+class SatModel(Model):
+    """Which model answered an exam, and by which prompt: results are compared by it."""
+
+    uri: str
+    """The model's address."""
+    digest: str | None = None
+    """SHA-256 of its source weights; left out where another server has it."""
+    precision: str | None = None
+    """The number format it computes in; left out where another server does."""
+    prompt_digest: str | None = None
+    """SHA-256 of the prompt's constant parts."""
+
+
+class ReportRef(Model):
+    """Where a whole report is."""
+
+    config_map: str
+    """The ConfigMap."""
+    name: str
+    """The sitting: the report's keys begin with it."""
+
+
+class ExamStatus(ResourceStatus):
+    """What was observed of an exam: the figures are of its last result."""
+
+    solver: str = ""
+    """The MCQSolver that is asked."""
+    summary: str = ""
+    """The accuracy with its 95 % interval, for people."""
+    accuracy: float | None = Field(None, ge=0, le=1)
+    """The share of answered questions that were answered right."""
+    ci95: Interval | None = None
+    """Its 95 % interval (Wilson)."""
+    calibration_error: float | None = Field(None, ge=0, le=1)
+    """The expected calibration error, in 15 bins of equal width."""
+    count: int | None = Field(None, ge=0)
+    """Questions that were answered."""
+    unanswered: int | None = Field(None, ge=0)
+    """Questions that were not, and are in no figure."""
+    p95_seconds: float | None = Field(None, ge=0)
+    """The time within which 95 % of the answers came."""
+    sat: str | None = Field(None, json_schema_extra={"format": "date-time"})
+    """When the last question was answered."""
+    exam_digest: str | None = None
+    """SHA-256 of the file of questions."""
+    model: SatModel | None = None
+    """What answered."""
+    report: ReportRef | None = None
+    """The whole report: python -m mcq_operator exam report NAME."""

@@ -3,14 +3,26 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from mcq_operator.models import Condition, MCQSolver, ObjectRef, ObservedModel, SolverStatus, names
+from mcq_operator.models import (
+    MCQExam,
+    MCQSolver,
+    ObjectRef,
+    ObservedModel,
+    Resource,
+    ResourceStatus,
+    SatExam,
+    SolverStatus,
+    names,
+)
 from mcq_operator.models.observed import Observed, Verdict
 
-from . import pending, rollback
-from .conditions import Finding, findings
+from . import exam, pending, rollback
+from .conditions import findings
+from .dating import dated
 from .events import events
+from .finding import Finding
 
-__all__ = ["canary_carried", "events", "invalid", "is_ready", "of", "pending", "rollback"]
+__all__ = ["canary_carried", "events", "exam", "invalid", "of", "pending", "rollback"]
 
 
 def of(
@@ -21,6 +33,7 @@ def of(
     inventory: Iterable[ObjectRef],
     replicas_digest: str,
     now: datetime,
+    exams: Iterable[MCQExam] = (),
 ) -> SolverStatus:
     """The status of a solver after one look at the cluster.
 
@@ -34,10 +47,22 @@ def of(
         selector=names.selector(solver),
         url=names.url(solver),
         model=ObservedModel(uri=_model(solver)),
+        template_digest=replicas_digest,
+        exam=_sat(exams),
         conditions=dated(solver, findings(solver, observed, verdict), now),
         rollback=rollback.decided(solver, observed, digest=replicas_digest, now=now),
         inventory=sorted(inventory, key=lambda ref: (ref.kind, ref.name)),
     )
+
+
+def _sat(exams: Iterable[MCQExam]) -> SatExam | None:
+    """The last exam of those that are of the present replicas."""
+    sat = [each for each in exams if each.status.is_true("Complete") and each.status.sat]
+    last = max(sat, key=lambda each: str(each.status.sat), default=None)
+    if last is None or last.status.accuracy is None or last.status.ci95 is None or last.status.sat is None:
+        return None
+    found = last.status
+    return SatExam(name=last.name, accuracy=found.accuracy, ci95=found.ci95, sat=found.sat)
 
 
 def _model(solver: MCQSolver) -> str:
@@ -45,41 +70,23 @@ def _model(solver: MCQSolver) -> str:
     return solver.spec.model.uri if openai is None else openai.model or openai.endpoint
 
 
-def invalid(solver: MCQSolver, *, problem: str, now: datetime) -> SolverStatus:
-    """The status of a solver whose stored spec this release can't read; its objects are left as they are."""
+def invalid(resource: Resource, *, problem: str, bad: str, now: datetime) -> ResourceStatus:
+    """The status of a resource whose stored spec this release can't read; its objects are left as they are.
+
+    `bad` is the condition that is False then.
+    """
     message = f"The stored spec can't be read by this operator, so nothing was changed: {problem}"
     found = [
-        Finding("Ready", "False", "InvalidSpec", message),
+        Finding(bad, "False", "InvalidSpec", message),
         Finding("Degraded", "True", "InvalidSpec", message),
     ]
-    kept = [item for item in solver.status.conditions if item.type not in {"Ready", "Degraded"}]
-    return solver.status.model_copy(
+    kept = [item for item in resource.status.conditions if item.type not in {bad, "Degraded"}]
+    return resource.status.model_copy(
         update={
-            "observed_generation": solver.metadata.generation,
-            "conditions": [*dated(solver, found, now), *kept],
+            "observed_generation": resource.metadata.generation,
+            "conditions": [*dated(resource, found, now), *kept],
         }
     )
-
-
-def dated(solver: MCQSolver, found: Iterable[Finding], now: datetime) -> list[Condition]:
-    """Conditions with the time when each one's status last changed, which a new message does not move."""
-    before = {condition.type: condition for condition in solver.status.conditions}
-    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    conditions = []
-    for finding in found:
-        earlier = before.get(finding.type)
-        unchanged = earlier is not None and earlier.status == finding.status and earlier.last_transition_time
-        conditions.append(
-            Condition(
-                type=finding.type,
-                status=finding.status,
-                reason=finding.reason,
-                message=finding.message,
-                observed_generation=solver.metadata.generation,
-                last_transition_time=earlier.last_transition_time if earlier and unchanged else stamp,
-            )
-        )
-    return conditions
 
 
 def canary_carried(solver: MCQSolver, verdict: Verdict) -> Verdict:
@@ -95,8 +102,3 @@ def canary_carried(solver: MCQSolver, verdict: Verdict) -> Verdict:
         for condition in solver.status.conditions
     )
     return Verdict(outcome="answered") if verdict.outcome == "pending" and was_ready else verdict
-
-
-def is_ready(status: SolverStatus) -> bool:
-    """Whether the Ready condition is True."""
-    return any(condition.type == "Ready" and condition.status == "True" for condition in status.conditions)

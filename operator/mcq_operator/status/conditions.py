@@ -1,29 +1,16 @@
 """Conditions: arithmetic over what was observed."""
 
-from dataclasses import dataclass
-from typing import Literal
-
 from mcq_operator.models import MCQSolver, names
 from mcq_operator.models.kinds import PROMETHEUS_RULE, SERVICE_MONITOR
 from mcq_operator.models.observed import Deployment, Observed, Verdict
 
 from .failures import Failure, absence, failure, quoted
+from .finding import Finding
 
 METRICS_ADVICE = (
     "See that the solver is scraped (spec.monitoring.serviceMonitor), and that what serves its metric mcq_queue_depth"
     " to autoscalers runs."
 )
-State = Literal["True", "False", "Unknown"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A condition before it is dated."""
-
-    type: str
-    status: State
-    reason: str
-    message: str
 
 
 def findings(solver: MCQSolver, observed: Observed, verdict: Verdict) -> list[Finding]:

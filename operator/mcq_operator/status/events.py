@@ -2,8 +2,7 @@
 
 from datetime import datetime
 
-from mcq_operator.models import API_VERSION, Condition, Manifest, MCQSolver, SolverStatus
-from mcq_operator.models.base import SOLVER_KIND
+from mcq_operator.models import API_VERSION, Condition, Manifest, Resource, ResourceStatus
 from mcq_operator.models.kinds import EVENT
 from mcq_operator.models.names import OPERATOR_NAME
 
@@ -13,23 +12,29 @@ GOOD = {
     "ModelLoaded": "True",
     "ScalingReady": "True",
     "MonitoringReady": "True",
+    "Complete": "True",
+    "Passed": "True",
 }
 """The conditions whose changes are told, and how each should be; Progressing comes and goes with all of them."""
+QUIET = frozenset({"NotSat", "Sitting", "Scheduled", "WaitingForSolver"})
+"""An exam that is to be sat yet is no news."""
 LONGEST_NOTE = 1024
 """Bytes, which is the API's own bound."""
 
 
-def events(solver: MCQSolver, told: SolverStatus, *, now: datetime) -> list[Manifest]:
+def events(resource: Resource, told: ResourceStatus, *, now: datetime) -> list[Manifest]:
     """An Event for each condition whose status changed, or that is bad for another reason than before.
 
     A condition that is new is told of if it is bad for a reason: not while everything is only on its way.
     """
-    before = {condition.type: condition for condition in solver.status.conditions}
+    before = {condition.type: condition for condition in resource.status.conditions}
     changed = [item for item in told.conditions if item.type in GOOD and _news(item, before.get(item.type))]
-    return [_event(solver, condition, now=now) for condition in changed]
+    return [_event(resource, condition, now=now) for condition in changed]
 
 
 def _news(condition: Condition, before: Condition | None) -> bool:
+    if condition.reason in QUIET:
+        return False
     good = condition.status == GOOD[condition.type]
     if before is None:
         return not good and condition.type in {"Degraded", "MonitoringReady", "ScalingReady"}
@@ -38,15 +43,15 @@ def _news(condition: Condition, before: Condition | None) -> bool:
     return condition.type == "Degraded" and condition.reason != before.reason
 
 
-def _event(solver: MCQSolver, condition: Condition, *, now: datetime) -> Manifest:
+def _event(resource: Resource, condition: Condition, *, now: datetime) -> Manifest:
     good = condition.status == GOOD[condition.type]
     note = f"{condition.type} is {condition.status}: {condition.message}"
     return {
         "apiVersion": EVENT.api_version,
         "kind": EVENT.kind,
         "metadata": {
-            "name": f"{solver.name}.{int(now.timestamp() * 1e6):x}.{condition.type.lower()}",
-            "namespace": solver.namespace,
+            "name": f"{resource.name}.{int(now.timestamp() * 1e6):x}.{condition.type.lower()}",
+            "namespace": resource.namespace,
         },
         "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "type": "Normal" if good else "Warning",
@@ -56,9 +61,9 @@ def _event(solver: MCQSolver, condition: Condition, *, now: datetime) -> Manifes
         "reportingController": OPERATOR_NAME,
         "regarding": {
             "apiVersion": API_VERSION,
-            "kind": SOLVER_KIND,
-            "namespace": solver.namespace,
-            "name": solver.name,
-            "uid": solver.metadata.uid,
+            "kind": resource.KEY.KIND,
+            "namespace": resource.namespace,
+            "name": resource.name,
+            "uid": resource.metadata.uid,
         },
     }

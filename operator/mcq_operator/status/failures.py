@@ -1,12 +1,12 @@
 """Why replicas don't come up, in words: from the Pods' statuses and the Deployment's conditions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mcq_operator.models import Manifest, MCQSolver, Rollback, names
+from mcq_operator.models import Manifest, MCQSolver, ObjectRef, Rollback, names
 from mcq_operator.models.kinds import HTTP_ROUTE, kind_named
-from mcq_operator.models.observed import Deployment, Observed
+from mcq_operator.models.observed import Deployment, NodeWarning, Observed, Refusal
 
 from .pods import leaving
 
@@ -65,18 +65,7 @@ def failure(solver: MCQSolver, observed: Observed) -> Failure | None:
 def _failures(solver: MCQSolver, observed: Observed) -> Iterator[Failure]:
     if solver.status.rollback is not None:
         yield _rolled_back(solver.status.rollback)
-    for ref in observed.conflicts:
-        yield Failure(
-            reason="Conflict",
-            message=f"{ref.kind} {ref.name} exists and belongs to someone else, so it was left alone."
-            f" Delete or rename it, or create this MCQSolver under another name.",
-        )
-    for refusal in observed.refused:
-        yield Failure(
-            reason="ApplyRefused",
-            message=f"The API server refused {refusal.ref.kind} {refusal.ref.name}:"
-            f" {quoted(refusal.message)} Correct the spec, or the policy that refuses it.",
-        )
+    yield from object_failures(observed.conflicts, observed.refused, kind=solver.KEY.KIND)
     if observed.rival is not None:
         yield Failure(
             reason="HostConflict",
@@ -90,11 +79,34 @@ def _failures(solver: MCQSolver, observed: Observed) -> Iterator[Failure]:
     for pod in observed.pods:
         if not leaving(pod):
             yield from pod_failures(solver, pod)
-    if (warned := observed.warning) is not None:
+    if observed.warning is not None:
+        yield warning_failure(observed.warning)
+
+
+def object_failures(
+    conflicts: Iterable[ObjectRef], refused: Iterable[Refusal], *, kind: str
+) -> Iterator[Failure]:
+    """Objects of a resource of this kind that could not be made."""
+    for ref in conflicts:
         yield Failure(
-            reason=warned.reason,
-            message=f"Pod {warned.pod} can't start: {quoted(warned.message)} Make what it lacks, or correct the spec.",
+            reason="Conflict",
+            message=f"{ref.kind} {ref.name} exists and belongs to someone else, so it was left alone."
+            f" Delete or rename it, or create this {kind} under another name.",
         )
+    for refusal in refused:
+        yield Failure(
+            reason="ApplyRefused",
+            message=f"The API server refused {refusal.ref.kind} {refusal.ref.name}:"
+            f" {quoted(refusal.message)} Correct the spec, or the policy that refuses it.",
+        )
+
+
+def warning_failure(warned: NodeWarning) -> Failure:
+    """A Pod that its node can't start."""
+    return Failure(
+        reason=warned.reason,
+        message=f"Pod {warned.pod} can't start: {quoted(warned.message)} Make what it lacks, or correct the spec.",
+    )
 
 
 def absence(observed: Observed, *kinds: str) -> str | None:
@@ -130,6 +142,24 @@ def pod_failures(solver: MCQSolver, pod: Manifest) -> Iterator[Failure]:
     """What keeps one Pod from answering."""
     status = pod.get("status", {})
     name = pod["metadata"]["name"]
+    yield from waiting_failures(pod)
+    for container in status.get("containerStatuses", []):
+        if _waits(container) in ADVICE:
+            continue
+        if (ended := _ended(container)) and not container.get("ready"):
+            yield _crash(solver, name, ended)
+        elif _unready_again(status, container):
+            yield Failure(
+                reason="ProbeFailing",
+                message=f"Pod {name} was ready, but now its readiness probe fails."
+                f" See: kubectl describe pod -n {solver.namespace} {name}",
+            )
+
+
+def waiting_failures(pod: Manifest) -> Iterator[Failure]:
+    """What keeps one Pod from starting."""
+    status = pod.get("status", {})
+    name = pod["metadata"]["name"]
     for condition in status.get("conditions", []):
         unschedulable = condition.get("reason") == "Unschedulable" and condition["status"] == "False"
         if condition["type"] == "PodScheduled" and unschedulable:
@@ -139,19 +169,14 @@ def pod_failures(solver: MCQSolver, pod: Manifest) -> Iterator[Failure]:
                 " Add room or lower spec.resources.requests; check spec.scheduling and the cache's claim.",
             )
     for container in status.get("containerStatuses", []):
-        waiting = container.get("state", {}).get("waiting", {})
-        reason = waiting.get("reason", "")
-        if reason in ADVICE:
-            detail = quoted(waiting.get("message", ""))
+        if (reason := _waits(container)) in ADVICE:
+            detail = quoted(container["state"]["waiting"].get("message", ""))
             yield Failure(reason=reason, message=f"Pod {name} can't start: {detail} {ADVICE[reason]}")
-        elif (ended := _ended(container)) and not container.get("ready"):
-            yield _crash(solver, name, ended)
-        elif _unready_again(status, container):
-            yield Failure(
-                reason="ProbeFailing",
-                message=f"Pod {name} was ready, but now its readiness probe fails."
-                f" See: kubectl describe pod -n {solver.namespace} {name}",
-            )
+
+
+def _waits(container: dict[str, Any]) -> str:
+    """Why it does not run, in a word."""
+    return str(container.get("state", {}).get("waiting", {}).get("reason", ""))
 
 
 def _unready_again(status: Manifest, container: dict[str, Any]) -> bool:

@@ -1,43 +1,23 @@
-"""One function for create, update, resume and drift: look, want, apply, prune, tell."""
+"""A solver's reconcile."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from enum import StrEnum
 
-from . import desired, status
-from .canary import Canaries
-from .kube import Applied, Children, Cluster, InvalidSpecError
-from .models import Manifest, MCQSolver, ObjectRef, SolverKey, SolverStatus
-from .models.kinds import AUTOSCALER, DEPLOYMENT, INGRESS, SCALED_OBJECT, kind_named
-from .models.observed import Deployment, NodeWarning, Observed
-from .startup import Startups
+from mcq_operator import desired, status
+from mcq_operator.canary import Canaries
+from mcq_operator.kube import Applied, Children, Cluster, InvalidSpecError
+from mcq_operator.models import ExamKey, Manifest, MCQExam, MCQSolver, SolverKey
+from mcq_operator.models.kinds import AUTOSCALER, DEPLOYMENT, INGRESS, SCALED_OBJECT
+from mcq_operator.models.observed import Deployment, Observed
+from mcq_operator.startup import Startups
 
-REFUSED_RETRY_SECONDS = 30.0
-"""A quota, a policy or another's Ingress may change without an event that the operator sees."""
+from .common import REFUSED_RETRY_SECONDS, Outcome, Result, unknown, warning
+
 UNDO_SECONDS = 15.0
 """Whether replicas of a roll-out will not start, time alone may tell."""
 
 
-class Outcome(StrEnum):
-    """How a reconcile ended; failures are exceptions."""
-
-    GONE = "gone"
-    INVALID = "invalid"
-    READY = "ready"
-    NOT_READY = "not_ready"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """An outcome, the status that was told, and in how many seconds to look again if no event comes first."""
-
-    outcome: Outcome
-    told: SolverStatus | None = None
-    look_again_in: float | None = None
-
-
-async def reconcile(
+async def reconcile_solver(
     key: SolverKey,
     *,
     cluster: Cluster,
@@ -53,8 +33,8 @@ async def reconcile(
     try:
         solver = await cluster.solver(key)
     except InvalidSpecError as error:
-        told = status.invalid(error.solver, problem=str(error), now=now())
-        await cluster.write_status(error.solver, told)
+        told = status.invalid(error.resource, problem=str(error), bad="Ready", now=now())
+        await cluster.write_status(error.resource, told)
         return Result(outcome=Outcome.INVALID, told=told)
     if solver is None or solver.deleting:
         return _gone(key, canaries, startups)
@@ -73,26 +53,35 @@ async def reconcile(
         return _gone(key, canaries, startups)
     applied = await cluster.apply(solver, wanted, found)
     leaving = await cluster.prune(solver, found, keep=wanted)
+    exams = await cluster.exams(solver)
     observed = await _observed(solver, cluster, applied, found, startups, now())
     verdict = canaries.verdict(solver, observed.deployment, observed.pods)
     told = status.of(
         solver,
         observed=observed,
         verdict=status.canary_carried(solver, verdict),
-        inventory={*applied.live, *leaving, *_unknown(solver)},
+        inventory={*applied.live, *leaving, *unknown(solver)},
+        exams=exams,
         replicas_digest=digest,
         now=now(),
     )
-    if await cluster.write_status(stored, told):
+    written = await cluster.write_status(stored, told)
+    if written:
         for event in status.events(stored, told, now=now()):
             await cluster.tell(solver, event)
     return Result(
-        outcome=Outcome.READY if status.is_ready(told) else Outcome.NOT_READY,
+        outcome=Outcome.READY if told.is_true("Ready") else Outcome.NOT_READY,
         told=told,
+        wakes=_waiting(exams) if written else (),
         look_again_in=0.0
         if told.rollback != solver.status.rollback
         else _look_again_in(key, observed, canaries, startups, now()),
     )
+
+
+def _waiting(exams: Sequence[MCQExam]) -> tuple[ExamKey, ...]:
+    """Who reads the solver's status."""
+    return tuple(exam.key for exam in exams)
 
 
 def _gone(key: SolverKey, canaries: Canaries, startups: Startups) -> Result:
@@ -139,18 +128,9 @@ async def _observed(
         scaler=next((scaler for scaler in scalers if scaler), None),
         replica_sets=await cluster.replica_sets(solver) if undoable else [],
         rival=await cluster.rival(ingress) if ingress else None,
-        warning=await _warning(cluster, found, now),
+        warning=await warning(cluster, found.pods, now),
         starting=startups.words(solver, found.pods),
     )
-
-
-async def _warning(cluster: Cluster, found: Children, now: datetime) -> NodeWarning | None:
-    pod = status.pending.hanging(found.pods, now=now)
-    warned = await cluster.warnings(pod) if pod else []
-    if not pod or not warned:
-        return None
-    last = warned[-1]
-    return NodeWarning(pod=pod["metadata"]["name"], reason=last["reason"], message=last.get("note", ""))
 
 
 def _look_again_in(
@@ -165,8 +145,3 @@ def _look_again_in(
     if observed.replica_sets:
         times.append(UNDO_SECONDS)
     return min((seconds for seconds in times if seconds is not None), default=None)
-
-
-def _unknown(solver: MCQSolver) -> list[ObjectRef]:
-    """Objects of kinds that only another release knows: kept on the list, for that release to prune."""
-    return [ref for ref in solver.status.inventory if kind_named(ref.api_version, ref.kind) is None]

@@ -1,0 +1,216 @@
+"""What an exam wants to exist: a Job or CronJob whose Pods ask, and a ConfigMap that they alone may write to."""
+
+from typing import Any
+
+from mcq_operator.models import Manifest, MCQExam, MCQSolver, names
+from mcq_operator.models.kinds import CONFIG_MAP, CRON_JOB, JOB, ROLE, ROLE_BINDING, SERVICE_ACCOUNT
+from mcq_operator.models.rbac import AUTHORIZATION
+from mcq_operator.models.status import ObjectRef
+
+from .manifest import digest, manifest, without_none
+from .security import CONTAINER_SECURITY, POD_SECURITY
+from .workload import image, image_pull_secrets
+
+QUESTIONS_PATH = "/etc/mcq-exam"
+QUESTIONS_FILE = "questions.jsonl"
+UNREADABLE = 2
+"""The runner's exit code where no other try will help."""
+TRIES = 3
+"""How often the share of a Pod that failed is asked again by another."""
+LONGEST_SECONDS = 6 * 3600
+SITTING = "MCQ_EXAM_SITTING"
+RESOURCES = {"requests": {"cpu": "50m", "memory": "160Mi"}, "limits": {"memory": "1Gi"}}
+"""Of a Pod that only asks; it holds the questions, up to 64 MiB of them, and the answers."""
+
+
+def objects(exam: MCQExam, solver: MCQSolver | None, *, service_image: str) -> list[Manifest]:
+    """What an exam wants to exist, in the order of creation; without its solver, only what keeps the results."""
+    account = manifest(SERVICE_ACCOUNT, exam, name=names.exam_name(exam), automountServiceAccountToken=False)
+    made = [account, _results(exam), _role(exam), _binding(exam)]
+    if solver is not None:
+        make = _cron_job if exam.spec.schedule else _job
+        made.append(make(exam, solver, service_image=service_image))
+    return made
+
+
+def possible(exam: MCQExam) -> list[ObjectRef]:
+    """Every object that this release could make for an exam, but for its Jobs, which are listed."""
+    common = (SERVICE_ACCOUNT, ROLE, ROLE_BINDING, CRON_JOB)
+    return [
+        CONFIG_MAP.named(names.results_name(exam)),
+        *(kind.named(names.exam_name(exam)) for kind in common),
+    ]
+
+
+def _results(exam: MCQExam) -> Manifest:
+    """Its content is the Pods', and not applied."""
+    return manifest(CONFIG_MAP, exam, name=names.results_name(exam))
+
+
+def _role(exam: MCQExam) -> Manifest:
+    rule = {
+        "apiGroups": [CONFIG_MAP.group],
+        "resources": [CONFIG_MAP.plural],
+        "resourceNames": [names.results_name(exam)],
+        "verbs": ["get", "patch"],
+    }
+    return manifest(ROLE, exam, name=names.exam_name(exam), rules=[rule])
+
+
+def _binding(exam: MCQExam) -> Manifest:
+    name = names.exam_name(exam)
+    return manifest(
+        ROLE_BINDING,
+        exam,
+        name=name,
+        roleRef={"apiGroup": AUTHORIZATION, "kind": ROLE.kind, "name": name},
+        subjects=[{"kind": SERVICE_ACCOUNT.kind, "name": name, "namespace": exam.namespace}],
+    )
+
+
+def _job(exam: MCQExam, solver: MCQSolver, *, service_image: str) -> Manifest:
+    """Of a name for what is asked of whom: other questions, or other replicas, make another Job."""
+    spec = _job_spec(exam, solver, service_image=service_image)
+    meant = digest([spec, solver.metadata.uid, solver.status.template_digest])
+    return manifest(JOB, exam, name=f"{exam.name}-{meant[:8]}", spec=spec)
+
+
+def _cron_job(exam: MCQExam, solver: MCQSolver, *, service_image: str) -> Manifest:
+    return manifest(
+        CRON_JOB,
+        exam,
+        name=names.exam_name(exam),
+        spec={
+            "schedule": exam.spec.schedule,
+            "timeZone": "Etc/UTC",
+            # Two at once would ask for each other's time.
+            "concurrencyPolicy": "Forbid",
+            "startingDeadlineSeconds": 600,
+            "successfulJobsHistoryLimit": exam.spec.history_limit,
+            "failedJobsHistoryLimit": 1,
+            "jobTemplate": {
+                "metadata": {"labels": names.labels(exam)},
+                "spec": _job_spec(exam, solver, service_image=service_image),
+            },
+        },
+    )
+
+
+def _job_spec(exam: MCQExam, solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
+    shards = exam.spec.parallelism
+    made: dict[str, Any] = without_none(
+        {
+            "completionMode": "Indexed",
+            "completions": shards,
+            "parallelism": shards,
+            "backoffLimitPerIndex": TRIES,
+            "activeDeadlineSeconds": LONGEST_SECONDS,
+            "podFailurePolicy": {
+                "rules": [
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {
+                            "containerName": "exam",
+                            "operator": "In",
+                            "values": [UNREADABLE],
+                        },
+                    },
+                    # A drained node is nothing that the share failed by.
+                    {
+                        "action": "Ignore",
+                        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+                    },
+                ]
+            },
+            "template": {
+                "metadata": {"labels": names.labels(exam)},
+                "spec": {
+                    "restartPolicy": "Never",
+                    "serviceAccountName": names.exam_name(exam),
+                    "automountServiceAccountToken": True,
+                    "enableServiceLinks": False,
+                    "imagePullSecrets": image_pull_secrets(solver),
+                    "securityContext": POD_SECURITY,
+                    "containers": [_container(exam, solver, service_image=service_image)],
+                    "volumes": _volumes(exam),
+                },
+            },
+        }
+    )
+    return made
+
+
+def _container(exam: MCQExam, solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
+    key, credentials = exam.spec.api_key_secret_ref, exam.spec.questions.credentials_secret_ref
+    sitting = {"fieldRef": {"fieldPath": "metadata.labels['batch.kubernetes.io/job-name']"}}
+    env: list[dict[str, Any]] = [{"name": SITTING, "valueFrom": sitting}]
+    if key:
+        env.append({"name": "MCQ_API_KEY", "valueFrom": {"secretKeyRef": {"name": key.name, "key": key.key}}})
+    mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - the Pod's own
+    if _mounted(exam):
+        mounts.append({"name": "questions", "mountPath": QUESTIONS_PATH})
+    return {
+        "name": "exam",
+        **image(solver, service_image=service_image),
+        "args": _arguments(exam, solver),
+        "env": env,
+        "envFrom": [{"secretRef": {"name": credentials.name}}] if credentials else None,
+        "resources": RESOURCES,
+        "securityContext": CONTAINER_SECURITY,
+        "volumeMounts": mounts,
+        # The log's last lines become the termination message, which the exam's conditions show.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def _arguments(exam: MCQExam, solver: MCQSolver) -> list[str]:
+    spec = exam.spec
+    options: dict[str, object | None] = {
+        "questions": _source(exam),
+        "digest": spec.questions.digest,
+        "url": f"http://{solver.name}.{solver.namespace}.svc",
+        "results": names.results_name(exam),
+        "sitting": f"$({SITTING})",
+        "shard": "$(JOB_COMPLETION_INDEX)",
+        "shards": spec.parallelism,
+        "history": spec.history_limit,
+        "debias": spec.debias,
+        "min-accuracy": spec.pass_.min_accuracy,
+        "max-calibration-error": spec.pass_.max_calibration_error,
+        "max-p95-seconds": spec.pass_.max_p95_seconds,
+    }
+    given = [f"--{name}={value}" for name, value in options.items() if value is not None]
+    return ["exam", "sit", *given]
+
+
+def _source(exam: MCQExam) -> str:
+    uri = exam.spec.questions.uri
+    if uri is None:
+        return f"{QUESTIONS_PATH}/{QUESTIONS_FILE}"
+    if (claim := _claim(uri)) is not None:
+        return f"{QUESTIONS_PATH}/{claim[1]}"
+    return uri
+
+
+def _mounted(exam: MCQExam) -> dict[str, Any] | None:
+    """The volume that has the questions, if one has."""
+    questions = exam.spec.questions
+    if (ref := questions.config_map_ref) is not None:
+        items = [{"key": ref.key, "path": QUESTIONS_FILE}]
+        return {"configMap": {"name": ref.name, "items": items}}
+    if (claim := _claim(questions.uri or "")) is not None:
+        return {"persistentVolumeClaim": {"claimName": claim[0], "readOnly": True}}
+    return None
+
+
+def _claim(uri: str) -> tuple[str, str] | None:
+    """Claim and path of a pvc:// address."""
+    scheme, _, rest = uri.partition("://")
+    claim, _, path = rest.partition("/")
+    return (claim, path) if scheme == "pvc" else None
+
+
+def _volumes(exam: MCQExam) -> list[dict[str, Any]]:
+    mounted = _mounted(exam)
+    tmp: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {}}]
+    return [*tmp, {"name": "questions", **mounted}] if mounted else tmp

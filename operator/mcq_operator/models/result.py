@@ -1,0 +1,72 @@
+"""The result of an exam as the service writes it into the exam's ConfigMap: what the operator reads of it."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel
+
+SUFFIX = ".json"
+
+
+class Accuracy(BaseModel):
+    """The share of right answers, and its 95 % interval."""
+
+    right: int
+    total: int
+    value: float
+    ci95: tuple[float, float]
+
+
+class CalibrationError(BaseModel):
+    """The expected calibration error."""
+
+    value: float
+
+
+class Figures(BaseModel):
+    """What the questions say together."""
+
+    accuracy: Accuracy
+    ece: CalibrationError
+
+
+class Latency(BaseModel):
+    """Milliseconds."""
+
+    p95_ms: float
+
+
+class Judged(BaseModel):
+    """What became of one limit."""
+
+    outcome: str
+    detail: str
+
+
+class Verdict(BaseModel):
+    """Whether the result is good enough."""
+
+    outcome: Literal["Passed", "Failed", "Inconclusive"]
+    limits: list[Judged]
+
+
+class Unanswered(BaseModel):
+    """A question that was not answered."""
+
+    id: str
+    detail: str
+
+
+class ExamResult(BaseModel):
+    """The result of one sitting."""
+
+    created: datetime
+    model: str
+    model_digest: str | None
+    precision: str | None
+    prompt_digest: str | None
+    exams: dict[str, str]
+    figures: Figures
+    latency: Latency
+    verdict: Verdict | None
+    failures: list[Unanswered]

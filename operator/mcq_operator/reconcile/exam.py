@@ -1,0 +1,96 @@
+"""An exam's reconcile."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from mcq_operator import desired, status
+from mcq_operator.kube import Applied, Cluster, InvalidSpecError
+from mcq_operator.models import ExamKey, Manifest, MCQExam, MCQSolver, names
+from mcq_operator.models.kinds import CONFIG_MAP, JOB
+from mcq_operator.models.observed import ObservedExam
+
+from .common import REFUSED_RETRY_SECONDS, Outcome, Result, unknown, warning
+
+
+async def reconcile_exam(
+    key: ExamKey, *, cluster: Cluster, service_image: str, now: Callable[[], datetime]
+) -> Result:
+    """See `reconcile`."""
+    try:
+        exam = await cluster.exam(key)
+    except InvalidSpecError as error:
+        told = status.invalid(error.resource, problem=str(error), bad="Complete", now=now())
+        await cluster.write_status(error.resource, told)
+        return Result(outcome=Outcome.INVALID, told=told)
+    if exam is None or exam.deleting:
+        return Result(outcome=Outcome.GONE)
+    solver = await _solver(exam, cluster)
+    jobs = await cluster.jobs(exam)
+    objects = {
+        desired.reference(item): item
+        for item in desired.exam.objects(exam, solver, service_image=service_image)
+    }
+    there = {JOB.named(job["metadata"]["name"]) for job in jobs}
+    wanted = {
+        ref: item for ref, item in objects.items() if ref.kind != JOB.kind or ref in there or _asked(solver)
+    }
+    possible = {*desired.exam.possible(exam), *exam.status.inventory, *there}
+    found = await cluster.children(exam, possible, wanted=wanted)
+    if wanted.keys() - found.live.keys() and not await cluster.still_has(exam):
+        # What is missing has gone with the exam, and is not to be made again.
+        return Result(outcome=Outcome.GONE)
+    applied = await cluster.apply(exam, wanted, found)
+    leaving = await cluster.prune(exam, found, keep=wanted)
+    observed = ObservedExam(
+        solver=solver,
+        job=_job(exam, applied, jobs),
+        results=applied.live.get(CONFIG_MAP.named(names.results_name(exam))),
+        pods=found.pods,
+        conflicts=applied.conflicts,
+        refused=applied.refused,
+        warning=await warning(cluster, found.pods, now()),
+    )
+    told = status.exam.of(
+        exam, observed=observed, inventory={*applied.live, *leaving, *unknown(exam)}, now=now()
+    )
+    written = await cluster.write_status(exam, told)
+    if written:
+        for event in status.events(exam, told, now=now()):
+            await cluster.tell(exam, event)
+    return Result(
+        outcome=Outcome.READY if told.is_true("Complete") else Outcome.NOT_READY,
+        told=told,
+        wakes=(exam.solver_key,) if written else (),
+        look_again_in=_look_again_in(observed, now()),
+    )
+
+
+async def _solver(exam: MCQExam, cluster: Cluster) -> MCQSolver | None:
+    """Who sits it; one whose spec can't be read is none."""
+    try:
+        solver = await cluster.solver(exam.solver_key)
+    except InvalidSpecError:
+        return None
+    return None if solver is None or solver.deleting else solver
+
+
+def _asked(solver: MCQSolver | None) -> bool:
+    """Whether the solver may be asked now."""
+    if solver is None or solver.status.observed_generation != solver.metadata.generation:
+        return False
+    return solver.status.is_true("Ready")
+
+
+def _job(exam: MCQExam, applied: Applied, jobs: Iterable[Manifest]) -> Manifest | None:
+    """The Job of the present replicas, or the last one that was scheduled."""
+    if exam.spec.schedule is None:
+        return next((live for ref, live in applied.live.items() if ref.kind == JOB.kind), None)
+    return max(jobs, key=lambda job: str(job["metadata"]["creationTimestamp"]), default=None)
+
+
+def _look_again_in(observed: ObservedExam, now: datetime) -> float | None:
+    if observed.refused:
+        return REFUSED_RETRY_SECONDS
+    if observed.warning or status.pending.young(observed.pods, now=now):
+        return status.pending.SECONDS
+    return None

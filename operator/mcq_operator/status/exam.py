@@ -1,0 +1,205 @@
+"""An exam's status: the figures of its last result, and how far the present sitting is."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from mcq_operator.models import ExamStatus, Manifest, MCQExam, ObjectRef, names
+from mcq_operator.models.observed import ObservedExam
+from mcq_operator.models.result import SUFFIX, ExamResult
+from mcq_operator.models.status import Interval, ReportRef, SatModel
+
+from .dating import dated, stamp
+from .failures import Failure, object_failures, quoted, waiting_failures, warning_failure
+from .finding import Finding
+from .pods import leaving
+
+NOT_SAT = "NotSat"
+
+
+class Sitting(NamedTuple):
+    """A result, and the Job that it is of."""
+
+    name: str
+    result: ExamResult
+
+
+def of(exam: MCQExam, *, observed: ObservedExam, inventory: Iterable[ObjectRef], now: datetime) -> ExamStatus:
+    """The status of an exam after one look at the cluster."""
+    sittings = _sittings(observed.results)
+    last = max(sittings, key=lambda sitting: sitting.result.created, default=None)
+    failed = failure(exam, observed)
+    complete = _complete(exam, observed, sittings, failed)
+    found = [complete, _degraded(failed), *_passed(exam, last, complete)]
+    return ExamStatus(
+        observed_generation=exam.metadata.generation,
+        solver=exam.spec.solver_ref.name,
+        **(_figures(exam, last) if last else {}),
+        conditions=dated(exam, found, now),
+        inventory=sorted(inventory, key=lambda ref: (ref.kind, ref.name)),
+    )
+
+
+def _sittings(results: Manifest | None) -> list[Sitting]:
+    """Every result that is kept and can be read."""
+    found = []
+    for key, text in (results or {}).get("data", {}).items():
+        if key.endswith(SUFFIX):
+            try:
+                found.append(Sitting(key.removesuffix(SUFFIX), ExamResult.model_validate_json(text)))
+            except ValidationError:
+                continue
+    return found
+
+
+def _figures(exam: MCQExam, sitting: Sitting) -> dict[str, Any]:
+    result = sitting.result
+    accuracy = result.figures.accuracy
+    low, high = (round(bound, 4) for bound in accuracy.ci95)
+    return {
+        "summary": f"{accuracy.value:.3f} ({low:.3f}-{high:.3f})",
+        "accuracy": round(accuracy.value, 4),
+        "ci95": Interval(low=low, high=high),
+        "calibration_error": round(result.figures.ece.value, 4),
+        "count": accuracy.total,
+        "unanswered": len(result.failures),
+        "p95_seconds": round(result.latency.p95_ms / 1000, 3),
+        "sat": stamp(result.created),
+        "exam_digest": next(iter(result.exams.values()), None),
+        "model": SatModel(
+            uri=result.model,
+            digest=result.model_digest,
+            precision=result.precision,
+            prompt_digest=result.prompt_digest,
+        ),
+        "report": ReportRef(config_map=names.results_name(exam), name=sitting.name),
+    }
+
+
+def _complete(
+    exam: MCQExam, observed: ObservedExam, sittings: list[Sitting], failed: Failure | None
+) -> Finding:
+    """True when the last sitting that was asked for has a result."""
+    job, solver = observed.job, exam.spec.solver_ref.name
+    name = job["metadata"]["name"] if job else None
+    done = next((each for each in sittings if each.name == name), None)
+    if done is None and exam.spec.schedule and sittings and (job is None or _running(job)):
+        done = max(sittings, key=lambda sitting: sitting.result.created)
+    if done is not None:
+        return Finding("Complete", "True", "Sat", _said(exam, done))
+    if failed is not None:
+        return Finding("Complete", "False", failed.reason, failed.message)
+    if observed.solver is None:
+        message = (
+            f"There is no MCQSolver {solver} in this namespace: create it, or correct spec.solverRef.name."
+        )
+        return Finding("Complete", "False", "SolverNotFound", message)
+    if job is None and exam.spec.schedule:
+        message = f"The exam is sat by schedule: {exam.spec.schedule}, in UTC."
+        return Finding("Complete", "False", "Scheduled", message)
+    if job is None:
+        message = f"The exam is sat once MCQSolver {solver} is Ready."
+        return Finding("Complete", "False", "WaitingForSolver", message)
+    if _condition(job, "Complete"):
+        message = (
+            f"The result of Job {name} is not in ConfigMap {names.results_name(exam)}. {_again(exam, name)}"
+        )
+        return Finding("Complete", "False", "ResultLost", message)
+    shards = exam.spec.parallelism
+    count = job.get("status", {}).get("succeeded", 0)
+    message = f"{count} of {shards} shares of the questions are answered. Watch: {_logs(exam)}"
+    return Finding("Complete", "False", "Sitting", message)
+
+
+def _said(exam: MCQExam, sitting: Sitting) -> str:
+    result = sitting.result
+    accuracy = result.figures.accuracy
+    low, high = accuracy.ci95
+    unanswered = f" {len(result.failures)} more were not answered." if result.failures else ""
+    return (
+        f"{accuracy.right} of {accuracy.total} questions were answered right: {accuracy.value:.1%}, 95 % interval"
+        f" {low:.1%} to {high:.1%}; calibration error {result.figures.ece.value:.3f}.{unanswered}"
+        f" See: python -m mcq_operator exam report -n {exam.namespace} {exam.name}"
+    )
+
+
+def _degraded(failed: Failure | None) -> Finding:
+    if failed is not None:
+        return Finding("Degraded", "True", failed.reason, failed.message)
+    return Finding("Degraded", "False", "AsExpected", "No failure is known.")
+
+
+def _passed(exam: MCQExam, last: Sitting | None, complete: Finding) -> Iterable[Finding]:
+    """Whether the result is as good as asked; nothing where nothing is asked."""
+    if not exam.spec.pass_.model_dump(exclude_none=True):
+        return
+    verdict = last.result.verdict if last else None
+    if complete.status != "True" or verdict is None:
+        message = "There is no result yet that could be judged; the Complete condition says why."
+        yield Finding("Passed", "Unknown", NOT_SAT, message)
+        return
+    message = ". ".join(f"{each.outcome}: {each.detail}" for each in verdict.limits) + "."
+    match verdict.outcome:
+        case "Passed":
+            yield Finding("Passed", "True", "Passed", message)
+        case "Failed":
+            yield Finding("Passed", "False", "Failed", message)
+        case "Inconclusive":
+            yield Finding("Passed", "Unknown", "Inconclusive", message)
+
+
+def failure(exam: MCQExam, observed: ObservedExam) -> Failure | None:
+    """What keeps the exam from being sat, or None."""
+    return next(_failures(exam, observed), None)
+
+
+def _failures(exam: MCQExam, observed: ObservedExam) -> Iterator[Failure]:
+    yield from object_failures(observed.conflicts, observed.refused, kind=exam.KEY.KIND)
+    job = observed.job
+    if job is None:
+        return
+    name = job["metadata"]["name"]
+    if (ended := _condition(job, "Failed")) is not None:
+        words = _last_words(observed.pods, name) or ended.get("message", "")
+        unreadable = ended.get("reason") == "PodFailurePolicy"
+        yield Failure(
+            reason="ExamUnreadable" if unreadable else "SittingFailed",
+            message=f"Job {name} failed: {quoted(words)} {_again(exam, name)}",
+        )
+    elif _running(job):
+        for pod in observed.pods:
+            if not leaving(pod):
+                yield from waiting_failures(pod)
+        if observed.warning is not None:
+            yield warning_failure(observed.warning)
+
+
+def _again(exam: MCQExam, job: str | None) -> str:
+    return f"To have it sat again: kubectl delete job -n {exam.namespace} {job}"
+
+
+def _logs(exam: MCQExam) -> str:
+    return f"kubectl logs -n {exam.namespace} -l {names.selector(exam)}"
+
+
+def _running(job: Manifest) -> bool:
+    return _condition(job, "Complete") is None and _condition(job, "Failed") is None
+
+
+def _condition(job: Manifest, kind: str) -> dict[str, Any] | None:
+    conditions = job.get("status", {}).get("conditions", [])
+    return next((each for each in conditions if each["type"] == kind and each["status"] == "True"), None)
+
+
+def _last_words(pods: Iterable[Manifest], job: str) -> str:
+    """What the Pod of the Job that failed last said."""
+    ends = [
+        (ended.get("finishedAt", ""), ended.get("message", ""))
+        for pod in pods
+        if pod["metadata"].get("labels", {}).get("batch.kubernetes.io/job-name") == job
+        for container in pod.get("status", {}).get("containerStatuses", [])
+        if (ended := container.get("state", {}).get("terminated")) and ended.get("exitCode")
+    ]
+    return max(ends, default=("", ""))[1]
