@@ -4,14 +4,16 @@ import argparse
 import asyncio
 import logging
 import sys
+from typing import get_args
 
 import yaml
 from prometheus_client import CollectorRegistry
 
 from . import __version__
 from .check import CheckError, check
-from .models import rbac
+from .models import ExamKey, rbac
 from .operating import operate
+from .reports import Format, ReportError, report
 from .settings import Settings
 from .telemetry import Metrics, configure_logging
 from .tracing import tracing
@@ -26,6 +28,8 @@ def main() -> None:
     match arguments.command:
         case "check":
             sys.exit(_check(arguments.file, Settings()))
+        case "exam":
+            sys.exit(_report(arguments))
         case "rbac":
             made = rbac.manifests(namespaces=namespaces, home=arguments.home)
             yaml.safe_dump_all(made, sys.stdout, sort_keys=False)
@@ -46,9 +50,21 @@ def _parser() -> argparse.ArgumentParser:
     granting = commands.add_parser("rbac", help="print the permissions that an operator needs, as manifests")
     _add_namespaces(granting)
     granting.add_argument("--home", default=rbac.NAMESPACE, help="the namespace it runs in (%(default)s)")
+    _add_exam(commands.add_parser("exam", help="print the report of an exam"))
     checking = commands.add_parser("check", help="print the objects that a file's MCQSolvers would make")
     checking.add_argument("file", help="a manifest, or - for standard input")
     return parser
+
+
+def _add_exam(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="exam_command", metavar="COMMAND", required=True)
+    reporting = commands.add_parser("report", help="print the report of an exam's last sitting")
+    reporting.add_argument("name", help="the MCQExam, of the cluster that KUBECONFIG names")
+    reporting.add_argument(
+        "-n", "--namespace", dest="exam_namespace", default="default", metavar="NAME", help="(%(default)s)"
+    )
+    reporting.add_argument("--sitting", help="an earlier sitting: the name of its Job")
+    reporting.add_argument("-o", "--output", choices=get_args(Format), default="text", help="%(default)s")
 
 
 def _add_namespaces(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +76,17 @@ def _add_namespaces(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a namespace to serve, once for each; without it, all",
     )
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    key = ExamKey(arguments.exam_namespace, arguments.name)
+    try:
+        found = asyncio.run(report(key, sitting=arguments.sitting, form=arguments.output))
+    except ReportError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    sys.stdout.buffer.write(found)
+    return 0
 
 
 def _check(file: str, settings: Settings) -> int:

@@ -24,7 +24,8 @@ from tests.operator.support import IMAGE, NOON
 
 from mcq_operator.canary import Canaries
 from mcq_operator.kube import Api, Cluster
-from mcq_operator.models import Manifest, SolverKey
+from mcq_operator.models import Key, Manifest, SolverKey
+from mcq_operator.models.kinds import RECONCILED
 from mcq_operator.models.observed import Verdict
 from mcq_operator.reconcile import Result, reconcile
 from mcq_operator.startup import Startups
@@ -83,9 +84,12 @@ def cluster_kubectl(worker_id: str) -> Iterator[Kubectl]:
 
 
 def with_crds(kubectl: Kubectl) -> Kubectl:
-    """The same, once the API server knows MCQSolvers."""
+    """The same, once the API server knows the operator's kinds."""
     kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "config/crds"))
-    kubectl("wait", "--for=condition=Established", "crd/mcqsolvers.mcq-operator.dev", "--timeout=30s")
+    crds = [f"crd/{kind.plural}.{kind.group}" for kind in RECONCILED]
+    kubectl("wait", "--for=condition=Established", *crds, "--timeout=30s")
+    for kind in RECONCILED:
+        kubectl("get", kind.plural, "--all-namespaces")  # waits, as Established is said before they can be listed
     return kubectl
 
 
@@ -122,16 +126,16 @@ class Bench:
         self.canaries = self._canaries()
         self.cluster = Cluster(self.api, namespaces=[self.namespace])
 
-    async def reconcile(self) -> list[tuple[str, str]]:
-        """Reconcile once; returns the writes, as (kind, verb)."""
-        await self.result()
+    async def reconcile(self, key: Key | None = None) -> list[tuple[str, str]]:
+        """Reconcile the solver, or another key, once; returns the writes, as (kind, verb)."""
+        await self.result(key)
         return list(self.writes)
 
-    async def result(self) -> Result:
+    async def result(self, key: Key | None = None) -> Result:
         """Reconcile once; returns how it ended."""
         self.writes.clear()
         return await reconcile(
-            self.key,
+            key or self.key,
             cluster=self.cluster,
             canaries=self.canaries,
             startups=self.startups,
@@ -139,11 +143,11 @@ class Bench:
             now=lambda: NOON,
         )
 
-    async def settle(self) -> None:
+    async def settle(self, key: Key | None = None) -> None:
         """Reconcile until nothing is written for a while: the cluster's controllers are done too."""
         quiet = 0
         for _ in range(100):
-            quiet = 0 if await self.reconcile() else quiet + 1
+            quiet = 0 if await self.reconcile(key) else quiet + 1
             if quiet == 4:
                 return
             await asyncio.sleep(0.1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import httpx2
@@ -28,9 +29,24 @@ if TYPE_CHECKING:
     from mcq_service.protocol import Identity, Question
     from mcq_service.settings import Settings
 
-CHUNK = 16
-_CHUNKS_AT_ONCE = 2  # so that a batch is full while the last of a chunk is answered
-AT_ONCE = CHUNK * _CHUNKS_AT_ONCE
+
+@dataclass(frozen=True)
+class Pace:
+    """How many questions are asked in one request, and how many requests are under way at the same time."""
+
+    chunk: int
+    requests: int
+
+    @property
+    def at_once(self) -> int:
+        """How many questions are under way."""
+        return self.chunk * self.requests
+
+
+ALONE = Pace(chunk=16, requests=2)
+"""For whoever asks alone: a batch is full while the last of a chunk is answered."""
+BESIDE_USERS = Pace(chunk=8, requests=1)
+"""For a shard in a Job: whoever else asks waits behind a few questions, and not behind a full queue."""
 _SCORED_AT_ONCE = 8
 _PATIENCE_SECONDS = 600.0
 _RETRIES = 20
@@ -132,19 +148,19 @@ async def service_at(url: str, key: str | None) -> AsyncIterator[Remote]:
 
 
 async def ask(
-    asker: Asker, questions: Sequence[Question], *, advance: Callable[[int], None], chunk: int = CHUNK
+    asker: Asker, questions: Sequence[Question], *, advance: Callable[[int], None], pace: Pace = ALONE
 ) -> Results:
     """Ask all; `advance` is told how many more were answered. Raises AskingFailed."""
-    at_once = asyncio.Semaphore(_CHUNKS_AT_ONCE)
+    at_once = asyncio.Semaphore(pace.requests)
 
     async def one(first: int) -> Results:
         async with at_once:
-            part = questions[first : first + chunk]
+            part = questions[first : first + pace.chunk]
             results = await asker.answers(part)
         advance(len(part))
         return results
 
-    parts = await gather(one(first) for first in range(0, len(questions), chunk))
+    parts = await gather(one(first) for first in range(0, len(questions), pace.chunk))
     return Results(results=[result for part in parts for result in part.results])
 
 

@@ -16,7 +16,7 @@ from mcq_service.prompts import ANSWER_FIRST
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mcq_service.exams.asking import Asker, Scorer
+    from mcq_service.exams.asking import Asker, Pace, Scorer
     from mcq_service.exams.fitting import Fit
     from mcq_service.exams.questions import Exam, ExamQuestion, Split
     from mcq_service.models import PreparedModel
@@ -55,6 +55,7 @@ async def hold(
     target: str,
     identity: Identity | None,
     stream: TextIO,
+    pace: Pace = asking.ALONE,
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Part:
@@ -68,7 +69,7 @@ async def hold(
     asked = [each.question.model_copy(update=wish) for each in questions]
     with console.counting("answered", len(asked), stream) as advance:
         started = clock()
-        results = await asking.ask(asker, asked, advance=advance)
+        results = await asking.ask(asker, asked, advance=advance, pace=pace)
         seconds = clock() - started
     answered: list[tuple[ExamQuestion, Answer]] = []
     failures = []
@@ -90,6 +91,7 @@ async def hold(
         skipped=sitting.exam.skipped,
         ended=now(),
         seconds=seconds,
+        at_once=pace.at_once,
         tokens=summed(answer.usage for _, answer in answered),
         failures=failures,
         rows=[_row(question, answer) for question, answer in answered],

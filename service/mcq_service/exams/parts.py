@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from mcq_service.exams import asking, judging
+from mcq_service.exams import judging
 from mcq_service.exams.errors import AskingFailed, ModelChanged
 from mcq_service.exams.judging import Limits
 from mcq_service.exams.questions import Split
@@ -35,6 +35,7 @@ class Part(BaseModel):
     skipped: list[str]
     ended: datetime
     seconds: float
+    at_once: int
     tokens: Usage
     failures: list[Failure]
     rows: list[Row]
@@ -64,7 +65,7 @@ def report(
     identity = first.identity
     figures = Figures.of([row.outcome for row in rows])
     compared = None if before is None else compare(before, rows)
-    latency = Latency.of(rows, at_once=asking.AT_ONCE * len(parts))
+    latency = Latency.of(rows, at_once=sum(part.at_once for part in parts))
     return Report(
         created=max(part.ended for part in parts),
         target=first.target,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import io
 import re
 import ssl
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 from pydantic import BaseModel
 
+from mcq_service.exams import console
 from mcq_service.exams.errors import ResultsNotKept
 from mcq_service.exams.parts import Part
 from mcq_service.exams.report_page import page
@@ -78,7 +80,7 @@ class Results:
     async def publish(self, sitting: str, report: Report, *, history: int) -> None:
         """Keep the report in place of its parts, and those of the last `history` sittings. Raises ResultsNotKept.
 
-        The figures are plain JSON, the whole report and its page compressed.
+        The figures are plain JSON; the whole report, as JSON, as a page and as tables, is compressed.
         """
         figures = report.model_dump_json(exclude={"rows"})
         stored = await self._patch(
@@ -87,6 +89,7 @@ class Results:
                 "binaryData": {
                     f"{sitting}.report.json.gz": _packed(report),
                     f"{sitting}.report.html.gz": _compressed(page(report).encode()),
+                    f"{sitting}.report.txt.gz": _compressed(_text(report).encode()),
                 },
             }
         )
@@ -159,7 +162,13 @@ def _leaving(stored: dict[str, Any], *, history: int) -> Patch:
 
 
 def _is_of(key: str, kept: set[str]) -> bool:
-    return any(key in {f"{each}.json", f"{each}.report.json.gz", f"{each}.report.html.gz"} for each in kept)
+    return any(key == f"{each}.json" or key.startswith(f"{each}.report.") for each in kept)
+
+
+def _text(report: Report) -> str:
+    stream = io.StringIO()
+    console.show(report, stream)
+    return stream.getvalue()
 
 
 def _ended(figures: str) -> str:

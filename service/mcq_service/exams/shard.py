@@ -58,7 +58,14 @@ async def _sat(arguments: argparse.Namespace) -> Part:
     sitting = Sitting(exam, "all", debias=arguments.debias, shard=arguments.shard, shards=arguments.shards)
     async with asking.service_at(arguments.url, os.environ.get(KEY)) as service:
         before = await service.identity()
-        part = await commands.hold(service, sitting, target=arguments.url, identity=before, stream=sys.stderr)
+        part = await commands.hold(
+            service,
+            sitting,
+            target=arguments.url,
+            identity=before,
+            stream=sys.stderr,
+            pace=asking.BESIDE_USERS,
+        )
         if await service.identity() != before:
             raise ModelChanged("The solver's model or prompt was replaced while it was asked.")
     return part
