@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 MINE = 'namespace="$namespace",job="$solver"'
 TOLD = 'namespace="$namespace",name="$solver"'
+SAT = 'namespace="$namespace",solver="$solver"'
+EXAMS_ROW = "Exams"
 RATE = "$__rate_interval"
 
 
@@ -19,6 +21,11 @@ def _rate(metric: str, *, by: str = "", labels: str = "") -> str:
     matched = f"{MINE},{labels}" if labels else MINE
     summed = f"sum by ({by})" if by else "sum"
     return f"{summed} (rate({metric}{{{matched}}}[{RATE}]))"
+
+
+def _sat(metric: str) -> str:
+    """What the operator tells of each exam, whichever of its replicas leads."""
+    return f"max by (name) ({metric}{{{SAT}}})"
 
 
 def _quantile(share: float, metric: str, *, by: str = "") -> str:
@@ -81,7 +88,7 @@ def overview() -> str:
 
 
 def quality() -> str:
-    """How sure the model is, and what it chooses."""
+    """How right and how sure the model is, and what it chooses."""
     answered = _rate("mcq_requests_total", labels=outcomes(*ANSWERED))
     letters = f"{_rate('mcq_answers_total', by='label')} / on () group_left {_rate('mcq_answers_total')}"
     chosen = [
@@ -99,9 +106,22 @@ def quality() -> str:
               Query(f"count by (uri, digest, precision) (mcq_model_info{{{MINE}}})",
                     "{{uri}} {{precision}} {{digest}}"), width=24),
     ]  # fmt: skip
+    exams = [
+        graph("Accuracy in exams", "The share of questions answered right in each exam's last sitting, with its 95 %"
+              " interval.", "percentunit",
+              Query(_sat("mcq_exam_accuracy_ratio"), "{{name}}"),
+              Query(_sat("mcq_exam_accuracy_low_ratio"), "{{name}}, low"),
+              Query(_sat("mcq_exam_accuracy_high_ratio"), "{{name}}, high"), most=1),
+        graph("Calibration error in exams", "How far, on average, the confidence is from the accuracy (ECE).",
+              "percentunit", Query(_sat("mcq_exam_calibration_error_ratio"), "{{name}}")),
+        graph("Questions of exams", "How many were answered in the last sitting: few make a wide interval.", "none",
+              Query(_sat("mcq_exam_questions"), "{{name}}")),
+        graph("Age of the results", "The time since each exam was sat last.", "s",
+              Query(f"time() - {_sat('mcq_exam_sat_timestamp_seconds')}", "{{name}}")),
+    ]  # fmt: skip
     return board(
-        "mcq-quality", "MCQ model quality", "How sure the model of one MCQSolver is, and what it chooses.",
-        variables=solver_variables(), rows=[("Answers", chosen), ("Model", model)],
+        "mcq-quality", "MCQ model quality", "How right and how sure the model of one MCQSolver is, what it chooses.",
+        variables=solver_variables(), rows=[(EXAMS_ROW, exams), ("Answers", chosen), ("Model", model)],
     )  # fmt: skip
 
 

@@ -125,6 +125,7 @@ EXAMPLES: dict[str, Example] = {
     "monitoring.alerts.maxErrorRatio": example(0.001, 0.9, monitoring=ALERTS),
     "monitoring.alerts.maxQueueRatio": example(0.01, 0.99, monitoring=ALERTS),
     "monitoring.alerts.maxAbstentionRatio": example(0.01, 0.99, monitoring=ALERTS),
+    "monitoring.alerts.maxCalibrationDrift": example(0.001, 0.5, monitoring=ALERTS),
     "monitoring.dashboards.enabled": example(True),
     "monitoring.dashboards.labels": example({"dashboards": "mine"}, {}, monitoring=DASHBOARDS),
     "monitoring.serviceMonitor.labels": example({"release": "prometheus"}, monitoring=MONITOR),

@@ -160,6 +160,38 @@ def test_the_model_does_not_load(rules: Promtool, reason: str, fires: bool) -> N
     rules.alert("MCQSolverModelLoadFailing", series, at="10m", fires=fired("critical") if fires else [])
 
 
+def sat(metric: str, values: str, *, pod: str = "one") -> dict[str, str]:
+    """What an operator tells of an exam of the solver."""
+    return {f'mcq_exam_{metric}{{namespace="team",name="aqua",solver="demo",pod="{pod}"}}': values}
+
+
+@pytest.mark.parametrize(("now", "fires"), [("0.44", True), ("0.47", False)])
+def test_an_exam_has_fewer_right_than_before(rules: Promtool, now: str, fires: bool) -> None:
+    """After another operator took the lead, which tells of it under another name."""
+    series = {
+        **sat("accuracy_ratio", "0.5x30 stale"),
+        **sat("accuracy_low_ratio", "0.46x30 stale"),
+        **sat("accuracy_ratio", f"_x30 {now}x60", pod="two"),
+        **sat("accuracy_low_ratio", "_x30 0.4x60", pod="two"),
+    }
+    expected = fired("warning", name="aqua") if fires else []
+    rules.alert("MCQExamAccuracyDropped", series, at="60m", fires=expected, value=f"{now[2:]}%")
+    rules.alert("MCQExamAccuracyDropped", series, at="20m", fires=[])
+
+
+@pytest.mark.parametrize(("now", "fires"), [("0.15", True), ("0.11", False)])
+def test_an_exams_calibration_drifts(rules: Promtool, now: str, fires: bool) -> None:
+    series = sat("calibration_error_ratio", f"0.08x30 {now}x60")
+    expected = fired("warning", name="aqua") if fires else []
+    rules.alert("MCQExamCalibrationDrifted", series, at="60m", fires=expected, value="7%")
+
+
+@pytest.mark.parametrize(("passed", "fires"), [("0", True), ("1", False)])
+def test_an_exam_is_not_passed(rules: Promtool, passed: str, fires: bool) -> None:
+    expected = fired("warning", name="aqua") if fires else []
+    rules.alert("MCQExamNotPassed", sat("passed", f"{passed}x60"), at="30m", fires=expected)
+
+
 def test_what_the_operator_knows_of_the_service_is_so() -> None:
     """Its outcomes and its histogram's bounds; they share no code."""
     known = {each.slug: each.status for each in vars(problems).values() if hasattr(each, "slug")}

@@ -89,7 +89,9 @@ def with_crds(kubectl: Kubectl) -> Kubectl:
     crds = [f"crd/{kind.plural}.{kind.group}" for kind in RECONCILED]
     kubectl("wait", "--for=condition=Established", *crds, "--timeout=30s")
     for kind in RECONCILED:
-        kubectl("get", kind.plural, "--all-namespaces")  # waits, as Established is said before they can be listed
+        kubectl(
+            "get", kind.plural, "--all-namespaces"
+        )  # waits, as Established is said before they can be listed
     return kubectl
 
 

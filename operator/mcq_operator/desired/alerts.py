@@ -4,7 +4,7 @@ Burn rates by several windows: https://sre.google/workbook/alerting-on-slos/
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from mcq_operator.models import Manifest, MCQSolver, names
 from mcq_operator.models.kinds import PROMETHEUS_RULE
@@ -36,6 +36,8 @@ BURNS = (
     Burn(3, "1d", "2h", "warning"),
     Burn(1, "3d", "6h", "warning"),
 )
+BASELINE = "30d"
+"""For how long an exam's results are compared with."""
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 
@@ -148,6 +150,39 @@ def _alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
         severity="critical",
         summary=f"No replica of MCQSolver {name} gets its model loaded",
     )
+    yield from _exam_alerts(solver)
+
+
+def _exam_alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
+    """By what the operator tells of each of the solver's exams."""
+    name, drift = str(solver.key), solver.spec.monitoring.alerts.max_calibration_drift
+    accuracy, passed = (_sat(solver, metric) for metric in ("mcq_exam_accuracy_ratio", "mcq_exam_passed"))
+    best = _extreme(solver, "mcq_exam_accuracy_low_ratio", "max")
+    error = _sat(solver, "mcq_exam_calibration_error_ratio")
+    least = _extreme(solver, "mcq_exam_calibration_error_ratio", "min")
+    yield _alert(
+        "MCQExamAccuracyDropped",
+        f"{accuracy} < {best}",
+        lasting="1m",
+        severity="warning",
+        summary=f"MCQSolver {name} has {{{{ $value | humanizePercentage }}}} of exam {{{{ $labels.name }}}} right,"
+        " which is below the 95 % interval of its best result of 30 days",
+    )
+    yield _alert(
+        "MCQExamCalibrationDrifted",
+        f"{error} - {least} > {drift:g}",
+        lasting="1m",
+        severity="warning",
+        summary=f"The calibration error of MCQSolver {name} in exam {{{{ $labels.name }}}} is"
+        " {{ $value | humanizePercentage }} above its least of 30 days",
+    )
+    yield _alert(
+        "MCQExamNotPassed",
+        f"{passed} == 0",
+        lasting="1m",
+        severity="warning",
+        summary=f"MCQSolver {name} has not passed exam {{{{ $labels.name }}}}",
+    )
 
 
 def _burning(
@@ -194,6 +229,20 @@ def _replicas(solver: MCQSolver) -> str:
 
 def _recorded(solver: MCQSolver, record: str) -> str:
     return f'{record}{{namespace="{solver.namespace}",mcqsolver="{solver.name}"}}'
+
+
+def _exam(solver: MCQSolver, metric: str) -> str:
+    return f'{metric}{{namespace="{solver.namespace}",solver="{solver.name}"}}'
+
+
+def _sat(solver: MCQSolver, metric: str) -> str:
+    """What the operator tells of each exam of the solver, whichever of its replicas leads."""
+    return f"max by (name) ({_exam(solver, metric)})"
+
+
+def _extreme(solver: MCQSolver, metric: str, of: Literal["min", "max"]) -> str:
+    """The least or most of what it told in the time that a result is compared with."""
+    return f"{of} by (name) ({of}_over_time({_exam(solver, metric)}[{BASELINE}]))"
 
 
 def _told(solver: MCQSolver, metric: str, labels: str = "") -> str:

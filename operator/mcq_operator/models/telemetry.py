@@ -73,6 +73,8 @@ class Alerts(Model):
     """How full the fullest replica's queue may be, of limits.maxQueuedRequests."""
     max_abstention_ratio: Share = 0.5
     """The share of questions of 30 minutes that may be abstained from."""
+    max_calibration_drift: Share = 0.05
+    """How far an exam's calibration error may be above its least of 30 days."""
 
 
 SIDECAR_LABELS = {"grafana_dashboard": "1"}

@@ -1,0 +1,163 @@
+"""Exams on the real cluster: real Pods ask the real model, and what they find is told of."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.cluster.conftest import NAME, NAMESPACE
+from tests.cluster.support import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hack.deploy import Deployed
+    from tests.cluster.conftest import Solver
+
+COUNT = 48
+MINE = f"--namespace={NAMESPACE}"
+
+
+def questions() -> str:
+    """Sums: of each the right letter is another."""
+    rows = []
+    for number in range(COUNT):
+        right = 2 * number + 3
+        choices = [str(right + 7 * (choice - number % 4)) for choice in range(4)]
+        subject = "small" if number < COUNT // 2 else "large"
+        question = f"What is {number} + {number + 3}?"
+        row = {"id": f"sum/{number}", "subject": subject, "question": question, "choices": choices}
+        rows.append(json.dumps({**row, "answer": number % 4}))
+    return "\n".join(rows) + "\n"
+
+
+def sit(solver: Solver, name: str, **spec: Any) -> None:
+    exam = {
+        "apiVersion": "mcq-operator.dev/v1alpha1",
+        "kind": "MCQExam",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"solverRef": {"name": NAME}, **spec},
+    }
+    solver.kubectl("apply", "--filename", "-", stdin=json.dumps(exam))
+
+
+def condition(solver: Solver, exam: str, kind: str) -> dict[str, Any]:
+    conditions = solver.get("mcqexam", exam).get("status", {}).get("conditions", [])
+    return next((each for each in conditions if each["type"] == kind), {})
+
+
+@pytest.fixture(scope="module")
+def sums(solver: Solver) -> Iterator[str]:
+    """An exam in a ConfigMap, which two Pods have sat; one of them was killed while it asked."""
+    text = json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "sums", "namespace": NAMESPACE},
+            "data": {"sums.jsonl": questions()},
+        }
+    )
+    solver.kubectl("apply", "--filename", "-", stdin=text)
+    sit(
+        solver,
+        "sums",
+        questions={"configMapRef": {"name": "sums", "key": "sums.jsonl"}},
+        parallelism=2,
+        **{"pass": {"minAccuracy": 0.3, "maxP95Seconds": 600}},
+    )
+    mine = ["pods", "-l", "app.kubernetes.io/name=mcq-exam,batch.kubernetes.io/job-completion-index=1"]
+    eventually(
+        lambda: any(pod["status"]["phase"] == "Running" for pod in solver.get(*mine)["items"]),
+        seconds=60,
+        what="the second share is asked",
+    )
+    solver.kubectl(MINE, "delete", *mine, "--grace-period=0", "--force")
+    eventually(
+        lambda: condition(solver, "sums", "Complete").get("status") == "True",
+        seconds=300,
+        what="the exam is sat",
+    )
+    yield "sums"
+    solver.kubectl(MINE, "delete", "mcqexam", "sums", "--ignore-not-found")
+
+
+def test_each_question_counts_once_though_a_pod_was_lost(solver: Solver, sums: str) -> None:
+    status = solver.get("mcqexam", sums)["status"]
+    assert (status["count"], status["unanswered"]) == (COUNT, 0)
+    assert 0.3 < status["accuracy"] <= 1  # it can add, more or less
+    assert status["model"]["digest"].startswith("sha256:")
+    assert status["model"]["promptDigest"].startswith("sha256:")
+    assert condition(solver, sums, "Passed")["reason"] in {"Passed", "Inconclusive"}
+
+
+def test_the_solver_says_how_right_it_is(solver: Solver, sums: str) -> None:
+    exam = solver.get("mcqexam", sums)["status"]
+    eventually(lambda: "exam" in solver.get("mcq", NAME)["status"], seconds=10)
+    told = solver.get("mcq", NAME)["status"]["exam"]
+    assert told == {"name": sums, "accuracy": exam["accuracy"], "ci95": exam["ci95"], "sat": exam["sat"]}
+    assert exam["summary"] in solver.kubectl(MINE, "get", "mcqexams")
+
+
+def test_the_report_is_printed_as_tables_as_json_and_as_a_page(
+    deployed: Deployed, solver: Solver, sums: str
+) -> None:
+    def report(*options: str) -> str:
+        command = [sys.executable, "-m", "mcq_operator", "exam", "report", "-n", NAMESPACE, sums, *options]
+        environment = {**os.environ, "KUBECONFIG": str(deployed.provider.kubeconfig())}
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    accuracy = solver.get("mcqexam", sums)["status"]["accuracy"]
+    assert f"{accuracy:.3f}" in report()
+    found = json.loads(report("-o", "json"))
+    assert [row["id"] for row in found["rows"]] == [f"sum/{number}" for number in range(COUNT)]
+    assert {name: each["total"] for name, each in found["figures"]["subjects"].items()} == {
+        "small": COUNT // 2,
+        "large": COUNT // 2,
+    }
+    assert "<!doctype html>" in report("-o", "html")
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "said"),
+    [
+        ("absent", {"uri": f"http://{NAME}.{NAMESPACE}.svc/no-such-file"}, "answers 404"),
+        (
+            "other",
+            {"configMapRef": {"name": "sums", "key": "sums.jsonl"}, "digest": "sha256:" + "0" * 64},
+            "and not",
+        ),
+    ],
+)
+def test_questions_that_are_not_there_or_not_the_ones_are_said_and_not_tried_again(
+    solver: Solver, sums: str, name: str, wanted: dict[str, Any], said: str
+) -> None:
+    sit(solver, name, questions=wanted)
+    try:
+        eventually(
+            lambda: condition(solver, name, "Complete").get("reason") == "ExamUnreadable",
+            seconds=60,
+            what=f"{name} can't be sat",
+        )
+        assert said in condition(solver, name, "Complete")["message"]
+        pods = solver.get("pods", "-l", f"app.kubernetes.io/instance={name}")["items"]
+        assert len(pods) == 1
+    finally:
+        solver.kubectl(MINE, "delete", "mcqexam", name)
+
+
+def test_a_deleted_exam_leaves_nothing_behind(solver: Solver, sums: str) -> None:
+    solver.kubectl(MINE, "delete", "mcqexam", sums)
+    labels = f"app.kubernetes.io/instance={sums},app.kubernetes.io/name=mcq-exam"
+    kinds = "configmaps,serviceaccounts,roles,rolebindings,jobs,pods"
+    eventually(lambda: not solver.get(kinds, "-l", labels)["items"], seconds=60, what="all of it is gone")
+    eventually(
+        lambda: "exam" not in solver.get("mcq", NAME)["status"], seconds=10, what="it is told of no more"
+    )
