@@ -30,6 +30,7 @@ GATEWAY = {"enabled": True, "parentRefs": [{"name": "public"}]}
 HPA = {"enabled": True}
 KEDA = {"enabled": True, "provider": "KEDA", "prometheusAddress": "http://prometheus.monitoring.svc:9090"}
 TRACING = {"enabled": True, "endpoint": "http://jaeger.monitoring.svc:4318"}
+GATE = {"gate": {"examRef": {"name": "aqua"}}}
 MONITOR = {"serviceMonitor": {"enabled": True}}
 DASHBOARDS = {"dashboards": {"enabled": True}}
 ALERTS = {"alerts": {"enabled": True}}
@@ -104,6 +105,10 @@ EXAMPLES: dict[str, Example] = {
     "autoscaling.targetQueueDepth": example(1, 10_000, autoscaling=HPA),
     "autoscaling.scaleDownSeconds": example(0, 3600, autoscaling=HPA),
     "autoscaling.prometheusAddress": example("https://prometheus.example.com", autoscaling=KEDA),
+    "rollout.gate.examRef.name": example("aqua"),
+    "rollout.gate.minAccuracy": example(0, 0.5, rollout=GATE),
+    "rollout.gate.maxRegression": example(0, 1, rollout=GATE),
+    "rollout.gate.maxCalibrationError": example(0.1, 1, rollout=GATE),
     "rollout.autoRollback": example(True),
     "rollout.startupSeconds": example(30, 86_400),
     "disruption.minAvailable": example(0, 2, "50%", "100%"),
@@ -139,6 +144,10 @@ TOGETHER: dict[str, dict[str, Any]] = {
 """What a leaf's values need beside them, and its base may not have."""
 
 OPERATOR_ONLY = {
+    "rollout.gate.examRef.name": "which exam a change has to pass",
+    "rollout.gate.minAccuracy": "what the gate's MCQExam asks",
+    "rollout.gate.maxRegression": "what the gate's MCQExam asks",
+    "rollout.gate.maxCalibrationError": "what the gate's MCQExam asks",
     "rollout.autoRollback": "what the operator does with a roll-out that fails",
 }
 """Leaves that change no object, and what they change instead."""

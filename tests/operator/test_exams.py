@@ -73,11 +73,11 @@ def part(answers: str, *, start: int = 0) -> Part:
     )  # fmt: skip
 
 
-def results(kubectl: Kubectl, tmp_path: Path, *, name: str = "aqua-results") -> Results:
+def results(kubectl: Kubectl, tmp_path: Path, *, exam: str = "aqua", name: str | None = None) -> Results:
     """As a Pod of the exam has them: with a token of its ServiceAccount."""
     found = yaml.safe_load(kubectl.kubeconfig.read_text())["clusters"][0]["cluster"]
     token, authority = tmp_path / "token", tmp_path / "ca.crt"
-    token.write_text(kubectl("create", "token", "aqua-exam"))
+    token.write_text(kubectl("create", "token", f"{exam}-exam"))
     if path := found.get("certificate-authority"):
         authority.write_bytes(Path(path).read_bytes())
     else:
@@ -89,7 +89,7 @@ def results(kubectl: Kubectl, tmp_path: Path, *, name: str = "aqua-results") -> 
     async def at_once(_: float) -> None:
         return
 
-    return Results(account, name, sleep=at_once)
+    return Results(account, name or f"{exam}-results", sleep=at_once)
 
 
 async def answered(
@@ -197,7 +197,7 @@ async def test_an_exam_is_sat_anew_when_the_replicas_change_and_not_before_they_
     await bench.settle(key(bench))
     assert jobs(kubectl)[0]["metadata"]["name"] == first["metadata"]["name"]
     patch(kubectl, "mcq", "demo", {"spec": {"model": {"precision": "float32"}}})
-    assert (await bench.result()).wakes == (key(bench),)
+    assert (await bench.result()).wakes == [key(bench)]
     await bench.reconcile(key(bench))
     await until(lambda: jobs(kubectl) == [])
     await bench.reconcile(key(bench))

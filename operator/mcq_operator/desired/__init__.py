@@ -3,10 +3,10 @@
 from collections.abc import Collection
 
 from mcq_operator.models import Manifest, MCQSolver, names
-from mcq_operator.models.kinds import CLAIM, CONFIG_MAP, SOLVER_CHILDREN, Kind, kind_of
+from mcq_operator.models.kinds import CLAIM, CONFIG_MAP, RECONCILED, SOLVER_CHILDREN, Kind, kind_of
 from mcq_operator.models.status import ObjectRef
 
-from . import exam
+from . import exam, gate
 from .alerts import prometheus_rule
 from .dashboards import dashboards
 from .manifest import digest
@@ -16,7 +16,7 @@ from .scaling import autoscaler, disruption_budget, scaled_object
 from .storage import cache_claim
 from .workload import deployment, service_account, template
 
-__all__ = ["digest", "exam", "objects", "possible", "reference", "template"]
+__all__ = ["digest", "exam", "gate", "objects", "possible", "reference", "template"]
 
 
 def objects(
@@ -61,7 +61,8 @@ def possible(solver: MCQSolver) -> list[ObjectRef]:
     operator was killed in between) is pruned all the same.
     """
     other_names = {CLAIM: names.cache_name(solver), CONFIG_MAP: names.dashboards_name(solver)}
-    return [kind.named(other_names.get(kind, solver.name)) for kind in SOLVER_CHILDREN]
+    of_the_gate = [kind.named(names.candidate_name(solver)) for kind in RECONCILED]
+    return of_the_gate + [kind.named(other_names.get(kind, solver.name)) for kind in SOLVER_CHILDREN]
 
 
 def reference(manifest: Manifest) -> ObjectRef:

@@ -5,14 +5,16 @@ from typing import Any
 from mcq_operator.models import Manifest, MCQExam, MCQSolver, names
 from mcq_operator.models.kinds import CONFIG_MAP, CRON_JOB, JOB, ROLE, ROLE_BINDING, SERVICE_ACCOUNT
 from mcq_operator.models.rbac import AUTHORIZATION
-from mcq_operator.models.status import ObjectRef
+from mcq_operator.models.status import ObjectRef, ReportRef
 
 from .manifest import digest, manifest, without_none
 from .security import CONTAINER_SECURITY, POD_SECURITY
-from .workload import image, image_pull_secrets
+from .workload import image_pull_secrets
 
 QUESTIONS_PATH = "/etc/mcq-exam"
 QUESTIONS_FILE = "questions.jsonl"
+BASELINE_PATH = "/etc/mcq-baseline"
+BASELINE_FILE = "report.json.gz"
 UNREADABLE = 2
 """The runner's exit code where no other try will help."""
 TRIES = 3
@@ -23,13 +25,18 @@ RESOURCES = {"requests": {"cpu": "50m", "memory": "160Mi"}, "limits": {"memory":
 """Of a Pod that only asks; it holds the questions, up to 64 MiB of them, and the answers."""
 
 
-def objects(exam: MCQExam, solver: MCQSolver | None, *, service_image: str) -> list[Manifest]:
-    """What an exam wants to exist, in the order of creation; without its solver, only what keeps the results."""
+def objects(
+    exam: MCQExam, solver: MCQSolver | None, *, baseline: ReportRef | None = None, service_image: str
+) -> list[Manifest]:
+    """What an exam wants to exist, in the order of creation.
+
+    Without its solver, or without the report of its baseline where it has one, only what keeps the results.
+    """
     account = manifest(SERVICE_ACCOUNT, exam, name=names.exam_name(exam), automountServiceAccountToken=False)
     made = [account, _results(exam), _role(exam), _binding(exam)]
-    if solver is not None:
+    if solver is not None and (baseline or not exam.spec.baseline_ref):
         make = _cron_job if exam.spec.schedule else _job
-        made.append(make(exam, solver, service_image=service_image))
+        made.append(make(exam, _job_spec(exam, solver, baseline, service_image=service_image), solver))
     return made
 
 
@@ -68,14 +75,13 @@ def _binding(exam: MCQExam) -> Manifest:
     )
 
 
-def _job(exam: MCQExam, solver: MCQSolver, *, service_image: str) -> Manifest:
+def _job(exam: MCQExam, spec: dict[str, Any], solver: MCQSolver) -> Manifest:
     """Of a name for what is asked of whom: other questions, or other replicas, make another Job."""
-    spec = _job_spec(exam, solver, service_image=service_image)
     meant = digest([spec, solver.metadata.uid, solver.status.template_digest])
     return manifest(JOB, exam, name=f"{exam.name}-{meant[:8]}", spec=spec)
 
 
-def _cron_job(exam: MCQExam, solver: MCQSolver, *, service_image: str) -> Manifest:
+def _cron_job(exam: MCQExam, spec: dict[str, Any], _: MCQSolver) -> Manifest:
     return manifest(
         CRON_JOB,
         exam,
@@ -90,13 +96,15 @@ def _cron_job(exam: MCQExam, solver: MCQSolver, *, service_image: str) -> Manife
             "failedJobsHistoryLimit": 1,
             "jobTemplate": {
                 "metadata": {"labels": names.labels(exam)},
-                "spec": _job_spec(exam, solver, service_image=service_image),
+                "spec": spec,
             },
         },
     )
 
 
-def _job_spec(exam: MCQExam, solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
+def _job_spec(
+    exam: MCQExam, solver: MCQSolver, baseline: ReportRef | None, *, service_image: str
+) -> dict[str, Any]:
     shards = exam.spec.parallelism
     made: dict[str, Any] = without_none(
         {
@@ -131,8 +139,8 @@ def _job_spec(exam: MCQExam, solver: MCQSolver, *, service_image: str) -> dict[s
                     "enableServiceLinks": False,
                     "imagePullSecrets": image_pull_secrets(solver),
                     "securityContext": POD_SECURITY,
-                    "containers": [_container(exam, solver, service_image=service_image)],
-                    "volumes": _volumes(exam),
+                    "containers": [_container(exam, solver, baseline, service_image=service_image)],
+                    "volumes": _volumes(exam, baseline),
                 },
             },
         }
@@ -140,7 +148,9 @@ def _job_spec(exam: MCQExam, solver: MCQSolver, *, service_image: str) -> dict[s
     return made
 
 
-def _container(exam: MCQExam, solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
+def _container(
+    exam: MCQExam, solver: MCQSolver, baseline: ReportRef | None, *, service_image: str
+) -> dict[str, Any]:
     key, credentials = exam.spec.api_key_secret_ref, exam.spec.questions.credentials_secret_ref
     sitting = {"fieldRef": {"fieldPath": "metadata.labels['batch.kubernetes.io/job-name']"}}
     env: list[dict[str, Any]] = [{"name": SITTING, "valueFrom": sitting}]
@@ -149,10 +159,14 @@ def _container(exam: MCQExam, solver: MCQSolver, *, service_image: str) -> dict[
     mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - the Pod's own
     if _mounted(exam):
         mounts.append({"name": "questions", "mountPath": QUESTIONS_PATH})
+    if baseline:
+        mounts.append({"name": "baseline", "mountPath": BASELINE_PATH})
     return {
         "name": "exam",
-        **image(solver, service_image=service_image),
-        "args": _arguments(exam, solver),
+        # Not the solver's own: its spec may name one that is not promoted yet, or has no such command.
+        "image": service_image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": _arguments(exam, solver, baseline),
         "env": env,
         "envFrom": [{"secretRef": {"name": credentials.name}}] if credentials else None,
         "resources": RESOURCES,
@@ -163,7 +177,7 @@ def _container(exam: MCQExam, solver: MCQSolver, *, service_image: str) -> dict[
     }
 
 
-def _arguments(exam: MCQExam, solver: MCQSolver) -> list[str]:
+def _arguments(exam: MCQExam, solver: MCQSolver, baseline: ReportRef | None) -> list[str]:
     spec = exam.spec
     options: dict[str, object | None] = {
         "questions": _source(exam),
@@ -175,6 +189,8 @@ def _arguments(exam: MCQExam, solver: MCQSolver) -> list[str]:
         "shards": spec.parallelism,
         "history": spec.history_limit,
         "debias": spec.debias,
+        "before": f"{BASELINE_PATH}/{BASELINE_FILE}" if baseline else None,
+        "max-regression": spec.pass_.max_regression,
         "min-accuracy": spec.pass_.min_accuracy,
         "max-calibration-error": spec.pass_.max_calibration_error,
         "max-p95-seconds": spec.pass_.max_p95_seconds,
@@ -210,7 +226,11 @@ def _claim(uri: str) -> tuple[str, str] | None:
     return (claim, path) if scheme == "pvc" else None
 
 
-def _volumes(exam: MCQExam) -> list[dict[str, Any]]:
-    mounted = _mounted(exam)
-    tmp: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {}}]
-    return [*tmp, {"name": "questions", **mounted}] if mounted else tmp
+def _volumes(exam: MCQExam, baseline: ReportRef | None) -> list[dict[str, Any]]:
+    volumes: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {}}]
+    if mounted := _mounted(exam):
+        volumes.append({"name": "questions", **mounted})
+    if baseline:
+        items = [{"key": f"{baseline.name}.report.json.gz", "path": BASELINE_FILE}]
+        volumes.append({"name": "baseline", "configMap": {"name": baseline.config_map, "items": items}})
+    return volumes

@@ -101,17 +101,13 @@ def image_pull_secrets(solver: MCQSolver) -> list[dict[str, str]] | None:
     return [{"name": secret.name} for secret in solver.spec.image_pull_secrets or []] or None
 
 
-def image(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
-    """What a container of the solver's image says of it; `service_image` is used where the spec names none."""
-    return {"image": solver.spec.image or service_image, "imagePullPolicy": solver.spec.image_pull_policy}
-
-
 def _container(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
     spec = solver.spec
     attempts = math.ceil(startup_seconds(solver) / STARTUP_PERIOD)
     return {
         "name": "service",
-        **image(solver, service_image=service_image),
+        "image": spec.image or service_image,
+        "imagePullPolicy": spec.image_pull_policy,
         "env": [{"name": name, "value": value} for name, value in environment(solver).items()],
         "ports": [{"name": "http", "containerPort": names.HTTP_PORT, "protocol": "TCP"}],
         "resources": spec.resources.model_dump(by_alias=True, exclude_none=True),

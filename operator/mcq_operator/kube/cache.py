@@ -60,6 +60,7 @@ class Sighting:
         body: the object as JSON, without what nobody reads; None: it is gone, or does not match the watch any more.
         instance: the value of the label that names a resource; of an exam the name of its solver.
         owner: the resource that it belongs to, or that it is.
+        parent: of a resource the one that it was made for.
 
     """
 
@@ -69,6 +70,7 @@ class Sighting:
     body: bytes | None
     instance: str
     owner: Key | None
+    parent: Key | None = None
 
 
 def sighting(kind: Kind, manifest: Manifest, *, gone: bool = False) -> Sighting:
@@ -91,6 +93,7 @@ def sighting(kind: Kind, manifest: Manifest, *, gone: bool = False) -> Sighting:
         owner=KEYS[kind.kind](metadata["namespace"], metadata["name"])
         if kind in RECONCILED
         else owner(metadata),
+        parent=owner(metadata) if kind in RECONCILED else None,
     )
 
 

@@ -33,8 +33,8 @@ class CachedApi(Api):
         return await super().exams(namespace=namespace, solver=solver) if found is None else found
 
     def woken(self, seen: Sighting) -> list[Key]:
-        """Whose reconciles read what was seen: its owner's; and of a solver its exams', of an exam its solver's."""
-        keys: list[Key] = [] if seen.owner is None else [seen.owner]
+        """Whose reconciles read what was seen: its owner's; of a solver its exams', of an exam its solver's, too."""
+        keys = [key for key in (seen.owner, seen.parent) if key is not None]
         if seen.kind is EXAM:
             keys.append(SolverKey(seen.name.namespace, seen.instance))
         if seen.kind is SOLVER:

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from .base import Fraction, Model, ObjectName, rule, rules, text
 from .replica import SecretKey, SecretName
-from .resource import ExamKey, Resource, SolverKey
+from .resource import ExamKey, ExamRef, Resource, SolverKey
 from .status import ExamStatus
 
 
@@ -89,12 +89,25 @@ class Pass(Model):
     """The least accuracy, which the 95 % interval (one-sided) must not reach below."""
     max_calibration_error: Fraction | None = None
     """The greatest expected calibration error."""
+    max_regression: Fraction | None = None
+    """The greatest loss of accuracy against the baseline's result, which the worst that is likely (Tango's interval,
+    one-sided 95 %) must not exceed; it is missed where McNemar's exact test says that it is not by chance."""
     max_p95_seconds: float | None = Field(None, gt=0)
     """The longest time within which 95 % of the answers must come."""
 
 
 class ExamSpec(Model):
     """What is asked for."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.pass) || !has(self.pass.maxRegression) || has(self.baselineRef)",
+                "pass.maxRegression is of another exam's result: name that exam in baselineRef",
+                path=".baselineRef",
+            ),
+        )
+    )
 
     solver_ref: SolverRef
     """Who sits the exam."""
@@ -119,6 +132,8 @@ class ExamSpec(Model):
     """Pods that ask at the same time, each its share of the questions. The solver's replicas do the work."""
     pass_: Annotated[Pass, Field(alias="pass")] = Pass()
     """What is asked of the result, for the condition Passed."""
+    baseline_ref: ExamRef | None = None
+    """Another exam with the same questions, whose last result this one's is compared with, question by question."""
     history_limit: int = Field(3, ge=1, le=20)
     """Reports that are kept."""
     api_key_secret_ref: SecretKey | None = None

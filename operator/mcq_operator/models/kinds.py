@@ -56,7 +56,8 @@ SOLVER = Kind(
     api_version=API_VERSION,
     kind=SOLVER_KIND,
     plural=SOLVERS,
-    verbs=READ,
+    # One is made for another's gate.
+    verbs=OWN,
     # finalizers: where OwnerReferencesPermissionEnforcement is on, blockOwnerDeletion asks for it.
     subresources=(("status", ("patch",)), ("finalizers", ("update",))),
 )
@@ -64,7 +65,7 @@ EXAM = Kind(
     api_version=API_VERSION,
     kind=EXAM_KIND,
     plural=EXAMS,
-    verbs=READ,
+    verbs=OWN,
     subresources=(("status", ("patch",)), ("finalizers", ("update",))),
 )
 RECONCILED = (SOLVER, EXAM)

@@ -1,5 +1,6 @@
 """Names, labels and ports that the objects of one resource agree on."""
 
+import hashlib
 from collections.abc import Mapping
 
 from .base import GROUP
@@ -32,6 +33,22 @@ def cache_name(solver: MCQSolver) -> str:
 def dashboards_name(solver: MCQSolver) -> str:
     """The ConfigMap of its dashboards."""
     return f"{solver.name}-dashboards"
+
+
+PROMOTE_ANNOTATION = f"{GROUP}/promote"
+"""Lets one change through its gate; its value says who did so and why."""
+LONGEST_EXAM = 40
+
+
+def candidate_name(solver: MCQSolver) -> str:
+    """The MCQSolver that sits the exam of the solver's gate, and that exam."""
+    suffix = "-candidate"
+    longest = LONGEST_EXAM - len(suffix)
+    if len(solver.name) <= longest:
+        return solver.name + suffix
+    # Two long names that begin alike are still two.
+    told = hashlib.sha256(solver.name.encode()).hexdigest()[:8]
+    return f"{solver.name[: longest - 9].rstrip('-')}-{told}{suffix}"
 
 
 def exam_name(exam: MCQExam) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from .base import Manifest
 from .solver import MCQSolver
-from .status import ObjectRef
+from .status import ObjectRef, ReportRef
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +113,7 @@ class ObservedExam:
         job: the Job that asks the present replicas, or the last one that was scheduled.
         results: the ConfigMap that its Pods write to.
         pods: its Pods.
+        baseline: the report of the exam that it is compared with, if there is one.
         conflicts, refused, warning: as of a solver.
 
     """
@@ -120,6 +121,7 @@ class ObservedExam:
     solver: MCQSolver | None = None
     job: Manifest | None = None
     results: Manifest | None = None
+    baseline: ReportRef | None = None
     pods: list[Manifest] = field(default_factory=list)
     conflicts: list[ObjectRef] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)

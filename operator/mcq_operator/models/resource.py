@@ -3,8 +3,26 @@
 from dataclasses import dataclass
 from typing import ClassVar, Self, cast
 
-from .base import EXAM_KIND, SOLVER_KIND, Manifest, Model
+from pydantic import Field
+
+from .base import API_VERSION, EXAM_KIND, SOLVER_KIND, Manifest, Model, ObjectName
 from .status import ResourceStatus
+
+
+class ExamRef(Model):
+    """An MCQExam of the same namespace."""
+
+    name: ObjectName
+    """The exam's name."""
+
+
+class Owner(Model):
+    """An object's owner, as far as it is one of the operator's kinds."""
+
+    api_version: str
+    kind: str
+    name: str
+    controller: bool = False
 
 
 class Metadata(Model):
@@ -15,6 +33,8 @@ class Metadata(Model):
     uid: str = ""
     generation: int = 0
     deletion_timestamp: str | None = None
+    annotations: dict[str, str] = Field(default_factory=dict)
+    owner_references: list[Owner] = Field(default_factory=list)
 
 
 @dataclass(frozen=True, order=True)
@@ -72,6 +92,14 @@ class Resource(Model):
     def namespace(self) -> str:
         """The namespace of the resource and of all its objects."""
         return self.metadata.namespace
+
+    @property
+    def parent(self) -> Key | None:
+        """The resource that it was made for, if it was."""
+        for owner in self.metadata.owner_references:
+            if owner.controller and owner.kind in KEYS and owner.api_version == API_VERSION:
+                return KEYS[owner.kind](self.namespace, owner.name)
+        return None
 
     @property
     def deleting(self) -> bool:

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from .base import Model, http_url, rule, rules
+from .base import Fraction, Model, http_url, rule, rules
+from .resource import ExamRef
 
 
 class Disruption(Model):
@@ -82,9 +83,28 @@ class Autoscaling(Model):
     """The Prometheus that KEDA asks."""
 
 
+class Gate(Model):
+    """What replicas of another model, image or way of answering must show before questions of users reach them.
+
+    One of them is brought up beside the solver, as an MCQSolver of its own without a way in from outside, and sits the
+    exam; the result is compared with that of the present replicas, question by question.
+    """
+
+    exam_ref: ExamRef
+    """The MCQExam of this solver that is sat."""
+    min_accuracy: Fraction | None = None
+    """The least accuracy, which the 95 % interval (one-sided) must not reach below."""
+    max_regression: Fraction = 0.05
+    """The greatest loss of accuracy against the present replicas."""
+    max_calibration_error: Fraction | None = None
+    """The greatest expected calibration error."""
+
+
 class Rollout(Model):
     """What happens when the spec changes."""
 
+    gate: Gate | None = None
+    """The exam that a change of model, engine, image or answering.debias has to pass; left out, none."""
     auto_rollback: bool = False
     """Whether a spec whose replicas do not start is replaced by the last one whose replicas were all available,
     until the spec is changed again. Replicas of that keep answering meanwhile in any case."""

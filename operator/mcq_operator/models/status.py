@@ -35,6 +35,39 @@ class ObjectRef(Model):
     """The object's name."""
 
 
+GatePhase = Literal["Waiting", "Sitting", "Passed", "Refused", "Inconclusive", "Overridden"]
+
+
+class GateStatus(Model):
+    """How far a change is that has to pass an exam."""
+
+    candidate: str
+    """What tells this change, and what is asked of it, from others."""
+    generation: int = Field(ge=0)
+    """The spec's generation that asked for it."""
+    phase: GatePhase
+    """Waiting for the present replicas' result, Sitting the exam, or what became of it."""
+    replica_set: str
+    """The ReplicaSet of the replicas that answer meanwhile."""
+    template_digest: str
+    """What tells those replicas from others."""
+    reason: str = Field(max_length=1024)
+    """Why, in one word."""
+    message: str = Field(max_length=32768)
+    """Why, with figures."""
+
+
+class Override(Model):
+    """A change that was let through without having passed."""
+
+    annotation: str
+    """What the annotation mcq-operator.dev/promote said; the same words let no other change through."""
+    candidate: str
+    """The change."""
+    time: str = Field(json_schema_extra={"format": "date-time"})
+    """When it was seen."""
+
+
 class ResourceStatus(Model):
     """What every status has."""
 
@@ -120,6 +153,15 @@ class SolverStatus(ResourceStatus):
     """What tells the replicas that the spec means from others: an exam is sat anew when they change."""
     exam: SatExam | None = None
     """How right it is; left out while the present replicas have sat no exam."""
+    answering: bool = False
+    """Whether all replicas that are to answer now are available, and a test question was answered."""
+    promoted: str = ""
+    """What tells the model, image and way of answering of the replicas from others: a change of it has to pass the
+    gate."""
+    gate: GateStatus | None = None
+    """The last change that had to pass an exam."""
+    override: Override | None = None
+    """The last change that was let through without."""
     rollback: Rollback | None = None
     """The roll-out that was undone, while the spec that was is still asked for."""
 
@@ -169,6 +211,8 @@ class ExamStatus(ResourceStatus):
     """When the last question was answered."""
     exam_digest: str | None = None
     """SHA-256 of the file of questions."""
+    template_digest: str = ""
+    """What tells the replicas that answered from others."""
     model: SatModel | None = None
     """What answered."""
     report: ReportRef | None = None

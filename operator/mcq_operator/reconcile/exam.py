@@ -5,9 +5,10 @@ from datetime import datetime
 
 from mcq_operator import desired, status
 from mcq_operator.kube import Applied, Cluster, InvalidSpecError
-from mcq_operator.models import ExamKey, Manifest, MCQExam, MCQSolver, names
+from mcq_operator.models import Condition, ExamKey, Manifest, MCQExam, MCQSolver, names
 from mcq_operator.models.kinds import CONFIG_MAP, JOB
 from mcq_operator.models.observed import ObservedExam
+from mcq_operator.models.status import ReportRef
 
 from .common import REFUSED_RETRY_SECONDS, Outcome, Result, unknown, warning
 
@@ -25,11 +26,10 @@ async def reconcile_exam(
     if exam is None or exam.deleting:
         return Result(outcome=Outcome.GONE)
     solver = await _solver(exam, cluster)
+    baseline = await _baseline(exam, cluster)
     jobs = await cluster.jobs(exam)
-    objects = {
-        desired.reference(item): item
-        for item in desired.exam.objects(exam, solver, service_image=service_image)
-    }
+    made = desired.exam.objects(exam, solver, baseline=baseline, service_image=service_image)
+    objects = {desired.reference(item): item for item in made}
     there = {JOB.named(job["metadata"]["name"]) for job in jobs}
     wanted = {
         ref: item for ref, item in objects.items() if ref.kind != JOB.kind or ref in there or _asked(solver)
@@ -44,6 +44,7 @@ async def reconcile_exam(
     observed = ObservedExam(
         solver=solver,
         job=_job(exam, applied, jobs),
+        baseline=baseline,
         results=applied.live.get(CONFIG_MAP.named(names.results_name(exam))),
         pods=found.pods,
         conflicts=applied.conflicts,
@@ -60,8 +61,8 @@ async def reconcile_exam(
     return Result(
         outcome=Outcome.READY if told.is_true("Complete") else Outcome.NOT_READY,
         told=told,
-        wakes=(exam.solver_key,) if written else (),
-        look_again_in=_look_again_in(observed, now()),
+        wakes=[key for key in (exam.solver_key, exam.parent) if key] if written else (),
+        look_again_in=_look_again_in(observed, told.conditions, now()),
     )
 
 
@@ -74,11 +75,23 @@ async def _solver(exam: MCQExam, cluster: Cluster) -> MCQSolver | None:
     return None if solver is None or solver.deleting else solver
 
 
+async def _baseline(exam: MCQExam, cluster: Cluster) -> ReportRef | None:
+    """The report that it is compared with."""
+    ref = exam.spec.baseline_ref
+    if ref is None:
+        return None
+    try:
+        found = await cluster.exam(ExamKey(exam.namespace, ref.name))
+    except InvalidSpecError:
+        return None
+    return found.status.report if found else None
+
+
 def _asked(solver: MCQSolver | None) -> bool:
     """Whether the solver may be asked now."""
     if solver is None or solver.status.observed_generation != solver.metadata.generation:
         return False
-    return solver.status.is_true("Ready")
+    return solver.status.answering
 
 
 def _job(exam: MCQExam, applied: Applied, jobs: Iterable[Manifest]) -> Manifest | None:
@@ -88,8 +101,8 @@ def _job(exam: MCQExam, applied: Applied, jobs: Iterable[Manifest]) -> Manifest 
     return max(jobs, key=lambda job: str(job["metadata"]["creationTimestamp"]), default=None)
 
 
-def _look_again_in(observed: ObservedExam, now: datetime) -> float | None:
-    if observed.refused:
+def _look_again_in(observed: ObservedExam, conditions: Iterable[Condition], now: datetime) -> float | None:
+    if observed.refused or any(told.reason == "WaitingForBaseline" for told in conditions):
         return REFUSED_RETRY_SECONDS
     if observed.warning or status.pending.young(observed.pods, now=now):
         return status.pending.SECONDS

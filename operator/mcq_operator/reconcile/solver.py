@@ -6,11 +6,12 @@ from datetime import datetime
 from mcq_operator import desired, status
 from mcq_operator.canary import Canaries
 from mcq_operator.kube import Applied, Children, Cluster, InvalidSpecError
-from mcq_operator.models import ExamKey, Manifest, MCQExam, MCQSolver, SolverKey
+from mcq_operator.models import GateStatus, Key, Manifest, MCQExam, MCQSolver, SolverKey
 from mcq_operator.models.kinds import AUTOSCALER, DEPLOYMENT, INGRESS, SCALED_OBJECT
 from mcq_operator.models.observed import Deployment, Observed
 from mcq_operator.startup import Startups
 
+from . import gate
 from .common import REFUSED_RETRY_SECONDS, Outcome, Result, unknown, warning
 
 UNDO_SECONDS = 15.0
@@ -42,9 +43,11 @@ async def reconcile_solver(
     digest = desired.digest(template)
     stored = solver
     solver, earlier = await _undone(stored, cluster, digest=digest)
+    change, before = await gate.held(solver, cluster, service_image=service_image)
     objects = desired.objects(
-        solver, service_image=service_image, absent=cluster.absent, pods=earlier or template
+        solver, service_image=service_image, absent=cluster.absent, pods=earlier or before or template
     )
+    objects += await gate.objects(solver, change, cluster)
     wanted = {desired.reference(item): item for item in objects}
     possible = {*desired.possible(solver), *solver.status.inventory}
     found = await cluster.children(solver, possible, wanted=wanted)
@@ -56,6 +59,9 @@ async def reconcile_solver(
     exams = await cluster.exams(solver)
     observed = await _observed(solver, cluster, applied, found, startups, now())
     verdict = canaries.verdict(solver, observed.deployment, observed.pods)
+    if change is not None:
+        seen = await gate.look(solver, applied, cluster)
+        change = status.gate.advanced(solver, change, seen, now=now())
     told = status.of(
         solver,
         observed=observed,
@@ -63,6 +69,8 @@ async def reconcile_solver(
         inventory={*applied.live, *leaving, *unknown(solver)},
         exams=exams,
         replicas_digest=digest,
+        held=change,
+        meant=desired.gate.identity(solver, service_image=service_image),
         now=now(),
     )
     written = await cluster.write_status(stored, told)
@@ -72,16 +80,21 @@ async def reconcile_solver(
     return Result(
         outcome=Outcome.READY if told.is_true("Ready") else Outcome.NOT_READY,
         told=told,
-        wakes=_waiting(exams) if written else (),
+        wakes=_waiting(solver, exams) if written else (),
         look_again_in=0.0
-        if told.rollback != solver.status.rollback
-        else _look_again_in(key, observed, canaries, startups, now()),
+        if told.rollback != solver.status.rollback or _moved(told.gate, stored.status.gate)
+        else _look_again_in(key, observed, canaries, startups, told.gate, now()),
     )
 
 
-def _waiting(exams: Sequence[MCQExam]) -> tuple[ExamKey, ...]:
+def _waiting(solver: MCQSolver, exams: Sequence[MCQExam]) -> list[Key]:
     """Who reads the solver's status."""
-    return tuple(exam.key for exam in exams)
+    return [*(exam.key for exam in exams), *([solver.parent] if solver.parent else [])]
+
+
+def _moved(told: GateStatus | None, before: GateStatus | None) -> bool:
+    """Whether the gate's phase has changed, and with it what is wanted."""
+    return (told and told.phase) != (before and before.phase)
 
 
 def _gone(key: SolverKey, canaries: Canaries, startups: Startups) -> Result:
@@ -134,10 +147,15 @@ async def _observed(
 
 
 def _look_again_in(
-    key: SolverKey, observed: Observed, canaries: Canaries, startups: Startups, now: datetime
+    key: SolverKey,
+    observed: Observed,
+    canaries: Canaries,
+    startups: Startups,
+    change: GateStatus | None,
+    now: datetime,
 ) -> float | None:
     """When to look without an event; None: not before the next one."""
-    times = [canaries.retry_in(key), startups.retry_in(key)]
+    times = [canaries.retry_in(key), startups.retry_in(key), status.gate.retry_in(change)]
     if observed.refused or observed.rival:
         times.append(REFUSED_RETRY_SECONDS)
     if observed.warning or status.pending.young(observed.pods, now=now):

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from mcq_operator.models import (
+    GateStatus,
     MCQExam,
     MCQSolver,
     ObjectRef,
@@ -14,15 +15,15 @@ from mcq_operator.models import (
     SolverStatus,
     names,
 )
-from mcq_operator.models.observed import Observed, Verdict
+from mcq_operator.models.observed import Deployment, Observed, Verdict
 
-from . import exam, pending, rollback
+from . import exam, gate, pending, rollback
 from .conditions import findings
 from .dating import dated
 from .events import events
 from .finding import Finding
 
-__all__ = ["canary_carried", "events", "exam", "invalid", "of", "pending", "rollback"]
+__all__ = ["canary_carried", "events", "exam", "gate", "invalid", "of", "pending", "rollback"]
 
 
 def of(
@@ -34,12 +35,25 @@ def of(
     replicas_digest: str,
     now: datetime,
     exams: Iterable[MCQExam] = (),
+    held: GateStatus | None = None,
+    meant: str = "",
 ) -> SolverStatus:
     """The status of a solver after one look at the cluster.
 
-    `replicas_digest` tells its spec's replicas from others.
+    Args:
+        solver: whose status.
+        observed: what was seen.
+        verdict: what became of the test question.
+        inventory: what was made for it.
+        replicas_digest: what tells its spec's replicas from others.
+        now: the time.
+        exams: the exams that it sits.
+        held: the last change that had to pass its gate.
+        meant: what tells the spec's model, image and way of answering from others.
+
     """
     deployment = observed.deployment
+    kept = held if gate.holds(held) else None
     return SolverStatus(
         observed_generation=solver.metadata.generation,
         replicas=deployment.replicas if deployment else 0,
@@ -47,12 +61,21 @@ def of(
         selector=names.selector(solver),
         url=names.url(solver),
         model=ObservedModel(uri=_model(solver)),
-        template_digest=replicas_digest,
+        template_digest=kept.template_digest if kept else replicas_digest,
+        answering=_answering(deployment, verdict),
+        promoted=solver.status.promoted if kept else meant,
+        gate=held,
+        override=gate.override(solver, held, now=now),
         exam=_sat(exams),
-        conditions=dated(solver, findings(solver, observed, verdict), now),
+        conditions=dated(solver, findings(solver, observed, verdict, held), now),
         rollback=rollback.decided(solver, observed, digest=replicas_digest, now=now),
         inventory=sorted(inventory, key=lambda ref: (ref.kind, ref.name)),
     )
+
+
+def _answering(deployment: Deployment | None, verdict: Verdict) -> bool:
+    complete = deployment is not None and deployment.complete and deployment.wanted > 0
+    return complete and verdict.outcome == "answered"
 
 
 def _sat(exams: Iterable[MCQExam]) -> SatExam | None:

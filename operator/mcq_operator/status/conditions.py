@@ -1,9 +1,10 @@
 """Conditions: arithmetic over what was observed."""
 
-from mcq_operator.models import MCQSolver, names
+from mcq_operator.models import GateStatus, MCQSolver, names
 from mcq_operator.models.kinds import PROMETHEUS_RULE, SERVICE_MONITOR
 from mcq_operator.models.observed import Deployment, Observed, Verdict
 
+from . import gate
 from .failures import Failure, absence, failure, quoted
 from .finding import Finding
 
@@ -13,22 +14,30 @@ METRICS_ADVICE = (
 )
 
 
-def findings(solver: MCQSolver, observed: Observed, verdict: Verdict) -> list[Finding]:
-    """Every condition of a solver."""
+def findings(
+    solver: MCQSolver, observed: Observed, verdict: Verdict, held: GateStatus | None
+) -> list[Finding]:
+    """Every condition of a solver; `held` is the change that has to pass its gate."""
     failed = failure(solver, observed)
     rolling = progressing(solver, observed.deployment)
     return [
-        ready(solver, observed, verdict, failed, rolling),
+        ready(solver, observed, verdict, failed, rolling, held),
         rolling,
-        degraded(failed, observed.deployment, verdict),
+        degraded(failed, observed.deployment, verdict, held),
         model_loaded(solver, observed, failed),
         scaling_ready(solver, observed),
         monitoring_ready(solver, observed),
+        *([examined] if (examined := gate.finding(solver, held)) else []),
     ]
 
 
 def ready(
-    solver: MCQSolver, observed: Observed, verdict: Verdict, failed: Failure | None, rolling: Finding
+    solver: MCQSolver,
+    observed: Observed,
+    verdict: Verdict,
+    failed: Failure | None,
+    rolling: Finding,
+    held: GateStatus | None,
 ) -> Finding:
     """True only when all that is asked for is there and a question was really answered."""
     deployment = observed.deployment
@@ -44,6 +53,9 @@ def ready(
         return Finding("Ready", "False", "CanaryPending", message)
     if verdict.outcome == "failed":
         return Finding("Ready", "False", "CanaryFailed", _canary_message(solver, verdict))
+    if held is not None and gate.holds(held):
+        message = f"All replicas of before are available and answer questions. {held.message}"
+        return Finding("Ready", "False", held.reason, message)
     return Finding("Ready", "True", "Answering", "All replicas are available and answer questions.")
 
 
@@ -76,13 +88,17 @@ def progressing(solver: MCQSolver, deployment: Deployment | None) -> Finding:
     return Finding("Progressing", "False", "Complete", "Every wanted replica runs the newest spec.")
 
 
-def degraded(failed: Failure | None, deployment: Deployment | None, verdict: Verdict) -> Finding:
+def degraded(
+    failed: Failure | None, deployment: Deployment | None, verdict: Verdict, held: GateStatus | None
+) -> Finding:
     """True when something is wrong that waiting alone may not mend."""
     if failed is not None:
         return Finding("Degraded", "True", failed.reason, failed.message)
     if deployment is not None and deployment.complete and verdict.outcome == "failed":
         message = f"Replicas say they are ready but a test question failed: {verdict.detail}"
         return Finding("Degraded", "True", "CanaryFailed", message)
+    if held is not None and held.phase in {"Refused", "Inconclusive"}:
+        return Finding("Degraded", "True", held.reason, held.message)
     return Finding("Degraded", "False", "AsExpected", "No failure is known.")
 
 

@@ -14,9 +14,15 @@ GOOD = {
     "MonitoringReady": "True",
     "Complete": "True",
     "Passed": "True",
+    "ExamPassed": "True",
 }
 """The conditions whose changes are told, and how each should be; Progressing comes and goes with all of them."""
-QUIET = frozenset({"NotSat", "Sitting", "Scheduled", "WaitingForSolver"})
+QUIET = frozenset(
+    {
+        *("NotSat", "Sitting", "Scheduled", "WaitingForSolver", "WaitingForBaseline"),
+        *("NoChange", "NoBaseline", "CandidateStarting", "CandidateSitting"),
+    }
+)
 """An exam that is to be sat yet is no news."""
 LONGEST_NOTE = 1024
 """Bytes, which is the API's own bound."""
@@ -40,7 +46,7 @@ def _news(condition: Condition, before: Condition | None) -> bool:
         return not good and condition.type in {"Degraded", "MonitoringReady", "ScalingReady"}
     if condition.status != before.status:
         return True
-    return condition.type == "Degraded" and condition.reason != before.reason
+    return condition.type in {"Degraded", "ExamPassed"} and condition.reason != before.reason
 
 
 def _event(resource: Resource, condition: Condition, *, now: datetime) -> Manifest:

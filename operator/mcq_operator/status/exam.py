@@ -37,6 +37,7 @@ def of(exam: MCQExam, *, observed: ObservedExam, inventory: Iterable[ObjectRef],
         observed_generation=exam.metadata.generation,
         solver=exam.spec.solver_ref.name,
         **(_figures(exam, last) if last else {}),
+        template_digest=_answered_by(exam, observed, last, complete),
         conditions=dated(exam, found, now),
         inventory=sorted(inventory, key=lambda ref: (ref.kind, ref.name)),
     )
@@ -78,6 +79,15 @@ def _figures(exam: MCQExam, sitting: Sitting) -> dict[str, Any]:
     }
 
 
+def _answered_by(exam: MCQExam, observed: ObservedExam, last: Sitting | None, complete: Finding) -> str:
+    """Which replicas the last result is of: of a schedule's those that there were when it was seen."""
+    if last is None or observed.solver is None:
+        return exam.status.template_digest
+    news = stamp(last.result.created) != exam.status.sat
+    of_these = news if exam.spec.schedule else complete.status == "True"
+    return observed.solver.status.template_digest if of_these else exam.status.template_digest
+
+
 def _complete(
     exam: MCQExam, observed: ObservedExam, sittings: list[Sitting], failed: Failure | None
 ) -> Finding:
@@ -96,6 +106,9 @@ def _complete(
             f"There is no MCQSolver {solver} in this namespace: create it, or correct spec.solverRef.name."
         )
         return Finding("Complete", "False", "SolverNotFound", message)
+    if exam.spec.baseline_ref is not None and observed.baseline is None:
+        message = f"MCQExam {exam.spec.baseline_ref.name}, which it is compared with, has no result yet."
+        return Finding("Complete", "False", "WaitingForBaseline", message)
     if job is None and exam.spec.schedule:
         message = f"The exam is sat by schedule: {exam.spec.schedule}, in UTC."
         return Finding("Complete", "False", "Scheduled", message)

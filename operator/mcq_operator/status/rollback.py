@@ -51,6 +51,11 @@ def decided(solver: MCQSolver, observed: Observed, *, digest: str, now: datetime
     )
 
 
+def newest(replica_sets: Iterable[Manifest]) -> Manifest | None:
+    """The one whose replicas the Deployment asks for, if there is any."""
+    return max(replica_sets, key=_revision, default=None)
+
+
 def template(replica_set: Manifest) -> Manifest:
     """What the ReplicaSet's replicas are, as a Deployment's template."""
     found: Manifest = replica_set["spec"]["template"]

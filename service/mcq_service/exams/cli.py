@@ -114,6 +114,8 @@ def _add_sit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     sit.add_argument("--shards", type=_positive, required=True, metavar="N")
     sit.add_argument("--history", type=_positive, default=3, metavar="N", help="reports that are kept")
     sit.add_argument("--debias", choices=get_args(Debias), help="default: the solver's")
+    sit.add_argument("--before", type=Path, metavar="FILE", help="an earlier report to compare with, as gzip")
+    sit.add_argument("--max-regression", type=_ratio, metavar="P", help="of the report given to --before")
     _add_limits(sit)
     sit.set_defaults(func=_sit)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import math
+import zlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -15,7 +17,7 @@ from mcq_service.exams.statistics import BINS, Outcome, Share
 from mcq_service.protocol import Debias, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 
@@ -246,10 +248,19 @@ class _Earlier(BaseModel):
 
 def read_rows(path: Path) -> list[Row]:
     """The questions of an earlier result. Raises ResultUnreadable."""
+    return _rows(path, path.read_bytes)
+
+
+def unpacked_rows(path: Path) -> list[Row]:
+    """The same of a compressed file, as the results of a Job are kept. Raises ResultUnreadable."""
+    return _rows(path, lambda: gzip.decompress(path.read_bytes()))
+
+
+def _rows(path: Path, read: Callable[[], bytes]) -> list[Row]:
     try:
-        return _Earlier.model_validate_json(path.read_bytes()).rows
-    except OSError as error:
-        raise ResultUnreadable(f"{path} can't be read: {error.strerror}.") from error  # noqa: EM102
+        return _Earlier.model_validate_json(read()).rows
+    except (OSError, EOFError, zlib.error) as error:
+        raise ResultUnreadable(f"{path} can't be read: {error}.") from error  # noqa: EM102
     except ValidationError as error:
         raise ResultUnreadable(f"{path} is not a result that `evaluate --json` wrote: {error}") from error  # noqa: EM102
 

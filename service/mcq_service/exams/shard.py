@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcq_service.exams import asking, commands, console, parts
+from mcq_service.exams import asking, commands, console, parts, report
 from mcq_service.exams.cli import KEY
 from mcq_service.exams.commands import Sitting
 from mcq_service.exams.errors import ExamError, ModelChanged
@@ -41,14 +41,16 @@ async def _run(arguments: argparse.Namespace) -> None:
     if found is None:
         sys.stderr.write(f"shard {arguments.shard} of {arguments.shards} is done, others are not yet\n")
         return
+    before = report.unpacked_rows(arguments.before) if arguments.before else None
     limits = Limits(
         min_accuracy=arguments.min_accuracy,
+        max_regression=arguments.max_regression,
         max_calibration_error=arguments.max_calibration_error,
         max_p95_seconds=arguments.max_p95_seconds,
     )
-    report = parts.report(found, limits=limits)
-    await results.publish(arguments.sitting, report, history=arguments.history)
-    console.show(report, sys.stdout)
+    result = parts.report(found, before=before, limits=limits)
+    await results.publish(arguments.sitting, result, history=arguments.history)
+    console.show(result, sys.stdout)
 
 
 async def _sat(arguments: argparse.Namespace) -> Part:

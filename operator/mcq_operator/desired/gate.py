@@ -1,0 +1,80 @@
+"""A change before its gate: a solver that nobody asks but its exam, and that exam, both resources of their own.
+
+So whatever can happen to a solver or an exam happens to these as to any other, and their statuses tell of it.
+"""
+
+from typing import Any
+
+from mcq_operator.models import Manifest, MCQExam, MCQSolver, names
+from mcq_operator.models.base import Model
+from mcq_operator.models.kinds import EXAM, SOLVER
+from mcq_operator.models.scaling import Gate
+
+from .manifest import digest, manifest
+
+OFF = {"enabled": False}
+
+
+def identity(solver: MCQSolver, *, service_image: str) -> str:
+    """What tells a solver's model, image and way of answering from others: who gives other answers is another."""
+    spec = solver.spec
+    answers = [_plain(spec.model), spec.engine.type, spec.engine.openai and _plain(spec.engine.openai)]
+    return digest([*answers, spec.image or service_image, spec.answering.debias])
+
+
+def candidate_id(solver: MCQSolver, gate: Gate, *, service_image: str) -> str:
+    """What tells a change, and what is asked of it, from others."""
+    return digest([identity(solver, service_image=service_image), _plain(gate)])
+
+
+def candidate(solver: MCQSolver) -> Manifest:
+    """One replica of what the spec asks for, which shares the solver's model cache."""
+    spec = _plain(solver.spec)
+    cache = spec["storage"]["cache"]
+    if cache["type"] == "PVC":
+        cache.setdefault("claimName", names.cache_name(solver))
+    startup = solver.spec.rollout.startup_seconds
+    spec |= {
+        "replicas": 1,
+        "autoscaling": OFF,
+        "ingress": OFF,
+        "gateway": OFF,
+        "monitoring": {},
+        "disruption": {"minAvailable": 0},
+        "rollout": {} if startup is None else {"startupSeconds": startup},
+    }
+    return manifest(SOLVER, solver, name=names.candidate_name(solver), spec=spec)
+
+
+def sitting(solver: MCQSolver, exam: MCQExam, gate: Gate) -> Manifest:
+    """The gate's exam: the questions of `exam`, asked of the candidate and compared with that exam's result."""
+    spec = _plain(exam.spec)
+    for left_out in ("schedule", "pass"):
+        spec.pop(left_out, None)
+    limits = {
+        "minAccuracy": gate.min_accuracy,
+        "maxRegression": gate.max_regression,
+        "maxCalibrationError": gate.max_calibration_error,
+    }
+    name = names.candidate_name(solver)
+    spec |= {
+        "solverRef": {"name": name},
+        "baselineRef": {"name": exam.name},
+        "pass": {key: _whole(value) for key, value in limits.items() if value is not None},
+    }
+    return manifest(EXAM, solver, name=name, spec=spec)
+
+
+def _plain(model: Model) -> dict[str, Any]:
+    """As the API server has it."""
+    made: dict[str, Any] = _whole(model.model_dump(by_alias=True, exclude_none=True))
+    return made
+
+
+def _whole(value: Any) -> Any:
+    """The value with whole numbers as such: 1.0 is stored as 1, which would never be what was applied."""
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

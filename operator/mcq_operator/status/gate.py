@@ -1,0 +1,181 @@
+"""Whether a change may reach users: what became of its candidate's exam."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from mcq_operator.models import Condition, GateStatus, MCQExam, MCQSolver, Override, names
+from mcq_operator.models.status import GatePhase
+
+from .dating import stamp
+from .finding import Finding
+
+PATIENCE_SECONDS = 120.0
+"""For how long candidate or exam may be degraded before it is refused: an image may come late, a node may be slow."""
+FINAL = frozenset({"ExamUnreadable", "SittingFailed"})
+"""What an exam does not recover from."""
+ENDED: frozenset[GatePhase] = frozenset({"Passed", "Refused", "Inconclusive", "Overridden"})
+THROUGH: frozenset[GatePhase] = frozenset({"Passed", "Overridden"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """One look at what the gate waits for.
+
+    Attributes:
+        exam: the exam that the gate names.
+        candidate: the solver that sits it for the change.
+        sitting: its exam.
+
+    """
+
+    exam: MCQExam | None
+    candidate: MCQSolver | None
+    sitting: MCQExam | None
+
+
+def holds(gate: GateStatus | None) -> bool:
+    """Whether the change is kept from users, still or for good."""
+    return gate is not None and gate.phase not in THROUGH
+
+
+def advanced(solver: MCQSolver, gate: GateStatus, seen: Seen, *, now: datetime) -> GateStatus:
+    """The gate after one look."""
+    if overridden(solver) is not None:
+        message = (
+            f"Promoted without having passed, by the annotation {names.PROMOTE_ANNOTATION}:"
+            f" {overridden(solver)}. Before, the gate said: {gate.message}"
+        )
+        return _to(gate, "Overridden", "Overridden", message)
+    if gate.phase in ENDED:
+        return gate
+    name = _exam_name(solver)
+    if seen.exam is None:
+        message = (
+            f"There is no MCQExam {name} in this namespace: create it, or correct spec.rollout.gate.examRef."
+        )
+        return _to(gate, "Waiting", "ExamNotFound", message)
+    if seen.exam.spec.solver_ref.name != solver.name:
+        message = f"MCQExam {name} is not this solver's, but of {seen.exam.spec.solver_ref.name}."
+        return _to(gate, "Waiting", "ExamOfAnother", message)
+    told = seen.exam.status
+    if not told.is_true("Complete") or told.template_digest != gate.template_digest:
+        why = _message(seen.exam, "Complete")
+        return _to(
+            gate, "Waiting", "NoBaseline", f"The present replicas have no result to compare with. {why}"
+        )
+    return _sat(solver, gate, seen, now=now)
+
+
+def _sat(solver: MCQSolver, gate: GateStatus, seen: Seen, *, now: datetime) -> GateStatus:
+    candidate, sitting = seen.candidate, seen.sitting
+    mine = f"MCQSolver {names.candidate_name(solver)}"
+    if candidate is None or sitting is None or not (_seen(candidate) and _seen(sitting)):
+        return _to(gate, "Sitting", "CandidateStarting", f"{mine} is brought up.")
+    result = sitting.status
+    if result.is_true("Complete") and result.template_digest == candidate.status.template_digest:
+        return _judged(solver, gate, sitting)
+    if (why := _lasting(sitting, now, at_once=FINAL)) is not None:
+        return _to(gate, "Refused", "ExamFailed", f"The exam could not be sat. {why} {_kept(solver)}")
+    if (late := _hopeless(candidate, now)) is not None:
+        return _to(gate, "Refused", "CandidateNotReady", f"{mine} did not get ready. {late} {_kept(solver)}")
+    if not candidate.status.is_true("Ready"):
+        why = _message(candidate, "Ready")
+        return _to(gate, "Sitting", "CandidateStarting", f"{mine} is brought up. {why}")
+    why = _message(sitting, "Complete")
+    return _to(gate, "Sitting", "CandidateSitting", f"{mine} sits the exam. {why}")
+
+
+def _seen(resource: MCQSolver | MCQExam) -> bool:
+    """Whether its status is about its present spec: another one's, of a change before, says nothing of this one."""
+    return resource.status.observed_generation == resource.metadata.generation
+
+
+def _judged(solver: MCQSolver, gate: GateStatus, sitting: MCQExam) -> GateStatus:
+    passed = next((each for each in sitting.status.conditions if each.type == "Passed"), None)
+    if passed is None or passed.reason == "NotSat":
+        return gate
+    figures = f"{_message(sitting, 'Complete')} {passed.message}"
+    match passed.reason:
+        case "Passed":
+            return _to(gate, "Passed", "Passed", figures)
+        case "Inconclusive":
+            advice = f"Too few questions to tell, which is no pass. {_kept(solver)}"
+            return _to(gate, "Inconclusive", "Inconclusive", f"{figures} {advice}")
+    return _to(gate, "Refused", "ExamNotPassed", f"{figures} {_kept(solver)}")
+
+
+def _kept(solver: MCQSolver) -> str:
+    return (
+        "The replicas of before go on answering. Change the spec, or let this change through once:"
+        f' kubectl annotate mcq -n {solver.namespace} {solver.name} {names.PROMOTE_ANNOTATION}="WHO, WHY"'
+    )
+
+
+def _hopeless(candidate: MCQSolver, now: datetime) -> str | None:
+    """Why the candidate will not get ready, or None while it may."""
+    for each in candidate.status.conditions:
+        if each.type == "Progressing" and each.reason == "ProgressDeadlineExceeded":
+            return each.message
+    return _lasting(candidate, now)
+
+
+def _lasting(resource: MCQSolver | MCQExam, now: datetime, *, at_once: Collection[str] = ()) -> str | None:
+    """What is wrong with it and has been so for long, or is of a kind that time does not mend."""
+    for each in resource.status.conditions:
+        wrong = each.type == "Degraded" and each.status == "True"
+        if wrong and (each.reason in at_once or _age(each, now) >= PATIENCE_SECONDS):
+            return each.message
+    return None
+
+
+def retry_in(gate: GateStatus | None) -> float | None:
+    """When to look without an event: a candidate's troubles may last, and time alone tells."""
+    return PATIENCE_SECONDS / 4 if gate and gate.phase == "Sitting" else None
+
+
+def overridden(solver: MCQSolver) -> str | None:
+    """What the annotation says that lets a change through, unless it has let one through before."""
+    said = solver.metadata.annotations.get(names.PROMOTE_ANNOTATION)
+    used = solver.status.override
+    return said if said and (used is None or used.annotation != said) else None
+
+
+def override(solver: MCQSolver, gate: GateStatus | None, *, now: datetime) -> Override | None:
+    """The record of the last change that was let through."""
+    said = overridden(solver)
+    if gate is None or gate.phase != "Overridden" or said is None:
+        return solver.status.override
+    return Override(annotation=said, candidate=gate.candidate, time=stamp(now))
+
+
+def finding(solver: MCQSolver, gate: GateStatus | None) -> Finding | None:
+    """The condition ExamPassed, where there is a gate."""
+    if solver.spec.rollout.gate is None:
+        return None
+    if gate is None:
+        message = "No change had to pass the exam yet: the first replicas have nothing to be compared with."
+        return Finding("ExamPassed", "Unknown", "NoChange", message)
+    match gate.phase:
+        case "Passed":
+            return Finding("ExamPassed", "True", gate.reason, gate.message)
+        case "Refused":
+            return Finding("ExamPassed", "False", gate.reason, gate.message)
+    return Finding("ExamPassed", "Unknown", gate.reason, gate.message)
+
+
+def _to(gate: GateStatus, phase: GatePhase, reason: str, message: str) -> GateStatus:
+    return gate.model_copy(update={"phase": phase, "reason": reason, "message": message})
+
+
+def _exam_name(solver: MCQSolver) -> str:
+    gate = solver.spec.rollout.gate
+    return gate.exam_ref.name if gate else ""
+
+
+def _message(resource: MCQSolver | MCQExam, kind: str) -> str:
+    return next((each.message for each in resource.status.conditions if each.type == kind), "")
+
+
+def _age(condition: Condition, now: datetime) -> float:
+    return (now - datetime.fromisoformat(condition.last_transition_time)).total_seconds()
