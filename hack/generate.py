@@ -1,6 +1,6 @@
 """Write the CustomResourceDefinitions, the RBAC and the reference from the operator's models, and the dashboards.
 
-hack/generate          writes crds/*.yaml, config/rbac/*.yaml, docs/mcqsolver.md and each dashboard's JSON
+hack/generate          writes crds/, config/rbac/, docs/mcqsolver.md, docs/mcqexam.md and the JSON of each dashboard
 hack/generate --check  writes nothing; shows the difference and exits 1 where a checked-in file is out of date
 """
 
@@ -16,7 +16,7 @@ import yaml
 
 from hack.dashboards.operator import operator
 from hack.dashboards.solver import EXAMS_ROW, inference, overview, quality
-from hack.reference.page import page
+from hack.reference.page import exam_page, page
 from mcq_operator.desired.alerts import prometheus_rule
 from mcq_operator.desired.dashboards import dashboards
 from mcq_operator.models import MCQSolver
@@ -46,6 +46,7 @@ def generated() -> Iterator[tuple[str, str]]:
         yield f"crds/{GROUP}_{definition.kind.plural}.yaml", _yaml(crd(definition))
     yield "config/rbac/rbac.yaml", HEADER + yaml.safe_dump_all(manifests(), sort_keys=False, width=110)
     yield "docs/mcqsolver.md", page()
+    yield "docs/mcqexam.md", exam_page()
     yield from _compose().items()
 
 

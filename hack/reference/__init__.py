@@ -1,1 +1,1 @@
-"""The reference of MCQSolver's fields, docs/mcqsolver.md: what each one means, and which objects it changes."""
+"""The references of all fields: what each one means, and which objects one of MCQSolver's changes."""

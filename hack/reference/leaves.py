@@ -1,11 +1,11 @@
-"""The leaves of MCQSolver's spec: the fields that hold a value, from the CustomResourceDefinition."""
+"""The leaves of a spec: the fields that hold a value, from the CustomResourceDefinition."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mcq_operator.models.crd import SOLVER_DEFINITION, crd
+from mcq_operator.models.crd import SOLVER_DEFINITION, Definition, crd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +31,9 @@ class Leaf:
         return "map" if "additionalProperties" in self.schema else str(self.schema["type"])
 
 
-def leaves() -> list[Leaf]:
-    """Every leaf, in the order of the schema."""
-    version = crd(SOLVER_DEFINITION)["spec"]["versions"][0]
+def leaves(definition: Definition = SOLVER_DEFINITION) -> list[Leaf]:
+    """Every leaf of a kind's spec, in the order of the schema."""
+    version = crd(definition)["spec"]["versions"][0]
     return list(_walk(version["schema"]["openAPIV3Schema"]["properties"]["spec"], ""))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -12,7 +13,6 @@ import obstore
 from obstore.exceptions import (
     BaseError,
     InvalidPathError,
-    NotFoundError,
     PermissionDeniedError,
     UnauthenticatedError,
 )
@@ -23,10 +23,14 @@ from mcq_service.exams.errors import ExamUnavailable, ExamUnreadable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from obstore.store import ClientConfig, RetryConfig
+
 LARGEST = 64 * 2**20
 """Bytes of a file of questions: some hundred thousand of them."""
 _SECONDS = 60.0
-_MISTAKEN = (NotFoundError, PermissionDeniedError, UnauthenticatedError, InvalidPathError)
+_CLIENT: ClientConfig = {"timeout": f"{_SECONDS:.0f}s", "allow_http": True}
+_RETRIES: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=_SECONDS)}
+_MISTAKEN = (FileNotFoundError, PermissionDeniedError, UnauthenticatedError, InvalidPathError)
 """What another try would not mend."""
 
 
@@ -78,7 +82,7 @@ async def _http(source: str) -> AsyncIterator[bytes]:
 async def _s3(source: str) -> AsyncIterator[bytes]:
     parts = urlsplit(source)
     try:
-        store = S3Store(parts.netloc, client_options={"timeout": f"{_SECONDS:.0f}s", "allow_http": True})
+        store = S3Store(parts.netloc, client_options=_CLIENT, retry_config=_RETRIES)
         found = await obstore.get_async(store, parts.path.lstrip("/"))
         async for chunk in found.stream():
             yield bytes(chunk)
