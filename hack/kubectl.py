@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 
 class KubectlError(Exception):
     """kubectl refused; the message is what it printed."""
+
+
+def wait_established(kubectl: Callable[..., str], crds: Iterable[str], *, seconds: float = 60) -> None:
+    """Until the API server serves these CRDs. Raises KubectlError.
+
+    `kubectl wait` gives up at once where a CRD is so new that it has no conditions yet.
+    """
+    until = time.monotonic() + seconds
+    for crd in crds:
+        while not _established(json.loads(kubectl("get", "crd", crd, "--output", "json"))):
+            if time.monotonic() > until:
+                message = f"The API server does not serve {crd} within {seconds:.0f} s."
+                raise KubectlError(message)
+            time.sleep(0.2)
+
+
+def _established(crd: dict[str, Any]) -> bool:
+    conditions = crd.get("status", {}).get("conditions") or []
+    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
 
 @dataclass(frozen=True)

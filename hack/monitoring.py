@@ -24,7 +24,7 @@ from hack.cluster.progress import Progress
 from hack.cluster.providers import Provider, choose
 from hack.deploy import FAILURES, ROOT, Deployed
 from hack.images.builder import builder
-from hack.kubectl import Kubectl, KubectlError
+from hack.kubectl import Kubectl, KubectlError, wait_established
 
 MANIFESTS = ROOT / "monitoring"
 OVERLAYS = ROOT / "build/monitoring"
@@ -61,9 +61,7 @@ def monitoring(deployed: Deployed, progress: Progress) -> None:
     kubectl = deployed.kubectl
     with progress.step("install prometheus-operator"):
         _apply(kubectl, "prometheus-operator", **_prometheus_operator(images))
-        for kind in KINDS:
-            crd = f"crd/{kind}.monitoring.coreos.com"
-            kubectl("wait", "--for=condition=Established", crd, "--timeout=60s")
+        wait_established(kubectl, [f"{kind}.monitoring.coreos.com" for kind in KINDS])
         kubectl("-n", NAMESPACE, "rollout", "status", "deployment/prometheus-operator", "--timeout=300s")
     parts = ["prometheus/mcq", "alertmanager/mcq", "deployment/jaeger"]
     grafana = not images or GRAFANA in images

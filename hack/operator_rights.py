@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from hack.kubectl import wait_established
+from mcq_operator.models.kinds import RECONCILED
 from mcq_operator.models.rbac import NAME, NAMESPACE
 
 if TYPE_CHECKING:
@@ -16,10 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def install(kubectl: Callable[..., str]) -> None:
-    """Have the CRD and the operator's rights in the cluster."""
+    """Have the CRDs and the operator's rights in the cluster."""
     for what in ("-k", "config/crds"), ("-f", "config/operator/namespace.yaml"), ("-k", "config/rbac"):
         kubectl("apply", "--server-side", "--force-conflicts", what[0], str(ROOT / what[1]))
-    kubectl("wait", "--for=condition=Established", "crd/mcqsolvers.mcq-operator.dev", "--timeout=30s")
+    wait_established(kubectl, [f"{kind.plural}.{kind.group}" for kind in RECONCILED])
 
 
 def kubeconfig(kubectl: Callable[..., str], path: Path, *, home: str = NAMESPACE) -> Path:

@@ -13,7 +13,7 @@ import yaml
 from hack.delivery.errors import DeliveryError
 from hack.delivery.settings import ROOT
 from hack.images.build import DIST
-from hack.kubectl import Kubectl, KubectlError
+from hack.kubectl import Kubectl, KubectlError, wait_established
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAMESPACE = "mcq-operator-system"
 OPERATOR = "deployment/mcq-operator"
-CRDS = ("mcqsolvers.mcq-operator.dev",)
+CRDS = ("mcqsolvers.mcq-operator.dev", "mcqexams.mcq-operator.dev")
 OVERLAY = ROOT / "build/deploy"
 PREVIOUS = DIST / "previous.json"
 READY_SECONDS = 1800
@@ -70,8 +70,7 @@ def install(
 def install_crds(kubectl: Kubectl) -> None:
     """The CRDs first: what comes after needs them."""
     kubectl(*APPLY, "--kustomize", str(ROOT / "config/crds"))
-    for crd in CRDS:
-        kubectl("wait", "--for=condition=Established", f"crd/{crd}", "--timeout=60s")
+    wait_established(kubectl, CRDS)
 
 
 def install_operator(kubectl: Kubectl, images: Images, base: Path) -> None:

@@ -153,6 +153,54 @@ def test_questions_that_are_not_there_or_not_the_ones_are_said_and_not_tried_aga
         solver.kubectl(MINE, "delete", "mcqexam", name)
 
 
+def gated(solver: Solver, change: dict[str, Any], reason: str) -> dict[str, Any]:
+    """Change the solver, whose gate asks for the exam, and wait until the gate has said this; the condition."""
+    solver.kubectl(MINE, "patch", "mcq", NAME, "--type=merge", "--patch", json.dumps({"spec": change}))
+
+    def said() -> dict[str, Any]:
+        status = solver.get("mcq", NAME)["status"]
+        told: list[dict[str, Any]] = status["conditions"]
+        found = next((each for each in told if each["type"] == "ExamPassed"), {})
+        current = status["observedGeneration"] == solver.get("mcq", NAME)["metadata"]["generation"]
+        return found if current and found.get("reason") == reason else {}
+
+    eventually(said, seconds=300, what=f"the gate says {reason}")
+    return said()
+
+
+def image_and_precision(solver: Solver) -> tuple[str, str]:
+    [container] = solver.get("deployment", NAME)["spec"]["template"]["spec"]["containers"]
+    values = {each["name"]: each["value"] for each in container["env"]}
+    return container["image"], values["MCQ_MODEL_PRECISION"]
+
+
+def test_a_change_as_good_is_promoted_and_one_that_misses_a_limit_is_not(solver: Solver, sums: str) -> None:
+    image, before = image_and_precision(solver)
+    assert before == "auto"
+    gate = {"examRef": {"name": sums}, "maxRegression": 0.5}
+    # What auto means on this machine, said in so many words: another spec, the same answers.
+    found = gated(solver, {"rollout": {"gate": gate}, "model": {"precision": "int8"}}, "Passed")
+    assert found["status"] == "True"
+    assert "0 right only before and 0 only now" in found["message"]
+    solver.wait_ready()
+    assert image_and_precision(solver) == (image, "int8")
+    eventually(
+        lambda: condition(solver, sums, "Complete").get("status") == "True",
+        seconds=300,
+        what="the promoted replicas have sat it",
+    )
+    change = {"rollout": {"gate": {**gate, "maxCalibrationError": 0}}, "answering": {"debias": "none"}}
+    found = gated(solver, change, "ExamNotPassed")
+    assert found["status"] == "False"
+    assert "is more than 0" in found["message"]
+    assert solver.get("mcq", NAME)["status"]["answering"]
+    eventually(lambda: f"{NAME}-candidate" not in solver.kubectl(MINE, "get", "mcq"), seconds=60)
+    back = {"rollout": {"gate": None}, "answering": {"debias": "prior"}}
+    solver.kubectl(MINE, "patch", "mcq", NAME, "--type=merge", "--patch", json.dumps({"spec": back}))
+    solver.wait_ready()
+    assert image_and_precision(solver) == (image, "int8")
+
+
 def test_a_deleted_exam_leaves_nothing_behind(solver: Solver, sums: str) -> None:
     solver.kubectl(MINE, "delete", "mcqexam", sums)
     labels = f"app.kubernetes.io/instance={sums},app.kubernetes.io/name=mcq-exam"

@@ -51,6 +51,7 @@ ASKED: list[dict[str, Any]] = [
     {"mode": "reason", "max_reasoning_tokens": 12},
     {"mode": "answer", "min_confidence": 1},
 ]
+EXAM_QUESTIONS = 4
 
 
 def fetch(host: str, path: str) -> Any:
@@ -145,6 +146,7 @@ def watched(deployed: Deployed, stack: Kubectl) -> Iterator[Kubectl]:
         kubectl("apply", "--filename", "-", stdin=yaml.safe_dump(solver))
     for name in (NAME, LOST):
         wait_ready(kubectl, Installed(NAMESPACE, name), seconds=900)
+    _sit(kubectl)
     [node] = kubectl("get", "nodes", "-o", "name").split()
     kubectl("cordon", node)
     try:
@@ -153,6 +155,28 @@ def watched(deployed: Deployed, stack: Kubectl) -> Iterator[Kubectl]:
     finally:
         kubectl("uncordon", node)
         kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def _sit(kubectl: Kubectl) -> None:
+    """Have the solver sit an exam, as its dashboards have a row of that."""
+    rows = [
+        {
+            "id": str(number),
+            "question": f"What is {number} + 1?",
+            "choices": [str(number + 1), "none"],
+            "answer": 0,
+        }
+        for number in range(EXAM_QUESTIONS)
+    ]
+    questions = {"questions.jsonl": "".join(json.dumps(row) + "\n" for row in rows)}
+    metadata = {"name": "sums", "namespace": NAMESPACE}
+    spec = {"solverRef": {"name": NAME}, "questions": {"configMapRef": {"name": "sums"}}}
+    objects = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": questions},
+        {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQExam", "metadata": metadata, "spec": spec},
+    ]
+    kubectl("apply", "--filename", "-", stdin=yaml.safe_dump_all(objects))
+    kubectl("-n", NAMESPACE, "wait", "mcqexam/sums", "--for=condition=Complete", "--timeout=120s")
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +220,7 @@ def test_the_known_load_is_what_the_panels_say(asked: Kubectl) -> None:
     mine = f'namespace="{NAMESPACE}",job="{NAME}"'
     [answered] = query(f'sum(mcq_requests_total{{{mine},outcome="answered"}})')
     [abstained] = query(f'sum(mcq_requests_total{{{mine},outcome="abstained"}})')
-    assert float(answered["value"][1]) == 12
+    assert float(answered["value"][1]) == 12 + EXAM_QUESTIONS
     assert float(abstained["value"][1]) == 3
     labels = query(f"mcq_queue_depth{{{mine}}}")[0]["metric"]
     assert {"namespace", "job", "pod", "service", "instance"} <= labels.keys()

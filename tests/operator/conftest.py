@@ -19,6 +19,7 @@ from hack.cluster.instance import CACHE
 from hack.cluster.progress import Progress
 from hack.cluster.providers import choose
 from hack.cluster.tools import locked
+from hack.kubectl import wait_established
 from kubernetes.aio import client, config
 from tests.operator.support import IMAGE, NOON
 
@@ -86,12 +87,10 @@ def cluster_kubectl(worker_id: str) -> Iterator[Kubectl]:
 def with_crds(kubectl: Kubectl) -> Kubectl:
     """The same, once the API server knows the operator's kinds."""
     kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "config/crds"))
-    crds = [f"crd/{kind.plural}.{kind.group}" for kind in RECONCILED]
-    kubectl("wait", "--for=condition=Established", *crds, "--timeout=30s")
-    for kind in RECONCILED:
-        kubectl(
-            "get", kind.plural, "--all-namespaces"
-        )  # waits, as Established is said before they can be listed
+    crds = [f"{kind.plural}.{kind.group}" for kind in RECONCILED]
+    wait_established(kubectl, crds)
+    for crd in crds:
+        kubectl("get", crd, "--all-namespaces")  # waits, as Established is said before they can be listed
     return kubectl
 
 

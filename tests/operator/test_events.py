@@ -22,6 +22,7 @@ def told(
         verdict=Verdict(outcome=answer),
         inventory=[],
         replicas_digest="d",
+        template_digest="d",
         now=NOON,
     )
     return after, status.events(known, after, now=NOON)

@@ -133,10 +133,20 @@ async def test_one_as_good_is_promoted_and_its_candidate_goes(
     told = condition(kubectl, "ExamPassed")
     assert (told["status"], told["reason"]) == ("True", "Passed")
     assert "0 right only before and 0 only now" in told["message"]
+    assert existing(kubectl, "mcqexam", CANDIDATE)["status"]["summary"]  # its report is kept
+    kept = {
+        each["type"]: each["status"]
+        for each in existing(kubectl, "mcqexam", CANDIDATE)["status"]["conditions"]
+    }
+    assert (kept["Complete"], kept["Passed"]) == ("True", "True")
+    assert not [
+        each for each in jobs(kubectl) if each["metadata"]["name"].startswith("aqua-")
+    ]  # until it is ready
     await until(lambda: kubectl.get("mcq", CANDIDATE) is None)
     await ready(kubectl, bench, "demo")
     assert condition(kubectl, "Ready")["status"] == "True"
     assert condition(kubectl, "Degraded")["status"] == "False"
+    assert [each for each in jobs(kubectl) if each["metadata"]["name"].startswith("aqua-")]
 
 
 async def test_a_worse_one_is_refused_with_the_figures_and_the_one_before_stays(

@@ -123,6 +123,7 @@ def test_an_undone_roll_out_is_said_in_every_condition_that_it_concerns() -> Non
         verdict=status.canary_carried(known, ANSWERED),
         inventory=[],
         replicas_digest="new",
+        template_digest="new",
         now=NOON,
     )
     conditions = {item.type: item for item in found.conditions}

@@ -30,7 +30,13 @@ def of(
     now: datetime = NOON,
 ) -> SolverStatus:
     return status.of(
-        solver, observed=observed, verdict=verdict, inventory=inventory, replicas_digest="new", now=now
+        solver,
+        observed=observed,
+        verdict=verdict,
+        inventory=inventory,
+        replicas_digest="new",
+        template_digest="new",
+        now=now,
     )
 
 

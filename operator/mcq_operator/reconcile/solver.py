@@ -59,6 +59,8 @@ async def reconcile_solver(
     exams = await cluster.exams(solver)
     observed = await _observed(solver, cluster, applied, found, startups, now())
     verdict = canaries.verdict(solver, observed.deployment, observed.pods)
+    # Of those that were asked for just now: a change that passes in this look is rolled out in the next.
+    in_force = change.template_digest if change and status.gate.holds(change) else digest
     if change is not None:
         seen = await gate.look(solver, applied, cluster)
         change = status.gate.advanced(solver, change, seen, now=now())
@@ -69,6 +71,7 @@ async def reconcile_solver(
         inventory={*applied.live, *leaving, *unknown(solver)},
         exams=exams,
         replicas_digest=digest,
+        template_digest=in_force,
         held=change,
         meant=desired.gate.identity(solver, service_image=service_image),
         now=now(),

@@ -33,6 +33,7 @@ def of(
     verdict: Verdict,
     inventory: Iterable[ObjectRef],
     replicas_digest: str,
+    template_digest: str,
     now: datetime,
     exams: Iterable[MCQExam] = (),
     held: GateStatus | None = None,
@@ -46,6 +47,7 @@ def of(
         verdict: what became of the test question.
         inventory: what was made for it.
         replicas_digest: what tells its spec's replicas from others.
+        template_digest: the same of the replicas that are to answer now.
         now: the time.
         exams: the exams that it sits.
         held: the last change that had to pass its gate.
@@ -53,7 +55,6 @@ def of(
 
     """
     deployment = observed.deployment
-    kept = held if gate.holds(held) else None
     return SolverStatus(
         observed_generation=solver.metadata.generation,
         replicas=deployment.replicas if deployment else 0,
@@ -61,9 +62,9 @@ def of(
         selector=names.selector(solver),
         url=names.url(solver),
         model=ObservedModel(uri=_model(solver)),
-        template_digest=kept.template_digest if kept else replicas_digest,
+        template_digest=template_digest,
         answering=_answering(deployment, verdict),
-        promoted=solver.status.promoted if kept else meant,
+        promoted=solver.status.promoted if gate.holds(held) else meant,
         gate=held,
         override=gate.override(solver, held, now=now),
         exam=_sat(exams),

@@ -28,6 +28,9 @@ class Sitting(NamedTuple):
 
 def of(exam: MCQExam, *, observed: ObservedExam, inventory: Iterable[ObjectRef], now: datetime) -> ExamStatus:
     """The status of an exam after one look at the cluster."""
+    if observed.solver is None and exam.parent and exam.status.is_true("Complete"):
+        # That of a gate outlives its candidate, for its report.
+        return exam.status.model_copy(update={"inventory": _sorted(inventory)})
     sittings = _sittings(observed.results)
     last = max(sittings, key=lambda sitting: sitting.result.created, default=None)
     failed = failure(exam, observed)
@@ -39,8 +42,12 @@ def of(exam: MCQExam, *, observed: ObservedExam, inventory: Iterable[ObjectRef],
         **(_figures(exam, last) if last else {}),
         template_digest=_answered_by(exam, observed, last, complete),
         conditions=dated(exam, found, now),
-        inventory=sorted(inventory, key=lambda ref: (ref.kind, ref.name)),
+        inventory=_sorted(inventory),
     )
+
+
+def _sorted(inventory: Iterable[ObjectRef]) -> list[ObjectRef]:
+    return sorted(inventory, key=lambda ref: (ref.kind, ref.name))
 
 
 def _sittings(results: Manifest | None) -> list[Sitting]:

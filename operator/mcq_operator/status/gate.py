@@ -95,7 +95,7 @@ def _judged(solver: MCQSolver, gate: GateStatus, sitting: MCQExam) -> GateStatus
     passed = next((each for each in sitting.status.conditions if each.type == "Passed"), None)
     if passed is None or passed.reason == "NotSat":
         return gate
-    figures = f"{_message(sitting, 'Complete')} {passed.message}"
+    figures = f"{passed.message} {_message(sitting, 'Complete')}."
     match passed.reason:
         case "Passed":
             return _to(gate, "Passed", "Passed", figures)

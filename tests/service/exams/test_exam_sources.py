@@ -59,7 +59,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = ["--addr", f"127.0.0.1:{port}", "--auth-key", ",".join(KEYS)]
-    command = [tools.binary("rclone"), "serve", "s3", *address, folder]
+    command = [str(tools.binary("rclone")), "serve", "s3", *address, str(folder)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
         until = time.monotonic() + 20
         while True:
