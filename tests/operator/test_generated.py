@@ -63,7 +63,8 @@ def test_the_default_kustomization_is_accepted_as_a_whole(cluster_kubectl: Kubec
     assert "would violate PodSecurity" not in warned.stderr
 
 
-def test_the_sample_is_accepted(kubectl: Kubectl) -> None:
-    sample = ROOT / "config/samples/mcqsolver.yaml"
+@pytest.mark.parametrize("name", ["mcqsolver", "mcqexam"])
+def test_a_sample_is_accepted(kubectl: Kubectl, name: str) -> None:
+    sample = ROOT / f"config/samples/{name}.yaml"
     text = sample.read_text().replace("  namespace: default\n", "")
     assert "created" in kubectl("create", "--dry-run=server", "-f", "-", stdin=text)

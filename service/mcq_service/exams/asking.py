@@ -50,7 +50,8 @@ BESIDE_USERS = Pace(chunk=8, requests=1)
 _SCORED_AT_ONCE = 8
 _PATIENCE_SECONDS = 600.0
 _RETRIES = 20
-_BUSY = (429, 503)
+_BUSY = (429, 503, 504)
+"""Another time, when less is asked, the question may be answered: in time, too."""
 
 
 class Asker(Protocol):
