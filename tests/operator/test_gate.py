@@ -143,7 +143,9 @@ async def test_one_as_good_is_promoted_and_its_candidate_goes(
         each for each in jobs(kubectl) if each["metadata"]["name"].startswith("aqua-")
     ]  # until it is ready
     await until(lambda: kubectl.get("mcq", CANDIDATE) is None)
+    kubectl("annotate", "mcq", "demo", "mcq-operator.dev/promote=there is nothing to let through")
     await ready(kubectl, bench, "demo")
+    assert condition(kubectl, "ExamPassed")["reason"] == "Passed"
     assert condition(kubectl, "Ready")["status"] == "True"
     assert condition(kubectl, "Degraded")["status"] == "False"
     assert [each for each in jobs(kubectl) if each["metadata"]["name"].startswith("aqua-")]

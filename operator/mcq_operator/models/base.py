@@ -69,6 +69,16 @@ Quantity = Annotated[
 ]
 """A Kubernetes quantity: `2`, `250m`, `8Gi`."""
 
+Digest = Annotated[
+    str,
+    text(
+        "self.matches('^sha256:[0-9a-f]{64}$')",
+        "digest must be sha256: and 64 lower-case hexadecimal digits",
+        longest=71,
+    ),
+]
+"""Of a file's content."""
+
 Host = Annotated[
     str,
     text(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from .base import Fraction, Model, ObjectName, rule, rules, text
+from .base import Digest, Fraction, Model, ObjectName, rule, rules, text
 from .replica import SecretKey, SecretName
 from .resource import ExamKey, ExamRef, Resource, SolverKey
 from .status import ExamStatus
@@ -65,17 +65,7 @@ class Questions(Model):
         | None
     ) = None
     """A file that has them, up to 64 MiB: https://, s3://, or pvc://<claim>/<path> of a claim in this namespace."""
-    digest: (
-        Annotated[
-            str,
-            text(
-                "self.matches('^sha256:[0-9a-f]{64}$')",
-                "digest must be sha256: and 64 lower-case hexadecimal digits",
-                longest=71,
-            ),
-        ]
-        | None
-    ) = None
+    digest: Digest | None = None
     """SHA-256 of the file; of any other file no question is asked."""
     credentials_secret_ref: SecretName | None = None
     """A Secret whose keys are AWS_* variables: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for a server

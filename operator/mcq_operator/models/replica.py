@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from .base import Fraction, Model, ObjectName, Quantity, http_url, rule, rules, text
+from .base import Digest, Fraction, Model, ObjectName, Quantity, http_url, rule, rules, text
 
 
 class ModelSource(Model):
@@ -32,17 +32,7 @@ class ModelSource(Model):
         | None
     ) = None
     """Branch, tag or commit; left out, a commit that the service pins for its default model, else main."""
-    digest: (
-        Annotated[
-            str,
-            text(
-                "self.matches('^sha256:[0-9a-f]{64}$')",
-                "digest must be sha256: and 64 lower-case hexadecimal digits",
-                longest=71,
-            ),
-        ]
-        | None
-    ) = None
+    digest: Digest | None = None
     """SHA-256 of the source weights; a replica that fetches anything else refuses to start."""
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
     """The number format the model computes in; auto picks what the node is fastest at, int8 on most CPUs."""

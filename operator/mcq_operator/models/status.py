@@ -212,7 +212,7 @@ class ExamStatus(ResourceStatus):
     exam_digest: str | None = None
     """SHA-256 of the file of questions."""
     template_digest: str = ""
-    """What tells the replicas that answered from others."""
+    """What tells the replicas that the conditions are about from others: of a schedule those that answered last."""
     model: SatModel | None = None
     """What answered."""
     report: ReportRef | None = None

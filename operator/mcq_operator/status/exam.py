@@ -40,7 +40,7 @@ def of(exam: MCQExam, *, observed: ObservedExam, inventory: Iterable[ObjectRef],
         observed_generation=exam.metadata.generation,
         solver=exam.spec.solver_ref.name,
         **(_figures(exam, last) if last else {}),
-        template_digest=_answered_by(exam, observed, last, complete),
+        template_digest=_about(exam, observed, last),
         conditions=dated(exam, found, now),
         inventory=_sorted(inventory),
     )
@@ -86,13 +86,13 @@ def _figures(exam: MCQExam, sitting: Sitting) -> dict[str, Any]:
     }
 
 
-def _answered_by(exam: MCQExam, observed: ObservedExam, last: Sitting | None, complete: Finding) -> str:
-    """Which replicas the last result is of: of a schedule's those that there were when it was seen."""
-    if last is None or observed.solver is None:
+def _about(exam: MCQExam, observed: ObservedExam, last: Sitting | None) -> str:
+    """Which replicas the conditions are about: of a schedule those that there were when its last result was seen."""
+    if observed.solver is None:
         return exam.status.template_digest
-    news = stamp(last.result.created) != exam.status.sat
-    of_these = news if exam.spec.schedule else complete.status == "True"
-    return observed.solver.status.template_digest if of_these else exam.status.template_digest
+    if exam.spec.schedule and (last is None or stamp(last.result.created) == exam.status.sat):
+        return exam.status.template_digest
+    return observed.solver.status.template_digest
 
 
 def _complete(

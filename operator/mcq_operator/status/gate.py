@@ -41,10 +41,10 @@ def holds(gate: GateStatus | None) -> bool:
 
 def advanced(solver: MCQSolver, gate: GateStatus, seen: Seen, *, now: datetime) -> GateStatus:
     """The gate after one look."""
-    if overridden(solver) is not None:
+    if holds(gate) and (said := overridden(solver)) is not None:
         message = (
-            f"Promoted without having passed, by the annotation {names.PROMOTE_ANNOTATION}:"
-            f" {overridden(solver)}. Before, the gate said: {gate.message}"
+            f"Promoted without having passed, by the annotation {names.PROMOTE_ANNOTATION}: {said}."
+            f" Before, the gate said: {gate.message}"
         )
         return _to(gate, "Overridden", "Overridden", message)
     if gate.phase in ENDED:
@@ -72,10 +72,11 @@ def _sat(solver: MCQSolver, gate: GateStatus, seen: Seen, *, now: datetime) -> G
     mine = f"MCQSolver {names.candidate_name(solver)}"
     if candidate is None or sitting is None or not (_seen(candidate) and _seen(sitting)):
         return _to(gate, "Sitting", "CandidateStarting", f"{mine} is brought up.")
-    result = sitting.status
-    if result.is_true("Complete") and result.template_digest == candidate.status.template_digest:
+    # What the exam says of a candidate before this one, says nothing of this one.
+    current = sitting.status.template_digest == candidate.status.template_digest
+    if current and sitting.status.is_true("Complete"):
         return _judged(solver, gate, sitting)
-    if (why := _lasting(sitting, now, at_once=FINAL)) is not None:
+    if current and (why := _lasting(sitting, now, at_once=FINAL)) is not None:
         return _to(gate, "Refused", "ExamFailed", f"The exam could not be sat. {why} {_kept(solver)}")
     if (late := _hopeless(candidate, now)) is not None:
         return _to(gate, "Refused", "CandidateNotReady", f"{mine} did not get ready. {late} {_kept(solver)}")
