@@ -52,7 +52,7 @@ def deployed() -> Deployed:
     return Deployed(provider, Kubectl(provider.kubectl(), provider.kubeconfig()))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def solver(deployed: Deployed) -> Iterator[Solver]:
     """The sample in a namespace of its own, which Pod Security restricts; removed afterwards."""
     kubectl = deployed.kubectl
