@@ -15,17 +15,21 @@ from mcq_service.routes.keys import RequireKey
 from mcq_service.routes.methods import HeadAndOptions
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mcq_service.keys import Keys
     from mcq_service.lifecycle import Lifecycle
     from mcq_service.telemetry import Metrics, Tracing
 
 
 def build(
-    lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing, keys: Keys | None = None, trace_url: str | None = None
+    lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing, keys: Keys | None = None,
+    trace_url: str | None = None, exam_file: Path | None = None,
 ) -> FastAPI:  # fmt: skip
     """The HTTP surface of one replica; `lifecycle` says whether and with what it answers.
 
-    `trace_url` is where the page's traces can be looked at, with {trace_id} in place of the id.
+    `trace_url` is where the page's traces can be looked at, with {trace_id} in place of the id, `exam_file`
+    where the operator tells of the last exam.
     """
     app = FastAPI(
         title="MCQ service",
@@ -36,6 +40,7 @@ def build(
     app.state.lifecycle = lifecycle
     app.state.metrics = metrics
     app.state.trace_url = trace_url
+    app.state.exam_file = exam_file
     app.include_router(mcq.router)
     app.include_router(openai.router)
     app.include_router(health.router)

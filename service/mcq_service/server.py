@@ -50,7 +50,14 @@ async def serve(settings: Settings) -> int:
     lifecycle, metrics, tracing = Lifecycle(), Metrics(), Tracing()
     server = _Server(
         connections.config(
-            app.build(lifecycle, metrics=metrics, tracing=tracing, keys=keys, trace_url=settings.trace_url)
+            app.build(
+                lifecycle,
+                metrics=metrics,
+                tracing=tracing,
+                keys=keys,
+                trace_url=settings.trace_url,
+                exam_file=settings.exam_file,
+            )
         )
     )
     stop = asyncio.Event()

@@ -29,6 +29,9 @@ class Settings(BaseSettings):
         default=None, description="A file or directory of keys; unset: no keys."
     )
 
+    exam_file: Path | None = Field(
+        default=None, description="Where the operator tells of the last exam; unset: nowhere."
+    )
     trace_url: str | None = Field(
         default=None, description="Where a trace can be looked at, with {trace_id} in place of its id."
     )
@@ -70,7 +73,7 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(default=25, gt=0)
 
     @field_validator(
-        "model_revision", "model_digest", "calibration", "api_keys_file", "trace_url", "openai_endpoint",
+        "model_revision", "model_digest", "calibration", "api_keys_file", "trace_url", "exam_file", "openai_endpoint",
         "openai_model", "openai_api_key_file", mode="before"
     )  # fmt: skip
     @classmethod

@@ -98,7 +98,9 @@ def test_the_solver_says_how_right_it_is(solver: Solver, sums: str) -> None:
     exam = solver.get("mcqexam", sums)["status"]
     eventually(lambda: "exam" in solver.get("mcq", NAME)["status"], seconds=10)
     told = solver.get("mcq", NAME)["status"]["exam"]
-    assert told == {"name": sums, "accuracy": exam["accuracy"], "ci95": exam["ci95"], "sat": exam["sat"]}
+    assert told == {
+        "name": sums, "accuracy": exam["accuracy"], "ci95": exam["ci95"], "count": COUNT, "sat": exam["sat"]
+    }  # fmt: skip
     assert exam["summary"] in solver.kubectl(MINE, "get", "mcqexams")
 
 

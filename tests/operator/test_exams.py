@@ -19,7 +19,7 @@ from mcq_service.exams.judging import Limits
 from mcq_service.exams.parts import Part
 from mcq_service.exams.report import Row
 from mcq_service.exams.results import Account, Results
-from mcq_service.protocol import Identity, Usage
+from mcq_service.protocol import Identity, SatExam, Usage
 
 QUESTIONS = {"configMapRef": {"name": "questions"}}
 SPEC = {"solverRef": {"name": "demo"}, "questions": QUESTIONS}
@@ -178,6 +178,9 @@ async def test_what_the_pods_found_becomes_the_status_of_exam_and_solver(
     await bench.reconcile()
     assert existing(kubectl, "mcq", "demo")["status"]["exam"]["accuracy"] == 0.625
     assert " 0.625 " in kubectl("get", "mcq")
+    told = json.loads(existing(kubectl, "configmap", "demo-last-exam")["data"]["exam.json"])
+    assert (told["name"], told["accuracy"], told["count"]) == ("aqua", 0.625, 8)
+    assert SatExam.model_validate(told).sat.isoformat().startswith(found["sat"][:19])
     reasons = kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").split()
     assert {"Sat", "Failed"} <= set(reasons)
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,6 +60,8 @@ class Script:
     key: str | None = None
     """The only key that is accepted, if one is needed."""
     lifecycle: SimpleNamespace = field(default_factory=ready)
+    exam_file: Path | None = None
+    """Where the operator would tell of the last exam."""
     left: threading.Event = field(default_factory=threading.Event)
     """Set when a client leaves a stream."""
     go_on: threading.Event = field(default_factory=threading.Event)
@@ -108,6 +111,7 @@ def app(script: Script) -> FastAPI:
     @made.middleware("http")
     async def needs_key(request: Request, go_on: Any) -> Response:
         made.state.lifecycle = script.lifecycle
+        made.state.exam_file = script.exam_file
         guarded = request.url.path.startswith("/api/")
         if guarded and script.key and request.headers.get("authorization") != f"Bearer {script.key}":
             unauthorized = problem(401, "unauthorized", "A key is needed", "Send Authorization: Bearer.")

@@ -120,6 +120,7 @@ def test_the_service_says_what_it_offers(url: str) -> None:
             "precision": "int8",
             "prompt_digest": "sha256:prompt",
         },
+        "exam": None,
         "modes": ["answer", "explain", "reason"],
         "default_mode": "explain",
         "max_choices": 26,

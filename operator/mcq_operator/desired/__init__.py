@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from mcq_operator.models import Manifest, MCQSolver, names
+from mcq_operator.models import Manifest, MCQSolver, SatExam, names
 from mcq_operator.models.kinds import CLAIM, CONFIG_MAP, RECONCILED, SOLVER_CHILDREN, Kind, kind_of
 from mcq_operator.models.status import ObjectRef
 
@@ -13,7 +13,7 @@ from .manifest import digest
 from .monitoring import service_monitor
 from .network import http_route, ingress, network_policy, service
 from .scaling import autoscaler, disruption_budget, scaled_object
-from .storage import cache_claim
+from .storage import cache_claim, sat_exam
 from .workload import deployment, service_account, template
 
 __all__ = ["digest", "exam", "gate", "objects", "possible", "reference", "template"]
@@ -25,6 +25,7 @@ def objects(
     service_image: str,
     absent: Collection[Kind] = (),
     pods: Manifest | None = None,
+    sat: SatExam | None = None,
 ) -> list[Manifest]:
     """What a solver wants to exist, in the order of creation: what Pods need comes before the Deployment.
 
@@ -33,6 +34,7 @@ def objects(
         service_image: the image where the spec names none.
         absent: kinds that the API server does not know. Objects of those are returned too, but nothing waits for them.
         pods: the template of the replicas in place of the spec's, after a roll-out that was undone.
+        sat: the last exam of the present replicas.
 
     """
     replicas_template = pods or template(solver, service_image=service_image)
@@ -50,6 +52,7 @@ def objects(
         service_monitor(solver),
         prometheus_rule(solver),
         dashboards(solver),
+        sat_exam(solver, sat),
     ]
     return [manifest for manifest in wanted if manifest is not None]
 
@@ -62,7 +65,8 @@ def possible(solver: MCQSolver) -> list[ObjectRef]:
     """
     other_names = {CLAIM: names.cache_name(solver), CONFIG_MAP: names.dashboards_name(solver)}
     of_the_gate = [kind.named(names.candidate_name(solver)) for kind in RECONCILED]
-    return of_the_gate + [kind.named(other_names.get(kind, solver.name)) for kind in SOLVER_CHILDREN]
+    told = CONFIG_MAP.named(names.sat_exam_name(solver))
+    return [*of_the_gate, told] + [kind.named(other_names.get(kind, solver.name)) for kind in SOLVER_CHILDREN]
 
 
 def reference(manifest: Manifest) -> ObjectRef:

@@ -5,6 +5,8 @@ from mcq_operator.models import MCQSolver, names
 CACHE_PATH = "/var/cache/mcq"
 API_KEYS_PATH = "/etc/mcq/api-keys"
 ENGINE_KEY_PATH = "/etc/mcq/engine-key"
+EXAM_PATH = "/etc/mcq/exam"
+EXAM_FILE = "exam.json"
 
 
 def environment(solver: MCQSolver) -> dict[str, str]:
@@ -25,6 +27,7 @@ def environment(solver: MCQSolver) -> dict[str, str]:
         "MCQ_MAX_QUEUED_TOKENS": spec.limits.max_queued_tokens,
         "MCQ_DEADLINE_SECONDS": spec.limits.deadline_seconds,
         "MCQ_DRAIN_SECONDS": drain_seconds(solver),
+        "MCQ_EXAM_FILE": f"{EXAM_PATH}/{EXAM_FILE}",
         "MCQ_API_KEYS_FILE": API_KEYS_PATH if spec.auth.api_keys_secret_ref else None,
         "MCQ_MAX_BATCH_SIZE": spec.engine.max_batch_size,
         "MCQ_CONTEXT_LENGTH": spec.engine.context_length,

@@ -1,11 +1,12 @@
 """What replicas find in their file system: the model cache that they share, and Secrets."""
 
+import json
 from typing import Any, NamedTuple
 
-from mcq_operator.models import Manifest, MCQSolver, names
-from mcq_operator.models.kinds import CLAIM
+from mcq_operator.models import Manifest, MCQSolver, SatExam, names
+from mcq_operator.models.kinds import CLAIM, CONFIG_MAP
 
-from .config import API_KEYS_PATH, CACHE_PATH, ENGINE_KEY_PATH
+from .config import API_KEYS_PATH, CACHE_PATH, ENGINE_KEY_PATH, EXAM_FILE, EXAM_PATH
 from .manifest import manifest
 
 
@@ -38,11 +39,23 @@ def cache_claim(solver: MCQSolver) -> Manifest | None:
     )
 
 
+def sat_exam(solver: MCQSolver, sat: SatExam | None) -> Manifest | None:
+    """What the replicas tell of their last exam."""
+    if sat is None:
+        return None
+    told = {**sat.model_dump(exclude={"ci95"}), "ci95": [sat.ci95.low, sat.ci95.high]}
+    data = {EXAM_FILE: json.dumps(told, sort_keys=True)}
+    return manifest(CONFIG_MAP, solver, name=names.sat_exam_name(solver), data=data)
+
+
 def volumes(solver: MCQSolver) -> list[Volume]:
     """What a replica's container finds in its file system."""
     engine, keys = solver.spec.engine, solver.spec.auth.api_keys_secret_ref
     found = [Volume("cache", CACHE_PATH, _cache(solver))] if engine.type == "Transformers" else []
     found.append(Volume("tmp", "/tmp", {"emptyDir": {}}))  # noqa: S108 - the Pod's own
+    # Not there before an exam was sat; a new one is seen without a restart.
+    told = {"name": names.sat_exam_name(solver), "optional": True}
+    found.append(Volume("exam", EXAM_PATH, {"configMap": told}))
     if engine.openai and (key := engine.openai.api_key_secret_ref):
         only = [{"key": key.key, "path": key.key}]
         found.append(Volume("engine-key", ENGINE_KEY_PATH, _secret(key.name, items=only)))

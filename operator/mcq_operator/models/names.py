@@ -30,6 +30,11 @@ def cache_name(solver: MCQSolver) -> str:
     return f"{solver.name}-model-cache"
 
 
+def sat_exam_name(solver: MCQSolver) -> str:
+    """The ConfigMap that tells its replicas of their last exam."""
+    return f"{solver.name}-last-exam"
+
+
 def dashboards_name(solver: MCQSolver) -> str:
     """The ConfigMap of its dashboards."""
     return f"{solver.name}-dashboards"

@@ -132,6 +132,8 @@ class SatExam(Model):
     """The share of questions that were answered right."""
     ci95: Interval
     """Its 95 % interval (Wilson)."""
+    count: int = Field(0, ge=0)
+    """Questions that were answered."""
     sat: str = Field(json_schema_extra={"format": "date-time"})
     """When the last question was answered."""
 

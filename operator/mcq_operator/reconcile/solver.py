@@ -43,9 +43,14 @@ async def reconcile_solver(
     digest = desired.digest(template)
     stored = solver
     solver, earlier = await _undone(stored, cluster, digest=digest)
+    exams = await cluster.exams(solver)
     change, before = await gate.held(solver, cluster, service_image=service_image)
     objects = desired.objects(
-        solver, service_image=service_image, absent=cluster.absent, pods=earlier or before or template
+        solver,
+        service_image=service_image,
+        absent=cluster.absent,
+        pods=earlier or before or template,
+        sat=status.sat(exams),
     )
     objects += await gate.objects(solver, change, cluster)
     wanted = {desired.reference(item): item for item in objects}
@@ -56,7 +61,6 @@ async def reconcile_solver(
         return _gone(key, canaries, startups)
     applied = await cluster.apply(solver, wanted, found)
     leaving = await cluster.prune(solver, found, keep=wanted)
-    exams = await cluster.exams(solver)
     observed = await _observed(solver, cluster, applied, found, startups, now())
     verdict = canaries.verdict(solver, observed.deployment, observed.pods)
     # Of those that were asked for just now: a change that passes in this look is rolled out in the next.

@@ -23,7 +23,7 @@ from .dating import dated
 from .events import events
 from .finding import Finding
 
-__all__ = ["canary_carried", "events", "exam", "gate", "invalid", "of", "pending", "rollback"]
+__all__ = ["canary_carried", "events", "exam", "gate", "invalid", "of", "pending", "rollback", "sat"]
 
 
 def of(
@@ -67,7 +67,7 @@ def of(
         promoted=solver.status.promoted if gate.holds(held) else meant,
         gate=held,
         override=gate.override(solver, held, now=now),
-        exam=_sat(exams),
+        exam=sat(exams),
         conditions=dated(solver, findings(solver, observed, verdict, held), now),
         rollback=rollback.decided(solver, observed, digest=replicas_digest, now=now),
         inventory=sorted(inventory, key=lambda ref: (ref.kind, ref.name)),
@@ -79,14 +79,16 @@ def _answering(deployment: Deployment | None, verdict: Verdict) -> bool:
     return complete and verdict.outcome == "answered"
 
 
-def _sat(exams: Iterable[MCQExam]) -> SatExam | None:
+def sat(exams: Iterable[MCQExam]) -> SatExam | None:
     """The last exam of those that are of the present replicas."""
     sat = [each for each in exams if each.status.is_true("Complete") and each.status.sat]
     last = max(sat, key=lambda each: str(each.status.sat), default=None)
     if last is None or last.status.accuracy is None or last.status.ci95 is None or last.status.sat is None:
         return None
     found = last.status
-    return SatExam(name=last.name, accuracy=found.accuracy, ci95=found.ci95, sat=found.sat)
+    return SatExam(
+        name=last.name, accuracy=found.accuracy, ci95=found.ci95, count=found.count or 0, sat=found.sat
+    )
 
 
 def _model(solver: MCQSolver) -> str:

@@ -2,9 +2,15 @@
 
 import { describe, Refused } from "./client.js";
 import { find } from "./dom.js";
+import { day, points, whole } from "./format.js";
 import { askForKey, key } from "./keys.js";
 
 const AGAIN_MS = 2000;
+
+function inWords({ name, accuracy, ci95: [low, high], count, sat }) {
+  const interval = `${points(low)} to ${points(high)} %`;
+  return `Of the ${whole(count)} questions of its last exam, “${name}”, sat on ${day(sat)}, it had ${points(accuracy)} % right (95 %: ${interval}).`;
+}
 
 export class ServiceWatch {
   /** `known` is called with the service's description whenever it came. */
@@ -18,6 +24,7 @@ export class ServiceWatch {
     try {
       const service = await describe({ key: key() });
       this.known(service);
+      find("exam").textContent = service.exam ? inWords(service.exam) : "";
       if (service.ready) this.#show("ready", service.model);
       else this.#wait(service);
     } catch (error) {

@@ -22,7 +22,7 @@ from mcq_service.protocol.question import (
     Option,
     Question,
 )
-from mcq_service.protocol.service import Identity, Service
+from mcq_service.protocol.service import Identity, SatExam, Service
 
 __all__ = [
     "MAX_BATCH",
@@ -43,6 +43,7 @@ __all__ = [
     "ReasoningDelta",
     "Result",
     "Results",
+    "SatExam",
     "Service",
     "Timings",
     "Usage",

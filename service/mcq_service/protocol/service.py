@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from mcq_service.protocol.question import Mode
@@ -19,6 +21,16 @@ class Identity(BaseModel):
     prompt_digest: str = Field(description="SHA-256 of the prompt's constant parts.")
 
 
+class SatExam(BaseModel):
+    """The last exam of this solver's replicas."""
+
+    name: str
+    accuracy: float = Field(ge=0, le=1, description="The share of its questions that were answered right.")
+    ci95: tuple[float, float] = Field(description="The ends of its 95 % interval (Wilson).")
+    count: int = Field(ge=1, description="Questions that were answered.")
+    sat: datetime = Field(description="When the last one was.")
+
+
 class Service(BaseModel):
     """The model, the modes and the limits of this replica, and whether it answers yet."""
 
@@ -26,6 +38,7 @@ class Service(BaseModel):
 
     model: str | None = Field(description="The name that responses carry; null until the model is loaded.")
     identity: Identity | None = Field(default=None, description="Null until the model is loaded.")
+    exam: SatExam | None = Field(default=None, description="Null where none was sat, or nobody tells of it.")
     modes: list[Mode]
     default_mode: Mode | None = Field(
         description="The mode of a question that names none; null until the model is loaded."

@@ -6,20 +6,27 @@ made of their content, so that they are the same on every replica behind a Servi
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 from dataclasses import dataclass
 from importlib import resources
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, get_args
 
 from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from mcq_service.protocol import MAX_REASONING_TOKENS, Mode
-from mcq_service.protocol.service import Service
+from mcq_service.protocol.service import SatExam, Service
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mcq_service.lifecycle import Lifecycle
+
+_log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["page"])
 
@@ -103,6 +110,7 @@ async def service(request: Request) -> Service:
     return Service(
         model=answering.model if answering else None,
         identity=serving.identity if serving else None,
+        exam=await asyncio.to_thread(_exam, request.app.state.exam_file),
         modes=list(get_args(Mode)),
         default_mode=answering.defaults.mode if answering else None,
         max_choices=len(ascii_uppercase),
@@ -113,6 +121,19 @@ async def service(request: Request) -> Service:
         detail=lifecycle.detail,
         progress=lifecycle.progress,
     )
+
+
+def _exam(path: Path | None) -> SatExam | None:
+    """What the operator tells of the last exam; read each time, as the kubelet puts another file in its place."""
+    if path is None:
+        return None
+    try:
+        return SatExam.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None  # none was sat
+    except (OSError, ValidationError) as error:
+        _log.warning("%s can't be read: %s", path, error)
+        return None
 
 
 def _serve(name: str, request: Request) -> Response:

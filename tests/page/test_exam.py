@@ -1,0 +1,43 @@
+"""The page says how right the model was in its last exam, where the operator tells of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+from tests.page.browsing import Visit
+from tests.page.scripted import Script
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SAT = {
+    "name": "mmlu",
+    "accuracy": 0.4762,
+    "ci95": [0.4277, 0.5252],
+    "count": 399,
+    "sat": "2026-11-24T13:46:15Z",
+}
+
+
+async def test_it_says_what_was_asked_when_and_with_what_result(
+    visit: Visit, page: Page, script: Script, tmp_path: Path
+) -> None:
+    script.exam_file = tmp_path / "exam.json"
+    script.exam_file.write_text(json.dumps(SAT))
+    await visit.open("/")
+    await expect(page.locator("#exam")).to_have_text(
+        "Of the 399 questions of its last exam, “mmlu”, sat on November 24, 2026, it had 47.6 % right"
+        " (95 %: 42.8 to 52.5 %)."
+    )
+
+
+@pytest.mark.parametrize("content", [None, "", "{}"])
+async def test_it_says_nothing_where_none_was_sat_or_nobody_can_read_it(
+    visit: Visit, page: Page, script: Script, tmp_path: Path, content: str | None
+) -> None:
+    script.exam_file = tmp_path / "exam.json"
+    if content is not None:
+        script.exam_file.write_text(content)
+    await visit.open("/")
+    await expect(page.locator("#service")).to_have_attribute("data-state", "ready")
+    await expect(page.locator("#exam")).to_be_empty()
