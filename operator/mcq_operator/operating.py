@@ -47,8 +47,7 @@ def measured(
         # For the queue's own line about a failure too: it is written after this, in the same task.
         reconciling.set(About(key, secrets.token_hex(4)))
         label = "failed"
-        kind = key.KIND.removeprefix("MCQ").lower()
-        attributes = {f"mcq.{kind}.namespace": key.namespace, f"mcq.{kind}.name": key.name}
+        attributes = {f"mcq.{key.word}.namespace": key.namespace, f"mcq.{key.word}.name": key.name}
         with TRACER.start_as_current_span("reconcile", attributes=attributes) as span:
             try:
                 with metrics.duration.time():

@@ -212,7 +212,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         if about := reconciling.get():
-            line |= {about.key.KIND.removeprefix("MCQ").lower(): str(about.key), "reconcile": about.id}
+            line |= {about.key.word: str(about.key), "reconcile": about.id}
         line |= {name: str(value) for name, value in vars(record).items() if name not in PLAIN}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

@@ -35,8 +35,8 @@ def objects(
     account = manifest(SERVICE_ACCOUNT, exam, name=names.exam_name(exam), automountServiceAccountToken=False)
     made = [account, _results(exam), _role(exam), _binding(exam)]
     if solver is not None and (baseline or not exam.spec.baseline_ref):
-        make = _cron_job if exam.spec.schedule else _job
-        made.append(make(exam, _job_spec(exam, solver, baseline, service_image=service_image), solver))
+        spec = _job_spec(exam, solver, baseline, service_image=service_image)
+        made.append(_cron_job(exam, spec) if exam.spec.schedule else _job(exam, spec, solver))
     return made
 
 
@@ -81,7 +81,7 @@ def _job(exam: MCQExam, spec: dict[str, Any], solver: MCQSolver) -> Manifest:
     return manifest(JOB, exam, name=f"{exam.name}-{meant[:8]}", spec=spec)
 
 
-def _cron_job(exam: MCQExam, spec: dict[str, Any], _: MCQSolver) -> Manifest:
+def _cron_job(exam: MCQExam, spec: dict[str, Any]) -> Manifest:
     return manifest(
         CRON_JOB,
         exam,

@@ -45,6 +45,11 @@ class Key:
     namespace: str
     name: str
 
+    @property
+    def word(self) -> str:
+        """What logs and traces call its kind: solver, exam."""
+        return self.KIND.removeprefix("MCQ").lower()
+
     def __str__(self) -> str:
         """`namespace/name`."""
         return f"{self.namespace}/{self.name}"

@@ -6,8 +6,18 @@ from datetime import datetime
 from enum import StrEnum
 
 from mcq_operator import status
-from mcq_operator.kube import Cluster
-from mcq_operator.models import Key, Manifest, ObjectRef, Resource, ResourceStatus
+from mcq_operator.kube import Cluster, InvalidSpecError
+from mcq_operator.models import (
+    ExamKey,
+    Key,
+    Manifest,
+    MCQExam,
+    MCQSolver,
+    ObjectRef,
+    Resource,
+    ResourceStatus,
+    SolverKey,
+)
 from mcq_operator.models.kinds import kind_named
 from mcq_operator.models.observed import NodeWarning
 
@@ -40,6 +50,22 @@ class Result:
     told: ResourceStatus | None = None
     wakes: Sequence[Key] = ()
     look_again_in: float | None = None
+
+
+async def readable_solver(cluster: Cluster, key: SolverKey) -> MCQSolver | None:
+    """The solver; one whose spec can't be read is none: its own reconcile tells of it. Raises ClusterError."""
+    try:
+        return await cluster.solver(key)
+    except InvalidSpecError:
+        return None
+
+
+async def readable_exam(cluster: Cluster, key: ExamKey) -> MCQExam | None:
+    """The same of an exam. Raises ClusterError."""
+    try:
+        return await cluster.exam(key)
+    except InvalidSpecError:
+        return None
 
 
 async def warning(cluster: Cluster, pods: Sequence[Manifest], now: datetime) -> NodeWarning | None:

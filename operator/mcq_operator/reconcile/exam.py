@@ -10,7 +10,7 @@ from mcq_operator.models.kinds import CONFIG_MAP, JOB
 from mcq_operator.models.observed import ObservedExam
 from mcq_operator.models.status import ReportRef
 
-from .common import REFUSED_RETRY_SECONDS, Outcome, Result, unknown, warning
+from .common import REFUSED_RETRY_SECONDS, Outcome, Result, readable_exam, readable_solver, unknown, warning
 
 
 async def reconcile_exam(
@@ -67,11 +67,8 @@ async def reconcile_exam(
 
 
 async def _solver(exam: MCQExam, cluster: Cluster) -> MCQSolver | None:
-    """Who sits it; one whose spec can't be read is none."""
-    try:
-        solver = await cluster.solver(exam.solver_key)
-    except InvalidSpecError:
-        return None
+    """Who sits it, unless it is on its way out."""
+    solver = await readable_solver(cluster, exam.solver_key)
     return None if solver is None or solver.deleting else solver
 
 
@@ -80,10 +77,7 @@ async def _baseline(exam: MCQExam, cluster: Cluster) -> ReportRef | None:
     ref = exam.spec.baseline_ref
     if ref is None:
         return None
-    try:
-        found = await cluster.exam(ExamKey(exam.namespace, ref.name))
-    except InvalidSpecError:
-        return None
+    found = await readable_exam(cluster, ExamKey(exam.namespace, ref.name))
     return found.status.report if found else None
 
 

@@ -1,9 +1,11 @@
 """The gate of a solver: what its replicas are while a change has to pass an exam, and how far that is."""
 
 from mcq_operator import desired, status
-from mcq_operator.kube import Applied, Cluster, InvalidSpecError
-from mcq_operator.models import ExamKey, GateStatus, Manifest, MCQExam, MCQSolver, SolverKey, names
+from mcq_operator.kube import Applied, Cluster
+from mcq_operator.models import ExamKey, GateStatus, Manifest, MCQSolver, SolverKey, names
 from mcq_operator.models.kinds import EXAM, SOLVER
+
+from .common import readable_exam, readable_solver
 
 
 async def held(
@@ -48,7 +50,7 @@ async def objects(solver: MCQSolver, gate: GateStatus | None, cluster: Cluster) 
     wanted = solver.spec.rollout.gate
     if gate is None or wanted is None or gate.phase == "Waiting":
         return []
-    exam = await _exam(cluster, ExamKey(solver.namespace, wanted.exam_ref.name))
+    exam = await readable_exam(cluster, ExamKey(solver.namespace, wanted.exam_ref.name))
     if exam is None:
         return []
     sitting = desired.gate.sitting(solver, exam, wanted)
@@ -62,21 +64,7 @@ async def look(solver: MCQSolver, applied: Applied, cluster: Cluster) -> status.
     candidate = SOLVER.named(name) in made
     sitting = EXAM.named(name) in made
     return status.gate.Seen(
-        exam=await _exam(cluster, ExamKey(solver.namespace, gate.exam_ref.name)) if gate else None,
-        candidate=await _solver(cluster, SolverKey(solver.namespace, name)) if candidate else None,
-        sitting=await _exam(cluster, ExamKey(solver.namespace, name)) if sitting else None,
+        exam=await readable_exam(cluster, ExamKey(solver.namespace, gate.exam_ref.name)) if gate else None,
+        candidate=await readable_solver(cluster, SolverKey(solver.namespace, name)) if candidate else None,
+        sitting=await readable_exam(cluster, ExamKey(solver.namespace, name)) if sitting else None,
     )
-
-
-async def _exam(cluster: Cluster, key: ExamKey) -> MCQExam | None:
-    try:
-        return await cluster.exam(key)
-    except InvalidSpecError:
-        return None
-
-
-async def _solver(cluster: Cluster, key: SolverKey) -> MCQSolver | None:
-    try:
-        return await cluster.solver(key)
-    except InvalidSpecError:
-        return None
