@@ -23,7 +23,7 @@ from .health import Health
 from .kube import Api, CachedApi, Cluster, ClusterError, KubeLease, Sighting, connect
 from .leadership import Leadership
 from .models import Key
-from .models.kinds import WATCHED
+from .models.kinds import RECONCILED, WATCHED
 from .queue import WorkQueue
 from .reconcile import Result, reconcile
 from .rounds import discover, discovered, resync, work
@@ -187,8 +187,9 @@ def _identity() -> str:
 def _seen(api: CachedApi, queue: WorkQueue[Key], freshness: Freshness, seen: Sighting) -> None:
     freshness.saw(seen)
     if api.note(seen):
+        # A solver's or an exam's own change is somebody's wish; all else is only what became of one.
         for key in api.woken(seen):
-            queue.add(key)
+            queue.add(key, urgent=seen.kind in RECONCILED and key == seen.owner)
 
 
 def _queue(

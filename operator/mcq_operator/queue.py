@@ -2,11 +2,13 @@
 
 - A key that is waiting is not queued twice: any number of events means one piece of work.
 - A key that is being worked on is not given to a second worker; events meanwhile mean one more turn after it.
+- What is urgent comes first: what a person has just asked for does not wait behind what a thousand others' Pods report.
 - Work that fails is tried again, later each time; the delays are spread so that failures don't march in step.
 """
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
@@ -65,21 +67,27 @@ class WorkQueue(Generic[Key]):
         self._random = random
         self._clock = clock
         self._depth = depth
-        self._ready: asyncio.Queue[Key] = asyncio.Queue()
-        self._waiting: set[Key] = set()
+        self._urgent: OrderedDict[Key, None] = OrderedDict()
+        self._others: OrderedDict[Key, None] = OrderedDict()
+        self._waiting = asyncio.Semaphore(0)
         self._running: dict[Key, float] = {}
-        self._again: set[Key] = set()
+        self._again: dict[Key, bool] = {}
         self._failures: dict[Key, int] = {}
         self._timers: dict[Key, Timer] = {}
 
-    def add(self, key: Key) -> None:
-        """Have the key looked at soon."""
+    def add(self, key: Key, *, urgent: bool = False) -> None:
+        """Have the key looked at soon; if it is `urgent`, before all that are not."""
         if key in self._running:
-            self._again.add(key)
-        elif key not in self._waiting:
-            self._waiting.add(key)
-            self._ready.put_nowait(key)
-            self._depth(len(self._waiting))
+            self._again[key] = urgent or self._again.get(key, False)
+            return
+        if key in self._urgent or (key in self._others and not urgent):
+            return
+        if key in self._others:
+            del self._others[key]
+        else:
+            self._waiting.release()
+        (self._urgent if urgent else self._others)[key] = None
+        self._depth(self._length())
 
     def add_later(self, key: Key, seconds: float) -> None:
         """Have the key looked at after a while, or earlier if an earlier time was set already."""
@@ -104,9 +112,9 @@ class WorkQueue(Generic[Key]):
 
     async def _worker(self) -> None:
         while True:
-            key = await self._ready.get()
-            self._waiting.discard(key)
-            self._depth(len(self._waiting))
+            await self._waiting.acquire()
+            key, _ = (self._urgent or self._others).popitem(last=False)
+            self._depth(self._length())
             self._running[key] = self._clock()
             self._forget_timer(key)
             try:
@@ -114,8 +122,10 @@ class WorkQueue(Generic[Key]):
             finally:
                 del self._running[key]
             if key in self._again:
-                self._again.discard(key)
-                self.add(key)
+                self.add(key, urgent=self._again.pop(key))
+
+    def _length(self) -> int:
+        return len(self._urgent) + len(self._others)
 
     async def _turn(self, key: Key) -> None:
         try:

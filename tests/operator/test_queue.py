@@ -107,6 +107,28 @@ async def test_a_key_is_never_worked_on_twice_at_once_and_events_meanwhile_mean_
     assert turns == 2
 
 
+async def test_what_is_urgent_comes_before_all_that_waits_already_and_in_its_own_order() -> None:
+    seen: list[str] = []
+    go = asyncio.Event()
+
+    async def work(key: str) -> None:
+        await go.wait()
+        seen.append(key)
+
+    async with running(work, workers=1) as queue:
+        queue.add("running")
+        await settle()
+        for key in ("a", "b", "c"):
+            queue.add(key)
+        queue.add("b", urgent=True)
+        queue.add("d", urgent=True)
+        queue.add("b")
+        queue.add("running", urgent=True)
+        go.set()
+        await settle()
+    assert seen == ["running", "b", "d", "running", "a", "c"]
+
+
 async def test_no_more_keys_than_workers_are_worked_on_at_once() -> None:
     started: list[str] = []
 
