@@ -2,7 +2,7 @@
 
 - A key that is waiting is not queued twice: any number of events means one piece of work.
 - A key that is being worked on is not given to a second worker; events meanwhile mean one more turn after it.
-- What is urgent comes first: what a person has just asked for does not wait behind what a thousand others' Pods report.
+- What is urgent comes first: what a person has just asked for does not wait for what others' Pods report.
 - Work that fails is tried again, later each time; the delays are spread so that failures don't march in step.
 """
 

@@ -1,0 +1,100 @@
+"""What this release's operator makes of some resources, for the next release's upgrade test.
+
+`python -m hack.release.record` runs the checkout's operator against a control plane of its own, and writes the CRDs,
+the resources with their statuses, and their objects to tests/operator/upgrade.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from hack import operator_rights
+from hack.bench_operator import operator_process
+from hack.bench_operator.scenarios import settled
+from hack.cluster.instance import Instance
+from hack.cluster.local import Local
+from hack.cluster.progress import Progress
+from hack.kubectl import Kubectl
+from mcq_operator.models.kinds import CHILDREN, OPTIONAL, RECONCILED
+from mcq_operator.models.names import MANAGED_SELECTOR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mcq_operator.models.kinds import Kind
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDED = ROOT / "tests/operator/upgrade"
+NAMESPACE = "recorded-namespace"
+"""Where it is; a name that can be told from any other word of what is recorded."""
+NOBODY = "http://127.0.0.1:9"
+"""Who answers no test question: there are no replicas."""
+THEIRS = (
+    "managedFields",
+    "resourceVersion",
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "namespace",
+    "selfLink",
+)
+"""Of an object's metadata what the API server alone decides on."""
+
+
+def main() -> int:
+    """Record."""
+    provider = Local(Instance("record", has_node=False), Progress())
+    try:
+        provider.up()
+        kubectl = Kubectl(provider.kubectl(), provider.kubeconfig())
+        operator_rights.install(kubectl)
+        kubectl("create", "namespace", NAMESPACE)
+        resources = (RECORDED / "asked.yaml").read_text()
+        kubectl("--namespace", NAMESPACE, "apply", "--server-side", "--filename", "-", stdin=resources)
+        asyncio.run(_operated(kubectl))
+        _write("resources.yaml", _found(kubectl, RECONCILED))
+        there = [kind for kind in CHILDREN if kind not in OPTIONAL]
+        _write("objects.yaml", _found(kubectl, there, f"--selector={MANAGED_SELECTOR}"))
+        for crd in sorted((ROOT / "crds").glob("mcq-operator.dev_*.yaml")):
+            shutil.copy(crd, RECORDED)
+    finally:
+        provider.down()
+    return 0
+
+
+async def _operated(kubectl: Kubectl) -> None:
+    """Have the operator look at all of them until it has nothing left to write."""
+    with tempfile.TemporaryDirectory() as directory:
+        kubeconfig = operator_rights.kubeconfig(kubectl, Path(directory) / "kubeconfig")
+        log = Path(directory) / "operator.log"
+        async with operator_process.running(kubeconfig, log, canary=NOBODY) as operator:
+            await settled(operator, lambda _: True)
+
+
+def _found(kubectl: Kubectl, kinds: Iterable[Kind], *selector: str) -> list[dict[str, Any]]:
+    plurals = ",".join(f"{kind.plural}.{kind.group}" for kind in kinds)
+    found = kubectl("--namespace", NAMESPACE, "get", plurals, *selector, "--output", "json")
+    return [_cleaned(item) for item in json.loads(found)["items"]]
+
+
+def _cleaned(item: dict[str, Any]) -> dict[str, Any]:
+    ours = {key: value for key, value in item["metadata"].items() if key not in THEIRS}
+    spec = {key: value for key, value in item.get("spec", {}).items() if not key.startswith("clusterIP")}
+    return {**item, "metadata": ours, **({"spec": spec} if spec else {})}
+
+
+def _write(name: str, items: list[dict[str, Any]]) -> None:
+    header = "# Of the last release: python -m hack.release.record\n"
+    (RECORDED / name).write_text(header + yaml.safe_dump_all(items, sort_keys=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

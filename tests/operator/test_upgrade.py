@@ -1,0 +1,134 @@
+"""From the last release to this one: its CRDs, its resources with their statuses, and its objects are taken over.
+
+tests/operator/upgrade has what the last release's operator made, as `python -m hack.release.record` has found it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hack.cluster.instance import CACHE
+from hack.cluster.progress import Progress
+from hack.cluster.tools import Tools
+from hack.kubectl import wait_established
+from hack.release import compatibility
+from hack.release.record import NAMESPACE, RECORDED
+from tests.operator.conftest import ROOT, with_crds
+
+from mcq_operator.models import FIELD_MANAGER, ExamKey, Key, SolverKey
+from mcq_operator.models.kinds import RECONCILED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.operator.conftest import Bench, Kubectl
+
+CRDS = sorted(RECORDED.glob("mcq-operator.dev_*.yaml"))
+KINDS = {"MCQSolver": SolverKey, "MCQExam": ExamKey}
+STARTED_ANEW: set[str] = set()
+"""Solvers whose replicas this release starts anew, for a reason that the changelog gives."""
+
+
+def recorded(name: str, namespace: str = NAMESPACE) -> list[dict[str, Any]]:
+    """Objects of a file, as if they had been recorded in this namespace."""
+    return [*yaml.safe_load_all((RECORDED / name).read_text().replace(NAMESPACE, namespace))]
+
+
+@pytest.fixture
+def last_release(kubectl: Kubectl) -> Iterator[Kubectl]:
+    """A namespace as the last release has left it, under its CRDs; the present ones come back at the end."""
+    for path in CRDS:
+        kubectl("apply", "--server-side", "--force-conflicts", "-f", str(path))
+    wait_established(kubectl, [f"{kind.plural}.{kind.group}" for kind in RECONCILED])
+    uids = {}
+    for resource in recorded("resources.yaml"):
+        apply(kubectl, {key: value for key, value in resource.items() if key != "status"})
+        told = {key: value for key, value in resource.items() if key != "spec"}
+        apply(kubectl, told, "--subresource=status")
+        uids[resource["kind"], resource["metadata"]["name"]] = live(kubectl, resource)["metadata"]["uid"]
+    for item in recorded("objects.yaml", kubectl.namespace):
+        for reference in item["metadata"]["ownerReferences"]:
+            reference["uid"] = uids[reference["kind"], reference["name"]]
+        apply(kubectl, {key: value for key, value in item.items() if key != "status"})
+    yield kubectl
+    with_crds(kubectl)
+
+
+def apply(kubectl: Kubectl, manifest: dict[str, Any], *how: str) -> None:
+    """As the operator does."""
+    options = ("--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}")
+    kubectl("apply", *options, *how, "-f", "-", stdin=json.dumps(manifest))
+
+
+def live(kubectl: Kubectl, manifest: dict[str, Any]) -> dict[str, Any]:
+    """The object that a manifest is about, as it is now."""
+    group = manifest["apiVersion"].rpartition("/")[0]
+    found = kubectl.get(f"{manifest['kind']}.{group}".rstrip("."), manifest["metadata"]["name"])
+    assert found is not None, manifest["metadata"]["name"]
+    return found
+
+
+def identity(manifest: dict[str, Any]) -> tuple[str, str]:
+    """Kind and name."""
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+def within(before: Any, after: Any) -> bool:
+    """Whether all of a value of before is there, as it was; a later release may say more."""
+    if isinstance(before, dict):
+        return isinstance(after, dict) and all(
+            key in after and within(before[key], after[key]) for key in before
+        )
+    return bool(before == after)
+
+
+def keys(namespace: str) -> list[Key]:
+    """Every resource of the last release."""
+    return [KINDS[each["kind"]](namespace, each["metadata"]["name"]) for each in recorded("resources.yaml")]
+
+
+def test_these_crds_take_what_those_of_the_last_release_took() -> None:
+    tools = Tools(CACHE, Progress())
+    tools.build(["crdify"])
+    before = {path.name: path.read_text() for path in CRDS}
+    after = {path.name: path.read_text() for path in (ROOT / "crds").glob("mcq-operator.dev_*.yaml")}
+    assert len(before) == len(RECONCILED)
+    compatibility.check(before, after, tools.binary("crdify"))
+
+
+def test_what_the_last_release_stored_is_read_and_means_the_same(last_release: Kubectl) -> None:
+    """And each version that was ever stored is still served."""
+    before = {each["metadata"]["name"]: live(last_release, each) for each in recorded("resources.yaml")}
+    with_crds(last_release)
+    for each in recorded("resources.yaml"):
+        after = live(last_release, each)
+        stored = before[each["metadata"]["name"]]
+        assert within(stored["spec"], after["spec"])
+        assert within(stored["status"], after["status"])
+    for kind in RECONCILED:
+        crd = last_release.get("crd", f"{kind.plural}.{kind.group}")
+        assert crd is not None
+        served = {version["name"] for version in crd["spec"]["versions"] if version["served"]}
+        assert set(crd["status"]["storedVersions"]) <= served
+
+
+async def test_its_objects_are_kept_and_no_pod_starts_anew_whose_template_is_the_same(
+    last_release: Kubectl, bench: Bench
+) -> None:
+    before = {
+        identity(item): live(last_release, item) for item in recorded("objects.yaml", last_release.namespace)
+    }
+    with_crds(last_release)
+    await bench.cluster.discover()
+    for key in keys(last_release.namespace):
+        await bench.settle(key)
+    rolled = set()
+    for item in recorded("objects.yaml", last_release.namespace):
+        after, stored = live(last_release, item), before[identity(item)]
+        assert after["metadata"]["uid"] == stored["metadata"]["uid"]
+        if item["kind"] == "Deployment" and after["spec"]["template"] != stored["spec"]["template"]:
+            rolled.add(item["metadata"]["name"])
+    assert rolled == STARTED_ANEW
