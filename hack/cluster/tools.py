@@ -69,14 +69,20 @@ class Tools:
 
     def build(self, modules: Sequence[str]) -> None:
         """Build those of `modules` that are not there yet, one after the other."""
+
+        def missing() -> list[str]:
+            return [module for module in modules if not self.directory(module).exists()]
+
+        if not missing():  # without the lock, which somebody who builds other modules may hold for long
+            return
         with locked(self.cache / "tools" / ".lock"):
-            missing = [module for module in modules if not self.directory(module).exists()]
-            if not missing:
+            wanted = missing()
+            if not wanted:
                 return
             require_go()
-            self.progress.say(f"Building {', '.join(missing)} once, from pinned Go modules (minutes each):")
+            self.progress.say(f"Building {', '.join(wanted)} once, from pinned Go modules (minutes each):")
             build_cache = self.cache / "go-build"
-            for module in missing:
+            for module in wanted:
                 with self.progress.step(f"go build {module}"):
                     self._build(module, build_cache)
             shutil.rmtree(build_cache, ignore_errors=True)

@@ -85,13 +85,13 @@ class Steady:
 
 
 @contextmanager
-def serving() -> Iterator[str]:
-    """An engine while the block runs: its address, which pods can reach."""
+def serving(*, seconds: float = 0) -> Iterator[str]:
+    """An engine, which takes so long for a line, while the block runs: its address, which pods can reach."""
     with socket.socket() as probe:
         probe.bind((BRIDGE_ADDRESS, 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "tests.cluster.engine", BRIDGE_ADDRESS, str(port), "first", "second"]
-    with subprocess.Popen(command) as process:
+    command = [sys.executable, "-m", "tests.cluster.engine", f"--seconds={seconds}"]
+    with subprocess.Popen([*command, BRIDGE_ADDRESS, str(port), "first", "second"]) as process:
         try:
             yield f"http://{BRIDGE_ADDRESS}:{port}/v1"
         finally:
