@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hack.cluster import tools
+from hack.cluster.cli import main
 from hack.cluster.errors import ClusterError, ProviderError, StartError, TakenError
 from hack.cluster.instance import CACHE, Instance, Ports
 from hack.cluster.local import Local
@@ -232,6 +233,19 @@ def test_without_root_the_local_cluster_points_at_kind(
 
     with pytest.raises(ProviderError, match=r"needs root(.|\n)*CLUSTER=kind"):
         local.up()
+
+
+def test_a_second_node_is_for_a_local_cluster_that_is_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ProviderError, match="'resting' is not up: start it with `up`"):
+        Local(Instance("resting", has_node=True, cache=tmp_path), Progress()).add_node()
+    monkeypatch.setenv("CLUSTER", "current")
+    monkeypatch.delenv("MCQ_CLUSTER_NAME", raising=False)
+
+    assert main(["node", "add"]) == 1
+
+    assert "Only the local cluster can be given a second node" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

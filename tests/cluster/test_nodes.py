@@ -5,9 +5,12 @@ The second node is this machine once more, with a containerd, a kubelet and a po
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +18,7 @@ from hack.cluster.local import Local
 from hack.cluster.member import FIRST, SECOND, Member
 from hack.cluster.processes import Processes
 from hack.cluster.teardown import mounts_below, shims
+from hack.kubectl import KubectlError
 from tests.cluster.load import Load
 from tests.cluster.steady import Steady, serving, steady_solver
 from tests.cluster.support import eventually
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
 NAMESPACE = "mcq-nodes"
 # What an instance of the clouds' spot markets is given between the notice and its end: two minutes at most.
 NOTICE_SECONDS = 120
+PORT = 9999
+# Whoever connects first is whose address it prints.
+LISTEN = f"import socket; s = socket.create_server(('', {PORT})); s.settimeout(60); print(s.accept()[1][0])"
 POOL = {"mcq-operator.dev/test-pool": "gpu"}
 TAINT = {"key": "mcq-operator.dev/test-dedicated", "value": "gpu", "effect": "NoSchedule"}
 
@@ -64,54 +71,35 @@ def places(solver: Steady) -> Counter[str]:
     )
 
 
-def test_pods_reach_pods_and_services_of_the_other_node_under_their_own_addresses(
-    local: Local, nodes: tuple[str, str], solver: Steady
+def test_pods_reach_pods_and_services_from_either_node_under_their_own_addresses(
+    nodes: tuple[str, str], solver: Steady
 ) -> None:
-    """By a shell on each node that asks a server on the other: by its address, and by the Service's name."""
-    image = (local.instance.state / "helper-image").read_text()
-    serve = "httpd -f -v -p 8080 -h /tmp"
-    for number, node in enumerate(nodes, start=1):
-        solver.run("apply", "--filename", "-", stdin=json.dumps(shell(f"shell-{number}", node, image, serve)))
-    solver.run("wait", "pod/shell-1", "pod/shell-2", "--for=condition=Ready", "--timeout=90s")
-    solver.run("expose", "pod", "shell-1", "--port=80", "--target-port=8080")
-    solver.run("expose", "pod", "shell-2", "--port=80", "--target-port=8080")
-    addresses = [solver.get("pod", name)["status"]["podIP"] for name in ("shell-1", "shell-2")]
-    for number in (1, 2):
-        other = 3 - number
-        for host in (f"{addresses[other - 1]}:8080", f"shell-{other}.{NAMESPACE}.svc"):
-            fetch = ["wget", "-q", "-T", "10", "-O", "-", f"http://{host}/{number}"]
-            solver.run("exec", f"shell-{number}", "--", "sh", "-c", " ".join(fetch) + " || true")
-        seen = solver.run("logs", f"shell-{other}")
-        # Asked twice, and by the pod itself, not by its node in its name.
-        assert seen.count(f"url:/{number}") == 2, seen
-        assert seen.count(f"{addresses[number - 1]}]") >= 2, seen
+    """By programs that run in the replicas' containers."""
+    replicas = {each["spec"]["nodeName"]: each for each in solver.replicas()}
+    assert replicas.keys() == set(nodes)
+    with ThreadPoolExecutor() as pool:
+        for one, other in itertools.permutations(replicas.values(), 2):
+            heard = pool.submit(python, solver, other, LISTEN)
+            eventually(partial(connects, solver, one, other["status"]["podIP"]), seconds=30)
+            assert heard.result().strip() == one["status"]["podIP"]
+    service = f"http://{solver.name}.{NAMESPACE}.svc/livez"
+    asked = f"import urllib.request\nfor _ in range(8): print(urllib.request.urlopen({service!r}).status)"
+    for replica in replicas.values():
+        assert python(solver, replica, asked).split() == ["200"] * 8
 
 
-def shell(name: str, node: str, image: str, command: str) -> dict[str, Any]:
-    """A Pod on the node, under the restricted Pod Security Standard."""
-    container = {
-        "name": "main",
-        "image": image,
-        "command": ["/bin/sh", "-c", command],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "labels": {"shell": name}},
-        "spec": {
-            "nodeName": node,
-            "automountServiceAccountToken": False,
-            "terminationGracePeriodSeconds": 0,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 65532,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [container],
-        },
-    }
+def python(solver: Steady, replica: dict[str, Any], program: str) -> str:
+    """What the program prints in the replica's container."""
+    return solver.run("exec", replica["metadata"]["name"], "--", "python", "-c", program)
+
+
+def connects(solver: Steady, replica: dict[str, Any], address: str) -> bool:
+    """Whether the replica's container connects to where LISTEN listens."""
+    try:
+        python(solver, replica, f"import socket; socket.create_connection(({address!r}, {PORT}), 5)")
+    except KubectlError:
+        return False
+    return True
 
 
 def test_replicas_are_spread_over_the_nodes_and_each_answers(nodes: tuple[str, str], solver: Steady) -> None:
