@@ -85,8 +85,8 @@ class Local:
 
     def add_node(self) -> Member:
         """Give the cluster, which is up, a second node; nothing if it has one. Returns it when it is Ready."""
+        self._refuse_down()
         with locked(self.instance.home / ".lock"):
-            self._refuse_down()
             node = Member(self.instance, SECOND)
             if not node.joined:
                 Network(node).refuse_conflicts()

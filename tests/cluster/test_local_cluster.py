@@ -236,10 +236,10 @@ def test_without_root_the_local_cluster_points_at_kind(
 
 
 def test_a_second_node_is_for_a_local_cluster_that_is_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ProviderError, match="'resting' is not up: start it with `up`"):
-        Local(Instance("resting", has_node=True, cache=tmp_path), Progress()).add_node()
+        Local(Instance("resting", has_node=True, cache=Path("/nowhere")), Progress()).add_node()
     monkeypatch.setenv("CLUSTER", "current")
     monkeypatch.delenv("MCQ_CLUSTER_NAME", raising=False)
 
