@@ -73,7 +73,7 @@ class Tools:
         def missing() -> list[str]:
             return [module for module in modules if not self.directory(module).exists()]
 
-        if not missing():  # without the lock, which somebody who builds other modules may hold for long
+        if not missing():  # whoever has all it needs does not wait for what another builds
             return
         with locked(self.cache / "tools" / ".lock"):
             wanted = missing()
