@@ -23,10 +23,10 @@ PORT ?= 8000
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format serve up down kubeconfig images image-operator image-service deploy monitoring model \
 	sbom push install verify rollback diagnostics installer chart release pipeline generate lock bench bench-operator clean \
-	test-service test-page test-operator test-monitoring test-pipeline test-cluster chaos
+	test-service test-page test-operator test-monitoring test-pipeline test-cluster test-autoscaling chaos
 
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- what the README promises ---
 
@@ -129,7 +129,10 @@ test-pipeline: .venv/.ready ## the delivery's stages, and what the Jenkinsfile's
 	@$(STEP) "Pipeline tests" $(PYTEST) -n 2 tests/pipeline
 
 test-cluster: .venv/.ready ## a real cluster: install, answer through the Ingress, repair, delete; deliver by the Jenkinsfile; the cluster tool
-	@$(STEP) "Cluster tests" hack/with-cluster $(PYTEST) tests/cluster
+	@$(STEP) "Cluster tests" hack/with-cluster $(PYTEST) tests/cluster --ignore tests/cluster/autoscaling
+
+test-autoscaling: .venv/.ready ## KEDA and prometheus-adapter add and remove replicas; builds KEDA, so not part of test
+	@$(STEP) "Autoscaling tests" hack/with-cluster $(PYTEST) tests/cluster/autoscaling
 
 chaos: .venv/.ready ## the fault campaign: each fault at each point of a solver's life, about an hour (CHAOS="--fault kill-seen")
 	@$(PYTHON) -m hack.chaos $(CHAOS)

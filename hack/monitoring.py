@@ -11,7 +11,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,8 @@ from hack.cluster.local import Local
 from hack.cluster.progress import Progress
 from hack.cluster.providers import Provider, choose
 from hack.deploy import FAILURES, ROOT, Deployed
-from hack.images.builder import builder
 from hack.kubectl import Kubectl, KubectlError, wait_established
+from hack.program_image import program_image
 
 MANIFESTS = ROOT / "monitoring"
 OVERLAYS = ROOT / "build/monitoring"
@@ -159,19 +158,7 @@ def _images(provider: Provider) -> dict[str, str]:
 def local_images(provider: Local) -> dict[str, str]:
     """Images with nothing but the program, which needs nothing else; pushed to the cluster's registry."""
     provider.tools.build(sorted({module for module, _ in PROGRAMS.values()}))
-    return {image: _local_image(provider, module, program) for image, (module, program) in PROGRAMS.items()}
-
-
-def _local_image(provider: Local, module: str, program: str) -> str:
-    context = provider.instance.state / "programs" / program
-    shutil.rmtree(context, ignore_errors=True)
-    context.mkdir(parents=True)
-    os.link(provider.tools.binary(module, program), context / program)
-    dockerfile = context / "Dockerfile"
-    dockerfile.write_text(f'FROM scratch\nCOPY {program} /bin/{program}\nENTRYPOINT ["/bin/{program}"]\n')
-    tag = f"localhost/{module}-{program}:latest"
-    builder().build(dockerfile, context, tag)
-    return provider.load(tag)
+    return {image: program_image(provider, module, program) for image, (module, program) in PROGRAMS.items()}
 
 
 def main() -> int:

@@ -7,7 +7,8 @@ import os
 import sys
 import time
 
-from hack.cluster.errors import ClusterError
+from hack.cluster.errors import ClusterError, ProviderError
+from hack.cluster.local import Local
 from hack.cluster.progress import Progress
 from hack.cluster.providers import Provider, choose
 from hack.images.builder import ImageError
@@ -41,6 +42,8 @@ def _run(options: argparse.Namespace, provider: Provider, progress: Progress) ->
             return 0 if provider.status() else 1
         case "load":
             print(provider.load(options.image))
+        case "node":
+            _node(options.action, provider, progress)
         case "kubeconfig":
             print(provider.kubeconfig())
         case "kubectl":
@@ -48,6 +51,17 @@ def _run(options: argparse.Namespace, provider: Provider, progress: Progress) ->
             environment = {**os.environ, "KUBECONFIG": str(provider.kubeconfig())}
             os.execve(kubectl, [kubectl, *options.arguments], environment)  # noqa: S606
     return 0
+
+
+def _node(action: str, provider: Provider, progress: Progress) -> None:
+    if not isinstance(provider, Local):
+        raise ProviderError("Only the local cluster can be given a second node, and lose it again.")
+    if action == "add":
+        node = provider.add_node()
+        progress.say(f"The node {node.name} is Ready, as if it had this machine for itself.")
+    else:
+        provider.remove_node()
+        progress.say("The cluster has one node.")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
         "down", parents=[common], help="take it away; images, volumes and logs stay in the cache"
     )
     commands.add_parser("status", parents=[common], help="show it; exit code 1 if a part does not run")
+    node = commands.add_parser(
+        "node", parents=[common], help="add a second node on this machine, or remove it"
+    )
+    node.add_argument("action", choices=("add", "remove"))
     load = commands.add_parser(
         "load", parents=[common], help="push a local image, print the reference to use"
     )

@@ -19,21 +19,21 @@ CACHE = Path(os.environ.get("MCQ_CACHE") or Path.home() / ".cache/mcq-operator")
 DEFAULT_NAME = "local"
 CONTROL_PLANE_NAME = "control-plane"
 
-BRIDGE = "mcq0"
+# What listens for pods, such as the API server and DNS, does so on the address of the first node's bridge.
 BRIDGE_ADDRESS = "10.213.0.1"
 POD_RANGE = "10.213.0.0/16"
 SERVICE_RANGE = "10.214.0.0/16"
 API_SERVICE_ADDRESS = "10.214.0.1"
 DNS_DOMAIN = "cluster.local"
-NODE = "mcq-node"
 
-# A Unix socket's path is limited to 108 bytes with its final zero; containerd's is the longest of ours.
+# A Unix socket's path is limited to 108 bytes with its final zero; the second node's containerd has our longest.
 _LONGEST_SOCKET_PATH = 107
+_LONGEST_SOCKET = "run/containerd-2.sock.ttrpc"
 
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports of one cluster; all on the loopback address or, with a node, on the bridge's."""
+    """The ports of one cluster; all on the loopback address or, with a node, on a bridge's."""
 
     api: int = 6443
     etcd: int = 22379
@@ -74,7 +74,7 @@ class Instance:
                 f"A cluster's name is at most 32 lower-case letters, digits and hyphens, not {self.name!r}."
             )
             raise ClusterError(message)
-        if self.has_node and len(f"{self.containerd_socket}.ttrpc") > _LONGEST_SOCKET_PATH:
+        if self.has_node and len(str(self.state / _LONGEST_SOCKET)) > _LONGEST_SOCKET_PATH:
             message = f"{self.home} is too long a path for Unix sockets: choose a shorter MCQ_CACHE."
             raise ClusterError(message)
 
@@ -90,7 +90,7 @@ class Instance:
 
     @property
     def logs(self) -> Path:
-        """One file a process; pods' logs in `pods/`."""
+        """One file a process; pods' logs in `pods/`, those of the second node's in `pods-2/`."""
         return self.home / "logs"
 
     @property
@@ -109,19 +109,9 @@ class Instance:
         return self.logs / "audit.log"
 
     @property
-    def containerd_socket(self) -> Path:
-        """Where containerd listens; also what tells its shims from another containerd's."""
-        return self.state / "run" / "containerd.sock"
-
-    @property
-    def cgroup(self) -> str:
-        """The cgroup that all pods are under, in every hierarchy."""
-        return f"/mcq-{self.name}"
-
-    @property
-    def network(self) -> str:
-        """CNI's name of the pod network."""
-        return f"mcq-{self.name}"
+    def network_record(self) -> Path:
+        """What the kernel's settings were before the cluster changed them."""
+        return self.state / "network.json"
 
     @property
     def address(self) -> str:

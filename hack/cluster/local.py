@@ -13,9 +13,12 @@ from hack.cluster import addons, controlplane, teardown
 from hack.cluster.commands import run
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.errors import ProviderError, TakenError
+from hack.cluster.kernel import Kernel
+from hack.cluster.member import SECOND, Member, members
 from hack.cluster.network import Network
 from hack.cluster.node import Node
 from hack.cluster.processes import Processes
+from hack.cluster.proxy import Proxy
 from hack.cluster.tools import NODE_PROGRAMS, Tools, install_programs, locked
 from hack.images.builder import builder
 
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from hack.cluster.instance import Instance
     from hack.cluster.processes import Part
     from hack.cluster.progress import Progress
+
+# Pods that no controller replaces, and what they keep in emptyDirs, go with the node.
+DRAIN = ("--force", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=300s")
 
 # The ports that people and manifests know: if one of them is taken, another can't stand in.
 WELL_KNOWN = {"http": "traefik", "https": "traefik", "registry": "registry", "api": "kube-apiserver"}
@@ -63,7 +69,7 @@ class Local:
             if self.instance.has_node:
                 self.instance.volumes.mkdir(parents=True, exist_ok=True)
                 self.instance.state.mkdir(parents=True, exist_ok=True)
-                Network(self.instance.network, self.instance.state / "network.json").prepare()
+                self._prepare_network()
             with self.progress.step("certificates and configuration"):
                 self.control_plane.configure()
             self._ensure(self.control_plane.parts())
@@ -76,6 +82,28 @@ class Local:
         with locked(self.instance.home / ".lock"):
             if self.instance.state.exists():
                 teardown.remove(self.instance, self.processes, self.progress)
+
+    def add_node(self) -> Member:
+        """Give the cluster, which is up, a second node; nothing if it has one. Returns it when it is Ready."""
+        self._refuse_down()
+        with locked(self.instance.home / ".lock"):
+            node = Member(self.instance, SECOND)
+            if not node.joined:
+                Network(node).refuse_conflicts()
+            self._join(node)
+        return node
+
+    def remove_node(self) -> None:
+        """Drain the second node and take it away; nothing if there is none."""
+        with locked(self.instance.home / ".lock"):
+            node = Member(self.instance, SECOND)
+            if not node.joined:
+                return
+            self._refuse_down()
+            with self.progress.step(f"drain {node.name}"):
+                self._kubectl("drain", node.name, *DRAIN, timeout=400)
+            teardown.remove_node(node, self.processes, self.progress)
+            self._kubectl("delete", "node", node.name)
 
     def status(self) -> bool:
         """Show the parts, addresses and paths; returns whether all parts run."""
@@ -147,17 +175,36 @@ class Local:
     def _registry(self) -> addons.Registry:
         return addons.Registry(self.instance, self.tools.binary("registry"))
 
+    def _prepare_network(self) -> None:
+        kernel, network = Kernel(self.instance.network_record), Network(Member(self.instance))
+        if not kernel.prepared:
+            network.refuse_conflicts()
+        kernel.prepare()
+        network.make()
+
     def _node_up(self) -> None:
-        registry = self._registry()
-        self._ensure([registry.part()])
-        helper_image = self._helper_image(registry)
-        node = Node(self.instance, self.control_plane, helper_image)
-        node.configure()
-        self._ensure(node.parts())
+        self._ensure([self._registry().part()])
+        for node in members(self.instance):
+            self._join(node)
+        self._ensure([Proxy(self.instance, self.control_plane).part()])
         extras = self._addons()
         with self.progress.step("IngressClass, StorageClass, Gateway"):
             extras.apply()
         self._ensure(extras.parts())
+
+    def _join(self, member: Member) -> None:
+        node = Node(member, self.control_plane, self._helper_image(self._registry()))
+        node.configure()
+        Network(member).make()
+        self._ensure(node.parts())
+
+    def _refuse_down(self) -> None:
+        if not self.processes.running("kubelet"):
+            message = f"The cluster {self.instance.name!r} is not up: start it with `up`."
+            raise ProviderError(message)
+
+    def _kubectl(self, *arguments: str, timeout: float = 120) -> None:
+        run([self.kubectl(), f"--kubeconfig={self.instance.kubeconfig}", *arguments], timeout=timeout)
 
     def _addons(self) -> addons.Addons:
         return addons.Addons(self.instance, self.control_plane, self._helper_image(self._registry()))

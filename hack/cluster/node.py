@@ -1,4 +1,4 @@
-"""The machine as a node: containerd, kubelet and kube-proxy, all of this cluster's own."""
+"""The machine as a node: containerd and kubelet, of this cluster's own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hack.cluster.tools import cni_plugins
 
 if TYPE_CHECKING:
     from hack.cluster.controlplane import ControlPlane
-    from hack.cluster.instance import Instance
+    from hack.cluster.member import Member
 
 MAX_PODS = 250
 CONTAINERD = """\
@@ -57,97 +57,86 @@ disabled_plugins = [
 
 @dataclass(frozen=True)
 class Node:
-    """The node of one instance; `sandbox_image` is what holds a pod's namespaces."""
+    """One node of an instance; `sandbox_image` is what holds a pod's namespaces."""
 
-    instance: Instance
+    member: Member
     control_plane: ControlPlane
     sandbox_image: str
 
     def configure(self) -> None:
-        """Write the configuration of all three, and make the pods' cgroup."""
-        state = self.instance.state
+        """Write the configuration of both, and make the pods' cgroup."""
+        member = self.member
+        state, registry = member.instance.state, member.instance.registry
         plugins = cni_plugins()
         if plugins is None:
             raise MissingToolError("The CNI plugins are not installed.")
-        registry = state / "registries" / self.instance.registry
-        for directory in (registry, state / "cni", state / "run", self.instance.home / "containerd"):
+        registries = state / "registries"
+        for directory in (registries / registry, member.state("cni"), state / "run", member.containerd_root):
             directory.mkdir(parents=True, exist_ok=True)
-        write(registry / "hosts.toml", f'server = "http://{self.instance.registry}"\n')
-        write(state / "cni" / "pods.conflist", json.dumps(self._cni()))
+        # First of all: from now on the member has joined, and what is made for it will be removed.
+        write(member.kubelet_configuration, json.dumps(self._kubelet_configuration()))
+        write(registries / registry / "hosts.toml", f'server = "http://{registry}"\n')
+        write(member.state("cni") / "pods.conflist", json.dumps(self._cni()))
         write(
-            state / "containerd.toml",
+            member.state("containerd.toml"),
             CONTAINERD.format(
-                root=self.instance.home / "containerd",
-                state=state / "run" / "containerd",
-                socket=self.instance.containerd_socket,
+                root=member.containerd_root,
+                state=member.state("run/containerd"),
+                socket=member.containerd_socket,
                 sandbox_image=self.sandbox_image,
                 cni_plugins=plugins,
-                cni_configuration=state / "cni",
-                registries=state / "registries",
+                cni_configuration=member.state("cni"),
+                registries=registries,
             ),
         )
-        write(state / "kubelet.yaml", json.dumps(self._kubelet_configuration()))
-        write(state / "kube-proxy.yaml", json.dumps(self._proxy_configuration()))
-        cgroups.create(self.instance.cgroup)
+        cgroups.create(member.cgroup)
 
     def parts(self) -> list[Part]:
         """The processes, in the order they start in."""
-        return [self._containerd(), self._kubelet(), self._proxy()]
+        return [self._containerd(), self._kubelet()]
 
     def _containerd(self) -> Part:
-        socket = self.instance.containerd_socket
-        command: list[str | Path] = [
-            "containerd",
-            "--config",
-            self.instance.state / "containerd.toml",
-            "--log-level",
-            "warn",
-        ]
-        return Part("containerd", command, ready=lambda: "Server:" in ctr(socket, "version"))
+        socket, configuration = self.member.containerd_socket, self.member.state("containerd.toml")
+        command: list[str | Path] = ["containerd", "--config", configuration, "--log-level", "warn"]
+        return Part(
+            self.member.part("containerd"), command, ready=lambda: "Server:" in ctr(socket, "version")
+        )
 
     def _kubelet(self) -> Part:
-        state, control_plane = self.instance.state, self.control_plane
+        member, control_plane = self.member, self.control_plane
         kubeconfig = control_plane.kubeconfig(
-            "kubelet.kubeconfig", user=f"system:node:{names.NODE}", group="system:nodes"
+            member.state("kubelet.kubeconfig").name, user=f"system:node:{member.name}", group="system:nodes"
         )
+        root = member.state("kubelet")
         command: list[str | Path] = [
             control_plane.tools.binary("kubernetes", "kubelet"),
-            f"--config={state / 'kubelet.yaml'}",
+            f"--config={member.kubelet_configuration}",
             f"--kubeconfig={kubeconfig}",
-            f"--root-dir={state / 'kubelet'}",
-            f"--cert-dir={state / 'pki'}",
-            f"--hostname-override={names.NODE}",
-            f"--node-ip={names.BRIDGE_ADDRESS}",
+            f"--root-dir={root}",
+            f"--cert-dir={root / 'pki'}",
+            f"--hostname-override={member.name}",
+            f"--node-ip={member.address}",
         ]
-        return Part("kubelet", command, ready=lambda: control_plane.api.node_ready(names.NODE))
-
-    def _proxy(self) -> Part:
-        state, control_plane = self.instance.state, self.control_plane
-        control_plane.kubeconfig("kube-proxy.kubeconfig", user="system:kube-proxy")
-        binary = control_plane.tools.binary("kubernetes", "kube-proxy")
-        command: list[str | Path] = [binary, f"--config={state / 'kube-proxy.yaml'}"]
-        return Part(
-            "kube-proxy", command, ready=lambda: "KUBE-SERVICES" in run(["iptables", "-w", "-t", "nat", "-S"])
-        )
+        return Part(member.part("kubelet"), command, ready=lambda: control_plane.api.node_ready(member.name))
 
     def _cni(self) -> dict[str, Any]:
-        ranges = [[{"subnet": names.POD_RANGE, "gateway": names.BRIDGE_ADDRESS}]]
+        member = self.member
+        ranges = [[{"subnet": str(member.pod_range), "gateway": member.address}]]
         return {
             "cniVersion": "0.4.0",
-            "name": self.instance.network,
+            "name": member.network,
             "plugins": [
                 {
                     "type": "bridge",
-                    "bridge": names.BRIDGE,
+                    "bridge": member.bridge,
                     "isGateway": True,
-                    "ipMasq": True,
                     "hairpinMode": True,
                     "mtu": outgoing_mtu(),
                     "ipam": {
                         "type": "host-local",
                         "ranges": ranges,
                         "routes": [{"dst": "0.0.0.0/0"}],
-                        "dataDir": str(self.instance.state / "addresses"),
+                        "dataDir": str(member.state("addresses")),
                     },
                 },
                 {"type": "portmap", "capabilities": {"portMappings": True}},
@@ -155,16 +144,17 @@ class Node:
         }
 
     def _kubelet_configuration(self) -> dict[str, Any]:
-        ports, authority = self.instance.ports(), self.control_plane.authority
+        member, authority = self.member, self.control_plane.authority
+        ports = member.instance.ports()
         return {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
             # A changed Secret is in its Pods this soon; a minute is the default.
             "syncFrequency": "10s",
-            "address": names.BRIDGE_ADDRESS,
+            "address": member.address,
             "port": ports.kubelet,
             "readOnlyPort": 0,
-            "healthzBindAddress": "127.0.0.1",
+            "healthzBindAddress": member.address,
             "healthzPort": ports.kubelet_health,
             "authentication": {
                 "anonymous": {"enabled": False},
@@ -172,14 +162,14 @@ class Node:
                 "x509": {"clientCAFile": str(authority.certificate)},
             },
             "authorization": {"mode": "Webhook"},
-            "containerRuntimeEndpoint": f"unix://{self.instance.containerd_socket}",
+            "containerRuntimeEndpoint": f"unix://{member.containerd_socket}",
             "cgroupDriver": "cgroupfs",
-            "cgroupRoot": self.instance.cgroup,
+            "cgroupRoot": member.cgroup,
             "failCgroupV1": False,
             "failSwapOn": False,
             "clusterDNS": [names.BRIDGE_ADDRESS],
             "clusterDomain": names.DNS_DOMAIN,
-            "resolvConf": str(_resolver_configuration(self.instance.state)),
+            "resolvConf": str(_resolver_configuration(member.instance.state)),
             "maxPods": MAX_PODS,
             "serializeImagePulls": False,
             # One machine's disk is full of other things too: evict only when hardly anything is left.
@@ -189,32 +179,9 @@ class Node:
                 "imagefs.available": "1%",
             },
             "imageGCHighThresholdPercent": 100,
-            "podLogsDir": str(self.instance.logs / "pods"),
-            "volumePluginDir": str(self.instance.state / "volume-plugins"),
+            "podLogsDir": str(member.pod_logs),
+            "volumePluginDir": str(member.state("volume-plugins")),
             "nodeStatusReportFrequency": "1m",
-        }
-
-    def _proxy_configuration(self) -> dict[str, Any]:
-        ports = self.instance.ports()
-        return {
-            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-            "kind": "KubeProxyConfiguration",
-            "mode": "iptables",
-            "clusterCIDR": names.POD_RANGE,
-            "hostnameOverride": names.NODE,
-            "bindAddress": names.BRIDGE_ADDRESS,
-            "nodePortAddresses": ["primary"],
-            "healthzBindAddress": f"127.0.0.1:{ports.proxy_health}",
-            "metricsBindAddress": f"127.0.0.1:{ports.proxy_metrics}",
-            "clientConnection": {"kubeconfig": str(self.instance.state / "kube-proxy.kubeconfig")},
-            "iptables": {"localhostNodePorts": False},
-            # The machine's own connection tracking limits stay as they are.
-            "conntrack": {
-                "maxPerCore": 0,
-                "min": 0,
-                "tcpEstablishedTimeout": "0s",
-                "tcpCloseWaitTimeout": "0s",
-            },
         }
 
 

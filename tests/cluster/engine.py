@@ -1,33 +1,52 @@
-"""An OpenAI-compatible server without a model: `python -m tests.cluster.engine ADDRESS PORT MODEL...`.
+"""An OpenAI-compatible server without a model: `python -m tests.cluster.engine [--seconds S] ADDRESS PORT MODEL...`.
 
-For tests of what is around the answers: every question's is B, at once. A model that it does not serve is a 404.
+For tests of what is around the answers: every question's is B, at once; a line of reasoning takes so many seconds. A
+model that it does not serve is a 404.
 """
 
 from __future__ import annotations
 
+import argparse
+import asyncio
+import json
 import math
-import sys
+from typing import Any
 
 from aiohttp import web
 
 LETTERS = {" A": 0.02, " B": 0.95, " C": 0.02, " D": 0.01}
+USAGE = {"prompt_tokens": 90, "completion_tokens": 1}
 
 
-def app(models: list[str]) -> web.Application:
+def app(models: list[str], *, seconds: float) -> web.Application:
     """The server's routes."""
 
     async def served(_: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": model} for model in models]})
 
-    async def complete(request: web.Request) -> web.Response:
+    async def complete(request: web.Request) -> web.StreamResponse:
         body = await request.json()
         if body["model"] not in models:
             return web.json_response({"error": {"message": "no such model"}}, status=404)
+        return await write(request) if body.get("stream") else score()
+
+    async def write(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await asyncio.sleep(seconds)
+        chunks: list[dict[str, Any]] = [
+            {"choices": [{"text": " It is a Service.\n"}]},
+            {"choices": [], "usage": USAGE},
+        ]
+        for chunk in (*map(json.dumps, chunks), "[DONE]"):
+            await response.write(f"data: {chunk}\n\n".encode())
+        return response
+
+    def score() -> web.Response:
         top = {token: math.log(share) for token, share in LETTERS.items()}
         choice = {"index": 0, "text": " B", "finish_reason": "length", "logprobs": {"top_logprobs": [top]}}
-        usage = {"prompt_tokens": 90, "completion_tokens": 1}
         return web.json_response(
-            {"id": "x", "object": "text_completion", "choices": [choice], "usage": usage}
+            {"id": "x", "object": "text_completion", "choices": [choice], "usage": USAGE}
         )
 
     made = web.Application()
@@ -35,6 +54,16 @@ def app(models: list[str]) -> web.Application:
     return made
 
 
+def main() -> None:
+    """Serve until the end."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=0.0)
+    parser.add_argument("address")
+    parser.add_argument("port", type=int)
+    parser.add_argument("models", nargs="+")
+    given = parser.parse_args()
+    web.run_app(app(given.models, seconds=given.seconds), host=given.address, port=given.port, print=None)
+
+
 if __name__ == "__main__":
-    address, port, *models = sys.argv[1:]
-    web.run_app(app(models), host=address, port=int(port), print=None)
+    main()

@@ -27,6 +27,7 @@ class Load:
     """
 
     host: str
+    mode: str = "answer"
     answered: int = 0
     lost: list[str] = field(default_factory=list)
 
@@ -50,7 +51,7 @@ class Load:
             await asyncio.gather(*(self._client(session) for _ in range(CLIENTS)))
 
     async def _client(self, session: aiohttp.ClientSession) -> None:
-        body = json.dumps({**QUESTION, "mode": "answer", "debias": "none"})
+        body = json.dumps({**QUESTION, "mode": self.mode, "debias": "none"})
         headers = {"Host": self.host, "Content-Type": "application/json"}
         while not self._stop.is_set():
             at = time.monotonic() - self._started

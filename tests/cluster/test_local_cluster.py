@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hack.cluster import tools
+from hack.cluster.cli import main
 from hack.cluster.errors import ClusterError, ProviderError, StartError, TakenError
 from hack.cluster.instance import CACHE, Instance, Ports
 from hack.cluster.local import Local
+from hack.cluster.member import FIRST, SECOND, Member
 from hack.cluster.processes import Part, Processes, start_time
 from hack.cluster.progress import Progress
 from hack.cluster.providers import choose
@@ -94,62 +96,73 @@ def outside() -> Iterator[Outside]:
 
 
 def cgroups() -> list[Path]:
-    return [path for path in Path("/sys/fs/cgroup").glob("**/mcq-teardown-test") if path.is_dir()]
+    names = {Member(Instance(NAME, has_node=True), number).cgroup.strip("/") for number in (FIRST, SECOND)}
+    return [path for path in Path("/sys/fs/cgroup").glob(f"**/mcq-{NAME}*") if path.name in names]
 
 
-def pod(image: str) -> str:
-    """A pod with a mount of a secret token, which is a tmpfs on the node."""
+def witnesses(image: str) -> str:
+    """A pod on every node, with a mount of a secret token, which is a tmpfs on the node."""
+    labels = {"app": "witness"}
     container = {"name": "main", "image": image, "command": ["/bin/sleep", "3600"]}
+    pod = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
+    }
     manifest = {
-        "apiVersion": "v1",
-        "kind": "Pod",
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
         "metadata": {"name": "witness", "namespace": "default"},
-        "spec": {"containers": [container]},
+        "spec": {"selector": {"matchLabels": labels}, "template": pod},
     }
     return json.dumps(manifest)
 
 
+def sandboxes(networks: list[str]) -> list[Path]:
+    """The network namespaces of all pods in these networks of CNI's."""
+    results = [path for name in networks for path in Path("/var/lib/cni/results").glob(f"{name}-*")]
+    interfaces = [each for path in results for each in json.loads(path.read_text())["result"]["interfaces"]]
+    return [Path(each["sandbox"]) for each in interfaces if each.get("sandbox")]
+
+
 def test_down_leaves_no_process_mount_link_namespace_rule_or_cgroup(outside: Outside, tmp_path: Path) -> None:
+    """Of either node."""
     instance = Instance(NAME, has_node=True)
+    nodes = [Member(instance, FIRST), Member(instance, SECOND)]
     before = outside.kernel_state()
 
     outside.cluster("up")
-    manifest = tmp_path / "pod.json"
-    manifest.write_text(pod((instance.state / "helper-image").read_text()))
+    outside.cluster("node", "add")
+    manifest = tmp_path / "witnesses.json"
+    manifest.write_text(witnesses((instance.state / "helper-image").read_text()))
     outside.cluster("kubectl", "apply", "-f", str(manifest))
-    outside.cluster("kubectl", "wait", "--for=condition=Ready", "pod/witness", "--timeout=60s")
+    outside.cluster("kubectl", "rollout", "status", "daemonset/witness", "--timeout=60s")
 
     processes = Processes(instance.state / "processes", instance.logs)
     pids = {name: processes.running(name) for name in processes.names()}
-    pods = [
-        json.loads(path.read_text()) for path in Path("/var/lib/cni/results").glob(f"{instance.network}-*")
-    ]
-    networks = [
-        Path(each["sandbox"])
-        for result in pods
-        for each in result["result"]["interfaces"]
-        if each.get("sandbox")
-    ]
+    networks = [sandboxes([node.network]) for node in nodes]
     during = outside.kernel_state()
     # Whatever the next assertions find gone was there.
     assert all(pids.values())
-    assert {"etcd", "kubelet", "containerd", "traefik", "coredns"} <= pids.keys()
-    assert shims(instance.containerd_socket)
-    assert mounts_below(instance.home)
-    assert networks
-    assert all(path.exists() for path in networks)
-    assert cgroups()
+    assert {"etcd", "kubelet", "kubelet-2", "containerd", "containerd-2", "traefik", "coredns"} <= pids.keys()
+    assert all(shims(node.containerd_socket) for node in nodes)
+    assert mounts_below(nodes[0].state("kubelet"))
+    assert mounts_below(nodes[1].state("kubelet"))
+    assert all(networks)
+    assert all(path.exists() for each in networks for path in each)
+    assert {path.name for path in cgroups()} == {"mcq-teardown-test", "mcq-teardown-test.2"}
     assert "mcq0" in during["links"]
+    assert "mcq1" in during["links"]
     assert "KUBE-SERVICES" in during["rules"]
+    assert "MCQ-MASQUERADE" in during["rules"]
     assert during["forwarding"] == "1\n"
 
     outside.cluster("down")
 
     assert {name: start_time(pid) for name, pid in pids.items() if pid and start_time(pid)} == {}
-    assert shims(instance.containerd_socket) == []
+    assert [pid for node in nodes for pid in shims(node.containerd_socket)] == []
     assert mounts_below(instance.home) == []
-    assert [path for path in networks if path.exists()] == []
-    assert list(Path("/var/lib/cni").glob(f"results/{instance.network}-*")) == []
+    assert [path for each in networks for path in each if path.exists()] == []
+    assert sandboxes([node.network for node in nodes]) == []
     assert cgroups() == []
     assert outside.kernel_state() == before
     assert not instance.state.exists()
@@ -220,6 +233,19 @@ def test_without_root_the_local_cluster_points_at_kind(
 
     with pytest.raises(ProviderError, match=r"needs root(.|\n)*CLUSTER=kind"):
         local.up()
+
+
+def test_a_second_node_is_for_a_local_cluster_that_is_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ProviderError, match="'resting' is not up: start it with `up`"):
+        Local(Instance("resting", has_node=True, cache=Path("/nowhere")), Progress()).add_node()
+    monkeypatch.setenv("CLUSTER", "current")
+    monkeypatch.delenv("MCQ_CLUSTER_NAME", raising=False)
+
+    assert main(["node", "add"]) == 1
+
+    assert "Only the local cluster can be given a second node" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -147,13 +147,13 @@ def watched(deployed: Deployed, stack: Kubectl) -> Iterator[Kubectl]:
     for name in (NAME, LOST):
         wait_ready(kubectl, Installed(NAMESPACE, name), seconds=900)
     _sit(kubectl)
-    [node] = kubectl("get", "nodes", "-o", "name").split()
-    kubectl("cordon", node)
+    nodes = kubectl("get", "nodes", "-o", "name").split()
+    kubectl("cordon", *nodes)
     try:
         kubectl("-n", NAMESPACE, "delete", "pod", "-l", f"app.kubernetes.io/instance={LOST}")
         yield kubectl
     finally:
-        kubectl("uncordon", node)
+        kubectl("uncordon", *nodes)
         kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 

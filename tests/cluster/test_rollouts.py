@@ -1,7 +1,6 @@
 """Roll-outs under a steady load through the Ingress: none of the requests is lost.
 
-Replicas are the product's own image; behind them is an engine without a model (tests/cluster/engine.py), so that ten
-thousand small answers take minutes. Traefik, the node and the operator are the real ones.
+Traefik, the node and the operator are the real ones; what happens to nodes is in test_nodes.py.
 """
 
 from __future__ import annotations
@@ -10,78 +9,29 @@ import json
 import socket
 import ssl
 import subprocess
-import sys
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hack.ask import QUESTION, ask
-from hack.cluster.instance import BRIDGE_ADDRESS
 from hack.cluster.local import Local
 from hack.delivery.install import NAMESPACE as OPERATOR_NAMESPACE
 from hack.images.build import tag
 from hack.images.builder import builder
 from hack.kubectl import KubectlError
 from tests.cluster.load import Load
-from tests.cluster.support import eventually, restricted_namespace
+from tests.cluster.steady import Steady, serving, steady_solver
+from tests.cluster.support import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from hack.deploy import Deployed
-    from hack.kubectl import Kubectl
 
 NAMESPACE = "mcq-rollouts"
-NAME = "steady"
-HOST = "steady.localhost"
 GATEWAY_HOST = "steady-gateway.localhost"
 ENOUGH = 10_000
-
-
-@dataclass
-class Steady:
-    """The solver that is changed while it is asked."""
-
-    kubectl: Kubectl
-
-    def run(self, *arguments: str, stdin: str | None = None) -> str:
-        """kubectl in its namespace."""
-        return self.kubectl("--namespace", NAMESPACE, *arguments, stdin=stdin)
-
-    def patch(self, spec: dict[str, Any]) -> None:
-        """Change its spec."""
-        change = json.dumps({"spec": spec})
-        self.run("patch", f"mcqsolver/{NAME}", "--type=merge", "--patch", change)
-
-    def get(self, *resource: str) -> dict[str, Any]:
-        """One object, or a list."""
-        found: dict[str, Any] = json.loads(self.run("get", *resource, "--output", "json"))
-        return found
-
-    def pods(self) -> list[str]:
-        """The names of its replicas' Pods, but of those that are ending."""
-        items = self.get("pods", "--selector", f"app.kubernetes.io/instance={NAME}")["items"]
-        return [item["metadata"]["name"] for item in items if "deletionTimestamp" not in item["metadata"]]
-
-    def conditions(self) -> dict[str, dict[str, Any]]:
-        """Its conditions by type."""
-        found = self.get("mcqsolver", NAME)
-        return {item["type"]: item for item in found.get("status", {}).get("conditions", [])}
-
-    def settle(self, *, seconds: float = 180) -> None:
-        """Until it is Ready for its newest spec and no old replica is left."""
-
-        def settled() -> bool:
-            found = self.get("mcqsolver", NAME)
-            ready = self.conditions().get("Ready", {})
-            current = ready.get("observedGeneration") == found["metadata"]["generation"]
-            pods = self.get("pods", "--selector", f"app.kubernetes.io/instance={NAME}")["items"]
-            wanted = self.get("deployment", NAME)["spec"]["replicas"]
-            return ready.get("status") == "True" and current and len(pods) == wanted
-
-        eventually(settled, seconds=seconds)
 
 
 @pytest.fixture(scope="module")
@@ -89,43 +39,22 @@ def engine(deployed: Deployed) -> Iterator[str]:
     """The address of an engine that pods can reach."""
     if not isinstance(deployed.provider, Local):
         pytest.skip("pods reach this machine on the local cluster only")
-    with socket.socket() as probe:
-        probe.bind((BRIDGE_ADDRESS, 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "tests.cluster.engine", BRIDGE_ADDRESS, str(port), "first", "second"]
-    with subprocess.Popen(command) as process:
-        yield f"http://{BRIDGE_ADDRESS}:{port}/v1"
-        process.terminate()
+    with serving() as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def steady(deployed: Deployed, engine: str) -> Iterator[Steady]:
     """Three replicas, Ready."""
-    solver = {
-        "apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver",
-        "metadata": {"name": NAME, "namespace": NAMESPACE},
-        "spec": {
-            "engine": {"type": "OpenAI", "openai": {"endpoint": engine, "model": "first"}},
-            "ingress": {"enabled": True, "className": "traefik", "host": HOST},
-            "gateway": {
-                "enabled": True,
-                "parentRefs": [{"name": "public", "namespace": "gateway"}],
-                "hostnames": [GATEWAY_HOST],
-            },
-            "rollout": {"autoRollback": True},
-            "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
-        },
-    }  # fmt: skip
-    kubectl = deployed.kubectl
-    restricted_namespace(kubectl, NAMESPACE)
-    kubectl("apply", "--filename", "-", stdin=json.dumps(solver))
-    made = Steady(kubectl)
-    eventually(lambda: bool(made.conditions()), seconds=30)
-    made.run("wait", f"mcqsolver/{NAME}", "--for=condition=Ready", "--timeout=180s")
-    # Ready means so: the very next thing is a question through the Ingress.
-    assert ask(f"http://{HOST}:8080", {**QUESTION, "mode": "answer"})["answer"]["label"] == "B"
-    yield made
-    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
+    gateway = {
+        "enabled": True,
+        "parentRefs": [{"name": "public", "namespace": "gateway"}],
+        "hostnames": [GATEWAY_HOST],
+    }
+    solver = Steady(deployed.kubectl, NAMESPACE, "steady")
+    spec = {"gateway": gateway, "rollout": {"autoRollback": True}}
+    with steady_solver(deployed.kubectl, engine, solver, **spec) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +88,7 @@ def test_the_ingress_serves_https_with_the_certificate_of_the_spec(steady: Stead
     """Which a client verifies, for the host's name."""
     key, certificate = tmp_path / "tls.key", tmp_path / "tls.crt"
     command = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-days", "1", "-subj", "/CN=test"]
-    files = ["-keyout", str(key), "-out", str(certificate), "-addext", f"subjectAltName=DNS:{HOST}"]
+    files = ["-keyout", str(key), "-out", str(certificate), "-addext", f"subjectAltName=DNS:{steady.host}"]
     subprocess.run([*command, *files], check=True, capture_output=True)
     steady.run("create", "secret", "tls", "steady-tls", f"--cert={certificate}", f"--key={key}")
     steady.patch({"ingress": {"tlsSecretName": "steady-tls"}})
@@ -169,22 +98,22 @@ def test_the_ingress_serves_https_with_the_certificate_of_the_spec(steady: Stead
         try:
             with (
                 socket.create_connection(("127.0.0.1", 8443), timeout=5) as plain,
-                trusting.wrap_socket(plain, server_hostname=HOST) as secure,
+                trusting.wrap_socket(plain, server_hostname=steady.host) as secure,
             ):
-                request = f"GET /readyz HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
+                request = f"GET /readyz HTTP/1.1\r\nHost: {steady.host}\r\nConnection: close\r\n\r\n"
                 secure.sendall(request.encode())
                 return secure.recv(100).startswith(b"HTTP/1.1 200")
         except ssl.SSLCertVerificationError:
             return False
 
     eventually(verified, seconds=30)
-    assert steady.get("mcqsolver", NAME)["status"]["url"] == f"https://{HOST}"
+    assert steady.get("mcqsolver", steady.name)["status"]["url"] == f"https://{steady.host}"
     steady.patch({"ingress": {"tlsSecretName": None}})
 
 
 def test_no_request_is_lost_by_any_change(steady: Steady, other_image: str) -> None:
     """Other model, image, settings; 3 to 5 to 2 replicas; evictions; a deleted Pod; the operator's upgrade."""
-    with Load(HOST) as load:
+    with Load(steady.host) as load:
         steps: list[tuple[str, Callable[[], None]]] = [
             ("model", lambda: steady.patch({"engine": {"openai": {"model": "second"}}})),
             ("image", lambda: steady.patch({"image": other_image})),
@@ -220,9 +149,9 @@ def test_a_roll_out_that_fails_stops_says_so_and_is_undone_and_nothing_is_lost(
     steady: Steady, what: str, spec: dict[str, Any], reason: str
 ) -> None:
     """The old replicas answer all the while; a corrected spec is rolled out again."""
-    before = steady.get("mcqsolver", NAME)["spec"]
+    before = steady.get("mcqsolver", steady.name)["spec"]
     old = set(steady.pods())
-    with Load(HOST) as load:
+    with Load(steady.host) as load:
         steady.patch(spec)
         eventually(lambda: steady.conditions()["Degraded"]["status"] == "True", seconds=60)
         first = steady.conditions()["Degraded"]
@@ -240,7 +169,7 @@ def test_a_roll_out_that_fails_stops_says_so_and_is_undone_and_nothing_is_lost(
     print(f"broken {what}: {load.answered} answered, {len(load.lost)} lost")
     assert load.lost == []
     assert set(steady.pods()) == old
-    assert "rollback" not in steady.get("mcqsolver", NAME)["status"]
+    assert "rollback" not in steady.get("mcqsolver", steady.name)["status"]
 
 
 def drain(steady: Steady) -> None:

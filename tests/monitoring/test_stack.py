@@ -66,6 +66,9 @@ def test_every_version_is_pinned_in_one_place(manifests: list[dict[str, Any]]) -
         built = re.search(rf"/{program} v(\S+)", (MODULES / program / "go.mod").read_text())
         assert built is not None
         assert built[1] == tag.removeprefix("v")
+    [adapter] = yaml.safe_load((MONITORING / "prometheus-adapter/kustomization.yaml").read_text())["images"]
+    pins = (MODULES / "prometheus-adapter/go.mod").read_text()
+    assert f"sigs.k8s.io/prometheus-adapter {adapter['newTag']}" in pins
 
 
 def test_every_pod_is_bounded_and_runs_as_nobody(manifests: list[dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from tests.operator.conftest import Kubectl
 
+ROOT = Path(__file__).resolve().parents[2]
 IMAGES = Images(
     f"registry.example.com/mcq-operator@sha256:{'1' * 64}",
     f"registry.example.com/mcq-service@sha256:{'2' * 64}",
@@ -81,3 +83,21 @@ def test_the_monitoring_overlay_is_production_and_the_stack(cluster_kubectl: Kub
     assert one(found, "Prometheus", "mcq")
     assert one(found, "Deployment", "grafana")
     assert one(found, "ServiceMonitor")["metadata"]["namespace"] == NAMESPACE
+
+
+def test_the_adapter_of_custom_metrics_is_taken_with_a_pod_that_its_namespace_admits(
+    cluster_kubectl: Kubectl,
+) -> None:
+    """The namespace of the stack enforces the restricted Pod Security Standard."""
+    cluster_kubectl("apply", "--server-side", "-k", str(ROOT / "monitoring/namespace"))
+    rendered = cluster_kubectl("kustomize", str(ROOT / "monitoring/prometheus-adapter"))
+    server_side = ("apply", "--server-side", "--dry-run=server", "-f", "-")
+    cluster_kubectl(*server_side, stdin=rendered)
+    found = [*yaml.safe_load_all(rendered)]
+    template = one(found, "Deployment", "prometheus-adapter")["spec"]["template"]
+    account = one(found, "ServiceAccount", "prometheus-adapter")
+    pod = {"apiVersion": "v1", "kind": "Pod", **template}
+    pod["metadata"] = {**template["metadata"], "name": "prometheus-adapter", "namespace": "monitoring"}
+    cluster_kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(account))
+    cluster_kubectl(*server_side, stdin=yaml.safe_dump(pod))
+    cluster_kubectl("delete", "namespace", "monitoring", "--wait=false")

@@ -77,6 +77,8 @@ def scaled_object(solver: MCQSolver) -> Manifest | None:
                         "serverAddress": wanted.prometheus_address,
                         "query": f"sum({QUEUE_DEPTH}{{{labels}}})",
                         "threshold": str(wanted.target_queue_depth),
+                        # Of replicas that nobody scrapes nothing is known: that is an error, and not an empty queue.
+                        "ignoreNullValues": "false",
                     },
                 }
             ],

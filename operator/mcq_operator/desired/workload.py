@@ -27,6 +27,8 @@ MIN_READY_SECONDS = 5
 """Time for Ingress controllers to notice a new replica, before an old one goes for it and the solver is Ready."""
 EXIT_SECONDS = 5
 """Time for the process to end after its drain."""
+LOCAL_VOLUMES = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
+"""The annotation that names the volumes for whose sake cluster-autoscaler need not keep a node."""
 
 
 def service_account(solver: MCQSolver) -> Manifest:
@@ -62,7 +64,10 @@ def template(solver: MCQSolver, *, service_image: str) -> Manifest:
     """What each replica is. `service_image` is used where the spec names none."""
     made = without_none(
         {
-            "metadata": {"labels": names.labels(solver)},
+            "metadata": {
+                "labels": names.labels(solver),
+                "annotations": {LOCAL_VOLUMES: _local_volumes(solver)},
+            },
             "spec": _pod(solver, service_image=service_image),
         }
     )
@@ -94,6 +99,11 @@ def _pod(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
         "volumes": [{"name": volume.name, **volume.source} for volume in volumes(solver)],
         **_placement(solver),
     }
+
+
+def _local_volumes(solver: MCQSolver) -> str:
+    """Whatever is in an emptyDir can be fetched or made again elsewhere."""
+    return ",".join(volume.name for volume in volumes(solver) if "emptyDir" in volume.source)
 
 
 def image_pull_secrets(solver: MCQSolver) -> list[dict[str, str]] | None:

@@ -1,0 +1,57 @@
+"""Both kinds of autoscalers and the stack's Prometheus, which they ask, on the local cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hack.cluster.local import Local
+from hack.cluster.progress import Progress
+from hack.monitoring import NAMESPACE as STACK
+from hack.monitoring import monitoring
+from tests.cluster.autoscaling.installed import Keda, PrometheusAdapter
+from tests.cluster.steady import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hack.deploy import Deployed
+
+LINE_SECONDS = 0.25
+
+
+@pytest.fixture(scope="session")
+def prometheus(deployed: Deployed) -> Iterator[str]:
+    """The address of the stack's Prometheus."""
+    if not isinstance(deployed.provider, Local):
+        pytest.skip("the autoscalers are built for the local cluster's registry")
+    monitoring(deployed, Progress(quiet=True))
+    yield "http://prometheus-operated.monitoring.svc:9090"
+    deployed.kubectl("delete", "namespace", STACK, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def engine(prometheus: str) -> Iterator[str]:
+    """An engine that takes a while for a line of reasoning, so that questions queue."""
+    with serving(seconds=LINE_SECONDS) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def keda(deployed: Deployed, prometheus: str) -> Iterator[Keda]:
+    """KEDA, not yet installed; it is gone afterwards."""
+    assert isinstance(deployed.provider, Local)
+    found = Keda(deployed.provider, deployed.kubectl)
+    found.remove()
+    yield found
+    found.remove()
+
+
+@pytest.fixture(scope="session")
+def adapter(deployed: Deployed, prometheus: str) -> Iterator[PrometheusAdapter]:
+    """prometheus-adapter, not yet installed; it is gone afterwards."""
+    assert isinstance(deployed.provider, Local)
+    found = PrometheusAdapter(deployed.provider, deployed.kubectl)
+    found.remove()
+    yield found
+    found.remove()

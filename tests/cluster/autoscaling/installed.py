@@ -1,0 +1,123 @@
+"""KEDA, by its module's own manifests, and prometheus-adapter, by ours: programs built from pinned Go modules."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from hack.cluster import crds
+from hack.kubectl import KubectlError, wait_established
+from hack.program_image import program_image
+
+if TYPE_CHECKING:
+    from hack.cluster.local import Local
+    from hack.kubectl import Kubectl
+
+ROOT = Path(__file__).resolve().parents[3]
+OVERLAYS = ROOT / "build/autoscaling"
+KEDA_NAMESPACE = "keda"
+SCALED_OBJECTS = "scaledobjects.keda.sh"
+
+
+@dataclass(frozen=True)
+class Keda:
+    """KEDA on one cluster."""
+
+    provider: Local
+    kubectl: Kubectl
+
+    def install(self) -> None:
+        """Until its metrics are served."""
+        self.provider.tools.build(["keda"])
+        images = {
+            "ghcr.io/kedacore/keda": program_image(self.provider, "keda", "operator"),
+            "ghcr.io/kedacore/keda-metrics-apiserver": program_image(self.provider, "keda", "adapter"),
+        }
+        container = "/spec/template/spec/containers/0"
+        user = {"op": "add", "path": "/spec/template/spec/securityContext/runAsUser", "value": 65532}
+        # Our images have the program alone: at a place of its own, and no user.
+        patches: dict[str, list[dict[str, Any]]] = {
+            "keda-operator": [
+                {"op": "replace", "path": f"{container}/command", "value": ["/bin/operator"]},
+                user,
+            ],
+            "keda-metrics-apiserver": [{"op": "remove", "path": f"{container}/args/0"}, user],
+        }
+        _apply(self.kubectl, "keda", _overlay(crds.directory(crds.KEDA) / "config/minimal", images, patches))
+        wait_established(self.kubectl, [SCALED_OBJECTS])
+        for name in patches:
+            self.kubectl("-n", KEDA_NAMESPACE, "rollout", "status", f"deployment/{name}", "--timeout=300s")
+        _served(self.kubectl, "v1beta1.external.metrics.k8s.io")
+
+    def remove(self) -> None:
+        """ScaledObjects first: KEDA has to take its finalizer from them."""
+        if self.kubectl("get", "crd", SCALED_OBJECTS, "--ignore-not-found", "-o", "name"):
+            self.kubectl("delete", SCALED_OBJECTS, "--all", "--all-namespaces", "--timeout=120s")
+        _delete(self.kubectl, "keda")
+
+
+@dataclass(frozen=True)
+class PrometheusAdapter:
+    """What serves the custom metrics API, on one cluster."""
+
+    provider: Local
+    kubectl: Kubectl
+
+    def install(self) -> None:
+        """Until its metrics are served."""
+        self.provider.tools.build(["prometheus-adapter"])
+        image = program_image(self.provider, "prometheus-adapter", "adapter")
+        folder = ROOT / "monitoring/prometheus-adapter"
+        overlay = _overlay(folder, {"registry.k8s.io/prometheus-adapter/prometheus-adapter": image}, {})
+        _apply(self.kubectl, "prometheus-adapter", overlay)
+        rollout = ("rollout", "status", "deployment/prometheus-adapter", "--timeout=300s")
+        self.kubectl("-n", "monitoring", *rollout)
+        _served(self.kubectl, "v1beta2.custom.metrics.k8s.io")
+
+    def remove(self) -> None:
+        """Take it away; nothing if it is not there."""
+        _delete(self.kubectl, "prometheus-adapter")
+
+
+def _overlay(base: Path, images: dict[str, str], patches: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """A kustomization of the base with our images, and with these patches of Deployments."""
+    ours = {name: image.partition("@") for name, image in images.items()}
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [os.path.relpath(base, OVERLAYS / "any")],
+        "images": [
+            {"name": name, "newName": new, "digest": digest} for name, (new, _, digest) in ours.items()
+        ],
+        "patches": [
+            {"target": {"kind": "Deployment", "name": name}, "patch": yaml.safe_dump(patch)}
+            for name, patch in patches.items()
+        ],
+    }
+
+
+def _apply(kubectl: Kubectl, name: str, overlay: dict[str, Any]) -> None:
+    folder = OVERLAYS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay, sort_keys=False))
+    kubectl("apply", "--server-side", "--force-conflicts", "--kustomize", str(folder))
+
+
+def _delete(kubectl: Kubectl, name: str) -> None:
+    """What was applied last, if anything was."""
+    folder = OVERLAYS / name
+    if (folder / "kustomization.yaml").exists():
+        kubectl("delete", "--ignore-not-found", "--kustomize", str(folder))
+
+
+def _served(kubectl: Kubectl, service: str) -> None:
+    """Until the API server reaches what serves this group of metrics."""
+    try:
+        kubectl("wait", f"apiservice/{service}", "--for=condition=Available", "--timeout=120s")
+    except KubectlError as error:
+        told = kubectl("get", f"apiservice/{service}", "-o", "jsonpath={.status.conditions}")
+        message = f"{error}: {told}"
+        raise KubectlError(message) from error
