@@ -23,8 +23,8 @@ Answer = tuple[int, dict[str, str], bytes]
 class ObjectServer:
     """What is served: a folder, or another server's.
 
-    `cut_after` breaks off the next answer with more bytes than that, for good if `gone`. `requests` are of each the
-    method, the path, the range and If-Match.
+    `cut_after` breaks off the next answer with more bytes than that, for good if `gone`, and after a wait for `hold`.
+    `requests` are of each the method, the path, the range and If-Match.
     """
 
     folder: Path | None = None
@@ -33,6 +33,7 @@ class ObjectServer:
     etags: bool = True
     cut_after: int | None = None
     gone: bool = False
+    hold: threading.Event = field(default_factory=threading.Event)
     url: str = ""
     requests: list[tuple[str, str, str | None, str | None]] = field(default_factory=list)
 
@@ -102,6 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
         if cut is not None and cut < len(body):
             self._objects.cut_after = None  # the next attempt goes through, unless the server is gone
             self.wfile.write(body[:cut])
+            self._objects.hold.wait(30)
             self.close_connection = True
         else:
             self.wfile.write(body)
@@ -120,6 +122,7 @@ def serving(objects: ObjectServer, *, certificate: tuple[Path, Path] | None = No
         server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
+    objects.hold.set()
     objects.url = f"{'https://localhost' if certificate else 'http://127.0.0.1'}:{server.server_address[1]}"
     try:
         yield objects

@@ -3,6 +3,9 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -237,6 +240,30 @@ def test_what_a_server_that_is_gone_has_sent_is_kept_and_the_rest_is_asked_for_b
     assert asked == f"bytes={kept}-"
     assert match
     assert not [path for method, path, _, _ in s3.requests if method == "GET" and "tokenizer" in path]
+
+
+def test_what_a_killed_process_has_fetched_is_gone_on_from(
+    s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel], tmp_path: Path
+) -> None:
+    """A process as it is, with as much as it writes at a time."""
+    tiny.make_repository(bucket / "tiny", vocabulary=10_000)
+    s3.cut_after = 1 << 20
+    s3.hold.clear()
+    command = [sys.executable, "-m", "mcq_service.models.cli", "fetch", "--precision", "float32"]
+    where = ["--uri", "s3://models/tiny", "--cache", str(tmp_path / "store")]
+    with subprocess.Popen([*command, *where], stderr=subprocess.DEVNULL) as process:
+        until = time.monotonic() + 60
+        while (
+            not (found := [*tmp_path.glob(f"store/.work/*/{WEIGHTS}.partial")]) or not found[0].stat().st_size
+        ):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        process.kill()
+    kept = found[0].stat().st_size
+    s3.hold.set()
+    s3.requests.clear()
+    assert ensure().digest == digest(bucket / "tiny")
+    assert s3.ranges(WEIGHTS) == [f"bytes={kept}-"]
 
 
 def test_of_a_server_that_does_not_send_ranges_the_whole_is_fetched_anew(
