@@ -41,9 +41,19 @@ ZONES = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
 ]}}  # fmt: skip
 
 EXAMPLES: dict[str, Example] = {
-    "model.uri": example("hf://Qwen/Qwen2.5-Coder-0.5B-Instruct", "hf://a/b"),
+    "model.uri": example(
+        "hf://Qwen/Qwen2.5-Coder-0.5B-Instruct",
+        "hf://a/b",
+        "s3://models/team/qwen",
+        "s3://models",
+        "https://models.example.com:8443/~team/qwen/",
+        "http://a",
+        "pvc://models/qwen/v1",
+        "pvc://models",
+    ),
     "model.revision": example("main", "refs/pr/1", "v1.0_x"),
     "model.digest": example("sha256:" + "0" * 64, "sha256:" + "f" * 64),
+    "model.credentialsSecretRef.name": example("models-reader", "a", model={"uri": "s3://models/qwen"}),
     "model.precision": example("float32", "bfloat16", "int8"),
     "engine.type": example("OpenAI"),
     "engine.openai.endpoint": example("https://other.example.com", "http://10.0.0.1:1", engine=OPENAI),
@@ -80,6 +90,9 @@ EXAMPLES: dict[str, Example] = {
     "limits.maxQueuedRequests": example(1, 10_000),
     "limits.maxQueuedTokens": example(512, 10_000_000),
     "limits.deadlineSeconds": example(1, 3600),
+    "serviceAccount.annotations": example(
+        {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/models"}, {"a.example.com/b": "ü 模"}
+    ),
     "auth.apiKeysSecretRef.name": example("clients"),
     "ingress.enabled": Example((True,), {"ingress": {"host": "mcq.example.com"}}),
     "ingress.className": example("traefik", ingress=INGRESS),

@@ -131,7 +131,7 @@ def local(
             batcher.stop()
 
         use_cases = answering(
-            texts, admission, settings, model=prepared.uri.removeprefix("hf://"),
+            texts, admission, settings, model=prepared.name,
             calibration=calibration_for(prepared, explicit=settings.calibration), metrics=metrics, tracing=tracing,
         )  # fmt: skip
         return Serving(

@@ -26,6 +26,17 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": {"uri": "Qwen/Qwen2.5"}}, "uri must be hf://<organisation>/<name>"),
     ({"model": {"uri": "hf://Qwen"}}, "uri must be hf://<organisation>/<name>"),
     ({"model": {"uri": "hf://Qwen/a@main"}}, "branch, tag or commit into revision"),
+    ({"model": {"uri": "s3://"}}, "s3://<bucket>/<prefix>"),
+    ({"model": {"uri": "s3://models//qwen"}}, "a directory with the model's files"),
+    ({"model": {"uri": "pvc://Models/qwen"}}, "pvc://<claim>/<path>"),
+    ({"model": {"uri": "pvc://models/../qwen"}}, "pvc://<claim>/<path>"),
+    ({"model": {"uri": "https://me:secret@example.com/qwen"}}, "https://<host>/<path>"),
+    ({"model": {"uri": "file:///qwen"}}, "uri must be hf://<organisation>/<name>"),
+    ({"model": {"uri": "s3://models/qwen", "revision": "v1"}}, "model.revision is for an hf:// uri only"),
+    (
+        {"model": {"uri": "pvc://models/qwen", "credentialsSecretRef": {"name": "a"}}},
+        "model.credentialsSecretRef is for an s3:// or hf:// uri only",
+    ),
     ({"model": {"uri": ""}}, "should be at least 1 chars long"),
     ({"model": {"digest": "sha256:12"}}, "64 lower-case hexadecimal digits"),
     ({"model": {"revision": "-x"}}, "revision must be a branch, tag or commit"),
@@ -44,6 +55,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {"engine": {"type": "OpenAI", "threads": 2, "openai": {"endpoint": "http://a"}}},
         "the other server computes",
+    ),
+    (
+        {
+            "engine": {"type": "OpenAI", "openai": {"endpoint": "http://a"}},
+            "model": {"credentialsSecretRef": {"name": "a"}},
+        },
+        "name it in engine.openai.model",
     ),
     (
         {"engine": {"type": "OpenAI", "openai": {"endpoint": "http://a"}}, "model": {"precision": "int8"}},

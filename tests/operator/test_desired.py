@@ -29,6 +29,15 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "named-claim": {"storage": {"cache": {"claimName": "models"}}},
     "emptydir": {"storage": {"cache": {"type": "EmptyDir", "size": "8Gi"}}},
+    "bucket": {
+        "model": {
+            "uri": "s3://models/team/qwen",
+            "digest": "sha256:" + "1" * 64,
+            "credentialsSecretRef": {"name": "models-reader"},
+        },
+        "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/models"}},
+    },
+    "volume": {"model": {"uri": "pvc://models/qwen/v1"}},
     "openai": {
         "engine": {
             "type": "OpenAI",
@@ -167,6 +176,31 @@ def test_another_server_as_the_engine_needs_no_model_cache() -> None:
     kinds = {manifest["kind"] for manifest in objects(CASES["openai"])}
     assert "PersistentVolumeClaim" not in kinds
     assert not [name for name in settings(CASES["openai"]) if name.startswith("MCQ_MODEL")]
+
+
+def test_another_server_as_the_engine_needs_no_model_source() -> None:
+    """Nor is a claim mounted whose model it does not read."""
+    spec = {**CASES["openai"], "model": {"uri": "pvc://models/qwen"}}
+    pod = one(spec, "Deployment")["spec"]["template"]["spec"]
+    assert "model" not in {volume["name"] for volume in pod["volumes"]}
+
+
+def test_other_credentials_for_the_same_model_need_no_exam() -> None:
+    """The gate is for what answers differently."""
+
+    def told(**model: Any) -> str:
+        return desired.gate.identity(
+            solver({"model": {"uri": "s3://models/qwen", **model}}), service_image=IMAGE
+        )
+
+    assert told(credentialsSecretRef={"name": "a"}) == told(credentialsSecretRef={"name": "b"}) == told()
+    assert told(digest="sha256:" + "0" * 64) != told()
+
+
+def test_the_same_path_of_two_claims_is_two_models() -> None:
+    """Replicas know the model in their cache by its URI, and would answer with that of the other claim."""
+    one_of, other = (settings({"model": {"uri": f"pvc://{claim}/qwen"}}) for claim in ("a", "b"))
+    assert one_of["MCQ_MODEL_URI"] != other["MCQ_MODEL_URI"]
 
 
 def test_no_secret_is_in_the_settings() -> None:

@@ -251,6 +251,20 @@ async def test_pods_of_an_exam_may_write_to_its_results_and_to_nothing_else(
         assert kubectl.run("auth", "can-i", verb, kind, account).stdout.strip() == "no"
 
 
+async def test_questions_of_a_bucket_are_read_with_a_secret_or_an_identity_of_the_pods(
+    kubectl: Kubectl, bench: Bench
+) -> None:
+    apply(kubectl, {"replicas": 1})
+    await ready(kubectl, bench)
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/exams"}
+    questions = {"uri": "s3://exams/aqua.jsonl", "credentialsSecretRef": {"name": "exams-reader"}}
+    sit(kubectl, {"questions": questions, "serviceAccount": {"annotations": role}})
+    await bench.settle(key(bench))
+    assert role.items() <= existing(kubectl, "serviceaccount", "aqua-exam")["metadata"]["annotations"].items()
+    (container,) = jobs(kubectl)[0]["spec"]["template"]["spec"]["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "exams-reader"}}]
+
+
 async def test_why_an_exam_can_not_be_sat_is_said_in_the_pods_own_words(
     kubectl: Kubectl, bench: Bench
 ) -> None:

@@ -176,6 +176,7 @@ FAILURES = [
         "the digest differs.",
     ),
     (Observed(pods=[waiting("CrashLoopBackOff", **crashed(8, "no such model"))]), "ModelNotFound", "no such"),
+    (Observed(pods=[waiting("CrashLoopBackOff", **crashed(9, "403 Forbidden"))]), "AccessDenied", "403 Forb"),
     (
         Observed(pods=[pod(containerStatuses=[{"name": "service", "state": {}, **crashed(1, "first")}])]),
         "Crashing",

@@ -1,38 +1,24 @@
 """A replica with the real admission, batcher and tokenizer around a scripted engine; and one behind a real socket."""
 
 import asyncio
-import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from string import ascii_uppercase
 
 import uvicorn
 from tests.service.fakes import Replica
 from tests.service.scripted import ScriptedEngine
-from tokenizers import Tokenizer as Encoder
-from tokenizers import decoders, models, pre_tokenizers
+from tests.service.tokens import write_small_tokenizer
 
 from mcq_service import connections
 from mcq_service.engines import Tokenizer
 from mcq_service.scheduling import Batcher, LocalTexts
 
-CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>"]
-
 
 def small_tokenizer(folder: Path) -> Tokenizer:
-    """One token a byte, one for each letter after a space, and ChatML's control tokens; `!` is token 0."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    letters = [f"Ġ{letter}" for letter in ascii_uppercase]
-    vocabulary = {token: number for number, token in enumerate([*alphabet, *letters])}
-    encoder = Encoder(models.BPE(vocab=vocabulary, merges=[("Ġ", letter) for letter in ascii_uppercase]))
-    encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    encoder.decoder = decoders.ByteLevel()
-    encoder.add_special_tokens(CONTROL)
-    encoder.save(str(folder / "tokenizer.json"))
-    ends = [encoder.token_to_id("<|im_end|>"), encoder.token_to_id("<|endoftext|>")]
-    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": ends}))
+    """See write_small_tokenizer."""
+    write_small_tokenizer(folder)
     return Tokenizer(folder)
 
 

@@ -2,6 +2,8 @@
 
 from mcq_operator.models import MCQSolver, names
 
+from .sources import Claimed, claimed
+
 CACHE_PATH = "/var/cache/mcq"
 API_KEYS_PATH = "/etc/mcq/api-keys"
 ENGINE_KEY_PATH = "/etc/mcq/engine-key"
@@ -41,7 +43,7 @@ def _engine(solver: MCQSolver) -> dict[str, object | None]:
     spec, openai = solver.spec, solver.spec.engine.openai
     if openai is None:
         return {
-            "MCQ_MODEL_URI": spec.model.uri,
+            "MCQ_MODEL_URI": _model_uri(spec.model.uri),
             "MCQ_MODEL_REVISION": spec.model.revision,
             "MCQ_MODEL_DIGEST": spec.model.digest,
             "MCQ_MODEL_PRECISION": spec.model.precision,
@@ -55,6 +57,16 @@ def _engine(solver: MCQSolver) -> dict[str, object | None]:
         "MCQ_OPENAI_MODEL": openai.model,
         "MCQ_OPENAI_API_KEY_FILE": f"{ENGINE_KEY_PATH}/{key.key}" if key else None,
     }
+
+
+def model_path(model: Claimed) -> str:
+    """Where a claim with models is mounted: replicas know their model by its path, so each claim has its own."""
+    return f"/mnt/{model.claim}"
+
+
+def _model_uri(uri: str) -> str:
+    found = claimed(uri)
+    return f"file://{model_path(found)}/{found.path}" if found else uri
 
 
 def drain_seconds(solver: MCQSolver) -> int:

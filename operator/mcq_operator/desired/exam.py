@@ -9,6 +9,7 @@ from mcq_operator.models.status import ObjectRef, ReportRef
 
 from .manifest import digest, manifest, without_none
 from .security import CONTAINER_SECURITY, POD_SECURITY
+from .sources import claimed, env_from
 from .workload import image_pull_secrets
 
 QUESTIONS_PATH = "/etc/mcq-exam"
@@ -32,8 +33,7 @@ def objects(
 
     Without its solver, or without the report of its baseline where it has one, only what keeps the results.
     """
-    account = manifest(SERVICE_ACCOUNT, exam, name=names.exam_name(exam), automountServiceAccountToken=False)
-    made = [account, _results(exam), _role(exam), _binding(exam)]
+    made = [_service_account(exam), _results(exam), _role(exam), _binding(exam)]
     if solver is not None and (baseline or not exam.spec.baseline_ref):
         spec = _job_spec(exam, solver, baseline, service_image=service_image)
         made.append(_cron_job(exam, spec) if exam.spec.schedule else _job(exam, spec, solver))
@@ -47,6 +47,16 @@ def possible(exam: MCQExam) -> list[ObjectRef]:
         CONFIG_MAP.named(names.results_name(exam)),
         *(kind.named(names.exam_name(exam)) for kind in common),
     ]
+
+
+def _service_account(exam: MCQExam) -> Manifest:
+    return manifest(
+        SERVICE_ACCOUNT,
+        exam,
+        name=names.exam_name(exam),
+        annotations=dict(exam.spec.service_account.annotations or {}),
+        automountServiceAccountToken=False,
+    )
 
 
 def _results(exam: MCQExam) -> Manifest:
@@ -151,7 +161,7 @@ def _job_spec(
 def _container(
     exam: MCQExam, solver: MCQSolver, baseline: ReportRef | None, *, service_image: str
 ) -> dict[str, Any]:
-    key, credentials = exam.spec.api_key_secret_ref, exam.spec.questions.credentials_secret_ref
+    key = exam.spec.api_key_secret_ref
     sitting = {"fieldRef": {"fieldPath": "metadata.labels['batch.kubernetes.io/job-name']"}}
     env: list[dict[str, Any]] = [{"name": SITTING, "valueFrom": sitting}]
     if key:
@@ -168,7 +178,7 @@ def _container(
         "imagePullPolicy": "IfNotPresent",
         "args": _arguments(exam, solver, baseline),
         "env": env,
-        "envFrom": [{"secretRef": {"name": credentials.name}}] if credentials else None,
+        "envFrom": env_from(exam.spec.questions.credentials_secret_ref),
         "resources": RESOURCES,
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": mounts,
@@ -203,8 +213,8 @@ def _source(exam: MCQExam) -> str:
     uri = exam.spec.questions.uri
     if uri is None:
         return f"{QUESTIONS_PATH}/{QUESTIONS_FILE}"
-    if (claim := _claim(uri)) is not None:
-        return f"{QUESTIONS_PATH}/{claim[1]}"
+    if (found := claimed(uri)) is not None:
+        return f"{QUESTIONS_PATH}/{found.path}"
     return uri
 
 
@@ -214,16 +224,8 @@ def _mounted(exam: MCQExam) -> dict[str, Any] | None:
     if (ref := questions.config_map_ref) is not None:
         items = [{"key": ref.key, "path": QUESTIONS_FILE}]
         return {"configMap": {"name": ref.name, "items": items}}
-    if (claim := _claim(questions.uri or "")) is not None:
-        return {"persistentVolumeClaim": {"claimName": claim[0], "readOnly": True}}
-    return None
-
-
-def _claim(uri: str) -> tuple[str, str] | None:
-    """Claim and path of a pvc:// address."""
-    scheme, _, rest = uri.partition("://")
-    claim, _, path = rest.partition("/")
-    return (claim, path) if scheme == "pvc" else None
+    found = claimed(questions.uri or "")
+    return found.volume if found else None
 
 
 def _volumes(exam: MCQExam, baseline: ReportRef | None) -> list[dict[str, Any]]:

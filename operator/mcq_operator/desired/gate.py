@@ -18,7 +18,8 @@ OFF = {"enabled": False}
 def identity(solver: MCQSolver, *, service_image: str) -> str:
     """What tells a solver's model, image and way of answering from others: who gives other answers is another."""
     spec = solver.spec
-    answers = [_plain(spec.model), spec.engine.type, spec.engine.openai and _plain(spec.engine.openai)]
+    model = _plain(spec.model.model_copy(update={"credentials_secret_ref": None}))
+    answers = [model, spec.engine.type, spec.engine.openai and _plain(spec.engine.openai)]
     return digest([*answers, spec.image or service_image, spec.answering.debias])
 
 

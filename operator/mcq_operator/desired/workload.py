@@ -12,6 +12,7 @@ from mcq_operator.models.scheduling import TopologySpread
 from .config import drain_seconds, environment
 from .manifest import manifest, without_none
 from .security import CONTAINER_SECURITY, POD_SECURITY
+from .sources import env_from
 from .storage import volumes
 
 LOADING_SECONDS = 300
@@ -33,7 +34,8 @@ LOCAL_VOLUMES = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
 
 def service_account(solver: MCQSolver) -> Manifest:
     """An identity with no permissions and no mounted token: replicas never talk to the API server."""
-    return manifest(SERVICE_ACCOUNT, solver, automountServiceAccountToken=False)
+    annotations = dict(solver.spec.service_account.annotations or {})
+    return manifest(SERVICE_ACCOUNT, solver, annotations=annotations, automountServiceAccountToken=False)
 
 
 def deployment(solver: MCQSolver, pods: Manifest, *, absent: Collection[Kind] = ()) -> Manifest:
@@ -119,6 +121,9 @@ def _container(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
         "image": spec.image or service_image,
         "imagePullPolicy": spec.image_pull_policy,
         "env": [{"name": name, "value": value} for name, value in environment(solver).items()],
+        "envFrom": env_from(spec.model.credentials_secret_ref)
+        if spec.engine.type == "Transformers"
+        else None,
         "ports": [{"name": "http", "containerPort": names.HTTP_PORT, "protocol": "TCP"}],
         "resources": spec.resources.model_dump(by_alias=True, exclude_none=True),
         "securityContext": CONTAINER_SECURITY,

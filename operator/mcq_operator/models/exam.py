@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from .base import Digest, Fraction, Model, ObjectName, rule, rules, text
-from .replica import SecretKey, SecretName
+from .replica import SecretKey, SecretName, ServiceAccount
 from .resource import ExamKey, ExamRef, Resource, SolverKey
 from .status import ExamStatus
 
@@ -124,6 +124,8 @@ class ExamSpec(Model):
     """What is asked of the result, for the condition Passed."""
     baseline_ref: ExamRef | None = None
     """Another exam with the same questions, whose last result this one's is compared with, question by question."""
+    service_account: ServiceAccount = ServiceAccount()
+    """The identity of the Pods that ask."""
     history_limit: int = Field(3, ge=1, le=20)
     """Reports that are kept."""
     api_key_secret_ref: SecretKey | None = None

@@ -7,19 +7,51 @@ from pydantic import ConfigDict, Field
 from .base import Digest, Fraction, Model, ObjectName, Quantity, http_url, rule, rules, text
 
 
+class SecretName(Model):
+    """The name of a Secret in the solver's namespace."""
+
+    name: ObjectName
+    """The Secret's name."""
+
+
+_PATH = "(/[A-Za-z0-9_.~+=,@:-]+)*/?"
+_URI = (
+    "hf://[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
+    f"|(s3://[A-Za-z0-9][A-Za-z0-9._-]*|https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{{1,5}})?"
+    f"|pvc://[a-z0-9]([-.a-z0-9]*[a-z0-9])?){_PATH}"
+)
+
+
 class ModelSource(Model):
     """Which model answers."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.revision) || self.uri.startsWith('hf://')",
+                "model.revision is for an hf:// uri only: put each version of the model into a directory of its own",
+                path=".revision",
+            ),
+            rule(
+                "!has(self.credentialsSecretRef) || self.uri.matches('^(s3|hf)://')",
+                "model.credentialsSecretRef is for an s3:// or hf:// uri only",
+                path=".credentialsSecretRef",
+            ),
+        )
+    )
 
     uri: Annotated[
         str,
         text(
-            "self.matches('^hf://[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$')",
-            "uri must be hf://<organisation>/<name>, like hf://Qwen/Qwen2.5-Coder-1.5B-Instruct;"
-            " put a branch, tag or commit into revision",
-            longest=256,
+            f"self.matches('^({_URI})$') && !self.matches('/[.][.]?(/|$)')",
+            "uri must be hf://<organisation>/<name>, like hf://Qwen/Qwen2.5-Coder-1.5B-Instruct (put a branch, tag or"
+            " commit into revision), or a directory with the model's files: s3://<bucket>/<prefix>,"
+            " https://<host>/<path> or pvc://<claim>/<path>",
+            longest=1024,
         ),
     ] = "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct"
-    """The model: hf://<organisation>/<name>."""
+    """The model: hf://<organisation>/<name>, or a directory that has its files: s3://<bucket>/<prefix>,
+    https://<host>/<path>, or pvc://<claim>/<path> of a claim in this namespace."""
     revision: (
         Annotated[
             str,
@@ -34,15 +66,12 @@ class ModelSource(Model):
     """Branch, tag or commit; left out, a commit that the service pins for its default model, else main."""
     digest: Digest | None = None
     """SHA-256 of the source weights; a replica that fetches anything else refuses to start."""
+    credentials_secret_ref: SecretName | None = None
+    """A Secret whose keys become the replicas' environment variables. For s3://: AWS_ACCESS_KEY_ID,
+    AWS_SECRET_ACCESS_KEY, AWS_REGION and, for a server other than Amazon's, AWS_ENDPOINT_URL; left out, the Pod's
+    workload identity is used. For a private hf:// repository: HF_TOKEN."""
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
     """The number format the model computes in; auto picks what the node is fastest at, int8 on most CPUs."""
-
-
-class SecretName(Model):
-    """The name of a Secret in the solver's namespace."""
-
-    name: ObjectName
-    """The Secret's name."""
 
 
 class SecretKey(Model):
@@ -120,6 +149,14 @@ class Auth(Model):
     """A Secret whose keys are clients' names, and whose values their API keys; left out, everybody may ask.
 
     A changed Secret is used without a restart, once the kubelet has brought it to the replicas."""
+
+
+class ServiceAccount(Model):
+    """The identity that Pods run under. It has no permissions in the cluster but those it needs."""
+
+    annotations: dict[str, str] | None = None
+    """Annotations of the made ServiceAccount, by which clouds give it an identity of theirs, such as
+    eks.amazonaws.com/role-arn."""
 
 
 class Resources(Model):

@@ -6,7 +6,17 @@ from pydantic import ConfigDict, Field
 
 from .base import Model, rule, rules
 from .network import Gateway, Ingress, NetworkPolicy
-from .replica import DEFAULT_RESOURCES, Answering, Auth, Engine, Limits, ModelSource, Resources, SecretName
+from .replica import (
+    DEFAULT_RESOURCES,
+    Answering,
+    Auth,
+    Engine,
+    Limits,
+    ModelSource,
+    Resources,
+    SecretName,
+    ServiceAccount,
+)
 from .resource import Resource, SolverKey
 from .scaling import Autoscaling, Disruption, Rollout
 from .scheduling import Scheduling
@@ -23,9 +33,10 @@ class SolverSpec(Model):
             rule(
                 # The API server tries the rule on the empty default too.
                 "!has(self.engine) || self.engine.type != 'OpenAI' || (!has(self.model.revision)"
-                " && !has(self.model.digest) && self.model.precision == 'auto')",
-                "model.revision, model.digest and model.precision are not for engine.type OpenAI: the other"
-                " server has loaded its model itself; name it in engine.openai.model",
+                " && !has(self.model.digest) && !has(self.model.credentialsSecretRef)"
+                " && self.model.precision == 'auto')",
+                "model.revision, model.digest, model.credentialsSecretRef and model.precision are not for engine.type"
+                " OpenAI: the other server has loaded its model itself; name it in engine.openai.model",
                 path=".model",
             ),
         )
@@ -63,6 +74,8 @@ class SolverSpec(Model):
     """How questions are answered when the request doesn't say."""
     limits: Limits = Limits()
     """Bounds that keep an overloaded replica answering."""
+    service_account: ServiceAccount = ServiceAccount()
+    """The identity of the replicas."""
     auth: Auth = Auth()
     """Who may ask."""
     ingress: Ingress = Ingress()

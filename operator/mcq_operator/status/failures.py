@@ -31,6 +31,7 @@ EXITS = {
     6: "ConversionFailed",
     7: "CacheNotWritable",
     8: "ModelNotFound",
+    9: "AccessDenied",
 }
 """What the service's exit codes mean (docs/api.md); its last words say the rest."""
 

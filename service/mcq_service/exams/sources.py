@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -16,21 +15,20 @@ from obstore.exceptions import (
     PermissionDeniedError,
     UnauthenticatedError,
 )
-from obstore.store import S3Store
 
 from mcq_service.exams.errors import ExamUnavailable, ExamUnreadable
+from mcq_service.models import BadReference
+from mcq_service.models.sources.places import s3, said
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from obstore.store import ClientConfig, RetryConfig
-
 LARGEST = 64 * 2**20
 """Bytes of a file of questions: some hundred thousand of them."""
 _SECONDS = 60.0
-_CLIENT: ClientConfig = {"timeout": f"{_SECONDS:.0f}s", "allow_http": True}
-_RETRIES: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=_SECONDS)}
-_MISTAKEN = (FileNotFoundError, PermissionDeniedError, UnauthenticatedError, InvalidPathError)
+_MISTAKEN = (
+    BadReference, FileNotFoundError, PermissionDeniedError, UnauthenticatedError, InvalidPathError,
+)  # fmt: skip
 """What another try would not mend."""
 
 
@@ -82,19 +80,13 @@ async def _http(source: str) -> AsyncIterator[bytes]:
 async def _s3(source: str) -> AsyncIterator[bytes]:
     parts = urlsplit(source)
     try:
-        store = S3Store(parts.netloc, client_options=_CLIENT, retry_config=_RETRIES)
-        found = await obstore.get_async(store, parts.path.lstrip("/"))
+        found = await obstore.get_async(s3(parts.netloc), parts.path.lstrip("/"))
         async for chunk in found.stream():
             yield bytes(chunk)
     except _MISTAKEN as error:
-        raise ExamUnreadable(f"{source} can't be read: {_line(error)}") from error  # noqa: EM102
+        raise ExamUnreadable(f"{source} can't be read: {said(error)}") from error  # noqa: EM102
     except BaseError as error:
-        raise ExamUnavailable(f"{source} can't be fetched: {_line(error)}") from error  # noqa: EM102
-
-
-def _line(error: Exception) -> str:
-    """The first line of the store's words: the others are its own source."""
-    return str(error).strip().partition("\n")[0][:500]
+        raise ExamUnavailable(f"{source} can't be fetched: {said(error)}") from error  # noqa: EM102
 
 
 def _check(path: Path, source: str, digest: str | None) -> None:

@@ -1,12 +1,14 @@
 """The model store: fetch, verify, convert, cache."""
 
 from mcq_service.models.errors import (
+    AccessDenied,
     BadReference,
     ConversionFailed,
     DigestMismatch,
     ModelNotFound,
     ModelStoreError,
     NotEnoughSpace,
+    SourceChanged,
     SourceError,
     SourceUnreachable,
     StoreNotWritable,
@@ -17,6 +19,7 @@ from mcq_service.models.reference import ModelRef
 from mcq_service.models.store import PreparedModel, Store
 
 __all__ = [
+    "AccessDenied",
     "BadReference",
     "ConversionFailed",
     "DigestMismatch",
@@ -28,6 +31,7 @@ __all__ = [
     "PrecisionChoice",
     "PreparedModel",
     "Progress",
+    "SourceChanged",
     "SourceError",
     "SourceUnreachable",
     "Stage",

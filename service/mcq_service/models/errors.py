@@ -4,6 +4,8 @@ ModelStoreError
 ├── BadReference          the URI, revision or digest can't be used as written
 ├── SourceError
 │   ├── SourceUnreachable the place the weights come from does not answer
+│   ├── SourceChanged     what it has was replaced while it was being fetched
+│   ├── AccessDenied      it answers, but does not give what is there to whom asks
 │   └── ModelNotFound     it answers, but has no such model or revision (or asks for a token)
 ├── DigestMismatch        the bytes that came are not those that were asked for
 ├── NotEnoughSpace        the store's file system is too small
@@ -35,6 +37,16 @@ class SourceError(ModelStoreError):
 
 class SourceUnreachable(SourceError):  # noqa: N818
     """The source does not answer; trying again later may help."""
+
+
+class SourceChanged(SourceError):  # noqa: N818
+    """The source's files were replaced meanwhile; trying again fetches the new ones."""
+
+
+class AccessDenied(SourceError):  # noqa: N818
+    """The source refuses the credentials, or whom they stand for."""
+
+    exit_code = 9
 
 
 class ModelNotFound(SourceError):  # noqa: N818

@@ -25,9 +25,9 @@ class FileEntry(BaseModel):
 class Manifest(BaseModel):
     """Where a prepared model came from, and each of its files.
 
-    `requested` are the revisions that were asked for, `revision` is what came: the commit a branch stood for,
-    or the name of a quantisation where the hub could not be reached. `digest` is that of the source's
-    weights.
+    `requested` are the revisions that were asked for, `revision` is what came: the commit a branch stood for, the
+    name of a quantisation where the hub could not be reached, or what tells the files of a bucket, web server or
+    directory from those that may replace them. `digest` is that of the source's weights.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -45,8 +45,8 @@ class Manifest(BaseModel):
     def answers(self, ref: ModelRef, precision: Precision) -> bool:
         """Whether this is the model that is asked for."""
         return (
-            self.uri == f"hf://{ref.repository}"
-            and ref.wanted_revision in {*self.requested, self.revision}
+            self.uri == ref.address
+            and ref.wanted_revision in {None, *self.requested, self.revision}
             and ref.digest in {None, self.digest}
             and self.precision == precision
         )

@@ -31,7 +31,7 @@ from mcq_service.models.manifest import Manifest
 from mcq_service.models.packed import has_int8
 from mcq_service.models.precision import BYTES_PER_WEIGHT, Precision, PrecisionChoice, best_float, resolve
 from mcq_service.models.progress import Progress, Stage, Throttled, silent
-from mcq_service.models.reference import ModelRef
+from mcq_service.models.reference import ModelRef, name_of
 from mcq_service.models.sources import Fetched, Offer, Source, for_reference
 
 _SPARE_BYTES = 64 << 20  # for the small files beside the weights
@@ -47,6 +47,11 @@ class PreparedModel:
     revision: str
     digest: str
     precision: Precision
+
+    @property
+    def name(self) -> str:
+        """What the model is called in answers."""
+        return name_of(self.uri)
 
 
 class Store:
@@ -181,8 +186,8 @@ class Store:
             )
             raise DigestMismatch(msg)
         planned = Manifest(
-            uri=f"hf://{ref.repository}",
-            requested=(ref.wanted_revision,),
+            uri=ref.address,
+            requested=(ref.wanted_revision,) if ref.wanted_revision else (),
             revision=offer.revision,
             origin=source.name,
             digest=fetched.digest,
@@ -200,7 +205,7 @@ class Store:
         """The first source that answers. Raises what the first one said where none does."""
         refusals: list[SourceUnreachable] = []
         for source in self._sources(ref):
-            report(Stage.FETCHING, None, f"asking the {source.name} for {ref.repository}")
+            report(Stage.FETCHING, None, f"asking the {source.name} for {ref.name}")
             try:
                 return source, source.offer()
             except SourceUnreachable as error:
@@ -243,7 +248,7 @@ class Store:
 
 def _directory_name(planned: Manifest) -> str:
     """A name per revision, weights and precision: a commit may change the tokenizer and not the weights."""
-    name = planned.uri.rpartition("/")[2].lower()
+    name = planned.uri.rpartition("/")[2].lower()[:100]
     digest = planned.digest.removeprefix("sha256:")
     return f"{name}-{planned.revision[:12]}-{digest[:12]}-{planned.precision}"
 

@@ -2,18 +2,13 @@
 
 import hashlib
 import os
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from socket import create_connection, socket
 
 import pytest
-from hack.cluster.instance import CACHE
-from hack.cluster.progress import Progress
-from hack.cluster.tools import Tools
+from tests.s3_server import s3_server, variables
 
 from mcq_service.exams import sources
 from mcq_service.exams.errors import ExamUnavailable, ExamUnreadable
@@ -21,7 +16,6 @@ from mcq_service.exams.sources import fetched
 
 CONTENT = b'{"id": "1", "question": "Which?", "choices": ["a", "b"], "answer": "A"}\n' * 1000
 DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
-KEYS = ("reader", "not-so-secret")
 
 
 @pytest.fixture(scope="module")
@@ -49,29 +43,12 @@ def web() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """rclone's S3 server, with the bucket `exams`; its address."""
-    tools = Tools(CACHE, Progress(quiet=True))
-    tools.build(["rclone"])
+    """An S3 server with the bucket `exams`; its address."""
     folder = tmp_path_factory.mktemp("s3")
     (folder / "exams/team").mkdir(parents=True)
     (folder / "exams/team/exam.jsonl").write_bytes(CONTENT)
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = ["--addr", f"127.0.0.1:{port}", "--auth-key", ",".join(KEYS)]
-    command = [str(tools.binary("rclone")), "serve", "s3", *address, str(folder)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
-        until = time.monotonic() + 20
-        while True:
-            try:
-                create_connection(("127.0.0.1", port), 1).close()
-            except OSError:
-                assert time.monotonic() < until
-                time.sleep(0.1)
-            else:
-                break
-        yield f"http://127.0.0.1:{port}"
-        server.terminate()
+    with s3_server(folder) as url:
+        yield url
 
 
 @pytest.fixture
@@ -79,10 +56,8 @@ def reader(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The AWS_* variables of who may read."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
-    for name, value in zip(("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"), KEYS, strict=True):
-        monkeypatch.setenv(f"AWS_{name}", value)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    for name, value in variables(s3).items():
+        monkeypatch.setenv(name, value)
 
 
 async def test_a_file_is_fetched_by_http_and_held_to_its_digest(web: str, tmp_path: Path) -> None:
@@ -133,6 +108,16 @@ async def test_a_bucket_or_key_that_is_not_there_is_said(tmp_path: Path, source:
 async def test_wrong_credentials_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(ExamUnreadable, match="can't be read"):
+        await fetched("s3://exams/team/exam.jsonl", tmp_path)
+
+
+@pytest.mark.usefixtures("reader")
+async def test_a_variable_that_ends_in_a_new_line_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does that was made of a file."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "reader\n")
+    with pytest.raises(ExamUnreadable, match="AWS_ACCESS_KEY_ID begins or ends with a space or a new line"):
         await fetched("s3://exams/team/exam.jsonl", tmp_path)
 
 

@@ -17,14 +17,54 @@ from mcq_service.models.sources import for_reference
         "hf://a/b/c",
         "hf://a/..",
         "hf://a/b c",
-        "s3://bucket/model",
-        "https://x/y",
         "/models/x",
+        "s3://",
+        "s3:///model",
+        "s3://bucket//model",
+        "s3://bucket/../model",
+        "s3://bucket/a@1/../model",
+        "https://me:secret@x/y",
+        "https://x/y?signature=z",
+        "https://x/%2e%2e/y",
+        "ftp://x/y",
+        "file://",
+        "file:///",
+        "file://models/x",
+        "file:///models/./x",
+        "pvc://claim/x",
     ],
 )
 def test_an_unusable_uri_is_refused_with_what_is_supported(uri: str) -> None:
-    with pytest.raises(BadReference, match=r"supported is hf://owner/name"):
+    with pytest.raises(
+        BadReference, match=r"supported are hf://owner/name.*s3://bucket/prefix, https://host/path"
+    ):
         ModelRef(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "address", "name"),
+    [
+        ("hf://acme/tiny@v1", "hf://acme/tiny", "acme/tiny"),
+        ("s3://models/team/tiny/", "s3://models/team/tiny", "models/team/tiny"),
+        ("s3://models", "s3://models", "models"),
+        ("s3://models/a@1/~b=c", "s3://models/a@1/~b=c", "models/a@1/~b=c"),
+        ("https://x.example:8443/tiny", "https://x.example:8443/tiny", "x.example:8443/tiny"),
+        ("file:///mnt/models/tiny/", "file:///mnt/models/tiny", "mnt/models/tiny"),
+    ],
+)
+def test_a_model_is_known_by_its_address_and_called_by_what_follows_the_scheme(
+    uri: str, address: str, name: str
+) -> None:
+    ref = ModelRef(uri)
+    assert (ref.address, ref.name) == (address, name)
+
+
+def test_only_a_hubs_repository_has_revisions() -> None:
+    assert ModelRef("s3://models/tiny").wanted_revision is None
+    with pytest.raises(
+        BadReference, match=r"Only a hub's repository has revisions, and s3://models/tiny is none"
+    ):
+        ModelRef("s3://models/tiny", "v1")
 
 
 @pytest.mark.parametrize("revision", ["../main", "a b", "-x", "x" * 300])
@@ -60,6 +100,8 @@ def test_only_the_default_model_is_also_looked_for_in_packages_and_a_digest_deci
     assert names(ModelRef(DEFAULT_URI, digest="sha256:" + "0" * 64)) == ["hub"]
     assert names(ModelRef(DEFAULT_URI, "main")) == ["hub"]
     assert names(ModelRef("hf://acme/tiny")) == ["hub"]
+    assert names(ModelRef("s3://models/tiny", digest=QWEN_CODER_GGUF.digest)) == ["bucket"]
+    assert names(ModelRef("https://x/tiny")) == ["web server"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+from tests.service.tokens import write_small_tokenizer
 from tokenizers.pre_tokenizers import ByteLevel
 
 from mcq_service.models.catalogue import PackagedWeights
@@ -47,12 +48,12 @@ CONFIG = {
 }
 
 
-def weights(seed: int = 0) -> dict[str, FloatArray]:
+def weights(seed: int = 0, *, vocabulary: int = len(TOKENS)) -> dict[str, FloatArray]:
     """Random weights under the hub's names."""
     random = np.random.default_rng(seed)
     head = HIDDEN // HEADS
     shapes: dict[str, tuple[int, ...]] = {
-        "model.embed_tokens.weight": (len(TOKENS), HIDDEN),
+        "model.embed_tokens.weight": (vocabulary, HIDDEN),
         "model.norm.weight": (HIDDEN,),
     }
     for layer in range(LAYERS):
@@ -180,12 +181,36 @@ def as_tensors(values: dict[str, FloatArray]) -> list[Tensor]:
     return [Tensor(name, value.shape, lambda v=value: iter([v])) for name, value in values.items()]  # type: ignore[misc]
 
 
-def make_repository(folder: Path, *, precision: Precision = "float32") -> None:
+def make_repository(folder: Path, *, precision: Precision = "float32", vocabulary: int = len(TOKENS)) -> None:
     """Write what a hub's repository of the tiny model holds."""
-    folder.mkdir(parents=True)
-    values = weights()
+    folder.mkdir(parents=True, exist_ok=True)
+    values = weights(vocabulary=vocabulary)
     values["lm_head.weight"] = values["model.embed_tokens.weight"]
     safetensors_file.write(folder / "model.safetensors", as_tensors(values), precision, lambda _count: None)
     (folder / "config.json").write_text(json.dumps(CONFIG))
     (folder / "tokenizer_config.json").write_text("{}")
     (folder / "README.md").write_text("not needed")
+
+
+def make_answering(folder: Path) -> None:
+    """Write a repository whose model the service can be run with: what it answers is by chance."""
+    folder.mkdir(parents=True)
+    vocabulary = write_small_tokenizer(folder)
+    make_repository(folder, vocabulary=vocabulary)
+    config = {**CONFIG, "vocab_size": vocabulary, "max_position_embeddings": 8192}
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def shard(folder: Path) -> None:
+    """Cut a repository's weights in two, with the index that lists them."""
+    whole = folder / "model.safetensors"
+    tensors = safetensors_file.read(whole)
+    halves = {
+        "model-00001-of-00002.safetensors": tensors[:9],
+        "model-00002-of-00002.safetensors": tensors[9:],
+    }
+    for name, some in halves.items():
+        safetensors_file.write(folder / name, some, "float32", lambda _count: None)
+    index = {tensor.name: name for name, some in halves.items() for tensor in some}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    whole.unlink()

@@ -26,7 +26,7 @@ def convert(
     Weights are read, converted and written piece by piece: memory stays far below the model's size.
     """
     report(0.0, "reading the weights' layout")
-    tensors, config = _from_gguf(fetched, into) if fetched.packaged else _from_hub(fetched, into)
+    tensors, config = _from_gguf(fetched, into) if fetched.packaged else _from_safetensors(fetched, into)
     config.pop("torch_dtype", None)
     config["dtype"] = "float32" if precision == "int8" else precision
     (into / "config.json").write_text(json.dumps(config, indent=2) + "\n")
@@ -53,7 +53,7 @@ def _from_gguf(fetched: Fetched, into: Path) -> tuple[list[Tensor], Json]:
     return model.tensors(), model.config()
 
 
-def _from_hub(fetched: Fetched, into: Path) -> tuple[list[Tensor], Json]:
+def _from_safetensors(fetched: Fetched, into: Path) -> tuple[list[Tensor], Json]:
     for path in fetched.directory.iterdir():
         if path.suffix in {".json", ".jinja", ".txt"} and not path.name.endswith(".index.json"):
             shutil.copyfile(path, into / path.name)

@@ -1,7 +1,6 @@
-"""Reads and writes safetensors files as streams of tensors.
+"""Reads and writes safetensors files as streams of tensors; see models/safetensors_header.py for their form.
 
-A file is the length of its header (8 bytes, little-endian), the header (JSON: type, shape and offsets of each
-tensor) and the tensors' bytes. The library of that name writes a file from tensors that are all in memory.
+The library of that name writes a file from tensors that are all in memory.
 """
 
 import json
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mcq_service.models import safetensors_header
 from mcq_service.models.convert.tensors import PIECE, FloatArray, Json, Tensor, from_bfloat16, to_bfloat16
 from mcq_service.models.errors import ConversionFailed
 from mcq_service.models.precision import BYTES_PER_WEIGHT, Precision
@@ -58,14 +58,12 @@ def _encode(piece: FloatArray, precision: Precision) -> bytes:
 
 def read(path: Path) -> list[Tensor]:
     """The tensors of a file. Raises ConversionFailed where it is damaged or quantised."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 0 < length < path.stat().st_size:
-            msg = f"{path.name} is not a safetensors file: fetch it again."
-            raise ConversionFailed(msg)
-        header: Json = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    return [_tensor(path, name, entry, 8 + length) for name, entry in header.items()]
+    try:
+        header = safetensors_header.read(path)
+    except safetensors_header.HeaderDamaged as error:
+        msg = f"{error}: fetch it again."
+        raise ConversionFailed(msg) from error
+    return [_tensor(path, name, entry, header.data) for name, entry in header.tensors.items()]
 
 
 def _tensor(path: Path, name: str, entry: Json, data: int) -> Tensor:

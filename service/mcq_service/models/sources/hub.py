@@ -1,8 +1,6 @@
 """Weights from the Hugging Face hub, at one commit: each file resumed where it stopped, and checked."""
 
 import hashlib
-import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,22 +22,9 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type:
 from mcq_service.models import files
 from mcq_service.models.errors import DigestMismatch, ModelNotFound, SourceUnreachable
 from mcq_service.models.reference import ModelRef
+from mcq_service.models.sources import layout
 from mcq_service.models.sources.base import Fetched, Offer, Report
 
-_WEIGHTS = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
-_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
-_COMPANIONS = {
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "vocab.json",
-    "merges.txt",
-}
 _ATTEMPTS = 4
 _TIMEOUT_SECONDS = 20
 
@@ -71,15 +56,17 @@ class Hub:
         info = self._info()
         self._commit = info.sha or ""
         available = [_file(sibling) for sibling in info.siblings or []]
-        sharded = any(file.name == _INDEX for file in available)
-        wanted = _COMPANIONS | ({_INDEX} if sharded else {_WEIGHTS})
+        sharded = any(file.name == layout.INDEX for file in available)
+        wanted = layout.COMPANIONS | ({layout.INDEX} if sharded else {layout.WEIGHTS})
         self._files = [
-            file for file in available if file.name in wanted or (sharded and _SHARD.fullmatch(file.name))
+            file
+            for file in available
+            if file.name in wanted or (sharded and layout.SHARD.fullmatch(file.name))
         ]
-        weights = [file for file in self._files if _is_weights(file.name)]
+        weights = [file for file in self._files if layout.is_weights(file.name)]
         if not weights:
             msg = (
-                f"{self._ref.repository} at {self._ref.wanted_revision} has no {_WEIGHTS}: "
+                f"{self._ref.name} at {self._ref.wanted_revision} has no {layout.WEIGHTS}: "
                 "name a repository whose weights are safetensors."
             )
             raise ModelNotFound(msg)
@@ -87,7 +74,7 @@ class Hub:
         size = sum(file.size for file in weights)
         parameters = info.safetensors.total if info.safetensors else size // 2
         return Offer(
-            key=f"{self._ref.repository.replace('/', '--')}@{self._commit[:12]}",
+            key=f"{self._ref.name.replace('/', '--')}@{self._commit[:12]}",
             revision=self._commit,
             bytes=sum(file.size for file in self._files),
             parameters=parameters,
@@ -99,18 +86,20 @@ class Hub:
         total = sum(file.size for file in self._files)
         done = 0
         for file in self._files:
-            before, detail = done, f"{file.name} of {self._ref.repository} ({total / 1e9:.1f} GB)"
+            before, detail = done, f"{file.name} of {self._ref.name} ({total / 1e9:.1f} GB)"
             self._fetch(file, into, lambda size, b=before, d=detail: report((b + size) / total, d))  # type: ignore[misc]
             done += file.size
-        weights = [file for file in self._files if _is_weights(file.name)]
+        weights = [file for file in self._files if layout.is_weights(file.name)]
         return Fetched(
             directory=into,
             weights=tuple(into / file.name for file in weights),
-            digest=_digest({file.name: file.sha256 or files.sha256(into / file.name) for file in weights}),
+            digest=layout.digest(
+                {file.name: file.sha256 or files.sha256(into / file.name) for file in weights}
+            ),
         )
 
     def _info(self) -> ModelInfo:
-        repository, revision = self._ref.repository, self._ref.wanted_revision
+        repository, revision = self._ref.name, self._ref.wanted_revision
         try:
             return HfApi(endpoint=self._endpoint).model_info(
                 repository, revision=revision, files_metadata=True, timeout=_TIMEOUT_SECONDS
@@ -127,9 +116,9 @@ class Hub:
     def _require_digest(self, weights: list[_File]) -> None:
         """Refuse before fetching gigabytes where the hub already says that the digest is another."""
         known = {file.name: file.sha256 for file in weights if file.sha256}
-        if self._ref.digest and len(known) == len(weights) and _digest(known) != self._ref.digest:
+        if self._ref.digest and len(known) == len(weights) and layout.digest(known) != self._ref.digest:
             msg = (
-                f"The weights of {self._ref.repository} at {self._commit} have the digest {_digest(known)}, "
+                f"The weights of {self._ref.name} at {self._commit} have the digest {layout.digest(known)}, "
                 f"not {self._ref.digest}: correct the digest or the revision."
             )
             raise DigestMismatch(msg)
@@ -149,7 +138,7 @@ class Hub:
         if not _is_whole(partial, file):
             partial.unlink()
             msg = (
-                f"{file.name} of {self._ref.repository} does not have the size and checksum that the hub "
+                f"{file.name} of {self._ref.name} does not have the size and checksum that the hub "
                 "states. It was deleted: try again."
             )
             raise DigestMismatch(msg)
@@ -160,7 +149,7 @@ class Hub:
         have = partial.stat().st_size if partial.is_file() else 0
         if have >= file.size and partial.is_file():
             return
-        url = hf_hub_url(self._ref.repository, file.name, revision=self._commit, endpoint=self._endpoint)
+        url = hf_hub_url(self._ref.name, file.name, revision=self._commit, endpoint=self._endpoint)
         # Uncompressed, so that a position in the answer is a position in the file.
         headers = build_hf_headers() | {"Accept-Encoding": "identity"}
         if have:
@@ -186,17 +175,6 @@ def _file(sibling: RepoSibling) -> _File:
         sha256=sibling.lfs.sha256 if sibling.lfs else None,
         blob=sibling.blob_id,
     )
-
-
-def _is_weights(name: str) -> bool:
-    return name.endswith(".safetensors")
-
-
-def _digest(weights: dict[str, str]) -> str:
-    """The digest of a model's weights: of the file, or of the list of its shards' digests, sorted by name."""
-    if len(weights) == 1:
-        return f"sha256:{next(iter(weights.values()))}"
-    return f"sha256:{hashlib.sha256(json.dumps(weights, sort_keys=True).encode()).hexdigest()}"
 
 
 def _is_whole(path: Path, file: _File) -> bool:

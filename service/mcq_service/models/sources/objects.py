@@ -1,0 +1,168 @@
+"""Weights from a bucket, a web server or a directory: each file resumed where it stopped, and checked.
+
+The files are those of a hub's repository. What was fetched is kept under a name that stands for the very files that
+were seen, by their ETags, and more is asked for only if they are the same: so old and new are never mixed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING
+
+from mcq_service.models import files, safetensors_header
+from mcq_service.models.catalogue import QWEN_CODER_GGUF
+from mcq_service.models.errors import DigestMismatch, ModelNotFound, SourceUnreachable
+from mcq_service.models.sources import layout
+from mcq_service.models.sources.base import Fetched, Offer
+from mcq_service.models.sources.places import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mcq_service.models.catalogue import PackagedWeights
+    from mcq_service.models.reference import ModelRef
+    from mcq_service.models.sources.base import Report
+    from mcq_service.models.sources.places import Entry
+
+_NAMES = {"s3": "bucket", "file": "directory"}
+_SHARD = re.compile(r"[\w.-]+\.safetensors", re.ASCII)
+
+
+class Objects:
+    """A directory of files under one address."""
+
+    def __init__(self, ref: ModelRef, *, packaged: PackagedWeights = QWEN_CODER_GGUF) -> None:
+        """Name the directory; `packaged` is the GGUF file that it may have instead of safetensors."""
+        self.name = _NAMES.get(ref.scheme, "web server")
+        self._ref = ref
+        self._packaged = packaged
+        self._place = Place(ref)
+        self._files: list[Entry] = []
+
+    def offer(self) -> Offer:
+        """Look at the files that the model needs."""
+        config = self._place.read(layout.CONFIG)
+        self._files = [self._quantised()] if config is None else [config[0], *self._repository()]
+        size = sum(entry.size for entry in self._files)
+        revision = self._revision()
+        return Offer(
+            key=f"{self._ref.name.rpartition('/')[2][:100]}@{revision[:12]}",
+            revision=revision,
+            bytes=size,
+            parameters=self._packaged.parameters if config is None else size // 2,
+        )
+
+    def fetch(self, into: Path, report: Report) -> Fetched:
+        """Fetch each file that is not there yet."""
+        into.mkdir(parents=True, exist_ok=True)
+        total = sum(entry.size for entry in self._files)
+        done = 0
+        for entry in self._files:
+            before, detail = done, f"{entry.name} of {self._ref.name} ({total / 1e9:.1f} GB)"
+            self._fetch(entry, into, lambda size, b=before, d=detail: report((b + size) / total, d))  # type: ignore[misc]
+            done += entry.size
+        if self._files[0].name == self._packaged.file:
+            return self._fetched_packaged(into, report)
+        weights = [into / entry.name for entry in self._files if layout.is_weights(entry.name)]
+        sums = {path.name: _sha256(path, report) for path in weights}
+        return Fetched(directory=into, weights=tuple(weights), digest=layout.digest(sums))
+
+    def _repository(self) -> list[Entry]:
+        """The files beside the config, as a hub's repository has them."""
+        place = self._place
+        others = [place.look(name) for name in sorted(layout.COMPANIONS - {layout.CONFIG})]
+        index = place.read(layout.INDEX) if place.look(layout.INDEX) else None
+        names = [layout.WEIGHTS] if index is None else self._shards(index[1])
+        weights = [self._required(place.look(name), name) for name in names]
+        return [*([index[0]] if index else []), *filter(None, others), *weights]
+
+    def _shards(self, index: bytes) -> list[str]:
+        """The files that an index lists."""
+        try:
+            names = sorted(set(json.loads(index)["weight_map"].values()))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            names = []
+        if not names or not all(isinstance(name, str) and _SHARD.fullmatch(name) for name in names):
+            raise DigestMismatch(
+                f"{layout.INDEX} of {self._ref.address} is damaged: put the model's own there."  # noqa: EM102
+            )
+        return names
+
+    def _quantised(self) -> Entry:
+        """The GGUF file alone: it has config and tokenizer in it."""
+        return self._required(self._place.look(self._packaged.file), layout.CONFIG)
+
+    def _required(self, entry: Entry | None, name: str) -> Entry:
+        if entry is None:
+            msg = (
+                f"{self._ref.address} has no {name}, or does not show it: name a directory that has "
+                f"{layout.CONFIG}, the tokenizer's files and {layout.WEIGHTS} or its shards with {layout.INDEX}, "
+                f"or the file {self._packaged.file}."
+            )
+            raise ModelNotFound(msg)
+        return entry
+
+    def _revision(self) -> str:
+        """Tells these files from those that replace them, and from the same ones elsewhere."""
+        versions = sorted((entry.name, entry.size, entry.version) for entry in self._files)
+        return hashlib.sha256(json.dumps([self._ref.address, *versions]).encode()).hexdigest()[:40]
+
+    def _fetch(self, entry: Entry, into: Path, advance: Callable[[int], None]) -> None:
+        path, partial = into / entry.name, into / f"{entry.name}.partial"
+        if path.is_file() and path.stat().st_size == entry.size:
+            return
+        if not entry.match:
+            partial.unlink(missing_ok=True)  # nothing would say that the rest is of the same file
+        partial.touch()
+        while (have := partial.stat().st_size) < entry.size:
+            try:
+                self._append(entry, partial, have, advance)
+                break
+            except SourceUnreachable:
+                if not entry.match or partial.stat().st_size <= have:
+                    raise  # an attempt that brought something is worth another
+        if damage := _damage(partial, entry):
+            partial.unlink()
+            msg = f"{damage}, as it came from {self._ref.address}. It was deleted: put a whole one there."
+            raise DigestMismatch(msg)
+        partial.rename(path)
+
+    def _append(self, entry: Entry, partial: Path, have: int, advance: Callable[[int], None]) -> None:
+        """Write to `partial` what is missing of the file."""
+        have, chunks = self._place.stream(entry, have)
+        with partial.open("ab" if have else "wb") as out:
+            for chunk in chunks:
+                out.write(chunk)
+                have += len(chunk)
+                advance(have)
+
+    def _fetched_packaged(self, into: Path, report: Report) -> Fetched:
+        path = into / self._packaged.file
+        if _sha256(path, report) != self._packaged.sha256:
+            path.unlink()
+            msg = (
+                f"{path.name} of {self._ref.address} does not have the SHA-256 {self._packaged.sha256}. It was "
+                "deleted: put the original file there."
+            )
+            raise DigestMismatch(msg)
+        return Fetched(directory=into, weights=(path,), digest=self._packaged.digest, packaged=self._packaged)
+
+
+def _sha256(path: Path, report: Report) -> str:
+    return files.sha256(path, lambda _count: report(1.0, f"taking the SHA-256 of {path.name}"))
+
+
+def _damage(path: Path, entry: Entry) -> str | None:
+    """What is wrong with a file that was fetched; None if nothing is."""
+    size = path.stat().st_size
+    if size != entry.size:
+        return f"{entry.name} has {size} bytes, not {entry.size}"
+    if layout.is_weights(entry.name):
+        try:
+            safetensors_header.read(path)
+        except safetensors_header.HeaderDamaged as error:
+            return str(error).replace(path.name, entry.name)
+    return None

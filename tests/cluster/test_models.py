@@ -1,0 +1,96 @@
+"""Models from a bucket: a real S3 server on this machine, a real node, and replicas that fetch from one and answer."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hack.ask import QUESTION, ask
+from hack.cluster.instance import BRIDGE_ADDRESS
+from hack.cluster.local import Local
+from tests.cluster.support import eventually, restricted_namespace
+from tests.s3_server import s3_server, variables
+from tests.service.models import tiny
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hack.deploy import Deployed
+    from hack.kubectl import Kubectl
+
+NAMESPACE = "mcq-models"
+HOST = "models.localhost"
+URI = "s3://models/team/tiny"
+SPEC: dict[str, Any] = {
+    "model": {"uri": URI, "credentialsSecretRef": {"name": "reader"}},
+    "answering": {"defaultMode": "answer"},
+    "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}, "limits": {"memory": "2Gi"}},
+    "storage": {"cache": {"type": "EmptyDir", "size": "1Gi"}},
+}
+WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
+    # what is wrong: the model, the reason that says so, and words of the message
+    "digest": ({"digest": "sha256:" + "0" * 64}, "DigestMismatch", "correct the digest"),
+    "credentials": ({"credentialsSecretRef": {"name": "stranger"}}, "AccessDenied", "AWS_ACCESS_KEY_ID"),
+    "prefix": ({"uri": "s3://models/none"}, "ModelNotFound", "has no config.json"),
+    "secret": ({"credentialsSecretRef": {"name": "none"}}, "CreateContainerConfigError", '"none" not found'),
+}
+
+
+@pytest.fixture(scope="module")
+def kubectl(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
+    """All solvers at once, beside a bucket that pods reach."""
+    if not isinstance(deployed.provider, Local):
+        pytest.skip("pods reach this machine on the local cluster only")
+    folder = tmp_path_factory.mktemp("buckets")
+    tiny.make_answering(folder / URI.removeprefix("s3://"))
+    made = deployed.kubectl
+    restricted_namespace(made, NAMESPACE)
+    with s3_server(folder, host=BRIDGE_ADDRESS) as url:
+        apply(made, secret("reader", variables(url)))
+        apply(made, secret("stranger", variables(url, keys=("stranger", "wrong"))))
+        ingress = {"enabled": True, "className": "traefik", "host": HOST}
+        apply(made, solver("good", {}, replicas=2, ingress=ingress))
+        for name, (model, _, _) in WRONG.items():
+            apply(made, solver(name, model, replicas=1))
+        yield made
+        made("delete", "namespace", NAMESPACE, "--ignore-not-found")
+
+
+def apply(kubectl: Kubectl, made: dict[str, Any]) -> None:
+    kubectl("apply", "--filename", "-", stdin=json.dumps(made))
+
+
+def secret(name: str, data: dict[str, str]) -> dict[str, Any]:
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    return {
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}, "data": encoded
+    }  # fmt: skip
+
+
+def solver(name: str, model: dict[str, Any], *, replicas: int, **more: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {**SPEC, "replicas": replicas, "model": {**SPEC["model"], **model}, **more},
+    }  # fmt: skip
+
+
+def test_replicas_fetch_their_model_from_a_bucket_and_answer(kubectl: Kubectl) -> None:
+    """The answer tells of the model."""
+    kubectl("--namespace", NAMESPACE, "wait", "mcqsolver/good", "--for=condition=Ready", "--timeout=240s")
+    assert ask(f"http://{HOST}:8080", {**QUESTION, "mode": "answer"})["model"] == URI.removeprefix("s3://")
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_with_a_bucket_is_said_in_the_conditions(kubectl: Kubectl, name: str) -> None:
+    _, reason, words = WRONG[name]
+
+    def degraded() -> dict[str, Any]:
+        found = json.loads(kubectl("--namespace", NAMESPACE, "get", "mcqsolver", name, "--output", "json"))
+        conditions: list[dict[str, Any]] = found.get("status", {}).get("conditions", [])
+        return next((item for item in conditions if item["type"] == "Degraded"), {})
+
+    eventually(lambda: degraded().get("reason") == reason, seconds=120, what=f"{name} is told of as {reason}")
+    assert words in degraded()["message"]
