@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CRDS = sorted(RECORDED.glob("mcq-operator.dev_*.yaml"))
 KINDS = {"MCQSolver": SolverKey, "MCQExam": ExamKey}
-STARTED_ANEW: set[str] = set()
+STARTED_ANEW = {"plain", "remote", "rich"}
 """Solvers whose replicas this release starts anew, for a reason that the changelog gives."""
 
 
