@@ -31,7 +31,9 @@ def main() -> int:
         print(f"\n{error}", file=sys.stderr)
         return 1
     print(f"{folder}\n`git push --follow-tags` makes it known.")
-    print("`python -m hack.release.record`, committed, has the next release upgrade from this one in its tests.")
+    print(
+        "`python -m hack.release.record`, committed, has the next release upgrade from this one in its tests."
+    )
     return 0
 
 
