@@ -13,7 +13,7 @@ import re
 import secrets
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -24,6 +24,9 @@ from hack.cluster.providers import Provider, choose
 from hack.deploy import FAILURES, ROOT, Deployed
 from hack.kubectl import Kubectl, KubectlError, wait_established
 from hack.program_image import program_image
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 MANIFESTS = ROOT / "monitoring"
 OVERLAYS = ROOT / "build/monitoring"
@@ -45,33 +48,37 @@ PROGRAMS = {
     ALERTMANAGER: ("alertmanager", "alertmanager"),
     JAEGER: ("jaeger", "jaeger"),
 }
-WITHOUT_GRAFANA = {
-    "target": {"labelSelector": "app.kubernetes.io/name=grafana"},
-    "patch": yaml.safe_dump(
-        {"apiVersion": "any", "kind": "any", "metadata": {"name": "any"}, "$patch": "delete"}
-    ),
+PROMETHEUS_ALONE = (OPERATOR, RELOADER, PROMETHEUS)
+OPTIONAL = {
+    # image: the resource that is waited for, and where what runs it is found in the stack
+    ALERTMANAGER: ("alertmanager/mcq", {"kind": "Alertmanager"}),
+    JAEGER: ("deployment/jaeger", {"kind": "Deployment", "name": "jaeger"}),
+    GRAFANA: ("deployment/grafana", {"labelSelector": "app.kubernetes.io/name=grafana"}),
 }
+DELETE = yaml.safe_dump({"apiVersion": "any", "kind": "any", "metadata": {"name": "any"}, "$patch": "delete"})
 KINDS = ("prometheuses", "alertmanagers", "servicemonitors", "prometheusrules")
 
 
-def monitoring(deployed: Deployed, progress: Progress) -> None:
-    """Have the stack watch over the operator and its solvers. Raises one of FAILURES."""
-    images = _images(deployed.provider)
+def monitoring(deployed: Deployed, progress: Progress, *, only: Collection[str] = tuple(PROGRAMS)) -> None:
+    """Have the stack watch over the operator and its solvers. Raises one of FAILURES.
+
+    On the local cluster there is of the images in PROGRAMS what is in `only`.
+    """
+    images = _images(deployed.provider, only)
     kubectl = deployed.kubectl
     with progress.step("install prometheus-operator"):
         _apply(kubectl, "prometheus-operator", **_prometheus_operator(images))
         wait_established(kubectl, [f"{kind}.monitoring.coreos.com" for kind in KINDS])
         kubectl("-n", NAMESPACE, "rollout", "status", "deployment/prometheus-operator", "--timeout=300s")
-    parts = ["prometheus/mcq", "alertmanager/mcq", "deployment/jaeger"]
-    grafana = not images or GRAFANA in images
-    if grafana:
+    there = [image for image in OPTIONAL if not images or image in images]
+    if GRAFANA in there:
         ensure_password(kubectl)
-        parts.append("deployment/grafana")
-    with progress.step("install Prometheus, Alertmanager, Jaeger" + (", Grafana" if grafana else "")):
+    parts = ["prometheus/mcq", *(OPTIONAL[image][0] for image in there)]
+    with progress.step(f"install {', '.join(parts)}"):
         _apply(kubectl, "stack", **_stack(images))
         for what in parts:
             kubectl("-n", NAMESPACE, "wait", what, "--for=condition=Available", "--timeout=300s")
-    if isinstance(deployed.provider, Local):
+    if isinstance(deployed.provider, Local) and JAEGER in there:
         # It is no Pod, so it knows no Service by its name.
         address = kubectl("-n", NAMESPACE, "get", "service", "jaeger", "-o", "jsonpath={.spec.clusterIP}")
         deployed.provider.trace_requests(f"http://{address}:4318/v1/traces")
@@ -124,9 +131,12 @@ def _stack(images: dict[str, str]) -> dict[str, Any]:
     if not images:
         return overlay
     custom = {"Prometheus": PROMETHEUS, "Alertmanager": ALERTMANAGER}
-    patches = [_replacing(kind, "/spec/image", images[name]) for kind, name in custom.items()]
-    if GRAFANA not in images:
-        patches.append(WITHOUT_GRAFANA)
+    patches = [
+        _replacing(kind, "/spec/image", images[name]) for kind, name in custom.items() if name in images
+    ]
+    patches += [
+        {"target": where, "patch": DELETE} for image, (_, where) in OPTIONAL.items() if image not in images
+    ]
     return {**overlay, "images": _replaced(images), "patches": patches}
 
 
@@ -146,19 +156,20 @@ def _replacing(kind: str, path: str, value: str) -> dict[str, Any]:
     return {"target": {"kind": kind}, "patch": patch}
 
 
-def _images(provider: Provider) -> dict[str, str]:
+def _images(provider: Provider, only: Collection[str]) -> dict[str, str]:
     """What to take in place of the public images; empty takes those."""
     mirror = os.environ.get("MONITORING_IMAGES")
     if mirror:
         found: dict[str, str] = json.loads(Path(mirror).read_text())
         return found
-    return local_images(provider) if isinstance(provider, Local) else {}
+    return local_images(provider, only) if isinstance(provider, Local) else {}
 
 
-def local_images(provider: Local) -> dict[str, str]:
+def local_images(provider: Local, only: Collection[str] = tuple(PROGRAMS)) -> dict[str, str]:
     """Images with nothing but the program, which needs nothing else; pushed to the cluster's registry."""
-    provider.tools.build(sorted({module for module, _ in PROGRAMS.values()}))
-    return {image: program_image(provider, module, program) for image, (module, program) in PROGRAMS.items()}
+    wanted = {image: program for image, program in PROGRAMS.items() if image in only}
+    provider.tools.build(sorted({module for module, _ in wanted.values()}))
+    return {image: program_image(provider, module, program) for image, (module, program) in wanted.items()}
 
 
 def main() -> int:

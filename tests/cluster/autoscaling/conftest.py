@@ -8,7 +8,7 @@ import pytest
 from hack.cluster.local import Local
 from hack.cluster.progress import Progress
 from hack.monitoring import NAMESPACE as STACK
-from hack.monitoring import monitoring
+from hack.monitoring import PROMETHEUS_ALONE, monitoring
 from tests.cluster.autoscaling.installed import Keda, PrometheusAdapter
 from tests.cluster.steady import serving
 
@@ -25,7 +25,7 @@ def prometheus(deployed: Deployed) -> Iterator[str]:
     """The address of the stack's Prometheus."""
     if not isinstance(deployed.provider, Local):
         pytest.skip("the autoscalers are built for the local cluster's registry")
-    monitoring(deployed, Progress(quiet=True))
+    monitoring(deployed, Progress(quiet=True), only=PROMETHEUS_ALONE)
     yield "http://prometheus-operated.monitoring.svc:9090"
     deployed.kubectl("delete", "namespace", STACK, "--wait=false")
 
