@@ -40,7 +40,9 @@ class Solver(NamedTuple):
     @property
     def objects(self) -> list[dict[str, Any]]:
         """What the operator makes of it."""
-        return desired.objects(MCQSolver.model_validate(self.manifest), service_image="bench")
+        return desired.objects(
+            MCQSolver.model_validate(self.manifest), service_image="bench", operator_image="bench"
+        )
 
     @property
     def children(self) -> list[Child]:

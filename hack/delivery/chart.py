@@ -43,6 +43,8 @@ service:
   # The image of solvers whose spec names none.
   image: {service}
 """
+IMAGES = {"MCQ_OPERATOR_SERVICE_IMAGE": "service", "MCQ_OPERATOR_IMAGE": "operator"}
+"""Variables of the operator that name an image, and the values that do."""
 TEXT = {"type": "string", "minLength": 1}
 SCHEMA = {
     "$schema": "https://json-schema.org/draft-07/schema#",
@@ -133,8 +135,8 @@ def _mark_deployment(deployment: dict[str, Any]) -> None:
     container["image"] = _mark("toJson .Values.operator.image")
     container["resources"] = _mark("toJson .Values.operator.resources")
     for variable in container["env"]:
-        if variable["name"] == "MCQ_OPERATOR_SERVICE_IMAGE":
-            variable["value"] = _mark("toJson .Values.service.image")
+        if (place := IMAGES.get(variable["name"])) is not None:
+            variable["value"] = _mark(f"toJson .Values.{place}.image")
 
 
 def _template(manifest: dict[str, Any]) -> str:

@@ -100,7 +100,10 @@ def write_overlay(images: Images, base: Path, folder: Path) -> None:
         "metadata": {"name": "mcq-operator", "namespace": NAMESPACE},
         "spec": {"template": {"spec": {"containers": [{
             "name": "operator",
-            "env": [{"name": "MCQ_OPERATOR_SERVICE_IMAGE", "value": images.service}],
+            "env": [
+                {"name": "MCQ_OPERATOR_SERVICE_IMAGE", "value": images.service},
+                {"name": "MCQ_OPERATOR_IMAGE", "value": images.operator},
+            ],
         }]}}},
     }  # fmt: skip
     overlay = {

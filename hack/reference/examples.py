@@ -29,6 +29,7 @@ INGRESS = {"enabled": True, "host": "mcq.example.com"}
 GATEWAY = {"enabled": True, "parentRefs": [{"name": "public"}]}
 HPA = {"enabled": True}
 KEDA = {"enabled": True, "provider": "KEDA", "prometheusAddress": "http://prometheus.monitoring.svc:9090"}
+BACKUP = {"backup": {"uri": "s3://backups"}}
 TRACING = {"enabled": True, "endpoint": "http://jaeger.monitoring.svc:4318"}
 GATE = {"gate": {"examRef": {"name": "aqua"}}}
 MONITOR = {"serviceMonitor": {"enabled": True}}
@@ -130,6 +131,10 @@ EXAMPLES: dict[str, Example] = {
     "storage.cache.storageClassName": example("shared"),
     "storage.cache.claimName": example("models"),
     "storage.cache.accessMode": example("ReadWriteMany"),
+    "storage.backup.uri": example("s3://backups/mcq", "s3://a.b/c/D_e/"),
+    "storage.backup.schedule": example("30 2 * * 1", "@hourly", storage=BACKUP),
+    "storage.backup.keep": example(1, 1000, storage=BACKUP),
+    "storage.backup.credentialsSecretRef.name": example("s3", storage=BACKUP),
     "tracing.enabled": Example((True,), {"tracing": {"endpoint": TRACING["endpoint"]}}),
     "tracing.endpoint": example("https://otel.example.com:4318/x", tracing=TRACING),
     "tracing.samplingRatio": example(0, 0.25, tracing=TRACING),

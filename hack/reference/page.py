@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hack.reference.examples import EXAMPLES, OPERATOR_ONLY, TOGETHER
 from hack.reference.leaves import Leaf, leaves, merged, nested
 from mcq_operator import desired
-from mcq_operator.models import Manifest, MCQSolver
+from mcq_operator.models import Manifest, MCQSolver, ObjectRef
 from mcq_operator.models.crd import EXAM_DEFINITION
 from mcq_operator.models.names import APPLIED_DIGEST
 
@@ -58,13 +58,13 @@ def specs(leaf: str, value: object) -> tuple[dict[str, Any], dict[str, Any]]:
 def changes(leaf: str) -> list[str]:
     """Which objects, and which of their fields, the leaf changes."""
     before, after = (_objects(spec) for spec in specs(leaf, EXAMPLES[leaf].values[0]))
-    found = [f"makes the {kind}" for kind in after if kind not in before]
-    found += [f"removes the {kind}" for kind in before if kind not in after]
-    for kind in (kind for kind in after if kind in before):
-        fields = sorted(set(_differences(before[kind], after[kind], ())))
+    found = [f"makes the {made.kind}" for made in after if made not in before]
+    found += [f"removes the {made.kind}" for made in before if made not in after]
+    for kept in (made for made in after if made in before):
+        fields = sorted(set(_differences(before[kept], after[kept], ())))
         if fields:
             shown = ", ".join(f"`{field}`" for field in fields[:3]) + (" and more" if len(fields) > 3 else "")
-            found.append(f"{kind}: {shown}")
+            found.append(f"{kept.kind}: {shown}")
     return found
 
 
@@ -86,10 +86,11 @@ def _shown(value: object) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _objects(spec: dict[str, Any]) -> dict[str, Manifest]:
+def _objects(spec: dict[str, Any]) -> dict[ObjectRef, Manifest]:
     metadata = {"name": "demo", "namespace": "team", "uid": "u"}
     solver = MCQSolver.model_validate({"metadata": metadata, "spec": spec})
-    made = {item["kind"]: item for item in desired.objects(solver, service_image="mcq-service")}
+    objects = desired.objects(solver, service_image="mcq-service", operator_image="mcq-operator")
+    made = {desired.reference(item): item for item in objects}
     for item in made.values():
         del item["metadata"]["annotations"][APPLIED_DIGEST]
     return made

@@ -9,7 +9,7 @@ from typing import get_args
 import yaml
 from prometheus_client import CollectorRegistry
 
-from . import __version__
+from . import __version__, backup
 from .check import CheckError, check
 from .models import ExamKey, rbac
 from .operating import operate
@@ -30,6 +30,8 @@ def main() -> None:
             sys.exit(_check(arguments.file, Settings()))
         case "exam":
             sys.exit(_report(arguments))
+        case "backup" | "restore":
+            sys.exit(backup.run(arguments))
         case "rbac":
             made = rbac.manifests(namespaces=namespaces, home=arguments.home)
             yaml.safe_dump_all(made, sys.stdout, sort_keys=False)
@@ -51,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_namespaces(granting)
     granting.add_argument("--home", default=rbac.NAMESPACE, help="the namespace it runs in (%(default)s)")
     _add_exam(commands.add_parser("exam", help="print the report of an exam"))
+    backup.add_parsers(commands)
     checking = commands.add_parser("check", help="print the objects that a file's MCQSolvers would make")
     checking.add_argument("file", help="a manifest, or - for standard input")
     return parser
@@ -91,7 +94,12 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _check(file: str, settings: Settings) -> int:
     try:
-        check(file, service_image=settings.service_image, out=sys.stdout)
+        check(
+            file,
+            service_image=settings.service_image,
+            operator_image=settings.image,
+            out=sys.stdout,
+        )
     except CheckError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

@@ -21,7 +21,7 @@ class CheckError(Exception):
     """A file that can't be read, or that has something else than solvers; the message says where."""
 
 
-def check(path: str, *, service_image: str, out: TextIO) -> None:
+def check(path: str, *, service_image: str, operator_image: str, out: TextIO) -> None:
     """Print every object that each MCQSolver of the file means, as YAML. Raises CheckError.
 
     The rules that the API server evaluates (`x-kubernetes-validations` of the CRD) are not.
@@ -29,7 +29,7 @@ def check(path: str, *, service_image: str, out: TextIO) -> None:
     objects = [
         manifest
         for solver in _solvers(path)
-        for manifest in desired.objects(solver, service_image=service_image)
+        for manifest in desired.objects(solver, service_image=service_image, operator_image=operator_image)
     ]
     yaml.safe_dump_all(objects, out, sort_keys=False)
 

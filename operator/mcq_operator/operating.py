@@ -202,6 +202,7 @@ def _queue(
         canaries=canaries,
         startups=startups,
         service_image=settings.service_image,
+        operator_image=settings.image,
         now=lambda: datetime.now(UTC),
     )
     queue = WorkQueue(

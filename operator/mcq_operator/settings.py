@@ -17,6 +17,8 @@ class Settings(BaseSettings):
     """Namespaces to serve, separated by commas; empty serves all."""
     service_image: str = f"mcq-service:{__version__}"
     """The image of solvers that name none."""
+    image: str = f"mcq-operator:{__version__}"
+    """The operator's own image, of which backups are made."""
     lease: (
         Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
         | None

@@ -160,6 +160,12 @@ def test_the_model_does_not_load(rules: Promtool, reason: str, fires: bool) -> N
     rules.alert("MCQSolverModelLoadFailing", series, at="10m", fires=fired("critical") if fires else [])
 
 
+@pytest.mark.parametrize(("status", "fires"), [("False", True), ("True", False), ("Unknown", False)])
+def test_the_backups_fail(rules: Promtool, status: str, fires: bool) -> None:
+    series = condition("BackedUp", status, "Whatever")
+    rules.alert("MCQSolverBackupFailing", series, at="10m", fires=fired("warning") if fires else [])
+
+
 def sat(metric: str, values: str, *, pod: str = "one") -> dict[str, str]:
     """What an operator tells of an exam of the solver."""
     return {f'mcq_exam_{metric}{{namespace="team",name="aqua",solver="demo",pod="{pod}"}}': values}

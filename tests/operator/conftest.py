@@ -21,7 +21,7 @@ from hack.cluster.providers import choose
 from hack.cluster.tools import locked
 from hack.kubectl import wait_established
 from kubernetes.aio import client, config
-from tests.operator.support import IMAGE, NOON
+from tests.operator.support import IMAGE, NOON, OPERATOR_IMAGE
 
 from mcq_operator.canary import Canaries
 from mcq_operator.kube import Api, Cluster
@@ -141,6 +141,7 @@ class Bench:
             canaries=self.canaries,
             startups=self.startups,
             service_image=IMAGE,
+            operator_image=OPERATOR_IMAGE,
             now=lambda: NOON,
         )
 

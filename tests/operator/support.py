@@ -12,6 +12,7 @@ from mcq_operator.models.observed import Deployment
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 IMAGE = "mcq-service:golden"
+OPERATOR_IMAGE = "mcq-operator:golden"
 
 
 def solver(

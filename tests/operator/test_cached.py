@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import pytest
-from tests.operator.support import IMAGE, NOON, solver
+from tests.operator.support import IMAGE, NOON, OPERATOR_IMAGE, solver
 
 from mcq_operator import desired
 from mcq_operator.canary import Canaries
@@ -111,6 +111,7 @@ class Operator:
             canaries=Canaries(_answered, clock=lambda: 0.0, learned=lambda _: None),
             startups=Startups(_unheard, clock=lambda: 0.0, learned=lambda _: None),
             service_image=IMAGE,
+            operator_image=OPERATOR_IMAGE,
             now=lambda: NOON,
         )
         return list(self.server.requests)
@@ -133,7 +134,9 @@ async def operator() -> Operator:
 
 
 async def test_a_new_solver_costs_one_write_for_each_object_and_its_status(operator: Operator) -> None:
-    wanted = desired.objects(solver(), service_image=IMAGE, absent=operator.cluster.absent)
+    wanted = desired.objects(
+        solver(), service_image=IMAGE, operator_image=OPERATOR_IMAGE, absent=operator.cluster.absent
+    )
     requests = await operator.reconcile()
     assert [method for method, _ in requests].count("patch") == len(wanted) + 1
     # What is missing might be so because the solver is gone: that alone is asked.

@@ -26,7 +26,9 @@ def test_the_objects_of_a_file_are_printed_as_the_operator_makes_them() -> None:
     sample = yaml.safe_load(SAMPLE.read_text())
     uid = {"uid": "00000000-0000-0000-0000-000000000000"}
     solver = MCQSolver.model_validate({**sample, "metadata": {**sample["metadata"], **uid}})
-    assert found == desired.objects(solver, service_image=f"mcq-service:{__version__}")
+    assert found == desired.objects(
+        solver, service_image=f"mcq-service:{__version__}", operator_image=f"mcq-operator:{__version__}"
+    )
 
 
 def test_several_solvers_may_come_from_standard_input() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from kubernetes.aio.client.exceptions import ApiException
-from tests.operator.support import IMAGE, solver
+from tests.operator.support import IMAGE, OPERATOR_IMAGE, solver
 
 from mcq_operator import desired
 from mcq_operator.kube import Cluster, ConflictError, RefusedError, UnavailableError
@@ -33,7 +33,7 @@ class Mirror:
 
 
 def wanted() -> dict[ObjectRef, Manifest]:
-    objects = desired.objects(solver(), service_image=IMAGE)
+    objects = desired.objects(solver(), service_image=IMAGE, operator_image=OPERATOR_IMAGE)
     return {desired.reference(item): item for item in objects if item["kind"] == "Deployment"}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.operator.support import IMAGE, solver
+from tests.operator.support import IMAGE, OPERATOR_IMAGE, solver
 
 from mcq_operator import desired
 from mcq_operator.models import Manifest
@@ -81,6 +81,12 @@ CASES: dict[str, dict[str, Any]] = {
         "disruption": {"minAvailable": "50%"},
         "storage": {
             "cache": {"size": "20Gi", "storageClassName": "shared", "accessMode": "ReadWriteMany"},
+            "backup": {
+                "uri": "s3://backups/mcq",
+                "schedule": "30 2 * * *",
+                "keep": 30,
+                "credentialsSecretRef": {"name": "s3"},
+            },
         },
         "tracing": {"enabled": True, "endpoint": "http://jaeger:4318", "samplingRatio": 0.5},
         "monitoring": {
@@ -124,7 +130,7 @@ def settings(spec: dict[str, Any]) -> dict[str, str]:
 
 
 def objects(spec: dict[str, Any]) -> list[Manifest]:
-    return desired.objects(solver(spec), service_image=IMAGE)
+    return desired.objects(solver(spec), service_image=IMAGE, operator_image=OPERATOR_IMAGE)
 
 
 def one(spec: dict[str, Any], kind: str) -> Manifest:
@@ -281,7 +287,10 @@ def test_the_autoscaler_alone_says_how_many_replicas_there_are() -> None:
 
 def test_without_keda_the_spec_says_how_many_replicas_there_are() -> None:
     made = desired.objects(
-        solver({**CASES["keda"], "replicas": 4}), service_image=IMAGE, absent=[SCALED_OBJECT]
+        solver({**CASES["keda"], "replicas": 4}),
+        service_image=IMAGE,
+        operator_image=OPERATOR_IMAGE,
+        absent=[SCALED_OBJECT],
     )
     assert next(item for item in made if item["kind"] == "Deployment")["spec"]["replicas"] == 4
 
@@ -298,6 +307,8 @@ def test_the_operators_labels_win_over_a_users() -> None:
 def test_other_replicas_than_the_specs_can_be_wanted() -> None:
     """As after a roll-out that was undone; everything else is as the spec says."""
     other = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": []}}
-    made = desired.objects(solver({"replicas": 7}), service_image=IMAGE, pods=other)
+    made = desired.objects(
+        solver({"replicas": 7}), service_image=IMAGE, operator_image=OPERATOR_IMAGE, pods=other
+    )
     spec = next(item for item in made if item["kind"] == "Deployment")["spec"]
     assert (spec["template"], spec["replicas"]) == (other, 7)

@@ -55,6 +55,7 @@ def test_the_api_server_takes_what_the_installer_has_in_one_go(
     environment = {variable["name"]: variable["value"] for variable in container["env"]}
     assert container["image"] == IMAGES.operator
     assert environment["MCQ_OPERATOR_SERVICE_IMAGE"] == IMAGES.service
+    assert environment["MCQ_OPERATOR_IMAGE"] == IMAGES.operator
     assert [each["kind"] for each in objects[:2]] == ["Namespace", "CustomResourceDefinition"]
 
 

@@ -19,7 +19,7 @@ from tests.operator.conftest import Bench, Kubectl, connected
 from tests.operator.test_optional import OPTIONAL, install, remove
 
 from mcq_operator import desired
-from mcq_operator.models import GROUP, SOLVERS, VERSION, Manifest
+from mcq_operator.models import GROUP, SOLVERS, VERSION, Manifest, ObjectRef
 from mcq_operator.models.names import APPLIED_DIGEST
 
 LEAVES = {leaf.path: leaf for leaf in leaves()}
@@ -74,7 +74,7 @@ class Solver:
                 *arguments, "demo", manifest, field_validation="Strict"
             )
 
-    async def settle(self) -> dict[str, Manifest]:
+    async def settle(self) -> dict[ObjectRef, Manifest]:
         """Reconcile until nothing is written; returns every object, less what the server alone decides on."""
         for _ in range(20):
             if not await self.bench.reconcile():
@@ -87,7 +87,7 @@ class Solver:
         found = await self.bench.cluster.children(solver, desired.possible(solver))
         scaled = any(ref.kind in {"HorizontalPodAutoscaler", "ScaledObject"} for ref in found.live)
         return {
-            ref.kind: plain(live, scaled=scaled)
+            ref: plain(live, scaled=scaled)
             for ref, live in found.live.items()
             if "deletionTimestamp" not in live["metadata"]
         }

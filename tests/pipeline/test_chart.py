@@ -99,6 +99,7 @@ def test_its_values_reach_the_operator_and_its_namespace_is_the_releases(
     assert "tolerations" not in pod
     assert container["image"] == IMAGES.operator
     assert environment["MCQ_OPERATOR_SERVICE_IMAGE"] == IMAGES.service
+    assert environment["MCQ_OPERATOR_IMAGE"] == IMAGES.operator
     assert environment["MCQ_OPERATOR_LEASE"] == "elsewhere/mcq-operator"
     assert found["ClusterRoleBinding", "mcq-operator"]["subjects"][0]["namespace"] == "elsewhere"
     assert NAMESPACE not in str(found)

@@ -6,7 +6,7 @@ from mcq_operator.models import Manifest, MCQSolver, SatExam, names
 from mcq_operator.models.kinds import CLAIM, CONFIG_MAP, RECONCILED, SOLVER_CHILDREN, Kind, kind_of
 from mcq_operator.models.status import ObjectRef
 
-from . import exam, gate
+from . import backup, exam, gate
 from .alerts import prometheus_rule
 from .dashboards import dashboards
 from .manifest import digest
@@ -23,6 +23,7 @@ def objects(
     solver: MCQSolver,
     *,
     service_image: str,
+    operator_image: str,
     absent: Collection[Kind] = (),
     pods: Manifest | None = None,
     sat: SatExam | None = None,
@@ -32,6 +33,7 @@ def objects(
     Args:
         solver: whose objects.
         service_image: the image where the spec names none.
+        operator_image: the operator's own image, which backs the namespace up.
         absent: kinds that the API server does not know. Objects of those are returned too, but nothing waits for them.
         pods: the template of the replicas in place of the spec's, after a roll-out that was undone.
         sat: the last exam of the present replicas.
@@ -53,6 +55,7 @@ def objects(
         prometheus_rule(solver),
         dashboards(solver),
         sat_exam(solver, sat),
+        *backup.objects(solver, operator_image=operator_image),
     ]
     return [manifest for manifest in wanted if manifest is not None]
 
@@ -66,7 +69,8 @@ def possible(solver: MCQSolver) -> list[ObjectRef]:
     other_names = {CLAIM: names.cache_name(solver), CONFIG_MAP: names.dashboards_name(solver)}
     of_the_gate = [kind.named(names.candidate_name(solver)) for kind in RECONCILED]
     told = CONFIG_MAP.named(names.sat_exam_name(solver))
-    return [*of_the_gate, told] + [kind.named(other_names.get(kind, solver.name)) for kind in SOLVER_CHILDREN]
+    named = [kind.named(other_names.get(kind, solver.name)) for kind in SOLVER_CHILDREN]
+    return [*of_the_gate, told, *backup.possible(solver), *named]
 
 
 def reference(manifest: Manifest) -> ObjectRef:

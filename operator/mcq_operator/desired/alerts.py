@@ -151,6 +151,13 @@ def _alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
         summary=f"No replica of MCQSolver {name} gets its model loaded",
     )
     yield from _exam_alerts(solver)
+    yield _alert(
+        "MCQSolverBackupFailing",
+        _told(solver, "mcq_solver_condition", 'type="BackedUp",status="False"'),
+        lasting="1m",
+        severity="warning",
+        summary=f"The backups of namespace {solver.namespace} by MCQSolver {name} fail",
+    )
 
 
 def _exam_alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ from typing import Any
 from mcq_operator.models import Manifest, MCQExam, MCQSolver, names
 from mcq_operator.models.kinds import CONFIG_MAP, CRON_JOB, JOB, ROLE, ROLE_BINDING, SERVICE_ACCOUNT
 from mcq_operator.models.rbac import AUTHORIZATION
+from mcq_operator.models.result import newest, sittings
 from mcq_operator.models.status import ObjectRef, ReportRef
 
 from .manifest import digest, manifest, without_none
@@ -33,11 +34,31 @@ def objects(
 
     Without its solver, or without the report of its baseline where it has one, only what keeps the results.
     """
-    made = [_service_account(exam), _results(exam), _role(exam), _binding(exam)]
+    made = [_service_account(exam), results(exam), _role(exam), _binding(exam)]
     if solver is not None and (baseline or not exam.spec.baseline_ref):
         spec = _job_spec(exam, solver, baseline, service_image=service_image)
         made.append(_cron_job(exam, spec) if exam.spec.schedule else _job(exam, spec, solver))
     return made
+
+
+def restored(exam: MCQExam, solver: MCQSolver | None, kept: Manifest | None) -> str | None:
+    """The sitting that a restore brought back, if the present replicas were asked the same in it.
+
+    The exam is not sat for their sake then. Who wants it sat all the same removes the annotation.
+    """
+    if solver is None or kept is None or exam.spec.schedule:
+        return None
+    marked = kept["metadata"].get("annotations", {}).get(names.RESTORED_ANNOTATION)
+    last = newest(sittings(kept)) if marked else None
+    if last is None or marked != mark(exam, last.name, solver.status.template_digest):
+        return None
+    return last.name
+
+
+def mark(exam: MCQExam, sitting: str, template_digest: str) -> str:
+    """What tells of a sitting what was asked, and of whom."""
+    asked = exam.spec.model_dump(mode="json", exclude_defaults=True)
+    return f"{sitting}/{digest([asked, template_digest])}"
 
 
 def possible(exam: MCQExam) -> list[ObjectRef]:
@@ -59,8 +80,8 @@ def _service_account(exam: MCQExam) -> Manifest:
     )
 
 
-def _results(exam: MCQExam) -> Manifest:
-    """Its content is the Pods', and not applied."""
+def results(exam: MCQExam) -> Manifest:
+    """What keeps the results: its content is the Pods', or a restore's, and not applied."""
     return manifest(CONFIG_MAP, exam, name=names.results_name(exam))
 
 

@@ -37,6 +37,7 @@ def candidate(solver: MCQSolver) -> Manifest:
     startup = solver.spec.rollout.startup_seconds
     spec |= {
         "replicas": 1,
+        "storage": {"cache": cache},
         "autoscaling": OFF,
         "ingress": OFF,
         "gateway": OFF,

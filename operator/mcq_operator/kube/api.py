@@ -161,14 +161,14 @@ class Api:
         """
         return await self._apply(manifest, subresource="", force=force, manager=manager)
 
-    async def make(self, manifest: Manifest) -> Manifest:
+    async def make(self, manifest: Manifest, *, manager: str = FIELD_MANAGER) -> Manifest:
         """Server-side apply of an object that must not be there yet. Raises ClusterError, ConflictError if it is.
 
         No object has this resourceVersion, so that an apply which finds one is refused, whatever is in it.
         """
         metadata = {**manifest["metadata"], "resourceVersion": NO_VERSION}
         made = {**manifest, "metadata": metadata}
-        return await self._apply(made, subresource="", force=False, manager=FIELD_MANAGER)
+        return await self._apply(made, subresource="", force=False, manager=manager)
 
     async def apply_status(self, manifest: Manifest) -> Manifest:
         """Server-side apply of the status subresource. Raises ClusterError."""

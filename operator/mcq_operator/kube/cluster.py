@@ -143,6 +143,12 @@ class Cluster:
         """The exam's Jobs, its CronJob's among them. Raises ClusterError."""
         return await self._api.list(JOB, namespace=exam.namespace, selector=names.selector(exam))
 
+    async def backups(self, solver: MCQSolver) -> tuple[list[Manifest], list[Manifest]]:
+        """The Jobs that back the solver's namespace up, and their Pods. Raises ClusterError."""
+        where = {"namespace": solver.namespace, "selector": names.backup_selector(solver)}
+        jobs, pods = await asyncio.gather(*(self._api.list(kind, **where) for kind in (JOB, POD)))
+        return jobs, pods
+
     async def still_has(self, resource: Resource) -> bool:
         """Whether this very resource is there, and not on its way out. Raises ClusterError.
 

@@ -79,6 +79,17 @@ Digest = Annotated[
 ]
 """Of a file's content."""
 
+Schedule = Annotated[
+    str,
+    text(
+        "self.matches('^(@(hourly|daily|weekly|monthly|yearly|annually|midnight)"
+        "|[^ ]+ [^ ]+ [^ ]+ [^ ]+ [^ ]+)$')",
+        "schedule must be a cron expression of five fields, like '0 3 * * 1', or @daily",
+        longest=128,
+    ),
+]
+"""Cron's form, in UTC."""
+
 Host = Annotated[
     str,
     text(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from .base import Digest, Fraction, Model, ObjectName, rule, rules, text
+from .base import Digest, Fraction, Model, ObjectName, Schedule, rule, rules, text
 from .replica import SecretKey, SecretName, ServiceAccount
 from .resource import ExamKey, ExamRef, Resource, SolverKey
 from .status import ExamStatus
@@ -103,18 +103,7 @@ class ExamSpec(Model):
     """Who sits the exam."""
     questions: Questions
     """What is asked."""
-    schedule: (
-        Annotated[
-            str,
-            text(
-                "self.matches('^(@(hourly|daily|weekly|monthly|yearly|annually|midnight)"
-                "|[^ ]+ [^ ]+ [^ ]+ [^ ]+ [^ ]+)$')",
-                "schedule must be a cron expression of five fields, like '0 3 * * 1', or @daily",
-                longest=128,
-            ),
-        ]
-        | None
-    ) = None
+    schedule: Schedule | None = None
     """When the exam is sat, in cron's form and UTC; left out, once, and anew whenever the solver's replicas change."""
     debias: Literal["none", "prior", "rotations"] | None = None
     """How the model's preference for some letters is taken out; left out, as the solver does it."""

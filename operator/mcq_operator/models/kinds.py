@@ -145,7 +145,7 @@ SOLVER_CHILDREN = (
     SERVICE_MONITOR,
     PROMETHEUS_RULE,
 )
-"""What a solver may own."""
+"""What a solver may own, beside what backs its namespace up: that is of kinds which an exam's are, too."""
 
 EXAM_CHILDREN = (SERVICE_ACCOUNT, ROLE, ROLE_BINDING, CONFIG_MAP, CRON_JOB, JOB)
 """What an exam may own, a Job perhaps through its CronJob."""

@@ -47,13 +47,17 @@ LONGEST_EXAM = 40
 
 def candidate_name(solver: MCQSolver) -> str:
     """The MCQSolver that sits the exam of the solver's gate, and that exam."""
-    suffix = "-candidate"
-    longest = LONGEST_EXAM - len(suffix)
-    if len(solver.name) <= longest:
-        return solver.name + suffix
+    return _suffixed(solver.name, "-candidate", longest=LONGEST_EXAM)
+
+
+def _suffixed(name: str, suffix: str, *, longest: int) -> str:
+    """A name of at most `longest` characters."""
+    longest -= len(suffix)
+    if len(name) <= longest:
+        return name + suffix
     # Two long names that begin alike are still two.
-    told = hashlib.sha256(solver.name.encode()).hexdigest()[:8]
-    return f"{solver.name[: longest - 9].rstrip('-')}-{told}{suffix}"
+    told = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: longest - 9].rstrip('-')}-{told}{suffix}"
 
 
 def exam_name(exam: MCQExam) -> str:
@@ -66,7 +70,31 @@ def results_name(exam: MCQExam) -> str:
     return f"{exam.name}-results"
 
 
+BACKUP_NAME = "mcq-backup"
+LONGEST_CRON_JOB = 52
+"""Kubernetes' own bound: the Jobs' names are longer."""
+
+
+def backup_name(solver: MCQSolver) -> str:
+    """The CronJob that backs up the solver's namespace, and what it runs as."""
+    return _suffixed(solver.name, "-backups", longest=LONGEST_CRON_JOB)
+
+
+def backup_labels(solver: MCQSolver) -> dict[str, str]:
+    """The labels of its Jobs and Pods: not the replicas', or questions would be sent to them."""
+    return {**labels(solver), NAME_LABEL: BACKUP_NAME, "app.kubernetes.io/component": "backup"}
+
+
+def backup_selector(solver: MCQSolver) -> str:
+    """Those Jobs' and Pods' label selector in the API's query form."""
+    return f"{NAME_LABEL}={BACKUP_NAME},{INSTANCE_LABEL}={solver.name}"
+
+
+RESTORED_ANNOTATION = f"{GROUP}/restored"
+"""On the results of an exam: the sitting that a restore brought back, and what was asked of whom in it."""
+
 _NAMES: dict[type[Key], str] = {SolverKey: "mcq-solver", ExamKey: "mcq-exam"}
+_MEANT = {**{name: key for key, name in _NAMES.items()}, BACKUP_NAME: SolverKey}
 _COMPONENTS: dict[type[Key], str] = {SolverKey: "inference", ExamKey: "exam"}
 EXAM_LABELS = {NAME_LABEL: _NAMES[ExamKey]}
 """The label of all exams' Pods."""
@@ -89,7 +117,7 @@ def labels(resource: Resource) -> dict[str, str]:
 def labelled(namespace: str, found: Mapping[str, str]) -> Key | None:
     """The resource that an object with these labels was made for."""
     name = found.get(INSTANCE_LABEL)
-    key = next((key for key, value in _NAMES.items() if value == found.get(NAME_LABEL)), None)
+    key = _MEANT.get(found.get(NAME_LABEL, ""))
     return key(namespace, name) if name and key else None
 
 

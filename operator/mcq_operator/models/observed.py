@@ -75,6 +75,15 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ObservedBackups:
+    """What backs the namespace up: the CronJob, its Jobs and their Pods."""
+
+    cron_job: Manifest
+    jobs: list[Manifest]
+    pods: list[Manifest]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observed:
     """One look at the cluster.
 
@@ -89,6 +98,7 @@ class Observed:
         rival: an older Ingress with the same host and path, as namespace/name.
         warning: what its node warned of last about a replica that is not being created.
         starting: what a replica that is not ready yet says that it is doing.
+        backups: what backs the namespace up, if it could be made.
 
     """
 
@@ -102,6 +112,7 @@ class Observed:
     rival: str | None = None
     warning: NodeWarning | None = None
     starting: str = ""
+    backups: ObservedBackups | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +125,7 @@ class ObservedExam:
         results: the ConfigMap that its Pods write to.
         pods: its Pods.
         baseline: the report of the exam that it is compared with, if there is one.
+        restored: the sitting of the present replicas that a restore brought back, for which there is no Job.
         conflicts, refused, warning: as of a solver.
 
     """
@@ -122,6 +134,7 @@ class ObservedExam:
     job: Manifest | None = None
     results: Manifest | None = None
     baseline: ReportRef | None = None
+    restored: str | None = None
     pods: list[Manifest] = field(default_factory=list)
     conflicts: list[ObjectRef] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)

@@ -1,9 +1,12 @@
 """The result of an exam as the service writes it into the exam's ConfigMap: what the operator reads of it."""
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+
+from .base import Manifest
 
 SUFFIX = ".json"
 
@@ -70,3 +73,27 @@ class ExamResult(BaseModel):
     latency: Latency
     verdict: Verdict | None
     failures: list[Unanswered]
+
+
+class Sitting(NamedTuple):
+    """A result, and the Job that it is of."""
+
+    name: str
+    result: ExamResult
+
+
+def sittings(results: Manifest | None) -> list[Sitting]:
+    """Every result that an exam's ConfigMap has, and that can be read."""
+    found = []
+    for key, text in (results or {}).get("data", {}).items():
+        if key.endswith(SUFFIX):
+            try:
+                found.append(Sitting(key.removesuffix(SUFFIX), ExamResult.model_validate_json(text)))
+            except ValidationError:
+                continue
+    return found
+
+
+def newest(kept: Iterable[Sitting]) -> Sitting | None:
+    """The last one."""
+    return max(kept, key=lambda sitting: sitting.result.created, default=None)

@@ -91,7 +91,7 @@ class SolverSpec(Model):
     disruption: Disruption = Disruption()
     """How many replicas a drain must leave."""
     storage: Storage = Storage()
-    """The solver's volumes."""
+    """The solver's volumes, and the backups of its namespace."""
     tracing: Tracing = Tracing()
     """Where spans go."""
     monitoring: Monitoring = Monitoring()

@@ -1,10 +1,11 @@
-"""The volumes that a solver's replicas share."""
+"""The volumes that a solver's replicas share, and where its namespace is backed up."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
-from .base import Model, ObjectName, Quantity, rule, rules
+from .base import Model, ObjectName, Quantity, Schedule, rule, rules, text
+from .replica import SecretName
 
 
 class Cache(Model):
@@ -50,8 +51,32 @@ class Cache(Model):
     """ReadWriteOnce keeps all replicas on one node; ReadWriteMany needs a shared file system."""
 
 
+class Backup(Model):
+    """Where the MCQSolvers, MCQExams and exam reports of the solver's namespace are kept, and how often."""
+
+    uri: Annotated[
+        str,
+        text(
+            "self.matches('^s3://[a-z0-9][-.a-z0-9]*[a-z0-9](/[-._A-Za-z0-9]+)*/?$')"
+            " && !self.matches('/[.]+(/|$)')",
+            "uri must be s3://<bucket> or s3://<bucket>/<prefix> of letters, digits, '-', '_' and '.'",
+            longest=512,
+        ),
+    ]
+    """The bucket, and a prefix inside it; backups of a namespace are below its name."""
+    schedule: Schedule = "@daily"
+    """When a backup is made, in cron's form and UTC."""
+    keep: int = Field(14, ge=1, le=1000)
+    """Backups that are kept; those before them are deleted once a new one was read back and is good."""
+    credentials_secret_ref: SecretName | None = None
+    """A Secret whose keys are AWS_* variables: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for a server
+    other than Amazon's, AWS_ENDPOINT_URL. Left out, the Pod's workload identity is used."""
+
+
 class Storage(Model):
-    """The solver's volumes."""
+    """The solver's volumes, and the backups of its namespace."""
 
     cache: Cache = Cache()
     """The model cache."""
+    backup: Backup | None = None
+    """Scheduled backups of the namespace; one solver's are enough for all that is in it."""

@@ -22,6 +22,7 @@ async def reconcile(
     canaries: Canaries,
     startups: Startups,
     service_image: str,
+    operator_image: str,
     now: Callable[[], datetime],
 ) -> Result:
     """Make the cluster what a solver or an exam says, as far as it differs, and its status what is so.
@@ -36,6 +37,7 @@ async def reconcile(
                 canaries=canaries,
                 startups=startups,
                 service_image=service_image,
+                operator_image=operator_image,
                 now=now,
             )
         case ExamKey():

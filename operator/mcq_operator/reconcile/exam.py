@@ -31,11 +31,12 @@ async def reconcile_exam(
     made = desired.exam.objects(exam, solver, baseline=baseline, service_image=service_image)
     objects = {desired.reference(item): item for item in made}
     there = {JOB.named(job["metadata"]["name"]) for job in jobs}
-    wanted = {
-        ref: item for ref, item in objects.items() if ref.kind != JOB.kind or ref in there or _asked(solver)
-    }
     possible = {*desired.exam.possible(exam), *exam.status.inventory, *there}
-    found = await cluster.children(exam, possible, wanted=wanted)
+    found = await cluster.children(exam, possible, wanted=objects)
+    kept = CONFIG_MAP.named(names.results_name(exam))
+    restored = desired.exam.restored(exam, solver, found.live.get(kept))
+    asked = _asked(solver) and restored is None
+    wanted = {ref: item for ref, item in objects.items() if ref.kind != JOB.kind or ref in there or asked}
     if wanted.keys() - found.live.keys() and not await cluster.still_has(exam):
         # What is missing has gone with the exam, and is not to be made again.
         return Result(outcome=Outcome.GONE)
@@ -45,7 +46,8 @@ async def reconcile_exam(
         solver=solver,
         job=_job(exam, applied, jobs),
         baseline=baseline,
-        results=applied.live.get(CONFIG_MAP.named(names.results_name(exam))),
+        results=applied.live.get(kept),
+        restored=restored,
         pods=found.pods,
         conflicts=applied.conflicts,
         refused=applied.refused,

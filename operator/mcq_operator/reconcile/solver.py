@@ -6,9 +6,9 @@ from datetime import datetime
 from mcq_operator import desired, status
 from mcq_operator.canary import Canaries
 from mcq_operator.kube import Applied, Children, Cluster, InvalidSpecError
-from mcq_operator.models import GateStatus, Key, Manifest, MCQExam, MCQSolver, SolverKey
-from mcq_operator.models.kinds import AUTOSCALER, DEPLOYMENT, INGRESS, SCALED_OBJECT
-from mcq_operator.models.observed import Deployment, Observed
+from mcq_operator.models import GateStatus, Key, Manifest, MCQExam, MCQSolver, SolverKey, names
+from mcq_operator.models.kinds import AUTOSCALER, CRON_JOB, DEPLOYMENT, INGRESS, SCALED_OBJECT
+from mcq_operator.models.observed import Deployment, Observed, ObservedBackups
 from mcq_operator.startup import Startups
 
 from . import gate
@@ -25,6 +25,7 @@ async def reconcile_solver(
     canaries: Canaries,
     startups: Startups,
     service_image: str,
+    operator_image: str,
     now: Callable[[], datetime],
 ) -> Result:
     """Make the cluster what the solver says, as far as it differs, and the solver's status what is so.
@@ -48,6 +49,7 @@ async def reconcile_solver(
     objects = desired.objects(
         solver,
         service_image=service_image,
+        operator_image=operator_image,
         absent=cluster.absent,
         pods=earlier or before or template,
         sat=status.sat(exams),
@@ -150,7 +152,16 @@ async def _observed(
         rival=await cluster.rival(ingress) if ingress else None,
         warning=await warning(cluster, found.pods, now),
         starting=startups.words(solver, found.pods),
+        backups=await _backups(solver, cluster, applied),
     )
+
+
+async def _backups(solver: MCQSolver, cluster: Cluster, applied: Applied) -> ObservedBackups | None:
+    cron_job = applied.live.get(CRON_JOB.named(names.backup_name(solver)))
+    if cron_job is None:
+        return None
+    jobs, pods = await cluster.backups(solver)
+    return ObservedBackups(cron_job=cron_job, jobs=jobs, pods=pods)
 
 
 def _look_again_in(

@@ -15,15 +15,17 @@ GOOD = {
     "Complete": "True",
     "Passed": "True",
     "ExamPassed": "True",
+    "BackedUp": "True",
 }
 """The conditions whose changes are told, and how each should be; Progressing comes and goes with all of them."""
 QUIET = frozenset(
     {
         *("NotSat", "Sitting", "Scheduled", "WaitingForSolver", "WaitingForBaseline"),
         *("NoChange", "NoBaseline", "CandidateStarting", "CandidateSitting"),
+        "NotBackedUpYet",
     }
 )
-"""An exam that is to be sat yet is no news."""
+"""An exam that is to be sat yet is no news, nor is a backup that is to be made."""
 LONGEST_NOTE = 1024
 """Bytes, which is the API's own bound."""
 

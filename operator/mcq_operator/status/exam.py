@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from pydantic import ValidationError
-
-from mcq_operator.models import ExamStatus, Manifest, MCQExam, ObjectRef, names
+from mcq_operator.models import ExamStatus, MCQExam, ObjectRef, names
 from mcq_operator.models.observed import ObservedExam
-from mcq_operator.models.result import SUFFIX, ExamResult
+from mcq_operator.models.result import Sitting, newest, sittings
 from mcq_operator.models.status import Interval, ReportRef, SatModel
 
+from . import jobs
 from .dating import dated, stamp
 from .failures import Failure, object_failures, quoted, waiting_failures, warning_failure
 from .finding import Finding
@@ -19,22 +18,15 @@ from .pods import leaving
 NOT_SAT = "NotSat"
 
 
-class Sitting(NamedTuple):
-    """A result, and the Job that it is of."""
-
-    name: str
-    result: ExamResult
-
-
 def of(exam: MCQExam, *, observed: ObservedExam, inventory: Iterable[ObjectRef], now: datetime) -> ExamStatus:
     """The status of an exam after one look at the cluster."""
     if observed.solver is None and exam.parent and exam.status.is_true("Complete"):
         # That of a gate outlives its candidate, for its report.
         return exam.status.model_copy(update={"inventory": _sorted(inventory)})
-    sittings = _sittings(observed.results)
-    last = max(sittings, key=lambda sitting: sitting.result.created, default=None)
+    kept = sittings(observed.results)
+    last = newest(kept)
     failed = failure(exam, observed)
-    complete = _complete(exam, observed, sittings, failed)
+    complete = _complete(exam, observed, kept, failed)
     found = [complete, _degraded(failed), *_passed(exam, last, complete)]
     return ExamStatus(
         observed_generation=exam.metadata.generation,
@@ -48,18 +40,6 @@ def of(exam: MCQExam, *, observed: ObservedExam, inventory: Iterable[ObjectRef],
 
 def _sorted(inventory: Iterable[ObjectRef]) -> list[ObjectRef]:
     return sorted(inventory, key=lambda ref: (ref.kind, ref.name))
-
-
-def _sittings(results: Manifest | None) -> list[Sitting]:
-    """Every result that is kept and can be read."""
-    found = []
-    for key, text in (results or {}).get("data", {}).items():
-        if key.endswith(SUFFIX):
-            try:
-                found.append(Sitting(key.removesuffix(SUFFIX), ExamResult.model_validate_json(text)))
-            except ValidationError:
-                continue
-    return found
 
 
 def _figures(exam: MCQExam, sitting: Sitting) -> dict[str, Any]:
@@ -95,15 +75,13 @@ def _about(exam: MCQExam, observed: ObservedExam, last: Sitting | None) -> str:
     return observed.solver.status.template_digest
 
 
-def _complete(
-    exam: MCQExam, observed: ObservedExam, sittings: list[Sitting], failed: Failure | None
-) -> Finding:
+def _complete(exam: MCQExam, observed: ObservedExam, kept: list[Sitting], failed: Failure | None) -> Finding:
     """True when the last sitting that was asked for has a result."""
     job, solver = observed.job, exam.spec.solver_ref.name
-    name = job["metadata"]["name"] if job else None
-    done = next((each for each in sittings if each.name == name), None)
-    if done is None and exam.spec.schedule and sittings and (job is None or _running(job)):
-        done = max(sittings, key=lambda sitting: sitting.result.created)
+    name = job["metadata"]["name"] if job else observed.restored
+    done = next((each for each in kept if each.name == name), None)
+    if done is None and exam.spec.schedule and kept and (job is None or jobs.running(job)):
+        done = newest(kept)
     if done is not None:
         return Finding("Complete", "True", "Sat", _said(exam, done))
     if failed is not None:
@@ -122,7 +100,7 @@ def _complete(
     if job is None:
         message = f"The exam is sat once MCQSolver {solver} is Ready."
         return Finding("Complete", "False", "WaitingForSolver", message)
-    if _condition(job, "Complete"):
+    if jobs.condition(job, "Complete"):
         message = (
             f"The result of Job {name} is not in ConfigMap {names.results_name(exam)}. {_again(exam, name)}"
         )
@@ -181,14 +159,14 @@ def _failures(exam: MCQExam, observed: ObservedExam) -> Iterator[Failure]:
     if job is None:
         return
     name = job["metadata"]["name"]
-    if (ended := _condition(job, "Failed")) is not None:
-        words = _last_words(observed.pods, name) or ended.get("message", "")
+    if (ended := jobs.condition(job, "Failed")) is not None:
+        words = jobs.last_words(observed.pods, name) or ended.get("message", "")
         unreadable = ended.get("reason") == "PodFailurePolicy"
         yield Failure(
             reason="ExamUnreadable" if unreadable else "SittingFailed",
             message=f"Job {name} failed: {quoted(words)} {_again(exam, name)}",
         )
-    elif _running(job):
+    elif jobs.running(job):
         for pod in observed.pods:
             if not leaving(pod):
                 yield from waiting_failures(pod)
@@ -202,24 +180,3 @@ def _again(exam: MCQExam, job: str | None) -> str:
 
 def _logs(exam: MCQExam) -> str:
     return f"kubectl logs -n {exam.namespace} -l {names.selector(exam)}"
-
-
-def _running(job: Manifest) -> bool:
-    return _condition(job, "Complete") is None and _condition(job, "Failed") is None
-
-
-def _condition(job: Manifest, kind: str) -> dict[str, Any] | None:
-    conditions = job.get("status", {}).get("conditions", [])
-    return next((each for each in conditions if each["type"] == kind and each["status"] == "True"), None)
-
-
-def _last_words(pods: Iterable[Manifest], job: str) -> str:
-    """What the Pod of the Job that failed last said."""
-    ends = [
-        (ended.get("finishedAt", ""), ended.get("message", ""))
-        for pod in pods
-        if pod["metadata"].get("labels", {}).get("batch.kubernetes.io/job-name") == job
-        for container in pod.get("status", {}).get("containerStatuses", [])
-        if (ended := container.get("state", {}).get("terminated")) and ended.get("exitCode")
-    ]
-    return max(ends, default=("", ""))[1]

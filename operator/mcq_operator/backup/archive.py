@@ -1,0 +1,134 @@
+"""A backup's content: JSON lines, compressed; an object each, and at the end a manifest of them all.
+
+The manifest comes last, so that what was cut short has none; and it has the SHA-256 of each line before it.
+"""
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator
+from typing import IO, Any
+
+from pydantic import BaseModel, ValidationError
+
+from mcq_operator import __version__
+from mcq_operator.models import Manifest
+
+from .errors import CorruptError
+
+FORMAT = 1
+"""Grows when a release could misread what another wrote."""
+MANIFEST = "manifest"
+
+
+class Kept(BaseModel):
+    """One object of a backup."""
+
+    kind: str
+    name: str
+    sha256: str
+
+
+class Contents(BaseModel):
+    """What a backup says of itself."""
+
+    format: int = FORMAT
+    operator: str = __version__
+    namespace: str
+    created: str
+    objects: list[Kept] = []
+
+    def count(self, kind: str) -> int:
+        """How many objects of this kind are in it."""
+        return sum(each.kind == kind for each in self.objects)
+
+
+class Writer:
+    """Writes a backup into a file, one object at a time."""
+
+    def __init__(self, file: IO[bytes], *, namespace: str, created: str) -> None:
+        """Begin."""
+        self.contents = Contents(namespace=namespace, created=created)
+        # Without its own time: what is the same is the same file.
+        self._packed = gzip.GzipFile(fileobj=file, mode="wb", mtime=0)
+
+    def add(self, item: Manifest) -> None:
+        """Keep one object."""
+        line = _line(item)
+        kept = Kept(kind=item["kind"], name=item["metadata"]["name"], sha256=_digest(line))
+        self.contents.objects.append(kept)
+        self._packed.write(line)
+
+    def close(self) -> None:
+        """End; without this, what was written is no backup."""
+        self._packed.write(_line({MANIFEST: self.contents.model_dump()}))
+        self._packed.close()
+
+
+def digest(file: IO[bytes]) -> str:
+    """The SHA-256 of the whole file."""
+    file.seek(0)
+    found = hashlib.sha256()
+    while chunk := file.read(2**20):
+        found.update(chunk)
+    return found.hexdigest()
+
+
+def verified(file: IO[bytes], *, of: str) -> Contents:
+    """What the file says that it has, once every line of it was compared with that. Raises CorruptError.
+
+    `of` is the file's SHA-256, as its name has it.
+    """
+    if (found := digest(file)) != of:
+        message = f"its SHA-256 is {found[:16]}…, and its name says {of[:16]}…: it was changed, or cut short"
+        raise CorruptError(message)
+    last: dict[str, Any] = {}
+    digests = []
+    for last, line in _lines(file):  # noqa: B007 - which is the last one, the end tells
+        digests.append(line)
+    if MANIFEST not in last:
+        message = "it has no manifest at its end: its writing was cut short"
+        raise CorruptError(message)
+    told = last[MANIFEST]
+    if told.get("format") != FORMAT:
+        message = (
+            f"it is of format {told.get('format')}, written by operator {told.get('operator')}; this one,"
+            f" {__version__}, reads format {FORMAT}: use that release"
+        )
+        raise CorruptError(message)
+    try:
+        contents = Contents.model_validate(told)
+    except ValidationError as error:
+        message = f"its manifest can't be read: {error.errors()[0]['msg']}"
+        raise CorruptError(message) from error
+    if [each.sha256 for each in contents.objects] != digests[:-1]:
+        message = "its objects are not those that its manifest names"
+        raise CorruptError(message)
+    return contents
+
+
+def objects(file: IO[bytes]) -> Iterator[Manifest]:
+    """The objects of a file that was verified, one at a time."""
+    for item, _ in _lines(file):
+        if MANIFEST not in item:
+            yield item
+
+
+def _lines(file: IO[bytes]) -> Iterator[tuple[dict[str, Any], str]]:
+    file.seek(0)
+    try:
+        with gzip.GzipFile(fileobj=file, mode="rb") as packed:
+            for line in packed:
+                yield json.loads(line), _digest(line)
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        message = f"it can't be unpacked: {error}"
+        raise CorruptError(message) from error
+
+
+def _line(item: dict[str, Any]) -> bytes:
+    return json.dumps(item, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _digest(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()

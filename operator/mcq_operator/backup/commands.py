@@ -1,0 +1,139 @@
+"""`python -m mcq_operator backup create|list` and `restore`."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import IO
+
+from kubernetes.aio.config import ConfigException
+
+from mcq_operator.kube import Api, ClusterError, RefusedError, connect
+from mcq_operator.models import Manifest
+from mcq_operator.models.base import EXAM_KIND, SOLVER_KIND
+from mcq_operator.models.kinds import CONFIG_MAP
+
+from . import archive
+from .errors import (
+    BackupError,
+    CorruptError,
+    PersonNeededError,
+    RefusedByClusterError,
+    TryAgainError,
+)
+from .making import create, listed, opened
+from .names import Name, chosen
+from .references import references
+from .restoring import LACKING, Fate, Restore
+from .store import Store
+
+AGAIN, PERSON = 1, 2
+"""Exit statuses: where another try may help, and where a person has to change something first."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the arguments say; returns the exit status."""
+    try:
+        match getattr(arguments, "backup_command", "restore"):
+            case "create":
+                return asyncio.run(_create(arguments))
+            case "list":
+                return _list(arguments)
+            case _:
+                return _restore(arguments)
+    except BackupError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return PERSON if isinstance(error, PersonNeededError) else AGAIN
+
+
+async def _create(arguments: argparse.Namespace) -> int:
+    store = Store.of(arguments.to, make=True)
+    namespace: str = arguments.of_namespace
+    try:
+        async with await connect(connections=1) as client:
+            api = Api(client, wrote=lambda *_: None)
+            made = await create(api, store, namespace=namespace, keep=arguments.keep, now=datetime.now(UTC))
+    except (ClusterError, ConfigException) as error:
+        raise _told(error, f"Namespace {namespace} can't be backed up") from error
+    print(f"{store.url}/{made.name}: {_counts(made.contents)}, {made.size:,} bytes, read back and good")
+    for name in made.deleted:
+        print(f"{store.url}/{name}: deleted, as --keep={arguments.keep} asks")
+    return 0
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    found = listed(Store.of(arguments.source), arguments.of_namespace)
+    for each in found:
+        what = f"CORRUPT: {each.problem}" if each.contents is None else _counts(each.contents)
+        by = f", by operator {each.contents.operator}" if each.contents else ""
+        print(f"{each.name}  {what}{by}")
+    if not found:
+        print(f"There is no backup in {arguments.source}.", file=sys.stderr)
+    return 0
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    store = Store.of(arguments.source)
+    with tempfile.TemporaryFile() as file:
+        name = chosen(store.names(), arguments.backup)
+        try:
+            contents = opened(store, name, file)
+        except CorruptError as error:
+            raise CorruptError(_refusal(store, name, str(error))) from error
+        print(f"{store.url}/{name}: {_counts(contents)}")
+        namespace = arguments.of_namespace or contents.namespace
+        fates = asyncio.run(_restored(file, arguments, namespace))
+    return PERSON if LACKING.intersection(fates) else 0
+
+
+async def _restored(file: IO[bytes], arguments: argparse.Namespace, namespace: str) -> list[Fate]:
+    """Make again what is in a verified backup, and say what it refers to."""
+    try:
+        async with await connect(connections=1) as client:
+            api = Api(client, wrote=lambda *_: None)
+            restore = Restore(
+                api,
+                namespace=namespace,
+                overwrite=arguments.overwrite,
+                dry_run=arguments.dry_run,
+                say=print,
+            )
+            fates = await restore.run(archive.objects(file))
+            await _tell_references(api, archive.objects(file), namespace)
+    except (ClusterError, ConfigException) as error:
+        raise _told(error, f"Namespace {namespace} is not restored, or only in part") from error
+    return fates
+
+
+async def _tell_references(api: Api, objects: Iterable[Manifest], namespace: str) -> None:
+    """Say what must be there besides. Secrets are not looked for: nobody has to have the right to read them."""
+    wanted = sorted({found for item in objects for found in references(item)})
+    if not wanted:
+        return
+    print(f"\nNot in a backup, and needed in namespace {namespace}:")
+    for kind, name in wanted:
+        missing = ""
+        if kind == CONFIG_MAP.kind and await api.get(CONFIG_MAP, namespace=namespace, name=name) is None:
+            missing = ": MISSING"
+        print(f"  {kind} {name}{missing}")
+
+
+def _refusal(store: Store, name: Name, problem: str) -> str:
+    good = [each.name for each in listed(store, name.namespace) if each.contents]
+    other = (
+        f"The newest good one is --backup={good[-1]}" if good else "There is no good one of this namespace"
+    )
+    return f"{store.url}/{name} is corrupt, and nothing was restored from it: {problem}. {other}."
+
+
+def _counts(contents: archive.Contents) -> str:
+    words = {SOLVER_KIND: "MCQSolvers", EXAM_KIND: "MCQExams", CONFIG_MAP.kind: "exams' reports"}
+    return ", ".join(f"{contents.count(kind)} {word}" for kind, word in words.items())
+
+
+def _told(error: Exception, what: str) -> BackupError:
+    if isinstance(error, RefusedError | ConfigException):
+        return RefusedByClusterError(f"{what}: {error}")
+    return TryAgainError(f"{what}: {error}. Run it again.")

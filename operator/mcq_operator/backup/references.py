@@ -1,0 +1,38 @@
+"""What restored resources refer to, and no backup has: Secrets, ConfigMaps of questions, claims."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mcq_operator.models import Manifest
+
+
+def references(item: Manifest) -> set[tuple[str, str]]:
+    """Kind and name of each object that the resource's spec names, by the API's own way of calling such fields."""
+    return set(_found(item.get("spec", {})))
+
+
+def _found(node: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(node, list):
+        for each in node:
+            yield from _found(each)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            named = _named(key, value)
+            yield from _found(value) if named is None else named
+
+
+def _named(key: str, value: Any) -> list[tuple[str, str]] | None:
+    """What a field refers to; None for one that is no reference."""
+    if key.endswith("SecretRef"):
+        return [("Secret", value["name"])]
+    if key == "imagePullSecrets":
+        return [("Secret", each["name"]) for each in value]
+    if key == "tlsSecretName":
+        return [("Secret", value)]
+    if key == "configMapRef":
+        return [("ConfigMap", value["name"])]
+    if key == "claimName":
+        return [("PersistentVolumeClaim", value)]
+    if key == "uri" and value.startswith("pvc://"):
+        return [("PersistentVolumeClaim", value.removeprefix("pvc://").partition("/")[0])]
+    return None
