@@ -166,5 +166,7 @@ def _check_variables() -> None:
     """One that was made of a file ends in a new line, which no server's answer would tell of."""
     for name, value in os.environ.items():
         if name.startswith("AWS_") and value != value.strip():
-            message = f"{name} begins or ends with a space or a new line: correct the Secret, or the variable."
+            message = (
+                f"{name} begins or ends with a space or a new line: correct the Secret, or the variable."
+            )
             raise CredentialsError(message)

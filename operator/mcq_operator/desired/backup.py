@@ -19,6 +19,7 @@ from mcq_operator.models.storage import Backup
 
 from .manifest import manifest
 from .security import CONTAINER_SECURITY, POD_SECURITY
+from .sources import env_from
 from .workload import image_pull_secrets
 
 HOPELESS = 2
@@ -34,10 +35,22 @@ def objects(solver: MCQSolver, *, operator_image: str) -> list[Manifest]:
     backup = solver.spec.storage.backup
     if backup is None:
         return []
-    account = manifest(
-        SERVICE_ACCOUNT, solver, name=names.backup_name(solver), automountServiceAccountToken=False
+    return [
+        _service_account(solver),
+        _role(solver),
+        _binding(solver),
+        _cron_job(solver, backup, operator_image),
+    ]
+
+
+def _service_account(solver: MCQSolver) -> Manifest:
+    return manifest(
+        SERVICE_ACCOUNT,
+        solver,
+        name=names.backup_name(solver),
+        annotations=dict(solver.spec.service_account.annotations or {}),
+        automountServiceAccountToken=False,
     )
-    return [account, _role(solver), _binding(solver), _cron_job(solver, backup, operator_image)]
 
 
 def possible(solver: MCQSolver) -> list[ObjectRef]:
@@ -116,14 +129,13 @@ def _job_spec(solver: MCQSolver, backup: Backup, image: str) -> dict[str, Any]:
 
 
 def _container(solver: MCQSolver, backup: Backup, image: str) -> dict[str, Any]:
-    credentials = backup.credentials_secret_ref
     options = {"namespace": solver.namespace, "to": backup.uri, "keep": backup.keep}
     return {
         "name": "backup",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "args": ["backup", "create", *(f"--{name}={value}" for name, value in options.items())],
-        "envFrom": [{"secretRef": {"name": credentials.name}}] if credentials else None,
+        "envFrom": env_from(backup.credentials_secret_ref),
         "resources": RESOURCES,
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the Pod's own

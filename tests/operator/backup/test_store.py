@@ -99,13 +99,10 @@ def test_a_directory_that_is_not_there_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
 def test_wrong_credentials_are_refused_whatever_is_done(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "wrong")
-    for act in (
-        lambda it: it.names(),
-        lambda it: it.put(NAME, io.BytesIO()),
-        lambda it: it.get(NAME, io.BytesIO()),
-    ):
+    store = Store.of("s3://backups/x")
+    for act in (store.names, lambda: store.put(NAME, io.BytesIO()), lambda: store.get(NAME, io.BytesIO())):
         with pytest.raises(CredentialsError, match=r"s3://backups/x.* refuses these credentials"):
-            act(Store.of("s3://backups/x"))
+            act()
 
 
 @pytest.mark.usefixtures("credentials")
@@ -119,9 +116,10 @@ def test_a_secret_that_ends_in_a_new_line_is_told_of(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.usefixtures("credentials")
 def test_a_bucket_that_is_not_there_is_said_whatever_is_done() -> None:
-    for act in (lambda it: it.names(), lambda it: it.put(NAME, io.BytesIO())):
+    store = Store.of("s3://none/x")
+    for act in (store.names, lambda: store.put(NAME, io.BytesIO())):
         with pytest.raises(MissingError, match=r"s3://none/x is not there: NoSuchBucket.*Create the bucket"):
-            act(Store.of("s3://none/x"))
+            act()
 
 
 @pytest.mark.usefixtures("credentials")

@@ -1,0 +1,117 @@
+"""A namespace backed up by the Pod of a real CronJob into a real S3 server, deleted, and restored: Ready again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hack.cluster.instance import BRIDGE_ADDRESS
+from hack.cluster.local import Local
+from tests.cluster.steady import serving
+from tests.cluster.support import eventually, restricted_namespace
+from tests.s3_server import s3_server, variables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hack.deploy import Deployed
+    from hack.kubectl import Kubectl
+
+NAMESPACE = "mcq-backup"
+NAME = "kept"
+PLACE = "s3://backups/cluster"
+MINE = f"--namespace={NAMESPACE}"
+
+
+@pytest.fixture(scope="module")
+def s3(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An S3 server that pods can reach, with the bucket `backups`."""
+    if not isinstance(deployed.provider, Local):
+        pytest.skip("pods reach this machine on the local cluster only")
+    folder = tmp_path_factory.mktemp("s3")
+    (folder / "backups").mkdir()
+    with s3_server(folder, host=BRIDGE_ADDRESS) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def kubectl(deployed: Deployed, s3: str) -> Iterator[Kubectl]:
+    """One replica, Ready, and a backup that is to be made some day."""
+    made = deployed.kubectl
+    restricted_namespace(made, NAMESPACE)
+    literals = (f"--from-literal={name}={value}" for name, value in variables(s3).items())
+    made(MINE, "create", "secret", "generic", "s3", *literals)
+    with serving() as engine:
+        made("apply", "--filename", "-", stdin=json.dumps(kept(engine)))
+        eventually(lambda: ready(made), seconds=180, what="the solver is Ready")
+        yield made
+    made("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
+
+
+def kept(engine: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver",
+        "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": {"team": "blue"}},
+        "spec": {
+            "replicas": 1,
+            "engine": {"type": "OpenAI", "openai": {"endpoint": engine, "model": "first"}},
+            "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+            "storage": {"backup": {
+                "uri": PLACE, "schedule": "0 0 1 1 *", "credentialsSecretRef": {"name": "s3"},
+            }},
+        },
+    }  # fmt: skip
+
+
+def solver(kubectl: Kubectl) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(kubectl(MINE, "get", "mcqsolver", NAME, "--output", "json"))
+    return found
+
+
+def condition(kubectl: Kubectl, kind: str) -> dict[str, Any]:
+    conditions = solver(kubectl).get("status", {}).get("conditions", [])
+    return next((each for each in conditions if each["type"] == kind), {})
+
+
+def ready(kubectl: Kubectl) -> bool:
+    return bool(condition(kubectl, "Ready").get("status") == "True")
+
+
+def test_what_the_cron_jobs_pod_wrote_is_listed_and_brings_the_solver_back(
+    kubectl: Kubectl, s3: str, deployed: Deployed
+) -> None:
+    def command(*arguments: str) -> str:
+        environment = {**os.environ, **variables(s3), "KUBECONFIG": str(deployed.provider.kubeconfig())}
+        done = subprocess.run(
+            [sys.executable, "-m", "mcq_operator", *arguments, "--from", PLACE],
+            env=environment, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert condition(kubectl, "BackedUp")["reason"] == "NotBackedUpYet"
+    kubectl(MINE, "create", "job", f"--from=cronjob/{NAME}-backups", "now")
+    eventually(
+        lambda: condition(kubectl, "BackedUp").get("status") == "True",
+        seconds=120,
+        what="the Job has made a backup",
+    )
+    [line] = command("backup", "list").splitlines()
+    assert line.startswith(f"{NAMESPACE}/")
+    assert "1 MCQSolvers" in line
+
+    before = solver(kubectl)
+    kubectl(MINE, "delete", "mcqsolver", NAME)
+    eventually(
+        lambda: not kubectl(MINE, "get", "pods", "--output", "name").split(),
+        seconds=120,
+        what="everything of it is gone",
+    )
+    assert f"MCQSolver {NAMESPACE}/{NAME}: created" in command("restore")
+    after = solver(kubectl)
+    assert (after["spec"], after["metadata"]["labels"]) == (before["spec"], before["metadata"]["labels"])
+    eventually(lambda: ready(kubectl), seconds=180, what="the restored solver is Ready")
