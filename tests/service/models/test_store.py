@@ -194,19 +194,20 @@ _WORKER = textwrap.dedent(
 
 
 @pytest.fixture
-def worker(tmp_path: Path, index: tiny.Index) -> Callable[[], "subprocess.Popen[str]"]:
-    """Starts a process that prepares the model in tmp_path/store."""
+def worker(tmp_path: Path, index: tiny.Index) -> Callable[[Path], "subprocess.Popen[str]"]:
+    """Starts a process that prepares the model in tmp_path/store, and says into a file where it is."""
     pickled = tmp_path / "index.pickle"
     pickled.write_bytes(pickle.dumps(index))
 
-    def start() -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "-c", _WORKER, str(tmp_path / "store"), str(pickled)],
-            cwd=Path(__file__).parents[3],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(said: Path) -> "subprocess.Popen[str]":
+        with said.open("w") as stderr:
+            return subprocess.Popen(
+                [sys.executable, "-c", _WORKER, str(tmp_path / "store"), str(pickled)],
+                cwd=Path(__file__).parents[3],
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
 
     return start
 
@@ -220,26 +221,25 @@ def _wait_for(condition: Callable[[], bool]) -> None:
 
 
 def test_processes_that_start_at_once_prepare_a_model_once(
-    tmp_path: Path, index: tiny.Index, worker: Callable[[], "subprocess.Popen[str]"]
+    tmp_path: Path, index: tiny.Index, worker: Callable[[Path], "subprocess.Popen[str]"]
 ) -> None:
     (index.folder / "hold").write_text("1")  # until all of them are there
-    processes = [worker() for _ in range(3)]
-    _wait_for(lambda: (tmp_path / "store" / ".work" / "tiny" / "part02.done").exists())
-    time.sleep(1.0)
+    said = [tmp_path / f"said-{number}" for number in range(3)]
+    processes = [worker(each) for each in said]
+    _wait_for(lambda: sum("waiting for another process" in each.read_text() for each in said) == 2)
     (index.folder / "hold").unlink()
-    results = [process.communicate(timeout=30) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], results
-    assert len({out for out, _ in results}) == 1
+    printed = [process.communicate(timeout=30)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], [each.read_text() for each in said]
+    assert len(set(printed)) == 1
     assert index.fetched == list(range(1, index.weights.parts + 1)), "each part once"
-    assert sum("waiting for another process" in err for _, err in results) == 2
 
 
 def test_after_a_kill_the_next_process_fetches_only_what_is_missing(
-    tmp_path: Path, index: tiny.Index, worker: Callable[[], "subprocess.Popen[str]"]
+    tmp_path: Path, index: tiny.Index, worker: Callable[[Path], "subprocess.Popen[str]"]
 ) -> None:
     last = index.weights.parts
     (index.folder / "hold").write_text(str(last))
-    process = worker()
+    process = worker(tmp_path / "said")
     work = tmp_path / "store" / ".work" / "tiny"
     _wait_for(lambda: len(list(work.glob("part*.done"))) == last - 1)
     process.send_signal(signal.SIGKILL)
