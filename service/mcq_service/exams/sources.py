@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,10 +79,16 @@ async def _http(source: str) -> AsyncIterator[bytes]:
 
 
 async def _s3(source: str) -> AsyncIterator[bytes]:
+    """The file's bytes.
+
+    By obstore's blocking functions: its awaitable ones are set by threads that may outlive a command's interpreter,
+    which then ends by SIGABRT (PyO3/pyo3-async-runtimes#40).
+    """
     parts = urlsplit(source)
     try:
-        found = await obstore.get_async(s3(parts.netloc), parts.path.lstrip("/"))
-        async for chunk in found.stream():
+        found = await asyncio.to_thread(obstore.get, s3(parts.netloc), parts.path.lstrip("/"))
+        chunks = iter(found.stream())
+        while chunk := await asyncio.to_thread(next, chunks, b""):
             yield bytes(chunk)
     except _MISTAKEN as error:
         raise ExamUnreadable(f"{source} can't be read: {said(error)}") from error  # noqa: EM102
