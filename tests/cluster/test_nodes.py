@@ -165,8 +165,8 @@ def test_replicas_go_to_the_nodes_of_their_pool_and_only_with_a_toleration(
     nodes: tuple[str, str], solver: Steady
 ) -> None:
     """Until the taint is tolerated the replicas of before answer, and the condition has the scheduler's words."""
-    first, second = nodes
-    assert places(solver) == {second: 2}
+    first, _ = nodes
+    before = set(solver.pods())
     [(label, value)] = POOL.items()
     taint = f"{TAINT['key']}={TAINT['value']}:{TAINT['effect']}"
     solver.kubectl("label", "node", first, f"{label}={value}")
@@ -179,8 +179,8 @@ def test_replicas_go_to_the_nodes_of_their_pool_and_only_with_a_toleration(
                 seconds=60,
                 what="the condition says that a replica is unschedulable",
             )
-            assert TAINT["key"] in solver.conditions()["Degraded"]["message"]
-            assert places(solver)[second] == 2
+            assert "untolerated taint" in solver.conditions()["Degraded"]["message"]
+            assert before < set(solver.pods())
             solver.patch({"scheduling": {"tolerations": [{**TAINT, "operator": "Equal"}]}})
             solver.settle()
     finally:
