@@ -196,8 +196,8 @@ def test_a_removed_node_leaves_nothing_behind_and_the_other_runs_on(
 ) -> None:
     """And it can be added again."""
     second = Member(local.instance, SECOND)
-    assert shims(second.containerd_socket)
     before = Processes(local.instance.state / "processes", local.instance.logs)
+    assert all(before.running(second.part(name)) for name in ("containerd", "kubelet"))
     kept = {name: before.running(name) for name in before.names() if not name.endswith("-2")}
 
     local.remove_node()
