@@ -99,7 +99,7 @@ def serving(*, seconds: float = 0) -> Iterator[str]:
 
 
 @contextmanager
-def steady_solver(kubectl: Kubectl, engine: str, solver: Steady, **spec: Any) -> Iterator[Steady]:
+def steady_solver(kubectl: Kubectl, engine: str, solver: Steady, /, **spec: Any) -> Iterator[Steady]:
     """The solver, Ready, with `spec` beside its engine and its Ingress; removed afterwards."""
     manifest = {
         "apiVersion": "mcq-operator.dev/v1alpha1",

@@ -26,8 +26,9 @@ MOST = 3
 # Of eight clients one is served by each replica at a time: seven wait for one replica, five for three.
 SPEC: dict[str, Any] = {
     "replicas": 1,
-    "monitoring": {"serviceMonitor": {"enabled": True, "intervalSeconds": 2}},
+    "monitoring": {"serviceMonitor": {"enabled": False, "intervalSeconds": 2}},
 }
+SCRAPED = {"monitoring": {"serviceMonitor": {"enabled": True}}}
 AUTOSCALING = {
     "enabled": True, "minReplicas": 1, "maxReplicas": MOST, "targetQueueDepth": 2, "scaleDownSeconds": 0,
 }  # fmt: skip
@@ -125,22 +126,19 @@ def owners_of_replicas(solver: Steady) -> set[str]:
 def test_keda_scales_the_replicas_and_the_condition_follows_it(
     solver: Steady, keda: Keda, prometheus: str
 ) -> None:
-    """KEDA comes later than the wish for it; then a Prometheus that isn't there, and one that knows nothing."""
+    """KEDA comes later than the wish for it; nobody scrapes the replicas at first; the Prometheus is another."""
     solver.patch({"autoscaling": {**AUTOSCALING, "provider": "KEDA", "prometheusAddress": prometheus}})
     scaling_becomes(solver, "False", words="ScaledObject", seconds=60)
     assert scaling(solver)["reason"] == "CRDNotInstalled"
     keda.install()
+    scaling_becomes(solver, "False", words="The autoscaler can't work")
+    solver.patch(SCRAPED)
     scaling_becomes(solver, "True")
     grows_and_shrinks(solver, "KEDA")
 
     solver.patch({"autoscaling": {"prometheusAddress": "http://nowhere.invalid:9090"}})
     scaling_becomes(solver, "False", words="The autoscaler can't work")
     solver.patch({"autoscaling": {"prometheusAddress": prometheus}})
-    scaling_becomes(solver, "True")
-
-    solver.patch({"monitoring": {"serviceMonitor": {"enabled": False}}})
-    scaling_becomes(solver, "False", words="The autoscaler can't work")
-    solver.patch({"monitoring": {"serviceMonitor": {"enabled": True}}})
     scaling_becomes(solver, "True")
 
     solver.patch({"autoscaling": {"enabled": False}, "replicas": 2})
@@ -152,7 +150,7 @@ def test_an_hpa_scales_the_replicas_by_the_custom_metrics_api(
     solver: Steady, adapter: PrometheusAdapter
 ) -> None:
     """Which nobody serves at first."""
-    solver.patch({"autoscaling": {**AUTOSCALING, "provider": "HPA"}})
+    solver.patch({**SCRAPED, "autoscaling": {**AUTOSCALING, "provider": "HPA"}})
     scaling_becomes(solver, "False", words="The autoscaler can't work")
     adapter.install()
     scaling_becomes(solver, "True")
