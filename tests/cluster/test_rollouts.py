@@ -1,6 +1,6 @@
 """Roll-outs under a steady load through the Ingress: none of the requests is lost.
 
-Traefik, the node and the operator are the real ones; what happens to nodes is in test_nodes.py.
+Traefik, the node and the operator are the real ones; what happens to nodes is in nodes/.
 """
 
 from __future__ import annotations

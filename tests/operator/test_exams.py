@@ -110,8 +110,14 @@ async def ready(kubectl: Kubectl, bench: Bench) -> None:
     await bench.cluster.discover()
     await bench.settle()
     await kubelet(kubectl, 1)
-    await bench.settle()
-    assert existing(kubectl, "mcq", "demo")["status"]["conditions"][0]["status"] == "True"
+    # The Deployment's controller may have more to say after it said that all are available.
+    for _ in range(10):
+        await bench.settle()
+        conditions = existing(kubectl, "mcq", "demo")["status"]["conditions"]
+        if conditions[0]["status"] == "True":
+            return
+    message = f"not ready: {conditions[0]}"
+    raise AssertionError(message)
 
 
 async def test_an_exam_waits_for_its_solver_and_is_sat_by_as_many_pods_as_asked(

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
@@ -234,13 +235,20 @@ def test_a_corrupt_backup_is_marked_refused_and_takes_no_good_ones_place(
     assert commands.restore("--backup", good).returncode == 0
 
     # With the new one three are good, and the corrupt one is none of them.
+    another_second()
     assert len(commands.create("--keep", "3").splitlines()) == 1
     assert len(commands.files()) == 4
     # What is older than enough good ones goes, whatever it is.
+    another_second()
     said = commands.create("--keep", "2").splitlines()[1:]
     assert [name in line for name, line in zip((newest, spoiled, good), said, strict=True)] == [True] * 3
     assert ["CORRUPT" in line for line in commands.listed()] == [False, False]
     assert (commands.folder / "notes.txt").exists()
+
+
+def another_second() -> None:
+    """Until a backup has another name than one of the same content that was just made."""
+    time.sleep(1.05 - time.time() % 1)
 
 
 def earlier(commands: Commands, count: int) -> None:
