@@ -35,8 +35,8 @@ LOOKED_AT = {
     "v1alpha1 - ^.spec.model.uri - unhandled",
     "v1alpha1 - ^.spec - unhandled",
 }
-"""What crdify can't tell to be harmless, and a person can: other schemes than hf:// are taken too, new rules are about the
-new credentialsSecretRef and revisions that other schemes lack, and the model's default is written out."""
+"""What crdify can't tell to be harmless, and a person can: other schemes than hf:// are taken too, new rules are about
+the new credentialsSecretRef and revisions that other schemes lack, and the model's default is written out."""
 STARTED_ANEW = {"plain", "remote", "rich"}
 """Solvers whose replicas this release starts anew, for a reason that the changelog gives."""
 
