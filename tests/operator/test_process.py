@@ -42,7 +42,7 @@ class Operator:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "mcq_operator", env=self._environment, stderr=log
             )
-        for _ in range(100):
+        for _ in range(600):  # a minute: other workers' control planes start meanwhile
             assert self.process.returncode is None, self.log()
             if await self.get("/readyz") == (200, "ok\n"):
                 return
