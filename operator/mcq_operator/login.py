@@ -1,8 +1,8 @@
 """kopf's way to the API server, on which an odd answer is waited out instead of ending the process.
 
-kopf ends at once, and the process with it, when a list or a watch is answered with 409 or 410, and after a minute of
-tries when it is answered with 5xx: an API server behind a load balancer that is away for longer than that. At 429 it
-tries as long, and then lists anew.
+kopf ends at once, and the process with it, when a list or a watch is answered with 409 or 410, or with 404 as its CRD
+was removed, and after a minute of tries when it is answered with 5xx: an API server behind a load balancer that is away
+for longer than that. At 429 it tries as long, and then lists anew.
 """
 
 from typing import Any
@@ -10,9 +10,14 @@ from typing import Any
 import aiohttp
 import kopf
 
+from .models.kinds import WATCHED
+
 PASSING = frozenset({409, 410})
+NOT_FOUND = 404
 SERVER_ERROR = 500
 TOO_MANY_REQUESTS = 429
+
+_PLURALS = frozenset(kind.plural for kind in WATCHED)
 
 
 async def login(**kwargs: Any) -> kopf.AiohttpSession | None:
@@ -38,10 +43,12 @@ async def waited_out(
 ) -> aiohttp.ClientResponse:
     """The answer, as a 429 where kopf would give up although another try may help.
 
-    404 stays: by it kopf learns that a kind is not installed. So do 401, at which it logs in anew, and 403, which
-    tells of missing rights and must be noticed.
+    404 of an API group stays: by it kopf learns that a kind is not installed. Of a kind that it watches it is waited
+    out until the operator's own discovery finds it gone, and ends its watch. 401 stays, at which kopf logs in anew, and
+    403, which tells of missing rights and must be noticed.
     """
     response = await handler(request)
-    if response.status in PASSING or response.status >= SERVER_ERROR:
+    removed = response.status == NOT_FOUND and request.url.name in _PLURALS
+    if removed or response.status in PASSING or response.status >= SERVER_ERROR:
         response.status = TOO_MANY_REQUESTS
     return response

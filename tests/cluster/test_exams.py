@@ -67,7 +67,8 @@ def sums(solver: Solver) -> Iterator[str]:
         "sums",
         questions={"configMapRef": {"name": "sums", "key": "sums.jsonl"}},
         parallelism=2,
-        **{"pass": {"minAccuracy": 0.3, "maxP95Seconds": 600}},
+        # Less than guessing: what the model knows of sums is not what is tested.
+        **{"pass": {"minAccuracy": 0.1, "maxP95Seconds": 600}},
     )
     mine = ["pods", "-l", "app.kubernetes.io/name=mcq-exam,batch.kubernetes.io/job-completion-index=1"]
     eventually(
@@ -88,10 +89,9 @@ def sums(solver: Solver) -> Iterator[str]:
 def test_each_question_counts_once_though_a_pod_was_lost(solver: Solver, sums: str) -> None:
     status = solver.get("mcqexam", sums)["status"]
     assert (status["count"], status["unanswered"]) == (COUNT, 0)
-    assert 0.3 < status["accuracy"] <= 1  # it can add, more or less
     assert status["model"]["digest"].startswith("sha256:")
     assert status["model"]["promptDigest"].startswith("sha256:")
-    assert condition(solver, sums, "Passed")["reason"] in {"Passed", "Inconclusive"}
+    assert condition(solver, sums, "Passed")["reason"] == "Passed"
 
 
 def test_the_solver_says_how_right_it_is(solver: Solver, sums: str) -> None:
@@ -120,6 +120,8 @@ def test_the_report_is_printed_as_tables_as_json_and_as_a_page(
     assert f"{accuracy:.3f}" in report()
     found = json.loads(report("-o", "json"))
     assert [row["id"] for row in found["rows"]] == [f"sum/{number}" for number in range(COUNT)]
+    right = [row for row in found["rows"] if row["chosen"] == row["answer"]]
+    assert accuracy == pytest.approx(len(right) / COUNT, abs=1e-4)
     assert {name: each["total"] for name, each in found["figures"]["subjects"].items()} == {
         "small": COUNT // 2,
         "large": COUNT // 2,
