@@ -1,8 +1,8 @@
 """kopf's way to the API server, on which an odd answer is waited out instead of ending the process.
 
-kopf ends at once, and the process with it, when a list or a watch is answered with 409 or 410, or with 404 as its CRD
-was removed, and after a minute of tries when it is answered with 5xx: an API server behind a load balancer that is away
-for longer than that. At 429 it tries as long, and then lists anew.
+kopf ends at once, and the process with it, when a list or a watch is answered with 409 or 410, or with 404 because its
+CRD was removed, and after a minute of tries when it is answered with 5xx: an API server behind a load balancer that is
+away for longer than that. At 429 it tries as long, and then lists anew.
 """
 
 from typing import Any
@@ -44,8 +44,8 @@ async def waited_out(
     """The answer, as a 429 where kopf would give up although another try may help.
 
     404 of an API group stays: by it kopf learns that a kind is not installed. Of a kind that it watches it is waited
-    out until the operator's own discovery finds it gone, and ends its watch. 401 stays, at which kopf logs in anew, and
-    403, which tells of missing rights and must be noticed.
+    out until the operator's own discovery finds it gone, and ends its watch. 401 stays, at which kopf logs in anew,
+    and 403, which tells of missing rights and must be noticed.
     """
     response = await handler(request)
     removed = response.status == NOT_FOUND and request.url.name in _PLURALS

@@ -3,22 +3,12 @@
 from typing import Any
 
 from mcq_operator.models import Manifest, MCQSolver, names
-from mcq_operator.models.kinds import (
-    CONFIG_MAP,
-    CRON_JOB,
-    EXAM,
-    ROLE,
-    ROLE_BINDING,
-    SERVICE_ACCOUNT,
-    SOLVER,
-    Kind,
-)
-from mcq_operator.models.rbac import AUTHORIZATION
+from mcq_operator.models.kinds import CONFIG_MAP, CRON_JOB, EXAM, SOLVER
 from mcq_operator.models.status import ObjectRef
 from mcq_operator.models.storage import Backup
 
-from .manifest import manifest
-from .security import CONTAINER_SECURITY, POD_SECURITY
+from . import tasks
+from .security import CONTAINER_SECURITY
 from .sources import env_from
 from .workload import image_pull_secrets
 
@@ -35,96 +25,47 @@ def objects(solver: MCQSolver, *, operator_image: str) -> list[Manifest]:
     backup = solver.spec.storage.backup
     if backup is None:
         return []
+    name = names.backup_name(solver)
     return [
-        _service_account(solver),
-        _role(solver),
-        _binding(solver),
-        _cron_job(solver, backup, operator_image),
+        *tasks.identity(
+            solver,
+            name,
+            annotations=solver.spec.service_account.annotations,
+            rules=[
+                tasks.rule(SOLVER, "get", "list"),
+                tasks.rule(EXAM, "get", "list"),
+                tasks.rule(CONFIG_MAP, "get"),
+            ],
+        ),
+        tasks.cron_job(
+            solver,
+            name,
+            schedule=backup.schedule,
+            start_within=3600,
+            history=1,
+            labels=names.backup_labels(solver),
+            job=_job(solver, backup, operator_image),
+        ),
     ]
-
-
-def _service_account(solver: MCQSolver) -> Manifest:
-    return manifest(
-        SERVICE_ACCOUNT,
-        solver,
-        name=names.backup_name(solver),
-        annotations=dict(solver.spec.service_account.annotations or {}),
-        automountServiceAccountToken=False,
-    )
 
 
 def possible(solver: MCQSolver) -> list[ObjectRef]:
     """Every object that this release could make for it."""
-    kinds = (SERVICE_ACCOUNT, ROLE, ROLE_BINDING, CRON_JOB)
-    return [kind.named(names.backup_name(solver)) for kind in kinds]
+    return [kind.named(names.backup_name(solver)) for kind in (*tasks.IDENTITY, CRON_JOB)]
 
 
-def _role(solver: MCQSolver) -> Manifest:
-    rules = [_rule(SOLVER, "get", "list"), _rule(EXAM, "get", "list"), _rule(CONFIG_MAP, "get")]
-    return manifest(ROLE, solver, name=names.backup_name(solver), rules=rules)
-
-
-def _rule(kind: Kind, *verbs: str) -> dict[str, Any]:
-    return {"apiGroups": [kind.group], "resources": [kind.plural], "verbs": [*verbs]}
-
-
-def _binding(solver: MCQSolver) -> Manifest:
-    name = names.backup_name(solver)
-    return manifest(
-        ROLE_BINDING,
-        solver,
-        name=name,
-        roleRef={"apiGroup": AUTHORIZATION, "kind": ROLE.kind, "name": name},
-        subjects=[{"kind": SERVICE_ACCOUNT.kind, "name": name, "namespace": solver.namespace}],
-    )
-
-
-def _cron_job(solver: MCQSolver, backup: Backup, image: str) -> Manifest:
-    return manifest(
-        CRON_JOB,
-        solver,
-        name=names.backup_name(solver),
-        spec={
-            "schedule": backup.schedule,
-            "timeZone": "Etc/UTC",
-            "concurrencyPolicy": "Forbid",
-            "startingDeadlineSeconds": 3600,
-            "successfulJobsHistoryLimit": 1,
-            "failedJobsHistoryLimit": 1,
-            "jobTemplate": {
-                "metadata": {"labels": names.backup_labels(solver)},
-                "spec": _job_spec(solver, backup, image),
-            },
-        },
-    )
-
-
-def _job_spec(solver: MCQSolver, backup: Backup, image: str) -> dict[str, Any]:
-    only = {"containerName": "backup", "operator": "In", "values": [HOPELESS]}
-    evicted = {"type": "DisruptionTarget", "status": "True"}
+def _job(solver: MCQSolver, backup: Backup, image: str) -> dict[str, Any]:
     return {
         "backoffLimit": TRIES - 1,
         "activeDeadlineSeconds": LONGEST_SECONDS,
-        "podFailurePolicy": {
-            "rules": [
-                {"action": "FailJob", "onExitCodes": only},
-                # A drained node is nothing that the backup failed by.
-                {"action": "Ignore", "onPodConditions": [evicted]},
-            ]
-        },
-        "template": {
-            "metadata": {"labels": names.backup_labels(solver)},
-            "spec": {
-                "restartPolicy": "Never",
-                "serviceAccountName": names.backup_name(solver),
-                "automountServiceAccountToken": True,
-                "enableServiceLinks": False,
-                "imagePullSecrets": image_pull_secrets(solver),
-                "securityContext": POD_SECURITY,
-                "containers": [_container(solver, backup, image)],
-                "volumes": [{"name": "tmp", "emptyDir": {}}],
-            },
-        },
+        "podFailurePolicy": tasks.failures("backup", hopeless=HOPELESS),
+        "template": tasks.pods(
+            account=names.backup_name(solver),
+            labels=names.backup_labels(solver),
+            pull_secrets=image_pull_secrets(solver),
+            container=_container(solver, backup, image),
+            volumes=[{"name": "tmp", "emptyDir": {}}],
+        ),
     }
 
 

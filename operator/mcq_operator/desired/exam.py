@@ -3,13 +3,13 @@
 from typing import Any
 
 from mcq_operator.models import Manifest, MCQExam, MCQSolver, names
-from mcq_operator.models.kinds import CONFIG_MAP, CRON_JOB, JOB, ROLE, ROLE_BINDING, SERVICE_ACCOUNT
-from mcq_operator.models.rbac import AUTHORIZATION
+from mcq_operator.models.kinds import CONFIG_MAP, CRON_JOB, JOB
 from mcq_operator.models.result import newest, sittings
 from mcq_operator.models.status import ObjectRef, ReportRef
 
+from . import tasks
 from .manifest import digest, manifest, without_none
-from .security import CONTAINER_SECURITY, POD_SECURITY
+from .security import CONTAINER_SECURITY
 from .sources import claimed, env_from
 from .workload import image_pull_secrets
 
@@ -34,7 +34,7 @@ def objects(
 
     Without its solver, or without the report of its baseline where it has one, only what keeps the results.
     """
-    made = [_service_account(exam), results(exam), _role(exam), _binding(exam)]
+    made = [results(exam), *_identity(exam)]
     if solver is not None and (baseline or not exam.spec.baseline_ref):
         spec = _job_spec(exam, solver, baseline, service_image=service_image)
         made.append(_cron_job(exam, spec) if exam.spec.schedule else _job(exam, spec, solver))
@@ -63,21 +63,10 @@ def mark(exam: MCQExam, sitting: str, template_digest: str) -> str:
 
 def possible(exam: MCQExam) -> list[ObjectRef]:
     """Every object that this release could make for an exam, but for its Jobs, which are listed."""
-    common = (SERVICE_ACCOUNT, ROLE, ROLE_BINDING, CRON_JOB)
     return [
         CONFIG_MAP.named(names.results_name(exam)),
-        *(kind.named(names.exam_name(exam)) for kind in common),
+        *(kind.named(names.exam_name(exam)) for kind in (*tasks.IDENTITY, CRON_JOB)),
     ]
-
-
-def _service_account(exam: MCQExam) -> Manifest:
-    return manifest(
-        SERVICE_ACCOUNT,
-        exam,
-        name=names.exam_name(exam),
-        annotations=dict(exam.spec.service_account.annotations or {}),
-        automountServiceAccountToken=False,
-    )
 
 
 def results(exam: MCQExam) -> Manifest:
@@ -85,24 +74,12 @@ def results(exam: MCQExam) -> Manifest:
     return manifest(CONFIG_MAP, exam, name=names.results_name(exam))
 
 
-def _role(exam: MCQExam) -> Manifest:
-    rule = {
-        "apiGroups": [CONFIG_MAP.group],
-        "resources": [CONFIG_MAP.plural],
-        "resourceNames": [names.results_name(exam)],
-        "verbs": ["get", "patch"],
-    }
-    return manifest(ROLE, exam, name=names.exam_name(exam), rules=[rule])
-
-
-def _binding(exam: MCQExam) -> Manifest:
-    name = names.exam_name(exam)
-    return manifest(
-        ROLE_BINDING,
+def _identity(exam: MCQExam) -> list[Manifest]:
+    return tasks.identity(
         exam,
-        name=name,
-        roleRef={"apiGroup": AUTHORIZATION, "kind": ROLE.kind, "name": name},
-        subjects=[{"kind": SERVICE_ACCOUNT.kind, "name": name, "namespace": exam.namespace}],
+        names.exam_name(exam),
+        annotations=exam.spec.service_account.annotations,
+        rules=[tasks.rule(CONFIG_MAP, "get", "patch", of=names.results_name(exam))],
     )
 
 
@@ -113,23 +90,14 @@ def _job(exam: MCQExam, spec: dict[str, Any], solver: MCQSolver) -> Manifest:
 
 
 def _cron_job(exam: MCQExam, spec: dict[str, Any]) -> Manifest:
-    return manifest(
-        CRON_JOB,
+    return tasks.cron_job(
         exam,
-        name=names.exam_name(exam),
-        spec={
-            "schedule": exam.spec.schedule,
-            "timeZone": "Etc/UTC",
-            # Two at once would ask for each other's time.
-            "concurrencyPolicy": "Forbid",
-            "startingDeadlineSeconds": 600,
-            "successfulJobsHistoryLimit": exam.spec.history_limit,
-            "failedJobsHistoryLimit": 1,
-            "jobTemplate": {
-                "metadata": {"labels": names.labels(exam)},
-                "spec": spec,
-            },
-        },
+        names.exam_name(exam),
+        schedule=exam.spec.schedule,
+        start_within=600,
+        history=exam.spec.history_limit,
+        labels=names.labels(exam),
+        job=spec,
     )
 
 
@@ -144,36 +112,14 @@ def _job_spec(
             "parallelism": shards,
             "backoffLimitPerIndex": TRIES,
             "activeDeadlineSeconds": LONGEST_SECONDS,
-            "podFailurePolicy": {
-                "rules": [
-                    {
-                        "action": "FailJob",
-                        "onExitCodes": {
-                            "containerName": "exam",
-                            "operator": "In",
-                            "values": [UNREADABLE],
-                        },
-                    },
-                    # A drained node is nothing that the share failed by.
-                    {
-                        "action": "Ignore",
-                        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
-                    },
-                ]
-            },
-            "template": {
-                "metadata": {"labels": names.labels(exam)},
-                "spec": {
-                    "restartPolicy": "Never",
-                    "serviceAccountName": names.exam_name(exam),
-                    "automountServiceAccountToken": True,
-                    "enableServiceLinks": False,
-                    "imagePullSecrets": image_pull_secrets(solver),
-                    "securityContext": POD_SECURITY,
-                    "containers": [_container(exam, solver, baseline, service_image=service_image)],
-                    "volumes": _volumes(exam, baseline),
-                },
-            },
+            "podFailurePolicy": tasks.failures("exam", hopeless=UNREADABLE),
+            "template": tasks.pods(
+                account=names.exam_name(exam),
+                labels=names.labels(exam),
+                pull_secrets=image_pull_secrets(solver),
+                container=_container(exam, solver, baseline, service_image=service_image),
+                volumes=_volumes(exam, baseline),
+            ),
         }
     )
     return made
