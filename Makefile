@@ -23,7 +23,7 @@ PORT ?= 8000
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format serve up down kubeconfig images image-operator image-service deploy monitoring model \
 	sbom push install verify rollback diagnostics installer chart release pipeline generate lock bench bench-operator clean \
-	test-service test-page test-operator test-monitoring test-pipeline test-cluster test-autoscaling test-nodes test-storage chaos
+	test-service test-page test-operator test-monitoring test-pipeline test-cluster test-autoscaling test-nodes chaos
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -128,17 +128,14 @@ test-monitoring: .venv/.ready ## the alerts, by the real promtool
 test-pipeline: .venv/.ready ## the delivery's stages, and what the Jenkinsfile's interpreter does and refuses
 	@$(STEP) "Pipeline tests" $(PYTEST) -n 2 tests/pipeline
 
-test-cluster: .venv/.ready ## a real cluster: install, answer through the Ingress, repair, delete; deliver by the Jenkinsfile; the cluster tool
-	@$(STEP) "Cluster tests" hack/with-cluster $(PYTEST) tests/cluster $(foreach part,autoscaling nodes storage,--ignore tests/cluster/$(part))
+test-cluster: .venv/.ready ## a real cluster: install, answer through the Ingress, repair, delete; models and backups in S3; deliver by the Jenkinsfile; the cluster tool
+	@$(STEP) "Cluster tests" hack/with-cluster $(PYTEST) tests/cluster $(foreach part,autoscaling nodes,--ignore tests/cluster/$(part))
 
 test-autoscaling: .venv/.ready ## KEDA and prometheus-adapter add and remove replicas; builds KEDA, so not part of test
 	@$(STEP) "Autoscaling tests" hack/with-cluster $(PYTEST) tests/cluster/autoscaling
 
 test-nodes: .venv/.ready ## drains, taints and pools on two real nodes under load; some minutes, so not part of test
 	@$(STEP) "Node tests" hack/with-cluster $(PYTEST) tests/cluster/nodes
-
-test-storage: .venv/.ready ## models and backups in a real S3 server, from a real cluster's Pods; not part of test yet
-	@$(STEP) "Storage tests" hack/with-cluster $(PYTEST) tests/cluster/storage
 
 chaos: .venv/.ready ## the fault campaign: each fault at each point of a solver's life, about an hour (CHAOS="--fault kill-seen")
 	@$(PYTHON) -m hack.chaos $(CHAOS)
