@@ -3,7 +3,7 @@
 from .api import Api
 from .cache import Sighting, sighting
 from .cached import CachedApi
-from .cluster import Applied, Children, Cluster
+from .cluster import Children, Cluster
 from .errors import (
     ClusterError,
     ConflictError,
@@ -14,6 +14,7 @@ from .errors import (
 )
 from .lease import KubeLease
 from .owners import owner
+from .settling import Applied
 from .transport import connect
 
 __all__ = [

@@ -1,11 +1,11 @@
-"""The cluster as the reconcile sees it: resources, their objects, and writes that happen only when needed."""
+"""The cluster as the reconcile sees it: resources and their objects, read, made so, and told of."""
 
 import asyncio
 import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -35,17 +35,15 @@ from mcq_operator.models.kinds import (
     WATCHED,
     Kind,
     kind_named,
-    kind_of,
 )
-from mcq_operator.models.observed import Refusal
 from mcq_operator.models.resource import KEYS
 
-from .altered import Altered
 from .api import Api
 from .discovery import Discovery
-from .errors import ClusterError, ConflictError, InvalidSpecError, NotFoundError, RefusedError
+from .errors import ClusterError, InvalidSpecError
 from .hosts import Hosts
-from .owners import orphaned, owned
+from .owners import owned
+from .settling import Applied, Settling
 
 logger = logging.getLogger(__name__)
 
@@ -60,16 +58,6 @@ class Children:
     pods: list[Manifest]
 
 
-@dataclass(kw_only=True)
-class Applied:
-    """What became of the wanted objects."""
-
-    live: dict[ObjectRef, Manifest] = field(default_factory=dict)
-    conflicts: list[ObjectRef] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
-    absent: list[ObjectRef] = field(default_factory=list)
-
-
 class Cluster:
     """The only way from the operator's logic to the API server."""
 
@@ -80,7 +68,7 @@ class Cluster:
         self._instance = instance
         self._discovery = Discovery(api)
         self._hosts = Hosts(api, scopes=self._scopes, clock=time.monotonic)
-        self._altered = Altered()
+        self._settling = Settling(api, self._discovery)
 
     @property
     def absent(self) -> frozenset[Kind]:
@@ -184,28 +172,7 @@ class Cluster:
         A refused object does not keep the others from being applied. Raises ClusterError for what another try
         may mend.
         """
-        applied = Applied()
-        for ref, manifest in wanted.items():
-            if kind_of(manifest) in self.absent:
-                applied.absent.append(ref)
-                continue
-            live = found.live.get(ref)
-            try:
-                stored = await self._settle(resource, ref, manifest, live)
-                if stored is None:
-                    applied.conflicts.append(ref)
-                else:
-                    applied.live[ref] = stored
-            except RefusedError as error:
-                if isinstance(error, NotFoundError) and kind_of(manifest).provider:
-                    # Its CRD was removed a moment ago.
-                    self._discovery.lost(kind_of(manifest))
-                    applied.absent.append(ref)
-                    continue
-                applied.refused.append(Refusal(ref=ref, message=str(error)))
-                if live is not None:
-                    applied.live[ref] = live
-        return applied
+        return await self._settling.apply(resource, wanted, found.live)
 
     async def prune(
         self, resource: Resource, found: Children, *, keep: Iterable[ObjectRef]
@@ -276,58 +243,6 @@ class Cluster:
     def _unseen(self, namespace: str, ref: ObjectRef) -> bool:
         kind = kind_named(ref.api_version, ref.kind)
         return kind is not None and self._api.unseen(kind, namespace=namespace, name=ref.name)
-
-    async def _settle(
-        self, resource: Resource, ref: ObjectRef, wanted: Manifest, live: Manifest | None
-    ) -> Manifest | None:
-        """Make or apply one object; returns it, or None where one by its name is someone else's."""
-        if live is None:
-            try:
-                return self._stored(ref, wanted, await self._api.make(wanted))
-            except ConflictError:
-                found = await self._get(resource.namespace, ref)
-                if not found:
-                    raise
-                live = found[0]
-        if not (owned(live, resource) or orphaned(live, resource)):
-            return None
-        return await self._apply(ref, wanted, live)
-
-    async def _apply(self, ref: ObjectRef, wanted: Manifest, live: Manifest) -> Manifest:
-        """Apply one object if it differs. One on its way out is left to go; its end is an event."""
-        if "deletionTimestamp" in live["metadata"] or self._altered.settled(ref, wanted, live):
-            return live
-        metadata = {**wanted["metadata"], "uid": live["metadata"]["uid"]}
-        await self._hand_over_replicas(wanted, live)
-        stored = await self._api.apply({**wanted, "metadata": metadata}, force=True)
-        return self._stored(ref, wanted, stored)
-
-    def _stored(self, ref: ObjectRef, wanted: Manifest, stored: Manifest) -> Manifest:
-        logger.info("applied %s %s/%s", ref.kind, wanted["metadata"]["namespace"], ref.name)
-        self._altered.remember(ref, wanted, stored)
-        return stored
-
-    async def _hand_over_replicas(self, wanted: Manifest, live: Manifest) -> None:
-        """Where the number of replicas becomes the autoscaler's, keep the number that there is.
-
-        A field that its only owner applies no more is reset, to one replica here. So it gets a second owner first, and
-        who changes the number, as the autoscaler does, takes it from that one.
-        Source: Kubernetes, Server-Side Apply, "Transferring ownership".
-        """
-        spec = wanted.get("spec", {})
-        if "template" not in spec or "replicas" in spec or not live["spec"].get("replicas"):
-            # Of none an autoscaler makes none: there the reset is wanted.
-            return
-        metadata = {name: live["metadata"][name] for name in ("name", "namespace", "uid")}
-        kept = {
-            "apiVersion": wanted["apiVersion"],
-            "kind": wanted["kind"],
-            "metadata": metadata,
-            "spec": {"replicas": live["spec"]["replicas"]},
-        }
-        # A conflict says that it is the autoscaler's already.
-        with contextlib.suppress(ConflictError):
-            await self._api.apply(kept, force=False, manager=f"{FIELD_MANAGER}-replicas")
 
 
 def _read(model: type[Read], raw: Manifest) -> Read:
