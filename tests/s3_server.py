@@ -1,5 +1,6 @@
 """A real S3 server: rclone's, which serves a folder of this machine, each folder in it a bucket."""
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from socket import create_connection, socket
 
+import pytest
 from hack.cluster.instance import CACHE
 from hack.cluster.progress import Progress
 from hack.cluster.tools import Tools
@@ -47,3 +49,11 @@ def variables(url: str, *, keys: tuple[str, str] = KEYS) -> dict[str, str]:
         "AWS_REGION": "us-east-1",
         "AWS_ENDPOINT_URL": url,
     }
+
+
+def only_variables(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Give this process what a client of the server has, and no other AWS_* variables."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in variables(url).items():
+        monkeypatch.setenv(name, value)

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from tests.s3_server import s3_server, variables
+from tests.s3_server import only_variables, s3_server
 
 from mcq_operator.backup import store as stores
 from mcq_operator.backup.errors import (
@@ -43,10 +43,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def credentials(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The AWS_* variables of who may read and write, and no others."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name, value in variables(served).items():
-        monkeypatch.setenv(name, value)
+    only_variables(monkeypatch, served)
 
 
 @pytest.fixture(params=["s3", "file", "path"])

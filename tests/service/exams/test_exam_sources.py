@@ -1,14 +1,13 @@
 """Questions are fetched from where they are: http(s)://, a real S3 server, a path; what is wrong with them is said."""
 
 import hashlib
-import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tests.s3_server import s3_server, variables
+from tests.s3_server import only_variables, s3_server
 
 from mcq_service.exams import sources
 from mcq_service.exams.errors import ExamUnavailable, ExamUnreadable
@@ -54,10 +53,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def reader(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The AWS_* variables of who may read."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name, value in variables(s3).items():
-        monkeypatch.setenv(name, value)
+    only_variables(monkeypatch, s3)
 
 
 async def test_a_file_is_fetched_by_http_and_held_to_its_digest(web: str, tmp_path: Path) -> None:

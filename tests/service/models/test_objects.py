@@ -1,7 +1,6 @@
 """Models from a real S3 server, a web server and a directory: fetched, resumed, checked; what is wrong is said."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 from hack.cluster.certificates import Authority
 from safetensors.torch import load_file
-from tests.s3_server import KEYS, s3_server, variables
+from tests.s3_server import KEYS, only_variables, s3_server
 from tests.service.fakes import ANSWER, QUESTION, Replica
 from tests.service.models import tiny
 from tests.service.models.object_server import ObjectServer, serving
@@ -60,12 +59,9 @@ def bucket(buckets: tuple[Path, str], tmp_path: Path) -> Path:
 @pytest.fixture
 def s3(buckets: tuple[Path, str], bucket: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
     """What stands before it, with the AWS_* variables of who may read, and few bytes written at a time."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
     monkeypatch.setattr(places, "CHUNK", 1000)
     with serving(ObjectServer(upstream=buckets[1])) as server:
-        for name, value in variables(server.url).items():
-            monkeypatch.setenv(name, value)
+        only_variables(monkeypatch, server.url)
         yield server
 
 

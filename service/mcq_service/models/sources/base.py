@@ -1,9 +1,10 @@
 """What a source of weights can do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from mcq_service.models.catalogue import PackagedWeights
 
@@ -44,3 +45,31 @@ class Source(Protocol):
 
         Raises SourceUnreachable or DigestMismatch.
         """
+
+
+class Sized(Protocol):
+    """A file of `size` bytes."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the repository."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+
+
+File = TypeVar("File", bound=Sized)
+
+
+def each(files: Sequence[File], model: str, report: Report) -> Iterator[tuple[File, Callable[[int], None]]]:
+    """Each file of a model, with whom to tell how many of its bytes are there: `report` hears the share of all."""
+    total, done = sum(file.size for file in files), 0
+    for file in files:
+        detail = f"{file.name} of {model} ({total / 1e9:.1f} GB)"
+        yield file, partial(_share, report, done, total, detail)
+        done += file.size
+
+
+def _share(report: Report, before: int, total: int, detail: str, size: int) -> None:
+    report((before + size) / total, detail)

