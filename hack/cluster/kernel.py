@@ -13,10 +13,10 @@ from pathlib import Path
 
 from hack.cluster.commands import run
 from hack.cluster.errors import CommandError, MissingToolError, TakenError
-from hack.cluster.instance import POD_RANGE
+from hack.cluster.instance import POD_RANGE, SERVICE_RANGE
 
-MASQUERADE = "MCQ-MASQUERADE"
-CHAIN_PREFIXES = ("KUBE-", "CNI-", MASQUERADE)
+MASQUERADE, NOWHERE = "MCQ-MASQUERADE", "MCQ-NOWHERE"
+CHAIN_PREFIXES = ("KUBE-", "CNI-", MASQUERADE, NOWHERE)
 TABLES = ("nat", "filter", "mangle")
 
 # What we set (a value), and what the kubelet sets (None): both are put back by `restore`.
@@ -55,7 +55,7 @@ class Kernel:
             if value:
                 _write_sysctl(name, value)
         if ("iptables", "nat", MASQUERADE) not in _chains():
-            _masquerade()
+            _add_rules()
 
     def restore(self) -> None:
         """Remove rules and chains; put the sysctls back."""
@@ -78,13 +78,22 @@ def _refuse_another_kubernetes() -> None:
         raise TakenError(message)
 
 
-def _masquerade() -> None:
-    """Pods have the machine's address outside, and their own among themselves, on whichever node."""
+def _add_rules() -> None:
+    """Pods have the machine's address outside, and their own among themselves, on whichever node.
+
+    A Service's address that kube-proxy has not made lead anywhere, or not yet, is refused: by the default route it
+    would leave the machine, and whoever answers there would be taken for the Service as long as the connection lasts.
+    """
     script = [
         "*nat",
         f":{MASQUERADE} - [0:0]",
         f"-A {MASQUERADE} ! -d {POD_RANGE} -j MASQUERADE",
         f"-A POSTROUTING -s {POD_RANGE} -j {MASQUERADE}",
+        "COMMIT",
+        "*filter",
+        f":{NOWHERE} - [0:0]",
+        f"-A {NOWHERE} -j REJECT",
+        *(f"-A {chain} -d {SERVICE_RANGE} -j {NOWHERE}" for chain in ("OUTPUT", "FORWARD")),
         "COMMIT",
         "",
     ]

@@ -154,7 +154,10 @@ def test_down_leaves_no_process_mount_link_namespace_rule_or_cgroup(outside: Out
     assert "mcq1" in during["links"]
     assert "KUBE-SERVICES" in during["rules"]
     assert "MCQ-MASQUERADE" in during["rules"]
+    assert "MCQ-NOWHERE" in during["rules"]
     assert during["forwarding"] == "1\n"
+    with pytest.raises(ConnectionRefusedError):  # no Service has it, and it leads out of the machine no more
+        socket.create_connection(("10.214.255.254", 443), 5)
 
     outside.cluster("down")
 
