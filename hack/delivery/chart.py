@@ -107,7 +107,7 @@ def _about() -> dict[str, Any]:
         "type": "application",
         "version": version(),
         "appVersion": version(),
-        "kubeVersion": ">=1.29.0-0",
+        "kubeVersion": ">=1.30.0-0",
     }
 
 

@@ -1,10 +1,16 @@
 """Bad specs are refused by the API server itself, with a message a person can act on."""
 
+import itertools
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.operator.conftest import Kubectl
+from tests.operator.live import until
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def manifest(spec: dict[str, Any], name: str = "demo") -> str:
@@ -162,3 +168,30 @@ def test_a_claim_changes_only_as_claims_can(
         assert done.returncode == 0, done.stderr
     else:
         assert words in done.stderr
+
+
+@pytest.fixture
+def promoting(cluster_kubectl: Kubectl) -> Iterator[None]:
+    """The policy of who lets a change through its gate; other tests do without it."""
+    policies = str(ROOT / "config/policies")
+    cluster_kubectl("apply", "--server-side", "-k", policies)
+    yield
+    cluster_kubectl("delete", "-k", policies)
+
+
+async def test_who_promotes_a_change_says_so_under_their_own_name(kubectl: Kubectl, promoting: None) -> None:
+    kubectl("create", "-f", "-", stdin=manifest({}))
+
+    def promoted(words: str, *more: str) -> str:
+        command = ("annotate", "--overwrite", "mcq/demo", f"mcq-operator.dev/promote={words}", *more)
+        return kubectl.run(*command).stderr
+
+    # A policy takes a moment to be in force, and words that are there already are nobody's saying.
+    tries = itertools.count()
+    refused = 'who says it, as the API server knows you: "admin: ..."'
+    await until(lambda: refused in promoted(f"alice: try {next(tries)}"))
+    assert not promoted("admin: checked by hand")
+    bob = ("--as=bob", "--as-group=system:masters")
+    assert '"bob: ..."' in promoted("admin: checked again", *bob)
+    kubectl("label", "mcq/demo", "team=one", *bob)
+    kubectl("annotate", "mcq/demo", "mcq-operator.dev/promote-", *bob)
