@@ -3,14 +3,11 @@
 import itertools
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.operator.conftest import Kubectl
+from tests.operator.conftest import ROOT, Kubectl
 from tests.operator.live import until
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def manifest(spec: dict[str, Any], name: str = "demo") -> str:
