@@ -1,4 +1,4 @@
-"""Measures the operator against a control plane of its own on this machine."""
+"""Measures the operator, and KubeRay's beside it, against a control plane of its own on this machine."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from hack.bench_operator import (
     client,
     control_plane,
     eyes,
+    kuberay,
     operator_process,
     replicas,
     report,
     scenarios,
     workload,
 )
+from mcq_operator.models.kinds import CHILDREN
+from mcq_operator.models.names import MANAGED_SELECTOR
 
 
 def main() -> int:
@@ -32,7 +35,13 @@ def main() -> int:
         _say(f"run {number + 1} of {options.runs}")
         with control_plane.running() as plane:
             plane.create_namespaces(workload.namespaces())
-            runs.append(asyncio.run(_measure(plane, options)))
+            figures = asyncio.run(_measure(plane, options))
+        for setting in kuberay.SETTINGS:
+            with control_plane.running() as plane:
+                plane.create_namespaces(workload.namespaces())
+                of_peer = asyncio.run(kuberay.measure(plane, setting, count=options.solvers))
+            figures.setdefault("kuberay", {})[setting] = _told(f"KubeRay, {setting}", of_peer)
+        runs.append(figures)
     made = {"machine": _machine(), "solvers": options.solvers, "replicas": options.replicas, "runs": runs}
     target = control_plane.ROOT / "build/bench-operator.json"
     target.parent.mkdir(exist_ok=True)
@@ -49,10 +58,11 @@ async def _measure(plane: control_plane.ControlPlane, options: argparse.Namespac
     async with (
         client.connected(plane.operator_kubeconfig) as ours,
         client.connected(plane.provider.kubeconfig()) as admin,
-        eyes.watching(admin) as seen,
+        eyes.watching(admin, [kind for kind in CHILDREN if not kind.provider], MANAGED_SELECTOR) as seen,
         replicas.answering() as canary,
     ):
-        start = partial(operator_process.running, plane.operator_kubeconfig, log, canary=canary)
+        program = operator_process.ours(plane.operator_kubeconfig, canary=canary)
+        start = partial(operator_process.running, program, log)
         stage = scenarios.Stage(plane, admin, seen, options.replicas)
         figures["reference"] = _told("reference", await scenarios.reference(plane, ours))
         async with start() as operator:
@@ -65,7 +75,7 @@ async def _measure(plane: control_plane.ControlPlane, options: argparse.Namespac
             figures["restart"] = _told("restart", await scenarios.restart(operator, started, count))
             figures["drift"] = _told("drift", await scenarios.drift(stage, made))
             await scenarios.settled(operator, lambda _: True)
-            figures["idle"] = _told("idle", await scenarios.idle(operator))
+            figures["idle"] = _told("idle", await scenarios.idle(operator, started))
     return figures
 
 

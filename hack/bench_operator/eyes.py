@@ -1,7 +1,4 @@
-"""Sees when each child appears and changes: watches of the children, by their own connection.
-
-Whole objects, as the operator watches them: the server writes those once for all who watch.
-"""
+"""Sees when each child appears and changes: watches of the children, by their own connection."""
 
 from __future__ import annotations
 
@@ -11,13 +8,17 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mcq_operator.models.kinds import CHILDREN, Kind
-from mcq_operator.models.names import MANAGED_SELECTOR
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from hack.bench_operator.client import Client
+    from mcq_operator.models.kinds import Kind
+
+
+WHOLE = "application/json"
+"""As our operator watches: the server writes those once for all who watch."""
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""The least that a watch can ask for, beside an operator that watches in another encoding."""
 
 
 class Child(NamedTuple):
@@ -64,11 +65,13 @@ class Eyes:
 
 
 @asynccontextmanager
-async def watching(client: Client) -> AsyncIterator[Eyes]:
-    """Eyes that are open before the block begins."""
+async def watching(
+    client: Client, kinds: Iterable[Kind], selector: str, *, accept: str = WHOLE
+) -> AsyncIterator[Eyes]:
+    """Eyes that are open before the block begins, for what has the labels."""
     eyes = Eyes()
     async with asyncio.TaskGroup() as watches:
-        tasks = [watches.create_task(_watch(client, kind, eyes)) for kind in CHILDREN if not kind.provider]
+        tasks = [watches.create_task(_watch(client, kind, selector, eyes, accept)) for kind in kinds]
         await asyncio.sleep(1)
         try:
             yield eyes
@@ -77,9 +80,17 @@ async def watching(client: Client) -> AsyncIterator[Eyes]:
                 task.cancel()
 
 
-async def _watch(client: Client, kind: Kind, eyes: Eyes) -> None:
-    parameters = {"watch": "1", "labelSelector": MANAGED_SELECTOR, "timeoutSeconds": "7200"}
-    async with client.session.get(kind.path(None), params=parameters) as response:
-        response.raise_for_status()
-        async for line in response.content:
-            eyes.saw(kind.kind, json.loads(line))
+async def _watch(client: Client, kind: Kind, selector: str, eyes: Eyes, accept: str) -> None:
+    """Watch for ever: the server ends a watch whose client is too slow for it, which then goes on where it was."""
+    parameters = {"watch": "1", "labelSelector": selector, "timeoutSeconds": "7200"}
+    headers = {"Accept": accept}
+    while True:
+        async with client.session.get(kind.path(None), params=parameters, headers=headers) as response:
+            response.raise_for_status()
+            async for line in response.content:
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    message = f"the watch of {kind.plural} has failed: {event['object']}"
+                    raise RuntimeError(message)
+                parameters["resourceVersion"] = event["object"]["metadata"]["resourceVersion"]
+                eyes.saw(kind.kind, event)

@@ -1,4 +1,4 @@
-"""The operator as a process: started, asked for its metrics, and ended by its id."""
+"""An operator as a process: started, asked for its metrics, and ended by its id."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -22,6 +23,27 @@ Samples = dict[str, float]
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is started, and the port on which it answers whether it is ready."""
+
+    command: list[str]
+    environment: dict[str, str]
+    port: int
+
+
+def ours(kubeconfig: Path, *, canary: str) -> Program:
+    """The operator of this project; its test questions go to `canary`."""
+    port = free_port()
+    environment = {
+        "KUBECONFIG": str(kubeconfig),
+        "MCQ_OPERATOR_HOST": "127.0.0.1",
+        "MCQ_OPERATOR_PORT": str(port),
+        "MCQ_OPERATOR_CANARY_URL": canary,
+    }
+    return Program([sys.executable, "-m", "mcq_operator"], environment, port)
 
 
 class Operator:
@@ -72,21 +94,14 @@ class Operator:
 
 
 @asynccontextmanager
-async def running(kubeconfig: Path, log: Path, *, canary: str) -> AsyncIterator[Operator]:
-    """One that watches, until the end of the block; its test questions go to `canary`."""
-    port = free_port()
-    environment = {
-        **os.environ,
-        "KUBECONFIG": str(kubeconfig),
-        "MCQ_OPERATOR_HOST": "127.0.0.1",
-        "MCQ_OPERATOR_PORT": str(port),
-        "MCQ_OPERATOR_CANARY_URL": canary,
-    }
-    with log.open("ab") as stderr:
+async def running(program: Program, log: Path) -> AsyncIterator[Operator]:
+    """One that watches, until the end of the block."""
+    environment = {**os.environ, **program.environment}
+    with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "mcq_operator", env=environment, stderr=stderr
+            *program.command, env=environment, stdout=output, stderr=output
         )
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{program.port}") as session:
         operator = Operator(process, session)
         try:
             async with asyncio.timeout(START_SECONDS):

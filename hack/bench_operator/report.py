@@ -37,6 +37,18 @@ ROWS: list[tuple[str, str, float | None]] = [
     ("reference: API server's CPU ms an apply", "reference.cpu_ms_per_apply.kube-apiserver", None),
 ]
 
+PEER_ROWS: list[tuple[str, str]] = [
+    ("one: s to its last object, median", "one.median"),
+    ("all at once: s to all objects", "many.objects_seconds"),
+    ("all at once: objects", "many.objects"),
+    ("CPU s until all objects: operator", "many.cpu_seconds_until_objects.operator"),
+    ("CPU s until all objects: API server", "many.cpu_seconds_until_objects.kube-apiserver"),
+    ("CPU s until all objects: etcd", "many.cpu_seconds_until_objects.etcd"),
+    ("CPU s until all objects: controllers", "many.cpu_seconds_until_objects.kube-controller-manager"),
+    ("memory: MiB PSS, at the end", "many.memory_mib.pss"),
+    ("memory: MiB RSS, peak", "many.memory_mib.rss_peak"),
+]
+
 
 def table(made: dict[str, Any]) -> str:
     """All of it, for people."""
@@ -51,6 +63,11 @@ def table(made: dict[str, Any]) -> str:
         wanted = "" if most is None else f"<= {most:g}"
         bounds = f"{min(values):.3f}-{max(values):.3f}"
         lines.append(f"{title:46} {median(values):>10.3f} {bounds:>21} {wanted:>8}")
+    for setting in made["runs"][0]["kuberay"]:
+        lines.append(f"KubeRay, {setting}, as many RayClusters")
+        for title, path in PEER_ROWS:
+            values = [float(_at(run["kuberay"][setting], path)) for run in made["runs"]]
+            lines.append(f"  {title:44} {median(values):>10.3f} {min(values):.3f}-{max(values):.3f}")
     requests = made["runs"][-1]["many"]["requests"]
     lines.append("requests sent for all at once: " + ", ".join(f"{k} {v:.0f}" for k, v in requests.items()))
     return "\n".join(lines)

@@ -24,10 +24,10 @@ FILES: Mapping[str, tuple[str, ...]] = {
 """Where each module has its CRDs."""
 
 
-def directory(module: str) -> Path:
+def directory(module: str, *, pinned_in: str = "apis") -> Path:
     """The module's source; fetches it where the machine doesn't have it."""
     require_go()
-    found = json.loads(run(["go", "mod", "download", "-json", module], cwd=MODULES / "apis", timeout=600))
+    found = json.loads(run(["go", "mod", "download", "-json", module], cwd=MODULES / pinned_in, timeout=600))
     return Path(found["Dir"])
 
 

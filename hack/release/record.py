@@ -75,7 +75,8 @@ async def _operated(kubectl: Kubectl) -> None:
     with tempfile.TemporaryDirectory() as directory:
         kubeconfig = operator_rights.kubeconfig(kubectl, Path(directory) / "kubeconfig")
         log = Path(directory) / "operator.log"
-        async with operator_process.running(kubeconfig, log, canary=NOBODY) as operator:
+        program = operator_process.ours(kubeconfig, canary=NOBODY)
+        async with operator_process.running(program, log) as operator:
             await settled(operator, lambda _: True)
 
 

@@ -1,0 +1,136 @@
+"""KubeRay's operator, which is Go, at the same work on the same kind of control plane.
+
+Of those that can be had as a Go module it is the nearest in shape: with an Ingress and the autoscaler's rights, each
+RayCluster is five children and three Pods, which the operator makes itself.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hack.bench.processes import free_port
+from hack.bench_operator import client, eyes, operator_process
+from hack.bench_operator.client import at_once
+from hack.bench_operator.operator_process import Program
+from hack.bench_operator.scenarios import LONGEST_SECONDS, REPEATS, Figures, spread
+from hack.bench_operator.workload import namespaces
+from hack.cluster import crds
+from hack.kubectl import wait_established
+from mcq_operator.models.kinds import INGRESS, POD, ROLE, ROLE_BINDING, SERVICE, SERVICE_ACCOUNT
+
+if TYPE_CHECKING:
+    from hack.bench_operator.client import Client
+    from hack.bench_operator.control_plane import ControlPlane
+    from hack.bench_operator.eyes import Eyes
+    from hack.bench_operator.operator_process import Operator
+
+TOOL = "kuberay"
+MODULE = "github.com/ray-project/kuberay/ray-operator"
+GROUP_VERSION = "ray.io/v1"
+CRDS = ("rayclusters.ray.io", "rayjobs.ray.io", "rayservices.ray.io")
+SELECTOR = "ray.io/cluster"
+MADE = (SERVICE_ACCOUNT, ROLE, ROLE_BINDING, SERVICE, INGRESS, POD)
+OBJECTS = len(MADE) + 2
+"""Of one RayCluster: there is a head's Pod, and two workers'."""
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "as it comes": (),
+    "unbounded": ("--reconcile-concurrency=32", "--qps=5000", "--burst=10000"),
+}
+"""One reconcile at a time and 100 requests a second are its defaults; and as much at once as our clients send."""
+
+
+class RayCluster(NamedTuple):
+    """One with a head and two workers."""
+
+    namespace: str
+    name: str
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What is sent."""
+        group = {
+            "rayStartParams": {},
+            "template": {"spec": {"containers": [{"name": "ray", "image": "bench"}]}},
+        }
+        workers = {"groupName": "workers", "replicas": 2, "minReplicas": 1, "maxReplicas": 3}
+        return {
+            "apiVersion": GROUP_VERSION,
+            "kind": "RayCluster",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": {
+                "rayVersion": "2.46.0",
+                "enableInTreeAutoscaling": True,
+                "headGroupSpec": {**group, "enableIngress": True},
+                "workerGroupSpecs": [{**group, **workers}],
+            },
+        }
+
+    async def create(self, admin: Client) -> None:
+        """Make it."""
+        path = f"/apis/{GROUP_VERSION}/namespaces/{self.namespace}/rayclusters"
+        await admin.send("POST", path, json.dumps(self.manifest).encode())
+
+
+async def measure(plane: ControlPlane, setting: str, *, count: int) -> Figures:
+    """One after the other, and `count` at once, under one of SETTINGS."""
+    _install_crds(plane)
+    log = plane.provider.instance.logs / "kuberay.log"
+    one, many = _clusters("one", REPEATS), _clusters("many", count)
+    async with (
+        client.connected(plane.provider.kubeconfig()) as admin,
+        eyes.watching(admin, MADE, SELECTOR, accept=eyes.METADATA) as seen,
+        operator_process.running(_program(plane, *SETTINGS[setting]), log) as operator,
+    ):
+        return {
+            "one": spread([await _created(admin, seen, [cluster]) for cluster in one]),
+            "many": await _at_once(plane, admin, seen, operator, many),
+        }
+
+
+async def _at_once(
+    plane: ControlPlane, admin: Client, seen: Eyes, operator: Operator, clusters: list[RayCluster]
+) -> Figures:
+    busy, cpu = plane.cpu_seconds(), operator.cpu_seconds
+    seconds = await _created(admin, seen, clusters)
+    used = {name: each - busy[name] for name, each in plane.cpu_seconds().items()}
+    return {
+        "objects": len(clusters) * OBJECTS,
+        "objects_seconds": seconds,
+        "cpu_seconds_until_objects": {"operator": operator.cpu_seconds - cpu, **used},
+        "memory_mib": operator.memory,
+    }
+
+
+async def _created(admin: Client, seen: Eyes, clusters: list[RayCluster]) -> float:
+    """Seconds until each of them has all its objects."""
+    wanted, started = len(seen.first) + len(clusters) * OBJECTS, time.monotonic()
+    await at_once(partial(cluster.create, admin) for cluster in clusters)
+    return await seen.until(lambda: len(seen.first) >= wanted, seconds=LONGEST_SECONDS) - started
+
+
+def _clusters(prefix: str, count: int) -> list[RayCluster]:
+    places = namespaces()
+    return [RayCluster(places[number % len(places)], f"{prefix}-{number}") for number in range(count)]
+
+
+def _install_crds(plane: ControlPlane) -> None:
+    bases = crds.directory(MODULE, pinned_in=TOOL) / "config/crd/bases"
+    plane.kubectl("apply", "--server-side", "-f", str(bases))
+    wait_established(plane.kubectl, CRDS)
+
+
+def _program(plane: ControlPlane, *flags: str) -> Program:
+    """It acts as the administrator, which costs the API server less than rights that it has to look up."""
+    tools, port = plane.provider.tools, free_port()
+    tools.build([TOOL])
+    command = [
+        str(tools.binary(TOOL, "ray-operator")),
+        "--enable-leader-election=false",
+        "--metrics-addr=127.0.0.1:0",
+        f"--health-probe-bind-address=127.0.0.1:{port}",
+        *flags,
+    ]
+    return Program(command, {"KUBECONFIG": str(plane.provider.kubeconfig())}, port)
