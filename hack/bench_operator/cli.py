@@ -33,12 +33,10 @@ def main() -> int:
     runs = []
     for number in range(options.runs):
         _say(f"run {number + 1} of {options.runs}")
-        with control_plane.running() as plane:
-            plane.create_namespaces(workload.namespaces())
+        with control_plane.running(workload.namespaces()) as plane:
             figures = asyncio.run(_measure(plane, options))
         for setting in kuberay.SETTINGS:
-            with control_plane.running() as plane:
-                plane.create_namespaces(workload.namespaces())
+            with control_plane.running(workload.namespaces()) as plane:
                 of_peer = asyncio.run(kuberay.measure(plane, setting, count=options.solvers))
             figures.setdefault("kuberay", {})[setting] = _told(f"KubeRay, {setting}", of_peer)
         runs.append(figures)

@@ -35,22 +35,19 @@ class ControlPlane:
         """As administrator."""
         return Kubectl(self.provider.kubectl(), self.provider.kubeconfig())
 
-    def create_namespaces(self, names: list[str]) -> None:
-        """Make namespaces."""
-        items = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in names]
-        self.kubectl(
-            "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-        )
-
     def cpu_seconds(self) -> dict[str, float]:
         """What its processes have used, by their names."""
         pids = {name: self.provider.processes.running(name) for name in PARTS}
         return {name: cpu_seconds(pid) for name, pid in pids.items() if pid is not None}
 
+    def cpu_seconds_since(self, before: dict[str, float]) -> dict[str, float]:
+        """What they have used since `cpu_seconds` was `before`."""
+        return {name: after - before[name] for name, after in self.cpu_seconds().items()}
+
 
 @contextmanager
-def running() -> Iterator[ControlPlane]:
-    """One that is taken down at the end, whatever happens; one benchmark at a time."""
+def running(namespaces: list[str]) -> Iterator[ControlPlane]:
+    """One with these namespaces that is taken down at the end, whatever happens; one benchmark at a time."""
     provider = Local(Instance("bench", has_node=False), Progress())
     with locked(CACHE / "bench.lock"):
         try:
@@ -58,6 +55,11 @@ def running() -> Iterator[ControlPlane]:
             made = ControlPlane(provider, provider.instance.state / "operator.kubeconfig")
             operator_rights.install(made.kubectl)
             operator_rights.kubeconfig(made.kubectl, made.operator_kubeconfig)
+            items = [
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in namespaces
+            ]
+            listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+            made.kubectl("apply", "-f", "-", stdin=listed)
             yield made
         finally:
             provider.down()

@@ -16,7 +16,7 @@ from hack.bench_operator import client, eyes, operator_process
 from hack.bench_operator.client import at_once
 from hack.bench_operator.operator_process import Program
 from hack.bench_operator.scenarios import LONGEST_SECONDS, REPEATS, Figures, spread
-from hack.bench_operator.workload import namespaces
+from hack.bench_operator.workload import places
 from hack.cluster import crds
 from hack.kubectl import wait_established
 from mcq_operator.models.kinds import INGRESS, POD, ROLE, ROLE_BINDING, SERVICE, SERVICE_ACCOUNT
@@ -76,6 +76,7 @@ class RayCluster(NamedTuple):
 
 async def measure(plane: ControlPlane, setting: str, *, count: int) -> Figures:
     """One after the other, and `count` at once, under one of SETTINGS."""
+    plane.provider.tools.build([TOOL])
     _install_crds(plane)
     log = plane.provider.instance.logs / "kuberay.log"
     one, many = _clusters("one", REPEATS), _clusters("many", count)
@@ -95,11 +96,11 @@ async def _at_once(
 ) -> Figures:
     busy, cpu = plane.cpu_seconds(), operator.cpu_seconds
     seconds = await _created(admin, seen, clusters)
-    used = {name: each - busy[name] for name, each in plane.cpu_seconds().items()}
+    used = {"operator": operator.cpu_seconds - cpu, **plane.cpu_seconds_since(busy)}
     return {
         "objects": len(clusters) * OBJECTS,
         "objects_seconds": seconds,
-        "cpu_seconds_until_objects": {"operator": operator.cpu_seconds - cpu, **used},
+        "cpu_seconds_until_objects": used,
         "memory_mib": operator.memory,
     }
 
@@ -112,8 +113,7 @@ async def _created(admin: Client, seen: Eyes, clusters: list[RayCluster]) -> flo
 
 
 def _clusters(prefix: str, count: int) -> list[RayCluster]:
-    places = namespaces()
-    return [RayCluster(places[number % len(places)], f"{prefix}-{number}") for number in range(count)]
+    return [RayCluster(*place) for place in places(prefix, count)]
 
 
 def _install_crds(plane: ControlPlane) -> None:
@@ -124,10 +124,9 @@ def _install_crds(plane: ControlPlane) -> None:
 
 def _program(plane: ControlPlane, *flags: str) -> Program:
     """It acts as the administrator, which costs the API server less than rights that it has to look up."""
-    tools, port = plane.provider.tools, free_port()
-    tools.build([TOOL])
+    port = free_port()
     command = [
-        str(tools.binary(TOOL, "ray-operator")),
+        str(plane.provider.tools.binary(TOOL, "ray-operator")),
         "--enable-leader-election=false",
         "--metrics-addr=127.0.0.1:0",
         f"--health-probe-bind-address=127.0.0.1:{port}",

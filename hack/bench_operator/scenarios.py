@@ -52,7 +52,7 @@ async def reference(plane: ControlPlane, client: Client) -> Figures:
     busy, started = plane.cpu_seconds(), time.monotonic()
     await at_once(partial(client.send, "PATCH", path, body, APPLY) for path, body in applies)
     seconds = time.monotonic() - started
-    used = {name: after - busy[name] for name, after in plane.cpu_seconds().items()}
+    used = plane.cpu_seconds_since(busy)
     return {
         "applies_per_second": len(applies) / seconds,
         "cpu_ms_per_apply": {name: each * 1000 / len(applies) for name, each in used.items()},
@@ -80,7 +80,7 @@ async def many(stage: Stage, operator: Operator, made: list[Solver]) -> Figures:
     await at_once(partial(solver.create, stage.client) for solver in made)
     created = time.monotonic() - started
     there = await stage.eyes.until(lambda: len(stage.eyes.first) >= wanted, seconds=LONGEST_SECONDS)
-    used = {name: seconds - busy[name] for name, seconds in stage.plane.cpu_seconds().items()}
+    used = stage.plane.cpu_seconds_since(busy)
     cpu_there = operator.cpu_seconds - cpu
     settled_at, peak = await settling
     await replicas.until_created(stage.client, stage.replicas, seconds=LONGEST_SECONDS)

@@ -56,8 +56,14 @@ class Solver(NamedTuple):
 
 def solvers(prefix: str, count: int, *, replicas: int) -> list[Solver]:
     """So many, over the namespaces."""
+    return [Solver(namespace, name, replicas) for namespace, name in places(prefix, count)]
+
+
+def places(prefix: str, count: int) -> Iterator[tuple[str, str]]:
+    """Namespace and name of so many resources, over the namespaces."""
     names = namespaces()
-    return [Solver(names[number % len(names)], f"{prefix}-{number}", replicas) for number in range(count)]
+    for number in range(count):
+        yield names[number % len(names)], f"{prefix}-{number}"
 
 
 def namespaces() -> list[str]:
