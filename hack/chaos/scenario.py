@@ -14,7 +14,8 @@ GROUP_VERSION = "mcq-operator.dev/v1alpha1"
 CREATED = {
     "replicas": 1,
     "ingress": {"enabled": True, "className": "traefik", "host": "mcq.example.com"},
-    "storage": {"cache": {"type": "PVC"}},
+    # Once a year, so that none is made while a case runs: each would be another write of the CronJob's status.
+    "storage": {"cache": {"type": "PVC"}, "backup": {"uri": "s3://backups", "schedule": "@yearly"}},
 }
 
 
@@ -47,9 +48,10 @@ STEPS = (
             "limits": {"deadlineSeconds": 40},
             "disruption": {"minAvailable": 1},
             "ingress": {"host": "other.example.com"},
+            "storage": {"backup": {"keep": 7}},
         },
     ),
     Step("no-ingress", {"ingress": {"enabled": False}}),
-    Step("no-claim", {"storage": {"cache": {"type": "EmptyDir"}}}),
+    Step("no-storage", {"storage": {"cache": {"type": "EmptyDir"}, "backup": None}}),
     Step("delete", None),
 )
