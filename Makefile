@@ -54,7 +54,7 @@ down: .venv/.ready ## stop it and leave nothing behind but the cache
 kubeconfig: .venv/.ready ## print the path of the local cluster's kubeconfig
 	@$(CLUSTER_TOOL) kubeconfig
 
-images: .venv/.ready ## build the operator's and the service's image; image-operator, image-service: one of them
+images: .venv/.ready ## build the operator's and the service's image; image-operator, image-service: one of them [PLATFORMS=]
 	@$(PYTHON) -m hack.images
 
 image-operator image-service: .venv/.ready

@@ -22,7 +22,7 @@ class Images:
     operator: str
     service: str
 
-    def write(self, path: Path = RECORD) -> None:
+    def write(self, path: Path) -> None:
         """Keep them for the stages to come."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""Push both images, and keep their digests."""
+"""Push both images, each for one platform or several, and keep their digests."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hack.delivery.images import RECORD, Images
 from hack.images.build import PROGRAMS, tag
 from hack.images.builder import builder
+from hack.images.platforms import architecture, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,11 +31,23 @@ def push(settings: Settings, progress: Progress) -> Images:
         for program in PROGRAMS:
             name = f"{registry}/mcq-{program}"
             with progress.step(f"push {name}:{settings.tag}"):
-                digest = builder().push(tag(program), f"{name}:{settings.tag}", auth=auth)
+                digest = _push(program, name, settings.tag, auth)
             digests[program] = f"{name}@{digest}"
     images = Images(**digests)
-    images.write()
+    images.write(RECORD)
     return images
+
+
+def _push(program: str, name: str, version: str, auth: Path | None) -> str:
+    """The digest of the image, or of an index of one for each platform, which have its tag and their own suffix."""
+    platforms = chosen()
+    if len(platforms) == 1:
+        return builder().push(tag(program, *platforms), f"{name}:{version}", auth=auth)
+    images = []
+    for platform in platforms:
+        reference = f"{name}:{version}-{architecture(platform)}"
+        images.append(f"{name}@{builder().push(tag(program, platform), reference, auth=auth)}")
+    return builder().join(f"{name}:{version}", images, auth=auth)
 
 
 @contextmanager

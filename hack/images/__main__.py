@@ -6,6 +6,7 @@ import sys
 from hack.cluster.errors import ClusterError
 from hack.images.build import PROGRAMS, build, tag
 from hack.images.builder import ImageError
+from hack.images.platforms import chosen
 
 parser = argparse.ArgumentParser(prog="python -m hack.images", description=__doc__)
 parser.add_argument("programs", nargs="*", metavar="PROGRAM", help=" or ".join(PROGRAMS))
@@ -16,4 +17,4 @@ try:
     build(programs)
 except (ClusterError, ImageError) as error:
     sys.exit(str(error))
-print("\n".join(tag(program) for program in programs))
+print("\n".join(tag(program, platform) for platform in chosen() for program in programs))

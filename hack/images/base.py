@@ -12,45 +12,48 @@ from pathlib import Path
 from hack.cluster.progress import Progress
 from hack.cluster.tools import install_programs, locked
 from hack.images.builder import STORAGE, ImageError, builder, quiet
+from hack.images.platforms import architecture, suffix
 
 PUBLIC = "python:3.11.14-slim-bookworm"
-LOCAL = "localhost/mcq-base:bookworm"
 RELEASE = "bookworm"
 PACKAGES = "ca-certificates,python3,python3-venv"
 PULL_SECONDS = 120.0
 
 
-def base_image() -> str:
-    """The name of an image that has Python >= 3.11 with its venv module and is in the builder's storage.
+def base_image(platform: str) -> str:
+    """The name of an image that has Python >= 3.11 with its venv module and that a build for the platform finds.
 
-    The first time this pulls the public image or runs debootstrap (a minute). Raises ImageError or MissingToolError.
+    The first time this pulls the public image or runs debootstrap (a minute; for another platform than this machine's,
+    ten). Raises ImageError or MissingToolError.
     """
+    local = f"localhost/mcq-base:{RELEASE}{suffix(platform)}"
     with locked(STORAGE / ".base.lock"):
         engine = builder()
-        for name in (PUBLIC, LOCAL):
+        for name in (PUBLIC, local):
             if engine.has(name):
                 return name
         if engine.pull(PUBLIC, timeout=PULL_SECONDS):
             return PUBLIC
-        print(f"{PUBLIC} can't be pulled here: making {LOCAL} with debootstrap.", file=sys.stderr)
-        _debootstrap_image()
-        return LOCAL
+        print(f"{PUBLIC} can't be pulled here: making {local} with debootstrap.", file=sys.stderr)
+        _debootstrap_image(local, platform)
+        return local
 
 
-def _debootstrap_image() -> None:
+def _debootstrap_image(name: str, platform: str) -> None:
     install_programs({"debootstrap": "debootstrap"}, Progress())
     mirror = _mirror()
     with tempfile.TemporaryDirectory(dir=STORAGE) as directory:
         root, context = Path(directory) / "root", Path(directory) / "context"
         context.mkdir()
-        quiet(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", RELEASE, str(root), mirror])
+        what = [f"--arch={architecture(platform)}", "--variant=minbase", f"--include={PACKAGES}"]
+        quiet(["debootstrap", *what, RELEASE, str(root), mirror])
         for leftover in ("var/cache/apt", "var/lib/apt/lists", "var/log", "usr/share/doc", "usr/share/man"):
             shutil.rmtree(root / leftover, ignore_errors=True)
             (root / leftover).mkdir(parents=True)
         quiet(["tar", "--directory", str(root), "--create", "--file", str(context / "root.tar"), "."])
         shutil.rmtree(root)
         (context / "Dockerfile").write_text('FROM scratch\nADD root.tar /\nCMD ["python3"]\n')
-        builder().build(context / "Dockerfile", context, LOCAL)
+        builder().build(context / "Dockerfile", context, name, platform=platform)
 
 
 def _mirror() -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from hack.git import committed_at, revision
 from hack.images.base import base_image
 from hack.images.builder import builder
+from hack.images.platforms import chosen, own, require_runnable, suffix
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DIST = ROOT / "dist"
@@ -17,9 +18,9 @@ CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 OCI = "org.opencontainers.image"
 
 
-def tag(program: str) -> str:
-    """The local name of a program's image."""
-    return f"localhost/mcq-{program}:dev"
+def tag(program: str, platform: str | None = None) -> str:
+    """The local name of a program's image, for this machine's platform or another."""
+    return f"localhost/mcq-{program}:dev{suffix(platform or own())}"
 
 
 def version() -> str:
@@ -31,20 +32,22 @@ def version() -> str:
 def build(programs: tuple[str, ...] = PROGRAMS) -> None:
     """Build images from this checkout; what has not changed comes from the layer cache.
 
-    TORCH_BACKEND=cpu in the environment picks torch's build without CUDA for the service.
-    Raises ImageError if a build fails.
+    In the environment, PLATFORMS says for which platforms, and TORCH_BACKEND=cpu picks torch's build without CUDA for
+    the service. Raises ImageError if a build fails.
     """
     secrets = {"ca-certificates": CERTIFICATES} if CERTIFICATES.exists() else {}
-    base = base_image()
-    for program in programs:
-        arguments = {"BASE": base}
-        backend = os.environ.get("TORCH_BACKEND")
-        if program == "service" and backend:
-            arguments["TORCH_BACKEND"] = backend
-        builder().build(
-            ROOT / f"Dockerfile.{program}", ROOT, tag(program), arguments,
-            labels=_labels(base), secrets=secrets,
-        )  # fmt: skip
+    for platform in chosen():
+        require_runnable(platform)
+        base = base_image(platform)
+        for program in programs:
+            arguments = {"BASE": base}
+            backend = os.environ.get("TORCH_BACKEND")
+            if program == "service" and backend:
+                arguments["TORCH_BACKEND"] = backend
+            builder().build(
+                ROOT / f"Dockerfile.{program}", ROOT, tag(program, platform), arguments,
+                labels=_labels(base), secrets=secrets, platform=None if platform == own() else platform,
+            )  # fmt: skip
 
 
 def _labels(base: str) -> dict[str, str]:

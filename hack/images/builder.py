@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +22,7 @@ from hack.cluster.progress import Progress
 from hack.cluster.tools import install_programs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
 CACHE = Path(os.environ.get("MCQ_CACHE") or Path.home() / ".cache/mcq-operator")
@@ -46,12 +47,18 @@ class Builder(Protocol):
     def build(
         self, dockerfile: Path, context: Path, tag: str, args: Mapping[str, str] = NOTHING,
         *, labels: Mapping[str, str] = NOTHING, secrets: Mapping[str, Path] = NO_FILES,
+        platform: str | None = None,
     ) -> None:  # fmt: skip
-        """Build `context` by `dockerfile` as `tag`; `args` are its ARGs, `secrets` files it may mount."""
+        """Build `context` by `dockerfile` as `tag`; `args` are its ARGs, `secrets` files it may mount, and
+        `platform` ("linux/arm64") is this machine's own where it isn't given."""
 
     def push(self, tag: str, reference: str, *, auth: Path | None = None) -> str:
         """Push the local image `tag` as `reference` (a loopback registry may be plain HTTP), with the users of
         a docker configuration file, config.json, if given; returns its digest, "sha256:…"."""
+
+    def join(self, reference: str, images: Sequence[str], *, auth: Path | None = None) -> str:
+        """Push an index as `reference` by which each platform finds its own of the images, NAME@DIGEST each and pushed
+        to the same repository before; returns its digest."""
 
     def pull(self, reference: str, *, timeout: float) -> bool:
         """Whether the image can be had from its registry within `timeout` seconds; it is then here."""
@@ -72,22 +79,28 @@ class Docker:
     def build(
         self, dockerfile: Path, context: Path, tag: str, args: Mapping[str, str] = NOTHING,
         *, labels: Mapping[str, str] = NOTHING, secrets: Mapping[str, Path] = NO_FILES,
+        platform: str | None = None,
     ) -> None:  # fmt: skip
         """See Builder."""
-        options = _options(args, labels, secrets)
+        options = _options(args, labels, secrets, platform)
         command = ["docker", "build", "--file", str(dockerfile), "--tag", tag, *options, str(context)]
         _show(command, {"DOCKER_BUILDKIT": "1", "SOURCE_DATE_EPOCH": EPOCH})
 
     def push(self, tag: str, reference: str, *, auth: Path | None = None) -> str:
         """See Builder."""
         quiet(["docker", "tag", tag, reference])
-        configuration = ["--config", str(auth.parent)] if auth else []
-        printed = quiet(["docker", *configuration, "push", reference])
+        printed = quiet([*_docker(auth), "push", reference])
         digest = re.search(r"digest: (sha256:[0-9a-f]{64})", printed)
         if not digest:
             message = f"docker push of {reference} printed no digest:\n{printed}"
             raise ImageError(message)
         return digest[1]
+
+    def join(self, reference: str, images: Sequence[str], *, auth: Path | None = None) -> str:
+        """See Builder."""
+        tools = [*_docker(auth), "buildx", "imagetools"]
+        quiet([*tools, "create", "--tag", reference, *images])
+        return quiet([*tools, "inspect", reference, "--format", "{{.Manifest.Digest}}"]).strip()
 
     def pull(self, reference: str, *, timeout: float) -> bool:
         """See Builder."""
@@ -118,21 +131,36 @@ class Buildah:
     def build(
         self, dockerfile: Path, context: Path, tag: str, args: Mapping[str, str] = NOTHING,
         *, labels: Mapping[str, str] = NOTHING, secrets: Mapping[str, Path] = NO_FILES,
+        platform: str | None = None,
     ) -> None:  # fmt: skip
         """See Builder."""
         how = ["--isolation", "chroot", "--layers", "--format", "oci", "--timestamp", EPOCH]
         what = ["--file", str(dockerfile), "--tag", tag, str(context)]
-        _show([*self.command, "bud", *how, *_options(args, labels, secrets), *what])
+        _show([*self.command, "bud", *how, *_options(args, labels, secrets, platform), *what])
 
     def push(self, tag: str, reference: str, *, auth: Path | None = None) -> str:
         """See Builder."""
         with tempfile.TemporaryDirectory() as directory:
             digest = Path(directory) / "digest"
-            loopback = ["--tls-verify=false"] if re.match(r"(127\.0\.0\.1|localhost):", reference) else []
             fast = ["--format", "oci", "--compression-format", "zstd", "--compression-level", "1"]
-            login = ["--authfile", str(auth)] if auth else []
             destination = ["--digestfile", str(digest), tag, f"docker://{reference}"]
-            quiet([*self.command, "push", *loopback, *fast, *login, *destination])
+            quiet([*self.command, "push", *_access(reference, auth), *fast, *destination])
+            return digest.read_text().strip()
+
+    def join(self, reference: str, images: Sequence[str], *, auth: Path | None = None) -> str:
+        """See Builder."""
+        access = _access(reference, auth)
+        with tempfile.TemporaryDirectory() as directory:
+            digest = Path(directory) / "digest"
+            index, manifest = f"localhost/index-{uuid.uuid4().hex}", [*self.command, "manifest"]
+            quiet([*manifest, "create", index])
+            try:
+                for image in images:
+                    quiet([*manifest, "add", *access, index, f"docker://{image}"])
+                destination = ["--digestfile", str(digest), index, f"docker://{reference}"]
+                quiet([*manifest, "push", *access, "--format", "oci", *destination])
+            finally:
+                quiet([*manifest, "rm", index])
             return digest.read_text().strip()
 
     def pull(self, reference: str, *, timeout: float) -> bool:
@@ -168,12 +196,24 @@ def builder() -> Builder:
     return Buildah(STORAGE)
 
 
-def _options(args: Mapping[str, str], labels: Mapping[str, str], secrets: Mapping[str, Path]) -> list[str]:
+def _options(
+    args: Mapping[str, str], labels: Mapping[str, str], secrets: Mapping[str, Path], platform: str | None
+) -> list[str]:
     """The flags that docker and buildah have in common."""
     build_args = [word for name, value in args.items() for word in ("--build-arg", f"{name}={value}")]
     labelled = [word for name, value in labels.items() for word in ("--label", f"{name}={value}")]
     mounted = [word for name, path in secrets.items() for word in ("--secret", f"id={name},src={path}")]
-    return build_args + labelled + mounted
+    return [*build_args, *labelled, *mounted, *(["--platform", platform] if platform else [])]
+
+
+def _docker(auth: Path | None) -> list[str]:
+    return ["docker", *(["--config", str(auth.parent)] if auth else [])]
+
+
+def _access(reference: str, auth: Path | None) -> list[str]:
+    """buildah's flags for a registry: who we are, and that one on this machine has no certificate."""
+    loopback = ["--tls-verify=false"] if re.match(r"(127\.0\.0\.1|localhost):", reference) else []
+    return [*loopback, *(["--authfile", str(auth)] if auth else [])]
 
 
 def _show(command: list[str], environment: Mapping[str, str] = NOTHING) -> None:
@@ -187,13 +227,10 @@ def _show(command: list[str], environment: Mapping[str, str] = NOTHING) -> None:
 
 
 def quiet(command: list[str]) -> str:
-    """Run and return what it printed, which is shown only if it fails."""
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        check=False,
-    )  # fmt: skip
+    """Run and return its stdout; what it said besides is shown only if it fails."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
-        last = "\n".join(done.stdout.splitlines()[-20:])
+        last = "\n".join([*done.stdout.splitlines(), *done.stderr.splitlines()][-20:])
         message = f"Exit code {done.returncode} from: {' '.join(command)}\n{last}"
         raise ImageError(message)
     return done.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import product
 from typing import TYPE_CHECKING
 
 from hack.cluster.errors import ClusterError
@@ -12,6 +13,7 @@ from hack.cluster.progress import Progress
 from hack.cluster.tools import Tools
 from hack.images.build import DIST, PROGRAMS, ROOT, tag, version
 from hack.images.builder import CACHE, ImageError, builder, quiet
+from hack.images.platforms import chosen, suffix
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,18 +23,24 @@ CATALOGERS = ("--override-default-catalogers", "image", "--select-catalogers", "
 
 
 def write_sboms(progress: Progress) -> list[Path]:
-    """One file for each local image, of its Debian and Python packages. Raises ImageError or ClusterError."""
+    """One file for each local image, for the platforms of PLATFORMS, of its Debian and Python packages.
+
+    Raises ImageError or ClusterError.
+    """
     tools = Tools(CACHE, progress)
     tools.build(["syft"])
     DIST.mkdir(exist_ok=True)
     # It would ask for a newer release of itself.
     os.environ["SYFT_CHECK_FOR_APP_UPDATE"] = "false"
     written = []
-    for program in PROGRAMS:
-        path = DIST / f"mcq-{program}.cdx.json"
+    for platform, program in product(chosen(), PROGRAMS):
+        path = DIST / f"mcq-{program}{suffix(platform)}.cdx.json"
         named = ("--source-name", f"mcq-{program}", "--source-version", version())
         output = ("--quiet", "--output", f"cyclonedx-json={path}")
-        with progress.step(str(path.relative_to(ROOT))), builder().contents(tag(program)) as contents:
+        with (
+            progress.step(str(path.relative_to(ROOT))),
+            builder().contents(tag(program, platform)) as contents,
+        ):
             quiet([str(tools.binary("syft")), "scan", contents, *CATALOGERS, *named, *output])
         written.append(path)
     return written

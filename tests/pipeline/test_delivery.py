@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 import time
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx2
 import pytest
 from hack.cluster.api import listening
 from hack.cluster.instance import CACHE, Ports
 from hack.cluster.processes import Part, Processes
 from hack.cluster.progress import Progress
 from hack.cluster.tools import Tools
+from hack.delivery import push as pushing
 from hack.delivery import rollback as way_back
 from hack.delivery.errors import DeliveryError, RecordError, SettingError
 from hack.delivery.images import Images
 from hack.delivery.install import solvers_of
 from hack.delivery.push import login_file
 from hack.delivery.settings import MONITORED_SAMPLE, SAMPLE, Settings
+from hack.images import platforms
+from hack.images.build import PROGRAMS
 from hack.images.builder import ImageError, builder
+from hack.images.platforms import MACHINES, chosen, own, require_runnable, suffix
 from hack.kubectl import Kubectl
 
 if TYPE_CHECKING:
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
 IMAGE = "localhost/mcq-nothing:latest"
 # The password "right" of the user "robot", as htpasswd keeps it.
 DOOR = "robot:$2b$04$aLapt7SfSlGefqFTXtEXmuyeDrDpiuWnjvsRW6sZLPefF4Z6hzU9u\n"
+INDEX = "application/vnd.oci.image.index.v1+json"
 UNREACHABLE = Kubectl(Path("/bin/false"), Path("/nowhere"))
 
 
@@ -152,6 +159,58 @@ def test_a_registry_that_knows_nobody_of_that_name_refuses(
         pytest.raises(ImageError, match=r"(?i)unauthorized|authentication"),
     ):
         builder().push(image, f"{guarded_registry}/nothing:2", auth=auth)
+
+
+def test_images_for_two_platforms_are_one_reference(
+    guarded_registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of files alone, so that nothing of another platform has to run."""
+    monkeypatch.setenv("PLATFORMS", "linux/amd64, linux/arm64")
+    monkeypatch.setattr(pushing, "RECORD", tmp_path / "dist/images.json")
+    monkeypatch.setattr(
+        pushing, "tag", lambda program, platform: f"localhost/mcq-{program}-only{suffix(platform)}"
+    )
+    for program, platform in product(PROGRAMS, MACHINES):
+        dockerfile = tmp_path / f"{program}{suffix(platform)}"
+        dockerfile.write_text(f"FROM scratch\nCOPY {dockerfile.name} /\n")
+        builder().build(
+            dockerfile, tmp_path, f"localhost/mcq-{program}-only{suffix(platform)}", platform=platform
+        )
+    settings = {"REGISTRY": f"{guarded_registry}/two", "TAG": "1", "REGISTRY_USER": "robot"}
+
+    pushed = pushing.push(Settings({**settings, "REGISTRY_PASSWORD": "right"}), Progress())
+
+    for image in (pushed.operator, pushed.service):
+        name, _, digest = image.removeprefix(f"{guarded_registry}/").partition("@")
+        found = httpx2.get(
+            f"http://{guarded_registry}/v2/{name}/manifests/1",
+            auth=("robot", "right"),
+            headers={"Accept": INDEX},
+        )
+        assert found.headers["Docker-Content-Digest"] == digest
+        platforms = [each["platform"] for each in found.json()["manifests"]]
+        assert [(each["os"], each["architecture"]) for each in platforms] == [
+            ("linux", "amd64"),
+            ("linux", "arm64"),
+        ]
+
+
+def test_a_platform_that_nothing_is_published_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLATFORMS", "linux/amd64,linux/s390x")
+    with pytest.raises(ImageError, match="PLATFORMS has linux/s390x: there are linux/amd64, linux/arm64"):
+        chosen()
+
+
+def test_without_an_emulator_a_build_for_another_platform_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platforms, "EMULATORS", tmp_path)
+    other = next(name for name in MACHINES if name != own())
+    with pytest.raises(ImageError, match=f"Building for {other} runs its programs.*qemu-user-static"):
+        require_runnable(other)
+    (tmp_path / f"qemu-{MACHINES[other]}").touch()
+    require_runnable(other)
+    require_runnable(own())
 
 
 def test_the_same_files_make_the_same_image_whenever_they_are_built(
