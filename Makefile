@@ -22,7 +22,7 @@ PORT ?= 8000
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format serve up down kubeconfig images image-operator image-service deploy monitoring model \
-	sbom push install verify rollback diagnostics installer chart release pipeline generate lock bench bench-operator clean \
+	sbom push sign install verify rollback diagnostics installer chart release pipeline generate lock bench bench-operator clean \
 	test-service test-page test-operator test-monitoring test-pipeline test-cluster test-autoscaling test-nodes chaos
 
 help: ## list the targets
@@ -76,6 +76,9 @@ sbom: .venv/.ready ## what the images are made of, as CycloneDX: dist/*.cdx.json
 
 push: .venv/.ready ## push the images and keep their digests in dist/images.json: REGISTRY=HOST/PATH [TAG=]
 	@$(PYTHON) -m hack.delivery push
+
+sign: .venv/.ready ## sign the pushed images by cosign, and verify them: COSIGN_KEY=FILE [COSIGN_PASSWORD=]
+	@$(PYTHON) -m hack.delivery sign
 
 install: .venv/.ready ## CRDs, the pushed operator by digest, a solver: [ENVIRONMENT=dev|production] [SOLVER=FILE]
 	@$(PYTHON) -m hack.delivery install

@@ -16,6 +16,7 @@ from hack.delivery.installer import write_installer
 from hack.delivery.push import push
 from hack.delivery.rollback import rollback
 from hack.delivery.settings import Settings
+from hack.delivery.sign import PUBLIC_KEY, sign
 from hack.delivery.verify import Verification
 from hack.deploy import FAILURES
 from hack.kubectl import Kubectl
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 def _push(settings: Settings, progress: Progress) -> None:
     images = push(settings, progress)
     print(f"{images.operator}\n{images.service}\nkept in {RECORD}")
+
+
+def _sign(settings: Settings, progress: Progress) -> None:
+    sign(settings, Images.read(), progress)
+    print(f"the public key is kept in {PUBLIC_KEY}")
 
 
 def _install(settings: Settings, progress: Progress) -> None:
@@ -63,6 +69,7 @@ def _chart(_: Settings, progress: Progress) -> None:
 
 STAGES: dict[str, Callable[[Settings, Progress], None]] = {
     "push": _push,
+    "sign": _sign,
     "install": _install,
     "verify": _verify,
     "rollback": _rollback,

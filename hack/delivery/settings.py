@@ -47,6 +47,17 @@ class Settings:
         return (user, self._text("REGISTRY_PASSWORD")) if user else None
 
     @property
+    def signing_key(self) -> str:
+        """The key that images are signed with: a file, or where a key management service has it (awskms://…, k8s://…).
+        Raises SettingError if it isn't set."""
+        found = self._text("COSIGN_KEY")
+        if not found:
+            raise SettingError(
+                "Set COSIGN_KEY to the private key, a file as `cosign generate-key-pair` makes it or a KMS address."
+            )
+        return found
+
+    @property
     def tag(self) -> str:
         """The tag of pushed images; by default the commit."""
         return self._text("TAG") or revision(ROOT)[:12]

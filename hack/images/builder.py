@@ -211,9 +211,14 @@ def _docker(auth: Path | None) -> list[str]:
 
 
 def _access(reference: str, auth: Path | None) -> list[str]:
-    """buildah's flags for a registry: who we are, and that one on this machine has no certificate."""
-    loopback = ["--tls-verify=false"] if re.match(r"(127\.0\.0\.1|localhost):", reference) else []
-    return [*loopback, *(["--authfile", str(auth)] if auth else [])]
+    """buildah's flags for a registry."""
+    plain = ["--tls-verify=false"] if on_this_machine(reference) else []
+    return [*plain, *(["--authfile", str(auth)] if auth else [])]
+
+
+def on_this_machine(reference: str) -> bool:
+    """Whether an image is, or is to be, in a registry of this machine, which may be plain HTTP."""
+    return re.match(r"(127\.0\.0\.1|localhost):", reference) is not None
 
 
 def _show(command: list[str], environment: Mapping[str, str] = NOTHING) -> None:

@@ -39,9 +39,8 @@ def pipeline_job(cluster: Provider, commit: str) -> Job:
         environment["MONITORING_IMAGES"] = str(images)
     url = f"http://{solver['spec']['ingress']['host']}:8080"
     scm = {"url": str(ROOT), "revision": commit}
-    return local_job(
-        cluster, "mcq-operator", HOME, scm, parameters={"INGRESS_URL": url}, environment=environment
-    )
+    parameters: dict[str, str | bool] = {"INGRESS_URL": url, "SIGN": True}
+    return local_job(cluster, "mcq-operator", HOME, scm, parameters=parameters, environment=environment)
 
 
 def main() -> int:

@@ -42,7 +42,7 @@ class Job:
     environment: dict[str, str] = field(default_factory=dict)
     """The agent's; nothing else of this process's environment reaches the build."""
     credentials: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By id: {kind: file, content} or {kind: usernamePassword, username, password}."""
+    """By id: {kind: file, content}, {kind: string, secret} or {kind: usernamePassword, username, password}."""
     labels: tuple[str, ...] = ("mcq",)
 
     @property

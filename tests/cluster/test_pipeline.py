@@ -12,8 +12,10 @@ import pytest
 import yaml
 from hack.ask import QUESTION, ask
 from hack.cluster.local import Local
+from hack.cluster.progress import Progress
 from hack.delivery.install import NAMESPACE as OPERATOR_NAMESPACE
 from hack.delivery.settings import ROOT, SAMPLE
+from hack.delivery.sign import Cosign
 from hack.deploy import seed_model
 from hack.images.builder import CACHE
 from hack.pipeline.job import ChangeRequest
@@ -31,8 +33,8 @@ NAMESPACE = "mcq-pipeline"
 HOST = "delivered.localhost"
 SOLVER = "delivered.yaml"
 STAGES = {
-    "Checkout", "Build", "Operator image", "Service image", "Test", "Deliver", "Scan", "Push", "Release", "Deploy",
-    "Monitor", "Verify",
+    "Checkout", "Build", "Operator image", "Service image", "Test", "Deliver", "Scan", "Push", "Sign", "Release",
+    "Deploy", "Monitor", "Verify",
 }  # fmt: skip
 # The whole suite would run this test again.
 QUICK = {"SUITES": "test-operator", "PYTEST_ADDOPTS": "-k test_queue"}
@@ -115,7 +117,7 @@ def commit(pipeline: Pipeline) -> str:
 @pytest.fixture(scope="module")
 def green(pipeline: Pipeline, commit: str) -> Build:
     """A build of main, with nothing wrong."""
-    return built(pipeline.job(commit))
+    return built(pipeline.job(commit, parameters={"SIGN": True}))
 
 
 def images(build: Build) -> dict[str, str]:
@@ -153,6 +155,15 @@ def test_a_build_keeps_its_tests_its_coverage_and_what_the_images_are_made_of(gr
         assert sbom["bomFormat"] == "CycloneDX"
         names = {component["name"] for component in sbom["components"]}
         assert {package, "libc6"} <= names
+
+
+def test_the_images_that_a_build_pushed_are_signed_by_its_key(pipeline: Pipeline, green: Build) -> None:
+    public = green.directory / "archive/dist/cosign.pub"
+    cosign = Cosign.built(Progress())
+    for image in images(green).values():
+        found = cosign("verify", "--insecure-ignore-tlog", "--allow-http-registry", "--key", public, image)
+        (signature,) = json.loads(found)
+        assert image.endswith(signature["critical"]["image"]["docker-manifest-digest"])
 
 
 def test_a_failing_test_stops_the_build_before_anything_is_pushed(pipeline: Pipeline, green: Build) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 from hack.cluster.api import listening
+from hack.cluster.errors import CommandError
 from hack.cluster.instance import CACHE, Ports
 from hack.cluster.processes import Part, Processes
 from hack.cluster.progress import Progress
@@ -22,6 +24,7 @@ from hack.delivery.images import Images
 from hack.delivery.install import solvers_of
 from hack.delivery.push import login_file
 from hack.delivery.settings import MONITORED_SAMPLE, SAMPLE, Settings
+from hack.delivery.sign import Cosign, sign
 from hack.images import platforms
 from hack.images.build import PROGRAMS
 from hack.images.builder import ImageError, builder
@@ -35,6 +38,7 @@ IMAGE = "localhost/mcq-nothing:latest"
 # The password "right" of the user "robot", as htpasswd keeps it.
 DOOR = "robot:$2b$04$aLapt7SfSlGefqFTXtEXmuyeDrDpiuWnjvsRW6sZLPefF4Z6hzU9u\n"
 INDEX = "application/vnd.oci.image.index.v1+json"
+ROBOT = {"REGISTRY_USER": "robot", "REGISTRY_PASSWORD": "right"}
 UNREACHABLE = Kubectl(Path("/bin/false"), Path("/nowhere"))
 
 
@@ -42,6 +46,7 @@ UNREACHABLE = Kubectl(Path("/bin/false"), Path("/nowhere"))
     ("name", "value", "setting", "told"),
     [
         ("REGISTRY", " ", "registry", "Set REGISTRY to where the images go"),
+        ("COSIGN_KEY", "", "signing_key", "Set COSIGN_KEY to the private key"),
         ("ENVIRONMENT", "moon", "overlay", "ENVIRONMENT=moon is unknown: dev, monitoring, production"),
         ("MONITORING", "perhaps", "monitoring", "MONITORING=perhaps can't be meant: 1 or 0"),
         ("SOLVER", "/no/such.yaml", "solver", "SOLVER=/no/such.yaml is no file"),
@@ -161,10 +166,9 @@ def test_a_registry_that_knows_nobody_of_that_name_refuses(
         builder().push(image, f"{guarded_registry}/nothing:2", auth=auth)
 
 
-def test_images_for_two_platforms_are_one_reference(
-    guarded_registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of files alone, so that nothing of another platform has to run."""
+@pytest.fixture
+def two_platforms(guarded_registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Images:
+    """Both images for both platforms, pushed; of files alone, so that nothing of another platform has to run."""
     monkeypatch.setenv("PLATFORMS", "linux/amd64, linux/arm64")
     monkeypatch.setattr(pushing, "RECORD", tmp_path / "dist/images.json")
     monkeypatch.setattr(
@@ -176,11 +180,11 @@ def test_images_for_two_platforms_are_one_reference(
         builder().build(
             dockerfile, tmp_path, f"localhost/mcq-{program}-only{suffix(platform)}", platform=platform
         )
-    settings = {"REGISTRY": f"{guarded_registry}/two", "TAG": "1", "REGISTRY_USER": "robot"}
+    return pushing.push(Settings({"REGISTRY": f"{guarded_registry}/two", "TAG": "1", **ROBOT}), Progress())
 
-    pushed = pushing.push(Settings({**settings, "REGISTRY_PASSWORD": "right"}), Progress())
 
-    for image in (pushed.operator, pushed.service):
+def test_images_for_two_platforms_are_one_reference(guarded_registry: str, two_platforms: Images) -> None:
+    for image in (two_platforms.operator, two_platforms.service):
         name, _, digest = image.removeprefix(f"{guarded_registry}/").partition("@")
         found = httpx2.get(
             f"http://{guarded_registry}/v2/{name}/manifests/1",
@@ -193,6 +197,32 @@ def test_images_for_two_platforms_are_one_reference(
             ("linux", "amd64"),
             ("linux", "arm64"),
         ]
+
+
+def test_what_was_pushed_is_signed_and_nothing_else_passes_for_it(
+    guarded_registry: str, image: str, two_platforms: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cosign, public = Cosign.built(Progress()), tmp_path / "dist/cosign.pub"
+    monkeypatch.setenv("COSIGN_PASSWORD", "opens it")
+    cosign("generate-key-pair", "--output-key-prefix", tmp_path / "own")
+    settings = Settings({"COSIGN_KEY": str(tmp_path / "own.key"), **ROBOT})
+
+    sign(settings, two_platforms, Progress(), public_key=public)
+
+    assert public.read_text() == (tmp_path / "own.pub").read_text()
+    with login_file(guarded_registry, ("robot", "right")) as auth:
+        assert auth is not None
+        monkeypatch.setenv("DOCKER_CONFIG", str(auth.parent))
+        unsigned = (
+            f"{guarded_registry}/nothing@{builder().push(image, f'{guarded_registry}/nothing:3', auth=auth)}"
+        )
+        verify = partial(cosign, "verify", "--insecure-ignore-tlog", "--allow-http-registry", "--key", public)
+        verify(f"{guarded_registry}/two/mcq-service:1-arm64")
+        with pytest.raises(CommandError, match="no signatures found"):
+            verify(unsigned)
+    monkeypatch.setenv("COSIGN_PASSWORD", "does not")
+    with pytest.raises(CommandError, match="decrypt"):
+        sign(settings, two_platforms, Progress(), public_key=public)
 
 
 def test_a_platform_that_nothing_is_published_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

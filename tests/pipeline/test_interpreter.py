@@ -186,7 +186,7 @@ pipeline {
         "line 19: here can only be a step: checkout, sh, junit, recordCoverage, archiveArtifacts, withCredentials",
         "line 17: sh has no argument returnStatus",
         "line 20: junit lacks testResults",
-        "line 21: here can only be: file, usernamePassword",
+        "line 21: here can only be: file, string, usernamePassword",
         "line 22: withCredentials takes a block",
         "line 22: file lacks variable",
         "line 22: withCredentials takes a block",
@@ -259,20 +259,28 @@ def test_parallel_stages_run_at_once_and_each_has_its_own_result(tmp_path: Path)
 
 def test_credentials_are_there_for_their_block_only_and_never_in_the_log(tmp_path: Path) -> None:
     bound = "usernamePassword(credentialsId: 'registry', usernameVariable: 'WHO', passwordVariable: 'WORD')"
+    others = (
+        "file(credentialsId: 'config', variable: 'CONFIG'), string(credentialsId: 'token', variable: 'TOKEN')"
+    )
     stages = stage(
         "Use",
-        f"withCredentials([{bound}, file(credentialsId: 'config', variable: 'CONFIG')]) {{",
-        "    sh 'echo \"$WHO $WORD\"; stat --format %a $CONFIG; cat $CONFIG > copy; echo $CONFIG > where'",
+        f"withCredentials([{bound}, {others}]) {{",
+        "    sh 'echo \"$WHO $WORD $TOKEN\"; stat --format %a $CONFIG; cat $CONFIG > copy; echo $CONFIG > where'",
         "}",
-        "sh 'echo \"${WHO-nobody} ${WORD-nothing} ${CONFIG-nowhere}\"; test ! -e $(cat where)'",
+        "sh 'echo \"${WHO-nobody} ${WORD-nothing} ${TOKEN-nothing} ${CONFIG-nowhere}\"; test ! -e $(cat where)'",
     )
-    credentials = {**LOGIN, "config": {"kind": "file", "content": "of the cluster\n"}}
+    credentials = {
+        **LOGIN,
+        "config": {"kind": "file", "content": "of the cluster\n"},
+        "token": {"kind": "string", "secret": "t0ken-text"},
+    }
     found = job(tmp_path, {"Jenkinsfile": jenkinsfile(stages)}, credentials=credentials)
 
     build = built(found)
 
-    assert {"robot ****", "600", "nobody nothing nowhere"} <= set(lines(build.log))
+    assert {"robot **** ****", "600", "nobody nothing nothing nowhere"} <= set(lines(build.log))
     assert "s3cr3t-word" not in build.log
+    assert "t0ken-text" not in build.log
     assert (found.workspace / "copy").read_text() == "of the cluster\n"
 
 

@@ -32,6 +32,7 @@ class Grammar {
 
     static final Map<String, Signature> CREDENTIALS = [
         file: takes(['credentialsId', 'variable'], ['credentialsId', 'variable']),
+        string: takes(['credentialsId', 'variable'], ['credentialsId', 'variable']),
         usernamePassword: takes(
             ['credentialsId', 'usernameVariable', 'passwordVariable'],
             ['credentialsId', 'usernameVariable', 'passwordVariable']),

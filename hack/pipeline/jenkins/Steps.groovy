@@ -128,6 +128,10 @@ class Steps {
         binding + [kind: 'file']
     }
 
+    Map<String, String> string(Map<String, String> binding) {
+        binding + [kind: 'string']
+    }
+
     Map<String, String> usernamePassword(Map<String, String> binding) {
         binding + [kind: 'usernamePassword']
     }
@@ -138,13 +142,20 @@ class Steps {
         List<File> files = []
         bindings.each { binding ->
             Map<String, String> credential = credential(binding)
-            if (binding.kind == 'file') {
-                files << secretFile(credential.content)
-                bound[binding.variable] = files.last().path
-            } else {
-                build.log.mask([credential.password])
-                bound[binding.usernameVariable] = credential.username
-                bound[binding.passwordVariable] = credential.password
+            switch (binding.kind) {
+                case 'file':
+                    files << secretFile(credential.content)
+                    bound[binding.variable] = files.last().path
+                    break
+                case 'string':
+                    build.log.mask([credential.secret])
+                    bound[binding.variable] = credential.secret
+                    break
+                case 'usernamePassword':
+                    build.log.mask([credential.password])
+                    bound[binding.usernameVariable] = credential.username
+                    bound[binding.passwordVariable] = credential.password
+                    break
             }
         }
         String names = bound.keySet().collect { name -> '$' + name }.join(' or ')
