@@ -14,7 +14,7 @@ programs = tuple(parser.parse_args().programs) or PROGRAMS
 if unknown := set(programs) - set(PROGRAMS):
     parser.error(f"no such program: {', '.join(unknown)}; there are {', '.join(PROGRAMS)}")
 try:
-    build(programs)
+    build(programs, platforms=chosen())
 except (ClusterError, ImageError) as error:
     sys.exit(str(error))
 print("\n".join(tag(program, platform) for platform in chosen() for program in programs))

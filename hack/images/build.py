@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hack.git import committed_at, revision
 from hack.images.base import base_image
-from hack.images.builder import builder
-from hack.images.platforms import chosen, own, require_runnable, suffix
+from hack.images.builder import builder, docker_answers
+from hack.images.platforms import own, require_runnable, suffix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DIST = ROOT / "dist"
@@ -29,15 +33,17 @@ def version() -> str:
     return found
 
 
-def build(programs: tuple[str, ...] = PROGRAMS) -> None:
-    """Build images from this checkout; what has not changed comes from the layer cache.
+def build(programs: Sequence[str] = PROGRAMS, *, platforms: Sequence[str] | None = None) -> None:
+    """Build images from this checkout, by default for this machine; what has not changed comes from the layer cache.
 
-    In the environment, PLATFORMS says for which platforms, and TORCH_BACKEND=cpu picks torch's build without CUDA for
-    the service. Raises ImageError if a build fails.
+    TORCH_BACKEND=cpu in the environment picks torch's build without CUDA for the service.
+    Raises ImageError if a build fails.
     """
     secrets = {"ca-certificates": CERTIFICATES} if CERTIFICATES.exists() else {}
-    for platform in chosen():
-        require_runnable(platform)
+    for platform in platforms or [own()]:
+        # A Docker engine may be another machine, and has its own word for what it can't run.
+        if not docker_answers():
+            require_runnable(platform)
         base = base_image(platform)
         for program in programs:
             arguments = {"BASE": base}

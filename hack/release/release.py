@@ -14,6 +14,7 @@ from hack.delivery.push import push
 from hack.delivery.settings import ROOT
 from hack.git import git
 from hack.images.build import DIST, build
+from hack.images.platforms import chosen
 from hack.images.sbom import write_sboms
 from hack.release import changelog, compatibility, versions
 from hack.release.errors import ReleaseError
@@ -89,7 +90,7 @@ def publish(settings: Settings, version: str, kubectl: Kubectl, tools: Tools, pr
 
     Raises ImageError, SettingError, KubectlError or ReleaseError.
     """
-    build()
+    build(platforms=chosen())
     images = push(settings, progress)
     folder = DIST / version
     shutil.rmtree(folder, ignore_errors=True)
