@@ -98,9 +98,7 @@ class Node:
     def _containerd(self) -> Part:
         socket, configuration = self.member.containerd_socket, self.member.state("containerd.toml")
         command: list[str | Path] = ["containerd", "--config", configuration, "--log-level", "warn"]
-        return Part(
-            self.member.part("containerd"), command, ready=lambda: "Server:" in ctr(socket, "version")
-        )
+        return Part(self.member.part("containerd"), command, ready=lambda: cri_answers(socket))
 
     def _kubelet(self) -> Part:
         member, control_plane = self.member, self.control_plane
@@ -193,6 +191,21 @@ def _resolver_configuration(state: Path) -> Path:
     empty = state / "resolv.conf"
     empty.touch()
     return empty
+
+
+def cri_answers(socket: Path) -> bool:
+    """Whether containerd serves what the kubelet asks for first, and ends without.
+
+    Its own API, which `ctr version` asks, answers earlier: until the images of the last time are read again, up to
+    seconds with a busy machine, CRI says "server is not initialized yet". The call is a gRPC one with no fields.
+    """
+    # The call's status is among the headers, or comes after the body.
+    command: list[str | Path] = ["curl", "--silent", "--max-time", "5", "--http2-prior-knowledge"]
+    command += ["--unix-socket", socket, "--dump-header", "-", "--output", "/dev/null"]
+    command += ["--header", "content-type: application/grpc", "--data-binary", "@-"]
+    command += ["http://localhost/runtime.v1.RuntimeService/Version"]
+    no_message = "\0" * 5  # not compressed, and of no length
+    return "grpc-status: 0" in run(command, check=False, stdin=no_message)
 
 
 def ctr(socket: Path, *arguments: str) -> str:

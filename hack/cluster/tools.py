@@ -37,6 +37,7 @@ NODE_PROGRAMS = {
     "ip": "iproute2",
     "conntrack": "conntrack",
     "busybox": "busybox-static",
+    "curl": "curl",
     "openssl": "openssl",
     "mount": "mount",
 }

@@ -22,6 +22,7 @@ from hack.cluster.errors import ClusterError, ProviderError, StartError, TakenEr
 from hack.cluster.instance import CACHE, Instance, Ports
 from hack.cluster.local import Local
 from hack.cluster.member import FIRST, SECOND, Member
+from hack.cluster.node import cri_answers, ctr
 from hack.cluster.processes import Part, Processes, start_time
 from hack.cluster.progress import Progress
 from hack.cluster.providers import choose
@@ -190,6 +191,29 @@ def test_a_part_that_fails_is_named_with_the_last_lines_of_its_log(tmp_path: Pat
 
     with pytest.raises(StartError, match=r"etcd ended at once(.|\n)*the disk is full"):
         processes.ensure(part, Progress())
+
+
+def test_containerd_is_not_ready_before_it_serves_the_kubelet(tmp_path: Path) -> None:
+    socket = tmp_path / "c.sock"
+    configuration = tmp_path / "c.toml"
+    # As it is while it starts, which is too short to be caught: there, but not yet for the kubelet.
+    configuration.write_text(
+        f'version = 2\nroot = "{tmp_path}/root"\nstate = "{tmp_path}/state"\n'
+        f'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "{socket}"\n'
+        f'[plugins."io.containerd.internal.v1.opt"]\npath = "{tmp_path}/opt"\n'
+    )
+    processes = Processes(tmp_path / "records", tmp_path / "logs")
+    there = Part(
+        "containerd",
+        ["containerd", "--config", configuration],
+        ready=lambda: "Server:" in ctr(socket, "version"),
+    )
+    processes.ensure(there, Progress())
+
+    try:
+        assert not cri_answers(socket)
+    finally:
+        processes.stop(["containerd"])
 
 
 def test_a_process_that_ended_before_it_was_recorded_does_not_run(tmp_path: Path) -> None:
