@@ -20,10 +20,10 @@ from opentelemetry import trace
 from .canary import Canaries, HttpAsk
 from .freshness import Freshness
 from .health import Health
-from .kube import Api, CachedApi, Cluster, ClusterError, KubeLease, Sighting, connect
+from .kube import Api, CachedApi, Cluster, ClusterError, KubeLease, News, Sighting, connect
 from .leadership import Leadership
 from .models import Key
-from .models.kinds import RECONCILED, WATCHED
+from .models.kinds import POD, RECONCILED, WATCHED
 from .queue import WorkQueue
 from .reconcile import Result, reconcile
 from .rounds import discover, discovered, resync, work
@@ -186,10 +186,12 @@ def _identity() -> str:
 
 def _seen(api: CachedApi, queue: WorkQueue[Key], freshness: Freshness, seen: Sighting) -> None:
     freshness.saw(seen)
-    if api.note(seen):
-        # A solver's or an exam's own change is somebody's wish; all else is only what became of one.
+    if news := api.note(seen):
+        # A solver's or an exam's own change is somebody's wish, and a child's drift undoes one; all else is only what
+        # became of wishes, as Pods come and go by themselves.
+        urgent = seen.kind in RECONCILED or (news is News.DRIFT and seen.kind is not POD)
         for key in api.woken(seen):
-            queue.add(key, urgent=seen.kind in RECONCILED and key == seen.owner)
+            queue.add(key, urgent=urgent and key == seen.owner)
 
 
 def _queue(

@@ -5,9 +5,18 @@ from typing import Any
 
 import pytest
 
-from mcq_operator.kube.cache import Cache, Name, Sighting, sighting
+from mcq_operator.kube.cache import Cache, Name, News, Sighting, sighting
 from mcq_operator.models import Manifest
-from mcq_operator.models.kinds import CHILDREN, DEPLOYMENT, DISRUPTION_BUDGET, POD, SERVICE, SOLVER, Kind
+from mcq_operator.models.kinds import (
+    CHILDREN,
+    CONFIG_MAP,
+    DEPLOYMENT,
+    DISRUPTION_BUDGET,
+    POD,
+    SERVICE,
+    SOLVER,
+    Kind,
+)
 
 DEMO = Name("team", "demo")
 
@@ -75,24 +84,27 @@ def test_an_answer_that_there_is_none_does_not_undo_an_event_that_came_meanwhile
 
 
 @pytest.mark.parametrize(
-    ("kind", "before", "after", "wakes"),
+    ("kind", "before", "after", "news"),
     [
-        (SERVICE, {"spec": {}}, {"spec": {}}, False),
-        (SERVICE, {"spec": {}}, {"spec": {"a": 1}}, True),
-        (SERVICE, {}, {"metadata": {"managedFields": [{}]}}, False),
-        (SERVICE, {}, {"metadata": {"labels": {"a": "b"}}}, True),
-        (DISRUPTION_BUDGET, {"status": {"currentHealthy": 1}}, {"status": {"currentHealthy": 2}}, False),
-        (DEPLOYMENT, {"status": {"replicas": 1}}, {"status": {"replicas": 2}}, True),
-        (POD, {"status": {}}, {"status": {"podIP": "::1"}}, True),
-        (SOLVER, {"status": {}}, {"status": {"url": "x"}}, True),
+        (SERVICE, {"spec": {}}, {"spec": {}}, News.NONE),
+        (SERVICE, {"spec": {}}, {"spec": {"a": 1}}, News.DRIFT),
+        (SERVICE, {}, {"metadata": {"managedFields": [{}]}}, News.NONE),
+        (SERVICE, {}, {"metadata": {"labels": {"a": "b"}}}, News.STATE),
+        (DISRUPTION_BUDGET, {"status": {"currentHealthy": 1}}, {"status": {"currentHealthy": 2}}, News.NONE),
+        (CONFIG_MAP, {"data": {"a": "1"}}, {"data": {"a": "2"}}, News.DRIFT),
+        (DEPLOYMENT, {"status": {"replicas": 1}}, {"status": {"replicas": 2}}, News.STATE),
+        (DEPLOYMENT, {"spec": {"replicas": 1}}, {"spec": {"replicas": 2}}, News.DRIFT),
+        (POD, {"status": {}}, {"status": {"podIP": "::1"}}, News.STATE),
+        (SOLVER, {"status": {}}, {"status": {"url": "x"}}, News.STATE),
     ],
 )
 def test_only_a_change_that_a_reconcile_reads_is_news(
-    kind: Kind, before: dict[str, Any], after: dict[str, Any], wakes: bool
+    kind: Kind, before: dict[str, Any], after: dict[str, Any], news: News
 ) -> None:
     cache = Cache()
-    assert cache.note(seen(1, kind, **before))
-    assert cache.note(seen(2, kind, **after)) is wakes
+    assert cache.note(seen(1, kind, **before)) is News.STATE
+    assert cache.note(seen(2, kind, **after)) is news
+    assert cache.note(seen(3, kind, gone=True)) is News.DRIFT
 
 
 def test_the_event_of_an_own_write_is_no_news() -> None:

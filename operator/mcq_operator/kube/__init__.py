@@ -1,7 +1,7 @@
 """The only package that talks to the API server."""
 
 from .api import Api
-from .cache import Sighting, sighting
+from .cache import News, Sighting, sighting
 from .cached import CachedApi
 from .cluster import Children, Cluster
 from .errors import (
@@ -27,6 +27,7 @@ __all__ = [
     "ConflictError",
     "InvalidSpecError",
     "KubeLease",
+    "News",
     "NotLeadingError",
     "RefusedError",
     "Sighting",

@@ -13,6 +13,7 @@ someone else's. Only an answer to a question makes it absent.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import NamedTuple
 
 import msgspec
@@ -40,6 +41,17 @@ UNREAD = {
     CONFIG_MAP: frozenset({"binaryData"}),
 }
 """What no reconcile reads is not kept, and a change of it wakes nobody."""
+
+
+class News(IntEnum):
+    """What is new about an object, for those who read it."""
+
+    NONE = 0
+    """Nothing: so it is false."""
+    STATE = 1
+    """It has come, or what became of it has changed."""
+    DRIFT = 2
+    """It was there and is gone, or what it was to be has changed, and not by an own write: those are known before."""
 
 
 class Name(NamedTuple):
@@ -157,16 +169,18 @@ class Cache:
         """Those that are known, by their names."""
         return sorted(self._groups[kind].get(instance, ()))
 
-    def note(self, seen: Sighting) -> bool:
-        """Take it in, unless something newer is known; returns whether anything changed that a reconcile reads."""
+    def note(self, seen: Sighting) -> News:
+        """Take it in, unless something newer is known; returns what that changed for a reconcile."""
         entries = self._kinds.setdefault(seen.kind, {})
         before = entries.get(seen.name)
         if before is not None and not _newer(seen, before):
-            return False
+            return News.NONE
         entries[seen.name] = _Entry(seen.version, seen.body, seen.instance, seen.owner)
         if seen.kind in self._groups:
             self._index(seen, before)
-        return before is None or before.body != seen.body or before.absent
+        if before is None or before.absent:
+            return News.STATE
+        return _news(before.body, seen.body)
 
     def note_absent(self, kind: Kind, name: Name) -> None:
         """The server was asked, and has none by this name; unless one was seen meanwhile."""
@@ -242,6 +256,20 @@ class Cache:
 def _newer(seen: Sighting, known: _Entry) -> bool:
     # Where an object's end has the version of its last change, the end is newer.
     return seen.version > known.version or (seen.version == known.version and seen.body is None)
+
+
+def _news(before: bytes | None, after: bytes | None) -> News:
+    if before == after:
+        return News.NONE
+    if before is None:
+        return News.STATE
+    return News.DRIFT if after is None or _ordered(before) != _ordered(after) else News.STATE
+
+
+def _ordered(body: bytes) -> Manifest:
+    """All of an object but what controllers tell by: its status, and annotations and generations in the metadata."""
+    found: Manifest = msgspec.json.decode(body)
+    return {key: value for key, value in found.items() if key not in ("metadata", "status")}
 
 
 def _parsed(entry: _Entry) -> Manifest:

@@ -10,7 +10,7 @@ from mcq_operator.models.kinds import EXAM, POD, RECONCILED, SOLVER, WATCHED, Ki
 from mcq_operator.models.names import OPERATOR_NAME
 
 from .api import TIMEOUT_SECONDS, Api
-from .cache import Cache, Name, Sighting, sighting
+from .cache import Cache, Name, News, Sighting, sighting
 from .errors import ClusterError
 
 
@@ -23,8 +23,8 @@ class CachedApi(Api):
         self._cache = Cache()
         self._others: set[tuple[Kind, Name]] = set()
 
-    def note(self, seen: Sighting) -> bool:
-        """Take in an event; returns whether a reconcile may have to do something about it."""
+    def note(self, seen: Sighting) -> News:
+        """Take in an event; returns whether, and why, a reconcile may have to do something about it."""
         return self._cache.note(seen)
 
     async def exams(self, *, namespace: str, solver: str) -> Sequence[Manifest]:
