@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hack.deploy import Deployed
     from tests.cluster.conftest import Solver
 
-COUNT = 48
+COUNT = 24
 MINE = f"--namespace={NAMESPACE}"
 
 

@@ -73,7 +73,7 @@ def kubectl(deployed: Deployed) -> Iterator[Kubectl]:
         }  # fmt: skip
         made("apply", "--filename", "-", stdin=json.dumps(solver))
     yield made
-    made("delete", "namespace", NAMESPACE, "--ignore-not-found")
+    made("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def condition(kubectl: Kubectl, name: str, kind: str) -> dict[str, Any]:

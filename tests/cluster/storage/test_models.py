@@ -55,7 +55,7 @@ def kubectl(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Ite
         for name, (model, _, _) in WRONG.items():
             apply(made, solver(name, model, replicas=1))
         yield made
-        made("delete", "namespace", NAMESPACE, "--ignore-not-found")
+        made("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def apply(kubectl: Kubectl, made: dict[str, Any]) -> None:

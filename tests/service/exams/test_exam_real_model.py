@@ -25,10 +25,10 @@ FACTS = {
 }
 
 
-@pytest.fixture
-def exam(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def exam(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Easy questions, each in four wordings, so that there are enough in both halves."""
-    path = tmp_path / "facts.jsonl"
+    path = tmp_path_factory.mktemp("exam") / "facts.jsonl"
     rows = [
         {"id": f"{number}{lead}", "question": lead + text, "choices": choices, "answer": "CDABCDAB"[number]}
         for number, (text, choices) in enumerate(FACTS.items())
@@ -38,7 +38,7 @@ def exam(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def command(model_cache: Path, prepared_model: PreparedModel) -> Any:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {
@@ -54,14 +54,22 @@ def command(model_cache: Path, prepared_model: PreparedModel) -> Any:
     return run
 
 
-def test_easy_questions_are_answered_rightly_and_written_as_json(command: Any, exam: Path) -> None:
-    done = command("evaluate", str(exam), "--limit", "8", "--json", "-")
+@pytest.fixture(scope="module")
+def evaluated(command: Any, exam: Path) -> subprocess.CompletedProcess[str]:
+    """Eight of them, answered."""
+    done: subprocess.CompletedProcess[str] = command("evaluate", str(exam), "--limit", "8", "--json", "-")
     assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    return done
+
+
+def test_easy_questions_are_answered_rightly_and_written_as_json(
+    evaluated: subprocess.CompletedProcess[str],
+) -> None:
+    result = json.loads(evaluated.stdout)
     assert result["figures"]["accuracy"]["right"] >= 7
     assert len(result["rows"]) == 8
-    assert "accuracy" in done.stderr
-    assert "8 of 8" in done.stderr
+    assert "accuracy" in evaluated.stderr
+    assert "8 of 8" in evaluated.stderr
 
 
 def test_a_calibration_is_fitted_and_is_one_of_this_model(
@@ -77,10 +85,11 @@ def test_a_calibration_is_fitted_and_is_one_of_this_model(
 
 
 def test_the_same_model_asked_again_is_no_worse_but_eight_questions_can_not_tell(
-    command: Any, exam: Path, tmp_path: Path, prepared_model: PreparedModel
-) -> None:
+    command: Any, exam: Path, evaluated: subprocess.CompletedProcess[str], tmp_path: Path,
+    prepared_model: PreparedModel,
+) -> None:  # fmt: skip
     before, after, page = (tmp_path / name for name in ("before.json", "after.json", "after.html"))
-    assert command("evaluate", str(exam), "--limit", "8", "--json", str(before)).returncode == 0
+    before.write_text(evaluated.stdout)
     limits = ("--paired", str(before), "--max-regression", "0.05", "--min-accuracy", "0.3")
     done = command("evaluate", str(exam), "--limit", "8", *limits, "--json", str(after), "--html", str(page))
     assert done.returncode == 4, done.stderr
