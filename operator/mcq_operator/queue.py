@@ -2,7 +2,8 @@
 
 - A key that is waiting is not queued twice: any number of events means one piece of work.
 - A key that is being worked on is not given to a second worker; events meanwhile mean one more turn after it.
-- What is urgent comes first: what a person has just asked for does not wait for what others' Pods report.
+- What is urgent comes first, what a person has just asked for does not wait for what others' Pods report; but not for
+  ever: who fights with the operator over a child must not keep all others waiting.
 - Work that fails is tried again, later each time; the delays are spread so that failures don't march in step.
 """
 
@@ -18,6 +19,8 @@ Key = TypeVar("Key", bound=Hashable)
 
 FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 120.0
+URGENT_IN_A_ROW = 32
+"""After so many urgent keys one of those that wait has its turn."""
 
 
 class Timer(Protocol):
@@ -69,6 +72,7 @@ class WorkQueue(Generic[Key]):
         self._depth = depth
         self._urgent: OrderedDict[Key, None] = OrderedDict()
         self._others: OrderedDict[Key, None] = OrderedDict()
+        self._urgent_in_a_row = 0
         self._waiting = asyncio.Semaphore(0)
         self._running: dict[Key, float] = {}
         self._again: dict[Key, bool] = {}
@@ -113,7 +117,7 @@ class WorkQueue(Generic[Key]):
     async def _worker(self) -> None:
         while True:
             await self._waiting.acquire()
-            key, _ = (self._urgent or self._others).popitem(last=False)
+            key = self._next()
             self._depth(self._length())
             self._running[key] = self._clock()
             self._forget_timer(key)
@@ -123,6 +127,13 @@ class WorkQueue(Generic[Key]):
                 del self._running[key]
             if key in self._again:
                 self.add(key, urgent=self._again.pop(key))
+
+    def _next(self) -> Key:
+        waited = self._others and self._urgent_in_a_row >= URGENT_IN_A_ROW
+        urgent = bool(self._urgent) and not waited
+        self._urgent_in_a_row = self._urgent_in_a_row + 1 if urgent else 0
+        key, _ = (self._urgent if urgent else self._others).popitem(last=False)
+        return key
 
     def _length(self) -> int:
         return len(self._urgent) + len(self._others)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from mcq_operator.queue import LONGEST_RETRY_SECONDS, WorkQueue, backoff
+from mcq_operator.queue import LONGEST_RETRY_SECONDS, URGENT_IN_A_ROW, WorkQueue, backoff
 
 
 @dataclass
@@ -127,6 +127,25 @@ async def test_what_is_urgent_comes_before_all_that_waits_already_and_in_its_own
         go.set()
         await settle()
     assert seen == ["running", "b", "d", "running", "a", "c"]
+
+
+async def test_what_is_urgent_all_the_time_keeps_nobody_waiting_for_ever() -> None:
+    """As a child over which another controller fights."""
+    seen: list[str] = []
+
+    async def work(key: str) -> None:
+        seen.append(key)
+        if key == "fought over" and len(seen) < 10 * URGENT_IN_A_ROW:
+            queue.add("fought over", urgent=True)
+
+    async with running(work, workers=1) as queue:
+        queue.add("fought over", urgent=True)
+        queue.add("a")
+        queue.add("b")
+        for _ in range(50):
+            await settle()
+    assert (seen.index("a"), seen.index("b")) == (URGENT_IN_A_ROW, 2 * URGENT_IN_A_ROW + 1)
+    assert seen.count("fought over") == len(seen) - 2
 
 
 async def test_no_more_keys_than_workers_are_worked_on_at_once() -> None:
