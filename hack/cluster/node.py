@@ -201,7 +201,7 @@ def cri_answers(socket: Path) -> bool:
     """
     # The call's status is among the headers, or comes after the body.
     command: list[str | Path] = ["curl", "--silent", "--max-time", "5", "--http2-prior-knowledge"]
-    command += ["--unix-socket", socket, "--dump-header", "-", "--output", "/dev/null"]
+    command += ["--noproxy", "*", "--unix-socket", socket, "--dump-header", "-", "--output", "/dev/null"]
     command += ["--header", "content-type: application/grpc", "--data-binary", "@-"]
     command += ["http://localhost/runtime.v1.RuntimeService/Version"]
     no_message = "\0" * 5  # not compressed, and of no length
