@@ -20,6 +20,7 @@ import msgspec
 
 from mcq_operator.models import Key, Manifest, names
 from mcq_operator.models.kinds import (
+    CHILDREN,
     CLAIM,
     CONFIG_MAP,
     DISRUPTION_BUDGET,
@@ -180,7 +181,7 @@ class Cache:
             self._index(seen, before)
         if before is None or before.absent:
             return News.STATE
-        return _news(before.body, seen.body)
+        return _news(seen.kind, before.body, seen.body)
 
     def note_absent(self, kind: Kind, name: Name) -> None:
         """The server was asked, and has none by this name; unless one was seen meanwhile."""
@@ -258,12 +259,15 @@ def _newer(seen: Sighting, known: _Entry) -> bool:
     return seen.version > known.version or (seen.version == known.version and seen.body is None)
 
 
-def _news(before: bytes | None, after: bytes | None) -> News:
+def _news(kind: Kind, before: bytes | None, after: bytes | None) -> News:
     if before == after:
         return News.NONE
     if before is None:
         return News.STATE
-    return News.DRIFT if after is None or _ordered(before) != _ordered(after) else News.STATE
+    if after is None:
+        return News.DRIFT
+    # Only children drift. Most events are of Pods, of which no spec is kept: nothing is read of both bodies for them.
+    return News.DRIFT if kind in CHILDREN and _ordered(before) != _ordered(after) else News.STATE
 
 
 def _ordered(body: bytes) -> Manifest:
