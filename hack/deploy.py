@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hack.cluster.errors import ClusterError
-from hack.cluster.local import Local
+from hack.cluster.kind import KindCluster
+from hack.cluster.paths import VOLUMES
 from hack.cluster.progress import Progress
 from hack.cluster.providers import Provider, choose
 from hack.delivery.errors import DeliveryError
@@ -21,7 +22,7 @@ from hack.delivery.images import Images
 from hack.delivery.install import install_crds, install_operator
 from hack.delivery.settings import DEFAULT
 from hack.images.build import PROGRAMS, build, tag
-from hack.images.builder import ImageError
+from hack.images.docker import ImageError
 from hack.kubectl import Kubectl, KubectlError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,7 +39,7 @@ class Deployed:
 
 def deploy(progress: Progress) -> Deployed:
     """Bring it up. Raises one of FAILURES, with what to do."""
-    provider = choose(progress, control_plane_only=False, name=None)
+    provider = choose(progress)
     provider.up()
     progress.say("Images (layers that have not changed are cached)")
     build()
@@ -55,9 +56,9 @@ def seed_model(provider: Provider, namespace: str, claim: str) -> None:
 
     Hard links: the weights that the pods map are the very pages of the one file in the cache.
     """
-    if not isinstance(provider, Local):
+    if not isinstance(provider, KindCluster):
         return
-    volume = provider.instance.volumes / namespace / claim
+    volume = VOLUMES / namespace / claim
     printed = subprocess.run([ROOT / "hack/model"], stdout=subprocess.PIPE, text=True, check=True).stdout
     prepared = Path(printed.strip())
     volume.mkdir(parents=True, exist_ok=True)

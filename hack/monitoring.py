@@ -1,8 +1,8 @@
 """The monitoring stack on the demo's cluster: `python -m hack.monitoring`, after `python -m hack.deploy`.
 
-On the local cluster, which may reach no public registry, its programs are built from their Go modules. Grafana can't
-be, as its pages come from no module: there it is left out. Another cluster that can't reach the public registries is
-told by MONITORING_IMAGES, a JSON file of {public image: its copy by digest}; of Grafana that has none it is left out.
+A kind cluster that can't pull public images gets images built from the programs' Go modules. Grafana is no Go module,
+so it is left out there. For another cluster without public registries, MONITORING_IMAGES names a JSON file of
+{public image: its copy by digest}; a part of the stack that has no copy is left out.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from hack.cluster import crds
-from hack.cluster.local import Local
+from hack.cluster.kind import KindCluster
 from hack.cluster.progress import Progress
 from hack.cluster.providers import Provider, choose
 from hack.deploy import FAILURES, ROOT, Deployed
+from hack.images import programs
 from hack.kubectl import Kubectl, KubectlError, wait_established
-from hack.program_image import program_image
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -34,23 +34,18 @@ NAMESPACE = "monitoring"
 PAGES = {name: f"http://{name}.localhost:8080" for name in ("prometheus", "alertmanager", "jaeger")}
 GRAFANA_LOGIN = """http://grafana.localhost:8080, user admin, password:
 kubectl -n monitoring get secret grafana -o go-template='{{.data.password | base64decode}}'"""
-OPERATOR = "quay.io/prometheus-operator/prometheus-operator"
+IMAGES = (
+    programs.PROMETHEUS_OPERATOR, programs.CONFIG_RELOADER, programs.PROMETHEUS, programs.ALERTMANAGER,
+    programs.JAEGER,
+)  # fmt: skip
+PROMETHEUS_ALONE = IMAGES[:3]
 RELOADER = "quay.io/prometheus-operator/prometheus-config-reloader"
 PROMETHEUS = "quay.io/prometheus/prometheus"
 ALERTMANAGER = "quay.io/prometheus/alertmanager"
 JAEGER = "quay.io/jaegertracing/jaeger"
 GRAFANA = "docker.io/grafana/grafana"
-PROGRAMS = {
-    # image: its Go module in hack/cluster/tools, and the module's program
-    OPERATOR: ("prometheus-operator", "operator"),
-    RELOADER: ("prometheus-operator", "prometheus-config-reloader"),
-    PROMETHEUS: ("prometheus", "prometheus"),
-    ALERTMANAGER: ("alertmanager", "alertmanager"),
-    JAEGER: ("jaeger", "jaeger"),
-}
-PROMETHEUS_ALONE = (OPERATOR, RELOADER, PROMETHEUS)
 OPTIONAL = {
-    # image: the resource that is waited for, and where what runs it is found in the stack
+    # image: the resource to wait for, and the kustomize target of the object that runs it
     ALERTMANAGER: ("alertmanager/mcq", {"kind": "Alertmanager"}),
     JAEGER: ("deployment/jaeger", {"kind": "Deployment", "name": "jaeger"}),
     GRAFANA: ("deployment/grafana", {"labelSelector": "app.kubernetes.io/name=grafana"}),
@@ -59,10 +54,10 @@ DELETE = yaml.safe_dump({"apiVersion": "any", "kind": "any", "metadata": {"name"
 KINDS = ("prometheuses", "alertmanagers", "servicemonitors", "prometheusrules")
 
 
-def monitoring(deployed: Deployed, progress: Progress, *, only: Collection[str] = tuple(PROGRAMS)) -> None:
+def monitoring(deployed: Deployed, progress: Progress, *, only: Collection[str] = IMAGES) -> None:
     """Have the stack watch over the operator and its solvers. Raises one of FAILURES.
 
-    On the local cluster there is of the images in PROGRAMS what is in `only`.
+    On a kind cluster without public images, only the parts whose images are in `only` are installed.
     """
     images = _images(deployed.provider, only)
     kubectl = deployed.kubectl
@@ -78,10 +73,8 @@ def monitoring(deployed: Deployed, progress: Progress, *, only: Collection[str] 
         _apply(kubectl, "stack", **_stack(images))
         for what in parts:
             kubectl("-n", NAMESPACE, "wait", what, "--for=condition=Available", "--timeout=300s")
-    if isinstance(deployed.provider, Local) and JAEGER in there:
-        # It is no Pod, so it knows no Service by its name.
-        address = kubectl("-n", NAMESPACE, "get", "service", "jaeger", "-o", "jsonpath={.spec.clusterIP}")
-        deployed.provider.trace_requests(f"http://{address}:4318/v1/traces")
+    if isinstance(deployed.provider, KindCluster) and JAEGER in there:
+        deployed.provider.trace_requests()
 
 
 def ensure_password(kubectl: Kubectl) -> None:
@@ -162,26 +155,27 @@ def _images(provider: Provider, only: Collection[str]) -> dict[str, str]:
     if mirror:
         found: dict[str, str] = json.loads(Path(mirror).read_text())
         return found
-    return local_images(provider, only) if isinstance(provider, Local) else {}
+    return local_images(provider, only) if isinstance(provider, KindCluster) else {}
 
 
-def local_images(provider: Local, only: Collection[str] = tuple(PROGRAMS)) -> dict[str, str]:
-    """Images with nothing but the program, which needs nothing else; pushed to the cluster's registry."""
-    wanted = {image: program for image, program in PROGRAMS.items() if image in only}
-    provider.tools.build(sorted({module for module, _ in wanted.values()}))
-    return {image: program_image(provider, module, program) for image, (module, program) in wanted.items()}
+def local_images(provider: KindCluster, only: Collection[str] = IMAGES) -> dict[str, str]:
+    """Return {image: its reference in the cluster's registry}; empty where nodes pull the public images."""
+    if provider.pulls_public_images:
+        return {}
+    programs.ensure(only, provider.progress)
+    return {reference.rpartition(":")[0]: provider.load(reference) for reference in only}
 
 
 def main() -> int:
     """Install it, or exit with what failed."""
     progress = Progress()
     try:
-        provider = choose(progress, control_plane_only=False, name=None)
+        provider = choose(progress)
         monitoring(Deployed(provider, Kubectl(provider.kubectl(), provider.kubeconfig())), progress)
     except FAILURES as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
-    print("\n".join([*PAGES.values(), *([] if isinstance(provider, Local) else [GRAFANA_LOGIN])]))
+    print("\n".join([*PAGES.values(), *([] if isinstance(provider, KindCluster) else [GRAFANA_LOGIN])]))
     return 0
 
 

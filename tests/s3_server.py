@@ -9,7 +9,7 @@ from pathlib import Path
 from socket import create_connection, socket
 
 import pytest
-from hack.cluster.instance import CACHE
+from hack.cluster.paths import CACHE
 from hack.cluster.progress import Progress
 from hack.cluster.tools import Tools
 

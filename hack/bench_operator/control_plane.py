@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from hack import operator_rights
 from hack.bench_operator.procfs import cpu_seconds
-from hack.cluster.instance import CACHE, Instance
-from hack.cluster.local import Local
+from hack.cluster.paths import CACHE
 from hack.cluster.progress import Progress
 from hack.cluster.tools import locked
+from hack.control_plane.control_plane import ControlPlane as Processes
+from hack.control_plane.instance import Instance
 from hack.kubectl import Kubectl
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ PARTS = ("etcd", "kube-apiserver", "kube-controller-manager")
 class ControlPlane:
     """A running one, with the CRDs and the operator's rights in it."""
 
-    provider: Local
+    provider: Processes
     operator_kubeconfig: Path
 
     @property
@@ -48,7 +49,7 @@ class ControlPlane:
 @contextmanager
 def running(namespaces: list[str]) -> Iterator[ControlPlane]:
     """One with these namespaces that is taken down at the end, whatever happens; one benchmark at a time."""
-    provider = Local(Instance("bench", has_node=False), Progress())
+    provider = Processes(Instance("bench"), Progress())
     with locked(CACHE / "bench.lock"):
         try:
             provider.up()

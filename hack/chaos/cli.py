@@ -16,7 +16,8 @@ from hack import operator_rights
 from hack.chaos import campaign, report
 from hack.chaos.cases import FAMILIES, Case, derive
 from hack.cluster.progress import Progress
-from hack.cluster.providers import choose
+from hack.control_plane.control_plane import ControlPlane
+from hack.control_plane.instance import Instance
 from hack.kubectl import Kubectl
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _chosen(cases: list[Case], faults: list[str]) -> list[Case]:
 
 @contextmanager
 def _cluster(*, keep: bool) -> Iterator[Kubectl]:
-    provider = choose(Progress(), control_plane_only=True, name=NAME)
+    provider = ControlPlane(Instance(NAME), Progress())
     provider.up()
     try:
         kubectl = Kubectl(provider.kubectl(), provider.kubeconfig())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hack.cluster.commands import run
 from hack.cluster.errors import MissingToolError, ProviderError
-from hack.images.builder import builder
+from hack.images import docker
 
 if TYPE_CHECKING:
     from hack.cluster.progress import Progress
@@ -43,7 +43,7 @@ class Current:
             raise ProviderError("Set REGISTRY to a registry that the cluster pulls from (HOST[:PORT]/PATH).")
         name, _, tag = image.removeprefix("localhost/").partition(":")
         with self.progress.step(f"push {image}"):
-            digest = builder().push(image, f"{registry}/{name}:{tag or 'latest'}")
+            digest = docker.push(image, f"{registry}/{name}:{tag or 'latest'}")
         return f"{registry}/{name}@{digest}"
 
     def kubeconfig(self) -> Path:

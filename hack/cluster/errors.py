@@ -1,11 +1,11 @@
-"""Everything that can go wrong, as one tree; each message says what the user can do.
+"""The errors of the tools, as one tree. Each message says what the user can do.
 
 ClusterError
-├── ProviderError       no provider can run here, or the one asked for can't
+├── ProviderError       the requested kind of cluster can't be used here
+├── EngineError         no Docker engine answers, and none can be started
 ├── MissingToolError    a program is missing and can't be installed or built
-├── TakenError          a port, bridge or address range is in someone else's use
 ├── CommandError        a command that must work failed
-└── StartError          a part did not start; carries the last lines of its log
+└── StartError          a process did not start; carries the last lines of its log
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ class ClusterError(Exception):
 
 
 class ProviderError(ClusterError):
-    """No provider can run here, or the one asked for can't."""
+    """The requested kind of cluster can't be used here."""
+
+
+class EngineError(ClusterError):
+    """No Docker engine answers, and none can be started."""
 
 
 class MissingToolError(ClusterError):
     """A program is missing and can't be installed or built."""
-
-
-class TakenError(ClusterError):
-    """A port, bridge or address range is in someone else's use."""
 
 
 class CommandError(ClusterError):
@@ -32,4 +32,4 @@ class CommandError(ClusterError):
 
 
 class StartError(ClusterError):
-    """A part did not start."""
+    """A process did not start."""

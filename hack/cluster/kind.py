@@ -1,112 +1,194 @@
-"""kind: a Kubernetes in a container, where a Docker engine runs."""
+"""The local cluster: kind, with a registry, an Ingress controller and storage."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hack.cluster import engine
+from hack.cluster.addons import Addons
 from hack.cluster.commands import run
-from hack.cluster.tools import Tools
+from hack.cluster.errors import ProviderError
+from hack.cluster.node_image import node_image
+from hack.cluster.node_image.build import DEFAULT_VERSION, PUBLIC
+from hack.cluster.paths import CACHE, CLUSTER, VOLUMES
+from hack.cluster.registry import Registry
+from hack.cluster.tools import Tools, locked
+from hack.kubectl import Kubectl
 
 if TYPE_CHECKING:
-    from hack.cluster.instance import Instance
+    from hack.cluster.node_image import NodeImage
     from hack.cluster.progress import Progress
 
-CLUSTER = "mcq"
-MANIFESTS = Path(__file__).parent / "manifests"
-# Where kind's own local-path provisioner keeps volumes in the node.
-VOLUMES_IN_NODE = "/var/local-path-provisioner"
+NAME = "mcq"
+NETWORK = "kind"
 HTTP, HTTPS = 8080, 8443
+# Where kind's storage provisioner keeps volumes in a node.
+VOLUMES_IN_NODE = "/var/local-path-provisioner"
+INGRESS_NODE = {"ingress-ready": "true"}
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind cluster with Traefik on the same ports, and volumes in the same places, as the local one."""
+class KindCluster:
+    """One kind cluster. Ingress and registry are on fixed ports of 127.0.0.1, so one cluster runs at a time."""
 
-    instance: Instance
     progress: Progress
+    name: str = NAME
+
+    @property
+    def tools(self) -> Tools:
+        """The Go binaries."""
+        return Tools(CACHE, self.progress)
+
+    @property
+    def nodes(self) -> list[str]:
+        """The names of the nodes, which are the names of their containers. The control plane is the first."""
+        found = run([self._kind(), "get", "nodes", "--name", self.name]).split()
+        return sorted(found, key=lambda name: (not name.endswith("-control-plane"), name))
+
+    @property
+    def pulls_public_images(self) -> bool:
+        """True if the nodes run the public node image, so this machine reaches the public registries."""
+        image = run(["docker", "inspect", "--format", "{{.Config.Image}}", self.nodes[0]]).strip()
+        return image in PUBLIC.values()
 
     def up(self) -> None:
-        """Create the cluster unless it is there, and apply the Ingress controller and the StorageClass."""
-        self.instance.volumes.mkdir(parents=True, exist_ok=True)
-        if CLUSTER not in run([self._kind(), "get", "clusters"]).split():
-            with self.progress.step("kind create cluster"):
-                create = ["create", "cluster", "--name", CLUSTER, "--config", "-", "--wait", "5m"]
-                configuration = json.dumps(self._configuration())
-                run(
-                    [self._kind(), *create, "--kubeconfig", self._kubeconfig()],
-                    stdin=configuration,
-                    timeout=900,
-                )
-        with self.progress.step("Traefik and StorageClass"):
-            self._kubectl("apply", "--server-side", "--filename", MANIFESTS / "kind.yaml")
-            self._kubectl("annotate", "--overwrite", "storageclass", "standard",
-                          "storageclass.kubernetes.io/is-default-class=false")  # fmt: skip
-            self._kubectl("rollout", "status", "--namespace=traefik", "deployment/traefik", "--timeout=5m")
+        """Create the cluster unless it is there; install what it lacks. It is ready when this returns."""
+        with locked(CLUSTER / ".lock"):
+            engine.ensure(self.progress)
+            image = node_image(os.environ.get("KUBERNETES") or DEFAULT_VERSION, self.progress)
+            if self._exists():
+                self._refuse_another_size()
+                self._start_stopped_nodes()
+            else:
+                self._create(image)
+            Registry(self.progress).ensure(NETWORK, self.nodes)
+            Addons(self.kubectl_command, self.progress).install(has_network=self.pulls_public_images)
 
     def down(self) -> None:
-        """Delete the cluster; volumes and the images of the Docker engine stay."""
-        with self.progress.step("kind delete cluster"):
-            run([self._kind(), "delete", "cluster", "--name", CLUSTER], timeout=300)
+        """Delete the cluster, the registry, their network, and the engine if it is ours. The cache stays."""
+        with locked(CLUSTER / ".lock"):
+            if not engine.answers():
+                self.progress.say("No Docker engine runs, so no cluster does.")
+                return
+            if self._exists():
+                with self.progress.step("kind delete cluster"):
+                    run([self._kind(), "delete", "cluster", "--name", self.name], timeout=300)
+            self._kubeconfig.unlink(missing_ok=True)
+            if not run([self._kind(), "get", "clusters"]).split():
+                Registry(self.progress).remove()
+                run(["docker", "network", "rm", NETWORK], check=False)
+            engine.stop(self.progress)
 
     def status(self) -> bool:
-        """Show the nodes; returns whether the cluster is there."""
-        if CLUSTER not in run([self._kind(), "get", "clusters"]).split():
+        """Show the nodes and addresses; return True if the cluster is there."""
+        if not engine.answers() or not self._exists():
             self.progress.say("The kind cluster is down.")
             return False
-        self.progress.say(self._kubectl("get", "nodes", "--output=wide"))
-        self.progress.say(f"  Ingress                  http://127.0.0.1:{HTTP} and https://127.0.0.1:{HTTPS}")
-        self.progress.say(f"  kubeconfig               {self.kubeconfig()}")
+        self.progress.say(self.kubectl_command("get", "nodes", "--output=wide"))
+        for name, value in {
+            "Ingress": f"http://127.0.0.1:{HTTP} and https://127.0.0.1:{HTTPS}",
+            "registry": Registry.address,
+            "volumes": VOLUMES,
+            "kubeconfig": self._kubeconfig,
+            "kubectl": self.kubectl(),
+        }.items():
+            self.progress.say(f"  {name:24} {value}")
         return True
 
     def load(self, image: str) -> str:
-        """Load the image into the node; returns a name that is new whenever the image is."""
-        identity = run(["docker", "image", "inspect", "--format", "{{.Id}}", image]).strip()
-        name = image.removeprefix("localhost/").rpartition(":")[0] or image.removeprefix("localhost/")
-        loaded = f"localhost/{name}:{identity.removeprefix('sha256:')[:12]}"
-        with self.progress.step(f"kind load {image}"):
-            run(["docker", "tag", image, loaded])
-            run([self._kind(), "load", "docker-image", loaded, "--name", CLUSTER], timeout=1800)
-        return loaded
+        """Push the image to the cluster's registry; return the reference by digest that nodes pull."""
+        return Registry(self.progress).push(image)
+
+    def trace_requests(self) -> None:
+        """Make the Ingress controller send traces to the Jaeger that runs in the cluster now."""
+        Addons(self.kubectl_command, self.progress).install_ingress()
+
+    def host_address(self) -> str:
+        """Return the address of this machine that pods reach."""
+        gateways = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
+        found = run(["docker", "network", "inspect", NETWORK, "--format", gateways]).split()
+        return next(address for address in found if ":" not in address)
 
     def kubeconfig(self) -> Path:
-        """The path of the cluster's own kubeconfig."""
-        return self._kubeconfig()
+        """Return the path of the cluster's own kubeconfig."""
+        return self._kubeconfig
 
     def kubectl(self) -> Path:
-        """kubectl from PATH, else built."""
-        found = shutil.which("kubectl")
-        if found:
+        """Return the path of a kubectl, built if there is none on PATH."""
+        if found := shutil.which("kubectl"):
             return Path(found)
-        tools = Tools(self.instance.cache, self.progress)
-        tools.build(["kubernetes"])
-        return tools.binary("kubernetes", "kubectl")
+        self.tools.build(["kubernetes"])
+        return self.tools.binary("kubernetes", "kubectl")
 
+    @property
+    def kubectl_command(self) -> Kubectl:
+        """kubectl with the cluster's kubeconfig."""
+        return Kubectl(self.kubectl(), self._kubeconfig)
+
+    @property
     def _kubeconfig(self) -> Path:
-        return self.instance.home / "kind.kubeconfig"
+        return CLUSTER / ("kubeconfig" if self.name == NAME else f"kubeconfig-{self.name}")
 
     def _kind(self) -> Path:
-        found = shutil.which("kind")
-        if found:
+        if found := shutil.which("kind"):
             return Path(found)
-        tools = Tools(self.instance.cache, self.progress)
-        tools.build(["kind"])
-        return tools.binary("kind")
+        self.tools.build(["kind"])
+        return self.tools.binary("kind")
 
-    def _kubectl(self, *arguments: str | Path) -> str:
-        return run([self.kubectl(), f"--kubeconfig={self._kubeconfig()}", *arguments], timeout=400)
+    def _exists(self) -> bool:
+        return self.name in run([self._kind(), "get", "clusters"]).split()
 
-    def _configuration(self) -> dict[str, Any]:
+    def _refuse_another_size(self) -> None:
+        wanted, found = os.environ.get("NODES"), len(self.nodes)
+        if wanted and int(wanted) != found:
+            again = f"`make down`, then `make up NODES={wanted}`"
+            message = f"The cluster is up with {found} node(s), not {wanted}: {again}."
+            raise ProviderError(message)
+
+    def _start_stopped_nodes(self) -> None:
+        running = run(["docker", "ps", "--format", "{{.Names}}"]).split()
+        for node in self.nodes:
+            if node not in running:
+                with self.progress.step(f"docker start {node}"):
+                    run(["docker", "start", node])
+
+    def _create(self, image: NodeImage) -> None:
+        VOLUMES.mkdir(parents=True, exist_ok=True)
+        count = int(os.environ.get("NODES") or 1)
+        configuration = json.dumps(self._configuration(image, count))
+        with self.progress.step(f"kind create cluster ({count} node{'s' if count > 1 else ''})"):
+            create = ["create", "cluster", "--name", self.name, "--config", "-", "--image", image.reference]
+            run(
+                [self._kind(), *create, "--kubeconfig", self._kubeconfig, "--wait=0s"],
+                stdin=configuration,
+                timeout=900,
+            )
+
+    @staticmethod
+    def _configuration(image: NodeImage, count: int) -> dict[str, Any]:
         ports = [
             {"containerPort": inner, "hostPort": outer, "listenAddress": "127.0.0.1"}
             for inner, outer in ((80, HTTP), (443, HTTPS))
         ]
-        volumes = [{"hostPath": str(self.instance.volumes), "containerPath": VOLUMES_IN_NODE}]
+        volumes = [{"hostPath": str(VOLUMES), "containerPath": VOLUMES_IN_NODE}]
+        # NODES counts the nodes that run pods. kind itself removes the taint of a control plane that is alone.
+        untainted = {"kind": "InitConfiguration", "nodeRegistration": {"taints": []}}
+        first = {
+            "role": "control-plane",
+            "labels": INGRESS_NODE,
+            "extraPortMappings": ports,
+            "extraMounts": volumes,
+            "kubeadmConfigPatches": [json.dumps(untainted)] if count > 1 else [],
+        }
+        workers = [{"role": "worker", "extraMounts": volumes} for _ in range(count - 1)]
         return {
             "kind": "Cluster",
             "apiVersion": "kind.x-k8s.io/v1alpha4",
-            "nodes": [{"role": "control-plane", "extraPortMappings": ports, "extraMounts": volumes}],
+            "networking": {"disableDefaultCNI": image.built},
+            "nodes": [first, *workers],
         }

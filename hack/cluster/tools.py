@@ -20,27 +20,13 @@ from hack.cluster.commands import run
 from hack.cluster.errors import MissingToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from hack.cluster.progress import Progress
 
 MODULES = Path(__file__).parent / "tools"
 GO_VERSION = (1, 26)
 PACKAGES_LOCK = Path("/run/lock/mcq-operator-packages")
-CNI_DIRECTORIES = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
-
-# What a node needs from the distribution: the program, and Debian's name of the package that has it.
-NODE_PROGRAMS = {
-    "containerd": "containerd",
-    "runc": "runc",
-    "iptables": "iptables",
-    "ip": "iproute2",
-    "conntrack": "conntrack",
-    "busybox": "busybox-static",
-    "curl": "curl",
-    "openssl": "openssl",
-    "mount": "mount",
-}
 
 
 @contextmanager
@@ -61,8 +47,12 @@ class Tools:
 
     def directory(self, module: str) -> Path:
         """Where the module's binaries are, or will be."""
-        pins = b"".join((MODULES / module / name).read_bytes() for name in ("go.mod", "go.sum"))
-        return self.cache / "tools" / f"{module}-{hashlib.sha256(pins).hexdigest()[:12]}"
+        return self.cache / "tools" / f"{module}-{hashlib.sha256(self.pins(module)).hexdigest()[:12]}"
+
+    @staticmethod
+    def pins(module: str) -> bytes:
+        """Return what the module is built from: the contents of its go.mod and go.sum."""
+        return b"".join((MODULES / module / name).read_bytes() for name in ("go.mod", "go.sum"))
 
     def binary(self, module: str, name: str | None = None) -> Path:
         """The path of a built binary."""
@@ -106,11 +96,12 @@ class Tools:
 def _linker_flags(module: str) -> str:
     """Smaller binaries; Kubernetes must also be told its version, which it compares between its parts."""
     flags = "-s -w"
-    if module == "kubernetes":
+    if module.startswith("kubernetes"):
         pins = (MODULES / module / "go.mod").read_text()
         version = re.search(r"k8s\.io/kubernetes v((\d+)\.(\d+)\.\d+)", pins)
         if not version:
-            raise MissingToolError("tools/kubernetes/go.mod does not require k8s.io/kubernetes.")
+            message = f"tools/{module}/go.mod does not require k8s.io/kubernetes."
+            raise MissingToolError(message)
         for variable, value in (
             ("gitVersion", f"v{version[1]}"),
             ("gitMajor", version[2]),
@@ -136,19 +127,13 @@ def require_go() -> None:
         raise MissingToolError(message)
 
 
-def cni_plugins() -> Path | None:
-    """The directory of the CNI plugins, if they are installed."""
-    return next((path for path in CNI_DIRECTORIES if (path / "bridge").exists()), None)
-
-
-def install_programs(programs: dict[str, str], progress: Progress, *, cni: bool = False) -> None:
+def install_programs(programs: Mapping[str, str], progress: Progress) -> None:
     """Install what is missing of {program: Debian package} with apt-get, or say what to install."""
     search = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
     os.environ["PATH"] = search  # Debian keeps iptables, and others that need root, in /usr/sbin
 
     def missing() -> list[str]:
-        packages = [package for program, package in programs.items() if not shutil.which(program)]
-        return [*packages, *(["containernetworking-plugins"] if cni and not cni_plugins() else [])]
+        return [package for program, package in programs.items() if not shutil.which(program)]
 
     install_packages(missing, progress)
 

@@ -80,7 +80,7 @@ STAGES: dict[str, Callable[[Settings, Progress], None]] = {
 
 
 def _kubectl(progress: Progress) -> Kubectl:
-    provider = choose(progress, control_plane_only=False, name=None)
+    provider = choose(progress)
     return Kubectl(provider.kubectl(), provider.kubeconfig())
 
 

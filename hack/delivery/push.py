@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hack.delivery.images import RECORD, Images
+from hack.images import docker
 from hack.images.build import PROGRAMS, tag
-from hack.images.builder import builder
 from hack.images.platforms import architecture, chosen
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ def _push(program: str, name: str, version: str, auth: Path | None) -> str:
     """The digest of the image, or of an index of one for each platform, which have its tag and their own suffix."""
     platforms = chosen()
     if len(platforms) == 1:
-        return builder().push(tag(program, *platforms), f"{name}:{version}", auth=auth)
+        return docker.push(tag(program, *platforms), f"{name}:{version}", auth=auth)
     images = []
     for platform in platforms:
         reference = f"{name}:{version}-{architecture(platform)}"
-        images.append(f"{name}@{builder().push(tag(program, platform), reference, auth=auth)}")
-    return builder().join(f"{name}:{version}", images, auth=auth)
+        images.append(f"{name}@{docker.push(tag(program, platform), reference, auth=auth)}")
+    return docker.join(f"{name}:{version}", images, auth=auth)
 
 
 @contextmanager

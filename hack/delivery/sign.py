@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hack.cluster.commands import run
+from hack.cluster.paths import CACHE
 from hack.cluster.tools import Tools
 from hack.delivery.push import login_file
 from hack.images.build import DIST
-from hack.images.builder import CACHE, on_this_machine
+from hack.images.docker import on_this_machine
 
 if TYPE_CHECKING:
     from hack.cluster.progress import Progress

@@ -1,1 +1,1 @@
-"""Container images, built with docker or buildah, whichever is there."""
+"""Container images: our own two, and those of other projects' programs."""

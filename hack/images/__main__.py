@@ -5,7 +5,7 @@ import sys
 
 from hack.cluster.errors import ClusterError
 from hack.images.build import PROGRAMS, build, tag
-from hack.images.builder import ImageError
+from hack.images.docker import ImageError
 from hack.images.platforms import chosen
 
 parser = argparse.ArgumentParser(prog="python -m hack.images", description=__doc__)

@@ -9,9 +9,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from hack.cluster.paths import CACHE
 from hack.cluster.progress import Progress
 from hack.cluster.tools import install_programs, locked
-from hack.images.builder import STORAGE, ImageError, builder, quiet
+from hack.images import docker
+from hack.images.docker import ImageError, quiet
 from hack.images.platforms import architecture, suffix
 
 PUBLIC = "python:3.11.14-slim-bookworm"
@@ -26,13 +28,12 @@ def base_image(platform: str) -> str:
     The first time this pulls the public image or runs debootstrap (a minute; for another platform than this machine's,
     ten). Raises ImageError or MissingToolError.
     """
-    local = f"localhost/mcq-base:{RELEASE}{suffix(platform)}"
-    with locked(STORAGE / ".base.lock"):
-        engine = builder()
+    local = f"mcq-base:{RELEASE}{suffix(platform)}"
+    with locked(CACHE / ".base-image.lock"):
         for name in (PUBLIC, local):
-            if engine.has(name):
+            if docker.has(name):
                 return name
-        if engine.pull(PUBLIC, timeout=PULL_SECONDS):
+        if docker.pull(PUBLIC, timeout=PULL_SECONDS):
             return PUBLIC
         print(f"{PUBLIC} can't be pulled here: making {local} with debootstrap.", file=sys.stderr)
         _debootstrap_image(local, platform)
@@ -42,7 +43,7 @@ def base_image(platform: str) -> str:
 def _debootstrap_image(name: str, platform: str) -> None:
     install_programs({"debootstrap": "debootstrap"}, Progress())
     mirror = _mirror()
-    with tempfile.TemporaryDirectory(dir=STORAGE) as directory:
+    with tempfile.TemporaryDirectory(dir=CACHE) as directory:
         root, context = Path(directory) / "root", Path(directory) / "context"
         context.mkdir()
         what = [f"--arch={architecture(platform)}", "--variant=minbase", f"--include={PACKAGES}"]
@@ -53,7 +54,7 @@ def _debootstrap_image(name: str, platform: str) -> None:
         quiet(["tar", "--directory", str(root), "--create", "--file", str(context / "root.tar"), "."])
         shutil.rmtree(root)
         (context / "Dockerfile").write_text('FROM scratch\nADD root.tar /\nCMD ["python3"]\n')
-        builder().build(context / "Dockerfile", context, name, platform=platform)
+        docker.build(context / "Dockerfile", context, name, platform=platform)
 
 
 def _mirror() -> str:

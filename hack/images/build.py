@@ -7,9 +7,11 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hack.cluster import engine
+from hack.cluster.progress import Progress
 from hack.git import committed_at, revision
+from hack.images import docker
 from hack.images.base import base_image
-from hack.images.builder import builder, docker_answers
 from hack.images.platforms import own, require_runnable, suffix
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ OCI = "org.opencontainers.image"
 
 def tag(program: str, platform: str | None = None) -> str:
     """The local name of a program's image, for this machine's platform or another."""
-    return f"localhost/mcq-{program}:dev{suffix(platform or own())}"
+    return f"mcq-{program}:dev{suffix(platform or own())}"
 
 
 def version() -> str:
@@ -37,20 +39,19 @@ def build(programs: Sequence[str] = PROGRAMS, *, platforms: Sequence[str] | None
     """Build images from this checkout, by default for this machine; what has not changed comes from the layer cache.
 
     TORCH_BACKEND=cpu in the environment picks torch's build without CUDA for the service.
-    Raises ImageError if a build fails.
+    Raises ImageError if a build fails, and ClusterError if there is no Docker engine.
     """
+    engine.ensure(Progress())
     secrets = {"ca-certificates": CERTIFICATES} if CERTIFICATES.exists() else {}
     for platform in platforms or [own()]:
-        # A Docker engine may be another machine, and has its own word for what it can't run.
-        if not docker_answers():
-            require_runnable(platform)
+        require_runnable(platform)
         base = base_image(platform)
         for program in programs:
             arguments = {"BASE": base}
             backend = os.environ.get("TORCH_BACKEND")
             if program == "service" and backend:
                 arguments["TORCH_BACKEND"] = backend
-            builder().build(
+            docker.build(
                 ROOT / f"Dockerfile.{program}", ROOT, tag(program, platform), arguments,
                 labels=_labels(base), secrets=secrets, platform=None if platform == own() else platform,
             )  # fmt: skip

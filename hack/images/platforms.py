@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
 from pathlib import Path
 
-from hack.images.builder import ImageError
+from hack.images.docker import ImageError
 
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 """All that each of our packages is published for, with the kernel's name of the machine."""
@@ -39,9 +40,14 @@ def architecture(name: str) -> str:
 
 
 def require_runnable(name: str) -> None:
-    """Raises ImageError if this kernel has nothing to run the platform's programs by, as a build does."""
+    """Raise ImageError if this kernel can't run the platform's programs, as a build does.
+
+    An engine on another machine, or Docker Desktop's, has emulators of its own.
+    """
+    if name == own() or sys.platform != "linux" or os.environ.get("DOCKER_HOST"):
+        return
     emulator = EMULATORS / f"qemu-{MACHINES[name]}"
-    if name != own() and not emulator.exists():
+    if not emulator.exists():
         message = (
             f"Building for {name} runs its programs, and nothing here does: there is no {emulator}."
             " Debian's qemu-user-static, with binfmt_misc mounted, has it; see docs/delivery.md."

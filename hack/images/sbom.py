@@ -9,10 +9,11 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from hack.cluster.errors import ClusterError
+from hack.cluster.paths import CACHE
 from hack.cluster.progress import Progress
 from hack.cluster.tools import Tools
 from hack.images.build import DIST, PROGRAMS, ROOT, tag, version
-from hack.images.builder import CACHE, ImageError, builder, quiet
+from hack.images.docker import ImageError, quiet
 from hack.images.platforms import chosen, suffix
 
 if TYPE_CHECKING:
@@ -37,11 +38,9 @@ def write_sboms(progress: Progress) -> list[Path]:
         path = DIST / f"mcq-{program}{suffix(platform)}.cdx.json"
         named = ("--source-name", f"mcq-{program}", "--source-version", version())
         output = ("--quiet", "--output", f"cyclonedx-json={path}")
-        with (
-            progress.step(str(path.relative_to(ROOT))),
-            builder().contents(tag(program, platform)) as contents,
-        ):
-            quiet([str(tools.binary("syft")), "scan", contents, *CATALOGERS, *named, *output])
+        with progress.step(str(path.relative_to(ROOT))):
+            image = f"docker:{tag(program, platform)}"
+            quiet([str(tools.binary("syft")), "scan", image, *CATALOGERS, *named, *output])
         written.append(path)
     return written
 

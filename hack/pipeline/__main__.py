@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from hack.cluster.local import Local
+from hack.cluster.kind import KindCluster
+from hack.cluster.paths import CACHE
 from hack.cluster.progress import Progress
 from hack.cluster.providers import choose
 from hack.delivery.settings import SAMPLE
 from hack.deploy import FAILURES, ROOT, seed_model
 from hack.git import revision
-from hack.images.builder import CACHE
 from hack.monitoring import local_images
 from hack.pipeline.job import run
 from hack.pipeline.local import local_job
@@ -32,7 +32,7 @@ def pipeline_job(cluster: Provider, commit: str) -> Job:
     metadata = solver["metadata"]
     seed_model(cluster, metadata["namespace"], f"{metadata['name']}-model-cache")
     environment = {}
-    if isinstance(cluster, Local):
+    if isinstance(cluster, KindCluster):
         HOME.mkdir(parents=True, exist_ok=True)
         images = HOME / "monitoring-images.json"
         images.write_text(json.dumps(local_images(cluster)))
@@ -50,7 +50,7 @@ def main() -> int:
     if commit.endswith("-dirty"):
         progress.say("Files differ from the last commit: the pipeline takes the commit, as Jenkins would.")
     try:
-        cluster = choose(progress, control_plane_only=False, name=None)
+        cluster = choose(progress)
         cluster.up()
         build = run(pipeline_job(cluster, commit.removesuffix("-dirty")))
     except (*FAILURES, OSError) as error:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hack.cluster.errors import ProviderError
-from hack.cluster.local import Local
+from hack.cluster.kind import KindCluster
 from hack.cluster.progress import Progress
+from hack.cluster.registry import Registry
 from hack.delivery.sign import Cosign
 from hack.pipeline.job import Job
 
@@ -30,10 +31,10 @@ def local_job(
 ) -> Job:  # fmt: skip
     """A job that delivers into the cluster, which is up; the settings are Job's, over those made here.
 
-    Raises ProviderError for another cluster than the local one: that of a team has a Jenkins.
+    Raises ProviderError for another cluster than kind: a team's own cluster has a Jenkins.
     """
-    if not isinstance(cluster, Local):
-        raise ProviderError("The pipeline runs into the local cluster here: CLUSTER=local.")
+    if not isinstance(cluster, KindCluster):
+        raise ProviderError("`make pipeline` delivers into the local kind cluster: unset CLUSTER.")
     key, password = _signing_key()
     credentials = {
         # The local registry lets everybody in, whatever the name.
@@ -48,7 +49,7 @@ def local_job(
         name,
         home,
         scm,
-        parameters={"REGISTRY": f"{cluster.instance.registry}/pipeline", **parameters},
+        parameters={"REGISTRY": f"{Registry.address}/pipeline", **parameters},
         environment={**agent, "PATH": path, **environment},
         **{"credentials": credentials, **settings},
     )

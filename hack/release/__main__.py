@@ -6,11 +6,11 @@ import os
 import sys
 from datetime import UTC, datetime
 
+from hack.cluster.paths import CACHE
 from hack.cluster.progress import Progress
 from hack.cluster.tools import Tools
 from hack.delivery.settings import ROOT, Settings
 from hack.deploy import FAILURES
-from hack.images.builder import CACHE
 from hack.kubectl import Kubectl
 from hack.release.errors import ReleaseError
 from hack.release.release import prepare, publish

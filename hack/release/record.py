@@ -19,9 +19,9 @@ import yaml
 from hack import operator_rights
 from hack.bench_operator import operator_process
 from hack.bench_operator.scenarios import settled
-from hack.cluster.instance import Instance
-from hack.cluster.local import Local
 from hack.cluster.progress import Progress
+from hack.control_plane.control_plane import ControlPlane
+from hack.control_plane.instance import Instance
 from hack.kubectl import Kubectl
 from mcq_operator.models.kinds import CHILDREN, OPTIONAL, RECONCILED
 from mcq_operator.models.names import MANAGED_SELECTOR
@@ -51,7 +51,7 @@ THEIRS = (
 
 def main() -> int:
     """Record."""
-    provider = Local(Instance("record", has_node=False), Progress())
+    provider = ControlPlane(Instance("record"), Progress())
     try:
         provider.up()
         kubectl = Kubectl(provider.kubectl(), provider.kubeconfig())

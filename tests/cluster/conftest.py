@@ -48,7 +48,7 @@ class Solver:
 @pytest.fixture(scope="session")
 def deployed() -> Deployed:
     """The cluster; the suite is run by hack/with-cluster, which brings it up."""
-    provider = choose(Progress(quiet=True), control_plane_only=False, name=None)
+    provider = choose(Progress(quiet=True))
     return Deployed(provider, Kubectl(provider.kubectl(), provider.kubeconfig()))
 
 

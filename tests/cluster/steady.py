@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hack.ask import QUESTION, ask
-from hack.cluster.instance import BRIDGE_ADDRESS
 from tests.cluster.support import eventually, restricted_namespace
 
 if TYPE_CHECKING:
@@ -85,15 +84,15 @@ class Steady:
 
 
 @contextmanager
-def serving(*, seconds: float = 0) -> Iterator[str]:
-    """An engine, which takes so long for a line, while the block runs: its address, which pods can reach."""
+def serving(address: str, *, seconds: float = 0) -> Iterator[str]:
+    """An engine on an address that pods reach, while the block runs: its URL. A line takes `seconds`."""
     with socket.socket() as probe:
-        probe.bind((BRIDGE_ADDRESS, 0))
+        probe.bind((address, 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "tests.cluster.engine", f"--seconds={seconds}"]
-    with subprocess.Popen([*command, BRIDGE_ADDRESS, str(port), "first", "second"]) as process:
+    with subprocess.Popen([*command, address, str(port), "first", "second"]) as process:
         try:
-            yield f"http://{BRIDGE_ADDRESS}:{port}/v1"
+            yield f"http://{address}:{port}/v1"
         finally:
             process.terminate()
 

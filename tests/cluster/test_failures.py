@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hack.cluster.local import Local
+from hack.cluster.kind import KindCluster
 from hack.deploy import seed_model
 from tests.cluster.support import eventually
 
@@ -30,12 +30,12 @@ CASES: dict[str, tuple[dict[str, Any], set[str], str]] = {
     ),
     "memory": ({"resources": {**SMALL, "limits": {"memory": "64Mi"}}}, {"OutOfMemory"}, "64Mi"),
     "image": (
-        {"image": "127.0.0.1:5000/mcq-service:none"},
+        {"image": "localhost:5001/mcq-service:none"},
         {"ErrImagePull", "ImagePullBackOff"},
         "spec.image",
     ),
     "pull-policy": (
-        {"image": "127.0.0.1:5000/mcq-service:none", "imagePullPolicy": "Never"},
+        {"image": "localhost:5001/mcq-service:none", "imagePullPolicy": "Never"},
         {"ErrImageNeverPull"},
         "imagePullPolicy",
     ),
@@ -57,7 +57,7 @@ CASES: dict[str, tuple[dict[str, Any], set[str], str]] = {
 @pytest.fixture(scope="module")
 def kubectl(deployed: Deployed) -> Iterator[Kubectl]:
     """All solvers at once, each with one replica and the model that is prepared already."""
-    if not isinstance(deployed.provider, Local):
+    if not isinstance(deployed.provider, KindCluster):
         pytest.skip("the model is where the local cluster makes volumes only")
     made = deployed.kubectl
     made("delete", "namespace", NAMESPACE, "--ignore-not-found")

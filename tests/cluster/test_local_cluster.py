@@ -20,7 +20,7 @@ from hack.cluster import tools
 from hack.cluster.cli import main
 from hack.cluster.errors import ClusterError, ProviderError, StartError, TakenError
 from hack.cluster.instance import CACHE, Instance, Ports
-from hack.cluster.local import Local
+from hack.cluster.kind import KindCluster
 from hack.cluster.member import FIRST, SECOND, Member
 from hack.cluster.node import cri_answers, ctr
 from hack.cluster.processes import Part, Processes, start_time
@@ -243,8 +243,8 @@ def test_a_taken_port_is_refused_with_its_owner(tmp_path: Path, monkeypatch: pyt
         listener.listen()
         port = listener.getsockname()[1]
         monkeypatch.setattr(Instance, "ports", lambda _: Ports(api=port))
-        monkeypatch.setattr(Local, "_provide_programs", lambda _: None)
-        local = Local(Instance("taken", has_node=False, cache=tmp_path), Progress())
+        monkeypatch.setattr(KindCluster, "_provide_programs", lambda _: None)
+        local = KindCluster(Instance("taken", has_node=False, cache=tmp_path), Progress())
 
         with pytest.raises(
             TakenError, match=rf"Port {port}, for kube-apiserver, is taken by .*{os.getpid()}"
@@ -256,7 +256,7 @@ def test_without_root_the_local_cluster_points_at_kind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    local = Local(Instance("rootless", has_node=True, cache=Path("/nowhere")), Progress())
+    local = KindCluster(Instance("rootless", has_node=True, cache=Path("/nowhere")), Progress())
 
     with pytest.raises(ProviderError, match=r"needs root(.|\n)*CLUSTER=kind"):
         local.up()
@@ -266,7 +266,7 @@ def test_a_second_node_is_for_a_local_cluster_that_is_up(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ProviderError, match="'resting' is not up: start it with `up`"):
-        Local(Instance("resting", has_node=True, cache=Path("/nowhere")), Progress()).add_node()
+        KindCluster(Instance("resting", has_node=True, cache=Path("/nowhere")), Progress()).add_node()
     monkeypatch.setenv("CLUSTER", "current")
     monkeypatch.delenv("MCQ_CLUSTER_NAME", raising=False)
 

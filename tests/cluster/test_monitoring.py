@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from hack.ask import QUESTION, ask
-from hack.cluster.instance import BRIDGE_ADDRESS
-from hack.cluster.local import Local
+from hack.cluster.kind import KindCluster
 from hack.cluster.progress import Progress
 from hack.delivery.errors import VerificationError
 from hack.delivery.images import Images
@@ -79,9 +78,11 @@ class Receiver:
 
 
 @pytest.fixture(scope="module")
-def receiver(stack: Kubectl) -> Iterator[Receiver]:
+def receiver(deployed: Deployed, stack: Kubectl) -> Iterator[Receiver]:
     """A webhook on the machine's side of the pods' network, and Alertmanager's routes to it."""
     heard = Receiver()
+    assert isinstance(deployed.provider, KindCluster)
+    address = deployed.provider.host_address()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -93,11 +94,11 @@ def receiver(stack: Kubectl) -> Iterator[Receiver]:
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer((BRIDGE_ADDRESS, 0), Handler) as server:
+    with ThreadingHTTPServer((address, 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         routes = yaml.safe_load((ROOT / "monitoring/stack/alertmanager-routes.yaml").read_text())
         routes["route"] |= {"receiver": "hook", "group_wait": "1s"}
-        url = f"http://{BRIDGE_ADDRESS}:{server.server_address[1]}/"
+        url = f"http://{address}:{server.server_address[1]}/"
         routes["receivers"].append({"name": "hook", "webhook_configs": [{"url": url}]})
         secret = {
             "apiVersion": "v1",
@@ -113,7 +114,7 @@ def receiver(stack: Kubectl) -> Iterator[Receiver]:
 @pytest.fixture(scope="module")
 def stack(deployed: Deployed) -> Iterator[Kubectl]:
     """The stack, as `make demo MONITORING=1` leaves it."""
-    if not isinstance(deployed.provider, Local):
+    if not isinstance(deployed.provider, KindCluster):
         pytest.skip("the webhook listens in the local cluster's network")
     kubectl = deployed.kubectl
     monitoring(deployed, Progress(quiet=True))

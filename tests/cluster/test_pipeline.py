@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from hack.ask import QUESTION, ask
-from hack.cluster.local import Local
+from hack.cluster.kind import KindCluster
+from hack.cluster.paths import CACHE
 from hack.cluster.progress import Progress
+from hack.cluster.registry import Registry
 from hack.delivery.install import NAMESPACE as OPERATOR_NAMESPACE
 from hack.delivery.settings import ROOT, SAMPLE
 from hack.delivery.sign import Cosign
 from hack.deploy import seed_model
-from hack.images.builder import CACHE
 from hack.pipeline.job import ChangeRequest
 from hack.pipeline.local import local_job
 from tests.cluster.support import restricted_namespace
@@ -72,11 +73,8 @@ class Pipeline:
 
     def tags(self, name: str) -> list[str]:
         """The tags of an image that the registry has."""
-        assert isinstance(self.deployed.provider, Local)
-        registry = self.deployed.provider.instance.registry
-        with urllib.request.urlopen(
-            f"http://{registry}/v2/pipeline/{name}/tags/list", timeout=10
-        ) as response:
+        address = f"http://{Registry.address}/v2/pipeline/{name}/tags/list"
+        with urllib.request.urlopen(address, timeout=10) as response:
             found: list[str] = json.load(response)["tags"]
             return found
 
@@ -88,7 +86,7 @@ class Pipeline:
 @pytest.fixture(scope="module")
 def pipeline(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """With a solver of one replica; the operator that was there comes back in the end."""
-    if not isinstance(deployed.provider, Local):
+    if not isinstance(deployed.provider, KindCluster):
         pytest.skip("the pipeline's registry is the local cluster's")
     kubectl = deployed.kubectl
     operator = ("--namespace", OPERATOR_NAMESPACE)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hack.ask import QUESTION, ask
-from hack.cluster.local import Local
+from hack.cluster.kind import KindCluster
 from hack.delivery.install import NAMESPACE as OPERATOR_NAMESPACE
+from hack.images import docker
 from hack.images.build import tag
-from hack.images.builder import builder
 from hack.kubectl import KubectlError
 from tests.cluster.load import Load
 from tests.cluster.steady import Steady, serving, steady_solver
@@ -37,9 +37,9 @@ ENOUGH = 10_000
 @pytest.fixture(scope="module")
 def engine(deployed: Deployed) -> Iterator[str]:
     """The address of an engine that pods can reach."""
-    if not isinstance(deployed.provider, Local):
+    if not isinstance(deployed.provider, KindCluster):
         pytest.skip("pods reach this machine on the local cluster only")
-    with serving() as address:
+    with serving(deployed.provider.host_address()) as address:
         yield address
 
 
@@ -63,8 +63,8 @@ def other_image(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) ->
     context: Path = tmp_path_factory.mktemp("image")
     dockerfile = context / "Dockerfile"
     dockerfile.write_text(f"FROM {tag('service')}\nLABEL mcq-operator.dev/test=other\n")
-    builder().build(dockerfile, context, "localhost/mcq-service:other")
-    return deployed.provider.load("localhost/mcq-service:other")
+    docker.build(dockerfile, context, "mcq-service:other")
+    return deployed.provider.load("mcq-service:other")
 
 
 def test_the_gateway_answers_as_the_ingress_does(steady: Steady) -> None:
@@ -140,7 +140,7 @@ def test_no_request_is_lost_by_any_change(steady: Steady, other_image: str) -> N
 
 BROKEN: list[tuple[str, dict[str, Any], str]] = [
     ("model", {"engine": {"openai": {"model": "missing"}}}, "Crashing"),
-    ("image", {"image": "127.0.0.1:5000/mcq-service:none"}, "ImagePullBackOff"),
+    ("image", {"image": "localhost:5001/mcq-service:none"}, "ImagePullBackOff"),
 ]
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hack.cluster.instance import CACHE
+from hack.cluster.paths import CACHE
 from hack.cluster.progress import Progress
 from hack.cluster.tools import Tools
 

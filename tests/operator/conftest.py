@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hack.cluster.instance import CACHE
+from hack.cluster.paths import CACHE
 from hack.cluster.progress import Progress
-from hack.cluster.providers import choose
 from hack.cluster.tools import locked
+from hack.control_plane.control_plane import ControlPlane
+from hack.control_plane.instance import Instance
 from hack.kubectl import wait_established
 from kubernetes.aio import client, config
 from tests.operator.support import IMAGE, NOON, OPERATOR_IMAGE
@@ -71,7 +72,7 @@ class Kubectl:
 def cluster_kubectl(worker_id: str) -> Iterator[Kubectl]:
     """kubectl against a running control plane that has the CRDs; each worker of pytest-xdist has its own."""
     name = f"operator-tests-{worker_id}"
-    provider = choose(Progress(), control_plane_only=True, name=name)
+    provider = ControlPlane(Instance(name), Progress())
     given = os.environ.get("MCQ_TEST_KUBECONFIG")
     if given:
         yield with_crds(Kubectl(provider.kubectl(), Path(given)))

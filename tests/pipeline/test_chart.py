@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from hack.cluster.instance import CACHE
+from hack.cluster.paths import CACHE
 from hack.cluster.progress import Progress
 from hack.cluster.tools import Tools
 from hack.delivery.chart import write_chart

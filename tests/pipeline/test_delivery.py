@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
-from hack.cluster.api import listening
 from hack.cluster.errors import CommandError
-from hack.cluster.instance import CACHE, Ports
+from hack.cluster.paths import CACHE
 from hack.cluster.processes import Part, Processes
 from hack.cluster.progress import Progress
 from hack.cluster.tools import Tools
+from hack.control_plane.api import listening
+from hack.control_plane.instance import Ports
 from hack.delivery import push as pushing
 from hack.delivery import rollback as way_back
 from hack.delivery.errors import DeliveryError, RecordError, SettingError

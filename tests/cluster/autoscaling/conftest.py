@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hack.cluster.local import Local
+from hack.cluster.kind import KindCluster
 from hack.cluster.progress import Progress
 from hack.monitoring import NAMESPACE as STACK
 from hack.monitoring import PROMETHEUS_ALONE, monitoring
@@ -23,7 +23,7 @@ LINE_SECONDS = 0.25
 @pytest.fixture(scope="session")
 def prometheus(deployed: Deployed) -> Iterator[str]:
     """The address of the stack's Prometheus."""
-    if not isinstance(deployed.provider, Local):
+    if not isinstance(deployed.provider, KindCluster):
         pytest.skip("the autoscalers are built for the local cluster's registry")
     monitoring(deployed, Progress(quiet=True), only=PROMETHEUS_ALONE)
     yield "http://prometheus-operated.monitoring.svc:9090"
@@ -31,16 +31,17 @@ def prometheus(deployed: Deployed) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def engine(prometheus: str) -> Iterator[str]:
+def engine(deployed: Deployed, prometheus: str) -> Iterator[str]:
     """An engine that takes a while for a line of reasoning, so that questions queue."""
-    with serving(seconds=LINE_SECONDS) as address:
+    assert isinstance(deployed.provider, KindCluster)
+    with serving(deployed.provider.host_address(), seconds=LINE_SECONDS) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
 def keda(deployed: Deployed, prometheus: str) -> Iterator[Keda]:
     """KEDA, not yet installed; it is gone afterwards."""
-    assert isinstance(deployed.provider, Local)
+    assert isinstance(deployed.provider, KindCluster)
     found = Keda(deployed.provider, deployed.kubectl)
     found.remove()
     yield found
@@ -50,7 +51,7 @@ def keda(deployed: Deployed, prometheus: str) -> Iterator[Keda]:
 @pytest.fixture(scope="session")
 def adapter(deployed: Deployed, prometheus: str) -> Iterator[PrometheusAdapter]:
     """prometheus-adapter, not yet installed; it is gone afterwards."""
-    assert isinstance(deployed.provider, Local)
+    assert isinstance(deployed.provider, KindCluster)
     found = PrometheusAdapter(deployed.provider, deployed.kubectl)
     found.remove()
     yield found

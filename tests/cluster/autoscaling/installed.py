@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from hack.cluster import crds
+from hack.images import programs
 from hack.kubectl import KubectlError, wait_established
-from hack.program_image import program_image
 
 if TYPE_CHECKING:
-    from hack.cluster.local import Local
+    from hack.cluster.kind import KindCluster
     from hack.kubectl import Kubectl
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,29 +26,15 @@ SCALED_OBJECTS = "scaledobjects.keda.sh"
 class Keda:
     """KEDA on one cluster."""
 
-    provider: Local
+    provider: KindCluster
     kubectl: Kubectl
 
     def install(self) -> None:
         """Until its metrics are served."""
-        self.provider.tools.build(["keda"])
-        images = {
-            "ghcr.io/kedacore/keda": program_image(self.provider, "keda", "operator"),
-            "ghcr.io/kedacore/keda-metrics-apiserver": program_image(self.provider, "keda", "adapter"),
-        }
-        container = "/spec/template/spec/containers/0"
-        user = {"op": "add", "path": "/spec/template/spec/securityContext/runAsUser", "value": 65532}
-        # Our images have the program alone: at a place of its own, and no user.
-        patches: dict[str, list[dict[str, Any]]] = {
-            "keda-operator": [
-                {"op": "replace", "path": f"{container}/command", "value": ["/bin/operator"]},
-                user,
-            ],
-            "keda-metrics-apiserver": [{"op": "remove", "path": f"{container}/args/0"}, user],
-        }
-        _apply(self.kubectl, "keda", _overlay(crds.directory(crds.KEDA) / "config/minimal", images, patches))
+        images = _loaded(self.provider, programs.KEDA, programs.KEDA_METRICS)
+        _apply(self.kubectl, "keda", _overlay(crds.directory(crds.KEDA) / "config/minimal", images))
         wait_established(self.kubectl, [SCALED_OBJECTS])
-        for name in patches:
+        for name in ("keda-operator", "keda-metrics-apiserver"):
             self.kubectl("-n", KEDA_NAMESPACE, "rollout", "status", f"deployment/{name}", "--timeout=300s")
         _served(self.kubectl, "v1beta1.external.metrics.k8s.io")
 
@@ -63,16 +49,13 @@ class Keda:
 class PrometheusAdapter:
     """What serves the custom metrics API, on one cluster."""
 
-    provider: Local
+    provider: KindCluster
     kubectl: Kubectl
 
     def install(self) -> None:
         """Until its metrics are served."""
-        self.provider.tools.build(["prometheus-adapter"])
-        image = program_image(self.provider, "prometheus-adapter", "adapter")
-        folder = ROOT / "monitoring/prometheus-adapter"
-        overlay = _overlay(folder, {"registry.k8s.io/prometheus-adapter/prometheus-adapter": image}, {})
-        _apply(self.kubectl, "prometheus-adapter", overlay)
+        images = _loaded(self.provider, programs.PROMETHEUS_ADAPTER)
+        _apply(self.kubectl, "prometheus-adapter", _overlay(ROOT / "monitoring/prometheus-adapter", images))
         rollout = ("rollout", "status", "deployment/prometheus-adapter", "--timeout=300s")
         self.kubectl("-n", "monitoring", *rollout)
         _served(self.kubectl, "v1beta2.custom.metrics.k8s.io")
@@ -82,8 +65,14 @@ class PrometheusAdapter:
         _delete(self.kubectl, "prometheus-adapter")
 
 
-def _overlay(base: Path, images: dict[str, str], patches: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """A kustomization of the base with our images, and with these patches of Deployments."""
+def _loaded(provider: KindCluster, *references: str) -> dict[str, str]:
+    """Public images by their copies in the cluster's registry."""
+    programs.ensure(references, provider.progress)
+    return {reference.rpartition(":")[0]: provider.load(reference) for reference in references}
+
+
+def _overlay(base: Path, images: dict[str, str]) -> dict[str, Any]:
+    """A kustomization of the base with our copies of its images."""
     ours = {name: image.partition("@") for name, image in images.items()}
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -91,10 +80,6 @@ def _overlay(base: Path, images: dict[str, str], patches: dict[str, list[dict[st
         "resources": [os.path.relpath(base, OVERLAYS / "any")],
         "images": [
             {"name": name, "newName": new, "digest": digest} for name, (new, _, digest) in ours.items()
-        ],
-        "patches": [
-            {"target": {"kind": "Deployment", "name": name}, "patch": yaml.safe_dump(patch)}
-            for name, patch in patches.items()
         ],
     }
 

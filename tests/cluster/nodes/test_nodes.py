@@ -1,7 +1,4 @@
-"""Two real nodes: replicas spread over them, and what takes a node away loses no request.
-
-The second node is this machine once more, with a containerd, a kubelet and a pod network of its own.
-"""
+"""Three kind nodes: replicas spread over them, and what takes a node away loses no request."""
 
 from __future__ import annotations
 
@@ -14,10 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hack.cluster.local import Local
-from hack.cluster.member import FIRST, SECOND, Member
-from hack.cluster.processes import Processes
-from hack.cluster.teardown import mounts_below, shims
+from hack.ask import QUESTION, ask
+from hack.cluster.commands import run
+from hack.cluster.kind import KindCluster
 from hack.kubectl import KubectlError
 from tests.cluster.load import Load
 from tests.cluster.steady import Steady, serving, steady_solver
@@ -29,36 +25,39 @@ if TYPE_CHECKING:
     from hack.deploy import Deployed
 
 NAMESPACE = "mcq-nodes"
-# What an instance of the clouds' spot markets is given between the notice and its end: two minutes at most.
+REPLICAS = 3
+# The time between the notice and the end of an instance of the clouds' spot markets: two minutes at most.
 NOTICE_SECONDS = 120
 PORT = 9999
-# Whoever connects first is whose address it prints.
+# Prints the address of the first client that connects.
 LISTEN = f"import socket; s = socket.create_server(('', {PORT})); s.settimeout(60); print(s.accept()[1][0])"
 POOL = {"mcq-operator.dev/test-pool": "gpu"}
 TAINT = {"key": "mcq-operator.dev/test-dedicated", "value": "gpu", "effect": "NoSchedule"}
 
 
 @pytest.fixture(scope="module")
-def local(deployed: Deployed) -> Local:
-    """The local cluster, which alone can be given a node."""
-    if not isinstance(deployed.provider, Local):
-        pytest.skip("only the local cluster can be given a second node")
+def cluster(deployed: Deployed) -> KindCluster:
+    """kind with three nodes, as `make test-nodes` brings it up."""
+    if not isinstance(deployed.provider, KindCluster) or len(deployed.provider.nodes) != 3:
+        pytest.fail("these tests need kind with three nodes: make test-nodes")
     return deployed.provider
 
 
 @pytest.fixture(scope="module")
-def nodes(local: Local) -> Iterator[tuple[str, str]]:
-    """The names of the first node and of the second."""
-    first, second = Member(local.instance, FIRST), local.add_node()
-    yield first.name, second.name
-    local.remove_node()
+def nodes(cluster: KindCluster) -> tuple[str, str, str]:
+    """The names of the nodes; the Ingress controller is on the first."""
+    first, second, third = cluster.nodes
+    return first, second, third
 
 
 @pytest.fixture(scope="module")
-def solver(deployed: Deployed, nodes: tuple[str, str]) -> Iterator[Steady]:
-    """Two replicas, with scheduling at its defaults."""
+def solver(deployed: Deployed, cluster: KindCluster) -> Iterator[Steady]:
+    """Three replicas, with scheduling at its defaults."""
     made = Steady(deployed.kubectl, NAMESPACE, "placed")
-    with serving() as engine, steady_solver(deployed.kubectl, engine, made, replicas=2):
+    with (
+        serving(cluster.host_address()) as engine,
+        steady_solver(deployed.kubectl, engine, made, replicas=REPLICAS),
+    ):
         yield made
 
 
@@ -72,7 +71,7 @@ def places(solver: Steady) -> Counter[str]:
 
 
 def test_pods_reach_pods_and_services_from_either_node_under_their_own_addresses(
-    nodes: tuple[str, str], solver: Steady
+    nodes: tuple[str, str, str], solver: Steady
 ) -> None:
     """By programs that run in the replicas' containers."""
     replicas = {each["spec"]["nodeName"]: each for each in solver.replicas()}
@@ -102,7 +101,9 @@ def connects(solver: Steady, replica: dict[str, Any], address: str) -> bool:
     return True
 
 
-def test_replicas_are_spread_over_the_nodes_and_each_answers(nodes: tuple[str, str], solver: Steady) -> None:
+def test_replicas_are_spread_over_the_nodes_and_each_answers(
+    nodes: tuple[str, str, str], solver: Steady
+) -> None:
     """By the default spec; asked one by one, past the Service."""
     assert places(solver) == Counter(nodes)
     for pod in solver.pods():
@@ -110,47 +111,50 @@ def test_replicas_are_spread_over_the_nodes_and_each_answers(nodes: tuple[str, s
         assert json.loads(answer)
 
 
-def test_a_node_tainted_noexecute_loses_no_request(nodes: tuple[str, str], solver: Steady) -> None:
-    """Its replica has to go at once, past the disruption budget; that of the other node answers."""
-    first, second = nodes
-    assert places(solver)[second] == 1
+def test_a_node_tainted_noexecute_loses_no_request(nodes: tuple[str, str, str], solver: Steady) -> None:
+    """Its replica has to go at once, past the disruption budget; the others answer."""
+    _, _, third = nodes
+    assert places(solver)[third] == 1
     taint = "mcq-operator.dev/test-terminating=soon:NoExecute"
     with Load(solver.host) as load:
         time.sleep(2)
-        solver.kubectl("taint", "node", second, taint)
+        solver.kubectl("taint", "node", third, taint)
         try:
             eventually(
-                lambda: places(solver) == {first: 2}, seconds=60, what="the replica is on the other node"
+                lambda: places(solver)[third] == 0 and places(solver).total() == REPLICAS,
+                seconds=60,
+                what="the replica is on another node",
             )
             solver.settle()
         finally:
-            solver.kubectl("taint", "node", second, f"{taint}-")
+            solver.kubectl("taint", "node", third, f"{taint}-")
     print(f"tainted NoExecute: {load.answered} answered, {len(load.lost)} lost")
     assert load.lost == []
     assert load.answered > 100
 
 
-def test_a_drain_within_a_spot_nodes_notice_loses_no_request(nodes: tuple[str, str], solver: Steady) -> None:
-    """What a termination handler does: cordon and drain. All replicas are there; the budget takes one at a time."""
-    first, second = nodes
-    assert places(solver) == {first: 2}
+def test_a_drain_within_a_spot_nodes_notice_loses_no_request(
+    nodes: tuple[str, str, str], solver: Steady
+) -> None:
+    """A termination handler cordons and drains. The budget lets one replica go at a time."""
+    _, second, _ = nodes
+    assert places(solver)[second]
     with Load(solver.host) as load:
         time.sleep(2)
         started = time.monotonic()
         try:
             solver.kubectl(
-                "drain", first, "--ignore-daemonsets", "--delete-emptydir-data", "--force",
+                "drain", second, "--ignore-daemonsets", "--delete-emptydir-data", "--force",
                 f"--grace-period={NOTICE_SECONDS}", f"--timeout={NOTICE_SECONDS}s", *movable(solver),
             )  # fmt: skip
             seconds = time.monotonic() - started
-            assert places(solver)[first] == 0
+            assert places(solver)[second] == 0
             solver.settle()
         finally:
-            solver.kubectl("uncordon", first)
+            solver.kubectl("uncordon", second)
     print(f"drain: {load.answered} answered, {len(load.lost)} lost, drained in {seconds:.0f} s")
     assert load.lost == []
     assert load.answered > 100
-    assert places(solver) == {second: 2}
     assert seconds < NOTICE_SECONDS
 
 
@@ -162,15 +166,15 @@ def movable(solver: Steady) -> list[str]:
 
 
 def test_replicas_go_to_the_nodes_of_their_pool_and_only_with_a_toleration(
-    nodes: tuple[str, str], solver: Steady
+    nodes: tuple[str, str, str], solver: Steady
 ) -> None:
     """Until the taint is tolerated the replicas of before answer, and the condition has the scheduler's words."""
-    first, _ = nodes
+    _, second, _ = nodes
     before = set(solver.pods())
     [(label, value)] = POOL.items()
     taint = f"{TAINT['key']}={TAINT['value']}:{TAINT['effect']}"
-    solver.kubectl("label", "node", first, f"{label}={value}")
-    solver.kubectl("taint", "node", first, taint)
+    solver.kubectl("label", "node", second, f"{label}={value}")
+    solver.kubectl("taint", "node", second, taint)
     try:
         with Load(solver.host) as load:
             solver.patch({"scheduling": {"nodeSelector": POOL}})
@@ -184,28 +188,36 @@ def test_replicas_go_to_the_nodes_of_their_pool_and_only_with_a_toleration(
             solver.patch({"scheduling": {"tolerations": [{**TAINT, "operator": "Equal"}]}})
             solver.settle()
     finally:
-        solver.kubectl("taint", "node", first, f"{taint}-")
-        solver.kubectl("label", "node", first, f"{label}-")
+        solver.kubectl("taint", "node", second, f"{taint}-")
+        solver.kubectl("label", "node", second, f"{label}-")
     print(f"to another pool: {load.answered} answered, {len(load.lost)} lost")
-    assert places(solver) == {first: 2}
+    assert places(solver) == {second: REPLICAS}
     assert load.lost == []
 
 
-def test_a_removed_node_leaves_nothing_behind_and_the_other_runs_on(
-    local: Local, nodes: tuple[str, str], solver: Steady
+def test_a_node_that_stops_is_told_by_the_status_and_the_other_replicas_answer(
+    nodes: tuple[str, str, str], solver: Steady
 ) -> None:
-    """And it can be added again."""
-    second = Member(local.instance, SECOND)
-    before = Processes(local.instance.state / "processes", local.instance.logs)
-    assert all(before.running(second.part(name)) for name in ("containerd", "kubelet"))
-    kept = {name: before.running(name) for name in before.names() if not name.endswith("-2")}
+    """The node is stopped without notice, as by a power cut, and comes back."""
+    _, _, third = nodes
+    spread(solver)
+    run(["docker", "stop", "--time=0", third])
+    try:
+        eventually(
+            lambda: solver.conditions()["Ready"]["status"] == "False",
+            seconds=120,
+            what="Ready is False",
+        )
+        answered = [ask(f"http://{solver.host}:8080", {**QUESTION, "mode": "answer"}) for _ in range(20)]
+        assert {each["answer"]["label"] for each in answered} == {"B"}
+        assert solver.get("mcqsolver", solver.name)["status"]["readyReplicas"] == REPLICAS - 1
+    finally:
+        run(["docker", "start", third])
+    solver.settle(seconds=240)
 
-    local.remove_node()
 
-    assert {name: before.running(name) for name in before.names()} == kept
-    assert shims(second.containerd_socket) == []
-    assert mounts_below(second.state("kubelet")) == []
-    assert not second.joined
-    assert solver.kubectl("get", "nodes", "-o", "name").split() == [f"node/{nodes[0]}"]
+def spread(solver: Steady) -> None:
+    """Put one replica on each node: a roll-out places them anew, without the pool."""
+    solver.patch({"scheduling": {"nodeSelector": None, "tolerations": None}})
     solver.settle()
-    assert local.add_node() == second
+    assert sorted(places(solver).values()) == [1, 1, 1]

@@ -9,8 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hack.cluster.instance import BRIDGE_ADDRESS
-from hack.cluster.local import Local
+from hack.cluster.kind import KindCluster
 from tests.cluster.steady import serving
 from tests.cluster.support import eventually, restricted_namespace
 from tests.s3_server import s3_server, variables
@@ -30,11 +29,11 @@ MINE = f"--namespace={NAMESPACE}"
 @pytest.fixture(scope="module")
 def s3(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An S3 server that pods can reach, with the bucket `backups`."""
-    if not isinstance(deployed.provider, Local):
+    if not isinstance(deployed.provider, KindCluster):
         pytest.skip("pods reach this machine on the local cluster only")
     folder = tmp_path_factory.mktemp("s3")
     (folder / "backups").mkdir()
-    with s3_server(folder, host=BRIDGE_ADDRESS) as url:
+    with s3_server(folder, host=deployed.provider.host_address()) as url:
         yield url
 
 
@@ -45,7 +44,8 @@ def kubectl(deployed: Deployed, s3: str) -> Iterator[Kubectl]:
     restricted_namespace(made, NAMESPACE)
     literals = (f"--from-literal={name}={value}" for name, value in variables(s3).items())
     made(MINE, "create", "secret", "generic", "s3", *literals)
-    with serving() as engine:
+    assert isinstance(deployed.provider, KindCluster)
+    with serving(deployed.provider.host_address()) as engine:
         made("apply", "--filename", "-", stdin=json.dumps(kept(engine)))
         eventually(lambda: ready(made), seconds=180, what="the solver is Ready")
         yield made

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hack.ask import QUESTION, ask
-from hack.cluster.instance import BRIDGE_ADDRESS
-from hack.cluster.local import Local
+from hack.cluster.kind import KindCluster
 from tests.cluster.support import eventually, restricted_namespace
 from tests.s3_server import s3_server, variables
 from tests.service.models import tiny
@@ -41,13 +40,13 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.fixture(scope="module")
 def kubectl(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     """All solvers at once, beside a bucket that pods reach."""
-    if not isinstance(deployed.provider, Local):
+    if not isinstance(deployed.provider, KindCluster):
         pytest.skip("pods reach this machine on the local cluster only")
     folder = tmp_path_factory.mktemp("buckets")
     tiny.make_answering(folder / URI.removeprefix("s3://"))
     made = deployed.kubectl
     restricted_namespace(made, NAMESPACE)
-    with s3_server(folder, host=BRIDGE_ADDRESS) as url:
+    with s3_server(folder, host=deployed.provider.host_address()) as url:
         apply(made, secret("reader", variables(url)))
         apply(made, secret("stranger", variables(url, keys=("stranger", "wrong"))))
         ingress = {"enabled": True, "className": "traefik", "host": HOST}

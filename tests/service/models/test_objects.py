@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hack.cluster.certificates import Authority
+from hack.control_plane.certificates import Authority
 from safetensors.torch import load_file
 from tests.s3_server import KEYS, only_variables, s3_server
 from tests.service.fakes import ANSWER, QUESTION, Replica

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hack.cluster.certificates import Authority
+    from hack.control_plane.certificates import Authority
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,6 @@ class Api:
     def ready(self) -> bool:
         """Whether /readyz says so."""
         return self._fetch("/readyz") is not None
-
-    def node_ready(self, name: str) -> bool:
-        """Whether the node's Ready condition is True."""
-        node = self.get(f"/api/v1/nodes/{name}") or {}
-        conditions = node.get("status", {}).get("conditions", [])
-        return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
     def _fetch(self, path: str) -> bytes | None:
         context = ssl.create_default_context(cafile=str(self.authority.certificate))

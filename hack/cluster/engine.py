@@ -1,0 +1,206 @@
+"""The Docker engine: the one that answers `docker info`, or one that this tool installs, starts and stops.
+
+Our own engine is for a bare Debian machine, where root may start one but nothing does. It keeps everything in
+`$MCQ_CACHE/docker` and listens on Docker's usual socket, so that `docker` and kind need no settings. Images stay in
+the cache when the engine stops.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hack.cluster.commands import run
+from hack.cluster.errors import EngineError
+from hack.cluster.paths import CACHE
+from hack.cluster.processes import Part, Processes
+from hack.cluster.tools import Tools, install_programs, locked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hack.cluster.progress import Progress
+
+SOCKET = Path("/var/run/docker.sock")
+PACKAGES = {
+    "dockerd": "docker.io",
+    "containerd": "containerd",
+    "runc": "runc",
+    "iptables": "iptables",
+    "ip": "iproute2",
+}
+PLUGINS = {"buildx": ("buildx", "buildx"), "compose": ("compose", "cmd")}
+"""Docker's command line plugins: the Go module in tools/ and the name of its binary."""
+PLUGIN_FOLDER = Path.home() / ".docker/cli-plugins"
+CAP_SYS_RESOURCE = 24
+ADVICE = (
+    "Install Docker Engine (Linux) or Docker Desktop (macOS, Windows), start it, and try again. As root on Debian"
+    " this tool installs and starts an engine by itself. With CLUSTER=current it uses kubectl's current context."
+)
+
+
+def answers() -> bool:
+    """True if a Docker engine answers within a few seconds."""
+    if not shutil.which("docker"):
+        return False
+    with suppress(subprocess.TimeoutExpired):
+        return (
+            subprocess.run(["docker", "info"], capture_output=True, timeout=10, check=False).returncode == 0
+        )
+    return False
+
+
+def ensure(progress: Progress) -> None:
+    """Make an engine answer, with docker's buildx plugin. Raises EngineError or MissingToolError."""
+    if not answers():
+        _refuse_where_no_engine_can_start()
+        engine = OwnEngine(progress)
+        with locked(engine.home / ".lock"):
+            engine.start()
+    ensure_plugin("buildx", progress)
+
+
+def stop(progress: Progress) -> None:
+    """Stop the engine if this tool started it and no container runs in it."""
+    engine = OwnEngine(progress)
+    if not engine.runs:
+        return
+    with locked(engine.home / ".lock"):
+        if running := run(["docker", "ps", "--format", "{{.Names}}"]).split():
+            progress.say(f"The Docker engine stays up: it runs {', '.join(running)}.")
+            return
+        with progress.step("stop the Docker engine"):
+            engine.stop()
+
+
+def _refuse_where_no_engine_can_start() -> None:
+    told = run(["docker", "info"], check=False, timeout=30) if shutil.which("docker") else ""
+    if os.environ.get("DOCKER_HOST"):
+        message = f"The engine that DOCKER_HOST names ({os.environ['DOCKER_HOST']}) does not answer. {told}"
+        raise EngineError(message)
+    if sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("apt-get"):
+        message = f"No Docker engine answers `docker info`. {ADVICE}"
+        raise EngineError(message)
+
+
+def ensure_plugin(name: str, progress: Progress) -> None:
+    """Make `docker NAME` work: link a binary of ours into the user's plugin folder if docker lacks the plugin."""
+    if subprocess.run(["docker", name, "version"], capture_output=True, check=False).returncode == 0:
+        return
+    module, binary = PLUGINS[name]
+    tools = Tools(CACHE, progress)
+    tools.build([module])
+    PLUGIN_FOLDER.mkdir(parents=True, exist_ok=True)
+    link = PLUGIN_FOLDER / f"docker-{name}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(tools.binary(module, binary))
+
+
+@dataclass(frozen=True)
+class OwnEngine:
+    """The engine that this tool starts. It records the kernel settings that dockerd changes and restores them."""
+
+    progress: Progress
+    home: Path = field(default=CACHE / "docker")
+
+    @property
+    def runs(self) -> bool:
+        """True if it was started and still runs."""
+        return self._processes.running("dockerd") is not None
+
+    def start(self) -> None:
+        """Install Debian's packages if they are missing and start dockerd. Raises StartError with the log's end."""
+        install_programs(PACKAGES, self.progress)
+        if answers():  # Debian starts the engine of the package where systemd runs
+            return
+        self.home.mkdir(parents=True, exist_ok=True)
+        if not self._before.exists():
+            self._before.write_text(json.dumps(_kernel_settings()))
+        options = [
+            f"--host=unix://{SOCKET}", f"--data-root={self.home / 'data'}", f"--exec-root={self._run}",
+            f"--pidfile={self.home / 'dockerd.pid'}", f"--mtu={_outgoing_mtu()}", *self._runtime(),
+        ]  # fmt: skip
+        part = Part("dockerd", ["dockerd", *options], ready=answers, timeout=120)
+        self._processes.ensure(part, self.progress)
+
+    def stop(self) -> None:
+        """Stop dockerd; remove its network, rules, mounts and cgroups, and restore the kernel's settings."""
+        run(["docker", "network", "prune", "--force"], check=False)
+        self._processes.stop(["dockerd"], grace=60)
+        for point in reversed(_mounts_below(self._run, self.home)):
+            run(["umount", point], check=False)
+        shutil.rmtree(self._run, ignore_errors=True)
+        shutil.rmtree(self._processes.records, ignore_errors=True)
+        SOCKET.unlink(missing_ok=True)
+        run(["ip", "link", "delete", "docker0"], check=False)
+        if self._before.exists():
+            _restore(json.loads(self._before.read_text()))
+            self._before.unlink()
+
+    @property
+    def _processes(self) -> Processes:
+        return Processes(self.home / "processes", self.home / "logs")
+
+    @property
+    def _run(self) -> Path:
+        # Not in the cache: a Unix socket's path is limited to 107 bytes.
+        return Path("/run/mcq-docker")
+
+    @property
+    def _before(self) -> Path:
+        return self.home / "kernel-settings.json"
+
+    def _runtime(self) -> list[str]:
+        """The options for a machine whose root lacks a capability that privileged containers ask for."""
+        bounding = next(
+            line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapBnd")
+        )
+        if int(bounding.split()[1], 16) >> CAP_SYS_RESOURCE & 1:
+            return []
+        runtime = self.home / "runc-trimmed"
+        shutil.copy2(Path(__file__).with_name("runc-trimmed"), runtime)
+        return [f"--add-runtime=trimmed={runtime}", "--default-runtime=trimmed"]
+
+
+def _outgoing_mtu() -> int:
+    """Return the MTU of the link with the default route: containers with a larger one lose packets."""
+    routes = json.loads(run(["ip", "-4", "-json", "route", "show", "default"]) or "[]")
+    links = json.loads(run(["ip", "-json", "link", "show", "dev", routes[0]["dev"]])) if routes else []
+    return min([1500, *(int(link["mtu"]) for link in links)])
+
+
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+
+
+def _kernel_settings() -> dict[str, str]:
+    return {"ip_forward": FORWARDING.read_text().strip(), "forward_policy": _forward_policy()}
+
+
+def _forward_policy() -> str:
+    return run(["iptables", "--wait", "--list-rules", "FORWARD"]).splitlines()[0].split()[-1]
+
+
+def _restore(before: Mapping[str, str]) -> None:
+    """Remove Docker's rules and chains, and restore the policy and the setting that dockerd changed."""
+    rules = run(["iptables-save"]).splitlines()
+    others = [line for line in rules if "docker" not in line.lower()]
+    run(["iptables-restore", "--wait"], stdin="\n".join([*others, ""]))
+    run(["iptables", "--wait", "--policy", "FORWARD", before["forward_policy"]])
+    FORWARDING.write_text(before["ip_forward"])
+    for parent in Path("/sys/fs/cgroup").glob("*/docker"):
+        for folder, _, _ in os.walk(parent, topdown=False):
+            with suppress(OSError):  # a container of another engine
+                Path(folder).rmdir()
+
+
+def _mounts_below(*folders: Path) -> list[str]:
+    """Mount points in the folders, outermost first."""
+    points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return [point for point in points if any(Path(point).is_relative_to(each) for each in folders)]

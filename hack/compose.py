@@ -1,0 +1,63 @@
+"""Docker Compose with images that are built here where they can't be pulled: `python -m hack.compose up|down`.
+
+`up` returns when the API, Prometheus, Alertmanager and Jaeger are healthy. Grafana is left out: it is no Go module, so
+it can't be built; `docker compose --profile grafana up` runs it where its image can be pulled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+
+from hack.cluster import engine
+from hack.cluster.errors import ClusterError, CommandError
+from hack.cluster.progress import Progress
+from hack.images import docker, programs
+from hack.images.build import ROOT, build, tag, version
+
+IMAGES = (programs.PROMETHEUS, programs.ALERTMANAGER, programs.JAEGER)
+# The first start fetches and converts the model.
+START_SECONDS = 1800
+
+
+def up(progress: Progress) -> None:
+    """Prepare the images and start the services. Raises ClusterError or ImageError."""
+    engine.ensure(progress)
+    engine.ensure_plugin("compose", progress)
+    programs.ensure(IMAGES, progress)
+    build(["service"])
+    docker.quiet(["docker", "tag", tag("service"), f"mcq-service:{version()}"])
+    compose("up", "--no-build", "--wait", f"--wait-timeout={START_SECONDS}")
+
+
+def compose(*arguments: str) -> None:
+    """Run `docker compose` for this checkout, with its output on stderr. Raises CommandError."""
+    command = ["docker", "compose", f"--project-directory={ROOT}", *arguments]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+    if done.returncode:
+        message = f"Exit code {done.returncode} from: {' '.join(command)}; see `docker compose logs`."
+        raise CommandError(message)
+
+
+def main() -> int:
+    """Run one command, or exit with what failed."""
+    parser = argparse.ArgumentParser(prog="python -m hack.compose", description=__doc__)
+    parser.add_argument("command", choices=("up", "down"))
+    try:
+        if parser.parse_args().command == "down":
+            compose("down")
+            engine.stop(Progress())
+            return 0
+        up(Progress())
+    except (ClusterError, docker.ImageError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    port = os.environ.get("MCQ_API_PORT", "8000")
+    print(f"http://127.0.0.1:{port} answers. Stop it with `python -m hack.compose down` or `docker compose down`.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""The docker command line: the only module that builds, pushes and inspects images."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+NOTHING: Mapping[str, str] = {}
+NO_FILES: Mapping[str, Path] = {}
+# The creation time that images record. The time of the build is not part of their content.
+EPOCH = "0"
+
+
+class ImageError(Exception):
+    """An image could not be built, pulled or pushed. The message has the last lines that docker printed."""
+
+
+def build(
+    dockerfile: Path, context: Path, tag: str, args: Mapping[str, str] = NOTHING,
+    *, labels: Mapping[str, str] = NOTHING, secrets: Mapping[str, Path] = NO_FILES,
+    platform: str | None = None, target: str | None = None, show: bool = True,
+) -> None:  # fmt: skip
+    """Build `context` with `dockerfile` as the local image `tag`. Raises ImageError.
+
+    `args` are its ARGs, `secrets` files that it may mount, `platform` is "linux/arm64" or the like (default: the
+    engine's own), `target` one of its stages. Build steps use this machine's network, as the build itself does.
+    """
+    options = [f"--build-arg={name}={value}" for name, value in args.items()]
+    options += [f"--label={name}={value}" for name, value in labels.items()]
+    options += [f"--secret=id={name},src={path}" for name, path in secrets.items()]
+    options += [f"--platform={platform}"] if platform else []
+    options += [f"--target={target}"] if target else []
+    command = ["docker", "build", "--network=host", f"--file={dockerfile}", f"--tag={tag}", *options]
+    (_show if show else quiet)([*command, str(context)], {"SOURCE_DATE_EPOCH": EPOCH})
+
+
+def push(tag: str, reference: str, *, auth: Path | None = None) -> str:
+    """Push the local image `tag` as `reference` and return its digest, "sha256:…". Raises ImageError.
+
+    `auth` is a docker configuration file, config.json, with the registry's user.
+    """
+    quiet(["docker", "tag", tag, reference])
+    printed = quiet([*_docker(auth), "push", reference])
+    digest = re.search(r"digest: (sha256:[0-9a-f]{64})", printed)
+    if not digest:
+        message = f"docker push of {reference} printed no digest:\n{printed}"
+        raise ImageError(message)
+    return digest[1]
+
+
+def join(reference: str, images: Sequence[str], *, auth: Path | None = None) -> str:
+    """Push an index of pushed images, NAME@DIGEST each, one for each platform. Return its digest."""
+    tools = [*_docker(auth), "buildx", "imagetools"]
+    quiet([*tools, "create", "--tag", reference, *images])
+    return quiet([*tools, "inspect", reference, "--format", "{{.Manifest.Digest}}"]).strip()
+
+
+def pull(reference: str, *, timeout: float) -> bool:
+    """Pull the image. Return False if its registry does not deliver it within `timeout` seconds."""
+    return _works(["docker", "pull", "--quiet", reference], timeout)
+
+
+def has(tag: str) -> bool:
+    """Return True if the engine has the image."""
+    return _works(["docker", "image", "inspect", tag], 30)
+
+
+def label(tag: str, name: str) -> str:
+    """Return the value of a local image's label, or "" if it has none. Raises ImageError."""
+    return quiet(
+        ["docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{name}"}}}}', tag]
+    ).strip()
+
+
+def save(tags: Sequence[str], file: Path) -> None:
+    """Write the local images as one archive. Raises ImageError."""
+    quiet(["docker", "save", f"--output={file}", *tags])
+
+
+def on_this_machine(reference: str) -> bool:
+    """Return True for an image of a registry on this machine, which may be plain HTTP."""
+    return re.match(r"(127\.0\.0\.1|localhost):", reference) is not None
+
+
+def quiet(command: Sequence[str], environment: Mapping[str, str] = NOTHING) -> str:
+    """Run and return stdout. Raises ImageError with the last lines of the output."""
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    if done.returncode:
+        last = "\n".join([*done.stdout.splitlines(), *done.stderr.splitlines()][-20:])
+        message = f"Exit code {done.returncode} from: {' '.join(command)}\n{last}"
+        raise ImageError(message)
+    return done.stdout
+
+
+def _docker(auth: Path | None) -> list[str]:
+    return ["docker", *([f"--config={auth.parent}"] if auth else [])]
+
+
+def _show(command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Run with the output on stderr. stdout is for results."""
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env={**os.environ, **environment}, check=False
+    )
+    if done.returncode:
+        message = f"Exit code {done.returncode} from: {' '.join(command)}"
+        raise ImageError(message)
+
+
+def _works(command: Sequence[str], timeout: float) -> bool:
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0

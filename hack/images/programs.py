@@ -1,0 +1,159 @@
+"""Images of other projects' programs: pulled, or built around a binary of a pinned Go module.
+
+A machine that can't reach the public registries gets an image of the same name with the same program at the same
+place, so that manifests and compose.yaml name public images and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hack.cluster.commands import run
+from hack.cluster.paths import CACHE
+from hack.cluster.tools import Tools, install_programs
+from hack.images import docker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from hack.cluster.progress import Progress
+
+INPUTS = "mcq-operator.dev/inputs"
+"""The label of an image that was built here: the hash of what it was built from."""
+PULL_SECONDS = 300.0
+NOBODY = "65534:65534"
+
+
+@dataclass(frozen=True)
+class Program:
+    """What an image holds."""
+
+    module: str | None
+    """The Go module in hack/cluster/tools; None for an image of busybox alone."""
+    binaries: Mapping[str, str] = field(default_factory=dict)
+    """{name of the built binary: its path in the image}."""
+    user: str = NOBODY
+    owned: tuple[str, ...] = ()
+    """Folders that the user owns. A volume that Docker creates there belongs to the user."""
+    busybox: bool = False
+    """True if something runs a shell or another small command in the image."""
+    command: tuple[str, ...] = ()
+    """The entry point; by default the first binary."""
+
+
+REGISTRY = "docker.io/library/registry:3.0.0"
+TRAEFIK = "docker.io/library/traefik:v3.6.7"
+PROMETHEUS_OPERATOR = "quay.io/prometheus-operator/prometheus-operator:v0.91.0"
+CONFIG_RELOADER = "quay.io/prometheus-operator/prometheus-config-reloader:v0.91.0"
+PROMETHEUS = "quay.io/prometheus/prometheus:v3.13.5"
+ALERTMANAGER = "quay.io/prometheus/alertmanager:v0.28.1"
+JAEGER = "quay.io/jaegertracing/jaeger:2.13.0"
+KEDA = "ghcr.io/kedacore/keda:2.16.1"
+KEDA_METRICS = "ghcr.io/kedacore/keda-metrics-apiserver:2.16.1"
+PROMETHEUS_ADAPTER = "registry.k8s.io/prometheus-adapter/prometheus-adapter:v0.12.0"
+
+PROGRAMS: Mapping[str, Program] = {
+    REGISTRY: Program("registry", {"registry": "/bin/registry"}, user="0"),
+    TRAEFIK: Program("traefik", {"traefik": "/usr/local/bin/traefik"}, user="0"),
+    PROMETHEUS_OPERATOR: Program("prometheus-operator", {"operator": "/bin/operator"}),
+    CONFIG_RELOADER: Program(
+        "prometheus-operator", {"prometheus-config-reloader": "/bin/prometheus-config-reloader"}
+    ),
+    PROMETHEUS: Program(
+        "prometheus", {"prometheus": "/bin/prometheus", "promtool": "/bin/promtool"}, owned=("/prometheus",)
+    ),
+    ALERTMANAGER: Program(
+        "alertmanager",
+        {"alertmanager": "/bin/alertmanager", "amtool": "/bin/amtool"},
+        owned=("/alertmanager",),
+    ),
+    JAEGER: Program("jaeger", {"jaeger": "/bin/jaeger"}, user="10001:10001", busybox=True),
+    KEDA: Program("keda", {"operator": "/keda"}, user="1000:1000"),
+    KEDA_METRICS: Program("keda", {"adapter": "/keda-adapter"}, user="1000:1000"),
+    PROMETHEUS_ADAPTER: Program("prometheus-adapter", {"adapter": "/adapter"}),
+}
+
+
+def ensure(references: Iterable[str], progress: Progress) -> None:
+    """Make the engine have these images of PROGRAMS. Raises ImageError or MissingToolError."""
+    for reference in references:
+        program = PROGRAMS[reference]
+        if available(reference, _inputs(program), progress):
+            continue
+        build(reference, program, Tools(CACHE, progress))
+
+
+def available(reference: str, inputs: str, progress: Progress) -> bool:
+    """True if the engine has the image, pulled or built from the same inputs, or can pull it now."""
+    if docker.has(reference):
+        return docker.label(reference, INPUTS) in ("", inputs)
+    with progress.step(f"docker pull {reference}"):
+        return docker.pull(reference, timeout=PULL_SECONDS)
+
+
+def build(reference: str, program: Program, tools: Tools) -> None:
+    """Build the image from the module's binaries. Raises ImageError or MissingToolError."""
+    if program.module:
+        tools.build([program.module])
+    with tools.progress.step(f"docker build {reference}"), context() as folder:
+        root = folder / "root"
+        root.mkdir()
+        for binary, place in program.binaries.items():
+            add_file(tools.binary(program.module or "", binary), root, place)
+        if program.busybox:
+            add_busybox(root, tools.progress)
+        (folder / "empty").mkdir()
+        command = program.command or tuple(program.binaries.values())[:1]
+        lines = [
+            "FROM scratch",
+            "COPY root /",
+            *(f"COPY --chown={program.user} empty {owned}/" for owned in program.owned),
+            "ENV PATH=/usr/local/bin:/usr/bin:/bin",
+            f"USER {program.user}",
+            f"ENTRYPOINT {json.dumps(command)}",
+        ]
+        dockerfile = folder / "Dockerfile"
+        dockerfile.write_text("\n".join([*lines, ""]))
+        docker.build(dockerfile, folder, reference, labels={INPUTS: _inputs(program)}, show=False)
+
+
+@contextmanager
+def context() -> Iterator[Path]:
+    """A temporary folder for a build context, on the cache's file system so that binaries can be linked into it."""
+    parent = CACHE / "build"
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        yield Path(folder)
+
+
+def add_file(source: Path, root: Path, place: str) -> None:
+    """Link the file into `root`, at its absolute path in the image."""
+    target = root / place.lstrip("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.link(source, target)
+
+
+def add_busybox(root: Path, progress: Progress) -> None:
+    """Add Debian's static busybox and its commands to /bin. Raises MissingToolError."""
+    install_programs({"busybox": "busybox-static"}, progress)
+    busybox = shutil.which("busybox")
+    assert busybox  # noqa: S101 (installed above)
+    folder = root / "bin"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(busybox, folder / "busybox")
+    for name in run([busybox, "--list"]).split():
+        if not (folder / name).exists():
+            (folder / name).symlink_to("busybox")
+
+
+def _inputs(program: Program) -> str:
+    pins = Tools.pins(program.module) if program.module else b""
+    return hashlib.sha256(pins + repr(program).encode()).hexdigest()[:12]
