@@ -6,10 +6,14 @@ PYTHON := .venv/bin/python
 STEP := hack/step
 CLUSTER_TOOL := hack/cluster/cluster
 
-# What `make test` runs, and where its reports for a CI server go (none without it): make test REPORTS=build/reports
-SUITES ?= check test-service test-page test-operator test-monitoring test-pipeline test-cluster
+# The suites of `make test` and of `make test-all`; SUITES picks others. REPORTS=build/reports keeps JUnit files and
+# coverage for a CI server. SLOW=1 adds the tests that are marked slow.
+MAIN_SUITES = prepare check test-service test-page test-operator test-monitoring test-pipeline test-cluster
+ALL_SUITES = $(MAIN_SUITES) test-rollouts test-nodes test-autoscaling test-teardown chaos
 REPORTS ?=
-PYTEST = .venv/bin/pytest -q $(if $(REPORTS),--junitxml=$(REPORTS)/$@.xml)
+SLOW ?=
+JUNIT ?= $(REPORTS)
+PYTEST = .venv/bin/pytest -q $(if $(SLOW),,-m "not slow") $(if $(JUNIT),--junitxml=$(JUNIT)/$@.xml)
 COVERAGE = $(if $(REPORTS),--cov --cov-report=)
 export COVERAGE_FILE = $(REPORTS)/coverage/data.$@
 
@@ -23,7 +27,8 @@ PORT ?= 8000
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format serve up down kubeconfig images image-operator image-service deploy monitoring model \
 	sbom push sign install verify rollback diagnostics installer chart release pipeline generate lock bench bench-operator clean \
-	test-service test-page test-operator test-monitoring test-pipeline test-cluster test-autoscaling test-nodes chaos
+	test-all prepare compose test-service test-page test-operator test-monitoring test-pipeline test-cluster test-rollouts \
+	test-nodes test-autoscaling test-teardown chaos
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,11 +38,18 @@ help: ## list the targets
 demo: .venv/.ready ## from a fresh machine to an answered question, through an Ingress of a real Kubernetes [MONITORING=1]
 	@$(PYTHON) -m hack.demo
 
-test: .venv/.ready ## everything CI checks: lint, types, layers, service, operator, monitoring and cluster tests
+test: .venv/.ready ## the main path of every part: lint, types, layers, all programs, a cluster [SUITES=] [REPORTS=DIR]
 	@$(if $(REPORTS),rm -rf $(REPORTS))
-	@$(STEP) "Everything" $(MAKE) --no-print-directory $(SUITES)
+	@$(PYTHON) -m hack.suites $(or $(SUITES),$(MAIN_SUITES))
 	@$(if $(REPORTS),.venv/bin/coverage combine --quiet $(REPORTS)/coverage/data.*)
 	@$(if $(REPORTS),.venv/bin/coverage xml -q -o $(REPORTS)/coverage/coverage.xml)
+
+test-all: .venv/.ready ## every test there is: more clusters, nodes, roll-outs, faults; hours [SUITES=] [REPORTS=DIR]
+	@$(if $(REPORTS),rm -rf $(REPORTS))
+	@SLOW=1 $(PYTHON) -m hack.suites $(or $(SUITES),$(ALL_SUITES))
+
+prepare: .venv/.ready ## fetch and build what the tests need, with progress
+	@$(PYTHON) -m hack.prepare $(if $(SLOW),--all)
 
 serve: .venv/.ready ## answer questions on http://HOST:PORT with no cluster (127.0.0.1:8000)
 	@hack/model >/dev/null
@@ -45,7 +57,7 @@ serve: .venv/.ready ## answer questions on http://HOST:PORT with no cluster (127
 
 # --- the local cluster ---
 
-up: .venv/.ready ## start a local Kubernetes (CLUSTER=local|kind|current picks the provider)
+up: .venv/.ready ## start a local Kubernetes by kind [NODES=1] [KUBERNETES=1.34]; CLUSTER=current only checks that one answers
 	@$(CLUSTER_TOOL) up
 
 down: .venv/.ready ## stop it and leave nothing behind but the cache
@@ -62,6 +74,9 @@ image-operator image-service: .venv/.ready
 
 monitoring: .venv/.ready ## after demo or deploy: Prometheus, Alertmanager, Jaeger and Grafana watch over the operator and its solvers
 	@$(PYTHON) -m hack.monitoring
+
+compose: .venv/.ready ## run compose.yaml with images that are built here where they can't be pulled
+	@$(PYTHON) -m hack.compose up
 
 deploy: .venv/.ready ## cluster, images and operator, without a solver
 	@$(PYTHON) -m hack.deploy
@@ -125,20 +140,27 @@ test-page: .venv/.ready ## the web page, in a real browser
 test-operator: .venv/.ready ## the operator: its pure parts, and reconciles against a real API server
 	@$(STEP) "Operator tests" $(PYTEST) $(COVERAGE) -n $(WORKERS) --dist worksteal tests/operator
 
-test-monitoring: .venv/.ready ## the alerts, by the real promtool
+test-monitoring: .venv/.ready ## alerts by the real promtool; with SLOW=1 the services of compose.yaml, run by Docker Compose
 	@$(STEP) "Monitoring tests" $(PYTEST) tests/monitoring
 
-test-pipeline: .venv/.ready ## the delivery's stages, and what the Jenkinsfile's interpreter does and refuses
+test-pipeline: .venv/.ready ## the delivery's stages, the Jenkinsfile's interpreter, the local cluster's tool
 	@$(STEP) "Pipeline tests" $(PYTEST) -n 2 tests/pipeline
 
-test-cluster: .venv/.ready ## a real cluster: install, answer through the Ingress, repair, delete; models and backups in S3; deliver by the Jenkinsfile; the cluster tool
-	@$(STEP) "Cluster tests" hack/with-cluster $(PYTEST) tests/cluster $(foreach part,autoscaling nodes,--ignore tests/cluster/$(part))
+test-cluster: .venv/.ready ## a cluster: install, answer through the Ingress, repair, delete; with SLOW=1 also exams, storage, pipeline, monitoring
+	@$(STEP) "Cluster tests" hack/with-cluster $(PYTEST) tests/cluster \
+		$(foreach part,autoscaling nodes rollouts teardown,--ignore tests/cluster/$(part))
 
-test-autoscaling: .venv/.ready ## KEDA and prometheus-adapter add and remove replicas; builds KEDA, so not part of test
+test-rollouts: .venv/.ready ## roll-outs under load: no request is lost
+	@$(STEP) "Roll-out tests" hack/with-cluster $(PYTEST) tests/cluster/rollouts
+
+test-nodes: .venv/.ready ## three nodes: drains, taints, a node that stops, volumes of one node
+	@NODES=3 $(STEP) "Node tests" hack/with-cluster $(PYTEST) tests/cluster/nodes
+
+test-autoscaling: .venv/.ready ## KEDA and prometheus-adapter add and remove replicas
 	@$(STEP) "Autoscaling tests" hack/with-cluster $(PYTEST) tests/cluster/autoscaling
 
-test-nodes: .venv/.ready ## drains, taints and pools on two real nodes under load; some minutes, so not part of test
-	@$(STEP) "Node tests" hack/with-cluster $(PYTEST) tests/cluster/nodes
+test-teardown: .venv/.ready ## what `make down` leaves on the machine: nothing; only where no cluster is up
+	@$(STEP) "Teardown tests" $(PYTEST) tests/cluster/teardown
 
 chaos: .venv/.ready ## the fault campaign: each fault at each point of a solver's life, about an hour (CHAOS="--fault kill-seen")
 	@$(PYTHON) -m hack.chaos $(CHAOS)

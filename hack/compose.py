@@ -55,7 +55,9 @@ def main() -> int:
         print(f"\n{error}", file=sys.stderr)
         return 1
     port = os.environ.get("MCQ_API_PORT", "8000")
-    print(f"http://127.0.0.1:{port} answers. Stop it with `python -m hack.compose down` or `docker compose down`.")
+    print(
+        f"http://127.0.0.1:{port} answers. Stop it with `python -m hack.compose down` or `docker compose down`."
+    )
     return 0
 
 

@@ -119,11 +119,12 @@ class KindCluster:
         return self._kubeconfig
 
     def kubectl(self) -> Path:
-        """Return the path of a kubectl, built if there is none on PATH."""
-        if found := shutil.which("kubectl"):
+        """Return the path of a kubectl: ours if it was built, else the one on PATH, else ours, built now."""
+        ours = self.tools.binary("kubernetes", "kubectl")
+        if not ours.exists() and (found := shutil.which("kubectl")):
             return Path(found)
         self.tools.build(["kubernetes"])
-        return self.tools.binary("kubernetes", "kubectl")
+        return ours
 
     @property
     def kubectl_command(self) -> Kubectl:

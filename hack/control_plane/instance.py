@@ -23,16 +23,16 @@ class Ports:
     etcd: int
     etcd_peer: int
 
-    @classmethod
-    def free(cls) -> Ports:
-        """Choose ports that are free now."""
-        sockets = [socket.socket() for _ in fields(cls)]
-        for each in sockets:
-            each.bind((ADDRESS, 0))
-        ports = cls(*(each.getsockname()[1] for each in sockets))
-        for each in sockets:
-            each.close()
-        return ports
+
+def free_ports(count: int) -> list[int]:
+    """Choose ports of the loopback address that are free now."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind((ADDRESS, 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Instance:
         record = self.state / "ports.json"
         if record.exists():
             return Ports(**json.loads(record.read_text()))
-        ports = Ports.free()
+        ports = Ports(*free_ports(len(fields(Ports))))
         record.parent.mkdir(parents=True, exist_ok=True)
         record.write_text(json.dumps(asdict(ports)))
         return ports

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hack.deploy import Deployed
     from tests.cluster.conftest import Solver
 
+pytestmark = pytest.mark.slow
 COUNT = 24
 MINE = f"--namespace={NAMESPACE}"
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hack.deploy import Deployed
     from hack.kubectl import Kubectl
 
+pytestmark = pytest.mark.slow
 NAMESPACE = "mcq-failures"
 GPU_NODE = "gpu-node"
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hack.deploy import Deployed
     from hack.kubectl import Kubectl
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 INGRESS = "http://127.0.0.1:8080"
 NAMESPACE = "mcq-monitoring"

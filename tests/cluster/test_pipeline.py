@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hack.deploy import Deployed
     from hack.pipeline.job import Build, Job
 
+pytestmark = pytest.mark.slow
 NAMESPACE = "mcq-pipeline"
 HOST = "delivered.localhost"
 SOLVER = "delivered.yaml"

@@ -1,37 +1,38 @@
-"""compose.yaml, by the real docker-compose; its services, run as it says; a question asked, scraped and traced."""
+"""compose.yaml, read and run by Docker Compose: a question is answered, scraped and traced."""
 
 import json
 import os
 import re
-import shutil
 import string
 import subprocess
-import sys
 import time
 import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hack.ask import PATH, QUESTION
+from hack import compose
+from hack.ask import QUESTION, ask
+from hack.cluster import engine
 from hack.cluster.progress import Progress
-from hack.cluster.tools import Tools, install_programs
+from hack.cluster.tools import Tools
+from hack.control_plane.instance import free_ports
 from tests.monitoring.boards import expressions, numbers
-from tests.monitoring.containers import Image, Network, network
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "monitoring/compose"
-ORDER = ("jaeger", "alertmanager", "prometheus", "api")
+PORTS = ("API", "PROMETHEUS", "ALERTMANAGER", "JAEGER")
 """Grafana is no program of any package index, so it does not run here."""
 
 
 @pytest.fixture(scope="module")
 def config() -> dict[str, Any]:
-    """What compose.yaml means, with .env.example as .env."""
-    install_programs({"docker-compose": "docker-compose"}, Progress(quiet=True))
-    command = ["docker-compose", "--env-file", ".env.example", "--file", "compose.yaml", "config"]
+    """compose.yaml as Docker Compose reads it, with .env.example as .env."""
+    engine.ensure_plugin("compose", Progress(quiet=True))
+    command = ["docker", "compose", "--env-file=.env.example", "--profile=grafana", "config"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return dict(yaml.safe_load(done.stdout))
@@ -51,8 +52,7 @@ def test_a_service_is_bounded_checked_and_only_this_machines(config: dict[str, A
     assert service["deploy"]["resources"]["limits"]["memory"]
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
-    for port in service["ports"]:
-        assert str(port).startswith("127.0.0.1:")
+    assert {port["host_ip"] for port in service["ports"]} == {"127.0.0.1"}
 
 
 def test_images_are_those_of_the_cluster(config: dict[str, Any]) -> None:
@@ -76,8 +76,7 @@ def test_grafana_is_given_what_there_is(config: dict[str, Any]) -> None:
     """Its files are mounted, and name services and dashboards that exist."""
     grafana = config["services"]["grafana"]
     for volume in grafana["volumes"]:
-        source = volume.split(":")[0]
-        assert source in config["volumes"] or Path(source).exists()
+        assert volume["source"] in config["volumes"] or Path(volume["source"]).exists()
     sources = string.Template((ROOT / "monitoring/stack/grafana-datasources.yaml").read_text())
     for source in yaml.safe_load(sources.substitute(grafana["environment"]))["datasources"]:
         assert urllib.parse.urlsplit(source["url"]).hostname == source["uid"]
@@ -86,67 +85,56 @@ def test_grafana_is_given_what_there_is(config: dict[str, Any]) -> None:
     assert (COMPOSE / "dashboards" / Path(home).name).exists()
 
 
+def test_grafana_lets_anybody_look_and_nobody_change(config: dict[str, Any]) -> None:
+    """It is left out unless it is asked for, and only this machine reaches it."""
+    grafana = config["services"]["grafana"]
+    assert grafana["profiles"] == ["grafana"]
+    assert grafana["environment"]["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert grafana["environment"]["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+
+
 @pytest.fixture(scope="module")
-def running(
-    config: dict[str, Any], tools: Tools, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Network]:
-    """All but Grafana, healthy, and questions asked."""
-    if os.geteuid() != 0 or sys.platform != "linux":
-        pytest.skip("namespaces need root on Linux")
-    install_programs({"ip": "iproute2", "wget": "wget", "unshare": "util-linux"}, Progress(quiet=True))
-    folder = tmp_path_factory.mktemp("compose")
-    volumes = {name: folder / "volumes" / name for name in config["volumes"]}
-    for volume in volumes.values():
-        volume.mkdir(parents=True)
-        volume.chmod(0o777)
-    printed = subprocess.run([ROOT / "hack/model"], stdout=subprocess.PIPE, text=True, check=True).stdout
-    prepared = Path(printed.strip())
-    shutil.copytree(prepared, volumes["model-cache"] / prepared.name)
-    python = Path(sys.executable)
-    needs = [ROOT, python.resolve().parents[1]]
-    programs = {name: tools.directory(name) for name in ("jaeger", "alertmanager", "prometheus")}
-    images = {
-        name: Image([program / name], path=[program], needs=[program]) for name, program in programs.items()
-    } | {"api": Image([python, "-m", "mcq_service"], path=[python.parent], needs=needs, user="65532:65532")}
-    with network(folder, config["services"], images, volumes) as made:
-        for name in ORDER:
-            made.start(name)
-        yield made
+def running() -> Iterator[dict[str, str]]:
+    """The URLs of all services but Grafana, healthy, with volumes that are empty at first."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("COMPOSE_PROJECT_NAME", "mcq-compose-test")
+        urls = {}
+        for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True):
+            environment.setenv(f"MCQ_{name}_PORT", str(port))
+            urls[name.lower()] = f"http://127.0.0.1:{port}"
+        try:
+            compose.up(Progress())
+            yield urls
+        finally:
+            compose.compose("logs", "--tail=20")
+            compose.compose("down", "--volumes")
 
 
-def get(running: Network, url: str) -> Any:
-    return json.loads(running.run("wget", "-q", "-O", "-", url))
+def get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=30) as response:
+        return json.load(response)
 
 
-def ask(running: Network, **changes: Any) -> dict[str, Any]:
-    body = json.dumps({**QUESTION, **changes})
-    posted = [
-        "--header=Content-Type: application/json",
-        f"--post-data={body}",
-        f"http://127.0.0.1:8000{PATH}",
-    ]
-    return dict(json.loads(running.run("wget", "-q", "-O", "-", *posted)))
-
-
-def query(running: Network, expression: str) -> list[dict[str, Any]]:
+def query(running: dict[str, str], expression: str) -> list[dict[str, Any]]:
     path = urllib.parse.urlencode({"query": expression})
-    return numbers(get(running, f"http://127.0.0.1:9090/api/v1/query?{path}"))
+    return numbers(get(f"{running['prometheus']}/api/v1/query?{path}"))
 
 
-def test_a_question_is_answered_scraped_and_traced(running: Network) -> None:
-    """And every panel of the dashboards that Grafana would show has data."""
+@pytest.mark.slow
+def test_a_question_is_answered_scraped_and_traced(running: dict[str, str]) -> None:
+    """The service fetches its model into an empty volume. Every panel that Grafana would show has data."""
     modes: list[dict[str, Any]] = [
         {"mode": "answer"}, {"mode": "explain", "max_reasoning_tokens": 8},
         {"mode": "reason", "max_reasoning_tokens": 8}, {"mode": "answer", "min_confidence": 1},
     ]  # fmt: skip
-    answers = [ask(running, **mode) for mode in modes]
+    answers = [ask(running["api"], {**QUESTION, **mode}) for mode in modes]
     assert answers[0]["answer"]["label"] == "B"
     time.sleep(12)  # two scrapes
-    answers += [ask(running, **mode) for mode in modes]
+    answers += [ask(running["api"], {**QUESTION, **mode}) for mode in modes]
     time.sleep(12)
     [answered] = query(running, 'sum(mcq_requests_total{namespace="compose",job="api",outcome="answered"})')
     assert answered["value"][1] == "6"
-    spans = get(running, f"http://127.0.0.1:16686/api/traces/{answers[0]['trace_id']}")["data"][0]["spans"]
+    spans = get(f"{running['jaeger']}/api/traces/{answers[0]['trace_id']}")["data"][0]["spans"]
     assert {"admit", "prefill"} <= {span["operationName"] for span in spans}
     empty = [
         f"{path.stem}: {title}: {expression}"
@@ -157,12 +145,15 @@ def test_a_question_is_answered_scraped_and_traced(running: Network) -> None:
     assert empty == []
 
 
-def test_prometheus_reaches_alertmanager_and_has_the_rules(running: Network) -> None:
-    active = get(running, "http://127.0.0.1:9090/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
+@pytest.mark.slow
+def test_prometheus_reaches_alertmanager_and_has_the_rules(running: dict[str, str]) -> None:
+    api = f"{running['prometheus']}/api/v1"
+    active = get(f"{api}/alertmanagers")["data"]["activeAlertmanagers"]
     assert [each["url"] for each in active] == ["http://alertmanager:9093/api/v2/alerts"]
-    groups = get(running, "http://127.0.0.1:9090/api/v1/rules")["data"]["groups"]
+    assert get(f"{running['alertmanager']}/api/v2/status")["cluster"]["status"] == "disabled"
+    groups = get(f"{api}/rules")["data"]["groups"]
     assert {group["name"] for group in groups} == {"mcqsolver.recordings", "mcqsolver.alerts"}
-    targets = get(running, "http://127.0.0.1:9090/api/v1/targets")["data"]["activeTargets"]
+    targets = get(f"{api}/targets")["data"]["activeTargets"]
     assert {target["labels"]["job"]: target["health"] for target in targets} == {
         "api": "up", "prometheus": "up", "alertmanager": "up", "jaeger": "up",
     }  # fmt: skip

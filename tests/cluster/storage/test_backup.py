@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hack.deploy import Deployed
     from hack.kubectl import Kubectl
 
+pytestmark = pytest.mark.slow
 NAMESPACE = "mcq-backup"
 NAME = "kept"
 PLACE = "s3://backups/cluster"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hack.deploy import Deployed
     from hack.kubectl import Kubectl
 
+pytestmark = pytest.mark.slow
 NAMESPACE = "mcq-models"
 HOST = "models.localhost"
 URI = "s3://models/team/tiny"

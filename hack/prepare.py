@@ -1,0 +1,56 @@
+"""Fetch and build what tests need, with progress: `python -m hack.prepare [--all]`.
+
+On a new machine this takes most of the first run's time, so it is a step of its own. Run again, it only finds that
+everything is there. `--all` adds what `make test-all` needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+
+from hack.cluster import engine
+from hack.cluster.errors import ClusterError
+from hack.cluster.node_image import node_image
+from hack.cluster.node_image.build import DEFAULT_VERSION
+from hack.cluster.paths import CACHE
+from hack.cluster.progress import Progress
+from hack.cluster.tools import Tools, install_programs
+from hack.images.build import ROOT, build
+from hack.images.docker import ImageError
+
+MODULES = (
+    "etcd", "kubernetes", "helm", "crdify", "cosign", "registry", "rclone", "prometheus", "alertmanager", "jaeger",
+    "compose",
+)  # fmt: skip
+MORE_MODULES = ("syft", "prometheus-operator", "keda", "prometheus-adapter")
+
+
+def prepare(progress: Progress, *, everything: bool) -> None:
+    """Do it. Raises ClusterError, ImageError or CalledProcessError."""
+    with progress.step("weights"):
+        subprocess.run([ROOT / "hack/model"], check=True, stdout=subprocess.DEVNULL)
+    install_programs({"chromium": "chromium"}, progress)
+    Tools(CACHE, progress).build([*MODULES, *(MORE_MODULES if everything else ())])
+    if os.environ.get("CLUSTER", "kind") == "kind":
+        engine.ensure(progress)
+        node_image(os.environ.get("KUBERNETES") or DEFAULT_VERSION, progress)
+        build()
+
+
+def main() -> int:
+    """Prepare, or exit with what failed."""
+    parser = argparse.ArgumentParser(prog="python -m hack.prepare", description=__doc__)
+    parser.add_argument("--all", action="store_true", help="also what `make test-all` needs")
+    try:
+        prepare(Progress(), everything=parser.parse_args().all)
+    except (ClusterError, ImageError, subprocess.SubprocessError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""`make up` and `make down` leave the machine as it was: `make test-teardown`, where no cluster is up.
+
+With an engine that this tool starts, nothing is left of it either. With one that ran before, it goes on running.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hack.cluster import engine
+from hack.cluster.commands import run
+from hack.cluster.kind import KindCluster
+from hack.cluster.progress import Progress
+from hack.images import programs
+from tests.cluster.support import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[3]
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+OTHER = "somebody-elses"
+
+
+def command(*arguments: str) -> None:
+    subprocess.run([ROOT / "hack/cluster/cluster", *arguments], check=True, timeout=1200)
+
+
+def machine() -> dict[str, object]:
+    """What a cluster and an engine could leave: links, addresses, routes, rules, mounts, cgroups, processes."""
+    rules = [line for line in run(["iptables-save"]).splitlines() if line.startswith(("-A", ":"))]
+    return {
+        "links": [link["ifname"] for link in json.loads(run(["ip", "-json", "link"]))],
+        "addresses": run(["ip", "-oneline", "-family", "inet", "address"]),
+        "routes": run(["ip", "route"]),
+        "rules": sorted(line.split("[")[0] for line in rules),
+        "mounts": sorted(line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()),
+        "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob("*/docker*")),
+        "forwarding": FORWARDING.read_text(),
+        "processes": sorted(names()),
+    }
+
+
+def names() -> Iterator[str]:
+    """The processes that a cluster starts."""
+    for path in Path("/proc").glob("[0-9]*/comm"):
+        try:
+            name = path.read_text().strip()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if name.startswith(("docker", "containerd", "kube", "etcd", "traefik", "registry", "runc")):
+            yield name
+
+
+def of_the_engine() -> dict[str, str]:
+    """Containers, networks and volumes."""
+    kinds = {"container": ["--all"], "network": [], "volume": []}
+    return {kind: run(["docker", kind, "ls", "--quiet", *options]) for kind, options in kinds.items()}
+
+
+def with_a_volume() -> None:
+    """Have a Pod use a volume and a token, which are mounts of its node."""
+    kubectl = KindCluster(Progress(quiet=True)).kubectl_command
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "witness"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
+    }
+    container = {
+        "name": "main",
+        "image": programs.TRAEFIK,
+        "args": ["--providers.file.directory=/data"],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "witness"},
+        "spec": {
+            "containers": [container],
+            "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "witness"}}],
+        },
+    }
+    for manifest in (claim, pod):
+        kubectl("apply", "--filename", "-", stdin=json.dumps(manifest))
+    kubectl("wait", "pod/witness", "--for=condition=Ready", "--timeout=120s")
+
+
+@pytest.fixture
+def nothing_up() -> None:
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("starting an engine needs Linux and root")
+    if engine.answers():
+        engine.stop(Progress(quiet=True))
+    if engine.answers():
+        pytest.skip("an engine runs that this tool did not start, or a container in ours")
+
+
+@pytest.mark.usefixtures("nothing_up")
+def test_nothing_is_left_of_a_cluster_and_of_the_engine_that_was_started_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of three nodes."""
+    before = machine()
+    monkeypatch.setenv("NODES", "3")
+
+    command("up")
+    with_a_volume()
+    during = machine()
+    assert engine.answers()
+    command("down")
+
+    assert {key for key in before if during[key] != before[key]} >= {"links", "routes", "rules", "processes"}
+    assert not engine.answers()
+    eventually(lambda: machine() == before, seconds=20, what="the machine is as it was before")
+    assert not KindCluster(Progress(quiet=True)).kubeconfig().exists()
+
+
+@pytest.mark.usefixtures("nothing_up")
+def test_an_engine_that_is_in_use_goes_on_and_keeps_what_is_not_ours() -> None:
+    engine.ensure(Progress())
+    programs.ensure([programs.TRAEFIK], Progress())
+    run(["docker", "run", "--detach", f"--name={OTHER}", programs.TRAEFIK, "--log.level=ERROR"])
+    try:
+        before = of_the_engine()
+        command("up")
+        with_a_volume()
+        assert of_the_engine() != before
+
+        command("down")
+
+        assert of_the_engine() == before
+        assert run(["docker", "inspect", "--format={{.State.Running}}", OTHER]).strip() == "true"
+    finally:
+        run(["docker", "rm", "--force", OTHER])
+        engine.stop(Progress())

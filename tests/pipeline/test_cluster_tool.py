@@ -1,0 +1,123 @@
+"""The local cluster's tool without a cluster: what it keeps, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hack.cluster import engine, tools
+from hack.cluster.errors import EngineError, ProviderError, StartError
+from hack.cluster.node_image import node_image
+from hack.cluster.processes import Part, Processes, start_time
+from hack.cluster.progress import Progress
+from hack.cluster.providers import choose
+from hack.control_plane.instance import Instance
+
+
+def test_a_part_that_fails_is_named_with_the_last_lines_of_its_log(tmp_path: Path) -> None:
+    processes = Processes(tmp_path / "records", tmp_path / "logs")
+    part = Part("etcd", ["sh", "-c", "echo the disk is full; exit 3"], ready=lambda: False)
+
+    with pytest.raises(StartError, match=r"etcd ended at once(.|\n)*the disk is full"):
+        processes.ensure(part, Progress())
+
+
+def test_a_process_that_ended_before_it_was_recorded_does_not_run(tmp_path: Path) -> None:
+    processes = Processes(tmp_path / "records", tmp_path / "logs")
+    (tmp_path / "records").mkdir()
+    ended = os.posix_spawnp("true", ["true"], os.environ)
+    os.waitpid(ended, 0)
+    (tmp_path / "records/etcd").write_text(json.dumps({"pid": ended, "start_time": start_time(ended)}))
+    assert processes.running("etcd") is None
+
+
+def test_a_process_is_ended_by_its_own_pid_only(tmp_path: Path) -> None:
+    """A record whose start time is another's does not count: the pid was given to someone else."""
+    processes = Processes(tmp_path / "records", tmp_path / "logs")
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records/etcd").write_text(json.dumps({"pid": os.getpid(), "start_time": 1}))
+
+    processes.stop(["etcd"])
+
+    assert processes.running("etcd") is None
+    assert processes.names() == []
+
+
+def test_an_unknown_provider_is_refused() -> None:
+    with pytest.raises(ProviderError, match="minikube is unknown"):
+        choose(Progress(), environment={"CLUSTER": "minikube"})
+
+
+def test_a_tool_is_built_anew_only_when_its_pins_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "modules/etcd"
+    module.mkdir(parents=True)
+    for name in ("go.mod", "go.sum"):
+        (module / name).write_text("one")
+    monkeypatch.setattr(tools, "MODULES", tmp_path / "modules")
+    built = tools.Tools(tmp_path, Progress())
+    before = built.directory("etcd")
+
+    (module / "go.sum").write_text("two")
+
+    assert built.directory("etcd") != before
+    assert built.directory("etcd").parent == before.parent == tmp_path / "tools"
+
+
+def test_a_control_plane_keeps_the_ports_it_was_given(tmp_path: Path) -> None:
+    instance = Instance("mine", cache=tmp_path)
+
+    assert instance.ports() == instance.ports()
+
+
+@pytest.fixture
+def no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose docker reaches no engine."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_an_engine_that_docker_host_names_and_that_does_not_answer_is_an_error() -> None:
+    """Another one is not started behind the user's back."""
+    with pytest.raises(EngineError, match=r"DOCKER_HOST names \(unix://.*none.sock\) does not answer"):
+        engine.ensure(Progress())
+
+
+def test_where_no_engine_can_be_started_the_message_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "answers", lambda: False)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(
+        EngineError, match=r"Install Docker Engine \(Linux\) or Docker Desktop .*CLUSTER=current"
+    ):
+        engine.ensure(Progress())
+
+
+def test_a_kubernetes_version_that_nothing_is_pinned_for_is_refused() -> None:
+    with pytest.raises(ProviderError, match=r"KUBERNETES=1\.20 is unknown: 1\.34, 1\.33, or unset for 1\.34"):
+        node_image("1.20", Progress())
+
+
+def test_the_runtime_asks_for_the_capabilities_that_there_are(tmp_path: Path) -> None:
+    """By a runc that only prints what it was given."""
+    runc = tmp_path / "runc"
+    runc.write_text('#!/bin/sh\necho "$@"\n')
+    runc.chmod(0o755)
+    bundle = tmp_path / "config.json"
+    capabilities = {"bounding": ["CAP_CHOWN", "CAP_OF_ANOTHER_KERNEL"]}
+    bundle.write_text(json.dumps({"process": {"capabilities": capabilities, "oomScoreAdj": -999}}))
+
+    printed = subprocess.run(
+        [Path(engine.__file__).with_name("runc-trimmed"), "create", "--bundle", tmp_path, "name"],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+
+    assert printed == f"create --bundle {tmp_path} name\n"
+    process = json.loads(bundle.read_text())["process"]
+    assert process == {"capabilities": {"bounding": ["CAP_CHOWN"]}, "oomScoreAdj": 0}
