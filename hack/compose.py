@@ -15,7 +15,7 @@ from hack.cluster import engine
 from hack.cluster.errors import ClusterError, CommandError
 from hack.cluster.progress import Progress
 from hack.images import docker, programs
-from hack.images.build import ROOT, build, tag, version
+from hack.images.build import CERTIFICATES, ROOT, build, tag, version
 
 IMAGES = (programs.PROMETHEUS, programs.ALERTMANAGER, programs.JAEGER)
 # The first start fetches and converts the model.
@@ -34,7 +34,11 @@ def up(progress: Progress) -> None:
 
 def compose(*arguments: str) -> None:
     """Run `docker compose` for this checkout, with its output on stderr. Raises CommandError."""
-    command = ["docker", "compose", f"--project-directory={ROOT}", *arguments]
+    files = [ROOT / "compose.yaml"]
+    if CERTIFICATES.exists():  # a start fetches the model as this machine would
+        files.append(ROOT / "monitoring/compose/host-certificates.yaml")
+    options = [f"--project-directory={ROOT}", *(f"--file={path}" for path in files)]
+    command = ["docker", "compose", *options, *arguments]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
     if done.returncode:
         message = f"Exit code {done.returncode} from: {' '.join(command)}; see `docker compose logs`."

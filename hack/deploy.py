@@ -41,7 +41,7 @@ def deploy(progress: Progress) -> Deployed:
     """Bring it up. Raises one of FAILURES, with what to do."""
     provider = choose(progress)
     provider.up()
-    progress.say("Images (layers that have not changed are cached)")
+    progress.say("Images")
     build()
     references = {program: provider.load(tag(program)) for program in PROGRAMS}
     kubectl = Kubectl(provider.kubectl(), provider.kubeconfig())

@@ -41,7 +41,8 @@ def build(programs: Sequence[str] = PROGRAMS, *, platforms: Sequence[str] | None
     TORCH_BACKEND=cpu in the environment picks torch's build without CUDA for the service.
     Raises ImageError if a build fails, and ClusterError if there is no Docker engine.
     """
-    engine.ensure(Progress())
+    progress = Progress()
+    engine.ensure(progress)
     secrets = {"ca-certificates": CERTIFICATES} if CERTIFICATES.exists() else {}
     for platform in platforms or [own()]:
         require_runnable(platform)
@@ -51,10 +52,11 @@ def build(programs: Sequence[str] = PROGRAMS, *, platforms: Sequence[str] | None
             backend = os.environ.get("TORCH_BACKEND")
             if program == "service" and backend:
                 arguments["TORCH_BACKEND"] = backend
-            docker.build(
-                ROOT / f"Dockerfile.{program}", ROOT, tag(program, platform), arguments,
-                labels=_labels(base), secrets=secrets, platform=None if platform == own() else platform,
-            )  # fmt: skip
+            with progress.step(f"docker build {tag(program, platform)}"):
+                docker.build(
+                    ROOT / f"Dockerfile.{program}", ROOT, tag(program, platform), arguments,
+                    labels=_labels(base), secrets=secrets, platform=None if platform == own() else platform,
+                )  # fmt: skip
 
 
 def _labels(base: str) -> dict[str, str]:

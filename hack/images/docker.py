@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ class ImageError(Exception):
 def build(
     dockerfile: Path, context: Path, tag: str, args: Mapping[str, str] = NOTHING,
     *, labels: Mapping[str, str] = NOTHING, secrets: Mapping[str, Path] = NO_FILES,
-    platform: str | None = None, target: str | None = None, show: bool = True,
+    platform: str | None = None, target: str | None = None,
 ) -> None:  # fmt: skip
     """Build `context` with `dockerfile` as the local image `tag`. Raises ImageError.
 
@@ -38,7 +37,7 @@ def build(
     options += [f"--platform={platform}"] if platform else []
     options += [f"--target={target}"] if target else []
     command = ["docker", "build", "--network=host", f"--file={dockerfile}", f"--tag={tag}", *options]
-    (_show if show else quiet)([*command, str(context)], {"SOURCE_DATE_EPOCH": EPOCH})
+    quiet([*command, str(context)], {"SOURCE_DATE_EPOCH": EPOCH})
 
 
 def push(tag: str, reference: str, *, auth: Path | None = None) -> str:
@@ -104,16 +103,6 @@ def quiet(command: Sequence[str], environment: Mapping[str, str] = NOTHING) -> s
 
 def _docker(auth: Path | None) -> list[str]:
     return ["docker", *([f"--config={auth.parent}"] if auth else [])]
-
-
-def _show(command: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Run with the output on stderr. stdout is for results."""
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env={**os.environ, **environment}, check=False
-    )
-    if done.returncode:
-        message = f"Exit code {done.returncode} from: {' '.join(command)}"
-        raise ImageError(message)
 
 
 def _works(command: Sequence[str], timeout: float) -> bool:

@@ -122,7 +122,7 @@ def build(reference: str, program: Program, tools: Tools) -> None:
         ]
         dockerfile = folder / "Dockerfile"
         dockerfile.write_text("\n".join([*lines, ""]))
-        docker.build(dockerfile, folder, reference, labels={INPUTS: _inputs(program)}, show=False)
+        docker.build(dockerfile, folder, reference, labels={INPUTS: _inputs(program)})
 
 
 @contextmanager

@@ -130,6 +130,7 @@ def test_kubectl_scale_changes_the_replicas(solver: Solver) -> None:
     assert ask(solver.url, {**QUESTION, "mode": "answer"})["answer"]["label"] == "B"
 
 
+@pytest.mark.slow
 def test_a_solver_whose_engine_is_another_server_answers_who_has_a_key(solver: Solver) -> None:
     """The other server is the first solver; no model is mounted, and a changed Secret needs no restart."""
     first, second = "first-key-of-alice-0123", "second-key-of-alice-4567"

@@ -119,10 +119,10 @@ class _Builder:
             stages = {f"registry.k8s.io/kube-proxy:{self.version}": "kube-proxy", KUBE_ROUTER: "kube-router"}
             for reference, stage in stages.items():
                 with self.progress.step(f"docker build {reference}"):
-                    docker.build(DOCKERFILE, context, reference, arguments, target=stage, show=False)
+                    docker.build(DOCKERFILE, context, reference, arguments, target=stage)
             with self.progress.step(f"docker build {self.reference}"):
                 docker.save([*images, *stages], context / "images/all.tar")
-                docker.build(DOCKERFILE, context, self.reference, arguments, target="node", show=False)
+                docker.build(DOCKERFILE, context, self.reference, arguments, target="node")
 
     def _images(self) -> list[str]:
         """Build the images that kubeadm and kind start, and Traefik's; return their names."""

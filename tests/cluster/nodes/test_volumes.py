@@ -44,6 +44,6 @@ def test_a_volume_of_the_default_class_is_mounted_on_one_node_only(kubectl: Kube
 
     def refused() -> bool:
         path = "jsonpath={.status.conditions[?(@.type=='PodScheduled')].message}"
-        return "volume node affinity" in kubectl("-n", NAMESPACE, "get", "pod/reader", "-o", path)
+        return "PersistentVolume's node affinity" in kubectl("-n", NAMESPACE, "get", "pod/reader", "-o", path)
 
     eventually(refused, seconds=60, what="the scheduler names the volume's node affinity")
