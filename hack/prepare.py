@@ -21,11 +21,8 @@ from hack.cluster.tools import Tools, install_programs
 from hack.images.build import ROOT, build
 from hack.images.docker import ImageError
 
-MODULES = (
-    "etcd", "kubernetes", "helm", "crdify", "cosign", "registry", "rclone", "prometheus", "alertmanager", "jaeger",
-    "compose",
-)  # fmt: skip
-MORE_MODULES = ("syft", "prometheus-operator", "keda", "prometheus-adapter")
+MODULES = ("etcd", "kubernetes", "helm", "crdify", "registry", "rclone", "prometheus", "alertmanager")
+MORE_MODULES = ("jaeger", "compose", "cosign", "syft", "prometheus-operator", "keda", "prometheus-adapter")
 
 
 def prepare(progress: Progress, *, everything: bool) -> None:

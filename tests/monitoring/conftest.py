@@ -1,4 +1,4 @@
-"""The real promtool, amtool and jaeger, built once from their Go modules."""
+"""The real promtool and amtool, built once from their Go modules."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from hack.cluster.tools import Tools
 def tools() -> Tools:
     """The programs."""
     made = Tools(CACHE, Progress())
-    made.build(["prometheus", "alertmanager", "jaeger", "kubernetes"])
+    made.build(["prometheus", "alertmanager", "kubernetes"])
     return made
 
 

@@ -22,6 +22,8 @@ from hack.cluster.tools import Tools
 from hack.control_plane.instance import free_ports
 from tests.monitoring.boards import expressions, numbers
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "monitoring/compose"
 PORTS = ("API", "PROMETHEUS", "ALERTMANAGER", "JAEGER")
@@ -63,6 +65,7 @@ def test_images_are_those_of_the_cluster(config: dict[str, Any]) -> None:
 
 
 def test_the_programs_take_their_configuration(tools: Tools) -> None:
+    tools.build(["jaeger"])
     jaeger = [str(tools.binary("jaeger")), "validate", f"--config={ROOT}/monitoring/stack/jaeger-config.yaml"]
     subprocess.run(jaeger, check=True, capture_output=True, env={**os.environ, "JAEGER_STORAGE": "/tmp/x"})  # noqa: S108
     subprocess.run(
@@ -120,7 +123,6 @@ def query(running: dict[str, str], expression: str) -> list[dict[str, Any]]:
     return numbers(get(f"{running['prometheus']}/api/v1/query?{path}"))
 
 
-@pytest.mark.slow
 def test_a_question_is_answered_scraped_and_traced(running: dict[str, str]) -> None:
     """The service fetches its model into an empty volume. Every panel that Grafana would show has data."""
     modes: list[dict[str, Any]] = [
@@ -145,7 +147,6 @@ def test_a_question_is_answered_scraped_and_traced(running: dict[str, str]) -> N
     assert empty == []
 
 
-@pytest.mark.slow
 def test_prometheus_reaches_alertmanager_and_has_the_rules(running: dict[str, str]) -> None:
     api = f"{running['prometheus']}/api/v1"
     active = get(f"{api}/alertmanagers")["data"]["activeAlertmanagers"]

@@ -45,6 +45,7 @@ def _one_of_each(trace: Trace) -> list[Case]:
     return [chance.choice(cases) for fault, cases in found.items() if fault not in SLOW]
 
 
+@pytest.mark.slow
 async def test_no_fault_changes_what_comes_out(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of each is tried; and the campaign does alarm where something comes out otherwise."""
     for how in "cut", "silent", "503":

@@ -4,6 +4,7 @@ Valid values are hack.reference's; invalid ones come from the leaf's schema: bey
 huge, null, and text that no field means. The API server, its controllers and the optional kinds' CRDs are real.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -129,6 +130,60 @@ async def test_a_changed_leaf_is_reflected_and_going_back_restores_the_same_obje
         assert not await changed.complaints()
 
 
+async def test_a_wrong_value_is_refused_by_the_api_server_and_the_message_names_the_field(
+    kubectl: Kubectl,
+) -> None:
+    """All of them, as dry-run creates side by side. A value of another type than the schema's is always refused."""
+    limit = asyncio.Semaphore(16)
+
+    async def refusal(api: Any, path: str, value: Any) -> str | None:
+        spec = merged(specs(path, EXAMPLES[path].values[0])[1], nested(path, value))
+        manifest = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": "MCQSolver",
+            "metadata": {"name": "demo"},
+            "spec": {**STILL, **spec},
+        }
+        arguments = (GROUP, VERSION, kubectl.namespace, SOLVERS, manifest)
+        async with limit:
+            try:
+                await api.create_namespaced_custom_object(
+                    *arguments, dry_run="All", field_validation="Strict"
+                )
+            except ApiException as error:
+                if error.status not in {400, 422}:
+                    raise
+                return str(json.loads(error.body)["message"])
+        return None
+
+    cases = [(path, value) for path, leaf in LEAVES.items() for value in wrong(leaf)]
+    async with connected(kubectl.kubeconfig) as api_client:
+        api = client.CustomObjectsApi(api_client)
+        refusals = await asyncio.gather(*(refusal(api, path, value) for path, value in cases))
+    unnamed = [
+        (path, value, refused)
+        for (path, value), refused in zip(cases, refusals, strict=True)
+        if refused is not None and path.rpartition(".")[2].removesuffix("[]") not in refused
+    ]
+    assert unnamed == []
+    taken = [
+        (path, value)
+        for (path, value), refused in zip(cases, refusals, strict=True)
+        if refused is None and of_another_type(LEAVES[path].schema, value)
+    ]
+    assert taken == []
+
+
+def of_another_type(schema: dict[str, Any], value: Any) -> bool:
+    """Whether the value's JSON type is not the schema's; null means that the field is left out."""
+    types = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
+    expected = types.get(schema.get("type", ""))
+    if expected is None or value is None:
+        return False
+    return not isinstance(value, expected) or (expected is int and isinstance(value, bool))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES)
 async def test_a_value_that_no_leaf_means_is_refused_with_a_message_or_told_of(
     changed: Solver, path: str

@@ -185,6 +185,7 @@ async def test_the_autoscaler_is_not_fought_and_takes_over_without_a_restart(
     assert condition(kubectl, "ScalingReady")["reason"] == "Fixed"
 
 
+@pytest.mark.slow
 async def test_the_real_autoscaler_raises_to_its_minimum_and_says_what_it_lacks(
     kubectl: Kubectl, bench: Bench
 ) -> None:

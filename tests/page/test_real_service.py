@@ -9,7 +9,7 @@ from tests.service.processes import Service, service
 
 __all__ = ["model_cache"]  # a fixture
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 
 @pytest.fixture(scope="module")

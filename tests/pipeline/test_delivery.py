@@ -197,6 +197,7 @@ def test_images_for_two_platforms_are_one_reference(guarded_registry: str, two_p
         ]
 
 
+@pytest.mark.slow
 def test_what_was_pushed_is_signed_and_nothing_else_passes_for_it(
     guarded_registry: str, image: str, two_platforms: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,8 @@ from mcq_service.prompts import render
 from mcq_service.protocol import Question
 from mcq_service.scheduling.batcher import STEP_TOKENS
 
+pytestmark = pytest.mark.slow
+
 MODEL = "Qwen/Qwen2.5-Coder-1.5B-Instruct"
 QUESTION = Question(
     question="Which planet has the most moons?", choices=["Mars", "Saturn", "Venus"], debias="none"

@@ -42,7 +42,7 @@ def environment(model_cache: Path, prepared_model: PreparedModel) -> dict[str, s
     return {"MCQ_MODEL_CACHE": str(model_cache), "MCQ_MODEL_PRECISION": prepared_model.precision}
 
 
-@pytest.fixture(scope="module", params=["local", "openai"])
+@pytest.fixture(scope="module", params=["local", pytest.param("openai", marks=pytest.mark.slow)])
 def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, collector: Collector,
     environment: dict[str, str],

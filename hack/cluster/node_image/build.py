@@ -123,6 +123,14 @@ class _Builder:
             with self.progress.step(f"docker build {self.reference}"):
                 docker.save([*images, *stages], context / "images/all.tar")
                 docker.build(DOCKERFILE, context, self.reference, arguments, target="node")
+        self._remove_earlier()
+
+    def _remove_earlier(self) -> None:
+        """Remove images of this version that were built from other inputs: each is a gigabyte."""
+        listed = run(["docker", "image", "ls", "--format={{.Repository}}:{{.Tag}}", "mcq-node"]).split()
+        for reference in listed:
+            if reference.startswith(f"mcq-node:{self.version}-") and reference != self.reference:
+                run(["docker", "image", "rm", reference], check=False)  # a cluster may still run it
 
     def _images(self) -> list[str]:
         """Build the images that kubeadm and kind start, and Traefik's; return their names."""

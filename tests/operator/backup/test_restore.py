@@ -125,6 +125,7 @@ def wipe(kubectl: Kubectl) -> None:
     kubectl("delete", "mcq,mcqexam", "--all")
 
 
+@pytest.mark.slow
 async def test_a_sat_exam_and_its_solver_come_back_with_the_result_and_nothing_is_sat_anew(
     kubectl: Kubectl, bench: Bench, commands: Commands, tmp_path: Path
 ) -> None:

@@ -13,6 +13,8 @@ from mcq_service.answering.calibration_files import calibration_for
 from mcq_service.exams.questions import read
 from mcq_service.models import PreparedModel
 
+pytestmark = pytest.mark.slow
+
 FACTS = {
     "What is the capital of France?": ["Berlin", "Madrid", "Paris", "Rome"],
     "Which of these animals can fly?": ["cow", "horse", "dog", "eagle"],
