@@ -11,7 +11,7 @@ CLUSTER_TOOL := hack/cluster/cluster
 MAIN_SUITES = prepare check test-service test-page test-operator test-monitoring test-pipeline test-cluster
 ALL_SUITES = $(MAIN_SUITES) test-rollouts test-nodes test-autoscaling test-teardown chaos
 REPORTS ?=
-SLOW ?=
+export SLOW ?=
 JUNIT ?= $(REPORTS)
 PYTEST = .venv/bin/pytest -q $(if $(SLOW),,-m "not slow") $(if $(JUNIT),--junitxml=$(JUNIT)/$@.xml)
 COVERAGE = $(if $(REPORTS),--cov --cov-report=)

@@ -81,13 +81,20 @@ def stop(progress: Progress) -> None:
 
 
 def _refuse_where_no_engine_can_start() -> None:
-    told = run(["docker", "info"], check=False, timeout=30) if shutil.which("docker") else ""
     if os.environ.get("DOCKER_HOST"):
-        message = f"The engine that DOCKER_HOST names ({os.environ['DOCKER_HOST']}) does not answer. {told}"
+        message = f"The engine that DOCKER_HOST names does not answer: {_reason()}"
         raise EngineError(message)
     if sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("apt-get"):
-        message = f"No Docker engine answers `docker info`. {ADVICE}"
+        message = f"No Docker engine answers `docker info`: {_reason()}\n{ADVICE}"
         raise EngineError(message)
+
+
+def _reason() -> str:
+    """The last line that docker prints about the engine, such as a missing permission."""
+    if not shutil.which("docker"):
+        return "docker is not installed."
+    done = subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=30, check=False)
+    return (done.stderr.strip().splitlines() or ["no reason given."])[-1]
 
 
 def ensure_plugin(name: str, progress: Progress) -> None:

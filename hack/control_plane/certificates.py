@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hack.cluster.commands import run
-from hack.cluster.files import write
+from hack.control_plane.files import write
 
 if TYPE_CHECKING:
     from pathlib import Path

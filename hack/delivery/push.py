@@ -52,7 +52,7 @@ def _push(program: str, name: str, version: str, auth: Path | None) -> str:
 
 @contextmanager
 def login_file(registry: str, login: tuple[str, str] | None) -> Iterator[Path | None]:
-    """A configuration file, as docker's and buildah's, that knows the registry's user while it is needed."""
+    """A docker configuration file that knows the registry's user while it is needed."""
     if login is None:
         yield None
         return

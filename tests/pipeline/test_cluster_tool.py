@@ -83,7 +83,7 @@ def no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_engine")
 def test_an_engine_that_docker_host_names_and_that_does_not_answer_is_an_error() -> None:
     """Another one is not started behind the user's back."""
-    with pytest.raises(EngineError, match=r"DOCKER_HOST names \(unix://.*none.sock\) does not answer"):
+    with pytest.raises(EngineError, match=r"DOCKER_HOST names does not answer: .*none\.sock"):
         engine.ensure(Progress())
 
 
@@ -93,7 +93,8 @@ def test_where_no_engine_can_be_started_the_message_says_what_to_install(
     monkeypatch.setattr(engine, "answers", lambda: False)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(
-        EngineError, match=r"Install Docker Engine \(Linux\) or Docker Desktop .*CLUSTER=current"
+        EngineError,
+        match=r"(?s)No Docker engine answers `docker info`: .*Install Docker Engine .*CLUSTER=current",
     ):
         engine.ensure(Progress())
 

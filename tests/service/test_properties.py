@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from tests.service.examples import examples
 from tests.service.fakes import ANSWER, Replica
 
 from mcq_service.engines import Tokenizer
@@ -19,9 +20,7 @@ from mcq_service.parsing.line import MAX_CHARACTERS
 from mcq_service.prompts import render
 from mcq_service.protocol import Mode, Question
 
-bounded = settings(
-    max_examples=300, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-)
+bounded = examples(50)
 MODES: list[Mode] = ["answer", "explain", "reason"]
 YAML_WORDS = [
     '"',
@@ -180,7 +179,7 @@ def test_a_question_can_not_end_its_turn(
     assert found == [token for token in ours if token in control]
 
 
-@settings(parent=bounded, max_examples=100)
+@bounded
 @given(question=questions(), mode=st.sampled_from(MODES))
 async def test_the_answer_is_one_of_the_choices_whatever_they_say(question: Question, mode: Mode) -> None:
     """Labels, texts and their order are the client's; probabilities are one each."""

@@ -9,6 +9,6 @@ if TYPE_CHECKING:
 
 
 def write(path: Path, text: str) -> None:
-    """Write the file unless it has this text already: kube-proxy ends when its configuration is touched."""
+    """Write the file unless it has this text already."""
     if not path.exists() or path.read_text() != text:
         path.write_text(text)

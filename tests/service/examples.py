@@ -1,0 +1,19 @@
+"""How many examples property tests try: few and always the same by default, many and new ones with SLOW=1."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+MANY = 2000
+
+
+def examples(usual: int) -> settings:
+    """Settings for a property test."""
+    slow = bool(os.environ.get("SLOW"))
+    return settings(
+        max_examples=MANY if slow else usual,
+        derandomize=not slow,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
