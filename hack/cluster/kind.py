@@ -27,9 +27,23 @@ if TYPE_CHECKING:
 NAME = "mcq"
 NETWORK = "kind"
 HTTP, HTTPS = 8080, 8443
+MOST_NODES = 9
 # Where kind's storage provisioner keeps volumes in a node.
 VOLUMES_IN_NODE = "/var/local-path-provisioner"
 INGRESS_NODE = {"ingress-ready": "true"}
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+PATCHES, PATCHES_IN_NODE = CLUSTER / "kubeadm-patches", "/kubeadm-patches"
+
+
+def nodes_asked_for() -> int | None:
+    """Return NODES of the environment. Raises ProviderError if it is no number from 1 to MOST_NODES."""
+    text = os.environ.get("NODES")
+    if not text:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_NODES:
+        message = f"NODES={text} can't be used: a number from 1 to {MOST_NODES}, or unset for 1."
+        raise ProviderError(message)
+    return int(text)
 
 
 @dataclass(frozen=True)
@@ -37,7 +51,6 @@ class KindCluster:
     """One kind cluster. Ingress and registry are on fixed ports of 127.0.0.1, so one cluster runs at a time."""
 
     progress: Progress
-    name: str = NAME
 
     @property
     def tools(self) -> Tools:
@@ -47,25 +60,23 @@ class KindCluster:
     @property
     def nodes(self) -> list[str]:
         """The names of the nodes, which are the names of their containers. The control plane is the first."""
-        found = run([self._kind(), "get", "nodes", "--name", self.name]).split()
+        found = run([self._kind(), "get", "nodes", "--name", NAME]).split()
         return sorted(found, key=lambda name: (not name.endswith("-control-plane"), name))
 
     @property
     def pulls_public_images(self) -> bool:
         """True if the nodes run the public node image, so this machine reaches the public registries."""
-        image = run(["docker", "inspect", "--format", "{{.Config.Image}}", self.nodes[0]]).strip()
-        return image in PUBLIC.values()
+        return self._image in PUBLIC.values()
 
     def up(self) -> None:
         """Create the cluster unless it is there; install what it lacks. It is ready when this returns."""
         with locked(CLUSTER / ".lock"):
             engine.ensure(self.progress)
-            image = node_image(os.environ.get("KUBERNETES") or DEFAULT_VERSION, self.progress)
             if self._exists():
-                self._refuse_another_size()
+                self._refuse_other_settings()
                 self._start_stopped_nodes()
             else:
-                self._create(image)
+                self._create(node_image(os.environ.get("KUBERNETES") or DEFAULT_VERSION, self.progress))
             Registry(self.progress).ensure(NETWORK, self.nodes)
             Addons(self.kubectl_command, self.progress).install(has_network=self.pulls_public_images)
 
@@ -77,7 +88,7 @@ class KindCluster:
                 return
             if self._exists():
                 with self.progress.step("kind delete cluster"):
-                    run([self._kind(), "delete", "cluster", "--name", self.name], timeout=300)
+                    run([self._kind(), "delete", "cluster", "--name", NAME], timeout=300)
             self._kubeconfig.unlink(missing_ok=True)
             if not run([self._kind(), "get", "clusters"]).split():
                 Registry(self.progress).remove()
@@ -133,7 +144,7 @@ class KindCluster:
 
     @property
     def _kubeconfig(self) -> Path:
-        return CLUSTER / ("kubeconfig" if self.name == NAME else f"kubeconfig-{self.name}")
+        return CLUSTER / "kubeconfig"
 
     def _kind(self) -> Path:
         if found := shutil.which("kind"):
@@ -142,13 +153,22 @@ class KindCluster:
         return self.tools.binary("kind")
 
     def _exists(self) -> bool:
-        return self.name in run([self._kind(), "get", "clusters"]).split()
+        return NAME in run([self._kind(), "get", "clusters"]).split()
 
-    def _refuse_another_size(self) -> None:
-        wanted, found = os.environ.get("NODES"), len(self.nodes)
-        if wanted and int(wanted) != found:
-            again = f"`make down`, then `make up NODES={wanted}`"
-            message = f"The cluster is up with {found} node(s), not {wanted}: {again}."
+    @property
+    def _image(self) -> str:
+        return run(["docker", "inspect", "--format", "{{.Config.Image}}", self.nodes[0]]).strip()
+
+    def _refuse_other_settings(self) -> None:
+        wanted, found = nodes_asked_for(), len(self.nodes)
+        if wanted and wanted != found:
+            message = f"The cluster is up with {found} node(s), not {wanted}: run `make down` first."
+            raise ProviderError(message)
+        version = os.environ.get("KUBERNETES")
+        if version and f":v{version}." not in self._image:
+            message = (
+                f"The cluster is up with {self._image}, not Kubernetes {version}: run `make down` first."
+            )
             raise ProviderError(message)
 
     def _start_stopped_nodes(self) -> None:
@@ -160,10 +180,11 @@ class KindCluster:
 
     def _create(self, image: NodeImage) -> None:
         VOLUMES.mkdir(parents=True, exist_ok=True)
-        count = int(os.environ.get("NODES") or 1)
+        _write_patches()
+        count = nodes_asked_for() or 1
         configuration = json.dumps(self._configuration(image, count))
         with self.progress.step(f"kind create cluster ({count} node{'s' if count > 1 else ''})"):
-            create = ["create", "cluster", "--name", self.name, "--config", "-", "--image", image.reference]
+            create = ["create", "cluster", "--name", NAME, "--config", "-", "--image", image.reference]
             run(
                 [self._kind(), *create, "--kubeconfig", self._kubeconfig, "--wait=0s"],
                 stdin=configuration,
@@ -177,14 +198,17 @@ class KindCluster:
             for inner, outer in ((80, HTTP), (443, HTTPS))
         ]
         volumes = [{"hostPath": str(VOLUMES), "containerPath": VOLUMES_IN_NODE}]
-        # NODES counts the nodes that run pods. kind itself removes the taint of a control plane that is alone.
-        untainted = {"kind": "InitConfiguration", "nodeRegistration": {"taints": []}}
+        patches = {"hostPath": str(PATCHES), "containerPath": PATCHES_IN_NODE, "readOnly": True}
+        init: dict[str, Any] = {"kind": "InitConfiguration", "patches": {"directory": PATCHES_IN_NODE}}
+        if count > 1:
+            # NODES counts the nodes that run pods. kind itself removes the taint of a control plane that is alone.
+            init["nodeRegistration"] = {"taints": []}
         first = {
             "role": "control-plane",
             "labels": INGRESS_NODE,
             "extraPortMappings": ports,
-            "extraMounts": volumes,
-            "kubeadmConfigPatches": [json.dumps(untainted)] if count > 1 else [],
+            "extraMounts": [*volumes, patches],
+            "kubeadmConfigPatches": [json.dumps(init)],
         }
         workers = [{"role": "worker", "extraMounts": volumes} for _ in range(count - 1)]
         return {
@@ -193,3 +217,11 @@ class KindCluster:
             "networking": {"disableDefaultCNI": image.built},
             "nodes": [first, *workers],
         }
+
+
+def _write_patches() -> None:
+    """Have kubeadm request little CPU for the control plane: its usual 650m are a third of a machine of two cores."""
+    PATCHES.mkdir(parents=True, exist_ok=True)
+    for name in CONTROL_PLANE:
+        container = {"name": name, "resources": {"requests": {"cpu": "20m"}}}
+        (PATCHES / f"{name}0+strategic.json").write_text(json.dumps({"spec": {"containers": [container]}}))

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hack.cluster import engine, tools
+from hack.cluster import engine, kind, tools
 from hack.cluster.errors import EngineError, ProviderError, StartError
 from hack.cluster.node_image import node_image
 from hack.cluster.processes import Part, Processes, start_time
@@ -122,3 +122,10 @@ def test_the_runtime_asks_for_the_capabilities_that_there_are(tmp_path: Path) ->
     assert printed == f"create --bundle {tmp_path} name\n"
     process = json.loads(bundle.read_text())["process"]
     assert process == {"capabilities": {"bounding": ["CAP_CHOWN"]}, "oomScoreAdj": 0}
+
+
+@pytest.mark.parametrize("value", ["0", "many", "-1", "10"])
+def test_a_number_of_nodes_that_can_not_be_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("NODES", value)
+    with pytest.raises(ProviderError, match=f"NODES={value} can't be used: a number from 1 to 9"):
+        kind.nodes_asked_for()
