@@ -27,7 +27,7 @@ PORT ?= 8000
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format serve up down kubeconfig images image-operator image-service deploy monitoring model \
 	sbom push sign install verify rollback diagnostics installer chart release pipeline generate lock bench bench-operator clean \
-	test-all prepare compose test-service test-page test-operator test-monitoring test-pipeline test-cluster test-rollouts \
+	test-all prepare compose compose-down test-service test-page test-operator test-monitoring test-pipeline test-cluster test-rollouts \
 	test-nodes test-autoscaling test-teardown chaos
 
 help: ## list the targets
@@ -47,6 +47,8 @@ test: .venv/.ready ## the main path of every part: lint, types, layers, all prog
 test-all: .venv/.ready ## every test there is: more clusters, nodes, roll-outs, faults; hours [SUITES=] [REPORTS=DIR]
 	@$(if $(REPORTS),rm -rf $(REPORTS))
 	@SLOW=1 $(PYTHON) -m hack.suites $(or $(SUITES),$(ALL_SUITES))
+	@$(if $(REPORTS),.venv/bin/coverage combine --quiet $(REPORTS)/coverage/data.*)
+	@$(if $(REPORTS),.venv/bin/coverage xml -q -o $(REPORTS)/coverage/coverage.xml)
 
 prepare: .venv/.ready ## fetch and build what the tests need, with progress
 	@$(PYTHON) -m hack.prepare $(if $(SLOW),--all)
@@ -77,6 +79,9 @@ monitoring: .venv/.ready ## after demo or deploy: Prometheus, Alertmanager, Jaeg
 
 compose: .venv/.ready ## run compose.yaml with images that are built here where they can't be pulled
 	@$(PYTHON) -m hack.compose up
+
+compose-down: .venv/.ready ## stop it, and the Docker engine if it was started for it; the volumes stay
+	@$(PYTHON) -m hack.compose down
 
 deploy: .venv/.ready ## cluster, images and operator, without a solver
 	@$(PYTHON) -m hack.deploy

@@ -51,7 +51,7 @@ def main() -> int:
     parser.add_argument("command", choices=("up", "down"))
     try:
         if parser.parse_args().command == "down":
-            compose("down")
+            compose("--profile=grafana", "down")
             engine.stop(Progress())
             return 0
         up(Progress())
@@ -59,9 +59,7 @@ def main() -> int:
         print(f"\n{error}", file=sys.stderr)
         return 1
     port = os.environ.get("MCQ_API_PORT", "8000")
-    print(
-        f"http://127.0.0.1:{port} answers. Stop it with `python -m hack.compose down` or `docker compose down`."
-    )
+    print(f"http://127.0.0.1:{port} answers. Stop it with `make compose-down`.")
     return 0
 
 

@@ -54,8 +54,8 @@ DELETE = yaml.safe_dump({"apiVersion": "any", "kind": "any", "metadata": {"name"
 KINDS = ("prometheuses", "alertmanagers", "servicemonitors", "prometheusrules")
 
 
-def monitoring(deployed: Deployed, progress: Progress, *, only: Collection[str] = IMAGES) -> None:
-    """Have the stack watch over the operator and its solvers. Raises one of FAILURES.
+def monitoring(deployed: Deployed, progress: Progress, *, only: Collection[str] = IMAGES) -> bool:
+    """Have the stack watch over the operator and its solvers; return True if Grafana is in it. Raises one of FAILURES.
 
     On a kind cluster without public images, only the parts whose images are in `only` are installed.
     """
@@ -75,6 +75,7 @@ def monitoring(deployed: Deployed, progress: Progress, *, only: Collection[str] 
             kubectl("-n", NAMESPACE, "wait", what, "--for=condition=Available", "--timeout=300s")
     if isinstance(deployed.provider, KindCluster) and JAEGER in there:
         deployed.provider.trace_requests()
+    return GRAFANA in there
 
 
 def ensure_password(kubectl: Kubectl) -> None:
@@ -119,7 +120,7 @@ def _prometheus_operator(images: dict[str, str]) -> dict[str, Any]:
 
 
 def _stack(images: dict[str, str]) -> dict[str, Any]:
-    """monitoring with its pages behind the Ingress; the images in custom resources are no images to an overlay."""
+    """monitoring with its pages behind the Ingress; an overlay does not replace the images of custom resources."""
     overlay = {"resources": _bases(MANIFESTS), "components": _bases(MANIFESTS / "ingress")}
     if not images:
         return overlay
@@ -171,11 +172,12 @@ def main() -> int:
     progress = Progress()
     try:
         provider = choose(progress)
-        monitoring(Deployed(provider, Kubectl(provider.kubectl(), provider.kubeconfig())), progress)
+        deployed = Deployed(provider, Kubectl(provider.kubectl(), provider.kubeconfig()))
+        grafana = monitoring(deployed, progress)
     except FAILURES as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
-    print("\n".join([*PAGES.values(), *([] if isinstance(provider, KindCluster) else [GRAFANA_LOGIN])]))
+    print("\n".join([*PAGES.values(), *([GRAFANA_LOGIN] if grafana else [])]))
     return 0
 
 

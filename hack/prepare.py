@@ -31,7 +31,7 @@ def prepare(progress: Progress, *, everything: bool) -> None:
         subprocess.run([ROOT / "hack/model"], check=True, stdout=subprocess.DEVNULL)
     install_programs({"chromium": "chromium"}, progress)
     Tools(CACHE, progress).build([*MODULES, *(MORE_MODULES if everything else ())])
-    if os.environ.get("CLUSTER", "kind") == "kind":
+    if (os.environ.get("CLUSTER") or "kind") == "kind":
         engine.ensure(progress)
         node_image(os.environ.get("KUBERNETES") or DEFAULT_VERSION, progress)
         build()

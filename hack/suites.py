@@ -1,4 +1,4 @@
-"""Runs test suites, every one whatever the others' results: `python -m hack.suites SUITE ...`.
+"""Runs test suites; a suite that fails does not stop the others: `python -m hack.suites SUITE ...`.
 
 Each suite is a target of the Makefile. At the end a table shows tests and seconds of each, then the slowest tests. The
 exit code is 1 if a suite failed.

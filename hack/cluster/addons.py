@@ -49,7 +49,7 @@ class Addons:
         """Install Traefik; it traces requests if a Jaeger runs in the cluster."""
         manifest = (MANIFESTS / "traefik.yaml").read_text()
         jaeger = self.kubectl(
-            "get", "services", "--all-namespaces", "--field-selector=metadata.name=jaeger", "-o", "name"
+            "-n", "monitoring", "get", "service", "jaeger", "--ignore-not-found", "-o", "name"
         )
         if jaeger:
             argument = "            - --providers.kubernetesingress=true\n"

@@ -41,7 +41,7 @@ class Current:
         registry = os.environ.get("REGISTRY")
         if not registry:
             raise ProviderError("Set REGISTRY to a registry that the cluster pulls from (HOST[:PORT]/PATH).")
-        name, _, tag = image.removeprefix("localhost/").partition(":")
+        name, _, tag = image.partition(":")
         with self.progress.step(f"push {image}"):
             digest = docker.push(image, f"{registry}/{name}:{tag or 'latest'}")
         return f"{registry}/{name}@{digest}"

@@ -13,20 +13,19 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hack.cluster.commands import run
-from hack.cluster.errors import EngineError
+from hack.cluster.errors import ClusterError, EngineError
 from hack.cluster.paths import CACHE
 from hack.cluster.processes import Part, Processes
+from hack.cluster.progress import Progress
 from hack.cluster.tools import Tools, install_programs, locked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from hack.cluster.progress import Progress
 
 SOCKET = Path("/var/run/docker.sock")
 PACKAGES = {
@@ -40,6 +39,11 @@ PLUGINS = {"buildx": ("buildx", "buildx"), "compose": ("compose", "cmd")}
 """Docker's command line plugins: the Go module in tools/ and the name of its binary."""
 PLUGIN_FOLDER = Path.home() / ".docker/cli-plugins"
 CAP_SYS_RESOURCE = 24
+SYSCTLS = tuple(
+    Path("/proc/sys/net") / name
+    for name in ("ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/default/forwarding")
+)
+"""What dockerd sets: the second and third for kind's network, which has IPv6."""
 ADVICE = (
     "Install Docker Engine (Linux) or Docker Desktop (macOS, Windows), start it, and try again. As root on Debian"
     " this tool installs and starts an engine by itself. With CLUSTER=current it uses kubectl's current context."
@@ -80,6 +84,12 @@ def stop(progress: Progress) -> None:
             engine.stop()
 
 
+def left_behind() -> bool:
+    """True if our engine ended without `stop`: its containers come back when it is started again."""
+    engine = OwnEngine(Progress(quiet=True))
+    return engine.before.exists() and not engine.runs
+
+
 def _refuse_where_no_engine_can_start() -> None:
     if os.environ.get("DOCKER_HOST"):
         message = f"The engine that DOCKER_HOST names does not answer: {_reason()}"
@@ -90,11 +100,12 @@ def _refuse_where_no_engine_can_start() -> None:
 
 
 def _reason() -> str:
-    """The last line that docker prints about the engine, such as a missing permission."""
-    if not shutil.which("docker"):
-        return "docker is not installed."
-    done = subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=30, check=False)
-    return (done.stderr.strip().splitlines() or ["no reason given."])[-1]
+    """Return the last line that docker prints about the engine, such as a missing permission."""
+    try:
+        run(["docker", "version", "--format={{.Server.Version}}"], timeout=10)
+    except ClusterError as error:
+        return str(error).splitlines()[-1]
+    return "it answers `docker version` but not `docker info`."
 
 
 def ensure_plugin(name: str, progress: Progress) -> None:
@@ -115,7 +126,7 @@ class OwnEngine:
     """The engine that this tool starts. It records the kernel settings that dockerd changes and restores them."""
 
     progress: Progress
-    home: Path = field(default=CACHE / "docker")
+    home: ClassVar[Path] = CACHE / "docker"
 
     @property
     def runs(self) -> bool:
@@ -125,11 +136,12 @@ class OwnEngine:
     def start(self) -> None:
         """Install Debian's packages if they are missing and start dockerd. Raises StartError with the log's end."""
         install_programs(PACKAGES, self.progress)
+        install_programs({"docker": "docker-cli"}, self.progress)  # Debian 13 has it in a package of its own
         if answers():  # Debian starts the engine of the package where systemd runs
             return
         self.home.mkdir(parents=True, exist_ok=True)
-        if not self._before.exists():
-            self._before.write_text(json.dumps(_kernel_settings()))
+        if not self.before.exists():
+            self.before.write_text(json.dumps(_kernel_settings()))
         options = [
             f"--host=unix://{SOCKET}", f"--data-root={self.home / 'data'}", f"--exec-root={self._run}",
             f"--pidfile={self.home / 'dockerd.pid'}", f"--mtu={_outgoing_mtu()}", *self._runtime(),
@@ -139,17 +151,18 @@ class OwnEngine:
 
     def stop(self) -> None:
         """Stop dockerd; remove its network, rules, mounts and cgroups, and restore the kernel's settings."""
-        run(["docker", "network", "prune", "--force"], check=False)
+        bridges = run(["docker", "network", "ls", "--filter=driver=bridge", "--format={{.ID}}"]).split()
         self._processes.stop(["dockerd"], grace=60)
         for point in reversed(_mounts_below(self._run, self.home)):
             run(["umount", point], check=False)
         shutil.rmtree(self._run, ignore_errors=True)
         shutil.rmtree(self._processes.records, ignore_errors=True)
         SOCKET.unlink(missing_ok=True)
-        run(["ip", "link", "delete", "docker0"], check=False)
-        if self._before.exists():
-            _restore(json.loads(self._before.read_text()))
-            self._before.unlink()
+        for link in ("docker0", *(f"br-{network}" for network in bridges)):
+            run(["ip", "link", "delete", link], check=False)
+        if self.before.exists():
+            _restore(json.loads(self.before.read_text()))
+            self.before.unlink()
 
     @property
     def _processes(self) -> Processes:
@@ -161,7 +174,8 @@ class OwnEngine:
         return Path("/run/mcq-docker")
 
     @property
-    def _before(self) -> Path:
+    def before(self) -> Path:
+        """The record of the kernel's settings before dockerd was first started; `stop` removes it."""
         return self.home / "kernel-settings.json"
 
     def _runtime(self) -> list[str]:
@@ -183,11 +197,9 @@ def _outgoing_mtu() -> int:
     return min([1500, *(int(link["mtu"]) for link in links)])
 
 
-FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-
-
 def _kernel_settings() -> dict[str, str]:
-    return {"ip_forward": FORWARDING.read_text().strip(), "forward_policy": _forward_policy()}
+    sysctls = {str(path): path.read_text().strip() for path in SYSCTLS if path.exists()}
+    return {**sysctls, "FORWARD": _forward_policy()}
 
 
 def _forward_policy() -> str:
@@ -195,13 +207,16 @@ def _forward_policy() -> str:
 
 
 def _restore(before: Mapping[str, str]) -> None:
-    """Remove Docker's rules and chains, and restore the policy and the setting that dockerd changed."""
+    """Remove Docker's rules and chains, and restore the policy and the settings that dockerd changes."""
     rules = run(["iptables-save"]).splitlines()
     others = [line for line in rules if "docker" not in line.lower()]
     run(["iptables-restore", "--wait"], stdin="\n".join([*others, ""]))
-    run(["iptables", "--wait", "--policy", "FORWARD", before["forward_policy"]])
-    FORWARDING.write_text(before["ip_forward"])
-    for parent in Path("/sys/fs/cgroup").glob("*/docker"):
+    run(["iptables", "--wait", "--policy", "FORWARD", before["FORWARD"]])
+    for path, value in before.items():
+        if path.startswith("/proc/"):
+            Path(path).write_text(value)
+    root = Path("/sys/fs/cgroup")
+    for parent in [root / "docker", *root.glob("*/docker")]:  # version 2, version 1
         for folder, _, _ in os.walk(parent, topdown=False):
             with suppress(OSError):  # a container of another engine
                 Path(folder).rmdir()

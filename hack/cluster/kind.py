@@ -75,6 +75,7 @@ class KindCluster:
             if self._exists():
                 self._refuse_other_settings()
                 self._start_stopped_nodes()
+                run([self._kind(), "export", "kubeconfig", "--name", NAME, "--kubeconfig", self._kubeconfig])
             else:
                 self._create(node_image(os.environ.get("KUBERNETES") or DEFAULT_VERSION, self.progress))
             Registry(self.progress).ensure(NETWORK, self.nodes)
@@ -84,14 +85,16 @@ class KindCluster:
         """Delete the cluster, the registry, their network, and the engine if it is ours. The cache stays."""
         with locked(CLUSTER / ".lock"):
             if not engine.answers():
-                self.progress.say("No Docker engine runs, so no cluster does.")
-                return
+                if not engine.left_behind():
+                    self.progress.say("No Docker engine runs, so no cluster does.")
+                    return
+                engine.ensure(self.progress)  # it ended without us, and a start brings its containers back
             if self._exists():
                 with self.progress.step("kind delete cluster"):
                     run([self._kind(), "delete", "cluster", "--name", NAME], timeout=300)
             self._kubeconfig.unlink(missing_ok=True)
+            Registry(self.progress).remove()
             if not run([self._kind(), "get", "clusters"]).split():
-                Registry(self.progress).remove()
                 run(["docker", "network", "rm", NETWORK], check=False)
             engine.stop(self.progress)
 
@@ -160,9 +163,9 @@ class KindCluster:
         return run(["docker", "inspect", "--format", "{{.Config.Image}}", self.nodes[0]]).strip()
 
     def _refuse_other_settings(self) -> None:
-        wanted, found = nodes_asked_for(), len(self.nodes)
-        if wanted and wanted != found:
-            message = f"The cluster is up with {found} node(s), not {wanted}: run `make down` first."
+        asked, live = nodes_asked_for(), len(self.nodes)
+        if asked and asked != live:
+            message = f"The cluster is up with {live} node(s), not {asked}: run `make down` first."
             raise ProviderError(message)
         version = os.environ.get("KUBERNETES")
         if version and f":v{version}." not in self._image:

@@ -1,4 +1,4 @@
-"""The cluster's processes: started in the background, recorded by pid and start time, ended by pid.
+"""Background processes: started in the background, recorded by pid and start time, ended by pid.
 
 The start time tells a process from a later one that was given the same pid.
 """

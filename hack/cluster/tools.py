@@ -64,7 +64,7 @@ class Tools:
         def missing() -> list[str]:
             return [module for module in modules if not self.directory(module).exists()]
 
-        if not missing():  # whoever has all it needs does not wait for what another builds
+        if not missing():  # don't wait for another process's build
             return
         with locked(self.cache / "tools" / ".lock"):
             wanted = missing()
@@ -145,7 +145,7 @@ def install_packages(missing: Callable[[], list[str]], progress: Progress) -> No
     if not shutil.which("apt-get") or os.geteuid() != 0 or sys.platform != "linux":
         message = f"Please install (Debian's names): {' '.join(missing())}"
         raise MissingToolError(message)
-    # apt-get refuses to run beside itself, and who waited here may find that another has installed the packages.
+    # apt-get refuses to run twice at once. Look again after the wait: another process may have installed them.
     with locked(PACKAGES_LOCK):
         packages = missing()
         if not packages:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hack.cluster.engine import PLUGIN_FOLDER
 from hack.delivery.images import RECORD, Images
 from hack.images import docker
 from hack.images.build import PROGRAMS, tag
@@ -60,5 +61,7 @@ def login_file(registry: str, login: tuple[str, str] | None) -> Iterator[Path | 
         path = Path(directory) / "config.json"
         path.touch(mode=0o600)
         secret = base64.b64encode(":".join(login).encode()).decode()
-        path.write_text(json.dumps({"auths": {registry.partition("/")[0]: {"auth": secret}}}))
+        # docker looks for plugins beside its configuration.
+        plugins = {"cliPluginsExtraDirs": [str(PLUGIN_FOLDER)]}
+        path.write_text(json.dumps({"auths": {registry.partition("/")[0]: {"auth": secret}}, **plugins}))
         yield path

@@ -23,7 +23,7 @@ PULL_SECONDS = 120.0
 
 
 def base_image(platform: str) -> str:
-    """The name of an image that has Python >= 3.11 with its venv module and that a build for the platform finds.
+    """Return the name of a local image with Python 3.11 or newer and its venv module, for the platform.
 
     The first time this pulls the public image or runs debootstrap (a minute; for another platform than this machine's,
     ten). Raises ImageError or MissingToolError.
@@ -41,8 +41,8 @@ def base_image(platform: str) -> str:
 
 
 def _debootstrap_image(name: str, platform: str) -> None:
-    install_programs({"debootstrap": "debootstrap"}, Progress())
     mirror = _mirror()
+    install_programs({"debootstrap": "debootstrap"}, Progress())
     with tempfile.TemporaryDirectory(dir=CACHE) as directory:
         root, context = Path(directory) / "root", Path(directory) / "context"
         context.mkdir()

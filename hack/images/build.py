@@ -36,7 +36,7 @@ def version() -> str:
 
 
 def build(programs: Sequence[str] = PROGRAMS, *, platforms: Sequence[str] | None = None) -> None:
-    """Build images from this checkout, by default for this machine; what has not changed comes from the layer cache.
+    """Build images from this checkout, by default for this machine; unchanged layers come from the cache.
 
     TORCH_BACKEND=cpu in the environment picks torch's build without CUDA for the service.
     Raises ImageError if a build fails, and ClusterError if there is no Docker engine.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,8 +37,17 @@ def build(
     options += [f"--secret=id={name},src={path}" for name, path in secrets.items()]
     options += [f"--platform={platform}"] if platform else []
     options += [f"--target={target}"] if target else []
-    command = ["docker", "build", "--network=host", f"--file={dockerfile}", f"--tag={tag}", *options]
-    quiet([*command, str(context)], {"SOURCE_DATE_EPOCH": EPOCH})
+    # By the plugin's name: `docker build` of older command lines is a builder that knows no secrets and no mounts.
+    command = [
+        "docker",
+        "buildx",
+        "build",
+        "--load",
+        "--network=host",
+        f"--file={dockerfile}",
+        f"--tag={tag}",
+    ]
+    quiet([*command, *options, str(context)], {"SOURCE_DATE_EPOCH": EPOCH})
 
 
 def push(tag: str, reference: str, *, auth: Path | None = None) -> str:
@@ -62,13 +72,19 @@ def join(reference: str, images: Sequence[str], *, auth: Path | None = None) -> 
 
 
 def pull(reference: str, *, timeout: float) -> bool:
-    """Pull the image. Return False if its registry does not deliver it within `timeout` seconds."""
-    return _works(["docker", "pull", "--quiet", reference], timeout)
+    """Pull the image. Return False, and print why, if its registry does not deliver it within `timeout` seconds."""
+    try:
+        quiet(["docker", "pull", "--quiet", reference], timeout=timeout)
+    except ImageError as error:
+        print(f"  {str(error).splitlines()[-1]}", file=sys.stderr)
+        return False
+    return True
 
 
 def has(tag: str) -> bool:
     """Return True if the engine has the image."""
-    return _works(["docker", "image", "inspect", tag], 30)
+    done = subprocess.run(["docker", "image", "inspect", tag], capture_output=True, check=False)
+    return done.returncode == 0
 
 
 def label(tag: str, name: str) -> str:
@@ -88,12 +104,18 @@ def on_this_machine(reference: str) -> bool:
     return re.match(r"(127\.0\.0\.1|localhost):", reference) is not None
 
 
-def quiet(command: Sequence[str], environment: Mapping[str, str] = NOTHING) -> str:
+def quiet(
+    command: Sequence[str], environment: Mapping[str, str] = NOTHING, *, timeout: float | None = None
+) -> str:
     """Run and return stdout. Raises ImageError with the last lines of the output."""
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-        env={**os.environ, **environment},
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            env={**os.environ, **environment}, timeout=timeout,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        message = f"No end within {timeout:.0f} s of: {' '.join(command)}"
+        raise ImageError(message) from error
     if done.returncode:
         last = "\n".join([*done.stdout.splitlines(), *done.stderr.splitlines()][-20:])
         message = f"Exit code {done.returncode} from: {' '.join(command)}\n{last}"
@@ -103,13 +125,3 @@ def quiet(command: Sequence[str], environment: Mapping[str, str] = NOTHING) -> s
 
 def _docker(auth: Path | None) -> list[str]:
     return ["docker", *([f"--config={auth.parent}"] if auth else [])]
-
-
-def _works(command: Sequence[str], timeout: float) -> bool:
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -86,21 +87,18 @@ def ensure(references: Iterable[str], progress: Progress) -> None:
     """Make the engine have these images of PROGRAMS. Raises ImageError or MissingToolError."""
     for reference in references:
         program = PROGRAMS[reference]
-        if available(reference, _inputs(program), progress):
+        # An image without the label was pulled.
+        if docker.has(reference) and docker.label(reference, INPUTS) in ("", _inputs(program)):
             continue
-        build(reference, program, Tools(CACHE, progress))
-
-
-def available(reference: str, inputs: str, progress: Progress) -> bool:
-    """True if the engine has the image, pulled or built from the same inputs, or can pull it now."""
-    if docker.has(reference):
-        return docker.label(reference, INPUTS) in ("", inputs)
-    with progress.step(f"docker pull {reference}"):
-        return docker.pull(reference, timeout=PULL_SECONDS)
+        with progress.step(f"docker pull {reference}"):
+            pulled = docker.pull(reference, timeout=PULL_SECONDS)
+        if not pulled:
+            build(reference, program, Tools(CACHE, progress))
 
 
 def build(reference: str, program: Program, tools: Tools) -> None:
     """Build the image from the module's binaries. Raises ImageError or MissingToolError."""
+    require_linux(reference)
     if program.module:
         tools.build([program.module])
     with tools.progress.step(f"docker build {reference}"), context() as folder:
@@ -123,6 +121,15 @@ def build(reference: str, program: Program, tools: Tools) -> None:
         dockerfile = folder / "Dockerfile"
         dockerfile.write_text("\n".join([*lines, ""]))
         docker.build(dockerfile, folder, reference, labels={INPUTS: _inputs(program)})
+
+
+def require_linux(reference: str) -> None:
+    """Raise ImageError on another system: the binaries that Go builds there are not for containers."""
+    if sys.platform != "linux":
+        message = (
+            f"{reference} can't be pulled, and only Linux can build it here. Check the engine's network."
+        )
+        raise docker.ImageError(message)
 
 
 @contextmanager

@@ -98,13 +98,14 @@ class _Builder:
     @property
     def reference(self) -> str:
         """The name has the hash of the inputs, so that a changed input makes another image."""
-        sources = [DOCKERFILE, Path(__file__)]
+        sources = [DOCKERFILE, Path(__file__), Path(programs.__file__)]
         inputs = b"".join(
             [*(Tools.pins(each) for each in self.modules), *(each.read_bytes() for each in sources)]
         )
         return f"mcq-node:{self.version}-{hashlib.sha256(inputs).hexdigest()[:12]}"
 
     def build(self) -> None:
+        programs.require_linux("kindest/node")
         self.tools.build(self.modules)
         images = self._images()
         with programs.context() as context:
@@ -136,30 +137,30 @@ class _Builder:
         """Build the images that kubeadm and kind start, and Traefik's; return their names."""
         kubeadm = self.tools.binary(self.kubernetes, "kubeadm")
         listed = run([kubeadm, "config", "images", "list", f"--kubernetes-version={self.version}"]).split()
-        made: dict[str, Program] = {}
+        images: dict[str, Program] = {}
         for reference in listed:
             name = reference.rpartition("/")[2].partition(":")[0]
             match name:
                 case "kube-proxy":
                     continue
                 case "pause":
-                    made[reference] = Program(None, busybox=True, command=("/bin/sleep", "2147483647"))
+                    images[reference] = Program(None, busybox=True, command=("/bin/sleep", "2147483647"))
                 case "etcd":
-                    made[reference] = Program("etcd", {"server": "/usr/local/bin/etcd"}, user=ROOT)
+                    images[reference] = Program("etcd", {"server": "/usr/local/bin/etcd"}, user=ROOT)
                 case "coredns":
-                    made[reference] = Program("coredns", {"coredns": "/coredns"}, user=ROOT)
+                    images[reference] = Program("coredns", {"coredns": "/coredns"}, user=ROOT)
                 case _:
-                    made[reference] = Program(self.kubernetes, {name: f"/usr/local/bin/{name}"}, user=ROOT)
+                    images[reference] = Program(self.kubernetes, {name: f"/usr/local/bin/{name}"}, user=ROOT)
         constants = self._storage_constants()
-        made[constants["storageHelperImage"]] = Program(None, busybox=True, user=ROOT, command=("/bin/sh",))
+        images[constants["storageHelperImage"]] = Program(None, busybox=True, user=ROOT, command=("/bin/sh",))
         provisioner = "local-path-provisioner"
-        made[constants["storageProvisionerImage"]] = Program(
+        images[constants["storageProvisionerImage"]] = Program(
             provisioner, {provisioner: f"/usr/bin/{provisioner}"}, user=ROOT
         )
-        made[programs.TRAEFIK] = programs.PROGRAMS[programs.TRAEFIK]
-        for reference, program in made.items():
+        images[programs.TRAEFIK] = programs.PROGRAMS[programs.TRAEFIK]
+        for reference, program in images.items():
             programs.build(reference, program, self.tools)
-        return list(made)
+        return list(images)
 
     def _files(self, context: Path) -> None:
         """Copy kind's files into the context, with the two that kind's build writes."""

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from hack.cluster import engine
 from hack.cluster.commands import run
 from hack.cluster.kind import KindCluster
 from hack.cluster.progress import Progress
+from hack.cluster.tools import install_programs
 from hack.images import programs
 from tests.cluster.support import eventually
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[3]
-FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 OTHER = "somebody-elses"
 
 
@@ -42,7 +43,7 @@ def machine() -> dict[str, object]:
         "rules": sorted(line.split("[")[0] for line in rules),
         "mounts": sorted(line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()),
         "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob("*/docker*")),
-        "forwarding": FORWARDING.read_text(),
+        "sysctls": [path.read_text() for path in engine.SYSCTLS],
         "processes": sorted(names()),
     }
 
@@ -97,6 +98,7 @@ def with_a_volume() -> None:
 def nothing_up() -> None:
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("starting an engine needs Linux and root")
+    install_programs(engine.PACKAGES, Progress())
     if engine.answers():
         engine.stop(Progress(quiet=True))
     if engine.answers():
@@ -124,11 +126,9 @@ def test_nothing_is_left_of_a_cluster_and_of_the_engine_that_was_started_for_it(
 
 
 @pytest.mark.usefixtures("nothing_up")
-def test_an_engine_that_is_in_use_goes_on_and_keeps_what_is_not_ours() -> None:
-    engine.ensure(Progress())
-    programs.ensure([programs.TRAEFIK], Progress())
-    run(["docker", "run", "--detach", f"--name={OTHER}", programs.TRAEFIK, "--log.level=ERROR"])
-    try:
+def test_an_engine_that_ran_before_goes_on_and_keeps_what_is_not_ours() -> None:
+    """Another dockerd than the one this tool starts and records, with a container in it."""
+    with engine_of_somebody_else():
         before = of_the_engine()
         command("up")
         with_a_volume()
@@ -138,6 +138,20 @@ def test_an_engine_that_is_in_use_goes_on_and_keeps_what_is_not_ours() -> None:
 
         assert of_the_engine() == before
         assert run(["docker", "inspect", "--format={{.State.Running}}", OTHER]).strip() == "true"
-    finally:
+
+
+@contextmanager
+def engine_of_somebody_else() -> Iterator[None]:
+    """It has our engine's images, so that nothing is built again, and a container that runs."""
+    ours = engine.OwnEngine(Progress())
+    ours.start()
+    programs.ensure([programs.TRAEFIK], Progress())
+    record = ours.home / "processes"
+    hidden = record.rename(record.with_name("processes-of-somebody-else"))
+    try:
+        run(["docker", "run", "--detach", f"--name={OTHER}", programs.TRAEFIK, "--log.level=ERROR"])
+        yield
         run(["docker", "rm", "--force", OTHER])
+    finally:
+        hidden.rename(record)
         engine.stop(Progress())
