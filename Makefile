@@ -17,7 +17,7 @@ PYTEST = .venv/bin/pytest -q $(if $(SLOW),,-m "not slow") $(if $(JUNIT),--junitx
 COVERAGE = $(if $(REPORTS),--cov --cov-report=)
 export COVERAGE_FILE = $(REPORTS)/coverage/data.$@
 
-# How many control planes the operator tests use at once: they wait more than they compute.
+# How many tests of the service and of the operator run at once. Each of the operator's workers has a control plane.
 WORKERS ?= 2
 
 # Where `make serve` listens.
@@ -136,7 +136,7 @@ check: .venv/.ready ## lint, format, types, layers, generated files
 
 test-service: .venv/.ready ## the service: its parts, and the real model behind a real server
 	@$(STEP) "Weights" hack/model >/dev/null
-	@$(STEP) "Service tests" $(PYTEST) $(COVERAGE) tests/service
+	@$(STEP) "Service tests" $(PYTEST) $(COVERAGE) -n $(WORKERS) --dist loadfile tests/service
 
 test-page: .venv/.ready ## the web page, in a real browser
 	@$(STEP) "Weights" hack/model >/dev/null

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -142,12 +143,23 @@ class OwnEngine:
         self.home.mkdir(parents=True, exist_ok=True)
         if not self.before.exists():
             self.before.write_text(json.dumps(_kernel_settings()))
+        pid_file = self.home / "dockerd.pid"
+        pid_file.unlink(missing_ok=True)  # a dockerd that was killed leaves it behind, and its containerd
+        self._end_orphaned_containerd()
         options = [
             f"--host=unix://{SOCKET}", f"--data-root={self.home / 'data'}", f"--exec-root={self._run}",
-            f"--pidfile={self.home / 'dockerd.pid'}", f"--mtu={_outgoing_mtu()}", *self._runtime(),
+            f"--pidfile={pid_file}", f"--mtu={_outgoing_mtu()}", *self._runtime(),
         ]  # fmt: skip
         part = Part("dockerd", ["dockerd", *options], ready=answers, timeout=120)
         self._processes.ensure(part, self.progress)
+
+    def _end_orphaned_containerd(self) -> None:
+        record = self._run / "containerd/containerd.pid"
+        with suppress(FileNotFoundError, ProcessLookupError):
+            pid = int(record.read_text())
+            if str(self._run) in Path(f"/proc/{pid}/cmdline").read_text():
+                os.kill(pid, signal.SIGKILL)
+        record.unlink(missing_ok=True)  # while the process is a zombie, dockerd would wait for its socket
 
     def stop(self) -> None:
         """Stop dockerd; remove its network, rules, mounts and cgroups, and restore the kernel's settings."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from hack.cluster.node_image.build import DEFAULT_VERSION, PUBLIC
 from hack.cluster.paths import CACHE, CLUSTER, VOLUMES
 from hack.cluster.registry import Registry
 from hack.cluster.tools import Tools, locked
-from hack.kubectl import Kubectl
+from hack.kubectl import Kubectl, KubectlError
 
 if TYPE_CHECKING:
     from hack.cluster.node_image import NodeImage
@@ -28,6 +29,7 @@ NAME = "mcq"
 NETWORK = "kind"
 HTTP, HTTPS = 8080, 8443
 MOST_NODES = 9
+API_SECONDS = 120
 # Where kind's storage provisioner keeps volumes in a node.
 VOLUMES_IN_NODE = "/var/local-path-provisioner"
 INGRESS_NODE = {"ingress-ready": "true"}
@@ -79,6 +81,7 @@ class KindCluster:
             else:
                 self._create(node_image(os.environ.get("KUBERNETES") or DEFAULT_VERSION, self.progress))
             Registry(self.progress).ensure(NETWORK, self.nodes)
+            self._wait_for_the_api_server()
             Addons(self.kubectl_command, self.progress).install(has_network=self.pulls_public_images)
 
     def down(self) -> None:
@@ -180,6 +183,19 @@ class KindCluster:
             if node not in running:
                 with self.progress.step(f"docker start {node}"):
                     run(["docker", "start", node])
+
+    def _wait_for_the_api_server(self) -> None:
+        """Wait for the API server of a node that was started again. Raises KubectlError."""
+        until = time.monotonic() + API_SECONDS
+        while True:
+            try:
+                self.kubectl_command("get", "--raw=/readyz")
+            except KubectlError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(1)
+            else:
+                return
 
     def _create(self, image: NodeImage) -> None:
         VOLUMES.mkdir(parents=True, exist_ok=True)
