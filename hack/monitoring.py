@@ -57,7 +57,7 @@ KINDS = ("prometheuses", "alertmanagers", "servicemonitors", "prometheusrules")
 def monitoring(deployed: Deployed, progress: Progress, *, only: Collection[str] = IMAGES) -> bool:
     """Have the stack watch over the operator and its solvers; return True if Grafana is in it. Raises one of FAILURES.
 
-    On a kind cluster without public images, only the parts whose images are in `only` are installed.
+    On a kind cluster without public images, `only` picks the parts by their images.
     """
     images = _images(deployed.provider, only)
     kubectl = deployed.kubectl

@@ -191,7 +191,7 @@ class OwnEngine:
         return self.home / "kernel-settings.json"
 
     def _runtime(self) -> list[str]:
-        """The options for a machine whose root lacks a capability that privileged containers ask for."""
+        """Return the options for a root without CAP_SYS_RESOURCE, which privileged containers request."""
         bounding = next(
             line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapBnd")
         )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hack.cluster.progress import Progress
 
 INPUTS = "mcq-operator.dev/inputs"
-"""The label of an image that was built here: the hash of what it was built from."""
+"""The label of images that are built here: a hash of their inputs."""
 PULL_SECONDS = 300.0
 NOBODY = "65534:65534"
 

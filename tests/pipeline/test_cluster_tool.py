@@ -76,7 +76,7 @@ def test_a_control_plane_keeps_the_ports_it_was_given(tmp_path: Path) -> None:
 
 @pytest.fixture
 def no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine whose docker reaches no engine."""
+    """docker reaches no engine."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
 
 
@@ -105,7 +105,7 @@ def test_a_kubernetes_version_that_nothing_is_pinned_for_is_refused() -> None:
 
 
 def test_the_runtime_asks_for_the_capabilities_that_there_are(tmp_path: Path) -> None:
-    """By a runc that only prints what it was given."""
+    """The runc of this test prints its arguments."""
     runc = tmp_path / "runc"
     runc.write_text('#!/bin/sh\necho "$@"\n')
     runc.chmod(0o755)

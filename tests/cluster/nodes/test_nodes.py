@@ -195,7 +195,7 @@ def test_replicas_go_to_the_nodes_of_their_pool_and_only_with_a_toleration(
     assert load.lost == []
 
 
-def test_a_node_that_stops_is_told_by_the_status_and_the_other_replicas_answer(
+def test_when_a_node_stops_ready_is_false_and_the_other_replicas_answer(
     nodes: tuple[str, str, str], solver: Steady
 ) -> None:
     """The node is stopped without notice, as by a power cut, and comes back."""
@@ -217,7 +217,7 @@ def test_a_node_that_stops_is_told_by_the_status_and_the_other_replicas_answer(
 
 
 def spread(solver: Steady) -> None:
-    """Put one replica on each node: a roll-out places them anew, without the pool."""
+    """Put one replica on each node: leave the pool, which is a roll-out."""
     solver.patch({"scheduling": {"nodeSelector": None, "tolerations": None}})
     solver.settle()
     assert sorted(places(solver).values()) == [1, 1, 1]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[3]
-OTHER = "somebody-elses"
+OTHER = "foreign"
 
 
 def command(*arguments: str) -> None:
@@ -128,7 +128,7 @@ def test_nothing_is_left_of_a_cluster_and_of_the_engine_that_was_started_for_it(
 @pytest.mark.usefixtures("nothing_up")
 def test_an_engine_that_ran_before_goes_on_and_keeps_what_is_not_ours() -> None:
     """Another dockerd than the one this tool starts and records, with a container in it."""
-    with engine_of_somebody_else():
+    with foreign_engine():
         before = of_the_engine()
         command("up")
         with_a_volume()
@@ -141,13 +141,13 @@ def test_an_engine_that_ran_before_goes_on_and_keeps_what_is_not_ours() -> None:
 
 
 @contextmanager
-def engine_of_somebody_else() -> Iterator[None]:
+def foreign_engine() -> Iterator[None]:
     """It has our engine's images, so that nothing is built again, and a container that runs."""
     ours = engine.OwnEngine(Progress())
     ours.start()
     programs.ensure([programs.TRAEFIK], Progress())
     record = ours.home / "processes"
-    hidden = record.rename(record.with_name("processes-of-somebody-else"))
+    hidden = record.rename(record.with_name("processes-hidden"))
     try:
         run(["docker", "run", "--detach", f"--name={OTHER}", programs.TRAEFIK, "--log.level=ERROR"])
         yield
