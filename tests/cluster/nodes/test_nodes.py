@@ -70,7 +70,7 @@ def places(solver: Steady) -> Counter[str]:
     )
 
 
-def test_pods_reach_pods_and_services_from_either_node_under_their_own_addresses(
+def test_pods_reach_pods_and_services_from_every_node_under_their_own_addresses(
     nodes: tuple[str, str, str], solver: Steady
 ) -> None:
     """By programs that run in the replicas' containers."""
