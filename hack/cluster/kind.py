@@ -77,7 +77,7 @@ class KindCluster:
             if self._exists():
                 self._refuse_other_settings()
                 self._start_stopped_nodes()
-                run([self._kind(), "export", "kubeconfig", "--name", NAME, "--kubeconfig", self._kubeconfig])
+                run([self._kind(), "export", "kubeconfig", "--name", NAME, "--kubeconfig", self.kubeconfig()])
             else:
                 self._create(node_image(os.environ.get("KUBERNETES") or DEFAULT_VERSION, self.progress))
             Registry(self.progress).ensure(NETWORK, self.nodes)
@@ -95,7 +95,7 @@ class KindCluster:
             if self._exists():
                 with self.progress.step("kind delete cluster"):
                     run([self._kind(), "delete", "cluster", "--name", NAME], timeout=300)
-            self._kubeconfig.unlink(missing_ok=True)
+            self.kubeconfig().unlink(missing_ok=True)
             Registry(self.progress).remove()
             if not run([self._kind(), "get", "clusters"]).split():
                 run(["docker", "network", "rm", NETWORK], check=False)
@@ -111,7 +111,7 @@ class KindCluster:
             "Ingress": f"http://127.0.0.1:{HTTP} and https://127.0.0.1:{HTTPS}",
             "registry": Registry.address,
             "volumes": VOLUMES,
-            "kubeconfig": self._kubeconfig,
+            "kubeconfig": self.kubeconfig(),
             "kubectl": self.kubectl(),
         }.items():
             self.progress.say(f"  {name:24} {value}")
@@ -133,7 +133,7 @@ class KindCluster:
 
     def kubeconfig(self) -> Path:
         """Return the path of the cluster's own kubeconfig."""
-        return self._kubeconfig
+        return CLUSTER / "kubeconfig"
 
     def kubectl(self) -> Path:
         """Return the path of a kubectl: ours if it was built, else the one on PATH, else ours, built now."""
@@ -146,11 +146,7 @@ class KindCluster:
     @property
     def kubectl_command(self) -> Kubectl:
         """kubectl with the cluster's kubeconfig."""
-        return Kubectl(self.kubectl(), self._kubeconfig)
-
-    @property
-    def _kubeconfig(self) -> Path:
-        return CLUSTER / "kubeconfig"
+        return Kubectl(self.kubectl(), self.kubeconfig())
 
     def _kind(self) -> Path:
         if found := shutil.which("kind"):
@@ -205,7 +201,7 @@ class KindCluster:
         with self.progress.step(f"kind create cluster ({count} node{'s' if count > 1 else ''})"):
             create = ["create", "cluster", "--name", NAME, "--config", "-", "--image", image.reference]
             run(
-                [self._kind(), *create, "--kubeconfig", self._kubeconfig, "--wait=0s"],
+                [self._kind(), *create, "--kubeconfig", self.kubeconfig(), "--wait=0s"],
                 stdin=configuration,
                 timeout=900,
             )

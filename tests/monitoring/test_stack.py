@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from hack.cluster.tools import Tools
+from hack.images import programs
 
 from mcq_operator.models.telemetry import Dashboards
 
@@ -69,9 +70,13 @@ def test_every_version_is_pinned_in_one_place(manifests: list[dict[str, Any]]) -
         built = re.search(rf"/{program} v(\S+)", (MODULES / program / "go.mod").read_text())
         assert built is not None
         assert IMAGE_OF.get(built[1], built[1]) == tag.removeprefix("v")
+    for reference in (programs.PROMETHEUS, programs.ALERTMANAGER, programs.JAEGER):
+        name, _, tag = reference.rpartition(":")
+        assert tags[name] == tag
     [adapter] = yaml.safe_load((MONITORING / "prometheus-adapter/kustomization.yaml").read_text())["images"]
     pins = (MODULES / "prometheus-adapter/go.mod").read_text()
     assert f"sigs.k8s.io/prometheus-adapter {adapter['newTag']}" in pins
+    assert programs.PROMETHEUS_ADAPTER.endswith(f":{adapter['newTag']}")
 
 
 def test_every_pod_is_bounded_and_runs_as_nobody(manifests: list[dict[str, Any]]) -> None:

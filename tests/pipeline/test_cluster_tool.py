@@ -35,7 +35,7 @@ def test_a_process_that_ended_before_it_was_recorded_does_not_run(tmp_path: Path
 
 
 def test_a_process_is_ended_by_its_own_pid_only(tmp_path: Path) -> None:
-    """A record whose start time is another's does not count: the pid was given to someone else."""
+    """If the start time differs from the record, the pid now belongs to another process."""
     processes = Processes(tmp_path / "records", tmp_path / "logs")
     (tmp_path / "records").mkdir()
     (tmp_path / "records/etcd").write_text(json.dumps({"pid": os.getpid(), "start_time": 1}))

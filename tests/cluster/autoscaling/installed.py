@@ -11,6 +11,7 @@ import yaml
 from hack.cluster import crds
 from hack.images import programs
 from hack.kubectl import KubectlError, wait_established
+from hack.monitoring import local_images
 
 if TYPE_CHECKING:
     from hack.cluster.kind import KindCluster
@@ -31,7 +32,7 @@ class Keda:
 
     def install(self) -> None:
         """Until its metrics are served."""
-        images = _loaded(self.provider, programs.KEDA, programs.KEDA_METRICS)
+        images = local_images(self.provider, (programs.KEDA, programs.KEDA_METRICS))
         _apply(self.kubectl, "keda", _overlay(crds.directory(crds.KEDA) / "config/minimal", images))
         wait_established(self.kubectl, [SCALED_OBJECTS])
         for name in ("keda-operator", "keda-metrics-apiserver"):
@@ -54,7 +55,7 @@ class PrometheusAdapter:
 
     def install(self) -> None:
         """Until its metrics are served."""
-        images = _loaded(self.provider, programs.PROMETHEUS_ADAPTER)
+        images = local_images(self.provider, (programs.PROMETHEUS_ADAPTER,))
         _apply(self.kubectl, "prometheus-adapter", _overlay(ROOT / "monitoring/prometheus-adapter", images))
         rollout = ("rollout", "status", "deployment/prometheus-adapter", "--timeout=300s")
         self.kubectl("-n", "monitoring", *rollout)
@@ -63,12 +64,6 @@ class PrometheusAdapter:
     def remove(self) -> None:
         """Take it away; nothing if it is not there."""
         _delete(self.kubectl, "prometheus-adapter")
-
-
-def _loaded(provider: KindCluster, *references: str) -> dict[str, str]:
-    """Public images by their copies in the cluster's registry."""
-    programs.ensure(references, provider.progress)
-    return {reference.rpartition(":")[0]: provider.load(reference) for reference in references}
 
 
 def _overlay(base: Path, images: dict[str, str]) -> dict[str, Any]:
