@@ -17,7 +17,7 @@ PYTEST = .venv/bin/pytest -q $(if $(SLOW),,-m "not slow") $(if $(JUNIT),--junitx
 COVERAGE = $(if $(REPORTS),--cov --cov-report=)
 export COVERAGE_FILE = $(REPORTS)/coverage/data.$@
 
-# How many tests of the service and of the operator run at once. Each of the operator's workers has a control plane.
+# How many tests of the service and of the operator run at once.
 WORKERS ?= 2
 
 # Where `make serve` listens.
@@ -143,7 +143,7 @@ test-page: .venv/.ready ## the web page, in a real browser
 	@$(STEP) "Page tests" $(PYTEST) tests/page
 
 test-operator: .venv/.ready ## the operator: its pure parts, and reconciles against a real API server
-	@$(STEP) "Operator tests" $(PYTEST) $(COVERAGE) -n $(WORKERS) --dist worksteal tests/operator
+	@$(STEP) "Operator tests" $(PYTEST) $(COVERAGE) -n $(WORKERS) --dist loadgroup tests/operator
 
 test-monitoring: .venv/.ready ## alerts by the real promtool; with SLOW=1 the services of compose.yaml, run by Docker Compose
 	@$(STEP) "Monitoring tests" $(PYTEST) tests/monitoring

@@ -32,7 +32,7 @@ static inline void finish_swiglu(const Product& p, int row, int column, const in
 
 static void finish(const Product& p, int first, int rows, int column, const int32_t* sums, Best* best) {
     for (int row = first; row < first + rows; row++, sums += PANEL) {
-        float* out = p.out + row * p.stride + column;
+        float* out = p.out ? p.out + row * p.stride + column : nullptr;  // logits go elsewhere
         switch (p.finish) {
             case Finish::store:
                 for (int c = 0; c < PANEL; c += LANES) store(out + c, value(p, row, column + c, sums + c));
@@ -61,7 +61,7 @@ static void panel(const Product& p, int index, const uint8_t* next, int32_t* scr
             int row = p.rows.count * t / tiles, rows = p.rows.count * (t + 1) / tiles - row;
             const int8_t* from = p.rows.values + row * p.rows.stride + begin * 64;
             int32_t* sums = scratch + row * PANEL;
-            const uint8_t* part = fetch + size_t(t) * lines * (end - begin) * 64;
+            const uint8_t* part = fetch ? fetch + size_t(t) * lines * (end - begin) * 64 : nullptr;
             switch (rows) {
                 case 1: tile<1>(from, p.rows.stride, weights, depth, block == 0, sums, part, lines); break;
                 case 2: tile<2>(from, p.rows.stride, weights, depth, block == 0, sums, part, lines); break;

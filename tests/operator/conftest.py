@@ -1,16 +1,17 @@
 """A real API server for the tests that need one: etcd, kube-apiserver and kube-controller-manager, no node.
 
-`MCQ_TEST_KUBECONFIG` names another one that is up already, which saves the start.
+One for all workers of pytest-xdist, each test in a namespace of its own. Tests that change what all namespaces share
+(the CRDs, the installed operator) use `apart_kubectl`, another API server, and are one group of pytest-xdist.
 """
 
 import asyncio
-import json
 import os
 import subprocess
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from hack.control_plane.control_plane import ControlPlane
 from hack.control_plane.instance import Instance
 from hack.kubectl import wait_established
 from kubernetes.aio import client, config
+from tests.operator.server import Server
 from tests.operator.support import IMAGE, NOON, OPERATOR_IMAGE
 
 from mcq_operator.canary import Canaries
-from mcq_operator.kube import Api, Cluster
+from mcq_operator.kube import CachedApi, Cluster, UnavailableError
 from mcq_operator.models import Key, Manifest, SolverKey
 from mcq_operator.models.kinds import RECONCILED
 from mcq_operator.models.observed import Verdict
@@ -33,6 +35,22 @@ from mcq_operator.reconcile import Result, reconcile
 from mcq_operator.startup import Startups
 
 ROOT = Path(__file__).resolve().parents[2]
+CONTROL_PLANE = pytest.StashKey[ExitStack]()
+
+
+def pytest_configure_node(node: Any) -> None:
+    """Start the API server for all workers, before pytest-xdist starts the first."""
+    config = node.config
+    if CONTROL_PLANE not in config.stash:
+        stack = config.stash[CONTROL_PLANE] = ExitStack()
+        stack.enter_context(control_plane("operator-tests"))
+    node.workerinput["control_plane"] = "operator-tests"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop it after the last."""
+    if CONTROL_PLANE in config.stash:
+        config.stash[CONTROL_PLANE].close()
 
 
 @dataclass(frozen=True)
@@ -62,27 +80,54 @@ class Kubectl:
         assert done.returncode == 0, f"kubectl {arguments}: {done.stderr}"
         return done.stdout
 
+    @property
+    def server(self) -> Server:
+        """The same API server, over one connection that all tests of this process share."""
+        return _server(self.kubeconfig)
+
     def get(self, kind: str, name: str) -> Manifest | None:
         """One object, or None."""
-        found = self("get", kind, name, "--ignore-not-found", "-o", "json")
-        return dict(json.loads(found)) if found else None
+        return self.server.get(kind, name, self.namespace)
+
+    def list(self, kind: str, labels: str = "") -> list[Manifest]:
+        """The objects with these labels."""
+        return self.server.list(kind, self.namespace, labels)
 
 
-@pytest.fixture(scope="session")
-def cluster_kubectl(worker_id: str) -> Iterator[Kubectl]:
-    """kubectl against a running control plane that has the CRDs; each worker of pytest-xdist has its own."""
-    name = f"operator-tests-{worker_id}"
+@cache
+def _server(kubeconfig: Path) -> Server:
+    return Server(kubeconfig)
+
+
+@contextmanager
+def control_plane(name: str) -> Iterator[Kubectl]:
+    """kubectl against a new control plane that has the CRDs."""
     provider = ControlPlane(Instance(name), Progress())
-    given = os.environ.get("MCQ_TEST_KUBECONFIG")
-    if given:
-        yield with_crds(Kubectl(provider.kubectl(), Path(given)))
-        return
-    # Another run of these tests on this machine has the same cluster: one after the other.
+    # Another run of these tests on this machine has the same one: one after the other.
     with locked(CACHE / f"{name}.lock"):
         provider.down()  # what a run that was killed has left
         provider.up()
         yield with_crds(Kubectl(provider.kubectl(), provider.kubeconfig()))
         provider.down()
+
+
+@pytest.fixture(scope="session")
+def cluster_kubectl(request: pytest.FixtureRequest) -> Iterator[Kubectl]:
+    """kubectl against the control plane that all workers share."""
+    shared = getattr(request.config, "workerinput", {}).get("control_plane")
+    if shared:
+        provider = ControlPlane(Instance(shared), Progress())
+        yield Kubectl(provider.kubectl(), provider.kubeconfig())
+    else:
+        with control_plane("operator-tests") as kubectl:
+            yield kubectl
+
+
+@pytest.fixture(scope="session")
+def apart_kubectl() -> Iterator[Kubectl]:
+    """kubectl against a control plane for those that change what all namespaces share."""
+    with control_plane("operator-tests-apart") as kubectl:
+        yield kubectl
 
 
 def with_crds(kubectl: Kubectl) -> Kubectl:
@@ -99,23 +144,26 @@ def with_crds(kubectl: Kubectl) -> Kubectl:
 def kubectl(cluster_kubectl: Kubectl) -> Iterator[Kubectl]:
     """kubectl in a namespace of this test's own."""
     namespace = f"test-{uuid.uuid4().hex[:8]}"
-    cluster_kubectl("create", "namespace", namespace)
+    cluster_kubectl.server.create_namespace(namespace)
     yield replace(cluster_kubectl, namespace=namespace)
-    cluster_kubectl("delete", "namespace", namespace, "--wait=false")
+    cluster_kubectl.server.delete_namespace(namespace)
 
 
 @dataclass
 class Bench:
-    """The operator's reconcile, called by the test, against the real API server."""
+    """The operator's reconcile, called by the test, against the real API server.
 
-    api: Api
-    cluster: Cluster
+    As in the operator, reads are answered from memory. A full listing before each reconcile feeds it in place of the
+    watches, so that a test knows what the reconcile has seen.
+    """
+
+    connect: Callable[[], CachedApi]
     namespace: str
     verdict: Verdict = field(default_factory=lambda: Verdict(outcome="answered"))
     writes: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.canaries = self._canaries()
+        self.restart()
         self.startups = Startups(_unheard, clock=lambda: 0.0, learned=lambda _: None)
 
     @property
@@ -126,7 +174,7 @@ class Bench:
     def restart(self) -> None:
         """Forget what an operator keeps in memory."""
         self.canaries = self._canaries()
-        self.cluster = Cluster(self.api, namespaces=[self.namespace])
+        self.cluster = Cluster(self.connect(), namespaces=[self.namespace])
 
     async def reconcile(self, key: Key | None = None) -> list[tuple[str, str]]:
         """Reconcile the solver, or another key, once; returns the writes, as (kind, verb)."""
@@ -136,6 +184,7 @@ class Bench:
     async def result(self, key: Key | None = None) -> Result:
         """Reconcile once; returns how it ended."""
         self.writes.clear()
+        await self._look()
         return await reconcile(
             key or self.key,
             cluster=self.cluster,
@@ -156,6 +205,14 @@ class Bench:
             await asyncio.sleep(0.1)
         message = f"still writing after a hundred reconciles: {self.writes}"
         raise AssertionError(message)
+
+    async def _look(self) -> None:
+        """Take in everything, as often as it takes: a CRD that another test has just made can't be listed yet."""
+        while True:
+            try:
+                return await self.cluster.refresh(lambda _: None)
+            except UnavailableError:
+                await asyncio.sleep(0.1)
 
     def _canaries(self) -> Canaries:
         async def ask(_: SolverKey) -> Verdict:
@@ -182,10 +239,8 @@ async def bench(kubectl: Kubectl) -> AsyncIterator[Bench]:
     """A reconcile in the test's namespace."""
     writes: list[tuple[str, str]] = []
     async with connected(kubectl.kubeconfig) as api_client:
-        api = Api(api_client, wrote=lambda kind, verb: writes.append((kind, verb)))
         made = Bench(
-            api=api,
-            cluster=Cluster(api, namespaces=[kubectl.namespace]),
+            connect=lambda: CachedApi(api_client, wrote=lambda kind, verb: writes.append((kind, verb))),
             namespace=kubectl.namespace,
             writes=writes,
         )

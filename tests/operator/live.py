@@ -1,7 +1,6 @@
 """Steps that the tests against a real API server share."""
 
 import asyncio
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ NAMES = {
     "poddisruptionbudget": "demo",
     "ingress": "demo",
 }
+PAUSE = 0.05
 SPEC = {"ingress": {"enabled": True, "className": "traefik", "host": "mcq.example.com"}}
 
 
@@ -32,11 +32,11 @@ def apply(kubectl: Kubectl, spec: dict[str, Any]) -> None:
         "metadata": {"name": "demo"},
         "spec": spec,
     }
-    kubectl("apply", "-f", "-", stdin=json.dumps(solver))
+    kubectl.server.apply(solver, kubectl.namespace)
 
 
-def patch(kubectl: Kubectl, kind: str, name: str, change: dict[str, Any], *more: str) -> None:
-    kubectl("patch", kind, name, "--type=merge", "--patch", json.dumps(change), *more)
+def patch(kubectl: Kubectl, kind: str, name: str, change: dict[str, Any], *, subresource: str = "") -> None:
+    kubectl.server.patch(kind, name, kubectl.namespace, change, subresource)
 
 
 def existing(kubectl: Kubectl, kind: str, name: str) -> Manifest:
@@ -52,16 +52,16 @@ def condition(kubectl: Kubectl, kind: str) -> dict[str, Any]:
 
 async def until(true: Callable[[], Any], seconds: float = 15) -> None:
     """Wait for it. The seconds are those between the looks: a slow machine looks as often as a quick one."""
-    for _ in range(int(seconds / 0.2)):
+    for _ in range(int(seconds / PAUSE)):
         if true():
             return
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(PAUSE)
     message = f"not within {seconds} s: {true}"
     raise AssertionError(message)
 
 
-def names_of_pods(kubectl: Kubectl) -> list[str]:
-    return kubectl("get", "pods", "-o", "jsonpath={.items[*].metadata.name}").split()
+def names_of_pods(kubectl: Kubectl, labels: str = "") -> list[str]:
+    return [pod["metadata"]["name"] for pod in kubectl.list("pods", labels)]
 
 
 async def kubelet(kubectl: Kubectl, replicas: int = 3) -> None:
@@ -74,7 +74,7 @@ async def kubelet(kubectl: Kubectl, replicas: int = 3) -> None:
     since = {"lastTransitionTime": "2026-01-01T00:00:00Z"}
     ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", **since}]}}
     for name in pods():
-        patch(kubectl, "pod", name, ready, "--subresource=status")
+        patch(kubectl, "pod", name, ready, subresource="status")
 
     def available() -> bool:
         status = existing(kubectl, "deployment", "demo")["status"]

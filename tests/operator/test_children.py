@@ -99,7 +99,7 @@ async def test_a_disabled_ingress_is_deleted_and_a_foreign_one_is_left_alone(
 async def test_a_child_whose_creation_was_not_recorded_is_pruned_too(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, SPEC)
     await bench.reconcile()
-    patch(kubectl, "mcq", "demo", {"status": {"inventory": None}}, "--subresource=status")
+    patch(kubectl, "mcq", "demo", {"status": {"inventory": None}}, subresource="status")
     apply(kubectl, {})
     await bench.reconcile()
     assert kubectl.get("ingress", "demo") is None

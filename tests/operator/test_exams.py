@@ -35,7 +35,7 @@ def sit(kubectl: Kubectl, spec: dict[str, Any], *, name: str = "aqua") -> None:
         "metadata": {"name": name},
         "spec": {**SPEC, **spec},
     }
-    kubectl("apply", "-f", "-", stdin=json.dumps(exam))
+    kubectl.server.apply(exam, kubectl.namespace)
 
 
 def key(bench: Bench) -> ExamKey:
@@ -52,7 +52,7 @@ def condition(kubectl: Kubectl, kind: str) -> dict[str, Any]:
 
 
 def jobs(kubectl: Kubectl) -> list[Manifest]:
-    found: list[Manifest] = json.loads(kubectl("get", "jobs", "-o", "json"))["items"]
+    found = kubectl.list("jobs")
     return [job for job in found if "deletionTimestamp" not in job["metadata"]]
 
 
@@ -296,7 +296,7 @@ async def test_why_an_exam_can_not_be_sat_is_said_in_the_pods_own_words(
         "pod",
         pod,
         {"status": {"phase": "Failed", "containerStatuses": [container]}},
-        "--subresource=status",
+        subresource="status",
     )
 
     def failed() -> bool:

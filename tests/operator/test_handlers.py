@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from mcq_operator.handlers import Memo, object_seen, registry, settings
+from mcq_operator.handlers import Memo, object_seen, settings
 from mcq_operator.kube import Sighting, owner
 from mcq_operator.models import ExamKey, Key, SolverKey
-from mcq_operator.models.kinds import CHILDREN, HTTP_ROUTE, POD, SERVICE, SOLVER
+from mcq_operator.models.kinds import CHILDREN, POD, SERVICE, SOLVER
 
 
 class Keys:
@@ -65,23 +65,8 @@ async def test_each_event_tells_of_its_object_and_whose_it_is() -> None:
 def test_children_are_filtered_by_the_server_and_kopf_writes_nothing() -> None:
     made = settings()
     assert set(made.watching.label_selectors.values()) == {"app.kubernetes.io/managed-by=mcq-operator"}
-    assert len(made.watching.label_selectors) == len(CHILDREN) + 1
-    assert not any(str(selector.plural).startswith("mcq") for selector in made.watching.label_selectors)
+    filtered = {selector.any_name for selector in made.watching.label_selectors}
+    assert filtered == {kind.plural for kind in (*CHILDREN, POD)}
     assert not made.posting.enabled
     assert made.peering.standalone
     assert made.scanning.disabled
-
-
-def test_a_kind_that_the_server_does_not_know_is_not_watched() -> None:
-    made = registry(absent=[SOLVER, HTTP_ROUTE])
-    watched = {handler.selector.any_name for handler in made._watching.get_all_handlers() if handler.selector}
-    assert "services" in watched
-    assert watched.isdisjoint({"httproutes", "mcqsolvers"})
-
-
-def test_no_handler_makes_kopf_keep_state_on_objects() -> None:
-    made = registry()
-    assert len(made._watching.get_all_handlers()) == len(CHILDREN) + 3
-    assert not made._changing.get_all_handlers()
-    assert not made._spawning.get_all_handlers()
-    assert POD not in CHILDREN

@@ -24,6 +24,14 @@ IMAGES = Images(
 )
 NAMESPACE = "mcq-operator-system"
 
+pytestmark = pytest.mark.xdist_group("apart")
+
+
+@pytest.fixture(scope="session")
+def cluster_kubectl(apart_kubectl: Kubectl) -> Kubectl:
+    """An API server in which the installed operator's namespace is no other test's."""
+    return apart_kubectl
+
 
 def rendered(kubectl: Kubectl, environment: str) -> list[dict[str, Any]]:
     """The installer's objects for an environment."""

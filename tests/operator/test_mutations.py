@@ -5,8 +5,9 @@ huge, null, and text that no field means. The API server, its controllers and th
 """
 
 import asyncio
+import itertools
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +18,15 @@ from hack.reference.page import specs
 from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 from tests.operator.conftest import Bench, Kubectl, connected
+from tests.operator.support import IMAGE, OPERATOR_IMAGE
 from tests.operator.test_optional import OPTIONAL, install, remove
 
 from mcq_operator import desired
-from mcq_operator.models import GROUP, SOLVERS, VERSION, Manifest, ObjectRef
+from mcq_operator.kube.compare import covers
+from mcq_operator.models import GROUP, SOLVERS, VERSION, Manifest, MCQSolver, ObjectRef
 from mcq_operator.models.names import APPLIED_DIGEST
+
+pytestmark = pytest.mark.xdist_group("optional kinds")
 
 LEAVES = {leaf.path: leaf for leaf in leaves()}
 STILL = {"replicas": 0}
@@ -75,8 +80,8 @@ class Solver:
                 *arguments, "demo", manifest, field_validation="Strict"
             )
 
-    async def settle(self) -> dict[ObjectRef, Manifest]:
-        """Reconcile until nothing is written; returns every object, less what the server alone decides on."""
+    async def state(self) -> "State":
+        """Reconcile until nothing is written; returns what is there, and what it is there for."""
         for _ in range(20):
             if not await self.bench.reconcile():
                 break
@@ -87,17 +92,58 @@ class Solver:
         assert solver is not None
         found = await self.bench.cluster.children(solver, desired.possible(solver))
         scaled = any(ref.kind in {"HorizontalPodAutoscaler", "ScaledObject"} for ref in found.live)
-        return {
-            ref: plain(live, scaled=scaled)
-            for ref, live in found.live.items()
-            if "deletionTimestamp" not in live["metadata"]
-        }
+        meant = objects(solver)
+        return State(
+            meant={ref: plain(manifest, scaled=scaled) for ref, manifest in meant.items()},
+            live={
+                ref: plain(live, scaled=scaled)
+                for ref, live in found.live.items()
+                if "deletionTimestamp" not in live["metadata"]
+            },
+            unmet={ref for ref, manifest in meant.items() if not covers(found.live.get(ref), manifest)},
+            complaint=next(
+                (item.message for item in solver.status.conditions if item.reason == "ApplyRefused"), ""
+            ),
+        )
 
-    async def complaints(self) -> str:
-        """What the solver's status says is wrong."""
-        solver = await self.bench.cluster.solver(self.bench.key)
-        assert solver is not None
-        return next((item.message for item in solver.status.conditions if item.reason == "ApplyRefused"), "")
+    async def go_to(self, spec: dict[str, Any]) -> "State":
+        """Store a valid spec; where a claim can't become what it means, by the way that the refusal names."""
+        refusal = await self.replace(spec)
+        if refusal is not None:
+            assert "claim" in refusal, refusal
+            assert await self.replace(merged(spec, {"storage": {"cache": {"type": "EmptyDir"}}})) is None
+            await self.state()
+            assert await self.replace(spec) is None
+        return await self.state()
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """A solver's objects, less what the server alone decides on.
+
+    Attributes:
+        meant: as the solver's spec means them.
+        live: as they are.
+        unmet: those that are not as they are meant.
+        complaint: what the solver's status says of an object that the API server refused.
+
+    """
+
+    meant: Mapping[ObjectRef, Manifest]
+    live: Mapping[ObjectRef, Manifest]
+    unmet: set[ObjectRef]
+    complaint: str
+
+
+def different(before: Mapping[ObjectRef, Manifest], after: Mapping[ObjectRef, Manifest]) -> set[ObjectRef]:
+    """Which objects came, went or changed."""
+    return {ref for ref in {**before, **after} if before.get(ref) != after.get(ref)}
+
+
+def objects(solver: MCQSolver) -> dict[ObjectRef, Manifest]:
+    """What a solver means."""
+    made = desired.objects(solver, service_image=IMAGE, operator_image=OPERATOR_IMAGE)
+    return {desired.reference(item): item for item in made}
 
 
 @pytest.fixture
@@ -115,29 +161,68 @@ def test_each_leaf_has_an_example_and_changes_an_object() -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES)
-async def test_a_changed_leaf_is_reflected_and_going_back_restores_the_same_objects(
+def test_each_value_of_a_leaf_means_objects_of_its_own(path: str) -> None:
+    base = specs(path, None)[0]
+    meanings = []
+    for spec in (base, *(specs(path, value)[1] for value in EXAMPLES[path].values)):
+        metadata = {"name": "demo", "namespace": "team", "uid": "u"}
+        solver = MCQSolver.model_validate({"metadata": metadata, "spec": spec})
+        meanings.append({ref: plain(made, scaled=False) for ref, made in objects(solver).items()})
+    for one, other in itertools.combinations(meanings, 2):
+        assert (one == other) == (path in OPERATOR_ONLY)
+
+
+@pytest.mark.parametrize("path", EXAMPLES)
+async def test_a_changed_leaf_changes_the_objects_that_it_means_and_going_back_restores_them(
     changed: Solver, path: str
 ) -> None:
-    base = specs(path, None)[0]
-    await go_to(changed, base)
-    before = await changed.settle()
-    for value in EXAMPLES[path].values:
-        await go_to(changed, specs(path, value)[1])
-        reflected = await changed.settle() != before
-        assert reflected != (path in OPERATOR_ONLY) or await changed.complaints(), value
-        await go_to(changed, base)
-        assert await changed.settle() == before, value
-        assert not await changed.complaints()
+    base, spec = specs(path, EXAMPLES[path].values[0])
+    before = await changed.go_to(base)
+    after = await changed.go_to(spec)
+    meant = different(before.meant, after.meant)
+    assert bool(meant) == (path not in OPERATOR_ONLY)
+    assert different(before.live, after.live) == meant - after.unmet
+    # Nothing here provides volumes, so that no claim can grow.
+    assert {ref.kind for ref in after.unmet} <= {"PersistentVolumeClaim"}
+    assert bool(after.unmet) == bool(after.complaint)
+    assert (await changed.go_to(base)).live == before.live
+
+
+async def test_the_api_server_takes_every_valid_value(kubectl: Kubectl) -> None:
+    cases = [(path, value) for path, example in EXAMPLES.items() for value in example.values]
+    refusals = await dry_run(kubectl, [specs(path, value)[1] for path, value in cases])
+    refused = [(*case, refusal) for case, refusal in zip(cases, refusals, strict=True) if refusal is not None]
+    assert refused == []
 
 
 async def test_a_wrong_value_is_refused_by_the_api_server_and_the_message_names_the_field(
     kubectl: Kubectl,
 ) -> None:
-    """All of them, as dry-run creates side by side. A value of another type than the schema's is always refused."""
+    """A value of another type than the schema's is always refused."""
+    cases = [(path, value) for path, leaf in LEAVES.items() for value in wrong(leaf)]
+    bases = [specs(path, EXAMPLES[path].values[0])[1] for path, _ in cases]
+    refusals = await dry_run(
+        kubectl, [merged(base, nested(*case)) for base, case in zip(bases, cases, strict=True)]
+    )
+    unnamed = [
+        (path, value, refused)
+        for (path, value), refused in zip(cases, refusals, strict=True)
+        if refused is not None and path.rpartition(".")[2].removesuffix("[]") not in refused
+    ]
+    assert unnamed == []
+    taken = [
+        (path, value)
+        for (path, value), refused in zip(cases, refusals, strict=True)
+        if refused is None and of_another_type(LEAVES[path].schema, value)
+    ]
+    assert taken == []
+
+
+async def dry_run(kubectl: Kubectl, stored: Sequence[dict[str, Any]]) -> list[str | None]:
+    """Create a solver of each spec, side by side, none of which is kept; returns why each was refused, if it was."""
     limit = asyncio.Semaphore(16)
 
-    async def refusal(api: Any, path: str, value: Any) -> str | None:
-        spec = merged(specs(path, EXAMPLES[path].values[0])[1], nested(path, value))
+    async def refusal(api: Any, spec: dict[str, Any]) -> str | None:
         manifest = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": "MCQSolver",
@@ -156,22 +241,9 @@ async def test_a_wrong_value_is_refused_by_the_api_server_and_the_message_names_
                 return str(json.loads(error.body)["message"])
         return None
 
-    cases = [(path, value) for path, leaf in LEAVES.items() for value in wrong(leaf)]
     async with connected(kubectl.kubeconfig) as api_client:
         api = client.CustomObjectsApi(api_client)
-        refusals = await asyncio.gather(*(refusal(api, path, value) for path, value in cases))
-    unnamed = [
-        (path, value, refused)
-        for (path, value), refused in zip(cases, refusals, strict=True)
-        if refused is not None and path.rpartition(".")[2].removesuffix("[]") not in refused
-    ]
-    assert unnamed == []
-    taken = [
-        (path, value)
-        for (path, value), refused in zip(cases, refusals, strict=True)
-        if refused is None and of_another_type(LEAVES[path].schema, value)
-    ]
-    assert taken == []
+        return await asyncio.gather(*(refusal(api, spec) for spec in stored))
 
 
 def of_another_type(schema: dict[str, Any], value: Any) -> bool:
@@ -188,30 +260,27 @@ def of_another_type(schema: dict[str, Any], value: Any) -> bool:
 async def test_a_value_that_no_leaf_means_is_refused_with_a_message_or_told_of(
     changed: Solver, path: str
 ) -> None:
-    """And the operator neither raises nor changes anything else meanwhile."""
+    """A value that the schema takes is written as it stands, or the status names the object that refused it.
+
+    The operator neither raises nor changes anything else meanwhile.
+    """
     base = specs(path, EXAMPLES[path].values[0])[1]
-    await go_to(changed, base)
-    before = await changed.settle()
+    before = await changed.go_to(base)
     for value in wrong(LEAVES[path]):
         refusal = await changed.replace(merged(base, nested(path, value)))
         if refusal is not None:
             # The very field is named, or the rule that it breaks says what to do.
             assert path.rpartition(".")[2].removesuffix("[]") in refusal, value
             continue
-        after = await changed.settle()
-        assert after != before or value is None or await changed.complaints(), value
-        await go_to(changed, base)
-        assert await changed.settle() == before
-
-
-async def go_to(changed: Solver, spec: dict[str, Any]) -> None:
-    """Store a valid spec; where a claim can't become what it means, by the way that the refusal names."""
-    refusal = await changed.replace(spec)
-    if refusal is not None:
-        assert "claim" in refusal, refusal
-        assert await changed.replace(merged(spec, {"storage": {"cache": {"type": "EmptyDir"}}})) is None
-        await changed.settle()
-        assert await changed.replace(spec) is None
+        after = await changed.state()
+        meant = different(before.meant, after.meant)
+        assert meant or value is None or path in OPERATOR_ONLY, value
+        assert different(before.live, after.live) == meant - after.unmet, value
+        assert after.unmet <= meant, value
+        assert bool(after.unmet) == bool(after.complaint), value
+        if after.unmet:
+            assert any(f"{ref.kind} {ref.name}" in after.complaint for ref in after.unmet), value
+        assert (await changed.go_to(base)).live == before.live
 
 
 def wrong(leaf: Leaf) -> Iterator[Any]:
@@ -259,7 +328,11 @@ def plain(live: Manifest, *, scaled: bool) -> Manifest:
         for name, value in metadata.get("annotations", {}).items()
         if name != APPLIED_DIGEST and "kubernetes.io/" not in name
     }
-    kept = {"labels": metadata["labels"], "owner": metadata["ownerReferences"], "annotations": annotations}
+    kept = {
+        "labels": metadata.get("labels"),
+        "owner": metadata["ownerReferences"],
+        "annotations": annotations,
+    }
     theirs = {"clusterIP", "clusterIPs"} | ({"replicas"} if scaled else set())
     spec = {name: value for name, value in live.get("spec", {}).items() if name not in theirs}
     return {

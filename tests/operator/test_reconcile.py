@@ -165,7 +165,7 @@ async def test_a_broken_image_is_named_from_the_pods_status(kubectl: Kubectl, be
     waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
     container = {"name": "service", "image": "", "imageID": "", "ready": False, "restartCount": 0}
     status = {"containerStatuses": [{**container, "state": {"waiting": waiting}}]}
-    patch(kubectl, "pod", pod, {"status": status}, "--subresource=status")
+    patch(kubectl, "pod", pod, {"status": status}, subresource="status")
     await bench.reconcile()
     assert condition(kubectl, "Degraded")["reason"] == "ImagePullBackOff"
     assert "spec.image" in condition(kubectl, "Ready")["message"]

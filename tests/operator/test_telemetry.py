@@ -69,9 +69,11 @@ async def test_the_metrics_tell_what_it_does_and_that_its_watches_follow(
     apply(kubectl, own_host(kubectl))
     await until(lambda: all_made(kubectl), SLOW)
     await operator.quiet()
-    await asyncio.sleep(1.5)
-    _, exposition = await operator.get("/metrics")
-    ages = samples(exposition, "mcq_operator_watch_age_seconds")
+    async with asyncio.timeout(SLOW):
+        ages: dict[str, float] = {}
+        while not ages:  # until the watches were verified
+            _, exposition = await operator.get("/metrics")
+            ages = samples(exposition, "mcq_operator_watch_age_seconds")
     assert {name.partition('"')[2].rstrip('"}') for name in ages} >= {
         "MCQSolver",
         "Pod",

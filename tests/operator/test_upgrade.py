@@ -39,8 +39,16 @@ LOOKED_AT = {
 """What crdify can't tell to be harmless, and a person can: other schemes than hf:// and longer URIs are taken too, new
 rules are about the new credentialsSecretRef and revisions that other schemes lack, and the model's default is written
 out. By a digest of what it is now: a further change is to be looked at, too."""
+pytestmark = pytest.mark.xdist_group("apart")
+
 STARTED_ANEW = {"plain", "remote", "rich"}
 """Solvers whose replicas this release starts anew, for a reason that the changelog gives."""
+
+
+@pytest.fixture(scope="session")
+def cluster_kubectl(apart_kubectl: Kubectl) -> Kubectl:
+    """An API server whose CRDs no other test needs meanwhile."""
+    return apart_kubectl
 
 
 def recorded(name: str, namespace: str = NAMESPACE) -> list[dict[str, Any]]:

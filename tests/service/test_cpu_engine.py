@@ -23,8 +23,14 @@ pytestmark = pytest.mark.skipif(not SETS, reason="this CPU has no AVX2, or the n
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random model of two layers, with sizes that fill no panel, packed; its float weights are beside it."""
+    """A packed model; its float weights are beside it."""
     path = tmp_path_factory.mktemp("tiny-int8")
+    pack(path)
+    return path
+
+
+def pack(path: Path) -> None:
+    """Write a random model of two layers, with sizes that fill no panel, as floats and packed."""
     torch.manual_seed(3)
     config = Qwen2Config(
         vocab_size=1003, hidden_size=96, intermediate_size=200, num_hidden_layers=2, num_attention_heads=6,
@@ -36,7 +42,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tensors = safetensors_file.read(path / "model.safetensors")
     int8_file.write(path / packed.FILE, tensors, packed.Shape.of(read), written.append)
     assert sum(written) == sum(tensor.size for tensor in tensors), "progress counts every weight"
-    return path
 
 
 @pytest.fixture(params=SETS)

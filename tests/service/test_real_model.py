@@ -4,13 +4,13 @@ Each is one process, which the last test that uses it ends.
 """
 
 import asyncio
+import json
 import re
 import signal
 import socket
-import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,6 +72,49 @@ async def ask(client: httpx.AsyncClient, question: dict[str, Any] = CAPITAL, **m
     return body
 
 
+class Stream:
+    """The events of a streamed answer, read as they come."""
+
+    def __init__(self, lines: AsyncIterator[str]) -> None:
+        self.names: list[str] = []
+        self.data: list[str] = []
+        self._came = asyncio.Event()
+        self._reading = asyncio.create_task(self._read(lines))
+
+    async def until(self, name: str) -> None:
+        """Wait for an event of this name."""
+        async with asyncio.timeout(60):
+            while name not in self.names:
+                self._came.clear()
+                await self._came.wait()
+
+    async def leave(self) -> None:
+        """Read no more."""
+        self._reading.cancel()
+        await asyncio.wait({self._reading})
+
+    async def _read(self, lines: AsyncIterator[str]) -> None:
+        async for line in lines:
+            if line.startswith("event: "):
+                self.names.append(line.removeprefix("event: "))
+            if line.startswith("data: "):
+                self.data.append(line.removeprefix("data: "))
+                self._came.set()
+
+
+@asynccontextmanager
+async def streamed(client: httpx.AsyncClient, *, tokens: int) -> AsyncIterator[Stream]:
+    """An easy question whose reasoning may have so many tokens, once its answer has come; left at the end."""
+    body = {**CAPITAL, "stream": True, "max_reasoning_tokens": tokens}
+    async with client.stream("POST", ANSWER, json=body) as response:
+        stream = Stream(response.aiter_lines())
+        try:
+            await stream.until("answer")
+            yield stream
+        finally:
+            await stream.leave()
+
+
 async def eventually(look: Callable[[], Awaitable[T]], right: Callable[[T], bool]) -> None:
     """Look again until it is right; fails after 5 s."""
     async with asyncio.timeout(5):
@@ -99,18 +142,14 @@ async def test_an_easy_question_is_answered_rightly(client: httpx.AsyncClient, m
     assert body["usage"]["completion_tokens"] <= 12
 
 
-async def test_a_stream_brings_the_answer_long_before_its_end(client: httpx.AsyncClient) -> None:
-    """Over a real socket, event by event."""
-    started = time.monotonic()
-    body = {**CAPITAL, "stream": True, "max_reasoning_tokens": 24}
-    async with client.stream("POST", ANSWER, json=body) as response:
-        lines = [(line, time.monotonic() - started) async for line in response.aiter_lines()]
-    seen = [(line.removeprefix("event: "), at) for line, at in lines if line.startswith("event: ")]
-    names = [name for name, _ in seen]
-    assert names[0] == "answer"
-    assert names[-1] == "done"
-    assert set(names[1:-1]) == {"reasoning"}
-    assert seen[0][1] < 0.7 * seen[-1][1]
+async def test_a_stream_brings_the_answer_before_the_reasoning(client: httpx.AsyncClient) -> None:
+    """Over a real socket, event by event: the answer is not kept for what comes after it."""
+    async with streamed(client, tokens=24) as stream:
+        assert "done" not in stream.names
+        await stream.until("done")
+    assert stream.names[0] == "answer"
+    assert stream.names[-1] == "done"
+    assert set(stream.names[1:-1]) == {"reasoning"}
 
 
 async def test_rotations_agree_with_the_easy_answer(client: httpx.AsyncClient) -> None:
@@ -167,18 +206,17 @@ async def test_eight_questions_at_once_are_all_answered(client: httpx.AsyncClien
 
 async def test_an_answer_is_not_blocked_by_a_long_explanation(client: httpx.AsyncClient) -> None:
     """It takes its turn between two tokens of the other's reasoning."""
-    long = asyncio.create_task(ask(client, max_reasoning_tokens=64))
-    await asyncio.sleep(0.5)
-    short = await ask(client, mode="answer")
-    assert not long.done()
-    assert short["answer"]["label"] == "C"
-    assert (await long)["timings"]["total_ms"] > short["timings"]["total_ms"]
+    async with streamed(client, tokens=64) as long:
+        short = await ask(client, mode="answer")
+        assert "done" not in long.names
+        assert short["answer"]["label"] == "C"
+        await long.until("done")
 
 
 async def test_the_test_question_is_answered_and_not_counted(client: httpx.AsyncClient) -> None:
     """What the operator asks before it says Ready."""
     before = (await client.get("/metrics")).text
-    assert 0 < (await client.get("/answerz")).json()["seconds"] < 10
+    assert (await client.get("/answerz")).json()["seconds"] > 0
     after = (await client.get("/metrics")).text
     assert _requests(before) == _requests(after)
 
@@ -190,10 +228,9 @@ def _requests(metrics: str) -> list[str]:
 async def test_a_client_that_leaves_ends_its_question(client: httpx.AsyncClient) -> None:
     """No more is computed for it, and it is counted as left."""
     before = await count(client, "client-left")
-    with pytest.raises(httpx.ReadTimeout):
-        await client.post(ANSWER, json={**CAPITAL, "max_reasoning_tokens": 512}, timeout=0.5)
+    async with streamed(client, tokens=512):
+        pass
     await eventually(lambda: count(client, "client-left"), lambda found: found == before + 1)
-    assert (await ask(client, mode="answer"))["timings"]["queue_ms"] < 2000
 
 
 async def test_the_trace_of_a_question_reaches_the_collector(
@@ -223,14 +260,14 @@ def test_the_log_has_no_words_of_clients(running: Service) -> None:
 
 async def test_sigterm_finishes_what_was_admitted(client: httpx.AsyncClient, running: Service) -> None:
     """Readiness goes, new questions are refused, the admitted one is answered, the exit code is 0."""
-    admitted = asyncio.create_task(ask(client, max_reasoning_tokens=24))
-    await asyncio.sleep(0.5)
-    running.process.send_signal(signal.SIGTERM)
-    await eventually(lambda: client.get("/readyz"), lambda response: response.status_code == 503)
-    refused = await client.post(ANSWER, json=CAPITAL)
-    assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (503, "draining")
-    assert not admitted.done()
-    assert (await admitted)["reasoning"]
+    async with streamed(client, tokens=24) as admitted:
+        running.process.send_signal(signal.SIGTERM)
+        await eventually(lambda: client.get("/readyz"), lambda response: response.status_code == 503)
+        refused = await client.post(ANSWER, json=CAPITAL)
+        assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (503, "draining")
+        assert "done" not in admitted.names
+        await admitted.until("done")
+    assert json.loads(admitted.data[-1])["reasoning"]
     assert await asyncio.to_thread(running.process.wait, 10) == 0, running.log
 
 

@@ -152,8 +152,14 @@ def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
 
 def _placement(solver: MCQSolver) -> dict[str, Any]:
     scheduling = solver.spec.scheduling
+    # The API server stores no empty text, so that one would look like a difference for ever.
     tolerations = [
-        toleration.model_dump(by_alias=True, exclude_none=True) for toleration in scheduling.tolerations or []
+        {
+            name: value
+            for name, value in each.model_dump(by_alias=True, exclude_none=True).items()
+            if value != ""
+        }
+        for each in scheduling.tolerations or []
     ]
     return {
         "nodeSelector": scheduling.node_selector or None,

@@ -302,6 +302,13 @@ def unreachable(kubectl: Kubectl, folder: Path) -> Path:
 
 
 @pytest.fixture
+async def api(kubectl: Kubectl) -> AsyncIterator[Api]:
+    """The API server as the commands ask it."""
+    async with connected(kubectl.kubeconfig) as client:
+        yield Api(client, wrote=lambda *_: None)
+
+
+@pytest.fixture
 async def cut(kubectl: Kubectl) -> AsyncIterator[Callable[[int], Api]]:
     """The API server, which after so many writes can't be written to any more."""
     async with connected(kubectl.kubeconfig) as client:
@@ -314,14 +321,19 @@ async def cut(kubectl: Kubectl) -> AsyncIterator[Callable[[int], Api]]:
 
 
 async def test_a_restore_that_was_cut_goes_on_where_it_was(
-    kubectl: Kubectl, bench: Bench, cut: Callable[[int], Api], elsewhere: Kubectl, tmp_path: Path
+    kubectl: Kubectl,
+    bench: Bench,
+    api: Api,
+    cut: Callable[[int], Api],
+    elsewhere: Kubectl,
+    tmp_path: Path,
 ) -> None:
     apply(kubectl, {"replicas": 1})
     sit(kubectl, {})
     await ready(kubectl, bench)
     await bench.settle(key(bench))
     await answered(kubectl, tmp_path, ["xo"])
-    items = [item async for item in contents(bench.api, kubectl.namespace)]
+    items = [item async for item in contents(api, kubectl.namespace)]
     assert [item["kind"] for item in items] == ["MCQSolver", "MCQExam", "ConfigMap"]
 
     async def restore(writes: int) -> list[Fate]:
@@ -338,7 +350,7 @@ async def test_a_restore_that_was_cut_goes_on_where_it_was(
 
 
 async def test_a_solver_that_the_schema_refuses_is_told_of_and_the_others_are_restored(
-    bench: Bench, elsewhere: Kubectl
+    api: Api, elsewhere: Kubectl
 ) -> None:
     """As one of an older release may be."""
 
@@ -347,9 +359,7 @@ async def test_a_solver_that_the_schema_refuses_is_told_of_and_the_others_are_re
         return {**about, "metadata": {"name": name}, "spec": spec}
 
     said: list[str] = []
-    restore = Restore(
-        bench.api, namespace=elsewhere.namespace, overwrite=False, dry_run=False, say=said.append
-    )
+    restore = Restore(api, namespace=elsewhere.namespace, overwrite=False, dry_run=False, say=said.append)
     fates = await restore.run([solver("bad", {"ingress": {"enabled": True}}), solver("good", {})])
     assert fates == [Fate.REFUSED, Fate.CREATED]
     assert "host is required when ingress is enabled" in said[0]

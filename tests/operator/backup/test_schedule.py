@@ -197,4 +197,4 @@ def container(kubectl: Kubectl, state: dict[str, Any], *, phase: str) -> None:
     told = {"name": "backup", "state": state, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
     [pod] = pods(kubectl)
     status = {"status": {"phase": phase, "containerStatuses": [told]}}
-    patch(kubectl, "pod", pod["metadata"]["name"], status, "--subresource=status")
+    patch(kubectl, "pod", pod["metadata"]["name"], status, subresource="status")

@@ -1,0 +1,194 @@
+"""What becomes of a gated change, by what is seen of its exam and of its candidate."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.operator.support import NOON, solver
+
+from mcq_operator.models import GateStatus, MCQExam, MCQSolver
+from mcq_operator.status.dating import stamp
+from mcq_operator.status.gate import Seen, advanced, finding, holds, override, retry_in
+
+PATIENCE_SECONDS = 120
+"""How long docs/exams.md says a candidate may be degraded."""
+PROMOTE = "mcq-operator.dev/promote"
+SITTING = GateStatus(
+    candidate="c",
+    generation=2,
+    phase="Sitting",
+    replica_set="demo-1",
+    template_digest="before",
+    reason="CandidateStarting",
+    message="",
+)
+
+
+def condition(
+    kind: str, status: str, reason: str = "R", *, age: float = 0, message: str = ""
+) -> dict[str, Any]:
+    """A condition that has been so for `age` seconds."""
+    since = stamp(NOON - timedelta(seconds=age))
+    message = message or f"{reason}."
+    return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since}
+
+
+def exam(
+    *conditions: dict[str, Any], name: str = "aqua", of: str = "demo", digest: str = "before"
+) -> MCQExam:
+    """An exam with these conditions, about replicas that have this digest."""
+    return MCQExam.model_validate(
+        {
+            "metadata": {"name": name, "namespace": "team", "uid": "e", "generation": 1},
+            "spec": {"solverRef": {"name": of}, "questions": {"configMapRef": {"name": "questions"}}},
+            "status": {"observedGeneration": 1, "templateDigest": digest, "conditions": [*conditions]},
+        }
+    )
+
+
+def gated(annotations: dict[str, str] | None = None, *, status: dict[str, Any] | None = None) -> MCQSolver:
+    """A solver whose changes have to pass an exam."""
+    gate = {"gate": {"examRef": {"name": "aqua"}, "maxRegression": 0.1}}
+    return solver({"rollout": gate}, status=status, annotations=annotations or {})
+
+
+def candidate(*conditions: dict[str, Any], observed: int = 2) -> MCQSolver:
+    """The solver that sits the exam for the change."""
+    told = {"observedGeneration": observed, "templateDigest": "after", "conditions": [*conditions]}
+    return solver(status=told)
+
+
+def seen(**changes: Any) -> Seen:
+    """A candidate that is ready and sits the exam, but for the changes."""
+    found: dict[str, Any] = {
+        "exam": exam(condition("Complete", "True")),
+        "candidate": candidate(condition("Ready", "True")),
+        "sitting": exam(condition("Complete", "False", "Sitting"), of="demo-candidate", digest="after"),
+    }
+    return Seen(**{**found, **changes})
+
+
+def sat(reason: str, *, digest: str = "after") -> MCQExam:
+    """The candidate's exam, with this verdict about replicas that have this digest."""
+    status = {"Passed": "True", "NotPassed": "False"}.get(reason, "Unknown")
+    return exam(
+        condition("Complete", "True", message="0.9 of 100"),
+        condition("Passed", status, reason, message="The verdict."),
+        of="demo-candidate",
+        digest=digest,
+    )
+
+
+def failed(reason: str, *, age: float = 0) -> MCQExam:
+    """The candidate's exam, which can't be sat."""
+    trouble = condition("Degraded", "True", reason, age=age)
+    return exam(condition("Complete", "False"), trouble, of="demo-candidate", digest="after")
+
+
+def degraded(age: float) -> MCQSolver:
+    """A candidate that has had no image for so long."""
+    trouble = condition("Degraded", "True", "ImagePullBackOff", age=age, message="no such image")
+    return candidate(condition("Ready", "False", "ImagePullBackOff", message="no such image"), trouble)
+
+
+def overdue() -> MCQSolver:
+    """A candidate whose Deployment has given up."""
+    return candidate(condition("Progressing", "False", "ProgressDeadlineExceeded"))
+
+
+@pytest.mark.parametrize(
+    ("looked", "phase", "reason"),
+    [
+        (seen(exam=None), "Waiting", "ExamNotFound"),
+        (seen(exam=exam(condition("Complete", "True"), of="other")), "Waiting", "ExamOfAnother"),
+        (seen(exam=exam(condition("Complete", "False"))), "Waiting", "NoBaseline"),
+        (seen(exam=exam(condition("Complete", "True"), digest="earlier")), "Waiting", "NoBaseline"),
+        (seen(candidate=None), "Sitting", "CandidateStarting"),
+        (seen(sitting=None), "Sitting", "CandidateStarting"),
+        (seen(candidate=candidate(condition("Ready", "True"), observed=1)), "Sitting", "CandidateStarting"),
+        (seen(candidate=candidate(condition("Ready", "False"))), "Sitting", "CandidateStarting"),
+        (seen(), "Sitting", "CandidateSitting"),
+        (seen(sitting=sat("Passed")), "Passed", "Passed"),
+        (seen(sitting=sat("NotPassed")), "Refused", "ExamNotPassed"),
+        (seen(sitting=sat("Inconclusive")), "Inconclusive", "Inconclusive"),
+        (seen(sitting=sat("Passed", digest="earlier")), "Sitting", "CandidateSitting"),
+        (seen(sitting=failed("SittingFailed")), "Refused", "ExamFailed"),
+        (seen(sitting=failed("ExamUnreadable")), "Refused", "ExamFailed"),
+        (seen(sitting=failed("ImagePullBackOff", age=PATIENCE_SECONDS - 1)), "Sitting", "CandidateSitting"),
+        (seen(sitting=failed("ImagePullBackOff", age=PATIENCE_SECONDS)), "Refused", "ExamFailed"),
+        (seen(candidate=degraded(PATIENCE_SECONDS - 1)), "Sitting", "CandidateStarting"),
+        (seen(candidate=degraded(PATIENCE_SECONDS)), "Refused", "CandidateNotReady"),
+        (seen(candidate=overdue()), "Refused", "CandidateNotReady"),
+    ],
+)
+def test_a_change_is_let_through_only_by_its_own_passed_exam(looked: Seen, phase: str, reason: str) -> None:
+    gate = advanced(gated(), SITTING, looked, now=NOON)
+    assert (gate.phase, gate.reason) == (phase, reason)
+    assert holds(gate) == (phase != "Passed")
+
+
+@pytest.mark.parametrize(
+    ("looked", "words"),
+    [
+        (seen(candidate=degraded(1)), "no such image"),
+        (seen(candidate=degraded(PATIENCE_SECONDS)), "no such image"),
+        (seen(sitting=failed("ExamUnreadable")), "ExamUnreadable."),
+        (seen(sitting=sat("NotPassed")), "The verdict. 0.9 of 100."),
+        (seen(sitting=sat("NotPassed")), f"kubectl annotate mcq -n team demo {PROMOTE}="),
+        (seen(sitting=sat("Inconclusive")), "Too few questions to tell, which is no pass."),
+        (seen(exam=None), "There is no MCQExam aqua in this namespace"),
+    ],
+)
+def test_the_message_has_the_cause_and_what_to_do(looked: Seen, words: str) -> None:
+    assert words in advanced(gated(), SITTING, looked, now=NOON).message
+
+
+@pytest.mark.parametrize("phase", ["Passed", "Refused", "Inconclusive", "Overridden"])
+def test_a_decision_stands_whatever_is_seen_later(phase: Any) -> None:
+    decided = SITTING.model_copy(update={"phase": phase})
+    assert advanced(gated(), decided, seen(sitting=sat("Passed")), now=NOON) == decided
+
+
+@pytest.mark.parametrize(
+    ("gate", "status"),
+    [
+        (None, "Unknown"),
+        (SITTING, "Unknown"),
+        (SITTING.model_copy(update={"phase": "Passed"}), "True"),
+        (SITTING.model_copy(update={"phase": "Refused"}), "False"),
+        (SITTING.model_copy(update={"phase": "Inconclusive"}), "Unknown"),
+        (SITTING.model_copy(update={"phase": "Overridden"}), "Unknown"),
+    ],
+)
+def test_the_condition_is_true_for_a_pass_alone(gate: GateStatus | None, status: str) -> None:
+    told = finding(gated(), gate)
+    assert told is not None
+    assert told.status == status
+
+
+def test_without_a_gate_there_is_no_condition() -> None:
+    assert finding(solver(), None) is None
+
+
+def test_an_annotation_lets_a_change_through_and_is_recorded_and_lets_no_other_through() -> None:
+    annotations = {PROMOTE: "alice, by hand"}
+    through = advanced(gated(annotations), SITTING, seen(), now=NOON)
+    assert (through.phase, holds(through)) == ("Overridden", False)
+    assert "alice, by hand" in through.message
+    recorded = override(gated(annotations), through, now=NOON)
+    assert recorded is not None
+    assert (recorded.annotation, recorded.candidate, recorded.time) == ("alice, by hand", "c", stamp(NOON))
+    used = {"override": recorded.model_dump(by_alias=True)}
+    again = advanced(gated(annotations, status=used), SITTING, seen(), now=NOON)
+    assert again.phase == "Sitting"
+
+
+def test_an_annotation_of_what_has_passed_already_changes_nothing() -> None:
+    passed = SITTING.model_copy(update={"phase": "Passed"})
+    assert advanced(gated({PROMOTE: "late"}), passed, seen(), now=NOON) == passed
+
+
+def test_a_candidate_is_looked_at_again_before_patience_ends_though_no_event_comes() -> None:
+    assert 0 < (retry_in(SITTING) or 0) < PATIENCE_SECONDS
+    assert retry_in(SITTING.model_copy(update={"phase": "Refused"})) is None
+    assert retry_in(None) is None
