@@ -1,7 +1,7 @@
 """Exams: files of questions whose answers are known, and their two halves.
 
 A file has one JSON object a line: `id`, `question`, `choices` (a list, or a map of letters), `answer` (the letter of
-the right choice, or its position from 0), and `subject` if it likes. Other keys are ignored.
+the right choice, its position from 0, or its text; see `answers`), and optionally `subject`. Other keys are ignored.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from mcq_service.exams.answers import position
 from mcq_service.exams.errors import ExamUnreadable
 from mcq_service.protocol import Question
 
@@ -79,7 +80,7 @@ class _Row(BaseModel):
     subject: str | None = None
     question: str
     choices: list[str] | dict[str, str]
-    answer: str | int
+    answer: Any
 
     @field_validator("id", mode="before")
     @classmethod
@@ -158,25 +159,13 @@ def _parsed(value: object) -> ExamQuestion:
         if all(each["type"] == "duplicate_choice" for each in error.errors()):
             raise NotAskable(_in_words(error)) from error
         raise
-    labels = [option.label for option in question.options]
     return ExamQuestion(
         id=row.id,
         subject=row.subject,
         question=question,
-        answer=_position(row.answer, labels),
+        answer=position(row.answer, question.options),
         digest=content_digest(question),
     )
-
-
-def _position(answer: str | int, labels: Sequence[str]) -> int:
-    if isinstance(answer, int):
-        if 0 <= answer < len(labels):
-            return answer
-        raise ValueError(f"answer: {answer} is not a position among {len(labels)} choices (from 0)")  # noqa: EM102
-    letter = answer.strip()
-    if letter not in labels:
-        raise ValueError(f"answer: {letter!r} is none of the letters {', '.join(labels)}")  # noqa: EM102
-    return labels.index(letter)
 
 
 def content_digest(question: Question) -> str:

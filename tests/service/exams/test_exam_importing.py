@@ -98,10 +98,10 @@ def test_a_passage_may_be_missing_and_a_single_answer_may_be_a_list(tmp_path: Pa
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"label": ["A", "B"]}, "answer: 'AB' is none of the letters A, B"),
+        ({"label": ["A", "B"]}, 'answer: "AB" is none of the letters A, B'),
         ({"options": None, "label": None, "answer": "7"}, "it has no choices"),
         ({"options": ["(A)same", "(B)same"]}, "Choices A and B are the same"),
-        ({"label": None}, "answer: Input should be"),
+        ({"label": None}, "answer: null is none of the letters"),
         ({}, "the same question as"),
     ],
 )

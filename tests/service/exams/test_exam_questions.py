@@ -1,6 +1,7 @@
 """Exams are read, mistakes in them are named by file and line, and no content is in both halves."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from mcq_service.exams.answers import position, written
 from mcq_service.exams.errors import ExamUnreadable
-from mcq_service.exams.questions import content_digest, read
+from mcq_service.exams.questions import content_digest, parse, read
 from mcq_service.protocol import Question
 
 FRUIT: dict[str, Any] = {
@@ -21,14 +23,14 @@ FRUIT: dict[str, Any] = {
 }
 
 
-def written(path: Path, *rows: dict[str, Any] | str) -> Path:
+def exam_file(path: Path, *rows: dict[str, Any] | str) -> Path:
     path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + "\n")
     return path
 
 
 def test_a_question_is_read_with_its_answer_as_letter_or_position(tmp_path: Path) -> None:
     other = {**FRUIT, "id": 7, "question": "And which is none?", "answer": 2, "subject": None, "source": "x"}
-    exam = read([written(tmp_path / "exam.jsonl", FRUIT, "", other)])
+    exam = read([exam_file(tmp_path / "exam.jsonl", FRUIT, "", other)])
     first, second = exam.questions
     assert (first.id, first.subject, first.answer, first.labels) == ("a", "botany", 1, ["A", "B", "C"])
     assert (second.id, second.subject, second.answer) == ("7", None, 2)
@@ -37,8 +39,77 @@ def test_a_question_is_read_with_its_answer_as_letter_or_position(tmp_path: Path
 
 def test_choices_may_have_letters_of_their_own(tmp_path: Path) -> None:
     mapped = {**FRUIT, "choices": {"B": "stone", "D": "apple", "Z": "car"}, "answer": "D"}
-    (question,) = read([written(tmp_path / "exam.jsonl", mapped)]).questions
+    (question,) = read([exam_file(tmp_path / "exam.jsonl", mapped)]).questions
     assert (question.labels, question.answer) == (["B", "D", "Z"], 1)
+
+
+@pytest.mark.parametrize(
+    ("choices", "answer", "right"),
+    [
+        (["True", "False"], True, "True"),
+        (["True", "False"], False, "False"),
+        (["maybe", "FALSE", "true"], False, "FALSE"),
+        (["stone", "an  apple", "car"], "an apple ", "an  apple"),
+        (["10", "20", "30"], "20", "20"),
+        (["0", "1", "2"], 2, "2"),  # by its text as by its position
+        (["0", "1", "2"], "2", "2"),
+        (["B", "C", "A and B"], "A", "B"),
+        (["A", "B", "C"], "B", "B"),
+        (["one", "two"], 1.0, "two"),  # as pandas writes a column of numbers that has gaps
+    ],
+)
+def test_an_answer_may_be_a_text_and_is_taken_where_it_means_one_choice(
+    choices: list[str], answer: Any, right: str
+) -> None:
+    assert choices[parse({**FRUIT, "choices": choices, "answer": answer}).answer] == right
+
+
+@pytest.mark.parametrize(
+    ("choices", "answer", "said"),
+    [
+        (["1", "2", "3"], 2, 'may mean choice B ("2") or choice C ("3"): write "B" or "C"'),
+        (["1.0", "2.0"], 1.0, 'may mean choice A ("1.0") or choice B ("2.0")'),
+        (["1", "2", "3"], "2", 'may mean choice B ("2") or choice C ("3"): write "B" or "C"'),
+        (["B", "A", "C"], "A", 'may mean choice A ("B") or choice B ("A"): write 0 or 1'),
+        (["B", "A", "1", "0"], "B", "give the choices as a map of other letters"),
+        (["true", "True"], True, 'may mean choice A ("true") or choice B ("True")'),
+        (["a", "b"], True, "true is none of the letters A, B"),
+        (["0", "1"], False, "false is none of the letters"),
+        (["a", "b"], "1", '"1" is none of the letters A, B, and not the text of a choice'),
+        (["a", "b"], 2, "2 is not a position among 2 choices, which are counted from 0: write a letter"),
+        (["10", "20"], 20, "20 is not a position"),
+        (["a", "b"], 0.5, "0.5 is not a position"),
+        (["a", "b"], float("nan"), "NaN is not a position"),
+        (["a", "b"], None, "null is none of the letters"),
+        (["a", "b"], ["A"], '["A"] is none of the letters'),
+        (["a", "b"], {"label": "A"}, "is none of the letters"),
+        (["a", "b"], "", '"" is none of the letters'),
+        (["a", "b"], "x" * 5000, "xxx… is none of the letters"),
+    ],
+)
+def test_an_answer_that_means_no_choice_or_may_mean_two_is_refused(
+    choices: list[str], answer: Any, said: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^answer: .*{re.escape(said)}"):
+        parse({**FRUIT, "choices": choices, "answer": answer})
+
+
+@given(
+    texts=st.lists(st.text("ABC012 ", min_size=1).filter(str.strip), min_size=2, max_size=4), data=st.data()
+)
+def test_what_is_written_for_a_choice_is_read_as_that_choice(texts: list[str], data: st.DataObject) -> None:
+    texts = list({" ".join(text.split()): text for text in texts}.values())
+    assume(len(texts) > 1)
+    options = Question(question="Which?", choices=texts).options
+    choice = data.draw(st.integers(0, len(texts) - 1))
+    try:
+        answer = written(choice, options)
+    except ValueError:
+        for name in (options[choice].label, choice, options[choice].text):
+            with pytest.raises(ValueError, match="may mean"):
+                position(name, options)
+    else:
+        assert position(answer, options) == choice
 
 
 @pytest.mark.parametrize(
@@ -46,7 +117,7 @@ def test_choices_may_have_letters_of_their_own(tmp_path: Path) -> None:
     [
         ("{", "Expecting property name"),
         ("[]", "valid dictionary"),
-        ({**FRUIT, "answer": "D"}, "'D' is none of the letters A, B, C"),
+        ({**FRUIT, "answer": "D"}, '"D" is none of the letters A, B, C'),
         ({**FRUIT, "answer": 3}, "3 is not a position among 3 choices"),
         ({**FRUIT, "answer": -1}, "-1 is not a position"),
         ({**FRUIT, "choices": ["one"]}, "choices: "),
@@ -56,7 +127,7 @@ def test_choices_may_have_letters_of_their_own(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_named_by_file_and_line(tmp_path: Path, row: Any, said: str) -> None:
-    path = written(tmp_path / "exam.jsonl", FRUIT, row)
+    path = exam_file(tmp_path / "exam.jsonl", FRUIT, row)
     with pytest.raises(ExamUnreadable) as caught:
         read([path])
     assert str(caught.value).startswith(f"{path}:2: ")
@@ -75,14 +146,14 @@ def test_a_file_that_is_missing_empty_or_binary_is_named(tmp_path: Path) -> None
 
 def test_a_question_that_no_service_takes_is_left_out_and_reported(tmp_path: Path) -> None:
     twice = {**FRUIT, "id": "b", "choices": ["7925", "8925", "7925"]}
-    exam = read([written(tmp_path / "exam.jsonl", FRUIT, twice)])
+    exam = read([exam_file(tmp_path / "exam.jsonl", FRUIT, twice)])
     assert [each.id for each in exam.questions] == ["a"]
     assert "exam.jsonl:2: Choices A and C are the same" in exam.skipped[0]
 
 
 def test_the_same_content_in_another_file_and_order_is_a_duplicate_and_reported(tmp_path: Path) -> None:
     again = {**FRUIT, "id": "z", "question": " Which  is a\nfruit?", "choices": ["car", "apple ", "stone"]}
-    first, second = written(tmp_path / "1.jsonl", FRUIT), written(tmp_path / "2.jsonl", again)
+    first, second = exam_file(tmp_path / "1.jsonl", FRUIT), exam_file(tmp_path / "2.jsonl", again)
     exam = read([first, second])
     assert [each.id for each in exam.questions] == ["a"]
     assert exam.duplicates == [f"{second}:1: the same question as {first}:1"]
@@ -91,12 +162,12 @@ def test_the_same_content_in_another_file_and_order_is_a_duplicate_and_reported(
 def test_the_line_separator_of_unicode_does_not_end_a_line(tmp_path: Path) -> None:
     line = json.dumps({**FRUIT, "question": "Which\u2028is?"}, ensure_ascii=False)
     assert "\u2028" in line
-    assert len(read([written(tmp_path / "exam.jsonl", line)]).questions) == 1
+    assert len(read([exam_file(tmp_path / "exam.jsonl", line)]).questions) == 1
 
 
 def many(tmp_path: Path, count: int = 400) -> Path:
     rows = [{**FRUIT, "id": str(number), "question": f"Which is number {number}?"} for number in range(count)]
-    return written(tmp_path / "many.jsonl", *rows)
+    return exam_file(tmp_path / "many.jsonl", *rows)
 
 
 def test_the_halves_are_apart_complete_and_about_even(tmp_path: Path) -> None:
