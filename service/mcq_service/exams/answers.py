@@ -34,6 +34,14 @@ def position(answer: object, options: Sequence[Option]) -> int:
     raise ValueError(_ambiguous(answer, sorted(means | may_mean), options))
 
 
+def by_letter(answer: object, options: Sequence[Option]) -> int:
+    """Return the position of the choice with this letter, as published exams name it. Raises ValueError."""
+    for choice, option in enumerate(options):
+        if option.label == answer:
+            return choice
+    raise ValueError(f"answer: {_quoted(answer)} is none of the letters {_letters(options)}")  # noqa: EM102
+
+
 def written(choice: int, options: Sequence[Option]) -> str | int:
     """Return an answer that means the choice at a position and no other: its letter, if that will do."""
     for answer in (options[choice].label, choice, options[choice].text):
@@ -80,12 +88,15 @@ def _words(text: str) -> str:
 
 
 def _unknown(answer: object, options: Sequence[Option]) -> str:
-    letters = ", ".join(option.label for option in options)
-    what = f"none of the letters {letters}, and not the text of a choice"
+    what = f"none of the letters {_letters(options)}, and not the text of a choice"
     if isinstance(answer, int | float) and not isinstance(answer, bool):
         what = f"not a position among {len(options)} choices, which are counted from 0"
     advice = "write a letter, a position as a number, or the whole text of one choice"
     return f"answer: {_quoted(answer)} is {what}: {advice}"
+
+
+def _letters(options: Sequence[Option]) -> str:
+    return ", ".join(option.label for option in options)
 
 
 def _ambiguous(answer: object, choices: Sequence[int], options: Sequence[Option]) -> str:

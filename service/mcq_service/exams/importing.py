@@ -13,10 +13,11 @@ import csv
 import io
 import re
 from dataclasses import dataclass, field
-from string import ascii_uppercase
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
+from mcq_service.exams.answers import by_letter, written
 from mcq_service.exams.errors import ExamUnreadable
+from mcq_service.exams.marks import unmarked
 from mcq_service.exams.questions import NotAskable, json_lines, parse, read_text
 
 if TYPE_CHECKING:
@@ -31,6 +32,15 @@ _SPLITS = re.compile(r"_(test|dev|val)$")
 _MMLU_COLUMNS = 6
 
 
+class Record(NamedTuple):
+    """One question as a file has it: its place in words, its number in the file from 0, and its values."""
+
+    place: str
+    path: Path
+    index: int
+    values: Any
+
+
 @dataclass
 class Imported:
     """`rows` are lines of an exam; `left_out` says in words what isn't among them, and why."""
@@ -43,28 +53,28 @@ def imported(form: Format, paths: Sequence[Path]) -> Imported:
     """Read files of a published exam. Raises ExamUnreadable, which names file and line."""
     made = Imported()
     places: dict[str, str] = {}
-    for path in paths:
-        for place, row in _READERS[form](path, read_text(path)):
-            try:
-                if row["choices"] is None:
-                    raise NotAskable("it has no choices")
-                question = parse(row)
-            except (NotAskable, ValueError) as error:
-                made.left_out.append(f"{place}: {error}")
-            else:
-                if before := places.get(question.digest):
-                    made.left_out.append(f"{place}: the same question as {before}")
-                    continue
-                places[question.digest] = place
-                made.rows.append(row)
+    read, question_of = _FORMATS[form]
+    for record in (record for path in paths for record in read(path)):
+        try:
+            row = question_of(record)
+            question = parse(row, answer=by_letter)
+            row["answer"] = written(question.answer, question.question.options)
+        except (NotAskable, ValueError) as error:
+            made.left_out.append(f"{record.place}: {error}")
+            continue
+        if before := places.get(question.digest):
+            made.left_out.append(f"{record.place}: the same question as {before}")
+            continue
+        places[question.digest] = record.place
+        made.rows.append(row)
     if not made.rows:
         why = f" The first: {made.left_out[0]}" if made.left_out else ""
         raise ExamUnreadable(f"{', '.join(map(str, paths))}: there is no {form} question in it.{why}")  # noqa: EM102
     return made
 
 
-def _mmlu(path: Path, text: str) -> Iterator[tuple[str, Row]]:
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _csv_lines(path: Path) -> Iterator[Record]:
+    lines = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     index = 0
     while True:
         try:
@@ -73,81 +83,69 @@ def _mmlu(path: Path, text: str) -> Iterator[tuple[str, Row]]:
             raise ExamUnreadable(f"{path}:{lines.line_num}: {error}") from error  # noqa: EM102
         if cells is None:
             return
-        if not cells:
-            continue
-        if len(cells) != _MMLU_COLUMNS:
-            msg = f"{path}:{lines.line_num}: {len(cells)} columns are not question, four choices and letter."
-            raise ExamUnreadable(msg)
-        question, *choices, answer = cells
-        yield (
-            f"{path}:{lines.line_num}",
-            {
-                "id": f"mmlu/{path.stem}/{index}",
-                "subject": _SPLITS.sub("", path.stem),
-                "question": question,
-                "choices": choices,
-                "answer": answer,
-            },
-        )
-        index += 1
+        if cells:
+            yield Record(f"{path}:{lines.line_num}", path, index, cells)
+            index += 1
 
 
-def _aqua(path: Path, text: str) -> Iterator[tuple[str, Row]]:
-    for place, index, row in _json_objects(path, text):
-        yield (
-            place,
-            {
-                "id": f"aqua/{path.name}/{index}",
-                "subject": "algebra",
-                "question": row.get("question"),
-                "choices": _unmarked(row.get("options")),
-                "answer": row.get("correct"),
-            },
-        )
-
-
-def _agieval(path: Path, text: str) -> Iterator[tuple[str, Row]]:
-    for place, index, row in _json_objects(path, text):
-        label = row.get("label")
-        # The Chinese bar exam's answers are lists, most of them of more than one letter.
-        letters = "".join(map(str, label)) if isinstance(label, list) else label
-        parts = [part for part in (row.get("passage"), row.get("question")) if part]
-        yield (
-            place,
-            {
-                "id": f"agieval/{path.name}/{index}",
-                "subject": path.stem,
-                "question": "\n\n".join(map(str, parts)),
-                "choices": _unmarked(row.get("options")),
-                "answer": letters,
-            },
-        )
-
-
-def _json_objects(path: Path, text: str) -> Iterator[tuple[str, int, Row]]:
-    """Places, positions among the objects from 0, and the objects."""
-    for index, (place, row) in enumerate(json_lines(path, text)):
-        if not isinstance(row, dict):
+def _json_objects(path: Path) -> Iterator[Record]:
+    for index, (place, value) in enumerate(json_lines(path, read_text(path))):
+        if not isinstance(value, dict):
             raise ExamUnreadable(f"{place}: it is not a JSON object.")  # noqa: EM102
-        yield place, index, row
+        yield Record(place, path, index, value)
 
 
-def _unmarked(options: object) -> object:
-    """The choices without the letters before them, where each has its own."""
+def _mmlu(record: Record) -> Row:
+    cells = record.values
+    if len(cells) != _MMLU_COLUMNS:
+        msg = f"{record.place}: {len(cells)} columns are not question, four choices and letter."
+        raise ExamUnreadable(msg)
+    question, *choices, answer = cells
+    return {
+        "id": f"mmlu/{record.path.stem}/{record.index}",
+        "subject": _SPLITS.sub("", record.path.stem),
+        "question": question,
+        "choices": choices,
+        "answer": answer.strip(),
+    }
+
+
+def _aqua(record: Record) -> Row:
+    return {
+        "id": f"aqua/{record.path.name}/{record.index}",
+        "subject": "algebra",
+        "question": record.values.get("question"),
+        "choices": _choices(record.values.get("options")),
+        "answer": record.values.get("correct"),
+    }
+
+
+def _agieval(record: Record) -> Row:
+    values = record.values
+    label = values.get("label")
+    # The Chinese bar exam's answers are lists, most of them of more than one letter.
+    letters = "".join(map(str, label)) if isinstance(label, list) else label
+    parts = [part for part in (values.get("passage"), values.get("question")) if part]
+    return {
+        "id": f"agieval/{record.path.name}/{record.index}",
+        "subject": record.path.stem,
+        "question": "\n\n".join(map(str, parts)),
+        "choices": _choices(values.get("options")),
+        "answer": letters,
+    }
+
+
+def _choices(options: object) -> list[str]:
+    """Options without their marks, in the order of the marks. Raises NotAskable."""
+    if options is None:
+        raise NotAskable("it has no choices")
     if not isinstance(options, list) or not all(isinstance(each, str) for each in options):
-        return options
-    marks = [
-        re.match(rf"\s*(?:[(（]\s*{letter}\s*[)）]|{letter}\s*[).．、:：])\s*", option)  # noqa: RUF001 - as they are
-        for letter, option in zip(ascii_uppercase, options, strict=False)
-    ]
-    found = [mark.end() for mark in marks if mark]
-    if len(found) != len(options):
-        return options
-    return [option[end:].rstrip() for option, end in zip(options, found, strict=True)]
+        raise NotAskable("options: they are not a list of strings")
+    return unmarked(options)
 
 
-_READERS: dict[Format, Callable[[Path, str], Iterator[tuple[str, Row]]]] = {
-    "mmlu": _mmlu,
-    "aqua": _aqua,
-    "agieval": _agieval,
+_FORMATS: dict[Format, tuple[Callable[[Path], Iterator[Record]], Callable[[Record], Row]]] = {
+    "mmlu": (_csv_lines, _mmlu),
+    "aqua": (_json_objects, _aqua),
+    "agieval": (_json_objects, _agieval),
 }

@@ -18,8 +18,10 @@ from mcq_service.exams.errors import ExamUnreadable
 from mcq_service.protocol import Question
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from mcq_service.protocol import Option
 
 Half = Literal["calibration", "evaluation"]
 Split = Literal["calibration", "evaluation", "all"]
@@ -143,15 +145,18 @@ class NotAskable(Exception):  # noqa: N818 - see errors
     """The line is well-formed, but no such question can be asked."""
 
 
-def parse(value: object) -> ExamQuestion:
-    """What a line's object says. Raises ValueError, which says in one line what is wrong, or NotAskable."""
+def parse(value: object, *, answer: Callable[[object, Sequence[Option]], int] = position) -> ExamQuestion:
+    """What a line's object says; `answer` finds the right choice's position.
+
+    Raises ValueError, which says in one line what is wrong, or NotAskable.
+    """
     try:
-        return _parsed(value)
+        return _parsed(value, answer)
     except ValidationError as error:
         raise ValueError(_in_words(error)) from error
 
 
-def _parsed(value: object) -> ExamQuestion:
+def _parsed(value: object, answer: Callable[[object, Sequence[Option]], int]) -> ExamQuestion:
     row = _Row.model_validate(value)
     try:
         question = Question(question=row.question, choices=row.choices)
@@ -163,7 +168,7 @@ def _parsed(value: object) -> ExamQuestion:
         id=row.id,
         subject=row.subject,
         question=question,
-        answer=position(row.answer, question.options),
+        answer=answer(row.answer, question.options),
         digest=content_digest(question),
     )
 

@@ -57,10 +57,52 @@ def test_a_row_of_aqua_loses_the_letters_before_its_choices(tmp_path: Path) -> N
     }
 
 
-def test_choices_that_do_not_all_have_their_own_letter_are_kept_as_they_are(tmp_path: Path) -> None:
-    options = ["A) 4", "5", "C) 6"]
+@pytest.mark.parametrize(
+    ("options", "choices"),
+    [
+        (["(A)3", "(C)5", "(B)4"], ["3", "4", "5"]),
+        (["B. 4", " A. 3", "C. 5"], ["3", "4", "5"]),
+        (["A 3", "C 5", "B 4"], ["3", "4", "5"]),  # letters alone, as four questions of LogiQA have them
+        (["(A)3", "C．5", "B 4"], ["3", "4", "5"]),  # noqa: RUF001 - as the Chinese files have them
+        (["A cat", "Two cats", "No cat"], ["A cat", "Two cats", "No cat"]),  # no marks at all
+        (["3", "5", "4"], ["3", "5", "4"]),
+    ],
+)
+def test_the_answer_is_the_option_with_its_mark_whatever_the_order(
+    tmp_path: Path, options: list[str], choices: list[str]
+) -> None:
     row = one("aqua", written(tmp_path / "dev.json", {**AQUA, "options": options}))
-    assert row["choices"] == options
+    assert (row["choices"], row["answer"]) == (choices, "B")
+
+
+@pytest.mark.parametrize(
+    ("options", "marks"),
+    [
+        (["(A)3", "(B)4", "(B)5"], "A, B, B"),
+        (["(A)3", "(B)4", "(D)5"], "A, B, D"),
+        (["(A)3", "4", "(C)5"], "A, none, C"),
+        (["3", "4", "(C)5"], "none, none, C"),
+    ],
+)
+def test_a_question_whose_marks_are_doubled_or_missing_is_left_out(
+    tmp_path: Path, options: list[str], marks: str
+) -> None:
+    path = written(tmp_path / "dev.json", AQUA, {**AQUA, "options": options})
+    made = imported("aqua", [path])
+    assert [row["question"] for row in made.rows] == ["Half of ten?"]
+    assert made.left_out == [
+        f"{path}:2: options: their marks are {marks}, and should be A, B, C in any order"
+    ]
+
+
+def test_a_letter_that_is_also_the_text_of_another_choice_is_written_so_that_it_means_one(
+    tmp_path: Path,
+) -> None:
+    output = tmp_path / "exam.jsonl"
+    row = one("mmlu", written(tmp_path / "biology_test.csv", "Which blood type?,B,A,AB,O,A"))
+    output.write_text(json.dumps(row))
+    (question,) = read([output]).questions
+    assert (row["answer"], question.question.options[question.answer].text) == (0, "B")
 
 
 AGIEVAL = {
