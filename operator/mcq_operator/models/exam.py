@@ -76,12 +76,14 @@ class Pass(Model):
     """What is asked of the result; each limit may be held, missed, or undecided with so few questions."""
 
     min_accuracy: Fraction | None = None
-    """The least accuracy, which the 95 % interval (one-sided) must not reach below."""
+    """The least accuracy, which the 95 % interval (one-sided) must not reach below. A question without an answer
+    counts as wrong; more than 5 % without one fail any limit."""
     max_calibration_error: Fraction | None = None
     """The greatest expected calibration error."""
     max_regression: Fraction | None = None
-    """The greatest loss of accuracy against the baseline's result, which the worst that is likely (Tango's interval,
-    one-sided 95 %) must not exceed; it is missed where McNemar's exact test says that it is not by chance."""
+    """The greatest loss of accuracy against the baseline's result: passed where the high end of Tango's interval
+    (one-sided 95 %) is within it, failed where the low end is beyond it. A question without an answer counts as
+    wrong."""
     max_p95_seconds: float | None = Field(None, gt=0)
     """The longest time within which 95 % of the answers must come."""
 

@@ -206,7 +206,7 @@ class ExamStatus(ResourceStatus):
     count: int | None = Field(None, ge=0)
     """Questions that were answered."""
     unanswered: int | None = Field(None, ge=0)
-    """Questions that were not, and are in no figure."""
+    """Questions that were not. They are in no figure, and count as wrong for the condition Passed."""
     p95_seconds: float | None = Field(None, ge=0)
     """The time within which 95 % of the answers came."""
     sat: str | None = Field(None, json_schema_extra={"format": "date-time"})

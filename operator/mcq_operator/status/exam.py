@@ -115,7 +115,9 @@ def _said(exam: MCQExam, sitting: Sitting) -> str:
     result = sitting.result
     accuracy = result.figures.accuracy
     low, high = accuracy.ci95
-    unanswered = f" {len(result.failures)} more were not answered." if result.failures else ""
+    unanswered = (
+        f" {len(result.failures)} more were not answered and are in no figure." if result.failures else ""
+    )
     return (
         f"{accuracy.right} of {accuracy.total} questions were answered right: {accuracy.value:.1%}, 95 % interval"
         f" {low:.1%} to {high:.1%}; calibration error {result.figures.ece.value:.3f}.{unanswered}"

@@ -75,7 +75,7 @@ async def hold(
     failures = []
     for question, result in zip(questions, results.results, strict=True):
         if result.answer is None:
-            failures.append(report.Failure(id=question.id, detail=_why(result)))
+            failures.append(report.Failure(id=question.id, digest=question.digest, detail=_why(result)))
         else:
             answered.append((question, result.answer))
     if not answered and any(map(_later, results.results)):

@@ -77,7 +77,9 @@ def show(report: Report, stream: TextIO) -> None:
     for line in [*report.skipped, *report.duplicates]:
         console.print(f"left out: {line}", markup=False)
     for failure in report.failures:
-        console.print(f"not answered, and in no figure: {failure.id}: {failure.detail}", markup=False)
+        console.print(
+            f"not answered: in no figure, wrong for the verdict: {failure.id}: {failure.detail}", markup=False
+        )
 
 
 def show_fit(fit: Fit, stream: TextIO) -> None:
@@ -190,14 +192,15 @@ def _subjects(figures: Figures) -> Table:
 
 def _show_comparison(console: Console, compared: Comparison) -> None:
     console.print(
-        f"Compared on {compared.questions} questions: only the earlier result has {compared.only_before} right, only "
-        f"this one {compared.only_now}; McNemar's exact p = {compared.p_value:.3g}."
+        f"Compared on {compared.questions} questions, {compared.unanswered} of them without an answer now: only the "
+        f"earlier result has {compared.only_before} right, only this one {compared.only_now}; McNemar's exact p = "
+        f"{compared.p_value:.3g}."
     )
     table = Table(title="Discordant questions", title_justify="left")
     for column in ("question", "right", "before", "now"):
         table.add_column(column)
     for each in compared.discordant[:_DISCORDANT_SHOWN]:
-        table.add_row(each.id, each.answer, each.before, each.now)
+        table.add_row(each.id, each.answer, each.before, each.now or "no answer")
     if compared.discordant:
         console.print(table)
     if (more := len(compared.discordant) - _DISCORDANT_SHOWN) > 0:

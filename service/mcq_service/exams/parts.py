@@ -55,8 +55,8 @@ def report(
     prompt and exam.
     """
     answered = [part for part in parts if part.rows]
+    failures = [failure for part in parts for failure in part.failures]
     if not answered:
-        failures = [failure for part in parts for failure in part.failures]
         raise AskingFailed(f"No question was answered. The first: {failures[0].detail}")  # noqa: EM102
     first = answered[0]
     if any(part.source != first.source for part in answered):
@@ -64,7 +64,7 @@ def report(
     rows = [row for part in parts for row in part.rows]
     identity = first.identity
     figures = Figures.of([row.outcome for row in rows])
-    compared = None if before is None else compare(before, rows)
+    compared = None if before is None else compare(before, rows, failures)
     latency = Latency.of(rows, at_once=sum(part.at_once for part in parts))
     return Report(
         created=max(part.ended for part in parts),
@@ -83,8 +83,8 @@ def report(
         tokens=summed(part.tokens for part in parts),
         figures=figures,
         compared=compared,
-        verdict=judging.judge(figures, compared, latency, limits),
-        failures=[failure for part in parts for failure in part.failures],
+        verdict=judging.judge(figures, compared, latency, limits, unanswered=len(failures)),
+        failures=failures,
         rows=rows,
     )
 

@@ -43,9 +43,10 @@ class Row(BaseModel):
 
 
 class Failure(BaseModel):
-    """A question that was not answered, and why; it is in no figure."""
+    """A question that was not answered, and why. It is in no figure, and counts as wrong for the verdict."""
 
     id: str
+    digest: str
     detail: str
 
 
@@ -174,18 +175,22 @@ class Figures(BaseModel):
 
 
 class Discordant(BaseModel):
-    """A question that one of two results has right; letters: the right one, and those chosen."""
+    """A question that one of two results has right; letters: the right one, and those chosen; null: no answer."""
 
     id: str
     answer: str
     before: str
-    now: str
+    now: str | None
 
 
 class Comparison(BaseModel):
-    """This result beside an earlier one, on the questions both have; `p_value` of McNemar's exact test, two-sided."""
+    """This result beside an earlier one, on the questions both were asked and the earlier one answered.
+
+    `unanswered` of them have no answer now, which is a wrong one; `p_value` is of McNemar's exact test, two-sided.
+    """
 
     questions: int
+    unanswered: int
     both_right: int
     only_before: int
     only_now: int
@@ -265,25 +270,35 @@ def _rows(path: Path, read: Callable[[], bytes]) -> list[Row]:
         raise ResultUnreadable(f"{path} is not a result that `evaluate --json` wrote: {error}") from error  # noqa: EM102
 
 
-def compare(before: Sequence[Row], now: Sequence[Row]) -> Comparison:
-    """Two results, question by question. Raises ResultUnreadable where they have none in common."""
-    earlier = {row.digest: row for row in before}
-    both = [(earlier[row.digest], row) for row in now if row.digest in earlier]
+def compare(before: Sequence[Row], now: Sequence[Row], unanswered: Sequence[Failure] = ()) -> Comparison:
+    """Two results, question by question; `unanswered` questions are wrong now.
+
+    What the earlier result has no answer to is left out: it would make a worse one look better. Raises
+    ResultUnreadable where they have no question in common.
+    """
+    rows = {row.digest: row for row in now}
+    missing = {each.digest for each in unanswered} - rows.keys()
+    both = [(old, rows.get(old.digest)) for old in before if old.digest in rows or old.digest in missing]
     if not both:
         raise ResultUnreadable("The two results have no question in common.")
-    table = statistics.paired(
-        {old.digest: old.outcome.right for old, _ in both}, {new.digest: new.outcome.right for _, new in both}
-    )
+    right = {old.digest: new is not None and new.outcome.right for old, new in both}
+    table = statistics.paired({old.digest: old.outcome.right for old, _ in both}, right)
     return Comparison(
-        questions=len(both),
+        questions=len(right),
+        unanswered=len(missing & right.keys()),
         both_right=table.both_right,
         only_before=table.only_first,
         only_now=table.only_second,
         both_wrong=table.both_wrong,
         p_value=table.p_value,
         discordant=[
-            Discordant(id=new.id, answer=new.answer, before=old.chosen, now=new.chosen)
+            Discordant(
+                id=(new or old).id,
+                answer=(new or old).answer,
+                before=old.chosen,
+                now=new.chosen if new else None,
+            )
             for old, new in both
-            if old.outcome.right != new.outcome.right
+            if old.outcome.right != right[old.digest]
         ],
     )

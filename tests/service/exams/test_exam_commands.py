@@ -19,6 +19,7 @@ from mcq_service.engines import Tokens
 from mcq_service.exams import asking, commands, console, parts, report
 from mcq_service.exams.commands import Sitting
 from mcq_service.exams.errors import AskingFailed, ResultUnreadable
+from mcq_service.exams.judging import Limits
 from mcq_service.exams.questions import read
 from mcq_service.models import PreparedModel
 from mcq_service.protocol import (
@@ -154,7 +155,7 @@ async def test_a_question_that_fails_is_in_no_figure_and_is_reported(exam: Path)
     assert found.figures.accuracy.total == COUNT - 1
     text = io.StringIO()
     console.show(found, text)
-    assert "not answered, and in no figure: q4: Refused" in text.getvalue()
+    assert "not answered: in no figure, wrong for the verdict: q4: Refused" in text.getvalue()
 
 
 async def test_where_none_is_answered_the_first_reason_is_said(exam: Path) -> None:
@@ -178,6 +179,40 @@ async def test_a_result_read_back_is_compared_question_by_question(exam: Path, t
     assert len(compared.discordant) == 27
     first = compared.discordant[0]
     assert (first.id, first.answer, first.before, first.now) == ("q0", "A", "A", "B")
+
+
+@pytest.mark.parametrize("limits", [Limits(max_regression=0.05), Limits(min_accuracy=0.25)])
+async def test_a_model_that_answers_half_of_the_questions_fails_however_right_it_is(
+    exam: Path, limits: Limits
+) -> None:
+    before = (await evaluated(Scripted(best=1), exam)).rows
+    half = await sat(Scripted(best=1), exam)
+    half.failures = [
+        report.Failure(id=row.id, digest=row.digest, detail="Overloaded") for row in half.rows[COUNT // 2 :]
+    ]
+    half.rows = half.rows[: COUNT // 2]
+    found = parts.report([half], before=before, limits=limits)
+    assert found.figures.accuracy.total == COUNT // 2
+    assert found.verdict is not None
+    assert found.verdict.outcome == "Failed"
+    said = found.verdict.limits[-1]
+    assert (said.outcome, said.detail.split(" were")[0]) == ("Failed", "20 of 40 questions (50.0%)")
+    assert found.compared is not None
+    assert (found.compared.questions, found.compared.unanswered) == (COUNT, COUNT // 2)
+    assert found.compared.only_before == sum(row.outcome.right for row in before[COUNT // 2 :])
+    assert {each.now for each in found.compared.discordant} == {None}
+    text = io.StringIO()
+    console.show(found, text)
+    assert "40 questions, 20 of them without an answer now" in text.getvalue()
+    assert "no answer" in text.getvalue()
+
+
+async def test_what_the_earlier_result_had_no_answer_to_is_not_compared(exam: Path) -> None:
+    """Taken as wrong before, it would make up for what is wrong now."""
+    before = (await evaluated(Scripted(best=0), exam)).rows[: COUNT // 2]
+    compared = (await evaluated(Scripted(best=1), exam, before=before)).compared
+    assert compared is not None
+    assert (compared.questions, compared.unanswered) == (COUNT // 2, 0)
 
 
 def test_a_file_that_is_no_result_is_refused(tmp_path: Path) -> None:

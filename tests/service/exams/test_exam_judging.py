@@ -29,6 +29,7 @@ def compared(only_before: int, only_now: int, questions: int) -> Comparison:
     both = questions - only_before - only_now
     return Comparison(
         questions=questions,
+        unanswered=0,
         both_right=both,
         only_before=only_before,
         only_now=only_now,
@@ -86,11 +87,19 @@ def test_an_accuracy_that_is_just_the_limit_is_decided_by_no_number_of_questions
         (5, 30, 200, 0.0, "Passed"),  # better, beyond doubt
         (10, 10, 200, 0.02, "Inconclusive"),
         (30, 5, 200, 0.02, "Failed"),
+        (30, 5, 200, 0.07, "Failed"),  # 7.8 % worse at least
+        (
+            30,
+            5,
+            200,
+            0.10,
+            "Inconclusive",
+        ),  # 12.5 % worse, which McNemar finds beyond chance; 10 % may be the truth
         (30, 5, 200, 0.15, "Inconclusive"),  # worse beyond doubt, but perhaps no more than is allowed
         (9, 3, 200, 0.02, "Inconclusive"),  # 3 % worse, but p = 0.15
     ],
 )
-def test_a_regression_is_judged_by_the_worst_that_is_likely_and_by_mcnemar(
+def test_a_regression_is_judged_by_both_ends_of_its_interval(
     before: int, now: int, questions: int, most: float, outcome: str
 ) -> None:
     assert judged(Limits(max_regression=most), pairs=compared(before, now, questions)).outcome == outcome
@@ -111,6 +120,27 @@ def test_questions_that_are_said_to_be_needed_for_a_regression_decide_it(
     }
     twice = compared(2 * math.ceil(before * scale), 2 * round(now * scale), 2 * (100 + more))
     assert judged(limits, pairs=twice).outcome == outcome
+
+
+@pytest.mark.parametrize(("unanswered", "outcome"), [(0, "Passed"), (5, "Passed"), (6, "Failed")])
+def test_a_small_share_of_unanswered_questions_is_wrong_and_a_larger_one_fails(
+    unanswered: int, outcome: str
+) -> None:
+    answered = 100 - unanswered
+    verdict = judge(
+        figures(answered, answered), None, LATENCY, Limits(min_accuracy=0.8), unanswered=unanswered
+    )
+    assert verdict is not None
+    assert verdict.outcome == outcome
+    assert f"({answered} of 100" in verdict.limits[0].detail
+    assert len(verdict.limits) == (2 if unanswered else 1)
+
+
+def test_unanswered_questions_are_wrong_ones() -> None:
+    verdict = judge(figures(90, 97), None, LATENCY, Limits(min_accuracy=0.87), unanswered=3)
+    assert judged(Limits(min_accuracy=0.87), found=figures(90, 97)).outcome == "Passed"
+    assert verdict is not None
+    assert verdict.outcome == "Inconclusive"
 
 
 def test_a_calibration_error_is_compared_as_it_is() -> None:

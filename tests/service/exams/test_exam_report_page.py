@@ -118,18 +118,31 @@ def test_an_exam_without_subjects_has_no_such_section() -> None:
 
 def test_what_was_compared_left_out_and_not_answered_is_said() -> None:
     compared = Comparison(
-        questions=4, both_right=1, only_before=0, only_now=2, both_wrong=1, p_value=0.5, discordant=[]
+        questions=4,
+        unanswered=1,
+        both_right=1,
+        only_before=0,
+        only_now=2,
+        both_wrong=1,
+        p_value=0.5,
+        discordant=[],
     )
     html = page(
         result(
             *ROWS,
             compared=compared,
             skipped=["exam.jsonl:9: no"],
-            failures=[Failure(id="q7", detail="too long")],
+            failures=[Failure(id="q7", digest="7", detail="too long")],
         )
     )
     text = Page(html).text
-    for part in ("2 right only now", "p = 0.5", "exam.jsonl:9: no", "q7: too long"):
+    for part in (
+        "on 4 questions, 1 of them without an answer now",
+        "2 right only now",
+        "p = 0.5",
+        "exam.jsonl:9: no",
+        "q7: too long",
+    ):
         assert part in text, part
 
 

@@ -6,6 +6,7 @@ import random
 from fractions import Fraction
 from typing import get_args
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -147,6 +148,11 @@ def test_mcnemar_by_hand(only_first: int, only_second: int, expected: float) -> 
     assert statistics.mcnemar(only_first, only_second) == pytest.approx(expected, abs=5e-5)
 
 
+def test_mcnemar_of_thousands_of_pairs_is_the_exact_sum() -> None:
+    expected = Fraction(2 * sum(math.comb(2000, k) for k in range(961)), 2**2000)
+    assert statistics.mcnemar(960, 1040) == float(expected)
+
+
 @given(st.integers(0, 12), st.integers(0, 12))
 def test_mcnemar_is_what_counting_all_divisions_says(first: int, second: int) -> None:
     count = first + second
@@ -157,6 +163,40 @@ def test_mcnemar_is_what_counting_all_divisions_says(first: int, second: int) ->
     if count <= 10:
         assert statistics.mcnemar(first, second) == pytest.approx(float(Fraction(as_uneven, 2**count)))
     assert statistics.mcnemar(first, second) == statistics.mcnemar(second, first)
+
+
+def judgements(
+    regression: float, limit: float, *, questions: int = 400, exams: int = 2000
+) -> tuple[float, float]:
+    """How often exams find a true regression to be within a limit, and beyond it; a fifth of the answers change."""
+    shares = [(0.2 + regression) / 2, (0.2 - regression) / 2, 0.8]
+    drawn = np.random.default_rng(7).multinomial(questions, shares, size=exams)
+    tables, counts = np.unique(drawn[:, :2], axis=0, return_counts=True)
+    ends = np.array([statistics.regression(before, now, questions) for before, now in tables.tolist()])
+    within, beyond = (ends[:, 1] <= limit), (ends[:, 0] > limit)
+    return float(counts @ within) / exams, float(counts @ beyond) / exams
+
+
+def test_a_regression_is_judged_wrongly_no_more_often_than_is_said() -> None:
+    """Each error has 5 %; of 2,000 exams its standard error is half a per cent."""
+    _, failed = judgements(0.04, 0.05)
+    assert failed < 0.03, "the regression is within the limit"
+    assert judgements(0.05, 0.05) == pytest.approx((0.05, 0.05), abs=0.015)
+    passed, _ = judgements(0.06, 0.05)
+    assert passed < 0.03, "the regression is beyond the limit"
+    passed, failed = judgements(0.12, 0.05)
+    assert passed == 0
+    assert failed > 0.85
+
+
+@pytest.mark.parametrize("true", [0.3, 0.6, 0.9])
+def test_an_accuracy_is_below_or_above_its_interval_in_one_exam_of_twenty(true: float) -> None:
+    drawn = np.random.default_rng(7).binomial(400, true, size=20_000)
+    values, counts = np.unique(drawn, return_counts=True)
+    ends = np.array([share(int(right), 400, z=statistics.Z95_ONE_SIDED)[3:] for right in values])
+    above, below = counts @ (ends[:, 0] > true), counts @ (ends[:, 1] < true)
+    # A score interval: near 0 and 1 its errors swing about 5 %, as counts are whole.
+    assert (above / 20_000, below / 20_000) == pytest.approx((0.05, 0.05), abs=0.02)
 
 
 def test_results_are_paired_by_question() -> None:
