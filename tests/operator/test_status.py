@@ -226,6 +226,37 @@ def test_a_container_that_has_just_started_is_no_failure() -> None:
     assert condition(told(Observed(pods=[starting])), "Degraded").status == "False"
 
 
+def beside(other: dict[str, Any], *, init: bool = False) -> dict[str, Any]:
+    """A Pod whose own container is ready, and which someone else put another container into."""
+    ours = {"name": "service", "ready": True, "state": {"running": {"startedAt": "2026-01-01T11:00:00Z"}}}
+    if init:
+        return pod(initContainerStatuses=[other], containerStatuses=[ours])
+    return pod(containerStatuses=[other, ours])
+
+
+@pytest.mark.parametrize("init", [True, False])
+@pytest.mark.parametrize(
+    ("doing", "reason", "said"),
+    [
+        (crashed(2, "bad flag"), "Crashing", "crashed, exit code 2: bad flag."),
+        (OUT_OF_MEMORY, "OutOfMemory", "was killed for using more memory than its limit"),
+        (
+            {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no proxy:1"}}},
+            "ImagePullBackOff",
+            "no proxy:1. Whoever put the container into the Pod",
+        ),
+    ],
+)
+def test_a_container_that_is_not_ours_is_named_and_judged_by_no_field_or_exit_code_of_ours(
+    doing: dict[str, Any], reason: str, said: str, init: bool
+) -> None:
+    found = condition(told(Observed(pods=[beside({"name": "proxy", **doing}, init=init)])), "Degraded")
+    assert found.reason == reason
+    assert found.message.startswith("Container proxy, which is not the operator's, of Pod demo-1 ")
+    assert said in found.message
+    assert "spec." not in found.message
+
+
 def test_a_container_that_crashed_once_and_is_ready_again_is_no_failure() -> None:
     healed = {"name": "service", "ready": True, "state": {"running": {}}, **crashed(1, "once")}
     assert condition(told(Observed(pods=[pod(containerStatuses=[healed])])), "Degraded").status == "False"

@@ -58,7 +58,7 @@ def _job(solver: MCQSolver, backup: Backup, image: str) -> dict[str, Any]:
     return {
         "backoffLimit": TRIES - 1,
         "activeDeadlineSeconds": LONGEST_SECONDS,
-        "podFailurePolicy": tasks.failures("backup", hopeless=HOPELESS),
+        "podFailurePolicy": tasks.failures(names.BACKUP_CONTAINER, hopeless=HOPELESS),
         "template": tasks.pods(
             account=names.backup_name(solver),
             labels=names.backup_labels(solver),
@@ -72,7 +72,7 @@ def _job(solver: MCQSolver, backup: Backup, image: str) -> dict[str, Any]:
 def _container(solver: MCQSolver, backup: Backup, image: str) -> dict[str, Any]:
     options = {"namespace": solver.namespace, "to": backup.uri, "keep": backup.keep}
     return {
-        "name": "backup",
+        "name": names.BACKUP_CONTAINER,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "args": ["backup", "create", *(f"--{name}={value}" for name, value in options.items())],

@@ -112,7 +112,7 @@ def _job_spec(
             "parallelism": shards,
             "backoffLimitPerIndex": TRIES,
             "activeDeadlineSeconds": LONGEST_SECONDS,
-            "podFailurePolicy": tasks.failures("exam", hopeless=UNREADABLE),
+            "podFailurePolicy": tasks.failures(names.EXAM_CONTAINER, hopeless=UNREADABLE),
             "template": tasks.pods(
                 account=names.exam_name(exam),
                 labels=names.labels(exam),
@@ -139,7 +139,7 @@ def _container(
     if baseline:
         mounts.append({"name": "baseline", "mountPath": BASELINE_PATH})
     return {
-        "name": "exam",
+        "name": names.EXAM_CONTAINER,
         # Not the solver's own: its spec may name one that is not promoted yet, or has no such command.
         "image": service_image,
         "imagePullPolicy": "IfNotPresent",

@@ -117,7 +117,7 @@ def _container(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
     spec = solver.spec
     attempts = math.ceil(startup_seconds(solver) / STARTUP_PERIOD)
     return {
-        "name": "service",
+        "name": names.SERVICE_CONTAINER,
         "image": spec.image or service_image,
         "imagePullPolicy": spec.image_pull_policy,
         "env": [{"name": name, "value": value} for name, value in environment(solver).items()],

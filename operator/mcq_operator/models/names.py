@@ -21,6 +21,11 @@ APPLIED_DIGEST = f"{GROUP}/applied-digest"
 RUNBOOKS = f"https://{GROUP}/docs/operations"
 """Where each alert has its page: docs/operations/<alert>.md."""
 
+SERVICE_CONTAINER = "service"
+EXAM_CONTAINER = "exam"
+BACKUP_CONTAINER = "backup"
+"""Our container in a Pod, where others may be put by an injector, such as a mesh's proxy."""
+
 HTTP_PORT = 8000
 SERVICE_PORT = 80
 

@@ -4,11 +4,17 @@ from mcq_operator.models import Manifest, MCQSolver, names
 from mcq_operator.models.observed import Observed, ObservedBackups
 
 from . import jobs
-from .failures import quoted, waiting_failures
+from .failures import PodKind, quoted, waiting_failures
 from .finding import Finding
 
 TYPE = "BackedUp"
 NOT_YET = "NotBackedUpYet"
+PODS = PodKind(
+    container=names.BACKUP_CONTAINER,
+    image="The image is the operator's MCQ_OPERATOR_IMAGE, pulled with spec.imagePullSecrets: check both, and that the"
+    " node reaches the registry.",
+    room="No field of the spec places it: add room on a node without taints.",
+)
 
 
 def finding(solver: MCQSolver, observed: Observed) -> Finding | None:
@@ -34,12 +40,12 @@ def _failure(seen: ObservedBackups) -> tuple[str, str] | None:
     for job in sorted(seen.jobs, key=_made, reverse=True):
         name = job["metadata"]["name"]
         if (ended := jobs.condition(job, "Failed")) is not None:
-            words = jobs.last_words(seen.pods, name) or ended.get("message", "")
+            words = jobs.last_words(seen.pods, name, container=PODS.container) or ended.get("message", "")
             return "BackupFailed", f"Job {name} failed: {quoted(words)}"
         if not jobs.running(job):
             return None
         for pod in jobs.pods_of(name, seen.pods):
-            for failure in waiting_failures(pod):
+            for failure in waiting_failures(pod, PODS):
                 return failure.reason, failure.message
         # Of one that only runs nothing is known yet: what the one before it came to still holds.
     return None

@@ -11,11 +11,18 @@ from mcq_operator.models.status import Interval, ReportRef, SatModel
 
 from . import jobs
 from .dating import dated, stamp
-from .failures import Failure, object_failures, quoted, waiting_failures, warning_failure
+from .failures import Failure, PodKind, object_failures, quoted, waiting_failures, warning_failure
 from .finding import Finding
 from .pods import leaving
 
 NOT_SAT = "NotSat"
+PODS = PodKind(
+    container=names.EXAM_CONTAINER,
+    image="The image is the operator's MCQ_OPERATOR_SERVICE_IMAGE, pulled with the MCQSolver's spec.imagePullSecrets:"
+    " check both, and that the node reaches the registry.",
+    room="No field of the spec places it: add room on a node without taints. If spec.questions.uri is pvc://, check"
+    " that claim.",
+)
 
 
 def of(exam: MCQExam, *, observed: ObservedExam, inventory: Iterable[ObjectRef], now: datetime) -> ExamStatus:
@@ -162,7 +169,7 @@ def _failures(exam: MCQExam, observed: ObservedExam) -> Iterator[Failure]:
         return
     name = job["metadata"]["name"]
     if (ended := jobs.condition(job, "Failed")) is not None:
-        words = jobs.last_words(observed.pods, name) or ended.get("message", "")
+        words = jobs.last_words(observed.pods, name, container=PODS.container) or ended.get("message", "")
         unreadable = ended.get("reason") == "PodFailurePolicy"
         yield Failure(
             reason="ExamUnreadable" if unreadable else "SittingFailed",
@@ -171,7 +178,7 @@ def _failures(exam: MCQExam, observed: ObservedExam) -> Iterator[Failure]:
     elif jobs.running(job):
         for pod in observed.pods:
             if not leaving(pod):
-                yield from waiting_failures(pod)
+                yield from waiting_failures(pod, PODS)
         if observed.warning is not None:
             yield warning_failure(observed.warning)
 

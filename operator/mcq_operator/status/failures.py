@@ -8,21 +8,44 @@ from mcq_operator.models import Manifest, MCQSolver, ObjectRef, Rollback, names
 from mcq_operator.models.kinds import HTTP_ROUTE, kind_named
 from mcq_operator.models.observed import Deployment, NodeWarning, Observed, Refusal
 
-from .pods import leaving
+from .pods import containers, leaving
 
 LONGEST_DETAIL = 1000
 """Characters of a container's or the server's own words that a message quotes."""
 
-ADVICE = {
-    "ImagePullBackOff": "Check spec.image, that the node reaches its registry, and spec.imagePullSecrets.",
-    "ErrImagePull": "Check spec.image, that the node reaches its registry, and spec.imagePullSecrets.",
-    "ErrImageNeverPull": "Load the image onto the node or set spec.imagePullPolicy to IfNotPresent.",
-    "InvalidImageName": "Correct spec.image.",
+IMAGE = frozenset({"ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"})
+"""What a container waits for that has no image."""
+START = {
     "CreateContainerConfigError": "Something the Pod refers to is missing or not allowed.",
     "CreateContainerError": "The node could not create the container.",
     "RunContainerError": "The node could not start the container.",
 }
+"""What else keeps a container from starting, and what it means."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class PodKind:
+    """Pods of one purpose: our container in them, and what to change for them, by fields that their resource has.
+
+    Attributes:
+        container: the name of ours; every other one was put there by someone else.
+        image: what to do where its image is missing.
+        room: what to do where no node can take the Pod.
+
+    """
+
+    container: str
+    image: str
+    room: str
+
+
+REPLICAS = PodKind(
+    container=names.SERVICE_CONTAINER,
+    image="Check spec.image, that the node reaches its registry, spec.imagePullPolicy and spec.imagePullSecrets.",
+    room="Add room or lower spec.resources.requests; check spec.scheduling and the cache's claim.",
+)
+
+FOREIGN_IMAGE = "Whoever put the container into the Pod names its image: correct it there."
 EXITS = {
     2: "BadSettings",
     3: "ModelUnreachable",
@@ -143,21 +166,22 @@ def pod_failures(solver: MCQSolver, pod: Manifest) -> Iterator[Failure]:
     """What keeps one Pod from answering."""
     status = pod.get("status", {})
     name = pod["metadata"]["name"]
-    yield from waiting_failures(pod)
-    for container in status.get("containerStatuses", []):
-        if _waits(container) in ADVICE:
+    yield from waiting_failures(pod, REPLICAS)
+    for container in containers(pod):
+        whose = _whose(container, REPLICAS)
+        if container.get("ready") or _waits(container) in IMAGE | START.keys():
             continue
-        if (ended := _ended(container)) and not container.get("ready"):
-            yield _crash(solver, name, ended)
+        if ended := _ended(container):
+            yield _crash(solver, name, container, ended)
         elif _unready_again(status, container):
             yield Failure(
                 reason="ProbeFailing",
-                message=f"Pod {name} was ready, but now its readiness probe fails."
+                message=f"{whose}Pod {name} was ready, but now its readiness probe fails."
                 f" See: kubectl describe pod -n {solver.namespace} {name}",
             )
 
 
-def waiting_failures(pod: Manifest) -> Iterator[Failure]:
+def waiting_failures(pod: Manifest, kind: PodKind) -> Iterator[Failure]:
     """What keeps one Pod from starting."""
     status = pod.get("status", {})
     name = pod["metadata"]["name"]
@@ -166,13 +190,21 @@ def waiting_failures(pod: Manifest) -> Iterator[Failure]:
         if condition["type"] == "PodScheduled" and unschedulable:
             yield Failure(
                 reason="Unschedulable",
-                message=f"No node can take Pod {name}: {quoted(condition.get('message', ''))}"
-                " Add room or lower spec.resources.requests; check spec.scheduling and the cache's claim.",
+                message=f"No node can take Pod {name}: {quoted(condition.get('message', ''))} {kind.room}",
             )
-    for container in status.get("containerStatuses", []):
-        if (reason := _waits(container)) in ADVICE:
+    for container in containers(pod):
+        if (reason := _waits(container)) in IMAGE | START.keys():
+            whose = _whose(container, kind)
+            advice = START.get(reason) or (FOREIGN_IMAGE if whose else kind.image)
             detail = quoted(container["state"]["waiting"].get("message", ""))
-            yield Failure(reason=reason, message=f"Pod {name} can't start: {detail} {ADVICE[reason]}")
+            yield Failure(reason=reason, message=f"{whose}Pod {name} can't start: {detail} {advice}")
+
+
+def _whose(container: Manifest, kind: PodKind) -> str:
+    """The beginning of a sentence about a Pod: nothing for our own container, the name of any other."""
+    if container["name"] == kind.container:
+        return ""
+    return f"Container {container['name']}, which is not the operator's, of "
 
 
 def _waits(container: dict[str, Any]) -> str:
@@ -199,7 +231,18 @@ def _ended(container: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _crash(solver: MCQSolver, pod: str, ended: dict[str, Any]) -> Failure:
+def _crash(solver: MCQSolver, pod: str, container: Manifest, ended: dict[str, Any]) -> Failure:
+    code = ended.get("exitCode", 0)
+    said = quoted(ended.get("message", "")) or "It left no message."
+    if whose := _whose(container, REPLICAS):
+        # Its exit codes are not ours, and neither is its memory limit.
+        oom = ended.get("reason") == "OOMKilled"
+        what = "was killed for using more memory than its limit" if oom else "crashed"
+        return Failure(
+            reason="OutOfMemory" if oom else "Crashing",
+            message=f"{whose}Pod {pod} {what}, exit code {code}: {said}"
+            f" See: kubectl logs -n {solver.namespace} {pod} -c {container['name']} --previous",
+        )
     if ended.get("reason") == "OOMKilled":
         limit = (solver.spec.resources.limits or {}).get("memory", "its memory limit")
         return Failure(
@@ -207,12 +250,10 @@ def _crash(solver: MCQSolver, pod: str, ended: dict[str, Any]) -> Failure:
             message=f"Pod {pod} was killed for using more than {limit} of memory."
             " Raise spec.resources.limits.memory or choose a smaller model or spec.model.precision int8.",
         )
-    code = ended.get("exitCode", 0)
-    said = quoted(ended.get("message", "")) or "It left no message."
     return Failure(
         reason=EXITS.get(code, "Crashing"),
         message=f"Pod {pod} crashed, exit code {code}: {said}"
-        f" See: kubectl logs -n {solver.namespace} {pod} --previous",
+        f" See: kubectl logs -n {solver.namespace} {pod} -c {container['name']} --previous",
     )
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from mcq_operator.models import Manifest
 
+from .pods import containers
+
 JOB_LABEL = "batch.kubernetes.io/job-name"
 
 
@@ -24,12 +26,17 @@ def pods_of(job: str, pods: Iterable[Manifest]) -> list[Manifest]:
     return [pod for pod in pods if pod["metadata"].get("labels", {}).get(JOB_LABEL) == job]
 
 
-def last_words(pods: Iterable[Manifest], job: str) -> str:
-    """What the Pod of the Job that failed last said."""
+def last_words(pods: Iterable[Manifest], job: str, *, container: str) -> str:
+    """What the Pod of the Job that failed last said: our container in it, or else another, which is named."""
     ends = [
-        (ended.get("finishedAt", ""), ended.get("message", ""))
+        (each["name"] == container, ended.get("finishedAt", ""), _words(each["name"], ended, container))
         for pod in pods_of(job, pods)
-        for container in pod.get("status", {}).get("containerStatuses", [])
-        if (ended := container.get("state", {}).get("terminated")) and ended.get("exitCode")
+        for each in containers(pod)
+        if (ended := each.get("state", {}).get("terminated")) and ended.get("exitCode")
     ]
-    return max(ends, default=("", ""))[1]
+    return max(ends, default=(False, "", ""))[2]
+
+
+def _words(name: str, ended: dict[str, Any], ours: str) -> str:
+    said = ended.get("message") or f"exit code {ended['exitCode']} ({ended.get('reason', 'no reason')})"
+    return str(said) if name == ours else f"container {name}, which is not the operator's: {said}"

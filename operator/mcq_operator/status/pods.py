@@ -11,17 +11,18 @@ def leaving(pod: Manifest) -> bool:
     return "deletionTimestamp" in pod["metadata"]
 
 
+def containers(pod: Manifest) -> list[Manifest]:
+    """What its containers are doing; those that run before the others, or beside them for good, come first."""
+    status = pod.get("status", {})
+    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+
+
 def restarts(pod: Manifest) -> int:
     """How often the container of it that ended most often has ended."""
-    return max((container.get("restartCount", 0) for container in _containers(pod)), default=0)
+    return max((container.get("restartCount", 0) for container in containers(pod)), default=0)
 
 
 def waiting(pod: Manifest) -> set[str]:
     """Why its containers don't run, in a word each."""
-    reasons = (item.get("state", {}).get("waiting", {}).get("reason") for item in _containers(pod))
+    reasons = (item.get("state", {}).get("waiting", {}).get("reason") for item in containers(pod))
     return {reason for reason in reasons if reason}
-
-
-def _containers(pod: Manifest) -> list[Manifest]:
-    found: list[Manifest] = pod.get("status", {}).get("containerStatuses", [])
-    return found

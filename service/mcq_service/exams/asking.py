@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Protocol
 
 import httpx2
@@ -50,6 +52,9 @@ BESIDE_USERS = Pace(chunk=8, requests=1)
 _SCORED_AT_ONCE = 8
 _PATIENCE_SECONDS = 600.0
 _RETRIES = 20
+_SHORTEST_PAUSE = 1.0
+_LONGEST_PAUSE = 60.0
+"""A service that says it is busy for an hour is asked again before: it may be behind a proxy that doesn't know."""
 _BUSY = (429, 503, 504)
 """Another time, when less is asked, the question may be answered: in time, too."""
 
@@ -127,7 +132,7 @@ class Remote:
                 raise AskingFailed(f"{self._client.base_url} does not answer: {error}") from error  # noqa: EM102
             if response.status_code not in _BUSY:
                 break
-            await self._sleep(float(response.headers.get("Retry-After", "1")))
+            await self._sleep(_pause(response.headers.get("Retry-After", "")))
         if response.status_code != httpx2.codes.OK:
             raise AskingFailed(f"{response.url} answers {response.status_code}: {response.text[:500]}")  # noqa: EM102
         try:
@@ -138,6 +143,25 @@ class Remote:
             msg = f"{response.url} does not answer each of {len(questions)} questions, in order."
             raise AskingFailed(msg)
         return results
+
+
+def _pause(retry_after: str) -> float:
+    """The seconds to wait: the header has a number of them, or the date when they are over (RFC 9110)."""
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        seconds = _seconds_until(retry_after)
+    # Not a number is neither.
+    return min(max(seconds, _SHORTEST_PAUSE), _LONGEST_PAUSE) if seconds == seconds else _SHORTEST_PAUSE
+
+
+def _seconds_until(date: str) -> float:
+    try:
+        then = parsedate_to_datetime(date)
+    except ValueError:
+        return _SHORTEST_PAUSE
+    # A date without a zone is one of UTC.
+    return (then.replace(tzinfo=then.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
 
 
 @asynccontextmanager

@@ -37,7 +37,7 @@ class Record(NamedTuple):
 
     place: str
     path: Path
-    index: int
+    number: int
     values: Any
 
 
@@ -102,7 +102,7 @@ def _mmlu(record: Record) -> Row:
         raise ExamUnreadable(msg)
     question, *choices, answer = cells
     return {
-        "id": f"mmlu/{record.path.stem}/{record.index}",
+        "id": f"mmlu/{record.path.stem}/{record.number}",
         "subject": _SPLITS.sub("", record.path.stem),
         "question": question,
         "choices": choices,
@@ -112,7 +112,7 @@ def _mmlu(record: Record) -> Row:
 
 def _aqua(record: Record) -> Row:
     return {
-        "id": f"aqua/{record.path.name}/{record.index}",
+        "id": f"aqua/{record.path.name}/{record.number}",
         "subject": "algebra",
         "question": record.values.get("question"),
         "choices": _choices(record.values.get("options")),
@@ -127,7 +127,7 @@ def _agieval(record: Record) -> Row:
     letters = "".join(map(str, label)) if isinstance(label, list) else label
     parts = [part for part in (values.get("passage"), values.get("question")) if part]
     return {
-        "id": f"agieval/{record.path.name}/{record.index}",
+        "id": f"agieval/{record.path.name}/{record.number}",
         "subject": record.path.stem,
         "question": "\n\n".join(map(str, parts)),
         "choices": _choices(values.get("options")),

@@ -242,7 +242,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     for k in range(min(only_first, only_second)):
         ways = ways * (count - k) // (k + 1)
         tail += ways
-    return min(1.0, 2 * tail / 2**count)
+    return min(1.0, float(2 * tail / 2**count))
 
 
 def regression(only_before: float, only_now: float, total: float) -> tuple[float, float]:

@@ -4,6 +4,8 @@ import io
 import json
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -300,6 +302,38 @@ async def test_a_service_that_is_busy_is_asked_again_after_the_pause_it_names() 
     )
     assert await remote.answers(QUESTIONS) == results
     assert pauses == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 1),  # over
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 60),  # no one waits so long
+        ("Fri, 31 Dec 9999 23:59:59", 60),
+        ("0", 1),
+        ("-3", 1),
+        ("2.5", 2.5),
+        ("86400", 60),
+        ("inf", 60),
+        ("nan", 1),
+        ("soon", 1),
+        ("", 1),
+    ],
+)
+async def test_the_pause_a_service_names_may_be_a_date_and_is_bounded(header: str, seconds: float) -> None:
+    results = await Scripted().answers(QUESTIONS)
+    answered = httpx2.Response(200, text=results.model_dump_json())
+    remote, pauses = service(httpx2.Response(503, headers={"Retry-After": header}), answered)
+    assert await remote.answers(QUESTIONS) == results
+    assert pauses == [seconds]
+
+
+async def test_a_service_is_asked_again_at_the_date_it_names() -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=50), usegmt=True)
+    answered = httpx2.Response(200, text=(await Scripted().answers(QUESTIONS)).model_dump_json())
+    remote, pauses = service(httpx2.Response(429, headers={"Retry-After": date}), answered)
+    await remote.answers(QUESTIONS)
+    assert 10 < pauses[0] <= 50
 
 
 @pytest.mark.parametrize(
