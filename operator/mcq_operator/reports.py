@@ -2,12 +2,13 @@
 
 import base64
 import gzip
+import json
 from typing import Literal
 
 from kubernetes.aio.config import ConfigException
 
 from .kube import Api, Cluster, ClusterError, connect
-from .models import ExamKey, Manifest
+from .models import ExamKey, Manifest, names
 from .models.kinds import CONFIG_MAP
 
 Format = Literal["text", "json", "html"]
@@ -33,11 +34,40 @@ async def report(key: ExamKey, *, sitting: str | None, form: Format) -> bytes:
                 why = f" {conditions['Complete'].message}" if "Complete" in conditions else ""
                 message = f"MCQExam {key} has no result yet.{why}"
                 raise ReportError(message)
-            kept = await api.get(CONFIG_MAP, namespace=key.namespace, name=last.config_map)
+            name = sitting or last.name
+            kept = await api.get(CONFIG_MAP, namespace=key.namespace, name=last.config_map) or {}
+            content = _content(kept, name, form)
+            if form != "json":
+                return content
+            return _with_rows(content, name, await _shards(api, key, last.config_map, content))
     except (ClusterError, ConfigException) as error:
         message = f"MCQExam {key} can't be read: {error}"
         raise ReportError(message) from error
-    return _content(kept or {}, sitting or last.name, form)
+
+
+async def _shards(api: Api, key: ExamKey, results: str, report: bytes) -> list[Manifest]:
+    """What each shard of the report has kept."""
+    found = [names.shard_results_name(results, shard) for shard in range(json.loads(report)["shards"])]
+    return [await api.get(CONFIG_MAP, namespace=key.namespace, name=name) or {} for name in found]
+
+
+def _with_rows(report: bytes, sitting: str, shards: list[Manifest]) -> bytes:
+    """The report with its questions, in their order. Raises ReportError."""
+    rows = []
+    for shard in shards:
+        packed = shard.get("binaryData", {}).get(names.rows_key(sitting))
+        if packed is None:
+            message = (
+                f"The questions of {sitting} are not kept any more: there was no room for so many, or spec.parallelism"
+                " was lowered. The other forms of the report, text and html, are."
+            )
+            raise ReportError(message)
+        rows += json.loads(_unpacked(packed))["rows"]
+    return json.dumps({**json.loads(report), "rows": rows}, ensure_ascii=False).encode()
+
+
+def _unpacked(packed: str) -> bytes:
+    return gzip.decompress(base64.b64decode(packed))
 
 
 def _content(kept: Manifest, sitting: str, form: Format) -> bytes:
@@ -47,4 +77,4 @@ def _content(kept: Manifest, sitting: str, form: Format) -> bytes:
         sittings = sorted(name.removesuffix(suffix) for name in found if name.endswith(suffix))
         message = f"There is no report of {sitting}; there is one of {', '.join(sittings) or 'no sitting'}."
         raise ReportError(message)
-    return gzip.decompress(base64.b64decode(packed))
+    return _unpacked(packed)

@@ -1,7 +1,11 @@
 """Exams against a real API server with its real controllers: Jobs, rights, and results as the runner writes them."""
 
 import json
+import os
+import random
 import ssl
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -232,10 +236,93 @@ async def test_a_deleted_job_is_made_again_and_the_reports_before_the_last_ones_
     kept = existing(kubectl, "configmap", "aqua-results")
     assert len(kept["data"]) == 2
     assert len(kept["binaryData"]) == 6  # as text, as a page and as JSON
+    assert len(existing(kubectl, "configmap", "aqua-results-0")["binaryData"]) == 2
     (job,) = jobs(kubectl)
     kubectl("delete", "job", job["metadata"]["name"], "--wait=true")
     await bench.settle(key(bench))
     assert jobs(kubectl)[0]["metadata"]["uid"] != job["metadata"]["uid"]
+
+
+def many(count: int, *, start: int = 0) -> Part:
+    """So many questions, whose answers take as much room as true ones."""
+    found = part("x" * count, start=start)
+    chance = random.Random(start)  # noqa: S311 - a fixed sequence
+    for row in found.rows:
+        row.digest = chance.randbytes(32).hex()
+        first = chance.uniform(0.3, 0.9)
+        row.probabilities = [first, *(chance.random() for _ in range(3))]
+        row.labels, row.answer_ms = list("ABCD"), chance.uniform(50, 900)
+    return found
+
+
+async def test_an_exam_of_thousands_of_questions_is_sat_again_and_again(
+    kubectl: Kubectl, bench: Bench, tmp_path: Path
+) -> None:
+    """Each write removes the oldest sittings, so that the last ones always have room."""
+    sit(kubectl, {})
+    await bench.settle(key(bench))
+    kept = results(kubectl, tmp_path)
+    for number in range(6):
+        whole = await kept.put(f"sat-{number}", 0, 1, many(4000, start=number), history=5)
+        assert whole is not None
+        await kept.publish(f"sat-{number}", parts.report(whole), history=5)
+    assert len(existing(kubectl, "configmap", "aqua-results")["data"]) == 5
+    questions = existing(kubectl, "configmap", "aqua-results-0")["binaryData"]
+    assert list(questions) == ["sat-4.rows.json.gz", "sat-5.rows.json.gz"]
+
+
+def report(kubectl: Kubectl, *options: str) -> subprocess.CompletedProcess[str]:
+    """As a person asks for it."""
+    command = [
+        sys.executable,
+        "-m",
+        "mcq_operator",
+        "exam",
+        "report",
+        "-n",
+        kubectl.namespace,
+        "aqua",
+        *options,
+    ]
+    environment = {**os.environ, "KUBECONFIG": str(kubectl.kubeconfig)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+
+async def test_a_large_exam_is_kept_in_a_config_map_for_each_share(
+    kubectl: Kubectl, bench: Bench, tmp_path: Path
+) -> None:
+    sit(kubectl, {"parallelism": 3})
+    await bench.settle(key(bench))
+    kept = results(kubectl, tmp_path)
+    shares = [many(4500, start=10_000 * shard) for shard in range(3)]
+    for shard in (2, 0):
+        assert await kept.put("sat", shard, 3, shares[shard]) is None
+    whole = await kept.put("sat", 1, 3, shares[1])
+    assert whole == shares
+    await kept.publish("sat", parts.report(whole), history=3)
+    await bench.settle(key(bench))
+    assert status(kubectl)["report"] == {"configMap": "aqua-results", "name": "sat", "shards": 3}
+    sit(kubectl, {"parallelism": 1})  # what the last sitting has left stays
+    await bench.settle(key(bench))
+    found = json.loads(report(kubectl, "-o", "json").stdout)
+    assert [row["id"] for row in found["rows"]] == [row.id for share in shares for row in share.rows]
+    assert " of 13500; 95 %" in report(kubectl).stdout
+    kubectl("delete", "configmap", "aqua-results-2")
+    assert "questions of sat are not kept any more" in report(kubectl, "-o", "json").stderr
+
+
+async def test_a_share_that_two_pods_have_answered_is_in_the_report_once(
+    kubectl: Kubectl, bench: Bench, tmp_path: Path
+) -> None:
+    sit(kubectl, {})
+    await bench.settle(key(bench))
+    kept = results(kubectl, tmp_path)
+    whole = await kept.put("sat", 0, 1, part("xo"))
+    assert whole is not None
+    await kept.publish("sat", parts.report(whole), history=3)
+    before = existing(kubectl, "configmap", "aqua-results-0")["binaryData"]
+    assert await kept.put("sat", 0, 1, part("oo")) is None
+    assert existing(kubectl, "configmap", "aqua-results-0")["binaryData"] == before
 
 
 async def test_pods_of_an_exam_may_write_to_its_results_and_to_nothing_else(
@@ -246,6 +333,9 @@ async def test_pods_of_an_exam_may_write_to_its_results_and_to_nothing_else(
     kubectl("create", "configmap", "other")
     with pytest.raises(ResultsNotKept, match="forbidden"):
         await results(kubectl, tmp_path, name="other").put("x", 0, 1, part("x"))
+    kubectl("create", "configmap", "aqua-results-1")  # of no shard
+    with pytest.raises(ResultsNotKept, match="forbidden"):
+        await results(kubectl, tmp_path).put("x", 1, 2, part("x"))
     assert await results(kubectl, tmp_path).put("x", 0, 1, part("x")) is not None
     account = f"--as=system:serviceaccount:{kubectl.namespace}:aqua-exam"
     for verb, kind in (

@@ -119,7 +119,7 @@ async def test_a_candidate_is_brought_up_dark_and_asked_the_same_questions(
     assert (exam["baselineRef"], exam["pass"]) == ({"name": "aqua"}, {"maxRegression": 0.1})
     [job] = [each for each in jobs(kubectl) if CANDIDATE in each["metadata"]["name"]]
     [container] = job["spec"]["template"]["spec"]["containers"]
-    assert "--before=/etc/mcq-baseline/report.json.gz" in container["args"]
+    assert "--before=/etc/mcq-baseline" in container["args"]
     assert f"--url=http://{CANDIDATE}.{kubectl.namespace}.svc" in container["args"]
 
 

@@ -13,7 +13,8 @@ from typing import IO, Any
 from pydantic import BaseModel, ValidationError
 
 from mcq_operator import __version__
-from mcq_operator.models import Manifest
+from mcq_operator.models import Manifest, names
+from mcq_operator.models.kinds import CONFIG_MAP
 
 from .errors import CorruptError
 
@@ -40,8 +41,9 @@ class Contents(BaseModel):
     objects: list[Kept] = []
 
     def count(self, kind: str) -> int:
-        """How many objects of this kind are in it."""
-        return sum(each.kind == kind for each in self.objects)
+        """How many objects of this kind are in it; an exam's reports are one, in however many ConfigMaps."""
+        found = [each.name for each in self.objects if each.kind == kind]
+        return len(found) - sum(kind == CONFIG_MAP.kind and names.is_of_shard(name) for name in found)
 
 
 class Writer:

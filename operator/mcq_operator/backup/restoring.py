@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Any
 
-from mcq_operator.desired.exam import results
+from mcq_operator.desired.exam import results_map
 from mcq_operator.kube import Api, RefusedError
 from mcq_operator.kube.api import TIMEOUT_SECONDS
 from mcq_operator.kube.errors import NotFoundError
@@ -117,7 +117,7 @@ class Restore:
         if there and not self._overwrite:
             return Fate.LEFT_ALONE
         if not self._dry_run:
-            made = results(MCQExam.model_validate(found))
+            made = results_map(MCQExam.model_validate(found), item["metadata"]["name"])
             made["metadata"]["annotations"] |= item["metadata"]["annotations"]
             content = {field: item[field] for field in ("data", "binaryData")}
             await self._api.apply({**made, **content}, force=True, manager=MANAGER)

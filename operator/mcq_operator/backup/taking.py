@@ -12,6 +12,7 @@ from mcq_operator.models.resource import KEYS
 from mcq_operator.models.result import SUFFIX
 
 REPORT = ".report."
+ROWS = names.rows_key("")
 LEFT_OUT = frozenset({names.PROMOTE_ANNOTATION, names.APPLIED_DIGEST, names.RESTORED_ANNOTATION})
 """Annotations of this operator: one that let a change through its gate must let no other one through, later."""
 
@@ -27,7 +28,7 @@ async def contents(api: Api, namespace: str) -> AsyncIterator[Manifest]:
     for item in await api.list(EXAM, namespace=namespace):
         if _lasting(item):
             yield plain(EXAM, item)
-            if (results := await _results(api, item)) is not None:
+            for results in await _results(api, item):
                 yield results
 
 
@@ -50,7 +51,7 @@ def plain(kind: Kind, item: Manifest) -> Manifest:
 
 def reports(data: Iterable[str]) -> set[str]:
     """Those keys of an exam's results that are of a whole sitting: shares of one that runs are worth nothing alone."""
-    return {key for key in data if key.endswith(SUFFIX) or REPORT in key}
+    return {key for key in data if key.endswith((SUFFIX, ROWS)) or REPORT in key}
 
 
 def _lasting(item: Manifest) -> bool:
@@ -60,30 +61,39 @@ def _lasting(item: Manifest) -> bool:
     return not made and "deletionTimestamp" not in item["metadata"]
 
 
-async def _results(api: Api, item: Manifest) -> Manifest | None:
-    """What the exam's sittings found, if one has ended."""
+async def _results(api: Api, item: Manifest) -> list[Manifest]:
+    """What the exam's sittings found, if one has ended: the figures and reports, and the questions of each shard."""
     try:
         exam = MCQExam.model_validate(item)
         marked = _mark(exam)
     except ValidationError:  # its own reconcile tells of it
         exam, marked = MCQExam.without_spec(item), None
-    found = await api.get(CONFIG_MAP, namespace=exam.namespace, name=names.results_name(exam))
+    name = names.results_name(exam)
+    whole = await _kept(api, exam, name, {names.RESTORED_ANNOTATION: marked} if marked else {})
+    if whole is None or not whole["data"]:
+        return []
+    ended = {key.removesuffix(SUFFIX) for key in whole["data"]}
+    found = [whole]
+    for shard in range(exam.status.report.shards if exam.status.report else 0):
+        if (kept := await _kept(api, exam, names.shard_results_name(name, shard), {})) is not None:
+            rows = {key: held for key, held in kept["binaryData"].items() if key.removesuffix(ROWS) in ended}
+            found.append({**kept, "binaryData": rows})
+    return found
+
+
+async def _kept(api: Api, exam: MCQExam, name: str, annotations: dict[str, str]) -> Manifest | None:
+    """A ConfigMap of the exam's results, with what is of whole sittings."""
+    found = await api.get(CONFIG_MAP, namespace=exam.namespace, name=name)
     owners = found["metadata"].get("ownerReferences", []) if found else []
     if found is None or not any(owner["uid"] == exam.metadata.uid for owner in owners):
         return None
     fields = {field: found.get(field, {}) for field in ("data", "binaryData")}
-    kept = {field: {key: held[key] for key in reports(held)} for field, held in fields.items()}
-    if not kept["data"]:
-        return None
     return {
         "apiVersion": CONFIG_MAP.api_version,
         "kind": CONFIG_MAP.kind,
-        "metadata": {
-            "name": names.results_name(exam),
-            "annotations": {names.RESTORED_ANNOTATION: marked} if marked else {},
-        },
+        "metadata": {"name": name, "annotations": annotations},
         "exam": exam.name,
-        **kept,
+        **{field: {key: held[key] for key in reports(held)} for field, held in fields.items()},
     }
 
 

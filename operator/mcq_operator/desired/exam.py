@@ -16,7 +16,6 @@ from .workload import image_pull_secrets
 QUESTIONS_PATH = "/etc/mcq-exam"
 QUESTIONS_FILE = "questions.jsonl"
 BASELINE_PATH = "/etc/mcq-baseline"
-BASELINE_FILE = "report.json.gz"
 UNREADABLE = 2
 """The runner's exit code where no other try will help."""
 TRIES = 3
@@ -34,7 +33,7 @@ def objects(
 
     Without its solver, or without the report of its baseline where it has one, only what keeps the results.
     """
-    made = [results(exam), *_identity(exam)]
+    made = [*results(exam), *_identity(exam)]
     if solver is not None and (baseline or not exam.spec.baseline_ref):
         spec = _job_spec(exam, solver, baseline, service_image=service_image)
         made.append(_cron_job(exam, spec) if exam.spec.schedule else _job(exam, spec, solver))
@@ -64,14 +63,27 @@ def mark(exam: MCQExam, sitting: str, template_digest: str) -> str:
 def possible(exam: MCQExam) -> list[ObjectRef]:
     """Every object that this release could make for an exam, but for its Jobs, which are listed."""
     return [
-        CONFIG_MAP.named(names.results_name(exam)),
+        *(CONFIG_MAP.named(name) for name in result_names(exam)),
         *(kind.named(names.exam_name(exam)) for kind in (*tasks.IDENTITY, CRON_JOB)),
     ]
 
 
-def results(exam: MCQExam) -> Manifest:
+def results(exam: MCQExam) -> list[Manifest]:
     """What keeps the results: its content is the Pods', or a restore's, and not applied."""
-    return manifest(CONFIG_MAP, exam, name=names.results_name(exam))
+    return [results_map(exam, name) for name in result_names(exam)]
+
+
+def results_map(exam: MCQExam, name: str) -> Manifest:
+    """One of them."""
+    return manifest(CONFIG_MAP, exam, name=name)
+
+
+def result_names(exam: MCQExam) -> list[str]:
+    """The ConfigMaps of its results: the whole's, and one for each shard of the next sitting and of the last one."""
+    whole = names.results_name(exam)
+    last = exam.status.report.shards if exam.status.report else 0
+    shards = max(exam.spec.parallelism, last)
+    return [whole, *(names.shard_results_name(whole, shard) for shard in range(shards))]
 
 
 def _identity(exam: MCQExam) -> list[Manifest]:
@@ -79,7 +91,7 @@ def _identity(exam: MCQExam) -> list[Manifest]:
         exam,
         names.exam_name(exam),
         annotations=exam.spec.service_account.annotations,
-        rules=[tasks.rule(CONFIG_MAP, "get", "patch", of=names.results_name(exam))],
+        rules=[tasks.rule(CONFIG_MAP, "get", "patch", of=result_names(exam))],
     )
 
 
@@ -166,7 +178,7 @@ def _arguments(exam: MCQExam, solver: MCQSolver, baseline: ReportRef | None) -> 
         "shards": spec.parallelism,
         "history": spec.history_limit,
         "debias": spec.debias,
-        "before": f"{BASELINE_PATH}/{BASELINE_FILE}" if baseline else None,
+        "before": BASELINE_PATH if baseline else None,
         "max-regression": spec.pass_.max_regression,
         "min-accuracy": spec.pass_.min_accuracy,
         "max-calibration-error": spec.pass_.max_calibration_error,
@@ -200,6 +212,14 @@ def _volumes(exam: MCQExam, baseline: ReportRef | None) -> list[dict[str, Any]]:
     if mounted := _mounted(exam):
         volumes.append({"name": "questions", **mounted})
     if baseline:
-        items = [{"key": f"{baseline.name}.report.json.gz", "path": BASELINE_FILE}]
-        volumes.append({"name": "baseline", "configMap": {"name": baseline.config_map, "items": items}})
+        sources = [
+            {
+                "configMap": {
+                    "name": names.shard_results_name(baseline.config_map, shard),
+                    "items": [{"key": names.rows_key(baseline.name), "path": f"{shard}.json.gz"}],
+                }
+            }
+            for shard in range(baseline.shards)
+        ]
+        volumes.append({"name": "baseline", "projected": {"sources": sources}})
     return volumes

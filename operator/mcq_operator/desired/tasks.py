@@ -13,9 +13,9 @@ from .security import POD_SECURITY
 IDENTITY = (SERVICE_ACCOUNT, ROLE, ROLE_BINDING)
 
 
-def rule(kind: Kind, *verbs: str, of: str | None = None) -> dict[str, Any]:
-    """What an identity may do with objects of a kind, or with the one named `of`."""
-    only = {} if of is None else {"resourceNames": [of]}
+def rule(kind: Kind, *verbs: str, of: list[str] | None = None) -> dict[str, Any]:
+    """What an identity may do with objects of a kind, or with those named `of`."""
+    only = {} if of is None else {"resourceNames": of}
     return {"apiGroups": [kind.group], "resources": [kind.plural], **only, "verbs": [*verbs]}
 
 

@@ -1,6 +1,7 @@
 """Names, labels and ports that the objects of one resource agree on."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 
 from .base import GROUP
@@ -71,8 +72,23 @@ def exam_name(exam: MCQExam) -> str:
 
 
 def results_name(exam: MCQExam) -> str:
-    """The ConfigMap of its results."""
+    """The ConfigMap of its results: figures and reports."""
     return f"{exam.name}-results"
+
+
+def shard_results_name(results: str, shard: int) -> str:
+    """The ConfigMap that has a shard's questions; one holds 1 MiB."""
+    return f"{results}-{shard}"
+
+
+def is_of_shard(name: str) -> bool:
+    """Whether it is the name of a shard's ConfigMap: no other of an exam ends so."""
+    return re.search(r"-results-\d+$", name) is not None
+
+
+def rows_key(sitting: str) -> str:
+    """The key of a shard's questions in it."""
+    return f"{sitting}.rows.json.gz"
 
 
 BACKUP_NAME = "mcq-backup"

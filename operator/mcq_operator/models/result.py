@@ -53,13 +53,6 @@ class Verdict(BaseModel):
     limits: list[Judged]
 
 
-class Unanswered(BaseModel):
-    """A question that was not answered."""
-
-    id: str
-    detail: str
-
-
 class ExamResult(BaseModel):
     """The result of one sitting."""
 
@@ -72,7 +65,8 @@ class ExamResult(BaseModel):
     figures: Figures
     latency: Latency
     verdict: Verdict | None
-    failures: list[Unanswered]
+    shards: int
+    unanswered: int
 
 
 class Sitting(NamedTuple):

@@ -188,6 +188,8 @@ class ReportRef(Model):
     """The ConfigMap."""
     name: str
     """The sitting: the report's keys begin with it."""
+    shards: int = 1
+    """How many shares the questions were asked in: the ConfigMaps NAME-0, NAME-1 and so on have one each."""
 
 
 class ExamStatus(ResourceStatus):

@@ -59,7 +59,7 @@ def _figures(exam: MCQExam, sitting: Sitting) -> dict[str, Any]:
         "ci95": Interval(low=low, high=high),
         "calibration_error": round(result.figures.ece.value, 4),
         "count": accuracy.total,
-        "unanswered": len(result.failures),
+        "unanswered": result.unanswered,
         "p95_seconds": round(result.latency.p95_ms / 1000, 3),
         "sat": stamp(result.created),
         "exam_digest": next(iter(result.exams.values()), None),
@@ -69,7 +69,7 @@ def _figures(exam: MCQExam, sitting: Sitting) -> dict[str, Any]:
             precision=result.precision,
             prompt_digest=result.prompt_digest,
         ),
-        "report": ReportRef(config_map=names.results_name(exam), name=sitting.name),
+        "report": ReportRef(config_map=names.results_name(exam), name=sitting.name, shards=result.shards),
     }
 
 
@@ -123,7 +123,7 @@ def _said(exam: MCQExam, sitting: Sitting) -> str:
     accuracy = result.figures.accuracy
     low, high = accuracy.ci95
     unanswered = (
-        f" {len(result.failures)} more were not answered and are in no figure." if result.failures else ""
+        f" {result.unanswered} more were not answered and are in no figure." if result.unanswered else ""
     )
     return (
         f"{accuracy.right} of {accuracy.total} questions were answered right: {accuracy.value:.1%}, 95 % interval"

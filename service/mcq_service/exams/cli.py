@@ -100,13 +100,15 @@ def _add_sit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     sit = commands.add_parser(
         "sit",
         help="ask a solver one shard of an exam, in a Pod",
-        description="Ask one of several equal shares of an exam's questions and keep the answers in a ConfigMap of the"
+        description="Ask one of several equal shares of an exam's questions and keep the answers in ConfigMaps of the"
         f" Pod's namespace; the last to do so makes the report of all. A key of the solver is taken from {KEY}.",
     )
     sit.add_argument("--questions", required=True, metavar="PATH|URL", help="http(s):// and s3:// too")
     sit.add_argument("--digest", metavar="sha256:…", help="what the questions must be")
     sit.add_argument("--url", required=True, help="the solver: http://…")
-    sit.add_argument("--results", required=True, metavar="NAME", help="the ConfigMap")
+    sit.add_argument(
+        "--results", required=True, metavar="NAME", help="the ConfigMap; NAME-I: that of a shard"
+    )
     sit.add_argument(
         "--sitting", required=True, metavar="NAME", help="under which its keys are: the Job's name"
     )
@@ -114,7 +116,9 @@ def _add_sit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     sit.add_argument("--shards", type=_positive, required=True, metavar="N")
     sit.add_argument("--history", type=_positive, default=3, metavar="N", help="reports that are kept")
     sit.add_argument("--debias", choices=get_args(Debias), help="default: the solver's")
-    sit.add_argument("--before", type=Path, metavar="FILE", help="an earlier report to compare with, as gzip")
+    sit.add_argument(
+        "--before", type=Path, metavar="FOLDER", help="an earlier result to compare with: a folder of shards"
+    )
     sit.add_argument("--max-regression", type=_ratio, metavar="P", help="of the report given to --before")
     _add_limits(sit)
     sit.set_defaults(func=_sit)

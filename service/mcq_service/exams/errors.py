@@ -4,6 +4,7 @@ ExamError
 ├── ExamUnreadable        a file of questions can't be read; the message names file and line
 ├── ExamUnavailable       a file of questions can't be fetched now
 ├── AskingFailed          the service, or the model in this process, could not be asked
+├── TooManyQuestions      there is no room to keep the answers to so many questions
 ├── ModelChanged          not all questions were answered by the same model and prompt
 ├── ResultsNotKept        a result could not be written to its ConfigMap
 ├── ResultUnreadable      a result to compare with can't be read, or has no question in common
@@ -47,6 +48,12 @@ class AskingFailed(ExamError):  # noqa: N818
     """Who answers could not be asked."""
 
     exit_code = 3
+
+
+class TooManyQuestions(ExamError):  # noqa: N818
+    """The answers would have no room where they are kept."""
+
+    exit_code = 2
 
 
 class ModelChanged(ExamError):  # noqa: N818

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import random
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +17,8 @@ from mcq_service.protocol import Debias, Identity, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from mcq_service.exams.questions import ExamQuestion
 
 NO_LIMITS = Limits()
 
@@ -83,10 +86,35 @@ def report(
         tokens=summed(part.tokens for part in parts),
         figures=figures,
         compared=compared,
+        shards=len(parts),
+        unanswered=len(failures),
         verdict=judging.judge(figures, compared, latency, limits, unanswered=len(failures)),
         failures=failures,
         rows=rows,
     )
+
+
+def placeholder(questions: Sequence[ExamQuestion]) -> Part:
+    """A part of these questions with answers by chance, which takes as much room as the true one will."""
+    chance = random.Random(0)  # noqa: S311 - nothing secret
+    rows = [
+        Row(
+            id=each.id,
+            digest=each.digest,
+            subject=each.subject,
+            labels=each.labels,
+            answer=each.labels[each.answer],
+            chosen=chance.choice(each.labels),
+            probabilities=[chance.random() for _ in each.labels],
+            abstained=False,
+            answer_ms=1000 * chance.random(),
+        )
+        for each in questions
+    ]
+    return Part(
+        target="", model=None, identity=None, debias=None, split="all", exams={}, duplicates=[], skipped=[],
+        ended=datetime.now(UTC), seconds=0, at_once=0, tokens=summed([]), failures=[], rows=rows,
+    )  # fmt: skip
 
 
 def summed(usages: Iterable[Usage]) -> Usage:

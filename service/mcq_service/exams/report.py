@@ -6,6 +6,7 @@ import gzip
 import math
 import zlib
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -218,7 +219,10 @@ class Verdict(BaseModel):
 
 
 class Report(BaseModel):
-    """The whole result. `seconds` is the wall time of all questions together, `tokens` their sum."""
+    """The whole result. `seconds` is the wall time of all questions together, `tokens` their sum.
+
+    `shards` asked it, each its share; `unanswered` is the number of failures, of which the list may be shortened.
+    """
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -240,14 +244,26 @@ class Report(BaseModel):
     figures: Figures
     compared: Comparison | None
     verdict: Verdict | None
+    shards: int
+    unanswered: int
     failures: list[Failure]
     rows: list[Row]
 
+    def shortened(self, longest: int) -> Self:
+        """The report with at most so many failures, and so many lines of what was left out."""
+        lists = {name: _first(getattr(self, name), longest) for name in ("duplicates", "skipped")}
+        return self.model_copy(update={**lists, "failures": self.failures[:longest]})
+
+
+def _first(lines: list[str], longest: int) -> list[str]:
+    more = len(lines) - longest
+    return [*lines[:longest], f"… and {more} more"] if more > 0 else lines
+
 
 class _Earlier(BaseModel):
-    """What is read of an earlier result: releases before had fewer figures."""
+    """What is read of an earlier result, or of one share of it: releases before had fewer figures."""
 
-    format: Literal[1]
+    format: Literal[1] = 1
     rows: list[Row]
 
 
@@ -256,9 +272,13 @@ def read_rows(path: Path) -> list[Row]:
     return _rows(path, path.read_bytes)
 
 
-def unpacked_rows(path: Path) -> list[Row]:
-    """The same of a compressed file, as the results of a Job are kept. Raises ResultUnreadable."""
-    return _rows(path, lambda: gzip.decompress(path.read_bytes()))
+def unpacked_rows(folder: Path) -> list[Row]:
+    """The questions of all shards, as a Job keeps them: a compressed file each. Raises ResultUnreadable."""
+    return [row for path in sorted(folder.glob("*.json.gz")) for row in _rows(path, partial(_unpacked, path))]
+
+
+def _unpacked(path: Path) -> bytes:
+    return gzip.decompress(path.read_bytes())
 
 
 def _rows(path: Path, read: Callable[[], bytes]) -> list[Row]:

@@ -12,10 +12,14 @@ if TYPE_CHECKING:
     from mcq_service.exams.report import Proportion, Report
 
 
+MOST_ROWS = 5000
+"""Questions that the page lists; the JSON has all."""
+
+
 def page(report: Report) -> str:
     """A whole HTML document: figures, reliability diagram, subjects, letters, and every question."""
     style = files("mcq_service").joinpath("page/base.css").read_text(encoding="utf-8")
-    return _template().render(report=report, figures=report.figures, style=style)
+    return _template().render(report=report, figures=report.figures, style=style, most_rows=MOST_ROWS)
 
 
 @cache

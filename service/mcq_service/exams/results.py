@@ -1,7 +1,11 @@
-"""Where the shards of an exam leave what they found: a ConfigMap, which the Kubernetes API keeps.
+"""Where the shards of an exam leave what they found: ConfigMaps, which the Kubernetes API keeps.
 
-Each shard writes its own key. The API's answer to that has all keys, so whichever shard is the last to write sees all
-parts, and writes the report in their place.
+A ConfigMap holds 1 MiB, so an exam has one for each shard, `NAME-SHARD`, with the shard's questions, and one for the
+whole, `NAME`, with the figures and the report. The operator makes them; a Pod may write to them, and to nothing else.
+
+Each shard writes its questions, and then that it has answered. The API's answer to that says which others have, so the
+last shard knows that it is the last, and writes the report. Every write makes room for itself: it removes the oldest
+sittings, so that what was asked for hours is not lost for lack of space.
 """
 
 from __future__ import annotations
@@ -19,20 +23,38 @@ import httpx2
 from pydantic import BaseModel
 
 from mcq_service.exams import console
-from mcq_service.exams.errors import ResultsNotKept
-from mcq_service.exams.parts import Part
+from mcq_service.exams.errors import ResultsNotKept, TooManyQuestions
+from mcq_service.exams.parts import Part, placeholder
 from mcq_service.exams.report_page import page
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+    from pydantic.main import IncEx
+
+    from mcq_service.exams.questions import ExamQuestion
     from mcq_service.exams.report import Report
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+ROOM = 1_000_000
+"""Bytes of all values of a ConfigMap: Kubernetes takes 1 MiB."""
+LARGEST_PART = ROOM // 2
+"""Bytes of a shard's questions: those of the sitting before stay until there is a report of this one."""
+MOST_SHARDS = 64
+"""As many as spec.parallelism may be."""
+LONGEST_LIST = 1000
+"""Failures, and lines left out, that a report names; it has the number of all."""
 _SECONDS = 30.0
 _TRIES = 6
 _LATER = (409, 429)
+_KEY = re.compile(r"(.+?)\.(?:json|report\..+|rows\.json\.gz|answered-\d+)")
+_FIGURES: Mapping[str, IncEx | bool] = {
+    "created": True, "model": True, "model_digest": True, "precision": True, "prompt_digest": True, "exams": True,
+    "shards": True, "unanswered": True, "latency": True, "verdict": True, "figures": {"accuracy", "ece"},
+}  # fmt: skip
+"""What the operator reads of a report."""
 
+Values = dict[str, dict[str, str]]
 Patch = dict[str, dict[str, str | None]]
 
 
@@ -58,8 +80,21 @@ def in_cluster(environment: Mapping[str, str]) -> Account:
     )
 
 
+def check_room(questions: Sequence[ExamQuestion], *, shards: int) -> None:
+    """Raise TooManyQuestions where a ConfigMap has no room for the answers to one shard's questions."""
+    size = len(gzip.compress(_json(placeholder(questions))))
+    if size > LARGEST_PART:
+        fewest = size * shards // LARGEST_PART + 1
+        advice = "take fewer questions" if fewest > MOST_SHARDS else f"set spec.parallelism to {fewest}"
+        msg = (
+            f"The answers to {len(questions)} questions take about {size >> 10} KiB, and there is room for"
+            f" {LARGEST_PART >> 10} KiB: {advice}, so that each Pod asks fewer."
+        )
+        raise TooManyQuestions(msg)
+
+
 class Results:
-    """The ConfigMap `name` of an exam."""
+    """The ConfigMaps `name` and `name-SHARD` of an exam."""
 
     def __init__(
         self, account: Account, name: str, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -69,37 +104,83 @@ class Results:
         self._name = name
         self._sleep = sleep
 
-    async def put(self, sitting: str, shard: int, shards: int, part: Part) -> list[Part] | None:
-        """Keep a shard's part; returns all of them if none is missing. Raises ResultsNotKept."""
-        stored = await self._patch({"binaryData": {_part(sitting, shard): _packed(part)}})
-        found = [stored["binaryData"].get(_part(sitting, number)) for number in range(shards)]
-        if None in found:
+    async def put(
+        self, sitting: str, shard: int, shards: int, part: Part, *, history: int = 1
+    ) -> list[Part] | None:
+        """Keep a shard's part; return all of them if none is missing. Raises ResultsNotKept."""
+        whole = await self._call("GET", self._name)
+        if f"{sitting}.json" in whole["data"]:
+            return None  # another Pod was faster with the same share
+        order = _newest_first(whole)
+        own = self._of_shard(shard)
+        mine: Values = {
+            "data": {},
+            "binaryData": {_rows(sitting): _encoded(gzip.compress(_json(part), mtime=0))},
+        }
+        # The last result stays until there is another one: a comparison may read it.
+        await self._write(own, mine, sitting, await self._call("GET", own), order[: max(history - 1, 1)])
+        answered = {"data": {f"{sitting}.answered-{shard}": part.ended.isoformat()}}
+        whole = await self._call("PATCH", self._name, answered)
+        if any(f"{sitting}.answered-{number}" not in whole["data"] for number in range(shards)):
             return None
-        return [Part.model_validate_json(gzip.decompress(base64.b64decode(each))) for each in found]
+        return [await self._part(sitting, number) for number in range(shards)]
 
     async def publish(self, sitting: str, report: Report, *, history: int) -> None:
-        """Keep the report in place of its parts, and those of the last `history` sittings. Raises ResultsNotKept.
+        """Keep the report, and those of the last `history` sittings that there is room for. Raises ResultsNotKept.
 
-        The figures are plain JSON; the whole report, as JSON, as a page and as tables, is compressed.
+        The figures are plain JSON. The report is compressed: as a page, as tables, and as JSON, whose questions stay
+        where the shards have put them.
         """
-        figures = report.model_dump_json(exclude={"rows"})
-        stored = await self._patch(
-            {
-                "data": {f"{sitting}.json": figures},
-                "binaryData": {
-                    f"{sitting}.report.json.gz": _packed(report),
-                    f"{sitting}.report.html.gz": _compressed(page(report).encode()),
-                    f"{sitting}.report.txt.gz": _compressed(_text(report).encode()),
-                },
-            }
-        )
-        if patch := _leaving(stored, history=history):
-            await self._patch(patch)
+        whole = await self._call("GET", self._name)
+        shortened = report.shortened(LONGEST_LIST)
+        mine: Values = {
+            "data": {f"{sitting}.json": report.model_dump_json(include=_FIGURES)},
+            "binaryData": {
+                f"{sitting}.report.json.gz": _compressed(shortened.model_dump_json(exclude={"rows"})),
+                f"{sitting}.report.txt.gz": _compressed(_text(shortened)),
+                f"{sitting}.report.html.gz": _compressed(page(shortened)),
+            },
+        }
+        await self._write(self._name, mine, sitting, whole, _newest_first(whole)[: history - 1])
 
-    async def _patch(self, patch: Patch) -> dict[str, Any]:
-        """Merge into the ConfigMap; returns all of it."""
+    async def _write(
+        self, name: str, mine: Values, sitting: str, stored: Values, others: Sequence[str]
+    ) -> None:
+        """Write a sitting's values in place of its own before and of those of all sittings but `others`, oldest last.
+
+        In one write, as a ConfigMap that is too large even for a moment is refused. What has no room goes: the oldest
+        of the others, and then the page and the tables, which the JSON can be made into.
+        """
+        kept = list(others)
+        while _size(mine) + _size(_of(stored, kept)) > ROOM and kept:
+            kept.pop()
+        for form in ("html", "txt"):
+            if _size(mine) > ROOM:
+                mine["binaryData"].pop(f"{sitting}.report.{form}.gz", None)
+        wanted = _of(stored, kept)
+        patch: Patch = {
+            field: {
+                **{key: None for key in stored[field] if key not in wanted[field]},
+                **mine[field],
+            }
+            for field in ("data", "binaryData")
+        }
+        await self._call("PATCH", name, patch)
+
+    async def _part(self, sitting: str, shard: int) -> Part:
+        stored = await self._call("GET", self._of_shard(shard))
+        packed = stored["binaryData"].get(_rows(sitting))
+        if packed is None:
+            raise ResultsNotKept(f"The answers of shard {shard} are not in {self._of_shard(shard)} any more.")  # noqa: EM102
+        return Part.model_validate_json(gzip.decompress(base64.b64decode(packed)))
+
+    def _of_shard(self, shard: int) -> str:
+        return f"{self._name}-{shard}"
+
+    async def _call(self, method: str, name: str, patch: Mapping[str, Any] | None = None) -> Values:
+        """Read a ConfigMap, or merge into it; returns all of it. Raises ResultsNotKept."""
         account = self._account
-        path = f"/api/v1/namespaces/{account.namespace}/configmaps/{self._name}"
+        path = f"/api/v1/namespaces/{account.namespace}/configmaps/{name}"
         verify = ssl.create_default_context(cafile=account.ca_file) if account.ca_file else True
         said = ""
         async with httpx2.AsyncClient(base_url=account.url, verify=verify, timeout=_SECONDS) as client:
@@ -111,20 +192,21 @@ class Results:
                     "Content-Type": "application/merge-patch+json",
                 }
                 try:
-                    response = await client.patch(path, json=patch, headers=headers)
+                    response = await client.request(method, path, json=patch, headers=headers)
                 except httpx2.HTTPError as error:
                     said = str(error) or type(error).__name__
                     continue
                 if response.status_code == httpx2.codes.OK:
                     found: dict[str, Any] = response.json()
-                    return found
+                    return {field: found.get(field, {}) for field in ("data", "binaryData")}
                 said = f"{response.status_code}: {_message(response)}"
                 if (
                     response.status_code < httpx2.codes.INTERNAL_SERVER_ERROR
                     and response.status_code not in _LATER
                 ):
                     break
-        raise ResultsNotKept(f"The ConfigMap {self._name} can't be written: {said}")  # noqa: EM102
+        verb = "read" if method == "GET" else "written"
+        raise ResultsNotKept(f"The ConfigMap {name} can't be {verb}: {said}")  # noqa: EM102
 
 
 def _message(response: httpx2.Response) -> str:
@@ -134,35 +216,48 @@ def _message(response: httpx2.Response) -> str:
         return response.text[:500]
 
 
-def _part(sitting: str, shard: int) -> str:
-    return f"{sitting}.part-{shard}.json.gz"
+def _rows(sitting: str) -> str:
+    return f"{sitting}.rows.json.gz"
 
 
-def _packed(document: BaseModel) -> str:
-    return _compressed(document.model_dump_json().encode())
+def _json(document: BaseModel) -> bytes:
+    return document.model_dump_json().encode()
 
 
-def _compressed(content: bytes) -> str:
+def _compressed(text: str) -> str:
     # Without the time: the same content is the same bytes.
-    return base64.b64encode(gzip.compress(content, mtime=0)).decode()
+    return _encoded(gzip.compress(text.encode(), mtime=0))
 
 
-def _leaving(stored: dict[str, Any], *, history: int) -> Patch:
-    """The keys that go: every part, and the reports of all but the last sittings."""
-    reports = {key: _ended(value) for key, value in stored["data"].items() if key.endswith(".json")}
-    kept = {
-        key.removesuffix(".json") for key in sorted(reports, key=reports.__getitem__, reverse=True)[:history]
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _newest_first(whole: Values) -> list[str]:
+    """The sittings that have a report, the last one first."""
+    ended = {
+        key.removesuffix(".json"): _ended(figures)
+        for key, figures in whole["data"].items()
+        if key.endswith(".json")
     }
-    patch: Patch = {}
-    for field in ("data", "binaryData"):
-        gone: dict[str, str | None] = {key: None for key in stored[field] if not _is_of(key, kept)}
-        if gone:
-            patch[field] = gone
-    return patch
+    return sorted(ended, key=ended.__getitem__, reverse=True)
 
 
-def _is_of(key: str, kept: set[str]) -> bool:
-    return any(key == f"{each}.json" or key.startswith(f"{each}.report.") for each in kept)
+def _of(stored: Values, sittings: Iterable[str]) -> Values:
+    """What is stored of these sittings."""
+    wanted = set(sittings)
+    return {field: {k: v for k, v in held.items() if _sitting(k) in wanted} for field, held in stored.items()}
+
+
+def _sitting(key: str) -> str:
+    found = _KEY.fullmatch(key)
+    return found[1] if found else key
+
+
+def _size(values: Values) -> int:
+    """Bytes as the API server counts them."""
+    plain = sum(len(each.encode()) for each in values["data"].values())
+    return plain + sum(len(each) * 3 // 4 for each in values["binaryData"].values())
 
 
 def _text(report: Report) -> str:

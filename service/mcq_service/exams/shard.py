@@ -15,7 +15,7 @@ from mcq_service.exams.commands import Sitting
 from mcq_service.exams.errors import ExamError, ModelChanged
 from mcq_service.exams.judging import Limits
 from mcq_service.exams.questions import read
-from mcq_service.exams.results import Results, in_cluster
+from mcq_service.exams.results import Results, check_room, in_cluster
 from mcq_service.exams.sources import fetched
 from mcq_service.models.console import failed
 
@@ -37,7 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
 async def _run(arguments: argparse.Namespace) -> None:
     results = Results(in_cluster(os.environ), arguments.results)
     part = await _sat(arguments)
-    found = await results.put(arguments.sitting, arguments.shard, arguments.shards, part)
+    found = await results.put(
+        arguments.sitting, arguments.shard, arguments.shards, part, history=arguments.history
+    )
     if found is None:
         sys.stderr.write(f"shard {arguments.shard} of {arguments.shards} is done, others are not yet\n")
         return
@@ -58,6 +60,7 @@ async def _sat(arguments: argparse.Namespace) -> Part:
         path = await fetched(arguments.questions, Path(directory), digest=arguments.digest)
         exam = read([path])
     sitting = Sitting(exam, "all", debias=arguments.debias, shard=arguments.shard, shards=arguments.shards)
+    check_room(sitting.questions, shards=arguments.shards)
     async with asking.service_at(arguments.url, os.environ.get(KEY)) as service:
         before = await service.identity()
         part = await commands.hold(

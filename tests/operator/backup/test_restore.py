@@ -141,7 +141,7 @@ async def test_a_sat_exam_and_its_solver_come_back_with_the_result_and_nothing_i
     kinds = (("mcq", "demo"), ("mcqexam", "aqua"))
     before = [written(kubectl, *each) for each in kinds]
     kept, summary = (
-        existing(kubectl, "cm", "aqua-results"),
+        [existing(kubectl, "cm", name) for name in ("aqua-results", "aqua-results-0")],
         existing(kubectl, "mcqexam", "aqua")["status"]["summary"],
     )
     said = commands.create()
@@ -155,7 +155,7 @@ async def test_a_sat_exam_and_its_solver_come_back_with_the_result_and_nothing_i
 
     done = commands.restore()
     assert done.returncode == 0, done.stderr
-    assert [line.rpartition(" ")[2] for line in done.stdout.splitlines()[1:4]] == ["created"] * 3
+    assert [line.rpartition(" ")[2] for line in done.stdout.splitlines()[1:5]] == ["created"] * 4
     assert "Secret clients\n" in done.stdout
     assert "ConfigMap questions: MISSING\n" in done.stdout
     assert "PersistentVolumeClaim models\n" in done.stdout
@@ -163,8 +163,12 @@ async def test_a_sat_exam_and_its_solver_come_back_with_the_result_and_nothing_i
     # A word that let one change through its gate must not let the next one through.
     assert before[0]["annotations"].pop("mcq-operator.dev/promote") == "because"
     assert after == before
-    restored = existing(kubectl, "cm", "aqua-results")
-    assert (restored["data"], restored["binaryData"]) == (kept["data"], kept["binaryData"])
+    for each in kept:
+        restored = existing(kubectl, "cm", each["metadata"]["name"])
+        assert [restored.get(field) for field in ("data", "binaryData")] == [
+            each.get("data"),
+            each["binaryData"],
+        ]
 
     bench.restart()
     await ready(kubectl, bench)

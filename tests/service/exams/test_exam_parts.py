@@ -10,7 +10,7 @@ from mcq_service.exams.errors import AskingFailed, ModelChanged
 from mcq_service.exams.judging import Limits
 
 __all__ = ["exam"]  # the fixture
-TIMES = {"created", "seconds", "latency"}
+TIMES = {"created", "seconds", "latency", "shards"}
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3, 7, 64])

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from mcq_service.exams import report_page
 from mcq_service.exams.report import Comparison, Failure, Figures, Latency, Report, Row
 from mcq_service.exams.report_page import page
 from mcq_service.protocol import Usage
@@ -46,6 +47,8 @@ def result(*rows: Row, **changes: object) -> Report:
         figures=Figures.of([each.outcome for each in rows]),
         compared=None,
         verdict=None,
+        shards=1,
+        unanswered=0,
         failures=[],
         rows=list(rows),
     )
@@ -144,6 +147,24 @@ def test_what_was_compared_left_out_and_not_answered_is_said() -> None:
         "q7: too long",
     ):
         assert part in text, part
+
+
+def test_a_page_of_very_many_questions_has_the_first_and_says_where_all_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(report_page, "MOST_ROWS", 2)
+    found = Page(page(result(*(row(number, right=True) for number in range(3)))))
+    assert "3 questions, the first 2 of them here, all in the report as JSON" in found.text
+    assert ("q1" in found.text, "q2" in found.text) == (True, False)
+
+
+def test_a_shortened_report_says_how_much_more_there_is() -> None:
+    failures = [Failure(id=f"q{number}", digest=str(number), detail="busy") for number in range(5)]
+    whole = result(row(1, right=True), skipped=["a", "b", "c"], failures=failures, unanswered=5)
+    short = whole.shortened(2)
+    assert short.skipped == ["a", "b", "… and 1 more"]
+    assert (len(short.failures), short.unanswered, len(whole.failures)) == (2, 5, 5)
+    assert whole.shortened(5) == whole
 
 
 @pytest.mark.parametrize("words", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'])
