@@ -1,44 +1,30 @@
 """Published exams, rewritten as ours: what `python -m mcq_service exam import` does.
 
-- `mmlu`: Hendrycks et al. (arXiv 2009.03300), a CSV file without a header a subject: question, four choices, letter.
-- `aqua`: AQuA-RAT (arXiv 1705.04146), a JSON object a line: `question`, `options` as "A)…", `correct`.
-- `agieval`: AGIEval v1 (arXiv 2304.06364), a JSON object a line: `passage`, `question`, `options` as "(A)…", `label`.
-
-What can't be asked as a multiple-choice question with one right answer is left out, and said.
+`records` and `moodle` read the files, `published` and `moodle` say what a record asks. What can't be asked as a
+multiple-choice question with one right answer is left out, and said.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from mcq_service.exams import moodle, published
 from mcq_service.exams.answers import by_letter, written
 from mcq_service.exams.errors import ExamUnreadable
-from mcq_service.exams.marks import unmarked
-from mcq_service.exams.questions import NotAskable, json_lines, parse, read_text
+from mcq_service.exams.questions import NotAskable, parse
+from mcq_service.exams.records import Record, csv_lines, json_objects, records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-Format = Literal["mmlu", "aqua", "agieval"]
+Format = Literal[
+    "agieval", "aiken", "aqua", "arc", "ceval", "cmmlu", "commonsenseqa", "gift", "gpqa", "hellaswag", "medmcqa",
+    "mmlu", "mmlu-pro", "race", "sciq", "truthfulqa",
+]  # fmt: skip
 FORMATS: tuple[Format, ...] = get_args(Format)
 Row = dict[str, Any]
-
-_SPLITS = re.compile(r"_(test|dev|val)$")
-_MMLU_COLUMNS = 6
-
-
-class Record(NamedTuple):
-    """One question as a file has it: its place in words, its number in the file from 0, and its values."""
-
-    place: str
-    path: Path
-    number: int
-    values: Any
 
 
 @dataclass
@@ -53,99 +39,55 @@ def imported(form: Format, paths: Sequence[Path]) -> Imported:
     """Read files of a published exam. Raises ExamUnreadable, which names file and line."""
     made = Imported()
     places: dict[str, str] = {}
-    read, question_of = _FORMATS[form]
-    for record in (record for path in paths for record in read(path)):
-        try:
-            row = question_of(record)
-            question = parse(row, answer=by_letter)
-            row["answer"] = written(question.answer, question.question.options)
-        except (NotAskable, ValueError) as error:
-            made.left_out.append(f"{record.place}: {error}")
-            continue
-        if before := places.get(question.digest):
-            made.left_out.append(f"{record.place}: the same question as {before}")
-            continue
-        places[question.digest] = record.place
-        made.rows.append(row)
+    for path in paths:
+        read, question_of = _reader(form, path)
+        for record in read(path):
+            try:
+                row = question_of(record)
+                question = parse({**row, "id": f"{form}/{row['id']}"}, answer=by_letter)
+                answer = written(question.answer, question.question.options)
+            except (NotAskable, ValueError) as error:
+                made.left_out.append(f"{record.place}: {error}")
+                continue
+            if before := places.get(question.digest):
+                made.left_out.append(f"{record.place}: the same question as {before}")
+                continue
+            places[question.digest] = record.place
+            made.rows.append({**row, "id": question.id, "answer": answer})
     if not made.rows:
         why = f" The first: {made.left_out[0]}" if made.left_out else ""
         raise ExamUnreadable(f"{', '.join(map(str, paths))}: there is no {form} question in it.{why}")  # noqa: EM102
     return made
 
 
-def _csv_lines(path: Path) -> Iterator[Record]:
-    lines = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-    index = 0
-    while True:
-        try:
-            cells = next(lines, None)
-        except csv.Error as error:
-            raise ExamUnreadable(f"{path}:{lines.line_num}: {error}") from error  # noqa: EM102
-        if cells is None:
-            return
-        if cells:
-            yield Record(f"{path}:{lines.line_num}", path, index, cells)
-            index += 1
+Reader = tuple["Callable[[Path], Iterable[Record]]", "Callable[[Record], Row]"]
 
 
-def _json_objects(path: Path) -> Iterator[Record]:
-    for index, (place, value) in enumerate(json_lines(path, read_text(path))):
-        if not isinstance(value, dict):
-            raise ExamUnreadable(f"{place}: it is not a JSON object.")  # noqa: EM102
-        yield Record(place, path, index, value)
+def _reader(form: Format, path: Path) -> Reader:
+    if form == "mmlu" and path.suffix.lower() not in {".parquet", ".json", ".jsonl"}:
+        return csv_lines, published.mmlu_csv
+    return _READERS[form]
 
 
-def _mmlu(record: Record) -> Row:
-    cells = record.values
-    if len(cells) != _MMLU_COLUMNS:
-        msg = f"{record.place}: {len(cells)} columns are not question, four choices and letter."
-        raise ExamUnreadable(msg)
-    question, *choices, answer = cells
-    return {
-        "id": f"mmlu/{record.path.stem}/{record.number}",
-        "subject": _SPLITS.sub("", record.path.stem),
-        "question": question,
-        "choices": choices,
-        "answer": answer.strip(),
-    }
+def _medmcqa(path: Path) -> list[Record]:
+    return published.cop_from_one(list(records(path)))
 
 
-def _aqua(record: Record) -> Row:
-    return {
-        "id": f"aqua/{record.path.name}/{record.number}",
-        "subject": "algebra",
-        "question": record.values.get("question"),
-        "choices": _choices(record.values.get("options")),
-        "answer": record.values.get("correct"),
-    }
-
-
-def _agieval(record: Record) -> Row:
-    values = record.values
-    label = values.get("label")
-    # The Chinese bar exam's answers are lists, most of them of more than one letter.
-    letters = "".join(map(str, label)) if isinstance(label, list) else label
-    parts = [part for part in (values.get("passage"), values.get("question")) if part]
-    return {
-        "id": f"agieval/{record.path.name}/{record.number}",
-        "subject": record.path.stem,
-        "question": "\n\n".join(map(str, parts)),
-        "choices": _choices(values.get("options")),
-        "answer": letters,
-    }
-
-
-def _choices(options: object) -> list[str]:
-    """Options without their marks, in the order of the marks. Raises NotAskable."""
-    if options is None:
-        raise NotAskable("it has no choices")
-    if not isinstance(options, list) or not all(isinstance(each, str) for each in options):
-        raise NotAskable("options: they are not a list of strings")
-    return unmarked(options)
-
-
-_FORMATS: dict[Format, tuple[Callable[[Path], Iterator[Record]], Callable[[Record], Row]]] = {
-    "mmlu": (_csv_lines, _mmlu),
-    "aqua": (_json_objects, _aqua),
-    "agieval": (_json_objects, _agieval),
+_READERS: dict[Format, Reader] = {
+    "agieval": (json_objects, published.agieval),
+    "aiken": (moodle.aiken_records, moodle.aiken),
+    "aqua": (json_objects, published.aqua),
+    "arc": (records, published.arc),
+    "ceval": (records, published.cmmlu),
+    "cmmlu": (records, published.cmmlu),
+    "commonsenseqa": (records, published.arc),
+    "gift": (moodle.gift_records, moodle.gift),
+    "gpqa": (records, published.gpqa),
+    "hellaswag": (records, published.hellaswag),
+    "medmcqa": (_medmcqa, published.medmcqa),
+    "mmlu": (records, published.mmlu),
+    "mmlu-pro": (records, published.mmlu_pro),
+    "race": (records, published.race),
+    "sciq": (records, published.sciq),
+    "truthfulqa": (records, published.truthfulqa),
 }

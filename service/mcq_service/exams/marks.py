@@ -1,4 +1,4 @@
-"""The marks that published options carry: "(A)3", "C. 5". They say which choice is meant, whatever the order."""
+"""The marks of published options: "(A)3", "C. 5". They say which choice is meant, whatever the order."""
 
 from __future__ import annotations
 
@@ -24,17 +24,25 @@ def unmarked(options: Sequence[str]) -> list[str]:
     found = [_MARK.match(option) for option in options]
     certain = any(found)
     found = [mark or _LETTER.match(option) for mark, option in zip(found, options, strict=True)]
-    letters = [mark and (mark[1] or mark[2]) for mark in found]
-    expected = list(ascii_uppercase[: len(options)])
-    texts = {
-        letter: option[mark.end() :].rstrip()
-        for letter, mark, option in zip(letters, found, options, strict=True)
-        if letter and mark
-    }
-    if sorted(texts) == expected:
-        return [texts[letter] for letter in expected]
-    if not certain:
+    letters = [(mark[1] or mark[2]) if mark else "none" for mark in found]
+    if not certain and sorted(letters) != list(ascii_uppercase[: len(options)]):
         return list(options)
-    marks = ", ".join(letter or "none" for letter in letters)
-    msg = f"options: their marks are {marks}, and should be {', '.join(expected)} in any order"
+    texts = [
+        option[mark.end() :].rstrip() if mark else option for option, mark in zip(options, found, strict=True)
+    ]
+    return ordered(letters, texts)
+
+
+def ordered(marks: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Return the texts in the order of their marks, which are all letters from A or all numbers from 1, in any order.
+
+    Raises NotAskable where marks are doubled or missing.
+    """
+    by_mark = dict(zip(marks, texts, strict=False))
+    count = len(texts)
+    for expected in (list(ascii_uppercase[:count]), [str(number) for number in range(1, count + 1)]):
+        if len(by_mark) == len(marks) == count and set(expected) == by_mark.keys():
+            return [by_mark[mark] for mark in expected]
+    wanted = ", ".join(ascii_uppercase[:count])
+    msg = f"options: their marks are {', '.join(marks)}, and should be {wanted} in any order"
     raise NotAskable(msg)

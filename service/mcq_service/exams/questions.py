@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 Half = Literal["calibration", "evaluation"]
 Split = Literal["calibration", "evaluation", "all"]
+_BYTE_ORDER_MARK = re.compile("^\ufeff", re.MULTILINE)
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
@@ -96,7 +98,7 @@ def read(paths: Sequence[Path]) -> Exam:
     places: dict[str, str] = {}
     for path in paths:
         text = read_text(path)
-        exam.digests[path.name] = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+        exam.digests[path.name] = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
         _read_lines(exam, places, path, text)
     if not exam.questions:
         raise ExamUnreadable(f"{', '.join(map(str, paths))}: there is no question in it.")  # noqa: EM102
@@ -104,13 +106,15 @@ def read(paths: Sequence[Path]) -> Exam:
 
 
 def read_text(path: Path) -> str:
-    """A file's text as it is, line ends and all. Raises ExamUnreadable."""
+    """A file's text as it is, line ends and all, but for byte-order marks. Raises ExamUnreadable."""
     try:
-        return path.read_bytes().decode()
+        # Files that were put one after the other have a mark in the middle, too.
+        return _BYTE_ORDER_MARK.sub("", path.read_bytes().decode())
     except OSError as error:
         raise ExamUnreadable(f"{path} can't be read: {error.strerror}.") from error  # noqa: EM102
     except UnicodeDecodeError as error:
-        raise ExamUnreadable(f"{path} is not UTF-8: {error.reason} at byte {error.start}.") from error  # noqa: EM102
+        msg = f"{path} is not UTF-8: {error.reason} at byte {error.start}. Save it as UTF-8."
+        raise ExamUnreadable(msg) from error
 
 
 def json_lines(path: Path, text: str) -> Iterator[tuple[str, object]]:
@@ -119,10 +123,24 @@ def json_lines(path: Path, text: str) -> Iterator[tuple[str, object]]:
         if not line.strip():
             continue
         place = f"{path}:{number}"
-        try:
-            yield place, json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ExamUnreadable(f"{place}: {error}") from error  # noqa: EM102
+        yield place, json_value(line, place=place)
+
+
+def json_value(text: str, *, place: str) -> Any:
+    """What a JSON text says. Raises ExamUnreadable, also where a key stands twice: one value would be lost."""
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except (ValueError, RecursionError) as error:
+        raise ExamUnreadable(f"{place}: {error}") from error  # noqa: EM102
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {json.dumps(key, ensure_ascii=False)} stands twice: remove one")  # noqa: EM102
+        found[key] = value
+    return found
 
 
 def _read_lines(exam: Exam, places: dict[str, str], path: Path, text: str) -> None:

@@ -168,11 +168,16 @@ def test_the_same_question_in_another_file_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("form", "text", "said"),
     [
-        ("mmlu", "q,1,2,3,4,A\nq,1,2,A\n", ":2: 4 columns are not question, four choices and letter"),
+        (
+            "mmlu",
+            "q,1,2,3,4,A\nq,1,2,A\n",
+            ":2: 4 columns. A file of mmlu has six, and no header: question, four",
+        ),
         ("mmlu", 'q,1,2,3,4,A\n"q,1', ":2: unexpected end of data"),
         ("mmlu", "", "there is no mmlu question in it."),
         ("aqua", "{", ":1: Expecting property name"),
-        ("aqua", "[]", ":1: it is not a JSON object"),
+        ("aqua", "[1]", ":[0]: it is not a JSON object"),
+        ("aqua", "1", ":1: it is not a JSON object"),
         ("agieval", '{"question": "2 + 2?", "options": null, "answer": "4"}', "The first: "),
     ],
 )

@@ -1,5 +1,6 @@
 """Exams are read, mistakes in them are named by file and line, and no content is in both halves."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from tests.service.examples import examples
 
 from mcq_service.exams.answers import position, written
 from mcq_service.exams.errors import ExamUnreadable
@@ -94,6 +96,7 @@ def test_an_answer_that_means_no_choice_or_may_mean_two_is_refused(
         parse({**FRUIT, "choices": choices, "answer": answer})
 
 
+@examples(100)
 @given(
     texts=st.lists(st.text("ABC012 ", min_size=1).filter(str.strip), min_size=2, max_size=4), data=st.data()
 )
@@ -142,6 +145,32 @@ def test_a_file_that_is_missing_empty_or_binary_is_named(tmp_path: Path) -> None
         with pytest.raises(ExamUnreadable, match=said) as caught:
             read([path])
         assert str(path) in str(caught.value)
+
+
+def test_a_byte_order_mark_changes_no_question(tmp_path: Path) -> None:
+    plain, marked = tmp_path / "plain.jsonl", tmp_path / "marked.jsonl"
+    line = json.dumps(FRUIT)
+    plain.write_text(line)
+    marked.write_text(f"\ufeff{line}\n\ufeff{line.replace('fruit', 'car')}")  # of two files
+    exam = read([marked])
+    assert [each.question.question for each in exam.questions] == ["Which is a fruit?", "Which is a car?"]
+    assert exam.questions[0].digest == read([plain]).questions[0].digest
+    # That of the file is of its bytes, as sha256sum has it, and questions.digest of an MCQExam.
+    assert exam.digests["marked.jsonl"] == f"sha256:{hashlib.sha256(marked.read_bytes()).hexdigest()}"
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ('{"id": 1, "question": "Q?", "choices": {"A": "x", "B": "y", "A": "z"}, "answer": "A"}', "A"),
+        ('{"id": 1, "question": "Q?", "choices": ["x", "y"], "answer": "A", "answer": "B"}', "answer"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_as_one_value_would_be_lost(
+    tmp_path: Path, line: str, key: str
+) -> None:
+    with pytest.raises(ExamUnreadable, match=f'exam.jsonl:1: the key "{key}" stands twice: remove one'):
+        read([exam_file(tmp_path / "exam.jsonl", line)])
 
 
 def test_a_question_that_no_service_takes_is_left_out_and_reported(tmp_path: Path) -> None:

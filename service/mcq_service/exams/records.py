@@ -1,0 +1,114 @@
+"""What the files of published exams have: JSON, CSV with a header or without, Parquet; a record for each question."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mcq_service.exams.errors import ExamUnreadable
+from mcq_service.exams.questions import json_lines, json_value, read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NO_PARQUET = "Parquet is read by pyarrow, which is not installed: pip install 'mcq-service[parquet]'"
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+class Record(NamedTuple):
+    """One question as a file has it: its place in words, its number in the file from 0, and its values."""
+
+    place: str
+    path: Path
+    number: int
+    values: Any
+
+
+def records(path: Path) -> Iterator[Record]:
+    """The records of a file with named columns, by the ending of its name. Raises ExamUnreadable."""
+    match path.suffix.lower():
+        case ".parquet":
+            return parquet(path)
+        case ".csv":
+            return csv_records(path)
+    return json_objects(path)
+
+
+def json_objects(path: Path) -> Iterator[Record]:
+    """The objects of JSON lines, or of one JSON array."""
+    text = read_text(path)
+    if text.lstrip().startswith("["):
+        listed = json_value(text, place=str(path))
+        found = [(f"{path}:[{number}]", value) for number, value in enumerate(listed)]
+    else:
+        found = list(json_lines(path, text))
+    for number, (place, value) in enumerate(found):
+        if not isinstance(value, dict):
+            raise ExamUnreadable(f"{place}: it is not a JSON object.")  # noqa: EM102
+        yield Record(place, path, number, value)
+
+
+def csv_lines(path: Path) -> Iterator[Record]:
+    """The lines of a CSV file, as lists of cells."""
+    lines = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    number = 0
+    while True:
+        try:
+            cells = next(lines, None)
+        except csv.Error as error:
+            raise ExamUnreadable(f"{path}:{lines.line_num}: {error}") from error  # noqa: EM102
+        if cells is None:
+            return
+        if cells:
+            yield Record(f"{path}:{lines.line_num}", path, number, cells)
+            number += 1
+
+
+def csv_records(path: Path) -> Iterator[Record]:
+    """The lines of a CSV file whose first line names the columns."""
+    lines = csv_lines(path)
+    header = next(lines, None)
+    if header is None:
+        return
+    names = header.values
+    if hint := separated(header):
+        raise ExamUnreadable(f"{header.place}: {len(names)} columns{hint}.")  # noqa: EM102
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ExamUnreadable(f"{header.place}: the column {', '.join(sorted(twice))} stands twice.")  # noqa: EM102
+    for record in lines:
+        if len(record.values) != len(names):
+            msg = f"{record.place}: {len(record.values)} columns, and the header has {len(names)}{separated(record)}."
+            raise ExamUnreadable(msg)
+        values = dict(zip(names, record.values, strict=True))
+        yield record._replace(number=record.number - 1, values=values)
+
+
+def separated(record: Record) -> str:
+    """A hint that a line's cells are separated by something else than commas, if it looks so."""
+    line = ",".join(record.values)
+    for separator, name in _SEPARATORS.items():
+        if line.count(separator) >= 4 and len(record.values) < 4:
+            return f"; it looks separated by {name}: save it with commas"
+    return ""
+
+
+def parquet(path: Path) -> Iterator[Record]:
+    """The rows of a Parquet file, as the Hugging Face Hub has them."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise ExamUnreadable(f"{path}: {NO_PARQUET}.") from error  # noqa: EM102
+    number = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches():
+                for values in batch.to_pylist():
+                    yield Record(f"{path}:{number + 1}", path, number, values)
+                    number += 1
+    except OSError as error:
+        raise ExamUnreadable(f"{path} can't be read: {error.strerror or error}.") from error  # noqa: EM102
+    except pa.ArrowException as error:
+        raise ExamUnreadable(f"{path} is not a Parquet file: {error}") from error  # noqa: EM102
