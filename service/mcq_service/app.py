@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
-from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
 from mcq_service.routes import health, mcq, openai, openapi, page, problems
 from mcq_service.routes.access import AccessLog
@@ -13,13 +12,28 @@ from mcq_service.routes.body import BodyLimits
 from mcq_service.routes.headers import HeaderLimits
 from mcq_service.routes.keys import RequireKey
 from mcq_service.routes.methods import HeadAndOptions
+from mcq_service.routes.spans import Spans
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from starlette.types import ASGIApp
+
     from mcq_service.keys import Keys
     from mcq_service.lifecycle import Lifecycle
     from mcq_service.telemetry import Metrics, Tracing
+
+
+class _App(FastAPI):
+    """FastAPI, with the request's span around everything, the handler of defects included."""
+
+    def __init__(self, *, tracing: Tracing, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._tracing = tracing
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """See Starlette."""
+        return Spans(super().build_middleware_stack(), tracing=self._tracing)
 
 
 def build(
@@ -31,7 +45,8 @@ def build(
     `trace_url` is where the page's traces can be looked at, with {trace_id} in place of the id, `exam_file`
     where the operator tells of the last exam.
     """
-    app = FastAPI(
+    app = _App(
+        tracing=tracing,
         title="MCQ service",
         description="Answers multiple-choice questions: the choice, a probability for every choice, the reasoning.",
         docs_url=None,
@@ -54,10 +69,4 @@ def build(
     app.add_middleware(AccessLog)
     problems.install(app)
     openapi.describe(app, keyed=keys is not None)
-    FastAPIInstrumentor.instrument_app(
-        app,
-        tracer_provider=tracing.provider,
-        excluded_urls="startupz,readyz,livez,answerz,metrics",
-        exclude_spans=["receive", "send"],
-    )
     return app

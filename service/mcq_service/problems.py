@@ -1,6 +1,7 @@
 """What can keep a request from being answered; each becomes one RFC 9457 problem response.
 
 ProblemError
+├── MalformedRequest      400  the request has two readings
 ├── MalformedBody         400  the body is not JSON
 ├── Unauthorized          401  no key, or one that is none of the configured
 ├── NoSuchPath            404
@@ -67,7 +68,13 @@ class ProblemError(Exception):
         )
 
 
-class MalformedBody(ProblemError):  # noqa: N818 - names read as what happened, as in the tree above
+class MalformedRequest(ProblemError):  # noqa: N818 - names read as what happened, as in the tree above
+    """A proxy and this server could read the request differently."""
+
+    status, slug, title = 400, "malformed-request", "The request is ambiguous"
+
+
+class MalformedBody(ProblemError):  # noqa: N818
     """The body is not JSON."""
 
     status, slug, title = 400, "malformed-body", "The body is not JSON"

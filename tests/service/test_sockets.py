@@ -146,6 +146,10 @@ BROKEN = [
     (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n", 400),
     (HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % TOO_MANY + b" " * TOO_MANY, 413),
     (HEAD + b"Content-Length: 5\r\n\r\n{}", 408),
+    (HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + PROBE, 400),
+    (HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n5\r\nhello\r\n0\r\n\r\n" + PROBE, 400),
+    (PROBE[:-2] + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n" + PROBE, 400),
+    (HEAD.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + PROBE, 400),
 ]
 
 

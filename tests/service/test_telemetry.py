@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from opentelemetry.trace import SpanContext, TraceFlags
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
 from tests.service.fakes import ANSWER, QUESTION, Replica, sample
 
 from mcq_service.engines import PromptTooLong
@@ -150,8 +150,13 @@ async def test_no_text_of_a_client_is_in_logs_or_spans(
     for change in ({}, {"private": "private"}, {"mode": "private"}, {"choices": ["private", "private"]}):
         await client.post(ANSWER, json={**private, **change})
     await client.post(ANSWER, content=b'{"question": "private', headers=JSON)
+    for path in (ANSWER, "/v1/models/private", "/page/private", "/private"):
+        for method in ("GET", "POST", "PRIVATE"):
+            headers = {"user-agent": "private", "host": "private.example", "private": "private"}
+            await client.request(method, f"{path}?question=private", headers=headers)
     assert [prompt.choices for prompt in replica.texts.read] == ["A) private x\nB) private y"]
-    logged = "\n".join(JSONFormatter().format(record) for record in caplog.records)
+    ours = [record for record in caplog.records if record.name != "httpx"]  # which is the test's client
+    logged = "\n".join(JSONFormatter().format(record) for record in ours)
     spans = "\n".join(span.to_json() for span in replica.spans.get_finished_spans())
     assert "prefill" in spans
     assert "private" not in logged + spans
@@ -174,13 +179,17 @@ async def test_logs_in_a_request_carry_its_trace(
     assert [(line["level"], line["trace_id"]) for line in made] == [("error", trace_id)]
 
 
-@pytest.mark.parametrize(("caller", "traced"), [("", False), ("01", True), ("00", False)])
-async def test_the_sampling_ratio_is_honoured_where_the_caller_has_not_decided(
-    monkeypatch: pytest.MonkeyPatch, caller: str, traced: bool
+@pytest.mark.parametrize("sampler", ["parentbased_traceidratio", "traceidratio"])
+@pytest.mark.parametrize(
+    ("ratio", "caller", "traced"),
+    [("0", "", False), ("0", "01", False), ("0", "00", False), ("1", "01", True)],
+)
+async def test_no_caller_raises_the_sampling_ratio(
+    monkeypatch: pytest.MonkeyPatch, sampler: str, ratio: str, caller: str, traced: bool
 ) -> None:
-    """By OpenTelemetry's own variables, as spec.tracing sets them: a ratio of 0."""
-    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
-    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0")
+    """By OpenTelemetry's own variables, as spec.tracing sets them."""
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", ratio)
     trace_id = "0af7651916cd43dd8448eb211c80319c"
     headers = {"traceparent": f"00-{trace_id}-b7ad6b7169203331-{caller}"} if caller else {}
     replica = Replica()
@@ -191,6 +200,58 @@ async def test_the_sampling_ratio_is_honoured_where_the_caller_has_not_decided(
     assert answer["answer"]["label"] == "B"
     assert answer["trace_id"] == (trace_id if traced else None)
     assert bool(replica.spans.get_finished_spans()) == traced
+
+
+@pytest.mark.parametrize(("caller", "traced"), [("01", range(20, 81)), ("00", range(1))])
+def test_a_caller_chooses_neither_the_ratio_nor_what_it_falls_on(
+    monkeypatch: pytest.MonkeyPatch, caller: str, traced: range
+) -> None:
+    """Of 100 requests with an id that any ratio takes, half are traced, or none where the caller wants none."""
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.5")
+    replica = Replica()
+    for _ in range(100):
+        headers = {"traceparent": f"00-{1:032x}-b7ad6b7169203331-{caller}", "tracestate": "vendor=1"}
+        with replica.tracing.request("GET", headers), replica.tracing.span("inner"):
+            pass
+    spans = replica.spans.get_finished_spans()
+    replica.close()
+    assert {span.context.trace_state.get("vendor") for span in spans} <= {"1"}
+    assert len([span for span in spans if span.name == "GET"]) in traced
+    assert len([span for span in spans if span.name == "GET"]) == len(spans) / 2
+
+
+async def test_the_requests_span_has_its_method_route_and_status(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """The route as its template; an error is one of the service's own."""
+    replica.load()
+    replica.texts.error = RuntimeError("broken")
+    await client.post(ANSWER, json=QUESTION)
+    await client.head("/v1/models/some/model")
+    await client.get("/nothing")
+    spans = {span.name: span for span in replica.spans.get_finished_spans() if span.kind is SpanKind.SERVER}
+    found = {name: (dict(span.attributes or {}), span.status.status_code) for name, span in spans.items()}
+    scheme = {"url.scheme": "http"}
+    assert found == {
+        f"POST {ANSWER}": (
+            {**scheme, "http.request.method": "POST", "http.route": ANSWER, "http.response.status_code": 500},
+            StatusCode.ERROR,
+        ),
+        "HEAD /v1/models/{model:path}": (
+            {
+                **scheme,
+                "http.request.method": "HEAD",
+                "http.route": "/v1/models/{model:path}",
+                "http.response.status_code": 404,
+            },
+            StatusCode.UNSET,
+        ),
+        "GET": (
+            {**scheme, "http.request.method": "GET", "http.response.status_code": 404},
+            StatusCode.UNSET,
+        ),
+    }
 
 
 async def test_a_collector_that_is_not_there_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ class Tracing(Model):
     ) = None
     """The OTLP/HTTP receiver."""
     sampling_ratio: Fraction = 1.0
-    """The share of requests traced when the caller has not decided, 0 to 1."""
+    """The share of requests traced, 0 to 1. A caller can only have fewer of its own traced."""
 
 
 class ServiceMonitor(Model):

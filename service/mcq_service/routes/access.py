@@ -50,7 +50,7 @@ class AccessLog:
             raise
         finally:
             fields = {
-                "method": scope["method"] if scope["method"] in _METHODS else "_OTHER",
+                "method": known_method(scope),
                 "route": getattr(scope.get("route"), "path", None),
                 "status": status or _CLIENT_LEFT,
                 "duration_ms": round((self._clock() - started) * 1000, 3),
@@ -58,3 +58,9 @@ class AccessLog:
             }
             level = logging.INFO if needs_key(scope["path"]) else logging.DEBUG
             _log.log(level, "request", extra={"fields": fields})
+
+
+def known_method(scope: Scope) -> str:
+    """The request's method, or `_OTHER`, as a client may write anything for one."""
+    method: str = scope["method"]
+    return method if method in _METHODS else "_OTHER"

@@ -13,6 +13,7 @@ from mcq_service.problems import (
     HeadersTooLarge,
     InvalidQuestion,
     MalformedBody,
+    MalformedRequest,
     NotReady,
     Overloaded,
     Unauthorized,
@@ -62,7 +63,7 @@ def _schemas() -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _describe(path: str, operation: dict[str, Any], *, keyed: bool) -> None:
     as_openai = path.startswith(failures.PREFIX)
-    expected: list[type[ProblemError]] = [HeadersTooLarge]
+    expected: list[type[ProblemError]] = [MalformedRequest, HeadersTooLarge]
     if keyed:
         operation["security"] = [{_SCHEME: []}]
         expected.append(Unauthorized)

@@ -10,18 +10,20 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from opentelemetry import trace
+from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Sampler, SamplingResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from opentelemetry.trace import SpanContext
-    from opentelemetry.util.types import AttributeValue
+    from opentelemetry.trace import Link, SpanContext, SpanKind, TraceState
+    from opentelemetry.util.types import Attributes, AttributeValue
 
 _SHUTDOWN_SECONDS = 2
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -34,15 +36,31 @@ class Tracing:
         """OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and the exporter's variables are OpenTelemetry's own."""
         name = environment.get("OTEL_SERVICE_NAME", "mcq-service")
         self.provider = TracerProvider(resource=Resource.create({SERVICE_NAME: name}), shutdown_on_exit=False)
+        self.provider.sampler = _OwnRatio(self.provider.sampler)
         if any(environment.get(variable) for variable in _ENDPOINTS):
             self.provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self.provider.get_tracer("mcq_service")
 
     @contextmanager
+    def request(
+        self, name: str, headers: Mapping[str, str], **attributes: AttributeValue
+    ) -> Iterator[trace.Span]:
+        """The span of a whole request, which continues the trace that its headers name."""
+        with self._span(name, propagate.extract(headers), trace.SpanKind.SERVER, attributes) as span:
+            yield span
+
+    @contextmanager
     def span(self, name: str, **attributes: AttributeValue) -> Iterator[trace.Span]:
         """A span under the current one, which becomes the current one."""
+        with self._span(name, None, trace.SpanKind.INTERNAL, attributes) as span:
+            yield span
+
+    @contextmanager
+    def _span(
+        self, name: str, parent: Context | None, kind: SpanKind, attributes: Attributes
+    ) -> Iterator[trace.Span]:
         with self._tracer.start_as_current_span(
-            name, attributes=attributes, record_exception=False, set_status_on_exception=False
+            name, parent, kind, attributes, record_exception=False, set_status_on_exception=False
         ) as span:
             try:
                 yield span
@@ -67,6 +85,43 @@ class Tracing:
         sending = threading.Thread(target=self.provider.shutdown, name="traces", daemon=True)
         sending.start()
         sending.join(_SHUTDOWN_SECONDS)
+
+
+class _OwnRatio(Sampler):
+    """Samples what a caller asks to be sampled as if there were no caller; what it wants left out is left out.
+
+    So no client makes the replica send more spans than the configured ratio.
+    """
+
+    def __init__(self, configured: Sampler) -> None:
+        self._configured = configured
+        self._ids = RandomIdGenerator()
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        """See OpenTelemetry."""
+        caller = trace.get_current_span(parent_context).get_span_context()
+        if not caller.is_remote:
+            return self._configured.should_sample(
+                parent_context, trace_id, name, kind, attributes, links, trace_state
+            )
+        context = Context() if caller.trace_flags.sampled else parent_context
+        # Samplers decide by the trace's id, which the caller can choose: a drawn one has no favourites.
+        drawn = self._ids.generate_trace_id()
+        result = self._configured.should_sample(context, drawn, name, kind, attributes, links, trace_state)
+        return SamplingResult(result.decision, result.attributes, caller.trace_state)
+
+    def get_description(self) -> str:
+        """See OpenTelemetry."""
+        return f"OwnRatio{{{self._configured.get_description()}}}"
 
 
 def current_trace_id() -> str | None:
