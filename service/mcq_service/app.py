@@ -12,6 +12,7 @@ from mcq_service.routes.body import BodyLimits
 from mcq_service.routes.headers import HeaderLimits
 from mcq_service.routes.keys import RequireKey
 from mcq_service.routes.methods import HeadAndOptions
+from mcq_service.routes.slashes import TrailingSlash
 from mcq_service.routes.spans import Spans
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class _App(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """See Starlette."""
-        return Spans(super().build_middleware_stack(), tracing=self._tracing)
+        return TrailingSlash(Spans(super().build_middleware_stack(), tracing=self._tracing))
 
 
 def build(
@@ -51,6 +52,7 @@ def build(
         description="Answers multiple-choice questions: the choice, a probability for every choice, the reasoning.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.lifecycle = lifecycle
     app.state.metrics = metrics

@@ -159,6 +159,48 @@ async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient)
     assert response.headers["allow"] == "OPTIONS, POST"
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", ANSWER),
+        ("POST", "/api/v1/mcq/answers"),
+        ("GET", "/api/v1/service"),
+        ("GET", "/v1/models"),
+        ("GET", "/v1/models/fake/model"),
+        ("GET", "/docs"),
+        ("GET", "/openapi.json"),
+        ("GET", "/livez"),
+        ("GET", "/nothing"),
+        ("OPTIONS", ANSWER),
+    ],
+)
+async def test_a_slash_at_the_end_changes_nothing(
+    replica: Replica, client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    """No redirect, which behind a proxy would lead from https:// to http://."""
+    replica.load()
+    body = {"questions": [QUESTION]} if path.endswith("answers") else QUESTION
+    plain, slashed = [
+        await client.request(method, each, json=body if method == "POST" else None)
+        for each in (path, f"{path}/")
+    ]
+    assert (slashed.status_code, slashed.is_redirect) == (plain.status_code, False)
+    assert slashed.headers.get("content-type") == plain.headers.get("content-type")
+    if method == "GET":
+        assert slashed.content == plain.content
+
+
+async def test_a_slash_at_the_end_does_not_get_around_a_limit(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """What is refused is counted, too, as on the path itself."""
+    replica.load()
+    await client.post(f"{ANSWER}/", content=b"{", headers=JSON)
+    assert await sample(client, 'mcq_requests_total{mode="unknown",outcome="malformed-body"}') == 1
+    failed = await client.post("/v1/completions/", json={})
+    assert failed.json()["error"]["code"] == "invalid_value"
+
+
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", None])
 async def test_a_body_not_declared_as_json_is_415(
     replica: Replica, client: httpx.AsyncClient, media_type: str | None

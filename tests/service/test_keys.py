@@ -236,6 +236,14 @@ def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
+async def test_a_slash_at_the_end_needs_the_key_too(replica: Replica, file: Path) -> None:
+    """As the path without it; and what is open stays so."""
+    async with asking(replica, Keys(file)) as client:
+        assert (await client.post(f"{ANSWER}/", json=QUESTION)).status_code == 401
+        assert (await client.get("/v1/models/")).status_code == 401
+        assert (await client.get("/readyz/")).status_code == 200
+
+
 async def test_a_good_key_is_let_in_under_its_name(
     replica: Replica, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,9 +9,11 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
+import httpx
 import pytest
 import uvicorn
 from tests.service.fakes import ANSWER, QUESTION, Replica
+from tests.service.local import listening
 
 from mcq_service import connections
 from mcq_service.connections import MAX_HEAD_BYTES, Connection
@@ -93,6 +95,20 @@ async def test_good_requests_are_answered(peer: Peer) -> None:
     assert await peer.statuses(CHUNKED) == [200]
     assert await peer.statuses(GOOD, PROBE, CHUNKED, pause=0.05) == [200, 200, 200]
     assert await peer.statuses(GOOD + PROBE + CHUNKED + PROBE) == [200, 200, 200, 200]
+
+
+@pytest.mark.parametrize(("trusted", "scheme"), [(None, "https"), ("10.0.0.0/8", "http")])
+async def test_forwarded_headers_are_taken_from_trusted_proxies_only(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch, trusted: str | None, scheme: str
+) -> None:
+    """By uvicorn's own variable; unset, a sidecar's on the loopback are."""
+    if trusted:
+        monkeypatch.setenv("FORWARDED_ALLOW_IPS", trusted)
+    replica.load()
+    async with listening(replica) as url, httpx.AsyncClient() as client:
+        await client.get(f"{url}/v1/models", headers={"X-Forwarded-Proto": "https"})
+    [span] = replica.spans.get_finished_spans()
+    assert (span.attributes or {})["url.scheme"] == scheme
 
 
 async def test_a_silent_connection_is_closed(peer: Peer) -> None:
