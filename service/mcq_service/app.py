@@ -12,10 +12,12 @@ from mcq_service.routes.body import BodyLimits
 from mcq_service.routes.headers import HeaderLimits
 from mcq_service.routes.keys import RequireKey
 from mcq_service.routes.methods import HeadAndOptions
+from mcq_service.routes.origins import Origins
 from mcq_service.routes.slashes import TrailingSlash
 from mcq_service.routes.spans import Spans
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from starlette.types import ASGIApp
@@ -39,12 +41,12 @@ class _App(FastAPI):
 
 def build(
     lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing, keys: Keys | None = None,
-    trace_url: str | None = None, exam_file: Path | None = None,
+    trace_url: str | None = None, exam_file: Path | None = None, allowed_origins: Sequence[str] = (),
 ) -> FastAPI:  # fmt: skip
     """The HTTP surface of one replica; `lifecycle` says whether and with what it answers.
 
     `trace_url` is where the page's traces can be looked at, with {trace_id} in place of the id, `exam_file`
-    where the operator tells of the last exam.
+    where the operator tells of the last exam, and pages of `allowed_origins` may use the service besides its own.
     """
     app = _App(
         tracing=tracing,
@@ -67,6 +69,7 @@ def build(
     app.add_middleware(HeadAndOptions)
     if keys is not None:
         app.add_middleware(RequireKey, keys=keys)
+    app.add_middleware(Origins, allowed=allowed_origins)
     app.add_middleware(HeaderLimits)
     app.add_middleware(AccessLog)
     problems.install(app)

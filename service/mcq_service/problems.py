@@ -4,12 +4,13 @@ ProblemError
 ├── MalformedRequest      400  the request has two readings
 ├── MalformedBody         400  the body is not JSON
 ├── Unauthorized          401  no key, or one that is none of the configured
+├── CrossOrigin           403  a browser's preflight, for a page of an origin that is not allowed
 ├── NoSuchPath            404
 │   └── NoSuchModel       404  the OpenAI-compatible surface: another model is asked for
 ├── NoSuchMethod          405
 ├── BodyTooSlow           408  the body was not here in time
 ├── BodyTooLarge          413
-├── UnsupportedMediaType  415  the body is not declared as JSON
+├── UnsupportedMediaType  415  the body is not declared as JSON, or compressed
 ├── InvalidQuestion       422  the body is JSON, but not a question that can be answered
 │   └── ContextExceeded   422  the OpenAI-compatible surface: prompt and answer are too long
 ├── Overloaded            429  too many requests wait already
@@ -86,6 +87,12 @@ class Unauthorized(ProblemError):  # noqa: N818
     status, slug, title = 401, "unauthorized", "A key is needed"
 
 
+class CrossOrigin(ProblemError):  # noqa: N818
+    """A page of another origin may not use this service."""
+
+    status, slug, title = 403, "cross-origin", "Pages of this origin may not use the service"
+
+
 class NoSuchPath(ProblemError):  # noqa: N818
     """Nothing is served at this path."""
 
@@ -117,9 +124,9 @@ class BodyTooLarge(ProblemError):  # noqa: N818
 
 
 class UnsupportedMediaType(ProblemError):  # noqa: N818
-    """The body is not declared as JSON."""
+    """The body is not declared as JSON, or compressed."""
 
-    status, slug, title = 415, "unsupported-media-type", "The body must be JSON"
+    status, slug, title = 415, "unsupported-media-type", "The body must be JSON, uncompressed"
 
 
 class InvalidQuestion(ProblemError):  # noqa: N818

@@ -57,6 +57,7 @@ async def serve(settings: Settings) -> int:
                 keys=keys,
                 trace_url=settings.trace_url,
                 exam_file=settings.exam_file,
+                allowed_origins=settings.allowed_origins,
             )
         )
     )

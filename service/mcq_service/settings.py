@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mcq_service.models import PrecisionChoice
 from mcq_service.models.catalogue import DEFAULT_URI
 from mcq_service.protocol import MAX_REASONING_TOKENS, Debias, Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]-]+")
 
 EngineChoice = Literal["auto", "transformers", "cpu", "openai"]
 
@@ -27,6 +33,11 @@ class Settings(BaseSettings):
 
     api_keys_file: Path | None = Field(
         default=None, description="A file or directory of keys; unset: no keys."
+    )
+
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Origins whose pages may use the service from a browser, comma-separated; *: all.",
     )
 
     exam_file: Path | None = Field(
@@ -79,6 +90,21 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_unset(cls, value: str | None) -> str | None:
         return value or None
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: str | Sequence[str]) -> Sequence[str]:
+        return value.replace(",", " ").split() if isinstance(value, str) else value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise PydanticCustomError(
+                    "origin", "an origin is a scheme, a host and perhaps a port, as https://example.com"
+                )
+        return value
 
     @field_validator("openai_endpoint")
     @classmethod

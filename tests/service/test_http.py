@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -210,6 +211,23 @@ async def test_a_body_not_declared_as_json_is_415(
     headers = {"Content-Type": media_type} if media_type else {}
     response = await client.post(ANSWER, content=json.dumps(QUESTION), headers=headers)
     problem(response, 415, "unsupported-media-type")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "deflate", "zstd", "gzip, identity", "aws-chunked"])
+async def test_a_compressed_body_is_415_with_what_is_accepted(
+    replica: Replica, client: httpx.AsyncClient, coding: str
+) -> None:
+    """Whatever is in it."""
+    replica.load()
+    headers = {**JSON, "Content-Encoding": coding}
+    response = await client.post(
+        ANSWER, content=gzip.compress(json.dumps(QUESTION).encode()), headers=headers
+    )
+    assert coding.lower() in problem(response, 415, "unsupported-media-type")["detail"]
+    assert response.headers["accept-encoding"] == "identity"
+    assert response.headers["connection"] == "close"
+    as_it_is = {**JSON, "Content-Encoding": "identity"}
+    assert (await client.post(ANSWER, content=json.dumps(QUESTION), headers=as_it_is)).status_code == 200
 
 
 async def test_json_may_say_its_character_set(replica: Replica, client: httpx.AsyncClient) -> None:

@@ -227,7 +227,12 @@ async def test_connecting_finds_the_model_and_as_many_log_probabilities_as_there
     [
         (["a", "b"], scored, "serves 2 models; say which one is meant: MCQ_OPENAI_MODEL"),
         (["m"], lambda: JSONResponse({"choices": [{"text": "x"}]}), "gives no log-probabilities"),
-        (["m"], lambda: failing(401), "status 401"),
+        (["m"], lambda: failing(401, "No such key."), r"status 401\. It says: No such key\."),
+        (["m"], lambda: JSONResponse({"error": "No such model."}, 404), r"404\. It says: No such model\."),
+        (["m"], lambda: JSONResponse({"detail": "Not\n Found"}, 404), r"404\. It says: Not Found$"),
+        (["m"], lambda: JSONResponse({"message": "x" * 1000}, 404), r"It says: x{300}$"),
+        (["m"], lambda: JSONResponse({"error": {"code": 404}}, 404), r"status 404\.$"),
+        (["m"], lambda: Response("<html>", 404), r"status 404\.$"),
     ],
 )
 async def test_a_server_that_will_not_do_is_refused_at_the_start(
@@ -236,6 +241,16 @@ async def test_a_server_that_will_not_do_is_refused_at_the_start(
     """For good: another attempt would not help."""
     upstream.models, upstream.replies = models, [reply]
     with pytest.raises(EngineRefused, match=says):
+        await connect(client, model=None)
+
+
+async def test_a_wrong_model_is_told_of_in_the_servers_words(upstream: Upstream, client: Client) -> None:
+    """Of a request that is ours, and so quotes no client."""
+    upstream.replies = [lambda: failing(404, "The model `wrong` does not exist.")]
+    with pytest.raises(EngineRefused, match=r"status 404\. It says: The model `wrong` does not exist\."):
+        await connect(client, model="wrong")
+    upstream.replies = [lambda: failing(503, "Loading model")]
+    with pytest.raises(EngineFailed, match="It says: Loading model"):
         await connect(client, model=None)
 
 

@@ -3,7 +3,7 @@
 EngineFailed         it can't be reached, fails, or answers what can't be read
 └── EngineRefused    it does not take our requests: the key, the model or a parameter; asking again does not help
 
-Its own error messages may quote a client's text, so they are neither logged nor passed on.
+Its own error messages may quote a client's text, so they are neither logged nor passed on; see `EngineFailed.said`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _ATTEMPTS = 2
 # Nothing came back: the server did not begin to answer, or an idle connection was closed under the request.
 _UNANSWERED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.RemoteProtocolError, httpx2.ReadError)
 _TOO_LONG = re.compile(r"context|too long|max_model_len")
+_SAID = 300  # characters
 _EVENT = "data:"
 _LAST_EVENT = "[DONE]"
 
@@ -207,22 +208,28 @@ class Client:
             wait = response.headers.get("Retry-After", "")
             wait = wait if wait.isdecimal() else "1"
             return Overloaded(f"The engine is busy; try again in {wait} s.", headers={"Retry-After": wait})
-        if status in {400, 413, 422} and await self._is_too_long(response):
+        details = await self._details(response)
+        if status in {400, 413, 422} and any(_TOO_LONG.search(each.lower()) for each in details.values()):
             return PromptTooLong("The engine says that prompt and answer do not fit into its context.")
         answers = f"The engine at {self.name} answers {response.request.url.path} with status {status}."
         client_error = httpx2.codes.is_client_error(status) and status != httpx2.codes.REQUEST_TIMEOUT
-        return EngineRefused(answers) if client_error else EngineFailed(answers)
+        failed = EngineRefused(answers) if client_error else EngineFailed(answers)
+        failed.said = " ".join((details.get("message") or details.get("detail") or "").split())[:_SAID]
+        return failed
 
-    async def _is_too_long(self, response: httpx2.Response) -> bool:
+    async def _details(self, response: httpx2.Response) -> dict[str, str]:
+        """What an error's body says: OpenAI has an object `error`, others a text of that name, or no such level."""
         try:
             found = json.loads(await response.aread())
         except (httpx2.HTTPError, ValueError):
-            return False
+            return {}
         error = found.get("error", found) if isinstance(found, dict) else {}
-        said = (
-            [str(error.get(name)) for name in ("code", "type", "message")] if isinstance(error, dict) else []
+        if isinstance(error, str):
+            return {"message": error}
+        names = ("code", "type", "message", "detail")
+        return (
+            {name: str(error[name]) for name in names if error.get(name)} if isinstance(error, dict) else {}
         )
-        return any(_TOO_LONG.search(each.lower()) for each in said)
 
     def _failed(self, error: httpx2.HTTPError) -> EngineFailed:
         return EngineFailed(f"The engine at {self.name} does not answer: {type(error).__name__}.")

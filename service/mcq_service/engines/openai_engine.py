@@ -131,8 +131,19 @@ class RemoteTexts:
 async def connect(client: Client, *, model: str | None) -> RemoteTexts:
     """Find out what the server serves, if that is not said, and how many log-probabilities it gives.
 
-    Raises EngineFailed, of which EngineRefused does not pass by itself, or Overloaded.
+    Raises EngineFailed, of which EngineRefused does not pass by itself, or Overloaded; with the server's own words, as
+    no client's text was sent.
     """
+    try:
+        return await _connect(client, model)
+    except EngineFailed as error:
+        if not error.said:
+            raise
+        msg = f"{error} It says: {error.said}"
+        raise type(error)(msg) from None
+
+
+async def _connect(client: Client, model: str | None) -> RemoteTexts:
     served = await client.models() if model is None else [model]
     if len(served) != 1:
         msg = f"The engine at {client.name} serves {len(served)} models; say which one is meant: MCQ_OPENAI_MODEL."

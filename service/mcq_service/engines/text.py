@@ -18,7 +18,12 @@ class PromptTooLong(Exception):  # noqa: N818 - says what happened
 
 
 class EngineFailed(Exception):  # noqa: N818
-    """A remote engine could not be reached, refused, or answered with what can't be read; the message says which."""
+    """A remote engine could not be reached, refused, or answered with what can't be read; the message says which.
+
+    `said` are its own words, if there are any, which may quote the text it was sent: not for logs or clients.
+    """
+
+    said = ""
 
 
 @dataclass

@@ -18,6 +18,7 @@ READ_SECONDS = 20.0
 HELD_BYTES = 64 * 1024 * 1024
 """Of all bodies in memory at once."""
 
+_PLAIN = "identity"
 _CLOSE = {"Connection": "close"}  # what follows on the connection is the rest of a body nobody reads
 
 
@@ -66,6 +67,9 @@ class _Body:
         media_type = self._headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":
             raise UnsupportedMediaType("Send the header Content-Type: application/json.")
+        if (coding := self._headers.get("content-encoding", _PLAIN).strip().lower()) != _PLAIN:
+            detail = f"Send the body as it is, without Content-Encoding: {coding[:40]}."
+            raise UnsupportedMediaType(detail, headers={"Accept-Encoding": _PLAIN, **_CLOSE})
         if int(self._headers.get("content-length", "0")) > MAX_BYTES:
             raise self._too_large()
         try:

@@ -21,7 +21,7 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
     for status, description in {
         400: "The body is not JSON.",
         413: "The body is too large.",
-        415: "The body is not declared as JSON.",
+        415: "The body is not declared as JSON, or compressed.",
         422: "The question can't be answered as it stands.",
         429: "Too many requests are waiting; see Retry-After.",
         502: "The engine is another server, and it failed.",
