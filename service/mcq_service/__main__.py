@@ -41,7 +41,7 @@ def _serve(_: argparse.Namespace) -> int:
         print(f"MCQ_API_KEYS_FILE: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"Can't listen on {settings.host}:{settings.port}: {error}", file=sys.stderr)
+        print(error.strerror, file=sys.stderr)
         return 1
 
 

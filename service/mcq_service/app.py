@@ -62,8 +62,26 @@ def build(
     app.state.exam_file = exam_file
     app.include_router(mcq.router)
     app.include_router(openai.router)
+    app.include_router(health.probes)
     app.include_router(health.router)
     app.include_router(page.router)
+    _wrap(app, keys=keys, allowed_origins=allowed_origins)
+    openapi.describe(app, keyed=keys is not None)
+    return app
+
+
+def build_probes(lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing) -> FastAPI:
+    """The probes alone, for a port that no client uses."""
+    app = _App(tracing=tracing, openapi_url=None, redirect_slashes=False)
+    app.state.lifecycle = lifecycle
+    app.state.metrics = metrics
+    app.include_router(health.probes)
+    _wrap(app)
+    return app
+
+
+def _wrap(app: FastAPI, *, keys: Keys | None = None, allowed_origins: Sequence[str] = ()) -> None:
+    """Put the checks and the answers that all requests have around the routes."""
     # The last one added is the outermost.
     app.add_middleware(BodyLimits)
     app.add_middleware(HeadAndOptions)
@@ -73,5 +91,3 @@ def build(
     app.add_middleware(HeaderLimits)
     app.add_middleware(AccessLog)
     problems.install(app)
-    openapi.describe(app, keyed=keys is not None)
-    return app

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _TERMINATION_LOG = Path("/dev/termination-log")  # what Kubernetes shows of a container that ended
+_PROBE_CONNECTIONS = 64
 
 
 class _Server(uvicorn.Server):
@@ -43,45 +44,63 @@ class _Server(uvicorn.Server):
 async def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code: 0, or where the model can't be loaded its error's, or 1.
 
-    Raises OSError where the address can't be listened on.
+    Raises OSError where an address can't be listened on; its `strerror` says which.
     """
     keys = Keys(settings.api_keys_file) if settings.api_keys_file else None
-    listener = socket.create_server((settings.host, settings.port))
     lifecycle, metrics, tracing = Lifecycle(), Metrics(), Tracing()
-    server = _Server(
-        connections.config(
-            app.build(
-                lifecycle,
-                metrics=metrics,
-                tracing=tracing,
-                keys=keys,
-                trace_url=settings.trace_url,
-                exam_file=settings.exam_file,
-                allowed_origins=settings.allowed_origins,
-            )
-        )
-    )
+    servers = _servers(settings, lifecycle, metrics=metrics, tracing=tracing, keys=keys)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    serving = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in servers]
     loading = asyncio.create_task(load(settings, lifecycle, metrics=metrics, tracing=tracing))
     stopping = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({serving, loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({*serving, loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
         status = _status(loading, lifecycle) if loading.done() else 0
         if status == 0:
-            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             await _drain(lifecycle, settings)
     finally:
         loading.cancel()
         stopping.cancel()
-        server.should_exit = True
-        await serving
+        for (server, _), task in zip(servers, serving, strict=True):
+            server.should_exit = True
+            await task
         if lifecycle.serving:
             await lifecycle.serving.stop()
         tracing.shutdown()
     return status
+
+
+def _servers(
+    settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing, keys: Keys | None
+) -> list[tuple[_Server, socket.socket]]:
+    """The server for clients and, if it has a port, the one for probes, which ends last."""
+    whole = app.build(
+        lifecycle,
+        metrics=metrics,
+        tracing=tracing,
+        keys=keys,
+        trace_url=settings.trace_url,
+        exam_file=settings.exam_file,
+        allowed_origins=settings.allowed_origins,
+    )
+    most = connections.most(queued_requests=settings.max_queued_requests)
+    connections.allow_files(connections=most)
+    servers = [(_Server(connections.config(whole, most=most)), _listen(settings.host, settings.port))]
+    if settings.probe_port is not None:
+        probes = app.build_probes(lifecycle, metrics=metrics, tracing=tracing)
+        config = connections.config(probes, most=_PROBE_CONNECTIONS)
+        servers.append((_Server(config), _listen(settings.host, settings.probe_port)))
+    return servers
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise OSError(error.errno, f"Can't listen on {host}:{port}: {error.strerror}") from error
 
 
 async def _drain(lifecycle: Lifecycle, settings: Settings) -> None:

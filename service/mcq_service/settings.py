@@ -29,6 +29,13 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    probe_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Where /startupz, /readyz and /livez are served as well, whatever clients do to the other port; "
+        "unset: nowhere.",
+    )
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     api_keys_file: Path | None = Field(
@@ -85,11 +92,18 @@ class Settings(BaseSettings):
 
     @field_validator(
         "model_revision", "model_digest", "calibration", "api_keys_file", "trace_url", "exam_file", "openai_endpoint",
-        "openai_model", "openai_api_key_file", mode="before"
+        "openai_model", "openai_api_key_file", "probe_port", mode="before"
     )  # fmt: skip
     @classmethod
     def _empty_is_unset(cls, value: str | None) -> str | None:
         return value or None
+
+    @field_validator("probe_port")
+    @classmethod
+    def _is_another_port(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value and value == info.data.get("port"):
+            raise PydanticCustomError("port", "must be another port than MCQ_PORT")
+        return value
 
     @field_validator("allowed_origins", mode="before")
     @classmethod

@@ -278,6 +278,20 @@ def test_a_large_model_has_more_time_to_start(spec: dict[str, Any], seconds: int
     assert made["progressDeadlineSeconds"] > seconds
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_the_kubelet_asks_a_port_that_no_client_is_led_to(case: str) -> None:
+    """So that no number of clients has a sound replica restarted."""
+    [container] = one(CASES[case], "Deployment")["spec"]["template"]["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    variables = {each["name"]: each["value"] for each in container["env"]}
+    assert variables["MCQ_PROBE_PORT"] == str(ports["probes"])
+    for kind in ("startup", "readiness", "liveness"):
+        assert container[f"{kind}Probe"]["httpGet"]["port"] == "probes"
+    assert [port["targetPort"] for port in one(CASES[case], "Service")["spec"]["ports"]] == ["http"]
+    for policy in (each for each in objects(CASES[case]) if each["kind"] == "NetworkPolicy"):
+        assert [port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]] == ["http"]
+
+
 def test_the_autoscaler_alone_says_how_many_replicas_there_are() -> None:
     """The operator does not fight it."""
     for case in ("everything", "keda"):

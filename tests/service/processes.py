@@ -87,9 +87,7 @@ class Service:
 @contextmanager
 def service(log: Path, **environment: str) -> Iterator[Service]:
     """Run the service with these variables, and end it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MCQ_", "OTEL_"))}
     with log.open("wb") as stderr:
         process = subprocess.Popen(
@@ -103,6 +101,13 @@ def service(log: Path, **environment: str) -> Iterator[Service]:
         if process.poll() is None:
             process.kill()
         process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        found: int = probe.getsockname()[1]
+    return found
 
 
 def until(true: Callable[[], object], seconds: float) -> None:

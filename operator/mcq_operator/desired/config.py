@@ -21,6 +21,7 @@ def environment(solver: MCQSolver) -> dict[str, str]:
     variables: dict[str, object | None] = {
         "MCQ_HOST": "0.0.0.0",  # noqa: S104 - inside the Pod's own network
         "MCQ_PORT": names.HTTP_PORT,
+        "MCQ_PROBE_PORT": names.PROBE_PORT,
         "MCQ_DEFAULT_MODE": spec.answering.default_mode,
         "MCQ_MAX_REASONING_TOKENS": spec.answering.max_reasoning_tokens,
         "MCQ_MIN_CONFIDENCE": spec.answering.min_confidence,

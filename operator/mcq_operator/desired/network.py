@@ -72,7 +72,7 @@ def http_route(solver: MCQSolver) -> Manifest | None:
 
 
 def network_policy(solver: MCQSolver) -> Manifest | None:
-    """Who may reach the replicas, where that is restricted."""
+    """Who may reach the replicas, where that is restricted: the port for probes, only their node, which always may."""
     wanted = solver.spec.network_policy
     if not wanted.enabled:
         return None

@@ -124,7 +124,10 @@ def _container(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
         "envFrom": env_from(spec.model.credentials_secret_ref)
         if spec.engine.type == "Transformers"
         else None,
-        "ports": [{"name": "http", "containerPort": names.HTTP_PORT, "protocol": "TCP"}],
+        "ports": [
+            {"name": "http", "containerPort": names.HTTP_PORT, "protocol": "TCP"},
+            {"name": "probes", "containerPort": names.PROBE_PORT, "protocol": "TCP"},
+        ],
         "resources": spec.resources.model_dump(by_alias=True, exclude_none=True),
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [
@@ -142,8 +145,9 @@ def _container(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
 
 
 def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
+    """A probe on the port that clients don't use: connections of theirs must not have a sound replica restarted."""
     return {
-        "httpGet": {"path": path, "port": "http"},
+        "httpGet": {"path": path, "port": "probes"},
         "periodSeconds": period,
         "timeoutSeconds": 5,
         "failureThreshold": failures,

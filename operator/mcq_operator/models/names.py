@@ -28,6 +28,8 @@ BACKUP_CONTAINER = "backup"
 """Our container in a Pod, where others may be put by an injector, such as a mesh's proxy."""
 
 HTTP_PORT = 8000
+PROBE_PORT = 8081
+"""Of a replica, for the kubelet alone: no Service leads to it."""
 SERVICE_PORT = 80
 
 

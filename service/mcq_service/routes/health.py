@@ -13,6 +13,8 @@ from mcq_service.telemetry.metrics import CONTENT_TYPE
 if TYPE_CHECKING:
     from mcq_service.lifecycle import Lifecycle
 
+probes = APIRouter(tags=["health"])
+"""What the kubelet asks, on a port of its own."""
 router = APIRouter(tags=["health"])
 
 
@@ -36,19 +38,19 @@ _METRICS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/startupz", responses=_STATES)
+@probes.get("/startupz", responses=_STATES)
 async def startupz(request: Request, response: Response) -> State:
     """200 once the model is loaded and warm; until then 503 with how far it is."""
     return _state(request, response, healthy=_lifecycle(request).started)
 
 
-@router.get("/readyz", responses=_STATES)
+@probes.get("/readyz", responses=_STATES)
 async def readyz(request: Request, response: Response) -> State:
     """200 while new questions are answered."""
     return _state(request, response, healthy=_lifecycle(request).is_ready)
 
 
-@router.get("/livez", responses=_STATES)
+@probes.get("/livez", responses=_STATES)
 async def livez(request: Request, response: Response) -> State:
     """200 while the process is sound; 503 asks for a restart."""
     return _state(request, response, healthy=_lifecycle(request).is_alive)
