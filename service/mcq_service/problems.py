@@ -19,11 +19,13 @@ ProblemError
 ├── BadEngine             502  the remote engine failed
 ├── NotReady              503  the model is not loaded yet
 ├── Draining              503  this replica is shutting down
+├── OutOfMemory           503  there is no memory for the request at the moment
 └── DeadlineExceeded      504
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, ClassVar
 
 from mcq_service.protocol import Problem
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from mcq_service.protocol import InvalidField
 
+_log = logging.getLogger(__name__)
 BASE = "https://mcq-operator.dev/problems"
 
 
@@ -175,7 +178,24 @@ class Draining(ProblemError):  # noqa: N818
     status, slug, title = 503, "draining", "This replica is shutting down"
 
 
+class OutOfMemory(ProblemError):  # noqa: N818
+    """There is no memory for the request at the moment."""
+
+    status, slug, title = 503, "out-of-memory", "There is no memory for the request at the moment"
+
+
 class DeadlineExceeded(ProblemError):  # noqa: N818
     """The answer took too long."""
 
     status, slug, title = 504, "deadline-exceeded", "The answer took too long"
+
+
+def unexpected(error: Exception) -> ProblemError:
+    """The problem of an error that no code expected; a defect of the service is logged."""
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, MemoryError):
+        _log.warning("out of memory: %s", error)
+        return OutOfMemory("Try again later, or ask for less at once.", headers={"Retry-After": "5"})
+    _log.error("a request failed", exc_info=error)
+    return InternalError("This is a defect of the service; its log says more.")

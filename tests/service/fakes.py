@@ -51,13 +51,16 @@ async def sample(client: httpx.AsyncClient, name: str) -> float:
 class FakeTexts:
     """Chooses `best` (an index) and writes `pieces`; each step waits for `gate`, and raises `error` if there is one.
 
+    The question that has the text `broken` fails, and each that has written `fails_after` pieces, with `failure`.
     `read` are the prompts that were read, `forced` what was forced, `decoded` counts the pieces that were asked for.
     """
 
     best: int = 1
     pieces: Sequence[str] = ("Because ", "so.", '"')
     error: Exception | None = None
+    broken: str | None = None
     fails_after: int | None = None
+    failure: Exception = field(default_factory=lambda: RuntimeError("inner detail"))
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     read: list[Prompt] = field(default_factory=list)
     forced: list[str] = field(default_factory=list)
@@ -103,6 +106,8 @@ class FakeText:
     async def letters(self, labels: Sequence[str]) -> list[float]:
         """0.7 for the letter of the best choice, wherever the prompt has it."""
         self._begin()
+        if self._texts.broken and self._texts.broken in self._prompt.stem:
+            raise self._texts.failure
         await self._texts.step()
         rest = 0.3 / (len(labels) - 1)
         return [math.log(0.7 if index == self._texts.best else rest) for index in range(len(labels))]
@@ -116,7 +121,7 @@ class FakeText:
             if number == limit or line.closed:
                 return
             if number == self._texts.fails_after:
-                raise RuntimeError("inner detail")
+                raise self._texts.failure
             await self._texts.step()
             self._texts.decoded += 1
             self.tokens.completion += 1

@@ -172,6 +172,40 @@ async def test_a_batch_is_answered_in_its_order(replica: Replica, client: httpx.
     }
 
 
+async def test_a_defect_in_one_question_is_that_questions_problem(
+    replica: Replica, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others of its batch are answered; the log says more, and the client gets no inner detail."""
+    replica.load()
+    replica.texts.broken = "What?"
+    questions = [QUESTION, {**QUESTION, "question": "What?"}, QUESTION]
+    response = await client.post(ANSWERS, json={"questions": questions})
+    first, bad, last = response.json()["results"]
+    assert first["answer"]
+    assert last["answer"]
+    assert (bad["index"], bad["answer"], bad["problem"]["status"]) == (1, None, 500)
+    assert "inner detail" not in response.text
+    assert "inner detail" in caplog.text
+    assert await sample(client, 'mcq_requests_total{mode="explain",outcome="internal-error"}') == 1
+
+
+async def test_no_memory_is_503_with_the_time_to_wait(replica: Replica, client: httpx.AsyncClient) -> None:
+    """Overload, and no defect: whole, as the first or a later event of a stream, and in a batch."""
+    replica.load()
+    replica.texts.error = MemoryError("There is no memory for the keys and values of 96 tokens.")
+    for stream in (False, True):
+        response = await client.post(ANSWER, json={**QUESTION, "stream": stream})
+        assert (response.status_code, response.json()["type"].rpartition("/")[2]) == (503, "out-of-memory")
+        assert int(response.headers["retry-after"]) >= 1
+    [result] = (await client.post(ANSWERS, json={"questions": [QUESTION]})).json()["results"]
+    assert (result["problem"]["status"], result["answer"]) == (503, None)
+    replica.texts.error, replica.texts.fails_after, replica.texts.failure = None, 1, MemoryError()
+    events = await streamed(client)
+    assert [name for name, _ in events] == ["answer", "reasoning", "problem"]
+    assert events[-1][1]["status"] == 503
+    assert await sample(client, 'mcq_requests_total{mode="explain",outcome="out-of-memory"}') == 4
+
+
 async def test_a_batch_leaves_half_of_the_queue_to_others(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:

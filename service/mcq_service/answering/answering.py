@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mcq_service.answering.asking import Asking, Wish
 from mcq_service.answering.deciding import rotations
 from mcq_service.engines import EngineFailed, PromptTooLong
-from mcq_service.problems import BadEngine, DeadlineExceeded, InvalidQuestion, ProblemError
+from mcq_service.problems import BadEngine, DeadlineExceeded, InvalidQuestion, unexpected
 from mcq_service.prompts import render
 from mcq_service.protocol import Answer, Debias, Decision, InvalidField, Mode, ReasoningDelta, Result, Results
 from mcq_service.tasks import gather
@@ -106,7 +106,8 @@ class Answering:
             async with together:
                 try:
                     return Result(index=index, answer=await self.answer(question))
-                except ProblemError as problem:
+                except Exception as error:  # noqa: BLE001 - it is this question's own; the others are answered
+                    problem = unexpected(error)
                     mode = question.mode or self._defaults.mode
                     self._metrics.refused(mode=mode, outcome=problem.slug)
                     return Result(index=index, problem=problem.problem())

@@ -279,6 +279,16 @@ async def test_a_failure_in_one_prompt_ends_all_of_them(
     assert unloaded.admission.pending == 0
 
 
+async def test_no_memory_is_503_with_the_time_to_wait(
+    client: httpx.AsyncClient, engine: ScriptedEngine
+) -> None:
+    """Overload, and no defect."""
+    engine.error = MemoryError()
+    response = await client.post(PATH, json={"prompt": ["a", "b"]})
+    failure(response, 503, "out_of_memory")
+    assert int(response.headers["retry-after"]) >= 1
+
+
 async def test_a_failure_in_a_stream_is_its_last_event(
     client: httpx.AsyncClient, engine: ScriptedEngine
 ) -> None:
