@@ -1,15 +1,23 @@
 import asyncio
+import codecs
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator
+from string import ascii_uppercase
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 from tests.service.fakes import ANSWER, ANSWERS, QUESTION, Replica, sample, until
 
-from mcq_service.routes.body import MAX_BATCH_BYTES, MAX_BYTES, BodyLimits
+from mcq_service.protocol.question import MAX_CHOICE_CHARACTERS, MAX_QUESTION_CHARACTERS
+from mcq_service.routes import json_route, json_text
+from mcq_service.routes.body import BodyLimits
 from mcq_service.routes.headers import MAX_COUNT
+from mcq_service.routes.invalid import MAX_ERRORS
+from mcq_service.routes.json_route import LARGE_BYTES
 from mcq_service.routes.json_text import MAX_DEPTH
 
 JSON = {"Content-Type": "application/json"}
@@ -64,6 +72,60 @@ async def test_a_key_that_stands_twice_in_a_batch_is_found(
     assert found["errors"][0]["pointer"] == "/questions/1/mode"
 
 
+@pytest.mark.parametrize(
+    ("path", "change", "count"),
+    [
+        (ANSWER, dict.fromkeys(map(str, range(200)), 1), 200),
+        (ANSWER, {"choices": dict.fromkeys(map(str, range(200)), 1)}, 400),  # each label and each text
+        (ANSWERS, {"questions": [{"choices": ["a", "b"]}] * 256}, 256),
+        ("/v1/completions", {"prompt": [[-1] * 100] * 256}, 256),  # one a prompt
+        ("/v1/chat/completions", {"messages": [{}] * 500}, 1000),
+    ],
+)
+async def test_of_many_errors_twenty_are_listed_and_all_are_counted(
+    replica: Replica, client: httpx.AsyncClient, path: str, change: dict[str, Any], count: int
+) -> None:
+    """The answer to a wrong body does not grow with it."""
+    replica.load()
+    response = await client.post(path, json={**({} if path != ANSWER else QUESTION), **change})
+    assert len(response.content) < 4096
+    if path.startswith("/v1/"):
+        assert f"There are {count} errors in all." in response.json()["error"]["message"]
+    else:
+        found = problem(response, 422, "invalid-question")
+        assert len(found["errors"]) == MAX_ERRORS
+        assert found["detail"].endswith(f"There are {count} errors in all.")
+
+
+async def test_a_name_of_any_length_makes_a_short_error(replica: Replica, client: httpx.AsyncClient) -> None:
+    """The pointer stays one: it is that of the map which has the name."""
+    replica.load()
+    batch = {"questions": [QUESTION, {**QUESTION, "x" * 1_000_000: 1}]}
+    found = problem(await client.post(ANSWERS, json=batch), 422, "invalid-question")
+    [error] = found["errors"]
+    assert error["pointer"] == "/questions/1"
+    assert error["detail"].startswith("xxx")
+    assert len(json.dumps(found)) < 1000
+
+
+@pytest.mark.parametrize("path", [ANSWER, ANSWERS, "/v1/completions", "/v1/chat/completions"])
+@pytest.mark.parametrize(("size", "thread"), [(100, "MainThread"), (LARGE_BYTES + 1, "body_0")])
+async def test_a_large_body_is_read_beside_the_event_loop(
+    replica: Replica, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str, size: int, thread: str
+) -> None:  # fmt: skip
+    """Parsing and validation, on every surface; what is small is not worth a change of threads."""
+    replica.load()
+    threads = []
+
+    def parse(body: bytes) -> Any:
+        threads.append(threading.current_thread().name)
+        return json_text.parse(body)
+
+    monkeypatch.setattr(json_route, "json_text", SimpleNamespace(parse=parse))
+    await client.post(path, content=b"{}".ljust(size), headers=JSON)
+    assert threads == [thread]
+
+
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 500, 20_000])
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
 async def test_deep_nesting_is_400(
@@ -102,12 +164,19 @@ async def test_a_number_out_of_range_is_422(replica: Replica, client: httpx.Asyn
 
 @pytest.mark.parametrize(
     "body",
-    [b'{"question": "\xff"}', "{}".encode("utf-16"), "{}".encode("utf-16-le"), b"\xef\xbb\xbf{}", b"\0"],
+    [b'{"question": "\xff"}', "{}".encode("utf-16"), "{}".encode("utf-16-le"), b"\xef\xbb{}", b"\0"],
 )
 async def test_anything_but_utf8_is_400(replica: Replica, client: httpx.AsyncClient, body: bytes) -> None:
-    """And a byte order mark is no JSON."""
+    """Other encodings, half a character, or none."""
     replica.load()
     problem(await client.post(ANSWER, content=body, headers=JSON), 400, "malformed-body")
+
+
+async def test_a_byte_order_mark_is_no_error(replica: Replica, client: httpx.AsyncClient) -> None:
+    """Windows' editors and PowerShell write one."""
+    replica.load()
+    body = codecs.BOM_UTF8 + json.dumps(QUESTION).encode()
+    assert (await client.post(ANSWER, content=body, headers=JSON)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -136,14 +205,20 @@ async def test_a_pair_of_escapes_is_one_character(replica: Replica, client: http
     assert replica.texts.read[0].stem.startswith("🙂?")
 
 
-async def test_a_batch_may_be_larger(replica: Replica, client: httpx.AsyncClient) -> None:
-    """4 MiB for many questions, 64 KiB for one."""
+@pytest.mark.parametrize("character", ["a", "é", "字", "🙂", "\u0001"])
+@pytest.mark.parametrize("escaped", [True, False])
+async def test_the_longest_question_fits_in_any_script(
+    replica: Replica, client: httpx.AsyncClient, character: str, escaped: bool
+) -> None:
+    """As many characters as are documented, with up to 12 bytes each; in a question and in all its choices."""
     replica.load()
-    batch = json.dumps({"questions": [QUESTION]}).encode()
-    assert (await client.post(ANSWERS, content=batch.ljust(MAX_BATCH_BYTES), headers=JSON)).status_code == 200
-    over = await client.post(ANSWERS, content=batch.ljust(MAX_BATCH_BYTES + 1), headers=JSON)
-    problem(over, 413, "body-too-large")
-    problem(await client.post(ANSWER, content=b" " * (MAX_BYTES + 1), headers=JSON), 413, "body-too-large")
+    longest = {
+        "question": character * MAX_QUESTION_CHARACTERS,
+        "choices": [label + character * (MAX_CHOICE_CHARACTERS - 1) for label in ascii_uppercase],
+        "mode": "answer",
+    }
+    body = json.dumps(longest, ensure_ascii=escaped).encode()
+    assert (await client.post(ANSWER, content=body, headers=JSON)).status_code == 200
 
 
 async def test_a_body_that_does_not_come_is_408(replica: Replica, client: httpx.AsyncClient) -> None:

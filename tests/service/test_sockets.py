@@ -15,13 +15,14 @@ from tests.service.fakes import ANSWER, QUESTION, Replica
 
 from mcq_service import connections
 from mcq_service.connections import MAX_HEAD_BYTES, Connection
-from mcq_service.routes.body import BodyLimits
+from mcq_service.routes.body import MAX_BYTES, BodyLimits
 
 SECONDS = 0.4  # the time limits while these tests run
 BODY = json.dumps(QUESTION).encode()
 HEAD = f"POST {ANSWER} HTTP/1.1\r\nHost: replica\r\nContent-Type: application/json\r\n".encode()
 GOOD = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+TOO_MANY = MAX_BYTES + 1
 PROBE = b"GET /livez HTTP/1.1\r\nHost: replica\r\n\r\n"
 
 
@@ -143,7 +144,7 @@ BROKEN = [
     (HEAD + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", 400),
     (HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 30 + b"\r\n", 400),
     (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n", 400),
-    (HEAD + b"Transfer-Encoding: chunked\r\n\r\n11000\r\n" + b" " * 0x11000, 413),
+    (HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % TOO_MANY + b" " * TOO_MANY, 413),
     (HEAD + b"Content-Length: 5\r\n\r\n{}", 408),
 ]
 

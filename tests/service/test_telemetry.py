@@ -12,6 +12,7 @@ from tests.service.fakes import ANSWER, QUESTION, Replica, sample
 from mcq_service.engines import PromptTooLong
 from mcq_service.lifecycle import Status
 from mcq_service.models import PreparedModel
+from mcq_service.routes.body import MAX_BYTES
 from mcq_service.telemetry import Tracing
 from mcq_service.telemetry.logs import JSONFormatter
 
@@ -103,7 +104,7 @@ def test_a_batch_span_belongs_to_no_request_and_links_those_it_served(replica: R
         ("{", "application/json", "malformed-body"),
         ("{}", "application/json", "invalid-question"),
         ("{}", "text/plain", "unsupported-media-type"),
-        (" " * 70_000, "application/json", "body-too-large"),
+        (" " * (MAX_BYTES + 1), "application/json", "body-too-large"),
     ],
 )
 async def test_every_refusal_is_counted(

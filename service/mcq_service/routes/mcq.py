@@ -11,8 +11,9 @@ from mcq_service.protocol import Answer, AnswerRequest, Batch, Problem, Results
 from mcq_service.protocol.problem import MEDIA_TYPE
 from mcq_service.routes import events
 from mcq_service.routes.disconnect import unless_client_leaves
+from mcq_service.routes.json_route import JSONRoute
 
-router = APIRouter(prefix="/api/v1", tags=["mcq"])
+router = APIRouter(prefix="/api/v1", tags=["mcq"], route_class=JSONRoute)
 
 _PROBLEM = {"model": Problem, "content": {MEDIA_TYPE: {}}}
 PROBLEMS: dict[int | str, dict[str, object]] = {

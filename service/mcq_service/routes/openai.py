@@ -20,6 +20,7 @@ from mcq_service.protocol.openai import (
 )
 from mcq_service.routes import failures, streaming
 from mcq_service.routes.disconnect import unless_client_leaves
+from mcq_service.routes.json_route import JSONRoute
 from mcq_service.serving import Serving
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from mcq_service.problems import ProblemError
 
-router = APIRouter(prefix="/v1", tags=["openai"])
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=JSONRoute)
 
 _NOT_HERE: dict[int | str, dict[str, Any]] = {
     404: {"model": Failure, "description": "There is no such model here."}

@@ -11,20 +11,15 @@ from starlette.exceptions import HTTPException
 
 from mcq_service.problems import (
     InternalError,
-    InvalidQuestion,
     NoSuchMethod,
     NoSuchPath,
     ProblemError,
     unexpected,
 )
-from mcq_service.protocol import InvalidField
 from mcq_service.protocol.problem import MEDIA_TYPE
-from mcq_service.routes import failures
+from mcq_service.routes import failures, invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
     from fastapi import FastAPI, Request
     from starlette.types import Scope
 
@@ -64,11 +59,6 @@ def counted(scope: Scope, error: ProblemError) -> JSONResponse:
     return response(scope, error)
 
 
-def pointer(steps: Sequence[str | int]) -> str:
-    """An RFC 6901 pointer."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
-
-
 async def _expected(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ProblemError)  # noqa: S101 - registered for this type only
     return counted(request.scope, error)
@@ -76,12 +66,7 @@ async def _expected(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    steps = failures.steps if request.scope["path"].startswith(failures.PREFIX) else _steps
-    errors = [
-        InvalidField(pointer=pointer(steps(each["loc"][1:])), detail=each["msg"]) for each in error.errors()
-    ]
-    where = errors[0].pointer.removeprefix("/").replace("/", ".") or "the body"
-    return counted(request.scope, InvalidQuestion(f"{where}: {errors[0].detail}.", errors=errors))
+    return counted(request.scope, invalid.of_pydantic(error.errors(), lambda location: list(location[1:])))
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
@@ -103,13 +88,3 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     return counted(request.scope, unexpected(error))
-
-
-def _steps(location: Sequence[Any]) -> list[Any]:
-    """The steps of pydantic's location that are those of the body."""
-    steps = list(location)
-    of_batch = 2 if steps[:1] == ["questions"] else 0
-    if steps[of_batch : of_batch + 1] == ["choices"]:
-        # choices, list or map (pydantic names the form it took, which is no part of the body), index or label
-        steps = [*steps[: of_batch + 1], *steps[of_batch + 2 : of_batch + 3]]
-    return steps

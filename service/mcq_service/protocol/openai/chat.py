@@ -18,6 +18,7 @@ from mcq_service.protocol.openai.common import (
 )
 
 MAX_MESSAGES = 512
+MAX_PARTS = 512
 
 _Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARACTERS)]
 
@@ -38,7 +39,9 @@ class Message(BaseModel):
 
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[
-        Annotated[_Text, Tag("string")] | Annotated[list[TextPart], Tag("array")], Discriminator(form)
+        Annotated[_Text, Tag("string")]
+        | Annotated[list[TextPart], Field(max_length=MAX_PARTS), Tag("array")],
+        Discriminator(form),
     ]
     tool_calls: Annotated[Any, Only([])] = None
 

@@ -19,7 +19,7 @@ MAX_PROMPTS = 256
 
 _Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARACTERS)]
 _Token = Annotated[int, Field(ge=0, lt=2**31)]
-_Tokens = Annotated[list[_Token], Field(min_length=1)]
+_Tokens = Annotated[list[_Token], Field(min_length=1, fail_fast=True)]
 _Prompts = Field(min_length=1, max_length=MAX_PROMPTS)
 
 
