@@ -17,7 +17,7 @@ from mcq_service import app
 from mcq_service.answering import Answering, Defaults
 from mcq_service.answering.calibration import Calibration
 from mcq_service.completing import Completing
-from mcq_service.engines import Tokens
+from mcq_service.engines import Share, Tokens
 from mcq_service.lifecycle import Lifecycle
 from mcq_service.parsing import Line
 from mcq_service.prompts import Prompt
@@ -70,19 +70,17 @@ class FakeTexts:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def size(self, prompt: Prompt) -> int:
-        return 30
+    def text(self, prompt: Prompt) -> "FakeText":
+        return FakeText(self, prompt)
 
-    @contextmanager
-    def open(self, prompt: Prompt, *, room: int) -> Iterator["FakeText"]:
-        self.open_texts += 1
-        try:
-            yield FakeText(self, prompt)
-        finally:
-            self.open_texts -= 1
+    async def encode(self, prompt: Prompt, *, room: int) -> "FakePrompt":
+        return FakePrompt(self, prompt)
+
+    def score_size(self, size: int, count: int) -> int:
+        return size * count
 
     async def score(
-        self, prompts: Sequence[Prompt], labels: Sequence[str]
+        self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share
     ) -> tuple[list[list[float]], Tokens]:
         scores = [await FakeText(self, prompt).letters(labels) for prompt in prompts]
         return scores, Tokens(prompt=30 * len(prompts), cached=25 * len(prompts))
@@ -92,6 +90,23 @@ class FakeTexts:
             await self.gate.wait()
         if self.error:
             raise self.error
+
+
+@dataclass(frozen=True)
+class FakePrompt:
+    """A prompt of FakeTexts."""
+
+    texts: FakeTexts
+    prompt: Prompt
+    size: int = 30
+
+    @contextmanager
+    def open(self, share: Share) -> Iterator["FakeText"]:
+        self.texts.open_texts += 1
+        try:
+            yield self.texts.text(self.prompt)
+        finally:
+            self.texts.open_texts -= 1
 
 
 class FakeText:

@@ -6,15 +6,15 @@ import asyncio
 import time
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from mcq_service.answering.asking import Asking, Wish
 from mcq_service.answering.deciding import rotations
 from mcq_service.engines import EngineFailed, PromptTooLong
-from mcq_service.problems import BadEngine, DeadlineExceeded, InvalidQuestion, unexpected
+from mcq_service.problems import BadEngine, DeadlineExceeded, InvalidQuestion, ProblemError, unexpected
 from mcq_service.prompts import render
 from mcq_service.protocol import Answer, Debias, Decision, InvalidField, Mode, ReasoningDelta, Result, Results
-from mcq_service.tasks import gather
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mcq_service.answering.calibration import Calibration
     from mcq_service.engines import Texts, Tokens
     from mcq_service.protocol import Question
-    from mcq_service.scheduling import Admission
+    from mcq_service.scheduling import Admission, LanePart
     from mcq_service.telemetry import Metrics, Tracing
 
 Event = Decision | ReasoningDelta | Answer
@@ -98,21 +98,26 @@ class Answering:
         finally:
             work.cancel()
 
-    async def answers(self, questions: Sequence[Question]) -> Results:
-        """Answer several, each by itself: one that can't be answered says so in its result."""
-        together = self._admission.batch()
+    async def answers(self, questions: Sequence[Question | ProblemError]) -> Results:
+        """Answer several, each by itself: one that can't be answered, or is a problem already, says so in its result.
 
-        async def one(index: int, question: Question) -> Result:
-            async with together:
-                try:
-                    return Result(index=index, answer=await self.answer(question))
-                except Exception as error:  # noqa: BLE001 - it is this question's own; the others are answered
-                    problem = unexpected(error)
-                    mode = question.mode or self._defaults.mode
-                    self._metrics.refused(mode=mode, outcome=problem.slug)
-                    return Result(index=index, problem=problem.problem())
+        Raises Overloaded or Draining.
+        """
+        with self._admission.lane(len(questions)) as lane:
+            works = [partial(self._result, index, each) for index, each in enumerate(questions)]
+            return Results(results=await lane.gather(works))
 
-        return Results(results=await gather(one(index, each) for index, each in enumerate(questions)))
+    async def _result(self, index: int, question: Question | ProblemError, part: LanePart) -> Result:
+        mode = "unknown"
+        try:
+            if isinstance(question, ProblemError):
+                raise question
+            mode = question.mode or self._defaults.mode
+            return Result(index=index, answer=await self._run(question, _ignore, part))
+        except Exception as error:  # noqa: BLE001 - it is this question's own; the others are answered
+            problem = unexpected(error)
+            self._metrics.refused(mode=mode, outcome=problem.slug)
+            return Result(index=index, problem=problem.problem())
 
     async def letters(self, question: Question, *, rotation: int = 0) -> Letters:
         """What the model says of each choice, uncalibrated, when the choices are offered rotated by so many places.
@@ -121,11 +126,11 @@ class Answering:
         """
         options = question.options
         order = rotations(len(options))[rotation]
-        prompt = render(question, "answer", order=order)
         started = self._clock()
-        with self._admission.admit(self._texts.size(prompt), writes=False) as slot:
+        encoded = await self._texts.encode(render(question, "answer", order=order), room=0)
+        with self._admission.admit(encoded.size, writes=False) as slot:
             await slot.turn()
-            with self._texts.open(prompt, room=0) as text:
+            with encoded.open(slot.share) as text:
                 slot.watch(text)
                 scores = await text.letters([option.label for option in options])
         by_choice = dict(zip(order, scores, strict=True))
@@ -136,7 +141,9 @@ class Answering:
             seconds=self._clock() - started,
         )
 
-    async def _run(self, question: Question, emit: Callable[[Event], None]) -> Answer:
+    async def _run(
+        self, question: Question, emit: Callable[[Event], None], part: LanePart | None = None
+    ) -> Answer:
         defaults = self._defaults
         asking = Asking(
             id=f"mcq-{uuid.uuid4().hex}",
@@ -158,7 +165,7 @@ class Answering:
         )
         try:
             async with asyncio.timeout(self._defaults.deadline_seconds):
-                answer = await asking.run(self._admission)
+                answer = await asking.run(self._admission, part)
         except TimeoutError:
             raise DeadlineExceeded("The service is too busy for this deadline; try again later.") from None
         except PromptTooLong as error:

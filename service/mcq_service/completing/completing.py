@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mcq_service.completing.writing import Part, Writer, echo
@@ -12,14 +13,13 @@ from mcq_service.engines import PromptTooLong, Tokens
 from mcq_service.problems import ContextExceeded, DeadlineExceeded
 from mcq_service.protocol import InvalidField, Usage
 from mcq_service.scheduling import Chooser, Scored, threadsafe
-from mcq_service.tasks import gather
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from mcq_service.engines import Tokenizer
     from mcq_service.protocol.openai import FinishReason
-    from mcq_service.scheduling import Admission, LocalText, LocalTexts
+    from mcq_service.scheduling import Admission, LanePart, LocalText, LocalTexts
     from mcq_service.telemetry import Metrics, Tracing
 
 Mode = Literal["completion", "chat"]
@@ -139,14 +139,8 @@ class Completing:
         """
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         put = threadsafe(events.put_nowait)
-        together = self._admission.batch()
-
-        async def one(index: int, wish: Wish) -> None:
-            async with together:
-                await self._complete(mode, index, wish, put)
-
         # A task of its own: whoever takes the events may do so from several, which a deadline can't span.
-        work = asyncio.create_task(gather(one(index, wish) for index, wish in enumerate(wishes)))
+        work = asyncio.create_task(self._complete_all(mode, wishes, put))
         work.add_done_callback(lambda _: put(None))
         try:
             while (event := await events.get()) is not None:
@@ -155,25 +149,38 @@ class Completing:
         finally:
             work.cancel()
 
-    async def _complete(self, mode: Mode, index: int, wish: Wish, emit: Callable[[Event], None]) -> None:
+    async def _complete_all(self, mode: Mode, wishes: Sequence[Wish], emit: Callable[[Event], None]) -> None:
+        if len(wishes) == 1:
+            await self._complete(mode, 0, wishes[0], emit)
+            return
+        with self._admission.lane(len(wishes)) as lane:
+            await lane.gather(
+                [partial(self._complete, mode, index, wish, emit) for index, wish in enumerate(wishes)]
+            )
+
+    async def _complete(
+        self, mode: Mode, index: int, wish: Wish, emit: Callable[[Event], None], part: LanePart | None = None
+    ) -> None:
         started = time.monotonic()
         limit = max(1, self.context_length - len(wish.tokens)) if wish.limit is None else wish.limit
         work = _Work(index, wish, limit, emit, self.tokenizer)
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 # A single token comes with the prompt's logits, so it waits for nobody who writes.
-                with self._admission.admit(len(wish.tokens) + limit, writes=limit > 1) as slot:
+                with self._admission.admit(len(wish.tokens) + limit, writes=limit > 1, part=part) as slot:
                     with self._tracing.span("admit"):
                         await slot.turn()
-                    with self._texts.open_tokens(wish.tokens, room=limit, anew=wish.scores_prompt) as text:
+                    with self._texts.open_tokens(
+                        wish.tokens, room=limit, share=slot.share, anew=wish.scores_prompt
+                    ) as text:
                         slot.watch(text)
                         with self._tracing.span("complete", **self._attributes(mode, limit)):
                             ended = await self._write(text, work)
         except TimeoutError:
             raise DeadlineExceeded("The service is too busy for this deadline; try again later.") from None
         except PromptTooLong as error:
-            part = "prompt" if mode == "completion" else "messages"
-            field_ = InvalidField(pointer=f"/{part}", detail=str(error))
+            name = "prompt" if mode == "completion" else "messages"
+            field_ = InvalidField(pointer=f"/{name}", detail=str(error))
             raise ContextExceeded(str(error), errors=[field_]) from error
         work.end(by_itself=ended, tokens=text.tokens)
         self._metrics.completed(

@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from mcq_service.answering import Answering
-from mcq_service.protocol import Answer, AnswerRequest, Batch, Problem, Results
+from mcq_service.protocol import Answer, AnswerRequest, Batch, Malformed, Problem, Results
 from mcq_service.protocol.problem import MEDIA_TYPE
-from mcq_service.routes import events
+from mcq_service.routes import events, invalid
 from mcq_service.routes.disconnect import unless_client_leaves
-from mcq_service.routes.json_route import JSONRoute
+from mcq_service.routes.json_route import JSONRoute, steps_of_question
 
 router = APIRouter(prefix="/api/v1", tags=["mcq"], route_class=JSONRoute)
 
@@ -52,4 +52,8 @@ async def answer(request: Request, question: AnswerRequest, answering: Answering
 @router.post("/mcq/answers", responses=PROBLEMS)
 async def answers(request: Request, batch: Batch, answering: AnsweringDep) -> Results:
     """Answer up to 256 questions; each gets an answer or a problem of its own."""
-    return await unless_client_leaves(request, answering.answers(batch.questions))
+    questions = [
+        invalid.of_pydantic(each.errors, steps_of_question) if isinstance(each, Malformed) else each
+        for each in batch.items
+    ]
+    return await unless_client_leaves(request, answering.answers(questions))

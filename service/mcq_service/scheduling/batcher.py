@@ -52,6 +52,8 @@ class Batcher:
     def __init__(self, engine: Engine[Any], *, observer: Observer | None = None) -> None:
         """Start the thread."""
         self.engine = engine
+        self.now = 0.0
+        """The clock by which texts take turns: the tokens that each share could have had read so far."""
         self._observer = observer
         self._changed = threading.Condition()
         self._new: deque[Job] = deque()
@@ -122,8 +124,20 @@ class Batcher:
         for job, count in _choose(self._active):
             with _failing(job):
                 turns.append(_Turn(job, count, job.feed(count)))
+        self._account(turns)
         if turns:
             self._read(turns)
+
+    def _account(self, turns: Sequence[_Turn]) -> None:
+        """Move the clock on, and a prompt of which a step's worth was read behind those whose turn has come since."""
+        shares = {job.text.share for job in self._active if len(job.text.pending) > 1}
+        for turn in turns:
+            if turn.tokens > 1:
+                text = turn.job.text
+                self.now += turn.tokens / len(shares)
+                text.since_turn += turn.tokens
+                if text.since_turn >= STEP_TOKENS:
+                    text.turn, text.since_turn = text.turn + text.since_turn, 0
 
     def _read(self, turns: Sequence[_Turn]) -> None:
         """Read for these jobs together. If the engine fails, read for each half of them; one alone has the error."""
@@ -188,10 +202,10 @@ def _fail(job: Job, error: BaseException) -> None:
 
 
 def _choose(active: Sequence[Job]) -> list[tuple[Job, int]]:
-    """Who reads how many tokens: all that write, each a token, and prompts, the oldest text first."""
+    """Who reads how many tokens: all that write, each a token, and prompts, by their turns."""
     chosen = [(job, 1) for job in active if len(job.text.pending) == 1]
     room = STEP_TOKENS_WHILE_WRITING if chosen else STEP_TOKENS
-    for job in sorted(active, key=lambda job: job.text.arrival):
+    for job in sorted(active, key=lambda job: (job.text.turn, job.text.arrival)):
         if room and len(job.text.pending) > 1:
             count = min(room, len(job.text.pending))
             chosen.append((job, count))
