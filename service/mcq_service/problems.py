@@ -8,6 +8,7 @@ ProblemError
 ├── NoSuchMethod          405
 ├── BodyTooSlow           408  the body was not here in time
 ├── BodyTooLarge          413
+├── RequestTooLarge       413  the request asks for more than one request may
 ├── UnsupportedMediaType  415  the body is not declared as JSON
 ├── InvalidQuestion       422  the body is JSON, but not a question that can be answered
 │   └── ContextExceeded   422  the OpenAI-compatible surface: prompt and answer are too long
@@ -110,6 +111,12 @@ class BodyTooLarge(ProblemError):  # noqa: N818
     """The body is over the limit."""
 
     status, slug, title = 413, "body-too-large", "The body is too large"
+
+
+class RequestTooLarge(ProblemError):  # noqa: N818
+    """The request asks for more than one request may."""
+
+    status, slug, title = 413, "request-too-large", "The request asks for too much at once"
 
 
 class UnsupportedMediaType(ProblemError):  # noqa: N818

@@ -290,6 +290,21 @@ async def test_a_batch_during_the_drain_gets_what_had_its_turn(
     assert await draining
 
 
+async def test_a_batch_may_be_so_much_work(replica: Replica, client: httpx.AsyncClient) -> None:
+    """In characters, as often as they are read: without rotations whatever a body has is taken."""
+    replica.load()
+    choices = [f"{number}" + "x" * 700 for number in range(26)]
+    questions = [{**QUESTION, "choices": choices, "mode": "answer"}] * 12
+    assert (await client.post(ANSWERS, json={"questions": questions})).status_code == 200
+    replica.texts.read.clear()
+    rotated = [{**each, "debias": "rotations"} for each in questions]
+    response = await client.post(ANSWERS, json={"questions": rotated})
+    assert (response.status_code, response.json()["type"].rpartition("/")[2]) == (413, "request-too-large")
+    assert "4194304" in response.json()["detail"]
+    assert replica.texts.read == []
+    assert (await client.post(ANSWERS, json={"questions": rotated[:8]})).status_code == 200
+
+
 @pytest.mark.parametrize("count", [0, 257])
 async def test_a_batch_has_one_to_256_questions(
     replica: Replica, client: httpx.AsyncClient, count: int

@@ -9,23 +9,43 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from mcq_service.answering.asking import Asking, Wish
+from mcq_service.answering.asking import Asking, Wish, rotates
 from mcq_service.answering.deciding import rotations
 from mcq_service.engines import EngineFailed, PromptTooLong
-from mcq_service.problems import BadEngine, DeadlineExceeded, InvalidQuestion, ProblemError, unexpected
+from mcq_service.problems import (
+    BadEngine,
+    DeadlineExceeded,
+    InvalidQuestion,
+    ProblemError,
+    RequestTooLarge,
+    unexpected,
+)
 from mcq_service.prompts import render
-from mcq_service.protocol import Answer, Debias, Decision, InvalidField, Mode, ReasoningDelta, Result, Results
+from mcq_service.protocol import (
+    Answer,
+    Debias,
+    Decision,
+    InvalidField,
+    Mode,
+    Question,
+    ReasoningDelta,
+    Result,
+    Results,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from mcq_service.answering.calibration import Calibration
     from mcq_service.engines import Texts, Tokens
-    from mcq_service.protocol import Question
     from mcq_service.scheduling import Admission, LanePart
     from mcq_service.telemetry import Metrics, Tracing
 
 Event = Decision | ReasoningDelta | Answer
+
+
+MAX_CHARACTERS = 4 * 1024 * 1024
+"""Of a batch's questions and choices, as often as they are read: what a body can have without rotations."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +121,27 @@ class Answering:
     async def answers(self, questions: Sequence[Question | ProblemError]) -> Results:
         """Answer several, each by itself: one that can't be answered, or is a problem already, says so in its result.
 
-        Raises Overloaded or Draining.
+        Raises RequestTooLarge, Overloaded or Draining.
         """
+        self._check([each for each in questions if isinstance(each, Question)])
         with self._admission.lane(len(questions)) as lane:
             works = [partial(self._result, index, each) for index, each in enumerate(questions)]
             return Results(results=await lane.gather(works))
+
+    def _check(self, questions: Sequence[Question]) -> None:
+        """Refuse more work than one request may be: with rotations, hours of it would fit into a body."""
+        total = sum(self._characters(question) for question in questions)
+        if total > MAX_CHARACTERS:
+            raise RequestTooLarge(
+                f"The batch has {total} characters, where each rotation of a question's choices counts; one request "  # noqa: EM102
+                f"may have {MAX_CHARACTERS}. Send fewer questions at once, or with another debias than rotations."
+            )
+
+    def _characters(self, question: Question) -> int:
+        options = question.options
+        debias, mode = question.debias or self._defaults.debias, question.mode or self._defaults.mode
+        times = len(options) if rotates(debias, mode) else 1
+        return times * (len(question.question) + sum(len(option.text) for option in options))
 
     async def _result(self, index: int, question: Question | ProblemError, part: LanePart) -> Result:
         mode = "unknown"

@@ -35,6 +35,11 @@ class Wish:
     min_confidence: float
 
 
+def rotates(debias: Debias, mode: Mode) -> bool:
+    """Whether a question is asked in every rotation of its choices; not after reasoning, which names a letter."""
+    return debias == "rotations" and mode != "reason"
+
+
 @dataclass
 class Asking:
     """One question, and what answers it; `clock` is in seconds."""
@@ -82,8 +87,7 @@ class Asking:
 
     @property
     def _rotated(self) -> bool:
-        # After its reasoning, which names a letter, the choices can't change places.
-        return self.wish.debias == "rotations" and self.wish.mode != "reason"
+        return rotates(self.wish.debias, self.wish.mode)
 
     async def _answer(self, text: Text, share: Share) -> tuple[Decided, Decision, str | None]:
         """The answer, and the reasoning before or after it."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from mcq_service.completing import limits
 from mcq_service.completing.writing import Part, Writer, echo
 from mcq_service.engines import PromptTooLong, Tokens
 from mcq_service.problems import ContextExceeded, DeadlineExceeded
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 Mode = Literal["completion", "chat"]
 OPERATIONS: dict[Mode, str] = {"completion": "text_completion", "chat": "chat"}
 """OpenTelemetry's names."""
+FIELDS: dict[Mode, str] = {"completion": "prompt", "chat": "messages"}
+"""Where a request has its text."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,11 @@ class _Work:
 
     def echo(self, tokens: Sequence[Scored]) -> None:
         """The prompt begins the text."""
-        part = echo(tokens, self.tokenizer)
-        self.writer = Writer(self.tokenizer, stops=self.wish.stops, offset=len(part.text))
-        self._wrote(part)
+        length = 0
+        for part in echo(tokens, self.tokenizer):
+            length += len(part.text)
+            self._wrote(part)
+        self.writer = Writer(self.tokenizer, stops=self.wish.stops, offset=length)
 
     def written(self, token: Scored) -> bool:
         """See Complete."""
@@ -137,6 +142,7 @@ class Completing:
 
         Raises a ProblemError, which ends all of them. Closing the iterator ends the work.
         """
+        self._check(mode, wishes)
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         put = threadsafe(events.put_nowait)
         # A task of its own: whoever takes the events may do so from several, which a deadline can't span.
@@ -148,6 +154,29 @@ class Completing:
             await work
         finally:
             work.cancel()
+
+    def _check(self, mode: Mode, wishes: Sequence[Wish]) -> None:
+        """Refuse what does not fit, before anything is computed. Raises ContextExceeded or RequestTooLarge."""
+        name = FIELDS[mode]
+        written = [self._limit(wish) for wish in wishes]
+        try:
+            for wish, limit in zip(wishes, written, strict=True):
+                self._texts.fit(len(wish.tokens), limit)
+        except PromptTooLong as error:
+            field_ = InvalidField(pointer=f"/{name}", detail=str(error))
+            raise ContextExceeded(str(error), errors=[field_]) from error
+        limits.check_tokens(sum(len(wish.tokens) for wish in wishes) + sum(written), name=name)
+        scored = [
+            limit + (len(wish.tokens) if wish.scores_prompt else 0)
+            for wish, limit in zip(wishes, written, strict=True)
+            if wish.top is not None
+        ]
+        top = max((wish.top or 0 for wish in wishes), default=0)
+        limits.check_scores(scored, top=top, context_length=self.context_length, name="logprobs")
+
+    def _limit(self, wish: Wish) -> int:
+        """How many tokens may be written."""
+        return max(1, self.context_length - len(wish.tokens)) if wish.limit is None else wish.limit
 
     async def _complete_all(self, mode: Mode, wishes: Sequence[Wish], emit: Callable[[Event], None]) -> None:
         if len(wishes) == 1:
@@ -162,7 +191,7 @@ class Completing:
         self, mode: Mode, index: int, wish: Wish, emit: Callable[[Event], None], part: LanePart | None = None
     ) -> None:
         started = time.monotonic()
-        limit = max(1, self.context_length - len(wish.tokens)) if wish.limit is None else wish.limit
+        limit = self._limit(wish)
         work = _Work(index, wish, limit, emit, self.tokenizer)
         try:
             async with asyncio.timeout(self._deadline_seconds):
@@ -178,10 +207,6 @@ class Completing:
                             ended = await self._write(text, work)
         except TimeoutError:
             raise DeadlineExceeded("The service is too busy for this deadline; try again later.") from None
-        except PromptTooLong as error:
-            name = "prompt" if mode == "completion" else "messages"
-            field_ = InvalidField(pointer=f"/{name}", detail=str(error))
-            raise ContextExceeded(str(error), errors=[field_]) from error
         work.end(by_itself=ended, tokens=text.tokens)
         self._metrics.completed(
             mode=mode, operation=OPERATIONS[mode], model=self.model, tokens=_usage(text.tokens),
@@ -192,7 +217,7 @@ class Completing:
         """Whether the text came to its end by itself."""
         wish = work.wish
         if wish.echo and not wish.scores_prompt:
-            work.echo([Scored(token) for token in wish.tokens])
+            await asyncio.to_thread(lambda: work.echo([Scored(token) for token in wish.tokens]))
             if work.limit == 0:
                 return False  # there is nothing to compute
         return await text.complete(
