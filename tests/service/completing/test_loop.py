@@ -9,7 +9,7 @@ import httpx
 import pytest
 from tests.service.fakes import ANSWER, ANSWERS, QUESTION, Replica
 
-from mcq_service.completing import chats, completing, completions
+from mcq_service.completing import chats, completing, completions, writing
 from mcq_service.engines import Tokenizer
 from mcq_service.protocol import Question
 
@@ -119,7 +119,7 @@ async def test_an_echo_that_computes_nothing_is_made_in_a_thread(
 ) -> None:
     """Of hundreds of prompts it would be seconds."""
     threads: list[int] = []
-    original = completing.echo
+    original = writing.echo
 
     def echo(*arguments: Any) -> Any:
         threads.append(threading.get_ident())
