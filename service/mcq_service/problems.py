@@ -10,6 +10,7 @@ ProblemError
 ├── NoSuchMethod          405
 ├── BodyTooSlow           408  the body was not here in time
 ├── BodyTooLarge          413
+├── RequestTooLarge       413  the request asks for more than one request may
 ├── UnsupportedMediaType  415  the body is not declared as JSON, or compressed
 ├── InvalidQuestion       422  the body is JSON, but not a question that can be answered
 │   └── ContextExceeded   422  the OpenAI-compatible surface: prompt and answer are too long
@@ -21,11 +22,13 @@ ProblemError
 ├── BadEngine             502  the remote engine failed
 ├── NotReady              503  the model is not loaded yet
 ├── Draining              503  this replica is shutting down
+├── OutOfMemory           503  there is no memory for the request at the moment
 └── DeadlineExceeded      504
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, ClassVar
 
 from mcq_service.protocol import Problem
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
     from mcq_service.protocol import InvalidField
 
+_log = logging.getLogger(__name__)
 BASE = "https://mcq-operator.dev/problems"
 
 
@@ -123,6 +127,12 @@ class BodyTooLarge(ProblemError):  # noqa: N818
     status, slug, title = 413, "body-too-large", "The body is too large"
 
 
+class RequestTooLarge(ProblemError):  # noqa: N818
+    """The request asks for more than one request may."""
+
+    status, slug, title = 413, "request-too-large", "The request asks for too much at once"
+
+
 class UnsupportedMediaType(ProblemError):  # noqa: N818
     """The body is not declared as JSON, or compressed."""
 
@@ -189,7 +199,24 @@ class Draining(ProblemError):  # noqa: N818
     status, slug, title = 503, "draining", "This replica is shutting down"
 
 
+class OutOfMemory(ProblemError):  # noqa: N818
+    """There is no memory for the request at the moment."""
+
+    status, slug, title = 503, "out-of-memory", "There is no memory for the request at the moment"
+
+
 class DeadlineExceeded(ProblemError):  # noqa: N818
     """The answer took too long."""
 
     status, slug, title = 504, "deadline-exceeded", "The answer took too long"
+
+
+def unexpected(error: Exception) -> ProblemError:
+    """The problem of an error that no code expected; a defect of the service is logged."""
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, MemoryError):
+        _log.warning("out of memory: %s", error)
+        return OutOfMemory("Try again later, or ask for less at once.", headers={"Retry-After": "5"})
+    _log.error("a request failed", exc_info=error)
+    return InternalError("This is a defect of the service; its log says more.")

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from mcq_service.problems import ProblemError
+from mcq_service.problems import ProblemError, unexpected
 from mcq_service.protocol import Question
 
 if TYPE_CHECKING:
@@ -48,5 +48,5 @@ class SelfTest:
     async def _ask(self) -> float | ProblemError:
         try:
             return (await self._answering.answer(QUESTION)).timings.total_ms / 1000
-        except ProblemError as problem:
-            return problem
+        except Exception as error:  # noqa: BLE001 - told again like an answer, or each probe would ask anew
+            return unexpected(error)

@@ -17,7 +17,7 @@ from mcq_service import app
 from mcq_service.answering import Answering, Defaults
 from mcq_service.answering.calibration import Calibration
 from mcq_service.completing import Completing
-from mcq_service.engines import Tokens
+from mcq_service.engines import Share, Tokens
 from mcq_service.lifecycle import Lifecycle
 from mcq_service.parsing import Line
 from mcq_service.prompts import Prompt
@@ -51,13 +51,16 @@ async def sample(client: httpx.AsyncClient, name: str) -> float:
 class FakeTexts:
     """Chooses `best` (an index) and writes `pieces`; each step waits for `gate`, and raises `error` if there is one.
 
+    The question that has the text `broken` fails, and each that has written `fails_after` pieces, with `failure`.
     `read` are the prompts that were read, `forced` what was forced, `decoded` counts the pieces that were asked for.
     """
 
     best: int = 1
     pieces: Sequence[str] = ("Because ", "so.", '"')
     error: Exception | None = None
+    broken: str | None = None
     fails_after: int | None = None
+    failure: Exception = field(default_factory=lambda: RuntimeError("inner detail"))
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     read: list[Prompt] = field(default_factory=list)
     forced: list[str] = field(default_factory=list)
@@ -67,19 +70,17 @@ class FakeTexts:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def size(self, prompt: Prompt) -> int:
-        return 30
+    def text(self, prompt: Prompt) -> "FakeText":
+        return FakeText(self, prompt)
 
-    @contextmanager
-    def open(self, prompt: Prompt, *, room: int) -> Iterator["FakeText"]:
-        self.open_texts += 1
-        try:
-            yield FakeText(self, prompt)
-        finally:
-            self.open_texts -= 1
+    async def encode(self, prompt: Prompt, *, room: int) -> "FakePrompt":
+        return FakePrompt(self, prompt)
+
+    def score_size(self, size: int, count: int) -> int:
+        return size * count
 
     async def score(
-        self, prompts: Sequence[Prompt], labels: Sequence[str]
+        self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share
     ) -> tuple[list[list[float]], Tokens]:
         scores = [await FakeText(self, prompt).letters(labels) for prompt in prompts]
         return scores, Tokens(prompt=30 * len(prompts), cached=25 * len(prompts))
@@ -89,6 +90,23 @@ class FakeTexts:
             await self.gate.wait()
         if self.error:
             raise self.error
+
+
+@dataclass(frozen=True)
+class FakePrompt:
+    """A prompt of FakeTexts."""
+
+    texts: FakeTexts
+    prompt: Prompt
+    size: int = 30
+
+    @contextmanager
+    def open(self, share: Share) -> Iterator["FakeText"]:
+        self.texts.open_texts += 1
+        try:
+            yield self.texts.text(self.prompt)
+        finally:
+            self.texts.open_texts -= 1
 
 
 class FakeText:
@@ -103,6 +121,8 @@ class FakeText:
     async def letters(self, labels: Sequence[str]) -> list[float]:
         """0.7 for the letter of the best choice, wherever the prompt has it."""
         self._begin()
+        if self._texts.broken and self._texts.broken in self._prompt.stem:
+            raise self._texts.failure
         await self._texts.step()
         rest = 0.3 / (len(labels) - 1)
         return [math.log(0.7 if index == self._texts.best else rest) for index in range(len(labels))]
@@ -116,7 +136,7 @@ class FakeText:
             if number == limit or line.closed:
                 return
             if number == self._texts.fails_after:
-                raise RuntimeError("inner detail")
+                raise self._texts.failure
             await self._texts.step()
             self._texts.decoded += 1
             self.tokens.completion += 1

@@ -3,8 +3,7 @@
 import asyncio
 import json
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -12,7 +11,7 @@ import pytest
 from tests.service.fakes import ANSWER, ANSWERS, QUESTION, FakeText, FakeTexts, Replica, sample, until
 
 from mcq_service.answering.deciding import decide, rotations, softmax, unrotated
-from mcq_service.engines import EngineFailed
+from mcq_service.engines import EngineFailed, Share
 from mcq_service.prompts import Prompt
 from mcq_service.protocol import Answer, Option
 
@@ -124,14 +123,13 @@ async def test_below_the_minimum_confidence_it_abstains(replica: Replica, client
 class Biased(FakeTexts):
     """Prefers the letter A by a factor of 8, and holds "apple" for 4 times as likely as others."""
 
-    @contextmanager
-    def open(self, prompt: Prompt, *, room: int) -> Iterator[FakeText]:
-        yield BiasedText(self, prompt)
+    def text(self, prompt: Prompt) -> FakeText:
+        return BiasedText(self, prompt)
 
-    async def score(self, prompts: Sequence[Prompt], labels: Sequence[str]) -> Any:
+    async def score(self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share) -> Any:
         self.asked = len(prompts)
         scores = [await BiasedText(self, prompt).letters(labels) for prompt in prompts]
-        _, tokens = await super().score(prompts, labels)
+        _, tokens = await super().score(prompts, labels, share=share)
         return scores, tokens
 
 
@@ -172,25 +170,97 @@ async def test_a_batch_is_answered_in_its_order(replica: Replica, client: httpx.
     }
 
 
-async def test_a_batch_leaves_half_of_the_queue_to_others(
-    replica: Replica, client: httpx.AsyncClient
+async def test_a_defect_in_one_question_is_that_questions_problem(
+    replica: Replica, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The others of its batch are answered; the log says more, and the client gets no inner detail."""
+    replica.load()
+    replica.texts.broken = "What?"
+    questions = [QUESTION, {**QUESTION, "question": "What?"}, QUESTION]
+    response = await client.post(ANSWERS, json={"questions": questions})
+    first, bad, last = response.json()["results"]
+    assert first["answer"]
+    assert last["answer"]
+    assert (bad["index"], bad["answer"], bad["problem"]["status"]) == (1, None, 500)
+    assert "inner detail" not in response.text
+    assert "inner detail" in caplog.text
+    assert await sample(client, 'mcq_requests_total{mode="explain",outcome="internal-error"}') == 1
+
+
+async def test_no_memory_is_503_with_the_time_to_wait(replica: Replica, client: httpx.AsyncClient) -> None:
+    """Overload, and no defect: whole, as the first or a later event of a stream, and in a batch."""
+    replica.load()
+    replica.texts.error = MemoryError("There is no memory for the keys and values of 96 tokens.")
+    for stream in (False, True):
+        response = await client.post(ANSWER, json={**QUESTION, "stream": stream})
+        assert (response.status_code, response.json()["type"].rpartition("/")[2]) == (503, "out-of-memory")
+        assert int(response.headers["retry-after"]) >= 1
+    [result] = (await client.post(ANSWERS, json={"questions": [QUESTION]})).json()["results"]
+    assert (result["problem"]["status"], result["answer"]) == (503, None)
+    replica.texts.error, replica.texts.fails_after, replica.texts.failure = None, 1, MemoryError()
+    events = await streamed(client)
+    assert [name for name, _ in events] == ["answer", "reasoning", "problem"]
+    assert events[-1][1]["status"] == 503
+    assert await sample(client, 'mcq_requests_total{mode="explain",outcome="out-of-memory"}') == 4
+
+
+async def test_a_batch_is_one_request_of_the_queue(replica: Replica, client: httpx.AsyncClient) -> None:
     """However large it is, it is answered whole, and others get in beside it."""
     replica.texts.gate.clear()
     replica.load(max_queued=4, max_active=1)
     batch = asyncio.create_task(client.post(ANSWERS, json={"questions": [QUESTION] * 10}))
     await until(lambda: replica.admission.pending == 2)
-    others = [asyncio.create_task(client.post(ANSWER, json=QUESTION)) for _ in range(2)]
-    await until(lambda: replica.admission.pending == 4)
+    others = [asyncio.create_task(client.post(ANSWER, json=QUESTION)) for _ in range(3)]
+    await until(lambda: replica.admission.pending == 5)
+    assert (await client.post(ANSWER, json=QUESTION)).status_code == 429
     replica.texts.gate.set()
-    assert [response.status_code for response in await asyncio.gather(*others)] == [200, 200]
+    assert [response.status_code for response in await asyncio.gather(*others)] == [200] * 3
     assert all(each["answer"] for each in (await batch).json()["results"])
 
 
-async def test_a_batchs_questions_are_refused_where_the_queue_is_full(
+@pytest.mark.parametrize("mode", ["answer", "explain"])
+async def test_batches_sent_together_are_answered_whole(
+    replica: Replica, client: httpx.AsyncClient, mode: str
+) -> None:
+    """Four of 64 questions where 8 requests may wait, and single questions beside them."""
+    replica.load(max_queued=8, max_active=2)
+    body = {"questions": [{**QUESTION, "mode": mode}] * 64}
+    batches = [asyncio.create_task(client.post(ANSWERS, json=body)) for _ in range(4)]
+    singles = [await client.post(ANSWER, json=QUESTION) for _ in range(20)]
+    assert {response.status_code for response in singles} == {200}
+    for response in await asyncio.gather(*batches):
+        results = response.json()["results"]
+        assert [each["index"] for each in results if each["answer"]] == list(range(64))
+
+
+async def test_a_single_question_waits_for_one_of_each_batch_at_most(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """Each with its own problem, in a response that is none; one is computed, two may wait."""
+    """And so does each batch's next question: they take turns."""
+    replica.texts.gate.clear()
+    replica.load(max_active=1)
+
+    def batch(name: str) -> Any:
+        questions = [{**QUESTION, "question": f"{name}{number}"} for number in range(5)]
+        return client.post(ANSWERS, json={"questions": questions})
+
+    first = asyncio.create_task(batch("a"))
+    await until(lambda: replica.texts.read and replica.admission.pending == 2)
+    second = asyncio.create_task(batch("b"))
+    await until(lambda: replica.admission.pending == 3)
+    single = asyncio.create_task(client.post(ANSWER, json={**QUESTION, "question": "single"}))
+    await until(lambda: replica.admission.pending == 4)
+    replica.texts.gate.set()
+    await asyncio.gather(first, second, single)
+    order = [prompt.stem.strip() for prompt in replica.texts.read]
+    assert order[:4] == ["a0", "a1", "b0", "single"]
+    assert order[4:8] in (["a2", "b1", "a3", "b2"], ["b1", "a2", "b2", "a3"])
+
+
+async def test_a_batch_is_refused_as_a_whole_where_the_queue_is_full(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """With the time to wait; one question is computed, two may wait."""
     replica.texts.gate.clear()
     replica.load(max_queued=2, max_active=1)
     others = [asyncio.create_task(client.post(ANSWER, json=QUESTION))]
@@ -199,11 +269,40 @@ async def test_a_batchs_questions_are_refused_where_the_queue_is_full(
     await until(lambda: replica.admission.pending == 3)
     response = await client.post(ANSWERS, json={"questions": [QUESTION] * 2})
     replica.texts.gate.set()
-    assert response.status_code == 200
-    problems = [each["problem"]["type"].rpartition("/")[2] for each in response.json()["results"]]
-    assert problems == ["overloaded", "overloaded"]
-    assert await sample(client, 'mcq_requests_total{mode="explain",outcome="overloaded"}') == 2
+    assert (response.status_code, response.json()["type"].rpartition("/")[2]) == (429, "overloaded")
+    assert int(response.headers["retry-after"]) >= 1
     assert [each.status_code for each in await asyncio.gather(*others)] == [200] * 3
+
+
+async def test_a_batch_during_the_drain_gets_what_had_its_turn(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """The questions that come after have a problem each, so that the response is there in time."""
+    replica.texts.gate.clear()
+    replica.load(max_active=1)
+    batch = asyncio.create_task(client.post(ANSWERS, json={"questions": [QUESTION] * 5}))
+    await until(lambda: replica.texts.read and replica.admission.pending == 2)
+    draining = asyncio.create_task(replica.lifecycle.drain(seconds=10))
+    await asyncio.sleep(0)
+    replica.texts.gate.set()
+    results = (await batch).json()["results"]
+    assert [each["problem"] and each["problem"]["status"] for each in results] == [None, None, 503, 503, 503]
+    assert await draining
+
+
+async def test_a_batch_may_be_so_much_work(replica: Replica, client: httpx.AsyncClient) -> None:
+    """In characters, as often as they are read: without rotations whatever a body has is taken."""
+    replica.load()
+    choices = [f"{number}" + "x" * 700 for number in range(26)]
+    questions = [{**QUESTION, "choices": choices, "mode": "answer"}] * 12
+    assert (await client.post(ANSWERS, json={"questions": questions})).status_code == 200
+    replica.texts.read.clear()
+    rotated = [{**each, "debias": "rotations"} for each in questions]
+    response = await client.post(ANSWERS, json={"questions": rotated})
+    assert (response.status_code, response.json()["type"].rpartition("/")[2]) == (413, "request-too-large")
+    assert "4194304" in response.json()["detail"]
+    assert replica.texts.read == []
+    assert (await client.post(ANSWERS, json={"questions": rotated[:8]})).status_code == 200
 
 
 @pytest.mark.parametrize("count", [0, 257])
@@ -217,11 +316,42 @@ async def test_a_batch_has_one_to_256_questions(
     assert replica.texts.read == []
 
 
-async def test_what_is_wrong_in_a_batch_is_pointed_at(replica: Replica, client: httpx.AsyncClient) -> None:
-    """By the question's position."""
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {**QUESTION, "choices": ["x"]},
+        {**QUESTION, "choices": ["x", "x"]},
+        {**QUESTION, "choices": {"A": "x", "b": "y"}},
+        {**QUESTION, "question": " ", "mode": "guess"},
+        {**QUESTION, "question": "x" * 20_001},
+        {"choices": ["x", "y"]},
+        {**QUESTION, "colour": "red"},
+    ],
+)
+async def test_a_malformed_question_of_a_batch_has_the_problem_that_it_would_have_alone(
+    replica: Replica, client: httpx.AsyncClient, bad: dict[str, Any]
+) -> None:
+    """At its place; the others are answered."""
     replica.load()
-    response = await client.post(ANSWERS, json={"questions": [QUESTION, {**QUESTION, "choices": ["x"]}]})
-    assert [each["pointer"] for each in response.json()["errors"]] == ["/questions/1/choices"]
+    alone = await client.post(ANSWER, json=bad)
+    assert alone.status_code == 422
+    response = await client.post(ANSWERS, json={"questions": [QUESTION, bad, QUESTION]})
+    assert response.status_code == 200
+    first, result, last = response.json()["results"]
+    assert first["answer"]
+    assert last["answer"]
+    assert result == {"index": 1, "answer": None, "problem": alone.json()}
+    assert await sample(client, 'mcq_requests_total{mode="unknown",outcome="invalid-question"}') == 2
+
+
+async def test_what_is_no_question_at_all_does_not_spoil_a_batch(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """Nor does a batch of nothing else fail otherwise."""
+    replica.load()
+    response = await client.post(ANSWERS, json={"questions": [None, 3, [], QUESTION]})
+    problems = [each["problem"] and each["problem"]["status"] for each in response.json()["results"]]
+    assert problems == [422, 422, 422, None]
 
 
 @pytest.mark.parametrize("count", range(2, 27))

@@ -1,4 +1,3 @@
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -6,15 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from tests.service.tiny import CONTEXT, write_tiny_int8
+from transformers import AutoModelForCausalLM
 
 from mcq_service.engines import Feed, Logits, native
 from mcq_service.engines.cpu_engine import CPUEngine, NativeEngineUnavailable
 from mcq_service.models import packed
-from mcq_service.models.convert import int8_file, safetensors_file
 from mcq_service.models.errors import UnsupportedArchitecture
 
-CONTEXT = 512
 PREFIX = [7, 8, 9, 10, 11]
 SETS = [each for each in ("avx512_vnni", "avx2") if native.instructions(each)]
 
@@ -23,25 +21,9 @@ pytestmark = pytest.mark.skipif(not SETS, reason="this CPU has no AVX2, or the n
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A packed model; its float weights are beside it."""
     path = tmp_path_factory.mktemp("tiny-int8")
-    pack(path)
+    write_tiny_int8(path)
     return path
-
-
-def pack(path: Path) -> None:
-    """Write a random model of two layers, with sizes that fill no panel, as floats and packed."""
-    torch.manual_seed(3)
-    config = Qwen2Config(
-        vocab_size=1003, hidden_size=96, intermediate_size=200, num_hidden_layers=2, num_attention_heads=6,
-        num_key_value_heads=2, max_position_embeddings=CONTEXT, initializer_range=0.1, tie_word_embeddings=True,
-    )  # fmt: skip
-    Qwen2ForCausalLM(config).save_pretrained(path)
-    read = json.loads((path / "config.json").read_text())
-    written: list[int] = []
-    tensors = safetensors_file.read(path / "model.safetensors")
-    int8_file.write(path / packed.FILE, tensors, packed.Shape.of(read), written.append)
-    assert sum(written) == sum(tensor.size for tensor in tensors), "progress counts every weight"
 
 
 @pytest.fixture(params=SETS)
@@ -174,6 +156,31 @@ def test_a_sequence_that_was_given_no_room_says_so(engine: CPUEngine) -> None:
         engine.step([Feed(sequence, [1003])])
     [output] = engine.step([Feed(sequence, [1, 2], greedy=True)])
     assert output.token is not None
+
+
+def test_a_step_that_fails_has_read_nothing(engine: CPUEngine) -> None:
+    """The feeds of a bad step can be read again, without the bad one, to the same bits."""
+    texts = [tokens_of(number, 20) for number in range(3)]
+    wanted = [logits(engine, tokens) for tokens in texts]
+    sequences = [engine.open(tokens, room=0) for tokens in texts]
+    feeds = [Feed(each, tokens, logits=Logits.LAST) for each, tokens in zip(sequences, texts, strict=True)]
+    bad = engine.open([1], room=0)
+    for error in ([Feed(bad, [1003])], [Feed(bad, [1] * 200)]):
+        with pytest.raises(ValueError, match=r"not one of the model's|more tokens"):
+            engine.step([feeds[0], *error, *feeds[1:]])
+    assert [each.length for each in sequences] == [0, 0, 0]
+    for output, right in zip(engine.step(feeds), wanted, strict=True):
+        assert output.logits is not None
+        assert np.array_equal(output.logits[0], right)
+
+
+def test_no_memory_is_said_as_such(engine: CPUEngine) -> None:
+    """And leaves the engine as it was."""
+    wanted, before = logits(engine, PREFIX), engine.cache_bytes
+    with pytest.raises(MemoryError, match="keys and values"):
+        engine.open(PREFIX, room=2**31 - 100)
+    assert engine.cache_bytes == before
+    assert np.array_equal(logits(engine, PREFIX), wanted)
 
 
 def test_an_instruction_set_the_cpu_lacks_is_refused(tiny: Path) -> None:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from tests.service.fakes import until
 from tests.service.upstream import Upstream, failing, scored, scored_as_chat, served
 
-from mcq_service.engines import EngineFailed, PromptTooLong
+from mcq_service.engines import EngineFailed, PromptTooLong, Share
 from mcq_service.engines.neutral import neutral
 from mcq_service.engines.openai_client import Client, EngineRefused
 from mcq_service.engines.openai_engine import FLOOR_NATS, RemoteTexts, connect
@@ -45,14 +45,16 @@ def texts(client: Client) -> RemoteTexts:
 
 
 async def letters(texts: RemoteTexts) -> list[float]:
-    with texts.open(render(QUESTION), room=8) as text:
+    encoded = await texts.encode(render(QUESTION), room=8)
+    with encoded.open(Share()) as text:
         return await text.letters(["A", "B", "C"])
 
 
 async def write(texts: RemoteTexts, *, limit: int = 8) -> tuple[str, int]:
     """The line that was written, and the tokens that it took."""
     line = Line()
-    with texts.open(render(QUESTION), room=8) as text:
+    encoded = await texts.encode(render(QUESTION), room=8)
+    with encoded.open(Share()) as text:
         text.force(' B\nreasoning: "')
         async for _ in text.write(line, limit=limit):
             pass
@@ -97,7 +99,8 @@ def test_only_what_could_be_a_control_token_is_changed(text: str, neutralised: s
 
 async def test_the_usage_is_the_servers(texts: RemoteTexts) -> None:
     """Its prompt tokens, and those it had already."""
-    with texts.open(render(QUESTION), room=8) as text:
+    encoded = await texts.encode(render(QUESTION), room=8)
+    with encoded.open(Share()) as text:
         await text.letters(["A", "B"])
         assert (text.tokens.prompt, text.tokens.cached, text.tokens.completion) == (140, 115, 0)
 
@@ -105,7 +108,7 @@ async def test_the_usage_is_the_servers(texts: RemoteTexts) -> None:
 async def test_several_prompts_are_asked_at_once(upstream: Upstream, texts: RemoteTexts) -> None:
     """In their order, and their tokens are added up."""
     prompts = [render(QUESTION, order=order) for order in ((0, 1, 2), (1, 2, 0), (2, 0, 1))]
-    scores, tokens = await texts.score(prompts, ["A", "B", "C"])
+    scores, tokens = await texts.score(prompts, ["A", "B", "C"], share=Share())
     assert len(scores) == 3
     assert (tokens.prompt, tokens.cached) == (3 * 140, 3 * 115)
     assert len({body["prompt"] for body in upstream.bodies}) == 3
@@ -135,7 +138,8 @@ async def test_a_line_that_the_server_ends_is_as_it_is(
 async def test_what_is_written_is_part_of_the_text(upstream: Upstream, texts: RemoteTexts) -> None:
     """In mode reason the answer follows the reasoning."""
     upstream.replies = [upstream.pieces("So ", 'it is."\nanswer: '), scored]
-    with texts.open(render(QUESTION, "reason"), room=8) as text:
+    encoded = await texts.encode(render(QUESTION, "reason"), room=8)
+    with encoded.open(Share()) as text:
         async for _ in text.write(Line(), limit=8):
             pass
         text.force('"\nanswer:')
@@ -263,7 +267,8 @@ async def test_a_real_llama_server_answers() -> None:
         question="What is the capital of France?", choices=["Berlin", "Madrid", "Paris", "Rome"]
     )
     line = Line()
-    with texts.open(render(question), room=40) as text:
+    encoded = await texts.encode(render(question), room=40)
+    with encoded.open(Share()) as text:
         scores = await text.letters(["A", "B", "C", "D"])
         assert max(range(4), key=scores.__getitem__) == 2
         text.force(' C\nreasoning: "')

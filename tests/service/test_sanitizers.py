@@ -13,7 +13,8 @@ import pytest
 from hack.cluster.progress import Progress
 from hack.cluster.tools import install_packages
 from tests.service import native_workload
-from tests.service.test_cpu_engine import SETS, pack
+from tests.service.test_cpu_engine import SETS
+from tests.service.tiny import write_tiny_int8
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +53,7 @@ pytestmark = [
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A packed model."""
     path = tmp_path_factory.mktemp("tiny-int8")
-    pack(path)
+    write_tiny_int8(path)
     return path
 
 

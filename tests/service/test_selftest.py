@@ -4,7 +4,7 @@ import httpx
 import pytest
 from tests.service.fakes import Replica, until
 
-from mcq_service.problems import BadEngine, Overloaded
+from mcq_service.problems import BadEngine, OutOfMemory, Overloaded
 from mcq_service.selftest import FRESH_SECONDS, SelfTest
 
 PATH = "/answerz"
@@ -53,6 +53,16 @@ async def test_what_goes_wrong_is_told_and_tried_again_later(replica: Replica) -
         await selftest.seconds()
     now = FRESH_SECONDS
     assert await selftest.seconds() >= 0
+
+
+async def test_a_defect_is_told_as_cheaply(replica: Replica) -> None:
+    """Whoever probes must not have it computed each time."""
+    replica.load()
+    replica.texts.error = MemoryError()
+    for _ in range(3):
+        with pytest.raises(OutOfMemory):
+            await replica.lifecycle.require_serving().selftest.seconds()
+    assert len(replica.texts.read) == 1
 
 
 async def test_a_full_queue_is_told_too(replica: Replica, client: httpx.AsyncClient) -> None:

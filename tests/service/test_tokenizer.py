@@ -1,3 +1,4 @@
+import asyncio
 from string import ascii_uppercase
 
 import pytest
@@ -67,3 +68,16 @@ def test_pieces_join_to_the_text(tokenizer: Tokenizer) -> None:
     found = [pieces.of(token) for token in tokenizer.ours(text)]
     assert "".join(found) == text
     assert not any("\ufffd" in piece for piece in found)
+
+
+async def test_tokenising_leaves_the_interpreter_to_others(prepared_model: PreparedModel) -> None:
+    """The longest prompt takes a good part of a second, in which the event loop goes on."""
+    tokenizer = Tokenizer(prepared_model.path)
+    for encode in (tokenizer.ours, tokenizer.clients):
+        task = asyncio.create_task(asyncio.to_thread(encode, "The quick brown fox, 12 dogs. " * 6000))
+        rounds = 0
+        while not task.done():
+            await asyncio.sleep(0.001)
+            rounds += 1
+        assert len(await task) > 50_000
+        assert rounds > 10

@@ -147,3 +147,30 @@ def test_the_context_is_the_models_or_less(engine: TransformersEngine, tiny_mode
     assert engine.context_length == CONTEXT
     assert TransformersEngine(tiny_model, context_length=64, threads=1).context_length == 64
     assert engine.name == "transformers (float32, cpu)"
+
+
+@pytest.mark.parametrize("read", [0, 7])
+def test_a_step_that_fails_has_read_nothing(engine: TransformersEngine, plain: Any, read: int) -> None:
+    """Also where some of its texts were read before the bad one, and the bad one by some of the layers."""
+    tokens = tokens_of(1)
+    sequences = [engine.open(tokens, room=0) for _ in range(2)]
+    if read:
+        engine.step([Feed(each, tokens[:read]) for each in sequences])
+    last = engine._model.model.layers[-1]
+    taken = 0
+
+    def break_in_the_second(*_: object) -> None:
+        nonlocal taken
+        taken += 1
+        if taken == 2:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+
+    hook = last.register_forward_pre_hook(break_in_the_second)
+    feeds = [Feed(each, tokens[read:], logits=Logits.LAST) for each in sequences]
+    with pytest.raises(MemoryError):
+        engine.step(feeds)
+    hook.remove()
+    assert [each.length for each in sequences] == [read, read]
+    for output in engine.step(feeds):
+        assert output.logits is not None
+        assert output.logits[0] == pytest.approx(expected(plain, tokens)[-1].numpy(), abs=1e-4)

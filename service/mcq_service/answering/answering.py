@@ -6,26 +6,46 @@ import asyncio
 import time
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from mcq_service.answering.asking import Asking, Wish
+from mcq_service.answering.asking import Asking, Wish, rotates
 from mcq_service.answering.deciding import rotations
 from mcq_service.engines import EngineFailed, PromptTooLong
-from mcq_service.problems import BadEngine, DeadlineExceeded, InvalidQuestion, ProblemError
+from mcq_service.problems import (
+    BadEngine,
+    DeadlineExceeded,
+    InvalidQuestion,
+    ProblemError,
+    RequestTooLarge,
+    unexpected,
+)
 from mcq_service.prompts import render
-from mcq_service.protocol import Answer, Debias, Decision, InvalidField, Mode, ReasoningDelta, Result, Results
-from mcq_service.tasks import gather
+from mcq_service.protocol import (
+    Answer,
+    Debias,
+    Decision,
+    InvalidField,
+    Mode,
+    Question,
+    ReasoningDelta,
+    Result,
+    Results,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from mcq_service.answering.calibration import Calibration
     from mcq_service.engines import Texts, Tokens
-    from mcq_service.protocol import Question
-    from mcq_service.scheduling import Admission
+    from mcq_service.scheduling import Admission, LanePart
     from mcq_service.telemetry import Metrics, Tracing
 
 Event = Decision | ReasoningDelta | Answer
+
+
+MAX_CHARACTERS = 4 * 1024 * 1024
+"""Of a batch's questions and choices, as often as they are read: what a body can have without rotations."""
 
 
 @dataclass(frozen=True)
@@ -98,20 +118,42 @@ class Answering:
         finally:
             work.cancel()
 
-    async def answers(self, questions: Sequence[Question]) -> Results:
-        """Answer several, each by itself: one that can't be answered says so in its result."""
-        together = self._admission.batch()
+    async def answers(self, questions: Sequence[Question | ProblemError]) -> Results:
+        """Answer several, each by itself: one that can't be answered, or is a problem already, says so in its result.
 
-        async def one(index: int, question: Question) -> Result:
-            async with together:
-                try:
-                    return Result(index=index, answer=await self.answer(question))
-                except ProblemError as problem:
-                    mode = question.mode or self._defaults.mode
-                    self._metrics.refused(mode=mode, outcome=problem.slug)
-                    return Result(index=index, problem=problem.problem())
+        Raises RequestTooLarge, Overloaded or Draining.
+        """
+        self._check([each for each in questions if isinstance(each, Question)])
+        with self._admission.lane(len(questions)) as lane:
+            works = [partial(self._result, index, each) for index, each in enumerate(questions)]
+            return Results(results=await lane.gather(works))
 
-        return Results(results=await gather(one(index, each) for index, each in enumerate(questions)))
+    def _check(self, questions: Sequence[Question]) -> None:
+        """Refuse more work than one request may be: with rotations, hours of it would fit into a body."""
+        total = sum(self._characters(question) for question in questions)
+        if total > MAX_CHARACTERS:
+            raise RequestTooLarge(
+                f"The batch has {total} characters, where each rotation of a question's choices counts; one request "  # noqa: EM102
+                f"may have {MAX_CHARACTERS}. Send fewer questions at once, or with another debias than rotations."
+            )
+
+    def _characters(self, question: Question) -> int:
+        options = question.options
+        debias, mode = question.debias or self._defaults.debias, question.mode or self._defaults.mode
+        times = len(options) if rotates(debias, mode) else 1
+        return times * (len(question.question) + sum(len(option.text) for option in options))
+
+    async def _result(self, index: int, question: Question | ProblemError, part: LanePart) -> Result:
+        mode = "unknown"
+        try:
+            if isinstance(question, ProblemError):
+                raise question
+            mode = question.mode or self._defaults.mode
+            return Result(index=index, answer=await self._run(question, _ignore, part))
+        except Exception as error:  # noqa: BLE001 - it is this question's own; the others are answered
+            problem = unexpected(error)
+            self._metrics.refused(mode=mode, outcome=problem.slug)
+            return Result(index=index, problem=problem.problem())
 
     async def letters(self, question: Question, *, rotation: int = 0) -> Letters:
         """What the model says of each choice, uncalibrated, when the choices are offered rotated by so many places.
@@ -120,11 +162,11 @@ class Answering:
         """
         options = question.options
         order = rotations(len(options))[rotation]
-        prompt = render(question, "answer", order=order)
         started = self._clock()
-        with self._admission.admit(self._texts.size(prompt), writes=False) as slot:
+        encoded = await self._texts.encode(render(question, "answer", order=order), room=0)
+        with self._admission.admit(encoded.size, writes=False) as slot:
             await slot.turn()
-            with self._texts.open(prompt, room=0) as text:
+            with encoded.open(slot.share) as text:
                 slot.watch(text)
                 scores = await text.letters([option.label for option in options])
         by_choice = dict(zip(order, scores, strict=True))
@@ -135,7 +177,9 @@ class Answering:
             seconds=self._clock() - started,
         )
 
-    async def _run(self, question: Question, emit: Callable[[Event], None]) -> Answer:
+    async def _run(
+        self, question: Question, emit: Callable[[Event], None], part: LanePart | None = None
+    ) -> Answer:
         defaults = self._defaults
         asking = Asking(
             id=f"mcq-{uuid.uuid4().hex}",
@@ -157,7 +201,7 @@ class Answering:
         )
         try:
             async with asyncio.timeout(self._defaults.deadline_seconds):
-                answer = await asking.run(self._admission)
+                answer = await asking.run(self._admission, part)
         except TimeoutError:
             raise DeadlineExceeded("The service is too busy for this deadline; try again later.") from None
         except PromptTooLong as error:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mcq_service.answering.calibration import Calibration
-    from mcq_service.engines import Text, Texts
+    from mcq_service.engines import Share, Text, Texts
     from mcq_service.protocol import Debias, Mode, Question
-    from mcq_service.scheduling import Admission
+    from mcq_service.scheduling import Admission, LanePart
     from mcq_service.telemetry import Tracing
 
 _FORCED_TOKENS = 16  # what ` B\nreasoning: "` may take, generously
@@ -33,6 +33,11 @@ class Wish:
     reasoning_tokens: int
     debias: Debias
     min_confidence: float
+
+
+def rotates(debias: Debias, mode: Mode) -> bool:
+    """Whether a question is asked in every rotation of its choices; not after reasoning, which names a letter."""
+    return debias == "rotations" and mode != "reason"
 
 
 @dataclass
@@ -58,19 +63,21 @@ class Asking:
         """The letters that the choices are offered under."""
         return [option.label for option in self.question.options]
 
-    async def run(self, admission: Admission) -> Answer:
-        """Answer. Raises PromptTooLong, EngineFailed, or a ProblemError."""
+    async def run(self, admission: Admission, part: LanePart | None = None) -> Answer:
+        """Answer, as a part of a batch or alone. Raises PromptTooLong, EngineFailed, or a ProblemError."""
         self.admitted = self.clock()
         writes = self.wish.mode != "answer"
         room = self.wish.reasoning_tokens + _FORCED_TOKENS if writes else 0
-        prompt = render(self.question, self.wish.mode)
-        size = self.texts.size(prompt) * (len(self.labels) if self._rotated else 1)
-        with admission.admit(size + room, writes=writes) as slot:
+        encoded = await self.texts.encode(render(self.question, self.wish.mode), room=room)
+        size = encoded.size + room
+        if self._rotated:
+            size += self.texts.score_size(encoded.size, len(self.labels) - 1)
+        with admission.admit(size, writes=writes, part=part) as slot:
             with self.tracing.span("admit"):
                 await slot.turn()
-            with self.texts.open(prompt, room=room) as text:
+            with encoded.open(slot.share) as text:
                 slot.watch(text)
-                decided, decision, reasoning = await self._answer(text)
+                decided, decision, reasoning = await self._answer(text, slot.share)
                 self._count(text.tokens)
                 self.begun = text.begun
         with self.tracing.span("parse"):
@@ -80,10 +87,9 @@ class Asking:
 
     @property
     def _rotated(self) -> bool:
-        # After its reasoning, which names a letter, the choices can't change places.
-        return self.wish.debias == "rotations" and self.wish.mode != "reason"
+        return rotates(self.wish.debias, self.wish.mode)
 
-    async def _answer(self, text: Text) -> tuple[Decided, Decision, str | None]:
+    async def _answer(self, text: Text, share: Share) -> tuple[Decided, Decision, str | None]:
         """The answer, and the reasoning before or after it."""
         reasoning = None
         if self.wish.mode == "reason":
@@ -92,7 +98,7 @@ class Asking:
         with self.tracing.span("prefill", **self._attributes()):
             decided = decide(
                 self.question.options,
-                await self._probabilities(text),
+                await self._probabilities(text, share),
                 min_confidence=self.wish.min_confidence,
             )
         self.answered = self.clock()
@@ -103,14 +109,14 @@ class Asking:
             reasoning = await self._write(text)
         return decided, decision, reasoning
 
-    async def _probabilities(self, text: Text) -> list[float]:
+    async def _probabilities(self, text: Text, share: Share) -> list[float]:
         """One for each choice; they sum to 1."""
         if self._rotated:
             orders = rotations(len(self.labels))[1:]
             prompts = [render(self.question, self.wish.mode, order=order) for order in orders]
             async with task_group() as group:
                 scoring = group.create_task(text.letters(self.labels))
-                scoring_others = group.create_task(self.texts.score(prompts, self.labels))
+                scoring_others = group.create_task(self.texts.score(prompts, self.labels, share=share))
             own, (others, tokens) = scoring.result(), scoring_others.result()
             self._count(tokens)
             return self.calibration.tempered(unrotated([own, *others]))

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from mcq_service.completing.completing import Ended, Wish
+from mcq_service.completing.json_parts import array, with_fields
 from mcq_service.completing.tokens import spelled, usage
 from mcq_service.prompts import Turn, conversation
 from mcq_service.protocol.openai import (
@@ -39,8 +40,8 @@ class Chats:
         """On the engine that `completing` has."""
         self._completing = completing
 
-    async def whole(self, request: ChatRequest) -> ChatCompletion:
-        """The next turn. Raises a ProblemError."""
+    async def whole(self, request: ChatRequest) -> str:
+        """The next turn, a ChatCompletion as JSON. Raises a ProblemError."""
         text = ""
         tokens: list[Placed] = []
         async with aclosing(self._completing.run("chat", [await self._wish(request)])) as events:
@@ -50,13 +51,14 @@ class Chats:
                 else:
                     text += event.part.text
                     tokens += event.part.tokens
-        choice = ChatChoice(
-            message=Reply(content=text), logprobs=self._logprobs(tokens, request), finish_reason=ended.reason
-        )
-        return ChatCompletion(
-            id=_new_id(), created=int(time.time()), model=self._completing.model, choices=[choice],
+        choice = ChatChoice(message=Reply(content=text), logprobs=None, finish_reason=ended.reason)
+        response = ChatCompletion(
+            id=_new_id(), created=int(time.time()), model=self._completing.model, choices=[],
             usage=usage([ended.tokens]),
         )  # fmt: skip
+        # In a thread: it may have 100,000 log-probabilities.
+        logprobs = await asyncio.to_thread(self._logprobs_json, tokens, request)
+        return with_fields(response, choices=array([with_fields(choice, logprobs=logprobs)]))
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk]:
         """The next turn in chunks; the last one, where it is wanted, has the usage. Raises a ProblemError."""
@@ -96,6 +98,13 @@ class Chats:
             return ChunkChoice(delta=Delta(), finish_reason=event.reason)
         logprobs = self._logprobs(event.part.tokens, request)
         return ChunkChoice(delta=Delta(content=event.part.text), logprobs=logprobs)
+
+    def _logprobs_json(self, tokens: Iterable[Placed], request: ChatRequest) -> str:
+        """The JSON of `_logprobs`, token by token: the objects of all of them would be a hundred megabytes."""
+        if not request.logprobs:
+            return "null"
+        content = array(_token(each, self._completing.tokenizer).model_dump_json() for each in tokens)
+        return f'{{"content":{content}}}'
 
     def _logprobs(self, tokens: Iterable[Placed], request: ChatRequest) -> ChatLogprobs | None:
         if not request.logprobs:

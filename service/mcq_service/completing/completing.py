@@ -5,26 +5,29 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from mcq_service.completing import limits
 from mcq_service.completing.writing import Part, Writer, echo
 from mcq_service.engines import PromptTooLong, Tokens
 from mcq_service.problems import ContextExceeded, DeadlineExceeded
 from mcq_service.protocol import InvalidField, Usage
 from mcq_service.scheduling import Chooser, Scored, threadsafe
-from mcq_service.tasks import gather
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from mcq_service.engines import Tokenizer
     from mcq_service.protocol.openai import FinishReason
-    from mcq_service.scheduling import Admission, LocalText, LocalTexts
+    from mcq_service.scheduling import Admission, LanePart, LocalText, LocalTexts
     from mcq_service.telemetry import Metrics, Tracing
 
 Mode = Literal["completion", "chat"]
 OPERATIONS: dict[Mode, str] = {"completion": "text_completion", "chat": "chat"}
 """OpenTelemetry's names."""
+FIELDS: dict[Mode, str] = {"completion": "prompt", "chat": "messages"}
+"""Where a request has its text."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,11 @@ class _Work:
 
     def echo(self, tokens: Sequence[Scored]) -> None:
         """The prompt begins the text."""
-        part = echo(tokens, self.tokenizer)
-        self.writer = Writer(self.tokenizer, stops=self.wish.stops, offset=len(part.text))
-        self._wrote(part)
+        length = 0
+        for part in echo(tokens, self.tokenizer):
+            length += len(part.text)
+            self._wrote(part)
+        self.writer = Writer(self.tokenizer, stops=self.wish.stops, offset=length)
 
     def written(self, token: Scored) -> bool:
         """See Complete."""
@@ -137,16 +142,11 @@ class Completing:
 
         Raises a ProblemError, which ends all of them. Closing the iterator ends the work.
         """
+        self._check(mode, wishes)
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         put = threadsafe(events.put_nowait)
-        together = self._admission.batch()
-
-        async def one(index: int, wish: Wish) -> None:
-            async with together:
-                await self._complete(mode, index, wish, put)
-
         # A task of its own: whoever takes the events may do so from several, which a deadline can't span.
-        work = asyncio.create_task(gather(one(index, wish) for index, wish in enumerate(wishes)))
+        work = asyncio.create_task(self._complete_all(mode, wishes, put))
         work.add_done_callback(lambda _: put(None))
         try:
             while (event := await events.get()) is not None:
@@ -155,26 +155,58 @@ class Completing:
         finally:
             work.cancel()
 
-    async def _complete(self, mode: Mode, index: int, wish: Wish, emit: Callable[[Event], None]) -> None:
+    def _check(self, mode: Mode, wishes: Sequence[Wish]) -> None:
+        """Refuse what does not fit, before anything is computed. Raises ContextExceeded or RequestTooLarge."""
+        name = FIELDS[mode]
+        written = [self._limit(wish) for wish in wishes]
+        try:
+            for wish, limit in zip(wishes, written, strict=True):
+                self._texts.fit(len(wish.tokens), limit)
+        except PromptTooLong as error:
+            field_ = InvalidField(pointer=f"/{name}", detail=str(error))
+            raise ContextExceeded(str(error), errors=[field_]) from error
+        limits.check_tokens(sum(len(wish.tokens) for wish in wishes) + sum(written), name=name)
+        scored = [
+            limit + (len(wish.tokens) if wish.scores_prompt else 0)
+            for wish, limit in zip(wishes, written, strict=True)
+            if wish.top is not None
+        ]
+        top = max((wish.top or 0 for wish in wishes), default=0)
+        limits.check_scores(scored, top=top, context_length=self.context_length, name="logprobs")
+
+    def _limit(self, wish: Wish) -> int:
+        """How many tokens may be written."""
+        return max(1, self.context_length - len(wish.tokens)) if wish.limit is None else wish.limit
+
+    async def _complete_all(self, mode: Mode, wishes: Sequence[Wish], emit: Callable[[Event], None]) -> None:
+        if len(wishes) == 1:
+            await self._complete(mode, 0, wishes[0], emit)
+            return
+        with self._admission.lane(len(wishes)) as lane:
+            await lane.gather(
+                [partial(self._complete, mode, index, wish, emit) for index, wish in enumerate(wishes)]
+            )
+
+    async def _complete(
+        self, mode: Mode, index: int, wish: Wish, emit: Callable[[Event], None], part: LanePart | None = None
+    ) -> None:
         started = time.monotonic()
-        limit = max(1, self.context_length - len(wish.tokens)) if wish.limit is None else wish.limit
+        limit = self._limit(wish)
         work = _Work(index, wish, limit, emit, self.tokenizer)
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 # A single token comes with the prompt's logits, so it waits for nobody who writes.
-                with self._admission.admit(len(wish.tokens) + limit, writes=limit > 1) as slot:
+                with self._admission.admit(len(wish.tokens) + limit, writes=limit > 1, part=part) as slot:
                     with self._tracing.span("admit"):
                         await slot.turn()
-                    with self._texts.open_tokens(wish.tokens, room=limit, anew=wish.scores_prompt) as text:
+                    with self._texts.open_tokens(
+                        wish.tokens, room=limit, share=slot.share, anew=wish.scores_prompt
+                    ) as text:
                         slot.watch(text)
                         with self._tracing.span("complete", **self._attributes(mode, limit)):
                             ended = await self._write(text, work)
         except TimeoutError:
             raise DeadlineExceeded("The service is too busy for this deadline; try again later.") from None
-        except PromptTooLong as error:
-            part = "prompt" if mode == "completion" else "messages"
-            field_ = InvalidField(pointer=f"/{part}", detail=str(error))
-            raise ContextExceeded(str(error), errors=[field_]) from error
         work.end(by_itself=ended, tokens=text.tokens)
         self._metrics.completed(
             mode=mode, operation=OPERATIONS[mode], model=self.model, tokens=_usage(text.tokens),
@@ -185,7 +217,7 @@ class Completing:
         """Whether the text came to its end by itself."""
         wish = work.wish
         if wish.echo and not wish.scores_prompt:
-            work.echo([Scored(token) for token in wish.tokens])
+            await asyncio.to_thread(lambda: work.echo([Scored(token) for token in wish.tokens]))
             if work.limit == 0:
                 return False  # there is nothing to compute
         return await text.complete(

@@ -9,7 +9,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mcq_service.completing import limits
 from mcq_service.completing.completing import Ended, Wish
+from mcq_service.completing.json_parts import array, with_fields
 from mcq_service.completing.tokens import spelled, usage
 from mcq_service.problems import InvalidQuestion
 from mcq_service.protocol import InvalidField
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from mcq_service.completing.completing import Completing, Event, Wrote
     from mcq_service.completing.writing import Placed
     from mcq_service.engines import Tokenizer, Tokens
-    from mcq_service.protocol.openai import CompletionRequest, FinishReason
+    from mcq_service.protocol.openai import CompletionRequest
 
 DEFAULT_TOKENS = 16
 
@@ -32,7 +34,6 @@ class _Gathered:
 
     text: str = ""
     tokens: list[Placed] = field(default_factory=list)
-    reason: FinishReason | None = None
 
 
 class Completions:
@@ -42,27 +43,25 @@ class Completions:
         """On the engine that `completing` has."""
         self._completing = completing
 
-    async def whole(self, request: CompletionRequest) -> Completion:
-        """All prompts' texts. Raises a ProblemError."""
+    async def whole(self, request: CompletionRequest) -> str:
+        """All prompts' texts, a Completion as JSON. Raises a ProblemError."""
         wishes = await self._wishes(request)
         gathered = [_Gathered() for _ in wishes]
+        choices = [""] * len(wishes)
         counts: list[Tokens] = []
         async with aclosing(self._completing.run("completion", wishes)) as events:
             async for event in events:
                 each = gathered[event.prompt]
                 if isinstance(event, Ended):
-                    each.reason = event.reason
                     counts.append(event.tokens)
+                    # Each by itself, and in a thread: it may have 100,000 log-probabilities.
+                    choices[event.prompt] = await asyncio.to_thread(self._choice, event, each, request)
+                    gathered[event.prompt] = _Gathered()
                 else:
                     each.text += event.part.text
                     each.tokens += event.part.tokens
-        choices = [
-            CompletionChoice(
-                index=index, text=each.text, logprobs=self._logprobs(each.tokens, request), finish_reason=each.reason
-            )
-            for index, each in enumerate(gathered)
-        ]  # fmt: skip
-        return self._response(_new_id(), choices).model_copy(update={"usage": usage(counts)})
+        response = self._response(_new_id(), []).model_copy(update={"usage": usage(counts)})
+        return with_fields(response, choices=array(choices))
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Completion]:
         """The texts in chunks; the last one, where it is wanted, has the usage. Raises a ProblemError."""
@@ -76,12 +75,16 @@ class Completions:
             yield self._response(id_, []).model_copy(update={"usage": usage(counts)})
 
     async def _wishes(self, request: CompletionRequest) -> list[Wish]:
-        # In a thread of its own: a long text takes the tokenizer a while.
-        prompts = await asyncio.to_thread(_tokens, request.prompts, self._completing.tokenizer)
+        limit = DEFAULT_TOKENS if request.max_tokens is None else request.max_tokens
+        prompts: list[list[int]] = []
+        for prompt in request.prompts:
+            # One by one, so that whoever has a short text need not wait until all of them are tokenised.
+            prompts.append(await asyncio.to_thread(_tokens, prompt, self._completing.tokenizer))
+            limits.check_tokens(sum(map(len, prompts)), name="prompt")
         return [
             Wish(
                 tokens=tokens,
-                limit=DEFAULT_TOKENS if request.max_tokens is None else request.max_tokens,
+                limit=limit,
                 echo=bool(request.echo),
                 top=request.logprobs,
                 stops=request.stops,
@@ -91,6 +94,15 @@ class Completions:
             )
             for tokens in prompts
         ]
+
+    def _choice(self, ended: Ended, gathered: _Gathered, request: CompletionRequest) -> str:
+        """What became of one prompt, as JSON."""
+        return CompletionChoice(
+            index=ended.prompt,
+            text=gathered.text,
+            logprobs=self._logprobs(gathered.tokens, request),
+            finish_reason=ended.reason,
+        ).model_dump_json()
 
     def _chunk(self, event: Event, request: CompletionRequest) -> CompletionChoice:
         if isinstance(event, Ended):
@@ -126,15 +138,14 @@ def _top(placed: Placed, tokenizer: Tokenizer) -> dict[str, float] | None:
     return {spelled(each, tokenizer): value for each, value in (*top, (token, log_probability))}
 
 
-def _tokens(prompts: Sequence[str | list[int]], tokenizer: Tokenizer) -> list[list[int]]:
-    """The tokens of each prompt, at least one."""
-    made = [tokenizer.ours(prompt) if isinstance(prompt, str) else prompt for prompt in prompts]
-    for tokens in made:
-        if not tokens:
-            raise _invalid("must not be empty")
-        if max(tokens) >= tokenizer.vocabulary:
-            raise _invalid("has a token that the model does not know")
-    return made
+def _tokens(prompt: str | list[int], tokenizer: Tokenizer) -> list[int]:
+    """The tokens of a prompt, at least one."""
+    tokens = tokenizer.ours(prompt) if isinstance(prompt, str) else prompt
+    if not tokens:
+        raise _invalid("must not be empty")
+    if max(tokens) >= tokenizer.vocabulary:
+        raise _invalid("has a token that the model does not know")
+    return tokens
 
 
 def _invalid(detail: str) -> InvalidQuestion:

@@ -6,10 +6,13 @@ import codecs
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from mcq_service.engines import Tokenizer
     from mcq_service.scheduling import Scored
+
+
+_ECHOED = 64  # tokens of a part
 
 
 class Placed(NamedTuple):
@@ -29,14 +32,19 @@ class Part(NamedTuple):
     tokens: Sequence[Placed]
 
 
-def echo(tokens: Sequence[Scored], tokenizer: Tokenizer) -> Part:
-    """A prompt as the beginning of its text, control tokens among it."""
+def echo(tokens: Sequence[Scored], tokenizer: Tokenizer) -> Iterator[Part]:
+    """A prompt as the beginning of its text, control tokens among it; in parts, so that no part is much work."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    text, placed = "", []
-    for each in tokens:
-        placed.append(Placed(each, len(text)))
-        text += decoder.decode(tokenizer.spelling(each.token))
-    return Part(text + decoder.decode(b"", final=True), placed)
+    offset = 0
+    for first in range(0, len(tokens), _ECHOED):
+        text, placed = "", []
+        for each in tokens[first : first + _ECHOED]:
+            placed.append(Placed(each, offset + len(text)))
+            text += decoder.decode(tokenizer.spelling(each.token))
+        if first + _ECHOED >= len(tokens):
+            text += decoder.decode(b"", final=True)
+        offset += len(text)
+        yield Part(text, placed)
 
 
 class Writer:

@@ -1,10 +1,11 @@
 """What computes: the Engine protocol, the engines behind it, and texts as the use cases see them."""
 
 from mcq_service.engines.engine import Engine, Feed, Logits, Output, Sequence
-from mcq_service.engines.text import EngineFailed, PromptTooLong, Text, Texts, Tokens
+from mcq_service.engines.text import Encoded, EngineFailed, PromptTooLong, Share, Text, Texts, Tokens
 from mcq_service.engines.tokenizer import Pieces, Tokenizer
 
 __all__ = [
+    "Encoded",
     "Engine",
     "EngineFailed",
     "Feed",
@@ -13,6 +14,7 @@ __all__ = [
     "Pieces",
     "PromptTooLong",
     "Sequence",
+    "Share",
     "Text",
     "Texts",
     "Tokenizer",

@@ -76,7 +76,8 @@ class Engine(Protocol[S]):
     def open(self, tokens: Items[int], *, room: int) -> S:
         """A sequence for a text that begins with `tokens` and may grow by `room` more; nothing is read yet.
 
-        `length` says how many of the tokens it has already, those of the longest shared prefix: at most all but one.
+        Raises MemoryError where there is no memory for it. `length` says how many of the tokens it has already, those
+        of the longest shared prefix: at most all but one.
         """
 
     def fork(self, sequence: S, *, room: int) -> S:
@@ -86,4 +87,8 @@ class Engine(Protocol[S]):
         """Give back its memory, once its forks are closed as well; closing twice does nothing."""
 
     def step(self, feeds: Items[Feed[S]]) -> list[Output]:
-        """Read the tokens of each feed, in one go; the outputs are in the order of the feeds."""
+        """Read the tokens of each feed, in one go; the outputs are in the order of the feeds.
+
+        Raises MemoryError where there is no memory for it. A step that raises has read nothing: its sequences are as
+        they were, and the step, or a part of it, can be repeated.
+        """

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mcq_service.engines.neutral import neutral
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from mcq_service.engines.openai_client import Client, Usage
+    from mcq_service.engines.text import Share
     from mcq_service.parsing import Line
     from mcq_service.prompts import Prompt
 
@@ -103,17 +105,15 @@ class RemoteTexts:
         """The kind of engine, with where it is."""
         return f"openai ({self._client.name})"
 
-    def size(self, prompt: Prompt) -> int:
-        """See Texts: a guess, from the bytes."""
-        return len(_text(prompt).encode()) // _BYTES_A_TOKEN + 1
-
-    @contextmanager
-    def open(self, prompt: Prompt, *, room: int) -> Iterator[RemoteText]:
+    async def encode(self, prompt: Prompt, *, room: int) -> RemotePrompt:
         """See Texts; that a prompt is too long is known when the server is asked."""
-        yield RemoteText(self._client, model=self.model, top=self._top, text=_text(prompt))
+        text = _text(prompt)
+        return RemotePrompt(
+            RemoteText(self._client, model=self.model, top=self._top, text=text), size=_size(text)
+        )
 
     async def score(
-        self, prompts: Sequence[Prompt], labels: Sequence[str]
+        self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share
     ) -> tuple[list[list[float]], Tokens]:
         """See Texts: a request for each; what they share is the server's prefix cache's matter."""
         texts = [
@@ -123,9 +123,26 @@ class RemoteTexts:
         prompt, cached = sum(text.tokens.prompt for text in texts), sum(text.tokens.cached for text in texts)
         return scores, Tokens(prompt=prompt, cached=cached)
 
+    def score_size(self, size: int, count: int) -> int:
+        """See Texts."""
+        return size * count
+
     async def close(self) -> None:
         """Close the connections to the server."""
         await self._client.close()
+
+
+@dataclass(frozen=True)
+class RemotePrompt:
+    """A prompt that is sent as text; its size is a guess, from the bytes. See Encoded."""
+
+    text: RemoteText
+    size: int
+
+    @contextmanager
+    def open(self, share: Share) -> Iterator[RemoteText]:
+        """See Encoded."""
+        yield self.text
 
 
 async def connect(client: Client, *, model: str | None) -> RemoteTexts:
@@ -160,6 +177,10 @@ async def _connect(client: Client, model: str | None) -> RemoteTexts:
                 raise EngineRefused(f"The engine at {client.name} gives no log-probabilities.")  # noqa: EM102
             return RemoteTexts(client, model=served[0], top=top)
     raise AssertionError
+
+
+def _size(text: str) -> int:
+    return len(text.encode()) // _BYTES_A_TOKEN + 1
 
 
 def _text(prompt: Prompt) -> str:

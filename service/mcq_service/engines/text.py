@@ -35,6 +35,23 @@ class Tokens:
     completion: int = 0
 
 
+class Share:
+    """One request's share of an engine: its texts stand in line behind each other, and beside those of others.
+
+    Time is counted in tokens that each share had read while it had something to read.
+    """
+
+    def __init__(self) -> None:
+        """Of a request that has no text yet."""
+        self._ends = 0.0
+
+    def place(self, tokens: int, *, now: float) -> float:
+        """When the turn of the next text comes, which has so many tokens to read."""
+        begins = max(now, self._ends)
+        self._ends = begins + tokens
+        return begins
+
+
 class Text(Protocol):
     """A prompt, and what follows it."""
 
@@ -55,16 +72,27 @@ class Text(Protocol):
         """
 
 
+class Encoded(Protocol):
+    """A prompt as its engine reads it."""
+
+    @property
+    def size(self) -> int:
+        """About how many tokens it has, for admission; exact where the tokenizer is at hand."""
+
+    def open(self, share: Share) -> AbstractContextManager[Text]:
+        """The text, with the room that it was encoded for; leaving gives its memory back."""
+
+
 class Texts(Protocol):
     """One engine that reads and writes texts, several at once."""
 
-    def size(self, prompt: Prompt) -> int:
-        """About how many tokens the prompt has, for admission; exact where the tokenizer is at hand."""
-
-    def open(self, prompt: Prompt, *, room: int) -> AbstractContextManager[Text]:
-        """A text with `room` tokens left to write; leaving gives its memory back. Raises PromptTooLong."""
+    async def encode(self, prompt: Prompt, *, room: int) -> Encoded:
+        """The prompt of a text that `room` tokens may be written to, made off the event loop. Raises PromptTooLong."""
 
     async def score(
-        self, prompts: Sequence[Prompt], labels: Sequence[str]
+        self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share
     ) -> tuple[list[list[float]], Tokens]:
         """The letters' log-probabilities after each of several prompts that differ in their choices only."""
+
+    def score_size(self, size: int, count: int) -> int:
+        """How many tokens `score` keeps in memory for so many prompts of about this size each."""

@@ -61,22 +61,23 @@ class Tokenizer:
 
     def ours(self, text: str) -> list[int]:
         """Tokens of our own text, in which `<|im_end|>` ends a turn."""
-        ids: list[int] = self._ours.encode(text, add_special_tokens=False).ids
-        return ids
+        return _encode(self._ours, text)
 
     def clients(self, text: str) -> list[int]:
         """Tokens of a client's text, in which `<|im_end|>` is but characters."""
-        ids: list[int] = self._clients.encode(text, add_special_tokens=False).ids
-        return ids
+        return _encode(self._clients, text)
 
     def prompt(self, prompt: Prompt) -> list[int]:
         """Tokens of a whole prompt; the stem ends a line, so that what follows it can't change its tokens."""
-        ours, clients = self.ours, self.clients
-        return [*ours(prompt.prefix), *clients(prompt.stem), *clients(prompt.choices), *ours(prompt.suffix)]
+        return [*self.stem(prompt), *self.rest(prompt)]
 
     def stem(self, prompt: Prompt) -> list[int]:
         """Tokens of what a prompt shares with those of the same question and other choices."""
         return [*self.ours(prompt.prefix), *self.clients(prompt.stem)]
+
+    def rest(self, prompt: Prompt) -> list[int]:
+        """Tokens of what follows the stem."""
+        return [*self.clients(prompt.choices), *self.ours(prompt.suffix)]
 
     def spans(self, spans: Iterable[Span]) -> list[int]:
         """Tokens of a text in parts."""
@@ -108,6 +109,13 @@ class Tokenizer:
         if len(ids) != 1:
             raise ValueError(f"The tokenizer has no single token for the letter {letter} after a space.")  # noqa: EM102
         return ids[0]
+
+
+def _encode(encoder: Encoder, text: str) -> list[int]:
+    # As a batch of one: `encode` holds the interpreter's lock in any thread, 0.3 s for the longest prompt.
+    [encoding] = encoder.encode_batch_fast([text], add_special_tokens=False)
+    ids: list[int] = encoding.ids
+    return ids
 
 
 def _stop_ids(path: Path) -> frozenset[int]:

@@ -6,6 +6,7 @@ The feeds of a step are read one after the other: transformers would pad them to
 from __future__ import annotations
 
 import copy
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +16,7 @@ from transformers.utils import logging
 from mcq_service.engines.engine import Feed, Logits, Output
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from collections.abc import Sequence as Items
     from pathlib import Path
 
@@ -66,7 +68,8 @@ class TransformersEngine:
 
     def fork(self, sequence: TransformersSequence, *, room: int) -> TransformersSequence:
         """See Engine."""
-        return TransformersSequence(copy.deepcopy(sequence.cache), length=sequence.length)
+        with _memory_errors():
+            return TransformersSequence(copy.deepcopy(sequence.cache), length=sequence.length)
 
     def close(self, sequence: TransformersSequence) -> None:
         """See Engine."""
@@ -74,7 +77,14 @@ class TransformersEngine:
 
     def step(self, feeds: Items[Feed[TransformersSequence]]) -> list[Output]:
         """See Engine."""
-        return [self._read(feed) for feed in feeds]
+        lengths = [feed.sequence.length for feed in feeds]
+        try:
+            with _memory_errors():
+                return [self._read(feed) for feed in feeds]
+        except Exception:
+            for feed, length in zip(feeds, lengths, strict=True):
+                _rewind(feed.sequence, length)
+            raise
 
     def _empty(self) -> TransformersSequence:
         return TransformersSequence(DynamicCache(config=self._model.config), length=0)
@@ -98,3 +108,22 @@ class TransformersEngine:
             token=int(last.argmax()) if feed.greedy else None,
             logits=None if feed.logits is Logits.NONE else logits.cpu().numpy(),
         )
+
+
+def _rewind(sequence: TransformersSequence, length: int) -> None:
+    """Forget what was read since; a step that failed has filled some of the layers."""
+    sequence.length = length
+    for layer in sequence.cache.layers if sequence.cache else []:
+        if (read := layer.get_seq_length()) > length:
+            layer.crop(length - read)
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Raise MemoryError for torch's errors: on a CPU a plain RuntimeError, which only its words tell from others."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise MemoryError("There is no memory for this step's tokens.") from None
+        raise

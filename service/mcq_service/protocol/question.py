@@ -14,9 +14,12 @@ from pydantic import (
     Field,
     StringConstraints,
     Tag,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 MAX_QUESTION_CHARACTERS = 20_000
 MAX_CHOICE_CHARACTERS = 4_000
@@ -130,9 +133,29 @@ class AnswerRequest(Question):
     )
 
 
+class Malformed(NamedTuple):
+    """What stands in a batch and is no question: why not, as pydantic has it."""
+
+    errors: list[ErrorDetails]
+
+
+def _or_malformed(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return validate(value)
+    except ValidationError as error:
+        return Malformed(error.errors(include_url=False, include_context=False, include_input=False))
+
+
 class Batch(BaseModel):
-    """Several questions in one request."""
+    """Several questions in one request; one that is malformed does not spoil the others."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    questions: list[Question] = Field(min_length=1, max_length=MAX_BATCH)
+    questions: list[Annotated[Question, WrapValidator(_or_malformed)]] = Field(
+        min_length=1, max_length=MAX_BATCH
+    )
+
+    @property
+    def items(self) -> list[Question | Malformed]:
+        """The questions, and what is wrong with those that are none."""
+        return list(self.questions)

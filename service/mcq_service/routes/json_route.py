@@ -47,7 +47,7 @@ class _JSONRequest(Request):
 
     async def json(self) -> BaseModel:
         body = await self.body()
-        steps = failures.steps if self.scope["path"].startswith(failures.PREFIX) else _steps
+        steps = failures.steps if self.scope["path"].startswith(failures.PREFIX) else steps_of_question
         if len(body) <= LARGE_BYTES:
             return _read(body, self._model, steps)
         loop = asyncio.get_running_loop()
@@ -63,7 +63,7 @@ def _read(body: bytes, model: type[BaseModel], steps: Callable[[Sequence[Any]], 
         raise invalid.of_pydantic(errors, steps) from None
 
 
-def _steps(location: Sequence[Any]) -> list[Any]:
+def steps_of_question(location: Sequence[Any]) -> list[Any]:
     """The steps of pydantic's location that are those of the body."""
     steps = list(location)
     of_batch = 2 if steps[:1] == ["questions"] else 0

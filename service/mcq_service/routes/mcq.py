@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from mcq_service.answering import Answering
-from mcq_service.protocol import Answer, AnswerRequest, Batch, Problem, Results
+from mcq_service.protocol import Answer, AnswerRequest, Batch, Malformed, Problem, Results
 from mcq_service.protocol.problem import MEDIA_TYPE
-from mcq_service.routes import events
+from mcq_service.routes import events, invalid
 from mcq_service.routes.disconnect import unless_client_leaves
-from mcq_service.routes.json_route import JSONRoute
+from mcq_service.routes.json_route import JSONRoute, steps_of_question
 
 router = APIRouter(prefix="/api/v1", tags=["mcq"], route_class=JSONRoute)
 
@@ -20,7 +21,7 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
     status: {"description": description, **_PROBLEM}
     for status, description in {
         400: "The body is not JSON.",
-        413: "The body is too large.",
+        413: "The body is too large, or the request asks for too much at once.",
         415: "The body is not declared as JSON, or compressed.",
         422: "The question can't be answered as it stands.",
         429: "Too many requests are waiting; see Retry-After.",
@@ -49,7 +50,13 @@ async def answer(request: Request, question: AnswerRequest, answering: Answering
     return await unless_client_leaves(request, answering.answer(question))
 
 
-@router.post("/mcq/answers", responses=PROBLEMS)
-async def answers(request: Request, batch: Batch, answering: AnsweringDep) -> Results:
+@router.post("/mcq/answers", responses=PROBLEMS, response_model=Results)
+async def answers(request: Request, batch: Batch, answering: AnsweringDep) -> Response:
     """Answer up to 256 questions; each gets an answer or a problem of its own."""
-    return await unless_client_leaves(request, answering.answers(batch.questions))
+    questions = [
+        invalid.of_pydantic(each.errors, steps_of_question) if isinstance(each, Malformed) else each
+        for each in batch.items
+    ]
+    results = await unless_client_leaves(request, answering.answers(questions))
+    # Not by FastAPI, which would go through all of it three times on the event loop.
+    return Response(await asyncio.to_thread(results.model_dump_json), media_type="application/json")

@@ -85,27 +85,27 @@ async def model(model: str, serving: ServingDep) -> Model:
 
 
 @router.post("/completions", responses=_STREAMED, response_model=Completion)
-async def completions(
-    request: Request, wanted: CompletionRequest, completing: CompletingDep
-) -> Completion | Response:
+async def completions(request: Request, wanted: CompletionRequest, completing: CompletingDep) -> Response:
     """Go on from a prompt, or say how probable it is."""
     _must_be(wanted.model, completing.model)
     use_case = Completions(completing)
     if wanted.stream:
         return await _stream(request, use_case.stream(wanted))
-    return await unless_client_leaves(request, use_case.whole(wanted))
+    return _json(await unless_client_leaves(request, use_case.whole(wanted)))
 
 
 @router.post("/chat/completions", responses=_STREAMED, response_model=ChatCompletion)
-async def chat_completions(
-    request: Request, wanted: ChatRequest, completing: CompletingDep
-) -> ChatCompletion | Response:
+async def chat_completions(request: Request, wanted: ChatRequest, completing: CompletingDep) -> Response:
     """Write the next turn of a conversation."""
     _must_be(wanted.model, completing.model)
     use_case = Chats(completing)
     if wanted.stream:
         return await _stream(request, use_case.stream(wanted))
-    return await unless_client_leaves(request, use_case.whole(wanted))
+    return _json(await unless_client_leaves(request, use_case.whole(wanted)))
+
+
+def _json(text: str) -> Response:
+    return Response(text, media_type="application/json")
 
 
 async def _stream(request: Request, chunks: AsyncGenerator[Chunk | Completion]) -> Response:

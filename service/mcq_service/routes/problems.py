@@ -14,6 +14,7 @@ from mcq_service.problems import (
     NoSuchMethod,
     NoSuchPath,
     ProblemError,
+    unexpected,
 )
 from mcq_service.protocol.problem import MEDIA_TYPE
 from mcq_service.routes import failures, invalid
@@ -37,6 +38,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ProblemError, _expected)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(MemoryError, _unexpected)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -85,5 +87,4 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    _log.error("a request failed", exc_info=error)
-    return counted(request.scope, InternalError("This is a defect of the service; its log says more."))
+    return counted(request.scope, unexpected(error))

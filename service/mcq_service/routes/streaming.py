@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 
 from fastapi.responses import StreamingResponse
 
-from mcq_service.problems import ClientLeft, InternalError, ProblemError
+from mcq_service.problems import ClientLeft, unexpected
 from mcq_service.routes.disconnect import unless_client_leaves
 from mcq_service.routes.problems import counted
 
@@ -17,11 +16,12 @@ if TYPE_CHECKING:
 
     from fastapi import Request
 
+    from mcq_service.problems import ProblemError
+
     Failed = Callable[[ProblemError], str]
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
 MEDIA_TYPE = "text/event-stream"
 
 
@@ -51,14 +51,10 @@ async def _lines(
                 yield line(event)
             if end:
                 yield end
-    except ProblemError as problem:
+    except Exception as error:  # noqa: BLE001 - the status is sent already: the stream says what went wrong
+        problem = unexpected(error)
         counted(request.scope, problem)
         yield failed(problem)
-    except Exception:  # noqa: BLE001 - the status is sent already: the stream says what went wrong
-        _log.exception("a stream failed")
-        defect = InternalError("This is a defect of the service; its log says more.")
-        counted(request.scope, defect)
-        yield failed(defect)
     except BaseException:  # the client left: whoever serves us cancels or closes this
         counted(request.scope, ClientLeft("Nobody waits for this answer any more."))
         raise

@@ -1,6 +1,6 @@
 """Who gets the model, and when: admission, queue, continuous batching, cancellation, drain."""
 
-from mcq_service.scheduling.admission import Admission, Limits, Slot
+from mcq_service.scheduling.admission import Admission, LanePart, Limits, Slot
 from mcq_service.scheduling.batcher import Batcher
 from mcq_service.scheduling.jobs import Job, Score
 from mcq_service.scheduling.logits import Chooser, Scored
@@ -11,6 +11,7 @@ __all__ = [
     "Batcher",
     "Chooser",
     "Job",
+    "LanePart",
     "Limits",
     "LocalText",
     "LocalTexts",

@@ -3,6 +3,10 @@
 An admitted request holds a slot until it ends. Slots are limited by the tokens that all of them may keep in memory,
 and by how many may write at once; a request that fits into neither waits, in order. An answer writes nothing, so it
 never waits for another's reasoning.
+
+A request of many parts (a batch of questions, a completion of several prompts) is admitted once, and counts as one
+however many they are. One part at a time stands in the queue, and the next one stands behind whoever came since: so
+requests take turns, and a single question waits for one part of each batch at most.
 """
 
 from __future__ import annotations
@@ -12,24 +16,28 @@ import math
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from mcq_service.engines import Share
 from mcq_service.problems import Draining, Overloaded
+from mcq_service.tasks import task_group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
 _WEIGHT = 0.1  # of the newest request in the moving average
 _MAX_RETRY_SECONDS = 60
-_BATCH = 32  # enough to fill every step
+_PARTS = 32  # of one request under way at a time: enough to fill every step
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Limits:
     """How much is taken on.
 
-    `queued_requests` and `queued_tokens` may wait; `active_tokens` are kept in memory for those that have a slot, of
-    which `writers` may write at once.
+    `queued_requests` and `queued_tokens` may wait, a request of many parts being one; `active_tokens` are kept in
+    memory for those that have a slot, of which `writers` may write at once.
     """
 
     queued_requests: int
@@ -72,6 +80,7 @@ class Begun(Protocol):
 class _Request:
     tokens: int
     writes: bool
+    part: LanePart | None
     turn: asyncio.Future[None]
     text: Begun | None = None
 
@@ -90,38 +99,49 @@ class Admission:
         self._rate = ServiceRate(clock)
         self._waiting: list[_Request] = []
         self._active: list[_Request] = []
+        self._lanes: set[Lane] = set()
         self._draining = False
         self._idle = asyncio.Event()
         self._idle.set()
 
     @property
     def queued(self) -> int:
-        """Requests whose first computation has not begun."""
+        """Requests, and parts of them, whose first computation has not begun."""
         return sum(request.queued for request in [*self._waiting, *self._active])
 
     @property
     def pending(self) -> int:
-        """Requests admitted and not finished."""
+        """Requests, and parts of them, that were admitted and are not finished."""
         return len(self._waiting) + len(self._active)
 
-    def batch(self) -> asyncio.Semaphore:
-        """What the parts of one large request hold while they are in the queue, to leave half of it to others."""
-        return asyncio.Semaphore(min(_BATCH, (self._limits.queued_requests + 1) // 2))
-
     @contextmanager
-    def admit(self, tokens: int, *, writes: bool) -> Iterator[Slot]:
-        """A place in the queue, for a request that keeps up to `tokens` in memory; leaving gives it back.
+    def lane(self, parts: int) -> Iterator[Lane]:
+        """A place in the queue for a request of so many parts, until all of them had their turn.
 
         Raises Overloaded or Draining.
         """
-        if self._draining:
-            raise Draining("Send the request again: another replica will take it.")
-        self._refuse_if_full(tokens)
+        self._refuse_if_draining()
+        self._refuse_if_full(0)
+        lane = Lane(parts, left=self._lanes.discard)
+        self._lanes.add(lane)
+        try:
+            yield lane
+        finally:
+            self._lanes.discard(lane)
+
+    @contextmanager
+    def admit(self, tokens: int, *, writes: bool, part: LanePart | None = None) -> Iterator[Slot]:
+        """A place in the queue, for a request that keeps up to `tokens` in memory; leaving gives it back.
+
+        A part has its request's place. Raises Overloaded or Draining.
+        """
+        self._refuse_if_draining()
+        if part is None:
+            self._refuse_if_full(tokens)
         if not self.pending:
             self._rate.busy()
-        request = _Request(
-            min(tokens, self._limits.active_tokens), writes, asyncio.get_running_loop().create_future()
-        )
+        turn = asyncio.get_running_loop().create_future()
+        request = _Request(min(tokens, self._limits.active_tokens), writes, part, turn)
         self._waiting.append(request)
         self._idle.clear()
         self._grant()
@@ -143,16 +163,22 @@ class Admission:
             return False
         return True
 
+    def _refuse_if_draining(self) -> None:
+        if self._draining:
+            raise Draining("Send the request again: another replica will take it.")
+
     def _refuse_if_full(self, tokens: int) -> None:
-        queued = [request for request in [*self._waiting, *self._active] if request.queued]
-        size = sum(request.tokens for request in queued)
-        if len(queued) < self._limits.queued_requests and (
-            not queued or size + tokens <= self._limits.queued_tokens
+        alone = [each for each in [*self._waiting, *self._active] if each.part is None and each.queued]
+        heads = [each for each in self._waiting if each.part is not None]
+        size = sum(each.tokens for each in [*alone, *heads])
+        count = len(alone) + len(self._lanes)
+        if count < self._limits.queued_requests and (
+            not count or size + tokens <= self._limits.queued_tokens
         ):
             return
-        wait = self._rate.retry_after(len(queued))
+        wait = self._rate.retry_after(len(alone) + sum(lane.waiting for lane in self._lanes))
         raise Overloaded(
-            f"{len(queued)} requests with {size} tokens are waiting; try again in {wait} s.",  # noqa: EM102
+            f"{count} requests with {size} tokens are waiting; try again in {wait} s.",  # noqa: EM102
             headers={"Retry-After": str(wait)},
         )
 
@@ -169,8 +195,55 @@ class Admission:
             writers += request.writes
             self._waiting.remove(request)
             self._active.append(request)
+            if request.part is not None:
+                request.part.advanced.set()
             if not request.turn.done():
                 request.turn.set_result(None)
+
+
+class LanePart:
+    """One part of a request that has many."""
+
+    def __init__(self, share: Share, *, ended: Callable[[], None]) -> None:
+        """Made by Lane."""
+        self.share = share
+        self.advanced = asyncio.Event()
+        """It stands in the queue no more."""
+        self._ended = ended
+
+    def end(self, _: asyncio.Task[Any]) -> None:
+        """Its work is done, or failed."""
+        self.advanced.set()
+        self._ended()
+
+
+class Lane:
+    """The place of a request that has many parts."""
+
+    def __init__(self, parts: int, *, left: Callable[[Lane], None]) -> None:
+        """Made by Admission; `left` is called when none of its parts waits any more."""
+        self.waiting = parts
+        """Parts that have not had their turn."""
+        self._share = Share()
+        self._left = left
+
+    async def gather(self, works: Sequence[Callable[[LanePart], Coroutine[Any, Any, T]]]) -> list[T]:
+        """What each part comes to, in their order. The first failure ends the others, and is raised.
+
+        A part begins when the one before it has its turn, or has ended without one.
+        """
+        under_way = asyncio.Semaphore(_PARTS)
+        tasks: list[asyncio.Task[T]] = []
+        async with task_group() as group:
+            for work in works:
+                await under_way.acquire()
+                part = LanePart(self._share, ended=under_way.release)
+                tasks.append(group.create_task(work(part)))
+                tasks[-1].add_done_callback(part.end)
+                await part.advanced.wait()
+                self.waiting -= 1
+            self._left(self)
+        return [task.result() for task in tasks]
 
 
 class Slot:
@@ -179,6 +252,7 @@ class Slot:
     def __init__(self, request: _Request) -> None:
         """Made by Admission."""
         self._request = request
+        self.share = Share() if request.part is None else request.part.share
 
     async def turn(self) -> None:
         """Wait for the request's turn."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import SpanContext
 
-    from mcq_service.engines import Engine, Output, Pieces, Tokens
+    from mcq_service.engines import Engine, Output, Pieces, Share, Tokens
     from mcq_service.parsing import Line
 
 
@@ -26,6 +26,11 @@ class Readable(Protocol):
     sequence: Any
     pending: list[int]
     tokens: Tokens
+    share: Share
+    turn: float
+    """When it is to be read, on the batcher's clock; of equals the one with the smaller `arrival` first."""
+    since_turn: int
+    """Tokens that were read of it since its turn was set."""
     arrival: int
     begun: float | None
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry import trace
 
-from mcq_service.engines import PromptTooLong, Tokens
+from mcq_service.engines import PromptTooLong, Share, Tokens
+from mcq_service.scheduling.batcher import STEP_TOKENS
 from mcq_service.scheduling.completing import Complete
 from mcq_service.scheduling.jobs import Job, Score, Write
 from mcq_service.tasks import gather
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from mcq_service.engines import Engine, Tokenizer
     from mcq_service.parsing import Line
@@ -27,21 +30,27 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ARRIVALS = itertools.count()
+_SCORED_TOKENS = 2 * STEP_TOKENS  # open at once for one question: they fill every step
 
 
 class LocalText:
     """A text on the batcher's engine. See Text; between its calls it belongs to the event loop's thread."""
 
     def __init__(
-        self, batcher: Batcher, tokenizer: Tokenizer, tokens: list[int], *, room: int,
+        self, batcher: Batcher, tokenizer: Tokenizer, tokens: list[int], *, room: int, share: Share,
         parent: LocalText | None = None, anew: bool = False,
     ) -> None:  # fmt: skip
         """`tokens` are the whole text's, of which `parent`, if there is one, has read the first ones.
+
+        The text's turn among others comes by its `share`.
 
         `anew` reads every token, those of shared prefixes too: else they would have no logits.
         """
         self.tokens = Tokens(prompt=len(tokens))
         self.begun: float | None = None
+        own = len(tokens) - (parent.tokens.prompt if parent else 0)
+        self.share, self.turn = share, share.place(own, now=batcher.now)
+        self.since_turn = 0
         self.arrival = next(_ARRIVALS)
         self.sequence: Any = None
         self.pending = tokens
@@ -123,49 +132,86 @@ class LocalTexts:
         self.batcher = batcher
         self.tokenizer = tokenizer
 
-    def size(self, prompt: Prompt) -> int:
+    async def encode(self, prompt: Prompt, *, room: int) -> LocalPrompt:
         """See Texts."""
-        return len(self.tokenizer.prompt(prompt))
+        tokens = await asyncio.to_thread(self.tokenizer.prompt, prompt)
+        self.fit(len(tokens), room)
+        return LocalPrompt(self, tokens, room)
 
-    @contextmanager
-    def open(self, prompt: Prompt, *, room: int) -> Iterator[LocalText]:
-        """See Texts."""
-        with self.open_tokens(self.tokenizer.prompt(prompt), room=room) as text:
-            yield text
+    def fit(self, size: int, room: int) -> None:
+        """Raise PromptTooLong where so many tokens, and so many more, are too many for a text."""
+        limit = self.batcher.engine.context_length
+        if size + room > limit:
+            raise PromptTooLong(
+                f"The prompt has {size} tokens and the answer may take {room}; together they must not be "  # noqa: EM102
+                f"more than {limit}."
+            )
 
     @contextmanager
     def open_tokens(
-        self, tokens: list[int], *, room: int, parent: LocalText | None = None, anew: bool = False
-    ) -> Iterator[LocalText]:
-        """As `open`, of tokens; see LocalText for `parent` and `anew`. Raises PromptTooLong."""
-        limit = self.batcher.engine.context_length
-        if len(tokens) + room > limit:
-            raise PromptTooLong(
-                f"The prompt has {len(tokens)} tokens and the answer may take {room}; together they must not be "  # noqa: EM102
-                f"more than {limit}."
-            )
-        text = LocalText(self.batcher, self.tokenizer, tokens, room=room, parent=parent, anew=anew)
+        self, tokens: list[int], *, room: int, share: Share | None = None, parent: LocalText | None = None,
+        anew: bool = False,
+    ) -> Iterator[LocalText]:  # fmt: skip
+        """A text of tokens, closed at the end; see LocalText. Raises PromptTooLong."""
+        self.fit(len(tokens), room)
+        share = share or Share()
+        text = LocalText(
+            self.batcher, self.tokenizer, tokens, room=room, share=share, parent=parent, anew=anew
+        )
         try:
             yield text
         finally:
             self.batcher.close(text)
 
     async def score(
-        self, prompts: Sequence[Prompt], labels: Sequence[str]
+        self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share
     ) -> tuple[list[list[float]], Tokens]:
-        """See Texts: the question is read once, and shared."""
-        stem = self.tokenizer.stem(prompts[0])
-        with ExitStack() as stack:
-            shared = stack.enter_context(self.open_tokens(stem, room=0))
+        """See Texts: the question is read once, and shared by a few prompts at a time."""
+        stem, rests = await asyncio.to_thread(self._encode_parts, prompts)
+        together = asyncio.Semaphore(_together(max(map(len, rests))))
+
+        async def one(rest: list[int]) -> tuple[list[float], Tokens]:
+            async with together:
+                with self.open_tokens([*stem, *rest], room=0, share=share, parent=shared) as text:
+                    return await text.letters(labels), text.tokens
+
+        with self.open_tokens(stem, room=0, share=share) as shared:
             await shared.read()
-            texts = [
-                stack.enter_context(self.open_tokens(self.tokenizer.prompt(each), room=0, parent=shared))
-                for each in prompts
-            ]
-            scores = await gather(text.letters(labels) for text in texts)
-        total = sum(text.tokens.prompt for text in texts)
-        computed = len(stem) - shared.tokens.cached + sum(text.tokens.prompt - len(stem) for text in texts)
-        return scores, Tokens(prompt=total, cached=total - computed)
+            scored = await gather(one(rest) for rest in rests)
+        total = sum(tokens.prompt for _, tokens in scored)
+        computed = len(stem) - shared.tokens.cached + sum(map(len, rests))
+        return [scores for scores, _ in scored], Tokens(prompt=total, cached=total - computed)
+
+    def score_size(self, size: int, count: int) -> int:
+        """See Texts: the stem and some of what follows it, each of which is less than a prompt."""
+        return size + min(count, _together(size)) * size
+
+    def _encode_parts(self, prompts: Sequence[Prompt]) -> tuple[list[int], list[list[int]]]:
+        """The tokens of the stem, which prompts have in common, and of what follows it in each."""
+        return self.tokenizer.stem(prompts[0]), [self.tokenizer.rest(prompt) for prompt in prompts]
+
+
+@dataclass(frozen=True)
+class LocalPrompt:
+    """A prompt's tokens. See Encoded."""
+
+    texts: LocalTexts
+    tokens: list[int]
+    room: int
+
+    @property
+    def size(self) -> int:
+        """See Encoded."""
+        return len(self.tokens)
+
+    def open(self, share: Share) -> AbstractContextManager[LocalText]:
+        """See Encoded."""
+        return self.texts.open_tokens(self.tokens, room=self.room, share=share)
+
+
+def _together(size: int) -> int:
+    """How many texts of this size are scored at once."""
+    return max(2, _SCORED_TOKENS // max(1, size))
 
 
 def threadsafe(function: Callable[[T], None]) -> Callable[[T], None]:

@@ -224,6 +224,48 @@ async def test_a_prompt_that_does_not_fit_says_both_numbers(client: httpx.AsyncC
     assert "4096" in message
 
 
+@pytest.mark.parametrize(
+    ("body", "param", "says"),
+    [
+        ({"prompt": [[5] * 1000] * 120, "max_tokens": 2000}, "prompt", ["360000 tokens", "262144", "max_tokens"]),
+        ({"prompt": ["a" * 4000] * 80, "max_tokens": 0}, "prompt", ["264000 tokens", "262144"]),
+        ({"prompt": [[5] * 1000] * 7, "echo": True, "logprobs": 20}, "logprobs", ["149352", "131072", "fewer"]),
+        ({"prompt": ["a"] * 256, "max_tokens": 256, "logprobs": 1}, None, []),
+        ({"prompt": ["a"] * 256, "max_tokens": 257, "logprobs": 1}, "logprobs", ["131584", "max_tokens"]),
+    ],
+)  # fmt: skip
+async def test_a_request_may_ask_for_so_much_at_once(
+    client: httpx.AsyncClient,
+    engine: ScriptedEngine,
+    body: dict[str, Any],
+    param: str | None,
+    says: list[str],
+) -> None:
+    """Of tokens, and of log-probabilities; the refusal says how much, and what to do, and comes before any work."""
+    response = await client.post(PATH, json={"temperature": 0, **body})
+    if param is None:
+        assert response.status_code == 200
+        return
+    message = failure(response, 413, "request_too_large", param)
+    assert all(each in message for each in says), message
+    assert engine.steps == []
+
+
+async def test_the_longest_prompt_may_have_all_log_probabilities(client: httpx.AsyncClient) -> None:
+    """Whatever the context: one that is full is never too much."""
+    found = await complete(client, prompt=[5] * 4000, echo=True, logprobs=20, max_tokens=0)
+    assert len(found["choices"][0]["logprobs"]["tokens"]) == 4000
+
+
+async def test_a_prompt_that_does_not_fit_is_refused_before_the_others_are_read(
+    client: httpx.AsyncClient, engine: ScriptedEngine
+) -> None:
+    """One of several."""
+    response = await client.post(PATH, json={"prompt": ["a", "a" * 5000]})
+    failure(response, 400, "context_length_exceeded", "prompt")
+    assert engine.steps == []
+
+
 async def test_only_the_model_that_is_served_answers(client: httpx.AsyncClient) -> None:
     """It is listed, and may be left out."""
     listed = (await client.get("/v1/models")).json()
@@ -277,6 +319,16 @@ async def test_a_failure_in_one_prompt_ends_all_of_them(
     assert "inner detail" not in failure(response, 500, "internal_error")
     await until(lambda: engine.open_sequences == 0)
     assert unloaded.admission.pending == 0
+
+
+async def test_no_memory_is_503_with_the_time_to_wait(
+    client: httpx.AsyncClient, engine: ScriptedEngine
+) -> None:
+    """Overload, and no defect."""
+    engine.error = MemoryError()
+    response = await client.post(PATH, json={"prompt": ["a", "b"]})
+    failure(response, 503, "out_of_memory")
+    assert int(response.headers["retry-after"]) >= 1
 
 
 async def test_a_failure_in_a_stream_is_its_last_event(

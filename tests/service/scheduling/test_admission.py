@@ -1,11 +1,14 @@
 import asyncio
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import pytest
+from tests.service.fakes import until
 
 from mcq_service.problems import Draining, Overloaded
-from mcq_service.scheduling import Admission, Limits, Slot
+from mcq_service.scheduling import Admission, LanePart, Limits, Slot
 from mcq_service.scheduling.admission import ServiceRate
 
 
@@ -156,3 +159,93 @@ def test_retry_after_is_at_least_a_second_and_at_most_a_minute() -> None:
     """Whole seconds."""
     rate = ServiceRate(Clock(), initial=1)
     assert [rate.retry_after(waiting) for waiting in (0, 8, 1000)] == [1, 4, 60]
+
+
+async def test_a_request_of_many_parts_is_one_of_the_queue() -> None:
+    """One part at a time stands in it, with its tokens; the next one behind whoever came since."""
+    made = admission(queued_requests=3, writers=1)
+    order: list[str] = []
+    go = asyncio.Event()
+
+    async def work(name: str, part: LanePart | None = None) -> str:
+        with made.admit(10, writes=True, part=part) as slot:
+            await slot.turn()
+            slot.watch(Text(begun=1.0))
+            order.append(name)
+            await go.wait()
+        return name
+
+    async def batch(name: str) -> list[str]:
+        with made.lane(4) as lane:
+            return await lane.gather([partial(work, f"{name}{number}") for number in range(4)])
+
+    tasks: list[asyncio.Task[Any]] = [asyncio.create_task(batch("a")), asyncio.create_task(batch("b"))]
+    await until(lambda: made.pending == 3)
+    tasks.append(asyncio.create_task(work("single")))
+    await until(lambda: made.pending == 4)
+    with pytest.raises(Overloaded, match="3 requests with 30 tokens"), made.admit(1, writes=False):
+        pass
+    with pytest.raises(Overloaded), made.lane(2):
+        pass
+    go.set()
+    assert await asyncio.gather(*tasks) == [["a0", "a1", "a2", "a3"], ["b0", "b1", "b2", "b3"], "single"]
+    assert order == ["a0", "b0", "a1", "single", "b1", "a2", "b2", "a3", "b3"]
+    with made.lane(1), made.lane(1), made.lane(1):
+        pass
+
+
+async def test_a_part_that_fails_before_its_turn_lets_the_next_one_come() -> None:
+    """A question that does not fit, for one."""
+    made = admission()
+
+    async def fail(part: LanePart) -> str:
+        return "failed"
+
+    async def work(part: LanePart) -> str:
+        with made.admit(10, writes=False, part=part) as slot:
+            await slot.turn()
+        return "worked"
+
+    with made.lane(3) as lane:
+        assert await lane.gather([fail, work, fail]) == ["failed", "worked", "failed"]
+
+
+async def test_the_first_failure_of_a_part_ends_the_others() -> None:
+    """Where the parts' work raises; no place stays taken."""
+    made = admission(writers=1)
+
+    async def work(number: int, part: LanePart) -> None:
+        with made.admit(10, writes=True, part=part) as slot:
+            await slot.turn()
+            if number == 1:
+                raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"), made.lane(5) as lane:
+        await lane.gather([partial(work, number) for number in range(5)])
+    assert made.pending == 0
+    assert made._lanes == set()
+
+
+async def test_a_request_has_no_more_than_a_few_parts_under_way() -> None:
+    """So that what they keep in memory does not grow with the request."""
+    made = admission(active_tokens=100_000)
+    go = asyncio.Event()
+    most = 0
+
+    async def work(part: LanePart) -> None:
+        nonlocal most
+        with made.admit(1, writes=False, part=part) as slot:
+            most = max(most, made.pending)
+            await slot.turn()
+            await go.wait()
+
+    async def batch() -> None:
+        with made.lane(200) as lane:
+            await lane.gather([work] * 200)
+
+    running = asyncio.create_task(batch())
+    await until(lambda: made.pending == 32)
+    await asyncio.sleep(0.01)
+    go.set()
+    await running
+    assert most == 32

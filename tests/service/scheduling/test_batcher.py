@@ -6,7 +6,7 @@ import pytest
 from tests.service.fakes import until
 from tests.service.scripted import END, ScriptedEngine
 
-from mcq_service.engines import Logits, PromptTooLong, Tokenizer
+from mcq_service.engines import Logits, PromptTooLong, Share, Tokenizer
 from mcq_service.models import PreparedModel
 from mcq_service.parsing import Line
 from mcq_service.prompts import render
@@ -125,6 +125,51 @@ async def test_a_long_prompt_is_read_in_parts(texts: LocalTexts, engine: Scripte
         await text.letters(["A"])
     assert [len(step[0]) for step in engine.steps] == [STEP_TOKENS, STEP_TOKENS, 7]
     assert engine.opened[0].tokens == tokens
+
+
+async def letters(texts: LocalTexts, tokens: list[int], share: Share) -> None:
+    with texts.open_tokens(tokens, room=0, share=share) as text:
+        await text.letters(["A"])
+
+
+async def test_requests_take_turns_in_the_engine(texts: LocalTexts, engine: ScriptedEngine) -> None:
+    """By tokens: a single prompt that comes later is read before the rest of a batch, as is another batch."""
+    engine.context_length = 4096
+    engine.gate.clear()
+    first, second = Share(), Share()
+    tasks = [asyncio.create_task(letters(texts, [1] * 300, first)) for _ in range(9)]
+    await until(lambda: engine.steps)
+    await asyncio.sleep(0.01)
+    tasks += [asyncio.create_task(letters(texts, [2] * 100, second)) for _ in range(9)]
+    tasks += [asyncio.create_task(letters(texts, [3] * 50, Share()))]
+    await asyncio.sleep(0.01)
+    engine.gate.set()
+    await asyncio.gather(*tasks)
+    read = [token for step in engine.steps for prompt in step for token in prompt]
+    before_single = read[: read.index(3)]
+    assert len(before_single) < 3 * STEP_TOKENS
+    while_both = read[read.index(2) : len(read) - read[::-1].index(2)]
+    assert while_both.count(2) == 900
+    assert 300 <= while_both.count(1) <= 900 + 2 * 300
+    assert read.count(1) - while_both.count(1) > 2 * STEP_TOKENS, "the first batch was over before"
+
+
+async def test_a_long_prompt_lets_short_ones_pass(texts: LocalTexts, engine: ScriptedEngine) -> None:
+    """After a step's worth of it; then they take turns."""
+    engine.context_length = 8192
+    engine.gate.clear()
+    tasks = [asyncio.create_task(letters(texts, [1] * 8 * STEP_TOKENS, Share()))]
+    await until(lambda: engine.steps)
+    share = Share()
+    tasks += [asyncio.create_task(letters(texts, [2] * 400, share)) for _ in range(12)]
+    await asyncio.sleep(0.01)
+    engine.gate.set()
+    await asyncio.gather(*tasks)
+    by_step = [[tokens[0] for tokens in step] for step in engine.steps]
+    first_short = next(number for number, step in enumerate(by_step) if 2 in step)
+    last_short = max(number for number, step in enumerate(by_step) if 2 in step)
+    assert first_short <= 2
+    assert sum(1 in step for step in by_step[first_short:last_short]) >= 4
 
 
 async def test_writers_get_a_token_in_every_step_beside_a_long_prompt(
@@ -263,7 +308,7 @@ async def test_rotations_read_the_question_once(
     question = Question(question="Which of these is a fruit?", choices=["stone", "apple", "car"])
     prompts = [render(question, order=order) for order in ([0, 1, 2], [1, 2, 0], [2, 0, 1])]
     try:
-        scores, tokens = await LocalTexts(batcher, tokenizer).score(prompts, ["A", "B", "C"])
+        scores, tokens = await LocalTexts(batcher, tokenizer).score(prompts, ["A", "B", "C"], share=Share())
         await until(lambda: engine.open_sequences == 0)
     finally:
         batcher.stop()
