@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from tests.service.exams.test_exam_commands import Scripted, exam, sat
 
-from mcq_service.exams.errors import TooManyQuestions
+from mcq_service.exams.errors import ResultUnreadable, TooManyQuestions
 from mcq_service.exams.parts import placeholder
 from mcq_service.exams.questions import ExamQuestion, read
+from mcq_service.exams.report import unpacked_rows
 from mcq_service.exams.results import LARGEST_PART, check_room
 from mcq_service.protocol import Question
 
@@ -29,6 +30,20 @@ def questions(count: int) -> list[ExamQuestion]:
         )
         for number in range(count)
     ]
+
+
+async def test_an_earlier_result_is_read_from_the_shares_that_a_job_has_kept(
+    exam: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "baseline"
+    folder.mkdir()
+    shares = [await sat(Scripted(), exam, shard=shard, shards=3) for shard in range(3)]
+    for shard, each in enumerate(shares):
+        (folder / f"{shard}.json.gz").write_bytes(gzip.compress(each.model_dump_json().encode()))
+    assert unpacked_rows(folder) == [row for each in shares for row in each.rows]
+    (folder / "1.json.gz").write_bytes(b"cut")
+    with pytest.raises(ResultUnreadable, match=r"1.json.gz can't be read"):
+        unpacked_rows(folder)
 
 
 def test_too_many_questions_are_refused_with_the_parallelism_that_has_room() -> None:
