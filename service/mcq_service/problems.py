@@ -2,7 +2,7 @@
 
 ProblemError
 ├── MalformedRequest      400  the request has two readings
-├── MalformedBody         400  the body is not JSON
+├── MalformedBody         400  the body is not JSON, or has too many values, or is nested too deeply
 ├── Unauthorized          401  no key, or one that is none of the configured
 ├── CrossOrigin           403  a browser's preflight, for a page of an origin that is not allowed
 ├── NoSuchPath            404
@@ -80,9 +80,9 @@ class MalformedRequest(ProblemError):  # noqa: N818 - names read as what happene
 
 
 class MalformedBody(ProblemError):  # noqa: N818
-    """The body is not JSON."""
+    """The body is not JSON, or more of it than is read."""
 
-    status, slug, title = 400, "malformed-body", "The body is not JSON"
+    status, slug, title = 400, "malformed-body", "The body can't be read"
 
 
 class Unauthorized(ProblemError):  # noqa: N818

@@ -77,7 +77,6 @@ async def test_a_key_that_stands_twice_in_a_batch_is_found(
     [
         (ANSWER, dict.fromkeys(map(str, range(200)), 1), 200),
         (ANSWER, {"choices": dict.fromkeys(map(str, range(200)), 1)}, 400),  # each label and each text
-        (ANSWERS, {"questions": [{"choices": ["a", "b"]}] * 256}, 256),
         ("/v1/completions", {"prompt": [[-1] * 100] * 256}, 256),  # one a prompt
         ("/v1/chat/completions", {"messages": [{}] * 500}, 1000),
     ],
@@ -100,10 +99,10 @@ async def test_of_many_errors_twenty_are_listed_and_all_are_counted(
 async def test_a_name_of_any_length_makes_a_short_error(replica: Replica, client: httpx.AsyncClient) -> None:
     """The pointer stays one: it is that of the map which has the name."""
     replica.load()
-    batch = {"questions": [QUESTION, {**QUESTION, "x" * 1_000_000: 1}]}
-    found = problem(await client.post(ANSWERS, json=batch), 422, "invalid-question")
+    choices = {"A": "1", "x" * 1_000_000: "2"}
+    found = problem(await client.post(ANSWER, json={**QUESTION, "choices": choices}), 422, "invalid-question")
     [error] = found["errors"]
-    assert error["pointer"] == "/questions/1"
+    assert error["pointer"] == "/choices"
     assert error["detail"].startswith("xxx")
     assert len(json.dumps(found)) < 1000
 

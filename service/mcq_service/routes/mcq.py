@@ -20,7 +20,7 @@ _PROBLEM = {"model": Problem, "content": {MEDIA_TYPE: {}}}
 PROBLEMS: dict[int | str, dict[str, object]] = {
     status: {"description": description, **_PROBLEM}
     for status, description in {
-        400: "The body is not JSON.",
+        400: "The body is not JSON, or has too many values.",
         413: "The body is too large, or the request asks for too much at once.",
         415: "The body is not declared as JSON, or compressed.",
         422: "The question can't be answered as it stands.",
