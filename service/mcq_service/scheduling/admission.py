@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 _WEIGHT = 0.1  # of the newest request in the moving average
 _MAX_RETRY_SECONDS = 60
-_PARTS = 32  # of one request under way at a time: enough to fill every step
+# Parts under way at a time, of all requests: enough to fill every step. More would only wait in the line of the engine,
+# where the deadline of each runs.
+PARTS = 32
 
 T = TypeVar("T")
 
@@ -186,17 +188,21 @@ class Admission:
         """Give slots, in order, to whoever fits."""
         tokens = sum(request.tokens for request in self._active)
         writers = sum(request.writes for request in self._active)
+        parts = sum(request.part is not None for request in self._active)
         for request in list(self._waiting):
             if request.writes and writers >= self._limits.writers:
+                continue
+            if request.part is not None and parts >= PARTS:
                 continue
             if tokens + request.tokens > self._limits.active_tokens:
                 return  # whoever comes after waits as well, or a long text would never get in
             tokens += request.tokens
             writers += request.writes
+            parts += request.part is not None
             self._waiting.remove(request)
             self._active.append(request)
             if request.part is not None:
-                request.part.advanced.set()
+                request.part.advance()
             if not request.turn.done():
                 request.turn.set_result(None)
 
@@ -204,17 +210,18 @@ class Admission:
 class LanePart:
     """One part of a request that has many."""
 
-    def __init__(self, share: Share, *, ended: Callable[[], None]) -> None:
+    def __init__(self, share: Share) -> None:
         """Made by Lane."""
         self.share = share
-        self.advanced = asyncio.Event()
-        """It stands in the queue no more."""
-        self._ended = ended
+        self._advanced = asyncio.Event()
 
-    def end(self, _: asyncio.Task[Any]) -> None:
-        """Its work is done, or failed."""
-        self.advanced.set()
-        self._ended()
+    def advance(self, _: object = None) -> None:
+        """It stands in the queue no more: it has its turn, or has ended."""
+        self._advanced.set()
+
+    async def advanced(self) -> None:
+        """Wait until it stands in the queue no more."""
+        await self._advanced.wait()
 
 
 class Lane:
@@ -232,15 +239,13 @@ class Lane:
 
         A part begins when the one before it has its turn, or has ended without one.
         """
-        under_way = asyncio.Semaphore(_PARTS)
         tasks: list[asyncio.Task[T]] = []
         async with task_group() as group:
             for work in works:
-                await under_way.acquire()
-                part = LanePart(self._share, ended=under_way.release)
+                part = LanePart(self._share)
                 tasks.append(group.create_task(work(part)))
-                tasks[-1].add_done_callback(part.end)
-                await part.advanced.wait()
+                tasks[-1].add_done_callback(part.advance)
+                await part.advanced()
                 self.waiting -= 1
             self._left(self)
         return [task.result() for task in tasks]

@@ -9,7 +9,7 @@ from tests.service.fakes import until
 
 from mcq_service.problems import Draining, Overloaded
 from mcq_service.scheduling import Admission, LanePart, Limits, Slot
-from mcq_service.scheduling.admission import ServiceRate
+from mcq_service.scheduling.admission import PARTS, ServiceRate
 
 
 class Clock:
@@ -226,26 +226,30 @@ async def test_the_first_failure_of_a_part_ends_the_others() -> None:
     assert made._lanes == set()
 
 
-async def test_a_request_has_no_more_than_a_few_parts_under_way() -> None:
-    """So that what they keep in memory does not grow with the request."""
+async def test_only_a_few_parts_are_under_way() -> None:
+    """Of all requests, so that none waits long in the engine; what has no parts is not held up by them."""
     made = admission(active_tokens=100_000)
     go = asyncio.Event()
-    most = 0
+    under_way = most = 0
 
     async def work(part: LanePart) -> None:
-        nonlocal most
+        nonlocal under_way, most
         with made.admit(1, writes=False, part=part) as slot:
-            most = max(most, made.pending)
             await slot.turn()
+            under_way += 1
+            most = max(most, under_way)
             await go.wait()
+            under_way -= 1
 
     async def batch() -> None:
-        with made.lane(200) as lane:
-            await lane.gather([work] * 200)
+        with made.lane(100) as lane:
+            await lane.gather([work] * 100)
 
-    running = asyncio.create_task(batch())
-    await until(lambda: made.pending == 32)
-    await asyncio.sleep(0.01)
+    running = [asyncio.create_task(batch()) for _ in range(2)]
+    await until(lambda: under_way == PARTS)
+    with made.admit(1, writes=False) as slot:
+        assert has_turn(slot)
+        assert made.pending == PARTS + len(running) + 1
     go.set()
-    await running
-    assert most == 32
+    await asyncio.gather(*running)
+    assert most == PARTS
