@@ -39,6 +39,7 @@ def build(
     )
     app.state.lifecycle = lifecycle
     app.state.metrics = metrics
+    app.state.keys = keys
     app.state.trace_url = trace_url
     app.state.exam_file = exam_file
     app.include_router(mcq.router)
@@ -49,6 +50,7 @@ def build(
     app.add_middleware(BodyLimits)
     app.add_middleware(HeadAndOptions)
     if keys is not None:
+        metrics.watch_keys(keys)
         app.add_middleware(RequireKey, keys=keys)
     app.add_middleware(HeaderLimits)
     app.add_middleware(AccessLog)
