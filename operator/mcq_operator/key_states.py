@@ -1,7 +1,7 @@
 """How many API keys a solver's replicas accept, as one of them says itself.
 
 The operator may not read Secrets, so it can't know whether the one that `auth.apiKeysSecretRef` names exists, or what
-is wrong with its keys. A replica knows, and says how many keys it accepts and how many it can't use, without names. One
+is wrong with its keys. A replica knows, and says how many it accepts and how many it can't use, without names. One
 ready replica after the other is asked, beside the reconciles; only what is new makes one.
 """
 

@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     model_revision: str | None = None
     model_digest: str | None = None
     model_precision: PrecisionChoice = "auto"
+    model_verify: bool = Field(
+        default=True,
+        description="Check the SHA-256 of the prepared model at each start; else its files' sizes.",
+    )
     model_cache: Path = Path.home() / ".cache/mcq-operator/models"
 
     default_mode: Mode = "explain"

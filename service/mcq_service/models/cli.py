@@ -40,7 +40,7 @@ def _add_fetch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--revision", default=environ.get("MCQ_MODEL_REVISION") or None, help="commit, tag or branch"
     )
     fetch.add_argument(
-        "--digest", default=environ.get("MCQ_MODEL_DIGEST") or None, help="sha256:… of the weights"
+        "--digest", default=environ.get("MCQ_MODEL_DIGEST") or None, help="sha256:… of the model's files"
     )
     fetch.add_argument(
         "--precision",

@@ -148,8 +148,8 @@ class Store:
                 raise NotEnoughSpace(msg) from error
             if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
                 msg = (
-                    f"The model is not in {self._root}, and that can't be written ({error.strerror}): make "
-                    "it writable, or put the prepared model there."
+                    f"No undamaged copy of the model is in {self._root}, and that can't be written "
+                    f"({error.strerror}): make it writable, or put the prepared model there."
                 )
                 raise StoreNotWritable(msg) from error
             raise
@@ -181,7 +181,7 @@ class Store:
         if ref.digest not in {None, fetched.digest}:
             files.remove(into)
             msg = (
-                f"The weights of {ref.uri} have the digest {fetched.digest}, not {ref.digest}. They were "
+                f"The files of {ref.uri} have the digest {fetched.digest}, not {ref.digest}. They were "
                 "deleted: correct the digest or the revision."
             )
             raise DigestMismatch(msg)

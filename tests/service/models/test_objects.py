@@ -28,7 +28,6 @@ from mcq_service.models import (
     SourceChanged,
     SourceUnreachable,
     Store,
-    files,
 )
 from mcq_service.models.sources import places
 from mcq_service.models.sources.objects import Objects
@@ -75,10 +74,6 @@ def ensure(tmp_path: Path) -> Callable[..., PreparedModel]:
     return prepare
 
 
-def digest(path: Path) -> str:
-    return f"sha256:{files.sha256(path / WEIGHTS)}"
-
-
 def flip(path: Path) -> None:
     """Change one bit of the file's last weight."""
     data = path.read_bytes()
@@ -105,7 +100,7 @@ def test_a_prepared_model_needs_no_network(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
 ) -> None:
     model = ensure()
-    assert (model.uri, model.digest) == ("s3://models/tiny", digest(bucket / "tiny"))
+    assert (model.uri, model.digest) == ("s3://models/tiny", tiny.digest(bucket / "tiny"))
     seen = len(s3.requests)
     assert ensure("s3://models/tiny/") == model
     assert ensure(digest=model.digest) == model
@@ -213,7 +208,7 @@ def test_a_connection_that_breaks_is_made_again_and_goes_on(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
 ) -> None:
     s3.cut_after = CUT
-    assert ensure().digest == digest(bucket / "tiny")
+    assert ensure().digest == tiny.digest(bucket / "tiny")
     first, second = s3.ranges(WEIGHTS)
     assert first is None
     assert (second or "").startswith(f"bytes={CUT}-")
@@ -231,7 +226,7 @@ def test_what_a_server_that_is_gone_has_sent_is_kept_and_the_rest_is_asked_for_b
     assert CUT - 1000 <= kept <= CUT
     s3.gone = False
     s3.requests.clear()
-    assert ensure().digest == digest(bucket / "tiny")
+    assert ensure().digest == tiny.digest(bucket / "tiny")
     [(_, _, asked, match)] = [each for each in s3.requests if each[0] == "GET" and each[1].endswith(WEIGHTS)]
     assert asked == f"bytes={kept}-"
     assert match
@@ -258,7 +253,7 @@ def test_what_a_killed_process_has_fetched_is_gone_on_from(
     kept = found[0].stat().st_size
     s3.hold.set()
     s3.requests.clear()
-    assert ensure().digest == digest(bucket / "tiny")
+    assert ensure().digest == tiny.digest(bucket / "tiny")
     assert s3.ranges(WEIGHTS) == [f"bytes={kept}-"]
 
 
@@ -270,7 +265,7 @@ def test_of_a_server_that_does_not_send_ranges_the_whole_is_fetched_anew(
     with pytest.raises(SourceUnreachable):
         ensure()
     s3.gone = s3.as_amazon = False
-    assert ensure().digest == digest(bucket / "tiny")
+    assert ensure().digest == tiny.digest(bucket / "tiny")
 
 
 def test_old_and_new_are_never_mixed(
@@ -283,7 +278,7 @@ def test_old_and_new_are_never_mixed(
     flip(bucket / "tiny" / WEIGHTS)
     s3.gone = False
     s3.requests.clear()
-    assert ensure().digest == digest(bucket / "tiny")
+    assert ensure().digest == tiny.digest(bucket / "tiny")
     assert s3.ranges(WEIGHTS) == [None]
 
 
@@ -303,7 +298,7 @@ def test_an_object_that_is_replaced_after_it_was_looked_at_is_said(bucket: Path,
 def test_weights_with_another_digest_are_refused_and_deleted(
     bucket: Path, ensure: Callable[..., PreparedModel], tmp_path: Path
 ) -> None:
-    wanted = digest(bucket / "tiny")
+    wanted = tiny.digest(bucket / "tiny")
     flip(bucket / "tiny" / WEIGHTS)
     with pytest.raises(DigestMismatch, match="They were deleted: correct the digest"):
         ensure(digest=wanted)
@@ -383,7 +378,7 @@ def test_a_model_is_fetched_from_a_web_server_and_goes_on_by_ranges(
     kept = partial.stat().st_size
     web.gone = False
     model = ensure(f"{web.url}/team/tiny/")
-    assert model.digest == digest(web.folder / "team/tiny" if web.folder else Path())
+    assert model.digest == tiny.digest(web.folder / "team/tiny" if web.folder else Path())
     assert model.name == f"{web.url.removeprefix('http://')}/team/tiny"
     assert web.ranges(WEIGHTS)[-1] == f"bytes={kept}-"
 
@@ -430,7 +425,7 @@ def test_a_directory_has_a_model_and_is_not_written_to(
     tiny.make_repository(tmp_path / "volume/tiny")
     before = {path: path.stat() for path in (tmp_path / "volume").rglob("*")}
     model = ensure(f"file://{tmp_path}/volume/tiny")
-    assert model.digest == digest(tmp_path / "volume/tiny")
+    assert model.digest == tiny.digest(tmp_path / "volume/tiny")
     assert model.name == f"{tmp_path}/volume/tiny".lstrip("/")
     after = {path: path.stat() for path in (tmp_path / "volume").rglob("*")}
     assert {path: found.st_mtime_ns for path, found in after.items()} == {

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import subprocess
 import sys
 import zipfile
 from collections.abc import Sequence
@@ -113,6 +114,14 @@ def dequantised(value: FloatArray) -> FloatArray:
     """What is left of a weight after Q8_0."""
     kind = gguf.GGMLQuantizationType.Q8_0
     return value if value.ndim == 1 else gguf.dequantize(gguf.quantize(value, kind), kind)
+
+
+def digest(repository: Path) -> str:
+    """The digest of a model, taken as docs/models.md says: by the real sha256sum."""
+    names = "*.json *.jinja *.txt *.safetensors"
+    script = f"cd {repository} && LC_ALL=C; export LC_ALL; sha256sum $(ls {names} 2>/dev/null) | sha256sum"
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
+    return f"sha256:{done.stdout.split()[0]}"
 
 
 @dataclass(frozen=True)

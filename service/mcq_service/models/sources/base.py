@@ -24,7 +24,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class Fetched:
-    """Weights on disk, whole and verified; `digest` is theirs. `packaged` is set for a GGUF file."""
+    """A model's files on disk, whole and verified; `digest` is of all. `packaged` is set for a GGUF file."""
 
     directory: Path
     weights: tuple[Path, ...]

@@ -63,6 +63,7 @@ class Hub:
             for file in available
             if file.name in wanted or (sharded and layout.SHARD.fullmatch(file.name))
         ]
+        self._files.sort(key=lambda file: layout.is_weights(file.name))  # the weights last
         weights = [file for file in self._files if layout.is_weights(file.name)]
         if not weights:
             msg = (
@@ -70,7 +71,6 @@ class Hub:
                 "name a repository whose weights are safetensors."
             )
             raise ModelNotFound(msg)
-        self._require_digest(weights)
         size = sum(file.size for file in weights)
         parameters = info.safetensors.total if info.safetensors else size // 2
         return Offer(
@@ -83,16 +83,14 @@ class Hub:
     def fetch(self, into: Path, report: Report) -> Fetched:
         """Fetch each file that is not there yet, whole and with the right checksum."""
         into.mkdir(parents=True, exist_ok=True)
+        stated = {file.name: file.sha256 for file in self._files if file.sha256}
         for file, told in each(self._files, self._ref.name, report):
+            if layout.is_weights(file.name):
+                self._require_digest(stated)
             self._fetch(file, into, told)
-        weights = [file for file in self._files if layout.is_weights(file.name)]
-        return Fetched(
-            directory=into,
-            weights=tuple(into / file.name for file in weights),
-            digest=layout.digest(
-                {file.name: file.sha256 or files.sha256(into / file.name) for file in weights}
-            ),
-        )
+            stated.setdefault(file.name, files.sha256(into / file.name))
+        weights = [into / file.name for file in self._files if layout.is_weights(file.name)]
+        return Fetched(directory=into, weights=tuple(weights), digest=layout.digest(stated))
 
     def _info(self) -> ModelInfo:
         repository, revision = self._ref.name, self._ref.wanted_revision
@@ -109,12 +107,11 @@ class Hub:
         except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
             raise _unreachable(error) from error
 
-    def _require_digest(self, weights: list[_File]) -> None:
-        """Refuse before fetching gigabytes where the hub already says that the digest is another."""
-        known = {file.name: file.sha256 for file in weights if file.sha256}
-        if self._ref.digest and len(known) == len(weights) and layout.digest(known) != self._ref.digest:
+    def _require_digest(self, sums: dict[str, str]) -> None:
+        """Refuse before fetching gigabytes where the hub's word for them already makes another digest."""
+        if self._ref.digest and len(sums) == len(self._files) and layout.digest(sums) != self._ref.digest:
             msg = (
-                f"The weights of {self._ref.name} at {self._commit} have the digest {layout.digest(known)}, "
+                f"The files of {self._ref.name} at {self._commit} have the digest {layout.digest(sums)}, "
                 f"not {self._ref.digest}: correct the digest or the revision."
             )
             raise DigestMismatch(msg)

