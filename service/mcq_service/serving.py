@@ -129,6 +129,7 @@ def local(
 
         async def stop() -> None:
             batcher.stop()
+            prepared.release()
 
         use_cases = answering(
             texts, admission, settings, model=prepared.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ByteSize, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -58,6 +58,11 @@ class Settings(BaseSettings):
         description="Check the SHA-256 of the prepared model at each start; else its files' sizes.",
     )
     model_cache: Path = Path.home() / ".cache/mcq-operator/models"
+    model_cache_limit: ByteSize = Field(
+        default=ByteSize(20 << 30),
+        validate_default=True,
+        description="Above it, like 20GiB, models that no replica uses are deleted; 0: never for their size.",
+    )
 
     default_mode: Mode = "explain"
     max_reasoning_tokens: int = Field(default=96, ge=1, le=MAX_REASONING_TOKENS)
