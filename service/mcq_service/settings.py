@@ -57,6 +57,9 @@ class Settings(BaseSettings):
         default=True,
         description="Check the SHA-256 of the prepared model at each start; else its files' sizes.",
     )
+    model_fetch_attempts: int = Field(
+        default=10, ge=1, description="How often a source that does not answer is asked, while nothing comes."
+    )
     model_cache: Path = Path.home() / ".cache/mcq-operator/models"
     model_cache_limit: ByteSize = Field(
         default=ByteSize(20 << 30),

@@ -49,7 +49,7 @@ class ModelSource(Model):
             " https://<host>/<path> or pvc://<claim>/<path>",
             longest=1024,
         ),
-    ] = "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct"
+    ] = "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"
     """The model: hf://<organisation>/<name>, or a directory that has its files: s3://<bucket>/<prefix>,
     https://<host>/<path>, or pvc://<claim>/<path> of a claim in this namespace."""
     revision: (

@@ -37,7 +37,15 @@ class SourceError(ModelStoreError):
 
 
 class SourceUnreachable(SourceError):  # noqa: N818
-    """The source does not answer; trying again later may help."""
+    """The source does not answer; trying again later may help.
+
+    `retry_after` is how many seconds later, where it said so.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """Say what happened and what to do."""
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class SourceChanged(SourceError):  # noqa: N818

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mcq_service.models import files, leases, manifest
+from mcq_service.models import files, leases, manifest, patience
 from mcq_service.models.convert import convert
 from mcq_service.models.errors import (
     DigestMismatch,
@@ -80,11 +80,14 @@ class Store:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         poll_seconds: float = 1.0,
         limit: int | None = None,
+        attempts: int = 1,
     ) -> None:
         """Use the directory `root`, made when first written; `poll_seconds` paces waiting for the lock.
 
-        `limit` is how many bytes the prepared models together may have before unused ones are deleted.
+        `limit` is how many bytes the prepared models together may have before unused ones are deleted. `attempts` is
+        how often a source that does not answer is asked, as long as nothing comes.
         """
+        self._attempts = attempts
         self._root = root
         self._limit = limit
         self._work = root / ".work"
@@ -248,12 +251,16 @@ class Store:
     def _prepare(
         self, ref: ModelRef, precision: Precision, report: Progress, *, keep_source: bool
     ) -> PreparedModel:
-        source, offer = self._reachable(ref, report)
+        fetching = partial(report, Stage.FETCHING)
+        persist = partial(
+            patience.persist, attempts=self._attempts, report=lambda detail: fetching(None, detail)
+        )
+        source, offer = persist(lambda: self._reachable(ref, report), progress=lambda: 0)
         into = self._source_directory(offer, keep=keep_source)
         self._clear(keep=into)
         needed = offer.bytes + offer.parameters * BYTES_PER_WEIGHT[precision] + _SPARE_BYTES
         self._make_room(needed - files.occupied(into))
-        fetched = source.fetch(into, partial(report, Stage.FETCHING))
+        fetched = persist(lambda: source.fetch(into, fetching), progress=lambda: files.size(into))
         if ref.digest not in {None, fetched.digest}:
             files.remove(into)
             msg = (

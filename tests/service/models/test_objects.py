@@ -28,6 +28,7 @@ from mcq_service.models import (
     SourceChanged,
     SourceUnreachable,
     Store,
+    patience,
 )
 from mcq_service.models.sources import places
 from mcq_service.models.sources.objects import Objects
@@ -65,11 +66,12 @@ def s3(buckets: tuple[Path, str], bucket: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def ensure(tmp_path: Path) -> Callable[..., PreparedModel]:
-    """Prepares a model in the test's own store."""
+def ensure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., PreparedModel]:
+    """Prepares a model in the test's own store, and asks twice where nothing comes."""
+    monkeypatch.setattr(patience, "FIRST_SECONDS", 0.01)
 
     def prepare(uri: str = "s3://models/tiny", **reference: str) -> PreparedModel:
-        return Store(tmp_path / "store").ensure(ModelRef(uri, **reference), "float32")
+        return Store(tmp_path / "store", attempts=2).ensure(ModelRef(uri, **reference), "float32")
 
     return prepare
 
@@ -352,7 +354,7 @@ def test_the_catalogues_gguf_file_alone_is_a_model(bucket: Path, index: tiny.Ind
         (bucket / folder).mkdir(exist_ok=True)
         shutil.copy(index.folder / index.weights.file, bucket / folder)
     flip(bucket / "damaged" / index.weights.file)
-    store = Store(tmp_path / "store", sources=lambda ref: [Objects(ref, packaged=index.weights)])
+    store = Store(tmp_path / "store", sources=lambda ref: [Objects(ref, gguf=index.weights)])
     model = store.ensure(ModelRef("s3://models/quantised"), "float32")
     assert model.digest == index.weights.digest
     with pytest.raises(DigestMismatch, match="does not have the SHA-256"):
@@ -387,8 +389,6 @@ def test_without_etags_nothing_is_resumed(web: ObjectServer, ensure: Callable[..
     """As nothing says that the rest is of the same file."""
     web.etags = False
     web.cut_after = CUT
-    with pytest.raises(SourceUnreachable):
-        ensure(f"{web.url}/team/tiny")
     ensure(f"{web.url}/team/tiny")
     assert web.ranges(WEIGHTS) == [None, None]
 
@@ -399,7 +399,7 @@ def test_a_web_server_without_the_model_or_that_is_not_there_is_said(
     with pytest.raises(ModelNotFound, match=r"/none has no config\.json"):
         ensure(f"{web.url}/none")
     with pytest.raises(
-        SourceUnreachable, match=r"error sending request.*check the address, the network and the proxy"
+        SourceUnreachable, match=r"Connection refused.*check the address, the network and the proxy"
     ):
         ensure("http://127.0.0.1:9/tiny")
 
@@ -412,7 +412,7 @@ def test_https_goes_by_the_certificates_that_the_machine_trusts(
     authority.create()
     certificate = authority.issue("web", user="web", addresses=("DNS:localhost",))
     with serving(ObjectServer(tmp_path / "web"), certificate=certificate) as server:
-        with pytest.raises(SourceUnreachable, match="InvalidCertificate"):
+        with pytest.raises(SourceUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
             ensure(f"{server.url}/tiny")
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
         assert ensure(f"{server.url}/tiny").uri == f"{server.url}/tiny"

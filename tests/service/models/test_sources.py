@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from hack.weights.packages import Packages, pip_command
 from tests.service.models import tiny
 from tests.service.models.hub_server import COMMIT, HubServer, serving
 
@@ -9,7 +10,6 @@ from mcq_service.models import DigestMismatch, ModelNotFound, ModelRef, SourceUn
 from mcq_service.models.errors import UnsupportedArchitecture
 from mcq_service.models.precision import best_float
 from mcq_service.models.sources.hub import Hub
-from mcq_service.models.sources.packages import Packages, pip_command
 
 REF = ModelRef("hf://acme/tiny")
 
@@ -42,6 +42,8 @@ def test_a_download_goes_on_where_a_broken_connection_left_it(tmp_path: Path, hu
     hub.cut_after = 7_000
     source = Hub(REF, endpoint=hub.endpoint)
     source.offer()
+    with pytest.raises(SourceUnreachable, match="7000 bytes"):
+        source.fetch(tmp_path / "fetched", lambda _fraction, _detail: None)
     fetched = source.fetch(tmp_path / "fetched", lambda _fraction, _detail: None)
     ranges = [asked for path, asked in hub.requests if path.endswith("model.safetensors")]
     assert ranges == [None, "bytes=7000-"]

@@ -11,16 +11,15 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+from hack.weights.packages import PackagedWeights, Packages
 from tests.service.tokens import write_small_tokenizer
 from tokenizers.pre_tokenizers import ByteLevel
 
-from mcq_service.models.catalogue import PackagedWeights
 from mcq_service.models.convert import safetensors_file
 from mcq_service.models.convert.tensors import FloatArray, Tensor
 from mcq_service.models.precision import Precision
 from mcq_service.models.reference import ModelRef
 from mcq_service.models.sources.base import Source
-from mcq_service.models.sources.packages import Packages
 
 LAYERS, HIDDEN, INNER, HEADS, KV_HEADS, CONTEXT = 2, 32, 64, 4, 2, 128
 ALPHABET = sorted(ByteLevel.alphabet())
@@ -177,7 +176,7 @@ def pack(data: bytes, folder: Path) -> PackagedWeights:
         size=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         file="tiny.gguf",
-        variant="q8_0",
+        revision="q8_0",
         parameters=sum(value.size for value in weights().values()),
         tied=True,
         vocabulary=hashlib.sha256(compact.encode()).hexdigest(),
