@@ -140,7 +140,7 @@ def test_a_source_that_begins_anew_each_time_is_asked_a_bounded_number_of_times(
     def attempt() -> None:
         nonlocal asked
         asked += 1
-        raise SourceUnreachable("it broke off")  # noqa: EM101
+        raise SourceUnreachable("it broke off")
 
     with pytest.raises(SourceUnreachable, match="broke off"):
         patience.persist(
