@@ -10,36 +10,40 @@ import argparse
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from hack.cluster import engine
 from hack.cluster.errors import ClusterError, CommandError
 from hack.cluster.progress import Progress
 from hack.images import docker, programs
-from hack.images.build import CERTIFICATES, ROOT, build, tag, version
+from hack.images.build import ROOT, build, tag, version
 
 IMAGES = (programs.PROMETHEUS, programs.ALERTMANAGER, programs.JAEGER)
-# The first start fetches and converts the model.
-START_SECONDS = 1800
+START_SECONDS = 600
 
 
 def up(progress: Progress) -> None:
-    """Prepare the images and start the services. Raises ClusterError or ImageError."""
+    """Prepare images and model, and start the services. Raises ClusterError, ImageError or CalledProcessError.
+
+    The service gets this machine's prepared models, so that it fetches nothing itself.
+    """
     engine.ensure(progress)
     engine.ensure_plugin("compose", progress)
     programs.ensure(IMAGES, progress)
     build(["service"])
     docker.quiet(["docker", "tag", tag("service"), f"mcq-service:{version()}"])
-    compose("up", "--no-build", "--wait", f"--wait-timeout={START_SECONDS}")
+    with progress.step("weights"):
+        prepared = subprocess.run([ROOT / "hack/model"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    models = str(Path(prepared.strip()).parent)
+    compose("up", "--no-build", "--wait", f"--wait-timeout={START_SECONDS}", MCQ_MODELS=models)
 
 
-def compose(*arguments: str) -> None:
+def compose(*arguments: str, **environment: str) -> None:
     """Run `docker compose` for this checkout, with its output on stderr. Raises CommandError."""
-    files = [ROOT / "compose.yaml"]
-    if CERTIFICATES.exists():  # a start fetches the model as this machine would
-        files.append(ROOT / "monitoring/compose/host-certificates.yaml")
-    options = [f"--project-directory={ROOT}", *(f"--file={path}" for path in files)]
-    command = ["docker", "compose", *options, *arguments]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+    command = ["docker", "compose", f"--project-directory={ROOT}", f"--file={ROOT}/compose.yaml", *arguments]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False, env={**os.environ, **environment}
+    )
     if done.returncode:
         message = f"Exit code {done.returncode} from: {' '.join(command)}; see `docker compose logs`."
         raise CommandError(message)
@@ -55,7 +59,7 @@ def main() -> int:
             engine.stop(Progress())
             return 0
         up(Progress())
-    except (ClusterError, docker.ImageError) as error:
+    except (ClusterError, docker.ImageError, subprocess.CalledProcessError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     port = os.environ.get("MCQ_API_PORT", "8000")

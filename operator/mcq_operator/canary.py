@@ -12,7 +12,7 @@ from typing import Protocol
 
 import aiohttp
 
-from mcq_operator.asking import Asking, Askings
+from mcq_operator.asking import Asking, Askings, is_ready
 from mcq_operator.models import Manifest, MCQSolver, SolverKey, names
 from mcq_operator.models.observed import Deployment, Verdict
 
@@ -137,15 +137,10 @@ class Canaries(Askings[_Entry]):
 def fingerprint(solver: MCQSolver, deployment: Deployment, pods: Iterable[Manifest]) -> str:
     """What a verdict is about: solver, Deployment and its generation, the revisions of its ready Pods."""
     revisions = {
-        pod["metadata"].get("labels", {}).get(names.POD_REVISION, "") for pod in pods if _is_ready(pod)
+        pod["metadata"].get("labels", {}).get(names.POD_REVISION, "") for pod in pods if is_ready(pod)
     }
     parts = (solver.metadata.uid, deployment.uid, str(deployment.generation), *sorted(revisions))
     return "/".join(parts)
-
-
-def _is_ready(pod: Manifest) -> bool:
-    conditions = pod.get("status", {}).get("conditions", [])
-    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
 
 
 def _failed(detail: str) -> Verdict:

@@ -20,6 +20,7 @@ from opentelemetry import trace
 from .canary import Canaries, HttpAsk
 from .freshness import Freshness
 from .health import Health
+from .key_states import HttpAskKeys, KeyStates
 from .kube import Api, CachedApi, Cluster, ClusterError, KubeLease, News, Sighting, connect
 from .leadership import Leadership
 from .models import Key
@@ -119,7 +120,8 @@ async def lead(
         ask = HttpAsk(session, url=settings.canary_url)
         canaries = Canaries(ask, clock=time.monotonic, learned=lambda key: queue.add(key))
         startups = Startups(HttpAskStartup(session), clock=time.monotonic, learned=lambda key: queue.add(key))
-        queue = _queue(settings, metrics, cluster, canaries, startups)
+        key_states = KeyStates(HttpAskKeys(session), learned=lambda key: queue.add(key))
+        queue = _queue(settings, metrics, cluster, canaries, startups, key_states)
         freshness = Freshness(cluster.versions, clock=time.monotonic)
         metrics.longest.set_function(queue.longest)
         health.look_at(watch_age=freshness.oldest, longest_reconcile=queue.longest)
@@ -142,6 +144,7 @@ async def lead(
         finally:
             await canaries.close()
             await startups.close()
+            await key_states.close()
 
 
 async def _elected(
@@ -195,7 +198,12 @@ def _seen(api: CachedApi, queue: WorkQueue[Key], freshness: Freshness, seen: Sig
 
 
 def _queue(
-    settings: Settings, metrics: Metrics, cluster: Cluster, canaries: Canaries, startups: Startups
+    settings: Settings,
+    metrics: Metrics,
+    cluster: Cluster,
+    canaries: Canaries,
+    startups: Startups,
+    key_states: KeyStates,
 ) -> WorkQueue[Key]:
     """The queue, with the reconcile as its work."""
     work = partial(
@@ -203,6 +211,7 @@ def _queue(
         cluster=cluster,
         canaries=canaries,
         startups=startups,
+        key_states=key_states,
         service_image=settings.service_image,
         operator_image=settings.image,
         now=lambda: datetime.now(UTC),

@@ -58,6 +58,7 @@ def build(
     )
     app.state.lifecycle = lifecycle
     app.state.metrics = metrics
+    app.state.keys = keys
     app.state.trace_url = trace_url
     app.state.exam_file = exam_file
     app.include_router(mcq.router)
@@ -65,6 +66,8 @@ def build(
     app.include_router(health.probes)
     app.include_router(health.router)
     app.include_router(page.router)
+    if keys is not None:
+        metrics.watch_keys(keys)
     _wrap(app, keys=keys, allowed_origins=allowed_origins)
     openapi.describe(app, keyed=keys is not None)
     return app

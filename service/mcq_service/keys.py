@@ -5,6 +5,10 @@ MCQ_API_KEYS_FILE names one of two things:
 - a file, a YAML map with one `name: key` a line;
 - a directory, as Kubernetes mounts a Secret: one file a key, named as the key is, with the key in it.
 
+What is mounted now decides, and nothing else: a key that is no longer there, or no longer valid, stops working with
+the next look, whatever is wrong with the rest. An entry that can't be used costs its own key and no other. A file that
+is gone or can't be read lets nobody in.
+
 Only SHA-256 digests are kept, and neither a key nor a part of one is ever logged.
 """
 
@@ -15,7 +19,8 @@ import hmac
 import logging
 import re
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import yaml
 
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
 MIN_CHARACTERS = 16
 POLL_SECONDS = 1.0
 _MAX_BYTES = 1024 * 1024
+_FAULTS_LOGGED = 20
+_ATTEMPTS = 3
 _NAME = re.compile(r"[-._a-zA-Z0-9]{1,253}")  # what Kubernetes allows as a key of a Secret
 _KEY = re.compile(rf"(?=.{{{MIN_CHARACTERS}}})[-._~+/a-zA-Z0-9]+=*")  # what RFC 6750 lets a client send
 _SWAPPED = "..data"  # the link that the kubelet turns over when a Secret changes
@@ -34,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 
 class InvalidKeys(Exception):  # noqa: N818 - says what is wrong
-    """The keys can't be read; the message says where and why, and never has a key in it."""
+    """No key can be used; the message says where and why, and never has a key in it."""
 
 
 class _Entry(NamedTuple):
@@ -42,23 +49,51 @@ class _Entry(NamedTuple):
     digest: bytes
 
 
-class Keys:
-    """The keys of one replica, at most `POLL_SECONDS` older than what is mounted.
+class _Pair(NamedTuple):
+    """A name and a key as written, and where."""
 
-    None at all refuses everybody. What can't be read or is invalid leaves the last good keys in force.
-    """
+    where: str
+    name: str
+    key: str
+
+
+_Line: TypeAlias = _Pair | str
+"""A pair, or what is wrong in the place where one was expected."""
+_Entries: TypeAlias = tuple[_Entry, ...]
+_Faults: TypeAlias = tuple[str, ...]
+
+
+class Keys:
+    """The keys of one replica, at most `POLL_SECONDS` older than what is mounted. No key at all refuses everybody."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Read the keys; raises InvalidKeys. `clock` is in seconds."""
+        """Read the keys. Raises InvalidKeys where there is a fault and no key that can be used.
+
+        `clock` is in seconds.
+        """
         self._path, self._clock = path, clock
-        self._seen = _stamp(path)
-        self._entries = _read(path)
         self._looked = clock()
-        self._complaint = ""
+        self._stamp, self._entries, self._faults = _settled(path)
+        if self._faults and not self._entries:
+            raise InvalidKeys(self._faults[0])
+        self._log()
+
+    @property
+    def accepted(self) -> int:
+        """How many keys let a client in."""
+        self._refresh()
+        return len(self._entries)
+
+    @property
+    def faults(self) -> int:
+        """How many entries can't be used, as the log says; a file or directory that can't be read is one."""
+        self._refresh()
+        return len(self._faults)
 
     @property
     def names(self) -> list[str]:
         """The keys' names, sorted."""
+        self._refresh()
         return sorted(entry.name for entry in self._entries)
 
     def name_of(self, key: str) -> str | None:
@@ -76,18 +111,21 @@ class Keys:
         if now - self._looked < POLL_SECONDS:
             return
         self._looked = now
-        try:
-            stamp = _stamp(self._path)
-            if stamp == self._seen and not self._complaint:
-                return
-            self._entries = _read(self._path)
-        except InvalidKeys as error:
-            if str(error) != self._complaint:
-                _log.error("the API keys stay as they were: %s", error)
-            self._complaint = str(error)
+        if _stamp(self._path) == self._stamp:
             return
-        self._seen, self._complaint = stamp, ""
-        _log.info("API keys: %s", ", ".join(self.names) or "none")
+        before = {entry.name for entry in self._entries}
+        self._stamp, self._entries, self._faults = _settled(self._path)
+        if gone := sorted(before - {entry.name for entry in self._entries}):
+            _log.warning("API keys that are no longer accepted: %s", ", ".join(gone))
+        self._log()
+
+    def _log(self) -> None:
+        """Name the keys and the faults, which are logged once for each change of the file."""
+        for fault in self._faults[:_FAULTS_LOGGED]:
+            _log.error("an API key can't be used: %s", fault)
+        if (rest := len(self._faults) - _FAULTS_LOGGED) > 0:
+            _log.error("%d more API keys can't be used", rest)
+        _log.info("API keys: %s", ", ".join(sorted(entry.name for entry in self._entries)) or "none")
 
 
 def _digest(key: str) -> bytes:
@@ -95,14 +133,15 @@ def _digest(key: str) -> bytes:
 
 
 def _stamp(path: Path) -> object:
-    """What differs when the keys may have changed; raises InvalidKeys where there is nothing."""
+    """What differs when the keys may have changed: of a file that can't be looked at, the error."""
     try:
         files = _files(path) if path.is_dir() else [path]
         return [
-            (str(file), (found := file.stat()).st_ino, found.st_mtime_ns, found.st_size) for file in files
+            (str(file), (found := file.stat()).st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+            for file in files
         ]
     except OSError as error:
-        raise InvalidKeys(f"{path}: {error.strerror}.") from None  # noqa: EM102
+        return error.errno
 
 
 def _files(directory: Path) -> list[Path]:
@@ -112,62 +151,129 @@ def _files(directory: Path) -> list[Path]:
     return sorted(file for file in version.iterdir() if not file.name.startswith("..") and file.is_file())
 
 
-def _read(path: Path) -> tuple[_Entry, ...]:
+def _settled(path: Path) -> tuple[object, _Entries, _Faults]:
+    """What `_read` finds, and the stamp that it is of: read again where the kubelet swapped files meanwhile."""
+    for _ in range(_ATTEMPTS):
+        stamp = _stamp(path)
+        entries, faults = _read(path)
+        if _stamp(path) == stamp:
+            break
+    return stamp, entries, faults
+
+
+def _read(path: Path) -> tuple[_Entries, _Faults]:
+    """The keys that can be used, and what is wrong with the others."""
     try:
-        pairs = _of_directory(path) if path.is_dir() else _of_file(path)
-        return _entries(pairs)
+        return _checked(list(_of_directory(path) if path.is_dir() else _of_file(path)))
     except OSError as error:
-        raise InvalidKeys(f"{path}: {error.strerror}.") from None  # noqa: EM102
+        return (), (f"{path}: {error.strerror}.",)
 
 
-def _entries(pairs: Iterable[tuple[str, str, str]]) -> tuple[_Entry, ...]:
-    """Check and digest `(where, name, key)`."""
-    names: dict[bytes, str] = {}
-    for where, name, key in pairs:
-        if not _NAME.fullmatch(name):
-            raise InvalidKeys(f"{where}: a key's name has letters, digits, '-', '_' and '.' only.")  # noqa: EM102
-        if not _KEY.fullmatch(key):
-            raise InvalidKeys(
-                f"{where}: the key {name} must have at least {MIN_CHARACTERS} characters, of letters, digits and "  # noqa: EM102
-                "-._~+/ (make one with: openssl rand -hex 32)."
-            )
-        if name in names.values():
-            raise InvalidKeys(f"{where}: there are two keys with the name {name}.")  # noqa: EM102
-        if (other := names.setdefault(_digest(key), name)) != name:
-            raise InvalidKeys(f"{where}: {other} and {name} have the same key.")  # noqa: EM102
-    return tuple(_Entry(name, digest) for digest, name in names.items())
+def _checked(lines: Iterable[_Line]) -> tuple[_Entries, _Faults]:
+    """The pairs that are right by themselves and beside each other, and the faults.
+
+    Of two keys with one name, or two names for one key, nothing says which is meant: neither is accepted.
+    """
+    faults: list[str] = []
+    by_name: dict[str, list[_Pair]] = defaultdict(list)
+    by_key: dict[bytes, list[_Pair]] = defaultdict(list)
+    for line in lines:
+        if isinstance(line, str):
+            faults.append(line)
+        elif not _NAME.fullmatch(line.name):
+            faults.append(f"{line.where}: a key's name has letters, digits, '-', '_' and '.' only.")
+        else:
+            by_name[line.name].append(line)
+            if _KEY.fullmatch(line.key):
+                by_key[_digest(line.key)].append(line)
+            else:
+                faults.append(
+                    f"{line.where}: the key {line.name} must have at least {MIN_CHARACTERS} characters, of letters, "
+                    "digits and -._~+/ (make one with: openssl rand -hex 32)."
+                )
+    twice = {name: pairs for name, pairs in by_name.items() if len(pairs) > 1}
+    faults += [f"{pairs[1].where}: there are two keys with the name {name}." for name, pairs in twice.items()]
+    entries = []
+    for digest, pairs in by_key.items():
+        names = {pair.name for pair in pairs}
+        if len(names) > 1:
+            faults.append(f"{pairs[1].where}: {' and '.join(sorted(names))} have the same key.")
+        elif names.isdisjoint(twice):
+            entries.append(_Entry(pairs[0].name, digest))
+    return tuple(entries), tuple(faults)
 
 
-def _of_directory(directory: Path) -> Iterator[tuple[str, str, str]]:
+def _of_directory(directory: Path) -> Iterator[_Line]:
     for file in _files(directory):
-        yield str(directory / file.name), file.name, _text(file).strip()
+        where = str(directory / file.name)
+        try:
+            yield _Pair(where, file.name, _text(file).strip())
+        except _Unreadable as fault:
+            yield f"{where}: {fault}."
+        except OSError as error:
+            yield f"{where}: {error.strerror}."
 
 
-def _of_file(path: Path) -> Iterator[tuple[str, str, str]]:
+def _of_file(path: Path) -> Iterator[_Line]:
     try:
-        found = yaml.compose(_text(path), yaml.BaseLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        # Without the parser's words: they quote the text.
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise InvalidKeys(f"{path}{line}: it is not YAML.") from None  # noqa: EM102
+        text = _text(path)
+        yield from _of_yaml(text, str(path))
+    except _Unreadable as fault:
+        yield f"{path}: {fault}."
+    except _NotYAML:
+        # One line that is not YAML makes the text none: take the others by themselves.
+        for number, line in enumerate(text.splitlines(), start=1):
+            yield from _of_line(line, path, number)
+
+
+class _Unreadable(Exception):  # noqa: N818 - says what is wrong
+    pass
+
+
+class _NotYAML(Exception):  # noqa: N818
+    pass
+
+
+def _of_line(line: str, path: Path, number: int) -> Iterator[_Line]:
+    """The pair of a line. One that is indented belongs to something else, which can't be read."""
+    where = f"{path}, line {number}"
+    try:
+        found = list(_of_yaml(line, where))
+    except _NotYAML:
+        yield f"{where}: it is not YAML."
+        return
+    for each in found:
+        if isinstance(each, _Pair) and not line[:1].isspace():
+            yield each._replace(where=where)
+        else:
+            yield f"{where}: it is not `name: key`."
+
+
+def _of_yaml(text: str, source: str) -> Iterator[_Line]:
+    """Raises _NotYAML, without the parser's words: they quote the text."""
+    try:
+        found = yaml.compose(text, yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError):
+        raise _NotYAML from None
     if found is None:
         return
     if not isinstance(found, yaml.MappingNode):
-        raise InvalidKeys(f"{path}: it is not a map, with one `name: key` a line.")  # noqa: EM102
+        yield f"{source}: it is not a map, with one `name: key` a line."
+        return
     for name, key in found.value:
-        where = f"{path}, line {name.start_mark.line + 1}"
-        if not (isinstance(name, yaml.ScalarNode) and isinstance(key, yaml.ScalarNode)):
-            raise InvalidKeys(f"{where}: it is not `name: key`.")  # noqa: EM102
-        yield where, name.value, key.value
+        where = f"{source}, line {name.start_mark.line + 1}"
+        if isinstance(name, yaml.ScalarNode) and isinstance(key, yaml.ScalarNode):
+            yield _Pair(where, name.value, key.value)
+        else:
+            yield f"{where}: it is not `name: key`."
 
 
 def _text(file: Path) -> str:
     with file.open("rb") as opened:
         data = opened.read(_MAX_BYTES + 1)
     if len(data) > _MAX_BYTES:
-        raise InvalidKeys(f"{file}: it has more than {_MAX_BYTES} bytes.")  # noqa: EM102
+        raise _Unreadable(f"it has more than {_MAX_BYTES} bytes")  # noqa: EM102
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise InvalidKeys(f"{file}: it is not UTF-8 text.") from None  # noqa: EM102
+        raise _Unreadable("it is not UTF-8 text") from None

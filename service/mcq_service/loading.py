@@ -109,4 +109,9 @@ def _prepare(settings: Settings, precision: PrecisionChoice, lifecycle: Lifecycl
             raise StoppedError("The replica was told to stop while its model was being prepared.")
         lifecycle.report(Status(stage), fraction, detail)
 
-    return Store(settings.model_cache).ensure(ref, precision, report)
+    store = Store(
+        settings.model_cache,
+        limit=settings.model_cache_limit or None,
+        attempts=settings.model_fetch_attempts,
+    )
+    return store.ensure(ref, precision, report, verify=settings.model_verify)

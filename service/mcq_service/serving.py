@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcq_service.answering import Answering, Defaults
 from mcq_service.answering.calibration import Calibration
-from mcq_service.answering.calibration_files import calibration_by_name, calibration_for
+from mcq_service.answering.calibration_files import calibration_for, calibration_of_remote
 from mcq_service.completing import Completing
 from mcq_service.engines import Tokenizer, threads
 from mcq_service.engines.openai_client import Client
@@ -129,6 +129,7 @@ def local(
 
         async def stop() -> None:
             batcher.stop()
+            prepared.release()
 
         use_cases = answering(
             texts, admission, settings, model=prepared.name,
@@ -168,7 +169,7 @@ def client(settings: Settings) -> Client:
 def remote(texts: RemoteTexts, settings: Settings, *, metrics: Metrics, tracing: Tracing) -> Serving:
     """What answers with another server as its engine; to be called in the event loop's thread."""
     admission = Admission(limits(settings))
-    calibration = calibration_by_name(RemoteModel(f"hf://{texts.model}"), explicit=settings.calibration)
+    calibration = calibration_of_remote(settings.calibration)
     return Serving(
         identity=identity(RemoteModel(texts.model)),
         answering=answering(

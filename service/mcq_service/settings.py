@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ByteSize, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -71,7 +71,19 @@ class Settings(BaseSettings):
     model_revision: str | None = None
     model_digest: str | None = None
     model_precision: PrecisionChoice = "auto"
+    model_verify: bool = Field(
+        default=True,
+        description="Check the SHA-256 of the prepared model at each start; else its files' sizes.",
+    )
+    model_fetch_attempts: int = Field(
+        default=10, ge=1, description="How often a source that does not answer is asked, while nothing comes."
+    )
     model_cache: Path = Path.home() / ".cache/mcq-operator/models"
+    model_cache_limit: ByteSize = Field(
+        default=ByteSize(20 << 30),
+        validate_default=True,
+        description="Above it, like 20GiB, models that no replica uses are deleted; 0: never for their size.",
+    )
 
     default_mode: Mode = "explain"
     max_reasoning_tokens: int = Field(default=96, ge=1, le=MAX_REASONING_TOKENS)

@@ -61,7 +61,7 @@ def test_the_printed_line_tells_the_truth(solver: Solver) -> None:
     assert shown["NAME"] == NAME
     assert shown["READY"] == "True"
     assert shown["REPLICAS"].startswith("3")
-    assert shown["MODEL"] == "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct"
+    assert shown["MODEL"] == "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"
     assert HOST in shown["URL"]
 
 

@@ -124,7 +124,7 @@ def query(running: dict[str, str], expression: str) -> list[dict[str, Any]]:
 
 
 def test_a_question_is_answered_scraped_and_traced(running: dict[str, str]) -> None:
-    """The service fetches its model into an empty volume. Every panel that Grafana would show has data."""
+    """With the model that this machine has prepared. Every panel that Grafana would show has data."""
     modes: list[dict[str, Any]] = [
         {"mode": "answer"}, {"mode": "explain", "max_reasoning_tokens": 8},
         {"mode": "reason", "max_reasoning_tokens": 8}, {"mode": "answer", "min_confidence": 1},

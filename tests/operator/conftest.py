@@ -27,6 +27,7 @@ from tests.operator.server import Server
 from tests.operator.support import IMAGE, NOON, OPERATOR_IMAGE
 
 from mcq_operator.canary import Canaries
+from mcq_operator.key_states import KeyStates
 from mcq_operator.kube import CachedApi, Cluster, UnavailableError
 from mcq_operator.models import Key, Manifest, SolverKey
 from mcq_operator.models.kinds import RECONCILED
@@ -165,6 +166,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.restart()
         self.startups = Startups(_unheard, clock=lambda: 0.0, learned=lambda _: None)
+        self.key_states = KeyStates(_uncounted, learned=lambda _: None)
 
     @property
     def key(self) -> SolverKey:
@@ -190,6 +192,7 @@ class Bench:
             cluster=self.cluster,
             canaries=self.canaries,
             startups=self.startups,
+            key_states=self.key_states,
             service_image=IMAGE,
             operator_image=OPERATOR_IMAGE,
             now=lambda: NOON,
@@ -223,6 +226,10 @@ class Bench:
 
 async def _unheard(_: str) -> str:
     return ""
+
+
+async def _uncounted(_: str) -> None:
+    return None
 
 
 @asynccontextmanager

@@ -135,7 +135,7 @@ def test_an_empty_spec_is_a_working_one_and_its_defaults_are_shown(kubectl: Kube
     stored = kubectl.get("mcq", "demo")
     assert stored is not None
     assert stored["spec"]["replicas"] == 3
-    assert stored["spec"]["model"]["uri"] == "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct"
+    assert stored["spec"]["model"]["uri"] == "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"
     assert stored["spec"]["storage"]["cache"] == {
         "type": "PVC",
         "size": "16Gi",

@@ -8,6 +8,7 @@ from tests.operator.support import IMAGE, NOON, OPERATOR_IMAGE, solver
 
 from mcq_operator import desired
 from mcq_operator.canary import Canaries
+from mcq_operator.key_states import KeyStates
 from mcq_operator.kube import CachedApi, Cluster, ConflictError, sighting
 from mcq_operator.kube.errors import NotFoundError
 from mcq_operator.models import Key, Manifest, SolverKey
@@ -110,6 +111,7 @@ class Operator:
             cluster=self.cluster,
             canaries=Canaries(_answered, clock=lambda: 0.0, learned=lambda _: None),
             startups=Startups(_unheard, clock=lambda: 0.0, learned=lambda _: None),
+            key_states=KeyStates(_uncounted, learned=lambda _: None),
             service_image=IMAGE,
             operator_image=OPERATOR_IMAGE,
             now=lambda: NOON,
@@ -123,6 +125,10 @@ async def _answered(_: SolverKey) -> Verdict:
 
 async def _unheard(_: str) -> str:
     return ""
+
+
+async def _uncounted(_: str) -> None:
+    return None
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Scores become probabilities as arXiv 2309.03882 has it, also for letters and counts that were never measured."""
+"""Scores become probabilities as arXiv 2309.03882 has it, for the numbers of choices that were measured."""
 
 import math
 from string import ascii_uppercase
@@ -33,30 +33,35 @@ def test_the_letters_prior_is_divided_out() -> None:
 
 
 def test_a_temperature_above_one_makes_less_sure_and_keeps_the_order() -> None:
-    cold, hot = (Calibration(temperature=t).apply(logs(0.1, 0.7, 0.2), "ABC") for t in (1.0, 2.0))
+    even = {3: {"A": 0.2, "B": 0.2, "C": 0.2}}
+    cold, hot = (Calibration(prior=even, temperature=t).apply(logs(0.1, 0.7, 0.2), "ABC") for t in (1.0, 2.0))
     roots = [math.sqrt(each) for each in (0.1, 0.7, 0.2)]
     assert hot == pytest.approx([each / sum(roots) for each in roots])
     assert max(hot) < max(cold)
 
 
 def test_the_mean_of_rotations_has_a_temperature_of_its_own_and_no_prior() -> None:
-    calibration = Calibration(prior=PRIOR, temperature=9, rotations_temperature=0.5)
+    two = {2: {"A": 0.9, "B": 0.1}}
+    calibration = Calibration(prior=two, temperature=9, rotations_temperature=0.5)
     assert calibration.tempered(logs(0.5, 0.25)) == pytest.approx([0.8, 0.2])
 
 
-def test_another_number_of_choices_takes_the_nearest_that_was_measured_and_of_two_the_larger() -> None:
-    calibration = Calibration(prior={2: {"A": 0.5, "B": 0.5}, **PRIOR})
-    assert calibration.apply(logs(0.1, 0.6, 0.2), "ABC") == pytest.approx([1 / 3] * 3)
-    assert calibration.apply(logs(0.5, 0.5), "AB") == pytest.approx([0.5, 0.5])
-    assert calibration.apply(logs(0.1, 0.6, 0.2, 0.1, 0.2), "ABCDE")[:4] == pytest.approx(
-        [calibration.apply(logs(0.1, 0.6, 0.2, 0.1, 0.2), "ABCDE")[0]] * 4
-    )
+@pytest.mark.parametrize("count", [2, 3, 5, 26])
+def test_another_number_of_choices_than_was_measured_is_not_calibrated(count: int) -> None:
+    """What the model prefers among four letters says nothing of a question that is true or false."""
+    calibration = Calibration(prior=PRIOR, temperature=3, rotations_temperature=3)
+    labels = ascii_uppercase[:count]
+    scores = logs(*range(1, count + 1))
+    plain = [number / sum(range(1, count + 1)) for number in range(1, count + 1)]
+    assert calibration.apply(scores, labels) == pytest.approx(plain)
+    assert calibration.tempered(scores) == pytest.approx(plain)
+    assert not calibration.covers(count)
 
 
 def test_a_letter_that_was_not_measured_is_neither_favoured_nor_punished() -> None:
-    found = Calibration(prior=PRIOR).log_prior(["B", "D", "Z"])
+    found = Calibration(prior=PRIOR).log_prior(["B", "D", "Z", "A"])
     known = logs(0.1, 0.6, 0.2, 0.1)
-    assert found == pytest.approx([known[1], known[3], sum(known) / 4])
+    assert found == pytest.approx([known[1], known[3], sum(known) / 4, known[0]])
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": 0}, {"temperature": -1}, {"prior": {4: {"A": 0.0}}}])

@@ -1,6 +1,7 @@
 """A calibration is found in a fixed order of places, and only where it is of this model and this prompt."""
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -8,8 +9,14 @@ from pathlib import Path
 import pytest
 
 from mcq_service.answering.calibration import Calibration, FittedOn, StoredCalibration
-from mcq_service.answering.calibration_files import CalibrationUnusable, calibration_for, save
+from mcq_service.answering.calibration_files import (
+    CalibrationUnusable,
+    calibration_for,
+    calibration_of_remote,
+    save,
+)
 from mcq_service.models import PreparedModel
+from mcq_service.models.catalogue import QWEN_CODER_GGUF
 from mcq_service.prompts import ANSWER_FIRST
 
 
@@ -71,13 +78,32 @@ def test_the_file_that_is_named_comes_before_the_one_beside_the_model_and_that_b
     assert calibration_for(prepared, explicit=tmp_path / "named.json").temperature == 1
 
 
-def test_of_shipped_ones_the_same_weights_and_then_the_same_precision_come_first(
-    prepared: PreparedModel, shipped: Path
+def test_one_of_other_weights_is_not_used_though_they_have_the_same_address(
+    prepared: PreparedModel, shipped: Path, tmp_path: Path
 ) -> None:
-    save(stored(1, model_uri="hf://other", model_digest="sha256:other"), shipped / "1.json")
+    """Not a shipped one, not one beside the model, and not one that is named; the same weights elsewhere are fine."""
+    other = stored(2, model_digest="sha256:other")
+    save(other, shipped / "1.json")
+    save(other, prepared.path / "calibration.json")
     assert calibration_for(prepared) == Calibration()
-    save(stored(2, model_digest="sha256:other"), shipped / "2.json")
-    assert calibration_for(prepared).temperature == 2
+    save(other, tmp_path / "named.json")
+    with pytest.raises(CalibrationUnusable, match=r"sha256:other.*sha256:me.*calibrate` again"):
+        calibration_for(prepared, explicit=tmp_path / "named.json")
+    save(stored(3, model_uri="s3://elsewhere/model"), shipped / "2.json")
+    assert calibration_for(prepared).temperature == 3
+
+
+def test_another_servers_model_has_a_calibration_only_where_one_is_named(
+    shipped: Path, tmp_path: Path
+) -> None:
+    """Nothing says which weights it has."""
+    save(stored(2), shipped / "1.json")
+    assert calibration_of_remote(None) == Calibration()
+    save(stored(3), tmp_path / "named.json")
+    assert calibration_of_remote(tmp_path / "named.json").temperature == 3
+
+
+def test_of_shipped_ones_the_same_precision_comes_first(prepared: PreparedModel, shipped: Path) -> None:
     save(stored(3, precision="bfloat16"), shipped / "3.json")
     assert calibration_for(prepared).temperature == 3
     save(stored(4), shipped / "4.json")
@@ -114,3 +140,9 @@ def test_every_shipped_calibration_is_readable_and_of_the_present_prompt() -> No
     folder = resources.files("mcq_service.models") / "calibrations"
     for path in folder.iterdir():
         assert StoredCalibration.model_validate_json(path.read_bytes()).prompt_digest == ANSWER_FIRST.digest
+
+
+def test_the_default_models_weights_have_a_shipped_calibration(prepared: PreparedModel) -> None:
+    """Or a default start would take the scores as they are, without a word."""
+    default = replace(prepared, digest=QWEN_CODER_GGUF.digest, precision="int8")
+    assert calibration_for(default).covers(4)

@@ -1,4 +1,6 @@
-from collections.abc import Iterator
+import json
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from mcq_service.engines import Feed, Logits, native
 from mcq_service.engines.cpu_engine import CPUEngine, NativeEngineUnavailable
 from mcq_service.models import packed
-from mcq_service.models.errors import UnsupportedArchitecture
+from mcq_service.models.errors import ModelDamaged, UnsupportedArchitecture
 
 PREFIX = [7, 8, 9, 10, 11]
 SETS = [each for each in ("avx512_vnni", "avx2") if native.instructions(each)]
@@ -203,3 +205,147 @@ def test_a_model_it_can_not_run_is_refused_with_a_reason(change: dict[str, Any],
     config = {"model_type": "qwen2", "num_attention_heads": 2, **change}
     with pytest.raises(UnsupportedArchitecture, match=reason):
         packed.Shape.of(config)
+
+
+def headed(header: dict[str, Any], body: bytes) -> bytes:
+    text = json.dumps(header).encode()
+    text += b" " * (-(len(text) + 8) % 64)
+    return len(text).to_bytes(8, "little") + text + body
+
+
+def opened(tiny: Path, into: Path, change: Callable[[dict[str, Any]], object], **config: object) -> CPUEngine:
+    """The engine for a copy of the model, with another header and another config."""
+    shutil.copytree(tiny, into)
+    data = (into / packed.FILE).read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    change(header)
+    (into / packed.FILE).write_bytes(headed(header, data[8 + length :]))
+    settings = json.loads((into / "config.json").read_text())
+    (into / "config.json").write_text(json.dumps(settings | config))
+    return CPUEngine(into, context_length=CONTEXT, threads=1)
+
+
+def test_a_file_with_another_header_of_the_same_meaning_is_read(tiny: Path, tmp_path: Path) -> None:
+    """Which is what the crafted ones below are made from."""
+    opened(tiny, tmp_path / "model", lambda header: header).shut()
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "said"),
+    [
+        ("layers.0.qkv.panels", {"data_offsets": [1 << 40, (1 << 40) + 24576]}, "its header tells of"),
+        ("norm", {"data_offsets": [-(1 << 40), 512 - (1 << 40)]}, "not a safetensors file"),
+        ("norm", {"data_offsets": [512, 0]}, "has -512 bytes of norm"),
+        ("norm", {"data_offsets": [0, 1e300]}, "not a safetensors file"),
+        ("norm", {"data_offsets": [True, False]}, "not a safetensors file"),
+        ("norm", {"data_offsets": [0]}, "not a safetensors file"),
+        ("layers.0.mlp_norm", {"data_offsets": [1, 513]}, "has layers.0.mlp_norm at the odd place"),
+        ("norm", {"shape": [1 << 62, 4]}, "512 bytes of norm, and its type and shape make"),
+        ("norm", {"shape": "wide"}, "not a safetensors file"),
+        ("norm", {"dtype": "I32"}, r"norm as I32 \[128\], and the model's config makes it F32 \[128\]"),
+        ("norm", {"dtype": "X1"}, "norm as X1"),
+        (
+            "embedding.panels",
+            {"shape": [1, 1, 64, 4], "data_offsets": [0, 256]},
+            r"U8 \[1, 1, 64, 4\], and the model's config makes it U8 \[16, 32, 64, 4\]",
+        ),
+    ],
+)
+def test_a_crafted_header_is_an_error_and_no_pointer(
+    tiny: Path, tmp_path: Path, name: str, entry: dict[str, object], said: str
+) -> None:
+    """Native code would read wherever it says."""
+    with pytest.raises(ModelDamaged, match=said):
+        opened(tiny, tmp_path / "model", lambda header: header[name].update(entry))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda header: header.update({"layers.1.norm": header.pop("norm")}), "lacks norm"),
+        (lambda header: header.update(__metadata__={"format": "pt"}), "has the format pt"),
+        (lambda header: header.update(__metadata__="what"), "has the format None"),
+        (lambda header: header.update(more=7), "not a safetensors file"),
+    ],
+)
+def test_a_header_that_is_of_another_file_is_an_error(
+    tiny: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    with pytest.raises(ModelDamaged, match=said):
+        opened(tiny, tmp_path / "model", change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:5],
+        lambda data: b"",
+        lambda data: (1 << 60).to_bytes(8, "little") + data[8:],
+        lambda data: b"\0" * len(data),
+        lambda data: data + b"more",
+        lambda data: headed({}, data),
+        lambda data: (40_008).to_bytes(8, "little") + b"[" * 40_008,
+    ],
+)
+def test_a_file_that_is_not_whole_is_an_error_that_names_the_directory(
+    tiny: Path, tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    into = tmp_path / "model"
+    shutil.copytree(tiny, into)
+    (into / packed.FILE).write_bytes(change((into / packed.FILE).read_bytes()))
+    with pytest.raises(ModelDamaged, match=f"{into} is damaged: .*: it is then made anew"):
+        CPUEngine(into, context_length=CONTEXT, threads=1)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"num_hidden_layers": 3},
+        {"hidden_size": 96 * 64},
+        {"intermediate_size": 1 << 20},
+        {"vocab_size": 100_003},
+        {"tie_word_embeddings": False},
+        {"num_attention_heads": 12, "num_key_value_heads": 12},
+    ],
+)
+def test_a_config_that_promises_more_than_the_file_has_is_an_error(
+    tiny: Path, tmp_path: Path, config: dict[str, object]
+) -> None:
+    with pytest.raises(ModelDamaged, match=r"lacks|and the model's config makes it"):
+        opened(tiny, tmp_path / "model", lambda header: header, **config)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"num_attention_heads": 0},
+        {"num_attention_heads": -6},
+        {"num_key_value_heads": 4},
+        {"num_key_value_heads": 0},
+        {"hidden_size": "many"},
+        {"hidden_size": 96.5},
+        {"hidden_size": True},
+        {"vocab_size": 1 << 40},
+        {"head_dim": 15},
+        {"max_position_embeddings": -1},
+        {"rms_norm_eps": "small"},
+        {"rope_parameters": {"rope_theta": 0}},
+        {"rope_parameters": 7},
+        {"num_hidden_layers": None},
+    ],
+)
+def test_a_config_that_no_model_can_have_is_an_error(
+    tiny: Path, tmp_path: Path, config: dict[str, object]
+) -> None:
+    with pytest.raises(UnsupportedArchitecture, match=r"its config\.json"):
+        opened(tiny, tmp_path / "model", lambda header: header, **config)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, "\xff"])
+def test_a_config_that_is_none_is_an_error(tiny: Path, tmp_path: Path, text: str) -> None:
+    shutil.copytree(tiny, tmp_path / "model")
+    (tmp_path / "model/config.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ModelDamaged, match=r"config\.json can't be read"):
+        CPUEngine(tmp_path / "model", context_length=CONTEXT, threads=1)

@@ -1,5 +1,6 @@
 import logging
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ import httpx
 import pytest
 from tests.service.fakes import ANSWER, QUESTION, Replica, sample
 
+import mcq_service.keys
 from mcq_service import app
 from mcq_service.keys import POLL_SECONDS, InvalidKeys, Keys
 
@@ -129,7 +131,6 @@ def test_a_swapped_secret_is_read_again(secret: Secret, clock: Clock) -> None:
     keys = Keys(secret.path, clock=clock)
     secret.write(bob=EVE)
     clock.poll()
-    assert keys.names == ["alice", "bob"]  # names does not look
     assert (keys.name_of(EVE), keys.name_of(ALICE), keys.name_of(BOB)) == ("bob", None, None)
 
 
@@ -137,34 +138,120 @@ def remove(file: Path) -> None:
     file.unlink()
 
 
-def break_yaml(file: Path) -> None:
-    file.write_text(f"alice: [{EVE}")
+def become_a_list(file: Path) -> None:
+    file.write_text(f"- {EVE}\n")
 
 
-def shorten(file: Path) -> None:
-    file.write_text("alice: short\n")
+def shorten(file: Path, before: str = "") -> None:
+    file.write_text(f"{before}eve: short\n")
 
 
 def not_text(file: Path) -> None:
     file.write_bytes(b"alice: \xff\xfe\xff\xfe\xff\xfe")
 
 
-@pytest.mark.parametrize("harm", [remove, break_yaml, shorten, not_text])
-def test_what_becomes_invalid_leaves_the_last_good_keys(
+def forbid(file: Path) -> None:
+    file.unlink()
+    file.symlink_to("/proc/self/mem")  # which can be looked at, but not read
+
+
+@pytest.mark.parametrize("harm", [remove, become_a_list, shorten, not_text, forbid])
+def test_keys_of_a_file_that_is_gone_or_can_not_be_read_stop_working(
     file: Path, clock: Clock, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One error is logged, however often it is looked at; what is repaired is taken."""
+    """Each error is logged once, however often it is looked at; what is repaired is taken."""
     keys = Keys(file, clock=clock)
     harm(file)
     for _ in range(3):
         clock.poll()
-        assert keys.name_of(ALICE) == "alice"
-    assert [record.levelname for record in caplog.records] == ["ERROR"]
+        assert [keys.name_of(ALICE), keys.name_of(BOB)] == [None, None]
+    assert (keys.accepted, keys.faults) == (0, 1)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
+    assert "no longer accepted: alice, bob" in caplog.text
     assert str(file) in caplog.text
     assert EVE not in caplog.text
+    file.unlink(missing_ok=True)
     file.write_text(f"eve: {EVE}\n")
     clock.poll()
     assert (keys.name_of(EVE), keys.name_of(ALICE)) == ("eve", None)
+    assert keys.faults == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("eve: short", "line 2: the key eve must have at least 16 characters"),
+        ("eve: [broken", "line 2: it is not YAML"),
+        ("eve: 'never closed", "line 2: it is not YAML"),
+        ("\tbob: bob-0123456789abcdef", "line 2: it is not YAML"),
+        ("  bob: bob-0123456789abcdef", "line 2"),
+        ("just words", "line 2: it is not `name: key`"),
+        ("a name: eve-0123456789abcdef", "line 2: a key's name has letters"),
+    ],
+)
+def test_an_invalid_line_costs_its_own_key_and_no_other(
+    file: Path, clock: Clock, line: str, complaint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And Bob, who is no longer a line of his own, is out at once."""
+    keys = Keys(file, clock=clock)
+    file.write_text(f"alice: {ALICE}\n{line}\n# and\ncarol: {EVE[::-1]}\n")
+    clock.poll()
+    assert keys.names == ["alice", "carol"]
+    assert [keys.name_of(key) for key in (ALICE, BOB, EVE, EVE[::-1])] == ["alice", None, None, "carol"]
+    assert keys.faults == 1
+    assert complaint in caplog.text
+    assert keys.accepted == Keys(file).accepted == 2
+
+
+@pytest.mark.parametrize(
+    "twice", [f"bob: {BOB}\nalice: {EVE}", f"alice: short\nbob: {BOB}", f"bob: {BOB}\neve: {ALICE}"]
+)
+def test_neither_of_two_lines_that_contradict_each_other_is_accepted(
+    file: Path, clock: Clock, twice: str
+) -> None:
+    """Of two keys with one name, or two names for one key, nothing says which is meant."""
+    keys = Keys(file, clock=clock)
+    file.write_text(f"alice: {ALICE}\n{twice}\n")
+    clock.poll()
+    assert keys.names == ["bob"]
+    assert keys.name_of(ALICE) is None
+    assert keys.faults >= 1
+
+
+def test_a_file_of_a_secret_that_is_no_key_costs_itself(secret: Secret, clock: Clock) -> None:
+    """As a file's line does."""
+    keys = Keys(secret.path, clock=clock)
+    secret.write(alice="short", eve=EVE)
+    clock.poll()
+    assert (keys.names, keys.faults) == (["eve"], 1)
+
+
+def test_a_deleted_secret_lets_nobody_in(secret: Secret, clock: Clock) -> None:
+    """The kubelet empties the directory of an optional Secret that was deleted."""
+    keys = Keys(secret.path, clock=clock)
+    secret.write()
+    clock.poll()
+    assert (keys.name_of(ALICE), keys.name_of(BOB)) == (None, None)
+    assert (keys.accepted, keys.faults) == (0, 0)
+
+
+def test_a_secret_that_is_swapped_while_it_is_read_is_read_again(
+    secret: Secret, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old and new are not mixed, and a version that goes away meanwhile is no missing key."""
+    keys = Keys(secret.path, clock=clock)
+    secret.write(alice=ALICE, bob=EVE)
+    read = mcq_service.keys._text
+
+    def swap_first(file: Path) -> str:
+        monkeypatch.setattr(mcq_service.keys, "_text", read)
+        secret.write(alice=EVE, bob=BOB)
+        shutil.rmtree(file.parent)
+        return read(file)
+
+    monkeypatch.setattr(mcq_service.keys, "_text", swap_first)
+    clock.poll()
+    assert [keys.name_of(key) for key in (EVE, BOB, ALICE)] == ["alice", "bob", None]
 
 
 def test_keys_are_never_logged(file: Path, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -192,19 +279,20 @@ def test_an_empty_set_refuses_everybody(tmp_path: Path, text: str) -> None:
     [
         (f"- {EVE}", "not a map"),
         (EVE, "not a map"),
-        (f"alice: {ALICE}\neve: '{EVE}", "not YAML"),
+        (f"alice: '{ALICE}", "line 1: it is not YAML"),
         ("alice: fifteen-letters", "at least 16"),
         ("alice:", "at least 16"),
         (f"alice: {ALICE} {EVE}", "of letters, digits"),
         (f"alice: [{EVE}]", "line 1: it is not `name: key`"),
         (f"alice: {ALICE}\nalice: {EVE}", "line 2: there are two keys with the name alice"),
+        ("a: short\nb: [\n", "line 1: the key a must have"),
         (f"alice: {ALICE}\neve: {ALICE}", "alice and eve have the same key"),
         (f"a name: {EVE}", "name has letters"),
         ("[" * 100_000, "not YAML"),
         ("x" * 1_100_000, "more than"),
     ],
 )
-def test_an_invalid_file_at_the_start_is_an_error_that_says_where(
+def test_a_start_without_a_key_that_can_be_used_is_an_error_that_says_where(
     tmp_path: Path, text: str, complaint: str
 ) -> None:
     """And never what: a key must not get into a log."""
@@ -319,6 +407,30 @@ async def test_a_key_that_is_taken_away_is_refused_and_a_new_one_let_in(
         clock.poll()
         assert (await client.post(ANSWER, json=QUESTION, headers=bearer(ALICE))).status_code == 401
         assert (await client.post(ANSWER, json=QUESTION, headers=bearer(EVE))).status_code == 200
+
+
+async def test_metrics_and_probes_count_the_keys_and_what_can_not_be_used(
+    replica: Replica, file: Path, clock: Clock
+) -> None:
+    """Without a request that needs one, and without a name: nobody needs a key to see them."""
+    async with asking(replica, Keys(file, clock=clock)) as client:
+        assert await sample(client, "mcq_api_keys_accepted") == 2
+        assert await sample(client, "mcq_api_keys_invalid") == 0
+        shorten(file, f"alice: {ALICE}\n")
+        clock.poll()
+        assert await sample(client, "mcq_api_keys_accepted") == 1
+        assert await sample(client, "mcq_api_keys_invalid") == 1
+        state = await client.get("/readyz")
+        assert state.status_code == 200
+        assert state.json()["api_keys"] == {"accepted": 1, "invalid": 1}
+        assert "alice" not in state.text
+
+
+async def test_without_a_file_of_keys_none_are_counted(replica: Replica, client: httpx.AsyncClient) -> None:
+    """A zero would look like nobody being let in."""
+    replica.load()
+    assert (await client.get("/readyz")).json()["api_keys"] is None
+    assert "mcq_api_keys" not in (await client.get("/metrics")).text
 
 
 async def test_the_schema_says_whether_a_key_is_needed(replica: Replica, file: Path) -> None:

@@ -1,9 +1,11 @@
 import asyncio
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
 from tests.service.fakes import ANSWER, QUESTION, Replica, until
+from tests.service.models import tiny
 from tests.service.upstream import Upstream, failing, scored, served
 
 from mcq_service import loading
@@ -49,6 +51,33 @@ async def test_an_engine_that_will_not_do_is_not_waited_for(replica: Replica) ->
             await load(
                 remote(upstream.url), replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing
             )
+
+
+@pytest.mark.parametrize("verify", [True, False])
+async def test_a_start_checks_the_prepared_models_digests_unless_told_not_to(
+    tmp_path: Path, *, verify: bool
+) -> None:
+    """One flipped bit leaves every size as it is; the damaged model is made anew."""
+    tiny.make_answering(tmp_path / "source")
+    settings = Settings(
+        model_uri=f"file://{tmp_path}/source",
+        model_cache=tmp_path / "cache",
+        model_precision="float32",
+        model_verify=verify,
+    )
+
+    async def weights() -> Path:
+        replica = Replica()
+        await load(settings, replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing)
+        assert replica.lifecycle.serving
+        await replica.lifecycle.serving.stop()
+        [found] = (tmp_path / "cache").glob("*/model.safetensors")
+        return found
+
+    path = await weights()
+    good = path.read_bytes()
+    path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    assert ((await weights()).read_bytes() == good) is verify
 
 
 def test_the_remote_engine_needs_an_address() -> None:

@@ -18,7 +18,7 @@ from mcq_service.scheduling.batcher import STEP_TOKENS
 
 pytestmark = pytest.mark.slow
 
-MODEL = "Qwen/Qwen2.5-Coder-1.5B-Instruct"
+MODEL = "Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"
 QUESTION = Question(
     question="Which planet has the most moons?", choices=["Mars", "Saturn", "Venus"], debias="none"
 )

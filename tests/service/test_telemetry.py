@@ -29,7 +29,7 @@ async def test_the_probes_say_how_far_the_start_is(
         response = await client.get(path)
         assert (response.status_code, response.json()) == (
             code,
-            {"status": status, "detail": "A quarter.", "progress": 0.25},
+            {"status": status, "detail": "A quarter.", "progress": 0.25, "api_keys": None},
         )
 
 

@@ -63,7 +63,9 @@ def volumes(solver: MCQSolver) -> list[Volume]:
         only = [{"key": key.key, "path": key.key}]
         found.append(Volume("engine-key", ENGINE_KEY_PATH, _secret(key.name, items=only)))
     if keys:
-        found.append(Volume("api-keys", API_KEYS_PATH, _secret(keys.name)))
+        # Optional, or the kubelet would leave the keys of a deleted Secret in running replicas. Without one, replicas
+        # start and let nobody in.
+        found.append(Volume("api-keys", API_KEYS_PATH, _secret(keys.name, optional=True)))
     return found
 
 

@@ -75,6 +75,14 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeyCount:
+    """How many API keys a replica accepts, and how many entries of its Secret are no keys."""
+
+    accepted: int
+    invalid: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ObservedBackups:
     """What backs the namespace up: the CronJob, its Jobs and their Pods."""
 
@@ -99,6 +107,7 @@ class Observed:
         warning: what its node warned of last about a replica that is not being created.
         starting: what a replica that is not ready yet says that it is doing.
         backups: what backs the namespace up, if it could be made.
+        keys: the API keys of a replica, if it needs any and has said so.
 
     """
 
@@ -113,6 +122,7 @@ class Observed:
     warning: NodeWarning | None = None
     starting: str = ""
     backups: ObservedBackups | None = None
+    keys: KeyCount | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,7 +49,7 @@ class ModelSource(Model):
             " https://<host>/<path> or pvc://<claim>/<path>",
             longest=1024,
         ),
-    ] = "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct"
+    ] = "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"
     """The model: hf://<organisation>/<name>, or a directory that has its files: s3://<bucket>/<prefix>,
     https://<host>/<path>, or pvc://<claim>/<path> of a claim in this namespace."""
     revision: (
@@ -65,7 +65,8 @@ class ModelSource(Model):
     ) = None
     """Branch, tag or commit; left out, a commit that the service pins for its default model, else main."""
     digest: Digest | None = None
-    """SHA-256 of the source weights; a replica that fetches anything else refuses to start."""
+    """SHA-256 of the model's files: configuration, tokenizer and weights; a replica that fetches anything else refuses
+    to start."""
     credentials_secret_ref: SecretName | None = None
     """A Secret whose keys become the replicas' environment variables. For s3://: AWS_ACCESS_KEY_ID,
     AWS_SECRET_ACCESS_KEY, AWS_REGION and, for a server other than Amazon's, AWS_ENDPOINT_URL; left out, the Pod's

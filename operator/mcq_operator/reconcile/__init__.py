@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from mcq_operator.canary import Canaries
+from mcq_operator.key_states import KeyStates
 from mcq_operator.kube import Cluster
 from mcq_operator.models import ExamKey, Key, SolverKey
 from mcq_operator.startup import Startups
@@ -21,6 +22,7 @@ async def reconcile(
     cluster: Cluster,
     canaries: Canaries,
     startups: Startups,
+    key_states: KeyStates,
     service_image: str,
     operator_image: str,
     now: Callable[[], datetime],
@@ -36,6 +38,7 @@ async def reconcile(
                 cluster=cluster,
                 canaries=canaries,
                 startups=startups,
+                key_states=key_states,
                 service_image=service_image,
                 operator_image=operator_image,
                 now=now,

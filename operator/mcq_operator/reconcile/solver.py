@@ -5,6 +5,7 @@ from datetime import datetime
 
 from mcq_operator import desired, status
 from mcq_operator.canary import Canaries
+from mcq_operator.key_states import KeyStates
 from mcq_operator.kube import Applied, Children, Cluster, InvalidSpecError
 from mcq_operator.models import GateStatus, Key, Manifest, MCQExam, MCQSolver, SolverKey, names
 from mcq_operator.models.kinds import AUTOSCALER, CRON_JOB, DEPLOYMENT, INGRESS, SCALED_OBJECT
@@ -24,6 +25,7 @@ async def reconcile_solver(
     cluster: Cluster,
     canaries: Canaries,
     startups: Startups,
+    key_states: KeyStates,
     service_image: str,
     operator_image: str,
     now: Callable[[], datetime],
@@ -39,7 +41,7 @@ async def reconcile_solver(
         await cluster.write_status(error.resource, told)
         return Result(outcome=Outcome.INVALID, told=told)
     if solver is None or solver.deleting:
-        return _gone(key, canaries, startups)
+        return _gone(key, canaries, startups, key_states)
     template = desired.template(solver, service_image=service_image)
     digest = desired.digest(template)
     stored = solver
@@ -60,10 +62,10 @@ async def reconcile_solver(
     found = await cluster.children(solver, possible, wanted=wanted)
     if wanted.keys() - found.live.keys() and not await cluster.still_has(solver):
         # What is missing has gone with the solver, and is not to be made again.
-        return _gone(key, canaries, startups)
+        return _gone(key, canaries, startups, key_states)
     applied = await cluster.apply(solver, wanted, found)
     leaving = await cluster.prune(solver, found, keep=wanted)
-    observed = await _observed(solver, cluster, applied, found, startups, now())
+    observed = await _observed(solver, cluster, applied, found, startups, key_states, now())
     verdict = canaries.verdict(solver, observed.deployment, observed.pods)
     # Of those that were asked for just now: a change that passes in this look is rolled out in the next.
     in_force = change.template_digest if change and status.gate.holds(change) else digest
@@ -106,9 +108,9 @@ def _moved(told: GateStatus | None, before: GateStatus | None) -> bool:
     return (told and told.phase) != (before and before.phase)
 
 
-def _gone(key: SolverKey, canaries: Canaries, startups: Startups) -> Result:
-    canaries.forget(key)
-    startups.forget(key)
+def _gone(key: SolverKey, *askings: Canaries | Startups | KeyStates) -> Result:
+    for asking in askings:
+        asking.forget(key)
     return Result(outcome=Outcome.GONE)
 
 
@@ -134,6 +136,7 @@ async def _observed(
     applied: Applied,
     found: Children,
     startups: Startups,
+    key_states: KeyStates,
     now: datetime,
 ) -> Observed:
     manifest = applied.live.get(DEPLOYMENT.named(solver.name))
@@ -153,6 +156,7 @@ async def _observed(
         warning=await warning(cluster, found.pods, now),
         starting=startups.words(solver, found.pods),
         backups=await _backups(solver, cluster, applied),
+        keys=key_states.count(solver, found.pods),
     )
 
 

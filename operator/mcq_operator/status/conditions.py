@@ -4,7 +4,7 @@ from mcq_operator.models import GateStatus, MCQSolver, names
 from mcq_operator.models.kinds import PROMETHEUS_RULE, SERVICE_MONITOR
 from mcq_operator.models.observed import Deployment, Observed, Verdict
 
-from . import backup, gate
+from . import backup, gate, keys
 from .failures import Failure, absence, failure, quoted
 from .finding import Finding
 
@@ -20,13 +20,15 @@ def findings(
     """Every condition of a solver; `held` is the change that has to pass its gate."""
     failed = failure(solver, observed)
     rolling = progressing(solver, observed.deployment)
+    keyed = keys.finding(solver, observed)
     return [
-        ready(solver, observed, verdict, failed, rolling, held),
+        ready(solver, observed, verdict, failed, rolling, keyed, held),
         rolling,
-        degraded(failed, observed.deployment, verdict, held),
+        degraded(failed, observed.deployment, verdict, keyed, held),
         model_loaded(solver, observed, failed),
         scaling_ready(solver, observed),
         monitoring_ready(solver, observed),
+        *([keyed] if keyed else []),
         *([examined] if (examined := gate.finding(solver, held)) else []),
         *([backed_up] if (backed_up := backup.finding(solver, observed)) else []),
     ]
@@ -38,6 +40,7 @@ def ready(
     verdict: Verdict,
     failed: Failure | None,
     rolling: Finding,
+    keyed: Finding | None,
     held: GateStatus | None,
 ) -> Finding:
     """True only when all that is asked for is there and a question was really answered."""
@@ -49,6 +52,8 @@ def ready(
     if deployment.wanted == 0:
         message = "No replica is wanted, so no question can be answered. Set spec.replicas to at least 1."
         return Finding("Ready", "False", "ScaledToZero", message)
+    if keyed is not None and keyed.reason == keys.NONE:
+        return Finding("Ready", "False", keyed.reason, keyed.message)
     if verdict.outcome == "pending":
         message = "All replicas are available; waiting for the answer to a test question."
         return Finding("Ready", "False", "CanaryPending", message)
@@ -90,11 +95,17 @@ def progressing(solver: MCQSolver, deployment: Deployment | None) -> Finding:
 
 
 def degraded(
-    failed: Failure | None, deployment: Deployment | None, verdict: Verdict, held: GateStatus | None
+    failed: Failure | None,
+    deployment: Deployment | None,
+    verdict: Verdict,
+    keyed: Finding | None,
+    held: GateStatus | None,
 ) -> Finding:
     """True when something is wrong that waiting alone may not mend."""
     if failed is not None:
         return Finding("Degraded", "True", failed.reason, failed.message)
+    if keyed is not None and keyed.status == "False":
+        return Finding("Degraded", "True", keyed.reason, keyed.message)
     if deployment is not None and deployment.complete and verdict.outcome == "failed":
         message = f"Replicas say they are ready but a test question failed: {verdict.detail}"
         return Finding("Degraded", "True", "CanaryFailed", message)

@@ -12,6 +12,7 @@ GOOD = {
     "ModelLoaded": "True",
     "ScalingReady": "True",
     "MonitoringReady": "True",
+    "APIKeysReady": "True",
     "Complete": "True",
     "Passed": "True",
     "ExamPassed": "True",
@@ -23,9 +24,10 @@ QUIET = frozenset(
         *("NotSat", "Sitting", "Scheduled", "WaitingForSolver", "WaitingForBaseline"),
         *("NoChange", "NoBaseline", "CandidateStarting", "CandidateSitting"),
         "NotBackedUpYet",
+        "Asking",
     }
 )
-"""An exam that is to be sat yet is no news, nor is a backup that is to be made."""
+"""An exam that is to be sat yet is no news, nor is a backup that is to be made, or a replica that has not answered."""
 LONGEST_NOTE = 1024
 """Bytes, which is the API's own bound."""
 

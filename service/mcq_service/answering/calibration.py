@@ -28,6 +28,7 @@ class Calibration(BaseModel):
 
     `prior` gives, for a number of choices, each letter's probability before any question. `temperature` is of scores
     freed from that prior, `rotations_temperature` of the mean of a question's rotations, in which the prior cancels.
+    All three were measured for the numbers of choices that `prior` has, and hold for no other.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,29 +37,34 @@ class Calibration(BaseModel):
     temperature: Temperature = 1.0
     rotations_temperature: Temperature = 1.0
 
+    def covers(self, choices: int) -> bool:
+        """Whether it was measured with questions of so many choices."""
+        return choices in self.prior
+
     def apply(self, log_probabilities: Sequence[float], labels: Sequence[str]) -> list[float]:
         """Probabilities of the choices offered under `labels`; they sum to 1.
 
         `log_probabilities` are of the labels as next token, up to one constant.
         """
+        if not self.covers(len(labels)):
+            return softmax(list(log_probabilities))
         scores = zip(log_probabilities, self.log_prior(labels), strict=True)
         return softmax([(score - prior) / self.temperature for score, prior in scores])
 
     def tempered(self, log_probabilities: Sequence[float]) -> list[float]:
         """Probabilities of choices whose scores are means over all rotations; they sum to 1."""
+        if not self.covers(len(log_probabilities)):
+            return softmax(list(log_probabilities))
         return softmax([score / self.rotations_temperature for score in log_probabilities])
 
     def log_prior(self, labels: Sequence[str]) -> list[float]:
-        """The logarithm of each label's prior, up to one constant.
+        """The logarithm of each label's prior, up to one constant; where so many choices were not measured, none.
 
-        Where so many choices were never measured, the nearest number that was stands in, of two the larger: a
-        letter's token draws the model much the same with one choice more or fewer. A letter that was not measured
-        gets the mean of the others, so that it is neither favoured nor punished.
+        A letter that was not measured gets the mean of the others, so that it is neither favoured nor punished.
         """
-        if not self.prior:
+        if not self.covers(len(labels)):
             return [0.0] * len(labels)
-        nearest = min(self.prior, key=lambda count: (abs(count - len(labels)), -count))
-        known = {label: math.log(probability) for label, probability in self.prior[nearest].items()}
+        known = {label: math.log(probability) for label, probability in self.prior[len(labels)].items()}
         mean = sum(known.values()) / len(known) if known else 0.0
         return [known.get(label, mean) for label in labels]
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mcq_service.models import PreparedModel
-    from mcq_service.models.described import Described
 
 NAME = "calibration.json"
 
@@ -31,8 +30,8 @@ class CalibrationUnusable(Exception):  # noqa: N818 - says what it is
 def calibration_for(prepared: PreparedModel, *, explicit: Path | None = None) -> Calibration:
     """What is known of this model's scores: by the file named, else the one beside it, else a shipped one, else none.
 
-    Of several shipped ones, that of these very weights and this precision comes first; another precision of the same
-    model stands in, as it prefers the same letters. Raises CalibrationUnusable for the file that was named only.
+    Each is of these very weights. Of several shipped ones that of this precision comes first; another precision of the
+    same weights stands in, as it prefers the same letters. Raises CalibrationUnusable for the named file only.
     """
     if explicit is not None:
         return _named(explicit, prepared)
@@ -42,16 +41,19 @@ def calibration_for(prepared: PreparedModel, *, explicit: Path | None = None) ->
             return _named(beside, prepared)
         except CalibrationUnusable as error:
             logger.warning("A calibration is ignored: %s", error)
-    return max(_fitting(prepared), key=lambda each: _nearness(each, prepared), default=Calibration())
+    return max(
+        _fitting(prepared), key=lambda each: each.precision == prepared.precision, default=Calibration()
+    )
 
 
-def calibration_by_name(model: Described, *, explicit: Path | None = None) -> Calibration:
-    """As `calibration_for`, of a model that another server has, of which no more than the name is known.
+def calibration_of_remote(explicit: Path | None) -> Calibration:
+    """What is known of the scores of a model that another server has: nothing says of which weights it is.
 
-    The file that is named is believed to be of it. Raises CalibrationUnusable if it is of another prompt.
+    So only a file that is named is used, and believed to be of it. Raises CalibrationUnusable if it is of another
+    prompt.
     """
     if explicit is None:
-        return max(_fitting(model), key=lambda each: _nearness(each, model), default=Calibration())
+        return Calibration()
     stored = _read(explicit)
     if stored.prompt_digest != ANSWER_FIRST.digest:
         raise CalibrationUnusable(
@@ -89,8 +91,8 @@ def _read(path: Path | Traversable) -> StoredCalibration:
         raise CalibrationUnusable(f"{path} is no calibration: {where}: {first['msg']}.") from error  # noqa: EM102
 
 
-def _fitting(model: Described) -> Iterator[StoredCalibration]:
-    """The shipped ones that are of this model and prompt."""
+def _fitting(model: PreparedModel) -> Iterator[StoredCalibration]:
+    """The shipped ones that are of these weights and this prompt."""
     folder = resources.files("mcq_service.models") / "calibrations"
     if not folder.is_dir():
         return
@@ -99,10 +101,5 @@ def _fitting(model: Described) -> Iterator[StoredCalibration]:
             yield stored
 
 
-def _is_of(stored: StoredCalibration, model: Described) -> bool:
-    same_model = stored.model_digest == model.digest or stored.model_uri == model.uri
-    return same_model and stored.prompt_digest == ANSWER_FIRST.digest
-
-
-def _nearness(stored: StoredCalibration, model: Described) -> tuple[bool, bool]:
-    return stored.model_digest == model.digest, stored.precision == model.precision
+def _is_of(stored: StoredCalibration, model: PreparedModel) -> bool:
+    return stored.model_digest == model.digest and stored.prompt_digest == ANSWER_FIRST.digest

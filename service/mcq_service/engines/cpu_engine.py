@@ -6,7 +6,6 @@ nor on what it shares: not by one bit.
 
 from __future__ import annotations
 
-import json
 import math
 import mmap
 from typing import TYPE_CHECKING, Any
@@ -45,7 +44,8 @@ class CPUEngine:
         """Map the model in `path`; processes on one machine share its pages.
 
         `context_length` is in tokens. `instructions` forces an instruction set: avx512_vnni or avx2. Raises
-        NativeEngineUnavailable where this machine lacks it.
+        NativeEngineUnavailable where this machine lacks it, and ModelDamaged or UnsupportedArchitecture for files that
+        native code must not be given.
         """
         found = native.instructions(instructions)
         if found is None:
@@ -54,7 +54,7 @@ class CPUEngine:
                 "native library built with the package. Use the precision float32 or bfloat16."
             )
         self.name = f"cpu (int8, {found})"
-        self._shape = packed.Shape.of(json.loads((path / "config.json").read_bytes()))
+        self._shape = packed.shape_of(path)
         self.context_length = min(context_length, self._shape.context)
         self._library: Any = native.library()
         self._kept: list[Any] = []  # what native code points to
@@ -127,18 +127,17 @@ class CPUEngine:
 
     def _map(self, file: Path) -> dict[str, int]:
         """The packed file in memory: where each of its tensors lies."""
-        with file.open("rb") as opened:
-            # Populated: else the first step would wait for each page.
-            flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
-            mapped = mmap.mmap(opened.fileno(), 0, flags=flags, prot=mmap.PROT_READ)
+        try:
+            with file.open("rb") as opened:
+                # Populated: else the first step would wait for each page.
+                flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
+                mapped = mmap.mmap(opened.fileno(), 0, flags=flags, prot=mmap.PROT_READ)
+        except (OSError, ValueError) as error:  # it is not there, or empty
+            raise packed.damaged(file, str(error)) from error
+        offsets = packed.offsets(memoryview(mapped), self._shape, file)
         data = np.frombuffer(mapped, dtype=np.uint8)
         self._kept.append(data)
-        length = int.from_bytes(data[:8].tobytes(), "little")
-        header = json.loads(data[8 : 8 + length].tobytes())
-        if (found := header.pop("__metadata__", {}).get("format")) != packed.FORMAT:
-            raise ValueError(f"{file} has the format {found}, not {packed.FORMAT}: prepare the model anew.")  # noqa: EM102
-        begin = native.pointer(data) + 8 + length
-        return {name: begin + entry["data_offsets"][0] for name, entry in header.items()}
+        return {name: native.pointer(data) + offset for name, offset in offsets.items()}
 
     def _native_shape(self) -> native.Shape:
         shape = self._shape

@@ -99,7 +99,9 @@ async def _evaluate(arguments: argparse.Namespace, settings: Callable[[], Settin
 def _prepare(settings: Settings) -> PreparedModel:
     ref = ModelRef(settings.model_uri, revision=settings.model_revision, digest=settings.model_digest)
     with shown(sys.stderr) as progress:
-        return Store(settings.model_cache).ensure(ref, settings.model_precision, progress)
+        return Store(settings.model_cache, attempts=settings.model_fetch_attempts).ensure(
+            ref, settings.model_precision, progress, verify=settings.model_verify
+        )
 
 
 def _write(report: Report, to: str | None) -> None:

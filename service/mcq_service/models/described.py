@@ -16,7 +16,7 @@ class Described(Protocol):
 
     @property
     def digest(self) -> str:
-        """Of its weights."""
+        """Of its source's files: configuration, tokenizer and weights."""
 
     @property
     def precision(self) -> str:

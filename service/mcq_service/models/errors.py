@@ -8,6 +8,7 @@ ModelStoreError
 │   ├── AccessDenied      it answers, but does not give what is there to whom asks
 │   └── ModelNotFound     it answers, but has no such model or revision (or asks for a token)
 ├── DigestMismatch        the bytes that came are not those that were asked for
+├── ModelDamaged          a prepared model's files are not what the engine can read
 ├── NotEnoughSpace        the store's file system is too small
 ├── StoreNotWritable      the store lacks the model and can't be written
 └── ConversionFailed      the weights can't be turned into what the engine loads
@@ -36,7 +37,15 @@ class SourceError(ModelStoreError):
 
 
 class SourceUnreachable(SourceError):  # noqa: N818
-    """The source does not answer; trying again later may help."""
+    """The source does not answer; trying again later may help.
+
+    `retry_after` is how many seconds later, where it said so.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """Say what happened and what to do."""
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class SourceChanged(SourceError):  # noqa: N818
@@ -57,6 +66,12 @@ class ModelNotFound(SourceError):  # noqa: N818
 
 class DigestMismatch(ModelStoreError):  # noqa: N818
     """The bytes are not those that were asked for."""
+
+    exit_code = 4
+
+
+class ModelDamaged(ModelStoreError):  # noqa: N818
+    """A prepared model's files are not what the engine can read."""
 
     exit_code = 4
 

@@ -44,6 +44,11 @@ def occupied(path: Path) -> int:
     return sum(file.stat().st_blocks * 512 for file in path.rglob("*") if file.is_file())
 
 
+def size(path: Path) -> int:
+    """Bytes that a directory's files have; 0 where there is none."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
 def require_space(directory: Path, needed: int, free: Callable[[Path], int]) -> None:
     """Raise NotEnoughSpace unless `needed` bytes are free where `directory` is."""
     available = free(directory)

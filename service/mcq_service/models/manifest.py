@@ -25,14 +25,16 @@ class FileEntry(BaseModel):
 class Manifest(BaseModel):
     """Where a prepared model came from, and each of its files.
 
-    `requested` are the revisions that were asked for, `revision` is what came: the commit a branch stood for, the
-    name of a quantisation where the hub could not be reached, or what tells the files of a bucket, web server or
-    directory from those that may replace them. `digest` is that of the source's weights.
+    `requested` are the revisions that were asked for, `revision` is what came: the commit a branch stood for, or
+    what tells the files of a bucket, web server or directory from those that may replace them. `digest` is of the
+    source's files: see `sources.layout.digest`.
+
+    Format 1 was the same, with a digest of the weights alone.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     uri: str
     requested: tuple[str, ...]
     revision: str

@@ -1,4 +1,4 @@
-"""Which model is meant: where its files are, which of its versions, and what digest its weights must have.
+"""Which model is meant: where its files are, which of its versions, and what digest they must have.
 
 hf://owner/name[@revision]        a repository of the hub
 s3://bucket[/prefix]              objects of a bucket
@@ -33,7 +33,7 @@ class ModelRef:
     """A model as its user names it.
 
     `revision` is a commit, tag or branch of a hub's repository; `digest` ("sha256:" and 64 lower-case hex digits)
-    is that of the source's weights. Raises BadReference where one of them can't be used.
+    is that of the source's files. Raises BadReference where one of them can't be used.
     """
 
     uri: str

@@ -5,20 +5,23 @@
     <root>/.work/                         what is being made, or a killed process left: resumed or deleted
     <root>/.lock                          held by the process that writes
 
-A prepared directory appears by one rename, so whoever sees it sees all of it, and using it takes no lock.
+A prepared directory appears by one rename, so whoever sees it sees all of it, and using it takes no lock but a shared
+one of its own (`leases`): a model that nobody uses is deleted, the least recently used first, where the store outgrows
+its limit or lacks the space for another.
 """
 
 import errno
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mcq_service.models import files, manifest
+from mcq_service.models import files, leases, manifest, patience
 from mcq_service.models.convert import convert
 from mcq_service.models.errors import (
     DigestMismatch,
@@ -37,16 +40,27 @@ from mcq_service.models.sources import Fetched, Offer, Source, for_reference
 _SPARE_BYTES = 64 << 20  # for the small files beside the weights
 _MARK = ".digest"
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class PreparedModel:
-    """A directory the engine loads from; see Manifest for `revision` and `digest`."""
+    """A directory the engine loads from; see Manifest for `revision` and `digest`.
+
+    While `lease` is held, no store deletes the directory.
+    """
 
     path: Path
     uri: str
     revision: str
     digest: str
     precision: Precision
+    lease: leases.Lease | None = field(default=None, compare=False, repr=False)
+
+    def release(self) -> None:
+        """Use it no longer."""
+        if self.lease is not None:
+            self.lease.release()
 
     @property
     def name(self) -> str:
@@ -65,9 +79,17 @@ class Store:
         free_space: Callable[[Path], int] = files.free_space,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         poll_seconds: float = 1.0,
+        limit: int | None = None,
+        attempts: int = 1,
     ) -> None:
-        """Use the directory `root`, made when first written; `poll_seconds` paces waiting for the lock."""
+        """Use the directory `root`, made when first written; `poll_seconds` paces waiting for the lock.
+
+        `limit` is how many bytes the prepared models together may have before unused ones are deleted. `attempts` is
+        how often a source that does not answer is asked, as long as nothing comes.
+        """
+        self._attempts = attempts
         self._root = root
+        self._limit = limit
         self._work = root / ".work"
         self._kept = root / "sources"
         self._sources = sources
@@ -95,17 +117,21 @@ class Store:
         instead = best_float() if precision == "auto" and chosen == "int8" else None
         report = Throttled(progress)
         find = partial(self._find, ref, chosen, instead, report, verify=verify, keep_source=keep_source)
+        prepare = partial(self._prepare, ref, report=report, keep_source=keep_source)
         if found := find():
+            self._prune_if_free()
             return found
         with self._writable(), self._locked(report):
-            if found := find():
-                return found
-            try:
-                return self._prepare(ref, chosen, report, keep_source=keep_source)
-            except UnsupportedArchitecture:
-                if instead is None:
-                    raise
-                return self._prepare(ref, instead, report, keep_source=keep_source)
+            found = find()
+            if not found:
+                try:
+                    found = prepare(chosen)
+                except UnsupportedArchitecture:
+                    if instead is None:
+                        raise
+                    found = prepare(instead)
+            self._prune()
+        return found
 
     def _find(
         self,
@@ -126,12 +152,15 @@ class Store:
             found = manifest.read(directory)
             if found is None or not found.answers(ref, stored):
                 continue
+            if (lease := leases.take(directory)) is None:
+                continue  # it is being deleted
             if verify:
                 report(Stage.FETCHING, None, f"checking the SHA-256 of {directory.name}")
             if damage := found.damage(directory, rehash=verify):
                 report(Stage.FETCHING, None, f"{directory.name} is damaged ({damage}): making it anew")
             elif not keep_source or self._has_source(found.digest):
-                return _prepared(directory, found)
+                return _prepared(directory, found, lease)
+            lease.release()
         return None
 
     def _has_source(self, digest: str) -> bool:
@@ -148,8 +177,8 @@ class Store:
                 raise NotEnoughSpace(msg) from error
             if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
                 msg = (
-                    f"The model is not in {self._root}, and that can't be written ({error.strerror}): make "
-                    "it writable, or put the prepared model there."
+                    f"No undamaged copy of the model is in {self._root}, and that can't be written "
+                    f"({error.strerror}): make it writable, or put the prepared model there."
                 )
                 raise StoreNotWritable(msg) from error
             raise
@@ -169,19 +198,73 @@ class Store:
         finally:
             lock.release()
 
+    def _prune_if_free(self) -> None:
+        """Prune unless another process is at work, which does so itself, or the store can't be written."""
+        if self._limit is None or self._size() <= self._limit:
+            return
+        try:
+            with FileLock(self._root / ".lock", mode=0o664, timeout=0):
+                self._prune()
+        except (OSError, Timeout) as error:
+            _log.info("the model cache is larger than its limit, and can't be pruned now: %s", error)
+
+    def _prune(self) -> None:
+        """Delete unused models, the least recently used first, until the others are within the limit."""
+        if self._limit is not None:
+            limit = self._limit
+            self._delete_unused(lambda: self._size() <= limit)
+
+    def _make_room(self, needed: int) -> None:
+        """Delete unused models until so many bytes are free, or raise NotEnoughSpace."""
+        self._delete_unused(lambda: self._free_space(self._root) >= needed)
+        files.require_space(self._root, needed, self._free_space)
+
+    def _delete_unused(self, enough: Callable[[], bool]) -> None:
+        """Delete models that nobody uses until it is enough; the lock is held."""
+        for directory in sorted(self._models(), key=leases.last_used):
+            if enough():
+                return
+            with leases.unused(directory) as free:
+                if not free:
+                    continue
+                size, used = files.occupied(directory), leases.last_used(directory)
+                gone = self._work / f"{directory.name}.deleted"
+                self._work.mkdir(exist_ok=True)
+                files.remove(gone)
+                directory.rename(gone)  # whoever looks for it now does not find it
+            files.remove(gone)
+            _log.warning(
+                "deleted the model %s from the cache %s: nobody uses it, since %s; it had %.2f GiB",
+                directory.name,
+                self._root,
+                datetime.fromtimestamp(used, UTC).isoformat(timespec="seconds"),
+                size / files.GIB,
+            )
+
+    def _models(self) -> list[Path]:
+        """The prepared models; those of another release, whose manifest says something else, are left alone."""
+        return [path.parent for path in self._root.glob(f"*/{manifest.NAME}") if manifest.read(path.parent)]
+
+    def _size(self) -> int:
+        return sum(files.occupied(directory) for directory in self._models())
+
     def _prepare(
         self, ref: ModelRef, precision: Precision, report: Progress, *, keep_source: bool
     ) -> PreparedModel:
-        source, offer = self._reachable(ref, report)
+        fetching = partial(report, Stage.FETCHING)
+        persist = partial(
+            patience.persist, attempts=self._attempts, report=lambda detail: fetching(None, detail)
+        )
+        source, offer = persist(lambda: self._reachable(ref, report), progress=lambda: 0)
         into = self._source_directory(offer, keep=keep_source)
         self._clear(keep=into)
         needed = offer.bytes + offer.parameters * BYTES_PER_WEIGHT[precision] + _SPARE_BYTES
-        files.require_space(self._root, needed - files.occupied(into), self._free_space)
-        fetched = source.fetch(into, partial(report, Stage.FETCHING))
+        self._make_room(needed - files.occupied(into))
+        fetched = persist(lambda: source.fetch(into, fetching), progress=lambda: files.size(into))
         if ref.digest not in {None, fetched.digest}:
             files.remove(into)
             msg = (
-                f"The weights of {ref.uri} have the digest {fetched.digest}, not {ref.digest}. They were "
+                f"The files of {ref.uri} have the digest {fetched.digest}, not {ref.digest}. They were "
                 "deleted: correct the digest or the revision."
             )
             raise DigestMismatch(msg)
@@ -230,7 +313,7 @@ class Store:
             requested = tuple(sorted({*there.requested, *planned.requested}))
             there = there.model_copy(update={"requested": requested})
             manifest.write(final, there)
-            return _prepared(final, there)
+            return _prepared(final, there, leases.take(final))
         made = self._work / final.name
         made.mkdir(parents=True)
         convert(fetched, made, planned.precision, partial(report, Stage.CONVERTING))
@@ -243,7 +326,7 @@ class Store:
             final.rename(self._work / "damaged")
         made.rename(final)
         files.sync(self._root)
-        return _prepared(final, complete)
+        return _prepared(final, complete, leases.take(final))
 
 
 def _directory_name(planned: Manifest) -> str:
@@ -253,11 +336,12 @@ def _directory_name(planned: Manifest) -> str:
     return f"{name}-{planned.revision[:12]}-{digest[:12]}-{planned.precision}"
 
 
-def _prepared(directory: Path, found: Manifest) -> PreparedModel:
+def _prepared(directory: Path, found: Manifest, lease: leases.Lease | None) -> PreparedModel:
     return PreparedModel(
         path=directory,
         uri=found.uri,
         revision=found.revision,
         digest=found.digest,
         precision=found.precision,
+        lease=lease,
     )

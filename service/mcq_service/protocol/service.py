@@ -14,7 +14,7 @@ class Identity(BaseModel):
 
     uri: str = Field(description="The model's address.")
     revision: str | None = Field(description="Its commit; null where another server has the model.")
-    digest: str | None = Field(description="SHA-256 of its source weights; null where another server has it.")
+    digest: str | None = Field(description="SHA-256 of its source files; null where another server has it.")
     precision: str | None = Field(
         description="The number format it computes in; null where another server does."
     )

@@ -11,11 +11,19 @@ from mcq_service.lifecycle import Status
 from mcq_service.telemetry.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
+    from mcq_service.keys import Keys
     from mcq_service.lifecycle import Lifecycle
 
 probes = APIRouter(tags=["health"])
 """What the kubelet asks, on a port of its own."""
 router = APIRouter(tags=["health"])
+
+
+class KeyState(BaseModel):
+    """How many API keys the replica has; their names are in its log."""
+
+    accepted: int = Field(description="Keys that let a client in.")
+    invalid: int = Field(description="Entries that can't be used; 1 where the file itself can't be.")
 
 
 class State(BaseModel):
@@ -24,6 +32,7 @@ class State(BaseModel):
     status: Status
     detail: str
     progress: float | None = Field(description="0 to 1 within the status; null where unknown.")
+    api_keys: KeyState | None = Field(description="Null where no key is needed.")
 
 
 class SelfTested(BaseModel):
@@ -76,4 +85,6 @@ def _lifecycle(request: Request) -> Lifecycle:
 def _state(request: Request, response: Response, *, healthy: bool) -> State:
     response.status_code = 200 if healthy else 503
     found = _lifecycle(request)
-    return State(status=found.status, detail=found.detail, progress=found.progress)
+    keys: Keys | None = request.app.state.keys
+    counted = keys and KeyState(accepted=keys.accepted, invalid=keys.faults)
+    return State(status=found.status, detail=found.detail, progress=found.progress, api_keys=counted)

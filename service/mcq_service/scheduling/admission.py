@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _WEIGHT = 0.1  # of the newest request in the moving average
 _MAX_RETRY_SECONDS = 60
-# Parts under way at a time, of all requests: enough to fill every step. More would only wait in the line of the engine,
+# Parts under way at a time, of all requests: enough to fill every step. More would only wait in the engine's line,
 # where the deadline of each runs.
 PARTS = 32
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -31,6 +31,18 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series fo
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+
+class CountedKeys(Protocol):
+    """API keys, as mcq_service.keys has them."""
+
+    @property
+    def accepted(self) -> int:
+        """How many let a client in."""
+
+    @property
+    def faults(self) -> int:
+        """How many can't be used."""
 
 
 class Metrics:
@@ -88,6 +100,17 @@ class Metrics:
     def watch_queue(self, depth: Callable[[], int]) -> None:
         """Read the queue's depth at each scrape."""
         self._queue_depth.set_function(depth)
+
+    def watch_keys(self, keys: CountedKeys) -> None:
+        """Count the API keys at each scrape; without a file of keys there are no such metrics."""
+        accepted = Gauge("mcq_api_keys_accepted", "API keys that let a client in.", registry=self.registry)
+        accepted.set_function(lambda: keys.accepted)
+        invalid = Gauge(
+            "mcq_api_keys_invalid",
+            "Entries of the API keys' file that can't be used; 1 where the file itself can't be.",
+            registry=self.registry,
+        )
+        invalid.set_function(lambda: keys.faults)
 
     def model_loaded(self, model: Described, *, engine: str) -> None:
         """Say which model answers, and what computes it."""

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +19,19 @@ _LARGE = 5_000
 
 @dataclass
 class HubServer:
-    """What is served, and what was asked; `stated` replaces the SHA-256 that is stated for a file."""
+    """What is served, and what was asked; `stated` replaces the SHA-256 that is stated for a file.
+
+    Requests whose path has `refuse` in it are answered by `refusals` first: a status, of which 0 is a connection that
+    is reset, and headers.
+    """
 
     folder: Path
     repository: str = "acme/tiny"
     stated: dict[str, str] = field(default_factory=dict)
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     cut_after: int | None = None
+    refusals: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    refuse: str = ""
     endpoint: str = ""
 
     def files(self) -> list[Path]:
@@ -52,7 +60,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         self._hub.requests.append((path, self.headers.get("Range")))
-        if path in {f"/api/models/{self._hub.repository}/revision/{name}" for name in ("main", COMMIT)}:
+        if self._hub.refuse in path and self._hub.refusals:
+            self._refuse(*self._hub.refusals.pop(0))
+        elif path in {f"/api/models/{self._hub.repository}/revision/{name}" for name in ("main", COMMIT)}:
             self._send(200, self._hub.info())
         elif path.startswith(f"/{self._hub.repository}/resolve/{COMMIT}/"):
             self._file(self._hub.folder / path.rpartition("/")[2])
@@ -61,6 +71,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("X-Error-Code", "RepoNotFound")
             self.send_header("Content-Length", "0")
             self.end_headers()
+
+    def _refuse(self, status: int, headers: dict[str, str]) -> None:
+        if not status:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            self.close_connection = True
+            return
+        self.send_response(status)
+        for name, value in {"Content-Length": "0", **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
 
     def _file(self, path: Path) -> None:
         data = path.read_bytes()

@@ -23,7 +23,8 @@ Answer = tuple[int, dict[str, str], bytes]
 class ObjectServer:
     """What is served: a folder, or another server's.
 
-    `cut_after` breaks off the next answer with more bytes than that, for good if `gone`, and after a wait for `hold`.
+    `refusals` are the first answers: a status, and headers. `cut_after` breaks off the next answer with more bytes
+    than that, for good if `gone`, and after a wait for `hold`.
     `requests` are of each the method, the path, the range and If-Match.
     """
 
@@ -35,6 +36,7 @@ class ObjectServer:
     gone: bool = False
     hold: threading.Event = field(default_factory=threading.Event)
     url: str = ""
+    refusals: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     requests: list[tuple[str, str, str | None, str | None]] = field(default_factory=list)
 
     def ranges(self, name: str) -> list[str | None]:
@@ -57,6 +59,10 @@ class _Handler(BaseHTTPRequestHandler):
         objects = self._objects
         wanted, match = self.headers.get("Range"), self.headers.get("If-Match")
         objects.requests.append((self.command, self.path, wanted, match))
+        if objects.refusals:
+            status, more = objects.refusals.pop(0)
+            self._send(status, {"Content-Length": "0", **more}, b"")
+            return
         if objects.gone and objects.cut_after is None:
             self.close_connection = True
             return

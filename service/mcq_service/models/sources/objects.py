@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING
 
 from mcq_service.models import files, safetensors_header
 from mcq_service.models.catalogue import QWEN_CODER_GGUF
-from mcq_service.models.errors import DigestMismatch, ModelNotFound, SourceUnreachable
+from mcq_service.models.errors import DigestMismatch, ModelNotFound
 from mcq_service.models.sources import layout
 from mcq_service.models.sources.base import Fetched, Offer, each
 from mcq_service.models.sources.places import Place
+from mcq_service.models.sources.web import Web
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mcq_service.models.catalogue import PackagedWeights
+    from mcq_service.models.catalogue import GGUFWeights
     from mcq_service.models.reference import ModelRef
     from mcq_service.models.sources.base import Report
     from mcq_service.models.sources.places import Entry
@@ -34,12 +35,12 @@ _SHARD = re.compile(r"[\w.-]+\.safetensors", re.ASCII)
 class Objects:
     """A directory of files under one address."""
 
-    def __init__(self, ref: ModelRef, *, packaged: PackagedWeights = QWEN_CODER_GGUF) -> None:
-        """Name the directory; `packaged` is the GGUF file that it may have instead of safetensors."""
+    def __init__(self, ref: ModelRef, *, gguf: GGUFWeights = QWEN_CODER_GGUF) -> None:
+        """Name the directory; `gguf` is the GGUF file that it may have instead of safetensors."""
         self.name = _NAMES.get(ref.scheme, "web server")
         self._ref = ref
-        self._packaged = packaged
-        self._place = Place(ref)
+        self._gguf = gguf
+        self._place = Web(ref) if ref.scheme in {"http", "https"} else Place(ref)
         self._files: list[Entry] = []
 
     def offer(self) -> Offer:
@@ -52,7 +53,7 @@ class Objects:
             key=f"{self._ref.name.rpartition('/')[2][:100]}@{revision[:12]}",
             revision=revision,
             bytes=size,
-            parameters=self._packaged.parameters if config is None else size // 2,
+            parameters=self._gguf.parameters if config is None else size // 2,
         )
 
     def fetch(self, into: Path, report: Report) -> Fetched:
@@ -60,10 +61,10 @@ class Objects:
         into.mkdir(parents=True, exist_ok=True)
         for entry, told in each(self._files, self._ref.name, report):
             self._fetch(entry, into, told)
-        if self._files[0].name == self._packaged.file:
-            return self._fetched_packaged(into, report)
+        if self._files[0].name == self._gguf.file:
+            return self._fetched_gguf(into, report)
         weights = [into / entry.name for entry in self._files if layout.is_weights(entry.name)]
-        sums = {path.name: _sha256(path, report) for path in weights}
+        sums = {entry.name: _sha256(into / entry.name, report) for entry in self._files}
         return Fetched(directory=into, weights=tuple(weights), digest=layout.digest(sums))
 
     def _repository(self) -> list[Entry]:
@@ -89,14 +90,14 @@ class Objects:
 
     def _quantised(self) -> Entry:
         """The GGUF file alone: it has config and tokenizer in it."""
-        return self._required(self._place.look(self._packaged.file), layout.CONFIG)
+        return self._required(self._place.look(self._gguf.file), layout.CONFIG)
 
     def _required(self, entry: Entry | None, name: str) -> Entry:
         if entry is None:
             msg = (
                 f"{self._ref.address} has no {name}, or does not show it: name a directory that has "
                 f"{layout.CONFIG}, the tokenizer's files and {layout.WEIGHTS} or its shards with {layout.INDEX}, "
-                f"or the file {self._packaged.file}."
+                f"or the file {self._gguf.file}."
             )
             raise ModelNotFound(msg)
         return entry
@@ -113,13 +114,8 @@ class Objects:
         if not entry.match:
             partial.unlink(missing_ok=True)  # nothing would say that the rest is of the same file
         partial.touch()
-        while (have := partial.stat().st_size) < entry.size:
-            try:
-                self._append(entry, partial, have, advance)
-                break
-            except SourceUnreachable:
-                if not entry.match or partial.stat().st_size <= have:
-                    raise  # an attempt that brought something is worth another
+        if (have := partial.stat().st_size) < entry.size:
+            self._append(entry, partial, have, advance)
         if damage := _damage(partial, entry):
             partial.unlink()
             msg = f"{damage}, as it came from {self._ref.address}. It was deleted: put a whole one there."
@@ -135,16 +131,16 @@ class Objects:
                 have += len(chunk)
                 advance(have)
 
-    def _fetched_packaged(self, into: Path, report: Report) -> Fetched:
-        path = into / self._packaged.file
-        if _sha256(path, report) != self._packaged.sha256:
+    def _fetched_gguf(self, into: Path, report: Report) -> Fetched:
+        path = into / self._gguf.file
+        if _sha256(path, report) != self._gguf.sha256:
             path.unlink()
             msg = (
-                f"{path.name} of {self._ref.address} does not have the SHA-256 {self._packaged.sha256}. It was "
+                f"{path.name} of {self._ref.address} does not have the SHA-256 {self._gguf.sha256}. It was "
                 "deleted: put the original file there."
             )
             raise DigestMismatch(msg)
-        return Fetched(directory=into, weights=(path,), digest=self._packaged.digest, packaged=self._packaged)
+        return Fetched(directory=into, weights=(path,), digest=self._gguf.digest, gguf=self._gguf)
 
 
 def _sha256(path: Path, report: Report) -> str:

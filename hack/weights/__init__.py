@@ -1,0 +1,1 @@
+"""Model weights for developers' machines: `hack/model`."""

