@@ -73,11 +73,14 @@ def build(
     return app
 
 
-def build_probes(lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing) -> FastAPI:
-    """The probes alone, for a port that no client uses."""
+def build_probes(
+    lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing, keys: Keys | None = None
+) -> FastAPI:
+    """The probes alone, for a port that no client uses; `keys` are counted, not asked for."""
     app = _App(tracing=tracing, openapi_url=None, redirect_slashes=False)
     app.state.lifecycle = lifecycle
     app.state.metrics = metrics
+    app.state.keys = keys
     app.include_router(health.probes)
     _wrap(app)
     return app

@@ -90,7 +90,7 @@ def _servers(
     connections.allow_files(connections=most)
     servers = [(_Server(connections.config(whole, most=most)), _listen(settings.host, settings.port))]
     if settings.probe_port is not None:
-        probes = app.build_probes(lifecycle, metrics=metrics, tracing=tracing)
+        probes = app.build_probes(lifecycle, metrics=metrics, tracing=tracing, keys=keys)
         config = connections.config(probes, most=_PROBE_CONNECTIONS)
         servers.append((_Server(config), _listen(settings.host, settings.probe_port)))
     return servers
