@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import aiohttp
 from opentelemetry import trace
 
 from .canary import Canaries, HttpAsk
@@ -24,6 +23,7 @@ from .kube import Api, CachedApi, Cluster, ClusterError, KubeLease, News, Sighti
 from .leadership import Leadership
 from .models import Key
 from .models.kinds import POD, RECONCILED, WATCHED
+from .probes import Prober, connections
 from .queue import WorkQueue
 from .reconcile import Result, reconcile
 from .rounds import discover, discovered, resync, work
@@ -113,12 +113,13 @@ async def lead(
     settings: Settings, metrics: Metrics, api: CachedApi, ready: threading.Event, health: Health
 ) -> None:
     """Watch and reconcile until cancelled."""
-    async with aiohttp.ClientSession() as session:
+    async with connections() as session:
+        prober = Prober(session)
         cluster = Cluster(api, namespaces=settings.namespaces, instance=socket.gethostname())
         await discovered(cluster)
-        ask = HttpAsk(session, url=settings.canary_url)
+        ask = HttpAsk(prober, url=settings.canary_url)
         canaries = Canaries(ask, clock=time.monotonic, learned=lambda key: queue.add(key))
-        startups = Startups(HttpAskStartup(session), clock=time.monotonic, learned=lambda key: queue.add(key))
+        startups = Startups(HttpAskStartup(prober), clock=time.monotonic, learned=lambda key: queue.add(key))
         queue = _queue(settings, metrics, cluster, canaries, startups)
         freshness = Freshness(cluster.versions, clock=time.monotonic)
         metrics.longest.set_function(queue.longest)

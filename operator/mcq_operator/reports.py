@@ -1,7 +1,7 @@
 """The whole report of an exam, from the ConfigMap of its results: `python -m mcq_operator exam report NAME`."""
 
 import base64
-import gzip
+import zlib
 from typing import Literal
 
 from kubernetes.aio.config import ConfigException
@@ -11,6 +11,8 @@ from .models import ExamKey, Manifest
 from .models.kinds import CONFIG_MAP
 
 Format = Literal["text", "json", "html"]
+LONGEST_REPORT = 64 * 2**20
+"""Bytes: whoever may write ConfigMaps chooses what is packed in one."""
 _SUFFIXES: dict[Format, str] = {"text": "txt", "json": "json", "html": "html"}
 
 
@@ -47,4 +49,18 @@ def _content(kept: Manifest, sitting: str, form: Format) -> bytes:
         sittings = sorted(name.removesuffix(suffix) for name in found if name.endswith(suffix))
         message = f"There is no report of {sitting}; there is one of {', '.join(sittings) or 'no sitting'}."
         raise ReportError(message)
-    return gzip.decompress(base64.b64decode(packed))
+    try:
+        return _unpacked(base64.b64decode(packed))
+    except (ValueError, zlib.error) as error:
+        message = f"The report of {sitting} can't be unpacked: {error}. Have the exam sat again."
+        raise ReportError(message) from error
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """Return the content of a gzip file. Raises ValueError, zlib.error."""
+    unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    content = unpacking.decompress(packed, LONGEST_REPORT)
+    if not unpacking.eof:
+        message = f"it is cut short, or has more than {LONGEST_REPORT >> 20} MiB"
+        raise ValueError(message)
+    return content

@@ -18,6 +18,8 @@ from mcq_operator.models import Resource
 REFUSED = frozenset({400, 403, 405, 413, 415, 422})
 CONFLICT = 409
 NOT_FOUND = 404
+LONGEST_MESSAGE = 4096
+"""Characters of the server's words: a webhook's are in them."""
 UNTYPED = "failed to create typed patch object"
 """Server-side apply's refusal of a field that the schema doesn't have: for good, though its status is 500."""
 
@@ -71,6 +73,7 @@ def _message(error: ApiException) -> str:
     """The `message` of the server's Status object, or whatever it said instead."""
     body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else error.body
     try:
-        return str(json.loads(body or "")["message"])
-    except (ValueError, KeyError, TypeError):
-        return str(body or error.reason)
+        message = str(json.loads(body or "")["message"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        message = str(body or error.reason)
+    return message[:LONGEST_MESSAGE]

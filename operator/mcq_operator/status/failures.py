@@ -7,6 +7,7 @@ from typing import Any
 from mcq_operator.models import Manifest, MCQSolver, ObjectRef, Rollback, names
 from mcq_operator.models.kinds import HTTP_ROUTE, kind_named
 from mcq_operator.models.observed import Deployment, NodeWarning, Observed, Refusal
+from mcq_operator.models.text import one_line
 
 from .pods import leaving
 
@@ -218,7 +219,7 @@ def _crash(solver: MCQSolver, pod: str, ended: dict[str, Any]) -> Failure:
 
 def quoted(words: str) -> str:
     """Someone else's words, fit to be part of a sentence: one line, bounded, ending in a full stop."""
-    line = " ".join(words.split())
+    line = one_line(words)
     if len(line) > LONGEST_DETAIL:
         # The end says most: a traceback's last line is the error.
         line = "…" + line[-LONGEST_DETAIL:]
