@@ -52,13 +52,15 @@ def measured(
             try:
                 with metrics.duration.time():
                     result = await work(key)
-                label = result.outcome.value
+                label = "failed" if result.error else result.outcome.value
                 metrics.told(key, result.told)
             finally:
                 span.set_attribute("mcq.reconcile.outcome", label)
                 metrics.reconciles.labels(outcome=label).inc()
         for other in result.wakes:
             wake(other)
+        if result.error:
+            raise result.error
         return result.look_again_in
 
     return measure

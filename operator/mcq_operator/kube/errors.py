@@ -5,7 +5,8 @@ ClusterError
 │   └── NotFoundError  neither the object nor, perhaps, its namespace or its kind
 ├── ConflictError     someone else was faster: look again
 ├── NotLeadingError   this process does not hold the Lease any more, so it may not write
-├── UnavailableError  no answer, or "not now": try again later
+├── UnavailableError  "not now", or something else failed behind the server: try again later
+│   └── NoAnswerError  the server can't be reached, so nothing else can be done either
 └── InvalidSpecError  a stored Resource that this release can't read
 """
 
@@ -45,7 +46,11 @@ class NotLeadingError(ClusterError):
 
 
 class UnavailableError(ClusterError):
-    """The server did not answer, or asked to come back later."""
+    """The server asked to come back later, or what it asked itself has failed: a webhook, etcd."""
+
+
+class NoAnswerError(UnavailableError):
+    """The server did not answer."""
 
 
 class InvalidSpecError(ClusterError):

@@ -88,19 +88,34 @@ def _failures(solver: MCQSolver, observed: Observed) -> Iterator[Failure]:
 def object_failures(
     conflicts: Iterable[ObjectRef], refused: Iterable[Refusal], *, kind: str
 ) -> Iterator[Failure]:
-    """Objects of a resource of this kind that could not be made."""
+    """Objects of a resource of this kind that are not as they should be."""
     for ref in conflicts:
         yield Failure(
             reason="Conflict",
             message=f"{ref.kind} {ref.name} exists and belongs to someone else, so it was left alone."
             f" Delete or rename it, or create this {kind} under another name.",
         )
-    for refusal in refused:
-        yield Failure(
-            reason="ApplyRefused",
-            message=f"The API server refused {refusal.ref.kind} {refusal.ref.name}:"
-            f" {quoted(refusal.message)} Correct the spec, or the policy that refuses it.",
+    yield from map(_refusal_failure, refused)
+
+
+def _refusal_failure(refusal: Refusal) -> Failure:
+    attempt, which = refusal.attempt, f"{refusal.ref.kind} {refusal.ref.name}"
+    if refusal.temporary:
+        return Failure(
+            reason=f"{attempt.capitalize()}Failed",
+            message=f"The API server could not {attempt} {which}: {quoted(refusal.message)} It is tried again; the"
+            " other objects are not held up.",
         )
+    advice = (
+        "Correct the spec, or the policy that refuses it."
+        if attempt == "apply"
+        else "Correct the policy that refuses it, or the operator's permissions."
+    )
+    refused = f"refused {which}" if attempt == "apply" else f"refused to {attempt} {which}"
+    return Failure(
+        reason=f"{attempt.capitalize()}Refused",
+        message=f"The API server {refused}: {quoted(refusal.message)} {advice}",
+    )
 
 
 def warning_failure(warned: NodeWarning) -> Failure:
