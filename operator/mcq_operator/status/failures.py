@@ -9,7 +9,7 @@ from mcq_operator.models.kinds import HTTP_ROUTE, kind_named
 from mcq_operator.models.observed import Deployment, NodeWarning, Observed, Refusal
 from mcq_operator.models.text import one_line
 
-from .pods import leaving
+from .pods import predecessors, present, ready
 
 LONGEST_DETAIL = 1000
 """Characters of a container's or the server's own words that a message quotes."""
@@ -78,9 +78,9 @@ def _failures(solver: MCQSolver, observed: Observed) -> Iterator[Failure]:
         yield Failure(reason="CRDNotInstalled", message=absent)
     if observed.deployment is not None:
         yield from _deployment_failures(observed.deployment)
-    for pod in observed.pods:
-        if not leaving(pod):
-            yield from pod_failures(solver, pod)
+    for pod in filter(present, observed.pods):
+        yield from pod_failures(solver, pod)
+        yield from _lost(solver, pod, observed.pods)
     if observed.warning is not None:
         yield warning_failure(observed.warning)
 
@@ -171,6 +171,20 @@ def pod_failures(solver: MCQSolver, pod: Manifest) -> Iterator[Failure]:
                 message=f"Pod {name} was ready, but now its readiness probe fails."
                 f" See: kubectl describe pod -n {solver.namespace} {name}",
             )
+
+
+def _lost(solver: MCQSolver, pod: Manifest, pods: Iterable[Manifest]) -> Iterator[Failure]:
+    """Tell of a replica that is lost again and again; one that was lost once is replaced, which is no failure."""
+    if ready(pod):
+        return
+    lost = list(predecessors(pod, pods))
+    if len(lost) > 1:
+        status, name = lost[0]["status"], lost[0]["metadata"]["name"]
+        yield Failure(
+            reason=status.get("reason") or "PodFailed",
+            message=f"Pod {name} has failed, as the one before it: {quoted(status.get('message', ''))} Another takes"
+            f" its place. See: kubectl describe pod -n {solver.namespace} {name}",
+        )
 
 
 def waiting_failures(pod: Manifest) -> Iterator[Failure]:
