@@ -19,7 +19,7 @@ from opentelemetry import trace
 from .canary import Canaries, HttpAsk
 from .freshness import Freshness
 from .health import Health
-from .kube import Api, CachedApi, Cluster, ClusterError, KubeLease, News, Sighting, connect
+from .kube import Api, CachedApi, Cluster, ClusterError, KubeLease, Listing, News, Sighting, connect
 from .leadership import Leadership
 from .models import Key
 from .models.kinds import POD, RECONCILED, WATCHED
@@ -36,6 +36,8 @@ from .watching import Watching
 logger = logging.getLogger(__name__)
 
 TRACER = trace.get_tracer("mcq_operator")
+ANEW_SECONDS = 300.0
+"""How long watches have that begin anew, before they are made to do so again: that lists everything."""
 
 
 def measured(
@@ -66,8 +68,18 @@ def measured(
     return measure
 
 
-async def verify(cluster: Cluster, freshness: Freshness, metrics: Metrics, *, every: float) -> None:
-    """Find out how far the watches are behind."""
+async def verify(
+    cluster: Cluster,
+    freshness: Freshness,
+    metrics: Metrics,
+    begin_anew: Callable[[], None],
+    *,
+    every: float,
+    stale: float,
+) -> None:
+    """Find out how far the watches are behind, and have them begin anew where that is too far."""
+    clock = asyncio.get_running_loop().time
+    due = float("-inf")
     while True:
         await asyncio.sleep(every)
         kinds = [kind for kind in WATCHED if kind not in cluster.absent]
@@ -77,12 +89,17 @@ async def verify(cluster: Cluster, freshness: Freshness, metrics: Metrics, *, ev
             logger.warning("the watches can't be verified, next try in %.0f s: %s", every, error)
         for kind in kinds:
             metrics.watch_age.labels(kind=kind.kind).set_function(partial(freshness.age, kind))
+        if clock() >= due and (late := freshness.late(stale)):
+            what = ", ".join(kind.kind for kind in late)
+            logger.warning("events have been missing for %.0f s, so the watches begin anew: %s", stale, what)
+            begin_anew()
+            due = clock() + ANEW_SECONDS
 
 
 async def operate(settings: Settings, metrics: Metrics) -> int:
     """Run until SIGTERM or SIGINT, or until the lease is lost; returns the exit status."""
     ready, stopped = threading.Event(), asyncio.Event()
-    health = Health(stale_seconds=settings.stale_seconds, stuck_seconds=settings.stuck_seconds)
+    health = Health(stuck_seconds=settings.stuck_seconds)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     api_client = await connect(connections=settings.workers * 4)
@@ -125,9 +142,12 @@ async def lead(
         queue = _queue(settings, metrics, cluster, canaries, startups)
         freshness = Freshness(cluster.versions, clock=time.monotonic)
         metrics.longest.set_function(queue.longest)
-        health.look_at(watch_age=freshness.oldest, longest_reconcile=queue.longest)
+        health.look_at(longest_reconcile=queue.longest)
         watching = Watching(
-            namespaces=settings.namespaces, seen=partial(_seen, api, queue, freshness), ready=ready
+            namespaces=settings.namespaces,
+            seen=partial(_seen, api, queue, freshness),
+            listed=partial(_listed, api, queue, freshness),
+            ready=ready,
         )
         changed, anew = asyncio.Event(), asyncio.Event()
 
@@ -139,7 +159,16 @@ async def lead(
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(work(cluster, queue))
                 tasks.create_task(discover(cluster, queue, begin_anew, every=settings.discovery_seconds))
-                tasks.create_task(verify(cluster, freshness, metrics, every=settings.verify_seconds))
+                tasks.create_task(
+                    verify(
+                        cluster,
+                        freshness,
+                        metrics,
+                        begin_anew,
+                        every=settings.verify_seconds,
+                        stale=settings.stale_seconds,
+                    )
+                )
                 tasks.create_task(resync(cluster, queue, anew, every=settings.resync_seconds))
                 tasks.create_task(watching.run(absent=lambda: cluster.absent, changed=changed))
         finally:
@@ -195,6 +224,12 @@ def _seen(api: CachedApi, queue: WorkQueue[Key], freshness: Freshness, seen: Sig
         urgent = seen.kind in RECONCILED or (news is News.DRIFT and seen.kind is not POD)
         for key in api.woken(seen):
             queue.add(key, urgent=urgent and key == seen.owner)
+
+
+def _listed(api: CachedApi, queue: WorkQueue[Key], freshness: Freshness, listing: Listing) -> None:
+    freshness.listed(listing)
+    for key in api.drop_missing(listing):
+        queue.add(key, urgent=listing.kind is not POD)
 
 
 def _queue(

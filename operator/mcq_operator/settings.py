@@ -32,8 +32,8 @@ class Settings(BaseSettings):
     """How often the API server is asked which optional kinds it knows."""
     verify_seconds: float = Field(60, gt=0)
     """How often the watches are compared with what there is."""
-    stale_seconds: float = Field(120, gt=0)
-    """For how long a watch may be behind before the process is no longer healthy."""
+    stale_seconds: float = Field(60, gt=0)
+    """For how long a watch may be behind before the watches begin anew."""
     stuck_seconds: float = Field(300, gt=0)
     """How long one reconcile may take before the process is no longer healthy."""
     canary_url: str = "http://{name}.{namespace}.svc:80"

@@ -1,7 +1,7 @@
 """The only package that talks to the API server."""
 
 from .api import Api
-from .cache import News, Sighting, sighting
+from .cache import Listing, News, Sighting, sighting
 from .cached import CachedApi
 from .cluster import Children, Cluster
 from .errors import (
@@ -28,6 +28,7 @@ __all__ = [
     "ConflictError",
     "InvalidSpecError",
     "KubeLease",
+    "Listing",
     "News",
     "NoAnswerError",
     "NotLeadingError",
