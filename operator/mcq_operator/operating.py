@@ -20,7 +20,7 @@ from .canary import Canaries, HttpAsk
 from .freshness import Freshness
 from .health import Health
 from .kube import Api, CachedApi, Cluster, ClusterError, KubeLease, Listing, News, Sighting, connect
-from .leadership import Leadership
+from .leadership import Leadership, Timing
 from .models import Key
 from .models.kinds import POD, RECONCILED, WATCHED
 from .probes import Prober, connections
@@ -121,7 +121,12 @@ async def operate(settings: Settings, metrics: Metrics) -> int:
         namespace, _, name = settings.lease.partition("/")
         asking = Api(api_client, wrote=metrics.wrote, sent=metrics.sent)
         leases = KubeLease(asking, namespace=namespace, name=name)
-        leadership = Leadership(leases, identity=_identity(), clock=time.monotonic)
+        timing = Timing(
+            duration=settings.lease_duration_seconds,
+            renew_deadline=settings.lease_renew_deadline_seconds,
+            retry=settings.lease_retry_seconds,
+        )
+        leadership = Leadership(leases, identity=_identity(), clock=time.monotonic, timing=timing)
         metrics.leader.set_function(lambda: leadership.held)
         api = CachedApi(api_client, wrote=metrics.wrote, sent=metrics.sent, may_write=lambda: leadership.held)
         ready.set()
