@@ -13,6 +13,7 @@ from mcq_service.models.errors import ModelStoreError
 from mcq_service.models.precision import PRECISIONS
 from mcq_service.models.reference import ModelRef
 from mcq_service.models.store import Store
+from mcq_service.terminal import piped
 
 _INTERRUPTED = 130
 _TERMINATED = 143
@@ -93,4 +94,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(piped(main))
