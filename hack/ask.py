@@ -10,11 +10,15 @@ import urllib.request
 from typing import Any
 from urllib.parse import urlsplit
 
+from mcq_service.terminal import piped, plain
+
 QUESTION = {
     "question": "In Kubernetes, which object gives a set of pods one stable virtual IP address and DNS name?",
     "choices": ["Deployment", "Service", "ConfigMap", "PersistentVolumeClaim"],
 }
 PATH = "/api/v1/mcq/answer"
+LONGEST_ERROR = 4096
+"""Bytes of an error's body that are shown."""
 
 
 def ask(
@@ -57,7 +61,7 @@ def render(question: dict[str, Any], answer: dict[str, Any]) -> str:
         f"reasoning: {answer['reasoning']}",
         f"time:      {timings['answer_ms'] / 1000:.2f} s to the answer, {timings['total_ms'] / 1000:.2f} s in all",
     ]
-    return "\n".join(lines)
+    return plain("\n".join(lines))
 
 
 def main() -> int:
@@ -66,15 +70,17 @@ def main() -> int:
     parser.add_argument("url", help="the service's address, for example http://127.0.0.1:8000")
     url = parser.parse_args().url
     try:
-        print(render(QUESTION, ask(url, QUESTION)))
+        answer = ask(url, QUESTION)
     except urllib.error.HTTPError as error:
-        print(f"{url} answered {error.code}: {error.read().decode(errors='replace')}", file=sys.stderr)
+        said = error.read(LONGEST_ERROR).decode(errors="replace")
+        print(plain(f"{url} answered {error.code}: {said}"), file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"{url} could not be asked: {error}", file=sys.stderr)
+        print(plain(f"{url} could not be asked: {error}"), file=sys.stderr)
         return 1
+    print(render(QUESTION, answer))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(piped(main))

@@ -21,7 +21,7 @@ REASONS = {
     500: "InternalError",
     503: "ServiceUnavailable",
 }
-SILENCE_SECONDS = 35.0
+SILENCE_SECONDS = 45.0
 """Longer than the operator waits for an answer."""
 SEEN_SECONDS = 0.1
 """By when an answer that was sent has been read, if nothing else shows it."""

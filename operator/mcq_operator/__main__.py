@@ -8,36 +8,59 @@ from typing import get_args
 
 import yaml
 from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
 
 from . import __version__, backup
 from .check import CheckError, check
 from .models import ExamKey, rbac
+from .models.text import plain
 from .operating import operate
 from .reports import Format, ReportError, report
 from .settings import Settings
 from .telemetry import Metrics, configure_logging
+from .terminal import complain, piped
 from .tracing import tracing
 
 logger = logging.getLogger(__name__)
 
+UNUSABLE = 2
+"""The exit status where the settings can't be used."""
+
 
 def main() -> None:
     """Entry point of `python -m mcq_operator`."""
+    sys.exit(piped(_main))
+
+
+def _main() -> int:
     arguments = _parser().parse_args()
     namespaces = tuple(getattr(arguments, "namespace", ()))
     match arguments.command:
         case "check":
-            sys.exit(_check(arguments.file, Settings()))
+            return _check(arguments.file)
         case "exam":
-            sys.exit(_report(arguments))
+            return _report(arguments)
         case "backup" | "restore":
-            sys.exit(backup.run(arguments))
+            return backup.run(arguments)
         case "rbac":
             made = rbac.manifests(namespaces=namespaces, home=arguments.home)
             yaml.safe_dump_all(made, sys.stdout, sort_keys=False)
-        case _:
-            named = {"namespaces": namespaces} if namespaces else {}
-            sys.exit(_run(Settings().model_copy(update=named)))
+            return 0
+    named = {"namespaces": namespaces} if namespaces else {}
+    settings = _settings()
+    return UNUSABLE if settings is None else _run(settings.model_copy(update=named))
+
+
+def _settings() -> Settings | None:
+    """The configuration; of one that can't be used each mistake is a line."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for each in error.errors():
+            name = "_".join(str(step) for step in each["loc"]).upper()
+            where = f"MCQ_OPERATOR_{name}={each['input']!r}: " if name else ""
+            complain(f"error: {where}{each['msg']}")
+        return None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m mcq_operator",
         description="Reconciles MCQSolvers. Without a command it runs until SIGTERM, configured by the"
         " environment: MCQ_OPERATOR_ and a setting's name, see mcq_operator/settings.py.",
+        epilog="Exit status: 0; 2 where arguments or settings can't be used; 141 where the reader of the output has"
+        " gone; otherwise 1, of backup and restore 2 as well where another try alone does not help.",
     )
     parser.add_argument("--version", action="version", version=f"mcq-operator {__version__}")
     _add_namespaces(parser)
@@ -86,13 +111,19 @@ def _report(arguments: argparse.Namespace) -> int:
     try:
         found = asyncio.run(report(key, sitting=arguments.sitting, form=arguments.output))
     except ReportError as error:
-        sys.stderr.write(f"error: {error}\n")
+        complain(f"error: {error}")
         return 1
-    sys.stdout.buffer.write(found)
+    if arguments.output == "text" or sys.stdout.isatty():
+        sys.stdout.write(plain(found.decode(errors="replace")))
+    else:
+        sys.stdout.buffer.write(found)
     return 0
 
 
-def _check(file: str, settings: Settings) -> int:
+def _check(file: str) -> int:
+    settings = _settings()
+    if settings is None:
+        return UNUSABLE
     try:
         check(
             file,
@@ -101,7 +132,7 @@ def _check(file: str, settings: Settings) -> int:
             out=sys.stdout,
         )
     except CheckError as error:
-        sys.stderr.write(f"error: {error}\n")
+        complain(f"error: {error}")
         return 1
     return 0
 

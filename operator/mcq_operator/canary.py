@@ -10,16 +10,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-import aiohttp
-
 from mcq_operator.asking import Asking, Askings, is_ready
 from mcq_operator.models import Manifest, MCQSolver, SolverKey, names
 from mcq_operator.models.observed import Deployment, Verdict
+from mcq_operator.models.text import one_line
+from mcq_operator.probes import ProbeError, Prober, Reply
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT = aiohttp.ClientTimeout(total=30)
+TIMEOUT_SECONDS = 30.0
 OK = 200
+REDIRECTS = range(300, 400)
+LONGEST_QUOTE = 300
+"""Characters of a replica's own words that a verdict quotes."""
 PENDING = Verdict(outcome="pending")
 
 
@@ -37,23 +40,19 @@ class HttpAsk:
     through the replica's queue, engine and parser as a client's does.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, *, url: str) -> None:
+    def __init__(self, prober: Prober, *, url: str) -> None:
         """Ask at `url`, in which `{name}` and `{namespace}` stand for the solver's."""
-        self._session = session
+        self._prober = prober
         self._url = url
 
     async def __call__(self, key: SolverKey) -> Verdict:
         """Ask once."""
         url = self._url.format(name=key.name, namespace=key.namespace) + "/answerz"
         try:
-            async with self._session.get(url, timeout=TIMEOUT) as response:
-                if response.status != OK:
-                    return _failed(f"HTTP {response.status}: {(await response.text())[:300]}")
-        except TimeoutError:
-            return _failed(f"no answer from {url} within {TIMEOUT.total:.0f} s.")
-        except aiohttp.ClientError as error:
-            return _failed(f"{type(error).__name__}: {error}")
-        return Verdict(outcome="answered")
+            reply = await self._prober.get(url, seconds=TIMEOUT_SECONDS)
+        except ProbeError as error:
+            return _failed(str(error))
+        return Verdict(outcome="answered") if reply.status == OK else _failed(_described(reply))
 
 
 @dataclass(kw_only=True)
@@ -118,14 +117,19 @@ class Canaries(Askings[_Entry]):
         return max(0.0, entry.expires - self._clock())
 
     async def _question(self, key: SolverKey, entry: _Entry) -> None:
-        async with self._turns:
-            verdict = await self._ask(key)
+        try:
+            async with self._turns:
+                verdict = await self._ask(key)
+        except Exception as error:  # otherwise nobody would ask again before the next roll-out
+            logger.exception("%s: the test question could not be asked", key)
+            verdict = _failed(f"{type(error).__name__}: {error}")
+        finally:
+            entry.asking = None
         entry.failures = entry.failures + 1 if verdict.outcome == "failed" else 0
         entry.expires = self._clock() + self._lasts(entry)
         if verdict != entry.verdict:
             logger.info("%s: the test question was %s. %s", key, verdict.outcome, verdict.detail)
         entry.verdict = verdict
-        entry.asking = None
         self._learned(key)
 
     def _lasts(self, entry: _Entry) -> float:
@@ -143,5 +147,11 @@ def fingerprint(solver: MCQSolver, deployment: Deployment, pods: Iterable[Manife
     return "/".join(parts)
 
 
+def _described(reply: Reply) -> str:
+    if reply.status in REDIRECTS:
+        return f"HTTP {reply.status}: a redirect, which the operator does not follow."
+    return f"HTTP {reply.status}: {reply.body.decode(errors='replace')}"
+
+
 def _failed(detail: str) -> Verdict:
-    return Verdict(outcome="failed", detail=" ".join(detail.split()))
+    return Verdict(outcome="failed", detail=one_line(detail)[:LONGEST_QUOTE])

@@ -4,12 +4,15 @@ So once in a while the versions of all watched objects are listed, which the API
 compared with what events have shown. What is listed and not yet seen is late, from the moment that it was listed.
 """
 
+import logging
 import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
-from .kube import Sighting
+from .kube import ClusterError, Listing, NoAnswerError, Sighting
 from .models.kinds import Kind
+
+logger = logging.getLogger(__name__)
 
 
 class List(Protocol):
@@ -38,10 +41,21 @@ class Freshness:
         else:
             versions[seen.name] = max(versions.get(seen.name, 0), seen.version)
 
+    def listed(self, listing: Listing) -> None:
+        """A watch has begun anew with this list: of what it lacks no event will come."""
+        for told in self._seen.get(listing.kind, {}), self._late.get(listing.kind, {}):
+            for name in [name for name in told if listing.lacks(name)]:
+                del told[name]
+
     async def verify(self, kinds: Collection[Kind]) -> None:
-        """Compare once. Raises ClusterError."""
+        """Compare once. A kind that can't be listed is left to the next time. Raises NoAnswerError."""
         for kind in kinds:
-            self._compare(kind, await self._list(kind))
+            try:
+                self._compare(kind, await self._list(kind))
+            except NoAnswerError:
+                raise
+            except ClusterError as error:
+                logger.warning("the watch of %s can't be verified: %s", kind.kind, error)
         for kind in set(self._seen) - set(kinds):
             # Its CRD was removed: there is nothing to be late for.
             del self._seen[kind]
@@ -57,9 +71,9 @@ class Freshness:
         ]
         return self._clock() - min(late) if late else 0.0
 
-    def oldest(self) -> float:
-        """The age of the kind that is furthest behind."""
-        return max(map(self.age, self._late), default=0.0)
+    def late(self, seconds: float) -> list[Kind]:
+        """Return the kinds of which events have been missing for so long."""
+        return [kind for kind in self._late if self.age(kind) >= seconds]
 
     def _compare(self, kind: Kind, listed: Mapping[tuple[str, str], int]) -> None:
         seen, late = self._seen.setdefault(kind, {}), self._late.get(kind, {})

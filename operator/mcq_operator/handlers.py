@@ -12,6 +12,7 @@ import kopf
 
 from .kube import Sighting, sighting
 from .kube.api import TIMEOUT_SECONDS
+from .lists import Lists
 from .login import login
 from .models import names
 from .models.kinds import WATCHED, Kind
@@ -29,9 +30,10 @@ class Told(Protocol):
 
 @dataclass(frozen=True)
 class Memo:
-    """What handlers are given."""
+    """What handlers are given, and the login."""
 
     told: Told
+    lists: Lists
 
 
 async def object_seen(kind: Kind, /, *, event: Mapping[str, Any], memo: Memo, **_: object) -> None:

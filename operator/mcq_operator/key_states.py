@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import aiohttp
+from pydantic import BaseModel, ValidationError
 
 from .asking import Asking, Askings, is_ready
 from .models import Manifest, MCQSolver, SolverKey, names
 from .models.observed import KeyCount
+from .probes import ProbeError, Prober
 
-TIMEOUT = aiohttp.ClientTimeout(total=3)
+TIMEOUT_SECONDS = 3.0
 EVERY_SECONDS = 15.0
 
 
@@ -27,22 +28,26 @@ class AskKeys(Protocol):
         """Return how many it has; None where it doesn't say. Never raises."""
 
 
+class _Told(BaseModel):
+    """What `/readyz` answers."""
+
+    api_keys: KeyCount
+
+
 class HttpAskKeys:
     """Asks over HTTP at the Pod's address, without a key."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        """Ask through `session`."""
-        self._session = session
+    def __init__(self, prober: Prober) -> None:
+        """Ask through `prober`."""
+        self._prober = prober
 
     async def __call__(self, address: str) -> KeyCount | None:
         """Ask once."""
         host = f"[{address}]" if ":" in address else address
-        url = f"http://{host}:{names.HTTP_PORT}/readyz"
         try:
-            async with self._session.get(url, timeout=TIMEOUT, allow_redirects=False) as response:
-                told = (await response.json())["api_keys"]
-                return KeyCount(accepted=int(told["accepted"]), invalid=int(told["invalid"]))
-        except (TimeoutError, aiohttp.ClientError, ValueError, KeyError, TypeError):
+            reply = await self._prober.get(f"http://{host}:{names.HTTP_PORT}/readyz", seconds=TIMEOUT_SECONDS)
+            return _Told.model_validate_json(reply.body).api_keys
+        except (ProbeError, ValidationError):
             return None
 
 

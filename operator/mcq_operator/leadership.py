@@ -2,6 +2,9 @@
 
 The client library's election is not used: it tells times by the wall clock, waits for an answer without bound, and
 goes on leading after an error of the network. Source of the protocol: client-go, tools/leaderelection.
+
+Who holds the Lease is what its record says, read again whenever a write of it fails: a lost answer, or somebody's
+annotation, changes the Lease's version and not its holder.
 """
 
 import asyncio
@@ -9,18 +12,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from .kube import ClusterError, ConflictError
+from .kube import ClusterError, ConflictError, NoAnswerError
 from .models import Manifest
 
 logger = logging.getLogger(__name__)
-
-DURATION_SECONDS = 10
-"""Others take the Lease so long after they have seen it renewed for the last time."""
-HELD_SECONDS = 7.0
-"""How long after the start of a renewal its Lease is relied on: less, so that two never write at once."""
-RENEW_SECONDS = 2.0
 
 
 class Leases(Protocol):
@@ -36,20 +33,28 @@ class Leases(Protocol):
         """Change it, unless it was changed since it was read."""
 
 
-class _Seen(NamedTuple):
-    """A Lease that somebody else holds, and when this version of it was seen first."""
+class _Observed(NamedTuple):
+    """A record that somebody else holds the Lease by, and when it was observed first."""
 
-    version: str
+    record: dict[str, Any]
     at: float
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Timing:
-    """All in seconds."""
+    """How long a Lease lasts, in seconds; client-go's values.
 
-    duration: int = DURATION_SECONDS
-    held: float = HELD_SECONDS
-    renew: float = RENEW_SECONDS
+    Attributes:
+        duration: others take the Lease so long after they have observed a change of its record.
+        renew_deadline: how long after the start of a renewal its Lease is relied on: less, so that two never write
+            at once.
+        retry: the pause between two tries.
+
+    """
+
+    duration: int = 15
+    renew_deadline: float = 10.0
+    retry: float = 2.0
 
 
 class Leadership:
@@ -70,7 +75,7 @@ class Leadership:
         self._timing = timing or Timing()
         self._lease: Manifest | None = None
         self._until = float("-inf")
-        self._seen: _Seen | None = None
+        self._observed: _Observed | None = None
 
     @property
     def held(self) -> bool:
@@ -87,20 +92,18 @@ class Leadership:
             except ConflictError:
                 logger.debug("another candidate was faster")
             except ClusterError as error:
-                logger.warning("the lease can't be taken, next try in %.0f s: %s", self._timing.renew, error)
-            await asyncio.sleep(self._timing.renew)
+                logger.warning("the lease can't be taken, next try in %.0f s: %s", self._timing.retry, error)
+            await asyncio.sleep(self._timing.retry)
 
     async def keep(self) -> None:
         """Renew; returns when the Lease is lost."""
         while self.held:
-            await asyncio.sleep(self._timing.renew)
+            await asyncio.sleep(self._timing.retry)
             try:
-                await self._renew()
-            except ConflictError as error:
-                logger.warning("the lease was taken: %s", error)
-                self._until = float("-inf")
+                if not await self._renew():
+                    self._until = float("-inf")
             except ClusterError as error:
-                logger.warning("the lease was not renewed: %s", error)
+                logger.warning("the lease was not renewed, next try in %.0f s: %s", self._timing.retry, error)
 
     async def release(self) -> None:
         """Let another candidate take over at once."""
@@ -108,39 +111,64 @@ class Leadership:
         self._until = float("-inf")
         if lease is None or not was_held:
             return
-        # Without a holder there is nobody to wait for.
-        spec = {name: value for name, value in lease["spec"].items() if name != "holderIdentity"}
         try:
-            await self._leases.replace({**lease, "spec": spec})
+            # Whoever has changed it since may hold it.
+            try:
+                await self._leases.replace(_released(lease))
+            except ConflictError:
+                found = await self._leases.read()
+                if found is not None and self._is_holder(found):
+                    await self._leases.replace(_released(found))
         except ClusterError as error:
             logger.warning("the lease was not released, others wait for its end: %s", error)
 
     async def _take(self) -> bool:
+        """Take the Lease if nobody holds it; returns whether this process does."""
         started = self._clock()
         found = await self._leases.read()
         if found is None:
             self._hold(await self._leases.create(self._claimed({})), started)
-            return True
-        spec = found.get("spec", {})
-        if spec.get("holderIdentity") and not self._expired(found):
+        elif self._is_holder(found):
+            # The answer to an earlier try was lost.
+            self._hold(await self._leases.replace(_renewed(found)), started)
+        elif _holder(found) and not self._expired(found):
             return False
-        claimed = self._claimed(spec, transitions=spec.get("leaseTransitions", 0) + 1)
-        self._hold(await self._leases.replace({**found, **claimed}), started)
+        else:
+            spec = found.get("spec", {})
+            claimed = self._claimed(spec, transitions=spec.get("leaseTransitions", 0) + 1)
+            self._hold(await self._leases.replace({**found, **claimed}), started)
         return True
 
-    async def _renew(self) -> None:
+    async def _renew(self) -> bool:
+        """Renew the Lease; returns False if somebody else holds it. Raises ClusterError if it was not renewed."""
         assert self._lease is not None, "it was taken"  # noqa: S101
         started = self._clock()
-        spec = {**self._lease["spec"], "renewTime": _now()}
-        self._hold(await self._leases.replace({**self._lease, "spec": spec}), started)
+        try:
+            lease = await self._leases.replace(_renewed(self._lease))
+        except NoAnswerError:
+            raise
+        except ClusterError:
+            found = await self._leases.read()
+            if found is None:
+                lease = await self._leases.create(self._claimed({}))
+            elif self._is_holder(found):
+                lease = await self._leases.replace(_renewed(found))
+            else:
+                logger.warning("the lease was taken by %s", _holder(found) or "nobody")
+                return False
+        self._hold(lease, started)
+        return True
+
+    def _is_holder(self, lease: Manifest) -> bool:
+        return _holder(lease) == self._identity
 
     def _expired(self, lease: Manifest) -> bool:
-        """Whether its holder has not renewed it for as long as it says; by our own clock, not by its times."""
-        version = lease["metadata"]["resourceVersion"]
-        if self._seen is None or self._seen.version != version:
-            self._seen = _Seen(version, self._clock())
-        seconds = lease["spec"].get("leaseDurationSeconds", self._timing.duration)
-        return self._clock() >= self._seen.at + float(seconds)
+        """Whether its record has not changed for as long as it says; by our own clock, not by its times."""
+        record = lease["spec"]
+        if self._observed is None or self._observed.record != record:
+            self._observed = _Observed(record, self._clock())
+        seconds = record.get("leaseDurationSeconds", self._timing.duration)
+        return self._clock() >= self._observed.at + float(seconds)
 
     def _claimed(self, spec: Manifest, *, transitions: int = 0) -> Manifest:
         now = _now()
@@ -157,7 +185,24 @@ class Leadership:
 
     def _hold(self, lease: Manifest, started: float) -> None:
         self._lease = lease
-        self._until = started + self._timing.held
+        self._until = started + self._timing.renew_deadline
+
+
+def _holder(lease: Manifest) -> str | None:
+    holder: str | None = lease.get("spec", {}).get("holderIdentity")
+    return holder
+
+
+def _renewed(lease: Manifest) -> Manifest:
+    return {**lease, "spec": {**lease["spec"], "renewTime": _now()}}
+
+
+def _released(lease: Manifest) -> Manifest:
+    """The Lease without a holder: there is nobody to wait for."""
+    return {
+        **lease,
+        "spec": {name: value for name, value in lease["spec"].items() if name != "holderIdentity"},
+    }
 
 
 def _now() -> str:

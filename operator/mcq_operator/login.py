@@ -5,11 +5,12 @@ CRD was removed, and after a minute of tries when it is answered with 5xx: an AP
 away for longer than that. At 429 it tries as long, and then lists anew.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import kopf
 
+from .lists import Lists
 from .models.kinds import WATCHED
 
 PASSING = frozenset({409, 410})
@@ -20,7 +21,15 @@ TOO_MANY_REQUESTS = 429
 _PLURALS = frozenset(kind.plural for kind in WATCHED)
 
 
-async def login(**kwargs: Any) -> kopf.AiohttpSession | None:
+class Memo(Protocol):
+    """The part of the handlers' memo that is needed here."""
+
+    @property
+    def lists(self) -> Lists:
+        """Who reads each list."""
+
+
+async def login(*, memo: Memo, **kwargs: Any) -> kopf.AiohttpSession | None:
     """As the Pod's service account or, outside a cluster, by KUBECONFIG."""
     found = kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
     if found is None:
@@ -33,7 +42,7 @@ async def login(**kwargs: Any) -> kopf.AiohttpSession | None:
             headers=found.as_http_headers(),
             proxy=found.proxy_url,
             trust_env=found.trust_env,
-            middlewares=(waited_out,),
+            middlewares=(waited_out, memo.lists.read_along),
         ),
     )
 

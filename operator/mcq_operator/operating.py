@@ -14,17 +14,17 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import aiohttp
 from opentelemetry import trace
 
 from .canary import Canaries, HttpAsk
 from .freshness import Freshness
 from .health import Health
 from .key_states import HttpAskKeys, KeyStates
-from .kube import Api, CachedApi, Cluster, ClusterError, KubeLease, News, Sighting, connect
-from .leadership import Leadership
+from .kube import Api, CachedApi, Cluster, ClusterError, KubeLease, Listing, News, Sighting, connect
+from .leadership import Leadership, Timing
 from .models import Key
 from .models.kinds import POD, RECONCILED, WATCHED
+from .probes import Prober, connections
 from .queue import WorkQueue
 from .reconcile import Result, reconcile
 from .rounds import discover, discovered, resync, work
@@ -37,6 +37,8 @@ from .watching import Watching
 logger = logging.getLogger(__name__)
 
 TRACER = trace.get_tracer("mcq_operator")
+ANEW_SECONDS = 300.0
+"""How long watches have that begin anew, before they are made to do so again: that lists everything."""
 
 
 def measured(
@@ -53,20 +55,32 @@ def measured(
             try:
                 with metrics.duration.time():
                     result = await work(key)
-                label = result.outcome.value
+                label = "failed" if result.error else result.outcome.value
                 metrics.told(key, result.told)
             finally:
                 span.set_attribute("mcq.reconcile.outcome", label)
                 metrics.reconciles.labels(outcome=label).inc()
         for other in result.wakes:
             wake(other)
+        if result.error:
+            raise result.error
         return result.look_again_in
 
     return measure
 
 
-async def verify(cluster: Cluster, freshness: Freshness, metrics: Metrics, *, every: float) -> None:
-    """Find out how far the watches are behind."""
+async def verify(
+    cluster: Cluster,
+    freshness: Freshness,
+    metrics: Metrics,
+    begin_anew: Callable[[], None],
+    *,
+    every: float,
+    stale: float,
+) -> None:
+    """Find out how far the watches are behind, and have them begin anew where that is too far."""
+    clock = asyncio.get_running_loop().time
+    due = float("-inf")
     while True:
         await asyncio.sleep(every)
         kinds = [kind for kind in WATCHED if kind not in cluster.absent]
@@ -76,12 +90,17 @@ async def verify(cluster: Cluster, freshness: Freshness, metrics: Metrics, *, ev
             logger.warning("the watches can't be verified, next try in %.0f s: %s", every, error)
         for kind in kinds:
             metrics.watch_age.labels(kind=kind.kind).set_function(partial(freshness.age, kind))
+        if clock() >= due and (late := freshness.late(stale)):
+            what = ", ".join(kind.kind for kind in late)
+            logger.warning("events have been missing for %.0f s, so the watches begin anew: %s", stale, what)
+            begin_anew()
+            due = clock() + ANEW_SECONDS
 
 
 async def operate(settings: Settings, metrics: Metrics) -> int:
     """Run until SIGTERM or SIGINT, or until the lease is lost; returns the exit status."""
     ready, stopped = threading.Event(), asyncio.Event()
-    health = Health(stale_seconds=settings.stale_seconds, stuck_seconds=settings.stuck_seconds)
+    health = Health(stuck_seconds=settings.stuck_seconds)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     api_client = await connect(connections=settings.workers * 4)
@@ -103,7 +122,12 @@ async def operate(settings: Settings, metrics: Metrics) -> int:
         namespace, _, name = settings.lease.partition("/")
         asking = Api(api_client, wrote=metrics.wrote, sent=metrics.sent)
         leases = KubeLease(asking, namespace=namespace, name=name)
-        leadership = Leadership(leases, identity=_identity(), clock=time.monotonic)
+        timing = Timing(
+            duration=settings.lease_duration_seconds,
+            renew_deadline=settings.lease_renew_deadline_seconds,
+            retry=settings.lease_retry_seconds,
+        )
+        leadership = Leadership(leases, identity=_identity(), clock=time.monotonic, timing=timing)
         metrics.leader.set_function(lambda: leadership.held)
         api = CachedApi(api_client, wrote=metrics.wrote, sent=metrics.sent, may_write=lambda: leadership.held)
         ready.set()
@@ -114,19 +138,23 @@ async def lead(
     settings: Settings, metrics: Metrics, api: CachedApi, ready: threading.Event, health: Health
 ) -> None:
     """Watch and reconcile until cancelled."""
-    async with aiohttp.ClientSession() as session:
+    async with connections() as session:
+        prober = Prober(session)
         cluster = Cluster(api, namespaces=settings.namespaces, instance=socket.gethostname())
         await discovered(cluster)
-        ask = HttpAsk(session, url=settings.canary_url)
+        ask = HttpAsk(prober, url=settings.canary_url)
         canaries = Canaries(ask, clock=time.monotonic, learned=lambda key: queue.add(key))
-        startups = Startups(HttpAskStartup(session), clock=time.monotonic, learned=lambda key: queue.add(key))
-        key_states = KeyStates(HttpAskKeys(session), learned=lambda key: queue.add(key))
+        startups = Startups(HttpAskStartup(prober), clock=time.monotonic, learned=lambda key: queue.add(key))
+        key_states = KeyStates(HttpAskKeys(prober), learned=lambda key: queue.add(key))
         queue = _queue(settings, metrics, cluster, canaries, startups, key_states)
         freshness = Freshness(cluster.versions, clock=time.monotonic)
         metrics.longest.set_function(queue.longest)
-        health.look_at(watch_age=freshness.oldest, longest_reconcile=queue.longest)
+        health.look_at(longest_reconcile=queue.longest)
         watching = Watching(
-            namespaces=settings.namespaces, seen=partial(_seen, api, queue, freshness), ready=ready
+            namespaces=settings.namespaces,
+            seen=partial(_seen, api, queue, freshness),
+            listed=partial(_listed, api, queue, freshness),
+            ready=ready,
         )
         changed, anew = asyncio.Event(), asyncio.Event()
 
@@ -138,7 +166,16 @@ async def lead(
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(work(cluster, queue))
                 tasks.create_task(discover(cluster, queue, begin_anew, every=settings.discovery_seconds))
-                tasks.create_task(verify(cluster, freshness, metrics, every=settings.verify_seconds))
+                tasks.create_task(
+                    verify(
+                        cluster,
+                        freshness,
+                        metrics,
+                        begin_anew,
+                        every=settings.verify_seconds,
+                        stale=settings.stale_seconds,
+                    )
+                )
                 tasks.create_task(resync(cluster, queue, anew, every=settings.resync_seconds))
                 tasks.create_task(watching.run(absent=lambda: cluster.absent, changed=changed))
         finally:
@@ -195,6 +232,12 @@ def _seen(api: CachedApi, queue: WorkQueue[Key], freshness: Freshness, seen: Sig
         urgent = seen.kind in RECONCILED or (news is News.DRIFT and seen.kind is not POD)
         for key in api.woken(seen):
             queue.add(key, urgent=urgent and key == seen.owner)
+
+
+def _listed(api: CachedApi, queue: WorkQueue[Key], freshness: Freshness, listing: Listing) -> None:
+    freshness.listed(listing)
+    for key in api.drop_missing(listing):
+        queue.add(key, urgent=listing.kind is not POD)
 
 
 def _queue(

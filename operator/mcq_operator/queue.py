@@ -13,6 +13,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
+from .kube import ClusterError
+
 logger = logging.getLogger(__name__)
 
 Key = TypeVar("Key", bound=Hashable)
@@ -144,8 +146,12 @@ class WorkQueue(Generic[Key]):
         except Exception as error:  # whatever went wrong, the other keys go on and this one gets its retry
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             delay = backoff(failures, self._random())
-            logger.warning("%s failed %d time(s), next try in %.1f s: %s", key, failures, delay, error)
-            logger.debug("the failure of %s", key, exc_info=error)
+            # Of what the server did not do, a traceback says nothing more.
+            known = isinstance(error, ClusterError)
+            words = f"{key} failed {failures} time(s), next try in {delay:.1f} s: {error}"
+            logger.log(
+                logging.WARNING if known else logging.ERROR, "%s", words, exc_info=None if known else error
+            )
             self.add_later(key, delay)
         else:
             self._failures.pop(key, None)

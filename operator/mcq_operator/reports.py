@@ -1,8 +1,8 @@
 """The whole report of an exam, from the ConfigMap of its results: `python -m mcq_operator exam report NAME`."""
 
 import base64
-import gzip
 import json
+import zlib
 from typing import Literal
 
 from kubernetes.aio.config import ConfigException
@@ -12,6 +12,8 @@ from .models import ExamKey, Manifest, names
 from .models.kinds import CONFIG_MAP
 
 Format = Literal["text", "json", "html"]
+LONGEST_REPORT = 64 * 2**20
+"""Bytes: whoever may write ConfigMaps chooses what is packed in one."""
 _SUFFIXES: dict[Format, str] = {"text": "txt", "json": "json", "html": "html"}
 
 
@@ -62,12 +64,8 @@ def _with_rows(report: bytes, sitting: str, shards: list[Manifest]) -> bytes:
                 " was lowered. The other forms of the report, text and html, are."
             )
             raise ReportError(message)
-        rows += json.loads(_unpacked(packed))["rows"]
+        rows += json.loads(_unpacked(packed, sitting))["rows"]
     return json.dumps({**json.loads(report), "rows": rows}, ensure_ascii=False).encode()
-
-
-def _unpacked(packed: str) -> bytes:
-    return gzip.decompress(base64.b64decode(packed))
 
 
 def _content(kept: Manifest, sitting: str, form: Format) -> bytes:
@@ -77,4 +75,21 @@ def _content(kept: Manifest, sitting: str, form: Format) -> bytes:
         sittings = sorted(name.removesuffix(suffix) for name in found if name.endswith(suffix))
         message = f"There is no report of {sitting}; there is one of {', '.join(sittings) or 'no sitting'}."
         raise ReportError(message)
-    return _unpacked(packed)
+    return _unpacked(packed, sitting)
+
+
+def _unpacked(packed: str, sitting: str) -> bytes:
+    """Return the content of a gzip file in base64. Raises ReportError."""
+    try:
+        unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        content = unpacking.decompress(base64.b64decode(packed), LONGEST_REPORT)
+    except (ValueError, zlib.error) as error:
+        message = f"The report of {sitting} can't be unpacked: {error}. Have the exam sat again."
+        raise ReportError(message) from error
+    if not unpacking.eof:
+        message = (
+            f"The report of {sitting} can't be unpacked: it is cut short, or has more than {LONGEST_REPORT >> 20} MiB."
+            " Have the exam sat again."
+        )
+        raise ReportError(message)
+    return content

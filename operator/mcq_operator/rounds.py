@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 
 from .kube import Cluster, ClusterError
 from .models import Key
@@ -14,6 +15,8 @@ SOON_SECONDS = (3.0, 7.0, 20.0)
 """Pauses between the looks after watches began: what goes while they are being set up is missed by them."""
 RETRY_SECONDS = 1.0
 """The pause before the next try of a look that failed."""
+OWED_TRIES = 8
+"""How often a kind that has just come, and can't be listed, is tried; the pauses grow."""
 
 
 async def discovered(cluster: Cluster) -> None:
@@ -35,6 +38,13 @@ async def work(cluster: Cluster, queue: WorkQueue[Key]) -> None:
     await queue.run()
 
 
+class _Look(NamedTuple):
+    """One look at everything: every resource, and whether objects of each kind could be listed."""
+
+    keys: list[Key]
+    whole: bool
+
+
 async def discover(
     cluster: Cluster, queue: WorkQueue[Key], changed: Callable[[], None], *, every: float
 ) -> None:
@@ -42,9 +52,9 @@ async def discover(
 
     A kind that has just come may not be listed yet ("storage is (re)initializing"): the look is owed until it is.
     """
-    owed = False
+    tries = 0
     while True:
-        await asyncio.sleep(min(every, RETRY_SECONDS) if owed else every)
+        await asyncio.sleep(min(every, RETRY_SECONDS * 2.0 ** (tries - 1)) if tries else every)
         try:
             came_or_went = await cluster.discover()
         except ClusterError as error:
@@ -53,11 +63,12 @@ async def discover(
         if came_or_went:
             changed()
             logger.info("absent kinds are now: %s", ", ".join(kind.kind for kind in cluster.absent) or "none")
-        if came_or_went or owed:
-            keys = await _look(cluster, queue)
-            owed = keys is None
-            for key in keys or ():
+        if came_or_went or tries:
+            look = await _look(cluster, queue)
+            for key in look.keys if look else ():
                 queue.add(key)
+            # A kind that the server can never list is left to the resync.
+            tries = 0 if look and (look.whole or tries == OWED_TRIES) else tries + 1
 
 
 async def resync(cluster: Cluster, queue: WorkQueue[Key], anew: asyncio.Event, *, every: float) -> None:
@@ -88,22 +99,22 @@ async def _within(seconds: float, event: asyncio.Event) -> bool:
 
 
 async def _everything(cluster: Cluster, queue: WorkQueue[Key]) -> list[Key]:
-    """Look at everything, as often as it takes."""
+    """Look at everything, as often as it takes; returns every resource."""
     while True:
-        keys = await _look(cluster, queue)
-        if keys is not None:
-            return keys
+        look = await _look(cluster, queue)
+        if look is not None:
+            return look.keys
         await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _look(cluster: Cluster, queue: WorkQueue[Key]) -> list[Key] | None:
-    """Look at everything; returns every resource, or None if that could not be done.
+async def _look(cluster: Cluster, queue: WorkQueue[Key]) -> _Look | None:
+    """Look at everything; returns None if that could not be done.
 
     Resources whose objects are other than was known are added at once: the next look would not tell of them.
     """
     try:
-        await cluster.refresh(queue.add)
-        return await cluster.keys()
+        failed = await cluster.refresh(queue.add)
+        return _Look(await cluster.keys(), whole=not failed)
     except ClusterError as error:
         logger.warning("the cluster can't be looked at, which is tried again: %s", error)
         return None

@@ -1,8 +1,8 @@
 """The operator's settings, from environment variables MCQ_OPERATOR_*."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mcq_operator import __version__
@@ -24,6 +24,12 @@ class Settings(BaseSettings):
         | None
     ) = None
     """The Lease that is held while this process leads, as namespace/name; unset, it leads always, alone."""
+    lease_duration_seconds: int = Field(15, ge=1)
+    """How long after its last renewal the Lease is taken by another operator."""
+    lease_renew_deadline_seconds: float = Field(10, gt=0)
+    """How long after the start of its last renewal the leader relies on the Lease: less than it lasts."""
+    lease_retry_seconds: float = Field(2, gt=0)
+    """The pause between two tries to take or to renew the Lease."""
     workers: int = Field(16, ge=1)
     """How many solvers are reconciled at once."""
     resync_seconds: float = Field(900, gt=0)
@@ -32,8 +38,8 @@ class Settings(BaseSettings):
     """How often the API server is asked which optional kinds it knows."""
     verify_seconds: float = Field(60, gt=0)
     """How often the watches are compared with what there is."""
-    stale_seconds: float = Field(120, gt=0)
-    """For how long a watch may be behind before the process is no longer healthy."""
+    stale_seconds: float = Field(60, gt=0)
+    """For how long a watch may be behind before the watches begin anew."""
     stuck_seconds: float = Field(300, gt=0)
     """How long one reconcile may take before the process is no longer healthy."""
     canary_url: str = "http://{name}.{namespace}.svc:80"
@@ -56,3 +62,10 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
+
+    @model_validator(mode="after")
+    def _lease_is_renewed_in_time(self) -> Self:
+        if not self.lease_duration_seconds > self.lease_renew_deadline_seconds > self.lease_retry_seconds:
+            message = "lease_duration_seconds > lease_renew_deadline_seconds > lease_retry_seconds must hold"
+            raise ValueError(message)
+        return self

@@ -4,17 +4,31 @@ Replicas are asked beside the reconciles, as for the canary: a reconcile gets wh
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-import aiohttp
+from pydantic import BaseModel, Field, ValidationError
 
 from .asking import Asking, Askings
 from .models import Manifest, MCQSolver, SolverKey, names
+from .models.text import one_line
+from .probes import ProbeError, Prober
 
-TIMEOUT = aiohttp.ClientTimeout(total=3)
+logger = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS = 3.0
 EVERY_SECONDS = 3.0
+LONGEST_QUOTE = 500
+"""Characters of a replica's own words that a status quotes."""
+
+
+class Progress(BaseModel):
+    """What `/startupz` answers."""
+
+    detail: str
+    progress: float | None = Field(ge=0, le=1)
 
 
 class AskStartup(Protocol):
@@ -27,25 +41,26 @@ class AskStartup(Protocol):
 class HttpAskStartup:
     """Asks over HTTP at the Pod's address: the Service has no replica that isn't ready."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        """Ask through `session`."""
-        self._session = session
+    def __init__(self, prober: Prober) -> None:
+        """Ask through `prober`."""
+        self._prober = prober
 
     async def __call__(self, address: str) -> str:
         """Ask once."""
         host = f"[{address}]" if ":" in address else address
-        url = f"http://{host}:{names.HTTP_PORT}/startupz"
         try:
-            async with self._session.get(url, timeout=TIMEOUT) as response:
-                state = await response.json()
-                return words(str(state["detail"]), state["progress"])
-        except (TimeoutError, aiohttp.ClientError, ValueError, KeyError, TypeError):
+            reply = await self._prober.get(
+                f"http://{host}:{names.HTTP_PORT}/startupz", seconds=TIMEOUT_SECONDS
+            )
+            state = Progress.model_validate_json(reply.body)
+        except (ProbeError, ValidationError):
             return ""
+        return words(state.detail, state.progress)
 
 
 def words(detail: str, progress: float | None) -> str:
     """One line, in steps of ten per cent: each step is a write of the solver's status."""
-    said = " ".join(detail.split())[:500]
+    said = one_line(detail)[:LONGEST_QUOTE]
     return said if progress is None else f"{said} {int(progress * 10) * 10} % done."
 
 
@@ -100,9 +115,14 @@ class Startups(Askings[_Entry]):
         return EVERY_SECONDS if entry.asking else max(0.1, entry.due - self._clock())
 
     async def _question(self, key: SolverKey, entry: _Entry, address: str) -> None:
-        said = await self._ask(address)
+        said = ""
+        try:
+            said = await self._ask(address)
+        except Exception:  # otherwise nobody would ask again before the next replica
+            logger.exception("%s: a starting replica could not be asked how far it is", key)
+        finally:
+            entry.asking = None
         entry.due = self._clock() + EVERY_SECONDS
-        entry.asking = None
         if said != entry.words:
             entry.words = said
             self._learned(key)

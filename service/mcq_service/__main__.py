@@ -13,6 +13,7 @@ from mcq_service.keys import InvalidKeys
 from mcq_service.models.cli import add_parser
 from mcq_service.settings import Settings
 from mcq_service.telemetry import logs
+from mcq_service.terminal import piped, plain
 
 
 def main() -> int:
@@ -52,9 +53,9 @@ def _settings() -> Settings:
     except ValidationError as error:
         for each in error.errors():
             name = "MCQ_" + "_".join(str(step) for step in each["loc"]).upper()
-            print(f"{name}={each['input']}: {each['msg']}", file=sys.stderr)
+            print(plain(f"{name}={each['input']}: {each['msg']}"), file=sys.stderr)
         raise SystemExit(2) from None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(piped(main))

@@ -5,6 +5,7 @@ One for all workers of pytest-xdist, each test in a namespace of its own. Tests 
 """
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import uuid
@@ -28,7 +29,7 @@ from tests.operator.support import IMAGE, NOON, OPERATOR_IMAGE
 
 from mcq_operator.canary import Canaries
 from mcq_operator.key_states import KeyStates
-from mcq_operator.kube import CachedApi, Cluster, UnavailableError
+from mcq_operator.kube import Api, CachedApi, Cluster, UnavailableError
 from mcq_operator.models import Key, Manifest, SolverKey
 from mcq_operator.models.kinds import RECONCILED
 from mcq_operator.models.observed import Verdict
@@ -212,10 +213,10 @@ class Bench:
     async def _look(self) -> None:
         """Take in everything, as often as it takes: a CRD that another test has just made can't be listed yet."""
         while True:
-            try:
-                return await self.cluster.refresh(lambda _: None)
-            except UnavailableError:
-                await asyncio.sleep(0.1)
+            with contextlib.suppress(UnavailableError):
+                await self.cluster.refresh(lambda _: None)
+                return
+            await asyncio.sleep(0.1)
 
     def _canaries(self) -> Canaries:
         async def ask(_: SolverKey) -> Verdict:
@@ -239,6 +240,13 @@ async def connected(kubeconfig: Path) -> AsyncIterator[Any]:
     await config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)
     async with client.ApiClient(configuration=settings) as api_client:
         yield api_client
+
+
+@pytest.fixture
+async def api(kubectl: Kubectl) -> AsyncIterator[Api]:
+    """The API server without a memory, as the Lease and the commands ask it."""
+    async with connected(kubectl.kubeconfig) as api_client:
+        yield Api(api_client, wrote=lambda *_: None)
 
 
 @pytest.fixture

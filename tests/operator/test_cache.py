@@ -1,12 +1,13 @@
 """The operator's memory: newer wins, unknown is not absent, and what nobody reads wakes nobody."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from mcq_operator.kube.cache import Cache, Name, News, Sighting, sighting
-from mcq_operator.models import Manifest
+from mcq_operator.kube.cache import Cache, Listing, Name, News, Sighting, sighting
+from mcq_operator.models import Manifest, SolverKey
 from mcq_operator.models.kinds import (
     CHILDREN,
     CONFIG_MAP,
@@ -143,6 +144,30 @@ def test_a_listing_forgets_what_the_watch_missed_and_keeps_what_is_newer() -> No
     assert cache.knows(SERVICE, Name("team", "newer"))
     assert cache.knows(SERVICE, Name("team", "listed"))
     assert cache.knows(SERVICE, Name("other", "elsewhere"))
+
+
+def test_what_a_watchs_list_lacks_has_ended_and_no_event_of_before_brings_it_back() -> None:
+    cache = Cache()
+    owner = {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", "name": "demo", "uid": "u"}
+    owned = {"ownerReferences": [owner]}
+    for number, name in enumerate(("missed", "listed", "newer"), 5):
+        cache.note(seen(10 * number, name=name, metadata=owned))
+    listing = Listing(kind=SERVICE, namespace=None, names={("team", "listed")}, version=60)
+    assert cache.drop_missing(listing) == {SolverKey("team", "demo")}
+    assert not cache.knows(SERVICE, Name("team", "missed"))
+    assert cache.knows(SERVICE, Name("team", "listed"))
+    assert cache.knows(SERVICE, Name("team", "newer"))
+    assert not cache.note(seen(55, name="missed", metadata=owned))
+    assert cache.note(seen(61, name="missed", metadata=owned))
+    assert cache.drop_missing(replace(listing, version=60)) == set()
+
+
+def test_the_ends_of_objects_are_not_remembered_for_ever() -> None:
+    cache = Cache()
+    cache.note(seen(5))
+    for version in 6, 7:
+        cache.drop_missing(Listing(kind=SERVICE, namespace=None, names=(), version=version))
+    assert cache._kinds[SERVICE] == {}
 
 
 def test_a_server_that_was_restored_from_a_backup_is_believed() -> None:

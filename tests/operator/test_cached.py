@@ -1,6 +1,7 @@
 """Reads from memory: what is asked of the server, and what never happens however stale the memory is."""
 
 import copy
+from asyncio import Event
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from mcq_operator.kube.errors import NotFoundError
 from mcq_operator.models import Key, Manifest, SolverKey
 from mcq_operator.models.kinds import SERVICE, SOLVER, kind_of
 from mcq_operator.models.observed import Verdict
-from mcq_operator.reconcile import reconcile
+from mcq_operator.reconcile import Result, reconcile
 from mcq_operator.startup import Startups
 
 KEY = SolverKey("team", "demo")
@@ -29,6 +30,9 @@ class Server:
     def __init__(self) -> None:
         self.objects: dict[str, Manifest] = {}
         self.requests: list[tuple[str, str]] = []
+        self.failing: dict[tuple[str, str], Exception] = {}
+        self.hanging: set[tuple[str, str]] = set()
+        self.released = Event()
         self.version = 10
 
     def put(self, path: str, manifest: Manifest) -> Manifest:
@@ -36,7 +40,8 @@ class Server:
         self.version += 1
         stored = copy.deepcopy(manifest)
         uid = self.objects.get(path, {}).get("metadata", {}).get("uid", f"uid-{self.version}")
-        stored["metadata"] = {"uid": uid, **stored["metadata"], "resourceVersion": str(self.version)}
+        made = {"uid": uid, "creationTimestamp": "2026-01-01T00:00:00Z"}
+        stored["metadata"] = {**made, **stored["metadata"], "resourceVersion": str(self.version)}
         self.objects[path] = stored
         return copy.deepcopy(stored)
 
@@ -51,7 +56,14 @@ class Server:
     ) -> Manifest:
         """See Transport."""
         self.requests.append((method, path))
+        if (method, path) in self.hanging:
+            await self.released.wait()
+        if (method, path) in self.failing:
+            raise self.failing[method, path]
         known = self.objects.get(path.removesuffix("/status"))
+        if method == "delete" and known is not None:
+            del self.objects[path]
+            return known
         if method == "patch" and body is not None:
             return self._apply(path, body, known)
         if query is not None:
@@ -88,13 +100,14 @@ class Server:
 class Operator:
     """A reconcile with a memory, and the server beneath it."""
 
-    def __init__(self) -> None:
-        self.server = Server()
+    def __init__(self, server: Server | None = None) -> None:
+        self.server = server or Server()
         self.api = CachedApi(object(), wrote=lambda *_: None)
         self.api._transport = self.server  # type: ignore[assignment]
         self.cluster = Cluster(self.api)
-        raw = solver().model_dump(by_alias=True, exclude_none=True)
-        self.server.put(SOLVERS, {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", **raw})
+        if server is None:
+            raw = solver().model_dump(by_alias=True, exclude_none=True)
+            self.server.put(SOLVERS, {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", **raw})
 
     async def look(self) -> set[Key]:
         """Take in everything, as at the start; returns whose objects are other than was known."""
@@ -106,7 +119,12 @@ class Operator:
     async def reconcile(self) -> list[tuple[str, str]]:
         """Reconcile once; returns the requests."""
         self.server.requests.clear()
-        await reconcile(
+        await self.result()
+        return list(self.server.requests)
+
+    async def result(self) -> Result:
+        """Reconcile once; returns how it ended."""
+        return await reconcile(
             KEY,
             cluster=self.cluster,
             canaries=Canaries(_answered, clock=lambda: 0.0, learned=lambda _: None),
@@ -116,7 +134,11 @@ class Operator:
             operator_image=OPERATOR_IMAGE,
             now=lambda: NOON,
         )
-        return list(self.server.requests)
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        """What the solver's status says of it."""
+        conditions = self.server.objects[SOLVERS]["status"]["conditions"]
+        return next(item for item in conditions if item["type"] == kind)
 
 
 async def _answered(_: SolverKey) -> Verdict:
@@ -194,10 +216,9 @@ async def test_one_that_took_the_place_of_ours_unseen_is_not_overwritten(operato
         "metadata": {"name": "demo", "namespace": "team", "uid": "x"},
     }
     before = operator.server.put(SERVICES, foreign)
-    with pytest.raises(ConflictError):
-        await operator.reconcile()
     await operator.reconcile()
     assert operator.server.objects[SERVICES] == before
+    assert operator.condition("Degraded")["reason"] == "Conflict"
 
 
 async def test_an_object_that_lost_its_labels_is_found_and_labelled_again(operator: Operator) -> None:

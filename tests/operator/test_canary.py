@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 from tests.operator.support import deployment, pod, serving, solver
@@ -13,6 +12,7 @@ from tests.operator.support import deployment, pod, serving, solver
 from mcq_operator.canary import Canaries, HttpAsk, fingerprint
 from mcq_operator.models import SolverKey
 from mcq_operator.models.observed import Verdict
+from mcq_operator.probes import Prober, connections
 
 KEY = SolverKey("team", "demo")
 PODS = [pod(ready=True)]
@@ -25,11 +25,12 @@ class Service:
     url: str = ""
     status: int = 200
     text: str = '{"seconds": 0.2}'
+    body: bytes | None = None
     asked: int = 0
 
     async def handle(self, request: web.Request) -> web.Response:
         self.asked += 1
-        return web.Response(status=self.status, text=self.text)
+        return web.Response(status=self.status, body=self.body or self.text.encode())
 
 
 @pytest.fixture
@@ -41,8 +42,8 @@ async def service() -> AsyncIterator[Service]:
 
 
 async def ask(url: str) -> Verdict:
-    async with aiohttp.ClientSession() as session:
-        return await HttpAsk(session, url=url)(KEY)
+    async with connections() as session:
+        return await HttpAsk(Prober(session), url=url)(KEY)
 
 
 async def test_an_answered_test_question_is_an_answer(service: Service) -> None:
@@ -58,6 +59,12 @@ async def test_anything_else_is_a_failure_that_is_quoted(service: Service, statu
     assert verdict.detail.startswith(f"HTTP {status}: ")
     assert "for a reason" in verdict.detail
     assert "\n" not in verdict.detail
+
+
+async def test_a_body_that_is_no_text_is_quoted_without_what_acts_on_a_terminal(service: Service) -> None:
+    service.status, service.body = 500, b"\xff\xfe \x1b[2J\x1b]0;title\x07 \xe2\x80\xae cut\xe2\x82"
+    verdict = await ask(service.url)
+    assert verdict == Verdict(outcome="failed", detail="HTTP 500: \ufffd\ufffd [2J ]0;title cut\ufffd")
 
 
 async def test_nobody_listening_is_a_failure(service: Service) -> None:
@@ -140,6 +147,26 @@ async def test_a_failure_is_asked_again_with_growing_pauses_until_it_is_mended()
     await bench.look()
     assert (await bench.look()).outcome == "answered"
     assert bench.canaries.retry_in(KEY) is None
+
+
+async def test_a_question_that_can_not_be_asked_is_a_failure_and_asked_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+
+    async def broken(_: SolverKey) -> Verdict:
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    canaries = Canaries(broken, clock=lambda: bench.now, learned=bench.learned.append)
+    canaries.verdict(solver(), deployment(), PODS)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    found = canaries.verdict(solver(), deployment(), PODS)
+    assert found.outcome == "failed"
+    assert found.detail.startswith("UnicodeDecodeError: ")
+    assert bench.learned == [KEY]
+    assert canaries.retry_in(KEY) == 2
+    assert "Traceback" in caplog.text
 
 
 async def test_a_forgotten_solver_is_no_longer_asked() -> None:

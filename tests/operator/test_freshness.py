@@ -4,7 +4,7 @@ import pytest
 
 from mcq_operator.freshness import Freshness
 from mcq_operator.health import Health
-from mcq_operator.kube import Sighting, sighting
+from mcq_operator.kube import Listing, NoAnswerError, Sighting, UnavailableError, sighting
 from mcq_operator.models.kinds import POD, SERVICE, Kind
 
 DEMO = ("team", "demo")
@@ -15,9 +15,12 @@ class Cluster:
 
     def __init__(self) -> None:
         self.versions: dict[str, dict[tuple[str, str], int]] = {}
+        self.failing: dict[Kind, Exception] = {}
         self.now = 0.0
 
     async def list(self, kind: Kind) -> dict[tuple[str, str], int]:
+        if kind in self.failing:
+            raise self.failing[kind]
         return dict(self.versions.get(kind.plural, {}))
 
     def clock(self) -> float:
@@ -61,7 +64,7 @@ async def test_the_age_grows_from_the_first_miss_until_the_event_comes(
     cluster.versions["services"] = {DEMO: 9}
     assert await look(cluster, freshness, 70) == 60
     freshness.saw(event(9))
-    assert freshness.age(SERVICE) == freshness.oldest() == 0
+    assert freshness.age(SERVICE) == 0
     assert await look(cluster, freshness, 100) == 0
 
 
@@ -84,13 +87,43 @@ async def test_events_out_of_order_and_lists_from_a_cache_are_not_late(
     assert await look(cluster, freshness, 90) == 0
 
 
-async def test_a_deletion_that_is_not_seen_is_late(cluster: Cluster, freshness: Freshness) -> None:
+async def test_a_deletion_that_is_not_seen_is_late_until_a_watch_lists_anew(
+    cluster: Cluster, freshness: Freshness
+) -> None:
+    """kopf tells nothing of what a list lacks: the list itself is what is known of it."""
     freshness.saw(event(7))
     cluster.versions["services"] = {}
     assert await look(cluster, freshness, 10) == 0
+    assert freshness.late(60) == []
     assert await look(cluster, freshness, 70) == 60
-    freshness.saw(event(8, gone=True))
+    assert freshness.late(60) == [SERVICE]
+    freshness.listed(Listing(kind=SERVICE, namespace="other", names=(), version=9))
+    assert freshness.age(SERVICE) == 60
+    freshness.listed(Listing(kind=SERVICE, namespace="team", names=(), version=9))
     assert freshness.age(SERVICE) == 0
+    assert freshness.late(60) == []
+    assert await look(cluster, freshness, 130) == 0
+
+
+async def test_a_deletion_that_is_seen_is_not_late(cluster: Cluster, freshness: Freshness) -> None:
+    freshness.saw(event(7))
+    cluster.versions["services"] = {}
+    await look(cluster, freshness, 10)
+    freshness.saw(event(8, gone=True))
+    assert await look(cluster, freshness, 70) == 0
+
+
+async def test_a_kind_that_can_not_be_listed_does_not_keep_the_others_from_being_verified(
+    cluster: Cluster, freshness: Freshness
+) -> None:
+    cluster.versions["services"] = {DEMO: 7}
+    cluster.failing[POD] = UnavailableError("500: conversion webhook failed")
+    await freshness.verify([POD, SERVICE])
+    cluster.now = 60
+    assert freshness.late(60) == [SERVICE]
+    cluster.failing[POD] = NoAnswerError("the API server can't be reached")
+    with pytest.raises(NoAnswerError):
+        await freshness.verify([POD, SERVICE])
 
 
 async def test_what_the_servers_cache_has_not_yet_is_not_late(cluster: Cluster, freshness: Freshness) -> None:
@@ -111,15 +144,13 @@ async def test_what_is_deleted_or_no_kind_any_more_is_not_late(
     await look(cluster, freshness, 60)
     await freshness.verify([POD])
     cluster.now = 999
-    assert freshness.oldest() == 0
+    assert freshness.late(1) == []
 
 
-def test_health_is_lost_with_a_stale_watch_and_with_a_stuck_reconcile() -> None:
-    health = Health(stale_seconds=120, stuck_seconds=300)
+def test_health_is_lost_with_a_stuck_reconcile() -> None:
+    health = Health(stuck_seconds=300)
     assert health.problem() == ""
-    health.look_at(watch_age=lambda: 121, longest_reconcile=lambda: 1)
-    assert health.problem() == "a watch has missed events for 121 s"
-    health.look_at(watch_age=lambda: 119, longest_reconcile=lambda: 301)
+    health.look_at(longest_reconcile=lambda: 301)
     assert health.problem() == "a reconcile has not ended for 301 s"
-    health.look_at(watch_age=lambda: 119, longest_reconcile=lambda: 299)
+    health.look_at(longest_reconcile=lambda: 299)
     assert health.problem() == ""

@@ -6,6 +6,7 @@ import pytest
 
 from mcq_operator.handlers import Memo, object_seen, settings
 from mcq_operator.kube import Sighting, owner
+from mcq_operator.lists import Lists
 from mcq_operator.models import ExamKey, Key, SolverKey
 from mcq_operator.models.kinds import CHILDREN, POD, SERVICE, SOLVER
 
@@ -52,7 +53,7 @@ def test_a_solver_and_an_exam_of_one_name_have_different_keys() -> None:
 
 async def test_each_event_tells_of_its_object_and_whose_it_is() -> None:
     keys = Keys()
-    memo = Memo(keys)
+    memo = Memo(keys, Lists(lambda _: None))
     meta = {"namespace": "team", "name": "demo", "resourceVersion": "7"}
     await object_seen(SOLVER, event={"type": "DELETED", "object": {"metadata": meta}}, memo=memo)
     owned = {"type": "MODIFIED", "object": {"metadata": {**meta, "ownerReferences": [OWNED]}}}

@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import web
 from tests.operator.support import deployment, pod, serving, solver
 from tests.operator.test_status import condition, told
 
 from mcq_operator.key_states import HttpAskKeys, KeyStates
 from mcq_operator.models import Manifest, MCQSolver, SolverKey, names
 from mcq_operator.models.observed import KeyCount, Observed
+from mcq_operator.probes import Prober, connections
 
 KEYED = {"auth": {"apiKeysSecretRef": {"name": "clients"}}}
 
@@ -105,9 +106,9 @@ async def test_a_replica_is_asked_over_http(
     async def readyz(_: web.Request) -> web.Response:
         return web.json_response(body)
 
-    async with serving("/readyz", readyz) as url, ClientSession() as session:
+    async with serving("/readyz", readyz) as url, connections() as session:
         monkeypatch.setattr(names, "HTTP_PORT", int(url.rpartition(":")[2]))
-        assert await HttpAskKeys(session)("127.0.0.1") == count
+        assert await HttpAskKeys(Prober(session))("127.0.0.1") == count
 
 
 @pytest.mark.parametrize(

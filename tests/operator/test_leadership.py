@@ -6,20 +6,21 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from mcq_operator.kube import ConflictError, UnavailableError
+from mcq_operator.kube import ConflictError, NoAnswerError, RefusedError, UnavailableError
 from mcq_operator.leadership import Leadership, Timing
 from mcq_operator.models import Manifest
 
-TIMING = Timing(duration=10, held=7.0, renew=0.001)
+TIMING = Timing(duration=10, renew_deadline=7.0, retry=0.001)
 
 
 @dataclass
 class Leases:
-    """One Lease with a version; `fails` raises as often as it says."""
+    """One Lease with a version; so many requests fail, and the answers to so many writes get lost."""
 
     lease: Manifest | None = None
     version: int = 0
     fails: int = 0
+    loses: int = 0
     now: float = 100.0
     written: list[Manifest] = field(default_factory=list)
 
@@ -35,7 +36,8 @@ class Leases:
 
     async def replace(self, lease: Manifest) -> Manifest:
         self._fail()
-        assert self.lease is not None
+        if self.lease is None:
+            raise RefusedError("there is none")
         if lease["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
             raise ConflictError("it was changed")
         return self._store(lease)
@@ -58,6 +60,9 @@ class Leases:
         self.version += 1
         self.lease = {**deepcopy(lease), "metadata": {"resourceVersion": str(self.version)}}
         self.written.append(self.lease)
+        if self.loses:
+            self.loses -= 1
+            raise NoAnswerError("the connection was cut")
         return deepcopy(self.lease)
 
 
@@ -159,6 +164,79 @@ async def test_a_server_that_stays_away_ends_the_leadership_in_time(leases: Leas
     assert not first.held
 
 
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_lost_answer_to_a_renewal_does_not_end_the_leadership(leases: Leases, times: int) -> None:
+    first = leases.candidate("first")
+    await first.acquire()
+    keeping = asyncio.create_task(first.keep())
+    leases.loses = times
+    await turn(keeping)
+    leases.now += 6
+    await turn(keeping)
+    leases.now += 6
+    assert leases.loses == 0
+    assert not keeping.done()
+    assert first.held
+    keeping.cancel()
+
+
+async def test_a_lost_answer_to_the_first_claim_is_no_other_candidate(leases: Leases) -> None:
+    leases.loses = 1
+    first = leases.candidate("first")
+    await first.acquire()
+    assert first.held
+    assert leases.lease
+    assert leases.lease["spec"]["leaseTransitions"] == 0
+
+
+def annotate(leases: Leases) -> None:
+    """Change the Lease as a person would, and not its record."""
+    assert leases.lease
+    leases.version += 1
+    metadata = {"resourceVersion": str(leases.version), "annotations": {"note": str(leases.version)}}
+    leases.lease = {**leases.lease, "metadata": metadata}
+
+
+async def test_an_annotation_does_not_end_the_leadership(leases: Leases) -> None:
+    first = leases.candidate("first")
+    await first.acquire()
+    keeping = asyncio.create_task(first.keep())
+    for _ in range(5):
+        annotate(leases)
+        await turn(keeping)
+        leases.now += 3
+    assert not keeping.done()
+    assert first.held
+    annotate(leases)
+    keeping.cancel()
+    await first.release()
+    assert leases.holder is None
+
+
+async def test_an_annotation_does_not_put_off_the_end_of_a_silent_holder(leases: Leases) -> None:
+    """Its record is what is observed, not its version."""
+    await leases.candidate("first").acquire()
+    waiting = asyncio.create_task(leases.candidate("second").acquire())
+    for _ in range(5):
+        annotate(leases)
+        await turn(waiting)
+        leases.now += 2.5
+    await turn(waiting)
+    assert waiting.done()
+    assert leases.holder == "second"
+
+
+async def test_a_lease_that_was_deleted_is_made_again_by_its_holder(leases: Leases) -> None:
+    first = leases.candidate("first")
+    await first.acquire()
+    keeping = asyncio.create_task(first.keep())
+    leases.lease = None
+    await turn(keeping)
+    assert not keeping.done()
+    assert leases.holder == "first"
+    keeping.cancel()
+
+
 async def test_a_leader_whose_lease_was_taken_stops_at_once(leases: Leases) -> None:
     """Whoever changed it: it may be a person."""
     first = leases.candidate("first")
@@ -180,6 +258,16 @@ async def test_a_released_lease_is_taken_at_once(leases: Leases) -> None:
     await turn(waiting)
     assert second.held
     waiting.cancel()
+
+
+async def test_a_lease_that_was_taken_is_not_released(leases: Leases) -> None:
+    """Although this process still believed that it led."""
+    first = leases.candidate("first")
+    await first.acquire()
+    assert leases.lease
+    leases._store({**leases.lease, "spec": {**leases.lease["spec"], "holderIdentity": "other"}})
+    await first.release()
+    assert leases.holder == "other"
 
 
 async def test_who_lost_the_lease_does_not_release_anothers(leases: Leases) -> None:

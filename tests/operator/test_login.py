@@ -11,8 +11,24 @@ import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from mcq_operator.handlers import settings
+from mcq_operator.handlers import Memo, settings
+from mcq_operator.kube import Listing, Sighting
+from mcq_operator.lists import Lists
 from mcq_operator.login import login
+
+
+class Nobody:
+    """Hears of no event."""
+
+    def saw(self, seen: Sighting) -> None:
+        raise NotImplementedError
+
+
+def _no_list(listing: Listing) -> None:
+    raise NotImplementedError
+
+
+MEMO = Memo(Nobody(), Lists(_no_list))
 
 
 async def _said(request: web.Request) -> web.Response:
@@ -35,7 +51,7 @@ async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         path = tmp_path / "kubeconfig"
         await asyncio.to_thread(path.write_text, yaml.safe_dump(config))
         monkeypatch.setenv("KUBECONFIG", str(path))
-        made = await login(settings=settings())
+        made = await login(memo=MEMO, settings=settings())
         assert made is not None
         async with made.aiohttp_session:
             yield made
@@ -70,4 +86,4 @@ async def test_what_kopf_would_give_up_at_is_tried_again(
 async def test_without_credentials_there_is_no_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert await login(settings=settings()) is None
+    assert await login(memo=MEMO, settings=settings()) is None

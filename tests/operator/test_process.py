@@ -19,6 +19,8 @@ from tests.operator.live import NAMES, all_made, apply, existing, own_host, unti
 pytestmark = pytest.mark.xdist_group("apart")
 
 QUICK = 10.0
+FOLLOWED = 25.0
+"""A Lease lasts for 15 s after its last renewal, and is tried every 2 s."""
 
 
 @pytest.fixture(scope="session")
@@ -144,7 +146,7 @@ async def pair(restricted: Path, tmp_path: Path) -> AsyncIterator[tuple[Operator
                 await each.process.wait()
 
 
-async def test_a_killed_leader_is_followed_within_15_seconds(
+async def test_a_killed_leader_is_followed_when_its_lease_has_ended(
     kubectl: Kubectl, pair: tuple[Operator, Operator]
 ) -> None:
     """Meanwhile the other one is ready, and writes nothing."""
@@ -156,7 +158,7 @@ async def test_a_killed_leader_is_followed_within_15_seconds(
     assert await second.get("/readyz") == (200, "ok\n")
     assert await second.writes() == 0
     first.process.kill()
-    await until_leading(second, seconds=15)
+    await until_leading(second, seconds=FOLLOWED)
     kubectl("delete", "service", "demo")
     await until(lambda: kubectl.get("service", "demo"), QUICK)
 
@@ -181,7 +183,7 @@ async def test_a_paused_leader_writes_nothing_once_it_lost_the_lease(
     await until(lambda: kubectl.get("ingress", "demo"), QUICK)
     await first.quiet()
     first.process.send_signal(signal.SIGSTOP)
-    await until_leading(second, seconds=15)
+    await until_leading(second, seconds=FOLLOWED)
     second.process.send_signal(signal.SIGSTOP)
     kubectl("delete", "service", "demo")
     first.process.send_signal(signal.SIGCONT)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from mcq_operator.kube import UnavailableError
 from mcq_operator.queue import LONGEST_RETRY_SECONDS, URGENT_IN_A_ROW, WorkQueue, backoff
 
 
@@ -185,6 +186,25 @@ async def test_failed_work_is_tried_again_later_each_time_and_success_forgets_it
         queue.add("a")
         await settle()
         assert time.pending() == [time.now + 0.5]
+
+
+@pytest.mark.parametrize(
+    ("error", "level", "traced"),
+    [(UnavailableError("500: busy"), "WARNING", False), (KeyError("metadata"), "ERROR", True)],
+)
+async def test_only_what_nobody_expected_is_logged_with_its_traceback(
+    caplog: pytest.LogCaptureFixture, error: Exception, level: str, traced: bool
+) -> None:
+    async def work(_: str) -> None:
+        raise error
+
+    async with running(work) as queue:
+        queue.add("team/demo")
+        await settle()
+    (record,) = caplog.records
+    assert record.levelname == level
+    assert "team/demo failed 1 time(s)" in record.message
+    assert ("Traceback" in caplog.text) == traced
 
 
 async def test_a_failing_key_does_not_hold_up_the_others() -> None:

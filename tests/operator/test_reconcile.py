@@ -66,6 +66,33 @@ async def test_scaling_by_kubectl_reaches_the_deployment_and_the_scale_subresour
     assert len(pods) == 5
 
 
+async def test_an_evicted_pod_that_was_replaced_is_no_failure(kubectl: Kubectl, bench: Bench) -> None:
+    apply(kubectl, {})
+    await bench.settle()
+    await kubelet(kubectl)
+    first = names_of_pods(kubectl)[0]
+    evicted = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
+    killed = {
+        "name": "service",
+        "state": {"terminated": {"exitCode": 137}},
+        "ready": False,
+        "restartCount": 0,
+    }
+    killed |= {"image": "x", "imageID": "", "lastState": {}}
+    status = {**evicted, "conditions": [], "containerStatuses": [killed]}
+    patch(kubectl, "pod", first, {"status": status}, subresource="status")
+    await until(lambda: len(names_of_pods(kubectl)) == 4)
+    for name in set(names_of_pods(kubectl)) - {first}:
+        since = {"lastTransitionTime": "2026-01-01T00:00:00Z"}
+        ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", **since}]}
+        patch(kubectl, "pod", name, {"status": ready}, subresource="status")
+    await until(lambda: existing(kubectl, "deployment", "demo")["status"].get("availableReplicas") == 3)
+    await bench.settle()
+    assert first in names_of_pods(kubectl)
+    assert condition(kubectl, "Ready")["status"] == "True"
+    assert condition(kubectl, "Degraded")["status"] == "False"
+
+
 async def test_a_deleted_solver_takes_everything_with_it(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, SPEC)
     await bench.settle()

@@ -41,6 +41,11 @@ def pod(container: dict[str, Any], *, revision: int = 2, age: float = 0) -> Mani
     }
 
 
+def failed(made: Manifest) -> Manifest:
+    """The Pod after its eviction."""
+    return {**made, "status": {**made["status"], "phase": "Failed", "reason": "Evicted"}}
+
+
 def crashed(times: int) -> dict[str, Any]:
     return {"restartCount": times, "lastState": {"terminated": {"exitCode": 4, "message": "wrong digest"}}}
 
@@ -83,11 +88,15 @@ GOES_ON = [
     pod(waiting("ImagePullBackOff"), age=30),
     pod(waiting("ContainerCreating"), age=900),
     pod(crashed(9), revision=1),
+    failed(pod(crashed(9))),
+    failed(pod(waiting("InvalidImageName"))),
 ]
 
 
 @pytest.mark.parametrize("starting", GOES_ON)
-def test_replicas_that_may_still_start_and_those_of_before_undo_nothing(starting: Manifest) -> None:
+def test_replicas_that_may_still_start_and_those_of_before_or_evicted_undo_nothing(
+    starting: Manifest,
+) -> None:
     assert decided(starting) is None
 
 

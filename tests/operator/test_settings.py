@@ -24,6 +24,22 @@ def test_a_senseless_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         Settings()
 
 
+@pytest.mark.parametrize(("name", "value"), [("DURATION", "10"), ("RENEW_DEADLINE", "15"), ("RETRY", "11")])
+def test_a_lease_that_would_end_before_it_is_renewed_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """By default the times are client-go's."""
+    defaults = Settings()
+    assert (
+        defaults.lease_duration_seconds,
+        defaults.lease_renew_deadline_seconds,
+        defaults.lease_retry_seconds,
+    ) == (15, 10, 2)
+    monkeypatch.setenv(f"MCQ_OPERATOR_LEASE_{name}_SECONDS", value)
+    with pytest.raises(ValidationError, match="lease_duration_seconds > lease_renew_deadline_seconds"):
+        Settings()
+
+
 def test_a_log_line_is_one_json_object_with_what_the_record_was_given() -> None:
     record = logging.makeLogRecord({"name": "x", "levelname": "INFO", "msg": "two\nlines %s", "args": ("é",)})
     record.solver = "team/demo"

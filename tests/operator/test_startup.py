@@ -4,10 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import web
 from tests.operator.support import serving, solver
 
 from mcq_operator.models import Manifest, SolverKey
+from mcq_operator.probes import Prober, connections
 from mcq_operator.startup import HttpAskStartup, Startups, words
 
 KEY = SolverKey("team", "demo")
@@ -133,12 +134,55 @@ def test_progress_is_told_in_steps_so_that_it_is_not_written_every_second(
     assert words("Loading\n the model.", progress) == said
 
 
+async def test_a_replica_that_can_not_be_asked_is_asked_again(
+    clock: Clock, learned: list[SolverKey], caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = 0
+
+    async def broken(_: str) -> str:
+        nonlocal asked
+        asked += 1
+        raise RecursionError
+
+    startups = Startups(broken, clock=clock, learned=learned.append)
+    await look(startups, starting())
+    clock.now = 4
+    assert startups.retry_in(KEY) == 0.1
+    await look(startups, starting())
+    assert asked == 2
+    assert "Traceback" in caplog.text
+
+
+NO_ANSWERS = [
+    b"hello",
+    b"\xff\xfe",
+    b"[" * 4096,
+    b'{"detail": "x", "progress": 1e999}',
+    b'{"detail": "x", "progress": NaN}',
+    b'{"detail": "x", "progress": -1}',
+    b'{"detail": "x", "progress": "half"}',
+    b'{"detail": "' + b"x" * 4096 + b'", "progress": 0.5}',
+    b'{"progress": 0.5}',
+    b"null",
+]
+
+
 async def test_what_is_no_answer_is_no_words() -> None:
     """Nobody there, and somebody who speaks otherwise."""
+    said = iter(NO_ANSWERS)
 
     async def other(_: web.Request) -> web.Response:
-        return web.Response(text="hello")
+        return web.Response(body=next(said))
 
-    async with serving("/startupz", other, host="127.0.0.77", port=8000), ClientSession() as session:
-        assert await HttpAskStartup(session)("127.0.0.77") == ""
-        assert await HttpAskStartup(session)("127.0.0.78") == ""
+    async with serving("/startupz", other, host="127.0.0.77", port=8000), connections() as session:
+        ask = HttpAskStartup(Prober(session))
+        assert [await ask("127.0.0.77") for _ in NO_ANSWERS] == [""] * len(NO_ANSWERS)
+        assert await ask("127.0.0.78") == ""
+
+
+async def test_what_a_replica_says_is_one_line_without_control_characters() -> None:
+    async def shouts(_: web.Request) -> web.Response:
+        return web.json_response({"status": "x", "detail": "Fetching\n\x1b[31mred", "progress": 0.25})
+
+    async with serving("/startupz", shouts, host="127.0.0.79", port=8000), connections() as session:
+        assert await HttpAskStartup(Prober(session))("127.0.0.79") == "Fetching [31mred 20 % done."

@@ -216,6 +216,81 @@ def test_a_pod_that_is_being_deleted_is_no_failure() -> None:
     assert condition(told(Observed(pods=[leaving])), "Degraded").status == "False"
 
 
+def lost(name: str, *, made: int, ended: int, **status: Any) -> dict[str, Any]:
+    """A Pod that failed for good, with the seconds of its creation and its end."""
+    found = pod(
+        name, **{"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory", **status}
+    )
+    found["metadata"]["creationTimestamp"] = at(made)
+    found["status"]["conditions"][0]["lastTransitionTime"] = at(ended)
+    return found
+
+
+def started(name: str, *, made: int) -> dict[str, Any]:
+    """A Pod that is not ready yet."""
+    found = pod(name, phase="Running", containerStatuses=[{"name": "service", "state": {"running": {}}}])
+    found["metadata"]["creationTimestamp"] = at(made)
+    return found
+
+
+def at(seconds: int) -> str:
+    return (NOON + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+KILLED = {"state": {"terminated": {"exitCode": 137, "finishedAt": "2026-01-01T12:00:09Z"}}, "restartCount": 9}
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param({}, id="evicted before it started"),
+        pytest.param({"containerStatuses": [{"name": "service", **KILLED}]}, id="killed"),
+        pytest.param({"containerStatuses": [{"name": "service", **OUT_OF_MEMORY}]}, id="out of memory"),
+        pytest.param(
+            {
+                "containerStatuses": [
+                    {"name": "service", "state": {"waiting": {"reason": "ImagePullBackOff"}}}
+                ]
+            },
+            id="waiting for its image",
+        ),
+        pytest.param({"reason": None, "phase": "Succeeded"}, id="done"),
+        pytest.param({"reason": "UnexpectedAdmissionError"}, id="not admitted by its node"),
+    ],
+)
+def test_a_pod_that_failed_in_an_earlier_incident_is_no_failure(status: dict[str, Any]) -> None:
+    """Nobody deletes it before there are many: neither beside complete replicas nor in a later roll-out is it one."""
+    old = lost("demo-old", made=0, ended=9, **status)
+    complete = told(Observed(deployment=deployment(), pods=[old, pod("demo-2", ready=True)]))
+    assert condition(complete, "Ready").status == "True"
+    rolling = told(Observed(deployment=deployment(updated=1), pods=[old, started("demo-3", made=9000)]))
+    assert condition(rolling, "Degraded").status == "False"
+    assert condition(rolling, "Ready").reason == "RollingOut"
+
+
+def test_a_replica_that_is_lost_once_is_replaced_which_is_no_failure() -> None:
+    three = [lost(f"demo-{number}", made=number, ended=100) for number in range(3)]
+    new = [started(f"demo-{number}", made=101) for number in range(3, 6)]
+    found = told(Observed(deployment=deployment(ready=0, available=0), pods=[*three, *new]))
+    assert condition(found, "Degraded").status == "False"
+
+
+def test_a_replica_that_is_lost_again_and_again_is_a_failure_until_one_is_ready() -> None:
+    pods = [
+        lost("demo-1", made=0, ended=90),
+        lost("demo-2", made=91, ended=180),
+        started("demo-3", made=182),
+    ]
+    found = told(Observed(deployment=deployment(ready=2, available=2), pods=pods))
+    assert condition(found, "Degraded").reason == "Evicted"
+    assert "Pod demo-2 has failed, as the one before it: The node was low on memory." in (
+        condition(found, "Ready").message
+    )
+    pods[2] = {**pod("demo-3", ready=True), "metadata": pods[2]["metadata"]}
+    found = told(Observed(deployment=deployment(), pods=pods))
+    assert condition(found, "Ready").status == "True"
+
+
 def test_a_starting_container_is_no_failure() -> None:
     assert condition(told(Observed(pods=[waiting("ContainerCreating")])), "Degraded").status == "False"
 
@@ -438,7 +513,8 @@ def test_a_pod_whose_container_is_not_created_for_long_is_asked_about() -> None:
     """Its node says why in an Event only."""
     hanging, young = creating(for_seconds=11), creating(for_seconds=9)
     leaving = creating(for_seconds=99, deletionTimestamp="x")
-    assert status.pending.hanging([young, leaving, hanging], now=NOON) is hanging
-    assert status.pending.hanging([young, leaving, pod()], now=NOON) is None
+    evicted = {**hanging, "status": {**hanging["status"], "phase": "Failed"}}
+    assert status.pending.hanging([young, leaving, evicted, hanging], now=NOON) is hanging
+    assert status.pending.hanging([young, leaving, evicted, pod()], now=NOON) is None
     assert status.pending.young([young], now=NOON)
     assert not status.pending.young([hanging, leaving, pod()], now=NOON)

@@ -21,6 +21,8 @@ from .errors import CorruptError
 FORMAT = 1
 """Grows when a release could misread what another wrote."""
 MANIFEST = "manifest"
+LONGEST_LINE = 16 * 2**20
+"""Bytes: an object has at most a few, and the manifest of a hundred thousand objects fits."""
 
 
 class Kept(BaseModel):
@@ -89,10 +91,10 @@ def verified(file: IO[bytes], *, of: str) -> Contents:
     digests = []
     for last, line in _lines(file):  # noqa: B007 - which is the last one, the end tells
         digests.append(line)
-    if MANIFEST not in last:
+    told = last.get(MANIFEST)
+    if not isinstance(told, dict):
         message = "it has no manifest at its end: its writing was cut short"
         raise CorruptError(message)
-    told = last[MANIFEST]
     if told.get("format") != FORMAT:
         message = (
             f"it is of format {told.get('format')}, written by operator {told.get('operator')}; this one,"
@@ -121,11 +123,22 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[dict[str, Any], str]]:
     file.seek(0)
     try:
         with gzip.GzipFile(fileobj=file, mode="rb") as packed:
-            for line in packed:
-                yield json.loads(line), _digest(line)
-    except (OSError, EOFError, zlib.error, ValueError) as error:
+            while line := packed.readline(LONGEST_LINE + 1):
+                yield _parsed(line), _digest(line)
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
         message = f"it can't be unpacked: {error}"
         raise CorruptError(message) from error
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    if len(line) > LONGEST_LINE:
+        message = f"a line has more than {LONGEST_LINE >> 20} MiB"
+        raise ValueError(message)
+    item = json.loads(line)
+    if not isinstance(item, dict):
+        message = "a line is no object"
+        raise ValueError(message)
+    return item
 
 
 def _line(item: dict[str, Any]) -> bytes:

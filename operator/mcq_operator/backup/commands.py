@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import sys
 import tempfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from mcq_operator.kube import Api, ClusterError, RefusedError, connect
 from mcq_operator.models import Manifest
 from mcq_operator.models.base import EXAM_KIND, SOLVER_KIND
 from mcq_operator.models.kinds import CONFIG_MAP
+from mcq_operator.terminal import complain, say
 
 from . import archive
 from .errors import (
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
             case _:
                 return _restore(arguments)
     except BackupError as error:
-        sys.stderr.write(f"error: {error}\n")
+        complain(f"error: {error}")
         return PERSON if isinstance(error, PersonNeededError) else AGAIN
 
 
@@ -57,9 +57,9 @@ async def _create(arguments: argparse.Namespace) -> int:
             made = await create(api, store, namespace=namespace, keep=arguments.keep, now=datetime.now(UTC))
     except (ClusterError, ConfigException) as error:
         raise _told(error, f"Namespace {namespace} can't be backed up") from error
-    print(f"{store.url}/{made.name}: {_counts(made.contents)}, {made.size:,} bytes, read back and good")
+    say(f"{store.url}/{made.name}: {_counts(made.contents)}, {made.size:,} bytes, read back and good")
     for name in made.deleted:
-        print(f"{store.url}/{name}: deleted, as --keep={arguments.keep} asks")
+        say(f"{store.url}/{name}: deleted, as --keep={arguments.keep} asks")
     return 0
 
 
@@ -68,9 +68,9 @@ def _list(arguments: argparse.Namespace) -> int:
     for each in found:
         what = f"CORRUPT: {each.problem}" if each.contents is None else _counts(each.contents)
         by = f", by operator {each.contents.operator}" if each.contents else ""
-        print(f"{each.name}  {what}{by}")
+        say(f"{each.name}  {what}{by}")
     if not found:
-        print(f"There is no backup in {arguments.source}.", file=sys.stderr)
+        complain(f"There is no backup in {arguments.source}.")
     return 0
 
 
@@ -82,7 +82,7 @@ def _restore(arguments: argparse.Namespace) -> int:
             contents = opened(store, name, file)
         except CorruptError as error:
             raise CorruptError(_refusal(store, name, str(error))) from error
-        print(f"{store.url}/{name}: {_counts(contents)}")
+        say(f"{store.url}/{name}: {_counts(contents)}")
         namespace = arguments.of_namespace or contents.namespace
         fates = asyncio.run(_restored(file, arguments, namespace))
     return PERSON if LACKING.intersection(fates) else 0
@@ -98,7 +98,7 @@ async def _restored(file: IO[bytes], arguments: argparse.Namespace, namespace: s
                 namespace=namespace,
                 overwrite=arguments.overwrite,
                 dry_run=arguments.dry_run,
-                say=print,
+                say=say,
             )
             fates = await restore.run(archive.objects(file))
             await _tell_references(api, archive.objects(file), namespace)
@@ -112,12 +112,12 @@ async def _tell_references(api: Api, objects: Iterable[Manifest], namespace: str
     wanted = sorted({found for item in objects for found in references(item)})
     if not wanted:
         return
-    print(f"\nNot in a backup, and needed in namespace {namespace}:")
+    say(f"\nNot in a backup, and needed in namespace {namespace}:")
     for kind, name in wanted:
         missing = ""
         if kind == CONFIG_MAP.kind and await api.get(CONFIG_MAP, namespace=namespace, name=name) is None:
             missing = ": MISSING"
-        print(f"  {kind} {name}{missing}")
+        say(f"  {kind} {name}{missing}")
 
 
 def _refusal(store: Store, name: Name, problem: str) -> str:

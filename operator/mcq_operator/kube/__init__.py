@@ -1,13 +1,14 @@
 """The only package that talks to the API server."""
 
 from .api import Api
-from .cache import News, Sighting, sighting
+from .cache import Listing, News, Sighting, sighting
 from .cached import CachedApi
 from .cluster import Children, Cluster
 from .errors import (
     ClusterError,
     ConflictError,
     InvalidSpecError,
+    NoAnswerError,
     NotLeadingError,
     RefusedError,
     UnavailableError,
@@ -27,7 +28,9 @@ __all__ = [
     "ConflictError",
     "InvalidSpecError",
     "KubeLease",
+    "Listing",
     "News",
+    "NoAnswerError",
     "NotLeadingError",
     "RefusedError",
     "Sighting",

@@ -14,6 +14,8 @@ from .transport import Transport
 
 TRACER = trace.get_tracer("mcq_operator.kube")
 TIMEOUT_SECONDS = 30.0
+WRITE_SECONDS = 40.0
+"""Longer than the server itself waits for its webhooks (34 s), so that it is the server who says that one failed."""
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 PAGE = 500
 """Objects in one answer: enough for few requests, and little enough to take in without a pause."""
@@ -179,7 +181,8 @@ class Api:
         self._only_if_leading()
         body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         path = kind.path(namespace, name)
-        if await self._request("delete", path, body=body, missing_ok=True) is not None:
+        found = await self._request("delete", path, body=body, missing_ok=True, seconds=WRITE_SECONDS)
+        if found is not None:
             self._wrote(kind.kind, "delete")
 
     async def _apply(self, manifest: Manifest, *, subresource: str, force: bool, manager: str) -> Manifest:
@@ -192,6 +195,7 @@ class Api:
             manifest,
             content_type="application/apply-patch+yaml",
             query={"fieldManager": manager, "force": str(force).lower()},
+            seconds=WRITE_SECONDS,
         )
         self._wrote(kind.kind, "apply" + subresource.replace("/", "_"))
         return stored

@@ -11,7 +11,7 @@ The watches of children are filtered by a label. So what they tell nothing of is
 someone else's. Only an answer to a question makes it absent.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
@@ -84,6 +84,28 @@ class Sighting:
     instance: str
     owner: Key | None
     parent: Key | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Which objects of a kind there were, in a namespace or in all.
+
+    Attributes:
+        kind: the kind.
+        namespace: the namespace, or None for all.
+        names: the objects' namespaces and names.
+        version: the resourceVersion of which they are.
+
+    """
+
+    kind: Kind
+    namespace: str | None
+    names: Collection[tuple[str, str]]
+    version: int
+
+    def lacks(self, name: tuple[str, str]) -> bool:
+        """Return whether the object would have been listed if there were one by this name."""
+        return self.namespace in (None, name[0]) and name not in self.names
 
 
 def sighting(kind: Kind, manifest: Manifest, *, gone: bool = False) -> Sighting:
@@ -223,12 +245,20 @@ class Cache:
             names_seen.add(each.name)
             if self.note(each):
                 changed.add(each.owner)
-        for name, entry in list(self._kinds.get(kind, {}).items()):
-            in_scope = namespace in (None, name.namespace)
-            if in_scope and name not in names_seen and entry.version <= version:
-                self._drop(kind, name)
-                changed.add(entry.owner if entry.body is not None else None)
+        listing = Listing(kind=kind, namespace=namespace, names=names_seen, version=version)
         self._listed[kind, namespace] = version
+        return self.drop_missing(listing) | {key for key in changed if key is not None}
+
+    def drop_missing(self, listing: Listing) -> set[Key]:
+        """Forget what a full listing lacks, unless it is newer; returns whose objects those were."""
+        changed: set[Key | None] = set()
+        for name, entry in list(self._kinds.get(listing.kind, {}).items()):
+            if listing.lacks(name) and entry.version <= listing.version:
+                self._drop(listing.kind, name)
+                if entry.body is not None:
+                    changed.add(entry.owner)
+                    # Its end, which an event of before it must not undo; the next listing forgets that as well.
+                    self._kinds[listing.kind][name] = _Entry(listing.version, None)
         return {key for key in changed if key is not None}
 
     def _lists(self, kind: Kind, namespace: str | None) -> bool:

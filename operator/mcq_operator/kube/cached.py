@@ -10,7 +10,7 @@ from mcq_operator.models.kinds import EXAM, POD, RECONCILED, SOLVER, WATCHED, Ki
 from mcq_operator.models.names import OPERATOR_NAME
 
 from .api import TIMEOUT_SECONDS, Api
-from .cache import Cache, Name, News, Sighting, sighting
+from .cache import Cache, Listing, Name, News, Sighting, sighting
 from .errors import ClusterError
 
 
@@ -26,6 +26,10 @@ class CachedApi(Api):
     def note(self, seen: Sighting) -> News:
         """Take in an event; returns whether, and why, a reconcile may have to do something about it."""
         return self._cache.note(seen)
+
+    def drop_missing(self, listing: Listing) -> set[Key]:
+        """Forget what the watch's own list lacks; returns whose objects those were: no event tells of them."""
+        return self._cache.drop_missing(listing)
 
     async def exams(self, *, namespace: str, solver: str) -> Sequence[Manifest]:
         """The exams of a solver. Raises ClusterError."""

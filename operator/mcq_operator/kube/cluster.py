@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -36,11 +36,13 @@ from mcq_operator.models.kinds import (
     Kind,
     kind_named,
 )
+from mcq_operator.models.observed import Refusal
 from mcq_operator.models.resource import KEYS
 
 from .api import Api
+from .attempt import attempt
 from .discovery import Discovery
-from .errors import ClusterError, InvalidSpecError
+from .errors import ClusterError, InvalidSpecError, NoAnswerError, RefusedError, UnavailableError
 from .hosts import Hosts
 from .owners import owned
 from .settling import Applied, Settling
@@ -52,10 +54,31 @@ Read = TypeVar("Read", bound=Resource)
 
 @dataclass(frozen=True, kw_only=True)
 class Children:
-    """A resource's objects as they were found. A name that nobody has is not among `live`."""
+    """A resource's objects as they were found.
+
+    Attributes:
+        live: each object that there is, whoever owns it.
+        pods: the resource's Pods.
+        refused: objects that could not be read, which may be there or not.
+
+    """
 
     live: dict[ObjectRef, Manifest]
     pods: list[Manifest]
+    refused: list[Refusal] = field(default_factory=list)
+
+    @property
+    def unread(self) -> set[ObjectRef]:
+        """The objects that could not be read."""
+        return {refusal.ref for refusal in self.refused}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruned:
+    """What became of objects that are not wanted any more: on their way out, or not to be deleted."""
+
+    leaving: list[ObjectRef] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
 
 
 class Cluster:
@@ -79,15 +102,27 @@ class Cluster:
         """Find out which kinds there are; returns whether that changed. Raises ClusterError."""
         return await self._discovery.refresh()
 
-    async def refresh(self, changed: Callable[[Key], None]) -> None:
-        """Look anew at everything; `changed` is told whose objects are other than was known. Raises ClusterError."""
+    async def refresh(self, changed: Callable[[Key], None]) -> Collection[Kind]:
+        """Look anew at everything; `changed` is told whose objects are other than was known.
+
+        Returns the kinds of children that the server can't list, which must not keep the others from being looked at:
+        of a kind with a CRD, a webhook may convert the objects. Raises ClusterError.
+        """
+        failed = []
         for kind in WATCHED:
             if kind in self.absent:
                 self._api.forget(kind)
                 continue
-            for namespace in self._scopes:
-                for key in await self._api.refresh(kind, namespace=namespace):
-                    changed(key)
+            try:
+                for namespace in self._scopes:
+                    for key in await self._api.refresh(kind, namespace=namespace):
+                        changed(key)
+            except (RefusedError, UnavailableError) as error:
+                if kind in RECONCILED or isinstance(error, NoAnswerError):
+                    raise
+                logger.warning("no %s can be listed, which is tried again: %s", kind.kind, error)
+                failed.append(kind)
+        return failed
 
     async def keys(self) -> list[Key]:
         """Every solver and exam there is. Raises ClusterError."""
@@ -116,6 +151,13 @@ class Cluster:
         """The exam as it is now, or None. Raises InvalidSpecError, or another ClusterError."""
         raw = await self._api.get(EXAM, namespace=key.namespace, name=key.name)
         return None if raw is None else _read(MCQExam, raw)
+
+    async def stored(self, key: Key) -> Resource | None:
+        """The resource's metadata and status, whatever its spec is. Raises ClusterError."""
+        model = {SolverKey: MCQSolver, ExamKey: MCQExam}[type(key)]
+        kind = SOLVER if model is MCQSolver else EXAM
+        raw = await self._api.get(kind, namespace=key.namespace, name=key.name)
+        return None if raw is None else model.without_spec(raw)
 
     async def exams(self, solver: MCQSolver) -> list[MCQExam]:
         """The solver's exams, but for those that can't be read. Raises ClusterError."""
@@ -159,37 +201,44 @@ class Cluster:
         """
         recorded = {*resource.status.inventory}.difference(wanted)
         looked = [ref for ref in refs if ref in recorded or not self._unseen(resource.namespace, ref)]
-        pods, *found = await asyncio.gather(
+        pods, found = await asyncio.gather(
             self._api.list(POD, namespace=resource.namespace, selector=names.selector(resource)),
-            *(self._get(resource.namespace, ref) for ref in looked),
+            asyncio.gather(*(attempt("read", ref, self._get(resource.namespace, ref)) for ref in looked)),
         )
-        live = {ref: manifests[0] for ref, manifests in zip(looked, found, strict=True) if manifests}
-        return Children(live=live, pods=pods)
+        children = Children(live={}, pods=pods)
+        for ref, live in zip(looked, found, strict=True):
+            if isinstance(live, Refusal):
+                children.refused.append(live)
+            elif live is not None:
+                children.live[ref] = live
+        return children
 
     async def apply(self, resource: Resource, wanted: dict[ObjectRef, Manifest], found: Children) -> Applied:
-        """Make the wanted objects so, one after the other; what is so already costs nothing.
+        """Apply the wanted objects that differ; what is so already costs nothing.
 
-        A refused object does not keep the others from being applied. Raises ClusterError for what another try
-        may mend.
+        One that fails does not keep the others from being applied; one that could not be read is left alone. Raises
+        NoAnswerError, NotLeadingError.
         """
-        return await self._settling.apply(resource, wanted, found.live)
+        known = {ref: manifest for ref, manifest in wanted.items() if ref not in found.unread}
+        return await self._settling.apply(resource, known, found.live)
 
-    async def prune(
-        self, resource: Resource, found: Children, *, keep: Iterable[ObjectRef]
-    ) -> list[ObjectRef]:
-        """Delete what the resource owns and wants no more; returns what is still on its way out."""
-        kept = set(keep)
-        leaving = []
+    async def prune(self, resource: Resource, found: Children, *, keep: Iterable[ObjectRef]) -> Pruned:
+        """Delete what the resource owns and wants no more. Raises NoAnswerError, NotLeadingError."""
+        kept, pruned = set(keep), Pruned()
         for ref, live in found.live.items():
             kind = kind_named(ref.api_version, ref.kind)
             if ref in kept or kind is None or not owned(live, resource):
                 continue
-            leaving.append(ref)
+            pruned.leaving.append(ref)
             metadata = live["metadata"]
             if "deletionTimestamp" not in metadata:
                 logger.info("deleting %s %s, which is no longer wanted", ref.kind, ref.name)
-                await self._api.delete(kind, namespace=resource.namespace, name=ref.name, uid=metadata["uid"])
-        return leaving
+                call = self._api.delete(
+                    kind, namespace=resource.namespace, name=ref.name, uid=metadata["uid"]
+                )
+                if isinstance(refusal := await attempt("delete", ref, call), Refusal):
+                    pruned.refused.append(refusal)
+        return pruned
 
     async def replica_sets(self, solver: MCQSolver) -> list[Manifest]:
         """The ReplicaSets of the solver's replicas, with the templates of its last revisions. Raises ClusterError."""
@@ -233,12 +282,11 @@ class Cluster:
         )
         return True
 
-    async def _get(self, namespace: str, ref: ObjectRef) -> list[Manifest]:
+    async def _get(self, namespace: str, ref: ObjectRef) -> Manifest | None:
         kind = kind_named(ref.api_version, ref.kind)
         if kind is None or kind in self.absent:
-            return []
-        live = await self._api.get(kind, namespace=namespace, name=ref.name)
-        return [] if live is None else [live]
+            return None
+        return await self._api.get(kind, namespace=namespace, name=ref.name)
 
     def _unseen(self, namespace: str, ref: ObjectRef) -> bool:
         kind = kind_named(ref.api_version, ref.kind)

@@ -5,7 +5,8 @@ ClusterError
 │   └── NotFoundError  neither the object nor, perhaps, its namespace or its kind
 ├── ConflictError     someone else was faster: look again
 ├── NotLeadingError   this process does not hold the Lease any more, so it may not write
-├── UnavailableError  no answer, or "not now": try again later
+├── UnavailableError  "not now", or something else failed behind the server: try again later
+│   └── NoAnswerError  the server can't be reached, so nothing else can be done either
 └── InvalidSpecError  a stored Resource that this release can't read
 """
 
@@ -18,6 +19,8 @@ from mcq_operator.models import Resource
 REFUSED = frozenset({400, 403, 405, 413, 415, 422})
 CONFLICT = 409
 NOT_FOUND = 404
+LONGEST_MESSAGE = 4096
+"""Characters of the server's words: a webhook's are in them."""
 UNTYPED = "failed to create typed patch object"
 """Server-side apply's refusal of a field that the schema doesn't have: for good, though its status is 500."""
 
@@ -43,7 +46,11 @@ class NotLeadingError(ClusterError):
 
 
 class UnavailableError(ClusterError):
-    """The server did not answer, or asked to come back later."""
+    """The server asked to come back later, or what it asked itself has failed: a webhook, etcd."""
+
+
+class NoAnswerError(UnavailableError):
+    """The server did not answer."""
 
 
 class InvalidSpecError(ClusterError):
@@ -71,6 +78,7 @@ def _message(error: ApiException) -> str:
     """The `message` of the server's Status object, or whatever it said instead."""
     body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else error.body
     try:
-        return str(json.loads(body or "")["message"])
-    except (ValueError, KeyError, TypeError):
-        return str(body or error.reason)
+        message = str(json.loads(body or "")["message"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        message = str(body or error.reason)
+    return message[:LONGEST_MESSAGE]

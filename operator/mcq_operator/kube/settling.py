@@ -1,5 +1,6 @@
 """Objects made what is wanted, and written only where they differ."""
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
@@ -11,11 +12,15 @@ from mcq_operator.models.observed import Refusal
 
 from .altered import Altered
 from .api import Api
+from .attempt import attempt
 from .discovery import Discovery
-from .errors import ConflictError, NotFoundError, RefusedError
+from .errors import ConflictError, NotFoundError
 from .owners import orphaned, owned
 
 logger = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 5.0
+"""How long one write holds up the next: a webhook that hangs takes half a minute for each object."""
 
 
 @dataclass(kw_only=True)
@@ -40,58 +45,83 @@ class Settling:
     async def apply(
         self, resource: Resource, wanted: Mapping[ObjectRef, Manifest], found: Mapping[ObjectRef, Manifest]
     ) -> Applied:
-        """Make the wanted objects so, one after the other, where they are other than `found`.
+        """Apply each wanted object that differs from `found`, one after the other.
 
-        Raises ClusterError for what another try may mend.
+        One that fails, or takes long, does not hold up the others. Raises NoAnswerError, NotLeadingError.
         """
         applied = Applied()
-        for ref, manifest in wanted.items():
-            if kind_of(manifest) in self._discovery.absent:
-                applied.absent.append(ref)
-                continue
-            live = found.get(ref)
-            try:
-                stored = await self._settle(resource, ref, manifest, live)
-                if stored is None:
-                    applied.conflicts.append(ref)
-                else:
-                    applied.live[ref] = stored
-            except RefusedError as error:
-                if isinstance(error, NotFoundError) and kind_of(manifest).provider:
-                    # Its CRD was removed a moment ago.
-                    self._discovery.lost(kind_of(manifest))
+        writes: list[asyncio.Task[None]] = []
+        try:
+            for ref, manifest in wanted.items():
+                live = found.get(ref)
+                if kind_of(manifest) in self._discovery.absent:
                     applied.absent.append(ref)
-                    continue
-                applied.refused.append(Refusal(ref=ref, message=str(error)))
-                if live is not None:
+                elif live is not None and self._settled(resource, ref, manifest, live):
                     applied.live[ref] = live
+                else:
+                    write = asyncio.create_task(self._write(applied, resource, ref, manifest, live))
+                    writes.append(write)
+                    await asyncio.wait({write}, timeout=PATIENCE_SECONDS)
+                    if write.done():
+                        write.result()
+            await asyncio.gather(*writes)
+        finally:
+            for write in writes:
+                write.cancel()
+            await asyncio.gather(*writes, return_exceptions=True)
         return applied
+
+    def _settled(self, resource: Resource, ref: ObjectRef, wanted: Manifest, live: Manifest) -> bool:
+        """Return whether there is nothing to write; one on its way out is left to go, and its end is an event."""
+        return _ours(live, resource) and (
+            "deletionTimestamp" in live["metadata"] or self._altered.settled(ref, wanted, live)
+        )
+
+    async def _write(
+        self, applied: Applied, resource: Resource, ref: ObjectRef, wanted: Manifest, live: Manifest | None
+    ) -> None:
+        """Make or apply one object, and note in `applied` what became of it."""
+        stored = await attempt("apply", ref, self._settle(resource, ref, wanted, live))
+        if kind_of(wanted) in self._discovery.absent:
+            applied.absent.append(ref)
+        elif stored is None:
+            applied.conflicts.append(ref)
+        elif not isinstance(stored, Refusal):
+            applied.live[ref] = stored
+        else:
+            applied.refused.append(stored)
+            if live is not None:
+                applied.live[ref] = live
 
     async def _settle(
         self, resource: Resource, ref: ObjectRef, wanted: Manifest, live: Manifest | None
     ) -> Manifest | None:
         """Make or apply one object; returns it, or None where one by its name is someone else's."""
+        try:
+            return await self._make_or_apply(resource, ref, wanted, live)
+        except ConflictError:
+            # It was made, deleted or replaced since it was looked at.
+            live = await self._api.get(kind_of(wanted), namespace=resource.namespace, name=ref.name)
+            return await self._make_or_apply(resource, ref, wanted, live)
+        except NotFoundError:
+            if kind_of(wanted).provider:
+                # Its CRD was removed a moment ago.
+                self._discovery.lost(kind_of(wanted))
+            raise
+
+    async def _make_or_apply(
+        self, resource: Resource, ref: ObjectRef, wanted: Manifest, live: Manifest | None
+    ) -> Manifest | None:
         if live is None:
-            try:
-                return self._stored(ref, wanted, await self._api.make(wanted))
-            except ConflictError:
-                live = await self._api.get(kind_of(wanted), namespace=resource.namespace, name=ref.name)
-                if live is None:
-                    raise
-        if not (owned(live, resource) or orphaned(live, resource)):
+            stored = await self._api.make(wanted)
+        elif not _ours(live, resource):
             return None
-        return await self._apply(ref, wanted, live)
-
-    async def _apply(self, ref: ObjectRef, wanted: Manifest, live: Manifest) -> Manifest:
-        """Apply one object if it differs. One on its way out is left to go; its end is an event."""
-        if "deletionTimestamp" in live["metadata"] or self._altered.settled(ref, wanted, live):
+        elif self._settled(resource, ref, wanted, live):
             return live
-        metadata = {**wanted["metadata"], "uid": live["metadata"]["uid"]}
-        await self._hand_over_replicas(wanted, live)
-        stored = await self._api.apply({**wanted, "metadata": metadata}, force=True)
-        return self._stored(ref, wanted, stored)
-
-    def _stored(self, ref: ObjectRef, wanted: Manifest, stored: Manifest) -> Manifest:
+        else:
+            metadata = {**wanted["metadata"], "uid": live["metadata"]["uid"]}
+            await self._hand_over_replicas(wanted, live)
+            stored = await self._api.apply({**wanted, "metadata": metadata}, force=True)
         logger.info("applied %s %s/%s", ref.kind, wanted["metadata"]["namespace"], ref.name)
         self._altered.remember(ref, wanted, stored)
         return stored
@@ -117,3 +147,7 @@ class Settling:
         # A conflict says that it is the autoscaler's already.
         with contextlib.suppress(ConflictError):
             await self._api.apply(kept, force=False, manager=f"{FIELD_MANAGER}-replicas")
+
+
+def _ours(live: Manifest, resource: Resource) -> bool:
+    return owned(live, resource) or orphaned(live, resource)

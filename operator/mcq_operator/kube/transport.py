@@ -16,7 +16,7 @@ from kubernetes.aio.config import ConfigException
 
 from mcq_operator.models import Manifest
 
-from .errors import UnavailableError, cluster_error
+from .errors import NoAnswerError, UnavailableError, cluster_error
 
 ERRORS = 400
 JSON = "application/json"
@@ -56,7 +56,7 @@ class Transport:
     ) -> Any:
         """The answer, as `decode` makes it of JSON.
 
-        Raises ClusterError, UnavailableError where no answer comes within `seconds`.
+        Raises ClusterError, NoAnswerError where no answer comes within `seconds`.
         """
         headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": self._client.user_agent}
         # It renews a token that is about to expire.
@@ -70,7 +70,7 @@ class Transport:
             content = await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             message = f"the API server can't be reached: {error!r}"
-            raise UnavailableError(message) from error
+            raise NoAnswerError(message) from error
         if answer.status >= ERRORS:
             refusal = ApiException(status=answer.status, reason=answer.reason)
             refusal.body = content

@@ -51,10 +51,20 @@ class Deployment:
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """An object that the API server would not take, and why."""
+    """Something that could not be done with an object.
+
+    Attributes:
+        ref: the object.
+        message: why, in the server's words.
+        attempt: what could not be done.
+        temporary: whether another try alone may help.
+
+    """
 
     ref: ObjectRef
     message: str
+    attempt: Literal["apply", "delete", "read"] = "apply"
+    temporary: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +109,7 @@ class Observed:
         deployment: the solver's own Deployment, if it exists.
         pods: the replicas' Pods as the API server returns them.
         conflicts: wanted objects whose name someone else's object has.
-        refused: wanted objects that the API server refused.
+        refused: objects that could not be applied, deleted or read.
         absent: wanted objects of kinds that the API server does not know.
         scaler: the HorizontalPodAutoscaler or ScaledObject, if there is one.
         replica_sets: the Deployment's ReplicaSets, where a roll-out may have to be undone.

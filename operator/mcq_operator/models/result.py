@@ -1,29 +1,33 @@
 """The result of an exam as the service writes it into the exam's ConfigMap: what the operator reads of it."""
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, ValidationError
 
 from .base import Manifest
 
 SUFFIX = ".json"
 
+# Whoever may write ConfigMaps may write a result, and what is read of it becomes part of a status.
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+Text = Annotated[str, StringConstraints(max_length=4096)]
+
 
 class Accuracy(BaseModel):
     """The share of right answers, and its 95 % interval."""
 
-    right: int
-    total: int
-    value: float
-    ci95: tuple[float, float]
+    right: Count
+    total: Count
+    value: Ratio
+    ci95: tuple[Ratio, Ratio]
 
 
 class CalibrationError(BaseModel):
     """The expected calibration error."""
 
-    value: float
+    value: Ratio
 
 
 class Figures(BaseModel):
@@ -36,14 +40,14 @@ class Figures(BaseModel):
 class Latency(BaseModel):
     """Milliseconds."""
 
-    p95_ms: float
+    p95_ms: float = Field(ge=0, allow_inf_nan=False)
 
 
 class Judged(BaseModel):
     """What became of one limit."""
 
-    outcome: str
-    detail: str
+    outcome: Text
+    detail: Text
 
 
 class Verdict(BaseModel):
@@ -56,12 +60,12 @@ class Verdict(BaseModel):
 class ExamResult(BaseModel):
     """The result of one sitting."""
 
-    created: datetime
-    model: str
-    model_digest: str | None
-    precision: str | None
-    prompt_digest: str | None
-    exams: dict[str, str]
+    created: AwareDatetime
+    model: Text
+    model_digest: Text | None
+    precision: Text | None
+    prompt_digest: Text | None
+    exams: dict[Text, Text]
     figures: Figures
     latency: Latency
     verdict: Verdict | None

@@ -6,6 +6,10 @@ from pydantic import Field
 
 from .base import Model
 
+LONGEST_REASON = 1024
+LONGEST_MESSAGE = 32768
+"""Characters, as metav1.Condition has them."""
+
 
 class Condition(Model):
     """One observed aspect, in the form of metav1.Condition."""
@@ -18,9 +22,9 @@ class Condition(Model):
     """The spec's generation that this is about."""
     last_transition_time: str = Field("", json_schema_extra={"format": "date-time"})
     """When status last changed."""
-    reason: str = Field(max_length=1024)
+    reason: str = Field(max_length=LONGEST_REASON)
     """One word for programs."""
-    message: str = Field(max_length=32768)
+    message: str = Field(max_length=LONGEST_MESSAGE)
     """A sentence for people: what is the case and what to do about it."""
 
 
@@ -51,9 +55,9 @@ class GateStatus(Model):
     """The ReplicaSet of the replicas that answer meanwhile."""
     template_digest: str
     """What tells those replicas from others."""
-    reason: str = Field(max_length=1024)
+    reason: str = Field(max_length=LONGEST_REASON)
     """Why, in one word."""
-    message: str = Field(max_length=32768)
+    message: str = Field(max_length=LONGEST_MESSAGE)
     """Why, with figures."""
 
 
@@ -110,7 +114,7 @@ class Rollback(Model):
     """The ReplicaSet that was gone back to."""
     reason: str
     """Why the replicas did not start, in one word."""
-    message: str = Field(max_length=32768)
+    message: str = Field(max_length=LONGEST_MESSAGE)
     """Why the replicas did not start, for people."""
 
 

@@ -10,7 +10,17 @@ from mcq_operator.models.kinds import CONFIG_MAP, JOB
 from mcq_operator.models.observed import ObservedExam
 from mcq_operator.models.status import ReportRef
 
-from .common import REFUSED_RETRY_SECONDS, Outcome, Result, readable_exam, readable_solver, unknown, warning
+from .common import (
+    REFUSED_RETRY_SECONDS,
+    Outcome,
+    Result,
+    kept,
+    readable_exam,
+    readable_solver,
+    unfinished,
+    warning,
+    write,
+)
 
 
 async def reconcile_exam(
@@ -21,7 +31,7 @@ async def reconcile_exam(
         exam = await cluster.exam(key)
     except InvalidSpecError as error:
         told = status.invalid(error.resource, problem=str(error), bad="Complete", now=now())
-        await cluster.write_status(error.resource, told)
+        await write(cluster, error.resource, told, now())
         return Result(outcome=Outcome.INVALID, told=told)
     if exam is None or exam.deleting:
         return Result(outcome=Outcome.GONE)
@@ -33,35 +43,34 @@ async def reconcile_exam(
     there = {JOB.named(job["metadata"]["name"]) for job in jobs}
     possible = {*desired.exam.possible(exam), *exam.status.inventory, *there}
     found = await cluster.children(exam, possible, wanted=objects)
-    kept = CONFIG_MAP.named(names.results_name(exam))
-    restored = desired.exam.restored(exam, solver, found.live.get(kept))
+    results = CONFIG_MAP.named(names.results_name(exam))
+    restored = desired.exam.restored(exam, solver, found.live.get(results))
     asked = _asked(solver) and restored is None
     wanted = {ref: item for ref, item in objects.items() if ref.kind != JOB.kind or ref in there or asked}
     if wanted.keys() - found.live.keys() and not await cluster.still_has(exam):
         # What is missing has gone with the exam, and is not to be made again.
         return Result(outcome=Outcome.GONE)
     applied = await cluster.apply(exam, wanted, found)
-    leaving = await cluster.prune(exam, found, keep=wanted)
+    pruned = await cluster.prune(exam, found, keep=wanted)
+    refused = [*applied.refused, *found.refused, *pruned.refused]
     observed = ObservedExam(
         solver=solver,
         job=_job(exam, applied, jobs),
         baseline=baseline,
-        results=applied.live.get(kept),
+        results=applied.live.get(results),
         restored=restored,
         pods=found.pods,
         conflicts=applied.conflicts,
-        refused=applied.refused,
+        refused=refused,
         warning=await warning(cluster, found.pods, now()),
     )
     told = status.exam.of(
-        exam, observed=observed, inventory={*applied.live, *leaving, *unknown(exam)}, now=now()
+        exam, observed=observed, inventory={*applied.live, *pruned.leaving, *kept(exam, refused)}, now=now()
     )
-    written = await cluster.write_status(exam, told)
-    if written:
-        for event in status.events(exam, told, now=now()):
-            await cluster.tell(exam, event)
+    written = await write(cluster, exam, told, now())
     return Result(
         outcome=Outcome.READY if told.is_true("Complete") else Outcome.NOT_READY,
+        error=unfinished(refused),
         told=told,
         wakes=[key for key in (exam.solver_key, exam.parent) if key] if written else (),
         look_again_in=_look_again_in(observed, told.conditions, now()),

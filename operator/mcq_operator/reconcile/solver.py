@@ -9,11 +9,21 @@ from mcq_operator.key_states import KeyStates
 from mcq_operator.kube import Applied, Children, Cluster, InvalidSpecError
 from mcq_operator.models import GateStatus, Key, Manifest, MCQExam, MCQSolver, SolverKey, names
 from mcq_operator.models.kinds import AUTOSCALER, CRON_JOB, DEPLOYMENT, INGRESS, SCALED_OBJECT
-from mcq_operator.models.observed import Deployment, Observed, ObservedBackups
+from mcq_operator.models.observed import Deployment, Observed, ObservedBackups, Refusal
 from mcq_operator.startup import Startups
 
 from . import gate
-from .common import REFUSED_RETRY_SECONDS, Outcome, Result, unknown, warning
+from .common import (
+    REFUSED_RETRY_SECONDS,
+    Outcome,
+    Result,
+    UnfinishedError,
+    kept,
+    secondary,
+    unfinished,
+    warning,
+    write,
+)
 
 UNDO_SECONDS = 15.0
 """Whether replicas of a roll-out will not start, time alone may tell."""
@@ -38,7 +48,7 @@ async def reconcile_solver(
         solver = await cluster.solver(key)
     except InvalidSpecError as error:
         told = status.invalid(error.resource, problem=str(error), bad="Ready", now=now())
-        await cluster.write_status(error.resource, told)
+        await write(cluster, error.resource, told, now())
         return Result(outcome=Outcome.INVALID, told=told)
     if solver is None or solver.deleting:
         return _gone(key, canaries, startups, key_states)
@@ -64,8 +74,12 @@ async def reconcile_solver(
         # What is missing has gone with the solver, and is not to be made again.
         return _gone(key, canaries, startups, key_states)
     applied = await cluster.apply(solver, wanted, found)
-    leaving = await cluster.prune(solver, found, keep=wanted)
-    observed = await _observed(solver, cluster, applied, found, startups, key_states, now())
+    pruned = await cluster.prune(solver, found, keep=wanted)
+    refused = [*applied.refused, *found.refused, *pruned.refused]
+    if DEPLOYMENT.named(solver.name) in found.unread:
+        # Nothing is known of the replicas then.
+        raise UnfinishedError("; ".join(refusal.message for refusal in found.refused))
+    observed = await _observed(solver, cluster, applied, found, refused, startups, key_states, now())
     verdict = canaries.verdict(solver, observed.deployment, observed.pods)
     # Of those that were asked for just now: a change that passes in this look is rolled out in the next.
     in_force = change.template_digest if change and status.gate.holds(change) else digest
@@ -76,7 +90,7 @@ async def reconcile_solver(
         solver,
         observed=observed,
         verdict=status.canary_carried(solver, verdict),
-        inventory={*applied.live, *leaving, *unknown(solver)},
+        inventory={*applied.live, *pruned.leaving, *kept(solver, refused)},
         exams=exams,
         replicas_digest=digest,
         template_digest=in_force,
@@ -84,12 +98,10 @@ async def reconcile_solver(
         meant=desired.gate.identity(solver, service_image=service_image),
         now=now(),
     )
-    written = await cluster.write_status(stored, told)
-    if written:
-        for event in status.events(stored, told, now=now()):
-            await cluster.tell(solver, event)
+    written = await write(cluster, stored, told, now())
     return Result(
         outcome=Outcome.READY if told.is_true("Ready") else Outcome.NOT_READY,
+        error=unfinished(refused),
         told=told,
         wakes=_waiting(solver, exams) if written else (),
         look_again_in=0.0
@@ -135,6 +147,7 @@ async def _observed(
     cluster: Cluster,
     applied: Applied,
     found: Children,
+    refused: list[Refusal],
     startups: Startups,
     key_states: KeyStates,
     now: datetime,
@@ -148,11 +161,11 @@ async def _observed(
         deployment=deployment,
         pods=found.pods,
         conflicts=applied.conflicts,
-        refused=applied.refused,
+        refused=refused,
         absent=applied.absent,
         scaler=next((scaler for scaler in scalers if scaler), None),
         replica_sets=await cluster.replica_sets(solver) if undoable else [],
-        rival=await cluster.rival(ingress) if ingress else None,
+        rival=await secondary(cluster.rival(ingress)) if ingress else None,
         warning=await warning(cluster, found.pods, now),
         starting=startups.words(solver, found.pods),
         backups=await _backups(solver, cluster, applied),

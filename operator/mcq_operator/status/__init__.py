@@ -21,9 +21,21 @@ from . import exam, gate, pending, rollback
 from .conditions import findings
 from .dating import dated
 from .events import events
+from .failures import quoted
 from .finding import Finding
 
-__all__ = ["canary_carried", "events", "exam", "gate", "invalid", "of", "pending", "rollback", "sat"]
+__all__ = [
+    "canary_carried",
+    "events",
+    "exam",
+    "failed",
+    "gate",
+    "invalid",
+    "of",
+    "pending",
+    "rollback",
+    "sat",
+]
 
 
 def of(
@@ -102,17 +114,27 @@ def invalid(resource: Resource, *, problem: str, bad: str, now: datetime) -> Res
     `bad` is the condition that is False then.
     """
     message = f"The stored spec can't be read by this operator, so nothing was changed: {problem}"
-    found = [
-        Finding(bad, "False", "InvalidSpec", message),
-        Finding("Degraded", "True", "InvalidSpec", message),
-    ]
-    kept = [item for item in resource.status.conditions if item.type not in {bad, "Degraded"}]
-    return resource.status.model_copy(
-        update={
-            "observed_generation": resource.metadata.generation,
-            "conditions": [*dated(resource, found, now), *kept],
-        }
+    told = _broken(resource, Finding(bad, "False", "InvalidSpec", message), now)
+    return told.model_copy(update={"observed_generation": resource.metadata.generation})
+
+
+def failed(resource: Resource, *, problem: str, bad: str, now: datetime) -> ResourceStatus:
+    """The status of a resource that could not be looked at to the end: what it said before may not be so any more.
+
+    `bad` is the condition that is Unknown then.
+    """
+    message = (
+        f"The operator could not finish its work on it, and tries again: {quoted(problem)} Its log says more."
     )
+    return _broken(resource, Finding(bad, "Unknown", "ReconcileFailed", message), now)
+
+
+def _broken(resource: Resource, found: Finding, now: datetime) -> ResourceStatus:
+    """The status as it is stored, but for `found` and Degraded."""
+    degraded = Finding("Degraded", "True", found.reason, found.message)
+    kept = [item for item in resource.status.conditions if item.type not in {found.type, degraded.type}]
+    conditions = [*dated(resource, [found, degraded], now), *kept]
+    return resource.status.model_copy(update={"conditions": conditions})
 
 
 def canary_carried(solver: MCQSolver, verdict: Verdict) -> Verdict:

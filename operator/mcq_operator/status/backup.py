@@ -6,6 +6,7 @@ from mcq_operator.models.observed import Observed, ObservedBackups
 from . import jobs
 from .failures import PodKind, quoted, waiting_failures
 from .finding import Finding
+from .pods import present
 
 TYPE = "BackedUp"
 NOT_YET = "NotBackedUpYet"
@@ -44,7 +45,7 @@ def _failure(seen: ObservedBackups) -> tuple[str, str] | None:
             return "BackupFailed", f"Job {name} failed: {quoted(words)}"
         if not jobs.running(job):
             return None
-        for pod in jobs.pods_of(name, seen.pods):
+        for pod in filter(present, jobs.pods_of(name, seen.pods)):
             for failure in waiting_failures(pod, PODS):
                 return failure.reason, failure.message
         # Of one that only runs nothing is known yet: what the one before it came to still holds.

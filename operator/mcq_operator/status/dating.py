@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from mcq_operator.models import Condition, Resource
+from mcq_operator.models.status import LONGEST_MESSAGE, LONGEST_REASON
 
 from .finding import Finding
 
@@ -24,8 +25,9 @@ def dated(resource: Resource, found: Iterable[Finding], now: datetime) -> list[C
             Condition(
                 type=finding.type,
                 status=finding.status,
-                reason=finding.reason,
-                message=finding.message,
+                # Reasons and messages quote others: one that is too long must not keep all the others unwritten.
+                reason=finding.reason[:LONGEST_REASON],
+                message=finding.message[:LONGEST_MESSAGE],
                 observed_generation=resource.metadata.generation,
                 last_transition_time=earlier.last_transition_time if earlier and unchanged else stamp(now),
             )

@@ -13,7 +13,7 @@ from . import jobs
 from .dating import dated, stamp
 from .failures import Failure, PodKind, object_failures, quoted, waiting_failures, warning_failure
 from .finding import Finding
-from .pods import leaving
+from .pods import present
 
 NOT_SAT = "NotSat"
 PODS = PodKind(
@@ -177,7 +177,7 @@ def _failures(exam: MCQExam, observed: ObservedExam) -> Iterator[Failure]:
         )
     elif jobs.running(job):
         for pod in observed.pods:
-            if not leaving(pod):
+            if present(pod):
                 yield from waiting_failures(pod, PODS)
         if observed.warning is not None:
             yield warning_failure(observed.warning)

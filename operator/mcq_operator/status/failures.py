@@ -7,8 +7,9 @@ from typing import Any
 from mcq_operator.models import Manifest, MCQSolver, ObjectRef, Rollback, names
 from mcq_operator.models.kinds import HTTP_ROUTE, kind_named
 from mcq_operator.models.observed import Deployment, NodeWarning, Observed, Refusal
+from mcq_operator.models.text import one_line
 
-from .pods import containers, leaving
+from .pods import containers, predecessors, present, ready
 
 LONGEST_DETAIL = 1000
 """Characters of a container's or the server's own words that a message quotes."""
@@ -100,9 +101,9 @@ def _failures(solver: MCQSolver, observed: Observed) -> Iterator[Failure]:
         yield Failure(reason="CRDNotInstalled", message=absent)
     if observed.deployment is not None:
         yield from _deployment_failures(observed.deployment)
-    for pod in observed.pods:
-        if not leaving(pod):
-            yield from pod_failures(solver, pod)
+    for pod in filter(present, observed.pods):
+        yield from pod_failures(solver, pod)
+        yield from _lost(solver, pod, observed.pods)
     if observed.warning is not None:
         yield warning_failure(observed.warning)
 
@@ -110,19 +111,34 @@ def _failures(solver: MCQSolver, observed: Observed) -> Iterator[Failure]:
 def object_failures(
     conflicts: Iterable[ObjectRef], refused: Iterable[Refusal], *, kind: str
 ) -> Iterator[Failure]:
-    """Objects of a resource of this kind that could not be made."""
+    """Objects of a resource of this kind that are not as they should be."""
     for ref in conflicts:
         yield Failure(
             reason="Conflict",
             message=f"{ref.kind} {ref.name} exists and belongs to someone else, so it was left alone."
             f" Delete or rename it, or create this {kind} under another name.",
         )
-    for refusal in refused:
-        yield Failure(
-            reason="ApplyRefused",
-            message=f"The API server refused {refusal.ref.kind} {refusal.ref.name}:"
-            f" {quoted(refusal.message)} Correct the spec, or the policy that refuses it.",
+    yield from map(_refusal_failure, refused)
+
+
+def _refusal_failure(refusal: Refusal) -> Failure:
+    attempt, which = refusal.attempt, f"{refusal.ref.kind} {refusal.ref.name}"
+    if refusal.temporary:
+        return Failure(
+            reason=f"{attempt.capitalize()}Failed",
+            message=f"The API server could not {attempt} {which}: {quoted(refusal.message)} It is tried again; the"
+            " other objects are not held up.",
         )
+    advice = (
+        "Correct the spec, or the policy that refuses it."
+        if attempt == "apply"
+        else "Correct the policy that refuses it, or the operator's permissions."
+    )
+    refused = f"refused {which}" if attempt == "apply" else f"refused to {attempt} {which}"
+    return Failure(
+        reason=f"{attempt.capitalize()}Refused",
+        message=f"The API server {refused}: {quoted(refusal.message)} {advice}",
+    )
 
 
 def warning_failure(warned: NodeWarning) -> Failure:
@@ -179,6 +195,20 @@ def pod_failures(solver: MCQSolver, pod: Manifest) -> Iterator[Failure]:
                 message=f"{whose}Pod {name} was ready, but now its readiness probe fails."
                 f" See: kubectl describe pod -n {solver.namespace} {name}",
             )
+
+
+def _lost(solver: MCQSolver, pod: Manifest, pods: Iterable[Manifest]) -> Iterator[Failure]:
+    """Tell of a replica that is lost again and again; one that was lost once is replaced, which is no failure."""
+    if ready(pod):
+        return
+    lost = list(predecessors(pod, pods))
+    if len(lost) > 1:
+        status, name = lost[0]["status"], lost[0]["metadata"]["name"]
+        yield Failure(
+            reason=status.get("reason") or "PodFailed",
+            message=f"Pod {name} has failed, as the one before it: {quoted(status.get('message', ''))} Another takes"
+            f" its place. See: kubectl describe pod -n {solver.namespace} {name}",
+        )
 
 
 def waiting_failures(pod: Manifest, kind: PodKind) -> Iterator[Failure]:
@@ -259,7 +289,7 @@ def _crash(solver: MCQSolver, pod: str, container: Manifest, ended: dict[str, An
 
 def quoted(words: str) -> str:
     """Someone else's words, fit to be part of a sentence: one line, bounded, ending in a full stop."""
-    line = " ".join(words.split())
+    line = one_line(words)
     if len(line) > LONGEST_DETAIL:
         # The end says most: a traceback's last line is the error.
         line = "…" + line[-LONGEST_DETAIL:]

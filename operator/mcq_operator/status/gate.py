@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mcq_operator.models import Condition, GateStatus, MCQExam, MCQSolver, Override, names
-from mcq_operator.models.status import GatePhase
+from mcq_operator.models.status import LONGEST_MESSAGE, GatePhase
 
 from .dating import stamp
 from .finding import Finding
@@ -166,7 +166,7 @@ def finding(solver: MCQSolver, gate: GateStatus | None) -> Finding | None:
 
 
 def _to(gate: GateStatus, phase: GatePhase, reason: str, message: str) -> GateStatus:
-    return gate.model_copy(update={"phase": phase, "reason": reason, "message": message})
+    return gate.model_copy(update={"phase": phase, "reason": reason, "message": message[:LONGEST_MESSAGE]})
 
 
 def _exam_name(solver: MCQSolver) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from mcq_operator.models import Manifest
 
-from .pods import CREATING, leaving, waiting
+from .pods import CREATING, present, waiting
 
 SECONDS = 10.0
 """How long the creation of a container may take before it is asked what is the matter."""
@@ -22,7 +22,7 @@ def young(pods: Iterable[Manifest], *, now: datetime) -> bool:
 
 
 def _creating(pod: Manifest) -> bool:
-    return not leaving(pod) and not waiting(pod).isdisjoint(CREATING)
+    return present(pod) and not waiting(pod).isdisjoint(CREATING)
 
 
 def _age(pod: Manifest, now: datetime) -> float:

@@ -11,7 +11,7 @@ from mcq_operator.models import Manifest, MCQSolver, Rollback, names
 from mcq_operator.models.observed import Deployment, Observed
 
 from .failures import Failure, pod_failures
-from .pods import CREATING, restarts, waiting
+from .pods import CREATING, present, restarts, waiting
 
 RESTARTS = 3
 """A replica that ended this often on its own will not start."""
@@ -85,13 +85,13 @@ def _late(deployment: Deployment) -> str | None:
 
 def _troubled(pod: Manifest) -> bool:
     """Whether it may be hopeless, or become so by its age alone."""
-    return bool(waiting(pod) - CREATING) or restarts(pod) > 0
+    return present(pod) and (bool(waiting(pod) - CREATING) or restarts(pod) > 0)
 
 
 def _hopeless(pod: Manifest, now: datetime) -> bool:
     reasons = waiting(pod)
     age = now - datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
-    return (
+    return present(pod) and (
         restarts(pod) >= RESTARTS
         or not reasons.isdisjoint({"InvalidImageName", "ErrImageNeverPull"})
         or (

@@ -16,6 +16,7 @@ from mcq_service.exams.importing import FORMATS, imported
 from mcq_service.exams.questions import SPLITS
 from mcq_service.models.console import failed
 from mcq_service.protocol import Debias
+from mcq_service.terminal import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,7 +150,7 @@ def _import(arguments: argparse.Namespace) -> int:
     except (ExamError, OSError) as error:
         return failed(error)
     for line in made.left_out:
-        sys.stderr.write(f"left out: {line}\n")
+        sys.stderr.write(f"left out: {plain(line)}\n")
     sys.stderr.write(f"{len(made.rows)} questions, {len(made.left_out)} left out\n")
     return 0
 

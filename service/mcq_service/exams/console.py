@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.table import Table
 
 from mcq_service.exams.report import Figures
+from mcq_service.terminal import PlainConsole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,13 +74,11 @@ def show(report: Report, stream: TextIO) -> None:
     if report.verdict is not None:
         console.print(f"{report.verdict.outcome}:")
         for limit in report.verdict.limits:
-            console.print(f"- {limit.outcome}: {limit.detail}", markup=False)
+            console.print(f"- {limit.outcome}: {limit.detail}")
     for line in [*report.skipped, *report.duplicates]:
-        console.print(f"left out: {line}", markup=False)
+        console.print(f"left out: {line}")
     for failure in report.failures:
-        console.print(
-            f"not answered: in no figure, wrong for the verdict: {failure.id}: {failure.detail}", markup=False
-        )
+        console.print(f"not answered: in no figure, wrong for the verdict: {failure.id}: {failure.detail}")
 
 
 def show_fit(fit: Fit, stream: TextIO) -> None:
@@ -116,7 +115,7 @@ _ROWS: dict[str, Callable[[Figures], float]] = {
 
 
 def _console(stream: TextIO) -> Console:
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else 110)
+    return PlainConsole(file=stream, width=None if stream.isatty() else 110)
 
 
 def _figures(report: Report) -> Table:

@@ -53,9 +53,10 @@ async def _calibrate(arguments: argparse.Namespace, settings: Callable[[], Setti
     prepared = _prepare(configured)
     async with asking.in_process(prepared, configured) as answering:
         stored, fit = await commands.calibrate(answering, sitting, prepared, stream=sys.stderr)
-    console.show_fit(fit, sys.stdout)
     path = arguments.output or prepared.path / NAME
+    # What took long is kept before it is shown: whoever reads that may have gone.
     save(stored, path)
+    console.show_fit(fit, sys.stdout)
     sys.stdout.write(f"{path}\n")
     return 0
 
@@ -88,9 +89,9 @@ async def _evaluate(arguments: argparse.Namespace, settings: Callable[[], Settin
             report = await held(
                 answering, f"in this process, {prepared.precision}", serving.identity(prepared)
             )
-    _write(report, arguments.json)
     if arguments.html:
         arguments.html.write_text(page(report), encoding="utf-8")
+    _write(report, arguments.json)
     if report.verdict and report.verdict.outcome != "Passed":
         return _NOT_PASSED
     return 1 if report.failures else 0
@@ -107,8 +108,8 @@ def _prepare(settings: Settings) -> PreparedModel:
 def _write(report: Report, to: str | None) -> None:
     """The tables to the output, and the JSON to its file; with `-` the JSON to the output, the tables to the error."""
     document = report.model_dump_json(indent=1) + "\n"
+    if to and to != "-":
+        Path(to).write_text(document)
     console.show(report, sys.stderr if to == "-" else sys.stdout)
     if to == "-":
         sys.stdout.write(document)
-    elif to:
-        Path(to).write_text(document)

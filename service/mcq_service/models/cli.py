@@ -16,6 +16,7 @@ from mcq_service.models.precision import PRECISIONS
 from mcq_service.models.reference import ModelRef
 from mcq_service.models.sources import Source, for_reference
 from mcq_service.models.store import Store
+from mcq_service.terminal import piped
 
 _INTERRUPTED = 130
 _TERMINATED = 143
@@ -105,4 +106,4 @@ def main(argv: list[str] | None = None, *, sources: Sources = for_reference) -> 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(piped(main))

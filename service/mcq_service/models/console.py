@@ -11,13 +11,19 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 
 from mcq_service.models.progress import Progress, Stage
+from mcq_service.terminal import plain
 
 _LINE_SECONDS = 5.0
 
 
 def failed(error: Exception) -> int:
-    """Say in one line on standard error why a command failed; returns its exit code, the error's own or 1."""
-    sys.stderr.write(f"error: {error}\n")
+    """Say in one line on standard error why a command failed; returns its exit code, the error's own or 1.
+
+    Raises BrokenPipeError as it is: nobody is left to say it to.
+    """
+    if isinstance(error, BrokenPipeError):
+        raise error
+    sys.stderr.write(f"error: {plain(str(error))}\n")
     return int(getattr(error, "exit_code", 1))
 
 
@@ -63,7 +69,7 @@ def lines(stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> Pro
             return
         said, at = (stage, detail), now
         percent = "" if fraction is None else f" {fraction:4.0%}"
-        stream.write(f"[{now - start:5.1f} s] {stage.value}{percent}: {detail}\n")
+        stream.write(f"[{now - start:5.1f} s] {stage.value}{percent}: {plain(detail)}\n")
         stream.flush()
 
     return report

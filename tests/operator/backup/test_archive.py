@@ -96,3 +96,17 @@ def test_a_format_of_a_later_release_is_not_misread() -> None:
 def test_a_manifest_that_says_nothing_is_none() -> None:
     with pytest.raises(CorruptError, match="its manifest can't be read"):
         verified(lines(lambda found: [*found[:-1], '{"manifest": {"format": 1}}']))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("[1]\n", id="no object"),
+        pytest.param("[" * 100_000 + "\n", id="too deep"),
+        pytest.param('{"manifest": 1}\n', id="a manifest that is none"),
+        pytest.param('{"a": "' + "x" * archive.LONGEST_LINE + '"}\n', id="a line without end"),
+    ],
+)
+def test_a_line_that_was_never_written_is_corrupt(line: str) -> None:
+    with pytest.raises(CorruptError):
+        verified(lines(lambda old: [*old[:-1], line]))

@@ -306,13 +306,6 @@ def unreachable(kubectl: Kubectl, folder: Path) -> Path:
 
 
 @pytest.fixture
-async def api(kubectl: Kubectl) -> AsyncIterator[Api]:
-    """The API server as the commands ask it."""
-    async with connected(kubectl.kubeconfig) as client:
-        yield Api(client, wrote=lambda *_: None)
-
-
-@pytest.fixture
 async def cut(kubectl: Kubectl) -> AsyncIterator[Callable[[int], Api]]:
     """The API server, which after so many writes can't be written to any more."""
     async with connected(kubectl.kubeconfig) as client:

@@ -1,0 +1,5 @@
+"""Requests to replicas, whose answers are not trusted."""
+
+from .prober import ProbeError, Prober, Reply, connections
+
+__all__ = ["ProbeError", "Prober", "Reply", "connections"]

@@ -1,0 +1,33 @@
+"""A report is unpacked only as far as it is one."""
+
+import base64
+import gzip
+
+import pytest
+
+from mcq_operator.models import Manifest
+from mcq_operator.reports import LONGEST_REPORT, ReportError, _content
+
+
+def kept(content: bytes) -> Manifest:
+    return {"binaryData": {"demo-1.report.txt.gz": base64.b64encode(content).decode()}}
+
+
+def test_a_report_is_unpacked() -> None:
+    assert _content(kept(gzip.compress(b"accuracy 1")), "demo-1", "text") == b"accuracy 1"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(gzip.compress(bytes(LONGEST_REPORT + 1)), id="more than a report has"),
+        pytest.param(gzip.compress(b"accuracy 1")[:-9], id="cut short"),
+        pytest.param(b"accuracy 1", id="not packed"),
+        pytest.param(b"", id="empty"),
+    ],
+)
+def test_what_is_no_report_is_told_with_what_to_do(content: bytes) -> None:
+    with pytest.raises(
+        ReportError, match=r"The report of demo-1 can't be unpacked: .*Have the exam sat again"
+    ):
+        _content(kept(content), "demo-1", "text")

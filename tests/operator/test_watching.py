@@ -1,0 +1,305 @@
+"""kopf's real watches, at an API server that this test holds in its hand: what it misses is found out."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from kopf._cogs.clients.errors import APIUnprocessableEntityError
+from prometheus_client import CollectorRegistry
+
+from mcq_operator import operating, watching
+from mcq_operator.freshness import Freshness
+from mcq_operator.kube import CachedApi, Cluster
+from mcq_operator.models import Key, Manifest, SolverKey
+from mcq_operator.models.kinds import SERVICE, WATCHED
+from mcq_operator.operating import _listed, _seen, verify
+from mcq_operator.queue import WorkQueue
+from mcq_operator.telemetry import Metrics
+from mcq_operator.watching import Watching
+
+DEMO, KEPT, NEW = (SolverKey("team", name) for name in ("demo", "kept", "new"))
+OTHERS = frozenset(WATCHED) - {SERVICE}
+PATH = SERVICE.path(None)
+OWNER = {
+    "apiVersion": "mcq-operator.dev/v1alpha1",
+    "kind": "MCQSolver",
+    "uid": "uid",
+    "controller": True,
+}
+
+
+class Server:
+    """An API server that knows Services; its lists have pages of one object."""
+
+    def __init__(self) -> None:
+        self.version = 10
+        self.services: dict[str, Manifest] = {}
+        self.lists = 0
+        self.streams: list[web.StreamResponse] = []
+        self.fails: int | None = None
+
+    def put(self, name: str) -> dict[str, Any]:
+        """Store a Service, silently; returns the event that would tell of it."""
+        self.version += 1
+        metadata = {
+            "namespace": "team",
+            "name": name,
+            "uid": f"uid-{name}",
+            "resourceVersion": str(self.version),
+            "ownerReferences": [{**OWNER, "name": name}],
+        }
+        self.services[name] = {"metadata": metadata, "spec": {"changed": self.version}}
+        return {"type": "MODIFIED", "object": self.services[name]}
+
+    def delete(self, name: str) -> None:
+        """Delete a Service, silently."""
+        self.version += 1
+        del self.services[name]
+
+    async def tell(self, event: dict[str, Any] | str) -> None:
+        """Send an event, or whatever else, down each watch."""
+        line = event if isinstance(event, str) else json.dumps(event)
+        for stream in self.streams:
+            await stream.write(line.encode() + b"\n")
+
+    def expired(self) -> dict[str, Any]:
+        """What makes kopf list anew."""
+        return {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/api", self._versions),
+            web.get("/api/v1", self._core),
+            web.get("/apis", self._groups),
+            web.get("/apis/apiextensions.k8s.io/v1", self._extensions),
+            web.get(PATH, self._services),
+        ]
+
+    async def _versions(self, _: web.Request) -> web.Response:
+        return web.json_response({"versions": ["v1"]})
+
+    async def _groups(self, _: web.Request) -> web.Response:
+        version = {"version": "v1"}
+        group = {"name": "apiextensions.k8s.io", "versions": [version], "preferredVersion": version}
+        return web.json_response({"groups": [group]})
+
+    async def _core(self, _: web.Request) -> web.Response:
+        return web.json_response({"resources": [_resource("Service"), _resource("Namespace")]})
+
+    async def _extensions(self, _: web.Request) -> web.Response:
+        return web.json_response({"resources": [_resource("CustomResourceDefinition")]})
+
+    async def _services(self, request: web.Request) -> web.StreamResponse:
+        if self.fails is not None:
+            return web.json_response({"kind": "Status", "message": "no"}, status=self.fails)
+        if "watch" in request.query:
+            await self._watch(request)
+        return self._list(request)
+
+    def _list(self, request: web.Request) -> web.Response:
+        items = [self.services[name] for name in sorted(self.services)]
+        start = int(request.query.get("continue", 0))
+        limited = "limit" in request.query
+        page = items[start : start + 1] if limited else items
+        more = str(start + 1) if limited and start + 1 < len(items) else ""
+        self.lists += not more
+        metadata = {"resourceVersion": str(self.version), "continue": more}
+        return web.json_response({"metadata": metadata, "items": page})
+
+    async def _watch(self, request: web.Request) -> None:
+        stream = web.StreamResponse()
+        await stream.prepare(request)
+        self.streams.append(stream)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.streams.remove(stream)
+
+
+def _resource(kind: str) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "name": f"{kind.lower()}s",
+        "singularName": kind.lower(),
+        "namespaced": kind == "Service",
+        "verbs": ["list", "watch", "patch"],
+    }
+
+
+class Operator:
+    """What an operator knows by its watches, and whose turn it is then."""
+
+    def __init__(self) -> None:
+        self.woken: list[Key] = []
+        self.api = CachedApi(None, wrote=lambda *_: None)
+        self.queue: WorkQueue[Key] = WorkQueue(
+            self._turn,
+            workers=1,
+            call_later=asyncio.get_running_loop().call_later,
+            random=lambda: 0.0,
+            clock=time.monotonic,
+        )
+        self.freshness = Freshness(self._versions, clock=time.monotonic)
+        self.server = Server()
+        self.changed = asyncio.Event()
+
+    def names(self) -> set[str]:
+        """The Services that it knows."""
+        return {name.name for name, entry in self.api._cache._kinds.get(SERVICE, {}).items() if entry.body}
+
+    def watching(self) -> Watching:
+        return Watching(
+            namespaces=(),
+            seen=lambda seen: _seen(self.api, self.queue, self.freshness, seen),
+            listed=lambda listing: _listed(self.api, self.queue, self.freshness, listing),
+            ready=threading.Event(),
+        )
+
+    async def _turn(self, key: Key) -> None:
+        self.woken.append(key)
+
+    async def _versions(self, _: object) -> dict[tuple[str, str], int]:
+        items = [each["metadata"] for each in self.server.services.values()]
+        return {(each["namespace"], each["name"]): int(each["resourceVersion"]) for each in items}
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110 - it becomes so in another thread
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def working(operator: Operator) -> AsyncIterator["asyncio.Task[None]"]:
+    watch = asyncio.create_task(operator.watching().run(absent=lambda: OTHERS, changed=operator.changed))
+    work = asyncio.create_task(operator.queue.run())
+    try:
+        yield watch
+    finally:
+        for task in watch, work:
+            task.cancel()
+        await asyncio.gather(watch, work, return_exceptions=True)
+
+
+@pytest.fixture
+async def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Operator]:
+    """One that kopf's login finds its server by."""
+    monkeypatch.setattr(watching, "FIRST_PAUSE_SECONDS", 0.01)
+    made = Operator()
+    app = web.Application()
+    app.add_routes(made.server.routes())
+    # Which ends a handler when its client has gone, as the end of a watch is no request of its own.
+    async with TestServer(app, handler_cancellation=True) as server:
+        config = {
+            "current-context": "test",
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+            "clusters": [{"name": "test", "cluster": {"server": str(server.make_url("/")).rstrip("/")}}],
+            "users": [{"name": "test", "user": {"token": "secret"}}],
+        }
+        path = tmp_path / "kubeconfig"
+        await asyncio.to_thread(path.write_text, yaml.safe_dump(config))
+        monkeypatch.setenv("KUBECONFIG", str(path))
+        yield made
+
+
+@pytest.fixture
+async def watched(operator: Operator) -> AsyncIterator[Operator]:
+    """One that watches, and knows two Services, of which one will be deleted unseen."""
+    operator.server.put("kept")
+    operator.server.put("demo")
+    async with working(operator):
+        await until(lambda: operator.names() == {"kept", "demo"} and bool(operator.server.streams))
+        await until(lambda: sorted(operator.woken) == [DEMO, KEPT])
+        operator.woken.clear()
+        yield operator
+
+
+async def test_a_deletion_that_is_missed_during_a_relist_is_found_by_the_list(watched: Operator) -> None:
+    """No event tells of it: neither late, nor ever."""
+    watched.server.delete("demo")
+    await watched.server.tell(watched.server.expired())
+    await until(lambda: watched.names() == {"kept"})
+    await until(lambda: watched.woken == [DEMO])
+    await watched.freshness.verify([SERVICE])
+    assert watched.freshness.age(SERVICE) == 0
+
+
+async def test_a_relist_without_a_difference_wakes_nobody(watched: Operator) -> None:
+    lists = watched.server.lists
+    await watched.server.tell(watched.server.expired())
+    await until(lambda: watched.server.lists == lists + 1 and bool(watched.server.streams))
+    # Which the watch tells after all that the list told.
+    await watched.server.tell(watched.server.put("new"))
+    await until(lambda: "new" in watched.names())
+    await until(lambda: watched.woken == [NEW])
+    assert watched.names() == {"kept", "demo", "new"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"type": "ERROR", "object": {"kind": "Status", "code": 500, "message": "etcdserver: leader changed"}},
+        {"type": "ERROR", "object": {}},
+        "no JSON",
+    ],
+    ids=["an error event", "an error without a code", "no event"],
+)
+async def test_an_error_in_the_stream_has_the_watches_begin_anew_and_loses_nothing(
+    watched: Operator, line: dict[str, Any] | str
+) -> None:
+    watched.server.delete("demo")
+    watched.server.put("other")
+    await watched.server.tell(line)
+    await until(lambda: watched.names() == {"kept", "other"})
+    await until(lambda: DEMO in watched.woken)
+    # And it goes on.
+    await until(lambda: bool(watched.server.streams))
+    await watched.server.tell(watched.server.put("new"))
+    await until(lambda: "new" in watched.names())
+
+
+@pytest.mark.parametrize("missed", ["deletion", "change"])
+async def test_an_event_that_never_comes_has_the_watches_begin_anew(
+    watched: Operator, missed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a proxy has lost it; the process goes on, and the metric tells of it."""
+    metrics = Metrics(CollectorRegistry())
+    if missed == "deletion":
+        watched.server.delete("demo")
+    else:
+        watched.server.put("demo")
+    cluster = Cluster(watched.api)
+    monkeypatch.setattr(operating, "WATCHED", [SERVICE])
+    monkeypatch.setattr(operating, "ANEW_SECONDS", 3600)
+    task = asyncio.create_task(
+        verify(cluster, watched.freshness, metrics, watched.changed.set, every=0.05, stale=0.2)
+    )
+    lists = watched.server.lists
+    try:
+        await until(lambda: watched.server.lists == lists + 1)
+        await until(lambda: watched.woken == [DEMO])
+        assert watched.names() == ({"kept"} if missed == "deletion" else {"kept", "demo"})
+        await until(lambda: watched.freshness.age(SERVICE) == 0)
+    finally:
+        task.cancel()
+    labels = {"kind": "Service"}
+    assert metrics.registry.get_sample_value("mcq_operator_watch_age_seconds", labels) == 0
+
+
+async def test_what_ends_the_watches_every_time_ends_the_process_which_is_noticed(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator.server.fails = 422
+    monkeypatch.setattr(watching, "MOST_FAILURES", 1)
+    async with working(operator) as watch:
+        with pytest.raises(APIUnprocessableEntityError, match="no"):
+            await asyncio.wait_for(watch, 60)

@@ -1,0 +1,159 @@
+"""Someone else's admission webhook that does not answer: at a real API server, in this test's namespace alone."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.operator.conftest import Bench, Kubectl
+from tests.operator.live import NAMES, SPEC, apply, condition, existing, kubelet, patch, until
+from tests.operator.test_process import Operator
+
+PLURALS = {
+    "serviceaccount": "serviceaccounts",
+    "persistentvolumeclaim": "persistentvolumeclaims",
+    "service": "services",
+    "deployment": "deployments",
+    "poddisruptionbudget": "poddisruptionbudgets",
+    "ingress": "ingresses",
+}
+Break = Callable[..., None]
+
+
+@pytest.fixture
+def broken(kubectl: Kubectl, cluster_kubectl: Kubectl) -> Iterator[Break]:
+    """Have a webhook that nobody answers decide on these resources."""
+
+    def made(*resources: str, operations: tuple[str, ...] = ("CREATE", "UPDATE")) -> None:
+        webhook = {
+            "name": "nowhere.example.com",
+            "clientConfig": {"url": "https://127.0.0.1:9/validate"},
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": kubectl.namespace}},
+            "rules": [
+                {
+                    "apiGroups": ["*"],
+                    "apiVersions": ["*"],
+                    "operations": [*operations],
+                    "resources": [*resources],
+                }
+            ],
+            "failurePolicy": "Fail",
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+            "timeoutSeconds": 1,
+        }
+        configuration = {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": kubectl.namespace},
+            "webhooks": [webhook],
+        }
+        cluster_kubectl("apply", "-f", "-", stdin=json.dumps(configuration))
+
+    yield made
+    mend(cluster_kubectl, kubectl.namespace)
+
+
+def mend(kubectl: Kubectl, namespace: str) -> None:
+    kubectl("delete", "validatingwebhookconfiguration", namespace, "--ignore-not-found")
+
+
+def refuses(kubectl: Kubectl, kind: str) -> bool:
+    """Whether the API server asks the webhook yet: it takes in a configuration a moment later."""
+    tried = kubectl.run("annotate", kind, NAMES[kind], "--overwrite", "tried=1", "--dry-run=server")
+    return "failed calling webhook" in tried.stderr
+
+
+@pytest.mark.parametrize("kind", NAMES)
+async def test_what_a_broken_webhook_refuses_is_told_and_everything_else_is_made(
+    kubectl: Kubectl, bench: Bench, broken: Break, kind: str
+) -> None:
+    kubectl("create", "configmap", "probe")
+    broken(PLURALS[kind], "configmaps")
+    await until(
+        lambda: "failed calling" in kubectl.run("annotate", "cm", "probe", "a=b", "--overwrite").stderr
+    )
+    apply(kubectl, SPEC)
+    result = await bench.result()
+    made = {other for other, name in NAMES.items() if kubectl.get(other, name)}
+    assert made == NAMES.keys() - {kind}
+    for each in "Ready", "Degraded":
+        assert condition(kubectl, each)["reason"] == "ApplyFailed"
+        assert 'failed calling webhook "nowhere.example.com"' in condition(kubectl, each)["message"]
+        assert NAMES[kind] in condition(kubectl, each)["message"]
+    assert condition(kubectl, "Ready")["status"] == "False"
+    assert result.error is not None
+    assert existing(kubectl, "mcq", "demo")["status"]["url"] == "http://mcq.example.com"
+
+
+async def test_a_ready_solver_is_not_ready_while_a_change_is_held_up_and_the_rest_is_applied_and_pruned(
+    kubectl: Kubectl, bench: Bench, broken: Break, cluster_kubectl: Kubectl
+) -> None:
+    apply(kubectl, SPEC)
+    await bench.settle()
+    await kubelet(kubectl)
+    await bench.settle()
+    assert condition(kubectl, "Ready")["status"] == "True"
+    broken("services")
+    await until(lambda: refuses(kubectl, "service"))
+    patch(
+        kubectl, "mcq", "demo", {"spec": {"ingress": {"enabled": False}, "disruption": {"minAvailable": 2}}}
+    )
+    patch(kubectl, "deployment", "demo", {"spec": {"replicas": 2}})
+    kubectl.run("delete", "service", "demo")
+    writes = await bench.reconcile()
+    assert ("Ingress", "delete") in writes
+    assert existing(kubectl, "poddisruptionbudget", "demo")["spec"]["minAvailable"] == 2
+    assert existing(kubectl, "deployment", "demo")["spec"]["replicas"] == 3
+    ready = condition(kubectl, "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "ApplyFailed")
+    assert ready["observedGeneration"] == existing(kubectl, "mcq", "demo")["metadata"]["generation"]
+    mend(cluster_kubectl, kubectl.namespace)
+    await until(lambda: kubectl.run("create", "service", "clusterip", "probe", "--tcp=80").returncode == 0)
+    await bench.settle()
+    assert condition(kubectl, "Degraded")["status"] == "False"
+
+
+async def test_a_webhook_that_refuses_a_deletion_is_told(
+    kubectl: Kubectl, bench: Bench, broken: Break
+) -> None:
+    apply(kubectl, SPEC)
+    await bench.settle()
+    broken("ingresses", operations=("DELETE",))
+    await until(
+        lambda: "failed calling" in kubectl.run("delete", "ingress", "demo", "--dry-run=server").stderr
+    )
+    apply(kubectl, {})
+    await bench.reconcile()
+    assert condition(kubectl, "Degraded")["reason"] == "DeleteFailed"
+    assert "Ingress demo" in condition(kubectl, "Degraded")["message"]
+    inventory = existing(kubectl, "mcq", "demo")["status"]["inventory"]
+    assert "Ingress" in {item["kind"] for item in inventory}
+
+
+@pytest.fixture
+async def operator(kubectl: Kubectl, tmp_path: Path) -> AsyncIterator[Operator]:
+    made = Operator(kubectl.kubeconfig, tmp_path / "operator.log", MCQ_OPERATOR_NAMESPACES=kubectl.namespace)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def test_the_operator_tries_again_by_itself_until_the_webhook_answers(
+    kubectl: Kubectl, cluster_kubectl: Kubectl, operator: Operator, broken: Break
+) -> None:
+    kubectl("create", "configmap", "probe")
+    broken("services", "configmaps")
+    await until(
+        lambda: "failed calling" in kubectl.run("annotate", "cm", "probe", "a=b", "--overwrite").stderr
+    )
+    apply(kubectl, {})
+    await until(lambda: "status" in existing(kubectl, "mcq", "demo"))
+    assert condition(kubectl, "Ready")["reason"] == "ApplyFailed"
+    mend(cluster_kubectl, kubectl.namespace)
+    await until(lambda: kubectl.get("service", "demo"), 30)
+    await until(lambda: condition(kubectl, "Degraded")["status"] == "False")
+    _, metrics = await operator.get("/metrics")
+    failed = next(line for line in metrics.splitlines() if 'reconciles_total{outcome="failed"}' in line)
+    assert float(failed.rpartition(" ")[2]) >= 1
+    assert "Traceback" not in operator.log()
