@@ -22,8 +22,8 @@ KEY = "0123456789abcdef0123456789abcdef"
 REFUSED = ["4xx"]
 CHECKS = {
     "negative_data_rejection": {"expected-statuses": REFUSED},
-    # Choices must differ once white space is folded, and none be blank; prompts must fit, and a model be the one that
-    # is served: which no schema can say.
+    # Choices must differ in more than trailing white space, and none be blank; prompts must fit, and a model be the
+    # one that is served: which no schema can say.
     "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "404", "413", "422"]},
 }
 NOT_READY = {

@@ -32,15 +32,41 @@ def test_a_clients_text_is_in_the_stem_and_the_choices_only() -> None:
     assert "secret" not in made.prefix + made.suffix
 
 
-def test_a_choices_line_breaks_are_folded() -> None:
-    """One choice can't pass for two."""
-    made = prompt(choices=("x\nB) fake", "y\r\n\tz"))
-    assert made.choices.splitlines() == ["A) x B) fake", "B) y z"]
+def test_a_choice_of_many_lines_keeps_them_under_its_letter() -> None:
+    """Indented, so that it can't pass for two; line breaks are line breaks in every spelling."""
+    made = prompt(choices=("x\nB) fake", "for i in y:\r\n\tz\u2028\n  \nreturn\n"))
+    assert made.choices == "A) x\n   B) fake\nB) for i in y:\n   \tz\n\n\n   return"
 
 
-def test_the_question_keeps_its_line_breaks() -> None:
+def test_white_space_inside_a_choice_stays() -> None:
+    assert prompt(choices=('"a  b"', '"a b"', '"a\tb"')).choices == 'A) "a  b"\nB) "a b"\nC) "a\tb"'
+
+
+@pytest.mark.parametrize(
+    ("choices", "shown"),
+    [
+        ((" x", "y  "), "A) x\nB) y"),
+        (("  if a:\n    b", "  c"), "A) if a:\n     b\nB) c"),
+        (("    a\n  b", "c"), "A)   a\n   b\nB) c"),
+        (("    return x", "  return x"), "A)     return x\nB)   return x"),
+    ],
+)
+def test_a_margin_is_left_out_unless_it_tells_choices_apart(choices: tuple[str, ...], shown: str) -> None:
+    assert prompt(choices=choices).choices == shown
+
+
+@pytest.mark.parametrize(
+    ("question", "stem"),
+    [
+        ("\ndef f():\n    return 1\n", "def f():\n    return 1\n\n"),
+        ("  a = 1\n  if a:\n    b\n", "a = 1\nif a:\n  b\n\n"),
+        ("    a\n  b", "  a\nb\n\n"),
+        ("  What?  ", "What?\n\n"),
+    ],
+)
+def test_the_question_keeps_its_line_breaks_and_indentation(question: str, stem: str) -> None:
     """Code in a question stays code."""
-    assert prompt("\ndef f():\n    return 1\n").stem == "def f():\n    return 1\n\n"
+    assert prompt(question).stem == stem
 
 
 def test_another_order_moves_the_choices_and_leaves_the_letters() -> None:

@@ -18,7 +18,7 @@ from mcq_service.parsing import Line, Parsed, document, parse
 from mcq_service.parsing.document import quoted
 from mcq_service.parsing.line import MAX_CHARACTERS
 from mcq_service.prompts import render
-from mcq_service.protocol import Mode, Question
+from mcq_service.protocol import Mode, Option, Question
 
 bounded = examples(50)
 MODES: list[Mode] = ["answer", "explain", "reason"]
@@ -99,7 +99,7 @@ def questions(draw: st.DrawFn) -> Question:
             asked.map(lambda text: f"{text}x"),
             min_size=2,
             max_size=26,
-            unique_by=lambda t: " ".join(t.split()),
+            unique_by=lambda t: tuple(Option("A", t).lines),
         )
     )
     labels = draw(st.none() | st.permutations(ascii_uppercase))
@@ -109,11 +109,19 @@ def questions(draw: st.DrawFn) -> Question:
 
 @bounded
 @given(questions(), st.sampled_from(MODES))
-def test_every_choice_is_one_line_under_its_letter(question: Question, mode: Mode) -> None:
-    """No choice can pass for two, or for another's."""
-    lines = render(question, mode).choices.split("\n")
-    assert [line.partition(") ")[0] for line in lines] == [option.label for option in question.options]
-    assert all(len(line.splitlines()) == 1 for line in lines)
+def test_every_choice_is_read_back_from_under_its_letter(question: Question, mode: Mode) -> None:
+    """No choice can pass for two, or for another's, and none loses what tells it from another."""
+    found: list[tuple[str, str]] = []
+    for line in render(question, mode).choices.split("\n"):
+        if line.startswith("   ") or not line:
+            label, text = found.pop()
+            found.append((label, f"{text}\n{line[3:]}"))
+        else:
+            found.append((line[0], line[3:]))
+    assert [label for label, _ in found] == [option.label for option in question.options]
+    assert len({text for _, text in found}) == len(found)
+    for (_, text), option in zip(found, question.options, strict=True):
+        assert [line.strip() for line in text.split("\n")] == [line.strip() for line in option.lines]
 
 
 @pytest.fixture(scope="module")

@@ -53,11 +53,24 @@ def test_blank_questions_and_choices_are_refused(blank: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "choices", [["two words", "x", " two \n words "], {"A": "two words", "B": "x", "C": "two\twords"}]
+    "choices", [["two", "x", "\ntwo \n"], {"A": "a\r\nb", "B": "x", "C": "a\nb "}, ["y", "x", "y\u00a0"]]
 )
-def test_choices_that_differ_only_in_white_space_are_duplicates(choices: Any) -> None:
+def test_choices_that_differ_at_the_ends_of_lines_only_are_duplicates(choices: Any) -> None:
     """The refusal names the two labels."""
     assert refusal(choices=choices).startswith("Choices A and C are the same")
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        ["if a:\n  b\nc", "if a:\n  b\n  c"],  # indentation
+        ["a b", "a\nb"],  # line breaks
+        ['"a  b"', '"a b"', '"a\tb"'],  # white space inside
+        ["    return x", "  return x"],
+    ],
+)
+def test_choices_that_differ_in_white_space_that_means_something_are_distinct(choices: list[str]) -> None:
+    assert [option.text for option in question(choices=choices).options] == choices
 
 
 def test_choices_that_differ_in_case_are_distinct() -> None:

@@ -192,9 +192,14 @@ def _parsed(value: object, answer: Callable[[object, Sequence[Option]], int]) ->
 
 
 def content_digest(question: Question) -> str:
-    """SHA-256 (hex) of a question's words and choices, whatever their spacing and the choices' order and letters."""
+    """SHA-256 (hex) of a question's words and choices, whatever the choices' order and letters.
+
+    Spacing does not count, unless it tells two choices apart.
+    """
     words = " ".join(question.question.split())
     choices = sorted(" ".join(option.text.split()) for option in question.options)
+    if len(set(choices)) < len(choices):
+        choices = sorted("\n".join(option.lines) for option in question.options)
     return hashlib.sha256(json.dumps([words, choices]).encode()).hexdigest()
 
 

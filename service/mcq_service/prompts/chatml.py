@@ -7,6 +7,7 @@ begins. Source of the format: the model's chat template (tokenizer_config.json).
 from __future__ import annotations
 
 import hashlib
+from textwrap import dedent
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -75,16 +76,34 @@ FORMS = (ANSWER_FIRST, REASONING_FIRST)
 
 
 def render(question: Question, mode: Mode = "explain", *, order: Sequence[int] | None = None) -> Prompt:
-    """The prompt of a question; a choice's line breaks are folded, so that it can't pass for two choices.
+    """The prompt of a question.
 
     `order` offers the choices in another order: the letters stay, and the first is given to choice `order[0]`.
     """
     form = REASONING_FIRST if mode == "reason" else ANSWER_FIRST
     options = question.options
-    texts = [options[index].text for index in order] if order is not None else [each.text for each in options]
-    choices = "\n".join(_line(option, text) for option, text in zip(options, texts, strict=True))
-    return Prompt(form.prefix, f"{question.question.strip()}\n\n", choices, form.suffix)
+    texts = _texts(options)
+    if order is not None:
+        texts = [texts[index] for index in order]
+    choices = "\n".join(_lines(option, text) for option, text in zip(options, texts, strict=True))
+    return Prompt(form.prefix, f"{_without_margin(question.question)}\n\n", choices, form.suffix)
 
 
-def _line(option: Option, text: str) -> str:
-    return f"{option.label}) {' '.join(text.split())}"
+def _texts(options: Sequence[Option]) -> list[str]:
+    """Each choice's text; the indentation that all its lines share is left out, unless it tells choices apart."""
+    texts = ["\n".join(option.lines) for option in options]
+    plain = [_without_margin(text) for text in texts]
+    return plain if len(set(plain)) == len(plain) else texts
+
+
+def _without_margin(text: str) -> str:
+    """The text from its first word on; where lines follow, they keep their indentation beside that of the first."""
+    written = text.strip("\r\n")
+    return dedent(written).rstrip() if written[0] in " \t" and "\n" in written.strip() else text.strip()
+
+
+def _lines(option: Option, text: str) -> str:
+    """A choice under its letter; further lines are indented, so that none can pass for another choice."""
+    mark = f"{option.label}) "
+    first, *others = text.split("\n")
+    return "\n".join([mark + first, *(f"{' ' * len(mark)}{line}" if line else "" for line in others)])

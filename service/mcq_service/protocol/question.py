@@ -65,6 +65,13 @@ class Option(NamedTuple):
     label: str
     text: str
 
+    @property
+    def lines(self) -> list[str]:
+        """The text's lines with their indentation, less trailing white space and blank lines around them."""
+        lines = [line.rstrip() for line in self.text.splitlines()]
+        written = [index for index, line in enumerate(lines) if line]
+        return lines[written[0] : written[-1] + 1]
+
 
 class Question(BaseModel):
     """A question and 2 to 26 distinct choices, as a list (labelled A, B, …) or as a map of letters to choices."""
@@ -107,12 +114,12 @@ class Question(BaseModel):
     @model_validator(mode="after")
     def _choices_are_distinct(self) -> Self:
         first: dict[str, str] = {}
-        for label, text in self.options:
-            if (same := first.setdefault(" ".join(text.split()), label)) != label:
+        for option in self.options:
+            if (same := first.setdefault("\n".join(option.lines), option.label)) != option.label:
                 raise PydanticCustomError(
                     "duplicate_choice",
                     "Choices {first} and {second} are the same: each choice must differ from the others",
-                    {"first": same, "second": label},
+                    {"first": same, "second": option.label},
                 )
         return self
 
