@@ -43,8 +43,29 @@ EVENTS = """async chunks => {
         ("Is f(a) odd?\nA) x = (b) y\nB) no", "Is f(a) odd?", ["x = (b) y", "no"]),
         ("Q?\nA) a. one\nB) b. two", "Q?", ["a. one", "b. two"]),
         ("¿Qué?\nA) ½\nB) 是", "¿Qué?", ["½", "是"]),
+        # Nothing between the mark and the choice, and marks of other scripts.
+        ("Q?\n(A)3\n(B)4", "Q?", ["3", "4"]),
+        ("Q?\nA)3\nB)4", "Q?", ["3", "4"]),
+        ("Q?\nA.3\nB.4", "Q?", ["3", "4"]),
+        ("Q? (A)3 (B)4", "Q?", ["3", "4"]),
+        ("Q?\nA、甲\nB、乙", "Q?", ["甲", "乙"]),
+        ("Q?\n（A）甲\n（B）乙", "Q?", ["甲", "乙"]),  # noqa: RUF001
+        ("哪个？A．甲B．乙C．丙", "哪个？", ["甲", "乙", "丙"]),  # noqa: RUF001
+        # A word before the mark.
+        ("Q?\nOption A: x\nOption B: y", "Q?", ["x", "y"]),
+        ("Q? Option A: x Option B: y Option C: z", "Q?", ["x", "y", "z"]),
+        # A solution below.
+        ("Q?\nA) x\nB) y\n\nExplanation: because\nof that.", "Q?", ["x", "y"]),
+        ("Q?\nA) x\nB) y\nCorrect answer: B\nExplanation: z", "Q?", ["x", "y"]),
+        ("Q?\nA) x\nB) y\nThe correct answer is B.", "Q?", ["x", "y"]),
+        ("Q?\nA、x\nB、y\n答案：B", "Q?", ["x", "y"]),  # noqa: RUF001
+        ("Q? A) x B) y Answer: B", "Q?", ["x", "y"]),
+        # Letters in the prose.
+        ("Which? A. Vitamin A. B. Vitamin B. C. Vitamin C.", "Which?", ["Vitamin A.", "Vitamin B.", "Vitamin C."]),
+        ("Has vitamin A. or B. what?\nA) liver\nB) rice", "Has vitamin A. or B. what?", ["liver", "rice"]),
+        ("What is 2+2 A) 3 B) 4 C) 5", "What is 2+2", ["3", "4", "5"]),
     ],
-)
+)  # fmt: skip
 async def test_a_block_is_taken_apart(page: Page, block: str, question: str, choices: list[str]) -> None:
     """Every common way of marking choices; a choice may have several lines."""
     assert await page.evaluate(SPLIT, block) == {"question": question, "choices": choices}
@@ -53,8 +74,10 @@ async def test_a_block_is_taken_apart(page: Page, block: str, question: str, cho
 @pytest.mark.parametrize(
     "text",
     [
-        "", "Plain.", "A) only one", "B) x\nC) y", "Mr. A. B. Smith wrote to C. D.", "f(a) and f(b)", "A)x\nB)y",
-        "Q?\nA) x\nB)\nC) z", "Vitamin a. Then b. Then c. Then d.",
+        "", "Plain.", "A) only one", "B) x\nC) y", "Mr. A. B. Smith wrote to C. D.", "f(a) and f(b)",
+        "Q?\nA) x\nB)\nC) z", "Vitamin a. Then b. Then c. Then d.", "Eat vitamin A. Vitamin B. Vitamin C. and iron.",
+        "Compare option A) and option B) by cost.", "Hepatitis A) and hepatitis B) and hepatitis C) differ.",
+        "U.S.A. and B.B.C. news",
     ],
 )  # fmt: skip
 async def test_other_text_is_left_alone(page: Page, text: str) -> None:

@@ -1,31 +1,44 @@
 // Takes a pasted block apart: "Question … A) … B) …" into the question and its choices.
 
-// How a choice can be marked, strictest first. `inline`: so many choices make it believable in the middle of a line.
+// How a choice can be marked, strictest first. `inline`: so many choices make it believable in the middle of a line,
+// where `after` follows the mark; at the beginning of a line `head` follows it.
+const ANYTHING = "(?=\\s*\\S)";
+const SPACE = "(?=\\s)";
 const FORMS = [
-  { mark: "\\(([A-Z])\\)", inline: 2 },
-  { mark: "([A-Z])\\)", inline: 2 },
-  { mark: "([A-Z])[.:]", inline: 3 },
-  { mark: "\\(([a-z])\\)", inline: 2 },
-  { mark: "([a-z])\\)", inline: 2 },
-  { mark: "([a-z])[.:]", inline: Infinity },
+  { mark: "[(（]([A-Z])[)）]", inline: 2, head: ANYTHING, after: ANYTHING },
+  { mark: "([A-Z])[)）]", inline: 2, head: ANYTHING, after: ANYTHING },
+  { mark: "([A-Z])[．：、]", inline: 2, head: ANYTHING, after: ANYTHING },
+  { mark: "([A-Z])[.:]", inline: 3, head: ANYTHING, after: SPACE },
+  { mark: "[(（]([a-z])[)）]", inline: 2, head: ANYTHING, after: SPACE },
+  { mark: "([a-z])[)）]", inline: 2, head: ANYTHING, after: SPACE },
+  { mark: "([a-z])[.:]", inline: Infinity, head: SPACE, after: SPACE },
 ];
-const LINE_START = "(?:^|\\n)[ \\t]*(?:[-*•][ \\t]+)?";
-const ANYWHERE = "(?:^|\\s)";
+const WORD = "(?:(?:[Oo]ption|[Cc]hoice|[Aa]nswer|OPTION|CHOICE|ANSWER)[ \\t]+)?";
+const LINE_START = `(?:^|\\n)[ \\t]*(?:[-*•][ \\t]+)?${WORD}`;
+const ANYWHERE = `(?:^|\\s|(?<=[^\\x00-\\x7f]))${WORD}`;
+const SENTENCE_END = /(?:[?!:;…。？！：；]|\w{4,}\.)["'”’)\]]*$/;
+// What follows the choices in books and data sets, to the end of the block.
+const SOLUTION = new RegExp(
+  "\\n[ \\t]*(?:(?:(?:the )?correct (?:answer|option|choice)|answers?|ans|key|solution|explanation|rationale|reasoning|hint)" +
+    "(?:\\s*[:：]| is | *\\(?[A-Z]\\)?\\.?\\s*$)|答案|解析|解释)[^]*$",
+  "i",
+);
+const INLINE_SOLUTION = /\s(?:correct )?answer\s*[:：]\s*\(?[A-Z]\)?\.?\s*$/i;
 
 /** `{question, choices}` of a block with two or more choices marked A, B, …; null where there are none. */
 export function split(block) {
   const text = block.replace(/\r\n?/g, "\n").trim();
   let best = null;
-  for (const form of FORMS) {
-    const lines = run(text, new RegExp(`${LINE_START}${form.mark}(?=\\s)`, "g"), 2);
-    const found = lines ?? run(text, new RegExp(`${ANYWHERE}${form.mark}(?=\\s)`, "g"), form.inline);
+  for (const { mark, inline, head, after } of FORMS) {
+    const lines = run(text, new RegExp(`${LINE_START}${mark}${head}`, "g"), 2, () => true);
+    const found = lines ?? run(text, new RegExp(`${ANYWHERE}${mark}${after}`, "g"), inline, (marks) => listed(text, marks));
     if (found && (!best || found.length > best.length)) best = found;
   }
   return best && parts(text, best);
 }
 
 /** The longest run of marks A, B, C … in this order; of equals the last, since examples come before the choices. */
-function run(text, pattern, least) {
+function run(text, pattern, least, believable) {
   const marks = [...text.matchAll(pattern)].map((match) => ({
     place: match[1].toUpperCase().charCodeAt(0) - 65,
     from: match.index,
@@ -38,15 +51,23 @@ function run(text, pattern, least) {
     for (const next of marks.slice(start + 1)) {
       if (next.place === found.length) found.push(next);
     }
-    if (found.length >= least && (!best || found.length >= best.length)) best = found;
+    if (found.length >= least && (!best || found.length >= best.length) && believable(found)) best = found;
   });
   return best;
+}
+
+/** Whether marks in the middle of lines begin choices: after the end of a sentence, or three of which no word is part. */
+function listed(text, marks) {
+  const said = text.slice(0, marks[0].from).trimEnd().slice(-20);
+  if (!said || SENTENCE_END.test(said)) return true;
+  const bracketed = /[)）]$/.test(text.slice(0, marks[0].to));
+  const before = new Set(marks.map(({ from }) => text.slice(0, from).match(/\S*$/)[0].toLowerCase()));
+  return bracketed && marks.length > 2 && before.size > 1;
 }
 
 function parts(text, marks) {
   const question = text.slice(0, marks[0].from).replace(/^(?:question|q)\s*\d*\s*[:.)]\s*/i, "").trim();
   const choices = marks.map(({ to }, index) => text.slice(to, marks[index + 1]?.from).trim());
-  // A solution below the last choice is none of it.
-  choices.push(choices.pop().replace(/\n\s*(?:correct )?answer\s*:?[^\n]*$/i, "").trim());
+  choices.push(choices.pop().replace(SOLUTION, "").replace(INLINE_SOLUTION, "").trim());
   return choices.every(Boolean) ? { question, choices } : null;
 }
