@@ -96,6 +96,18 @@ async def test_of_many_errors_twenty_are_listed_and_all_are_counted(
         assert found["detail"].endswith(f"There are {count} errors in all.")
 
 
+async def test_the_errors_of_a_batch_are_bounded_for_each_question(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """As they are for one alone."""
+    replica.load()
+    bad = {**QUESTION, **dict.fromkeys(map(str, range(200)), 1)}
+    results = (await client.post(ANSWERS, json={"questions": [bad] * 3})).json()["results"]
+    for result in results:
+        assert len(result["problem"]["errors"]) == MAX_ERRORS
+        assert result["problem"]["detail"].endswith("There are 200 errors in all.")
+
+
 async def test_a_name_of_any_length_makes_a_short_error(replica: Replica, client: httpx.AsyncClient) -> None:
     """The pointer stays one: it is that of the map which has the name."""
     replica.load()

@@ -153,13 +153,20 @@ def _or_malformed(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         return Malformed(error.errors(include_url=False, include_context=False, include_input=False))
 
 
+def _anything_has_a_result(schema: dict[str, Any]) -> None:
+    anything = {
+        "description": "Whatever is no such question is not answered, but has a problem among the results."
+    }
+    schema["items"] = {"anyOf": [schema["items"], anything]}
+
+
 class Batch(BaseModel):
     """Several questions in one request; one that is malformed does not spoil the others."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     questions: list[Annotated[Question, WrapValidator(_or_malformed)]] = Field(
-        min_length=1, max_length=MAX_BATCH
+        min_length=1, max_length=MAX_BATCH, json_schema_extra=_anything_has_a_result
     )
 
     @property
