@@ -171,6 +171,7 @@ class Replica:
         self,
         *,
         max_queued: int = 8,
+        max_queued_tokens: int = 10_000,
         max_active: int = 2,
         deadline_seconds: float = 30,
         min_confidence: float = 0,
@@ -179,7 +180,10 @@ class Replica:
     ) -> None:
         """Become ready; call it inside the event loop."""
         limits = Limits(
-            queued_requests=max_queued, queued_tokens=10_000, active_tokens=10_000, writers=max_active
+            queued_requests=max_queued,
+            queued_tokens=max_queued_tokens,
+            active_tokens=10_000,
+            writers=max_active,
         )
         self.admission = Admission(limits)
         self.answering = Answering(
