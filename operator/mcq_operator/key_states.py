@@ -6,19 +6,37 @@ ready replica after the other is asked, beside the reconciles; only what is new 
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from .asking import Asking, Askings, is_ready
 from .models import Manifest, MCQSolver, SolverKey, names
 from .models.observed import KeyCount
 from .probes import ProbeError, Prober
 
+logger = logging.getLogger(__name__)
+
 TIMEOUT_SECONDS = 3.0
 EVERY_SECONDS = 15.0
+
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Keys(BaseModel):
+    """How many API keys a replica has."""
+
+    accepted: Count
+    invalid: Count
+
+
+class Readiness(BaseModel):
+    """What `/readyz` answers."""
+
+    api_keys: Keys
 
 
 class AskKeys(Protocol):
@@ -26,12 +44,6 @@ class AskKeys(Protocol):
 
     async def __call__(self, address: str, /) -> KeyCount | None:
         """Return how many it has; None where it doesn't say. Never raises."""
-
-
-class _Told(BaseModel):
-    """What `/readyz` answers."""
-
-    api_keys: KeyCount
 
 
 class HttpAskKeys:
@@ -46,9 +58,10 @@ class HttpAskKeys:
         host = f"[{address}]" if ":" in address else address
         try:
             reply = await self._prober.get(f"http://{host}:{names.HTTP_PORT}/readyz", seconds=TIMEOUT_SECONDS)
-            return _Told.model_validate_json(reply.body).api_keys
+            keys = Readiness.model_validate_json(reply.body).api_keys
         except (ProbeError, ValidationError):
             return None
+        return KeyCount(accepted=keys.accepted, invalid=keys.invalid)
 
 
 @dataclass(kw_only=True)
@@ -102,11 +115,18 @@ class KeyStates(Askings[_Entry]):
         while True:
             if (pod := entry.next()) is not None:
                 entry.last = pod
-                said = await self._ask(entry.pods[pod])
+                said = await self._said(key, entry.pods[pod])
                 if said not in {None, entry.count}:
                     entry.count = said
                     self._learned(key)
             await asyncio.sleep(self._every_seconds)
+
+    async def _said(self, key: SolverKey, address: str) -> KeyCount | None:
+        try:
+            return await self._ask(address)
+        except Exception:  # otherwise nobody would ask again
+            logger.exception("%s: a replica could not be asked about its API keys", key)
+            return None
 
 
 def _may_be_asked(pod: Manifest) -> bool:

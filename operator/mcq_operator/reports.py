@@ -14,6 +14,8 @@ from .models.kinds import CONFIG_MAP
 Format = Literal["text", "json", "html"]
 LONGEST_REPORT = 64 * 2**20
 """Bytes: whoever may write ConfigMaps chooses what is packed in one."""
+MOST_SHARDS = 64
+"""The most that spec.parallelism may be."""
 _SUFFIXES: dict[Format, str] = {"text": "txt", "json": "json", "html": "html"}
 
 
@@ -49,7 +51,11 @@ async def report(key: ExamKey, *, sitting: str | None, form: Format) -> bytes:
 
 async def _shards(api: Api, key: ExamKey, results: str, report: bytes) -> list[Manifest]:
     """What each shard of the report has kept."""
-    found = [names.shard_results_name(results, shard) for shard in range(json.loads(report)["shards"])]
+    shards = _read(report)["shards"]
+    if not isinstance(shards, int) or not 0 <= shards <= MOST_SHARDS:
+        message = f"The report can't be read: it is of {shards!r} shares. Have the exam sat again."
+        raise ReportError(message)
+    found = [names.shard_results_name(results, shard) for shard in range(shards)]
     return [await api.get(CONFIG_MAP, namespace=key.namespace, name=name) or {} for name in found]
 
 
@@ -64,8 +70,17 @@ def _with_rows(report: bytes, sitting: str, shards: list[Manifest]) -> bytes:
                 " was lowered. The other forms of the report, text and html, are."
             )
             raise ReportError(message)
-        rows += json.loads(_unpacked(packed, sitting))["rows"]
-    return json.dumps({**json.loads(report), "rows": rows}, ensure_ascii=False).encode()
+        rows += _read(_unpacked(packed, sitting))["rows"]
+    return json.dumps({**_read(report), "rows": rows}, ensure_ascii=False).encode()
+
+
+def _read(report: bytes) -> Manifest:
+    """Return a report, or a share of one, of the service's making. Raises ReportError."""
+    try:
+        return {"shards": None, "rows": [], **json.loads(report)}
+    except (ValueError, TypeError, RecursionError) as error:
+        message = f"The report can't be read: {error}. Have the exam sat again."
+        raise ReportError(message) from error
 
 
 def _content(kept: Manifest, sitting: str, form: Format) -> bytes:

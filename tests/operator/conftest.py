@@ -214,8 +214,8 @@ class Bench:
         """Take in everything, as often as it takes: a CRD that another test has just made can't be listed yet."""
         while True:
             with contextlib.suppress(UnavailableError):
-                await self.cluster.refresh(lambda _: None)
-                return
+                if not await self.cluster.refresh(lambda _: None):
+                    return
             await asyncio.sleep(0.1)
 
     def _canaries(self) -> Canaries:

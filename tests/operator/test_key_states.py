@@ -80,6 +80,25 @@ async def test_a_replica_that_does_not_say_changes_nothing(
     assert states.count(keyed, [replica("demo-1")]) == KeyCount(accepted=2, invalid=0)
 
 
+async def test_a_replica_that_can_not_be_asked_is_asked_again(
+    replicas: Replicas, learned: asyncio.Queue[SolverKey], keyed: MCQSolver, caplog: pytest.LogCaptureFixture
+) -> None:
+    fails = 2
+
+    async def broken(address: str) -> KeyCount | None:
+        nonlocal fails
+        if fails:
+            fails -= 1
+            raise RecursionError
+        return await replicas(address)
+
+    states = KeyStates(broken, learned=learned.put_nowait, every_seconds=0.01)
+    states.count(keyed, [replica("demo-1")])
+    assert await asyncio.wait_for(learned.get(), 10) == keyed.key
+    assert "Traceback" in caplog.text
+    await states.close()
+
+
 async def test_without_a_ready_replica_or_without_keys_nobody_is_asked(
     states: KeyStates, replicas: Replicas, keyed: MCQSolver
 ) -> None:
@@ -96,6 +115,9 @@ async def test_without_a_ready_replica_or_without_keys_nobody_is_asked(
         ({"status": "ready", "api_keys": None}, None),
         ({"status": "ready"}, None),
         (["what"], None),
+        ({"api_keys": {"accepted": 10**30, "invalid": 0}}, None),
+        ({"api_keys": {"accepted": -1, "invalid": 0}}, None),
+        ({"api_keys": {"accepted": 2, "invalid": 0}, "more": "x" * 4096}, None),
     ],
 )
 async def test_a_replica_is_asked_over_http(

@@ -5,8 +5,9 @@ import gzip
 
 import pytest
 
-from mcq_operator.models import Manifest
-from mcq_operator.reports import LONGEST_REPORT, ReportError, _content
+from mcq_operator.kube import Api
+from mcq_operator.models import ExamKey, Manifest
+from mcq_operator.reports import LONGEST_REPORT, ReportError, _content, _shards
 
 
 def kept(content: bytes) -> Manifest:
@@ -31,3 +32,11 @@ def test_what_is_no_report_is_told_with_what_to_do(content: bytes) -> None:
         ReportError, match=r"The report of demo-1 can't be unpacked: .*Have the exam sat again"
     ):
         _content(kept(content), "demo-1", "text")
+
+
+@pytest.mark.parametrize(
+    "report", [b"no JSON", b"[" * 100_000, b"7", b"{}", b'{"shards": 1000000000}', b'{"shards": "1"}']
+)
+async def test_a_report_of_no_sensible_number_of_shares_is_told_and_none_is_asked_for(report: bytes) -> None:
+    with pytest.raises(ReportError, match=r"The report can't be read: .*Have the exam sat again"):
+        await _shards(Api(None, wrote=lambda *_: None), ExamKey("team", "demo"), "demo-results", report)

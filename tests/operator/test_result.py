@@ -23,7 +23,8 @@ RESULT: dict[str, Any] = {
     },
     "latency": {"p95_ms": 12.5},
     "verdict": {"outcome": "Passed", "limits": [{"outcome": "Passed", "detail": "is at least 0.5"}]},
-    "failures": [{"id": "7", "detail": "x" * 9999}],
+    "shards": 1,
+    "unanswered": 2,
 }
 ACCURACY = RESULT["figures"]["accuracy"]
 
@@ -43,6 +44,8 @@ def test_a_good_result_is_read() -> None:
         {"figures": {**RESULT["figures"], "accuracy": {**ACCURACY, "ci95": [-1, 2]}}},
         {"figures": {**RESULT["figures"], "ece": {"value": float("inf")}}},
         {"latency": {"p95_ms": float("inf")}},
+        {"unanswered": -1},
+        {"shards": 10**30},
         {"model": "x" * 2**19},
         {"exams": {"a.csv": "x" * 2**19}},
         {"created": "2026-01-01T12:00:00"},

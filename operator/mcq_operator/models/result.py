@@ -69,8 +69,8 @@ class ExamResult(BaseModel):
     figures: Figures
     latency: Latency
     verdict: Verdict | None
-    shards: int
-    unanswered: int
+    shards: Count
+    unanswered: Count
 
 
 class Sitting(NamedTuple):
