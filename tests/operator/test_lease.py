@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from tests.operator.conftest import Kubectl
-from tests.operator.live import existing
+from tests.operator.live import existing, until
 
 from mcq_operator.kube import Api, KubeLease
 from mcq_operator.kube.errors import NoAnswerError
@@ -51,10 +51,9 @@ def spec(kubectl: Kubectl) -> dict[str, object]:
 
 async def renewed(kubectl: Kubectl) -> None:
     """Wait for a renewal."""
+    await until(lambda: kubectl.get("lease", NAME) is not None)
     before = spec(kubectl)["renewTime"]
-    async with asyncio.timeout(15):
-        while spec(kubectl)["renewTime"] == before:  # noqa: ASYNC110 - kubectl tells of it
-            await asyncio.sleep(0.05)
+    await until(lambda: spec(kubectl)["renewTime"] != before)
 
 
 def annotate(kubectl: Kubectl, _: Lossy) -> None:
