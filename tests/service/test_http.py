@@ -104,7 +104,7 @@ async def test_a_body_that_is_not_json_is_400(
         ({"choices": ["x"]}, "/choices"),
         ({"choices": "AB"}, "/choices"),
         ({"choices": ["x", ""]}, "/choices/1"),
-        ({"choices": ["x", " x"]}, ""),
+        ({"choices": ["x", "x "]}, ""),
         ({"choices": {"A": "x", "list": "y"}}, "/choices/list"),
         ({"choices": {"A": "x", "a/b~": "y"}}, "/choices/a~1b~0"),
         ({"choices": {"A": "x", "B": 2}}, "/choices/B"),
