@@ -4,13 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from .models import Manifest, SolverKey
-
-
-def is_ready(pod: Manifest) -> bool:
-    """Whether the Pod's readiness probe passes."""
-    conditions = pod.get("status", {}).get("conditions", [])
-    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+from .models import SolverKey
 
 
 @dataclass(kw_only=True)

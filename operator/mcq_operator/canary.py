@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from mcq_operator.asking import Asking, Askings, is_ready
+from mcq_operator.asking import Asking, Askings
 from mcq_operator.models import Manifest, MCQSolver, SolverKey, names
-from mcq_operator.models.observed import Deployment, Verdict
+from mcq_operator.models.observed import Deployment, Verdict, is_ready
 from mcq_operator.models.text import one_line
 from mcq_operator.probes import ProbeError, Prober, Reply
 

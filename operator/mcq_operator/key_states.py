@@ -13,9 +13,9 @@ from typing import Annotated, Protocol
 
 from pydantic import BaseModel, Field, ValidationError
 
-from .asking import Asking, Askings, is_ready
+from .asking import Asking, Askings
 from .models import Manifest, MCQSolver, SolverKey, names
-from .models.observed import KeyCount
+from .models.observed import KeyCount, is_ready
 from .probes import ProbeError, Prober
 
 logger = logging.getLogger(__name__)

@@ -159,3 +159,9 @@ class ObservedExam:
     conflicts: list[ObjectRef] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     warning: NodeWarning | None = None
+
+
+def is_ready(pod: Manifest) -> bool:
+    """Whether the Pod's readiness probe passes."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)

@@ -6,10 +6,10 @@ from typing import Any
 
 from mcq_operator.models import Manifest, MCQSolver, ObjectRef, Rollback, names
 from mcq_operator.models.kinds import HTTP_ROUTE, kind_named
-from mcq_operator.models.observed import Deployment, NodeWarning, Observed, Refusal
+from mcq_operator.models.observed import Deployment, NodeWarning, Observed, Refusal, is_ready
 from mcq_operator.models.text import one_line
 
-from .pods import containers, predecessors, present, ready
+from .pods import containers, predecessors, present
 
 LONGEST_DETAIL = 1000
 """Characters of a container's or the server's own words that a message quotes."""
@@ -199,7 +199,7 @@ def pod_failures(solver: MCQSolver, pod: Manifest) -> Iterator[Failure]:
 
 def _lost(solver: MCQSolver, pod: Manifest, pods: Iterable[Manifest]) -> Iterator[Failure]:
     """Tell of a replica that is lost again and again; one that was lost once is replaced, which is no failure."""
-    if ready(pod):
+    if is_ready(pod):
         return
     lost = list(predecessors(pod, pods))
     if len(lost) > 1:

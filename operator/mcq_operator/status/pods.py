@@ -32,12 +32,6 @@ def present(pod: Manifest) -> bool:
     return not leaving(pod) and not over(pod)
 
 
-def ready(pod: Manifest) -> bool:
-    """Whether its readiness probe succeeds."""
-    conditions = pod.get("status", {}).get("conditions", [])
-    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
-
-
 def predecessors(pod: Manifest, pods: Iterable[Manifest]) -> Iterator[Manifest]:
     """Yield the Pod that failed and that this one was made instead of, then the one before that, and so on."""
     failed = sorted((each for each in pods if _failed(each)), key=_ended, reverse=True)
