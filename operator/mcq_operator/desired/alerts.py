@@ -11,7 +11,15 @@ from mcq_operator.models.kinds import PROMETHEUS_RULE
 
 from .manifest import manifest
 
-FAILED = ("bad-engine", "deadline-exceeded", "draining", "internal-error", "not-ready", "overloaded")
+FAILED = (
+    "bad-engine",
+    "deadline-exceeded",
+    "draining",
+    "internal-error",
+    "not-ready",
+    "out-of-memory",
+    "overloaded",
+)
 """Outcomes of questions that were in order, and not answered."""
 ANSWERED = ("abstained", "answered")
 
