@@ -180,7 +180,7 @@ def test_a_step_that_fails_has_read_nothing(engine: CPUEngine) -> None:
 
 @contextmanager
 def little_memory() -> Iterator[None]:
-    """64 MiB more at most, also where the system promises any amount (vm.overcommit_memory=1, as a kubelet sets it)."""
+    """64 MiB more at most, also where a kubelet has the system promise any amount (vm.overcommit_memory=1)."""
     limits = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), limits[1]))
