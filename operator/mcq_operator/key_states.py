@@ -14,9 +14,9 @@ from typing import Annotated, Protocol
 from pydantic import BaseModel, Field, ValidationError
 
 from .asking import Asking, Askings
-from .models import Manifest, MCQSolver, SolverKey, names
+from .models import Manifest, MCQSolver, SolverKey
 from .models.observed import KeyCount, is_ready
-from .probes import ProbeError, Prober
+from .probes import ProbeError, Prober, replica_url
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +55,8 @@ class HttpAskKeys:
 
     async def __call__(self, address: str) -> KeyCount | None:
         """Ask once."""
-        host = f"[{address}]" if ":" in address else address
         try:
-            reply = await self._prober.get(f"http://{host}:{names.HTTP_PORT}/readyz", seconds=TIMEOUT_SECONDS)
+            reply = await self._prober.get(replica_url(address, "/readyz"), seconds=TIMEOUT_SECONDS)
             keys = Readiness.model_validate_json(reply.body).api_keys
         except (ProbeError, ValidationError):
             return None

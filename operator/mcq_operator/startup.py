@@ -12,9 +12,9 @@ from typing import Protocol
 from pydantic import BaseModel, Field, ValidationError
 
 from .asking import Asking, Askings
-from .models import Manifest, MCQSolver, SolverKey, names
+from .models import Manifest, MCQSolver, SolverKey
 from .models.text import one_line
-from .probes import ProbeError, Prober
+from .probes import ProbeError, Prober, replica_url
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +47,8 @@ class HttpAskStartup:
 
     async def __call__(self, address: str) -> str:
         """Ask once."""
-        host = f"[{address}]" if ":" in address else address
         try:
-            reply = await self._prober.get(
-                f"http://{host}:{names.HTTP_PORT}/startupz", seconds=TIMEOUT_SECONDS
-            )
+            reply = await self._prober.get(replica_url(address, "/startupz"), seconds=TIMEOUT_SECONDS)
             state = Progress.model_validate_json(reply.body)
         except (ProbeError, ValidationError):
             return ""

@@ -1,5 +1,5 @@
 """Requests to replicas, whose answers are not trusted."""
 
-from .prober import ProbeError, Prober, Reply, connections
+from .prober import ProbeError, Prober, Reply, connections, replica_url
 
-__all__ = ["ProbeError", "Prober", "Reply", "connections"]
+__all__ = ["ProbeError", "Prober", "Reply", "connections", "replica_url"]

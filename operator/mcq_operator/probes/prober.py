@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import aiohttp
 
+from mcq_operator.models import names
+
 LONGEST_BODY = 4096
 """Bytes of a body that are read; the connection is closed after them."""
 IDENTITY = "identity"
@@ -23,6 +25,12 @@ class Reply(NamedTuple):
 
     status: int
     body: bytes
+
+
+def replica_url(address: str, path: str) -> str:
+    """Return the URL of a path of the replica whose Pod has this IP address."""
+    host = f"[{address}]" if ":" in address else address
+    return f"http://{host}:{names.HTTP_PORT}{path}"
 
 
 def connections() -> aiohttp.ClientSession:
