@@ -13,7 +13,7 @@ from mcq_service.routes.headers import HeaderLimits
 from mcq_service.routes.keys import RequireKey
 from mcq_service.routes.methods import HeadAndOptions
 from mcq_service.routes.origins import Origins
-from mcq_service.routes.slashes import TrailingSlash
+from mcq_service.routes.paths import RootPath, TrailingSlash
 from mcq_service.routes.spans import Spans
 
 if TYPE_CHECKING:
@@ -30,31 +30,37 @@ if TYPE_CHECKING:
 class _App(FastAPI):
     """FastAPI, with the request's span around everything, the handler of defects included."""
 
-    def __init__(self, *, tracing: Tracing, **settings: Any) -> None:
+    def __init__(self, *, tracing: Tracing, root: str = "", **settings: Any) -> None:
         super().__init__(**settings)
-        self._tracing = tracing
+        self._tracing, self._root = tracing, root
 
     def build_middleware_stack(self) -> ASGIApp:
         """See Starlette."""
-        return TrailingSlash(Spans(super().build_middleware_stack(), tracing=self._tracing))
+        spans = Spans(super().build_middleware_stack(), tracing=self._tracing)
+        plain = TrailingSlash(spans, pages=["/docs"])
+        return RootPath(plain, root=self._root, routes=self.routes) if self._root else plain
 
 
 def build(
     lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing, keys: Keys | None = None,
     trace_url: str | None = None, exam_file: Path | None = None, allowed_origins: Sequence[str] = (),
+    root_path: str = "",
 ) -> FastAPI:  # fmt: skip
     """The HTTP surface of one replica; `lifecycle` says whether and with what it answers.
 
     `trace_url` is where the page's traces can be looked at, with {trace_id} in place of the id, `exam_file`
     where the operator tells of the last exam, and pages of `allowed_origins` may use the service besides its own.
+    Every path is served below `root_path`, too, like /mcq.
     """
     app = _App(
         tracing=tracing,
+        root=root_path,
         title="MCQ service",
         description="Answers multiple-choice questions: the choice, a probability for every choice, the reasoning.",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        servers=[{"url": root_path}] if root_path else None,
     )
     app.state.lifecycle = lifecycle
     app.state.metrics = metrics

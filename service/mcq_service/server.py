@@ -52,7 +52,7 @@ async def serve(settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    serving = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in servers]
+    serving = [asyncio.create_task(server.serve(sockets=listeners)) for server, listeners in servers]
     loading = asyncio.create_task(load(settings, lifecycle, metrics=metrics, tracing=tracing))
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -75,7 +75,7 @@ async def serve(settings: Settings) -> int:
 
 def _servers(
     settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing, keys: Keys | None
-) -> list[tuple[_Server, socket.socket]]:
+) -> list[tuple[_Server, list[socket.socket]]]:
     """The server for clients and, if it has a port, the one for probes, which ends last."""
     whole = app.build(
         lifecycle,
@@ -85,6 +85,7 @@ def _servers(
         trace_url=settings.trace_url,
         exam_file=settings.exam_file,
         allowed_origins=settings.allowed_origins,
+        root_path=settings.root_path,
     )
     most = connections.most(queued_requests=settings.max_queued_requests)
     connections.allow_files(connections=most)
@@ -96,11 +97,35 @@ def _servers(
     return servers
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """Listen on an address; on `::` for IPv6 and IPv4, each on a socket of its own.
+
+    One socket for both would show IPv4 clients as `::ffff:…`, which no limit and no list of proxies knows.
+    """
     try:
-        return socket.create_server((host, port))
+        if host != "::":
+            return [socket.create_server((host, port), family=_family(host))]
+        listeners = []
+        if _has_ipv6():
+            listeners.append(socket.create_server((host, port), family=socket.AF_INET6))
+            port = listeners[0].getsockname()[1]
+        return [*listeners, socket.create_server(("0.0.0.0", port))]  # noqa: S104 - as configured
     except OSError as error:
-        raise OSError(error.errno, f"Can't listen on {host}:{port}: {error.strerror}") from error
+        shown = f"[{host}]" if ":" in host else host
+        raise OSError(error.errno, f"Can't listen on {shown}:{port}: {error.strerror}") from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _has_ipv6() -> bool:
+    """Whether the kernel has IPv6; Python's build alone does not tell."""
+    try:
+        socket.create_server(("::", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
 
 
 async def _drain(lifecycle: Lifecycle, settings: Settings) -> None:

@@ -27,7 +27,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MCQ_", protected_namespaces=())
 
-    host: str = "127.0.0.1"
+    host: str = Field(
+        default="127.0.0.1", description="The address to listen on; ::, every address of IPv6 and IPv4."
+    )
     port: int = Field(default=8000, ge=0, le=65535)
     probe_port: int | None = Field(
         default=None,
@@ -35,6 +37,11 @@ class Settings(BaseSettings):
         le=65535,
         description="Where /startupz, /readyz and /livez are served as well, whatever clients do to the other port; "
         "unset: nowhere.",
+    )
+    root_path: str = Field(
+        default="",
+        pattern="^((/[A-Za-z0-9._~-]+)+)?$",
+        description="A path prefix that a proxy leaves in place, like /mcq: all paths are served below it, too.",
     )
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
@@ -109,6 +116,11 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_unset(cls, value: str | None) -> str | None:
         return value or None
+
+    @field_validator("root_path", mode="before")
+    @classmethod
+    def _ends_without_slash(cls, value: str) -> str:
+        return value.rstrip("/")
 
     @field_validator("probe_port")
     @classmethod

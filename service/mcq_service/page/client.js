@@ -8,6 +8,9 @@ import { events } from "./sse.js";
 
 export const ANSWER = "/api/v1/mcq/answer";
 
+/** Where the service has a path: below whatever prefix this script was loaded from. */
+export const address = (path) => new URL(`..${path}`, import.meta.url).href;
+
 export class ServiceError extends Error {}
 
 /** `problem` is the RFC 9457 body; `retryAfter` seconds, or null; `begun`: parts of the answer came before it. */
@@ -57,7 +60,7 @@ export async function* ask(question, { key, signal }) {
 async function send(path, options) {
   let response;
   try {
-    response = await fetch(path, options);
+    response = await fetch(address(path), options);
   } catch (error) {
     if (options.signal?.aborted) throw error;
     throw new Unreachable();

@@ -1,6 +1,6 @@
 // To the clipboard, and as a command.
 
-import { ANSWER } from "./client.js";
+import { address, ANSWER } from "./client.js";
 
 /** Copy text; returns whether that worked. Without HTTPS there is no clipboard API, so the old way is kept. */
 export async function copy(text) {
@@ -28,7 +28,7 @@ const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** The request as a curl command. The key stays out of it: it is named, not shown. */
 export function curl({ method = "POST", path = ANSWER, body, withKey = false }) {
-  const lines = [`curl ${method === "GET" ? "" : `-X ${method} `}${quote(location.origin + path)}`];
+  const lines = [`curl ${method === "GET" ? "" : `-X ${method} `}${quote(address(path))}`];
   if (withKey) lines.push('-H "Authorization: Bearer $MCQ_API_KEY"');
   if (body !== undefined) lines.push("-H 'Content-Type: application/json'", `-d ${quote(body)}`);
   return lines.join(" \\\n  ");

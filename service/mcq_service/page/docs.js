@@ -1,5 +1,6 @@
 // The API reference, drawn from /openapi.json.
 
+import { address } from "./client.js";
 import { find, make } from "./dom.js";
 import { askForKey, key, watchKey } from "./keys.js";
 import { example, limits, resolve, typeWords } from "./schema.js";
@@ -11,7 +12,7 @@ let drawn = false;
 
 async function load() {
   const headers = key() ? { Authorization: `Bearer ${key()}` } : {};
-  const response = await fetch("/openapi.json", { headers }).catch(() => null);
+  const response = await fetch(address("/openapi.json"), { headers }).catch(() => null);
   find("failure").textContent = "";
   if (response?.ok) draw(await response.json());
   else if (response?.status === 401) askForKey();
@@ -22,7 +23,7 @@ function draw(document) {
   drawn = true;
   find("title").textContent = `${document.info.title}: API reference`;
   find("lead").textContent = document.info.description ?? "";
-  find("base").textContent = location.origin;
+  find("base").textContent = address("");
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     VERBS.filter((verb) => methods[verb]).map((verb) => ({ path, verb, ...methods[verb] })),
   );

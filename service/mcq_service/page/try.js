@@ -1,5 +1,6 @@
 // Trying an operation out: the request, the same as curl, and what the service answers.
 
+import { address } from "./client.js";
 import { copy, curl } from "./copy.js";
 import { announce, fit, make } from "./dom.js";
 import { askForKey, key } from "./keys.js";
@@ -46,7 +47,7 @@ async function run({ method, path, body }, answer) {
   answer.replaceChildren(make("p", { className: "caption" }, "Waiting…"));
   const started = performance.now();
   try {
-    const response = await fetch(path, { method, headers, body });
+    const response = await fetch(address(path), { method, headers, body });
     const text = await response.text();
     const took = Math.round(performance.now() - started);
     if (response.status === 401) askForKey({ focus: true });
