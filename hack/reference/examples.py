@@ -31,6 +31,7 @@ HPA = {"enabled": True}
 KEDA = {"enabled": True, "provider": "KEDA", "prometheusAddress": "http://prometheus.monitoring.svc:9090"}
 BACKUP = {"backup": {"uri": "s3://backups"}}
 TRACING = {"enabled": True, "endpoint": "http://jaeger.monitoring.svc:4318"}
+CLAIM = {"cache": {"type": "PVC"}}
 GATE = {"gate": {"examRef": {"name": "aqua"}}}
 MONITOR = {"serviceMonitor": {"enabled": True}}
 DASHBOARDS = {"dashboards": {"enabled": True}}
@@ -40,6 +41,57 @@ SPREAD = {"topologySpread": [{"topologyKey": "topology.kubernetes.io/zone"}]}
 ZONES = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
     {"weight": 1, "preference": {"matchExpressions": [{"key": "zone", "operator": "Exists"}]}}
 ]}}  # fmt: skip
+
+
+def _scheduling(path: str, backup: dict[str, Any] | None = None) -> dict[str, Example]:
+    """The leaves of a Scheduling, of the replicas or of the Pods that make backups."""
+
+    def example(*values: Any, scheduling: dict[str, Any] | None = None) -> Example:
+        if backup is None:
+            return Example(values, {"scheduling": scheduling} if scheduling else {})
+        return Example(values, {"storage": {"backup": {**backup["backup"], "scheduling": scheduling or {}}}})
+
+    return {
+        f"{path}.{leaf}": made
+        for leaf, made in {
+            "nodeSelector": example({"disk": "fast"}, {"a.example.com/b": ""}),
+            "tolerations[].key": example("other", scheduling=TOLERATION),
+            "tolerations[].operator": example("Exists", scheduling={"tolerations": [{"key": "gpu"}]}),
+            "tolerations[].value": example("no", "", scheduling=TOLERATION),
+            "tolerations[].effect": example("NoSchedule", "PreferNoSchedule", scheduling=TOLERATION),
+            "tolerations[].tolerationSeconds": example(0, 300, scheduling=TOLERATION),
+            "affinity": example(ZONES),
+            "topologySpread[].topologyKey": example("rack", scheduling=SPREAD),
+            "topologySpread[].maxSkew": example(2, 100, scheduling=SPREAD),
+            "topologySpread[].whenUnsatisfiable": example("DoNotSchedule", scheduling=SPREAD),
+            "priorityClassName": example("system-cluster-critical", "high"),
+            "runtimeClassName": example("gvisor"),
+        }.items()
+    }
+
+
+def _pod_template(path: str, **base: Any) -> dict[str, Example]:
+    """The leaves of a PodTemplate."""
+    container = {"name": "proxy", "image": "registry.example.com/proxy:1"}
+    return {
+        f"{path}.{leaf}": Example(values, base)
+        for leaf, values in {
+            "metadata.labels": ({"sidecar.istio.io/inject": "false"}, {"team": ""}),
+            "metadata.annotations": ({"linkerd.io/inject": "disabled"}, {"a.example.com/b": "ü 模"}),
+            "env": (
+                [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],
+                [{"name": "MCQ_LOG_LEVEL", "value": "DEBUG"}],
+                [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}],
+            ),
+            "envFrom": ([{"configMapRef": {"name": "proxy"}}],),
+            "volumes": ([{"name": "ca", "configMap": {"name": "company-ca"}}],),
+            "volumeMounts": ([{"name": "tmp", "mountPath": "/scratch"}],),
+            "securityContext": ({}, {"runAsUser": 1000}, {"supplementalGroups": [5]}),
+            "initContainers": ([container], [{**container, "restartPolicy": "Always"}]),
+            "sidecars": ([{**container, "name": "mesh"}],),
+        }.items()
+    }
+
 
 EXAMPLES: dict[str, Example] = {
     "model.uri": example(
@@ -51,39 +103,32 @@ EXAMPLES: dict[str, Example] = {
         "http://a",
         "pvc://models/qwen/v1",
         "pvc://models",
+        "https://[fd00::1]:8443/qwen",
+        "oci://registry.example.com:5000/models/qwen:v1",
+        "oci://registry.example.com/qwen@sha256:" + "0" * 64,
     ),
     "model.revision": example("main", "refs/pr/1", "v1.0_x"),
     "model.digest": example("sha256:" + "0" * 64, "sha256:" + "f" * 64),
     "model.credentialsSecretRef.name": example("models-reader", "a", model={"uri": "s3://models/qwen"}),
     "model.precision": example("float32", "bfloat16", "int8"),
     "engine.type": example("OpenAI"),
-    "engine.openai.endpoint": example("https://other.example.com", "http://10.0.0.1:1", engine=OPENAI),
+    "engine.openai.endpoint": example(
+        "https://other.example.com", "http://10.0.0.1:1", "http://[fd00::1]:8000/v1", engine=OPENAI
+    ),
     "engine.openai.model": example("qwen", "größer/模型", engine=OPENAI),
     "engine.openai.apiKeySecretRef.name": example("other", engine=KEY),
     "engine.openai.apiKeySecretRef.key": example("other", ".x_-", engine=KEY),
-    "engine.threads": example(1, 256),
+    "engine.threads": example(2, 256),
     "engine.maxBatchSize": example(1, 256),
     "engine.contextLength": example(512, 131_072),
     "image": example("registry.example.com/mcq-service:9", "a"),
     "imagePullPolicy": example("Always", "Never"),
     "imagePullSecrets[].name": example("registry", "a" * 253),
     "replicas": example(1, 5),
-    "resources.requests": example({"cpu": 1, "memory": "2Gi"}, {"cpu": "100m"}),
+    "resources.requests": example({"cpu": 1, "memory": "3Gi"}, {"cpu": "100m"}),
     "resources.limits": example({"memory": "2Gi", "nvidia.com/gpu": 1}, {"memory": "1e9"}),
-    "scheduling.nodeSelector": example({"disk": "fast"}, {"a.example.com/b": ""}),
-    "scheduling.tolerations[].key": example("other", scheduling=TOLERATION),
-    "scheduling.tolerations[].operator": Example(
-        ("Exists",), {"scheduling": {"tolerations": [{"key": "gpu"}]}}
-    ),
-    "scheduling.tolerations[].value": example("no", "", scheduling=TOLERATION),
-    "scheduling.tolerations[].effect": example("NoSchedule", "PreferNoSchedule", scheduling=TOLERATION),
-    "scheduling.tolerations[].tolerationSeconds": example(0, 300, scheduling=TOLERATION),
-    "scheduling.affinity": example(ZONES),
-    "scheduling.topologySpread[].topologyKey": example("rack", scheduling=SPREAD),
-    "scheduling.topologySpread[].maxSkew": example(2, 100, scheduling=SPREAD),
-    "scheduling.topologySpread[].whenUnsatisfiable": example("DoNotSchedule", scheduling=SPREAD),
-    "scheduling.priorityClassName": example("system-cluster-critical", "high"),
-    "scheduling.runtimeClassName": example("gvisor"),
+    **_pod_template("podTemplate"),
+    **_scheduling("scheduling"),
     "answering.defaultMode": example("answer", "reason"),
     "answering.maxReasoningTokens": example(1, 512),
     "answering.minConfidence": example(0.5, 1),
@@ -95,7 +140,7 @@ EXAMPLES: dict[str, Example] = {
         {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/models"}, {"a.example.com/b": "ü 模"}
     ),
     "auth.apiKeysSecretRef.name": example("clients"),
-    "ingress.enabled": Example((True,), {"ingress": {"host": "mcq.example.com"}}),
+    "ingress.enabled": Example((False,), {"ingress": {"host": "mcq.example.com"}}),
     "ingress.className": example("traefik", ingress=INGRESS),
     "ingress.host": example("other.example.com", "a", ingress=INGRESS),
     "ingress.path": example("/quiz", "/a/b~c/", ingress=INGRESS),
@@ -108,6 +153,7 @@ EXAMPLES: dict[str, Example] = {
     "gateway.parentRefs[].port": example(1, 65_535, gateway=GATEWAY),
     "gateway.hostnames": example(["mcq.example.com"], ["a.example.com", "b.example.com"], gateway=GATEWAY),
     "gateway.path": example("/quiz", gateway=GATEWAY),
+    "service.ipFamilyPolicy": example("SingleStack"),
     "networkPolicy.enabled": example(True),
     "networkPolicy.allowedFrom": example(
         [{"podSelector": {"matchLabels": {"app": "web"}}}], [], networkPolicy={"enabled": True}
@@ -126,21 +172,25 @@ EXAMPLES: dict[str, Example] = {
     "rollout.autoRollback": example(True),
     "rollout.startupSeconds": example(30, 86_400),
     "disruption.minAvailable": example(0, 2, "50%", "100%"),
-    "storage.cache.type": Example(("EmptyDir",)),
-    "storage.cache.size": example("17Gi", "1Ti"),
-    "storage.cache.storageClassName": example("shared"),
-    "storage.cache.claimName": example("models"),
-    "storage.cache.accessMode": example("ReadWriteMany"),
+    "storage.cache.type": Example(("PVC",)),
+    "storage.cache.size": example("17Gi", "1Ti", storage=CLAIM),
+    "storage.cache.storageClassName": example("shared", storage=CLAIM),
+    "storage.cache.claimName": example("models", storage=CLAIM),
+    "storage.cache.accessMode": example("ReadWriteMany", storage=CLAIM),
     "storage.backup.uri": example("s3://backups/mcq", "s3://a.b/c/D_e/"),
     "storage.backup.schedule": example("30 2 * * 1", "@hourly", storage=BACKUP),
     "storage.backup.keep": example(1, 1000, storage=BACKUP),
     "storage.backup.credentialsSecretRef.name": example("s3", storage=BACKUP),
+    "storage.backup.resources.requests": example({"memory": "200Mi"}, {"cpu": "10m"}, storage=BACKUP),
+    "storage.backup.resources.limits": example({"cpu": 1}, {"memory": "64Mi"}, storage=BACKUP),
+    **_scheduling("storage.backup.scheduling", BACKUP),
+    **_pod_template("storage.backup.podTemplate", storage=BACKUP),
     "tracing.enabled": Example((True,), {"tracing": {"endpoint": TRACING["endpoint"]}}),
     "tracing.endpoint": example("https://otel.example.com:4318/x", tracing=TRACING),
     "tracing.samplingRatio": example(0, 0.25, tracing=TRACING),
-    "monitoring.serviceMonitor.enabled": example(True),
+    "monitoring.serviceMonitor.enabled": example(False),
     "monitoring.serviceMonitor.intervalSeconds": example(1, 3600, monitoring=MONITOR),
-    "monitoring.alerts.enabled": example(True),
+    "monitoring.alerts.enabled": example(False),
     "monitoring.alerts.labels": example({"release": "prometheus"}, monitoring=ALERTS),
     "monitoring.alerts.availabilityObjective": example(0.5, 0.9999, monitoring=ALERTS),
     "monitoring.alerts.answerSeconds": example(0.05, 60, monitoring=ALERTS),
@@ -149,7 +199,7 @@ EXAMPLES: dict[str, Example] = {
     "monitoring.alerts.maxQueueRatio": example(0.01, 0.99, monitoring=ALERTS),
     "monitoring.alerts.maxAbstentionRatio": example(0.01, 0.99, monitoring=ALERTS),
     "monitoring.alerts.maxCalibrationDrift": example(0.001, 0.5, monitoring=ALERTS),
-    "monitoring.dashboards.enabled": example(True),
+    "monitoring.dashboards.enabled": example(False),
     "monitoring.dashboards.labels": example({"dashboards": "mine"}, {}, monitoring=DASHBOARDS),
     "monitoring.serviceMonitor.labels": example({"release": "prometheus"}, monitoring=MONITOR),
 }

@@ -39,6 +39,9 @@ def leaves(definition: Definition = SOLVER_DEFINITION) -> list[Leaf]:
 
 def _walk(schema: dict[str, Any], path: str) -> Iterator[Leaf]:
     items = schema.get("items", {})
+    if items.get("x-kubernetes-preserve-unknown-fields"):
+        yield Leaf(path, schema)  # of objects that Kubernetes checks
+        return
     fields = schema.get("properties") or items.get("properties")
     if fields is None:
         yield Leaf(path, schema)

@@ -103,7 +103,7 @@ def _differences(before: Any, after: Any, path: tuple[str, ...]) -> Iterator[str
         for key in {**before, **after}:
             yield from _differences(before.get(key), after.get(key), (*path, key))
     elif path[-1] == "env":
-        old, new = ({item["name"]: item["value"] for item in each} for each in (before, after))
+        old, new = ({item["name"]: item for item in each or []} for each in (before, after))
         yield from (name for name in {**old, **new} if old.get(name) != new.get(name))
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for one, other in zip(before, after, strict=True):

@@ -31,7 +31,8 @@ async def serve(
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        # Without a host, asyncio opens a socket for each family that the machine has.
+        await web.TCPSite(runner, None if host == "::" else host, port).start()
         yield
     finally:
         await runner.cleanup()

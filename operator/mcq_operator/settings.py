@@ -44,8 +44,8 @@ class Settings(BaseSettings):
     """How long one reconcile may take before the process is no longer healthy."""
     canary_url: str = "http://{name}.{namespace}.svc:80"
     """Where a solver is asked the test question; `{name}` and `{namespace}` are the solver's."""
-    host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from outside the Pod
-    """Address of the metrics and health server."""
+    host: str = "::"
+    """Address of the metrics and health server; ::, every address of IPv6 and IPv4."""
     port: int = Field(8081, ge=0, le=65535)
     """Port of the metrics and health server."""
     log_level: str = "INFO"

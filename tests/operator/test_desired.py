@@ -1,6 +1,7 @@
 """Desired state beside golden files: `UPDATE_GOLDEN=1 pytest tests/operator/test_desired.py` rewrites them."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import yaml
 from tests.operator.support import IMAGE, OPERATOR_IMAGE, solver
 
 from mcq_operator import desired
+from mcq_operator.desired.security import USER_FIELDS
 from mcq_operator.models import Manifest
-from mcq_operator.models.kinds import SCALED_OBJECT
-from mcq_operator.models.names import APPLIED_DIGEST
+from mcq_operator.models.kinds import PROMETHEUS_RULE, SCALED_OBJECT, SERVICE_MONITOR, Kind
+from mcq_operator.models.names import APPLIED_DIGEST, CLAIM_LABEL
+from mcq_operator.models.pod_template import OWNED_ENV, OWNED_VOLUMES
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -27,8 +30,37 @@ CASES: dict[str, dict[str, Any]] = {
             "annotations": {"example.com/team": "blue"},
         }
     },
-    "named-claim": {"storage": {"cache": {"claimName": "models"}}},
-    "emptydir": {"storage": {"cache": {"type": "EmptyDir", "size": "8Gi"}}},
+    "claim": {"storage": {"cache": {"type": "PVC", "size": "8Gi"}}},
+    "named-claim": {"storage": {"cache": {"type": "PVC", "claimName": "models"}}},
+    "pod-template": {
+        "model": {"uri": "oci://registry.example.com:5000/models/qwen:v1"},
+        "resources": {"requests": {"cpu": 2}},
+        "scheduling": {
+            "affinity": {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+        },
+        "podTemplate": {
+            "metadata": {
+                "labels": {"sidecar.istio.io/inject": "false"},
+                "annotations": {"example.com/team": "blue"},
+            },
+            "env": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],
+            "envFrom": [{"configMapRef": {"name": "proxy"}}],
+            "volumes": [{"name": "ca", "configMap": {"name": "company-ca"}}],
+            "volumeMounts": [{"name": "ca", "mountPath": "/etc/company-ca", "readOnly": True}],
+            "securityContext": {},
+            "initContainers": [{"name": "wait", "image": "registry.example.com/wait:1"}],
+            "sidecars": [{"name": "proxy", "image": "registry.example.com/proxy:1"}],
+        },
+        "storage": {
+            "cache": {"type": "PVC"},
+            "backup": {
+                "uri": "s3://backups",
+                "resources": {"limits": {"cpu": 1}},
+                "scheduling": {"nodeSelector": {"disk": "fast"}},
+                "podTemplate": {"metadata": {"labels": {"sidecar.istio.io/inject": "false"}}},
+            },
+        },
+    },
     "bucket": {
         "model": {
             "uri": "s3://models/team/qwen",
@@ -80,7 +112,12 @@ CASES: dict[str, dict[str, Any]] = {
         "auth": {"apiKeysSecretRef": {"name": "clients"}},
         "disruption": {"minAvailable": "50%"},
         "storage": {
-            "cache": {"size": "20Gi", "storageClassName": "shared", "accessMode": "ReadWriteMany"},
+            "cache": {
+                "type": "PVC",
+                "size": "20Gi",
+                "storageClassName": "shared",
+                "accessMode": "ReadWriteMany",
+            },
             "backup": {
                 "uri": "s3://backups/mcq",
                 "schedule": "30 2 * * *",
@@ -123,10 +160,17 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+UNWATCHED = {name: {"enabled": False} for name in ("serviceMonitor", "alerts", "dashboards")}
+"""No monitoring: what that is, two cases show."""
+for _name, _spec in CASES.items():
+    if _name not in {"defaults", "everything"}:
+        _spec["monitoring"] = UNWATCHED
+
+
 def settings(spec: dict[str, Any]) -> dict[str, str]:
     """The environment of the spec's replicas."""
     (container,) = one(spec, "Deployment")["spec"]["template"]["spec"]["containers"]
-    return {variable["name"]: variable["value"] for variable in container["env"]}
+    return {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
 
 
 def objects(spec: dict[str, Any]) -> list[Manifest]:
@@ -155,7 +199,7 @@ def test_every_object_is_owned_by_the_solver_and_labelled_for_the_watch() -> Non
 
 
 def test_what_pods_need_is_made_before_the_deployment() -> None:
-    kinds = [manifest["kind"] for manifest in objects(CASES["defaults"])]
+    kinds = [manifest["kind"] for manifest in objects(CASES["claim"])]
     first_pods = kinds.index("Deployment")
     assert {"ServiceAccount", "PersistentVolumeClaim"} < set(kinds[:first_pods])
 
@@ -247,12 +291,144 @@ def test_a_stopping_replica_has_time_for_what_it_admitted() -> None:
     assert pod["terminationGracePeriodSeconds"] > drain + pre_stop
 
 
-def test_three_default_replicas_fit_on_two_cores() -> None:
-    container = one({}, "Deployment")["spec"]["template"]["spec"]["containers"][0]
-    assert container["resources"] == {
-        "requests": {"cpu": "250m", "memory": "1Gi"},
-        "limits": {"memory": "8Gi"},
+@pytest.mark.parametrize(
+    ("given", "requests", "limits", "threads"),
+    [
+        ({}, {"cpu": "250m", "memory": "2Gi"}, {"memory": "8Gi"}, "1"),
+        ({"requests": {"cpu": 2}}, {"cpu": 2, "memory": "2Gi"}, {"memory": "8Gi"}, "2"),
+        ({"requests": {"cpu": "2500m"}}, {"cpu": "2500m", "memory": "2Gi"}, {"memory": "8Gi"}, "3"),
+        ({"requests": {"memory": "12Gi"}}, {"cpu": "250m", "memory": "12Gi"}, {"memory": "12Gi"}, "1"),
+        ({"limits": {"memory": "1Gi"}}, {"cpu": "250m", "memory": "1Gi"}, {"memory": "1Gi"}, "1"),
+        (
+            {"limits": {"cpu": "100m"}},
+            {"cpu": "100m", "memory": "2Gi"},
+            {"cpu": "100m", "memory": "8Gi"},
+            "0",
+        ),
+        (
+            {"limits": {"cpu": 4, "nvidia.com/gpu": 1}},
+            {"cpu": "250m", "memory": "2Gi"},
+            {"cpu": 4, "memory": "8Gi", "nvidia.com/gpu": 1},
+            "0",
+        ),
+    ],
+)
+def test_resources_that_are_left_out_keep_their_defaults(
+    given: dict[str, Any], requests: dict[str, Any], limits: dict[str, Any], threads: str
+) -> None:
+    """Each by itself; threads come from the limit, which the service reads (0), or else from the request."""
+    spec = {"resources": given}
+    container = one(spec, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    assert container["resources"] == {"requests": requests, "limits": limits}
+    assert settings(spec)["MCQ_THREADS"] == threads
+
+
+def test_the_podtemplate_refuses_each_variable_that_the_operator_sets() -> None:
+    """Or a user's value would be lost without a word."""
+    assert {name for spec in CASES.values() for name in settings(spec)} - {"HTTPS_PROXY"} <= set(OWNED_ENV)
+
+
+def test_the_podtemplate_refuses_each_volume_that_the_operator_mounts() -> None:
+    for spec in CASES.values():
+        pod = one(spec, "Deployment")["spec"]["template"]["spec"]
+        assert {volume["name"] for volume in pod["volumes"]} - {"ca"} <= set(OWNED_VOLUMES)
+
+
+@pytest.mark.parametrize(
+    ("given", "user"),
+    [
+        (None, {"runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532}),
+        ({}, {}),
+        ({"runAsUser": 5}, {"runAsUser": 5}),
+    ],
+)
+def test_a_security_context_says_the_user_or_leaves_it_to_the_cluster(
+    given: dict[str, Any] | None, user: dict[str, int]
+) -> None:
+    """OpenShift chooses user and group for each namespace, and refuses Pods that name others."""
+    spec = {"podTemplate": {"securityContext": given}}
+    found = one(spec, "Deployment")["spec"]["template"]["spec"]["securityContext"]
+    assert {name: value for name, value in found.items() if name in USER_FIELDS} == user
+    assert (found["runAsNonRoot"], found["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
+
+
+def test_replicas_with_a_volume_of_one_node_run_on_one_node_and_are_drained_at_once() -> None:
+    """Those of a candidate, which shares the volume, among them; others are spread, and drained one by one."""
+
+    def together(spec: dict[str, Any]) -> tuple[Any, Any, Any]:
+        template = one(spec, "Deployment")["spec"]["template"]
+        affinity = template["spec"].get("affinity", {}).get("podAffinity", {})
+        [term] = affinity.get("requiredDuringSchedulingIgnoredDuringExecution", [None])
+        budget = one(spec, "PodDisruptionBudget")["spec"].get("maxUnavailable")
+        return (
+            term and term["labelSelector"]["matchLabels"],
+            template["metadata"]["labels"].get(CLAIM_LABEL),
+            budget,
+        )
+
+    def cache(**fields: str) -> dict[str, Any]:
+        return {"storage": {"cache": {"type": "PVC", **fields}}}
+
+    own, named = {CLAIM_LABEL: "demo-model-cache"}, {CLAIM_LABEL: "models"}
+    assert together(cache()) == (own, "demo-model-cache", "100%")
+    assert together(cache(claimName="models")) == (named, "models", "100%")
+    for spec in ({}, cache(accessMode="ReadWriteMany"), {**cache(), **CASES["openai"]}):
+        assert together(spec) == (None, None, 1)
+    candidate = desired.gate.candidate(solver(cache()))["spec"]
+    assert together(candidate)[:2] == (own, "demo-model-cache")
+
+
+def test_a_gateway_strips_its_path_and_an_ingress_has_the_service_know_it() -> None:
+    """An Ingress can't strip one, and the page needs a slash at the end of its address."""
+    rules = one({"gateway": {"enabled": True, "path": "/quiz/"}}, "HTTPRoute")["spec"]["rules"]
+    slash, stripped = rules
+    assert slash["matches"] == [{"path": {"type": "Exact", "value": "/quiz"}}]
+    assert slash["filters"][0]["requestRedirect"]["path"]["replaceFullPath"] == "/quiz/"
+    assert stripped["filters"][0]["urlRewrite"]["path"] == {
+        "type": "ReplacePrefixMatch",
+        "replacePrefixMatch": "/",
     }
+    assert "MCQ_ROOT_PATH" not in settings({"gateway": {"enabled": True, "path": "/quiz"}})
+    assert settings({"ingress": {"host": "mcq.example.com", "path": "/quiz/"}})["MCQ_ROOT_PATH"] == "/quiz"
+    assert "MCQ_ROOT_PATH" not in settings({"ingress": {"host": "mcq.example.com"}})
+
+
+@pytest.mark.parametrize(
+    ("ingress", "there"),
+    [
+        ({}, False),
+        ({"host": "mcq.example.com"}, True),
+        ({"host": "mcq.example.com", "enabled": True}, True),
+        ({"host": "mcq.example.com", "enabled": False}, False),
+    ],
+)
+def test_a_host_is_enough_to_have_an_ingress(ingress: dict[str, Any], *, there: bool) -> None:
+    assert any(item["kind"] == "Ingress" for item in objects({"ingress": ingress})) == there
+
+
+MONITORED = {"ServiceMonitor", "PrometheusRule", "ConfigMap"}
+
+
+@pytest.mark.parametrize(
+    ("enabled", "absent", "there"),
+    [
+        ("Auto", (), MONITORED),
+        ("Auto", (SERVICE_MONITOR, PROMETHEUS_RULE), {"ConfigMap"}),
+        ("Auto", (PROMETHEUS_RULE,), {"ServiceMonitor", "ConfigMap"}),
+        (True, (SERVICE_MONITOR, PROMETHEUS_RULE), MONITORED),
+        (False, (), set()),
+    ],
+)
+def test_monitoring_is_on_where_the_cluster_has_its_kinds(
+    enabled: bool | str, absent: Collection[Kind], there: set[str]
+) -> None:
+    """Unless the spec says so; dashboards need no kind of their own."""
+    spec = {"monitoring": {name: {"enabled": enabled} for name in UNWATCHED}}
+    made = desired.objects(solver(spec), service_image=IMAGE, operator_image=OPERATOR_IMAGE, absent=absent)
+    assert {item["kind"] for item in made} & MONITORED == there
+    defaults = desired.objects(solver({}), service_image=IMAGE, operator_image=OPERATOR_IMAGE, absent=absent)
+    if enabled == "Auto":
+        assert {item["kind"] for item in defaults} & MONITORED == there
 
 
 def test_everything_that_is_ever_made_is_looked_at_in_each_reconcile() -> None:

@@ -3,13 +3,14 @@
 Burn rates by several windows: https://sre.google/workbook/alerting-on-slos/
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Literal, NamedTuple
 
 from mcq_operator.models import Manifest, MCQSolver, names
-from mcq_operator.models.kinds import PROMETHEUS_RULE
+from mcq_operator.models.kinds import PROMETHEUS_RULE, Kind
 
 from .manifest import manifest
+from .monitoring import is_on
 
 FAILED = (
     "bad-engine",
@@ -49,10 +50,10 @@ BASELINE = "30d"
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 
-def prometheus_rule(solver: MCQSolver) -> Manifest | None:
+def prometheus_rule(solver: MCQSolver, *, absent: Collection[Kind] = ()) -> Manifest | None:
     """The rules by which prometheus-operator's Prometheus warns of this solver."""
     wanted = solver.spec.monitoring.alerts
-    if not wanted.enabled:
+    if not is_on(wanted.enabled, PROMETHEUS_RULE, absent=absent):
         return None
     about = {"namespace": solver.namespace, "mcqsolver": solver.name}
     return manifest(

@@ -4,10 +4,12 @@ from typing import Any
 
 from mcq_operator.models import Manifest, MCQSolver, names
 from mcq_operator.models.kinds import CONFIG_MAP, CRON_JOB, EXAM, SOLVER
+from mcq_operator.models.replica import Resources
 from mcq_operator.models.status import ObjectRef
 from mcq_operator.models.storage import Backup
 
 from . import tasks
+from .overrides import resources
 from .security import CONTAINER_SECURITY
 from .sources import env_from
 from .workload import image_pull_secrets
@@ -16,7 +18,7 @@ HOPELESS = 2
 """The command's exit code where no other try will help."""
 TRIES = 3
 LONGEST_SECONDS = 3600
-RESOURCES = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+RESOURCES = Resources(requests={"cpu": "50m", "memory": "128Mi"}, limits={"memory": "512Mi"})
 """Of a Pod that has one object at a time in memory; the backup grows in a file of its /tmp."""
 
 
@@ -65,6 +67,8 @@ def _job(solver: MCQSolver, backup: Backup, image: str) -> dict[str, Any]:
             pull_secrets=image_pull_secrets(solver),
             container=_container(solver, backup, image),
             volumes=[{"name": "tmp", "emptyDir": {}}],
+            scheduling=backup.scheduling,
+            overrides=backup.pod_template,
         ),
     }
 
@@ -77,7 +81,7 @@ def _container(solver: MCQSolver, backup: Backup, image: str) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         "args": ["backup", "create", *(f"--{name}={value}" for name, value in options.items())],
         "envFrom": env_from(backup.credentials_secret_ref),
-        "resources": RESOURCES,
+        "resources": resources(backup.resources, RESOURCES),
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the Pod's own
         # The log's last lines become the termination message, which the condition BackedUp shows.

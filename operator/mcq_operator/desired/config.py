@@ -1,8 +1,16 @@
 """The service's settings: environment variables."""
 
-from mcq_operator.models import MCQSolver, names
+import math
 
-from .sources import Claimed, claimed
+from mcq_operator.models import MCQSolver, names
+from mcq_operator.models.quantity import quantity
+from mcq_operator.models.replica import Resources
+
+from .overrides import resources
+from .sources import Mounted, mounted
+
+RESOURCES = Resources(requests={"cpu": "250m", "memory": "2Gi"}, limits={"memory": "8Gi"})
+"""Of a replica: the int8 model and its texts hold 1.7 GiB. The limit leaves room for converting other models."""
 
 CACHE_PATH = "/var/cache/mcq"
 API_KEYS_PATH = "/etc/mcq/api-keys"
@@ -19,8 +27,9 @@ def environment(solver: MCQSolver) -> dict[str, str]:
     """
     spec = solver.spec
     variables: dict[str, object | None] = {
-        "MCQ_HOST": "0.0.0.0",  # noqa: S104 - inside the Pod's own network
+        "MCQ_HOST": "::",
         "MCQ_PORT": names.HTTP_PORT,
+        "MCQ_ROOT_PATH": _root_path(solver),
         "MCQ_PROBE_PORT": names.PROBE_PORT,
         "MCQ_DEFAULT_MODE": spec.answering.default_mode,
         "MCQ_MAX_REASONING_TOKENS": spec.answering.max_reasoning_tokens,
@@ -49,7 +58,7 @@ def _engine(solver: MCQSolver) -> dict[str, object | None]:
             "MCQ_MODEL_DIGEST": spec.model.digest,
             "MCQ_MODEL_PRECISION": spec.model.precision,
             "MCQ_MODEL_CACHE": CACHE_PATH,
-            "MCQ_THREADS": spec.engine.threads,
+            "MCQ_THREADS": spec.engine.threads or _threads(solver),
         }
     key = openai.api_key_secret_ref
     return {
@@ -60,14 +69,31 @@ def _engine(solver: MCQSolver) -> dict[str, object | None]:
     }
 
 
-def model_path(model: Claimed) -> str:
-    """Where a claim with models is mounted: replicas know their model by its path, so each claim has its own."""
-    return f"/mnt/{model.claim}"
+def _root_path(solver: MCQSolver) -> str | None:
+    """The path that the Ingress passes on; a Gateway strips its own."""
+    ingress = solver.spec.ingress
+    return ingress.path.rstrip("/") or None if ingress.is_on else None
+
+
+def _threads(solver: MCQSolver) -> int:
+    """As many as the CPU request, rounded up; 0 with a CPU limit, by which the service counts itself.
+
+    Without either, each replica of a node would take all of its CPUs.
+    """
+    made = resources(solver.spec.resources, RESOURCES)
+    if "cpu" in made.get("limits", {}):
+        return 0
+    return max(1, math.ceil(quantity(made["requests"]["cpu"]) or 0))
+
+
+def model_path(model: Mounted) -> str:
+    """Where a volume with models is mounted: replicas know their model by its path, so each volume has its own."""
+    return f"/mnt/{model.name}"
 
 
 def _model_uri(uri: str) -> str:
-    found = claimed(uri)
-    return f"file://{model_path(found)}/{found.path}" if found else uri
+    found = mounted(uri)
+    return f"file://{model_path(found)}/{found.path}".rstrip("/") if found else uri
 
 
 def drain_seconds(solver: MCQSolver) -> int:

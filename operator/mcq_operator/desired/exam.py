@@ -4,13 +4,15 @@ from typing import Any
 
 from mcq_operator.models import Manifest, MCQExam, MCQSolver, names
 from mcq_operator.models.kinds import CONFIG_MAP, CRON_JOB, JOB
+from mcq_operator.models.replica import Resources
 from mcq_operator.models.result import newest, sittings
 from mcq_operator.models.status import ObjectRef, ReportRef
 
 from . import tasks
 from .manifest import digest, manifest, without_none
+from .overrides import resources
 from .security import CONTAINER_SECURITY
-from .sources import claimed, env_from
+from .sources import env_from, mounted
 from .workload import image_pull_secrets
 
 QUESTIONS_PATH = "/etc/mcq-exam"
@@ -22,7 +24,7 @@ TRIES = 3
 """How often the share of a Pod that failed is asked again by another."""
 LONGEST_SECONDS = 6 * 3600
 SITTING = "MCQ_EXAM_SITTING"
-RESOURCES = {"requests": {"cpu": "50m", "memory": "160Mi"}, "limits": {"memory": "1Gi"}}
+RESOURCES = Resources(requests={"cpu": "50m", "memory": "160Mi"}, limits={"memory": "1Gi"})
 """Of a Pod that only asks; it holds the questions, up to 64 MiB of them, and the answers."""
 
 
@@ -131,6 +133,8 @@ def _job_spec(
                 pull_secrets=image_pull_secrets(solver),
                 container=_container(exam, solver, baseline, service_image=service_image),
                 volumes=_volumes(exam, baseline),
+                scheduling=exam.spec.scheduling,
+                overrides=exam.spec.pod_template,
             ),
         }
     )
@@ -158,7 +162,7 @@ def _container(
         "args": _arguments(exam, solver, baseline),
         "env": env,
         "envFrom": env_from(exam.spec.questions.credentials_secret_ref),
-        "resources": RESOURCES,
+        "resources": resources(exam.spec.resources, RESOURCES),
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": mounts,
         # The log's last lines become the termination message, which the exam's conditions show.
@@ -192,7 +196,7 @@ def _source(exam: MCQExam) -> str:
     uri = exam.spec.questions.uri
     if uri is None:
         return f"{QUESTIONS_PATH}/{QUESTIONS_FILE}"
-    if (found := claimed(uri)) is not None:
+    if (found := mounted(uri)) is not None:
         return f"{QUESTIONS_PATH}/{found.path}"
     return uri
 
@@ -203,7 +207,7 @@ def _mounted(exam: MCQExam) -> dict[str, Any] | None:
     if (ref := questions.config_map_ref) is not None:
         items = [{"key": ref.key, "path": QUESTIONS_FILE}]
         return {"configMap": {"name": ref.name, "items": items}}
-    found = claimed(questions.uri or "")
+    found = mounted(questions.uri or "")
     return found.volume if found else None
 
 

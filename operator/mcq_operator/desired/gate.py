@@ -41,7 +41,7 @@ def candidate(solver: MCQSolver) -> Manifest:
         "autoscaling": OFF,
         "ingress": OFF,
         "gateway": OFF,
-        "monitoring": {},
+        "monitoring": {"serviceMonitor": OFF, "alerts": OFF, "dashboards": OFF},
         "disruption": {"minAvailable": 0},
         "rollout": {} if startup is None else {"startupSeconds": startup},
     }

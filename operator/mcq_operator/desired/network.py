@@ -22,6 +22,7 @@ def service(solver: MCQSolver) -> Manifest:
         SERVICE,
         solver,
         spec={
+            "ipFamilyPolicy": solver.spec.service.ip_family_policy,
             "selector": names.selector_labels(solver),
             "ports": [{"name": "http", "port": names.SERVICE_PORT, "protocol": "TCP", "targetPort": "http"}],
         },
@@ -31,7 +32,7 @@ def service(solver: MCQSolver) -> Manifest:
 def ingress(solver: MCQSolver) -> Manifest | None:
     """The way in from outside the cluster, where it is wanted."""
     wanted = solver.spec.ingress
-    if not wanted.enabled:
+    if not wanted.is_on:
         return None
     backend = {"service": {"name": solver.name, "port": {"name": "http"}}}
     spec: dict[str, Any] = {
@@ -61,14 +62,32 @@ def http_route(solver: MCQSolver) -> Manifest | None:
                 parent.model_dump(by_alias=True, exclude_none=True) for parent in wanted.parent_refs or []
             ],
             "hostnames": list(wanted.hostnames or []) or None,
-            "rules": [
-                {
-                    "matches": [{"path": {"type": "PathPrefix", "value": wanted.path}}],
-                    "backendRefs": [{"name": solver.name, "port": names.SERVICE_PORT}],
-                }
-            ],
+            "rules": _rules(solver, wanted.path.rstrip("/")),
         },
     )
+
+
+def _rules(solver: MCQSolver, prefix: str) -> list[dict[str, Any]]:
+    """What a Gateway does with requests below the prefix: it strips it, so that replicas need not know it."""
+    to_replicas = {"backendRefs": [{"name": solver.name, "port": names.SERVICE_PORT}]}
+    if not prefix:
+        return [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}], **to_replicas}]
+    slash_added = {"type": "ReplaceFullPath", "replaceFullPath": f"{prefix}/"}
+    stripped = {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}
+    return [
+        {
+            # The page's links are relative to a path that ends with a slash.
+            "matches": [{"path": {"type": "Exact", "value": prefix}}],
+            "filters": [
+                {"type": "RequestRedirect", "requestRedirect": {"path": slash_added, "statusCode": 302}}
+            ],
+        },
+        {
+            "matches": [{"path": {"type": "PathPrefix", "value": prefix}}],
+            "filters": [{"type": "URLRewrite", "urlRewrite": {"path": stripped}}],
+            **to_replicas,
+        },
+    ]
 
 
 def network_policy(solver: MCQSolver) -> Manifest | None:

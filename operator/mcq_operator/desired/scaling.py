@@ -18,7 +18,9 @@ def disruption_budget(solver: MCQSolver) -> Manifest:
     A replica that isn't ready may always be evicted: it serves nobody.
     """
     wanted = solver.spec.disruption.min_available
-    bound: dict[str, Any] = {"maxUnavailable": 1} if wanted is None else {"minAvailable": wanted}
+    # Replicas that only one node can have can't be moved one by one: none starts elsewhere before the last has gone.
+    at_once = 1 if names.single_node_claim(solver) is None else "100%"
+    bound: dict[str, Any] = {"maxUnavailable": at_once} if wanted is None else {"minAvailable": wanted}
     return manifest(
         DISRUPTION_BUDGET,
         solver,

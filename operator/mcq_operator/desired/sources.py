@@ -5,23 +5,32 @@ from typing import Any, NamedTuple
 from mcq_operator.models.replica import SecretName
 
 
-class Claimed(NamedTuple):
-    """A path of a PersistentVolumeClaim."""
+class Mounted(NamedTuple):
+    """A path of a volume that is only read.
 
-    claim: str
+    Attributes:
+        name: what tells the volume from others, fit for a path.
+        path: inside the volume; empty for its root.
+        volume: its source, as a Pod has it.
+
+    """
+
+    name: str
     path: str
-
-    @property
-    def volume(self) -> dict[str, Any]:
-        """The claim as a Pod's volume, which nobody writes to."""
-        return {"persistentVolumeClaim": {"claimName": self.claim, "readOnly": True}}
+    volume: dict[str, Any]
 
 
-def claimed(uri: str) -> Claimed | None:
-    """What a pvc:// address names; None for any other."""
+def mounted(uri: str) -> Mounted | None:
+    """The volume that a pvc:// or oci:// address names; None for any other."""
     scheme, _, rest = uri.partition("://")
-    claim, _, path = rest.partition("/")
-    return Claimed(claim, path) if scheme == "pvc" else None
+    if scheme == "oci":
+        # A mount path may not have the colon of a tag.
+        image = {"image": {"reference": rest, "pullPolicy": "IfNotPresent"}}
+        return Mounted(rest.replace(":", "-").replace("/", "-").replace("@", "-"), "", image)
+    if scheme == "pvc":
+        claim, _, path = rest.partition("/")
+        return Mounted(claim, path, {"persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
+    return None
 
 
 def env_from(credentials: SecretName | None) -> list[dict[str, Any]] | None:

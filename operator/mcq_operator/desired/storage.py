@@ -8,7 +8,7 @@ from mcq_operator.models.kinds import CLAIM, CONFIG_MAP
 
 from .config import API_KEYS_PATH, CACHE_PATH, ENGINE_KEY_PATH, EXAM_FILE, EXAM_PATH, model_path
 from .manifest import manifest
-from .sources import claimed
+from .sources import mounted
 
 
 class Volume(NamedTuple):
@@ -53,7 +53,7 @@ def volumes(solver: MCQSolver) -> list[Volume]:
     """What a replica's container finds in its file system."""
     engine, keys = solver.spec.engine, solver.spec.auth.api_keys_secret_ref
     found = [Volume("cache", CACHE_PATH, _cache(solver))] if engine.type == "Transformers" else []
-    if engine.type == "Transformers" and (model := claimed(solver.spec.model.uri)):
+    if engine.type == "Transformers" and (model := mounted(solver.spec.model.uri)):
         found.append(Volume("model", model_path(model), model.volume))
     found.append(Volume("tmp", "/tmp", {"emptyDir": {}}))  # noqa: S108 - the Pod's own
     # Not there before an exam was sat; a new one is seen without a restart.

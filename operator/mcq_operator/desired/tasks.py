@@ -5,9 +5,13 @@ from typing import Any
 
 from mcq_operator.models import Manifest, Resource
 from mcq_operator.models.kinds import CRON_JOB, ROLE, ROLE_BINDING, SERVICE_ACCOUNT, Kind
+from mcq_operator.models.pod_template import PodTemplate
 from mcq_operator.models.rbac import AUTHORIZATION
+from mcq_operator.models.scheduling import Scheduling
 
-from .manifest import manifest
+from .manifest import manifest, without_none
+from .overrides import merged
+from .placement import with_selector
 from .security import POD_SECURITY
 
 IDENTITY = (SERVICE_ACCOUNT, ROLE, ROLE_BINDING)
@@ -89,9 +93,11 @@ def pods(
     pull_secrets: list[dict[str, str]] | None,
     container: dict[str, Any],
     volumes: list[dict[str, Any]],
+    scheduling: Scheduling,
+    overrides: PodTemplate,
 ) -> dict[str, Any]:
     """The template of a Job's Pods, which talk to the API server as their account."""
-    return {
+    own = {
         "metadata": {"labels": labels},
         "spec": {
             "restartPolicy": "Never",
@@ -102,5 +108,8 @@ def pods(
             "securityContext": POD_SECURITY,
             "containers": [container],
             "volumes": volumes,
+            **with_selector(scheduling, labels),
         },
     }
+    made: dict[str, Any] = without_none(merged(own, overrides))
+    return made

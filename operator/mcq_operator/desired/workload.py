@@ -7,10 +7,11 @@ from typing import Any
 from mcq_operator.models import Manifest, MCQSolver, names
 from mcq_operator.models.kinds import DEPLOYMENT, SCALED_OBJECT, SERVICE_ACCOUNT, Kind
 from mcq_operator.models.quantity import quantity
-from mcq_operator.models.scheduling import TopologySpread
 
-from .config import drain_seconds, environment
+from .config import RESOURCES, drain_seconds, environment
 from .manifest import manifest, without_none
+from .overrides import merged, resources
+from .placement import of_replicas
 from .security import CONTAINER_SECURITY, POD_SECURITY
 from .sources import env_from
 from .storage import volumes
@@ -64,16 +65,17 @@ def autoscaled(solver: MCQSolver, *, absent: Collection[Kind]) -> bool:
 
 def template(solver: MCQSolver, *, service_image: str) -> Manifest:
     """What each replica is. `service_image` is used where the spec names none."""
-    made = without_none(
+    own = without_none(
         {
             "metadata": {
-                "labels": names.labels(solver),
+                "labels": {**names.labels(solver), **_claim_label(solver)},
                 "annotations": {LOCAL_VOLUMES: _local_volumes(solver)},
             },
             "spec": _pod(solver, service_image=service_image),
         }
     )
-    return dict(made)
+    made: Manifest = without_none(merged(own, solver.spec.pod_template))
+    return made
 
 
 def startup_seconds(solver: MCQSolver) -> int:
@@ -99,8 +101,13 @@ def _pod(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
         "securityContext": POD_SECURITY,
         "containers": [_container(solver, service_image=service_image)],
         "volumes": [{"name": volume.name, **volume.source} for volume in volumes(solver)],
-        **_placement(solver),
+        **of_replicas(solver),
     }
+
+
+def _claim_label(solver: MCQSolver) -> dict[str, str]:
+    claim = names.single_node_claim(solver)
+    return {} if claim is None else {names.CLAIM_LABEL: names.claim_label(claim)}
 
 
 def _local_volumes(solver: MCQSolver) -> str:
@@ -128,7 +135,7 @@ def _container(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
             {"name": "http", "containerPort": names.HTTP_PORT, "protocol": "TCP"},
             {"name": "probes", "containerPort": names.PROBE_PORT, "protocol": "TCP"},
         ],
-        "resources": spec.resources.model_dump(by_alias=True, exclude_none=True),
+        "resources": resources(spec.resources, RESOURCES),
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [
             # Secrets are mounted read-only whatever is said; a cache and /tmp are written to.
@@ -152,40 +159,3 @@ def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
         "timeoutSeconds": 5,
         "failureThreshold": failures,
     }
-
-
-def _placement(solver: MCQSolver) -> dict[str, Any]:
-    scheduling = solver.spec.scheduling
-    # The API server stores no empty text, so that one would look like a difference for ever.
-    tolerations = [
-        {
-            name: value
-            for name, value in each.model_dump(by_alias=True, exclude_none=True).items()
-            if value != ""
-        }
-        for each in scheduling.tolerations or []
-    ]
-    return {
-        "nodeSelector": scheduling.node_selector or None,
-        "tolerations": tolerations or None,
-        "affinity": scheduling.affinity or None,
-        "topologySpreadConstraints": _spread(solver) or None,
-        "priorityClassName": scheduling.priority_class_name,
-        "runtimeClassName": scheduling.runtime_class_name,
-    }
-
-
-def _spread(solver: MCQSolver) -> list[dict[str, Any]]:
-    """Constraints over this solver's own replicas, those of each revision by themselves."""
-    wanted = solver.spec.scheduling.topology_spread
-    if wanted is None:
-        wanted = [TopologySpread(topology_key="kubernetes.io/hostname")]
-    constraints = [constraint.model_dump(by_alias=True) for constraint in wanted]
-    return [
-        {
-            **constraint,
-            "labelSelector": {"matchLabels": names.selector_labels(solver)},
-            "matchLabelKeys": [names.POD_REVISION],
-        }
-        for constraint in constraints
-    ]

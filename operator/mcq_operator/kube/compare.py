@@ -21,6 +21,7 @@ LIST_KEYS: dict[str, tuple[str, ...]] = {
     "containers": ("name",),
     "env": ("name",),
     "imagePullSecrets": ("name",),
+    "initContainers": ("name",),
     "ownerReferences": ("uid",),
     "ports": ("containerPort", "port", "protocol"),
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),

@@ -1,6 +1,6 @@
 """What every model of the API shares: names, the base class, and rules the API server evaluates."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -34,9 +34,16 @@ class Model(BaseModel):
     )
 
 
-def rule(expression: str, message: str, *, path: str | None = None) -> dict[str, Any]:
-    """One CEL rule (`x-kubernetes-validations`) with the message its violator reads."""
+def rule(
+    expression: str, message: str, *, path: str | None = None, computed: str | None = None
+) -> dict[str, Any]:
+    """One CEL rule (`x-kubernetes-validations`) with the message its violator reads.
+
+    `computed` is a CEL expression for a message that quotes the value; where it fails, `message` is read.
+    """
     entry = {"rule": expression, "message": message}
+    if computed is not None:
+        entry["messageExpression"] = computed
     if path is not None:
         entry["fieldPath"] = path
     return entry
@@ -52,9 +59,13 @@ def text(expression: str, message: str, *, longest: int) -> Any:
     return Field(min_length=1, max_length=longest, json_schema_extra=rules(rule(expression, message)))
 
 
+HTTP_HOST = "([A-Za-z0-9][A-Za-z0-9.-]*|\\\\[[0-9A-Fa-f:.]+\\\\])(:[0-9]{1,5})?"
+"""A URL's host, which may be an IPv6 address in brackets, and its port; an expression inside a CEL string."""
+
+
 def http_url(message: str) -> Any:
     """A string that must be an HTTP URL; `message` says of what."""
-    return text("self.matches('^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/.*)?$')", message, longest=512)
+    return text(f"self.matches('^https?://{HTTP_HOST}(/.*)?$')", message, longest=512)
 
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -62,6 +73,11 @@ PassThrough = Annotated[
     dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
 ]
 """An object handed to Kubernetes as it is; the API server checks it when the object with it is applied."""
+Switch = Annotated[
+    bool | Literal["Auto"],
+    WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True, "enum": ["Auto", True, False]}),
+]
+"""On, off, or Auto: on where the cluster has the kind that it needs."""
 QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|k|[MGTPE]|[KMGTPE]i)?$"
 Quantity = Annotated[
     int | str,

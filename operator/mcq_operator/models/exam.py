@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from .base import Digest, Fraction, Model, ObjectName, Schedule, rule, rules, text
-from .replica import SecretKey, SecretName, ServiceAccount
+from .pod_template import PodTemplate
+from .replica import Resources, SecretKey, SecretName, ServiceAccount
 from .resource import ExamKey, ExamRef, Resource, SolverKey
+from .scheduling import Scheduling
 from .status import ExamStatus
 
 
@@ -117,6 +119,12 @@ class ExamSpec(Model):
     """Another exam with the same questions, whose last result this one's is compared with, question by question."""
     service_account: ServiceAccount = ServiceAccount()
     """The identity of the Pods that ask."""
+    resources: Resources = Resources()
+    """CPU and memory of one of those Pods. Left out: requests of 50m and 160Mi, and a limit of 1Gi."""
+    scheduling: Scheduling = Scheduling()
+    """Where those Pods may run."""
+    pod_template: PodTemplate = PodTemplate()
+    """What those Pods have beside what the operator gives them."""
     history_limit: int = Field(3, ge=1, le=20)
     """Reports that are kept."""
     api_key_secret_ref: SecretKey | None = None

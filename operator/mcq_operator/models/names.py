@@ -38,6 +38,23 @@ def cache_name(solver: MCQSolver) -> str:
     return f"{solver.name}-model-cache"
 
 
+CLAIM_LABEL = f"{GROUP}/claim"
+"""On Pods that have to run on the node of one volume: which volume that is."""
+
+
+def single_node_claim(solver: MCQSolver) -> str | None:
+    """The claim of the model cache, where only one node can mount it."""
+    cache, engine = solver.spec.storage.cache, solver.spec.engine.type
+    if engine == "OpenAI" or cache.type != "PVC" or cache.access_mode != "ReadWriteOnce":
+        return None
+    return cache.claim_name or cache_name(solver)
+
+
+def claim_label(claim: str) -> str:
+    """The value of CLAIM_LABEL; a claim's name may be longer than a label."""
+    return _suffixed(claim, "", longest=63)
+
+
 def sat_exam_name(solver: MCQSolver) -> str:
     """The ConfigMap that tells its replicas of their last exam."""
     return f"{solver.name}-last-exam"
@@ -157,7 +174,7 @@ def watch_selector(kind: Kind) -> str | None:
 def url(solver: MCQSolver) -> str:
     """Where a client asks: through Ingress or Gateway, or the Service from inside the cluster."""
     ingress, gateway = solver.spec.ingress, solver.spec.gateway
-    if ingress.enabled:
+    if ingress.is_on:
         scheme = "https" if ingress.tls_secret_name else "http"
         return f"{scheme}://{ingress.host}{ingress.path.rstrip('/')}"
     if gateway.enabled and gateway.hostnames:

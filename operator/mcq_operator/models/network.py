@@ -1,6 +1,6 @@
 """The ways in to a solver's replicas, and who may use them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -22,7 +22,7 @@ class Ingress(Model):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "!self.enabled || has(self.host)",
+                "!has(self.enabled) || !self.enabled || has(self.host)",
                 "host is required when ingress is enabled: set ingress.host, like mcq.example.com",
                 path=".host",
             ),
@@ -34,8 +34,8 @@ class Ingress(Model):
         )
     )
 
-    enabled: bool = False
-    """Whether there is an Ingress."""
+    enabled: bool | None = None
+    """Whether there is an Ingress; left out, there is one if it has a host."""
     class_name: ObjectName | None = None
     """The IngressClass; left out, the cluster's default."""
     host: Host | None = None
@@ -46,6 +46,18 @@ class Ingress(Model):
     """A kubernetes.io/tls Secret in the solver's namespace; set, the Ingress serves HTTPS."""
     annotations: dict[str, str] | None = None
     """Annotations of the Ingress, for its controller."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is to be an Ingress."""
+        return self.host is not None if self.enabled is None else self.enabled
+
+
+class ServiceOptions(Model):
+    """The solver's address inside the cluster."""
+
+    ip_family_policy: Literal["SingleStack", "PreferDualStack", "RequireDualStack"] = "PreferDualStack"
+    """Which addresses the Service has: with PreferDualStack, IPv4 and IPv6 where the cluster has both."""
 
 
 class ParentRef(Model):

@@ -113,6 +113,9 @@ class Observed:
         absent: wanted objects of kinds that the API server does not know.
         scaler: the HorizontalPodAutoscaler or ScaledObject, if there is one.
         replica_sets: the Deployment's ReplicaSets, where a roll-out may have to be undone.
+        ingress: the solver's Ingress, if there is one.
+        route: the same of its HTTPRoute.
+        monitored: whether there is a ServiceMonitor or a PrometheusRule.
         rival: an older Ingress with the same host and path, as namespace/name.
         warning: what its node warned of last about a replica that is not being created.
         starting: what a replica that is not ready yet says that it is doing.
@@ -128,6 +131,9 @@ class Observed:
     absent: list[ObjectRef] = field(default_factory=list)
     scaler: Manifest | None = None
     replica_sets: list[Manifest] = field(default_factory=list)
+    ingress: Manifest | None = None
+    route: Manifest | None = None
+    monitored: bool = False
     rival: str | None = None
     warning: NodeWarning | None = None
     starting: str = ""

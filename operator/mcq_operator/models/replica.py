@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from .base import Digest, Fraction, Model, ObjectName, Quantity, http_url, rule, rules, text
+from .base import HTTP_HOST, Digest, Fraction, Model, ObjectName, Quantity, http_url, rule, rules, text
 
 
 class SecretName(Model):
@@ -15,10 +15,14 @@ class SecretName(Model):
 
 
 _PATH = "(/[A-Za-z0-9_.~+=,@:-]+)*/?"
+_IMAGE = (
+    "oci://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9._-]+)+(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
+    "(@sha256:[0-9a-f]{64})?"
+)
 _URI = (
     "hf://[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
-    f"|(s3://[A-Za-z0-9][A-Za-z0-9._-]*|https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{{1,5}})?"
-    f"|pvc://[a-z0-9]([-.a-z0-9]*[a-z0-9])?){_PATH}"
+    f"|(s3://[A-Za-z0-9][A-Za-z0-9._-]*|https?://{HTTP_HOST}"
+    f"|pvc://[a-z0-9]([-.a-z0-9]*[a-z0-9])?){_PATH}|{_IMAGE}"
 )
 
 
@@ -46,12 +50,13 @@ class ModelSource(Model):
             f"self.matches('^({_URI})$') && !self.matches('/[.][.]?(/|$)')",
             "uri must be hf://<organisation>/<name>, like hf://Qwen/Qwen2.5-Coder-1.5B-Instruct (put a branch, tag or"
             " commit into revision), or a directory with the model's files: s3://<bucket>/<prefix>,"
-            " https://<host>/<path> or pvc://<claim>/<path>",
+            " https://<host>/<path>, pvc://<claim>/<path> or oci://<registry>/<image>:<tag>",
             longest=1024,
         ),
     ] = "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"
     """The model: hf://<organisation>/<name>, or a directory that has its files: s3://<bucket>/<prefix>,
-    https://<host>/<path>, or pvc://<claim>/<path> of a claim in this namespace."""
+    https://<host>/<path>, pvc://<claim>/<path> of a claim in this namespace, or oci://<registry>/<image>:<tag> of an
+    image that has them in its root; the node pulls it as it pulls images."""
     revision: (
         Annotated[
             str,
@@ -136,7 +141,7 @@ class Engine(Model):
     openai: OpenAI | None = None
     """The other server."""
     threads: int = Field(0, ge=0, le=256)
-    """Compute threads of a replica; 0 takes them from its CPU limit, or the node's CPUs without one."""
+    """Compute threads of a replica; 0 takes them from its CPU limit or, without one, its CPU request, rounded up."""
     max_batch_size: int = Field(16, ge=1, le=256)
     """Requests whose reasoning one replica writes at once."""
     context_length: int = Field(4096, ge=512, le=131_072)
@@ -161,12 +166,12 @@ class ServiceAccount(Model):
 
 
 class Resources(Model):
-    """CPU and memory of one replica."""
+    """CPU and memory of one Pod; what is left out keeps its default."""
 
     requests: dict[str, Quantity] | None = None
     """What the scheduler reserves."""
     limits: dict[str, Quantity] | None = None
-    """What a replica may not exceed."""
+    """What the Pod may not exceed."""
 
 
 class Answering(Model):
@@ -192,9 +197,3 @@ class Limits(Model):
     """Tokens of those requests, their room for reasoning among them, before further ones get 429."""
     deadline_seconds: int = Field(60, ge=1, le=3600)
     """The longest time for one request. A replica that stops is given as long to finish what it admitted."""
-
-
-DEFAULT_RESOURCES = Resources(
-    requests={"cpu": "250m", "memory": "1Gi"},
-    limits={"memory": "8Gi"},
-)

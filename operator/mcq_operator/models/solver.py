@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from .base import Model, rule, rules
-from .network import Gateway, Ingress, NetworkPolicy
+from .network import Gateway, Ingress, NetworkPolicy, ServiceOptions
+from .pod_template import PodTemplate
 from .replica import (
-    DEFAULT_RESOURCES,
     Answering,
     Auth,
     Engine,
@@ -66,10 +66,12 @@ class SolverSpec(Model):
     """Secrets for pulling the image."""
     replicas: int = Field(3, ge=0, le=1000)
     """How many replicas answer; not used while autoscaling is enabled."""
-    resources: Resources = DEFAULT_RESOURCES
-    """CPU and memory of one replica. The model's pages are shared by the replicas of a node."""
+    resources: Resources = Resources()
+    """CPU and memory of one replica. Left out: requests of 250m and 2Gi, a limit of 8Gi, and no CPU limit."""
     scheduling: Scheduling = Scheduling()
     """Where replicas may run."""
+    pod_template: PodTemplate = PodTemplate()
+    """What the replicas' Pods have beside what the operator gives them."""
     answering: Answering = Answering()
     """How questions are answered when the request doesn't say."""
     limits: Limits = Limits()
@@ -80,6 +82,8 @@ class SolverSpec(Model):
     """Who may ask."""
     ingress: Ingress = Ingress()
     """The way in from outside the cluster."""
+    service: ServiceOptions = ServiceOptions()
+    """The address inside the cluster."""
     gateway: Gateway = Gateway()
     """The way in through the Gateway API."""
     network_policy: NetworkPolicy = NetworkPolicy()

@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from .base import Model, ObjectName, Quantity, Schedule, rule, rules, text
-from .replica import SecretName
+from .pod_template import PodTemplate
+from .replica import Resources, SecretName
+from .scheduling import Scheduling
 
 
 class Cache(Model):
@@ -39,8 +41,9 @@ class Cache(Model):
         )
     )
 
-    type: Literal["PVC", "EmptyDir"] = "PVC"
-    """PVC: one volume for all replicas, kept over restarts. EmptyDir: each replica fetches its own."""
+    type: Literal["PVC", "EmptyDir"] = "EmptyDir"
+    """EmptyDir: each replica fetches the model to its node's disk, on any cluster. PVC: one volume for all replicas,
+    kept over restarts; see accessMode."""
     size: Quantity = "16Gi"
     """The volume's size: the source weights and one converted copy."""
     storage_class_name: ObjectName | None = None
@@ -48,7 +51,8 @@ class Cache(Model):
     claim_name: ObjectName | None = None
     """An existing claim to use in place of a made one."""
     access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = "ReadWriteOnce"
-    """ReadWriteOnce keeps all replicas on one node; ReadWriteMany needs a shared file system."""
+    """How the claim is mounted. With ReadWriteOnce all replicas run on one node, and a drain takes them all at once;
+    ReadWriteMany needs a shared file system."""
 
 
 class Backup(Model):
@@ -71,6 +75,12 @@ class Backup(Model):
     credentials_secret_ref: SecretName | None = None
     """A Secret whose keys are AWS_* variables: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for a server
     other than Amazon's, AWS_ENDPOINT_URL. Left out, the Pod's workload identity is used."""
+    resources: Resources = Resources()
+    """CPU and memory of the Pod that makes it. Left out: requests of 50m and 128Mi, and a limit of 512Mi."""
+    scheduling: Scheduling = Scheduling()
+    """Where that Pod may run."""
+    pod_template: PodTemplate = PodTemplate()
+    """What that Pod has beside what the operator gives it."""
 
 
 class Storage(Model):

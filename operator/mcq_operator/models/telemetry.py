@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from .base import Fraction, Model, http_url, rule, rules
+from .base import Fraction, Model, Switch, http_url, rule, rules
 
 
 class Tracing(Model):
@@ -40,8 +40,8 @@ class Tracing(Model):
 class ServiceMonitor(Model):
     """What makes prometheus-operator scrape the replicas."""
 
-    enabled: bool = False
-    """Whether there is a ServiceMonitor."""
+    enabled: Switch = "Auto"
+    """Whether there is a ServiceMonitor; Auto: where the cluster has prometheus-operator's CRDs."""
     interval_seconds: int = Field(30, ge=1, le=3600)
     """The time between two scrapes."""
     labels: dict[str, str] | None = None
@@ -57,8 +57,9 @@ AnswerBound = Annotated[float, WithJsonSchema({"type": "number", "enum": list(AN
 class Alerts(Model):
     """What Prometheus computes of the metrics, and warns of."""
 
-    enabled: bool = False
-    """Whether there is a PrometheusRule, with recording rules and alerts."""
+    enabled: Switch = "Auto"
+    """Whether there is a PrometheusRule, with recording rules and alerts; Auto: where the cluster has
+    prometheus-operator's CRDs."""
     labels: dict[str, str] | None = None
     """Further labels of the PrometheusRule, for the ruleSelector of a Prometheus."""
     availability_objective: Share = 0.99
@@ -84,8 +85,8 @@ SIDECAR_LABELS = {"grafana_dashboard": "1"}
 class Dashboards(Model):
     """What Grafana draws of the metrics."""
 
-    enabled: bool = False
-    """Whether there is a ConfigMap with dashboards."""
+    enabled: Switch = "Auto"
+    """Whether there is a ConfigMap with dashboards; Auto: there is one."""
     labels: dict[str, str] = SIDECAR_LABELS
     """Further labels of the ConfigMap, by which Grafana's sidecar finds dashboards."""
 

@@ -8,7 +8,16 @@ from mcq_operator.canary import Canaries
 from mcq_operator.key_states import KeyStates
 from mcq_operator.kube import Applied, Children, Cluster, InvalidSpecError
 from mcq_operator.models import GateStatus, Key, Manifest, MCQExam, MCQSolver, SolverKey, names
-from mcq_operator.models.kinds import AUTOSCALER, CRON_JOB, DEPLOYMENT, INGRESS, SCALED_OBJECT
+from mcq_operator.models.kinds import (
+    AUTOSCALER,
+    CRON_JOB,
+    DEPLOYMENT,
+    HTTP_ROUTE,
+    INGRESS,
+    PROMETHEUS_RULE,
+    SCALED_OBJECT,
+    SERVICE_MONITOR,
+)
 from mcq_operator.models.observed import Deployment, Observed, ObservedBackups, Refusal
 from mcq_operator.startup import Startups
 
@@ -165,6 +174,9 @@ async def _observed(
         absent=applied.absent,
         scaler=next((scaler for scaler in scalers if scaler), None),
         replica_sets=await cluster.replica_sets(solver) if undoable else [],
+        ingress=ingress,
+        route=applied.live.get(HTTP_ROUTE.named(solver.name)),
+        monitored=any(kind.named(solver.name) in applied.live for kind in (SERVICE_MONITOR, PROMETHEUS_RULE)),
         rival=await secondary(cluster.rival(ingress)) if ingress else None,
         warning=await warning(cluster, found.pods, now),
         starting=startups.words(solver, found.pods),

@@ -1,10 +1,12 @@
 """Conditions: arithmetic over what was observed."""
 
+from collections.abc import Sequence
+
 from mcq_operator.models import GateStatus, MCQSolver, names
 from mcq_operator.models.kinds import PROMETHEUS_RULE, SERVICE_MONITOR
 from mcq_operator.models.observed import Deployment, Observed, Verdict
 
-from . import backup, gate, keys
+from . import backup, gate, keys, routes
 from .failures import Failure, absence, failure, quoted
 from .finding import Finding
 
@@ -21,13 +23,15 @@ def findings(
     failed = failure(solver, observed)
     rolling = progressing(solver, observed.deployment)
     keyed = keys.finding(solver, observed)
+    ways_in = routes.findings(solver, observed)
     return [
-        ready(solver, observed, verdict, failed, rolling, keyed, held),
+        ready(solver, observed, verdict, failed, rolling, keyed, held, ways_in),
         rolling,
         degraded(failed, observed.deployment, verdict, keyed, held),
         model_loaded(solver, observed, failed),
         scaling_ready(solver, observed),
         monitoring_ready(solver, observed),
+        *ways_in,
         *([keyed] if keyed else []),
         *([examined] if (examined := gate.finding(solver, held)) else []),
         *([backed_up] if (backed_up := backup.finding(solver, observed)) else []),
@@ -42,8 +46,9 @@ def ready(
     rolling: Finding,
     keyed: Finding | None,
     held: GateStatus | None,
+    ways_in: Sequence[Finding],
 ) -> Finding:
-    """True only when all that is asked for is there and a question was really answered."""
+    """True only when all that is asked for is there, a question was really answered, and clients can reach it."""
     deployment = observed.deployment
     if failed is not None:
         return Finding("Ready", "False", failed.reason, failed.message)
@@ -62,6 +67,10 @@ def ready(
     if held is not None and gate.holds(held):
         message = f"All replicas of before are available and answer questions. {held.message}"
         return Finding("Ready", "False", held.reason, message)
+    for way_in in ways_in:
+        if way_in.status != "True":
+            message = f"All replicas are available and answer questions. {way_in.message}"
+            return Finding("Ready", "False", way_in.reason, message)
     return Finding("Ready", "True", "Answering", "All replicas are available and answer questions.")
 
 
@@ -165,7 +174,7 @@ def scaling_ready(solver: MCQSolver, observed: Observed) -> Finding:
 def monitoring_ready(solver: MCQSolver, observed: Observed) -> Finding:
     """Whether what monitoring needs is there."""
     wanted = solver.spec.monitoring
-    if not (wanted.service_monitor.enabled or wanted.alerts.enabled):
+    if wanted.service_monitor.enabled is False and wanted.alerts.enabled is False:
         return Finding("MonitoringReady", "True", "NotWanted", "The spec asks for no monitoring.")
     absent = absence(observed, SERVICE_MONITOR.kind, PROMETHEUS_RULE.kind)
     if absent is not None:
@@ -174,6 +183,9 @@ def monitoring_ready(solver: MCQSolver, observed: Observed) -> Finding:
         if problem.kind in (SERVICE_MONITOR.kind, PROMETHEUS_RULE.kind):
             message = f"The {problem.kind} could not be applied; the Degraded condition says why."
             return Finding("MonitoringReady", "False", "NotApplied", message)
+    if not observed.monitored:
+        message = "The cluster has no prometheus-operator, so Prometheus has to find the replicas by itself."
+        return Finding("MonitoringReady", "True", "NotInstalled", message)
     return Finding("MonitoringReady", "True", "Applied", "Whatever the spec asks for is there.")
 
 

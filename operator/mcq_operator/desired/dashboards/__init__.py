@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from mcq_operator.desired.manifest import digest, manifest
+from mcq_operator.desired.monitoring import is_on
 from mcq_operator.models import Manifest, MCQSolver, names
 from mcq_operator.models.kinds import CONFIG_MAP
 
@@ -15,7 +16,7 @@ BOARDS = ("overview", "quality", "inference")
 def dashboards(solver: MCQSolver) -> Manifest | None:
     """The ConfigMap by whose labels a Grafana's sidecar finds them."""
     wanted = solver.spec.monitoring.dashboards
-    if not wanted.enabled:
+    if not is_on(wanted.enabled, CONFIG_MAP, absent=()):
         return None
     return manifest(
         CONFIG_MAP,

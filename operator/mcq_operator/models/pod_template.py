@@ -1,0 +1,202 @@
+"""What a user adds to the Pods that the operator makes: for a mesh, a proxy, a private CA, a cloud's identity."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, WithJsonSchema
+
+from .base import GROUP, Model, PassThrough, rule, rules
+
+OWNED_LABELS = (
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/component",
+    "app.kubernetes.io/managed-by",
+)
+"""By these the operator, Services and NetworkPolicies find Pods."""
+OWNED_PREFIXES = (f"{GROUP}/", "pod-template-hash", "controller-", "job-name", "batch.kubernetes.io/")
+OWNED_ENV = (
+    "MCQ_API_KEY",
+    "MCQ_API_KEYS_FILE",
+    "MCQ_CONTEXT_LENGTH",
+    "MCQ_DEADLINE_SECONDS",
+    "MCQ_DEBIAS",
+    "MCQ_DEFAULT_MODE",
+    "MCQ_DRAIN_SECONDS",
+    "MCQ_ENGINE",
+    "MCQ_EXAM_FILE",
+    "MCQ_EXAM_SITTING",
+    "MCQ_HOST",
+    "MCQ_MAX_BATCH_SIZE",
+    "MCQ_MAX_QUEUED_REQUESTS",
+    "MCQ_MAX_QUEUED_TOKENS",
+    "MCQ_MAX_REASONING_TOKENS",
+    "MCQ_MIN_CONFIDENCE",
+    "MCQ_MODEL_CACHE",
+    "MCQ_MODEL_DIGEST",
+    "MCQ_MODEL_PRECISION",
+    "MCQ_MODEL_REVISION",
+    "MCQ_MODEL_URI",
+    "MCQ_OPENAI_API_KEY_FILE",
+    "MCQ_OPENAI_ENDPOINT",
+    "MCQ_OPENAI_MODEL",
+    "MCQ_PORT",
+    "MCQ_PROBE_PORT",
+    "MCQ_ROOT_PATH",
+    "MCQ_THREADS",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_SERVICE_NAME",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+)
+"""Variables that fields of the spec set."""
+OWNED_CONTAINERS = ("service", "exam", "backup")
+OWNED_VOLUMES = ("cache", "model", "tmp", "exam", "engine-key", "api-keys", "questions", "baseline")
+OWNED_PATHS = ("/", "/tmp", "/app", "/var/cache/mcq", "/etc/mcq", "/etc/mcq-exam", "/etc/mcq-baseline")  # noqa: S108
+"""Where the operator mounts volumes, or the image has the program."""
+
+
+def _cel(items: tuple[str, ...]) -> str:
+    return "[" + ", ".join(f"'{item}'" for item in items) + "]"
+
+
+def _not_owned(of: str, owned: str, *, kind: str, advice: str) -> dict[str, Any]:
+    """The rule that nothing in a list or map is the operator's, with a message that names what is.
+
+    Args:
+        of: CEL for what an item is known by.
+        owned: CEL, true of an item that the operator owns.
+        kind: what the items are, for the message.
+        advice: what to do.
+
+    """
+    offenders = f"self.filter(item, {owned}).map(item, {of}).join(', ')"
+    return rules(
+        rule(
+            f"self.all(item, !({owned}))",
+            f"the operator sets some of these {kind} itself: {advice}",
+            computed=f"'the operator sets these {kind} itself: ' + {offenders} + '. {advice[0].upper()}{advice[1:]}'",
+        )
+    )
+
+
+def _named(kind: str, owned: tuple[str, ...], *, advice: str) -> Any:
+    """A list of objects that Kubernetes knows by their names, of which some are the operator's."""
+    return Field(
+        max_length=32,
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["name"],
+            **_not_owned("item.name", f"item.name in {_cel(owned)}", kind=kind, advice=advice),
+        },
+    )
+
+
+def _keys(kind: str, owned: tuple[str, ...], prefixes: tuple[str, ...]) -> Any:
+    """A map of labels or annotations, of which some are the operator's."""
+    starts = [f"item.startsWith('{prefix}')" for prefix in prefixes]
+    taken = " || ".join([*([f"item in {_cel(owned)}"] if owned else []), *starts])
+    return Field(max_length=64, json_schema_extra=_not_owned("item", taken, kind=kind, advice="remove them"))
+
+
+def _named_object(*, longest: int) -> WithJsonSchema:
+    return WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {"name": {"type": "string", "minLength": 1, "maxLength": longest}},
+            "required": ["name"],
+            "x-kubernetes-preserve-unknown-fields": True,
+        }
+    )
+
+
+Labels = Annotated[
+    dict[str, Annotated[str, Field(max_length=63)]], _keys("labels", OWNED_LABELS, OWNED_PREFIXES)
+]
+Annotations = Annotated[
+    dict[str, Annotated[str, Field(max_length=4096)]], _keys("annotations", (), (f"{GROUP}/",))
+]
+NamedObject = Annotated[dict[str, Any], _named_object(longest=253)]
+"""An object with a name, handed to Kubernetes as it is."""
+Mount = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string", "minLength": 1, "maxLength": 63},
+                "mountPath": {"type": "string", "minLength": 1, "maxLength": 1024},
+            },
+            "required": ["name", "mountPath"],
+            "x-kubernetes-preserve-unknown-fields": True,
+        }
+    ),
+]
+
+
+Containers = Annotated[list[NamedObject], _named("containers", OWNED_CONTAINERS, advice="choose other names")]
+
+
+class PodMetadata(Model):
+    """Labels and annotations that Pods have beside the operator's."""
+
+    labels: (
+        Annotated[
+            dict[str, Annotated[str, Field(max_length=63)]], _keys("labels", OWNED_LABELS, OWNED_PREFIXES)
+        ]
+        | None
+    ) = None
+    """Further labels, such as a mesh's opt-out."""
+    annotations: Annotations | None = None
+    """Further annotations."""
+
+
+class PodTemplate(Model):
+    """What Pods have beside what the operator gives them; its own fields are refused by name."""
+
+    metadata: PodMetadata = PodMetadata()
+    """Labels and annotations."""
+    env: (
+        Annotated[
+            list[NamedObject],
+            _named("variables", OWNED_ENV, advice="use the fields of the spec that they come from"),
+        ]
+        | None
+    ) = None
+    """Environment variables of the container, as in a Pod: HTTPS_PROXY, SSL_CERT_FILE, HF_ENDPOINT, or a setting of
+    the service that the spec has no field for."""
+    env_from: Annotated[list[PassThrough], Field(max_length=16)] | None = None
+    """ConfigMaps and Secrets whose keys become environment variables of the container; one that the operator or `env`
+    sets wins."""
+    volumes: (
+        Annotated[list[NamedObject], _named("volumes", OWNED_VOLUMES, advice="choose other names")] | None
+    ) = None
+    """Further volumes, as in a Pod."""
+    volume_mounts: (
+        Annotated[
+            list[Mount],
+            Field(
+                max_length=32,
+                json_schema_extra={
+                    "x-kubernetes-list-type": "map",
+                    "x-kubernetes-list-map-keys": ["mountPath"],
+                    **_not_owned(
+                        "item.mountPath",
+                        f"item.mountPath in {_cel(OWNED_PATHS)}",
+                        kind="paths",
+                        advice="mount elsewhere",
+                    ),
+                },
+            ),
+        ]
+        | None
+    ) = None
+    """Where the container finds them, as in a Pod."""
+    security_context: PassThrough | None = None
+    """The Pod's security context, merged over the operator's. Given, even empty, it also says the user: the operator
+    then sets neither runAsUser nor runAsGroup nor fsGroup, and OpenShift can choose them."""
+    init_containers: Containers | None = None
+    """Containers that run before the others, as in a Pod."""
+    sidecars: Containers | None = None
+    """Containers that start before the operator's container and stop after it (init containers with restartPolicy
+    Always). A Job's Pod ends although they run."""
