@@ -6,6 +6,7 @@ One for all workers of pytest-xdist, each test in a namespace of its own. Tests 
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import subprocess
 import uuid
@@ -37,22 +38,25 @@ from mcq_operator.reconcile import Result, reconcile
 from mcq_operator.startup import Startups
 
 ROOT = Path(__file__).resolve().parents[2]
-CONTROL_PLANE = pytest.StashKey[ExitStack]()
+RUNNING = pytest.StashKey[ExitStack]()
+
+CONTROL_PLANE = f"operator-tests-{hashlib.sha256(__file__.encode()).hexdigest()[:8]}"
+"""One for each checkout, so that those of two can run at the same time."""
 
 
 def pytest_configure_node(node: Any) -> None:
     """Start the API server for all workers, before pytest-xdist starts the first."""
     config = node.config
-    if CONTROL_PLANE not in config.stash:
-        stack = config.stash[CONTROL_PLANE] = ExitStack()
-        stack.enter_context(control_plane("operator-tests"))
-    node.workerinput["control_plane"] = "operator-tests"
+    if RUNNING not in config.stash:
+        stack = config.stash[RUNNING] = ExitStack()
+        stack.enter_context(control_plane(CONTROL_PLANE))
+    node.workerinput["control_plane"] = CONTROL_PLANE
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop it after the last."""
-    if CONTROL_PLANE in config.stash:
-        config.stash[CONTROL_PLANE].close()
+    if RUNNING in config.stash:
+        config.stash[RUNNING].close()
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def _server(kubeconfig: Path) -> Server:
 def control_plane(name: str) -> Iterator[Kubectl]:
     """kubectl against a new control plane that has the CRDs."""
     provider = ControlPlane(Instance(name), Progress())
-    # Another run of these tests on this machine has the same one: one after the other.
+    # Another run of these tests in this checkout has the same one: one after the other.
     with locked(CACHE / f"{name}.lock"):
         provider.down()  # what a run that was killed has left
         provider.up()
@@ -121,14 +125,14 @@ def cluster_kubectl(request: pytest.FixtureRequest) -> Iterator[Kubectl]:
         provider = ControlPlane(Instance(shared), Progress())
         yield Kubectl(provider.kubectl(), provider.kubeconfig())
     else:
-        with control_plane("operator-tests") as kubectl:
+        with control_plane(CONTROL_PLANE) as kubectl:
             yield kubectl
 
 
 @pytest.fixture(scope="session")
 def apart_kubectl() -> Iterator[Kubectl]:
     """kubectl against a control plane for those that change what all namespaces share."""
-    with control_plane("operator-tests-apart") as kubectl:
+    with control_plane(f"{CONTROL_PLANE}-apart") as kubectl:
         yield kubectl
 
 

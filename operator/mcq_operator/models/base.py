@@ -34,16 +34,9 @@ class Model(BaseModel):
     )
 
 
-def rule(
-    expression: str, message: str, *, path: str | None = None, computed: str | None = None
-) -> dict[str, Any]:
-    """One CEL rule (`x-kubernetes-validations`) with the message its violator reads.
-
-    `computed` is a CEL expression for a message that quotes the value; where it fails, `message` is read.
-    """
+def rule(expression: str, message: str, *, path: str | None = None) -> dict[str, Any]:
+    """One CEL rule (`x-kubernetes-validations`) with the message its violator reads."""
     entry = {"rule": expression, "message": message}
-    if computed is not None:
-        entry["messageExpression"] = computed
     if path is not None:
         entry["fieldPath"] = path
     return entry

@@ -56,57 +56,43 @@ OWNED_PATHS = ("/", "/tmp", "/app", "/var/cache/mcq", "/etc/mcq", "/etc/mcq-exam
 """Where the operator mounts volumes, or the image has the program."""
 
 
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 253}
+
+
 def _cel(items: tuple[str, ...]) -> str:
     return "[" + ", ".join(f"'{item}'" for item in items) + "]"
 
 
-def _not_owned(of: str, owned: str, *, kind: str, advice: str) -> dict[str, Any]:
-    """The rule that nothing in a list or map is the operator's, with a message that names what is.
-
-    Args:
-        of: CEL for what an item is known by.
-        owned: CEL, true of an item that the operator owns.
-        kind: what the items are, for the message.
-        advice: what to do.
-
-    """
-    offenders = f"self.filter(item, {owned}).map(item, {of}).join(', ')"
-    return rules(
-        rule(
-            f"self.all(item, !({owned}))",
-            f"the operator sets some of these {kind} itself: {advice}",
-            computed=f"'the operator sets these {kind} itself: ' + {offenders} + '. {advice[0].upper()}{advice[1:]}'",
-        )
-    )
-
-
-def _named(kind: str, owned: tuple[str, ...], *, advice: str) -> Any:
-    """A list of objects that Kubernetes knows by their names, of which some are the operator's."""
-    return Field(
-        max_length=32,
-        json_schema_extra={
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["name"],
-            **_not_owned("item.name", f"item.name in {_cel(owned)}", kind=kind, advice=advice),
-        },
-    )
-
-
 def _keys(kind: str, owned: tuple[str, ...], prefixes: tuple[str, ...]) -> Any:
     """A map of labels or annotations, of which some are the operator's."""
-    starts = [f"item.startsWith('{prefix}')" for prefix in prefixes]
-    taken = " || ".join([*([f"item in {_cel(owned)}"] if owned else []), *starts])
-    return Field(max_length=64, json_schema_extra=_not_owned("item", taken, kind=kind, advice="remove them"))
+    starts = [f"key.startsWith('{prefix}')" for prefix in prefixes]
+    taken = " || ".join([*([f"key in {_cel(owned)}"] if owned else []), *starts])
+    names = ", ".join([*owned, *(f"{prefix}*" for prefix in prefixes)])
+    message = f"the operator sets these {kind} itself, leave them out: {names}"
+    return Field(max_length=64, json_schema_extra=rules(rule(f"self.all(key, !({taken}))", message)))
 
 
-def _named_object(*, longest: int) -> WithJsonSchema:
+def _item(key: str, owned: tuple[str, ...], message: str, **more: Any) -> WithJsonSchema:
+    """An object that is handed to Kubernetes as it is.
+
+    The rule is the key's own, so that the API server shows which value breaks it.
+    """
+    field = {**_TEXT, **rules(rule(f"!(self in {_cel(owned)})", message))}
     return WithJsonSchema(
         {
             "type": "object",
-            "properties": {"name": {"type": "string", "minLength": 1, "maxLength": longest}},
-            "required": ["name"],
+            "properties": {key: field, **more},
+            "required": [key, *more],
             "x-kubernetes-preserve-unknown-fields": True,
         }
+    )
+
+
+def _by(key: str) -> Any:
+    """A list whose items are told apart by the key."""
+    return Field(
+        max_length=32,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]},
     )
 
 
@@ -116,36 +102,53 @@ Labels = Annotated[
 Annotations = Annotated[
     dict[str, Annotated[str, Field(max_length=4096)]], _keys("annotations", (), (f"{GROUP}/",))
 ]
-NamedObject = Annotated[dict[str, Any], _named_object(longest=253)]
-"""An object with a name, handed to Kubernetes as it is."""
-Mount = Annotated[
-    dict[str, Any],
-    WithJsonSchema(
-        {
-            "type": "object",
-            "properties": {
-                "name": {"type": "string", "minLength": 1, "maxLength": 63},
-                "mountPath": {"type": "string", "minLength": 1, "maxLength": 1024},
-            },
-            "required": ["name", "mountPath"],
-            "x-kubernetes-preserve-unknown-fields": True,
-        }
-    ),
+Object = dict[str, Any]
+Env = Annotated[
+    list[
+        Annotated[
+            Object,
+            _item("name", OWNED_ENV, "the operator sets this variable itself: use the spec's field for it"),
+        ]
+    ],
+    _by("name"),
 ]
-
-
-Containers = Annotated[list[NamedObject], _named("containers", OWNED_CONTAINERS, advice="choose other names")]
+Volumes = Annotated[
+    list[
+        Annotated[
+            Object, _item("name", OWNED_VOLUMES, "the operator has a volume of this name: choose another")
+        ]
+    ],
+    _by("name"),
+]
+Mounts = Annotated[
+    list[
+        Annotated[
+            Object,
+            _item(
+                "mountPath",
+                OWNED_PATHS,
+                "the operator or the image has this path: mount elsewhere",
+                name=_TEXT,
+            ),
+        ]
+    ],
+    _by("mountPath"),
+]
+Containers = Annotated[
+    list[
+        Annotated[
+            Object,
+            _item("name", OWNED_CONTAINERS, "the operator has a container of this name: choose another"),
+        ]
+    ],
+    _by("name"),
+]
 
 
 class PodMetadata(Model):
     """Labels and annotations that Pods have beside the operator's."""
 
-    labels: (
-        Annotated[
-            dict[str, Annotated[str, Field(max_length=63)]], _keys("labels", OWNED_LABELS, OWNED_PREFIXES)
-        ]
-        | None
-    ) = None
+    labels: Labels | None = None
     """Further labels, such as a mesh's opt-out."""
     annotations: Annotations | None = None
     """Further annotations."""
@@ -156,41 +159,15 @@ class PodTemplate(Model):
 
     metadata: PodMetadata = PodMetadata()
     """Labels and annotations."""
-    env: (
-        Annotated[
-            list[NamedObject],
-            _named("variables", OWNED_ENV, advice="use the fields of the spec that they come from"),
-        ]
-        | None
-    ) = None
+    env: Env | None = None
     """Environment variables of the container, as in a Pod: HTTPS_PROXY, SSL_CERT_FILE, HF_ENDPOINT, or a setting of
     the service that the spec has no field for."""
     env_from: Annotated[list[PassThrough], Field(max_length=16)] | None = None
     """ConfigMaps and Secrets whose keys become environment variables of the container; one that the operator or `env`
     sets wins."""
-    volumes: (
-        Annotated[list[NamedObject], _named("volumes", OWNED_VOLUMES, advice="choose other names")] | None
-    ) = None
+    volumes: Volumes | None = None
     """Further volumes, as in a Pod."""
-    volume_mounts: (
-        Annotated[
-            list[Mount],
-            Field(
-                max_length=32,
-                json_schema_extra={
-                    "x-kubernetes-list-type": "map",
-                    "x-kubernetes-list-map-keys": ["mountPath"],
-                    **_not_owned(
-                        "item.mountPath",
-                        f"item.mountPath in {_cel(OWNED_PATHS)}",
-                        kind="paths",
-                        advice="mount elsewhere",
-                    ),
-                },
-            ),
-        ]
-        | None
-    ) = None
+    volume_mounts: Mounts | None = None
     """Where the container finds them, as in a Pod."""
     security_context: PassThrough | None = None
     """The Pod's security context, merged over the operator's. Given, even empty, it also says the user: the operator
