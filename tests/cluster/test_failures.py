@@ -25,7 +25,7 @@ SMALL = {"requests": {"cpu": "10m", "memory": "32Mi"}}
 CASES: dict[str, tuple[dict[str, Any], set[str], str]] = {
     # what is wrong: the spec, the reasons that say so, and words of the message
     "model": (
-        {"model": {"uri": "hf://nobody/no-such-model"}, "storage": {"cache": {"type": "EmptyDir"}}},
+        {"model": {"uri": "hf://nobody/no-such-model"}},
         {"ModelUnreachable", "ModelNotFound"},
         "The model could not be loaded",
     ),
@@ -65,8 +65,9 @@ def kubectl(deployed: Deployed) -> Iterator[Kubectl]:
     made("create", "namespace", NAMESPACE)
     specs = {name: case[0] for name, case in CASES.items()} | {"waiting": {"engine": UNREACHABLE}}
     for name, spec in specs.items():
-        if "storage" not in spec and "engine" not in spec:
+        if "engine" not in spec and "model" not in spec:
             seed_model(deployed.provider, NAMESPACE, f"{name}-model-cache")
+            spec = {**spec, "storage": {"cache": {"type": "PVC"}}}
         solver = {
             "apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver",
             "metadata": {"name": name, "namespace": NAMESPACE},

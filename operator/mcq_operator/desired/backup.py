@@ -9,7 +9,6 @@ from mcq_operator.models.status import ObjectRef
 from mcq_operator.models.storage import Backup
 
 from . import tasks
-from .overrides import resources
 from .security import CONTAINER_SECURITY
 from .sources import env_from
 from .workload import image_pull_secrets
@@ -81,7 +80,7 @@ def _container(solver: MCQSolver, backup: Backup, image: str) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         "args": ["backup", "create", *(f"--{name}={value}" for name, value in options.items())],
         "envFrom": env_from(backup.credentials_secret_ref),
-        "resources": resources(backup.resources, RESOURCES),
+        "resources": backup.resources.over(RESOURCES).manifest,
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the Pod's own
         # The log's last lines become the termination message, which the condition BackedUp shows.

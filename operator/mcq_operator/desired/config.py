@@ -4,13 +4,9 @@ import math
 
 from mcq_operator.models import MCQSolver, names
 from mcq_operator.models.quantity import quantity
-from mcq_operator.models.replica import Resources
+from mcq_operator.models.replica import REPLICA_RESOURCES
 
-from .overrides import resources
 from .sources import Mounted, mounted
-
-RESOURCES = Resources(requests={"cpu": "250m", "memory": "2Gi"}, limits={"memory": "8Gi"})
-"""Of a replica: the int8 model and its texts hold 1.7 GiB. The limit leaves room for converting other models."""
 
 CACHE_PATH = "/var/cache/mcq"
 API_KEYS_PATH = "/etc/mcq/api-keys"
@@ -80,10 +76,10 @@ def _threads(solver: MCQSolver) -> int:
 
     Without either, each replica of a node would take all of its CPUs.
     """
-    made = resources(solver.spec.resources, RESOURCES)
-    if "cpu" in made.get("limits", {}):
+    made = solver.spec.resources.over(REPLICA_RESOURCES)
+    if "cpu" in (made.limits or {}):
         return 0
-    return max(1, math.ceil(quantity(made["requests"]["cpu"]) or 0))
+    return max(1, math.ceil(quantity((made.requests or {})["cpu"]) or 0))
 
 
 def model_path(model: Mounted) -> str:

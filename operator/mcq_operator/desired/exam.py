@@ -10,7 +10,6 @@ from mcq_operator.models.status import ObjectRef, ReportRef
 
 from . import tasks
 from .manifest import digest, manifest, without_none
-from .overrides import resources
 from .security import CONTAINER_SECURITY
 from .sources import env_from, mounted
 from .workload import image_pull_secrets
@@ -162,7 +161,7 @@ def _container(
         "args": _arguments(exam, solver, baseline),
         "env": env,
         "envFrom": env_from(exam.spec.questions.credentials_secret_ref),
-        "resources": resources(exam.spec.resources, RESOURCES),
+        "resources": exam.spec.resources.over(RESOURCES).manifest,
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": mounts,
         # The log's last lines become the termination message, which the exam's conditions show.

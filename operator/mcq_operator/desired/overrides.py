@@ -1,15 +1,10 @@
-"""What a user's spec.podTemplate and spec.resources make of the operator's own Pods and defaults."""
+"""What a user's spec.podTemplate makes of the operator's own Pods."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from mcq_operator.models.pod_template import PodTemplate
-from mcq_operator.models.quantity import quantity
-from mcq_operator.models.replica import Resources
 
 from .security import USER_FIELDS
-
-Quantities = Mapping[str, str | int]
 
 
 def merged(template: dict[str, Any], overrides: PodTemplate) -> dict[str, Any]:
@@ -46,26 +41,6 @@ def merged(template: dict[str, Any], overrides: PodTemplate) -> dict[str, Any]:
             "volumes": _joined(spec.get("volumes"), overrides.volumes, by="name"),
         },
     }
-
-
-def resources(given: Resources, default: Resources) -> dict[str, dict[str, str | int]]:
-    """Return the resources of a container: those that are given, and the defaults of those that are not.
-
-    A default gives way to what is given: the request is no more than the limit, whichever of them is the default.
-    """
-    requests, limits = dict(default.requests or {}), dict(default.limits or {})
-    for name, limit in (given.limits or {}).items():
-        if name in requests and _more(requests[name], than=limit):
-            requests[name] = limit
-    for name, request in (given.requests or {}).items():
-        if name in limits and _more(request, than=limits[name]):
-            limits[name] = request
-    made = {"requests": requests | (given.requests or {}), "limits": limits | (given.limits or {})}
-    return {name: values for name, values in made.items() if values}
-
-
-def _more(value: str | int, *, than: str | int) -> bool:
-    return (quantity(value) or 0) > (quantity(than) or 0)
 
 
 def _security(own: dict[str, Any], overrides: PodTemplate) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from typing import Any
 from mcq_operator.models import Manifest, MCQSolver, names
 from mcq_operator.models.kinds import DEPLOYMENT, SCALED_OBJECT, SERVICE_ACCOUNT, Kind
 from mcq_operator.models.quantity import quantity
+from mcq_operator.models.replica import REPLICA_RESOURCES
 
-from .config import RESOURCES, drain_seconds, environment
+from .config import drain_seconds, environment
 from .manifest import manifest, without_none
-from .overrides import merged, resources
+from .overrides import merged
 from .placement import of_replicas
 from .security import CONTAINER_SECURITY, POD_SECURITY
 from .sources import env_from
@@ -135,7 +136,7 @@ def _container(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
             {"name": "http", "containerPort": names.HTTP_PORT, "protocol": "TCP"},
             {"name": "probes", "containerPort": names.PROBE_PORT, "protocol": "TCP"},
         ],
-        "resources": resources(spec.resources, RESOURCES),
+        "resources": spec.resources.over(REPLICA_RESOURCES).manifest,
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [
             # Secrets are mounted read-only whatever is said; a cache and /tmp are written to.

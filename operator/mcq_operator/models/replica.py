@@ -4,7 +4,20 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from .base import HTTP_HOST, Digest, Fraction, Model, ObjectName, Quantity, http_url, rule, rules, text
+from .base import (
+    HTTP_HOST,
+    Digest,
+    Fraction,
+    Manifest,
+    Model,
+    ObjectName,
+    Quantity,
+    http_url,
+    rule,
+    rules,
+    text,
+)
+from .quantity import quantity
 
 
 class SecretName(Model):
@@ -172,6 +185,33 @@ class Resources(Model):
     """What the scheduler reserves."""
     limits: dict[str, Quantity] | None = None
     """What the Pod may not exceed."""
+
+    def over(self, default: "Resources") -> "Resources":
+        """Return these resources, and the defaults of those that are left out.
+
+        A default gives way to what is given: no request is above its limit, whichever of them is the default.
+        """
+        requests, limits = dict(default.requests or {}), dict(default.limits or {})
+        for name, limit in (self.limits or {}).items():
+            if name in requests and _more(requests[name], than=limit):
+                requests[name] = limit
+        for name, request in (self.requests or {}).items():
+            if name in limits and _more(request, than=limits[name]):
+                limits[name] = request
+        return Resources(requests=requests | (self.requests or {}), limits=limits | (self.limits or {}))
+
+    @property
+    def manifest(self) -> Manifest:
+        """As a container has them."""
+        return self.model_dump(by_alias=True, exclude_none=True)
+
+
+def _more(value: str | int, *, than: str | int) -> bool:
+    return (quantity(value) or 0) > (quantity(than) or 0)
+
+
+REPLICA_RESOURCES = Resources(requests={"cpu": "250m", "memory": "2Gi"}, limits={"memory": "8Gi"})
+"""The int8 model and its texts hold 1.7 GiB; the limit leaves room for converting other models."""
 
 
 class Answering(Model):

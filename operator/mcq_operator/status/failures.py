@@ -7,6 +7,7 @@ from typing import Any
 from mcq_operator.models import Manifest, MCQSolver, ObjectRef, Rollback, names
 from mcq_operator.models.kinds import HTTP_ROUTE, kind_named
 from mcq_operator.models.observed import Deployment, NodeWarning, Observed, Refusal, is_ready
+from mcq_operator.models.replica import REPLICA_RESOURCES
 from mcq_operator.models.text import one_line
 
 from .pods import containers, predecessors, present
@@ -274,10 +275,10 @@ def _crash(solver: MCQSolver, pod: str, container: Manifest, ended: dict[str, An
             f" See: kubectl logs -n {solver.namespace} {pod} -c {container['name']} --previous",
         )
     if ended.get("reason") == "OOMKilled":
-        limit = (solver.spec.resources.limits or {}).get("memory", "its memory limit")
+        limits = solver.spec.resources.over(REPLICA_RESOURCES).limits or {}
         return Failure(
             reason="OutOfMemory",
-            message=f"Pod {pod} was killed for using more than {limit} of memory."
+            message=f"Pod {pod} was killed for using more than {limits['memory']} of memory."
             " Raise spec.resources.limits.memory or choose a smaller model or spec.model.precision int8.",
         )
     return Failure(
