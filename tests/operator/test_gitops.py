@@ -30,8 +30,8 @@ def argocd(resource: dict[str, Any]) -> str:
     """The health that Argo CD shows; its message must say something."""
     lua = LuaRuntime(unpack_returned_tuples=True)
     script = LUA[f"resource.customizations.health.mcq-operator.dev_{resource['kind']}"]
-    lua.globals().obj = lua.table_from(resource, recursive=True)
-    found = lua.execute(script)
+    lua.globals()["obj"] = lua.table_from(resource, recursive=True)
+    found: Any = lua.execute(script)
     assert found["message"]
     return str(found["status"])
 
