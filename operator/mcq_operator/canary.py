@@ -19,7 +19,8 @@ from mcq_operator.probes import ProbeError, Prober, Reply
 logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 30.0
-OK = 200
+ANSWERING = frozenset({200, 429})
+"""A replica that has no room for one more question answers others: that is load, and no failure."""
 REDIRECTS = range(300, 400)
 LONGEST_QUOTE = 300
 """Characters of a replica's own words that a verdict quotes."""
@@ -37,7 +38,7 @@ class HttpAsk:
     """Asks over HTTP, through the Service, as any client in the cluster would.
 
     The question is the replica's own (`/answerz`), which needs no API key: the operator may not read Secrets. It goes
-    through the replica's queue, engine and parser as a client's does.
+    through the replica's engine and parser as a client's does, but does not wait behind clients.
     """
 
     def __init__(self, prober: Prober, *, url: str) -> None:
@@ -52,7 +53,7 @@ class HttpAsk:
             reply = await self._prober.get(url, seconds=TIMEOUT_SECONDS)
         except ProbeError as error:
             return _failed(str(error))
-        return Verdict(outcome="answered") if reply.status == OK else _failed(_described(reply))
+        return Verdict(outcome="answered") if reply.status in ANSWERING else _failed(_described(reply))
 
 
 @dataclass(kw_only=True)
@@ -98,7 +99,7 @@ class Canaries(Askings[_Entry]):
 
         Nobody is asked before the roll-out is complete: until then the answer could be an old replica's.
         """
-        if deployment is None or not deployment.complete or deployment.wanted == 0:
+        if deployment is None or not deployment.settled(solver):
             return PENDING
         about = fingerprint(solver, deployment, pods)
         entry = self._entries.get(solver.key)
@@ -139,11 +140,11 @@ class Canaries(Askings[_Entry]):
 
 
 def fingerprint(solver: MCQSolver, deployment: Deployment, pods: Iterable[Manifest]) -> str:
-    """What a verdict is about: solver, Deployment and its generation, the revisions of its ready Pods."""
+    """What a verdict is about: solver, Deployment, the revisions of its ready Pods; not how many they are."""
     revisions = {
         pod["metadata"].get("labels", {}).get(names.POD_REVISION, "") for pod in pods if is_ready(pod)
     }
-    parts = (solver.metadata.uid, deployment.uid, str(deployment.generation), *sorted(revisions))
+    parts = (solver.metadata.uid, deployment.uid, *sorted(revisions))
     return "/".join(parts)
 
 

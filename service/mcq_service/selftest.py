@@ -1,4 +1,4 @@
-"""The question that a replica asks itself, through the queue, the engine and the parser, as a client's would go."""
+"""The question that a replica asks itself: it goes through the engine and the parser as a client's does."""
 
 from __future__ import annotations
 

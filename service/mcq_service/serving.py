@@ -139,7 +139,7 @@ def local(
             identity=identity(prepared),
             answering=use_cases,
             admission=admission,
-            selftest=selftest(texts, admission, settings, tracing=tracing),
+            selftest=selftest(texts, settings, tracing=tracing),
             engine=engine.name,
             alive=lambda: batcher.alive,
             stop=stop,
@@ -177,7 +177,7 @@ def remote(texts: RemoteTexts, settings: Settings, *, metrics: Metrics, tracing:
             model=texts.model, calibration=calibration, metrics=metrics, tracing=tracing,
         ),
         admission=admission,
-        selftest=selftest(texts, admission, settings, tracing=tracing),
+        selftest=selftest(texts, settings, tracing=tracing),
         engine=texts.name,
         alive=lambda: True,
         stop=texts.close,
@@ -194,11 +194,11 @@ def limits(settings: Settings) -> Limits:
     )
 
 
-def selftest(texts: Texts, admission: Admission, settings: Settings, *, tracing: Tracing) -> SelfTest:
-    """The test question, which no client asked: it is counted where nobody looks, and not calibrated."""
+def selftest(texts: Texts, settings: Settings, *, tracing: Tracing) -> SelfTest:
+    """The test question. No client asked it: it does not wait behind them, and is not counted or calibrated."""
     return SelfTest(
         answering(
-            texts, admission, settings,
+            texts, Admission(limits(settings)), settings,
             model="", calibration=Calibration(), metrics=Metrics(), tracing=tracing,
         )
     )  # fmt: skip

@@ -51,7 +51,13 @@ async def test_an_answered_test_question_is_an_answer(service: Service) -> None:
     assert service.asked == 1
 
 
-@pytest.mark.parametrize("status", [404, 429, 500, 502, 503, 504])
+async def test_a_replica_that_is_full_answers_others(service: Service) -> None:
+    """At peak load its queue refuses a question more, which is no failure of the replica."""
+    service.status, service.text = 429, '{"title": "The queue is full"}'
+    assert (await ask(service.url)).outcome == "answered"
+
+
+@pytest.mark.parametrize("status", [404, 500, 502, 503, 504])
 async def test_anything_else_is_a_failure_that_is_quoted(service: Service, status: int) -> None:
     service.status, service.text = status, '{"title": "It failed",\n "detail": "for a reason"}'
     verdict = await ask(service.url)
@@ -89,8 +95,11 @@ class Bench:
         self.asked += 1
         return self.verdict
 
-    async def look(self, **changes: Any) -> Verdict:
-        found = self.canaries.verdict(solver(), deployment(**changes), PODS)
+    async def look(
+        self, *, spec: dict[str, Any] | None = None, revision: str = "a", **changes: Any
+    ) -> Verdict:
+        pods = [pod(ready=True, revision=revision)]
+        found = self.canaries.verdict(solver(spec), deployment(**changes), pods)
         for _ in range(5):
             await asyncio.sleep(0)
         return found
@@ -107,9 +116,10 @@ async def test_a_verdict_comes_later_wakes_the_key_and_is_remembered() -> None:
 
 async def test_no_question_before_the_rollout_is_complete() -> None:
     bench = Bench()
-    for changes in ({"available": 2}, {"observed_generation": 3}, {"replicas": 4}):
+    unfinished: tuple[dict[str, Any], ...] = ({"available": 2}, {"observed_generation": 3}, {"replicas": 4})
+    for changes in unfinished:
         assert (await bench.look(**changes)).outcome == "pending"
-    none = {"wanted": 0, "replicas": 0, "updated": 0, "ready": 0, "available": 0}
+    none: dict[str, Any] = {"wanted": 0, "replicas": 0, "updated": 0, "ready": 0, "available": 0}
     assert (await bench.look(**none)).outcome == "pending"
     assert bench.asked == 0
 
@@ -117,8 +127,27 @@ async def test_no_question_before_the_rollout_is_complete() -> None:
 async def test_other_replicas_are_asked_anew() -> None:
     bench = Bench()
     await bench.look()
-    assert (await bench.look(generation=5, observed_generation=5)).outcome == "pending"
+    assert (await bench.look(revision="b")).outcome == "pending"
     assert bench.asked == 2
+
+
+async def test_replicas_that_are_more_or_fewer_are_not_asked_anew() -> None:
+    """An autoscaler changes their number all day, and with it the Deployment's generation."""
+    scaled = {"autoscaling": {"enabled": True, "minReplicas": 2, "maxReplicas": 9}}
+    bench = Bench()
+    await bench.look(spec=scaled)
+    more: dict[str, Any] = {
+        "generation": 5,
+        "observed_generation": 5,
+        "wanted": 5,
+        "replicas": 5,
+        "updated": 5,
+    }
+    assert (await bench.look(spec=scaled, **more)).outcome == "answered"
+    assert (await bench.look(spec=scaled, **more, available=5, ready=5)).outcome == "answered"
+    assert bench.asked == 1
+    # Without an autoscaler all that are wanted have to be there.
+    assert (await bench.look(**more)).outcome == "pending"
 
 
 async def test_an_old_answer_stands_while_it_is_asked_again() -> None:

@@ -85,10 +85,10 @@ def failed(reason: str, *, age: float = 0) -> MCQExam:
     return exam(condition("Complete", "False"), trouble, of="demo-candidate", digest="after")
 
 
-def degraded(age: float) -> MCQSolver:
-    """A candidate that has had no image for so long."""
-    trouble = condition("Degraded", "True", "ImagePullBackOff", age=age, message="no such image")
-    return candidate(condition("Ready", "False", "ImagePullBackOff", message="no such image"), trouble)
+def degraded(age: float, reason: str = "ImagePullBackOff") -> MCQSolver:
+    """A candidate that has had no image, or another trouble, for so long."""
+    trouble = condition("Degraded", "True", reason, age=age, message="no such image")
+    return candidate(condition("Ready", "False", reason, message="no such image"), trouble)
 
 
 def overdue() -> MCQSolver:
@@ -119,6 +119,11 @@ def overdue() -> MCQSolver:
         (seen(candidate=degraded(PATIENCE_SECONDS - 1)), "Sitting", "CandidateStarting"),
         (seen(candidate=degraded(PATIENCE_SECONDS)), "Refused", "CandidateNotReady"),
         (seen(candidate=overdue()), "Refused", "CandidateNotReady"),
+        *(
+            (seen(candidate=degraded(20 * PATIENCE_SECONDS, reason)), "Sitting", "CandidateStarting")
+            for reason in ("Unschedulable", "FailedMount", "ModelUnreachable")
+        ),
+        (seen(sitting=failed("Unschedulable", age=20 * PATIENCE_SECONDS)), "Sitting", "CandidateSitting"),
     ],
 )
 def test_a_change_is_let_through_only_by_its_own_passed_exam(looked: Seen, phase: str, reason: str) -> None:

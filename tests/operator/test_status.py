@@ -352,6 +352,91 @@ def test_a_failed_canary_is_degraded_and_quoted() -> None:
     assert "HTTP 503: warming up" in condition(found, "Ready").message
 
 
+UPDATING = {"updated": 1, "replicas": 4, "available": 3}
+
+
+@pytest.mark.parametrize(
+    ("observed", "verdict", "before", "state", "reason"),
+    [
+        (Observed(), PENDING, "", "False", "NoReplica"),
+        (Observed(deployment=deployment(available=0)), PENDING, "True", "False", "NoReplica"),
+        (Observed(deployment=deployment()), PENDING, "", "Unknown", "CanaryPending"),
+        (Observed(deployment=deployment()), ANSWERED, "", "True", "Answering"),
+        (Observed(deployment=deployment()), FAILED, "True", "False", "CanaryFailed"),
+        # A roll-out, a lost replica, a child that was refused: clients are answered all the same.
+        (Observed(deployment=deployment(**UPDATING)), PENDING, "True", "True", "Answering"),
+        (Observed(deployment=deployment(available=1)), PENDING, "True", "True", "Answering"),
+        (
+            Observed(deployment=deployment(), refused=[Refusal(ref=INGRESS, message="denied")]),
+            ANSWERED,
+            "True",
+            "True",
+            "Answering",
+        ),
+    ],
+)
+def test_available_says_whether_clients_are_answered(
+    observed: Observed, verdict: Verdict, before: str, state: str, reason: str
+) -> None:
+    """Whatever else is not as the spec asks for, which is what Ready is about."""
+    kept = {"type": "Available", "status": before, "reason": "Answering", "message": ""}
+    asked = solver(status={"conditions": [kept]} if before else None)
+    found = condition(of(asked, observed=observed, verdict=verdict), "Available")
+    assert (found.status, found.reason) == (state, reason)
+
+
+def test_a_step_of_an_autoscaler_leaves_ready_true() -> None:
+    scaled = {"autoscaling": {"enabled": True, "minReplicas": 2, "maxReplicas": 9}}
+    more = deployment(wanted=5, replicas=4, updated=4, available=3)
+    scaler = {
+        "kind": "HorizontalPodAutoscaler",
+        "status": {
+            "conditions": [{"type": kind, "status": "True"} for kind in ("AbleToScale", "ScalingActive")]
+        },
+    }
+    found = told(Observed(deployment=more, scaler=scaler), spec=scaled)
+    assert condition(found, "Ready").status == "True"
+    fewer = deployment(wanted=5, replicas=4, updated=4, available=1)
+    assert condition(told(Observed(deployment=fewer, scaler=scaler), spec=scaled), "Ready").status == "False"
+    assert condition(told(Observed(deployment=more)), "Ready").status == "False"
+
+
+@pytest.mark.parametrize(
+    ("pods", "kept", "shown"),
+    [
+        ([], None, "hf://new/model"),
+        ([], "hf://old/model", "hf://old/model"),
+        (["hf://old/model"] * 3, "hf://old/model", "hf://old/model"),
+        # In the middle of a roll-out both answer: the one that is to.
+        (["hf://old/model", "hf://new/model"], "hf://new/model", "hf://new/model"),
+        # All replicas of before, while the first new one still loads.
+        (["hf://old/model"] * 3, "hf://new/model", "hf://old/model"),
+    ],
+)
+def test_the_model_that_is_shown_is_the_one_that_answers(
+    pods: list[str], kept: str | None, shown: str
+) -> None:
+    """Which is another one than the spec's after a gate that refused, and after a rollback."""
+    replicas = [pod(f"demo-{number}", ready=True) for number, _ in enumerate(pods)]
+    for replica, model in zip(replicas, pods, strict=True):
+        replica["metadata"]["annotations"] = {"mcq-operator.dev/model": model}
+    found = status.of(
+        solver({"model": {"uri": "hf://new/model"}}),
+        observed=Observed(deployment=deployment(), pods=replicas),
+        verdict=ANSWERED,
+        inventory=[],
+        replicas_digest="",
+        template_digest="",
+        model=kept,
+        now=NOON,
+    )
+    assert found.model is not None
+    assert found.model.uri == shown
+    loaded = condition(found, "ModelLoaded").message
+    assert loaded.startswith(f"{shown} is loaded")
+    assert ("hf://new/model, which does not answer yet" in loaded) == (shown != "hf://new/model")
+
+
 def test_the_model_is_loaded_when_a_replica_is_ready() -> None:
     loading = told(Observed(deployment=deployment(ready=0, available=0)))
     assert condition(loading, "ModelLoaded").status == "False"
@@ -363,6 +448,7 @@ def test_every_condition_is_about_the_generation_that_was_looked_at() -> None:
     found = told(Observed(deployment=deployment()))
     assert found.observed_generation == 2
     assert {item.type for item in found.conditions} == {
+        "Available",
         "Ready",
         "Progressing",
         "Degraded",

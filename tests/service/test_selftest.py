@@ -2,10 +2,13 @@ import asyncio
 
 import httpx
 import pytest
-from tests.service.fakes import Replica, until
+from tests.service.fakes import QUESTION, Replica, until
 
+from mcq_service import serving
 from mcq_service.problems import BadEngine, OutOfMemory, Overloaded
+from mcq_service.protocol import Question
 from mcq_service.selftest import FRESH_SECONDS, SelfTest
+from mcq_service.settings import Settings
 
 PATH = "/answerz"
 
@@ -71,6 +74,23 @@ async def test_a_full_queue_is_told_too(replica: Replica, client: httpx.AsyncCli
     replica.texts.error = Overloaded("Later.", headers={"Retry-After": "3"})
     response = await client.get(PATH)
     assert (response.status_code, response.headers["retry-after"]) == (429, "3")
+
+
+async def test_it_does_not_wait_behind_clients(replica: Replica) -> None:
+    """Or a replica at its peak would be told to have failed."""
+    replica.load(max_queued=1, max_active=1)
+    settings = Settings(max_queued_requests=1, max_batch_size=1)
+    selftest = serving.selftest(replica.texts, settings, tracing=replica.tracing)
+    question = Question.model_validate({**QUESTION, "mode": "explain"})
+    replica.texts.gate.clear()
+    clients = [asyncio.create_task(replica.answering.answer(question)) for _ in range(4)]
+    await until(lambda: replica.admission.queued)
+    asked = asyncio.create_task(selftest.seconds())
+    await until(lambda: any("blue" in prompt.choices for prompt in replica.texts.read))
+    replica.texts.gate.set()
+    assert await asked >= 0
+    outcomes = await asyncio.gather(*clients, return_exceptions=True)
+    assert any(isinstance(outcome, Overloaded) for outcome in outcomes)
 
 
 async def test_a_client_that_leaves_takes_nobody_with_it(replica: Replica) -> None:

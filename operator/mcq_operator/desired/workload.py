@@ -70,7 +70,10 @@ def template(solver: MCQSolver, *, service_image: str) -> Manifest:
         {
             "metadata": {
                 "labels": {**names.labels(solver), **_claim_label(solver)},
-                "annotations": {LOCAL_VOLUMES: _local_volumes(solver)},
+                "annotations": {
+                    LOCAL_VOLUMES: _local_volumes(solver),
+                    names.MODEL_ANNOTATION: solver.model_uri,
+                },
             },
             "spec": _pod(solver, service_image=service_image),
         }

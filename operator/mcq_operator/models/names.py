@@ -38,6 +38,8 @@ def cache_name(solver: MCQSolver) -> str:
     return f"{solver.name}-model-cache"
 
 
+MODEL_ANNOTATION = f"{GROUP}/model"
+"""On replicas: the model that they were told to load. The spec may name another one by now."""
 CLAIM_LABEL = f"{GROUP}/claim"
 """On Pods that have to run on the node of one volume: which volume that is."""
 

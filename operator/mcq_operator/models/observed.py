@@ -48,6 +48,17 @@ class Deployment:
         """Whether exactly the wanted replicas exist, all of the newest revision and available."""
         return self.current and self.replicas == self.updated == self.available == self.wanted
 
+    def settled(self, solver: MCQSolver) -> bool:
+        """Whether every replica is of the newest revision, and as many as the spec asks for are available.
+
+        An autoscaler changes their number at any time, so with one it is enough that its minimum is available.
+        """
+        scaling = solver.spec.autoscaling
+        if not scaling.enabled:
+            return self.complete and self.wanted > 0
+        least = min(scaling.min_replicas, self.wanted)
+        return self.current and self.replicas == self.updated and self.available >= least > 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:

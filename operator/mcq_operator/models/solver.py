@@ -115,6 +115,12 @@ class MCQSolver(Resource):
         return SolverKey(self.namespace, self.name)
 
     @property
+    def model_uri(self) -> str:
+        """The model's address; of another server, the model that it is asked for."""
+        openai = self.spec.engine.openai
+        return self.spec.model.uri if openai is None else openai.model or openai.endpoint
+
+    @property
     def model_name(self) -> str:
         """What answers, as a person would call it: the model's address, or the other server's."""
         openai = self.spec.engine.openai

@@ -105,6 +105,7 @@ async def reconcile_solver(
         template_digest=in_force,
         held=change,
         meant=desired.gate.identity(solver, service_image=service_image),
+        model=status.loaded.told(earlier or before or template),
         now=now(),
     )
     written = await write(cluster, stored, told, now())

@@ -17,7 +17,7 @@ from mcq_operator.models import (
 )
 from mcq_operator.models.observed import Deployment, Observed, Verdict
 
-from . import exam, gate, pending, rollback
+from . import exam, gate, loaded, pending, rollback
 from .conditions import findings
 from .dating import dated
 from .events import events
@@ -31,6 +31,7 @@ __all__ = [
     "failed",
     "gate",
     "invalid",
+    "loaded",
     "of",
     "pending",
     "rollback",
@@ -50,6 +51,7 @@ def of(
     exams: Iterable[MCQExam] = (),
     held: GateStatus | None = None,
     meant: str = "",
+    model: str | None = None,
 ) -> SolverStatus:
     """The status of a solver after one look at the cluster.
 
@@ -64,6 +66,7 @@ def of(
         exams: the exams that it sits.
         held: the last change that had to pass its gate.
         meant: what tells the spec's model, image and way of answering from others.
+        model: what the replicas that are to answer now are told to load; left out, the spec's.
 
     """
     deployment = observed.deployment
@@ -73,22 +76,21 @@ def of(
         ready_replicas=deployment.ready if deployment else 0,
         selector=names.selector(solver),
         url=names.url(solver),
-        model=ObservedModel(uri=_model(solver)),
+        model=ObservedModel(uri=loaded.model(solver, observed.pods, told=model)),
         template_digest=template_digest,
-        answering=_answering(deployment, verdict),
+        answering=_answering(solver, deployment, verdict),
         promoted=solver.status.promoted if gate.holds(held) else meant,
         gate=held,
         override=gate.override(solver, held, now=now),
         exam=sat(exams),
-        conditions=dated(solver, findings(solver, observed, verdict, held), now),
+        conditions=dated(solver, findings(solver, observed, verdict, held, model=model), now),
         rollback=rollback.decided(solver, observed, digest=replicas_digest, now=now),
         inventory=sorted(inventory, key=lambda ref: (ref.kind, ref.name)),
     )
 
 
-def _answering(deployment: Deployment | None, verdict: Verdict) -> bool:
-    complete = deployment is not None and deployment.complete and deployment.wanted > 0
-    return complete and verdict.outcome == "answered"
+def _answering(solver: MCQSolver, deployment: Deployment | None, verdict: Verdict) -> bool:
+    return deployment is not None and deployment.settled(solver) and verdict.outcome == "answered"
 
 
 def sat(exams: Iterable[MCQExam]) -> SatExam | None:
@@ -101,11 +103,6 @@ def sat(exams: Iterable[MCQExam]) -> SatExam | None:
     return SatExam(
         name=last.name, accuracy=found.accuracy, ci95=found.ci95, count=found.count or 0, sat=found.sat
     )
-
-
-def _model(solver: MCQSolver) -> str:
-    openai = solver.spec.engine.openai
-    return solver.spec.model.uri if openai is None else openai.model or openai.endpoint
 
 
 def invalid(resource: Resource, *, problem: str, bad: str, now: datetime) -> ResourceStatus:
@@ -140,13 +137,8 @@ def _broken(resource: Resource, found: Finding, now: datetime) -> ResourceStatus
 def canary_carried(solver: MCQSolver, verdict: Verdict) -> Verdict:
     """A pending verdict, or the recorded one where it is about this very spec.
 
-    After its restart the operator has forgotten the canary's answers. A solver that was Ready stays Ready
-    until the question, asked anew, fails: a restart of the operator is no event in a solver's life.
+    After its restart the operator has forgotten the canary's answers. A solver that was answering stays so until the
+    question, asked anew, fails: a restart of the operator is no event in a solver's life.
     """
-    was_ready = any(
-        condition.type == "Ready"
-        and condition.status == "True"
-        and condition.observed_generation == solver.metadata.generation
-        for condition in solver.status.conditions
-    )
-    return Verdict(outcome="answered") if verdict.outcome == "pending" and was_ready else verdict
+    known = solver.status.answering and solver.status.observed_generation == solver.metadata.generation
+    return Verdict(outcome="answered") if verdict.outcome == "pending" and known else verdict

@@ -6,9 +6,9 @@ from mcq_operator.models import GateStatus, MCQSolver, names
 from mcq_operator.models.kinds import PROMETHEUS_RULE, SERVICE_MONITOR
 from mcq_operator.models.observed import Deployment, Observed, Verdict
 
-from . import backup, gate, keys, routes
+from . import backup, gate, keys, loaded, routes
 from .failures import Failure, absence, failure, quoted
-from .finding import Finding
+from .finding import Finding, State
 
 METRICS_ADVICE = (
     "See that the solver is scraped (spec.monitoring.serviceMonitor), and that what serves its metric mcq_queue_depth"
@@ -17,18 +17,24 @@ METRICS_ADVICE = (
 
 
 def findings(
-    solver: MCQSolver, observed: Observed, verdict: Verdict, held: GateStatus | None
+    solver: MCQSolver,
+    observed: Observed,
+    verdict: Verdict,
+    held: GateStatus | None,
+    *,
+    model: str | None = None,
 ) -> list[Finding]:
-    """Every condition of a solver; `held` is the change that has to pass its gate."""
+    """Every condition of a solver; `held` is the change that has to pass its gate, `model` what replicas have."""
     failed = failure(solver, observed)
     rolling = progressing(solver, observed.deployment)
     keyed = keys.finding(solver, observed)
     ways_in = routes.findings(solver, observed)
     return [
+        available(solver, observed, verdict, failed, keyed),
         ready(solver, observed, verdict, failed, rolling, keyed, held, ways_in),
         rolling,
-        degraded(failed, observed.deployment, verdict, keyed, held),
-        model_loaded(solver, observed, failed),
+        degraded(solver, failed, observed.deployment, verdict, keyed, held),
+        model_loaded(solver, observed, failed, model=model),
         scaling_ready(solver, observed),
         monitoring_ready(solver, observed),
         *ways_in,
@@ -36,6 +42,33 @@ def findings(
         *([examined] if (examined := gate.finding(solver, held)) else []),
         *([backed_up] if (backed_up := backup.finding(solver, observed)) else []),
     ]
+
+
+def available(
+    solver: MCQSolver,
+    observed: Observed,
+    verdict: Verdict,
+    failed: Failure | None,
+    keyed: Finding | None,
+) -> Finding:
+    """True while clients are answered, by whichever replicas, be they fewer or older than the spec asks for."""
+
+    def told(state: State, reason: str, message: str) -> Finding:
+        return Finding("Available", state, reason, message)
+
+    deployment = observed.deployment
+    if deployment is None or deployment.available == 0:
+        if deployment is not None and deployment.wanted == 0:
+            return told("False", "ScaledToZero", "No replica is wanted, so no question can be answered.")
+        reason = failed.reason if failed else "NoReplica"
+        return told("False", reason, "No replica is available, so no question can be answered.")
+    if keyed is not None and keyed.reason == keys.NONE:
+        return told("False", keyed.reason, keyed.message)
+    if verdict.outcome == "failed":
+        return told("False", "CanaryFailed", f"A test question failed: {verdict.detail}")
+    if verdict.outcome == "answered" or solver.status.is_true("Available"):
+        return told("True", "Answering", f"{deployment.available} replica(s) answer questions.")
+    return told("Unknown", "CanaryPending", "Replicas are available; no test question was answered yet.")
 
 
 def ready(
@@ -52,7 +85,7 @@ def ready(
     deployment = observed.deployment
     if failed is not None:
         return Finding("Ready", "False", failed.reason, failed.message)
-    if deployment is None or not deployment.complete:
+    if deployment is None or not (deployment.settled(solver) or deployment.complete):
         return Finding("Ready", "False", rolling.reason, rolling.message)
     if deployment.wanted == 0:
         message = "No replica is wanted, so no question can be answered. Set spec.replicas to at least 1."
@@ -104,6 +137,7 @@ def progressing(solver: MCQSolver, deployment: Deployment | None) -> Finding:
 
 
 def degraded(
+    solver: MCQSolver,
     failed: Failure | None,
     deployment: Deployment | None,
     verdict: Verdict,
@@ -115,7 +149,7 @@ def degraded(
         return Finding("Degraded", "True", failed.reason, failed.message)
     if keyed is not None and keyed.status == "False":
         return Finding("Degraded", "True", keyed.reason, keyed.message)
-    if deployment is not None and deployment.complete and verdict.outcome == "failed":
+    if deployment is not None and deployment.settled(solver) and verdict.outcome == "failed":
         message = f"Replicas say they are ready but a test question failed: {verdict.detail}"
         return Finding("Degraded", "True", "CanaryFailed", message)
     if held is not None and held.phase in {"Refused", "Inconclusive"}:
@@ -123,7 +157,9 @@ def degraded(
     return Finding("Degraded", "False", "AsExpected", "No failure is known.")
 
 
-def model_loaded(solver: MCQSolver, observed: Observed, failed: Failure | None) -> Finding:
+def model_loaded(
+    solver: MCQSolver, observed: Observed, failed: Failure | None, *, model: str | None
+) -> Finding:
     """Whether a replica has the model in memory: a replica is ready only after its first warm-up answer."""
     deployment = observed.deployment
     if deployment is not None and deployment.current and deployment.wanted == 0:
@@ -131,7 +167,7 @@ def model_loaded(solver: MCQSolver, observed: Observed, failed: Failure | None) 
             "ModelLoaded", "Unknown", "ScaledToZero", "No replica is wanted, so none loads the model."
         )
     if deployment is not None and deployment.ready > 0:
-        return Finding("ModelLoaded", "True", "Loaded", f"{solver.model_name} is loaded.")
+        return Finding("ModelLoaded", "True", "Loaded", _loaded(solver, observed, model))
     if failed is not None:
         return Finding(
             "ModelLoaded", "False", failed.reason, "No replica runs; the Degraded condition says why."
@@ -144,6 +180,14 @@ def model_loaded(solver: MCQSolver, observed: Observed, failed: Failure | None) 
         happening = f"No replica has loaded {solver.model_name} yet; the first start fetches and converts it."
     message = f"{happening} Watch: kubectl logs -n {solver.namespace} deployment/{solver.name}"
     return Finding("ModelLoaded", "False", "Loading", message)
+
+
+def _loaded(solver: MCQSolver, observed: Observed, told: str | None) -> str:
+    """Say which model the ready replicas have, and that the spec names another one if it does."""
+    model = loaded.model(solver, observed.pods, told=told)
+    if model == solver.model_uri:
+        return f"{solver.model_name} is loaded."
+    return f"{model} is loaded; spec.model names {solver.model_uri}, which does not answer yet."
 
 
 def scaling_ready(solver: MCQSolver, observed: Observed) -> Finding:

@@ -7,6 +7,7 @@ from mcq_operator.models.kinds import EVENT
 from mcq_operator.models.names import OPERATOR_NAME
 
 GOOD = {
+    "Available": "True",
     "Ready": "True",
     "Degraded": "False",
     "ModelLoaded": "True",

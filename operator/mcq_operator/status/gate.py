@@ -12,6 +12,9 @@ from .finding import Finding
 
 PATIENCE_SECONDS = 120.0
 """For how long candidate or exam may be degraded before it is refused: an image may come late, a node may be slow."""
+PATIENT = frozenset({"Unschedulable", "FailedMount", "FailedAttachVolume", "ModelUnreachable"})
+"""What time may mend: a node is added, a volume is let go, a source answers. It lasts until the candidate's own
+deadline, which is its time to start and five minutes for a node."""
 FINAL = frozenset({"ExamUnreadable", "SittingFailed"})
 """What an exam does not recover from."""
 ENDED: frozenset[GatePhase] = frozenset({"Passed", "Refused", "Inconclusive", "Overridden"})
@@ -125,7 +128,8 @@ def _lasting(resource: MCQSolver | MCQExam, now: datetime, *, at_once: Collectio
     """What is wrong with it and has been so for long, or is of a kind that time does not mend."""
     for each in resource.status.conditions:
         wrong = each.type == "Degraded" and each.status == "True"
-        if wrong and (each.reason in at_once or _age(each, now) >= PATIENCE_SECONDS):
+        lasts = each.reason not in PATIENT and _age(each, now) >= PATIENCE_SECONDS
+        if wrong and (each.reason in at_once or lasts):
             return each.message
     return None
 

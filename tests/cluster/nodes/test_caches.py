@@ -1,0 +1,119 @@
+"""Replicas with a model of their own on three nodes: each kind of cache, and what a drain means for it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hack.cluster.kind import KindCluster
+from tests.cluster.load import Load
+from tests.cluster.steady import Steady
+from tests.cluster.storage.test_models import secret
+from tests.cluster.support import eventually, restricted_namespace
+from tests.s3_server import s3_server, variables
+from tests.service.models import tiny
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hack.deploy import Deployed
+
+NAMESPACE = "mcq-caches"
+URI = "s3://models/team/tiny"
+SPEC: dict[str, Any] = {
+    "model": {"uri": URI, "credentialsSecretRef": {"name": "reader"}},
+    "answering": {"defaultMode": "answer"},
+    "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+}
+REPLICAS = 3
+DRAIN_SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def nodes(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """Three nodes, a namespace, and a bucket with a model that pods reach."""
+    if not isinstance(deployed.provider, KindCluster) or len(deployed.provider.nodes) != 3:
+        pytest.fail("these tests need kind with three nodes: make test-nodes")
+    folder = tmp_path_factory.mktemp("buckets")
+    tiny.make_answering(folder / URI.removeprefix("s3://"))
+    restricted_namespace(deployed.kubectl, NAMESPACE)
+    with s3_server(folder, host=deployed.provider.host_address()) as url:
+        made = json.dumps(
+            {**secret("reader", variables(url)), "metadata": {"name": "reader", "namespace": NAMESPACE}}
+        )
+        deployed.kubectl("apply", "--filename", "-", stdin=made)
+        yield deployed.provider.nodes
+        deployed.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def apply(deployed: Deployed, name: str, **spec: Any) -> Steady:
+    """The solver, Ready, with `spec` beside its model."""
+    solver = Steady(deployed.kubectl, NAMESPACE, name)
+    made = {
+        "apiVersion": "mcq-operator.dev/v1alpha1",
+        "kind": "MCQSolver",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {**SPEC, **spec},
+    }
+    deployed.kubectl("apply", "--filename", "-", stdin=json.dumps(made))
+    eventually(lambda: bool(solver.conditions()), seconds=30)
+    solver.settle(seconds=300)
+    return solver
+
+
+def places(solver: Steady) -> Counter[str]:
+    """How many replicas are on each node; those that are ending are not counted."""
+    return Counter(
+        each["spec"].get("nodeName", "")
+        for each in solver.replicas()
+        if "deletionTimestamp" not in each["metadata"]
+    )
+
+
+def drain(solver: Steady, node: str) -> None:
+    """Cordon the node and evict the solver's replicas from it, as far as its budget allows; fails after a time."""
+    solver.kubectl(
+        "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force",
+        f"--timeout={DRAIN_SECONDS}s", f"--pod-selector=app.kubernetes.io/instance={solver.name}",
+    )  # fmt: skip
+
+
+def test_by_the_default_spec_each_node_is_drained_in_turn_and_no_request_is_lost(
+    deployed: Deployed, nodes: list[str]
+) -> None:
+    """Three replicas, a node each, each with its own copy of the model."""
+    solver = apply(deployed, "default", ingress={"host": "default.localhost"})
+    assert sorted(places(solver)) == sorted(nodes)
+    with Load(solver.host, label=None) as load:
+        for node in nodes:
+            try:
+                drain(solver, node)
+                assert places(solver)[node] == 0
+                solver.settle()
+            finally:
+                solver.kubectl("uncordon", node)
+    print(f"three drains: {load.answered} answered, {len(load.lost)} lost")
+    assert load.lost == []
+    assert load.answered > 100
+    solver.run("delete", "mcqsolver/default")
+
+
+def test_replicas_of_a_volume_that_one_node_mounts_all_run_there_and_leave_it_at_once(
+    deployed: Deployed, nodes: list[str]
+) -> None:
+    """A drain ends, and they start again once a node with the volume takes them: here the same one."""
+    solver = apply(deployed, "shared", storage={"cache": {"type": "PVC", "size": "1Gi"}})
+    [(node, count)] = places(solver).items()
+    assert (node in nodes, count) == (True, REPLICAS)
+    claim = solver.get("persistentvolumeclaim", "shared-model-cache")
+    assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+    try:
+        drain(solver, node)
+        assert places(solver)[node] == 0
+        assert solver.conditions()["Ready"]["status"] == "False"
+    finally:
+        solver.kubectl("uncordon", node)
+    solver.settle()
+    assert places(solver) == {node: REPLICAS}
