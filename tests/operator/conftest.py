@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,7 @@ class Bench:
     namespace: str
     verdict: Verdict = field(default_factory=lambda: Verdict(outcome="answered"))
     writes: list[tuple[str, str]] = field(default_factory=list)
+    now: datetime = NOON
 
     def __post_init__(self) -> None:
         self.restart()
@@ -200,7 +202,7 @@ class Bench:
             key_states=self.key_states,
             service_image=IMAGE,
             operator_image=OPERATOR_IMAGE,
-            now=lambda: NOON,
+            now=lambda: self.now,
         )
 
     async def settle(self, key: Key | None = None) -> None:

@@ -14,15 +14,20 @@ NAMES = {
     "service": "demo",
     "deployment": "demo",
     "poddisruptionbudget": "demo",
+    "configmap": "demo-dashboards",
     "ingress": "demo",
 }
 PAUSE = 0.05
-SPEC = {"ingress": {"enabled": True, "className": "traefik", "host": "mcq.example.com"}}
+SPEC = {
+    "ingress": {"className": "traefik", "host": "mcq.example.com"},
+    "storage": {"cache": {"type": "PVC"}},
+}
+"""A solver with each child that needs no kind of another project."""
 
 
 def own_host(kubectl: Kubectl) -> dict[str, Any]:
     """SPEC with a host that no other test's Ingress has: an operator of all namespaces would tell of that."""
-    return {"ingress": {**SPEC["ingress"], "host": f"{kubectl.namespace}.example.com"}}
+    return {**SPEC, "ingress": {**SPEC["ingress"], "host": f"{kubectl.namespace}.example.com"}}
 
 
 def apply(kubectl: Kubectl, spec: dict[str, Any]) -> None:
@@ -65,7 +70,12 @@ def names_of_pods(kubectl: Kubectl, labels: str = "") -> list[str]:
 
 
 async def kubelet(kubectl: Kubectl, replicas: int = 3) -> None:
-    """Let every replica be ready, as far as the Pods' statuses tell, and the Deployment know it."""
+    """Let every replica be ready, as far as the Pods' statuses tell, and the Deployment know it; and have an Ingress
+    controller serve the Ingress, if there is one.
+    """
+    if kubectl.get("ingress", "demo"):
+        served = {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}
+        patch(kubectl, "ingress", "demo", served, subresource="status")
 
     def pods() -> list[str]:
         return names_of_pods(kubectl)

@@ -102,6 +102,41 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"disruption": {"minAvailable": "half"}}, "not negative, or a percentage"),
     ({"storage": {"cache": {"type": "EmptyDir", "claimName": "x"}}}, "claimName is only for type PVC"),
     ({"storage": {"cache": {"size": "big"}}}, "spec.storage.cache.size in body should match"),
+    (
+        {"podTemplate": {"env": [{"name": "MCQ_PORT", "value": "1"}]}},
+        '"MCQ_PORT": the operator sets this variable',
+    ),
+    ({"podTemplate": {"env": [{"value": "1"}]}}, "spec.podTemplate.env[0].name: Required value"),
+    ({"podTemplate": {"volumes": [{"name": "cache"}]}}, '"cache": the operator has a volume of this name'),
+    (
+        {"podTemplate": {"volumeMounts": [{"name": "ca", "mountPath": "/etc/mcq"}]}},
+        '"/etc/mcq": the operator or the image has this path',
+    ),
+    (
+        {"podTemplate": {"sidecars": [{"name": "service", "image": "x"}]}},
+        '"service": the operator has a container of this name',
+    ),
+    (
+        {"storage": {"backup": {"uri": "s3://b/c", "podTemplate": {"initContainers": [{"name": "backup"}]}}}},
+        '"backup": the operator has a container of this name',
+    ),
+    (
+        {"podTemplate": {"metadata": {"labels": {"app.kubernetes.io/name": "mine"}}}},
+        "the operator sets these labels itself",
+    ),
+    (
+        {"podTemplate": {"metadata": {"annotations": {"mcq-operator.dev/model": "mine"}}}},
+        "the operator sets these annotations itself",
+    ),
+    ({"podTemplate": {"containers": []}}, 'unknown field "spec.podTemplate.containers"'),
+    ({"podTemplate": {"serviceAccountName": "admin"}}, 'unknown field "spec.podTemplate.serviceAccountName"'),
+    ({"monitoring": {"alerts": {"enabled": "maybe"}}}, 'supported values: "Auto", true, false'),
+    ({"service": {"ipFamilyPolicy": "Both"}}, "spec.service.ipFamilyPolicy: Unsupported value"),
+    (
+        {"engine": {"type": "OpenAI", "openai": {"endpoint": "http://[fd00::1"}}},
+        "endpoint must be an http:// or https:// URL",
+    ),
+    ({"model": {"uri": "oci://registry.example.com"}}, "uri must be hf://"),
     ({"resources": {"limits": {"memory": "lots"}}}, "should match"),
     ({"tracing": {"enabled": True}}, "endpoint is required when tracing is enabled"),
     ({"tracing": {"endpoint": "jaeger:4318"}}, "endpoint must be an http:// or https:// URL"),
@@ -137,11 +172,11 @@ def test_an_empty_spec_is_a_working_one_and_its_defaults_are_shown(kubectl: Kube
     assert stored["spec"]["replicas"] == 3
     assert stored["spec"]["model"]["uri"] == "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"
     assert stored["spec"]["storage"]["cache"] == {
-        "type": "PVC",
+        "type": "EmptyDir",
         "size": "16Gi",
         "accessMode": "ReadWriteOnce",
     }
-    assert stored["spec"]["resources"]["limits"] == {"memory": "8Gi"}
+    assert stored["spec"]["monitoring"]["alerts"]["enabled"] == "Auto"
 
 
 @pytest.mark.parametrize(
@@ -158,7 +193,7 @@ def test_an_empty_spec_is_a_working_one_and_its_defaults_are_shown(kubectl: Kube
 def test_a_claim_changes_only_as_claims_can(
     kubectl: Kubectl, cache: dict[str, Any], words: str | None
 ) -> None:
-    kubectl("create", "-f", "-", stdin=manifest({}))
+    kubectl("create", "-f", "-", stdin=manifest({"storage": {"cache": {"type": "PVC"}}}))
     patch = json.dumps({"spec": {"storage": {"cache": cache}}})
     done = kubectl.run("patch", "mcq", "demo", "--type=merge", "--patch", patch)
     if words is None:

@@ -42,7 +42,7 @@ DRIFTS: list[tuple[str, dict[str, Any], list[str], Any]] = [
         ["spec", "strategy", "rollingUpdate", "maxUnavailable"],
         0,
     ),
-    ("poddisruptionbudget", {"spec": {"maxUnavailable": 3}}, ["spec", "maxUnavailable"], 1),
+    ("poddisruptionbudget", {"spec": {"maxUnavailable": 3}}, ["spec", "maxUnavailable"], "100%"),
     ("ingress", {"spec": {"ingressClassName": "other"}}, ["spec", "ingressClassName"], "traefik"),
     ("ingress", {"metadata": {"labels": None}}, ["metadata", "labels", "app.kubernetes.io/instance"], "demo"),
 ]
@@ -106,8 +106,9 @@ async def test_a_child_whose_creation_was_not_recorded_is_pruned_too(kubectl: Ku
 
 
 async def test_another_cache_deletes_the_claim_that_was_made(kubectl: Kubectl, bench: Bench) -> None:
-    apply(kubectl, {"replicas": 0})
+    apply(kubectl, {"replicas": 0, "storage": {"cache": {"type": "PVC"}}})
     await bench.reconcile()
+    existing(kubectl, "pvc", "demo-model-cache")
     apply(kubectl, {"replicas": 0, "storage": {"cache": {"type": "EmptyDir", "size": "8Gi"}}})
     await bench.reconcile()
     await until(lambda: kubectl.get("pvc", "demo-model-cache") is None)

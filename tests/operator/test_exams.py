@@ -1,5 +1,6 @@
 """Exams against a real API server with its real controllers: Jobs, rights, and results as the runner writes them."""
 
+import asyncio
 import json
 import os
 import random
@@ -7,7 +8,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -400,6 +401,30 @@ async def test_why_an_exam_can_not_be_sat_is_said_in_the_pods_own_words(
         assert "questions.jsonl:3: answer: Field required" in condition(kubectl, kind)["message"]
         assert "kubectl delete job" in condition(kubectl, kind)["message"]
     assert len(names_of_pods(kubectl)) == 2  # nothing was tried again
+
+
+async def test_pods_that_a_quota_refuses_are_said_with_what_to_do(kubectl: Kubectl, bench: Bench) -> None:
+    """The Job's controller tells it in an Event only. With the limits that the quota asks for, the exam is sat."""
+    apply(kubectl, {"replicas": 1})
+    await ready(kubectl, bench)
+    kubectl("create", "quota", "limits", "--hard=limits.cpu=2")
+    sit(kubectl, {})
+    bench.now = datetime.now(UTC) + timedelta(seconds=30)
+
+    for _ in range(300):
+        await bench.settle(key(bench))
+        if condition(kubectl, "Degraded")["reason"] == "QuotaExceeded":
+            break
+        await asyncio.sleep(0.2)
+    message = condition(kubectl, "Degraded")["message"]
+    assert "must specify limits.cpu" in message
+    assert "Give `resources`" in message
+    sit(kubectl, {"resources": {"limits": {"cpu": "500m"}}})
+    await bench.settle(key(bench))
+    mine = ["-l", "app.kubernetes.io/name=mcq-exam", "-o", "name"]
+    await until(lambda: len(kubectl("get", "pods", *mine).split()) == 1)
+    await bench.settle(key(bench))
+    assert condition(kubectl, "Degraded")["status"] == "False"
 
 
 async def test_a_schedule_makes_a_cron_job_and_its_end_removes_it(kubectl: Kubectl, bench: Bench) -> None:

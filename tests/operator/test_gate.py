@@ -15,7 +15,7 @@ from mcq_service.exams.judging import Limits
 from mcq_service.exams.report import Row
 
 GATE = {"gate": {"examRef": {"name": "aqua"}, "maxRegression": 0.1}}
-SPEC: dict[str, Any] = {"replicas": 1, "rollout": GATE}
+SPEC: dict[str, Any] = {"replicas": 1, "rollout": GATE, "storage": {"cache": {"type": "PVC"}}}
 BASELINE = "x" * 60 + "o" * 40
 CHANGE = {"spec": {"model": {"precision": "float32"}}}
 CANDIDATE = "demo-candidate"

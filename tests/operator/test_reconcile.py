@@ -31,7 +31,7 @@ async def test_a_reconcile_that_changes_nothing_sends_no_write(
         **SPEC,
         "resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}, "limits": {"memory": "4096Mi"}},
         "scheduling": {"tolerations": [{"operator": "Exists"}], "nodeSelector": {"a": "b"}},
-        "storage": {"cache": {"size": "16384Mi"}},
+        "storage": {"cache": {"type": "PVC", "size": "16384Mi"}},
         "tracing": {"enabled": True, "endpoint": "http://jaeger:4318"},
         "disruption": {"minAvailable": "50%"},
     }

@@ -9,7 +9,7 @@ from tests.operator.support import NOON, deployment, pod, solver
 
 from mcq_operator import status
 from mcq_operator.models import Condition, MCQSolver, ObjectRef, ResourceStatus, SolverStatus
-from mcq_operator.models.observed import Deployment, NodeWarning, Observed, Refusal, Verdict
+from mcq_operator.models.observed import Deployment, Observed, Refusal, Verdict, Warned
 
 ANSWERED = Verdict(outcome="answered")
 PENDING = Verdict(outcome="pending")
@@ -149,7 +149,9 @@ FAILURES = [
     (Observed(deployment=refused_pods('violates PodSecurity "restricted:latest"')), "PodSecurity", "level"),
     (Observed(deployment=refused_pods("webhook says no")), "ReplicaFailure", "webhook says no."),
     (
-        Observed(warning=NodeWarning(pod="demo-1", reason="FailedMount", message='secret "x" not found')),
+        Observed(
+            warning=Warned(kind="Pod", name="demo-1", reason="FailedMount", message='secret "x" not found')
+        ),
         "FailedMount",
         'secret "x" not found.',
     ),

@@ -15,6 +15,7 @@ PLURALS = {
     "service": "services",
     "deployment": "deployments",
     "poddisruptionbudget": "poddisruptionbudgets",
+    "configmap": "configmaps",
     "ingress": "ingresses",
 }
 Break = Callable[..., None]
@@ -68,10 +69,10 @@ def refuses(kubectl: Kubectl, kind: str) -> bool:
 async def test_what_a_broken_webhook_refuses_is_told_and_everything_else_is_made(
     kubectl: Kubectl, bench: Bench, broken: Break, kind: str
 ) -> None:
-    kubectl("create", "configmap", "probe")
-    broken(PLURALS[kind], "configmaps")
+    kubectl("create", "secret", "generic", "probe")
+    broken(PLURALS[kind], "secrets")
     await until(
-        lambda: "failed calling" in kubectl.run("annotate", "cm", "probe", "a=b", "--overwrite").stderr
+        lambda: "failed calling" in kubectl.run("annotate", "secret", "probe", "a=b", "--overwrite").stderr
     )
     apply(kubectl, SPEC)
     result = await bench.result()

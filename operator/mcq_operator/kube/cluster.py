@@ -244,9 +244,9 @@ class Cluster:
         """The ReplicaSets of the solver's replicas, with the templates of its last revisions. Raises ClusterError."""
         return await self._api.list(REPLICA_SET, namespace=solver.namespace, selector=names.selector(solver))
 
-    async def warnings(self, pod: Manifest) -> list[Manifest]:
-        """What its node warned of about a Pod, the latest last. Raises ClusterError."""
-        metadata = pod["metadata"]
+    async def warnings(self, about: Manifest) -> list[Manifest]:
+        """What was warned of about an object, the latest last. Raises ClusterError."""
+        metadata = about["metadata"]
         fields = f"regarding.uid={metadata['uid']},type=Warning"
         found = await self._api.list(EVENT, namespace=metadata["namespace"], fields=fields)
         return sorted(found, key=lambda event: event.get("deprecatedLastTimestamp") or "")

@@ -79,10 +79,19 @@ class Refusal:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeWarning:
-    """What a node warned of about a Pod, in an Event."""
+class Warned:
+    """What an Event warns of: a node that can't start a Pod, or a controller that can't create one for a Job.
 
-    pod: str
+    Attributes:
+        kind: Pod or Job.
+        name: the object's name.
+        reason: in a word.
+        message: in the words of whoever warns.
+
+    """
+
+    kind: str
+    name: str
     reason: str
     message: str
 
@@ -110,6 +119,7 @@ class ObservedBackups:
     cron_job: Manifest
     jobs: list[Manifest]
     pods: list[Manifest]
+    warning: Warned | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +138,7 @@ class Observed:
         route: the same of its HTTPRoute.
         monitored: whether there is a ServiceMonitor or a PrometheusRule.
         rival: an older Ingress with the same host and path, as namespace/name.
-        warning: what its node warned of last about a replica that is not being created.
+        warning: what was warned of last about a replica that is not being created.
         starting: what a replica that is not ready yet says that it is doing.
         backups: what backs the namespace up, if it could be made.
         keys: the API keys of a replica, if it needs any and has said so.
@@ -146,7 +156,7 @@ class Observed:
     route: Manifest | None = None
     monitored: bool = False
     rival: str | None = None
-    warning: NodeWarning | None = None
+    warning: Warned | None = None
     starting: str = ""
     backups: ObservedBackups | None = None
     keys: KeyCount | None = None
@@ -175,7 +185,7 @@ class ObservedExam:
     pods: list[Manifest] = field(default_factory=list)
     conflicts: list[ObjectRef] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
-    warning: NodeWarning | None = None
+    warning: Warned | None = None
 
 
 def is_ready(pod: Manifest) -> bool:

@@ -20,8 +20,8 @@ from mcq_operator.models import (
     ResourceStatus,
     SolverKey,
 )
-from mcq_operator.models.kinds import kind_named
-from mcq_operator.models.observed import NodeWarning, Refusal
+from mcq_operator.models.kinds import POD, kind_named
+from mcq_operator.models.observed import Refusal, Warned
 
 logger = logging.getLogger(__name__)
 
@@ -81,14 +81,21 @@ async def readable_exam(cluster: Cluster, key: ExamKey) -> MCQExam | None:
         return None
 
 
-async def warning(cluster: Cluster, pods: Sequence[Manifest], now: datetime) -> NodeWarning | None:
-    """What its node warned of about a Pod that hangs. Raises ClusterError."""
-    pod = status.pending.hanging(pods, now=now)
-    warned = await secondary(cluster.warnings(pod)) if pod else []
-    if not pod or not warned:
+async def warning(
+    cluster: Cluster, pods: Sequence[Manifest], now: datetime, *, jobs: Iterable[Manifest] = ()
+) -> Warned | None:
+    """What was warned of about a Pod that hangs, or a Job that gets no Pod. Raises ClusterError."""
+    found = status.pending.hanging(pods, now=now) or status.pending.childless(jobs, pods, now=now)
+    warned = await secondary(cluster.warnings(found)) if found else []
+    if not found or not warned:
         return None
     last = warned[-1]
-    return NodeWarning(pod=pod["metadata"]["name"], reason=last["reason"], message=last.get("note", ""))
+    return Warned(
+        kind=found.get("kind") or POD.kind,
+        name=found["metadata"]["name"],
+        reason=last["reason"],
+        message=last.get("note", ""),
+    )
 
 
 async def secondary(call: Awaitable[Read]) -> Read | None:

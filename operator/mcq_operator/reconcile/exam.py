@@ -53,16 +53,18 @@ async def reconcile_exam(
     applied = await cluster.apply(exam, wanted, found)
     pruned = await cluster.prune(exam, found, keep=wanted)
     refused = [*applied.refused, *found.refused, *pruned.refused]
+    job = _job(exam, applied, jobs)
+    running = [job] if job else []
     observed = ObservedExam(
         solver=solver,
-        job=_job(exam, applied, jobs),
+        job=job,
         baseline=baseline,
         results=applied.live.get(results),
         restored=restored,
         pods=found.pods,
         conflicts=applied.conflicts,
         refused=refused,
-        warning=await warning(cluster, found.pods, now()),
+        warning=await warning(cluster, found.pods, now(), jobs=running),
     )
     told = status.exam.of(
         exam, observed=observed, inventory={*applied.live, *pruned.leaving, *kept(exam, refused)}, now=now()
@@ -109,6 +111,8 @@ def _job(exam: MCQExam, applied: Applied, jobs: Iterable[Manifest]) -> Manifest 
 def _look_again_in(observed: ObservedExam, conditions: Iterable[Condition], now: datetime) -> float | None:
     if observed.refused or any(told.reason == "WaitingForBaseline" for told in conditions):
         return REFUSED_RETRY_SECONDS
-    if observed.warning or status.pending.young(observed.pods, now=now):
+    running = [observed.job] if observed.job else []
+    hanging = status.pending.young(observed.pods, now=now) or status.pending.expecting(running, observed.pods)
+    if observed.warning or hanging:
         return status.pending.SECONDS
     return None

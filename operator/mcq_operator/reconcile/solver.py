@@ -181,17 +181,20 @@ async def _observed(
         rival=await secondary(cluster.rival(ingress)) if ingress else None,
         warning=await warning(cluster, found.pods, now),
         starting=startups.words(solver, found.pods),
-        backups=await _backups(solver, cluster, applied),
+        backups=await _backups(solver, cluster, applied, now),
         keys=key_states.count(solver, found.pods),
     )
 
 
-async def _backups(solver: MCQSolver, cluster: Cluster, applied: Applied) -> ObservedBackups | None:
+async def _backups(
+    solver: MCQSolver, cluster: Cluster, applied: Applied, now: datetime
+) -> ObservedBackups | None:
     cron_job = applied.live.get(CRON_JOB.named(names.backup_name(solver)))
     if cron_job is None:
         return None
     jobs, pods = await cluster.backups(solver)
-    return ObservedBackups(cron_job=cron_job, jobs=jobs, pods=pods)
+    warned = await warning(cluster, pods, now, jobs=jobs)
+    return ObservedBackups(cron_job=cron_job, jobs=jobs, pods=pods, warning=warned)
 
 
 def _look_again_in(
@@ -206,7 +209,9 @@ def _look_again_in(
     times = [canaries.retry_in(key), startups.retry_in(key), status.gate.retry_in(change)]
     if observed.refused or observed.rival:
         times.append(REFUSED_RETRY_SECONDS)
-    if observed.warning or status.pending.young(observed.pods, now=now):
+    backups = observed.backups
+    unmade = backups is not None and status.pending.expecting(backups.jobs, backups.pods)
+    if observed.warning or unmade or status.pending.young(observed.pods, now=now):
         times.append(status.pending.SECONDS)
     if observed.replica_sets:
         times.append(UNDO_SECONDS)

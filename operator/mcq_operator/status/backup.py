@@ -4,7 +4,7 @@ from mcq_operator.models import Manifest, MCQSolver, names
 from mcq_operator.models.observed import Observed, ObservedBackups
 
 from . import jobs
-from .failures import PodKind, quoted, waiting_failures
+from .failures import PodKind, quoted, task_failures, warning_failure
 from .finding import Finding
 from .pods import present
 
@@ -46,8 +46,11 @@ def _failure(seen: ObservedBackups) -> tuple[str, str] | None:
         if not jobs.running(job):
             return None
         for pod in filter(present, jobs.pods_of(name, seen.pods)):
-            for failure in waiting_failures(pod, PODS):
+            for failure in task_failures(pod, PODS):
                 return failure.reason, failure.message
+        if seen.warning is not None:
+            failure = warning_failure(seen.warning)
+            return failure.reason, failure.message
         # Of one that only runs nothing is known yet: what the one before it came to still holds.
     return None
 

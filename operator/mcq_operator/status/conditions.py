@@ -30,8 +30,8 @@ def findings(
     keyed = keys.finding(solver, observed)
     ways_in = routes.findings(solver, observed)
     return [
-        available(solver, observed, verdict, failed, keyed),
         ready(solver, observed, verdict, failed, rolling, keyed, held, ways_in),
+        available(solver, observed, verdict, failed, keyed),
         rolling,
         degraded(solver, failed, observed.deployment, verdict, keyed, held),
         model_loaded(solver, observed, failed, model=model),

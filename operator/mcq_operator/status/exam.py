@@ -11,7 +11,7 @@ from mcq_operator.models.status import Interval, ReportRef, SatModel
 
 from . import jobs
 from .dating import dated, stamp
-from .failures import Failure, PodKind, object_failures, quoted, waiting_failures, warning_failure
+from .failures import Failure, PodKind, object_failures, quoted, task_failures, warning_failure
 from .finding import Finding
 from .pods import present
 
@@ -178,7 +178,7 @@ def _failures(exam: MCQExam, observed: ObservedExam) -> Iterator[Failure]:
     elif jobs.running(job):
         for pod in observed.pods:
             if present(pod):
-                yield from waiting_failures(pod, PODS)
+                yield from task_failures(pod, PODS)
         if observed.warning is not None:
             yield warning_failure(observed.warning)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcq_operator.models import Manifest, MCQSolver, ObjectRef, Rollback, names
-from mcq_operator.models.kinds import HTTP_ROUTE, kind_named
-from mcq_operator.models.observed import Deployment, NodeWarning, Observed, Refusal, is_ready
+from mcq_operator.models.kinds import HTTP_ROUTE, JOB, kind_named
+from mcq_operator.models.observed import Deployment, Observed, Refusal, Warned, is_ready
 from mcq_operator.models.replica import REPLICA_RESOURCES
 from mcq_operator.models.text import one_line
 
@@ -65,6 +65,11 @@ CREATION = (
         "exceeded quota",
         "QuotaExceeded",
         "Raise the namespace's ResourceQuota, or ask for less in spec.resources.",
+    ),
+    (
+        "failed quota",
+        "QuotaExceeded",
+        "Give `resources` what the namespace's ResourceQuota asks of every Pod.",
     ),
     (
         "violates PodSecurity",
@@ -142,12 +147,22 @@ def _refusal_failure(refusal: Refusal) -> Failure:
     )
 
 
-def warning_failure(warned: NodeWarning) -> Failure:
-    """A Pod that its node can't start."""
+def warning_failure(warned: Warned) -> Failure:
+    """A Pod that its node can't start, or a Job for which no Pod can be created."""
+    if warned.kind == JOB.kind:
+        return _creation_failure(warned.message, otherwise=warned.reason, whose=f"for Job {warned.name} ")
     return Failure(
         reason=warned.reason,
-        message=f"Pod {warned.pod} can't start: {quoted(warned.message)} Make what it lacks, or correct the spec.",
+        message=f"Pod {warned.name} can't start: {quoted(warned.message)} Make what it lacks, or correct the spec.",
     )
+
+
+def _creation_failure(said: str, *, otherwise: str, whose: str = "") -> Failure:
+    """Pods that the API server refuses to create; `otherwise` is the reason where its words are not known."""
+    _, reason, advice = next(
+        (entry for entry in CREATION if entry[0] in said), ("", otherwise, "Correct the spec.")
+    )
+    return Failure(reason=reason, message=f"Pods {whose}can't be created: {quoted(said)} {advice}")
 
 
 def absence(observed: Observed, *kinds: str) -> str | None:
@@ -171,12 +186,7 @@ def _rolled_back(rollback: Rollback) -> Failure:
 def _deployment_failures(deployment: Deployment) -> Iterator[Failure]:
     replica_failure = deployment.conditions.get("ReplicaFailure", {})
     if replica_failure.get("status") == "True":
-        said = replica_failure.get("message", "")
-        found = next(
-            (entry for entry in CREATION if entry[0] in said), ("", "ReplicaFailure", "Correct the spec.")
-        )
-        _, reason, advice = found
-        yield Failure(reason=reason, message=f"Pods can't be created: {quoted(said)} {advice}")
+        yield _creation_failure(replica_failure.get("message", ""), otherwise="ReplicaFailure")
 
 
 def pod_failures(solver: MCQSolver, pod: Manifest) -> Iterator[Failure]:
@@ -229,6 +239,18 @@ def waiting_failures(pod: Manifest, kind: PodKind) -> Iterator[Failure]:
             advice = START.get(reason) or (FOREIGN_IMAGE if whose else kind.image)
             detail = quoted(container["state"]["waiting"].get("message", ""))
             yield Failure(reason=reason, message=f"{whose}Pod {name} can't start: {detail} {advice}")
+
+
+def task_failures(pod: Manifest, kind: PodKind) -> Iterator[Failure]:
+    """What keeps a Job's Pod from doing its work: it can't start, or a container beside ours ends again and again."""
+    yield from waiting_failures(pod, kind)
+    name = pod["metadata"]["name"]
+    for container in containers(pod):
+        if _waits(container) == "CrashLoopBackOff":
+            ended = _ended(container) or {}
+            said = quoted(ended.get("message", "")) or f"exit code {ended.get('exitCode', 'unknown')}."
+            message = f"{_whose(container, kind)}Pod {name} crashes again and again: {said}"
+            yield Failure(reason="Crashing", message=message)
 
 
 def _whose(container: Manifest, kind: PodKind) -> str:

@@ -32,7 +32,7 @@ from mcq_operator.kube import Api, NotLeadingError
 SPEC = {
     "replicas": 1,
     "auth": {"apiKeysSecretRef": {"name": "clients"}},
-    "storage": {"cache": {"claimName": "models"}},
+    "storage": {"cache": {"type": "PVC", "claimName": "models"}},
 }
 
 
