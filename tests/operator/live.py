@@ -18,7 +18,7 @@ NAMES = {
     "ingress": "demo",
 }
 PAUSE = 0.05
-SPEC = {
+SPEC: dict[str, Any] = {
     "ingress": {"className": "traefik", "host": "mcq.example.com"},
     "storage": {"cache": {"type": "PVC"}},
 }

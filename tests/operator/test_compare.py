@@ -87,6 +87,62 @@ def test_each_drift_in_a_wanted_field_is_seen(drift: Any) -> None:
     assert not covers(live, WANTED)
 
 
+NETWORK_POLICY = {
+    "spec": {
+        "ingress": [
+            {
+                "ports": [{"port": "http", "protocol": "TCP"}],
+                "from": [{"podSelector": {"matchLabels": {"app": "web"}}}],
+            }
+        ]
+    }
+}
+ROUTE = {
+    "spec": {
+        "parentRefs": [{"name": "public"}],
+        "rules": [
+            {
+                "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                "backendRefs": [{"name": "demo", "port": 80}],
+            }
+        ],
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "drift"),
+    [
+        (NETWORK_POLICY, lambda rule: rule["ports"].append({"port": 22, "protocol": "TCP"})),
+        (NETWORK_POLICY, lambda rule: rule["ports"][0].update(endPort=9000)),
+        (NETWORK_POLICY, lambda rule: rule["from"][0].update(namespaceSelector={})),
+        (NETWORK_POLICY, lambda rule: rule["from"].append({"ipBlock": {"cidr": "0.0.0.0/0"}})),
+        (NETWORK_POLICY, lambda rule: rule.pop("from")),
+        (ROUTE, lambda rule: rule.update(filters=[{"type": "RequestMirror"}])),
+        (ROUTE, lambda rule: rule["matches"][0].update(headers=[{"name": "a", "value": "b"}])),
+        (ROUTE, lambda rule: rule["backendRefs"][0].update(namespace="other")),
+        (ROUTE, lambda rule: rule["backendRefs"][0].update(weight=0)),
+    ],
+)
+def test_whatever_is_added_inside_a_list_that_is_one_value_is_seen(
+    wanted: dict[str, Any], drift: Any
+) -> None:
+    """Nobody else can own a part of one."""
+    live = deepcopy(wanted)
+    drift((live["spec"].get("rules") or live["spec"]["ingress"])[0])
+    assert covers(deepcopy(wanted), wanted)
+    assert not covers(live, wanted)
+
+
+def test_what_the_server_fills_in_there_is_no_difference() -> None:
+    live = deepcopy(ROUTE)
+    live["spec"]["parentRefs"] = [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "public"}]
+    live["spec"]["rules"][0]["backendRefs"] = [  # type: ignore[index]
+        {"group": "", "kind": "Service", "name": "demo", "port": 80, "weight": 1}
+    ]
+    assert covers(live, ROUTE)
+
+
 def test_zero_is_not_absence_and_true_is_not_one() -> None:
     assert not covers({}, {"replicas": 0})
     assert not covers({"replicas": True}, {"replicas": 1})
