@@ -9,7 +9,7 @@ from tests.operator.support import NOON, deployment, pod, solver
 
 from mcq_operator import status
 from mcq_operator.models import Condition, MCQSolver, ObjectRef, ResourceStatus, SolverStatus
-from mcq_operator.models.observed import Deployment, NodeWarning, Observed, Refusal, Verdict
+from mcq_operator.models.observed import Deployment, NodeWarning, Observed, Refusal, Rival, Verdict
 
 ANSWERED = Verdict(outcome="answered")
 PENDING = Verdict(outcome="pending")
@@ -153,7 +153,11 @@ FAILURES = [
         "FailedMount",
         'secret "x" not found.',
     ),
-    (Observed(rival="edge/other"), "HostConflict", "Ingress edge/other has the same host and path"),
+    (
+        Observed(rivals=[Rival(ref="Ingress edge/other", route="a.b/", elsewhere=True)]),
+        "HostConflict",
+        "Ingress edge/other takes the requests of a.b/ already, and is another namespace's",
+    ),
     (Observed(pods=[UNSCHEDULABLE]), "Unschedulable", "1 Insufficient cpu."),
     (
         Observed(pods=[waiting("ImagePullBackOff", 'Back-off pulling image "nope"')]),

@@ -15,7 +15,8 @@ from mcq_operator.models import (
     SolverStatus,
     names,
 )
-from mcq_operator.models.observed import Deployment, Observed, Verdict
+from mcq_operator.models.kinds import SERVICE
+from mcq_operator.models.observed import Observed, Verdict
 
 from . import exam, gate, pending, rollback
 from .conditions import findings
@@ -75,7 +76,7 @@ def of(
         url=names.url(solver),
         model=ObservedModel(uri=_model(solver)),
         template_digest=template_digest,
-        answering=_answering(deployment, verdict),
+        answering=_answering(observed, verdict),
         promoted=solver.status.promoted if gate.holds(held) else meant,
         gate=held,
         override=gate.override(solver, held, now=now),
@@ -86,7 +87,11 @@ def of(
     )
 
 
-def _answering(deployment: Deployment | None, verdict: Verdict) -> bool:
+def _answering(observed: Observed, verdict: Verdict) -> bool:
+    """Whether an exam may ask: its questions, and its API key, go to the Service of the solver's name."""
+    deployment = observed.deployment
+    if any(ref.kind == SERVICE.kind for ref in observed.conflicts):
+        return False
     complete = deployment is not None and deployment.complete and deployment.wanted > 0
     return complete and verdict.outcome == "answered"
 
