@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from . import __version__, backup
-from .check import CheckError, check
+from .check import CheckError, check, refused
 from .models import ExamKey, rbac
 from .models.text import plain
 from .operating import operate
@@ -37,7 +37,7 @@ def _main() -> int:
     namespaces = tuple(getattr(arguments, "namespace", ()))
     match arguments.command:
         case "check":
-            return _check(arguments.file)
+            return _check(arguments)
         case "exam":
             return _report(arguments)
         case "backup" | "restore":
@@ -79,8 +79,24 @@ def _parser() -> argparse.ArgumentParser:
     granting.add_argument("--home", default=rbac.NAMESPACE, help="the namespace it runs in (%(default)s)")
     _add_exam(commands.add_parser("exam", help="print the report of an exam"))
     backup.add_parsers(commands)
-    checking = commands.add_parser("check", help="print the objects that a file's MCQSolvers would make")
+    checking = commands.add_parser(
+        "check", help="print the objects that a file's MCQSolvers would make, or what a policy refuses"
+    )
     checking.add_argument("file", help="a manifest, or - for standard input")
+    checking.add_argument(
+        "-n",
+        "--namespace",
+        dest="of_namespace",
+        default="default",
+        help="where the file says none (%(default)s)",
+    )
+    checking.add_argument(
+        "--policy",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="an MCQPolicy; say what it refuses of MCQSolvers and MCQExams; may be given several times",
+    )
     return parser
 
 
@@ -120,13 +136,19 @@ def _report(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check(file: str) -> int:
+def _check(arguments: argparse.Namespace) -> int:
     settings = _settings()
     if settings is None:
         return UNUSABLE
     try:
+        if arguments.policy:
+            found = refused(arguments.file, arguments.policy, namespace=arguments.of_namespace)
+            for line in found:
+                complain(f"refused: {line}")
+            return 1 if found else 0
         check(
-            file,
+            arguments.file,
+            namespace=arguments.of_namespace,
             service_image=settings.service_image,
             operator_image=settings.image,
             out=sys.stdout,
