@@ -33,10 +33,14 @@ class Hosts:
         """Return the older object that takes requests of the desired one. Raises ClusterError.
 
         What `live`, the object as it is, does not take yet is younger than all that is there. What is not on the list
-        yet is looked for anew, at most every two seconds.
+        yet is looked for anew: at most every two seconds for a new object, whose age will decide, and at once for an
+        older one that is to take something else.
         """
         own = _own(desired, live)
-        await self._list(SELDOM_SECONDS if self._routes.issuperset(own) else SOON_SECONDS)
+        if self._routes.issuperset(own):
+            await self._list(SELDOM_SECONDS)
+        else:
+            await self._list(0.0 if live and not all(route.created for route in own) else SOON_SECONDS)
         older = (
             other
             for route in own
