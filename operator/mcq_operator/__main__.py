@@ -151,6 +151,7 @@ def _check(arguments: argparse.Namespace) -> int:
             namespace=arguments.of_namespace,
             service_image=settings.service_image,
             operator_image=settings.image,
+            operator_namespace=settings.home,
             out=sys.stdout,
         )
     except CheckError as error:

@@ -24,7 +24,15 @@ class CheckError(Exception):
     """A file that can't be read, or that has something else than it should; the message says where."""
 
 
-def check(path: str, *, namespace: str, service_image: str, operator_image: str, out: TextIO) -> None:
+def check(
+    path: str,
+    *,
+    namespace: str,
+    service_image: str,
+    operator_image: str,
+    operator_namespace: str,
+    out: TextIO,
+) -> None:
     """Print every object that each MCQSolver of the file means, as YAML. Raises CheckError.
 
     The rules that the API server evaluates (`x-kubernetes-validations` of the CRD) are not.
@@ -36,6 +44,7 @@ def check(path: str, *, namespace: str, service_image: str, operator_image: str,
             MCQSolver.model_validate(_placed(document, namespace)),
             service_image=service_image,
             operator_image=operator_image,
+            operator_namespace=operator_namespace,
         )
     ]
     yaml.safe_dump_all(objects, out, sort_keys=False)

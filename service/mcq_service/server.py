@@ -85,6 +85,7 @@ def _servers(
         trace_url=settings.trace_url,
         exam_file=settings.exam_file,
         allowed_origins=settings.allowed_origins,
+        has_probe_port=settings.probe_port is not None,
     )
     most = connections.most(queued_requests=settings.max_queued_requests)
     connections.allow_files(connections=most)

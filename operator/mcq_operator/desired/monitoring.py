@@ -21,7 +21,7 @@ def service_monitor(solver: MCQSolver) -> Manifest | None:
             "selector": {"matchLabels": names.selector_labels(solver)},
             "endpoints": [
                 {
-                    "port": "http",
+                    "port": "probes",
                     "path": "/metrics",
                     "interval": f"{wanted.interval_seconds}s",
                     "scrapeTimeout": f"{min(wanted.interval_seconds, 10)}s",

@@ -38,6 +38,7 @@ async def reconcile_solver(
     key_states: KeyStates,
     service_image: str,
     operator_image: str,
+    operator_namespace: str,
     now: Callable[[], datetime],
 ) -> Result:
     """Make the cluster what the solver says, as far as it differs, and the solver's status what is so.
@@ -62,6 +63,7 @@ async def reconcile_solver(
         solver,
         service_image=service_image,
         operator_image=operator_image,
+        operator_namespace=operator_namespace,
         absent=cluster.absent,
         pods=earlier or before or template,
         sat=status.sat(exams),
