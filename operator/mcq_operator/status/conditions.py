@@ -4,7 +4,7 @@ from mcq_operator.models import GateStatus, MCQSolver, names
 from mcq_operator.models.kinds import PROMETHEUS_RULE, SERVICE_MONITOR
 from mcq_operator.models.observed import Deployment, Observed, Verdict
 
-from . import backup, gate, keys
+from . import backup, exposure, gate, keys
 from .failures import Failure, absence, failure, quoted
 from .finding import Finding
 
@@ -28,6 +28,7 @@ def findings(
         model_loaded(solver, observed, failed),
         scaling_ready(solver, observed),
         monitoring_ready(solver, observed),
+        exposure.finding(solver),
         *([keyed] if keyed else []),
         *([examined] if (examined := gate.finding(solver, held)) else []),
         *([backed_up] if (backed_up := backup.finding(solver, observed)) else []),

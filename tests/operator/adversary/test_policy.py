@@ -260,12 +260,12 @@ async def test_a_solver_uses_what_an_empty_policy_allows_nobody(
 ) -> None:
     """A default solver is allowed: it refers to a public model, and to Secrets by our prefix alone."""
     await make(kubectl, policies, {})
-    allowed = [
+    allowed: list[dict[str, Any]] = [
         {},
         {"model": {"uri": "hf://any/model"}},
         {"auth": {"apiKeysSecretRef": {"name": "mcq-keys"}}},
     ]
-    bad = [
+    bad: list[dict[str, Any]] = [
         {"image": "nginx"},
         engine("http://vllm"),
         {"auth": {"apiKeysSecretRef": {"name": "keys"}}},
