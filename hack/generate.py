@@ -22,7 +22,7 @@ from mcq_operator.desired.dashboards import dashboards
 from mcq_operator.models import Manifest, MCQSolver, admission
 from mcq_operator.models.base import GROUP
 from mcq_operator.models.crd import DEFINITIONS, crd
-from mcq_operator.models.rbac import manifests
+from mcq_operator.models.rbac import manifests, user_roles
 
 ROOT = Path(__file__).resolve().parent.parent
 DASHBOARDS = "operator/mcq_operator/desired/dashboards"
@@ -45,6 +45,7 @@ def generated() -> Iterator[tuple[str, str]]:
     for definition in DEFINITIONS:
         yield f"crds/{GROUP}_{definition.kind.plural}.yaml", _yaml(crd(definition))
     yield "config/rbac/rbac.yaml", _documents(manifests())
+    yield "config/rbac/users.yaml", _documents(user_roles())
     for policy in (admission.promote, admission.tenants):
         yield f"config/policies/{policy.__name__}.yaml", _documents(policy())
     yield "docs/mcqsolver.md", page()

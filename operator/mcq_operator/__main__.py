@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from . import __version__, backup
 from .check import CheckError, check, refused
-from .models import ExamKey, rbac
+from .models import ExamKey, admission, rbac
 from .models.text import plain
 from .operating import operate
 from .reports import Format, ReportError, report
@@ -43,7 +43,12 @@ def _main() -> int:
         case "backup" | "restore":
             return backup.run(arguments)
         case "rbac":
-            made = rbac.manifests(namespaces=namespaces, home=arguments.home)
+            made = [
+                *rbac.manifests(namespaces=namespaces, home=arguments.home),
+                *rbac.user_roles(),
+                *admission.promote(),
+                *admission.tenants(),
+            ]
             yaml.safe_dump_all(made, sys.stdout, sort_keys=False)
             return 0
     named = {"namespaces": namespaces} if namespaces else {}
@@ -74,7 +79,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mcq-operator {__version__}")
     _add_namespaces(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    granting = commands.add_parser("rbac", help="print the permissions that an operator needs, as manifests")
+    granting = commands.add_parser(
+        "rbac",
+        help="print what an operator needs beside the CRDs, as manifests: permissions and admission policies",
+    )
     _add_namespaces(granting)
     granting.add_argument("--home", default=rbac.NAMESPACE, help="the namespace it runs in (%(default)s)")
     _add_exam(commands.add_parser("exam", help="print the report of an exam"))

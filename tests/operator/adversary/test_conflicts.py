@@ -1,12 +1,13 @@
 """What a tenant gets by the name of a solver or an exam: nothing is made on top of what is someone else's."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from tests.operator.adversary.conftest import Tenant
-from tests.operator.conftest import Bench, Kubectl
-from tests.operator.live import condition, existing, kubelet, patch
+from tests.operator.conftest import ROOT, Bench, Kubectl
+from tests.operator.live import condition, existing, kubelet, patch, until
 
 from mcq_operator.models import ExamKey, Manifest
 
@@ -21,6 +22,18 @@ POD = {
 
 def foreign(kind: str, name: str, api_version: str = "v1", **content: Any) -> Manifest:
     return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, **content}
+
+
+def first_quick(rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """The rows, named after whose object it is; `make test` tries the first, `make test-adversary` all."""
+    return [
+        pytest.param(
+            *row,
+            id=f"{row[0]['kind']} {row[0]['metadata']['name']}",
+            marks=[pytest.mark.slow] if number else [],
+        )
+        for number, row in enumerate(rows)
+    ]
 
 
 DEPLOYMENT = {"replicas": 0, "selector": {"matchLabels": {"app": "theirs"}}, "template": POD}
@@ -40,11 +53,7 @@ SOLVERS: list[tuple[Manifest, dict[str, Any], list[tuple[str, str]]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("theirs", "spec", "never"),
-    SOLVERS,
-    ids=[f"{row[0]['kind']} {row[0]['metadata']['name']}" for row in SOLVERS],
-)
+@pytest.mark.parametrize(("theirs", "spec", "never"), first_quick(SOLVERS))
 async def test_a_solver_is_named_so_that_it_would_use(
     kubectl: Kubectl,
     bench: Bench,
@@ -77,9 +86,7 @@ EXAMS: list[tuple[Manifest, list[tuple[str, str]]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("theirs", "never"), EXAMS, ids=[f"{row[0]['kind']} {row[0]['metadata']['name']}" for row in EXAMS]
-)
+@pytest.mark.parametrize(("theirs", "never"), first_quick(EXAMS))
 async def test_an_exam_is_named_so_that_it_would_use(
     kubectl: Kubectl, bench: Bench, tenant: Tenant, theirs: Manifest, never: list[tuple[str, str]]
 ) -> None:
@@ -148,3 +155,26 @@ async def test_replicas_are_changed_while_their_identity_is_someone_elses(
 def test_an_author_asks_the_api_server_to(tenant: Tenant, what: tuple[str, ...]) -> None:
     """The rights of an author, on which the other cases build."""
     assert tenant.run("auth", "can-i", *what).stdout.strip() == "no"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("role", "verb", "may"),
+    [
+        ("view", "get", True),
+        ("view", "create", False),
+        ("edit", "get", True),
+        ("edit", "create", True),
+        ("admin", "delete", True),
+    ],
+)
+async def test_kubernetes_own_roles_let_a_user_handle_solvers_as_their_names_say(
+    cluster_kubectl: Kubectl, kubectl: Kubectl, role: str, verb: str, may: bool
+) -> None:
+    cluster_kubectl("apply", "--server-side", "-f", str(ROOT / "config/rbac/users.yaml"))
+    user = f"{role}-{kubectl.namespace}"
+    kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user={user}")
+    for kind in "mcqsolvers", "mcqexams":
+        asked = ("auth", "can-i", verb, f"{kind}.mcq-operator.dev", f"--as={user}")
+        # The controller manager aggregates roles a moment later.
+        await until(lambda asked=asked: kubectl.run(*asked).stdout.strip() == ("yes" if may else "no"))  # type: ignore[misc]

@@ -24,9 +24,9 @@ def of_both(bench: Bench, victims: Kubectl) -> None:
     ("host", "path", "rule"),
     [
         ("mcq.localhost", "/zz-review", "mcq.localhost/*=theirs:80"),
-        ("mcq.localhost", "/", "mcq.localhost/app*=theirs:80"),
-        ("mcq.localhost", "/app", "mcq.localhost/app=theirs:80"),
-        ("mcq.team.example.com", "/", "*.example.com/*=theirs:80"),
+        pytest.param("mcq.localhost", "/", "mcq.localhost/app*=theirs:80", marks=pytest.mark.slow),
+        pytest.param("mcq.localhost", "/app", "mcq.localhost/app=theirs:80", marks=pytest.mark.slow),
+        pytest.param("mcq.team.example.com", "/", "*.example.com/*=theirs:80", marks=pytest.mark.slow),
     ],
 )
 async def test_a_solver_takes_requests_of_the_ingress_of_another_namespace(
