@@ -64,7 +64,7 @@ def test_the_default_kustomization_is_accepted_as_a_whole(cluster_kubectl: Kubec
     assert "would violate PodSecurity" not in warned.stderr
 
 
-@pytest.mark.parametrize("name", ["mcqsolver", "mcqexam"])
+@pytest.mark.parametrize("name", ["mcqsolver", "mcqexam", "mcqpolicy"])
 def test_a_sample_is_accepted(kubectl: Kubectl, name: str) -> None:
     sample = ROOT / f"config/samples/{name}.yaml"
     text = sample.read_text().replace("  namespace: default\n", "")

@@ -3,7 +3,7 @@
 from .base import API_VERSION, EXAMS, GROUP, SOLVERS, Manifest
 from .kinds import POLICY
 from .names import PROMOTE_ANNOTATION
-from .policy_rules import NAME, POD_TEMPLATE, RULES, Rule, refusal
+from .policy_rules import NAME, RULES, Rule, refusal
 
 ADMISSION = "admissionregistration.k8s.io/v1"
 PROMOTE = f"promote.{GROUP}"
@@ -45,22 +45,12 @@ def tenants() -> list[Manifest]:
         resources=[SOLVERS, EXAMS],
         variables={rule.field: _refused(rule) for rule in RULES},
         validations=[
-            *(
-                {
-                    "expression": f"size(variables.{rule.field}) == 0",
-                    "messageExpression": _message(
-                        rule.about, f"variables.{rule.field}.join(', ')", rule.field
-                    ),
-                    "reason": "Forbidden",
-                }
-                for rule in RULES
-            ),
             {
-                "expression": f"!object.?spec.?{POD_TEMPLATE}.hasValue()"
-                f" || params.?spec.?{POD_TEMPLATE}.orValue(false)",
-                "messageExpression": _message("spec", f"'{POD_TEMPLATE}'", POD_TEMPLATE),
+                "expression": f"size(variables.{rule.field}) == 0",
+                "messageExpression": _message(rule),
                 "reason": "Forbidden",
-            },
+            }
+            for rule in RULES
         ],
     )
     policy["spec"] |= {
@@ -92,10 +82,10 @@ def _refused(rule: Rule) -> str:
     return f"({rule.values.cel}).filter(v, !{allowed})"
 
 
-def _message(about: str, bad: str, field: str) -> str:
-    """Return the CEL expression of the sentence, in which `bad` is an expression, too."""
-    _, between, _ = refusal(about, "\0", field, "\0").split("\0")
-    return f"{bad} + '{between}' + params.metadata.name"
+def _message(rule: Rule) -> str:
+    """Return the CEL expression of the sentence that says what is refused."""
+    _, between, _ = refusal(rule.about, "\0", rule.field, "\0").split("\0")
+    return f"variables.{rule.field}.join(', ') + '{between}' + params.metadata.name"
 
 
 def _policy(

@@ -100,8 +100,9 @@ class PolicySpec(Model):
     """RuntimeClasses in scheduling.runtimeClassName."""
     tolerations: Names = ()
     """Keys in scheduling.tolerations. A toleration of all taints needs *."""
-    pod_template: bool = False
-    """Whether podTemplate may be given. No list of this policy limits what is in it."""
+    pod_template: Names = ()
+    """Fields of podTemplate that may be given, such as env. No list of this policy limits what is in them: volumes,
+    envFrom and containers reach every Secret of the namespace."""
 
 
 class MCQPolicy(Model):

@@ -80,6 +80,15 @@ def at(path: str) -> Values:
     )
 
 
+def given_in(path: str) -> Values:
+    """The names of the fields, in an object at a path of the spec, that have anything in them."""
+    fields = f"{_select(path)}.orValue({{}})"
+    return Values(
+        f"{fields}.map(k, size({fields}[k]) > 0, k)",
+        lambda item: [name for name, value in (_get(item, path) or {}).items() if value],
+    )
+
+
 def only(values: Values, cel: str, test: Callable[[str], bool]) -> Values:
     """Those of the values that pass a test; `cel` is the same test of `v`."""
     return Values(f"({values.cel}).filter(v, {cel})", lambda item: list(filter(test, values.of(item))))
@@ -207,11 +216,23 @@ RULES = (
     Rule("hosts", "ingress.host, gateway.hostnames", at("ingress.host") + HOSTNAMES + ANY_HOSTNAME, HOST),
     _rule("ingressAnnotations", NAME, "ingress.annotations{}"),
     _rule("serviceAccountAnnotations", NAME, "serviceAccount.annotations{}"),
-    _rule("priorityClasses", NAME, "scheduling.priorityClassName"),
-    _rule("runtimeClasses", NAME, "scheduling.runtimeClassName"),
-    _rule("tolerations", NAME, "scheduling.tolerations[].key"),
+    _rule(
+        "priorityClasses",
+        NAME,
+        "scheduling.priorityClassName",
+        "storage.backup.scheduling.priorityClassName",
+    ),
+    _rule(
+        "runtimeClasses", NAME, "scheduling.runtimeClassName", "storage.backup.scheduling.runtimeClassName"
+    ),
+    _rule("tolerations", NAME, "scheduling.tolerations[].key", "storage.backup.scheduling.tolerations[].key"),
+    Rule(
+        "podTemplate",
+        "podTemplate, storage.backup.podTemplate",
+        given_in("podTemplate") + given_in("storage.backup.podTemplate"),
+        NAME,
+    ),
 )
-POD_TEMPLATE = "podTemplate"
 
 
 def refusals(policy: MCQPolicy, resource: Manifest, *, namespace: str) -> Iterator[str]:
@@ -229,8 +250,6 @@ def refusals(policy: MCQPolicy, resource: Manifest, *, namespace: str) -> Iterat
         ]
         if bad:
             yield refusal(rule.about, ", ".join(bad), rule.field, policy.metadata.name)
-    if _get(resource, POD_TEMPLATE) is not None and not spec.pod_template:
-        yield refusal("spec", POD_TEMPLATE, POD_TEMPLATE, policy.metadata.name)
 
 
 def refusal(about: str, bad: str, field: str, policy: str) -> str:
