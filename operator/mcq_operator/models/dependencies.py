@@ -55,11 +55,19 @@ def _named(node: Any) -> Iterator[ObjectRef]:
 
 
 def _of_field(field: str, value: Any) -> Iterator[ObjectRef]:
+    """What a field names; parts of a manifest are the user's, and may have any form."""
     if field in BY_NAME and isinstance(value, str):
         yield from (kind.named(value) for kind in BY_NAME[field])
-    elif field in BY_OBJECT and isinstance(value, dict) and "name" in value:
-        yield BY_OBJECT[field].named(value["name"])
+    elif field in BY_OBJECT:
+        yield from _of_objects(BY_OBJECT[field], [value])
     elif field in BY_LIST and isinstance(value, list):
-        yield from (BY_LIST[field].named(each["name"]) for each in value)
-    elif field == "resourceNames":  # of a Role: only ConfigMaps are named in one
-        yield from (CONFIG_MAP.named(name) for name in value)
+        yield from _of_objects(BY_LIST[field], value)
+    elif field == "resourceNames" and isinstance(value, list):
+        # Of a Role: only ConfigMaps are named in one.
+        yield from (CONFIG_MAP.named(name) for name in value if isinstance(name, str))
+
+
+def _of_objects(kind: Kind, values: list[Any]) -> Iterator[ObjectRef]:
+    for value in values:
+        if isinstance(value, dict) and isinstance(value.get("name"), str):
+            yield kind.named(value["name"])
