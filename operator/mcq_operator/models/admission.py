@@ -1,5 +1,6 @@
 """The admission policies that come with the operator: the API server evaluates them, and no webhook of ours."""
 
+from . import rbac
 from .base import API_VERSION, EXAMS, GROUP, SOLVERS, Manifest
 from .kinds import POLICY
 from .names import PROMOTE_ANNOTATION
@@ -8,6 +9,7 @@ from .policy_rules import NAME, RULES, Rule, refusal
 ADMISSION = "admissionregistration.k8s.io/v1"
 PROMOTE = f"promote.{GROUP}"
 TENANTS = f"tenants.{GROUP}"
+OPERATOR = f"system:serviceaccount:{rbac.NAMESPACE}:{rbac.NAME}"
 
 
 def promote() -> list[Manifest]:
@@ -57,7 +59,8 @@ def tenants() -> list[Manifest]:
         "paramKind": {"apiVersion": API_VERSION, "kind": POLICY.kind},
         "matchConditions": [
             {"name": "namespace", "expression": names.format("namespaces", own)},
-            {"name": "not-an-operator", "expression": f"!{names.format('operators', operator)}"},
+            {"name": "not-the-operator", "expression": f'request.userInfo.username != "{OPERATOR}"'},
+            {"name": "not-another-operator", "expression": f"!{names.format('operators', operator)}"},
             # What was there before the policy can be labelled, annotated and deleted.
             {
                 "name": "spec-changed",

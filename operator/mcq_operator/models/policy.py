@@ -69,11 +69,10 @@ class PolicySpec(Model):
 
     namespaces: Names = ("*",)
     """The namespaces that this policy is for. Where several policies are for a namespace, each must allow."""
-    operators: Annotated[tuple[NamePattern, ...], Field(max_length=16)] = (
-        "system:serviceaccount:mcq-operator-system:mcq-operator",
-    )
-    """User names whose requests are not looked at: those of operators, which make a gate's candidate from a solver
-    that was allowed."""
+    operators: Annotated[tuple[NamePattern, ...], Field(max_length=16)] = ()
+    """User names of further operators, such as system:serviceaccount:team-a:mcq-operator. Their requests are not
+    looked at, nor are those of the operator that came with the admission policy: an operator makes a gate's candidate
+    from a solver that was allowed."""
     images: Annotated[tuple[ImagePattern, ...], Field(max_length=64)] = ()
     """Images in image. The operator's own release, for which image is left out, needs none."""
     endpoints: Annotated[tuple[OriginPattern, ...], Field(max_length=64)] = ()
