@@ -9,7 +9,7 @@ CLUSTER_TOOL := hack/cluster/cluster
 # The suites of `make test` and of `make test-all`; SUITES picks others. REPORTS=build/reports keeps JUnit files and
 # coverage for a CI server. SLOW=1 adds the tests that are marked slow.
 MAIN_SUITES = prepare check test-service test-page test-operator test-monitoring test-pipeline test-cluster
-ALL_SUITES = $(MAIN_SUITES) test-rollouts test-nodes test-autoscaling test-teardown chaos
+ALL_SUITES = $(MAIN_SUITES) test-adversary test-rollouts test-nodes test-autoscaling test-teardown chaos
 REPORTS ?=
 export SLOW ?=
 JUNIT ?= $(REPORTS)
@@ -27,7 +27,7 @@ PORT ?= 8000
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format serve up down kubeconfig images image-operator image-service deploy monitoring model \
 	sbom push sign install verify rollback diagnostics installer chart release pipeline generate lock bench bench-operator clean \
-	test-all prepare compose compose-down test-service test-page test-operator test-monitoring test-pipeline test-cluster test-rollouts \
+	test-all prepare compose compose-down test-service test-page test-operator test-adversary test-monitoring test-pipeline test-cluster test-rollouts \
 	test-nodes test-autoscaling test-teardown chaos
 
 help: ## list the targets
@@ -143,7 +143,11 @@ test-page: .venv/.ready ## the web page, in a real browser
 	@$(STEP) "Page tests" $(PYTEST) tests/page
 
 test-operator: .venv/.ready ## the operator: its pure parts, and reconciles against a real API server
-	@$(STEP) "Operator tests" $(PYTEST) $(COVERAGE) -n $(WORKERS) --dist loadgroup tests/operator
+	@$(STEP) "Operator tests" $(PYTEST) $(COVERAGE) -n $(WORKERS) --dist loadgroup tests/operator \
+		$(if $(SLOW),--ignore tests/operator/adversary)
+
+test-adversary: .venv/.ready ## what a tenant tries who may only write solvers and exams, as a table; a short form is in test-operator
+	@$(STEP) "Tenants" .venv/bin/pytest -q $(if $(JUNIT),--junitxml=$(JUNIT)/$@.xml) tests/operator/adversary
 
 test-monitoring: .venv/.ready ## alerts by the real promtool; with SLOW=1 the services of compose.yaml, run by Docker Compose
 	@$(STEP) "Monitoring tests" $(PYTEST) tests/monitoring

@@ -1,6 +1,6 @@
 """Write the CustomResourceDefinitions, the RBAC and the reference from the operator's models, and the dashboards.
 
-hack/generate          writes crds/, config/rbac/, docs/mcqsolver.md, docs/mcqexam.md and the JSON of each dashboard
+hack/generate          writes crds/, config/rbac/, config/policies/, docs/mcq*.md and the JSON of each dashboard
 hack/generate --check  writes nothing; shows the difference and exits 1 where a checked-in file is out of date
 """
 
@@ -8,7 +8,7 @@ import argparse
 import difflib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,13 @@ import yaml
 
 from hack.dashboards.operator import operator
 from hack.dashboards.solver import EXAMS_ROW, inference, overview, quality
-from hack.reference.page import exam_page, page
+from hack.reference.page import exam_page, page, policy_page
 from mcq_operator.desired.alerts import prometheus_rule
 from mcq_operator.desired.dashboards import dashboards
-from mcq_operator.models import MCQSolver
+from mcq_operator.models import Manifest, MCQSolver, admission
 from mcq_operator.models.base import GROUP
 from mcq_operator.models.crd import DEFINITIONS, crd
-from mcq_operator.models.rbac import manifests
+from mcq_operator.models.rbac import manifests, user_roles
 
 ROOT = Path(__file__).resolve().parent.parent
 DASHBOARDS = "operator/mcq_operator/desired/dashboards"
@@ -44,9 +44,13 @@ def generated() -> Iterator[tuple[str, str]]:
     yield "monitoring/operator/dashboard.json", operator()
     for definition in DEFINITIONS:
         yield f"crds/{GROUP}_{definition.kind.plural}.yaml", _yaml(crd(definition))
-    yield "config/rbac/rbac.yaml", HEADER + yaml.safe_dump_all(manifests(), sort_keys=False, width=110)
+    yield "config/rbac/rbac.yaml", _documents(manifests())
+    yield "config/rbac/users.yaml", _documents(user_roles())
+    for policy in (admission.promote, admission.tenants):
+        yield f"config/policies/{policy.__name__}.yaml", _documents(policy())
     yield "docs/mcqsolver.md", page()
     yield "docs/mcqexam.md", exam_page()
+    yield "docs/mcqpolicy.md", policy_page()
     yield from _compose().items()
 
 
@@ -112,6 +116,10 @@ def run(root: Path, *, check: bool) -> int:
         sys.stderr.write(f"{differing} generated file(s) are out of date: run hack/generate\n")
         return 1
     return 0
+
+
+def _documents(manifests: Iterable[Manifest]) -> str:
+    return HEADER + yaml.safe_dump_all(manifests, sort_keys=False, width=110)
 
 
 def _yaml(manifest: object) -> str:

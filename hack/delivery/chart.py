@@ -159,6 +159,10 @@ def _place(manifest: dict[str, Any]) -> None:
         elif holder[key].startswith(f"{NAMESPACE}/"):
             rest = holder[key].removeprefix(NAMESPACE)
             holder[key] = _mark(f'printf "%s{rest}" .Release.Namespace | toJson')
+        elif NAMESPACE in holder[key]:
+            # Within a CEL expression.
+            text = holder[key].replace(NAMESPACE, "%s")
+            holder[key] = _mark(f"printf `{text}` .Release.Namespace | toJson")
 
 
 def _strings(node: Any) -> Iterator[tuple[Any, Any]]:

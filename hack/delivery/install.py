@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAMESPACE = "mcq-operator-system"
 OPERATOR = "deployment/mcq-operator"
-CRDS = ("mcqsolvers.mcq-operator.dev", "mcqexams.mcq-operator.dev")
+CRDS = ("mcqsolvers.mcq-operator.dev", "mcqexams.mcq-operator.dev", "mcqpolicies.mcq-operator.dev")
 OVERLAY = ROOT / "build/deploy"
 PREVIOUS = DIST / "previous.json"
 READY_SECONDS = 1800

@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from . import __version__, backup
-from .check import CheckError, check
-from .models import ExamKey, rbac
+from .check import CheckError, check, refused
+from .models import ExamKey, admission, rbac
 from .models.text import plain
 from .operating import operate
 from .reports import Format, ReportError, report
@@ -37,13 +37,18 @@ def _main() -> int:
     namespaces = tuple(getattr(arguments, "namespace", ()))
     match arguments.command:
         case "check":
-            return _check(arguments.file)
+            return _check(arguments)
         case "exam":
             return _report(arguments)
         case "backup" | "restore":
             return backup.run(arguments)
         case "rbac":
-            made = rbac.manifests(namespaces=namespaces, home=arguments.home)
+            made = [
+                *rbac.manifests(namespaces=namespaces, home=arguments.home),
+                *rbac.user_roles(),
+                *admission.promote(),
+                *admission.tenants(),
+            ]
             yaml.safe_dump_all(made, sys.stdout, sort_keys=False)
             return 0
     named = {"namespaces": namespaces} if namespaces else {}
@@ -74,13 +79,32 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mcq-operator {__version__}")
     _add_namespaces(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    granting = commands.add_parser("rbac", help="print the permissions that an operator needs, as manifests")
+    granting = commands.add_parser(
+        "rbac",
+        help="print what an operator needs beside the CRDs, as manifests: permissions and admission policies",
+    )
     _add_namespaces(granting)
     granting.add_argument("--home", default=rbac.NAMESPACE, help="the namespace it runs in (%(default)s)")
     _add_exam(commands.add_parser("exam", help="print the report of an exam"))
     backup.add_parsers(commands)
-    checking = commands.add_parser("check", help="print the objects that a file's MCQSolvers would make")
+    checking = commands.add_parser(
+        "check", help="print the objects that a file's MCQSolvers would make, or what a policy refuses"
+    )
     checking.add_argument("file", help="a manifest, or - for standard input")
+    checking.add_argument(
+        "-n",
+        "--namespace",
+        dest="of_namespace",
+        default="default",
+        help="where the file says none (%(default)s)",
+    )
+    checking.add_argument(
+        "--policy",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="an MCQPolicy; say what it refuses of MCQSolvers and MCQExams; may be given several times",
+    )
     return parser
 
 
@@ -120,15 +144,22 @@ def _report(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check(file: str) -> int:
+def _check(arguments: argparse.Namespace) -> int:
     settings = _settings()
     if settings is None:
         return UNUSABLE
     try:
+        if arguments.policy:
+            found = refused(arguments.file, arguments.policy, namespace=arguments.of_namespace)
+            for line in found:
+                complain(f"refused: {line}")
+            return 1 if found else 0
         check(
-            file,
+            arguments.file,
+            namespace=arguments.of_namespace,
             service_image=settings.service_image,
             operator_image=settings.image,
+            operator_namespace=settings.home,
             out=sys.stdout,
         )
     except CheckError as error:

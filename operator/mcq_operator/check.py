@@ -1,40 +1,84 @@
-"""What a manifest would make, without a cluster: `python -m mcq_operator check FILE`."""
+"""What a manifest would make, or which policy refuses it, without a cluster: `python -m mcq_operator check FILE`."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from . import desired
-from .models import MCQSolver, SolverSpec
-from .models.base import API_VERSION, SOLVER_KIND
+from .models import ExamSpec, Manifest, MCQExam, MCQSolver, SolverSpec
+from .models.base import API_VERSION, EXAM_KIND, SOLVER_KIND
+from .models.kinds import POLICY
+from .models.policy import MCQPolicy, PolicySpec
+from .models.policy_rules import refusals
 
-NAMESPACE = "default"
 UID = "00000000-0000-0000-0000-000000000000"
 """In place of the one that the API server gives."""
+SPECS: dict[str, type[BaseModel]] = {SOLVER_KIND: SolverSpec, EXAM_KIND: ExamSpec, POLICY.kind: PolicySpec}
 
 
 class CheckError(Exception):
-    """A file that can't be read, or that has something else than solvers; the message says where."""
+    """A file that can't be read, or that has something else than it should; the message says where."""
 
 
-def check(path: str, *, service_image: str, operator_image: str, out: TextIO) -> None:
+def check(
+    path: str,
+    *,
+    namespace: str,
+    service_image: str,
+    operator_image: str,
+    operator_namespace: str,
+    out: TextIO,
+) -> None:
     """Print every object that each MCQSolver of the file means, as YAML. Raises CheckError.
 
     The rules that the API server evaluates (`x-kubernetes-validations` of the CRD) are not.
     """
     objects = [
         manifest
-        for solver in _solvers(path)
-        for manifest in desired.objects(solver, service_image=service_image, operator_image=operator_image)
+        for document, _ in _documents(path, SOLVER_KIND)
+        for manifest in desired.objects(
+            MCQSolver.model_validate(_placed(document, namespace)),
+            service_image=service_image,
+            operator_image=operator_image,
+            operator_namespace=operator_namespace,
+        )
     ]
     yaml.safe_dump_all(objects, out, sort_keys=False)
 
 
-def _solvers(path: str) -> Iterator[MCQSolver]:
+def refused(path: str, policy_paths: Sequence[str], *, namespace: str) -> list[str]:
+    """What the policies refuse of the MCQSolvers and MCQExams of the file, a line each. Raises CheckError."""
+    policies = [
+        MCQPolicy.model_validate(document)
+        for policy_path in policy_paths
+        for document, _ in _documents(policy_path, POLICY.kind)
+    ]
+    return [
+        f"{where}: {refusal}"
+        for document, where in _documents(path, SOLVER_KIND, EXAM_KIND)
+        for policy in policies
+        for refusal in _refusals(policy, _placed(document, namespace))
+    ]
+
+
+def _refusals(policy: MCQPolicy, document: Manifest) -> Iterator[str]:
+    resource = (MCQSolver if document["kind"] == SOLVER_KIND else MCQExam).model_validate(document)
+    # The API server has filled in the defaults before it evaluates a policy.
+    spec = resource.model_dump(by_alias=True, exclude_none=True)["spec"]
+    return refusals(policy, {"spec": spec}, namespace=resource.namespace)
+
+
+def _placed(document: Manifest, namespace: str) -> Manifest:
+    metadata = {"namespace": namespace, "uid": UID, **(document.get("metadata") or {})}
+    return {**document, "metadata": metadata, "spec": document.get("spec") or {}}
+
+
+def _documents(path: str, *kinds: str) -> Iterator[tuple[Manifest, str]]:
+    """Each manifest of a file that should have these kinds, and where it is. Raises CheckError."""
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
         documents = [document for document in yaml.safe_load_all(text) if document is not None]
@@ -45,23 +89,22 @@ def _solvers(path: str) -> Iterator[MCQSolver]:
         message = f"{path}: there is no manifest in it"
         raise CheckError(message)
     for number, document in enumerate(documents, 1):
-        yield _solver(document, where=f"{path}, document {number}")
+        where = f"{path}, document {number}"
+        yield _valid(document, kinds, where=where), where
 
 
-def _solver(document: object, *, where: str) -> MCQSolver:
-    if not isinstance(document, dict) or (document.get("apiVersion"), document.get("kind")) != (
-        API_VERSION,
-        SOLVER_KIND,
-    ):
-        message = f"{where}: not an {SOLVER_KIND} of {API_VERSION}"
+def _valid(document: Any, kinds: Sequence[str], *, where: str) -> Manifest:
+    kind = str(document.get("kind")) if isinstance(document, dict) else ""
+    if kind not in kinds or document.get("apiVersion") != API_VERSION:
+        message = f"{where}: not an {' or '.join(kinds)} of {API_VERSION}"
         raise CheckError(message)
-    metadata = {"namespace": NAMESPACE, "uid": UID, **(document.get("metadata") or {})}
     try:
-        SolverSpec.model_validate(document.get("spec") or {}, extra="forbid")
-        return MCQSolver.model_validate({"metadata": metadata, "spec": document.get("spec") or {}})
+        SPECS[kind].model_validate(document.get("spec") or {}, extra="forbid")
+        MCQPolicy.model_validate({"metadata": document.get("metadata")})  # that it has a name
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(step) for step in each['loc'])}: {each['msg']}" for each in error.errors()
         )
         message = f"{where}: {problems}"
         raise CheckError(message) from error
+    return dict(document)

@@ -257,6 +257,7 @@ def _queue(
         key_states=key_states,
         service_image=settings.service_image,
         operator_image=settings.image,
+        operator_namespace=settings.home,
         now=lambda: datetime.now(UTC),
     )
     queue = WorkQueue(

@@ -7,6 +7,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mcq_operator import __version__
 
+from .models.rbac import NAMESPACE
+
 
 class Settings(BaseSettings):
     """What an operator's process is told."""
@@ -42,7 +44,7 @@ class Settings(BaseSettings):
     """For how long a watch may be behind before the watches begin anew."""
     stuck_seconds: float = Field(300, gt=0)
     """How long one reconcile may take before the process is no longer healthy."""
-    canary_url: str = "http://{name}.{namespace}.svc:80"
+    canary_url: str = "http://{name}.{namespace}.svc:8081"
     """Where a solver is asked the test question; `{name}` and `{namespace}` are the solver's."""
     host: str = "::"
     """Address of the metrics and health server; ::, every address of IPv6 and IPv4."""
@@ -50,6 +52,11 @@ class Settings(BaseSettings):
     """Port of the metrics and health server."""
     log_level: str = "INFO"
     """The least severe log level that is written."""
+
+    @property
+    def home(self) -> str:
+        """The namespace that the operator runs in, which is its Lease's."""
+        return self.lease.partition("/")[0] if self.lease else NAMESPACE
 
     @field_validator("lease", mode="before")
     @classmethod

@@ -44,13 +44,14 @@ class _App(FastAPI):
 def build(
     lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing, keys: Keys | None = None,
     trace_url: str | None = None, exam_file: Path | None = None, allowed_origins: Sequence[str] = (),
-    root_path: str = "",
+    root_path: str = "", has_probe_port: bool = False,
 ) -> FastAPI:  # fmt: skip
     """The HTTP surface of one replica; `lifecycle` says whether and with what it answers.
 
     `trace_url` is where the page's traces can be looked at, with {trace_id} in place of the id, `exam_file`
     where the operator tells of the last exam, and pages of `allowed_origins` may use the service besides its own.
     Every path is served below `root_path`, too, like /mcq.
+    Metrics and the test question are not among it where they have a port of their own.
     """
     app = _App(
         tracing=tracing,
@@ -70,7 +71,8 @@ def build(
     app.include_router(mcq.router)
     app.include_router(openai.router)
     app.include_router(health.probes)
-    app.include_router(health.router)
+    if not has_probe_port:
+        app.include_router(health.router)
     app.include_router(page.router)
     if keys is not None:
         metrics.watch_keys(keys)
@@ -82,12 +84,13 @@ def build(
 def build_probes(
     lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing, keys: Keys | None = None
 ) -> FastAPI:
-    """The probes alone, for a port that no client uses; `keys` are counted, not asked for."""
+    """Probes, metrics and the test question, for a port that no client uses; `keys` are counted, not asked for."""
     app = _App(tracing=tracing, openapi_url=None, redirect_slashes=False)
     app.state.lifecycle = lifecycle
     app.state.metrics = metrics
     app.state.keys = keys
     app.include_router(health.probes)
+    app.include_router(health.router)
     _wrap(app)
     return app
 

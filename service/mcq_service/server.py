@@ -86,6 +86,7 @@ def _servers(
         exam_file=settings.exam_file,
         allowed_origins=settings.allowed_origins,
         root_path=settings.root_path,
+        has_probe_port=settings.probe_port is not None,
     )
     most = connections.most(queued_requests=settings.max_queued_requests)
     connections.allow_files(connections=most)

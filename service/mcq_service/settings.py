@@ -35,8 +35,8 @@ class Settings(BaseSettings):
         default=None,
         ge=0,
         le=65535,
-        description="Where /startupz, /readyz and /livez are served as well, whatever clients do to the other port; "
-        "unset: nowhere.",
+        description="Where /startupz, /readyz and /livez are served as well, whatever clients do to the other port, "
+        "and /metrics and /answerz alone; unset: nowhere, and those two are on the other port.",
     )
     root_path: str = Field(
         default="",

@@ -33,7 +33,7 @@ from mcq_operator.canary import Canaries
 from mcq_operator.key_states import KeyStates
 from mcq_operator.kube import Api, CachedApi, Cluster, UnavailableError
 from mcq_operator.models import Key, Manifest, SolverKey
-from mcq_operator.models.kinds import RECONCILED
+from mcq_operator.models.kinds import POLICY, RECONCILED
 from mcq_operator.models.observed import Verdict
 from mcq_operator.reconcile import Result, reconcile
 from mcq_operator.startup import Startups
@@ -140,7 +140,7 @@ def apart_kubectl() -> Iterator[Kubectl]:
 def with_crds(kubectl: Kubectl) -> Kubectl:
     """The same, once the API server knows the operator's kinds."""
     kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "config/crds"))
-    crds = [f"{kind.plural}.{kind.group}" for kind in RECONCILED]
+    crds = [f"{kind.plural}.{kind.group}" for kind in (*RECONCILED, POLICY)]
     wait_established(kubectl, crds)
     for crd in crds:
         kubectl("get", crd, "--all-namespaces")  # waits, as Established is said before they can be listed

@@ -205,10 +205,10 @@ def test_a_claim_changes_only_as_claims_can(
 @pytest.fixture
 def promoting(cluster_kubectl: Kubectl) -> Iterator[None]:
     """The policy of who lets a change through its gate; other tests do without it."""
-    policies = str(ROOT / "config/policies")
-    cluster_kubectl("apply", "--server-side", "-k", policies)
+    policy = str(ROOT / "config/policies/promote.yaml")
+    cluster_kubectl("apply", "--server-side", "-f", policy)
     yield
-    cluster_kubectl("delete", "-k", policies)
+    cluster_kubectl("delete", "-f", policy)
 
 
 async def test_who_promotes_a_change_says_so_under_their_own_name(kubectl: Kubectl, promoting: None) -> None:

@@ -69,3 +69,34 @@ def test_a_file_that_is_not_there_is_named() -> None:
 def test_version_and_help_are_told() -> None:
     assert run("--version").stdout.strip() == f"mcq-operator {__version__}"
     assert "check" in run("--help").stdout
+
+
+POLICY = """
+apiVersion: mcq-operator.dev/v1alpha1
+kind: MCQPolicy
+metadata: {name: teams}
+spec: {namespaces: ["team-*"], images: ["registry.example.com/*"]}
+"""
+SOLVER = "apiVersion: mcq-operator.dev/v1alpha1\nkind: MCQSolver\nmetadata: {name: a}\nspec: {image: %s}\n"
+
+
+@pytest.mark.parametrize(
+    ("image", "namespace", "status"),
+    [("evil/x", "team-a", 1), ("registry.example.com/x", "team-a", 0), ("evil/x", "other", 0)],
+)
+def test_what_a_policy_refuses_is_said_before_the_file_is_applied(
+    tmp_path: Path, image: str, namespace: str, status: int
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY)
+    done = run("check", "-", "--policy", str(policy), "--namespace", namespace, stdin=SOLVER % image)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert ("evil/x: not allowed in image by spec.images of MCQPolicy teams" in done.stderr) is bool(status)
+
+
+def test_a_file_that_is_no_policy_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "solver.yaml"
+    file.write_text(SOLVER % "x")
+    done = run("check", str(file), "--policy", str(file))
+    assert done.returncode == 1
+    assert f"error: {file}, document 1: not an MCQPolicy of" in done.stderr

@@ -463,9 +463,32 @@ def test_the_kubelet_asks_a_port_that_no_client_is_led_to(case: str) -> None:
     assert variables["MCQ_PROBE_PORT"] == str(ports["probes"])
     for kind in ("startup", "readiness", "liveness"):
         assert container[f"{kind}Probe"]["httpGet"]["port"] == "probes"
-    assert [port["targetPort"] for port in one(CASES[case], "Service")["spec"]["ports"]] == ["http"]
-    for policy in (each for each in objects(CASES[case]) if each["kind"] == "NetworkPolicy"):
-        assert [port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]] == ["http"]
+    service_ports = {port["name"]: port["port"] for port in one(CASES[case], "Service")["spec"]["ports"]}
+    for each in objects(CASES[case]):
+        if each["kind"] == "Ingress":
+            paths = each["spec"]["rules"][0]["http"]["paths"]
+            assert [path["backend"]["service"]["port"] for path in paths] == [{"name": "http"}]
+        if each["kind"] == "HTTPRoute":
+            backends = each["spec"]["rules"][-1]["backendRefs"]
+            assert [backend["port"] for backend in backends] == [service_ports["http"]]
+        if each["kind"] == "ServiceMonitor":
+            assert [endpoint["port"] for endpoint in each["spec"]["endpoints"]] == ["probes"]
+
+
+def test_a_label_alone_lets_nobody_in() -> None:
+    """Anyone can give a Pod the operator's label; the operator's namespace is the operator's."""
+    spec = {"networkPolicy": {"enabled": True, "allowedFrom": []}}
+    made = desired.objects(
+        solver(spec), service_image=IMAGE, operator_image=OPERATOR_IMAGE, operator_namespace="mcq"
+    )
+    [policy] = [each for each in made if each["kind"] == "NetworkPolicy"]
+    [rule] = policy["spec"]["ingress"]
+    for peer in rule["from"]:
+        # Without a namespaceSelector it is this namespace.
+        assert peer.get("namespaceSelector") != {}
+    assert {"matchLabels": {"kubernetes.io/metadata.name": "mcq"}} in [
+        peer.get("namespaceSelector") for peer in rule["from"]
+    ]
 
 
 def test_the_autoscaler_alone_says_how_many_replicas_there_are() -> None:

@@ -8,7 +8,7 @@ from hack.generate import ROOT, generated, run
 from tests.operator.conftest import Kubectl
 
 from mcq_operator.models.crd import DEFINITIONS, Definition, crd
-from mcq_operator.models.rbac import manifests
+from mcq_operator.models.rbac import manifests, user_roles
 
 
 def test_the_generated_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,9 +29,9 @@ def test_a_check_shows_the_difference_and_fails_and_generating_mends_it(
     assert run(tmp_path, check=True) == 0
 
 
-def test_no_permission_reaches_secrets_and_none_is_a_wildcard() -> None:
-    (role,) = [item for item in manifests() if item["kind"] == "ClusterRole"]
-    for rule in role["rules"]:
+def test_no_permission_names_secrets_and_none_is_a_wildcard() -> None:
+    roles = [item for item in (*manifests(), *user_roles()) if item["kind"] == "ClusterRole"]
+    for rule in (rule for role in roles for rule in role["rules"]):
         assert "secrets" not in rule["resources"]
         assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
 
@@ -47,7 +47,8 @@ def test_every_field_is_described(definition: Definition) -> None:
         ]
 
     schema = crd(definition)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
-    assert undescribed(schema["spec"], "spec") + undescribed(schema["status"], "status") == []
+    parts = [part for part in ("spec", "status") if part in schema]
+    assert [line for part in parts for line in undescribed(schema[part], part)] == []
 
 
 def test_the_default_kustomization_is_accepted_as_a_whole(cluster_kubectl: Kubectl) -> None:
@@ -63,7 +64,7 @@ def test_the_default_kustomization_is_accepted_as_a_whole(cluster_kubectl: Kubec
     assert "would violate PodSecurity" not in warned.stderr
 
 
-@pytest.mark.parametrize("name", ["mcqsolver", "mcqexam"])
+@pytest.mark.parametrize("name", ["mcqsolver", "mcqexam", "mcqpolicy"])
 def test_a_sample_is_accepted(kubectl: Kubectl, name: str) -> None:
     sample = ROOT / f"config/samples/{name}.yaml"
     text = sample.read_text().replace("  namespace: default\n", "")

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from kubernetes.client import ApiException
 from tests.operator.conftest import Bench, Kubectl
 from tests.operator.live import all_made, apply, condition, existing, kubelet, patch, until
 from tests.operator.test_process import Operator
+
+from mcq_operator.kube import Cluster
 
 pytestmark = pytest.mark.xdist_group("optional kinds")
 
@@ -158,6 +162,31 @@ async def test_each_optional_child_is_made_as_meant_and_goes_alone(
     await bench.settle()
     assert kubectl.get(resource, "demo") is None
     assert _uids(kubectl) == before
+
+
+async def test_an_http_route_takes_no_requests_of_a_route_of_another_namespace(
+    kubectl: Kubectl, bench: Bench, cluster_kubectl: Kubectl
+) -> None:
+    _, resource, spec, _ = OPTIONAL["HTTPRoute"]
+    install(kubectl, resource)
+    there = replace(kubectl, namespace=f"{kubectl.namespace}-victim")
+    cluster_kubectl.server.create_namespace(there.namespace)
+    theirs = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "theirs"},
+        "spec": {"parentRefs": [{"name": "other"}], "hostnames": ["*.example.com"]},
+    }
+    there("create", "-f", "-", stdin=json.dumps(theirs))
+    bench.cluster = Cluster(bench.connect(), namespaces=[bench.namespace, there.namespace])
+    await bench.cluster.discover()
+    apply(kubectl, {"gateway": {**spec["gateway"], "path": "/zz"}})
+    await bench.settle()
+    assert kubectl.get(resource, "demo") is None
+    ready = condition(kubectl, "Ready")
+    assert ready["reason"] == "HostConflict"
+    assert f"HTTPRoute {there.namespace}/theirs takes the requests of *.example.com/" in ready["message"]
+    cluster_kubectl.server.delete_namespace(there.namespace)
 
 
 async def test_the_autoscaler_is_not_fought_and_takes_over_without_a_restart(

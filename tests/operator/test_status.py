@@ -9,7 +9,7 @@ from tests.operator.support import NOON, deployment, pod, solver
 
 from mcq_operator import status
 from mcq_operator.models import Condition, MCQSolver, ObjectRef, ResourceStatus, SolverStatus
-from mcq_operator.models.observed import Deployment, Observed, Refusal, Verdict, Warned
+from mcq_operator.models.observed import Deployment, Observed, Refusal, Rival, Verdict, Warned
 
 ANSWERED = Verdict(outcome="answered")
 PENDING = Verdict(outcome="pending")
@@ -155,7 +155,11 @@ FAILURES = [
         "FailedMount",
         'secret "x" not found.',
     ),
-    (Observed(rival="edge/other"), "HostConflict", "Ingress edge/other has the same host and path"),
+    (
+        Observed(rivals=[Rival(ref="Ingress edge/other", route="a.b/", elsewhere=True)]),
+        "HostConflict",
+        "Ingress edge/other takes the requests of a.b/ already, and is another namespace's",
+    ),
     (Observed(pods=[UNSCHEDULABLE]), "Unschedulable", "1 Insufficient cpu."),
     (
         Observed(pods=[waiting("ImagePullBackOff", 'Back-off pulling image "nope"')]),
@@ -457,6 +461,7 @@ def test_every_condition_is_about_the_generation_that_was_looked_at() -> None:
         "ModelLoaded",
         "ScalingReady",
         "MonitoringReady",
+        "Exposed",
     }
     assert {item.observed_generation for item in found.conditions} == {2}
     assert all(item.reason and item.message for item in found.conditions)
@@ -606,3 +611,30 @@ def test_a_pod_whose_container_is_not_created_for_long_is_asked_about() -> None:
     assert status.pending.hanging([young, leaving, evicted, pod()], now=NOON) is None
     assert status.pending.young([young], now=NOON)
     assert not status.pending.young([hanging, leaving, pod()], now=NOON)
+
+
+WAY_IN = {"ingress": {"enabled": True, "host": "mcq.example.com"}}
+ROUTE = {"gateway": {"enabled": True, "parentRefs": [{"name": "public"}]}}
+KEYS = {"auth": {"apiKeysSecretRef": {"name": "clients"}}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "state", "reason"),
+    [
+        ({}, "False", "NoWayIn"),
+        (WAY_IN, "True", "NoKeysAndNoPolicy"),
+        (ROUTE, "True", "NoKeysAndNoPolicy"),
+        ({**WAY_IN, **KEYS}, "False", "APIKeysNeeded"),
+        ({**WAY_IN, "networkPolicy": {"enabled": True, "allowedFrom": []}}, "False", "PeersRestricted"),
+        # Such a policy lets everybody in.
+        ({**WAY_IN, "networkPolicy": {"enabled": True}}, "True", "NoKeysAndNoPolicy"),
+        ({**WAY_IN, "networkPolicy": {"allowedFrom": []}}, "True", "NoKeysAndNoPolicy"),
+    ],
+)
+def test_a_way_in_with_neither_keys_nor_allowed_peers_is_told_of(
+    spec: dict[str, Any], state: str, reason: str
+) -> None:
+    found = told(Observed(deployment=deployment()), spec=spec)
+    [exposed] = [each for each in found.conditions if each.type == "Exposed"]
+    assert (exposed.status, exposed.reason) == (state, reason)
+    assert found.is_true("Available")

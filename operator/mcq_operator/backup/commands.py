@@ -16,9 +16,11 @@ from mcq_operator.models.kinds import CONFIG_MAP
 from mcq_operator.terminal import complain, say
 
 from . import archive
+from .accepted import accepted
 from .errors import (
     BackupError,
     CorruptError,
+    DigestNeededError,
     PersonNeededError,
     RefusedByClusterError,
     TryAgainError,
@@ -58,6 +60,7 @@ async def _create(arguments: argparse.Namespace) -> int:
     except (ClusterError, ConfigException) as error:
         raise _told(error, f"Namespace {namespace} can't be backed up") from error
     say(f"{store.url}/{made.name}: {_counts(made.contents)}, {made.size:,} bytes, read back and good")
+    say(f"To restore it: --digest={made.name.checksum}")
     for name in made.deleted:
         say(f"{store.url}/{name}: deleted, as --keep={arguments.keep} asks")
     return 0
@@ -68,7 +71,7 @@ def _list(arguments: argparse.Namespace) -> int:
     for each in found:
         what = f"CORRUPT: {each.problem}" if each.contents is None else _counts(each.contents)
         by = f", by operator {each.contents.operator}" if each.contents else ""
-        say(f"{each.name}  {what}{by}")
+        say(f"{each.name}  {each.name.checksum}  {what}{by}")
     if not found:
         complain(f"There is no backup in {arguments.source}.")
     return 0
@@ -77,13 +80,23 @@ def _list(arguments: argparse.Namespace) -> int:
 def _restore(arguments: argparse.Namespace) -> int:
     store = Store.of(arguments.source)
     with tempfile.TemporaryFile() as file:
-        name = chosen(store.names(), arguments.backup)
+        name = chosen(store.names(), arguments.backup, arguments.digest)
+        if not (arguments.digest or arguments.trust_store or arguments.dry_run):
+            message = (
+                f"Is {store.url}/{name} the backup that was made? Whoever can write to the store could have put it"
+                " there. Give its --digest, which `backup create` printed into a log that they can't change; or"
+                " --trust-store, if nobody else writes there."
+            )
+            raise DigestNeededError(message)
         try:
             contents = opened(store, name, file)
+            found = [(item["kind"], item["metadata"]["name"]) for item in accepted(archive.objects(file))]
         except CorruptError as error:
             raise CorruptError(_refusal(store, name, str(error))) from error
-        say(f"{store.url}/{name}: {_counts(contents)}")
+        say(f"{store.url}/{name}: {_counts(contents)}, {name.checksum}")
         namespace = arguments.of_namespace or contents.namespace
+        for kind, object_name in found:
+            say(f"  {kind} {namespace}/{object_name}")
         fates = asyncio.run(_restored(file, arguments, namespace))
     return PERSON if LACKING.intersection(fates) else 0
 

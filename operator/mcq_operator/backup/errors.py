@@ -7,6 +7,7 @@ BackupError
 │   ├── MissingError         there is no such bucket, directory or backup
 │   ├── FullError            there is no room left
 │   ├── CorruptError         an object is not what was written
+│   ├── DigestNeededError    nothing tells that the backup is the one that was made
 │   ├── NothingToKeepError   the namespace has nothing that would go into a backup
 │   └── RefusedByClusterError  the API server will not take, or tell, this
 └── TryAgainError            the store or the API server did not answer: exit status 1
@@ -39,6 +40,10 @@ class FullError(PersonNeededError):
 
 class CorruptError(PersonNeededError):
     """An object is not what was written."""
+
+
+class DigestNeededError(PersonNeededError):
+    """Nothing tells that the backup is the one that was made."""
 
 
 class NothingToKeepError(PersonNeededError):

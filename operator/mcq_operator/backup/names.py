@@ -36,6 +36,11 @@ class Name:
         return cls(**found.groupdict()) if found else None
 
     @property
+    def checksum(self) -> str:
+        """The digest as people give it."""
+        return f"sha256:{self.digest}"
+
+    @property
     def path(self) -> str:
         """Where the object is, below the store's prefix."""
         return f"{self.namespace}/{self.time}-sha256-{self.digest}.jsonl.gz"
@@ -50,18 +55,21 @@ class Name:
         return f"{self.namespace}/{self.time}-{self.digest[:_SHOWN]}"
 
 
-def chosen(names: Iterable[Name], beginning: str | None) -> Name:
+def chosen(names: Iterable[Name], beginning: str | None, checksum: str | None = None) -> Name:
     """The newest backup, or the newest of those whose names begin so, with their namespace or without it.
 
-    Raises MissingError where there is none, or where it could be one of several namespaces.
+    Where a checksum is given, only what has it. Raises MissingError where there is none, or where it could be one of
+    several namespaces.
     """
-    found = [name for name in names if beginning is None or name.begins(beginning)]
+    found = [
+        name
+        for name in names
+        if (beginning is None or name.begins(beginning)) and checksum in (None, name.checksum)
+    ]
     if not found:
-        which = (
-            f" whose name begins with {beginning}: `backup list` shows those that there are"
-            if beginning
-            else ""
-        )
+        told = [f"whose name begins with {beginning}"] if beginning else []
+        told += [f"with the digest {checksum}"] if checksum else []
+        which = f" {' and '.join(told)}: `backup list` shows those that there are" if told else ""
         message = f"There is no backup{which}."
         raise MissingError(message)
     namespaces = sorted({name.namespace for name in found})

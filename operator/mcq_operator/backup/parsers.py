@@ -1,6 +1,7 @@
 """What the commands `backup` and `restore` are told, which the operator's own command line has to know."""
 
 import argparse
+import re
 
 _PLACES = "s3://BUCKET/PREFIX, by the usual AWS_* variables; file:///DIRECTORY; or a directory"
 
@@ -26,6 +27,19 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     restoring.add_argument("--overwrite", action="store_true", help="also what is there, and other")
     restoring.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    restoring.add_argument(
+        "--digest", type=_checksum, metavar="sha256:HEX", help="of the backup, as `backup create` printed it"
+    )
+    restoring.add_argument(
+        "--trust-store", action="store_true", help="restore without --digest what the store has"
+    )
+
+
+def _checksum(text: str) -> str:
+    if re.fullmatch(r"sha256:[0-9a-f]{64}", text) is None:
+        message = "sha256: and 64 hexadecimal digits, as `backup create` printed it"
+        raise argparse.ArgumentTypeError(message)
+    return text
 
 
 def _count(text: str) -> int:

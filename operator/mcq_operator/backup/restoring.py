@@ -11,6 +11,7 @@ from mcq_operator.desired.exam import results_map
 from mcq_operator.kube import Api, RefusedError
 from mcq_operator.kube.api import TIMEOUT_SECONDS
 from mcq_operator.kube.errors import NotFoundError
+from mcq_operator.kube.owners import orphaned, owned
 from mcq_operator.models import Manifest, MCQExam
 from mcq_operator.models.kinds import CONFIG_MAP, EXAM, kind_of
 
@@ -28,11 +29,12 @@ class Fate(StrEnum):
     OVERWRITTEN = "overwritten"
     LEFT_ALONE = "left alone: it is there, and other than in the backup (--overwrite)"
     LEAVING = "left alone: it is being deleted; restore again once it is gone"
+    FOREIGN = "left alone: it is there, and is no result of this exam"
     WITHOUT_EXAM = "left out: its exam is not there"
     REFUSED = "refused"
 
 
-LACKING = frozenset({Fate.LEFT_ALONE, Fate.LEAVING, Fate.WITHOUT_EXAM, Fate.REFUSED})
+LACKING = frozenset({Fate.LEFT_ALONE, Fate.LEAVING, Fate.FOREIGN, Fate.WITHOUT_EXAM, Fate.REFUSED})
 """After these the namespace is not as the backup has it."""
 
 
@@ -111,6 +113,9 @@ class Restore:
         live = await self._live(item)
         if found is None:
             return Fate.CREATED if self._dry_run else Fate.WITHOUT_EXAM
+        exam = MCQExam.without_spec(found)
+        if live is not None and not (owned(live, exam) or orphaned(live, exam)):
+            return Fate.FOREIGN
         there = _content(live or {})
         if there == _content(item):
             return Fate.UNCHANGED

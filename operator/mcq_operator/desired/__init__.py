@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from mcq_operator.models import Manifest, MCQSolver, SatExam, names
 from mcq_operator.models.kinds import CLAIM, CONFIG_MAP, RECONCILED, SOLVER_CHILDREN, Kind, kind_of
+from mcq_operator.models.rbac import NAMESPACE
 from mcq_operator.models.status import ObjectRef
 
 from . import backup, exam, gate
@@ -24,6 +25,7 @@ def objects(
     *,
     service_image: str,
     operator_image: str,
+    operator_namespace: str = NAMESPACE,
     absent: Collection[Kind] = (),
     pods: Manifest | None = None,
     sat: SatExam | None = None,
@@ -34,6 +36,7 @@ def objects(
         solver: whose objects.
         service_image: the image where the spec names none.
         operator_image: the operator's own image, which backs the namespace up.
+        operator_namespace: where the operator runs.
         absent: kinds that the API server does not know. Objects of those are returned too, but nothing waits for them.
         pods: the template of the replicas in place of the spec's, after a roll-out that was undone.
         sat: the last exam of the present replicas.
@@ -43,7 +46,7 @@ def objects(
     wanted = [
         service_account(solver),
         cache_claim(solver),
-        network_policy(solver),
+        network_policy(solver, operator_namespace=operator_namespace),
         service(solver),
         deployment(solver, replicas_template, absent=absent),
         disruption_budget(solver),

@@ -29,7 +29,7 @@ def service_monitor(solver: MCQSolver, *, absent: Collection[Kind] = ()) -> Mani
             "selector": {"matchLabels": names.selector_labels(solver)},
             "endpoints": [
                 {
-                    "port": "http",
+                    "port": "probes",
                     "path": "/metrics",
                     "interval": f"{wanted.interval_seconds}s",
                     "scrapeTimeout": f"{min(wanted.interval_seconds, 10)}s",

@@ -7,11 +7,6 @@ from mcq_operator.models.kinds import HTTP_ROUTE, INGRESS, NETWORK_POLICY, SERVI
 
 from .manifest import manifest
 
-OPERATOR = {
-    "namespaceSelector": {},
-    "podSelector": {"matchLabels": {names.NAME_LABEL: names.OPERATOR_NAME}},
-}
-"""Whoever asks the test question, in whichever namespace it was installed."""
 EXAMS = {"podSelector": {"matchLabels": names.EXAM_LABELS}}
 """The Pods of exams in the solver's namespace."""
 
@@ -24,7 +19,11 @@ def service(solver: MCQSolver) -> Manifest:
         spec={
             "ipFamilyPolicy": solver.spec.service.ip_family_policy,
             "selector": names.selector_labels(solver),
-            "ports": [{"name": "http", "port": names.SERVICE_PORT, "protocol": "TCP", "targetPort": "http"}],
+            "ports": [
+                {"name": "http", "port": names.SERVICE_PORT, "protocol": "TCP", "targetPort": "http"},
+                # For the test question and Prometheus; no Ingress leads to it.
+                {"name": "probes", "port": names.PROBE_PORT, "protocol": "TCP", "targetPort": "probes"},
+            ],
         },
     )
 
@@ -90,14 +89,15 @@ def _rules(solver: MCQSolver, prefix: str) -> list[dict[str, Any]]:
     ]
 
 
-def network_policy(solver: MCQSolver) -> Manifest | None:
-    """Who may reach the replicas, where that is restricted: the port for probes, only their node, which always may."""
+def network_policy(solver: MCQSolver, *, operator_namespace: str) -> Manifest | None:
+    """Who may reach the replicas, where that is restricted; their node, which probes them, always may."""
     wanted = solver.spec.network_policy
     if not wanted.enabled:
         return None
-    allowed: dict[str, Any] = {"ports": [{"port": "http", "protocol": "TCP"}]}
+    ports = [{"port": port, "protocol": "TCP"} for port in ("http", "probes")]
+    allowed: dict[str, Any] = {"ports": ports}
     if wanted.allowed_from is not None:
-        allowed["from"] = [*wanted.allowed_from, OPERATOR, EXAMS]
+        allowed["from"] = [*wanted.allowed_from, _operator(operator_namespace), EXAMS]
     return manifest(
         NETWORK_POLICY,
         solver,
@@ -107,3 +107,11 @@ def network_policy(solver: MCQSolver) -> Manifest | None:
             "ingress": [allowed],
         },
     )
+
+
+def _operator(namespace: str) -> dict[str, Any]:
+    """The Pods that ask the test question: anyone can give a Pod their label, but not in their namespace."""
+    return {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "podSelector": {"matchLabels": {names.NAME_LABEL: names.OPERATOR_NAME}},
+    }

@@ -36,7 +36,7 @@ from mcq_operator.models.kinds import (
     Kind,
     kind_named,
 )
-from mcq_operator.models.observed import Refusal
+from mcq_operator.models.observed import Refusal, Rival
 from mcq_operator.models.resource import KEYS
 
 from .api import Api
@@ -216,11 +216,11 @@ class Cluster:
     async def apply(self, resource: Resource, wanted: dict[ObjectRef, Manifest], found: Children) -> Applied:
         """Apply the wanted objects that differ; what is so already costs nothing.
 
-        One that fails does not keep the others from being applied; one that could not be read is left alone. Raises
-        NoAnswerError, NotLeadingError.
+        One that fails does not keep the others from being applied; one that could not be read is left alone, and so is
+        what depends on it. Raises NoAnswerError, NotLeadingError.
         """
         known = {ref: manifest for ref, manifest in wanted.items() if ref not in found.unread}
-        return await self._settling.apply(resource, known, found.live)
+        return await self._settling.apply(resource, known, found.live, unread=found.unread)
 
     async def prune(self, resource: Resource, found: Children, *, keep: Iterable[ObjectRef]) -> Pruned:
         """Delete what the resource owns and wants no more. Raises NoAnswerError, NotLeadingError."""
@@ -251,9 +251,13 @@ class Cluster:
         found = await self._api.list(EVENT, namespace=metadata["namespace"], fields=fields)
         return sorted(found, key=lambda event: event.get("deprecatedLastTimestamp") or "")
 
-    async def rival(self, ingress: Manifest) -> str | None:
-        """Another, older Ingress that routes the same, as namespace/name. Raises ClusterError."""
-        return await self._hosts.rival(ingress)
+    async def rival(self, desired: Manifest, live: Manifest | None) -> Rival | None:
+        """Return the older Ingress or HTTPRoute that takes requests of the desired one. Raises ClusterError."""
+        return await self._hosts.rival(desired, live)
+
+    def knows_route(self, desired: Manifest, live: Manifest | None) -> bool:
+        """Whether rivals were looked for since the object takes what is desired."""
+        return self._hosts.listed(desired, live)
 
     async def tell(self, resource: Resource, event: Manifest) -> None:
         """Create an Event. One that can't be is logged: nothing depends on it."""

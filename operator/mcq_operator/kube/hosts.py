@@ -1,13 +1,16 @@
-"""Which Ingress has a host and path already: two of them with the same make an Ingress controller choose one.
+"""Which Ingresses and HTTPRoutes have a host and path already.
 
-Nothing in the API server refuses the second one. So all Ingresses are listed, seldom, for all solvers at once.
+Nothing in the API server refuses a second one with the same, or with a longer path on another team's host: the Ingress
+controller sends the requests to one of them. So all Ingresses and HTTPRoutes are listed, seldom, for all solvers.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from mcq_operator.models import Manifest
-from mcq_operator.models.kinds import INGRESS
+from mcq_operator.models.kinds import HTTP_ROUTE, INGRESS, kind_of
+from mcq_operator.models.observed import Rival
+from mcq_operator.models.routes import Route, routes
 
 from .api import Api
 
@@ -15,23 +18,8 @@ SELDOM_SECONDS = 30.0
 SOON_SECONDS = 2.0
 
 
-class Route(NamedTuple):
-    """What an Ingress routes, and since when."""
-
-    host: str
-    path: str
-    ingress_class: str
-    created: str
-    namespace: str
-    name: str
-
-    def same_way(self, other: "Route") -> bool:
-        """Whether both would get the same requests."""
-        return (self.host, self.path, self.ingress_class) == (other.host, other.path, other.ingress_class)
-
-
 class Hosts:
-    """The routes of all Ingresses in the operator's namespaces, as they were listed last."""
+    """The routes of all Ingresses and HTTPRoutes in the operator's namespaces, as they were listed last."""
 
     def __init__(self, api: Api, *, scopes: Iterable[str | None], clock: Callable[[], float]) -> None:
         """`scopes` are the namespaces, or None for all; `clock` is monotonic, in seconds."""
@@ -41,21 +29,37 @@ class Hosts:
         self._listed = float("-inf")
         self._routes: set[Route] = set()
 
-    async def rival(self, ingress: Manifest) -> str | None:
-        """The older Ingress with a host and path of this one, as namespace/name. Raises ClusterError.
+    async def rival(self, desired: Manifest, live: Manifest | None) -> Rival | None:
+        """Return the older object that takes requests of the desired one. Raises ClusterError.
 
-        An Ingress that is newer than the list is looked for anew, at most every two seconds.
+        What `live`, the object as it is, does not take yet is younger than all that is there. What is not on the list
+        yet is looked for anew: at most every two seconds for a new object, whose age will decide, and at once for an
+        older one that is to take something else.
         """
-        own = set(routes(ingress))
-        await self._list(SELDOM_SECONDS if own <= self._routes else SOON_SECONDS)
+        own = _own(desired, live)
+        if self._routes.issuperset(own):
+            await self._list(SELDOM_SECONDS)
+        else:
+            await self._list(0.0 if live and not all(route.created for route in own) else SOON_SECONDS)
         older = (
             other
             for route in own
-            for other in self._routes - own
-            if route.same_way(other) and (other.created, other.namespace, other.name) < route[3:]
+            for other in self._routes
+            if other.object != route.object and other.age < route.age and route.meets(other)
         )
-        first = min(older, default=None, key=lambda route: route.created)
-        return f"{first.namespace}/{first.name}" if first else None
+        namespace = desired["metadata"]["namespace"]
+        first = min(older, default=None, key=lambda route: (route.namespace == namespace, route.age))
+        if first is None:
+            return None
+        return Rival(
+            ref=f"{first.kind} {first.namespace}/{first.name}",
+            route=f"{first.host}{first.path}",
+            elsewhere=first.namespace != namespace,
+        )
+
+    def listed(self, desired: Manifest, live: Manifest | None) -> bool:
+        """Whether the list has all that the desired object takes; before that, two may have come at the same time."""
+        return self._routes.issuperset(_own(desired, live))
 
     async def _list(self, seconds: float) -> None:
         if self._clock() - self._listed < seconds:
@@ -64,21 +68,14 @@ class Hosts:
         self._listed = self._clock()
         found: set[Route] = set()
         for namespace in self._scopes:
-            for ingress in await self._api.list(INGRESS, namespace=namespace):
-                found.update(routes(ingress))
+            for kind in (INGRESS, HTTP_ROUTE):
+                for item in await self._api.list(kind, namespace=namespace):
+                    found.update(routes(kind, item))
         self._routes = found
 
 
-def routes(ingress: Manifest) -> Iterator[Route]:
-    """What an Ingress, as the API server returns it, routes."""
-    metadata, spec = ingress["metadata"], ingress["spec"]
-    for entry in spec.get("rules", []):
-        for path in (entry.get("http") or {}).get("paths", []):
-            yield Route(
-                host=entry.get("host", ""),
-                path=path.get("path", "/"),
-                ingress_class=spec.get("ingressClassName", ""),
-                created=metadata["creationTimestamp"],
-                namespace=metadata["namespace"],
-                name=metadata["name"],
-            )
+def _own(desired: Manifest, live: Manifest | None) -> set[Route]:
+    """What the desired object takes; where the live one takes the same, since that was made."""
+    kind = kind_of(desired)
+    since = {route.takes: route.created for route in routes(kind, live)} if live else {}
+    return {replace(route, created=since.get(route.takes, "")) for route in routes(kind, desired)}

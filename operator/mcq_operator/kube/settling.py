@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from mcq_operator.models import FIELD_MANAGER, Manifest, ObjectRef, Resource
+from mcq_operator.models.dependencies import dependencies
 from mcq_operator.models.kinds import kind_of
 from mcq_operator.models.observed import Refusal
 
@@ -25,10 +26,20 @@ PATIENCE_SECONDS = 5.0
 
 @dataclass(kw_only=True)
 class Applied:
-    """What became of the wanted objects."""
+    """What became of the wanted objects.
+
+    Attributes:
+        live: each of the resource's objects as the server has it.
+        conflicts: objects whose name someone else's object has.
+        held: objects that were left as they are because they depend on one of those.
+        refused: objects that the server did not take.
+        absent: objects of kinds that the server does not know.
+
+    """
 
     live: dict[ObjectRef, Manifest] = field(default_factory=dict)
     conflicts: list[ObjectRef] = field(default_factory=list)
+    held: list[ObjectRef] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     absent: list[ObjectRef] = field(default_factory=list)
 
@@ -43,14 +54,21 @@ class Settling:
         self._altered = Altered()
 
     async def apply(
-        self, resource: Resource, wanted: Mapping[ObjectRef, Manifest], found: Mapping[ObjectRef, Manifest]
+        self,
+        resource: Resource,
+        wanted: Mapping[ObjectRef, Manifest],
+        found: Mapping[ObjectRef, Manifest],
+        *,
+        unread: Collection[ObjectRef] = (),
     ) -> Applied:
-        """Apply each wanted object that differs from `found`, one after the other.
+        """Apply each wanted object that differs from `found`, one after the other, in an order in which what an object
+        depends on comes before it.
 
-        One that fails, or takes long, does not hold up the others. Raises NoAnswerError, NotLeadingError.
+        One that fails, or takes long, does not hold up the others. But nothing is made on top of an object that is
+        someone else's, or that may be because it is among the `unread`. Raises NoAnswerError, NotLeadingError.
         """
         applied = Applied()
-        writes: list[asyncio.Task[None]] = []
+        writes: dict[ObjectRef, asyncio.Task[None]] = {}
         try:
             for ref, manifest in wanted.items():
                 live = found.get(ref)
@@ -59,16 +77,19 @@ class Settling:
                 elif live is not None and self._settled(resource, ref, manifest, live):
                     applied.live[ref] = live
                 else:
-                    write = asyncio.create_task(self._write(applied, resource, ref, manifest, live))
-                    writes.append(write)
-                    await asyncio.wait({write}, timeout=PATIENCE_SECONDS)
+                    needed = dependencies(manifest)
+                    before = [writes[each] for each in needed & writes.keys() if not writes[each].done()]
+                    write = writes[ref] = asyncio.create_task(
+                        self._write_after(before, applied, resource, manifest, live, needed, unread)
+                    )
+                    await asyncio.wait({write}, timeout=0 if before else PATIENCE_SECONDS)
                     if write.done():
                         write.result()
-            await asyncio.gather(*writes)
+            await asyncio.gather(*writes.values())
         finally:
-            for write in writes:
+            for write in writes.values():
                 write.cancel()
-            await asyncio.gather(*writes, return_exceptions=True)
+            await asyncio.gather(*writes.values(), return_exceptions=True)
         return applied
 
     def _settled(self, resource: Resource, ref: ObjectRef, wanted: Manifest, live: Manifest) -> bool:
@@ -76,6 +97,27 @@ class Settling:
         return _ours(live, resource) and (
             "deletionTimestamp" in live["metadata"] or self._altered.settled(ref, wanted, live)
         )
+
+    async def _write_after(
+        self,
+        before: Collection[asyncio.Task[None]],
+        applied: Applied,
+        resource: Resource,
+        wanted: Manifest,
+        live: Manifest | None,
+        needed: Collection[ObjectRef],
+        unread: Collection[ObjectRef],
+    ) -> None:
+        """Write one object once those before it are done, unless one that it needs is, or may be, someone else's."""
+        if before:
+            await asyncio.wait(before)
+        ref = _ref(wanted)
+        if not {*applied.conflicts, *applied.held, *unread}.isdisjoint(needed):
+            applied.held.append(ref)
+            if live is not None and _ours(live, resource):
+                applied.live[ref] = live
+            return
+        await self._write(applied, resource, ref, wanted, live)
 
     async def _write(
         self, applied: Applied, resource: Resource, ref: ObjectRef, wanted: Manifest, live: Manifest | None
@@ -147,6 +189,10 @@ class Settling:
         # A conflict says that it is the autoscaler's already.
         with contextlib.suppress(ConflictError):
             await self._api.apply(kept, force=False, manager=f"{FIELD_MANAGER}-replicas")
+
+
+def _ref(manifest: Manifest) -> ObjectRef:
+    return kind_of(manifest).named(manifest["metadata"]["name"])
 
 
 def _ours(live: Manifest, resource: Resource) -> bool:

@@ -5,13 +5,14 @@ Pydantic speaks JSON Schema 2020-12; the API server wants a *structural* OpenAPI
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from .base import GROUP, VERSION, Manifest, rule
 from .exam import ExamSpec
-from .kinds import EXAM, SOLVER, Kind
+from .kinds import EXAM, POLICY, SOLVER, Kind
+from .policy import PolicySpec
 from .solver import SolverSpec
 from .status import ExamStatus, SolverStatus
 
@@ -25,24 +26,26 @@ class Definition:
     Attributes:
         kind: the kind.
         description: one sentence for `kubectl explain`.
-        spec, status: the models.
+        spec, status: the models; a kind that nobody reconciles has no status.
         short_names: for kubectl.
         name_rule: what its names must be.
         columns: what `kubectl get` prints.
         subresources: beside the status.
         spec_default: whether the spec may be left out.
+        scope: whether its objects are in namespaces.
 
     """
 
     kind: Kind
     description: str
     spec: type[BaseModel]
-    status: type[BaseModel]
+    status: type[BaseModel] | None
     short_names: tuple[str, ...]
     name_rule: Schema
     columns: tuple[Schema, ...]
     subresources: Schema = field(default_factory=dict)
     spec_default: bool = False
+    scope: Literal["Namespaced", "Cluster"] = "Namespaced"
 
 
 AGE = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
@@ -137,7 +140,22 @@ EXAM_DEFINITION = Definition(
         AGE,
     ),
 )
-DEFINITIONS = (SOLVER_DEFINITION, EXAM_DEFINITION)
+POLICY_DEFINITION = Definition(
+    kind=POLICY,
+    description="What authors of MCQSolvers and MCQExams may refer to; enforced at admission.",
+    spec=PolicySpec,
+    status=None,
+    short_names=(),
+    name_rule=rule("self.metadata.name.size() <= 63", "the name of an MCQPolicy has at most 63 characters"),
+    columns=(
+        {"name": "Namespaces", "type": "string", "jsonPath": ".spec.namespaces"},
+        {"name": "Secrets", "type": "string", "jsonPath": ".spec.secrets"},
+        AGE,
+    ),
+    spec_default=True,
+    scope="Cluster",
+)
+DEFINITIONS = (SOLVER_DEFINITION, EXAM_DEFINITION, POLICY_DEFINITION)
 
 
 def structural(schema: Schema, definitions: dict[str, Schema], *, defaults: bool = True) -> Schema:
@@ -217,7 +235,7 @@ def crd(definition: Definition) -> Manifest:
         "metadata": {"name": f"{kind.plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
-            "scope": "Namespaced",
+            "scope": definition.scope,
             "names": {
                 "kind": kind.kind,
                 "listKind": f"{kind.kind}List",
@@ -231,12 +249,18 @@ def crd(definition: Definition) -> Manifest:
                     "served": True,
                     "storage": True,
                     "schema": {"openAPIV3Schema": _root(definition)},
-                    "subresources": {"status": {}, **definition.subresources},
+                    **_subresources(definition),
                     "additionalPrinterColumns": list(definition.columns),
                 }
             ],
         },
     }
+
+
+def _subresources(definition: Definition) -> Schema:
+    status: Schema = {"status": {}} if definition.status else {}
+    found = {**status, **definition.subresources}
+    return {"subresources": found} if found else {}
 
 
 def _root(definition: Definition) -> Schema:
@@ -251,6 +275,6 @@ def _root(definition: Definition) -> Schema:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": {**spec, "default": {}} if definition.spec_default else spec,
-            "status": _schema(definition.status, defaults=False),
+            **({"status": _schema(definition.status, defaults=False)} if definition.status else {}),
         },
     }

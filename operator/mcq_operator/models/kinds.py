@@ -68,6 +68,9 @@ EXAM = Kind(
     verbs=OWN,
     subresources=(("status", ("patch",)), ("finalizers", ("update",))),
 )
+POLICY = Kind(api_version=API_VERSION, kind="MCQPolicy", plural="mcqpolicies", verbs=())
+"""Cluster-wide, and read by the API server alone."""
+
 RECONCILED = (SOLVER, EXAM)
 """The operator's own kinds."""
 

@@ -29,7 +29,7 @@ BACKUP_CONTAINER = "backup"
 
 HTTP_PORT = 8000
 PROBE_PORT = 8081
-"""Of a replica, for the kubelet alone: no Service leads to it."""
+"""Of a replica: probes, metrics and the test question, which no Ingress leads to."""
 SERVICE_PORT = 80
 
 

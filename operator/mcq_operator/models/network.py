@@ -100,7 +100,8 @@ class NetworkPolicy(Model):
     """Who may reach the replicas."""
 
     enabled: bool = False
-    """Whether there is a NetworkPolicy: connections to the replicas' port `http`, from those who are allowed to."""
+    """Whether there is a NetworkPolicy: connections to the replicas' ports `http` and `probes`, from those who are
+    allowed to."""
     allowed_from: Annotated[list[PassThrough], Field(max_length=64)] | None = None
     """Peers that may connect, as in a NetworkPolicy's `from`; left out, all. The Ingress controller and Prometheus
     have to be among them; the operator, which asks the test question, always is."""

@@ -79,6 +79,22 @@ class Refusal:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rival:
+    """An older Ingress or HTTPRoute that takes requests which the solver's would take.
+
+    Attributes:
+        ref: kind, namespace and name, for people.
+        route: its host and path.
+        elsewhere: whether it is in another namespace, so that the solver's was not applied.
+
+    """
+
+    ref: str
+    route: str
+    elsewhere: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Warned:
     """What an Event warns of: a node that can't start a Pod, or a controller that can't create one for a Job.
 
@@ -130,6 +146,7 @@ class Observed:
         deployment: the solver's own Deployment, if it exists.
         pods: the replicas' Pods as the API server returns them.
         conflicts: wanted objects whose name someone else's object has.
+        held: wanted objects that are left as they are because they depend on one of those.
         refused: objects that could not be applied, deleted or read.
         absent: wanted objects of kinds that the API server does not know.
         scaler: the HorizontalPodAutoscaler or ScaledObject, if there is one.
@@ -137,7 +154,7 @@ class Observed:
         ingress: the solver's Ingress, if there is one.
         route: the same of its HTTPRoute.
         monitored: whether there is a ServiceMonitor or a PrometheusRule.
-        rival: an older Ingress with the same host and path, as namespace/name.
+        rivals: older Ingresses and HTTPRoutes that take requests of the solver's.
         warning: what was warned of last about a replica that is not being created.
         starting: what a replica that is not ready yet says that it is doing.
         backups: what backs the namespace up, if it could be made.
@@ -148,6 +165,7 @@ class Observed:
     deployment: Deployment | None = None
     pods: list[Manifest] = field(default_factory=list)
     conflicts: list[ObjectRef] = field(default_factory=list)
+    held: list[ObjectRef] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     absent: list[ObjectRef] = field(default_factory=list)
     scaler: Manifest | None = None
@@ -155,7 +173,7 @@ class Observed:
     ingress: Manifest | None = None
     route: Manifest | None = None
     monitored: bool = False
-    rival: str | None = None
+    rivals: list[Rival] = field(default_factory=list)
     warning: Warned | None = None
     starting: str = ""
     backups: ObservedBackups | None = None
@@ -173,7 +191,7 @@ class ObservedExam:
         pods: its Pods.
         baseline: the report of the exam that it is compared with, if there is one.
         restored: the sitting of the present replicas that a restore brought back, for which there is no Job.
-        conflicts, refused, warning: as of a solver.
+        conflicts, held, refused, warning: as of a solver.
 
     """
 
@@ -184,6 +202,7 @@ class ObservedExam:
     restored: str | None = None
     pods: list[Manifest] = field(default_factory=list)
     conflicts: list[ObjectRef] = field(default_factory=list)
+    held: list[ObjectRef] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     warning: Warned | None = None
 

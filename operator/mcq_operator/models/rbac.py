@@ -1,12 +1,14 @@
-"""The operator's permissions, made from the table of kinds: what it touches, and nothing else.
+"""The operator's permissions, made from the table of kinds: what it touches, and nothing else; and those of users.
 
-No Secret is among them. An operator of named namespaces has no right outside of them, but for its own Lease.
+None is for Secrets. But the operator creates Pods, and a Pod may mount any Secret of its namespace: who has the
+operator's account has the Secrets of the namespaces that it serves. An operator of named namespaces has no right
+outside of them, but for its own Lease.
 """
 
 from collections.abc import Iterable
 
 from .base import Manifest
-from .kinds import ALL, LEASE, Kind
+from .kinds import ALL, EXAM, LEASE, SOLVER, Kind
 
 NAME = "mcq-operator"
 NAMESPACE = "mcq-operator-system"
@@ -43,6 +45,39 @@ def manifests(*, namespaces: Iterable[str] = (), home: str = NAMESPACE) -> list[
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": home}},
         *(manifest for role in roles for manifest in (role, _binding(role, account))),
     ]
+
+
+def user_roles() -> list[Manifest]:
+    """ClusterRoles that add solvers and exams to Kubernetes' own view, edit and admin.
+
+    Who has edit may create Pods and read Secrets already, so that a solver gives them no more.
+    """
+    read = ["get", "list", "watch"]
+    write = ["create", "update", "patch", "delete", "deletecollection"]
+    scale = {
+        "apiGroups": [SOLVER.group],
+        "resources": [f"{SOLVER.plural}/scale"],
+        "verbs": ["get", "update", "patch"],
+    }
+    both = [SOLVER.plural, EXAM.plural]
+    status = [f"{plural}/status" for plural in both]
+    reading = [{"apiGroups": [SOLVER.group], "resources": [*both, *status], "verbs": read}]
+    writing = [{"apiGroups": [SOLVER.group], "resources": both, "verbs": write}, scale]
+    return [
+        _user_role("view", reading),
+        _user_role("edit", writing),
+        _user_role("admin", [*reading, *writing]),
+    ]
+
+
+def _user_role(name: str, rules: list[Manifest]) -> Manifest:
+    labels = {f"{AUTHORIZATION}/aggregate-to-{name}": "true"}
+    return {
+        "apiVersion": f"{AUTHORIZATION}/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": f"{NAME}-{name}", "labels": labels},
+        "rules": rules,
+    }
 
 
 def _role(name: str, namespace: str | None, rules: list[Manifest]) -> Manifest:

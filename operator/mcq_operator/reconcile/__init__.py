@@ -11,6 +11,7 @@ from mcq_operator.canary import Canaries
 from mcq_operator.key_states import KeyStates
 from mcq_operator.kube import Cluster, ClusterError, ConflictError, NoAnswerError, NotLeadingError
 from mcq_operator.models import ExamKey, Key, ResourceStatus, SolverKey
+from mcq_operator.models.rbac import NAMESPACE
 from mcq_operator.startup import Startups
 
 from .common import Outcome, Result, write
@@ -34,6 +35,7 @@ async def reconcile(
     key_states: KeyStates,
     service_image: str,
     operator_image: str,
+    operator_namespace: str = NAMESPACE,
     now: Callable[[], datetime],
 ) -> Result:
     """Make the cluster what a solver or an exam says, as far as it differs, and its status what is so.
@@ -51,6 +53,7 @@ async def reconcile(
                     key_states=key_states,
                     service_image=service_image,
                     operator_image=operator_image,
+                    operator_namespace=operator_namespace,
                     now=now,
                 )
             case ExamKey():

@@ -124,12 +124,13 @@ def unfinished(refused: Iterable[Refusal]) -> UnfinishedError | None:
     return UnfinishedError(f"could not {', '.join(what)}") if what else None
 
 
-def kept(resource: Resource, refused: Iterable[Refusal]) -> list[ObjectRef]:
+def kept(resource: Resource, refused: Iterable[Refusal], left: Iterable[ObjectRef] = ()) -> list[ObjectRef]:
     """Objects that stay on the list although they were not seen.
 
-    Of kinds that only another release knows, for that release to prune; and those that may be there, unread.
+    Of kinds that only another release knows, for that release to prune; those that may be there, unread; and those
+    that were `left` as they are.
     """
-    unsure = {refusal.ref for refusal in refused}
+    unsure = {*left, *(refusal.ref for refusal in refused)}
     return [
         ref
         for ref in resource.status.inventory

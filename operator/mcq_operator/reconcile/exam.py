@@ -63,6 +63,7 @@ async def reconcile_exam(
         restored=restored,
         pods=found.pods,
         conflicts=applied.conflicts,
+        held=applied.held,
         refused=refused,
         warning=await warning(cluster, found.pods, now(), jobs=running),
     )

@@ -18,7 +18,7 @@ from mcq_operator.models.kinds import (
     SCALED_OBJECT,
     SERVICE_MONITOR,
 )
-from mcq_operator.models.observed import Deployment, Observed, ObservedBackups, Refusal
+from mcq_operator.models.observed import Deployment, Observed, ObservedBackups, Refusal, Rival
 from mcq_operator.startup import Startups
 
 from . import gate
@@ -28,11 +28,11 @@ from .common import (
     Result,
     UnfinishedError,
     kept,
-    secondary,
     unfinished,
     warning,
     write,
 )
+from .ways_in import SOON_SECONDS, WaysIn, ways_in
 
 UNDO_SECONDS = 15.0
 """Whether replicas of a roll-out will not start, time alone may tell."""
@@ -47,6 +47,7 @@ async def reconcile_solver(
     key_states: KeyStates,
     service_image: str,
     operator_image: str,
+    operator_namespace: str,
     now: Callable[[], datetime],
 ) -> Result:
     """Make the cluster what the solver says, as far as it differs, and the solver's status what is so.
@@ -71,6 +72,7 @@ async def reconcile_solver(
         solver,
         service_image=service_image,
         operator_image=operator_image,
+        operator_namespace=operator_namespace,
         absent=cluster.absent,
         pods=earlier or before or template,
         sat=status.sat(exams),
@@ -82,13 +84,17 @@ async def reconcile_solver(
     if wanted.keys() - found.live.keys() and not await cluster.still_has(solver):
         # What is missing has gone with the solver, and is not to be made again.
         return _gone(key, canaries, startups, key_states)
-    applied = await cluster.apply(solver, wanted, found)
-    pruned = await cluster.prune(solver, found, keep=wanted)
-    refused = [*applied.refused, *found.refused, *pruned.refused]
+    ways = await ways_in(cluster, wanted, found)
+    uncontested = {ref: item for ref, item in wanted.items() if ref not in ways.withheld}
+    applied = await cluster.apply(solver, uncontested, found)
+    pruned = await cluster.prune(solver, found, keep=wanted.keys() - ways.deleted)
+    refused = [*applied.refused, *found.refused, *pruned.refused, *ways.refused]
     if DEPLOYMENT.named(solver.name) in found.unread:
         # Nothing is known of the replicas then.
         raise UnfinishedError("; ".join(refusal.message for refusal in found.refused))
-    observed = await _observed(solver, cluster, applied, found, refused, startups, key_states, now())
+    observed = await _observed(
+        solver, cluster, applied, found, refused, ways.rivals, startups, key_states, now()
+    )
     verdict = canaries.verdict(solver, observed.deployment, observed.pods)
     # Of those that were asked for just now: a change that passes in this look is rolled out in the next.
     in_force = change.template_digest if change and status.gate.holds(change) else digest
@@ -99,7 +105,7 @@ async def reconcile_solver(
         solver,
         observed=observed,
         verdict=status.canary_carried(solver, verdict),
-        inventory={*applied.live, *pruned.leaving, *kept(solver, refused)},
+        inventory={*applied.live, *pruned.leaving, *kept(solver, refused, ways.withheld - ways.deleted)},
         exams=exams,
         replicas_digest=digest,
         template_digest=in_force,
@@ -116,7 +122,7 @@ async def reconcile_solver(
         wakes=_waiting(solver, exams) if written else (),
         look_again_in=0.0
         if told.rollback != solver.status.rollback or _moved(told.gate, stored.status.gate)
-        else _look_again_in(key, observed, canaries, startups, told.gate, now()),
+        else _look_again_in(key, observed, canaries, startups, told.gate, ways, now()),
     )
 
 
@@ -158,6 +164,7 @@ async def _observed(
     applied: Applied,
     found: Children,
     refused: list[Refusal],
+    rivals: list[Rival],
     startups: Startups,
     key_states: KeyStates,
     now: datetime,
@@ -165,20 +172,20 @@ async def _observed(
     manifest = applied.live.get(DEPLOYMENT.named(solver.name))
     deployment = Deployment.of(manifest) if manifest else None
     scalers = [applied.live.get(kind.named(solver.name)) for kind in (AUTOSCALER, SCALED_OBJECT)]
-    ingress = applied.live.get(INGRESS.named(solver.name))
     undoable = status.rollback.concerns(solver, deployment, found.pods)
     return Observed(
         deployment=deployment,
         pods=found.pods,
         conflicts=applied.conflicts,
+        held=applied.held,
         refused=refused,
         absent=applied.absent,
         scaler=next((scaler for scaler in scalers if scaler), None),
         replica_sets=await cluster.replica_sets(solver) if undoable else [],
-        ingress=ingress,
+        ingress=applied.live.get(INGRESS.named(solver.name)),
         route=applied.live.get(HTTP_ROUTE.named(solver.name)),
         monitored=any(kind.named(solver.name) in applied.live for kind in (SERVICE_MONITOR, PROMETHEUS_RULE)),
-        rival=await secondary(cluster.rival(ingress)) if ingress else None,
+        rivals=rivals,
         warning=await warning(cluster, found.pods, now),
         starting=startups.words(solver, found.pods),
         backups=await _backups(solver, cluster, applied, now),
@@ -203,12 +210,15 @@ def _look_again_in(
     canaries: Canaries,
     startups: Startups,
     change: GateStatus | None,
+    ways: WaysIn,
     now: datetime,
 ) -> float | None:
     """When to look without an event; None: not before the next one."""
     times = [canaries.retry_in(key), startups.retry_in(key), status.gate.retry_in(change)]
-    if observed.refused or observed.rival:
+    if observed.refused or observed.rivals:
         times.append(REFUSED_RETRY_SECONDS)
+    if not ways.settled:
+        times.append(SOON_SECONDS)
     backups = observed.backups
     unmade = backups is not None and status.pending.expecting(backups.jobs, backups.pods)
     if observed.warning or unmade or status.pending.young(observed.pods, now=now):

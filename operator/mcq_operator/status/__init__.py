@@ -15,7 +15,8 @@ from mcq_operator.models import (
     SolverStatus,
     names,
 )
-from mcq_operator.models.observed import Deployment, Observed, Verdict
+from mcq_operator.models.kinds import SERVICE
+from mcq_operator.models.observed import Observed, Verdict
 
 from . import exam, gate, loaded, pending, rollback
 from .conditions import findings
@@ -78,7 +79,7 @@ def of(
         url=names.url(solver),
         model=ObservedModel(uri=loaded.model(solver, observed.pods, told=model)),
         template_digest=template_digest,
-        answering=_answering(solver, deployment, verdict),
+        answering=_answering(solver, observed, verdict),
         promoted=solver.status.promoted if gate.holds(held) else meant,
         gate=held,
         override=gate.override(solver, held, now=now),
@@ -89,7 +90,11 @@ def of(
     )
 
 
-def _answering(solver: MCQSolver, deployment: Deployment | None, verdict: Verdict) -> bool:
+def _answering(solver: MCQSolver, observed: Observed, verdict: Verdict) -> bool:
+    """Whether an exam may ask: its questions, and its API key, go to the Service of the solver's name."""
+    deployment = observed.deployment
+    if any(ref.kind == SERVICE.kind for ref in observed.conflicts):
+        return False
     return deployment is not None and deployment.settled(solver) and verdict.outcome == "answered"
 
 

@@ -6,7 +6,7 @@ from mcq_operator.models import GateStatus, MCQSolver, names
 from mcq_operator.models.kinds import PROMETHEUS_RULE, SERVICE_MONITOR
 from mcq_operator.models.observed import Deployment, Observed, Verdict
 
-from . import backup, gate, keys, loaded, routes
+from . import backup, exposure, gate, keys, loaded, routes
 from .failures import Failure, absence, failure, quoted
 from .finding import Finding, State
 
@@ -38,6 +38,7 @@ def findings(
         scaling_ready(solver, observed),
         monitoring_ready(solver, observed),
         *ways_in,
+        exposure.finding(solver),
         *([keyed] if keyed else []),
         *([examined] if (examined := gate.finding(solver, held)) else []),
         *([backed_up] if (backed_up := backup.finding(solver, observed)) else []),

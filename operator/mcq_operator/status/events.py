@@ -18,6 +18,7 @@ GOOD = {
     "Passed": "True",
     "ExamPassed": "True",
     "BackedUp": "True",
+    "Exposed": "False",
 }
 """The conditions whose changes are told, and how each should be; Progressing comes and goes with all of them."""
 QUIET = frozenset(
@@ -48,7 +49,7 @@ def _news(condition: Condition, before: Condition | None) -> bool:
         return False
     good = condition.status == GOOD[condition.type]
     if before is None:
-        return not good and condition.type in {"Degraded", "MonitoringReady", "ScalingReady"}
+        return not good and condition.type in {"Degraded", "MonitoringReady", "ScalingReady", "Exposed"}
     if condition.status != before.status:
         return True
     return condition.type in {"Degraded", "ExamPassed"} and condition.reason != before.reason

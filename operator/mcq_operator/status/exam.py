@@ -163,7 +163,7 @@ def failure(exam: MCQExam, observed: ObservedExam) -> Failure | None:
 
 
 def _failures(exam: MCQExam, observed: ObservedExam) -> Iterator[Failure]:
-    yield from object_failures(observed.conflicts, observed.refused, kind=exam.KEY.KIND)
+    yield from object_failures(observed.conflicts, observed.held, observed.refused, kind=exam.KEY.KIND)
     job = observed.job
     if job is None:
         return

@@ -6,7 +6,7 @@ from typing import Any
 
 from mcq_operator.models import Manifest, MCQSolver, ObjectRef, Rollback, names
 from mcq_operator.models.kinds import HTTP_ROUTE, JOB, kind_named
-from mcq_operator.models.observed import Deployment, Observed, Refusal, Warned, is_ready
+from mcq_operator.models.observed import Deployment, Observed, Refusal, Rival, Warned, is_ready
 from mcq_operator.models.replica import REPLICA_RESOURCES
 from mcq_operator.models.text import one_line
 
@@ -96,13 +96,8 @@ def failure(solver: MCQSolver, observed: Observed) -> Failure | None:
 def _failures(solver: MCQSolver, observed: Observed) -> Iterator[Failure]:
     if solver.status.rollback is not None:
         yield _rolled_back(solver.status.rollback)
-    yield from object_failures(observed.conflicts, observed.refused, kind=solver.KEY.KIND)
-    if observed.rival is not None:
-        yield Failure(
-            reason="HostConflict",
-            message=f"Ingress {observed.rival} has the same host and path, {names.url(solver)}, and is older, so"
-            " requests may reach that one. Choose another spec.ingress.host or spec.ingress.path.",
-        )
+    yield from object_failures(observed.conflicts, observed.held, observed.refused, kind=solver.KEY.KIND)
+    yield from map(_host_conflict, observed.rivals)
     if (absent := absence(observed, HTTP_ROUTE.kind)) is not None:
         yield Failure(reason="CRDNotInstalled", message=absent)
     if observed.deployment is not None:
@@ -115,16 +110,33 @@ def _failures(solver: MCQSolver, observed: Observed) -> Iterator[Failure]:
 
 
 def object_failures(
-    conflicts: Iterable[ObjectRef], refused: Iterable[Refusal], *, kind: str
+    conflicts: Iterable[ObjectRef], held: Iterable[ObjectRef], refused: Iterable[Refusal], *, kind: str
 ) -> Iterator[Failure]:
     """Objects of a resource of this kind that are not as they should be."""
+    waiting = ", ".join(f"{ref.kind} {ref.name}" for ref in held)
+    holds = (
+        f" Until then these are neither made nor changed, as they depend on it: {waiting}." if waiting else ""
+    )
     for ref in conflicts:
         yield Failure(
             reason="Conflict",
             message=f"{ref.kind} {ref.name} exists and belongs to someone else, so it was left alone."
-            f" Delete or rename it, or create this {kind} under another name.",
+            f" Delete or rename it, or create this {kind} under another name.{holds}",
         )
     yield from map(_refusal_failure, refused)
+
+
+def _host_conflict(rival: Rival) -> Failure:
+    outcome = (
+        "and is another namespace's, so this solver's way in was not applied."
+        if rival.elsewhere
+        else "and is older, so requests may reach that one."
+    )
+    return Failure(
+        reason="HostConflict",
+        message=f"{rival.ref} takes the requests of {rival.route} already, {outcome} Choose another host or path in"
+        " spec.ingress or spec.gateway.",
+    )
 
 
 def _refusal_failure(refusal: Refusal) -> Failure:

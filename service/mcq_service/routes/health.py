@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from mcq_service.lifecycle import Lifecycle
 
 probes = APIRouter(tags=["health"])
-"""What the kubelet asks, on a port of its own."""
+"""What the kubelet asks."""
 router = APIRouter(tags=["health"])
+"""What the operator and Prometheus ask: on the port for probes where there is one, so that no Ingress leads to it."""
 
 
 class KeyState(BaseModel):

@@ -107,7 +107,7 @@ def test_replicas_are_spread_over_the_nodes_and_each_answers(
     """By the default spec; asked one by one, past the Service."""
     assert places(solver) == Counter(nodes)
     for pod in solver.pods():
-        answer = solver.run("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8000/proxy/answerz")
+        answer = solver.run("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8081/proxy/answerz")
         assert json.loads(answer)
 
 

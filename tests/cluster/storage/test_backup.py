@@ -104,6 +104,7 @@ def test_what_the_cron_jobs_pod_wrote_is_listed_and_brings_the_solver_back(
     [line] = command("backup", "list").splitlines()
     assert line.startswith(f"{NAMESPACE}/")
     assert "1 MCQSolvers" in line
+    digest = line.split()[1]
 
     before = solver(kubectl)
     kubectl(MINE, "delete", "mcqsolver", NAME)
@@ -112,7 +113,7 @@ def test_what_the_cron_jobs_pod_wrote_is_listed_and_brings_the_solver_back(
         seconds=120,
         what="everything of it is gone",
     )
-    assert f"MCQSolver {NAMESPACE}/{NAME}: created" in command("restore")
+    assert f"MCQSolver {NAMESPACE}/{NAME}: created" in command("restore", f"--digest={digest}")
     after = solver(kubectl)
     assert (after["spec"], after["metadata"]["labels"]) == (before["spec"], before["metadata"]["labels"])
     eventually(lambda: ready(kubectl), seconds=180, what="the restored solver is Ready")

@@ -79,8 +79,8 @@ class Commands:
         return self._well("backup", "list", "--from", self.place).splitlines()
 
     def restore(self, *options: str) -> Done:
-        """Restore the newest."""
-        return self.run("restore", "--from", self.place, *options)
+        """Restore the newest, from a store that only this test writes to."""
+        return self.run("restore", "--from", self.place, "--trust-store", *options)
 
     def files(self) -> list[Path]:
         """The backups' objects, the oldest first."""
@@ -155,7 +155,7 @@ async def test_a_sat_exam_and_its_solver_come_back_with_the_result_and_nothing_i
 
     done = commands.restore()
     assert done.returncode == 0, done.stderr
-    assert [line.rpartition(" ")[2] for line in done.stdout.splitlines()[1:5]] == ["created"] * 4
+    assert [line.rpartition(" ")[2] for line in done.stdout.splitlines()[5:9]] == ["created"] * 4
     assert "Secret clients\n" in done.stdout
     assert "ConfigMap questions: MISSING\n" in done.stdout
     assert "PersistentVolumeClaim models\n" in done.stdout
@@ -244,11 +244,11 @@ def test_a_corrupt_backup_is_marked_refused_and_takes_no_good_ones_place(
 
     # With the new one three are good, and the corrupt one is none of them.
     another_second()
-    assert len(commands.create("--keep", "3").splitlines()) == 1
+    assert len(commands.create("--keep", "3").splitlines()) == 2
     assert len(commands.files()) == 4
     # What is older than enough good ones goes, whatever it is.
     another_second()
-    said = commands.create("--keep", "2").splitlines()[1:]
+    said = commands.create("--keep", "2").splitlines()[2:]
     assert [name in line for name, line in zip((newest, spoiled, good), said, strict=True)] == [True] * 3
     assert ["CORRUPT" in line for line in commands.listed()] == [False, False]
     assert (commands.folder / "notes.txt").exists()
@@ -401,3 +401,63 @@ def test_no_status_identity_or_secret_is_in_a_backup(kubectl: Kubectl, commands:
     assert set(item["metadata"]) <= {"name", "labels", "annotations"}
     assert "very-secret" not in gzip.decompress(path.read_bytes()).decode()
     assert Store.of(str(commands.folder.parent)).names() == [name]
+
+
+def test_a_restore_needs_the_digest_of_the_backup_that_was_made(kubectl: Kubectl, commands: Commands) -> None:
+    """Whoever can write to the store could put another archive there, under a newer name."""
+    apply(kubectl, {"replicas": 2})
+    told = commands.create().splitlines()[1].removeprefix("To restore it: ")
+    assert told.partition("=")[2] in commands.listed()[0]
+    another_second()
+    patch(kubectl, "mcq", "demo", {"spec": {"image": "evil.example.com/x"}})
+    commands.create()
+    wipe(kubectl)
+    unsure = commands.run("restore", "--from", commands.place)
+    assert unsure.returncode == 2
+    assert "Give its --digest" in unsure.stderr
+    assert kubectl.get("mcq", "demo") is None
+    none = commands.run("restore", "--from", commands.place, f"--digest=sha256:{'0' * 64}")
+    assert none.returncode == 2
+    assert "There is no backup with the digest sha256:000" in none.stderr
+    done = commands.run("restore", "--from", commands.place, told)
+    assert done.returncode == 0, done.stderr
+    assert "image" not in existing(kubectl, "mcq", "demo")["spec"]
+    assert done.stdout.splitlines()[1] == f"  MCQSolver {kubectl.namespace}/demo"
+
+
+def test_nothing_is_restored_from_an_archive_that_has_anything_else(
+    kubectl: Kubectl, commands: Commands
+) -> None:
+    """Not what is in order in it either; and its digest, and its manifest, are right."""
+    apply(kubectl, {})
+    commands.create()
+    wipe(kubectl)
+    file = io.BytesIO()
+    writer = archive.Writer(file, namespace=kubectl.namespace, created="2027-01-01T00:00:00Z")
+    [solver] = archive.objects(io.BytesIO(commands.files()[0].read_bytes()))
+    writer.add(solver)
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+    about = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "mine"},
+    }
+    writer.add({**about, "roleRef": role, "subjects": [{"kind": "User", "name": "mallory"}]})
+    writer.close()
+    crafted = f"2027-01-01T00-00-00Z-sha256-{archive.digest(file)}.jsonl.gz"
+    (commands.folder / crafted).write_bytes(file.getvalue())
+    done = commands.restore()
+    assert done.returncode == 2
+    assert "nothing was restored from it: it has RoleBinding mine" in done.stderr
+    assert kubectl.get("mcq", "demo") is None
+    assert kubectl.get("rolebinding", "mine") is None
+
+
+async def test_a_result_is_not_written_over_a_config_map_of_someone_else(kubectl: Kubectl, api: Api) -> None:
+    sit(kubectl, {})
+    kubectl("create", "configmap", "aqua-results", "--from-literal=one.json=mine")
+    about = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "aqua-results", "annotations": {}}}
+    crafted = {**about, "exam": "aqua", "data": {"one.json": "{}"}, "binaryData": {}}
+    restore = Restore(api, namespace=kubectl.namespace, overwrite=True, dry_run=False, say=lambda _: None)
+    assert await restore.run([crafted]) == [Fate.FOREIGN]
+    assert existing(kubectl, "cm", "aqua-results")["data"] == {"one.json": "mine"}

@@ -1,0 +1,24 @@
+"""Whether anyone who reaches a solver's way in may ask it, without a key."""
+
+from mcq_operator.models import MCQSolver, names
+
+from .finding import Finding
+
+TYPE = "Exposed"
+
+
+def finding(solver: MCQSolver) -> Finding:
+    """True where there is a way in from outside the cluster, and neither API keys nor a list of allowed peers."""
+    spec = solver.spec
+    if not (spec.ingress.is_on or spec.gateway.enabled):
+        return Finding(TYPE, "False", "NoWayIn", "No Ingress and no HTTPRoute leads to the solver.")
+    if spec.auth.api_keys_secret_ref is not None:
+        return Finding(TYPE, "False", "APIKeysNeeded", "Whoever asks needs an API key.")
+    if spec.network_policy.enabled and spec.network_policy.allowed_from is not None:
+        message = "A NetworkPolicy says who may connect. Whoever the Ingress controller lets in needs no key."
+        return Finding(TYPE, "False", "PeersRestricted", message)
+    message = (
+        f"Anyone who reaches {names.url(solver)} may ask, without a key. Name a Secret with API keys in"
+        " spec.auth.apiKeysSecretRef, or the peers that may connect in spec.networkPolicy.allowedFrom."
+    )
+    return Finding(TYPE, "True", "NoKeysAndNoPolicy", message)

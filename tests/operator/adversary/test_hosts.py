@@ -1,0 +1,86 @@
+"""What a tenant gets by a host or path: not the requests of another team."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.operator.adversary.conftest import Tenant
+from tests.operator.conftest import Bench, Kubectl
+from tests.operator.live import condition, existing
+
+from mcq_operator.kube import Cluster
+
+
+def way_in(host: str, path: str = "/", **more: Any) -> dict[str, Any]:
+    return {"ingress": {"enabled": True, "host": host, "path": path, **more}}
+
+
+def of_both(bench: Bench, victims: Kubectl) -> None:
+    """An operator that serves both namespaces, and has just started."""
+    bench.cluster = Cluster(bench.connect(), namespaces=[bench.namespace, victims.namespace])
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "rule"),
+    [
+        ("mcq.localhost", "/zz-review", "mcq.localhost/*=theirs:80"),
+        pytest.param("mcq.localhost", "/", "mcq.localhost/app*=theirs:80", marks=pytest.mark.slow),
+        pytest.param("mcq.localhost", "/app", "mcq.localhost/app=theirs:80", marks=pytest.mark.slow),
+        pytest.param("mcq.team.example.com", "/", "*.example.com/*=theirs:80", marks=pytest.mark.slow),
+    ],
+)
+async def test_a_solver_takes_requests_of_the_ingress_of_another_namespace(
+    kubectl: Kubectl, victims: Kubectl, bench: Bench, tenant: Tenant, host: str, path: str, rule: str
+) -> None:
+    victims("create", "ingress", "theirs", f"--rule={rule}")
+    of_both(bench, victims)
+    # Another class of the same controller would get them all the same.
+    tenant.solver(way_in(host, path, className="other"))
+    result = await bench.result()
+    assert kubectl.get("ingress", "demo") is None
+    ready = condition(kubectl, "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "HostConflict")
+    assert f"Ingress {victims.namespace}/theirs takes the requests of" in ready["message"]
+    assert result.look_again_in is not None
+    victims("delete", "ingress", "theirs")
+    of_both(bench, victims)
+    await bench.settle()
+    assert kubectl.get("ingress", "demo") is not None
+    assert condition(kubectl, "Degraded")["status"] == "False"
+
+
+async def test_an_ingress_that_is_older_is_moved_to_the_host_of_another_namespace(
+    kubectl: Kubectl, victims: Kubectl, bench: Bench, tenant: Tenant
+) -> None:
+    """Its age is that of its own host: it stays there until the spec is corrected."""
+    of_both(bench, victims)
+    tenant.solver(way_in("own.localhost"))
+    await bench.settle()
+    await asyncio.sleep(1.1)  # ages are in whole seconds
+    victims("create", "ingress", "theirs", "--rule=mcq.localhost/*=theirs:80")
+    tenant.solver(way_in("mcq.localhost", "/zz"))
+    await bench.settle()
+    rules = existing(kubectl, "ingress", "demo")["spec"]["rules"]
+    assert [rule["host"] for rule in rules] == ["own.localhost"]
+    assert condition(kubectl, "Ready")["reason"] == "HostConflict"
+    inventory = existing(kubectl, "mcq", "demo")["status"]["inventory"]
+    assert "Ingress" in {each["kind"] for each in inventory}
+
+
+async def test_two_ask_for_one_host_at_the_same_moment_and_the_younger_one_keeps_it(
+    kubectl: Kubectl, victims: Kubectl, bench: Bench, tenant: Tenant
+) -> None:
+    """What an operator applied before it could know is deleted once it does."""
+    victims("create", "ingress", "theirs", "--rule=mcq.localhost/*=theirs:80")
+    await asyncio.sleep(1.1)
+    # This one does not see the other namespace, as one whose list is of a moment before.
+    bench.cluster = Cluster(bench.connect(), namespaces=[bench.namespace])
+    tenant.solver(way_in("mcq.localhost"))
+    result = await bench.result()
+    assert kubectl.get("ingress", "demo") is not None
+    assert result.look_again_in is not None
+    assert result.look_again_in < 5
+    of_both(bench, victims)
+    await bench.settle()
+    assert kubectl.get("ingress", "demo") is None
+    assert existing(victims, "ingress", "theirs")
