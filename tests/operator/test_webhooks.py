@@ -94,7 +94,7 @@ async def test_a_ready_solver_is_not_ready_while_a_change_is_held_up_and_the_res
     await bench.settle()
     await kubelet(kubectl)
     await bench.settle()
-    assert condition(kubectl, "Ready")["status"] == "True"
+    assert condition(kubectl, "Ready")["status"] == "True", condition(kubectl, "Ready")
     broken("services")
     await until(lambda: refuses(kubectl, "service"))
     patch(

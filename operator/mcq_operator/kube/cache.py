@@ -25,7 +25,6 @@ from mcq_operator.models.kinds import (
     CONFIG_MAP,
     DISRUPTION_BUDGET,
     EXAM,
-    INGRESS,
     POD,
     RECONCILED,
     SERVICE,
@@ -38,7 +37,7 @@ from .owners import owner
 UNREAD_METADATA = frozenset({"managedFields", "resourceVersion"})
 UNREAD = {
     POD: frozenset({"spec"}),
-    **dict.fromkeys((CLAIM, SERVICE, INGRESS, DISRUPTION_BUDGET), frozenset({"status"})),
+    **dict.fromkeys((CLAIM, SERVICE, DISRUPTION_BUDGET), frozenset({"status"})),
     CONFIG_MAP: frozenset({"binaryData"}),
 }
 """What no reconcile reads is not kept, and a change of it wakes nobody."""

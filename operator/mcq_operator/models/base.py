@@ -34,9 +34,16 @@ class Model(BaseModel):
     )
 
 
-def rule(expression: str, message: str, *, path: str | None = None) -> dict[str, Any]:
-    """One CEL rule (`x-kubernetes-validations`) with the message its violator reads."""
+def rule(
+    expression: str, message: str, *, path: str | None = None, computed: str | None = None
+) -> dict[str, Any]:
+    """One CEL rule (`x-kubernetes-validations`) with the message its violator reads.
+
+    `computed` is a CEL expression for a message that quotes the value; where it can't be computed, `message` is read.
+    """
     entry = {"rule": expression, "message": message}
+    if computed is not None:
+        entry["messageExpression"] = computed
     if path is not None:
         entry["fieldPath"] = path
     return entry

@@ -73,11 +73,9 @@ def _keys(kind: str, owned: tuple[str, ...], prefixes: tuple[str, ...]) -> Any:
 
 
 def _item(key: str, owned: tuple[str, ...], message: str, **more: Any) -> WithJsonSchema:
-    """An object that is handed to Kubernetes as it is.
-
-    The rule is the key's own, so that the API server shows which value breaks it.
-    """
-    field = {**_TEXT, **rules(rule(f"!(self in {_cel(owned)})", message))}
+    """An object that is handed to Kubernetes as it is. The rule is the key's own, and names the value."""
+    named = f"self + ': {message}'"
+    field = {**_TEXT, **rules(rule(f"!(self in {_cel(owned)})", message, computed=named))}
     return WithJsonSchema(
         {
             "type": "object",
@@ -107,7 +105,7 @@ Env = Annotated[
     list[
         Annotated[
             Object,
-            _item("name", OWNED_ENV, "the operator sets this variable itself: use the spec's field for it"),
+            _item("name", OWNED_ENV, "the operator sets this variable itself, by a field of the spec"),
         ]
     ],
     _by("name"),
