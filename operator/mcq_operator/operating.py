@@ -16,6 +16,7 @@ from typing import Any
 
 from opentelemetry import trace
 
+from . import __version__
 from .canary import Canaries, HttpAsk
 from .freshness import Freshness
 from .health import Health
@@ -32,6 +33,7 @@ from .server import serve
 from .settings import Settings
 from .startup import HttpAskStartup, Startups
 from .telemetry import About, Metrics, reconciling
+from .upgrades import Upgrades
 from .watching import Watching
 
 logger = logging.getLogger(__name__)
@@ -249,12 +251,18 @@ def _queue(
     key_states: KeyStates,
 ) -> WorkQueue[Key]:
     """The queue, with the reconcile as its work."""
+    upgrades = Upgrades(
+        release=f"{__version__} {settings.service_image}",
+        at_once=settings.upgrades_at_once,
+        wake=lambda key: queue.add(key),
+    )
     work = partial(
         reconcile,
         cluster=cluster,
         canaries=canaries,
         startups=startups,
         key_states=key_states,
+        upgrades=upgrades,
         service_image=settings.service_image,
         operator_image=settings.image,
         operator_namespace=settings.home,

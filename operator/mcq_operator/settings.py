@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     """How long after the start of its last renewal the leader relies on the Lease: less than it lasts."""
     lease_retry_seconds: float = Field(2, gt=0)
     """The pause between two tries to take or to renew the Lease."""
+    upgrades_at_once: int = Field(5, ge=0)
+    """How many solvers get the replicas of a new release of the operator at a time; 0: all."""
     workers: int = Field(16, ge=1)
     """How many solvers are reconciled at once."""
     resync_seconds: float = Field(900, gt=0)

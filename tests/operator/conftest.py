@@ -37,6 +37,7 @@ from mcq_operator.models.kinds import POLICY, RECONCILED
 from mcq_operator.models.observed import Verdict
 from mcq_operator.reconcile import Result, reconcile
 from mcq_operator.startup import Startups
+from mcq_operator.upgrades import Upgrades
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNING = pytest.StashKey[ExitStack]()
@@ -169,11 +170,13 @@ class Bench:
     verdict: Verdict = field(default_factory=lambda: Verdict(outcome="answered"))
     writes: list[tuple[str, str]] = field(default_factory=list)
     now: datetime = NOON
+    service_image: str = IMAGE
 
     def __post_init__(self) -> None:
         self.restart()
         self.startups = Startups(_unheard, clock=lambda: 0.0, learned=lambda _: None)
         self.key_states = KeyStates(_uncounted, learned=lambda _: None)
+        self.upgrades = Upgrades(release="golden", at_once=1, wake=lambda _: None)
 
     @property
     def key(self) -> SolverKey:
@@ -200,7 +203,8 @@ class Bench:
             canaries=self.canaries,
             startups=self.startups,
             key_states=self.key_states,
-            service_image=IMAGE,
+            upgrades=self.upgrades,
+            service_image=self.service_image,
             operator_image=OPERATOR_IMAGE,
             now=lambda: self.now,
         )

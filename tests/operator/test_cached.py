@@ -17,6 +17,7 @@ from mcq_operator.models.kinds import SERVICE, SOLVER, kind_of
 from mcq_operator.models.observed import Verdict
 from mcq_operator.reconcile import Result, reconcile
 from mcq_operator.startup import Startups
+from mcq_operator.upgrades import Upgrades
 
 KEY = SolverKey("team", "demo")
 SOLVERS = "/apis/mcq-operator.dev/v1alpha1/namespaces/team/mcqsolvers/demo"
@@ -130,6 +131,7 @@ class Operator:
             canaries=Canaries(_answered, clock=lambda: 0.0, learned=lambda _: None),
             startups=Startups(_unheard, clock=lambda: 0.0, learned=lambda _: None),
             key_states=KeyStates(_uncounted, learned=lambda _: None),
+            upgrades=Upgrades(release="golden", at_once=0, wake=lambda _: None),
             service_image=IMAGE,
             operator_image=OPERATOR_IMAGE,
             now=lambda: NOON,

@@ -157,6 +157,8 @@ class SolverStatus(ResourceStatus):
     """The model."""
     template_digest: str = ""
     """What tells the replicas that the spec means from others: an exam is sat anew when they change."""
+    release: str = ""
+    """The operator's release that the replicas are of: its version and the service's image."""
     exam: SatExam | None = None
     """How right it is; left out while the present replicas have sat no exam."""
     answering: bool = False

@@ -13,6 +13,7 @@ from mcq_operator.kube import Cluster, ClusterError, ConflictError, NoAnswerErro
 from mcq_operator.models import ExamKey, Key, ResourceStatus, SolverKey
 from mcq_operator.models.rbac import NAMESPACE
 from mcq_operator.startup import Startups
+from mcq_operator.upgrades import Upgrades
 
 from .common import Outcome, Result, write
 from .exam import reconcile_exam
@@ -33,6 +34,7 @@ async def reconcile(
     canaries: Canaries,
     startups: Startups,
     key_states: KeyStates,
+    upgrades: Upgrades,
     service_image: str,
     operator_image: str,
     operator_namespace: str = NAMESPACE,
@@ -51,6 +53,7 @@ async def reconcile(
                     canaries=canaries,
                     startups=startups,
                     key_states=key_states,
+                    upgrades=upgrades,
                     service_image=service_image,
                     operator_image=operator_image,
                     operator_namespace=operator_namespace,

@@ -7,7 +7,7 @@ from mcq_operator import desired, status
 from mcq_operator.canary import Canaries
 from mcq_operator.key_states import KeyStates
 from mcq_operator.kube import Applied, Children, Cluster, InvalidSpecError
-from mcq_operator.models import GateStatus, Key, Manifest, MCQExam, MCQSolver, SolverKey, names
+from mcq_operator.models import GateStatus, Key, Manifest, MCQExam, MCQSolver, SolverKey, SolverStatus, names
 from mcq_operator.models.kinds import (
     AUTOSCALER,
     CRON_JOB,
@@ -20,6 +20,7 @@ from mcq_operator.models.kinds import (
 )
 from mcq_operator.models.observed import Deployment, Observed, ObservedBackups, Refusal, Rival
 from mcq_operator.startup import Startups
+from mcq_operator.upgrades import Upgrades
 
 from . import gate
 from .common import (
@@ -45,6 +46,7 @@ async def reconcile_solver(
     canaries: Canaries,
     startups: Startups,
     key_states: KeyStates,
+    upgrades: Upgrades,
     service_image: str,
     operator_image: str,
     operator_namespace: str,
@@ -61,13 +63,17 @@ async def reconcile_solver(
         await write(cluster, error.resource, told, now())
         return Result(outcome=Outcome.INVALID, told=told)
     if solver is None or solver.deleting:
-        return _gone(key, canaries, startups, key_states)
+        return _gone(key, canaries, startups, key_states, upgrades)
     template = desired.template(solver, service_image=service_image)
     digest = desired.digest(template)
     stored = solver
     solver, earlier = await _undone(stored, cluster, digest=digest)
     exams = await cluster.exams(solver)
-    change, before = await gate.held(solver, cluster, service_image=service_image)
+    held_back, present = await _held_back(solver, cluster, upgrades, digest=digest)
+    if present is None:
+        change, before = await gate.held(solver, cluster, service_image=service_image)
+    else:
+        change, before = solver.status.gate, present
     objects = desired.objects(
         solver,
         service_image=service_image,
@@ -83,7 +89,7 @@ async def reconcile_solver(
     found = await cluster.children(solver, possible, wanted=wanted)
     if wanted.keys() - found.live.keys() and not await cluster.still_has(solver):
         # What is missing has gone with the solver, and is not to be made again.
-        return _gone(key, canaries, startups, key_states)
+        return _gone(key, canaries, startups, key_states, upgrades)
     ways = await ways_in(cluster, wanted, found)
     uncontested = {ref: item for ref, item in wanted.items() if ref not in ways.withheld}
     applied = await cluster.apply(solver, uncontested, found)
@@ -98,7 +104,9 @@ async def reconcile_solver(
     verdict = canaries.verdict(solver, observed.deployment, observed.pods)
     # Of those that were asked for just now: a change that passes in this look is rolled out in the next.
     in_force = change.template_digest if change and status.gate.holds(change) else digest
-    if change is not None:
+    if present is not None:
+        in_force = solver.status.template_digest
+    elif change is not None:
         seen = await gate.look(solver, applied, cluster)
         change = status.gate.advanced(solver, change, seen, now=now())
     told = status.of(
@@ -110,10 +118,15 @@ async def reconcile_solver(
         replicas_digest=digest,
         template_digest=in_force,
         held=change,
-        meant=desired.gate.identity(solver, service_image=service_image),
+        meant=solver.status.promoted
+        if present
+        else desired.gate.identity(solver, service_image=service_image),
+        release=solver.status.release if present else upgrades.release,
+        held_back=held_back,
         model=status.loaded.told(earlier or before or template),
         now=now(),
     )
+    upgrades.note(key, rolling=present is None and _rolls(told))
     written = await write(cluster, stored, told, now())
     return Result(
         outcome=Outcome.READY if told.is_true("Ready") else Outcome.NOT_READY,
@@ -126,6 +139,21 @@ async def reconcile_solver(
     )
 
 
+async def _held_back(
+    solver: MCQSolver, cluster: Cluster, upgrades: Upgrades, *, digest: str
+) -> tuple[str, Manifest | None]:
+    """Why the replicas of the operator's last release stay for now, and their template; or nothing of both."""
+    reason = upgrades.held(solver, digest=digest)
+    newest = status.rollback.newest(await cluster.replica_sets(solver)) if reason else None
+    return (reason, status.rollback.template(newest)) if newest else ("", None)
+
+
+def _rolls(told: SolverStatus) -> bool:
+    """Whether replicas, or a gate's candidate, are on their way and nothing is wrong with them."""
+    sits = told.gate is not None and told.gate.phase in {"Waiting", "Sitting"}
+    return not told.is_true("Degraded") and (sits or told.is_true("Progressing"))
+
+
 def _waiting(solver: MCQSolver, exams: Sequence[MCQExam]) -> list[Key]:
     """Who reads the solver's status."""
     return [*(exam.key for exam in exams), *([solver.parent] if solver.parent else [])]
@@ -136,9 +164,9 @@ def _moved(told: GateStatus | None, before: GateStatus | None) -> bool:
     return (told and told.phase) != (before and before.phase)
 
 
-def _gone(key: SolverKey, *askings: Canaries | Startups | KeyStates) -> Result:
-    for asking in askings:
-        asking.forget(key)
+def _gone(key: SolverKey, *memories: Canaries | Startups | KeyStates | Upgrades) -> Result:
+    for memory in memories:
+        memory.forget(key)
     return Result(outcome=Outcome.GONE)
 
 

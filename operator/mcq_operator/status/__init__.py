@@ -53,6 +53,8 @@ def of(
     held: GateStatus | None = None,
     meant: str = "",
     model: str | None = None,
+    release: str = "",
+    held_back: str = "",
 ) -> SolverStatus:
     """The status of a solver after one look at the cluster.
 
@@ -68,6 +70,8 @@ def of(
         held: the last change that had to pass its gate.
         meant: what tells the spec's model, image and way of answering from others.
         model: what the replicas that are to answer now are told to load; left out, the spec's.
+        release: the operator's release that those replicas are of.
+        held_back: why they are not of this operator's release yet, if they are not.
 
     """
     deployment = observed.deployment
@@ -83,8 +87,11 @@ def of(
         promoted=solver.status.promoted if gate.holds(held) else meant,
         gate=held,
         override=gate.override(solver, held, now=now),
+        release=release,
         exam=sat(exams),
-        conditions=dated(solver, findings(solver, observed, verdict, held, model=model), now),
+        conditions=dated(
+            solver, findings(solver, observed, verdict, held, model=model, held_back=held_back), now
+        ),
         rollback=rollback.decided(solver, observed, digest=replicas_digest, now=now),
         inventory=sorted(inventory, key=lambda ref: (ref.kind, ref.name)),
     )

@@ -23,10 +23,17 @@ def findings(
     held: GateStatus | None,
     *,
     model: str | None = None,
+    held_back: str = "",
 ) -> list[Finding]:
-    """Every condition of a solver; `held` is the change that has to pass its gate, `model` what replicas have."""
+    """Every condition of a solver.
+
+    `held` is the change that has to pass its gate, `model` what replicas have, and `held_back` why they are not of
+    this operator's release yet.
+    """
     failed = failure(solver, observed)
     rolling = progressing(solver, observed.deployment)
+    if held_back and rolling.reason == "Complete":
+        rolling = Finding("Progressing", "False", "UpgradeHeldBack", held_back)
     keyed = keys.finding(solver, observed)
     ways_in = routes.findings(solver, observed)
     return [
