@@ -1,11 +1,14 @@
 """Which hosts and paths of another namespace's Ingresses and HTTPRoutes a solver's way in would take from."""
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 import pytest
 
+from mcq_operator.kube import UnavailableError
+from mcq_operator.kube.hosts import Hosts
 from mcq_operator.models import Manifest
-from mcq_operator.models.kinds import HTTP_ROUTE, INGRESS, kind_of
+from mcq_operator.models.kinds import HTTP_ROUTE, INGRESS, Kind, kind_of
 from mcq_operator.models.routes import routes
 
 
@@ -106,3 +109,33 @@ def test_a_route_without_hostnames_takes_from_the_routes_of_its_gateways(
 )
 def test_inside_a_namespace_only_the_same_path_of_two_ingresses_meets(theirs: Manifest, same: bool) -> None:
     assert meets(ingress("a.example.com", "/", namespace="ours"), theirs) is same
+
+
+class Api:
+    """Lists Ingresses as they are told, or fails."""
+
+    def __init__(self) -> None:
+        self.failing = False
+        self.lists = 0
+
+    async def list(self, kind: Kind, *, namespace: str | None) -> list[Manifest]:
+        await asyncio.sleep(0)
+        if self.failing:
+            message = "500"
+            raise UnavailableError(message)
+        self.lists += 1
+        return [ingress("a.example.com", "/")] if kind is INGRESS else []
+
+
+async def test_whoever_asks_while_routes_are_listed_waits_and_after_a_failure_they_are_listed_anew() -> None:
+    api = Api()
+    hosts = Hosts(cast("Any", api), scopes=[None], clock=lambda: 0.0)
+    mine = ingress("a.example.com", "/zz", namespace="ours")
+    api.failing = True
+    for _ in range(2):
+        with pytest.raises(UnavailableError):
+            await hosts.rival(INGRESS, mine, None)
+    api.failing = False
+    found = await asyncio.gather(*(hosts.rival(INGRESS, mine, None) for _ in range(5)))
+    assert [rival and rival.ref for rival in found] == ["Ingress theirs/it"] * 5
+    assert api.lists == 2

@@ -251,13 +251,13 @@ class Cluster:
         found = await self._api.list(EVENT, namespace=metadata["namespace"], fields=fields)
         return sorted(found, key=lambda event: event.get("deprecatedLastTimestamp") or "")
 
-    async def rival(self, desired: Manifest, live: Manifest | None) -> Rival | None:
+    async def rival(self, kind: Kind, desired: Manifest, live: Manifest | None) -> Rival | None:
         """Return the older Ingress or HTTPRoute that takes requests of the desired one. Raises ClusterError."""
-        return await self._hosts.rival(desired, live)
+        return await self._hosts.rival(kind, desired, live)
 
-    def knows_route(self, desired: Manifest, live: Manifest | None) -> bool:
-        """Whether rivals were looked for since the object takes what is desired."""
-        return self._hosts.listed(desired, live)
+    def knows_route(self, kind: Kind, live: Manifest) -> bool:
+        """Whether rivals were looked for since the Ingress or HTTPRoute takes what it does."""
+        return self._hosts.listed(kind, live)
 
     async def tell(self, resource: Resource, event: Manifest) -> None:
         """Create an Event. One that can't be is logged: nothing depends on it."""

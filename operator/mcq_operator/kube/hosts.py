@@ -4,11 +4,12 @@ Nothing in the API server refuses a second one with the same, or with a longer p
 controller sends the requests to one of them. So all Ingresses and HTTPRoutes are listed, seldom, for all solvers.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from mcq_operator.models import Manifest
-from mcq_operator.models.kinds import HTTP_ROUTE, INGRESS, kind_of
+from mcq_operator.models.kinds import HTTP_ROUTE, INGRESS, Kind
 from mcq_operator.models.observed import Rival
 from mcq_operator.models.routes import Route, routes
 
@@ -27,16 +28,17 @@ class Hosts:
         self._scopes = list(scopes)
         self._clock = clock
         self._listed = float("-inf")
+        self._listing = asyncio.Lock()
         self._routes: set[Route] = set()
 
-    async def rival(self, desired: Manifest, live: Manifest | None) -> Rival | None:
+    async def rival(self, kind: Kind, desired: Manifest, live: Manifest | None) -> Rival | None:
         """Return the older object that takes requests of the desired one. Raises ClusterError.
 
         What `live`, the object as it is, does not take yet is younger than all that is there. What is not on the list
         yet is looked for anew: at most every two seconds for a new object, whose age will decide, and at once for an
         older one that is to take something else.
         """
-        own = _own(desired, live)
+        own = _own(kind, desired, live)
         if self._routes.issuperset(own):
             await self._list(SELDOM_SECONDS)
         else:
@@ -57,25 +59,26 @@ class Hosts:
             elsewhere=first.namespace != namespace,
         )
 
-    def listed(self, desired: Manifest, live: Manifest | None) -> bool:
-        """Whether the list has all that the desired object takes; before that, two may have come at the same time."""
-        return self._routes.issuperset(_own(desired, live))
+    def listed(self, kind: Kind, live: Manifest) -> bool:
+        """Whether the list has all that an object takes; before that, two may have come at the same time."""
+        return self._routes.issuperset(routes(kind, live))
 
     async def _list(self, seconds: float) -> None:
-        if self._clock() - self._listed < seconds:
-            return
-        # Before the answer: whoever asks meanwhile is content with the list that is there.
-        self._listed = self._clock()
-        found: set[Route] = set()
-        for namespace in self._scopes:
-            for kind in (INGRESS, HTTP_ROUTE):
-                for item in await self._api.list(kind, namespace=namespace):
-                    found.update(routes(kind, item))
-        self._routes = found
+        asked = self._clock()
+        # Whoever asks while it is listed waits: what is not on an old list may be there all the same.
+        async with self._listing:
+            if asked - self._listed < seconds:
+                return
+            started = self._clock()
+            found: set[Route] = set()
+            for namespace in self._scopes:
+                for kind in (INGRESS, HTTP_ROUTE):
+                    for item in await self._api.list(kind, namespace=namespace):
+                        found.update(routes(kind, item))
+            self._routes, self._listed = found, started
 
 
-def _own(desired: Manifest, live: Manifest | None) -> set[Route]:
+def _own(kind: Kind, desired: Manifest, live: Manifest | None) -> set[Route]:
     """What the desired object takes; where the live one takes the same, since that was made."""
-    kind = kind_of(desired)
     since = {route.takes: route.created for route in routes(kind, live)} if live else {}
     return {replace(route, created=since.get(route.takes, "")) for route in routes(kind, desired)}

@@ -33,7 +33,7 @@ from .common import (
     warning,
     write,
 )
-from .ways_in import SOON_SECONDS, WaysIn, ways_in
+from .ways_in import SOON_SECONDS, unsettled, ways_in
 
 UNDO_SECONDS = 15.0
 """Whether replicas of a roll-out will not start, time alone may tell."""
@@ -135,7 +135,9 @@ async def reconcile_solver(
         wakes=_waiting(solver, exams) if written else (),
         look_again_in=0.0
         if told.rollback != solver.status.rollback or _moved(told.gate, stored.status.gate)
-        else _look_again_in(key, observed, canaries, startups, told.gate, ways, now()),
+        else _look_again_in(
+            key, observed, canaries, startups, told.gate, now(), new_route=unsettled(cluster, applied)
+        ),
     )
 
 
@@ -238,14 +240,15 @@ def _look_again_in(
     canaries: Canaries,
     startups: Startups,
     change: GateStatus | None,
-    ways: WaysIn,
     now: datetime,
+    *,
+    new_route: bool,
 ) -> float | None:
     """When to look without an event; None: not before the next one."""
     times = [canaries.retry_in(key), startups.retry_in(key), status.gate.retry_in(change)]
     if observed.refused or observed.rivals:
         times.append(REFUSED_RETRY_SECONDS)
-    if not ways.settled:
+    if new_route:
         times.append(SOON_SECONDS)
     backups = observed.backups
     unmade = backups is not None and status.pending.expecting(backups.jobs, backups.pods)

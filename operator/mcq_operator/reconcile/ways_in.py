@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mcq_operator.kube import Children, Cluster, ClusterError, NoAnswerError
+from mcq_operator.kube import Applied, Children, Cluster, ClusterError, NoAnswerError
 from mcq_operator.models import Manifest, ObjectRef
 from mcq_operator.models.kinds import HTTP_ROUTE, INGRESS
 from mcq_operator.models.observed import Refusal, Rival
 
 SOON_SECONDS = 3.0
 """After that, whoever asked for the same host at the same moment is on the list."""
+
+_KINDS = {kind.kind: kind for kind in (INGRESS, HTTP_ROUTE)}
 
 
 @dataclass(kw_only=True)
@@ -21,7 +23,6 @@ class WaysIn:
         withheld: objects that are not applied for its sake.
         deleted: those of them that have to go.
         refused: objects that are not applied because nobody knows whether there is a rival.
-        settled: whether all that is applied is known to have no rival.
 
     """
 
@@ -29,27 +30,26 @@ class WaysIn:
     withheld: set[ObjectRef] = field(default_factory=set)
     deleted: set[ObjectRef] = field(default_factory=set)
     refused: list[Refusal] = field(default_factory=list)
-    settled: bool = True
 
 
 async def ways_in(cluster: Cluster, desired: Mapping[ObjectRef, Manifest], found: Children) -> WaysIn:
     """Look for rivals of the desired Ingress and HTTPRoute. Raises NoAnswerError."""
     result = WaysIn()
     for ref, manifest in desired.items():
-        if ref.kind not in (INGRESS.kind, HTTP_ROUTE.kind):
+        kind = _KINDS.get(ref.kind)
+        if kind is None or kind in cluster.absent:
             continue
         live = found.live.get(ref)
         try:
-            rival = await cluster.rival(manifest, live)
+            rival = await cluster.rival(kind, manifest, live)
             if rival is None:
-                result.settled &= cluster.knows_route(manifest, live)
                 continue
             result.rivals.append(rival)
             if not rival.elsewhere:
                 continue
             result.withheld.add(ref)
             # A host that it has, and that is nobody else's, it keeps until the spec is corrected.
-            taken = await cluster.rival(live, live) if live else None
+            taken = await cluster.rival(kind, live, live) if live else None
             if taken is not None and taken.elsewhere:
                 result.deleted.add(ref)
         except NoAnswerError:
@@ -58,3 +58,12 @@ async def ways_in(cluster: Cluster, desired: Mapping[ObjectRef, Manifest], found
             result.withheld.add(ref)
             result.refused.append(Refusal(ref=ref, message=str(error), attempt="read", temporary=True))
     return result
+
+
+def unsettled(cluster: Cluster, applied: Applied) -> bool:
+    """Whether an Ingress or HTTPRoute is so new that a rival of the same moment is not known yet."""
+    return any(
+        not cluster.knows_route(_KINDS[ref.kind], live)
+        for ref, live in applied.live.items()
+        if ref.kind in _KINDS
+    )
