@@ -14,7 +14,7 @@ from tests.operator.conftest import ROOT, Kubectl
 from tests.operator.live import until
 
 from mcq_operator.check import refused
-from mcq_operator.models import Manifest, SolverSpec
+from mcq_operator.models import Manifest
 
 TEAM = {
     "images": ["registry.example.com/mcq/*", "ghcr.io/x/y@sha256:abc"],
@@ -181,21 +181,20 @@ CASES = [
     exam({"apiKeySecretRef": ref("db", key="a")}, "db", "secrets"),
     exam({"serviceAccount": {"annotations": {"a/b": "c"}}}, "a/b", "serviceAccountAnnotations"),
 ]  # fmt: skip
-if "pod_template" in SolverSpec.model_fields:
-    ENV = {"podTemplate": {"env": [{"name": "HTTPS_PROXY", "value": "http://proxy"}]}}
-    MOUNTS = {"podTemplate": {"envFrom": [{"secretRef": {"name": "db"}}]}}
-    CASES += [
-        Case(ENV),
-        Case(MOUNTS, "envFrom", "podTemplate"),
-        Case({"storage": {"backup": {"uri": S3, **MOUNTS}}}, "envFrom", "podTemplate"),
-        exam(MOUNTS, "envFrom", "podTemplate"),
-        Case(
-            {"storage": {"backup": {"uri": S3, "scheduling": {"priorityClassName": "high"}}}},
-            "high",
-            "priorityClasses",
-        ),
-        exam({"scheduling": {"tolerations": [{"key": "other"}]}}, "other", "tolerations"),
-    ]
+ENV = {"podTemplate": {"env": [{"name": "HTTPS_PROXY", "value": "http://proxy"}]}}
+MOUNTS = {"podTemplate": {"envFrom": [{"secretRef": {"name": "db"}}]}}
+CASES += [
+    Case(ENV),
+    Case(MOUNTS, "envFrom", "podTemplate"),
+    Case({"storage": {"backup": {"uri": S3, **MOUNTS}}}, "envFrom", "podTemplate"),
+    exam(MOUNTS, "envFrom", "podTemplate"),
+    Case(
+        {"storage": {"backup": {"uri": S3, "scheduling": {"priorityClassName": "high"}}}},
+        "high",
+        "priorityClasses",
+    ),
+    exam({"scheduling": {"tolerations": [{"key": "other"}]}}, "other", "tolerations"),
+]
 NAMES = [f"case-{number}" for number in range(len(CASES))]
 
 
