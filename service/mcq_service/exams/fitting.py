@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -52,6 +52,15 @@ class Scored:
     subject: str | None = None
     exam: str = ""
 
+    @property
+    def turns(self) -> list[Scored]:
+        """The question as if each order that it was scored in were its own."""
+        rows, count = list(self.scores), len(self.labels)
+        return [
+            replace(self, scores=rows[turn:] + rows[:turn], answer=(self.answer - turn) % count)
+            for turn in range(len(rows))
+        ]
+
 
 class Plan(NamedTuple):
     """How questions are answered: how much of the prior is taken out, and what share is asked in a second order."""
@@ -66,13 +75,16 @@ class Plan(NamedTuple):
 
 
 PLAIN = Plan()
-PLANS = tuple(Plan(strength, again) for again in (0.0, 0.25, 0.5) for strength in (0.0, 0.5, 1.0))
+PLANS = tuple(Plan(strength, again) for again in (0.0, 0.2, 0.4) for strength in (0.0, 0.5, 1.0))
 """All that are tried."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a form or a plan does to questions that it was not fitted on; `choices` is None where it is of all."""
+    """What a form or a plan does to questions that it was not fitted on; `choices` is None where it is of all.
+
+    Of a plan, `outcomes` are those of each turn of each question: there is more evidence in them than in one.
+    """
 
     name: str
     choices: int | None
@@ -85,8 +97,8 @@ class Trial:
 class Fit:
     """A calibration, and what it does to questions that it was not fitted on.
 
-    `raw` are the questions as the model scores them; `calibrated` and `rotated` as they are after a calibration
-    fitted on the four other fifths, by the plans taken and by rotations: an honest estimate for new questions.
+    `raw` are the questions as the model scores them in their own order; `calibrated` and `rotated` as they are after a
+    calibration fitted on the four other fifths, by the plans taken and by rotations. The plans were taken on all.
     """
 
     calibration: Calibration
@@ -117,15 +129,15 @@ def fit(questions: Sequence[Scored], prompt_digest: str | None = None) -> Fit:
     measured = {count: group for count, group in groups.items() if len(group) >= LEAST}
     _enough(list(measured.values()), questions)
     for count, group in measured.items():
-        *of_plans, turned = _judged(group, [*PLANS, None])
+        *of_plans, rotations = _judged(group, [*PLANS, None])
         judged = dict(zip(PLANS, of_plans, strict=True))
         plan = best_plan(judged, [each.exam for each in group])
         choices[count] = measure(group, plan, letter_prior(group))
         trials += [Trial(_name(each), count, each.prompts, judged[each], each == plan) for each in PLANS]
-        trials.append(Trial("all rotations", count, float(count), turned, taken=False))
+        trials.append(Trial("all rotations", count, float(count), rotations, taken=False))
         raw += [_outcome(each, softmax(each.scores[0])) for each in group]
-        calibrated += judged[plan]
-        rotated += turned
+        calibrated += judged[plan][::count]
+        rotated += rotations[::count]
     form = {} if prompt_digest is None else {"prompt_digest": prompt_digest}
     return Fit(
         calibration=Calibration(choices=choices, **form),
@@ -140,9 +152,12 @@ def fit(questions: Sequence[Scored], prompt_digest: str | None = None) -> Fit:
 def best_plan(judged: Mapping[Plan, Sequence[Outcome]], exams: Sequence[str]) -> Plan:
     """The best plan that is better than any cheaper one beyond chance, and has no fewer right in any exam than PLAIN.
 
-    Better: the mean gain in log-likelihood is more than its standard error.
+    Better: the mean gain in log-likelihood is more than its standard error. `exams` are those of the questions, each
+    of which was judged in as many turns.
     """
-    surprises = {plan: _surprises(outcomes) for plan, outcomes in judged.items()}
+    surprises = {
+        plan: _surprises(outcomes).reshape(len(exams), -1).mean(axis=1) for plan, outcomes in judged.items()
+    }
     plain = _rights(judged[PLAIN], exams)
     taken = PLAIN
     for again in sorted({plan.again for plan in judged}):
@@ -224,8 +239,8 @@ def best_temperature(scores: Sequence[Sequence[float]], answers: Sequence[int]) 
 
 
 def _judged(questions: Sequence[Scored], plans: Sequence[Plan | None]) -> list[list[Outcome]]:
-    """Each question under each plan, after a fit on the four other fifths; None is all rotations."""
-    outcomes: list[dict[int, Outcome]] = [{} for _ in plans]
+    """Each turn of each question under each plan, after a fit on the four other fifths; None is all rotations."""
+    outcomes: list[dict[int, list[Outcome]]] = [{} for _ in plans]
     for fold in range(FOLDS):
         others = [each for index, each in enumerate(questions) if index % FOLDS != fold]
         prior = letter_prior(others)
@@ -233,8 +248,10 @@ def _judged(questions: Sequence[Scored], plans: Sequence[Plan | None]) -> list[l
             measured = measure(others, plan or PLAIN, prior)
             calibration = Calibration(choices={len(others[0].labels): measured})
             for index in range(fold, len(questions), FOLDS):
-                found[index] = _answered(questions[index], calibration, rotate=plan is None)
-    return [[found[index] for index in range(len(questions))] for found in outcomes]
+                found[index] = [
+                    _answered(turn, calibration, rotate=plan is None) for turn in questions[index].turns
+                ]
+    return [[each for index in range(len(questions)) for each in found[index]] for found in outcomes]
 
 
 def _answered(question: Scored, calibration: Calibration, *, rotate: bool) -> Outcome:
@@ -275,8 +292,9 @@ def _name(plan: Plan) -> str:
 
 def _rights(outcomes: Sequence[Outcome], exams: Sequence[str]) -> dict[str, int]:
     rights: dict[str, int] = defaultdict(int)
-    for outcome, exam in zip(outcomes, exams, strict=True):
-        rights[exam] += outcome.right
+    turns = len(outcomes) // len(exams)
+    for index, outcome in enumerate(outcomes):
+        rights[exams[index // turns]] += outcome.right
     return rights
 
 
