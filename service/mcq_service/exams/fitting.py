@@ -192,13 +192,13 @@ def measure(questions: Sequence[Scored], plan: Plan, prior: dict[str, float]) ->
                 [_both(bare, each) for each in left_open], [each.answer for each in left_open]
             ),
         )
-    turned = [unrotated(each.scores) for each in questions if len(each.scores) > 1]
+    turned = [unrotated(each.scores) for each in questions if len(each.scores) == len(each.labels)]
     return Measured(
         prior=prior,
         strength=plan.strength,
         temperature=temperature,
         second_order=second,
-        rotations_temperature=best_temperature(turned, answers) if turned else 1.0,
+        rotations_temperature=best_temperature(turned, answers[: len(turned)]),
     )
 
 
@@ -227,6 +227,8 @@ def best_temperature(scores: Sequence[Sequence[float]], answers: Sequence[int]) 
     The likelihood has one minimum, as it is convex in the inverse of the temperature. With few questions the
     temperature is held near 1: else that of ten questions that are all right would be 0.
     """
+    if not scores:
+        return 1.0
     rows = np.asarray(scores) - np.max(scores, axis=1, keepdims=True)
     right = rows[np.arange(len(rows)), answers]
 
