@@ -81,10 +81,7 @@ PLANS = tuple(Plan(strength, again) for again in (0.0, 0.2, 0.4) for strength in
 
 @dataclass(frozen=True)
 class Trial:
-    """What a form or a plan does to questions that it was not fitted on; `choices` is None where it is of all.
-
-    Of a plan, `outcomes` are those of each turn of each question: there is more evidence in them than in one.
-    """
+    """What a form or a plan does to questions that it was not fitted on; `choices` is None where it is of all."""
 
     name: str
     choices: int | None
@@ -136,8 +133,8 @@ def fit(questions: Sequence[Scored], prompt_digest: str | None = None) -> Fit:
         trials += [Trial(_name(each), count, each.prompts, judged[each], each == plan) for each in PLANS]
         trials.append(Trial("all rotations", count, float(count), rotations, taken=False))
         raw += [_outcome(each, softmax(each.scores[0])) for each in group]
-        calibrated += judged[plan][::count]
-        rotated += rotations[::count]
+        calibrated += judged[plan]
+        rotated += rotations
     form = {} if prompt_digest is None else {"prompt_digest": prompt_digest}
     return Fit(
         calibration=Calibration(choices=choices, **form),
@@ -152,12 +149,9 @@ def fit(questions: Sequence[Scored], prompt_digest: str | None = None) -> Fit:
 def best_plan(judged: Mapping[Plan, Sequence[Outcome]], exams: Sequence[str]) -> Plan:
     """The best plan that is better than any cheaper one beyond chance, and has no fewer right in any exam than PLAIN.
 
-    Better: the mean gain in log-likelihood is more than its standard error. `exams` are those of the questions, each
-    of which was judged in as many turns.
+    Better: the mean gain in log-likelihood is more than its standard error. `exams` are those of the questions.
     """
-    surprises = {
-        plan: _surprises(outcomes).reshape(len(exams), -1).mean(axis=1) for plan, outcomes in judged.items()
-    }
+    surprises = {plan: _surprises(outcomes) for plan, outcomes in judged.items()}
     plain = _rights(judged[PLAIN], exams)
     taken = PLAIN
     for again in sorted({plan.again for plan in judged}):
@@ -175,30 +169,36 @@ def best_plan(judged: Mapping[Plan, Sequence[Outcome]], exams: Sequence[str]) ->
 
 
 def measure(questions: Sequence[Scored], plan: Plan, prior: dict[str, float]) -> Measured:
-    """What suits these questions, which have one number of choices and this prior, best under a plan."""
-    answers = [each.answer for each in questions]
+    """What suits these questions, which have one number of choices and this prior, best under a plan.
+
+    Each order that a question was scored in counts: that is several times as much to fit to as their own orders.
+    """
+    turns = [turn for each in questions for turn in each.turns]
+    answers = [each.answer for each in turns]
     bare = Measured(prior=prior, strength=plan.strength)
-    debiased = [bare.debiased(each.scores[0], each.labels) for each in questions]
+    debiased = [bare.debiased(each.scores[0], each.labels) for each in turns]
     temperature = best_temperature(debiased, answers)
     second = None
     if plan.again:
         probabilities = [softmax([score / temperature for score in row]) for row in debiased]
         margins = [_margin(each) for each in probabilities]
         margin = round(quantile(margins, plan.again), 4)
-        left_open = [each for each, leaves in zip(questions, margins, strict=True) if leaves < margin]
+        left_open = [each for each, leaves in zip(turns, margins, strict=True) if leaves < margin]
         second = SecondOrder(
             margin=margin,
             temperature=best_temperature(
                 [_both(bare, each) for each in left_open], [each.answer for each in left_open]
             ),
         )
-    turned = [unrotated(each.scores) for each in questions if len(each.scores) == len(each.labels)]
+    rotated = [each for each in questions if len(each.scores) == len(each.labels)]
     return Measured(
         prior=prior,
         strength=plan.strength,
         temperature=temperature,
         second_order=second,
-        rotations_temperature=best_temperature(turned, answers[: len(turned)]),
+        rotations_temperature=best_temperature(
+            [unrotated(each.scores) for each in rotated], [each.answer for each in rotated]
+        ),
     )
 
 
@@ -241,8 +241,8 @@ def best_temperature(scores: Sequence[Sequence[float]], answers: Sequence[int]) 
 
 
 def _judged(questions: Sequence[Scored], plans: Sequence[Plan | None]) -> list[list[Outcome]]:
-    """Each turn of each question under each plan, after a fit on the four other fifths; None is all rotations."""
-    outcomes: list[dict[int, list[Outcome]]] = [{} for _ in plans]
+    """Each question under each plan, after a fit on the four other fifths; None is all rotations."""
+    outcomes: list[dict[int, Outcome]] = [{} for _ in plans]
     for fold in range(FOLDS):
         others = [each for index, each in enumerate(questions) if index % FOLDS != fold]
         prior = letter_prior(others)
@@ -250,10 +250,8 @@ def _judged(questions: Sequence[Scored], plans: Sequence[Plan | None]) -> list[l
             measured = measure(others, plan or PLAIN, prior)
             calibration = Calibration(choices={len(others[0].labels): measured})
             for index in range(fold, len(questions), FOLDS):
-                found[index] = [
-                    _answered(turn, calibration, rotate=plan is None) for turn in questions[index].turns
-                ]
-    return [[each for index in range(len(questions)) for each in found[index]] for found in outcomes]
+                found[index] = _answered(questions[index], calibration, rotate=plan is None)
+    return [[found[index] for index in range(len(questions))] for found in outcomes]
 
 
 def _answered(question: Scored, calibration: Calibration, *, rotate: bool) -> Outcome:
@@ -294,9 +292,8 @@ def _name(plan: Plan) -> str:
 
 def _rights(outcomes: Sequence[Outcome], exams: Sequence[str]) -> dict[str, int]:
     rights: dict[str, int] = defaultdict(int)
-    turns = len(outcomes) // len(exams)
-    for index, outcome in enumerate(outcomes):
-        rights[exams[index // turns]] += outcome.right
+    for outcome, exam in zip(outcomes, exams, strict=True):
+        rights[exam] += outcome.right
     return rights
 
 
