@@ -149,7 +149,8 @@ def fit(questions: Sequence[Scored], prompt_digest: str | None = None) -> Fit:
 def best_plan(judged: Mapping[Plan, Sequence[Outcome]], exams: Sequence[str]) -> Plan:
     """The best plan that is better than any cheaper one beyond chance, and has no fewer right in any exam than PLAIN.
 
-    Better: the mean gain in log-likelihood is more than its standard error. `exams` are those of the questions.
+    Better: it gains in right answers or in log-likelihood more than the standard error, and loses in neither so much.
+    `exams` are those of the questions.
     """
     surprises = {plan: _surprises(outcomes) for plan, outcomes in judged.items()}
     plain = _rights(judged[PLAIN], exams)
@@ -158,14 +159,24 @@ def best_plan(judged: Mapping[Plan, Sequence[Outcome]], exams: Sequence[str]) ->
         for plan in sorted(
             (plan for plan in judged if plan.again == again), key=lambda each: surprises[each].mean()
         ):
-            gains = surprises[taken] - surprises[plan]
+            gains = [
+                _standardised(surprises[taken] - surprises[plan]),
+                _standardised(
+                    np.subtract(*([each.right for each in judged[of]] for of in (plan, taken)), dtype=float)
+                ),
+            ]
             rights = _rights(judged[plan], exams)
-            if gains.mean() > gains.std() / math.sqrt(len(gains)) and all(
-                rights[exam] >= right for exam, right in plain.items()
-            ):
+            if max(gains) > 1 and min(gains) > -1 and all(rights[exam] >= plain[exam] for exam in plain):
                 taken = plan
                 break
     return taken
+
+
+def _standardised(gains: np.ndarray) -> float:
+    """The mean in standard errors; 0 where all are 0."""
+    error = float(gains.std()) / math.sqrt(len(gains))
+    mean = float(gains.mean())
+    return mean / error if error else math.copysign(math.inf, mean) if mean else 0.0
 
 
 def measure(questions: Sequence[Scored], plan: Plan, prior: dict[str, float]) -> Measured:
