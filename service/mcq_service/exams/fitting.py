@@ -153,18 +153,15 @@ def best_plan(judged: Mapping[Plan, Sequence[Outcome]], exams: Sequence[str]) ->
     `exams` are those of the questions.
     """
     surprises = {plan: _surprises(outcomes) for plan, outcomes in judged.items()}
+    correct = {plan: np.array([float(each.right) for each in outcomes]) for plan, outcomes in judged.items()}
     plain = _rights(judged[PLAIN], exams)
     taken = PLAIN
     for again in sorted({plan.again for plan in judged}):
         for plan in sorted(
             (plan for plan in judged if plan.again == again), key=lambda each: surprises[each].mean()
         ):
-            gains = [
-                _standardised(surprises[taken] - surprises[plan]),
-                _standardised(
-                    np.subtract(*([each.right for each in judged[of]] for of in (plan, taken)), dtype=float)
-                ),
-            ]
+            more_right = correct[plan] - correct[taken]
+            gains = [_standardised(surprises[taken] - surprises[plan]), _standardised(more_right)]
             rights = _rights(judged[plan], exams)
             if max(gains) > 1 and min(gains) > -1 and all(rights[exam] >= plain[exam] for exam in plain):
                 taken = plan
