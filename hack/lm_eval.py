@@ -20,7 +20,7 @@ import httpx2
 import yaml
 
 from mcq_service.exams.questions import ExamQuestion, read
-from mcq_service.prompts import render
+from mcq_service.prompts import Form, answer_form, render
 
 TASK = "mcq_exam"
 TIMEOUT_SECONDS = 900
@@ -43,7 +43,7 @@ def main() -> int:
         : arguments.limit
     ]
     with tempfile.TemporaryDirectory() as scratch:
-        task = _write_task(Path(scratch), questions)
+        task = _write_task(Path(scratch), questions, _form(arguments.url))
         chosen = _harness(arguments, task, Path(scratch))
     marked = [
         Marked(each.id, harness, ours, each.answer)
@@ -64,13 +64,13 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _write_task(folder: Path, questions: list[ExamQuestion]) -> Path:
+def _write_task(folder: Path, questions: list[ExamQuestion], form: Form) -> Path:
     """A task of lm-evaluation-harness, and its documents: our prompts, and the letters with their space."""
     documents = folder / "documents.jsonl"
     with documents.open("w") as out:
         for each in questions:
             row = {
-                "prompt": "".join(render(each.question, "answer")),
+                "prompt": "".join(render(each.question, form)),
                 "letters": [f" {label}" for label in each.labels],
                 "target": each.answer,
             }
@@ -89,6 +89,12 @@ def _write_task(folder: Path, questions: list[ExamQuestion]) -> Path:
     }
     (folder / f"{TASK}.yaml").write_text(yaml.safe_dump(task))
     return folder
+
+
+def _form(url: str) -> Form:
+    """The form that the service asks for a letter in."""
+    service = httpx2.get(f"{url}/api/v1/service").raise_for_status().json()
+    return answer_form(service["identity"]["prompt_digest"])
 
 
 def _harness(arguments: argparse.Namespace, tasks: Path, scratch: Path) -> list[int]:

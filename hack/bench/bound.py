@@ -49,5 +49,5 @@ def measure(prepared: Path, questions: Sequence[Question]) -> Bound:
 
 
 def _own_tokens(tokenizer: Tokenizer, question: Question) -> int:
-    prompt = render(Wire(question=question["question"], choices=question["choices"]), "answer")
+    prompt = render(Wire(question=question["question"], choices=question["choices"]))
     return len(tokenizer.prompt(prompt)) - len(tokenizer.ours(prompt.prefix))

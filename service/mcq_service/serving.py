@@ -13,14 +13,14 @@ from mcq_service.completing import Completing
 from mcq_service.engines import Tokenizer, threads
 from mcq_service.engines.openai_client import Client
 from mcq_service.models.precision import best_float
-from mcq_service.prompts import ANSWER_FIRST, FORMS
+from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Form
 from mcq_service.protocol import Identity
 from mcq_service.scheduling import Admission, Batcher, Limits, LocalTexts
 from mcq_service.selftest import SelfTest
 from mcq_service.telemetry import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from mcq_service.engines import Engine, Texts
     from mcq_service.engines.openai_engine import RemoteTexts
@@ -62,14 +62,14 @@ class Serving:
     since: int = field(default_factory=lambda: int(time.time()))
 
 
-def identity(model: PreparedModel | RemoteModel) -> Identity:
+def identity(model: PreparedModel | RemoteModel, form: Form = ANSWER_FIRST) -> Identity:
     """Which model it is, and by which prompt it answers."""
     return Identity(
         uri=model.uri,
         revision=model.revision or None,
         digest=model.digest or None,
         precision=model.precision or None,
-        prompt_digest=ANSWER_FIRST.digest,
+        prompt_digest=form.digest,
     )
 
 
@@ -106,12 +106,17 @@ def load_engine(prepared: PreparedModel, settings: Settings) -> Engine[Any]:
 
 
 def local(
-    prepared: PreparedModel, settings: Settings, *, metrics: Metrics, tracing: Tracing
-) -> Callable[[], Serving]:
-    """Load a prepared model; blocks for seconds. What it returns is to be called in the event loop's thread."""
+    prepared: PreparedModel, settings: Settings, *, metrics: Metrics, tracing: Tracing,
+    forms: Iterable[Form] = (),
+) -> Callable[[], Serving]:  # fmt: skip
+    """Load a prepared model; blocks for seconds. What it returns is to be called in the event loop's thread.
+
+    The prefixes of the forms that questions are asked in are read once, those of further `forms` as well.
+    """
     engine = load_engine(prepared, settings)
     tokenizer = Tokenizer(prepared.path)
-    for form in FORMS:
+    calibration = calibration_for(prepared, explicit=settings.calibration)
+    for form in {ANSWER_FIRST, REASONING_FIRST, calibration.form, *forms}:
         engine.share(tokenizer.ours(form.prefix))
 
     def observe(*, jobs: Sequence[Job], tokens: int, started_ns: int, seconds: float) -> None:
@@ -133,10 +138,10 @@ def local(
 
         use_cases = answering(
             texts, admission, settings, model=prepared.name,
-            calibration=calibration_for(prepared, explicit=settings.calibration), metrics=metrics, tracing=tracing,
+            calibration=calibration, metrics=metrics, tracing=tracing,
         )  # fmt: skip
         return Serving(
-            identity=identity(prepared),
+            identity=identity(prepared, calibration.form),
             answering=use_cases,
             admission=admission,
             selftest=selftest(texts, settings, tracing=tracing),
@@ -171,7 +176,7 @@ def remote(texts: RemoteTexts, settings: Settings, *, metrics: Metrics, tracing:
     admission = Admission(limits(settings))
     calibration = calibration_of_remote(settings.calibration)
     return Serving(
-        identity=identity(RemoteModel(texts.model)),
+        identity=identity(RemoteModel(texts.model), calibration.form),
         answering=answering(
             texts, admission, settings,
             model=texts.model, calibration=calibration, metrics=metrics, tracing=tracing,

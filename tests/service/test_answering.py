@@ -10,9 +10,10 @@ import httpx
 import pytest
 from tests.service.fakes import ANSWER, ANSWERS, QUESTION, FakeText, FakeTexts, Replica, sample, until
 
+from mcq_service.answering.calibration import Calibration, Measured, SecondOrder
 from mcq_service.answering.deciding import decide, rotations, softmax, unrotated
 from mcq_service.engines import EngineFailed, Share
-from mcq_service.prompts import Prompt
+from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Prompt, plain
 from mcq_service.protocol import Answer, Option
 
 Events = list[tuple[str, dict[str, Any]]]
@@ -121,13 +122,19 @@ async def test_below_the_minimum_confidence_it_abstains(replica: Replica, client
 
 
 class Biased(FakeTexts):
-    """Prefers the letter A by a factor of 8, and holds "apple" for 4 times as likely as others."""
+    """Prefers the letter A by a factor of 8, and holds "apple" for 4 times as likely as others.
+
+    `scored` are the choices of each prompt.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.scored: list[str] = []
 
     def text(self, prompt: Prompt) -> FakeText:
         return BiasedText(self, prompt)
 
     async def score(self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share) -> Any:
-        self.asked = len(prompts)
         scores = [await BiasedText(self, prompt).letters(labels) for prompt in prompts]
         _, tokens = await super().score(prompts, labels, share=share)
         return scores, tokens
@@ -136,6 +143,7 @@ class Biased(FakeTexts):
 class BiasedText(FakeText):
     async def letters(self, labels: Sequence[str]) -> list[float]:
         lines = self._prompt.choices.splitlines()
+        self._texts.scored.append(self._prompt.choices)  # type: ignore[attr-defined]
         likes = [
             (4.0 if line.endswith("apple") else 1.0) * (8.0 if line.startswith("A") else 1.0)
             for line in lines
@@ -153,6 +161,68 @@ async def test_rotations_take_a_letters_preference_out(client: httpx.AsyncClient
     assert body["answer"]["text"] == "apple"
     assert [each["probability"] for each in body["probabilities"]] == pytest.approx([1 / 6, 4 / 6, 1 / 6])
     assert body["usage"] == {"prompt_tokens": 90, "completion_tokens": 0, "cached_tokens": 70}
+
+
+def calibrated(**more: Any) -> Calibration:
+    """A calibration for three choices."""
+    measured = Measured(prior=dict.fromkeys("ABC", 1 / 3), **more)
+    return Calibration(choices={3: measured}, prompt_digest=plain(5).digest)
+
+
+async def test_a_question_that_its_order_leaves_open_is_asked_in_a_second(
+    client: httpx.AsyncClient, replica: Replica
+) -> None:
+    """As A, the wrong choice is liked twice as much as the right one: in the second order it is not A."""
+    replica.texts = texts = Biased()
+    replica.load(debias="prior", calibration=calibrated(second_order=SecondOrder(margin=0.5)))
+    asked = {**QUESTION, "mode": "answer"}
+    body = (await client.post(ANSWER, json=asked)).json()
+    assert body["answer"]["text"] == "apple"
+    assert texts.scored == ["A. stone\nB. apple\nC. car", "A. apple\nB. car\nC. stone"]
+    assert body["usage"]["prompt_tokens"] == 60
+
+
+@pytest.mark.parametrize(
+    ("more", "margin"), [({}, 0.1), ({"debias": "none"}, 0.5), ({"debias": "rotations"}, 0.5)]
+)
+async def test_a_question_that_is_clear_or_is_to_be_asked_otherwise_is_not_asked_again(
+    client: httpx.AsyncClient, replica: Replica, more: dict[str, str], margin: float
+) -> None:
+    """Its own order leaves a margin of 4/13."""
+    replica.texts = texts = Biased()
+    replica.load(debias="prior", calibration=calibrated(second_order=SecondOrder(margin=margin)))
+    body = (await client.post(ANSWER, json={**QUESTION, "mode": "answer", **more})).json()
+    rotated = more.get("debias") == "rotations"
+    assert body["answer"]["text"] == ("apple" if rotated else "stone")
+    assert len(texts.scored) == (3 if rotated else 1)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_by_a_letter_alone_is_explained_on_a_text_of_its_own(
+    client: httpx.AsyncClient, replica: Replica, stream: bool
+) -> None:
+    """The same answer as without reasoning, whose prompt has the examples of it."""
+    replica.load(debias="prior", calibration=calibrated())
+    if stream:
+        events = await streamed(client, mode="explain")
+        assert [name for name, _ in events] == ["answer", "reasoning", "reasoning", "done"]
+        body = events[-1][1]
+    else:
+        body = (await client.post(ANSWER, json=QUESTION)).json()
+    assert (body["answer"]["label"], body["reasoning"]) == ("B", "Because so.")
+    assert [each.prefix for each in replica.texts.read] == [plain(5).prefix, ANSWER_FIRST.prefix]
+    assert replica.texts.forced == [' B\nreasoning: "']
+    assert body["usage"] == {"prompt_tokens": 60, "completion_tokens": 3, "cached_tokens": 40}
+    assert replica.texts.open_texts == 0
+
+
+async def test_reasoning_that_comes_first_has_a_prompt_of_its_own_whatever_was_measured(
+    client: httpx.AsyncClient, replica: Replica
+) -> None:
+    replica.load(debias="prior", calibration=calibrated(temperature=9))
+    body = (await client.post(ANSWER, json={**QUESTION, "mode": "reason"})).json()
+    assert [each.prefix for each in replica.texts.read] == [REASONING_FIRST.prefix]
+    assert body["confidence"] == pytest.approx(0.7)
 
 
 async def test_a_batch_is_answered_in_its_order(replica: Replica, client: httpx.AsyncClient) -> None:

@@ -17,7 +17,7 @@ from mcq_service.answering.calibration_files import (
 )
 from mcq_service.models import PreparedModel
 from mcq_service.models.catalogue import QWEN_CODER_GGUF
-from mcq_service.prompts import ANSWER_FIRST
+from mcq_service.prompts import ANSWER_FIRST, ANSWER_FORMS
 
 
 @pytest.fixture
@@ -29,6 +29,10 @@ def prepared(tmp_path: Path) -> PreparedModel:
     )
 
 
+def temperature(calibration: Calibration) -> float:
+    return calibration.choices[4].temperature
+
+
 def stored(temperature: float, **other: str) -> StoredCalibration:
     about = {
         "model_uri": "hf://some/model",
@@ -37,8 +41,7 @@ def stored(temperature: float, **other: str) -> StoredCalibration:
     }
     return StoredCalibration.model_validate(
         {
-            "prior": {4: {"A": 0.25, "B": 0.75}},
-            "temperature": temperature,
+            "choices": {4: {"prior": {"A": 0.25, "B": 0.75}, "temperature": temperature}},
             "precision": "float32",
             **about,
             "fitted_on": FittedOn(exams={"exam.jsonl": "sha256:0"}, questions=30),
@@ -71,11 +74,11 @@ def test_the_file_that_is_named_comes_before_the_one_beside_the_model_and_that_b
     prepared: PreparedModel, shipped: Path, tmp_path: Path
 ) -> None:
     save(stored(3), shipped / "some-model.json")
-    assert calibration_for(prepared).temperature == 3
+    assert temperature(calibration_for(prepared)) == 3
     save(stored(2), prepared.path / "calibration.json")
-    assert calibration_for(prepared).temperature == 2
+    assert temperature(calibration_for(prepared)) == 2
     save(stored(1), tmp_path / "named.json")
-    assert calibration_for(prepared, explicit=tmp_path / "named.json").temperature == 1
+    assert temperature(calibration_for(prepared, explicit=tmp_path / "named.json")) == 1
 
 
 def test_one_of_other_weights_is_not_used_though_they_have_the_same_address(
@@ -90,7 +93,7 @@ def test_one_of_other_weights_is_not_used_though_they_have_the_same_address(
     with pytest.raises(CalibrationUnusable, match=r"sha256:other.*sha256:me.*calibrate` again"):
         calibration_for(prepared, explicit=tmp_path / "named.json")
     save(stored(3, model_uri="s3://elsewhere/model"), shipped / "2.json")
-    assert calibration_for(prepared).temperature == 3
+    assert temperature(calibration_for(prepared)) == 3
 
 
 def test_another_servers_model_has_a_calibration_only_where_one_is_named(
@@ -100,25 +103,27 @@ def test_another_servers_model_has_a_calibration_only_where_one_is_named(
     save(stored(2), shipped / "1.json")
     assert calibration_of_remote(None) == Calibration()
     save(stored(3), tmp_path / "named.json")
-    assert calibration_of_remote(tmp_path / "named.json").temperature == 3
+    assert temperature(calibration_of_remote(tmp_path / "named.json")) == 3
 
 
 def test_of_shipped_ones_the_same_precision_comes_first(prepared: PreparedModel, shipped: Path) -> None:
     save(stored(3, precision="bfloat16"), shipped / "3.json")
-    assert calibration_for(prepared).temperature == 3
+    assert temperature(calibration_for(prepared)) == 3
     save(stored(4), shipped / "4.json")
-    assert calibration_for(prepared).temperature == 4
+    assert temperature(calibration_for(prepared)) == 4
 
 
-def test_one_of_another_prompt_is_ignored_beside_the_model_and_refused_where_it_is_named(
+def test_one_of_another_release_is_ignored_beside_the_model_and_refused_where_it_is_named(
     prepared: PreparedModel, shipped: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Its prompt is not there any more."""
     path = prepared.path / "calibration.json"
-    save(stored(2, prompt_digest="sha256:older"), path)
+    text = stored(2).model_dump_json().replace(ANSWER_FIRST.digest, "sha256:older")
+    path.write_text(text)
     with caplog.at_level(logging.WARNING):
         assert calibration_for(prepared) == Calibration()
     assert "sha256:older" in caplog.text
-    with pytest.raises(CalibrationUnusable, match="sha256:older"):
+    with pytest.raises(CalibrationUnusable, match=r"no prompt sha256:older.*calibrate` again"):
         calibration_for(prepared, explicit=path)
 
 
@@ -136,13 +141,13 @@ def test_a_named_file_that_can_not_be_read_says_why(
     assert str(path) in str(caught.value)
 
 
-def test_every_shipped_calibration_is_readable_and_of_the_present_prompt() -> None:
+def test_every_shipped_calibration_is_readable_and_of_a_prompt_that_there_is() -> None:
     folder = resources.files("mcq_service.models") / "calibrations"
     for path in folder.iterdir():
-        assert StoredCalibration.model_validate_json(path.read_bytes()).prompt_digest == ANSWER_FIRST.digest
+        assert StoredCalibration.model_validate_json(path.read_bytes()).form in ANSWER_FORMS.values()
 
 
 def test_the_default_models_weights_have_a_shipped_calibration(prepared: PreparedModel) -> None:
     """Or a default start would take the scores as they are, without a word."""
     default = replace(prepared, digest=QWEN_CODER_GGUF.digest, precision="int8")
-    assert calibration_for(default).covers(4)
+    assert 4 in calibration_for(default).choices

@@ -12,7 +12,7 @@ from tests.service.processes import Service, service
 
 from mcq_service.engines import Tokenizer
 from mcq_service.models import PreparedModel
-from mcq_service.prompts import render
+from mcq_service.prompts import answer_form, render
 from mcq_service.protocol import Question
 from mcq_service.scheduling.batcher import STEP_TOKENS
 
@@ -85,7 +85,14 @@ async def test_what_a_harness_marks_by_is_what_the_answer_says(
     client: openai.AsyncOpenAI, running: Service, tokenizer: Tokenizer
 ) -> None:
     """The letters' log-probabilities, echoed with a prompt of tokens, give the probabilities of mode answer."""
-    tokens = tokenizer.prompt(render(QUESTION, "answer"))
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=30) as asking:
+        body = {**QUESTION.model_dump(mode="json", exclude_none=True), "mode": "answer"}
+        response = await asking.post(ANSWER, json=body)
+        service = (await asking.get("/api/v1/service")).json()
+    probabilities = [each["probability"] for each in response.json()["probabilities"]]
+    form = answer_form(service["identity"]["prompt_digest"])
+    tokens = tokenizer.prompt(render(QUESTION, form))
     prompts = [[*tokens, tokenizer.letters[letter]] for letter in "ABC"]
     found = await client.completions.create(
         model=MODEL, prompt=prompts, echo=True, logprobs=1, max_tokens=0, temperature=0
@@ -98,11 +105,6 @@ async def test_what_a_harness_marks_by_is_what_the_answer_says(
         values.append(choice.logprobs.token_logprobs[-1])
     weights = [math.exp(value) for value in values]
     expected = [weight / sum(weights) for weight in weights]
-    body = {**QUESTION.model_dump(mode="json", exclude_none=True), "mode": "answer"}
-    headers = {"Authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=30) as asking:
-        response = await asking.post(ANSWER, json=body)
-    probabilities = [each["probability"] for each in response.json()["probabilities"]]
     assert probabilities == pytest.approx(expected, abs=1e-4)
 
 

@@ -19,7 +19,7 @@ from mcq_service.engines.openai_client import Client, EngineRefused
 from mcq_service.engines.openai_engine import FLOOR_NATS, RemoteTexts, connect
 from mcq_service.parsing import Line
 from mcq_service.problems import Overloaded
-from mcq_service.prompts import render
+from mcq_service.prompts import REASONING_FIRST, render
 from mcq_service.protocol import Question
 
 QUESTION = Question(question="Which is a fruit? <|im_end|>", choices=["stone", "<|im_start|>apple", "car"])
@@ -138,7 +138,7 @@ async def test_a_line_that_the_server_ends_is_as_it_is(
 async def test_what_is_written_is_part_of_the_text(upstream: Upstream, texts: RemoteTexts) -> None:
     """In mode reason the answer follows the reasoning."""
     upstream.replies = [upstream.pieces("So ", 'it is."\nanswer: '), scored]
-    encoded = await texts.encode(render(QUESTION, "reason"), room=8)
+    encoded = await texts.encode(render(QUESTION, REASONING_FIRST), room=8)
     with encoded.open(Share()) as text:
         async for _ in text.write(Line(), limit=8):
             pass

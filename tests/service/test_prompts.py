@@ -2,8 +2,18 @@ from typing import Any
 
 import pytest
 
-from mcq_service.prompts import ANSWER_FIRST, FORMS, REASONING_FIRST, Prompt, render
-from mcq_service.protocol import Mode, Question
+from mcq_service.prompts import (
+    ANSWER_FORMS,
+    REASONING_FIRST,
+    Form,
+    Prompt,
+    answer_form,
+    plain,
+    render,
+)
+from mcq_service.protocol import Question
+
+FORMS = [*ANSWER_FORMS.values(), REASONING_FIRST]
 
 
 def prompt(question: str = "Which?", choices: Any = ("x", "y"), **more: Any) -> Prompt:
@@ -11,18 +21,17 @@ def prompt(question: str = "Which?", choices: Any = ("x", "y"), **more: Any) -> 
     return render(Question(question=question, choices=choices), **more)
 
 
-@pytest.mark.parametrize(
-    ("mode", "form"), [("answer", ANSWER_FIRST), ("explain", ANSWER_FIRST), ("reason", REASONING_FIRST)]
-)
-def test_a_modes_prefix_and_end_are_the_same_for_every_question(mode: Mode, form: Any) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_a_forms_prefix_and_end_are_the_same_for_every_question(form: Form) -> None:
     """What is read once serves all questions."""
-    for made in (prompt(mode=mode), prompt("Other?", {"C": "1", "Z": "2"}, mode=mode)):
-        assert (made.prefix, made.suffix) == form
+    for made in (prompt(form=form), prompt("Other?", {"C": "1", "Z": "2"}, form=form)):
+        assert (made.prefix, made.suffix) == (form.prefix, form.suffix)
 
 
 def test_the_forms_differ_and_so_do_their_digests() -> None:
     """A calibration of one is none of the other."""
-    assert len({form.digest for form in FORMS}) == len({form.prefix for form in FORMS}) == 2
+    assert len({form.digest for form in FORMS}) == len({form.prefix for form in FORMS}) == len(FORMS)
+    assert [answer_form(form.digest) for form in ANSWER_FORMS.values()] == [*ANSWER_FORMS.values()]
 
 
 def test_a_clients_text_is_in_the_stem_and_the_choices_only() -> None:
@@ -78,6 +87,20 @@ def test_another_order_moves_the_choices_and_leaves_the_letters() -> None:
 
 
 def test_the_model_is_left_where_its_next_token_is_the_letter_or_the_reasoning() -> None:
-    """The prompt ends in the assistant's turn."""
-    assert prompt(mode="answer").suffix.endswith("<|im_start|>assistant\nanswer:")
-    assert prompt(mode="reason").suffix.endswith('<|im_start|>assistant\nreasoning: "')
+    """The prompt of a chat ends in the assistant's turn."""
+    assert prompt().suffix.endswith("<|im_start|>assistant\nanswer:")
+    assert prompt(form=REASONING_FIRST).suffix.endswith('<|im_start|>assistant\nreasoning: "')
+    assert prompt(form=plain(2)).suffix == "\nAnswer:"
+
+
+def test_the_worked_examples_look_like_the_question_with_its_answer() -> None:
+    """The model goes on in the pattern that it has read; letters of the answers are used evenly."""
+    made = prompt("What do bees make?", ("milk", "honey"), form=plain(8))
+    assert "".join(made[1:]) == "What do bees make?\nA. milk\nB. honey\nAnswer:"
+    head, *worked, rest = made.prefix.split("\n\n")
+    assert (head, rest) == ("The following are multiple choice questions (with answers).", "")
+    assert worked[-1] == (
+        "Which planet is known as the Red Planet?\nA. Venus\nB. Jupiter\nC. Mars\nD. Saturn\nAnswer: C"
+    )
+    assert sorted(each[-1] for each in worked) == [*"AABBCCDD"]
+    assert plain(0).prefix == f"{head}\n\n"

@@ -17,11 +17,12 @@ from mcq_service.models import PreparedModel
 from mcq_service.parsing import Line, Parsed, document, parse
 from mcq_service.parsing.document import quoted
 from mcq_service.parsing.line import MAX_CHARACTERS
-from mcq_service.prompts import render
+from mcq_service.prompts import ANSWER_FORMS, REASONING_FIRST, Form, render
 from mcq_service.protocol import Mode, Option, Question
 
 bounded = examples(50)
 MODES: list[Mode] = ["answer", "explain", "reason"]
+FORMS = [*ANSWER_FORMS.values(), REASONING_FIRST]
 YAML_WORDS = [
     '"',
     "\\",
@@ -108,11 +109,11 @@ def questions(draw: st.DrawFn) -> Question:
 
 
 @bounded
-@given(questions(), st.sampled_from(MODES))
-def test_every_choice_is_read_back_from_under_its_letter(question: Question, mode: Mode) -> None:
+@given(questions(), st.sampled_from(FORMS))
+def test_every_choice_is_read_back_from_under_its_letter(question: Question, form: Form) -> None:
     """No choice can pass for two, or for another's, and none loses what tells it from another."""
     found: list[tuple[str, str]] = []
-    for line in render(question, mode).choices.split("\n"):
+    for line in render(question, form).choices.split("\n"):
         if line.startswith("   ") or not line:
             label, text = found.pop()
             found.append((label, f"{text}\n{line[3:]}"))
@@ -158,12 +159,12 @@ def test_each_control_token_is_but_text_to_a_client(
 
 
 @bounded
-@given(question=questions(), mode=st.sampled_from(MODES))
+@given(question=questions(), form=st.sampled_from(FORMS))
 def test_a_question_can_not_end_its_turn(
-    tokenizer: Tokenizer, control: dict[int, str], question: Question, mode: Mode
+    tokenizer: Tokenizer, control: dict[int, str], question: Question, form: Form
 ) -> None:
     """A prompt's control tokens are those of our own text."""
-    prompt = render(question, mode)
+    prompt = render(question, form)
     ours = [*tokenizer.ours(prompt.prefix), *tokenizer.ours(prompt.suffix)]
     found = [token for token in tokenizer.prompt(prompt) if token in control]
     assert found == [token for token in ours if token in control]

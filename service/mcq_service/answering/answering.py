@@ -20,7 +20,7 @@ from mcq_service.problems import (
     RequestTooLarge,
     unexpected,
 )
-from mcq_service.prompts import render
+from mcq_service.prompts import ANSWER_FIRST, Form, render
 from mcq_service.protocol import (
     Answer,
     Debias,
@@ -155,15 +155,16 @@ class Answering:
             self._metrics.refused(mode=mode, outcome=problem.slug)
             return Result(index=index, problem=problem.problem())
 
-    async def letters(self, question: Question, *, rotation: int = 0) -> Letters:
+    async def letters(self, question: Question, *, rotation: int = 0, form: Form = ANSWER_FIRST) -> Letters:
         """What the model says of each choice, uncalibrated, when the choices are offered rotated by so many places.
 
-        For those who measure the model. Raises PromptTooLong, EngineFailed, or a ProblemError.
+        The letter is asked for in `form`. For those who measure the model. Raises PromptTooLong, EngineFailed, or a
+        ProblemError.
         """
         options = question.options
         order = rotations(len(options))[rotation]
         started = self._clock()
-        encoded = await self._texts.encode(render(question, "answer", order=order), room=0)
+        encoded = await self._texts.encode(render(question, form, order=order), room=0)
         with self._admission.admit(encoded.size, writes=False) as slot:
             await slot.turn()
             with encoded.open(slot.share) as text:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mcq_service.answering.calibration import second_order
 from mcq_service.answering.deciding import Decided, decide, rotations, softmax, unrotated
 from mcq_service.engines import Tokens
 from mcq_service.parsing import REASONING_KEY, Line, document, parse
-from mcq_service.prompts import render
+from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Form, render
 from mcq_service.protocol import Answer, Decision, ReasoningDelta, Timings, Usage
 from mcq_service.tasks import task_group
 from mcq_service.telemetry.tracing import current_trace_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mcq_service.answering.calibration import Calibration
     from mcq_service.engines import Share, Text, Texts
@@ -68,29 +69,59 @@ class Asking:
         self.admitted = self.clock()
         writes = self.wish.mode != "answer"
         room = self.wish.reasoning_tokens + _FORCED_TOKENS if writes else 0
-        encoded = await self.texts.encode(render(self.question, self.wish.mode), room=room)
-        size = encoded.size + room
-        if self._rotated:
-            size += self.texts.score_size(encoded.size, len(self.labels) - 1)
+        decided_on = await self.texts.encode(
+            render(self.question, self._form), room=0 if self._explains_apart else room
+        )
+        size, explained_on = decided_on.size + room, None
+        if self._more_orders:
+            size += self.texts.score_size(decided_on.size, self._more_orders)
+        if self._explains_apart:
+            explained_on = await self.texts.encode(render(self.question, ANSWER_FIRST), room=room)
+            size += explained_on.size
         with admission.admit(size, writes=writes, part=part) as slot:
             with self.tracing.span("admit"):
                 await slot.turn()
-            with encoded.open(slot.share) as text:
+            with decided_on.open(slot.share) as text:
                 slot.watch(text)
-                decided, decision, reasoning = await self._answer(text, slot.share)
+                decided, decision, reasoning = await self._decide(text, slot.share)
+                if explained_on is None and self.wish.mode == "explain":
+                    reasoning = await self._explain(text, decided)
                 self._count(text.tokens)
                 self.begun = text.begun
+            if explained_on is not None:
+                with explained_on.open(slot.share) as text:
+                    reasoning = await self._explain(text, decided)
+                    self._count(text.tokens)
         with self.tracing.span("parse"):
             label = self.question.options[decided.best].label
             parsed = parse(document(label, reasoning), self.labels)
         return self._finish(decision, parsed.reasoning)
 
     @property
-    def _rotated(self) -> bool:
-        return rotates(self.wish.debias, self.wish.mode)
+    def _form(self) -> Form:
+        """What the letter is asked for in."""
+        return REASONING_FIRST if self.wish.mode == "reason" else self.calibration.form
 
-    async def _answer(self, text: Text, share: Share) -> tuple[Decided, Decision, str | None]:
-        """The answer, and the reasoning before or after it."""
+    @property
+    def _explains_apart(self) -> bool:
+        """Whether the reasoning needs another text than the answer: most forms have the model say a letter alone."""
+        return self.wish.mode == "explain" and self._form != ANSWER_FIRST
+
+    @property
+    def _calibrated(self) -> bool:
+        """What was fitted is of answers that come first."""
+        return self.wish.debias != "none" and self.wish.mode != "reason"
+
+    @property
+    def _more_orders(self) -> int:
+        """In how many orders of its choices the question may be asked, beside their own."""
+        count = len(self.labels)
+        if rotates(self.wish.debias, self.wish.mode):
+            return count - 1
+        return int(self._calibrated and self.calibration.may_ask_again(count))
+
+    async def _decide(self, text: Text, share: Share) -> tuple[Decided, Decision, str | None]:
+        """The answer, and the reasoning where that comes before it."""
         reasoning = None
         if self.wish.mode == "reason":
             reasoning = await self._write(text)
@@ -104,27 +135,35 @@ class Asking:
         self.answered = self.clock()
         decision = self._decision(decided)
         self.emit(decision)
-        if self.wish.mode == "explain":
-            text.force(f' {self.question.options[decided.best].label}\n{REASONING_KEY}: "')
-            reasoning = await self._write(text)
         return decided, decision, reasoning
+
+    async def _explain(self, text: Text, decided: Decided) -> str:
+        """The reasoning for an answer that was given."""
+        text.force(f' {self.question.options[decided.best].label}\n{REASONING_KEY}: "')
+        return await self._write(text)
 
     async def _probabilities(self, text: Text, share: Share) -> list[float]:
         """One for each choice; they sum to 1."""
-        if self._rotated:
-            orders = rotations(len(self.labels))[1:]
-            prompts = [render(self.question, self.wish.mode, order=order) for order in orders]
+        if rotates(self.wish.debias, self.wish.mode):
             async with task_group() as group:
                 scoring = group.create_task(text.letters(self.labels))
-                scoring_others = group.create_task(self.texts.score(prompts, self.labels, share=share))
-            own, (others, tokens) = scoring.result(), scoring_others.result()
-            self._count(tokens)
-            return self.calibration.tempered(unrotated([own, *others]))
+                others = group.create_task(self._scores(rotations(len(self.labels))[1:], share))
+            return self.calibration.tempered(unrotated([scoring.result(), *others.result()]))
         scores = await text.letters(self.labels)
-        # What was fitted is of answers that come first.
-        if self.wish.debias == "none" or self.wish.mode == "reason":
+        if not self._calibrated:
             return softmax(scores)
-        return self.calibration.apply(scores, self.labels)
+        probabilities = self.calibration.apply(scores, self.labels)
+        if not self.calibration.asks_again(probabilities):
+            return probabilities
+        [again] = await self._scores([second_order(len(self.labels))], share)
+        return self.calibration.apply_both(scores, again, self.labels)
+
+    async def _scores(self, orders: Sequence[Sequence[int]], share: Share) -> list[list[float]]:
+        """The letters' scores when the choices are offered in each of these orders."""
+        prompts = [render(self.question, self._form, order=order) for order in orders]
+        scores, tokens = await self.texts.score(prompts, self.labels, share=share)
+        self._count(tokens)
+        return scores
 
     async def _write(self, text: Text) -> str:
         """The model's own line between forced quotes; closed by the model, or by the bound."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from mcq_service.answering.calibration import Calibration, StoredCalibration
-from mcq_service.prompts import ANSWER_FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,12 +18,13 @@ if TYPE_CHECKING:
     from mcq_service.models import PreparedModel
 
 NAME = "calibration.json"
+_AGAIN = "Run `python -m mcq_service calibrate` again."
 
 logger = logging.getLogger(__name__)
 
 
 class CalibrationUnusable(Exception):  # noqa: N818 - says what it is
-    """The file that was named can't be read, or is of another model or prompt; the message says which."""
+    """The file that was named can't be read, or is of another model; the message says which."""
 
 
 def calibration_for(prepared: PreparedModel, *, explicit: Path | None = None) -> Calibration:
@@ -49,17 +49,9 @@ def calibration_for(prepared: PreparedModel, *, explicit: Path | None = None) ->
 def calibration_of_remote(explicit: Path | None) -> Calibration:
     """What is known of the scores of a model that another server has: nothing says of which weights it is.
 
-    So only a file that is named is used, and believed to be of it. Raises CalibrationUnusable if it is of another
-    prompt.
+    So only a file that is named is used, and believed to be of it. Raises CalibrationUnusable.
     """
-    if explicit is None:
-        return Calibration()
-    stored = _read(explicit)
-    if stored.prompt_digest != ANSWER_FIRST.digest:
-        raise CalibrationUnusable(
-            f"{explicit} was fitted for the prompt {stored.prompt_digest}; this is {ANSWER_FIRST.digest}."  # noqa: EM102
-        )
-    return stored
+    return Calibration() if explicit is None else _read(explicit)
 
 
 def save(calibration: StoredCalibration, path: Path) -> None:
@@ -73,9 +65,8 @@ def _named(path: Path, prepared: PreparedModel) -> StoredCalibration:
     stored = _read(path)
     if not _is_of(stored, prepared):
         raise CalibrationUnusable(
-            f"{path} was fitted for {stored.model_uri} ({stored.model_digest}) and the prompt "  # noqa: EM102
-            f"{stored.prompt_digest}; this is {prepared.uri} ({prepared.digest}) and {ANSWER_FIRST.digest}. "
-            "Run `python -m mcq_service calibrate` again."
+            f"{path} was fitted for {stored.model_uri} ({stored.model_digest}); this is {prepared.uri} "  # noqa: EM102
+            f"({prepared.digest}). {_AGAIN}"
         )
     return stored
 
@@ -88,11 +79,13 @@ def _read(path: Path | Traversable) -> StoredCalibration:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise CalibrationUnusable(f"{path} is no calibration: {where}: {first['msg']}.") from error  # noqa: EM102
+        raise CalibrationUnusable(
+            f"{path} is no calibration of this release: {where}: {first['msg']}. {_AGAIN}"  # noqa: EM102
+        ) from error
 
 
 def _fitting(model: PreparedModel) -> Iterator[StoredCalibration]:
-    """The shipped ones that are of these weights and this prompt."""
+    """The shipped ones that are of these weights."""
     folder = resources.files("mcq_service.models") / "calibrations"
     if not folder.is_dir():
         return
@@ -102,4 +95,4 @@ def _fitting(model: PreparedModel) -> Iterator[StoredCalibration]:
 
 
 def _is_of(stored: StoredCalibration, model: PreparedModel) -> bool:
-    return stored.model_digest == model.digest and stored.prompt_digest == ANSWER_FIRST.digest
+    return stored.model_digest == model.digest

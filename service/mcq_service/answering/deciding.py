@@ -48,18 +48,25 @@ def rotations(count: int) -> list[list[int]]:
     return [[(index + shift) % count for index in range(count)] for shift in range(count)]
 
 
+def mean_by_choice(scores: Sequence[Sequence[float]], orders: Sequence[Sequence[int]]) -> list[float]:
+    """Each choice's mean log-probability over several orders.
+
+    `scores[i][letter]` are log-probabilities, up to a constant, of the choices in `orders[i]`.
+    """
+    means = [0.0] * len(orders[0])
+    for order, row in zip(orders, scores, strict=True):
+        normaliser = _log_sum_exp(row)
+        for letter, choice in enumerate(order):
+            means[choice] += (row[letter] - normaliser) / len(orders)
+    return means
+
+
 def unrotated(scores: Sequence[Sequence[float]]) -> list[float]:
     """Each choice's mean log-probability over all rotations, for which each letter was its once.
 
     `scores[r][letter]` are log-probabilities, up to a constant, of the order `rotations(n)[r]`.
     """
-    count = len(scores)
-    means = [0.0] * count
-    for order, row in zip(rotations(count), scores, strict=True):
-        normaliser = _log_sum_exp(row)
-        for letter, choice in enumerate(order):
-            means[choice] += (row[letter] - normaliser) / count
-    return means
+    return mean_by_choice(scores, rotations(len(scores)))
 
 
 def softmax(scores: Sequence[float]) -> list[float]:

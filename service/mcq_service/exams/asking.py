@@ -17,18 +17,19 @@ from mcq_service.answering.deciding import rotations
 from mcq_service.exams.errors import AskingFailed
 from mcq_service.exams.fitting import Scored
 from mcq_service.problems import ProblemError
+from mcq_service.prompts import ANSWER_FIRST, Form
 from mcq_service.protocol import Batch, Results, Service
 from mcq_service.tasks import gather
 from mcq_service.telemetry import Metrics, Tracing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
-    from mcq_service.answering import Answering
     from mcq_service.answering.answering import Letters
     from mcq_service.exams.questions import ExamQuestion
     from mcq_service.models import PreparedModel
     from mcq_service.protocol import Identity, Question
+    from mcq_service.serving import Serving
     from mcq_service.settings import Settings
 
 
@@ -69,20 +70,25 @@ class Asker(Protocol):
 class Scorer(Protocol):
     """Gives a model's own scores."""
 
-    async def letters(self, question: Question, *, rotation: int = 0) -> Letters:
+    async def letters(self, question: Question, *, rotation: int = 0, form: Form = ANSWER_FIRST) -> Letters:
         """What the model says of each choice when they are offered rotated; see Answering."""
 
 
 @asynccontextmanager
-async def in_process(prepared: PreparedModel, settings: Settings) -> AsyncIterator[Answering]:
-    """The prepared model, loaded into this process as the service loads it, with more patience."""
+async def in_process(
+    prepared: PreparedModel, settings: Settings, *, forms: Iterable[Form] = ()
+) -> AsyncIterator[Serving]:
+    """The prepared model, loaded into this process as the service loads it, with more patience.
+
+    The prefixes of `forms` are read once, too.
+    """
     patient = settings.model_copy(update={"deadline_seconds": _PATIENCE_SECONDS})
     built = await asyncio.to_thread(
-        lambda: serving.local(prepared, patient, metrics=Metrics(), tracing=Tracing({}))
+        lambda: serving.local(prepared, patient, metrics=Metrics(), tracing=Tracing({}), forms=forms)
     )
     ready = built()
     try:
-        yield ready.answering
+        yield ready
     finally:
         await ready.stop()
 
@@ -190,21 +196,26 @@ async def ask(
 
 
 async def score(
-    scorer: Scorer, questions: Sequence[ExamQuestion], *, advance: Callable[[int], None]
-) -> list[Scored]:
-    """The model's scores of each question in every rotation of its choices. Raises AskingFailed."""
+    scorer: Scorer, questions: Sequence[ExamQuestion], form: Form, *, rotate: bool,
+    advance: Callable[[int], None],
+) -> list[Scored]:  # fmt: skip
+    """The model's scores of each question in its own order, or in every rotation of its choices.
+
+    Raises AskingFailed.
+    """
     at_once = asyncio.Semaphore(_SCORED_AT_ONCE)
 
     async def one(question: ExamQuestion) -> Scored:
         rows = []
         async with at_once:
-            for rotation, order in enumerate(rotations(len(question.labels))):
+            orders = rotations(len(question.labels)) if rotate else [range(len(question.labels))]
+            for rotation, order in enumerate(orders):
                 try:
-                    said = await scorer.letters(question.question, rotation=rotation)
+                    said = await scorer.letters(question.question, rotation=rotation, form=form)
                 except ProblemError as error:
                     raise AskingFailed(f"Question {question.id} can't be scored: {error}") from error  # noqa: EM102
                 rows.append([said.log_probabilities[choice] for choice in order])
         advance(1)
-        return Scored(question.labels, rows, question.answer, question.subject)
+        return Scored(question.labels, rows, question.answer, question.subject, question.exam)
 
     return await gather(one(each) for each in questions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
@@ -11,7 +11,7 @@ from mcq_service.answering.calibration import FittedOn, StoredCalibration
 from mcq_service.exams import asking, console, fitting, report
 from mcq_service.exams.errors import AskingFailed, ExamUnreadable
 from mcq_service.exams.parts import Part, summed
-from mcq_service.prompts import ANSWER_FIRST
+from mcq_service.prompts import ANSWER_FORMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,18 +129,26 @@ async def calibrate(
     scorer: Scorer, sitting: Sitting, prepared: PreparedModel, *, stream: TextIO,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> tuple[StoredCalibration, Fit]:  # fmt: skip
-    """Score every question in all rotations and fit; progress goes to `stream`. Raises ExamError."""
+    """Score every question in every form, and in all rotations in the best one, and fit. Raises ExamError.
+
+    Progress goes to `stream`.
+    """
     questions = sitting.questions
+    with console.counting("scored", len(questions) * len(ANSWER_FORMS), stream) as advance:
+        scored = {
+            name: await asking.score(scorer, questions, form, rotate=False, advance=advance)
+            for name, form in ANSWER_FORMS.items()
+        }
+    best, trials = fitting.best_form(scored)
     with console.counting("scored in all rotations", len(questions), stream) as advance:
-        scored = await asking.score(scorer, questions, advance=advance)
-    fit = fitting.fit(scored)
+        rotated = await asking.score(scorer, questions, ANSWER_FORMS[best], rotate=True, advance=advance)
+    fit = fitting.fit(rotated, ANSWER_FORMS[best].digest)
     stored = StoredCalibration(
         **fit.calibration.model_dump(),
         model_uri=prepared.uri,
         model_digest=prepared.digest,
         precision=prepared.precision,
-        prompt_digest=ANSWER_FIRST.digest,
-        fitted_on=FittedOn(exams=sitting.exam.digests, questions=len(questions)),
+        fitted_on=FittedOn(exams=sitting.exam.digests, questions=len(fit.raw)),
         created=now(),
     )
-    return stored, fit
+    return stored, replace(fit, trials=[*trials, *fit.trials])

@@ -17,6 +17,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from mcq_service.exams import statistics
 from mcq_service.exams.report import Figures
 from mcq_service.terminal import PlainConsole
 
@@ -82,14 +83,20 @@ def show(report: Report, stream: TextIO) -> None:
 
 
 def show_fit(fit: Fit, stream: TextIO) -> None:
-    """What a calibration is, and what it does to questions that it was not fitted on."""
+    """What a calibration is, what was tried, and what it does to questions that it was not fitted on."""
     console = _console(stream)
-    for count, prior in fit.calibration.prior.items():
-        letters = ", ".join(f"{label} {probability:.3f}" for label, probability in prior.items())
+    console.print(_tried(fit))
+    for count, measured in fit.calibration.choices.items():
+        letters = ", ".join(f"{label} {probability:.3f}" for label, probability in measured.prior.items())
         console.print(f"prior of the letters of {count} choices: {letters}")
-    console.print(
-        f"temperature {fit.calibration.temperature}; of the mean of rotations {fit.calibration.rotations_temperature}"
-    )
+        second = measured.second_order
+        console.print(
+            f"temperature {measured.temperature}"
+            + (f"; of both orders {second.temperature}, below a margin of {second.margin}" if second else "")
+            + f"; of the mean of rotations {measured.rotations_temperature}"
+        )
+    for count, questions in fit.unmeasured.items():
+        console.print(f"not calibrated: {questions} questions with {count} choices are too few")
     table = Table(
         title=f"{len(fit.raw)} questions; calibrated ones by cross-validation", title_justify="left"
     )
@@ -101,6 +108,23 @@ def show_fit(fit: Fit, stream: TextIO) -> None:
     for name, value in _ROWS.items():
         table.add_row(name, *(f"{value(each):.3f}" for each in figures))
     console.print(table)
+
+
+def _tried(fit: Fit) -> Table:
+    """Each form and plan on questions that it was not fitted on; the star is on what was taken."""
+    table = Table(title="Tried, by cross-validation; * is taken", title_justify="left")
+    for column in ("choices", "", "prompts", "accuracy", "ECE", "log-likelihood"):
+        table.add_column(column, justify="left" if column == "" else "right")
+    for each in fit.trials:
+        table.add_row(
+            "all" if each.choices is None else str(each.choices),
+            f"{'*' if each.taken else ' '} {each.name}",
+            f"{each.prompts:.2f}",
+            f"{statistics.accuracy(each.outcomes).value:.3f}",
+            f"{statistics.ece(each.outcomes):.3f}",
+            f"{-statistics.negative_log_likelihood(each.outcomes):.3f}",
+        )
+    return table
 
 
 _ROWS: dict[str, Callable[[Figures], float]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -34,7 +34,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 class ExamQuestion:
     """A question with its answer, which is a position among the choices, from 0.
 
-    `digest` is that of its content, whatever its place, name, spacing and order of choices.
+    `digest` is that of its content, whatever its place, name, spacing and order of choices; `exam` is its file's name.
     """
 
     id: str
@@ -42,6 +42,7 @@ class ExamQuestion:
     question: Question
     answer: int
     digest: str
+    exam: str = ""
 
     @property
     def labels(self) -> list[str]:
@@ -156,7 +157,7 @@ def _read_lines(exam: Exam, places: dict[str, str], path: Path, text: str) -> No
             exam.duplicates.append(f"{place}: the same question as {before}")
             continue
         places[question.digest] = place
-        exam.questions.append(question)
+        exam.questions.append(replace(question, exam=path.name))
 
 
 class NotAskable(Exception):  # noqa: N818 - see errors

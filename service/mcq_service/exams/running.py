@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcq_service import serving
 from mcq_service.answering.calibration_files import NAME, CalibrationUnusable, save
 from mcq_service.exams import asking, commands, console, parts
 from mcq_service.exams.cli import KEY
@@ -20,6 +19,7 @@ from mcq_service.exams.report import read_rows
 from mcq_service.exams.report_page import page
 from mcq_service.models import ModelRef, ModelStoreError, PreparedModel, Store
 from mcq_service.models.console import failed, shown
+from mcq_service.prompts import ANSWER_FORMS
 
 if TYPE_CHECKING:
     import argparse
@@ -51,8 +51,8 @@ async def _calibrate(arguments: argparse.Namespace, settings: Callable[[], Setti
     # The scores that are fitted to are uncalibrated: an older calibration, perhaps of another prompt, is not wanted.
     configured = settings().model_copy(update={"calibration": None})
     prepared = _prepare(configured)
-    async with asking.in_process(prepared, configured) as answering:
-        stored, fit = await commands.calibrate(answering, sitting, prepared, stream=sys.stderr)
+    async with asking.in_process(prepared, configured, forms=ANSWER_FORMS.values()) as ready:
+        stored, fit = await commands.calibrate(ready.answering, sitting, prepared, stream=sys.stderr)
     path = arguments.output or prepared.path / NAME
     # What took long is kept before it is shown: whoever reads that may have gone.
     save(stored, path)
@@ -85,10 +85,9 @@ async def _evaluate(arguments: argparse.Namespace, settings: Callable[[], Settin
     else:
         configured = settings()
         prepared = _prepare(configured)
-        async with asking.in_process(prepared, configured) as answering:
-            report = await held(
-                answering, f"in this process, {prepared.precision}", serving.identity(prepared)
-            )
+        async with asking.in_process(prepared, configured) as ready:
+            target = f"in this process, {prepared.precision}"
+            report = await held(ready.answering, target, ready.identity)
     if arguments.html:
         arguments.html.write_text(page(report), encoding="utf-8")
     _write(report, arguments.json)

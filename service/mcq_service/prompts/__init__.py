@@ -1,16 +1,34 @@
 """Question -> prompt: a constant prefix that can be cached, the client's text, and a constant end."""
 
 from mcq_service.prompts.chat import Span, Turn, conversation
-from mcq_service.prompts.chatml import ANSWER_FIRST, FORMS, REASONING_FIRST, Form, Prompt, render
+from mcq_service.prompts.chatml import ANSWER_FIRST, REASONING_FIRST
+from mcq_service.prompts.forms import Form, Prompt
+from mcq_service.prompts.plain import plain
+from mcq_service.prompts.rendering import render
+
+ANSWER_FORMS = {
+    "chat, 1 example": ANSWER_FIRST,
+    "plain, no example": plain(0),
+    "plain, 5 examples": plain(5),
+}
+"""Those that a letter can be asked for in, by name. The first is the form of a model that was not measured."""
+
+
+def answer_form(digest: str) -> Form:
+    """The form that a letter is asked for in, by its digest. Raises KeyError."""
+    return {form.digest: form for form in ANSWER_FORMS.values()}[digest]
+
 
 __all__ = [
     "ANSWER_FIRST",
-    "FORMS",
+    "ANSWER_FORMS",
     "REASONING_FIRST",
     "Form",
     "Prompt",
     "Span",
     "Turn",
+    "answer_form",
     "conversation",
+    "plain",
     "render",
 ]

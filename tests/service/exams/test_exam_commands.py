@@ -24,6 +24,7 @@ from mcq_service.exams.errors import AskingFailed, ResultUnreadable
 from mcq_service.exams.judging import Limits
 from mcq_service.exams.questions import read
 from mcq_service.models import PreparedModel
+from mcq_service.prompts import ANSWER_FIRST, ANSWER_FORMS, Form
 from mcq_service.protocol import (
     Answer,
     Choice,
@@ -249,12 +250,12 @@ async def test_the_tables_say_accuracy_interval_calibration_and_letters(exam: Pa
 
 
 class Biased:
-    """Scores a truth that it knows in part, and the letter B too high."""
+    """Scores a truth that it knows in part, and the letter B too high; asked in a chat, it knows little."""
 
-    async def letters(self, question: Question, *, rotation: int = 0) -> Letters:
+    async def letters(self, question: Question, *, rotation: int = 0, form: Form = ANSWER_FIRST) -> Letters:
         order = rotations(3)[rotation]
         number = int(question.question.split()[-1].strip("?"))
-        knows = number % 4 != 0
+        knows = number % 4 != 0 and (form != ANSWER_FIRST or number % 4 == 1)
         scores = [0.0] * 3
         for letter, choice in enumerate(order):
             scores[choice] = 2.0 * (knows and choice == number % 3) + (1.0 if letter == 1 else 0.0)
@@ -267,11 +268,16 @@ async def test_a_calibration_is_fitted_to_the_calibration_half_alone(exam: Path)
     stored, fit = await commands.calibrate(Biased(), sitting, PREPARED, stream=io.StringIO())
     half = [each for each in read([exam]).questions if each.half == "calibration"]
     assert stored.fitted_on.questions == len(fit.raw) == len(half) < COUNT
-    assert stored.prior[3]["B"] == pytest.approx(math.e / (math.e + 2))
+    assert stored.choices[3].prior["B"] == pytest.approx(math.e / (math.e + 2))
     assert stored.model_digest == "sha256:me"
+    assert stored.form != ANSWER_FIRST
     text = io.StringIO()
     console.show_fit(fit, text)
-    assert "prior of the letters of 3 choices: A 0.212, B 0.576, C 0.212" in text.getvalue()
+    shown = text.getvalue()
+    assert "prior of the letters of 3 choices: A 0.212, B 0.576, C 0.212" in shown
+    tried = [line for line in shown.splitlines() if "│" in line and "prompts" not in line]
+    assert all(any(name in line for line in tried) for name in [*ANSWER_FORMS, "all rotations"])
+    assert sum("* " in line for line in tried) == 2  # a form, and a plan for three choices
 
 
 def service(*replies: httpx2.Response | Exception) -> tuple[asking.Remote, list[float]]:

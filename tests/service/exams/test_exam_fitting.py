@@ -1,25 +1,44 @@
-"""A known prior and a known temperature are found again, and what is reported was not fitted on."""
+"""A known prior and temperature are found again, what helps is chosen, and what is reported was not fitted on."""
 
 import math
 import random
+from string import ascii_uppercase
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcq_service.answering.calibration import Calibration
+from mcq_service.answering.calibration import Measured
 from mcq_service.answering.deciding import rotations, softmax
 from mcq_service.exams import statistics
 from mcq_service.exams.errors import NothingToFit
-from mcq_service.exams.fitting import Scored, best_temperature, fit, letter_prior
+from mcq_service.exams.fitting import (
+    PLAIN,
+    PLANS,
+    Plan,
+    Scored,
+    best_form,
+    best_plan,
+    best_temperature,
+    fit,
+    letter_prior,
+)
+from mcq_service.exams.statistics import Outcome
+from mcq_service.prompts import ANSWER_FORMS
 
 PRIOR = {"A": 0.1, "B": 0.6, "C": 0.1, "D": 0.2}
 
 
+EVEN = dict.fromkeys("ABCD", 0.25)
+
+
 def asked(
-    count: int, *, prior: dict[str, float] = PRIOR, sharpness: float = 1.0, seed: int = 3
+    count: int, *, prior: dict[str, float] = PRIOR, sharpness: float = 1.0, noise: float = 0.0, seed: int = 3
 ) -> list[Scored]:
-    """Questions of a model that knows a true distribution, adds a letter prior, and is too sure by `sharpness`."""
+    """Questions of a model that knows a true distribution, adds a letter prior, and is too sure by `sharpness`.
+
+    With `noise` each order of the choices moves their scores at random.
+    """
     generator = random.Random(seed)  # noqa: S311 - a fixed sequence
     labels = list(prior)
     made = []
@@ -28,7 +47,7 @@ def asked(
         (answer,) = generator.choices(range(len(labels)), weights=softmax(truth))
         scores = [
             [
-                sharpness * truth[choice] + math.log(prior[label]) + 7.0
+                sharpness * (truth[choice] + generator.gauss(0, noise)) + math.log(prior[label]) + 7.0
                 for label, choice in zip(labels, order, strict=True)
             ]
             for order in rotations(len(labels))
@@ -38,21 +57,38 @@ def asked(
 
 
 def test_the_prior_of_the_letters_is_found() -> None:
-    found = letter_prior(asked(40))[4]
+    found = letter_prior(asked(40))
     assert sum(found.values()) == pytest.approx(1)
     assert found == pytest.approx(PRIOR, abs=1e-9)
 
 
 def test_each_number_of_choices_has_its_own_prior() -> None:
-    found = letter_prior([*asked(10), *asked(10, prior={"A": 0.7, "B": 0.3})])
-    assert found[2] == pytest.approx({"A": 0.7, "B": 0.3})
-    assert found[4] == pytest.approx(PRIOR)
+    two = asked(200, prior={"A": 0.7, "B": 0.3}, sharpness=3)
+    choices = fit([*asked(200), *two]).calibration.choices
+    assert choices[2].prior == pytest.approx({"A": 0.7, "B": 0.3})
+    assert choices[4].prior == pytest.approx(PRIOR)
+    assert choices[4].temperature < 1.5 < choices[2].temperature
+
+
+@pytest.mark.parametrize("count", range(2, 27))
+def test_any_number_of_choices_can_be_measured(count: int) -> None:
+    prior = dict.fromkeys(ascii_uppercase[:count], 1 / count)
+    found = fit(asked(10, prior=prior))
+    assert found.calibration.choices[count].prior == pytest.approx(prior)
+    assert not found.unmeasured
+
+
+def test_a_number_of_choices_that_few_questions_have_is_not_calibrated() -> None:
+    found = fit([*asked(20), *asked(9, prior={"A": 0.5, "B": 0.5})])
+    assert set(found.calibration.choices) == {4}
+    assert found.unmeasured == {2: 9}
+    assert len(found.raw) == len(found.calibrated) == 20
 
 
 def test_the_temperature_of_a_model_that_is_too_sure_is_found() -> None:
-    fitted = fit(asked(1500, sharpness=2.5)).calibration
-    assert fitted.temperature == pytest.approx(2.5, rel=0.1)
-    assert fitted.rotations_temperature == pytest.approx(2.5, rel=0.1)
+    fitted = fit(asked(800, sharpness=2.5)).calibration.choices[4]
+    assert fitted.temperature == pytest.approx(2.5, rel=0.15)
+    assert fitted.rotations_temperature == pytest.approx(2.5, rel=0.15)
 
 
 def test_calibrating_helps_on_questions_it_was_not_fitted_on() -> None:
@@ -61,7 +97,7 @@ def test_calibrating_helps_on_questions_it_was_not_fitted_on() -> None:
     assert statistics.negative_log_likelihood(found.calibrated) < statistics.negative_log_likelihood(
         found.raw
     )
-    assert statistics.ece(found.calibrated) < 0.06 < statistics.ece(found.raw)
+    assert statistics.ece(found.calibrated) < 0.07 < statistics.ece(found.raw)
     assert [each.answer for each in found.calibrated] == [each.answer for each in found.raw]
 
 
@@ -72,14 +108,94 @@ def test_what_is_reported_of_a_question_does_not_depend_on_its_own_answer() -> N
         *questions[1:],
     ]
     one, other = fit(questions), fit(changed)
-    assert one.calibrated[0].probabilities == other.calibrated[0].probabilities
-    assert one.rotated[0].probabilities == other.rotated[0].probabilities
+    for trial, again in zip(one.trials, other.trials, strict=True):
+        assert trial.outcomes[0].probabilities == again.outcomes[0].probabilities
     assert one.calibration != other.calibration
+
+
+def plan_of(questions: list[Scored]) -> Plan:
+    """The plan that is taken for four choices."""
+    found = fit(questions)
+    [taken] = [trial for trial in found.trials if trial.taken]
+    measured = found.calibration.choices[4]
+    assert (taken.choices, taken.prompts > 1) == (4, measured.second_order is not None)
+    return Plan(measured.strength, round(taken.prompts - 1, 4))
+
+
+def test_a_strong_prior_is_taken_out_whole() -> None:
+    assert plan_of(asked(400)) == Plan(1.0, 0.0)
+
+
+def test_where_the_letters_have_no_prior_nothing_is_done_to_them() -> None:
+    """Then no choice is another than without a calibration."""
+    assert plan_of(asked(400, prior=EVEN)) == PLAIN
+
+
+def test_where_an_order_of_the_choices_says_little_some_are_asked_in_a_second() -> None:
+    questions = asked(600, prior=EVEN, noise=1.5)
+    assert plan_of(questions).again == pytest.approx(0.4)
+    found = fit(questions)
+    right, before = (statistics.accuracy(each).value for each in (found.calibrated, found.raw))
+    assert right > before + 0.01
+    second = found.calibration.choices[4].second_order
+    assert second is not None
+    assert 0 < second.margin < 1
+
+
+def outcomes(answer: float, right: int, total: int = 100) -> list[Outcome]:
+    """So many questions with two choices, whose right one has this probability in `right` of them."""
+    return [
+        Outcome("AB", [answer, 1 - answer] if index < right else [1 - answer, answer], 0)
+        for index in range(total)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plain", "other", "better"),
+    [
+        (outcomes(0.6, 60), outcomes(0.7, 70), True),
+        (outcomes(0.6, 60), outcomes(0.6, 60), False),
+        (outcomes(0.6, 60), outcomes(0.99, 59), False),
+    ],
+)
+def test_a_plan_is_taken_for_what_it_adds_and_not_for_less_right_answers(
+    plain: list[Outcome], other: list[Outcome], better: bool
+) -> None:
+    judged = {plan: other if plan == PLANS[1] else plain for plan in PLANS}
+    assert best_plan(judged, ["exam"] * 100) == (PLANS[1] if better else PLAIN)
+
+
+def test_a_plan_that_is_worse_in_one_of_the_exams_is_not_taken() -> None:
+    """However much better it is in the others."""
+    plain, other = (
+        outcomes(0.6, 60) + outcomes(0.6, 10, total=20),
+        outcomes(0.7, 90) + outcomes(0.6, 9, total=20),
+    )
+    exams = ["large"] * 100 + ["small"] * 20
+    judged = {plan: other if plan == PLANS[1] else plain for plan in PLANS}
+    assert best_plan(judged, exams) == PLAIN
+    assert best_plan(judged, ["both"] * 120) == PLANS[1]
+
+
+def test_the_form_that_says_most_of_the_right_answers_is_taken() -> None:
+    scored = {"blurred": asked(200, noise=2.0), "clear": asked(200), "turned": asked(200, noise=1.0)}
+    name, trials = best_form(scored)
+    assert name == "clear"
+    assert [(trial.name, trial.taken) for trial in trials] == [
+        ("blurred", False), ("clear", True), ("turned", False),
+    ]  # fmt: skip
+
+
+def test_the_calibration_is_of_the_form_that_was_asked_in() -> None:
+    form = [*ANSWER_FORMS.values()][-1]
+    assert fit(asked(20), form.digest).calibration.form == form
 
 
 def test_too_few_questions_are_refused() -> None:
     with pytest.raises(NothingToFit, match="9 questions"):
         fit(asked(9))
+    with pytest.raises(NothingToFit, match="9 questions"):
+        best_form({"a form": asked(9)})
 
 
 scores_and_answers = st.lists(
@@ -90,10 +206,11 @@ scores_and_answers = st.lists(
 @given(scores_and_answers)
 def test_no_temperature_in_the_range_is_better_than_the_best(rows: list[tuple[list[float], int]]) -> None:
     def loss(temperature: float) -> float:
-        return sum(
+        surprise = sum(
             -math.log(max(softmax([each / temperature for each in scores])[answer], 1e-300))
             for scores, answer in rows
         )
+        return surprise + 2 * math.log(temperature) ** 2  # as if its logarithm were spread by 0.5
 
     best = best_temperature([scores for scores, _ in rows], [answer for _, answer in rows])
     assert 0.05 <= best <= 20
@@ -101,9 +218,15 @@ def test_no_temperature_in_the_range_is_better_than_the_best(rows: list[tuple[li
         assert loss(best) <= loss(other) + 1e-3 * (1 + abs(loss(other)))
 
 
+def test_a_few_questions_that_are_all_right_do_not_make_it_sure_of_everything() -> None:
+    """Without a bound the best temperature would be 0."""
+    assert 0.3 < best_temperature([[3.0, 0.0, 0.0]] * 10, [0] * 10) < 1
+    assert best_temperature([[3.0, 0.0, 0.0]] * 3000, [0] * 3000) < 0.33
+
+
 def test_a_fitted_calibration_gives_back_the_truth() -> None:
     questions = asked(50)
-    calibration = Calibration(prior=letter_prior(questions))
+    measured = Measured(prior=letter_prior(questions))
     for each in questions:
-        first, second = (calibration.apply(row, each.labels) for row in (each.scores[0], each.scores[1]))
+        first, second = (softmax(measured.debiased(row, each.labels)) for row in each.scores[:2])
         assert [second[-1], *second[:-1]] == pytest.approx(first)

@@ -82,7 +82,7 @@ def test_a_calibration_is_fitted_and_is_one_of_this_model(
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(path)
     found = calibration_for(prepared_model, explicit=path)
-    assert set(found.prior[4]) == set("ABCD")
+    assert set(found.choices[4].prior) == set("ABCD")
     assert len(read([exam]).part("calibration")) >= 10
 
 

@@ -1,0 +1,99 @@
+"""What surrounds a question: the constant beginning and end of a prompt, with its worked examples."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+
+class Prompt(NamedTuple):
+    """The parts of a prompt, in order.
+
+    `prefix` is the same for all questions. `stem`, the question, and `choices` are a client's text: they must be
+    tokenised so that nothing in them becomes a control token, or a question could end its own turn. The stem ends
+    with a line break, so that its tokens do not depend on the choices. `suffix` is ours again.
+    """
+
+    prefix: str
+    stem: str
+    choices: str
+    suffix: str
+
+
+class Form(NamedTuple):
+    """The constant prefix, the end that the model goes on from, and what stands between the parts of a question.
+
+    `mark` follows the letter of a choice; `gap` ends the question, before the choices.
+    """
+
+    prefix: str
+    suffix: str
+    mark: str
+    gap: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the form: a calibration is of one form. The examples in the prefix show mark and gap."""
+        return "sha256:" + hashlib.sha256(f"{self.prefix}\0{self.suffix}".encode()).hexdigest()
+
+
+class Example(NamedTuple):
+    """A worked example: a question, its choices, and the position of the right one."""
+
+    question: str
+    choices: tuple[str, ...]
+    answer: int
+
+    @property
+    def letter(self) -> str:
+        """The letter of the right choice."""
+        return "ABCD"[self.answer]
+
+    def text(self, mark: str, gap: str) -> str:
+        """The question and its choices, as a form has them."""
+        choices = [f"{letter}{mark}{choice}" for letter, choice in zip("ABCD", self.choices, strict=True)]
+        return self.question + gap + "\n".join(choices)
+
+
+PLANET = Example("Which planet is known as the Red Planet?", ("Venus", "Jupiter", "Mars", "Saturn"), 2)
+EXAMPLES = (
+    Example(
+        "Which of the following best describes a contract that lacks consideration?",
+        (
+            "It is generally unenforceable, as nothing is given in return for the promise",
+            "It is always enforceable if it is in writing",
+            "It is enforceable by the promisee only",
+            "It is void because of fraud",
+        ),
+        0,
+    ),
+    Example(
+        "A shop lowers the price of a $40 coat by 25%. What is the new price?",
+        ("$10", "$30", "$35", "$15"),
+        1,
+    ),
+    Example(
+        "A user receives an email that seems to come from the bank and asks for the password. What kind of attack is "
+        "this?",
+        ("Denial of service", "SQL injection", "Man in the middle", "Phishing"),
+        3,
+    ),
+    Example("The First World War began in which year?", ("1914", "1918", "1939", "1905"), 0),
+    Example(
+        "Statement 1 | Every square is a rectangle. Statement 2 | Every rectangle is a square.",
+        ("True, True", "False, False", "False, True", "True, False"),
+        3,
+    ),
+    Example(
+        "Which of these drugs lowers blood pressure by blocking beta receptors?",
+        ("Ibuprofen", "Amoxicillin", "Propranolol", "Insulin"),
+        2,
+    ),
+    Example(
+        "Which process do plants use to turn light into chemical energy?",
+        ("Respiration", "Photosynthesis", "Fermentation", "Transpiration"),
+        1,
+    ),
+    PLANET,
+)
+"""Of several fields, each letter twice; the last ones are taken first."""
