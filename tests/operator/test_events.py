@@ -42,6 +42,7 @@ def test_readiness_is_told_when_it_comes_and_when_it_goes() -> None:
     ready, events = told(first, seen(deployment()))
     assert [(event["type"], event["reason"]) for event in events] == [
         ("Normal", "Answering"),
+        ("Normal", "Answering"),
         ("Normal", "Loaded"),
     ]
     assert events[0]["note"] == "Ready is True: All replicas are available and answer questions."
@@ -71,4 +72,4 @@ def test_events_of_one_moment_have_names_of_their_own() -> None:
     first, _ = told(None, seen(None), "pending")
     _, events = told(first, seen(deployment()))
     names = [event["metadata"]["name"] for event in events]
-    assert len(set(names)) == len(names) == 2
+    assert len(set(names)) == len(names) == 3

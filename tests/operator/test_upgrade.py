@@ -23,6 +23,7 @@ from tests.operator.conftest import ROOT, with_crds
 from mcq_operator.desired import digest
 from mcq_operator.models import FIELD_MANAGER, ExamKey, Key, SolverKey
 from mcq_operator.models.kinds import RECONCILED
+from mcq_operator.upgrades import Upgrades
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,19 +32,40 @@ if TYPE_CHECKING:
 
 CRDS = sorted(RECORDED.glob("mcq-operator.dev_*.yaml"))
 KINDS = {"MCQSolver": SolverKey, "MCQExam": ExamKey}
+SWITCH = {
+    "default": "05b65242d8c48791",
+    "enum": "1d651c6a49f9ce0e",
+    "type": "74234e98afe7498f",
+    "x-kubernetes-preserve-unknown-fields": "b5bea41b6c623f7c",
+}
 LOOKED_AT = {
+    "^.spec": {"x-kubernetes-validations": "d09dd15ef563a0ff"},
+    "^.spec.autoscaling.prometheusAddress": {"x-kubernetes-validations": "d9aad2951f27be47"},
+    "^.spec.engine.openai.endpoint": {"x-kubernetes-validations": "7371e34e3db9b8ed"},
+    "^.spec.ingress": {"default": "eeae2bc927083f4f", "x-kubernetes-validations": "779cee2ea7d3292b"},
+    "^.spec.ingress.enabled": {"default": "74234e98afe7498f"},
     "^.spec.model": {"default": "d5e1bc668027d1b8", "x-kubernetes-validations": "45a6f72786243502"},
     "^.spec.model.uri": {
         "default": "39a48e887760aaae",
         "maxLength": "e39eef82f61b21e2",
-        "x-kubernetes-validations": "c928c3c4910d5960",
+        "x-kubernetes-validations": "e2723b925d748a73",
     },
-    "^.spec": {"x-kubernetes-validations": "d09dd15ef563a0ff"},
+    "^.spec.monitoring.alerts.enabled": SWITCH,
+    "^.spec.monitoring.dashboards.enabled": SWITCH,
+    "^.spec.monitoring.serviceMonitor.enabled": SWITCH,
+    "^.spec.resources": {"default": "44136fa355b3678a"},
+    "^.spec.storage.cache": {"default": "50a05cd7ae916a10"},
+    "^.spec.storage.cache.type": {"default": "e811321a3961d0f8"},
+    "^.spec.tracing.endpoint": {"x-kubernetes-validations": "9c0efcab5a029b80"},
 }
-"""What crdify can't tell to be harmless, and a person can: other schemes than hf:// and longer URIs are taken too, new
-rules are about the new credentialsSecretRef and revisions that other schemes lack, and the model's default is written
-out. It is another repository of the same model; stored solvers have the old address written out, and keep it. By a
-digest of what it is now: a further change is to be looked at, too."""
+"""What crdify can't tell to be harmless, and a person can, by a digest of what it is now: a further change is to be
+looked at, too.
+
+- More is taken than before: other schemes than hf://, longer URIs, IPv6 hosts, Auto beside true and false.
+- New rules are about the new credentialsSecretRef, and revisions that other schemes lack.
+- Defaults are others: of the model (another repository of the same weights), the cache, the resources, the Ingress and
+  the monitoring. A stored solver has the old ones written out, and keeps them.
+"""
 pytestmark = pytest.mark.xdist_group("apart")
 
 STARTED_ANEW = {"plain", "remote", "rich"}
@@ -165,6 +187,8 @@ async def test_its_objects_are_kept_and_no_pod_starts_anew_whose_template_is_the
     }
     with_crds(last_release)
     await bench.cluster.discover()
+    # All of them; that they take turns has tests of its own.
+    bench.upgrades = Upgrades(release="this", at_once=0, wake=lambda _: None)
     for key in keys(last_release.namespace):
         await bench.settle(key)
     rolled = set()

@@ -110,8 +110,8 @@ CASES = [
     Case(uri("pvc://models/a")),
     Case(uri("pvc://shared-1")),
     Case(uri("pvc://theirs/a"), "theirs", "claims"),
-    Case({"storage": {"cache": {"claimName": "models"}}}),
-    Case({"storage": {"cache": {"claimName": "other-model-cache"}}}, "other-model-cache", "claims"),
+    Case({"storage": {"cache": {"type": "PVC", "claimName": "models"}}}),
+    Case({"storage": {"cache": {"type": "PVC", "claimName": "other-model-cache"}}}, "other-model-cache", "claims"),
     Case({"storage": {"backup": {"uri": S3}}}),
     Case({"storage": {"backup": {"uri": "s3://elsewhere/team"}}}, "s3://elsewhere/team", "backups"),
     # Of another server's model the default address is not used.
@@ -327,7 +327,9 @@ async def test_a_gate_makes_its_candidate_as_the_operator_alone_may(
     operator = f"operator-of-{kubectl.namespace}"
     await make(kubectl, policies, {"operators": [operator]})
     candidate = resource(
-        "MCQSolver", "demo-candidate", {"storage": {"cache": {"claimName": "demo-model-cache"}}}
+        "MCQSolver",
+        "demo-candidate",
+        {"storage": {"cache": {"type": "PVC", "claimName": "demo-model-cache"}}},
     )
     create = ("create", "--dry-run=server", "-f", "-")
     assert "demo-model-cache" in tenant.run(*create, stdin=json.dumps(candidate)).stderr
