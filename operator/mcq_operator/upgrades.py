@@ -1,4 +1,4 @@
-"""Which solvers take up a new release of the operator: a few at a time, and never one that is paused.
+"""The order in which solvers take up a new release of the operator: a few at a time, and none that is paused.
 
 A new release means other replicas for each solver that names no image of its own. Rolling all of them out at once
 would start as many Pods and fetch as many models; one that does not start would take every solver with it.
@@ -11,10 +11,10 @@ from mcq_operator.models.names import PAUSE_UPGRADE
 
 
 class Upgrades:
-    """The solvers that take it up now. What else rolls out is counted, too, so a restart forgets nobody's roll-out."""
+    """The solvers that roll out now, and those that wait. A roll-out for any other reason counts as well."""
 
     def __init__(self, *, release: str, at_once: int, wake: Callable[[SolverKey], None]) -> None:
-        """Let `at_once` solvers take up `release` at a time; 0: all. `wake` has one looked at whose turn has come."""
+        """Let `at_once` solvers take up `release` at a time; 0: all. `wake` is called with each solver whose turn comes."""
         self.release = release
         self._at_once = at_once
         self._wake = wake

@@ -10,6 +10,7 @@ import json
 import socket
 import subprocess
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,14 @@ class Steady:
             for each in self.replicas()
             if "deletionTimestamp" not in each["metadata"]
         ]
+
+    def places(self) -> Counter[str]:
+        """How many replicas are on each node; those that are ending are not counted."""
+        return Counter(
+            each["spec"].get("nodeName", "")
+            for each in self.replicas()
+            if "deletionTimestamp" not in each["metadata"]
+        )
 
     def conditions(self) -> dict[str, dict[str, Any]]:
         """Its conditions by type."""

@@ -26,7 +26,7 @@ class Definition:
     Attributes:
         kind: the kind.
         description: one sentence for `kubectl explain`.
-        spec, status: the models; a kind that nobody reconciles has no status.
+        spec, status: the models; a kind that the operator does not reconcile has no status.
         short_names: for kubectl.
         name_rule: what its names must be.
         columns: what `kubectl get` prints.

@@ -102,7 +102,7 @@ class Warned:
         kind: Pod or Job.
         name: the object's name.
         reason: in a word.
-        message: in the words of whoever warns.
+        message: the Event's note.
 
     """
 

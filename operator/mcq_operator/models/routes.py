@@ -13,7 +13,7 @@ from .kinds import INGRESS, Kind
 EXACT = "Exact"
 PREFIX = "Prefix"
 PATTERN = "Pattern"
-"""A path whose meaning is the controller's: a regular expression, most often."""
+"""A path that each Ingress controller reads in its own way, most often as a regular expression."""
 _TYPES = {"Exact": EXACT, "Prefix": PREFIX, "PathPrefix": PREFIX}
 _LITERAL = re.compile(r"[^.*+?()\[\]{}|\\^$]*")
 """The beginning of a regular expression that stands for itself."""
@@ -62,7 +62,7 @@ class Route:
     def meets(self, other: "Route") -> bool:
         """Whether a request may be taken by this one that is the other's.
 
-        In one namespace, only where both say the same: whoever has the namespace may share a host between objects.
+        In one namespace, only where both say the same: its owner may share a host between objects.
         """
         if self.namespace == other.namespace:
             return self.kind == other.kind == INGRESS.kind and self.takes == other.takes

@@ -9,7 +9,7 @@ from mcq_operator.models.kinds import HTTP_ROUTE, INGRESS
 from mcq_operator.models.observed import Refusal, Rival
 
 SOON_SECONDS = 3.0
-"""After that, whoever asked for the same host at the same moment is on the list."""
+"""By then the list has every object that was created at the same moment."""
 
 _KINDS = {kind.kind: kind for kind in (INGRESS, HTTP_ROUTE)}
 
@@ -19,10 +19,10 @@ class WaysIn:
     """What was found of them.
 
     Attributes:
-        rivals: who has such a host and path already.
+        rivals: the objects that have such a host and path already.
         withheld: objects that are not applied for its sake.
         deleted: those of them that have to go.
-        refused: objects that are not applied because nobody knows whether there is a rival.
+        refused: objects that are not applied because rivals could not be listed.
 
     """
 
@@ -48,7 +48,7 @@ async def ways_in(cluster: Cluster, desired: Mapping[ObjectRef, Manifest], found
             if not rival.elsewhere:
                 continue
             result.withheld.add(ref)
-            # A host that it has, and that is nobody else's, it keeps until the spec is corrected.
+            # Keep a host that no other object has, until the spec is corrected.
             taken = await cluster.rival(kind, live, live) if live else None
             if taken is not None and taken.elsewhere:
                 result.deleted.add(ref)

@@ -27,7 +27,9 @@ def _applied(condition: str, kind: str, observed: Observed) -> Finding | None:
     if (absent := absence(observed, kind)) is not None:
         return Finding(condition, "False", "CRDNotInstalled", absent)
     if any(rival.elsewhere for rival in observed.rivals):
-        message = f"The {kind} is not applied: another namespace has its host. The Degraded condition says which."
+        message = (
+            f"The {kind} is not applied: another namespace has its host. The Degraded condition says which."
+        )
         return Finding(condition, "False", "HostConflict", message)
     for ref in (*observed.conflicts, *(refusal.ref for refusal in observed.refused)):
         if ref.kind == kind:

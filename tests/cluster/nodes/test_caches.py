@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,15 +62,6 @@ def apply(deployed: Deployed, name: str, **spec: Any) -> Steady:
     return solver
 
 
-def places(solver: Steady) -> Counter[str]:
-    """How many replicas are on each node; those that are ending are not counted."""
-    return Counter(
-        each["spec"].get("nodeName", "")
-        for each in solver.replicas()
-        if "deletionTimestamp" not in each["metadata"]
-    )
-
-
 def drain(solver: Steady, node: str) -> None:
     """Cordon the node and evict the solver's replicas from it, as far as its budget allows; fails after a time."""
     solver.kubectl(
@@ -85,12 +75,12 @@ def test_by_the_default_spec_each_node_is_drained_in_turn_and_no_request_is_lost
 ) -> None:
     """Three replicas, a node each, each with its own copy of the model."""
     solver = apply(deployed, "default", ingress={"host": "default.localhost"})
-    assert sorted(places(solver)) == sorted(nodes)
+    assert sorted(solver.places()) == sorted(nodes)
     with Load(solver.host, label=None) as load:
         for node in nodes:
             try:
                 drain(solver, node)
-                assert places(solver)[node] == 0
+                assert solver.places()[node] == 0
                 solver.settle()
             finally:
                 solver.kubectl("uncordon", node)
@@ -105,15 +95,15 @@ def test_replicas_of_a_volume_that_one_node_mounts_all_run_there_and_leave_it_at
 ) -> None:
     """A drain ends, and they start again once a node with the volume takes them: here the same one."""
     solver = apply(deployed, "shared", storage={"cache": {"type": "PVC", "size": "1Gi"}})
-    [(node, count)] = places(solver).items()
+    [(node, count)] = solver.places().items()
     assert (node in nodes, count) == (True, REPLICAS)
     claim = solver.get("persistentvolumeclaim", "shared-model-cache")
     assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
     try:
         drain(solver, node)
-        assert places(solver)[node] == 0
+        assert solver.places()[node] == 0
         assert solver.conditions()["Ready"]["status"] == "False"
     finally:
         solver.kubectl("uncordon", node)
     solver.settle()
-    assert places(solver) == {node: REPLICAS}
+    assert solver.places() == {node: REPLICAS}

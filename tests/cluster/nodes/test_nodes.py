@@ -61,15 +61,6 @@ def solver(deployed: Deployed, cluster: KindCluster) -> Iterator[Steady]:
         yield made
 
 
-def places(solver: Steady) -> Counter[str]:
-    """How many replicas are on each node; those that are ending are not counted."""
-    return Counter(
-        each["spec"].get("nodeName", "")
-        for each in solver.replicas()
-        if "deletionTimestamp" not in each["metadata"]
-    )
-
-
 def test_pods_reach_pods_and_services_from_every_node_under_their_own_addresses(
     nodes: tuple[str, str, str], solver: Steady
 ) -> None:
@@ -105,7 +96,7 @@ def test_replicas_are_spread_over_the_nodes_and_each_answers(
     nodes: tuple[str, str, str], solver: Steady
 ) -> None:
     """By the default spec; asked one by one, past the Service."""
-    assert places(solver) == Counter(nodes)
+    assert solver.places() == Counter(nodes)
     for pod in solver.pods():
         answer = solver.run("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8081/proxy/answerz")
         assert json.loads(answer)
@@ -114,14 +105,14 @@ def test_replicas_are_spread_over_the_nodes_and_each_answers(
 def test_a_node_tainted_noexecute_loses_no_request(nodes: tuple[str, str, str], solver: Steady) -> None:
     """Its replica has to go at once, past the disruption budget; the others answer."""
     _, _, third = nodes
-    assert places(solver)[third] == 1
+    assert solver.places()[third] == 1
     taint = "mcq-operator.dev/test-terminating=soon:NoExecute"
     with Load(solver.host) as load:
         time.sleep(2)
         solver.kubectl("taint", "node", third, taint)
         try:
             eventually(
-                lambda: places(solver)[third] == 0 and places(solver).total() == REPLICAS,
+                lambda: solver.places()[third] == 0 and solver.places().total() == REPLICAS,
                 seconds=60,
                 what="the replica is on another node",
             )
@@ -138,7 +129,7 @@ def test_a_drain_within_a_spot_nodes_notice_loses_no_request(
 ) -> None:
     """A termination handler cordons and drains. The budget lets one replica go at a time."""
     _, second, _ = nodes
-    assert places(solver)[second]
+    assert solver.places()[second]
     with Load(solver.host) as load:
         time.sleep(2)
         started = time.monotonic()
@@ -148,7 +139,7 @@ def test_a_drain_within_a_spot_nodes_notice_loses_no_request(
                 f"--grace-period={NOTICE_SECONDS}", f"--timeout={NOTICE_SECONDS}s", *movable(solver),
             )  # fmt: skip
             seconds = time.monotonic() - started
-            assert places(solver)[second] == 0
+            assert solver.places()[second] == 0
             solver.settle()
         finally:
             solver.kubectl("uncordon", second)
@@ -191,7 +182,7 @@ def test_replicas_go_to_the_nodes_of_their_pool_and_only_with_a_toleration(
         solver.kubectl("taint", "node", second, f"{taint}-")
         solver.kubectl("label", "node", second, f"{label}-")
     print(f"to another pool: {load.answered} answered, {len(load.lost)} lost")
-    assert places(solver) == {second: REPLICAS}
+    assert solver.places() == {second: REPLICAS}
     assert load.lost == []
 
 
@@ -220,4 +211,4 @@ def spread(solver: Steady) -> None:
     """Put one replica on each node: leave the pool, which is a roll-out."""
     solver.patch({"scheduling": {"nodeSelector": None, "tolerations": None}})
     solver.settle()
-    assert sorted(places(solver).values()) == [1, 1, 1]
+    assert sorted(solver.places().values()) == [1, 1, 1]
