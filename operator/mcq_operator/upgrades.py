@@ -14,7 +14,7 @@ class Upgrades:
     """The solvers that roll out now, and those that wait. A roll-out for any other reason counts as well."""
 
     def __init__(self, *, release: str, at_once: int, wake: Callable[[SolverKey], None]) -> None:
-        """Let `at_once` solvers take up `release` at a time; 0: all. `wake` is called with each solver whose turn comes."""
+        """Let `at_once` solvers take up `release` at a time, 0: all; call `wake` with each whose turn comes."""
         self.release = release
         self._at_once = at_once
         self._wake = wake
