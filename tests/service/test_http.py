@@ -168,7 +168,6 @@ async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient)
         ("GET", "/api/v1/service"),
         ("GET", "/v1/models"),
         ("GET", "/v1/models/fake/model"),
-        ("GET", "/docs"),
         ("GET", "/openapi.json"),
         ("GET", "/livez"),
         ("GET", "/nothing"),
