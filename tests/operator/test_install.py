@@ -45,7 +45,7 @@ def one(objects: list[dict[str, Any]], kind: str, name: str = "mcq-operator") ->
     return found
 
 
-@pytest.fixture(params=["", "dev", "production"])
+@pytest.fixture(params=["", "dev", "production", "openshift"])
 def objects(cluster_kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[list[dict[str, Any]]]:
     """What the installer has, applied; it is gone afterwards, save the CRDs."""
     found = rendered(cluster_kubectl, request.param)
@@ -83,6 +83,13 @@ def test_dev_is_one_operator_that_talks_and_production_two_that_stand_apart(clus
     assert budget["minAvailable"] == 1
     assert budget["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
     assert one(production, "NetworkPolicy")["spec"]["policyTypes"] == ["Ingress"]
+
+
+def test_on_openshift_the_operator_leaves_its_user_to_the_namespace(cluster_kubectl: Kubectl) -> None:
+    spec = one(rendered(cluster_kubectl, "openshift"), "Deployment")["spec"]["template"]["spec"]
+    context = spec["securityContext"]
+    assert {"runAsUser", "runAsGroup", "fsGroup"}.isdisjoint(context)
+    assert (context["runAsNonRoot"], context["seccompProfile"]["type"]) == (True, "RuntimeDefault")
 
 
 def test_the_monitoring_overlay_is_production_and_the_stack(cluster_kubectl: Kubectl) -> None:
