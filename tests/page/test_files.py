@@ -1,6 +1,7 @@
 """The page's files as HTTP serves them, without a browser."""
 
 from html.parser import HTMLParser
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
@@ -88,8 +89,10 @@ def test_a_page_has_no_inline_code_and_every_file_it_names(url: str, path: str) 
     assert markup.inline == []
     assert markup.addresses
     for address in markup.addresses:
-        assert address.startswith(("/", "#"))
-        assert httpx.get(url + address).status_code == 200
+        # Relative, so that it holds below a path prefix.
+        assert urlsplit(address)[:2] == ("", "")
+        assert not address.startswith("/")
+        assert httpx.get(urljoin(url + path, address)).status_code == 200
 
 
 def test_no_file_writes_markup_or_asks_elsewhere() -> None:
