@@ -61,6 +61,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[RUNNING].close()
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to run tests of one group on several workers: a release of pytest and pytest-xdist did so silently."""
+    if session.config.getoption("loadgroup", default=False):
+        for item in session.items:
+            if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+                message = (
+                    f"pytest-xdist does not keep the group of {item.nodeid}: check its release and pytest's"
+                )
+                raise pytest.UsageError(message)
+
+
 @dataclass(frozen=True)
 class Kubectl:
     """kubectl against the tests' API server, in a test's namespace."""

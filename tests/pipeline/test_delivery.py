@@ -49,7 +49,12 @@ UNREACHABLE = Kubectl(Path("/bin/false"), Path("/nowhere"))
     [
         ("REGISTRY", " ", "registry", "Set REGISTRY to where the images go"),
         ("COSIGN_KEY", "", "signing_key", "Set COSIGN_KEY to the private key"),
-        ("ENVIRONMENT", "moon", "overlay", "ENVIRONMENT=moon is unknown: dev, monitoring, openshift, production"),
+        (
+            "ENVIRONMENT",
+            "moon",
+            "overlay",
+            "ENVIRONMENT=moon is unknown: dev, monitoring, openshift, production",
+        ),
         ("MONITORING", "perhaps", "monitoring", "MONITORING=perhaps can't be meant: 1 or 0"),
         ("SOLVER", "/no/such.yaml", "solver", "SOLVER=/no/such.yaml is no file"),
         ("VERIFY_SECONDS", "long", "patience", "VERIFY_SECONDS=long is no number of seconds"),
