@@ -74,7 +74,7 @@ def test_by_the_default_spec_each_node_is_drained_in_turn_and_no_request_is_lost
     deployed: Deployed, nodes: list[str]
 ) -> None:
     """Three replicas, a node each, each with its own copy of the model."""
-    solver = apply(deployed, "default", ingress={"host": "default.localhost"})
+    solver = apply(deployed, "spread", ingress={"host": "spread.localhost"})
     assert sorted(solver.places()) == sorted(nodes)
     with Load(solver.host, label=None) as load:
         for node in nodes:
@@ -87,7 +87,7 @@ def test_by_the_default_spec_each_node_is_drained_in_turn_and_no_request_is_lost
     print(f"three drains: {load.answered} answered, {len(load.lost)} lost")
     assert load.lost == []
     assert load.answered > 100
-    solver.run("delete", "mcqsolver/default")
+    solver.run("delete", "mcqsolver/spread")
 
 
 def test_replicas_of_a_volume_that_one_node_mounts_all_run_there_and_leave_it_at_once(
