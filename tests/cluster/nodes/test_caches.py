@@ -58,7 +58,8 @@ def apply(deployed: Deployed, name: str, **spec: Any) -> Steady:
     }
     deployed.kubectl("apply", "--filename", "-", stdin=json.dumps(made))
     eventually(lambda: bool(solver.conditions()), seconds=30)
-    solver.settle(seconds=300)
+    # The first replica on a node waits for its image, of gigabytes.
+    solver.settle(seconds=600)
     return solver
 
 
