@@ -6,7 +6,7 @@ would start as many Pods and fetch as many models; one that does not start would
 
 from collections.abc import Callable
 
-from mcq_operator.models import MCQSolver, SolverKey, names
+from mcq_operator.models import MCQSolver, SolverKey
 from mcq_operator.models.names import PAUSE_UPGRADE
 
 
@@ -40,7 +40,7 @@ class Upgrades:
         if solver.metadata.annotations.get(PAUSE_UPGRADE) == "true":
             return (
                 "The operator has a newer release of the replicas. The annotation"
-                f" {names.PAUSE_UPGRADE} keeps those of the release before."
+                f" {PAUSE_UPGRADE} keeps those of the release before."
             )
         if self._at_once == 0 or solver.key in self._rolling or len(self._rolling) < self._at_once:
             self._rolling.add(solver.key)

@@ -9,7 +9,7 @@ from tests.operator.test_status import ANSWERED, condition
 from mcq_operator import status
 from mcq_operator.models import Manifest, SolverStatus
 from mcq_operator.models.kinds import HTTP_ROUTE, INGRESS
-from mcq_operator.models.observed import Observed, Refusal
+from mcq_operator.models.observed import Observed, Refusal, Rival
 
 WAY_IN = {"ingress": {"host": "mcq.example.com"}}
 GATEWAYS = {
@@ -74,7 +74,7 @@ PUBLIC: dict[str, Any] = {"namespace": "edge", "sectionName": "https"}
     ("live", "state", "reason", "words"),
     [
         (None, "False", "Creating", "not been created"),
-        (ingress(), "False", "NoAddress", "class traefik"),
+        (ingress(), "False", "NoAddress", "class traefik yet. See that the class exists"),
         (ingress(class_name=None), "False", "NoIngressClass", "no default IngressClass"),
         (
             ingress(class_name=None, annotations={"kubernetes.io/ingress.class": "nginx"}),
@@ -161,6 +161,15 @@ def test_a_way_in_that_could_not_be_made_points_to_why() -> None:
     assert condition(told(WAY_IN, conflicts=[INGRESS.named("demo")]), "IngressReady").reason == "NotApplied"
     absent = condition(told(GATEWAYS, absent=[HTTP_ROUTE.named("demo")]), "RouteAccepted")
     assert absent.reason == "CRDNotInstalled"
+
+
+def test_a_host_of_another_namespace_is_said_of_the_way_in_that_it_withholds() -> None:
+    rivals = [Rival(ref="Ingress other/theirs", route="mcq.example.com/", elsewhere=True)]
+    parents = route(parent("public", **PUBLIC), parent("inner"))
+    found = told({**WAY_IN, **GATEWAYS}, rivals=rivals, route=parents)
+    assert condition(found, "IngressReady").reason == "HostConflict"
+    assert condition(found, "RouteAccepted").status == "True"
+    assert condition(found, "Ready").status == "False"
 
 
 def test_a_solver_without_a_way_in_has_no_such_condition() -> None:

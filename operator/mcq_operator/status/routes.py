@@ -16,17 +16,19 @@ def findings(solver: MCQSolver, observed: Observed) -> list[Finding]:
     """One condition for each way in that the spec asks for."""
     found = []
     if solver.spec.ingress.is_on:
-        found.append(_applied("IngressReady", INGRESS.kind, observed) or _ingress(observed.ingress))
+        ingress = observed.ingress
+        found.append(_not_applied("IngressReady", INGRESS.kind, ingress, observed) or _ingress(ingress))
     if solver.spec.gateway.enabled:
-        found.append(_applied("RouteAccepted", HTTP_ROUTE.kind, observed) or _route(solver, observed.route))
+        route = observed.route
+        found.append(_not_applied("RouteAccepted", HTTP_ROUTE.kind, route, observed) or _route(solver, route))
     return found
 
 
-def _applied(condition: str, kind: str, observed: Observed) -> Finding | None:
-    """The condition where there is no such object."""
+def _not_applied(condition: str, kind: str, live: Manifest | None, observed: Observed) -> Finding | None:
+    """The condition of an object that could not be applied, or that another namespace's host withholds."""
     if (absent := absence(observed, kind)) is not None:
         return Finding(condition, "False", "CRDNotInstalled", absent)
-    if any(rival.elsewhere for rival in observed.rivals):
+    if live is None and any(rival.elsewhere for rival in observed.rivals):
         message = (
             f"The {kind} is not applied: another namespace has its host. The Degraded condition says which."
         )
@@ -60,7 +62,7 @@ def _ingress(ingress: Manifest | None) -> Finding:
     return false(
         "NoAddress",
         f"No Ingress controller has reported an address for class {name or 'of its annotation'} yet. See that the"
-        " exists (kubectl get ingressclasses), that its controller runs, and that it publishes addresses.",
+        " class exists (kubectl get ingressclasses), that its controller runs, and that it publishes addresses.",
     )
 
 
