@@ -9,7 +9,7 @@ from hack.bench_operator.eyes import Child
 from mcq_operator import desired
 from mcq_operator.models import API_VERSION, MCQSolver
 from mcq_operator.models.base import SOLVER_KIND
-from mcq_operator.models.kinds import SOLVER, kind_of
+from mcq_operator.models.kinds import OPTIONAL, SOLVER, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,9 +39,12 @@ class Solver(NamedTuple):
 
     @property
     def objects(self) -> list[dict[str, Any]]:
-        """What the operator makes of it."""
+        """What the operator makes of it, where the cluster has no kinds but its own."""
         return desired.objects(
-            MCQSolver.model_validate(self.manifest), service_image="bench", operator_image="bench"
+            MCQSolver.model_validate(self.manifest),
+            service_image="bench",
+            operator_image="bench",
+            absent=OPTIONAL,
         )
 
     @property

@@ -30,14 +30,19 @@ class UnsteadyError(Exception):
 
 
 @asynccontextmanager
-async def arena(kubeconfig: Path, directory: Path) -> AsyncIterator[Arena]:
-    """What runs need: the API server, watched. Its kubeconfig names certificates by path, as hack.cluster's do."""
+async def connected(kubeconfig: Path) -> AsyncIterator[Upstream]:
+    """Connect to the API server. Its kubeconfig names certificates by path, as hack.cluster's do."""
     url, trust = _server(kubeconfig)
     connector = aiohttp.TCPConnector(ssl=trust, limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
-        upstream = Upstream(url, session)
-        async with Observer(upstream).watching() as observer:
-            yield Arena(upstream, observer, directory)
+        yield Upstream(url, session)
+
+
+@asynccontextmanager
+async def arena(kubeconfig: Path, directory: Path) -> AsyncIterator[Arena]:
+    """What runs need: the API server, watched."""
+    async with connected(kubeconfig) as upstream, Observer(upstream).watching() as observer:
+        yield Arena(upstream, observer, directory)
 
 
 async def agreed(arena: Arena) -> Clean:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["mcq_operator.__main__", "hack.chaos.program"])
 RESYNC_SECONDS = 3
+VERIFY_SECONDS = 1
+STALE_SECONDS = 2
 TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?: .*\n|\n)*(.{0,300})")
 """On lines of its own, or in a line of JSON."""
 
@@ -49,6 +51,8 @@ class Program:
             "KUBECONFIG": str(config),
             "MCQ_OPERATOR_NAMESPACES": self.namespace,
             "MCQ_OPERATOR_RESYNC_SECONDS": str(RESYNC_SECONDS),
+            "MCQ_OPERATOR_VERIFY_SECONDS": str(VERIFY_SECONDS),
+            "MCQ_OPERATOR_STALE_SECONDS": str(STALE_SECONDS),
             "MCQ_OPERATOR_HOST": "127.0.0.1",
             "MCQ_OPERATOR_PORT": "0",
             "MCQ_OPERATOR_CANARY_URL": "http://127.0.0.1:9",

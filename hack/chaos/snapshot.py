@@ -21,6 +21,8 @@ ASSIGNED = frozenset({"clusterIP", "clusterIPs", "volumeName"})
 """Fields of a spec that the server chooses."""
 TOLD = ("type", "status", "reason", "observedGeneration")
 """What of a solver's conditions is compared: not the times, nor the words, which may name a Pod."""
+BOARD_UID = re.compile(r"(mcq-[a-z]+-)[0-9a-f]{16}")
+"""Of a dashboard: it ends with a digest of the solver's namespace and name."""
 SOLVER = "MCQSolver"
 OTHERS = frozenset({"Pod", "ReplicaSet"})
 """What another controller makes of the Deployment: which of its ReplicaSets shrinks first, chance has a part in."""
@@ -44,7 +46,7 @@ def take(world: World, namespace: str) -> Snapshot:
     words = _chance_words(world.live.values(), namespace)
     for found in (each for each in world.live.values() if each["kind"] not in OTHERS):
         text = json.dumps(_normal(found), sort_keys=True)
-        alike[key_of(found)].append(words.sub("*", text))
+        alike[key_of(found)].append(BOARD_UID.sub(r"\1*", words.sub("*", text)))
     return {
         key if len(texts) == 1 else f"{key} ({number} of {len(texts)})": json.loads(text)
         for key, texts in alike.items()

@@ -2,8 +2,13 @@
 
 So once in a while the versions of all watched objects are listed, which the API server answers from its cache, and
 compared with what events have shown. What is listed and not yet seen is late, from the moment that it was listed.
+
+A server's cache may also be behind the events. But if an object stays older than an event showed it, the server was
+restored from a backup: its versions began again at an older one, and a watch shows no event below the version that it
+began with.
 """
 
+import asyncio
 import logging
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -31,35 +36,41 @@ class Freshness:
         self._clock = clock
         self._seen: dict[Kind, dict[tuple[str, str], int]] = {}
         self._late: dict[Kind, dict[tuple[str, str], tuple[int, float]]] = {}
+        self._older: dict[Kind, dict[tuple[str, str], tuple[int, float]]] = {}
 
     def saw(self, seen: Sighting) -> None:
         """An event came."""
         versions = self._seen.setdefault(seen.kind, {})
-        if seen.body is None:
+        if seen.gone:
             versions.pop(seen.name, None)
             self._late.get(seen.kind, {}).pop(seen.name, None)
         else:
             versions[seen.name] = max(versions.get(seen.name, 0), seen.version)
 
     def listed(self, listing: Listing) -> None:
-        """A watch has begun anew with this list: of what it lacks no event will come."""
+        """Take in a watch's list: no event will come for what it has or lacks."""
         for told in self._seen.get(listing.kind, {}), self._late.get(listing.kind, {}):
             for name in [name for name in told if listing.lacks(name)]:
                 del told[name]
+        self._older.pop(listing.kind, None)
+        versions = self._seen.setdefault(listing.kind, {})
+        versions.update({name: seen.version for name, seen in listing.objects.items()})
 
     async def verify(self, kinds: Collection[Kind]) -> None:
         """Compare once. A kind that can't be listed is left to the next time. Raises NoAnswerError."""
-        for kind in kinds:
-            try:
-                self._compare(kind, await self._list(kind))
-            except NoAnswerError:
-                raise
-            except ClusterError as error:
-                logger.warning("the watch of %s can't be verified: %s", kind.kind, error)
+        found = await asyncio.gather(*(self._list(kind) for kind in kinds), return_exceptions=True)
+        for kind, versions in zip(kinds, found, strict=True):
+            if isinstance(versions, BaseException):
+                if isinstance(versions, NoAnswerError) or not isinstance(versions, ClusterError):
+                    raise versions
+                logger.warning("the watch of %s can't be verified: %s", kind.kind, versions)
+            else:
+                self._compare(kind, versions)
         for kind in set(self._seen) - set(kinds):
             # Its CRD was removed: there is nothing to be late for.
             del self._seen[kind]
             self._late.pop(kind, None)
+            self._older.pop(kind, None)
 
     def age(self, kind: Kind) -> float:
         """For how many seconds events of this kind have been missing; 0 when none is."""
@@ -70,6 +81,19 @@ class Freshness:
             if seen.get(name, 0) < version
         ]
         return self._clock() - min(late) if late else 0.0
+
+    def behind(self) -> bool:
+        """Return whether the last comparison found events missing, or versions older than seen."""
+        return any(self._late.values()) or any(self._older.values())
+
+    def restored(self, seconds: float) -> bool:
+        """Return whether an object has been older than an event showed it for so long."""
+        now = self._clock()
+        return any(
+            self._seen[kind].get(name) == version and now - since >= seconds
+            for kind, older in self._older.items()
+            for name, (version, since) in older.items()
+        )
 
     def late(self, seconds: float) -> list[Kind]:
         """Return the kinds of which events have been missing for so long."""
@@ -86,4 +110,10 @@ class Freshness:
             name: late[name] if name in late and seen.get(name, 0) < late[name][0] else (version, now)
             for name, version in missing.items()
             if seen.get(name, 0) < version
+        }
+        older = self._older.get(kind, {})
+        self._older[kind] = {
+            name: older[name] if name in older and older[name][0] == seen[name] else (seen[name], now)
+            for name, version in listed.items()
+            if version < seen.get(name, 0)
         }

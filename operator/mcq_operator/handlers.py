@@ -12,13 +12,10 @@ import kopf
 
 from .kube import Sighting, sighting
 from .kube.api import TIMEOUT_SECONDS
-from .lists import Lists
+from .lists import CHUNK, Lists
 from .login import login
 from .models import names
 from .models.kinds import WATCHED, Kind
-
-CHUNK = 100
-"""Objects in one answer when watches begin: each of them is a task of kopf's for a moment."""
 
 
 class Told(Protocol):

@@ -1,28 +1,61 @@
-"""kopf's lists, read as they pass.
+"""kopf's lists, read as they pass: they fill the store when the watches begin, and again after each 410 or error.
 
-When kopf lists anew, after a 410 or an error, it tells of each object that there is. Of one that has gone meanwhile it
-tells nothing, and no event will. So its answers are read here, too, and whoever listens learns what a whole list has.
+kopf tells its handlers of each object in a list, but never of one that is missing from it, and no event will. So the
+pages are read here, and kopf gets them without their objects: it needs only the resourceVersion to watch from.
+
+A page is limited in bytes and not only in objects, and only a few are read at once: anyone may make large objects with
+our label. Streaming lists (WatchList) would do the same, but servers before Kubernetes 1.34 lack them, and kopf does
+not show where such a list ends.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 import msgspec
 
-from .kube import Listing
-from .models.kinds import WATCHED, Kind
+from .kube import Listing, Name, Sighting, sighting
+from .models.kinds import METADATA_ONLY, WATCHED, Kind
 
 OK = 200
+CHUNK = 100
+"""Objects in a page, unless they are too large."""
+LONGEST_PAGE = 8 * 2**20
+"""Bytes of a page. One object has at most 1.5 MiB."""
+AT_ONCE = 4
+"""Pages that are read at the same time."""
+METADATA = "application/json;as={kind};g=meta.k8s.io;v=v1"
+
+Scope = tuple[Kind, str | None]
 
 
-class _Metadata(msgspec.Struct):
-    name: str
-    namespace: str
+class TooLongError(aiohttp.ClientPayloadError):
+    """The response is longer than a page may be."""
 
 
-class _Item(msgspec.Struct):
-    metadata: _Metadata
+class Response(aiohttp.ClientResponse):
+    """A response of limited length. Of a list, kopf gets `page` in place of what the server sent."""
+
+    page: dict[str, Any] | None = None
+
+    async def read(self) -> bytes:
+        """Read the body. Raises TooLongError."""
+        if self._body is None:
+            body = bytearray()
+            async for chunk in self.content.iter_chunked(2**16):
+                body += chunk
+                if len(body) > LONGEST_PAGE:
+                    self.close()
+                    message = f"{self.url.path}: more than {LONGEST_PAGE} bytes"
+                    raise TooLongError(message)
+            self._body = bytes(body)
+        return await super().read()
+
+    async def json(self, **options: Any) -> Any:
+        """Parse the body, unless a page was set."""
+        return await super().json(**options) if self.page is None else self.page
 
 
 class _ListMetadata(msgspec.Struct, rename="camel"):
@@ -32,7 +65,8 @@ class _ListMetadata(msgspec.Struct, rename="camel"):
 
 class _Page(msgspec.Struct):
     metadata: _ListMetadata
-    items: list[_Item]
+    # The server sends null for an empty list of metadata.
+    items: list[msgspec.Raw] | None
 
 
 _DECODER = msgspec.json.Decoder(_Page)
@@ -40,44 +74,74 @@ _DECODER = msgspec.json.Decoder(_Page)
 
 @dataclass
 class Lists:
-    """Puts the pages of each list together.
+    """Joins the pages of each list.
 
     Attributes:
-        listed: told each whole list.
+        listed: called with each whole list.
 
     """
 
     listed: Callable[[Listing], None]
-    _names: dict[tuple[Kind, str | None], set[tuple[str, str]]] = field(default_factory=dict)
+    _objects: dict[Scope, dict[Name, Sighting]] = field(default_factory=dict)
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def read_along(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Pass the answer on, and take it in if it is a page of a list."""
-        response = await handler(request)
-        scope = None if "watch" in request.url.query else _scope(request.url.path)
-        if scope is not None and response.status == OK:
-            self._take(scope, await response.read(), first="continue" not in request.url.query)
-        return response
+        """Send kopf's request; if the response is a page of a list, take in its objects."""
+        scope, watches = _scope(request.url.path), "watch" in request.url.query
+        if scope is None:
+            return await handler(request)
+        if scope[0] in METADATA_ONLY:
+            partial = "PartialObjectMetadata" if watches else "PartialObjectMetadataList"
+            request.headers["Accept"] = METADATA.format(kind=partial)
+        if watches:
+            return await handler(request)
+        async with self._turns:
+            response = await _bounded(request, handler)
+            if response.status == OK and isinstance(response, Response):
+                first = "continue" not in request.url.query
+                response.page = self._take(scope, await response.read(), first=first)
+            return response
 
-    def _take(self, scope: tuple[Kind, str | None], body: bytes, *, first: bool) -> None:
+    def _take(self, scope: Scope, body: bytes, *, first: bool) -> dict[str, Any] | None:
+        """Take in a page; returns the page without its objects, or None if it can't be read."""
+        kind, namespace = scope
         try:
             page = _DECODER.decode(body)
+            seen = [sighting(kind, msgspec.json.decode(item)) for item in page.items or ()]
         except msgspec.DecodeError:
             # kopf can't read it either, and asks again.
-            return
+            return None
         if first:
-            self._names[scope] = set()
-        names = self._names.get(scope, set())
-        names.update((item.metadata.namespace, item.metadata.name) for item in page.items)
-        if not page.metadata.continuation:
-            self._names.pop(scope, None)
-            kind, namespace = scope
-            version = int(page.metadata.resource_version)
-            self.listed(Listing(kind=kind, namespace=namespace, names=names, version=version))
+            self._objects[scope] = {}
+        objects = self._objects.setdefault(scope, {})
+        objects.update({each.name: each for each in seen})
+        version, continuation = page.metadata.resource_version, page.metadata.continuation
+        if not continuation:
+            del self._objects[scope]
+            self.listed(Listing(kind=kind, namespace=namespace, objects=objects, version=int(version)))
+        return {"metadata": {"resourceVersion": version, "continue": continuation}, "items": []}
 
 
-def _scope(path: str) -> tuple[Kind, str | None] | None:
+async def _bounded(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Send the request with ever smaller pages until one is short enough. Raises TooLongError."""
+    while True:
+        response = await handler(request)
+        try:
+            await response.read()
+        except TooLongError:
+            limit = int(request.url.query.get("limit", CHUNK)) // 2
+            if limit == 0:
+                raise
+            request.url = request.url.update_query(limit=limit)
+        else:
+            return response
+
+
+def _scope(path: str) -> Scope | None:
     """Return the watched kind whose objects the path lists, and their namespace, or None for all."""
     *parts, plural = path.split("/")
     namespace = parts[-1] if parts[-2:-1] == ["namespaces"] else None

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import aiohttp
 import kopf
 
-from .lists import Lists
+from .lists import Lists, Response
 from .models.kinds import WATCHED
 
 PASSING = frozenset({409, 410})
@@ -26,7 +26,7 @@ class Memo(Protocol):
 
     @property
     def lists(self) -> Lists:
-        """Who reads each list."""
+        """The reader of kopf's lists."""
 
 
 async def login(*, memo: Memo, **kwargs: Any) -> kopf.AiohttpSession | None:
@@ -38,6 +38,7 @@ async def login(*, memo: Memo, **kwargs: Any) -> kopf.AiohttpSession | None:
         server=found.server,
         default_namespace=found.default_namespace,
         aiohttp_session=aiohttp.ClientSession(
+            response_class=Response,
             connector=aiohttp.TCPConnector(limit=0, ssl=found.as_ssl_context()),
             headers=found.as_http_headers(),
             proxy=found.proxy_url,

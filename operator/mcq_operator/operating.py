@@ -83,8 +83,9 @@ async def verify(
     """Find out how far the watches are behind, and have them begin anew where that is too far."""
     clock = asyncio.get_running_loop().time
     due = float("-inf")
+    pause = every
     while True:
-        await asyncio.sleep(every)
+        await asyncio.sleep(pause)
         kinds = [kind for kind in WATCHED if kind not in cluster.absent]
         try:
             await freshness.verify(kinds)
@@ -92,11 +93,18 @@ async def verify(
             logger.warning("the watches can't be verified, next try in %.0f s: %s", every, error)
         for kind in kinds:
             metrics.watch_age.labels(kind=kind.kind).set_function(partial(freshness.age, kind))
-        if clock() >= due and (late := freshness.late(stale)):
-            what = ", ".join(kind.kind for kind in late)
-            logger.warning("events have been missing for %.0f s, so the watches begin anew: %s", stale, what)
+        late, restored = freshness.late(stale), freshness.restored(stale)
+        if clock() >= due and (late or restored):
+            if restored:
+                logger.warning("the API server was restored from a backup, so the watches begin anew")
+                cluster.forget()
+            else:
+                what = ", ".join(kind.kind for kind in late)
+                logger.warning("no events for %.0f s, so the watches begin anew: %s", stale, what)
             begin_anew()
             due = clock() + ANEW_SECONDS
+        # Whether a missing event still comes is soon known.
+        pause = min(every, stale) if freshness.behind() else every
 
 
 async def operate(settings: Settings, metrics: Metrics) -> int:
@@ -152,33 +160,28 @@ async def lead(
         freshness = Freshness(cluster.versions, clock=time.monotonic)
         metrics.longest.set_function(queue.longest)
         health.look_at(longest_reconcile=queue.longest)
+        changed, listed = asyncio.Event(), asyncio.Event()
         watching = Watching(
             namespaces=settings.namespaces,
             seen=partial(_seen, api, queue, freshness),
-            listed=partial(_listed, api, queue, freshness),
+            listed=partial(_listed, api, queue, freshness, listed),
             ready=ready,
         )
-        changed, anew = asyncio.Event(), asyncio.Event()
-
-        def begin_anew() -> None:
-            changed.set()
-            anew.set()
-
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(work(cluster, queue))
-                tasks.create_task(discover(cluster, queue, begin_anew, every=settings.discovery_seconds))
+                tasks.create_task(work(cluster, queue, listed))
+                tasks.create_task(discover(cluster, queue, changed.set, every=settings.discovery_seconds))
                 tasks.create_task(
                     verify(
                         cluster,
                         freshness,
                         metrics,
-                        begin_anew,
+                        changed.set,
                         every=settings.verify_seconds,
                         stale=settings.stale_seconds,
                     )
                 )
-                tasks.create_task(resync(cluster, queue, anew, every=settings.resync_seconds))
+                tasks.create_task(resync(cluster, queue, every=settings.resync_seconds))
                 tasks.create_task(watching.run(absent=lambda: cluster.absent, changed=changed))
         finally:
             await canaries.close()
@@ -236,10 +239,13 @@ def _seen(api: CachedApi, queue: WorkQueue[Key], freshness: Freshness, seen: Sig
             queue.add(key, urgent=urgent and key == seen.owner)
 
 
-def _listed(api: CachedApi, queue: WorkQueue[Key], freshness: Freshness, listing: Listing) -> None:
+def _listed(
+    api: CachedApi, queue: WorkQueue[Key], freshness: Freshness, listed: asyncio.Event, listing: Listing
+) -> None:
     freshness.listed(listing)
-    for key in api.drop_missing(listing):
+    for key in api.note_list(listing):
         queue.add(key, urgent=listing.kind is not POD)
+    listed.set()
 
 
 def _queue(

@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     """How often every solver is looked at without an event."""
     discovery_seconds: float = Field(15, gt=0)
     """How often the API server is asked which optional kinds it knows."""
-    verify_seconds: float = Field(60, gt=0)
+    verify_seconds: float = Field(300, gt=0)
     """How often the watches are compared with what there is."""
     stale_seconds: float = Field(60, gt=0)
     """For how long a watch may be behind before the watches begin anew."""

@@ -5,7 +5,6 @@ One for all workers of pytest-xdist, each test in a namespace of its own. Tests 
 """
 
 import asyncio
-import contextlib
 import hashlib
 import os
 import subprocess
@@ -27,11 +26,11 @@ from hack.control_plane.instance import Instance
 from hack.kubectl import wait_established
 from kubernetes.aio import client, config
 from tests.operator.server import Server
-from tests.operator.support import IMAGE, NOON, OPERATOR_IMAGE
+from tests.operator.support import IMAGE, NOON, OPERATOR_IMAGE, list_all
 
 from mcq_operator.canary import Canaries
 from mcq_operator.key_states import KeyStates
-from mcq_operator.kube import Api, CachedApi, Cluster, UnavailableError
+from mcq_operator.kube import Api, CachedApi, Cluster
 from mcq_operator.models import Key, Manifest, SolverKey
 from mcq_operator.models.kinds import POLICY, RECONCILED
 from mcq_operator.models.observed import Verdict
@@ -172,8 +171,8 @@ def kubectl(cluster_kubectl: Kubectl) -> Iterator[Kubectl]:
 class Bench:
     """The operator's reconcile, called by the test, against the real API server.
 
-    As in the operator, reads are answered from memory. A full listing before each reconcile feeds it in place of the
-    watches, so that a test knows what the reconcile has seen.
+    As in the operator, the store answers reads. Lists before each reconcile feed it in place of the watches, so that a
+    test knows what the reconcile has seen.
     """
 
     connect: Callable[[], CachedApi]
@@ -197,7 +196,8 @@ class Bench:
     def restart(self) -> None:
         """Forget what an operator keeps in memory."""
         self.canaries = self._canaries()
-        self.cluster = Cluster(self.connect(), namespaces=[self.namespace])
+        self.api = self.connect()
+        self.cluster = Cluster(self.api, namespaces=[self.namespace])
 
     async def reconcile(self, key: Key | None = None) -> list[tuple[str, str]]:
         """Reconcile the solver, or another key, once; returns the writes, as (kind, verb)."""
@@ -207,7 +207,7 @@ class Bench:
     async def result(self, key: Key | None = None) -> Result:
         """Reconcile once; returns how it ended."""
         self.writes.clear()
-        await self._look()
+        await list_all(self.api, self.cluster, self.namespace)
         return await reconcile(
             key or self.key,
             cluster=self.cluster,
@@ -230,14 +230,6 @@ class Bench:
             await asyncio.sleep(0.1)
         message = f"still writing after a hundred reconciles: {self.writes}"
         raise AssertionError(message)
-
-    async def _look(self) -> None:
-        """Take in everything, as often as it takes: a CRD that another test has just made can't be listed yet."""
-        while True:
-            with contextlib.suppress(UnavailableError):
-                if not await self.cluster.refresh(lambda _: None):
-                    return
-            await asyncio.sleep(0.1)
 
     def _canaries(self) -> Canaries:
         async def ask(_: SolverKey) -> Verdict:

@@ -1,5 +1,6 @@
 """Objects for tests, as the API server would return them, and a server for what is asked over HTTP."""
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -7,7 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
-from mcq_operator.models import Manifest, MCQSolver
+from mcq_operator.kube import CachedApi, Cluster, Listing, UnavailableError, sighting
+from mcq_operator.models import Key, Manifest, MCQSolver, names
+from mcq_operator.models.kinds import WATCHED
 from mcq_operator.models.observed import Deployment
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -77,3 +80,26 @@ async def serving(
         yield f"http://{bound[0]}:{bound[1]}"
     finally:
         await runner.cleanup()
+
+
+async def list_all(api: CachedApi, cluster: Cluster, namespace: str) -> set[Key]:
+    """Take in the lists that the watches begin with; returns the owners of objects that differ from what was known.
+
+    A kind that can't be listed is left out.
+    """
+    changed: set[Key] = set()
+    for kind in WATCHED:
+        if kind in cluster.absent:
+            api.forget(kind)
+        else:
+            selector = names.watch_selector(kind)
+            query = {"labelSelector": selector} if selector else {}
+            with contextlib.suppress(UnavailableError):
+                found = await api._transport.send("get", kind.path(namespace), query=query, seconds=30)
+                seen = [sighting(kind, item) for item in found["items"]]
+                version = int(found["metadata"]["resourceVersion"])
+                objects = {each.name: each for each in seen}
+                changed |= api.note_list(
+                    Listing(kind=kind, namespace=namespace, objects=objects, version=version)
+                )
+    return changed

@@ -5,15 +5,15 @@ from asyncio import Event
 from typing import Any
 
 import pytest
-from tests.operator.support import IMAGE, NOON, OPERATOR_IMAGE, solver
+from tests.operator.support import IMAGE, NOON, OPERATOR_IMAGE, list_all, solver
 
 from mcq_operator import desired
 from mcq_operator.canary import Canaries
 from mcq_operator.key_states import KeyStates
-from mcq_operator.kube import CachedApi, Cluster, ConflictError, sighting
+from mcq_operator.kube import CachedApi, Cluster, ConflictError, News, cached, sighting
 from mcq_operator.kube.errors import NotFoundError
 from mcq_operator.models import Key, Manifest, SolverKey
-from mcq_operator.models.kinds import SERVICE, SOLVER, kind_of
+from mcq_operator.models.kinds import CONFIG_MAP, SERVICE, SOLVER, kind_of
 from mcq_operator.models.observed import Verdict
 from mcq_operator.reconcile import Result, reconcile
 from mcq_operator.startup import Startups
@@ -113,9 +113,7 @@ class Operator:
     async def look(self) -> set[Key]:
         """Take in everything, as at the start; returns whose objects are other than was known."""
         await self.cluster.discover()
-        changed: set[Key] = set()
-        await self.cluster.refresh(changed.add)
-        return changed
+        return await list_all(self.api, self.cluster, "team")
 
     async def reconcile(self) -> list[tuple[str, str]]:
         """Reconcile once; returns the requests."""
@@ -169,9 +167,8 @@ async def test_a_new_solver_costs_one_write_for_each_object_and_its_status(opera
     )
     requests = await operator.reconcile()
     assert [method for method, _ in requests].count("patch") == len(wanted) + 1
-    # What is missing might be so because the solver is gone: that alone is asked.
     found = [path for method, path in requests if method == "get" and path in operator.server.objects]
-    assert found == ["/apis/mcq-operator.dev/v1alpha1/namespaces/team/mcqsolvers/demo"]
+    assert found == []
 
 
 async def test_a_settled_solver_costs_no_request(operator: Operator) -> None:
@@ -179,6 +176,30 @@ async def test_a_settled_solver_costs_no_request(operator: Operator) -> None:
     assert await operator.reconcile() == []
     await operator.look()
     assert await operator.reconcile() == []
+
+
+async def test_a_config_map_that_someone_changed_is_read_and_repaired(operator: Operator) -> None:
+    """Its watch shows that it changed, but not its data."""
+    await operator.reconcile()
+    path = "/api/v1/namespaces/team/configmaps/demo-dashboards"
+    changed = copy.deepcopy(operator.server.objects[path])
+    changed["data"] = {"other": "text"}
+    changed["metadata"].pop("resourceVersion")
+    stored = operator.server.put(path, changed)
+    del stored["data"]
+    assert operator.api.note(sighting(CONFIG_MAP, stored)) is News.DRIFT
+    assert await operator.reconcile() == [("get", path), ("patch", path)]
+    assert await operator.reconcile() == []
+
+
+async def test_a_config_map_whose_data_are_not_kept_is_read_again(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cached, "BODIES_BYTES", 0)
+    await operator.reconcile()
+    requests = await operator.reconcile()
+    assert requests
+    assert {(method, "configmaps" in path) for method, path in requests} == {("get", True)}
 
 
 async def test_a_restart_costs_no_write(operator: Operator) -> None:

@@ -9,7 +9,6 @@ from tests.operator.test_cached import SERVICES, SOLVERS, Operator
 from mcq_operator import desired, reconcile
 from mcq_operator.kube import ConflictError, RefusedError, UnavailableError, settling
 from mcq_operator.kube.errors import NoAnswerError
-from mcq_operator.models.kinds import POD, WATCHED
 from mcq_operator.reconcile import Outcome
 
 WEBHOOK = UnavailableError('500: Internal error occurred: failed calling webhook "no.example.com"')
@@ -17,6 +16,7 @@ DEPLOYMENTS = "/apis/apps/v1/namespaces/team/deployments/demo"
 ACCOUNTS = "/api/v1/namespaces/team/serviceaccounts/demo"
 BUDGETS = "/apis/policy/v1/namespaces/team/poddisruptionbudgets/demo"
 INGRESSES = "/apis/networking.k8s.io/v1/namespaces/team/ingresses/demo"
+INGRESS_LISTS = (INGRESSES.removesuffix("/demo"), "/apis/networking.k8s.io/v1/ingresses")
 INGRESS = {"enabled": True, "className": "traefik", "host": "a.example.com"}
 
 
@@ -132,7 +132,7 @@ async def test_an_object_that_can_not_be_read_is_told_and_left_alone(
     before = operator.server.objects[INGRESSES]
     put(operator, {"ingress": INGRESS, "replicas": 2} if wanted else {"replicas": 2})
     restarted = Operator(operator.server)
-    for path in INGRESSES, "/apis/networking.k8s.io/v1/ingresses":
+    for path in INGRESSES, *INGRESS_LISTS:
         restarted.server.failing["get", path] = WEBHOOK
     await restarted.look()
     result = await restarted.result()
@@ -150,7 +150,7 @@ async def test_an_object_that_can_not_be_read_is_told_and_left_alone(
 async def test_without_the_deployment_nothing_is_known_of_the_replicas(operator: Operator) -> None:
     await operator.result()
     restarted = Operator(operator.server)
-    for path in DEPLOYMENTS, "/apis/apps/v1/deployments":
+    for path in DEPLOYMENTS, "/apis/apps/v1/namespaces/team/deployments":
         restarted.server.failing["get", path] = WEBHOOK
     await restarted.look()
     put(restarted, {"replicas": 2})
@@ -160,19 +160,6 @@ async def test_without_the_deployment_nothing_is_known_of_the_replicas(operator:
     after = restarted.server.objects[SOLVERS]["status"]
     assert restarted.condition("Ready")["status"] != "True"
     assert after["inventory"] == before["inventory"]
-
-
-async def test_a_kind_that_can_not_be_listed_does_not_keep_the_others_from_being_looked_at(
-    operator: Operator,
-) -> None:
-    operator.server.failing["get", "/api/v1/services"] = WEBHOOK
-    operator.server.requests.clear()
-    changed: list[object] = []
-    failed = await operator.cluster.refresh(changed.append)
-    assert [kind.kind for kind in failed] == ["Service"]
-    listed = {path.rpartition("/")[2] for _, path in operator.server.requests}
-    assert listed == {kind.plural for kind in WATCHED if kind not in operator.cluster.absent}
-    assert POD.plural in listed
 
 
 async def test_an_unexpected_failure_of_the_whole_look_is_told_and_keeps_what_was_known(

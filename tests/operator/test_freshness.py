@@ -4,7 +4,7 @@ import pytest
 
 from mcq_operator.freshness import Freshness
 from mcq_operator.health import Health
-from mcq_operator.kube import Listing, NoAnswerError, Sighting, UnavailableError, sighting
+from mcq_operator.kube import Listing, Name, NoAnswerError, Sighting, UnavailableError, sighting
 from mcq_operator.models.kinds import POD, SERVICE, Kind
 
 DEMO = ("team", "demo")
@@ -97,9 +97,9 @@ async def test_a_deletion_that_is_not_seen_is_late_until_a_watch_lists_anew(
     assert freshness.late(60) == []
     assert await look(cluster, freshness, 70) == 60
     assert freshness.late(60) == [SERVICE]
-    freshness.listed(Listing(kind=SERVICE, namespace="other", names=(), version=9))
+    freshness.listed(Listing(kind=SERVICE, namespace="other", objects={}, version=9))
     assert freshness.age(SERVICE) == 60
-    freshness.listed(Listing(kind=SERVICE, namespace="team", names=(), version=9))
+    freshness.listed(Listing(kind=SERVICE, namespace="team", objects={}, version=9))
     assert freshness.age(SERVICE) == 0
     assert freshness.late(60) == []
     assert await look(cluster, freshness, 130) == 0
@@ -145,6 +145,31 @@ async def test_what_is_deleted_or_no_kind_any_more_is_not_late(
     await freshness.verify([POD])
     cluster.now = 999
     assert freshness.late(1) == []
+
+
+async def test_a_server_whose_versions_stay_older_was_restored_from_a_backup(
+    cluster: Cluster, freshness: Freshness
+) -> None:
+    freshness.saw(event(9))
+    cluster.versions["services"] = {DEMO: 5}
+    await look(cluster, freshness, 10)
+    assert freshness.behind()
+    assert not freshness.restored(60)
+    await look(cluster, freshness, 70)
+    assert freshness.restored(60)
+    freshness.listed(Listing(kind=SERVICE, namespace=None, objects={Name(*DEMO): event(5)}, version=6))
+    await look(cluster, freshness, 80)
+    assert not freshness.restored(0)
+
+
+async def test_a_cache_that_follows_late_is_no_restored_server(
+    cluster: Cluster, freshness: Freshness
+) -> None:
+    for number in range(1, 6):
+        freshness.saw(event(number * 10))
+        cluster.versions["services"] = {DEMO: number * 10 - 1}
+        await look(cluster, freshness, number * 60)
+        assert not freshness.restored(60)
 
 
 def test_health_is_lost_with_a_stuck_reconcile() -> None:

@@ -60,7 +60,7 @@ async def test_each_event_tells_of_its_object_and_whose_it_is() -> None:
     await object_seen(SERVICE, event=owned, memo=memo)
     await object_seen(SERVICE, event={"type": None, "object": {"metadata": meta}}, memo=memo)
     key = SolverKey("team", "demo")
-    assert keys.seen == [(key, "MCQSolver", True), (key, "Service", False), (None, "Service", False)]
+    assert keys.seen == [(key, "MCQSolver", True), (key, "Service", False), (None, "Service", True)]
 
 
 def test_children_are_filtered_by_the_server_and_kopf_writes_nothing() -> None:

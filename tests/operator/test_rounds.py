@@ -1,8 +1,8 @@
-"""Looks at everything: soon after watches began, and then once in a while. The cluster is a fake."""
+"""When resources are reconciled without an event. The cluster is a fake."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,30 +10,30 @@ import pytest
 from mcq_operator import rounds
 from mcq_operator.kube import UnavailableError
 from mcq_operator.models import SolverKey
+from mcq_operator.models.kinds import HTTP_ROUTE, SERVICE, Kind
 
-MISSED = SolverKey("team", "missed")
 KNOWN = SolverKey("team", "known")
 
 
 class Cluster:
-    """In which something has changed at each look that succeeds; the first `failing` of them don't, half-way."""
+    """One with a single solver; listing it fails `failing` times."""
 
-    def __init__(self, *, failing: int = 0) -> None:
-        self.looks = 0
+    def __init__(self, *, failing: int = 0, missing: set[Kind] | None = None) -> None:
         self.failing = failing
-        self.absent = frozenset[Any]()
+        self.missing = missing or set()
+        self.absent = frozenset[Kind]()
         self.news = [True]
 
     async def discover(self) -> bool:
         return self.news.pop() if self.news else False
 
-    async def refresh(self, changed: Callable[[SolverKey], None]) -> None:
-        self.looks += 1
-        changed(MISSED)
-        if self.looks <= self.failing:
-            raise UnavailableError("429: storage is (re)initializing")
+    def unlisted(self) -> set[Kind]:
+        return set(self.missing)
 
     async def keys(self) -> list[SolverKey]:
+        self.failing -= 1
+        if self.failing >= 0:
+            raise UnavailableError("429: storage is (re)initializing")
         return [KNOWN]
 
 
@@ -42,18 +42,17 @@ class Queue:
 
     def __init__(self) -> None:
         self.added: list[SolverKey] = []
-        self.runs = False
+        self.runs = asyncio.Event()
 
     def add(self, key: SolverKey) -> None:
         self.added.append(key)
 
     async def run(self) -> None:
-        self.runs = True
+        self.runs.set()
 
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounds, "SOON_SECONDS", (0.001, 0.002))
     monkeypatch.setattr(rounds, "RETRY_SECONDS", 0.001)
 
 
@@ -66,63 +65,51 @@ def running(made: Coroutine[Any, Any, None]) -> Iterator[None]:
         task.cancel()
 
 
-def resyncing(cluster: Any, queue: Any, anew: asyncio.Event, *, every: float) -> AbstractContextManager[None]:
-    return running(rounds.resync(cluster, queue, anew, every=every))
-
-
-async def looked(cluster: Cluster, count: int) -> None:
+async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while cluster.looks < count:  # noqa: ASYNC110
+        while not true():  # noqa: ASYNC110 - the queue is a fake that tells nobody
             await asyncio.sleep(0.001)
 
 
-async def test_what_was_missed_while_watches_began_is_found_soon() -> None:
-    """And every solver is looked at only when its time has come."""
-    cluster, queue = Cluster(), Queue()
-    with resyncing(cluster, queue, asyncio.Event(), every=3600):
-        await looked(cluster, 2)
-    assert queue.added == [MISSED, MISSED]
-
-
-async def test_watches_that_begin_anew_are_looked_after_anew() -> None:
-    cluster, queue, anew = Cluster(), Queue(), asyncio.Event()
-    with resyncing(cluster, queue, anew, every=3600):
-        await looked(cluster, 2)
-        anew.set()
-        await looked(cluster, 4)
-    assert not anew.is_set()
-
-
-async def test_every_solver_is_looked_at_once_in_a_while() -> None:
-    cluster, queue = Cluster(), Queue()
-    with resyncing(cluster, queue, asyncio.Event(), every=0.01):
-        await looked(cluster, 4)
-    assert queue.added[:4] == [MISSED, MISSED, MISSED, KNOWN]
-
-
-async def test_every_solver_is_looked_at_when_a_crd_came_though_the_look_failed_at_first() -> None:
-    """A kind that has just come is not listed at once, and no event would tell of the solvers that wait for it."""
-    cluster, queue, told = Cluster(failing=2), Queue(), asyncio.Event()
-    with running(rounds.discover(cluster, queue, told.set, every=0.001)):  # type: ignore[arg-type]
-        await looked(cluster, 3)
-        async with asyncio.timeout(10):
-            while KNOWN not in queue.added:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
-    assert told.is_set()
-    assert cluster.looks == 3
-
-
-async def test_what_a_look_found_is_not_lost_when_it_fails_half_way() -> None:
-    cluster, queue = Cluster(failing=1), Queue()
-    with resyncing(cluster, queue, asyncio.Event(), every=0.01):
-        await looked(cluster, 1)
-        assert queue.added == [MISSED]
-        await looked(cluster, 4)
-    assert KNOWN not in queue.added[:4]
-
-
-async def test_work_begins_when_everything_was_looked_at() -> None:
+async def test_every_resource_is_reconciled_once_in_a_while_though_a_list_failed() -> None:
     cluster, queue = Cluster(failing=2), Queue()
-    await rounds.work(cluster, queue)  # type: ignore[arg-type]
-    assert queue.runs
-    assert queue.added == [MISSED, MISSED, MISSED, KNOWN]
+    with running(rounds.resync(cluster, queue, every=0.01)):  # type: ignore[arg-type]
+        await until(lambda: queue.added == [KNOWN, KNOWN])
+
+
+async def test_every_resource_is_reconciled_when_a_crd_came() -> None:
+    """No event would tell of the solvers that wait for it."""
+    cluster, queue, changed = Cluster(failing=2), Queue(), asyncio.Event()
+    with running(rounds.discover(cluster, queue, changed.set, every=0.001)):  # type: ignore[arg-type]
+        await until(lambda: KNOWN in queue.added)
+    assert changed.is_set()
+    assert queue.added == [KNOWN]
+
+
+async def test_work_begins_when_the_watches_have_listed_everything() -> None:
+    cluster, queue, listed = Cluster(missing={SERVICE, HTTP_ROUTE}), Queue(), asyncio.Event()
+    with running(rounds.work(cluster, queue, listed)):  # type: ignore[arg-type]
+        for kind in SERVICE, HTTP_ROUTE:
+            listed.set()
+            await until(lambda: not listed.is_set())
+            assert not queue.runs.is_set()
+            cluster.missing.remove(kind)
+        listed.set()
+        await until(queue.runs.is_set)
+    assert queue.added == [KNOWN]
+
+
+async def test_a_kind_with_a_crd_that_can_not_be_listed_does_not_keep_work_from_beginning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A webhook may have to convert its objects, and fail."""
+    monkeypatch.setattr(rounds, "LISTED_SECONDS", 0.01)
+    cluster, queue = Cluster(missing={SERVICE, HTTP_ROUTE}), Queue()
+    listed = asyncio.Event()
+    with running(rounds.work(cluster, queue, listed)):  # type: ignore[arg-type]
+        await asyncio.sleep(0.05)
+        assert not queue.runs.is_set()
+        cluster.missing.remove(SERVICE)
+        listed.set()
+        await until(queue.runs.is_set)
+    assert "not listed yet: HTTPRoute" in caplog.text

@@ -16,11 +16,11 @@ from aiohttp.test_utils import TestServer
 from kopf._cogs.clients.errors import APIUnprocessableEntityError
 from prometheus_client import CollectorRegistry
 
-from mcq_operator import operating, watching
+from mcq_operator import lists, operating, watching
 from mcq_operator.freshness import Freshness
 from mcq_operator.kube import CachedApi, Cluster
 from mcq_operator.models import Key, Manifest, SolverKey
-from mcq_operator.models.kinds import SERVICE, WATCHED
+from mcq_operator.models.kinds import CONFIG_MAP, SERVICE, WATCHED, Kind
 from mcq_operator.operating import _listed, _seen, verify
 from mcq_operator.queue import WorkQueue
 from mcq_operator.telemetry import Metrics
@@ -38,7 +38,7 @@ OWNER = {
 
 
 class Server:
-    """An API server that knows Services; its lists have pages of one object."""
+    """An API server that knows Services; its lists have pages of one object, unless `page` is more."""
 
     def __init__(self) -> None:
         self.version = 10
@@ -46,6 +46,9 @@ class Server:
         self.lists = 0
         self.streams: list[web.StreamResponse] = []
         self.fails: int | None = None
+        self.page = 1
+        self.limits: list[int] = []
+        self.accepted: list[tuple[bool, str]] = []
 
     def put(self, name: str) -> dict[str, Any]:
         """Store a Service, silently; returns the event that would tell of it."""
@@ -82,6 +85,7 @@ class Server:
             web.get("/apis", self._groups),
             web.get("/apis/apiextensions.k8s.io/v1", self._extensions),
             web.get(PATH, self._services),
+            web.get(CONFIG_MAP.path(None), self._config_maps),
         ]
 
     async def _versions(self, _: web.Request) -> web.Response:
@@ -93,7 +97,9 @@ class Server:
         return web.json_response({"groups": [group]})
 
     async def _core(self, _: web.Request) -> web.Response:
-        return web.json_response({"resources": [_resource("Service"), _resource("Namespace")]})
+        return web.json_response(
+            {"resources": [_resource("Service"), _resource("ConfigMap"), _resource("Namespace")]}
+        )
 
     async def _extensions(self, _: web.Request) -> web.Response:
         return web.json_response({"resources": [_resource("CustomResourceDefinition")]})
@@ -105,12 +111,21 @@ class Server:
             await self._watch(request)
         return self._list(request)
 
+    async def _config_maps(self, request: web.Request) -> web.StreamResponse:
+        watches = "watch" in request.query
+        self.accepted.append((watches, request.headers["Accept"]))
+        if watches:
+            await self._watch(request)
+        return web.json_response({"metadata": {"resourceVersion": "5"}, "items": None})
+
     def _list(self, request: web.Request) -> web.Response:
         items = [self.services[name] for name in sorted(self.services)]
         start = int(request.query.get("continue", 0))
         limited = "limit" in request.query
-        page = items[start : start + 1] if limited else items
-        more = str(start + 1) if limited and start + 1 < len(items) else ""
+        limit = min(self.page, int(request.query["limit"])) if limited else len(items)
+        self.limits.append(limit)
+        page = items[start : start + limit]
+        more = str(start + limit) if start + limit < len(items) else ""
         self.lists += not more
         metadata = {"resourceVersion": str(self.version), "continue": more}
         return web.json_response({"metadata": metadata, "items": page})
@@ -130,7 +145,7 @@ def _resource(kind: str) -> dict[str, Any]:
         "kind": kind,
         "name": f"{kind.lower()}s",
         "singularName": kind.lower(),
-        "namespaced": kind == "Service",
+        "namespaced": kind in ("Service", "ConfigMap"),
         "verbs": ["list", "watch", "patch"],
     }
 
@@ -151,6 +166,7 @@ class Operator:
         self.freshness = Freshness(self._versions, clock=time.monotonic)
         self.server = Server()
         self.changed = asyncio.Event()
+        self.listed = asyncio.Event()
 
     def names(self) -> set[str]:
         """The Services that it knows."""
@@ -160,7 +176,7 @@ class Operator:
         return Watching(
             namespaces=(),
             seen=lambda seen: _seen(self.api, self.queue, self.freshness, seen),
-            listed=lambda listing: _listed(self.api, self.queue, self.freshness, listing),
+            listed=lambda listing: _listed(self.api, self.queue, self.freshness, self.listed, listing),
             ready=threading.Event(),
         )
 
@@ -179,8 +195,10 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def working(operator: Operator) -> AsyncIterator["asyncio.Task[None]"]:
-    watch = asyncio.create_task(operator.watching().run(absent=lambda: OTHERS, changed=operator.changed))
+async def working(
+    operator: Operator, absent: frozenset[Kind] = OTHERS
+) -> AsyncIterator["asyncio.Task[None]"]:
+    watch = asyncio.create_task(operator.watching().run(absent=lambda: absent, changed=operator.changed))
     work = asyncio.create_task(operator.queue.run())
     try:
         yield watch
@@ -231,6 +249,32 @@ async def test_a_deletion_that_is_missed_during_a_relist_is_found_by_the_list(wa
     await until(lambda: watched.woken == [DEMO])
     await watched.freshness.verify([SERVICE])
     assert watched.freshness.age(SERVICE) == 0
+
+
+async def test_a_page_that_is_too_long_is_asked_for_with_fewer_objects(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that large objects of others take no more memory than small ones."""
+    monkeypatch.setattr(lists, "LONGEST_PAGE", 1500)
+    operator.server.page = 8
+    names = {f"service-{number}" for number in range(8)}
+    for name in names:
+        operator.server.put(name)
+    async with working(operator):
+        await until(lambda: operator.names() == names)
+    assert operator.server.limits[0] == 8
+    assert min(operator.server.limits) < 8
+
+
+async def test_the_data_of_config_maps_are_neither_listed_nor_watched(operator: Operator) -> None:
+    async with working(operator, absent=frozenset(WATCHED) - {CONFIG_MAP}):
+        await until(lambda: len(operator.server.accepted) == 2)
+        assert operator.api.listed(CONFIG_MAP, None)
+    what = "application/json;as={};g=meta.k8s.io;v=v1"
+    assert operator.server.accepted == [
+        (False, what.format("PartialObjectMetadataList")),
+        (True, what.format("PartialObjectMetadata")),
+    ]
 
 
 async def test_a_relist_without_a_difference_wakes_nobody(watched: Operator) -> None:

@@ -1,7 +1,7 @@
 """The only package that talks to the API server."""
 
 from .api import Api
-from .cache import Listing, News, Sighting, sighting
+from .cache import News
 from .cached import CachedApi
 from .cluster import Children, Cluster
 from .errors import (
@@ -16,6 +16,7 @@ from .errors import (
 from .lease import KubeLease
 from .owners import owner
 from .settling import Applied
+from .sightings import Listing, Name, Sighting, sighting
 from .transport import connect
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "InvalidSpecError",
     "KubeLease",
     "Listing",
+    "Name",
     "News",
     "NoAnswerError",
     "NotLeadingError",

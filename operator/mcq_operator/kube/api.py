@@ -1,12 +1,12 @@
 """Requests to the API server: five verbs, typed errors, and a count of every write."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 from opentelemetry import trace
 
-from mcq_operator.models import FIELD_MANAGER, Key, Manifest
+from mcq_operator.models import FIELD_MANAGER, Manifest
 from mcq_operator.models.kinds import EXAM, Kind, kind_of
 
 from .errors import NotFoundError, NotLeadingError, UnavailableError
@@ -16,9 +16,7 @@ TRACER = trace.get_tracer("mcq_operator.kube")
 TIMEOUT_SECONDS = 30.0
 WRITE_SECONDS = 40.0
 """Longer than the server itself waits for its webhooks (34 s), so that it is the server who says that one failed."""
-METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-PAGE = 500
-"""Objects in one answer: enough for few requests, and little enough to take in without a pause."""
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 NO_VERSION = "1"
 """Of an empty store's first revision, in which nothing was written."""
 
@@ -117,7 +115,7 @@ class Api:
         """The version of each object, by namespace and name, as the server's cache has it. Raises ClusterError."""
         query = _set({"labelSelector": selector, "resourceVersion": "0"})
         found = await self._request(
-            "get", kind.path(namespace), query=query, accept=METADATA_ONLY, missing_ok=True, decode=_VERSIONS
+            "get", kind.path(namespace), query=query, accept=METADATA_LIST, missing_ok=True, decode=_VERSIONS
         )
         listed = (found and found.items) or []
         return {
@@ -125,28 +123,13 @@ class Api:
             for each in listed
         }
 
-    async def pages(
-        self, kind: Kind, *, namespace: str | None, selector: str | None
-    ) -> AsyncIterator[tuple[Sequence[Manifest], int]]:
-        """The same, some at a time, each time with the version that all of it is of. Raises ClusterError."""
-        query = _set({"limit": str(PAGE), "labelSelector": selector})
-        while True:
-            found = await self._request("get", kind.path(namespace), query=query, missing_ok=True)
-            if found is None:
-                return
-            yield found["items"], int(found["metadata"]["resourceVersion"])
-            following = found["metadata"].get("continue")
-            if not following:
-                return
-            query["continue"] = following
-
     def unseen(self, kind: Kind, *, namespace: str, name: str) -> bool:
         """Whether there is most likely no such object, so that `make` need not be preceded by a look."""
         return False
 
-    async def refresh(self, kind: Kind, *, namespace: str | None) -> set[Key]:
-        """Look anew at what is remembered of a kind; returns whose objects changed. Here, nothing is remembered."""
-        return set()
+    def listed(self, kind: Kind, namespace: str | None) -> bool:
+        """Return whether a watch has listed the kind's objects. There is no watch here."""
+        return False
 
     def forget(self, kind: Kind) -> None:
         """Forget what is remembered of a kind."""

@@ -1,46 +1,27 @@
-"""What the operator remembers of the cluster, so that a reconcile need not ask for it.
+"""An in-memory store of the cluster's objects, so that a reconcile rarely has to read from the API server.
 
-It is fed by the watches, by the server's answers to writes, and by a listing once in a while. All of them may come
-late and in any order, so the newer resourceVersion wins; the API server's are numbers that only grow.
+The watches, their lists and the server's answers to writes feed it. They arrive late and in any order, so the newer
+resourceVersion wins; the API server's versions are numbers that only grow.
 
-It may be wrong, for a moment, or after a watch has missed an object's end until the next listing. So nothing that is
-read from it is trusted with more than to decide what to send: what is sent says what it is about (a uid, or that there
-must be no such object), and is refused where that isn't so.
+The store can be wrong for a moment. So a reconcile uses it only to decide what to send. Each request names the uid of
+the object, or says that the object must not exist, and the server refuses it if that is wrong.
 
-The watches of children are filtered by a label. So what they tell nothing of is not absent: it is unknown, and may be
-someone else's. Only an answer to a question makes it absent.
+The watches of children are filtered by a label. An object that they don't show may still exist and belong to someone
+else: it is unknown. Only the server's answer to a read makes it absent.
+
+Anyone can put our label on objects of their own. So the store keeps no body of a child that has no owner reference to
+one of our resources, and of ConfigMaps, which may hold 1 MiB each, it keeps the metadata only.
 """
 
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
 
 import msgspec
 
-from mcq_operator.models import Key, Manifest, names
-from mcq_operator.models.kinds import (
-    CHILDREN,
-    CLAIM,
-    CONFIG_MAP,
-    DISRUPTION_BUDGET,
-    EXAM,
-    POD,
-    RECONCILED,
-    SERVICE,
-    Kind,
-)
-from mcq_operator.models.resource import KEYS
+from mcq_operator.models import Key, Manifest
+from mcq_operator.models.kinds import CHILDREN, EXAM, METADATA_ONLY, POD, Kind
 
-from .owners import owner
-
-UNREAD_METADATA = frozenset({"managedFields", "resourceVersion"})
-UNREAD = {
-    POD: frozenset({"spec"}),
-    **dict.fromkeys((CLAIM, SERVICE, DISRUPTION_BUDGET), frozenset({"status"})),
-    CONFIG_MAP: frozenset({"binaryData"}),
-}
-"""What no reconcile reads is not kept, and a change of it wakes nobody."""
+from .sightings import Listing, Name, Sighting
 
 
 class News(IntEnum):
@@ -52,92 +33,6 @@ class News(IntEnum):
     """It has come, or what became of it has changed."""
     DRIFT = 2
     """It was there and is gone, or what it was to be has changed, and not by an own write: those are known before."""
-
-
-class Name(NamedTuple):
-    """Which object of a kind."""
-
-    namespace: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """What an event or an answer says of an object.
-
-    Attributes:
-        kind: the object's kind.
-        name: which one.
-        version: the resourceVersion.
-        body: the object as JSON, without what nobody reads; None: it is gone, or does not match the watch any more.
-        instance: the value of the label that names a resource; of an exam the name of its solver.
-        owner: the resource that it belongs to, or that it is.
-        parent: of a resource the one that it was made for.
-
-    """
-
-    kind: Kind
-    name: Name
-    version: int
-    body: bytes | None
-    instance: str
-    owner: Key | None
-    parent: Key | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """Which objects of a kind there were, in a namespace or in all.
-
-    Attributes:
-        kind: the kind.
-        namespace: the namespace, or None for all.
-        names: the objects' namespaces and names.
-        version: the resourceVersion of which they are.
-
-    """
-
-    kind: Kind
-    namespace: str | None
-    names: Collection[tuple[str, str]]
-    version: int
-
-    def lacks(self, name: tuple[str, str]) -> bool:
-        """Return whether the object would have been listed if there were one by this name."""
-        return self.namespace in (None, name[0]) and name not in self.names
-
-
-def sighting(kind: Kind, manifest: Manifest, *, gone: bool = False) -> Sighting:
-    """What the server's object says."""
-    metadata = manifest["metadata"]
-    unread = UNREAD.get(kind, frozenset())
-    kept = {
-        # An item of a list has no kind of its own.
-        "apiVersion": kind.api_version,
-        "kind": kind.kind,
-        "metadata": {key: value for key, value in metadata.items() if key not in UNREAD_METADATA},
-        **{key: value for key, value in manifest.items() if key not in unread and key not in FRAME},
-    }
-    return Sighting(
-        kind=kind,
-        name=Name(metadata["namespace"], metadata["name"]),
-        version=int(metadata["resourceVersion"]),
-        body=None if gone else msgspec.json.encode(kept),
-        instance=_instance(kind, manifest),
-        owner=KEYS[kind.kind](metadata["namespace"], metadata["name"])
-        if kind in RECONCILED
-        else owner(metadata),
-        parent=owner(metadata) if kind in RECONCILED else None,
-    )
-
-
-def _instance(kind: Kind, manifest: Manifest) -> str:
-    if kind is EXAM:
-        return str(manifest.get("spec", {}).get("solverRef", {}).get("name", ""))
-    return str(manifest["metadata"].get("labels", {}).get(names.INSTANCE_LABEL, ""))
-
-
-FRAME = frozenset({"apiVersion", "kind", "metadata"})
 
 
 @dataclass(slots=True)
@@ -172,7 +67,7 @@ class Cache:
 
     def all(self, kind: Kind, namespace: str | None) -> list[Manifest] | None:
         """Every object of a namespace, or of all; None where they have not been listed."""
-        if not self._lists(kind, namespace):
+        if not self.listed(kind, namespace):
             return None
         entries = self._kinds.get(kind, {}).items()
         return [
@@ -181,7 +76,7 @@ class Cache:
 
     def group(self, kind: Kind, namespace: str, instance: str) -> list[Manifest] | None:
         """The Pods with a resource's label, or the exams of a solver; None where the kind has not been listed."""
-        if not self._lists(kind, namespace):
+        if not self.listed(kind, namespace):
             return None
         entries = self._kinds.get(kind, {})
         # Sorted, so that of two that fail alike the same one is told of each time.
@@ -230,38 +125,34 @@ class Cache:
             self._drop(kind, name)
         self._listed = {scope: version for scope, version in self._listed.items() if scope[0] is not kind}
 
-    def replace(self, kind: Kind, namespace: str | None, seen: Iterable[Sighting], version: int) -> set[Key]:
-        """Take in a full listing as of `version`: what isn't in it, and not newer, is forgotten.
+    def version(self, kind: Kind, name: Name) -> int:
+        """Return the newest known resourceVersion of an object, or 0."""
+        entry = self._kinds.get(kind, {}).get(name)
+        return entry.version if entry else 0
 
-        Returns whose objects turned out to be other than was known: no event will wake those.
+    def listed(self, kind: Kind, namespace: str | None) -> bool:
+        """Return whether the kind's objects in the namespace, or in all, have been listed."""
+        return (kind, None) in self._listed or (kind, namespace) in self._listed
+
+    def replace(self, listing: Listing) -> set[Key]:
+        """Take in a whole list, and drop what it lacks unless that is newer than the list.
+
+        Returns the owners of objects that differ from what was known: no event will requeue those.
         """
-        if version < self._listed.get((kind, namespace), 0):
-            # The server was restored from a backup: what was newer has never been.
+        kind = listing.kind
+        if listing.version < self._listed.get((kind, listing.namespace), 0):
+            # The server was restored from a backup: newer versions never existed.
             self.forget_kind(kind)
-        names_seen = set()
-        changed: set[Key | None] = set()
-        for each in seen:
-            names_seen.add(each.name)
-            if self.note(each):
-                changed.add(each.owner)
-        listing = Listing(kind=kind, namespace=namespace, names=names_seen, version=version)
-        self._listed[kind, namespace] = version
-        return self.drop_missing(listing) | {key for key in changed if key is not None}
-
-    def drop_missing(self, listing: Listing) -> set[Key]:
-        """Forget what a full listing lacks, unless it is newer; returns whose objects those were."""
-        changed: set[Key | None] = set()
-        for name, entry in list(self._kinds.get(listing.kind, {}).items()):
+        changed = {each.owner for each in listing.objects.values() if self.note(each)}
+        self._listed[kind, listing.namespace] = listing.version
+        for name, entry in list(self._kinds.get(kind, {}).items()):
             if listing.lacks(name) and entry.version <= listing.version:
-                self._drop(listing.kind, name)
+                self._drop(kind, name)
                 if entry.body is not None:
                     changed.add(entry.owner)
-                    # Its end, which an event of before it must not undo; the next listing forgets that as well.
-                    self._kinds[listing.kind][name] = _Entry(listing.version, None)
+                    # Remember that it is gone, so that a late event cannot bring it back; the next list drops this.
+                    self._kinds[kind][name] = _Entry(listing.version, None)
         return {key for key in changed if key is not None}
-
-    def _lists(self, kind: Kind, namespace: str | None) -> bool:
-        return (kind, None) in self._listed or (kind, namespace) in self._listed
 
     def _drop(self, kind: Kind, name: Name) -> None:
         entry = self._kinds.get(kind, {}).pop(name, None)
@@ -289,6 +180,9 @@ def _newer(seen: Sighting, known: _Entry) -> bool:
 
 
 def _news(kind: Kind, before: bytes | None, after: bytes | None) -> News:
+    if kind in METADATA_ONLY and before is not None and after is not None:
+        # A newer version that is not our own write. Its data are unknown: they are read if the reconcile needs them.
+        return News.DRIFT
     if before == after:
         return News.NONE
     if before is None:

@@ -1,17 +1,22 @@
-"""The API server with a memory: reads are answered from what the watches told, as far as they did."""
+"""A client of the API server that answers reads from the store where the store knows the answer."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from mcq_operator.models import ExamKey, Key, Manifest, SolverKey, names
-from mcq_operator.models.kinds import EXAM, POD, RECONCILED, SOLVER, WATCHED, Kind, kind_of
+from mcq_operator.models.kinds import EXAM, METADATA_ONLY, POD, RECONCILED, SOLVER, WATCHED, Kind, kind_of
 from mcq_operator.models.names import OPERATOR_NAME
 
 from .api import TIMEOUT_SECONDS, Api
-from .cache import Cache, Listing, Name, News, Sighting, sighting
+from .cache import Cache, News
 from .errors import ClusterError
+from .sightings import Listing, Name, Sighting, is_ours, sighting
+
+BODIES_BYTES = 16 * 2**20
+"""How much of the ConfigMaps' data is kept: an object that is not kept is read again when a reconcile needs it."""
 
 
 class CachedApi(Api):
@@ -21,15 +26,20 @@ class CachedApi(Api):
         """Remember nothing yet; see Api."""
         super().__init__(api_client, **options)
         self._cache = Cache()
+        self._bodies = _Bodies()
         self._others: set[tuple[Kind, Name]] = set()
 
     def note(self, seen: Sighting) -> News:
         """Take in an event; returns whether, and why, a reconcile may have to do something about it."""
         return self._cache.note(seen)
 
-    def drop_missing(self, listing: Listing) -> set[Key]:
-        """Forget what the watch's own list lacks; returns whose objects those were: no event tells of them."""
-        return self._cache.drop_missing(listing)
+    def note_list(self, listing: Listing) -> set[Key]:
+        """Take in a watch's list; returns the owners of objects that no event will tell of."""
+        return self._cache.replace(listing)
+
+    def listed(self, kind: Kind, namespace: str | None) -> bool:
+        """Return whether a watch has listed the kind's objects in the namespace, or in all."""
+        return self._cache.listed(kind, namespace)
 
     async def exams(self, *, namespace: str, solver: str) -> Sequence[Manifest]:
         """The exams of a solver. Raises ClusterError."""
@@ -50,16 +60,6 @@ class CachedApi(Api):
         key = Name(namespace, name)
         return not self._cache.knows(kind, key) and (kind, key) not in self._others
 
-    async def refresh(self, kind: Kind, *, namespace: str | None) -> set[Key]:
-        """List it anew, which repairs what the watches missed; returns whose objects changed. Raises ClusterError."""
-        selector = names.watch_selector(kind)
-        seen: list[Sighting] = []
-        version = 0
-        async for page, listed in self.pages(kind, namespace=namespace, selector=selector):
-            seen += [sighting(kind, item) for item in page]
-            version = listed
-        return self._cache.replace(kind, namespace, seen, version)
-
     def forget(self, kind: Kind) -> None:
         """Know nothing of a kind that the server doesn't know."""
         self._cache.forget_kind(kind)
@@ -70,13 +70,17 @@ class CachedApi(Api):
         """One object, or None; asked for only where nothing is known. Raises ClusterError."""
         key = Name(namespace, name)
         if self._cache.knows(kind, key):
-            return self._cache.find(kind, key)
+            known = self._cache.find(kind, key)
+            if known is None or kind not in METADATA_ONLY:
+                return known
+            if (body := self._bodies.get(kind, key, self._cache.version(kind, key))) is not None:
+                return body
         found = await self.ask(kind, namespace=namespace, name=name, seconds=seconds)
         self._others.discard((kind, key))
         if found is None:
             self._cache.note_absent(kind, key)
         elif _is_watched(kind, found):
-            self._cache.note(sighting(kind, found))
+            self._note(kind, found)
         else:
             self._others.add((kind, key))
         return found
@@ -129,8 +133,15 @@ class CachedApi(Api):
             # Someone changed it meanwhile, and nobody reads this answer: the event of that change must be news.
             self._cache.forget(kind, key)
         elif _is_watched(kind, stored):
-            self._cache.note(sighting(kind, stored))
+            self._note(kind, stored)
         return stored
+
+    def _note(self, kind: Kind, manifest: Manifest) -> None:
+        """Take in an answer of the server."""
+        seen = sighting(kind, manifest)
+        self._cache.note(seen)
+        if kind in METADATA_ONLY:
+            self._bodies.put(kind, seen.name, seen.version, manifest)
 
     def _only_status_differs(self, kind: Kind, key: Name, stored: Manifest) -> bool:
         known = self._cache.find(kind, key) or {}
@@ -147,5 +158,32 @@ class CachedApi(Api):
 
 def _is_watched(kind: Kind, manifest: Manifest) -> bool:
     """Whether events will tell of its changes: otherwise it must not be remembered."""
-    labels = manifest["metadata"].get("labels", {})
-    return kind in RECONCILED or (kind in WATCHED and labels.get(names.MANAGED_BY_LABEL) == OPERATOR_NAME)
+    metadata = manifest["metadata"]
+    managed = metadata.get("labels", {}).get(names.MANAGED_BY_LABEL) == OPERATOR_NAME
+    return kind in RECONCILED or (kind in WATCHED and managed and is_ours(kind, metadata))
+
+
+class _Bodies:
+    """The whole objects that were read or written last, of kinds that are watched by their metadata."""
+
+    def __init__(self) -> None:
+        self._bodies: OrderedDict[tuple[Kind, Name], tuple[int, bytes]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, kind: Kind, name: Name, version: int) -> Manifest | None:
+        """Return a copy of the object in exactly this version, or None."""
+        known, body = self._bodies.get((kind, name), (0, b""))
+        if known != version:
+            return None
+        self._bodies.move_to_end((kind, name))
+        found: Manifest = msgspec.json.decode(body)
+        return found
+
+    def put(self, kind: Kind, name: Name, version: int, manifest: Manifest) -> None:
+        """Keep the object, and drop those that were used the longest time ago."""
+        body = msgspec.json.encode(manifest)
+        self._bytes += len(body) - len(self._bodies.pop((kind, name), (0, b""))[1])
+        self._bodies[kind, name] = version, body
+        while self._bytes > BODIES_BYTES:
+            _, (_, dropped) = self._bodies.popitem(last=False)
+            self._bytes -= len(dropped)

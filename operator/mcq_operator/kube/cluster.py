@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -42,7 +42,7 @@ from mcq_operator.models.resource import KEYS
 from .api import Api
 from .attempt import attempt
 from .discovery import Discovery
-from .errors import ClusterError, InvalidSpecError, NoAnswerError, RefusedError, UnavailableError
+from .errors import ClusterError, InvalidSpecError
 from .hosts import Hosts
 from .owners import owned
 from .settling import Applied, Settling
@@ -50,6 +50,9 @@ from .settling import Applied, Settling
 logger = logging.getLogger(__name__)
 
 Read = TypeVar("Read", bound=Resource)
+
+AT_ONCE = 4
+"""Lists of versions that are asked for at the same time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +92,7 @@ class Cluster:
         self._api = api
         self._scopes: list[str | None] = [*namespaces] or [None]
         self._instance = instance
+        self._listing = asyncio.Semaphore(AT_ONCE)
         self._discovery = Discovery(api)
         self._hosts = Hosts(api, scopes=self._scopes, clock=time.monotonic)
         self._settling = Settling(api, self._discovery)
@@ -99,30 +103,21 @@ class Cluster:
         return self._discovery.absent
 
     async def discover(self) -> bool:
-        """Find out which kinds there are; returns whether that changed. Raises ClusterError."""
-        return await self._discovery.refresh()
+        """Find out which kinds the server knows; returns whether that changed. Raises ClusterError."""
+        changed = await self._discovery.refresh()
+        for kind in self.absent:
+            self._api.forget(kind)
+        return changed
 
-    async def refresh(self, changed: Callable[[Key], None]) -> Collection[Kind]:
-        """Look anew at everything; `changed` is told whose objects are other than was known.
-
-        Returns the kinds of children that the server can't list, which must not keep the others from being looked at:
-        of a kind with a CRD, a webhook may convert the objects. Raises ClusterError.
-        """
-        failed = []
+    def forget(self) -> None:
+        """Empty the store: the server's versions began again at an older one."""
         for kind in WATCHED:
-            if kind in self.absent:
-                self._api.forget(kind)
-                continue
-            try:
-                for namespace in self._scopes:
-                    for key in await self._api.refresh(kind, namespace=namespace):
-                        changed(key)
-            except (RefusedError, UnavailableError) as error:
-                if kind in RECONCILED or isinstance(error, NoAnswerError):
-                    raise
-                logger.warning("no %s can be listed, which is tried again: %s", kind.kind, error)
-                failed.append(kind)
-        return failed
+            self._api.forget(kind)
+
+    def unlisted(self) -> set[Kind]:
+        """Return the kinds whose watches have not listed their objects yet."""
+        scopes = [(kind, scope) for kind in WATCHED if kind not in self.absent for scope in self._scopes]
+        return {kind for kind, scope in scopes if not self._api.listed(kind, scope)}
 
     async def keys(self) -> list[Key]:
         """Every solver and exam there is. Raises ClusterError."""
@@ -135,11 +130,13 @@ class Cluster:
         return found
 
     async def versions(self, kind: Kind) -> dict[tuple[str, str], int]:
-        """The versions of all watched objects of a kind, by namespace and name. Raises ClusterError."""
+        """Return the versions of all watched objects of a kind, by namespace and name. Raises ClusterError."""
         selector = names.watch_selector(kind)
         found: dict[tuple[str, str], int] = {}
         for namespace in self._scopes:
-            found |= await self._api.versions(kind, namespace=namespace, selector=selector)
+            # A service that watches fifty namespaces must not ask for all of them, of all kinds, at once.
+            async with self._listing:
+                found |= await self._api.versions(kind, namespace=namespace, selector=selector)
         return found
 
     async def solver(self, key: SolverKey) -> MCQSolver | None:

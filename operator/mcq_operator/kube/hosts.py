@@ -70,12 +70,17 @@ class Hosts:
             if asked - self._listed < seconds:
                 return
             started = self._clock()
-            found: set[Route] = set()
-            for namespace in self._scopes:
-                for kind in (INGRESS, HTTP_ROUTE):
-                    for item in await self._api.list(kind, namespace=namespace):
-                        found.update(routes(kind, item))
-            self._routes, self._listed = found, started
+            wanted = [(kind, namespace) for namespace in self._scopes for kind in (INGRESS, HTTP_ROUTE)]
+            lists = await asyncio.gather(
+                *(self._api.list(kind, namespace=namespace) for kind, namespace in wanted)
+            )
+            self._routes = {
+                route
+                for (kind, _), items in zip(wanted, lists, strict=True)
+                for item in items
+                for route in routes(kind, item)
+            }
+            self._listed = started
 
 
 def _own(kind: Kind, desired: Manifest, live: Manifest | None) -> set[Route]:

@@ -35,6 +35,10 @@ async def connect(*, connections: int) -> Any:
     return client.ApiClient(configuration=settings)
 
 
+LONGEST_ANSWER = 64 * 2**20
+"""Bytes: what others store must not fill the operator's memory."""
+
+
 class Transport:
     """Sends JSON, and returns what comes back."""
 
@@ -67,7 +71,7 @@ class Transport:
             answer = await self._client.rest_client.request(
                 method, url, headers=headers, body=body, _request_timeout=timeout
             )
-            content = await answer.read()
+            content = await _read(path, answer.response.content)
         except (aiohttp.ClientError, TimeoutError) as error:
             message = f"the API server can't be reached: {error!r}"
             raise NoAnswerError(message) from error
@@ -80,3 +84,13 @@ class Transport:
         except msgspec.DecodeError as error:
             message = f"{path}: not the JSON that was asked for: {content[:200]!r}"
             raise UnavailableError(message) from error
+
+
+async def _read(path: str, stream: aiohttp.StreamReader) -> bytes:
+    content = bytearray()
+    async for chunk in stream.iter_chunked(2**16):
+        content += chunk
+        if len(content) > LONGEST_ANSWER:
+            message = f"{path}: the API server's answer has more than {LONGEST_ANSWER} bytes"
+            raise UnavailableError(message)
+    return bytes(content)

@@ -155,6 +155,9 @@ EXAM_CHILDREN = (SERVICE_ACCOUNT, ROLE, ROLE_BINDING, CONFIG_MAP, CRON_JOB, JOB)
 
 CHILDREN = (*SOLVER_CHILDREN, *(kind for kind in EXAM_CHILDREN if kind not in SOLVER_CHILDREN))
 
+METADATA_ONLY = frozenset({CONFIG_MAP})
+"""Kinds of which the watches bring only the metadata: one object may hold 1 MiB, and anyone may make them."""
+
 WATCHED = (*RECONCILED, POD, *CHILDREN)
 """All that events tell of; of Pods and children those with the operator's label (names.watch_selector)."""
 

@@ -87,8 +87,9 @@ async def reconcile_solver(
     wanted = {desired.reference(item): item for item in objects}
     possible = {*desired.possible(solver), *solver.status.inventory}
     found = await cluster.children(solver, possible, wanted=wanted)
-    if wanted.keys() - found.live.keys() and not await cluster.still_has(solver):
-        # What is missing has gone with the solver, and is not to be made again.
+    reconciled_before = solver.status.observed_generation > 0
+    if reconciled_before and wanted.keys() - found.live.keys() and not await cluster.still_has(solver):
+        # The missing objects went with the solver. They must not be made again.
         return _gone(key, canaries, startups, key_states, upgrades)
     ways = await ways_in(cluster, wanted, found)
     uncontested = {ref: item for ref, item in wanted.items() if ref not in ways.withheld}

@@ -1,0 +1,91 @@
+"""Ten times the questions that a solver can answer, through the Ingress: it refuses most, and stays healthy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from hack.ask import PATH, QUESTION
+from tests.cluster.load import INGRESS, Load
+
+if TYPE_CHECKING:
+    from tests.cluster.conftest import Solver
+
+pytestmark = pytest.mark.slow
+
+HOST = "exam.localhost"
+TIMES = 10
+MEASURED_SECONDS = 20.0
+OVERLOAD_SECONDS = 300.0
+MOST_A_SECOND = 100.0
+"""Load is bounded, however fast the solver is."""
+
+
+def test_ten_times_the_load_of_a_solver_for_five_minutes_fails_no_probe_and_loses_no_request(
+    solver: Solver,
+) -> None:
+    """A request is answered, or refused with the time to come back; none is cut off or times out."""
+    with Load(HOST) as alone:
+        time.sleep(MEASURED_SECONDS)
+    assert alone.lost == []
+    capacity = alone.answered / MEASURED_SECONDS
+    rate = min(TIMES * capacity, MOST_A_SECOND)
+    outcomes = asyncio.run(_ask(rate, OVERLOAD_SECONDS))
+    print(f"{capacity:.2f} answers a second alone; asked {rate:.2f} a second: {dict(outcomes)}")
+    assert set(outcomes) <= {"answered", "refused"}
+    assert outcomes["refused"] > outcomes["answered"] > 0.5 * capacity * OVERLOAD_SECONDS
+    pods = solver.get("pods", "--selector", "app.kubernetes.io/instance=exam")["items"]
+    containers = [each for pod in pods for each in pod["status"]["containerStatuses"]]
+    assert [each["restartCount"] for each in containers] == [0] * len(containers)
+    assert all(each["ready"] for each in containers)
+    assert _failed_probes(solver) == []
+    solver.wait_ready()
+    with Load(HOST) as after:
+        time.sleep(5.0)
+    assert after.answered
+    assert after.lost == []
+
+
+async def _ask(rate: float, seconds: float) -> Counter[str]:
+    """Send so many questions a second, whatever becomes of those before; returns how many came to each end."""
+    outcomes: Counter[str] = Counter()
+    timeout = aiohttp.ClientTimeout(total=120)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with (
+        aiohttp.ClientSession(timeout=timeout, connector=connector) as session,
+        asyncio.TaskGroup() as tasks,
+    ):
+        started = time.monotonic()
+        for number in range(int(rate * seconds)):
+            await asyncio.sleep(max(0.0, started + number / rate - time.monotonic()))
+            tasks.create_task(_one(session, outcomes, number))
+    return outcomes
+
+
+async def _one(session: aiohttp.ClientSession, outcomes: Counter[str], number: int) -> None:
+    # Each is another question, so that no answer comes of what was read for the one before.
+    question = {**QUESTION, "question": f"{QUESTION['question']} ({number})"}
+    body = json.dumps({**question, "mode": "answer"})
+    headers = {"Host": HOST, "Content-Type": "application/json"}
+    try:
+        async with session.post(INGRESS + PATH, data=body, headers=headers) as response:
+            if response.status == 200:
+                outcomes["answered"] += 1
+            elif response.status in (429, 503) and "Retry-After" in response.headers:
+                outcomes["refused"] += 1
+            else:
+                outcomes[f"{response.status} {(await response.text())[:100]}"] += 1
+    except (aiohttp.ClientError, TimeoutError) as error:
+        outcomes[repr(error)[:100]] += 1
+
+
+def _failed_probes(solver: Solver) -> list[str]:
+    """What the kubelet said of failing probes of ready replicas."""
+    events = solver.get("events", "--field-selector", "reason=Unhealthy")["items"]
+    # A replica that starts is not ready yet, and its readiness probe says so.
+    return [each["message"] for each in events if "Startup" not in each["message"]]

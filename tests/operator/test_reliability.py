@@ -1,0 +1,149 @@
+"""What docs/reliability.md promises of the operator, with an API server that is slow, restored or at another time."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hack import operator_rights
+from hack.chaos import campaign
+from hack.chaos.calls import Call, Point, Trace
+from hack.chaos.faults import NoFault
+from hack.chaos.program import Program
+from hack.chaos.proxy import Answer, Proxy, Send
+from hack.cluster.progress import Progress
+from hack.control_plane.control_plane import ControlPlane
+from hack.control_plane.instance import Instance
+from tests.operator.conftest import CONTROL_PLANE, Bench, Kubectl, control_plane
+from tests.operator.live import apply, existing, kubelet, own_host, patch, until
+
+pytestmark = pytest.mark.xdist_group("restored")
+
+DELAY_SECONDS = 2.0
+RESTORED = f"{CONTROL_PLANE}-restored"
+
+
+class Slow(NoFault):
+    """Every answer comes late, of watches the first byte."""
+
+    async def watch(self, point: Point, call: Call) -> Answer | None:
+        """Wait."""
+        await asyncio.sleep(DELAY_SECONDS)
+        return await super().watch(point, call)
+
+    async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
+        """Wait."""
+        await asyncio.sleep(DELAY_SECONDS)
+        return await super().request(point, call, path, send)
+
+
+@pytest.fixture
+async def slow(kubectl: Kubectl, cluster_kubectl: Kubectl, tmp_path: Path) -> AsyncIterator[Program]:
+    """An operator whose API server takes two seconds for each answer."""
+    operator_rights.install(cluster_kubectl)
+    async with (
+        campaign.connected(kubectl.kubeconfig) as upstream,
+        Proxy(upstream, Trace("slow"), Slow()).serving() as url,
+    ):
+        made = Program(tmp_path, kubectl.namespace, url)
+        made.start()
+        yield made
+        made.kill()
+
+
+async def test_an_api_server_that_takes_two_seconds_for_each_answer_delays_and_breaks_nothing(
+    kubectl: Kubectl, slow: Program
+) -> None:
+    apply(kubectl, own_host(kubectl))
+    await until(lambda: kubectl.get("ingress", "demo"), 60)
+    await kubelet(kubectl)
+
+    def available() -> bool:
+        conditions = existing(kubectl, "mcq", "demo").get("status", {}).get("conditions", [])
+        return any(each["type"] == "Available" and each["status"] == "True" for each in conditions)
+
+    await until(available, 60)
+    kubectl("delete", "service", "demo")
+    await until(lambda: kubectl.get("service", "demo"), 30)
+    assert slow.complaints() == slow.ends == []
+
+
+@pytest.fixture(scope="module")
+def restorable() -> Iterator[Kubectl]:
+    """kubectl against a control plane whose etcd this module replaces."""
+    with control_plane(RESTORED) as made:
+        operator_rights.install(made)
+        yield made
+
+
+class Etcd:
+    """The data of the control plane's etcd, saved and brought back as from a backup."""
+
+    def __init__(self, saved: Path) -> None:
+        self._provider = ControlPlane(Instance(RESTORED), Progress())
+        self._data, self._saved = self._provider.instance.state / "etcd", saved
+
+    def save(self) -> None:
+        """Copy the data, with nobody writing."""
+        self._stop()
+        shutil.copytree(self._data, self._saved)
+        self._provider.up()
+
+    def restore(self) -> None:
+        """Put the copy back: versions begin again at the older one."""
+        self._stop()
+        shutil.rmtree(self._data)
+        shutil.copytree(self._saved, self._data)
+        self._provider.up()
+
+    def _stop(self) -> None:
+        self._provider.processes.stop(["kube-controller-manager", "kube-apiserver", "etcd"])
+
+
+async def test_an_etcd_that_is_restored_from_a_backup_is_reconciled_as_it_is(
+    restorable: Kubectl, tmp_path: Path
+) -> None:
+    """Its versions are older than those that the operator has seen, so that its watches would show nothing."""
+    restorable.server.create_namespace("team")
+    kubectl = Kubectl(restorable.program, restorable.kubeconfig, "team")
+    async with (
+        campaign.connected(kubectl.kubeconfig) as upstream,
+        Proxy(upstream, Trace("restored"), NoFault()).serving() as url,
+    ):
+        operator = Program(tmp_path, "team", url)
+        operator.start()
+        try:
+            await _restored(kubectl, Etcd(tmp_path / "saved"))
+            assert operator.complaints() == operator.ends == []
+        finally:
+            operator.kill()
+
+
+async def _restored(kubectl: Kubectl, etcd: Etcd) -> None:
+    apply(kubectl, {"replicas": 2})
+    await until(lambda: kubectl.get("deployment", "demo"), 30)
+    await asyncio.to_thread(etcd.save)
+    apply(kubectl, {"replicas": 5})
+    await until(lambda: existing(kubectl, "deployment", "demo")["spec"]["replicas"] == 5, 60)
+    await asyncio.to_thread(etcd.restore)
+    await until(lambda: existing(kubectl, "deployment", "demo")["spec"]["replicas"] == 2, 60)
+    # No event tells of these, as their versions are older than the last that the watches have seen.
+    patch(kubectl, "mcq", "demo", {"spec": {"replicas": 3}})
+    await until(lambda: existing(kubectl, "deployment", "demo")["spec"]["replicas"] == 3, 60)
+    kubectl("delete", "service", "demo")
+    await until(lambda: kubectl.get("service", "demo"), 60)
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_clock_that_jumps_by_an_hour_changes_nothing(
+    kubectl: Kubectl, bench: Bench, hours: int
+) -> None:
+    apply(kubectl, own_host(kubectl))
+    await until(lambda: kubectl.get("mcq", "demo"))
+    await bench.reconcile()
+    await kubelet(kubectl)
+    await bench.settle()
+    bench.now += timedelta(hours=hours)
+    assert await bench.reconcile() == []
