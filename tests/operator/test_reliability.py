@@ -60,11 +60,7 @@ async def test_an_api_server_that_takes_two_seconds_for_each_answer_delays_and_b
     await until(lambda: kubectl.get("ingress", "demo"), 60)
     await kubelet(kubectl)
 
-    def available() -> bool:
-        conditions = existing(kubectl, "mcq", "demo").get("status", {}).get("conditions", [])
-        return any(each["type"] == "Available" and each["status"] == "True" for each in conditions)
-
-    await until(available, 60)
+    await until(lambda: existing(kubectl, "mcq", "demo").get("status", {}).get("readyReplicas") == 3, 60)
     kubectl("delete", "service", "demo")
     await until(lambda: kubectl.get("service", "demo"), 30)
     assert slow.complaints() == slow.ends == []
