@@ -5,6 +5,7 @@ Traefik, the node and the operator are the real ones; what happens to nodes is i
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import ssl
@@ -82,6 +83,37 @@ def test_the_gateway_answers_as_the_ingress_does(steady: Steady) -> None:
     eventually(answers, seconds=30)
     assert answer
     assert answer["answer"]["label"] == "B"
+
+
+def test_below_a_path_the_ingress_and_the_gateway_serve_answers_and_the_page(steady: Steady) -> None:
+    """And at the host's root there is nothing then."""
+    path = "/teams/blue"
+    hosts = [steady.host, GATEWAY_HOST]
+    steady.patch({"ingress": {"path": path}, "gateway": {"path": path}})
+
+    def answers(url: str) -> bool:
+        try:
+            return bool(ask(url, {**QUESTION, "mode": "answer"})["answer"]["label"] == "B")
+        except OSError:
+            return False
+
+    for host in hosts:
+        eventually(lambda host=host: answers(f"http://{host}:8080{path}"), seconds=120, what=host)  # type: ignore[misc]
+    steady.settle()
+    assert [_status(host, f"{path}/") for host in hosts] == [200, 200]
+    assert [_status(host, "/") for host in hosts] == [404, 404]
+    status = steady.get("mcqsolver", steady.name)["status"]
+    assert status["url"] == f"http://{steady.host}{path}"
+    steady.patch({"ingress": {"path": None}, "gateway": {"path": None}})
+    for host in hosts:
+        eventually(lambda host=host: answers(f"http://{host}:8080"), seconds=120, what=host)  # type: ignore[misc]
+    steady.settle()
+
+
+def _status(host: str, path: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", 8080, timeout=10)
+    connection.request("GET", path, headers={"Host": f"{host}:8080", "Accept": "text/html"})
+    return connection.getresponse().status
 
 
 def test_the_ingress_serves_https_with_the_certificate_of_the_spec(steady: Steady, tmp_path: Path) -> None:
