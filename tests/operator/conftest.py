@@ -193,11 +193,11 @@ class Bench:
         """The one solver of these tests."""
         return SolverKey(self.namespace, "demo")
 
-    def restart(self) -> None:
-        """Forget what an operator keeps in memory."""
+    def restart(self, *others: str) -> None:
+        """Forget what an operator keeps in memory; serve `others`, too, from now on."""
         self.canaries = self._canaries()
         self.api = self.connect()
-        self.cluster = Cluster(self.api, namespaces=[self.namespace])
+        self.cluster = Cluster(self.api, namespaces=[self.namespace, *others])
 
     async def reconcile(self, key: Key | None = None) -> list[tuple[str, str]]:
         """Reconcile the solver, or another key, once; returns the writes, as (kind, verb)."""

@@ -16,8 +16,6 @@ from tests.operator.conftest import Bench, Kubectl
 from tests.operator.live import all_made, apply, condition, existing, kubelet, patch, until
 from tests.operator.test_process import Operator
 
-from mcq_operator.kube import Cluster
-
 pytestmark = pytest.mark.xdist_group("optional kinds")
 
 QUICK = 20.0
@@ -178,7 +176,7 @@ async def test_an_http_route_takes_no_requests_of_a_route_of_another_namespace(
         "spec": {"parentRefs": [{"name": "other"}], "hostnames": ["*.example.com"]},
     }
     there("create", "-f", "-", stdin=json.dumps(theirs))
-    bench.cluster = Cluster(bench.connect(), namespaces=[bench.namespace, there.namespace])
+    bench.restart(there.namespace)
     await bench.cluster.discover()
     apply(kubectl, {"gateway": {**spec["gateway"], "path": "/zz"}})
     await bench.settle()

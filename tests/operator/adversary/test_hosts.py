@@ -8,16 +8,9 @@ from tests.operator.adversary.conftest import Tenant
 from tests.operator.conftest import Bench, Kubectl
 from tests.operator.live import condition, existing
 
-from mcq_operator.kube import Cluster
-
 
 def way_in(host: str, path: str = "/", **more: Any) -> dict[str, Any]:
     return {"ingress": {"enabled": True, "host": host, "path": path, **more}}
-
-
-def of_both(bench: Bench, victims: Kubectl) -> None:
-    """An operator that serves both namespaces, and has just started."""
-    bench.cluster = Cluster(bench.connect(), namespaces=[bench.namespace, victims.namespace])
 
 
 @pytest.mark.parametrize(
@@ -33,7 +26,7 @@ async def test_a_solver_takes_requests_of_the_ingress_of_another_namespace(
     kubectl: Kubectl, victims: Kubectl, bench: Bench, tenant: Tenant, host: str, path: str, rule: str
 ) -> None:
     victims("create", "ingress", "theirs", f"--rule={rule}")
-    of_both(bench, victims)
+    bench.restart(victims.namespace)
     # Another class of the same controller would get them all the same.
     tenant.solver(way_in(host, path, className="other"))
     result = await bench.result()
@@ -43,7 +36,7 @@ async def test_a_solver_takes_requests_of_the_ingress_of_another_namespace(
     assert f"Ingress {victims.namespace}/theirs takes the requests of" in ready["message"]
     assert result.look_again_in is not None
     victims("delete", "ingress", "theirs")
-    of_both(bench, victims)
+    bench.restart(victims.namespace)
     await bench.settle()
     assert kubectl.get("ingress", "demo") is not None
     assert condition(kubectl, "Degraded")["status"] == "False"
@@ -53,7 +46,7 @@ async def test_an_ingress_that_is_older_is_moved_to_the_host_of_another_namespac
     kubectl: Kubectl, victims: Kubectl, bench: Bench, tenant: Tenant
 ) -> None:
     """Its age is that of its own host: it stays there until the spec is corrected."""
-    of_both(bench, victims)
+    bench.restart(victims.namespace)
     tenant.solver(way_in("own.localhost"))
     await bench.settle()
     await asyncio.sleep(1.1)  # ages are in whole seconds
@@ -74,13 +67,13 @@ async def test_two_ask_for_one_host_at_the_same_moment_and_the_younger_one_keeps
     victims("create", "ingress", "theirs", "--rule=mcq.localhost/*=theirs:80")
     await asyncio.sleep(1.1)
     # This one does not see the other namespace, as one whose list is of a moment before.
-    bench.cluster = Cluster(bench.connect(), namespaces=[bench.namespace])
+    bench.restart()
     tenant.solver(way_in("mcq.localhost"))
     result = await bench.result()
     assert kubectl.get("ingress", "demo") is not None
     assert result.look_again_in is not None
     assert result.look_again_in < 5
-    of_both(bench, victims)
+    bench.restart(victims.namespace)
     await bench.settle()
     assert kubectl.get("ingress", "demo") is None
     assert existing(victims, "ingress", "theirs")
