@@ -53,6 +53,7 @@ async def slow(kubectl: Kubectl, cluster_kubectl: Kubectl, tmp_path: Path) -> As
         made.kill()
 
 
+@pytest.mark.slow
 async def test_an_api_server_that_takes_two_seconds_for_each_answer_delays_and_breaks_nothing(
     kubectl: Kubectl, slow: Program
 ) -> None:
@@ -98,6 +99,7 @@ class Etcd:
         self._provider.processes.stop(["kube-controller-manager", "kube-apiserver", "etcd"])
 
 
+@pytest.mark.slow
 async def test_an_etcd_that_is_restored_from_a_backup_is_reconciled_as_it_is(
     restorable: Kubectl, tmp_path: Path
 ) -> None:
