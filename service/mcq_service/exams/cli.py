@@ -120,6 +120,7 @@ def _add_sit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     sit.add_argument(
         "--before", type=Path, metavar="FOLDER", help="an earlier result to compare with: a folder of shards"
     )
+    sit.add_argument("--before-digest", metavar="sha256:…", help="what its result.json must be")
     sit.add_argument("--max-regression", type=_ratio, metavar="P", help="of the report given to --before")
     _add_limits(sit)
     sit.set_defaults(func=_sit)
