@@ -5,7 +5,7 @@ from typing import Any
 from mcq_operator.models import Manifest, MCQExam, MCQSolver, names
 from mcq_operator.models.kinds import CONFIG_MAP, CRON_JOB, JOB
 from mcq_operator.models.replica import Resources
-from mcq_operator.models.result import newest, sittings
+from mcq_operator.models.result import SUFFIX, newest, sittings
 from mcq_operator.models.status import ObjectRef, ReportRef
 
 from . import tasks
@@ -44,9 +44,10 @@ def objects(
 def restored(exam: MCQExam, solver: MCQSolver | None, kept: Manifest | None) -> str | None:
     """The sitting that a restore brought back, if the present replicas were asked the same in it.
 
-    The exam is not sat for their sake then. Who wants it sat all the same removes the annotation.
+    The exam is not sat for their sake then. Who wants it sat all the same removes the annotation. The exam of a gate
+    is always sat: whoever may change its ConfigMap could say that it was restored.
     """
-    if solver is None or kept is None or exam.spec.schedule:
+    if solver is None or kept is None or exam.spec.schedule or exam.parent:
         return None
     marked = kept["metadata"].get("annotations", {}).get(names.RESTORED_ANNOTATION)
     last = newest(sittings(kept)) if marked else None
@@ -182,6 +183,7 @@ def _arguments(exam: MCQExam, solver: MCQSolver, baseline: ReportRef | None) -> 
         "history": spec.history_limit,
         "debias": spec.debias,
         "before": BASELINE_PATH if baseline else None,
+        "before-digest": baseline.digest if baseline else None,
         "max-regression": spec.pass_.max_regression,
         "min-accuracy": spec.pass_.min_accuracy,
         "max-calibration-error": spec.pass_.max_calibration_error,
@@ -215,14 +217,18 @@ def _volumes(exam: MCQExam, baseline: ReportRef | None) -> list[dict[str, Any]]:
     if mounted := _mounted(exam):
         volumes.append({"name": "questions", **mounted})
     if baseline:
+        result = {"key": f"{baseline.name}{SUFFIX}", "path": "result.json"}
         sources = [
-            {
-                "configMap": {
-                    "name": names.shard_results_name(baseline.config_map, shard),
-                    "items": [{"key": names.rows_key(baseline.name), "path": f"{shard}.json.gz"}],
+            {"configMap": {"name": baseline.config_map, "items": [result]}},
+            *(
+                {
+                    "configMap": {
+                        "name": names.shard_results_name(baseline.config_map, shard),
+                        "items": [{"key": names.rows_key(baseline.name), "path": f"{shard}.json.gz"}],
+                    }
                 }
-            }
-            for shard in range(baseline.shards)
+                for shard in range(baseline.shards)
+            ),
         ]
         volumes.append({"name": "baseline", "projected": {"sources": sources}})
     return volumes

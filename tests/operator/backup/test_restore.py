@@ -173,7 +173,7 @@ async def test_a_sat_exam_and_its_solver_come_back_with_the_result_and_nothing_i
     bench.restart()
     await ready(kubectl, bench)
     await bench.settle(key(bench))
-    assert condition(kubectl, "Complete")["reason"] == "Sat"
+    assert condition(kubectl, "Complete")["reason"] == "Restored"
     assert existing(kubectl, "mcqexam", "aqua")["status"]["summary"] == summary
     assert jobs(kubectl) == []
     await bench.settle()
