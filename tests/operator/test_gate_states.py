@@ -264,7 +264,7 @@ def looked(known: MCQSolver, held: GateStatus | None, meant: str, **observed: An
     """The status after one look at a solver whose replicas answer."""
     return status.of(
         known,
-        observed=Observed(deployment=deployment(), **observed),
+        observed=Observed(**{"deployment": deployment(), **observed}),
         verdict=Verdict(outcome="answered"),
         inventory=[],
         replicas_digest="d",
@@ -311,6 +311,19 @@ def test_a_gate_that_is_removed_with_the_change_or_before_it_leaves_a_record(
     assert examined(looked(same, another, "newer")) is None
 
 
+def test_a_gate_that_is_loosened_before_the_change_is_compared_with_the_one_of_before() -> None:
+    before = looked(gated(status={"promoted": "old"}), None, "old")
+    alone = looked(gated(status=stored(before), maxRegression=1), None, "old")
+    assert alone.last_gate == before.last_gate
+    through = SITTING.model_copy(update={"phase": "Overridden", "reason": "GateLoosened"})
+    after = looked(gated(status=stored(alone), maxRegression=1), through, "new")
+    assert after.last_gate is not None
+    assert after.last_gate.max_regression == 1
+    tighter = looked(gated(status=stored(after), maxRegression=0.01), through, "new")
+    assert tighter.last_gate is not None
+    assert tighter.last_gate.max_regression == 0.01
+
+
 def test_a_gate_that_is_removed_for_good_holds_up_nothing_and_is_no_news() -> None:
     assert ungated(solver(status={"promoted": "old"}), "new", unchanged=False) is None
 
@@ -341,7 +354,10 @@ def test_replicas_of_another_image_than_the_one_that_passed_are_told_of(
     # At the moment of the pass, these are the replicas of before.
     assert examined(looked(gated(), passed, "new", pods=pods)) == ("True", "Passed")
     known = gated(status={"gate": passed.model_dump(by_alias=True)})
-    assert examined(looked(known, passed, "new", pods=pods)) == expected
+    told = looked(known, passed, "new", pods=pods)
+    assert examined(told) == expected
+    scaling = looked(gated(status=stored(told)), passed, "new", pods=pods, deployment=deployment(available=2))
+    assert examined(scaling) == expected
 
 
 def test_the_status_has_the_image_that_all_ready_replicas_run() -> None:

@@ -18,6 +18,7 @@ PATIENT = frozenset({"Unschedulable", "FailedMount", "FailedAttachVolume", "Mode
 deadline, which is its time to start and five minutes for a node."""
 FINAL = frozenset({"ExamUnreadable", "SittingFailed"})
 """What an exam does not recover from."""
+OTHER_IMAGE = "ImageNotExamined"
 ENDED: frozenset[GatePhase] = frozenset({"Passed", "Refused", "Inconclusive", "Overridden"})
 THROUGH: frozenset[GatePhase] = frozenset({"Passed", "Overridden"})
 
@@ -110,7 +111,9 @@ def _judged(solver: MCQSolver, gate: GateStatus, candidate: MCQSolver, sitting: 
         case "Passed":
             gate = gate.model_copy(update={"image": candidate.status.image})
             if less := waiver.loosened(solver):
-                words = f"{figures} But the change came with a gate that asks less than the one before it: {less}."
+                words = (
+                    f"{figures} But with this change, or before it, the gate was made to ask less: {less}."
+                )
                 return _to(gate, "Overridden", waiver.LOOSENED, words)
             return _to(gate, "Passed", "Passed", figures)
         case "Inconclusive":
@@ -160,7 +163,7 @@ def finding(solver: MCQSolver, gate: GateStatus | None, observed: Observed) -> F
     message = gate.message + (waiver.unheeded(solver, gate) if holds(gate) else "")
     match gate.phase:
         case "Passed" if (other := _other_image(solver, gate, observed)) is not None:
-            return Finding("ExamPassed", "Unknown", "ImageNotExamined", other)
+            return Finding("ExamPassed", "Unknown", OTHER_IMAGE, other)
         case "Passed":
             return Finding("ExamPassed", "True", gate.reason, message)
         case "Refused":
@@ -171,7 +174,9 @@ def finding(solver: MCQSolver, gate: GateStatus | None, observed: Observed) -> F
 def _other_image(solver: MCQSolver, gate: GateStatus, observed: Observed) -> str | None:
     """Say that replicas run another image than the one that passed, once those of the change have been rolled out."""
     deployment, told = observed.deployment, solver.status.gate
-    if not gate.image or deployment is None or not deployment.complete or told is None or holds(told):
+    known = any(each.reason == OTHER_IMAGE for each in solver.status.conditions)
+    rolled_out = told is not None and not holds(told) and deployment is not None and deployment.complete
+    if not gate.image or not (rolled_out or known):
         return None
     others = loaded.images(observed.pods) - {gate.image}
     if not others:

@@ -62,11 +62,11 @@ def ungated(solver: MCQSolver, change: str, *, unchanged: bool) -> GateStatus | 
 def last(solver: MCQSolver, change: str, *, held: bool) -> GateTerms | None:
     """Return what the gate asks of the next change, to compare with the gate that comes with it.
 
-    It stays while a change is `held`, and if the gate is removed while nothing else changes.
+    It stays while a change is `held`, and if the gate is removed or loosened while nothing else changes.
     """
     asked, before = solver.spec.rollout.gate, solver.status.last_gate
-    removed = asked is None and change == solver.status.promoted
-    if before is not None and (held or removed):
+    alone = change == solver.status.promoted and (asked is None or loosened(solver) != "")
+    if before is not None and (held or alone):
         return before
     return _terms(asked) if asked else None
 
