@@ -4,14 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.operator.support import IMAGE, NOON, deployment, pod, solver
+from tests.operator.support import NOON, deployment, solver
 
-from mcq_operator import desired, status
-from mcq_operator.models import GateStatus, Manifest, MCQExam, MCQSolver, SolverStatus
+from mcq_operator import status
+from mcq_operator.models import GateStatus, MCQExam, MCQSolver, SolverStatus
 from mcq_operator.models.observed import Observed, Verdict
 from mcq_operator.status.dating import stamp
 from mcq_operator.status.gate import Seen, advanced, finding, holds, retry_in
-from mcq_operator.status.waiver import override, ungated
 
 PATIENCE_SECONDS = 120
 """How long docs/exams.md says a candidate may be degraded."""
@@ -112,6 +111,29 @@ def overdue() -> MCQSolver:
     return candidate(condition("Progressing", "False", "ProgressDeadlineExceeded"))
 
 
+def looked(known: MCQSolver, held: GateStatus | None, meant: str, **observed: Any) -> SolverStatus:
+    """The status after one look at a solver whose replicas answer."""
+    return status.of(
+        known,
+        observed=Observed(**{"deployment": deployment(), **observed}),
+        verdict=Verdict(outcome="answered"),
+        inventory=[],
+        replicas_digest="d",
+        template_digest="d",
+        held=held,
+        meant=meant,
+        now=NOON,
+    )
+
+
+def stored(told: SolverStatus) -> dict[str, Any]:
+    return told.model_dump(by_alias=True, exclude_none=True)
+
+
+def examined(told: SolverStatus) -> tuple[str, str] | None:
+    return next(((each.status, each.reason) for each in told.conditions if each.type == "ExamPassed"), None)
+
+
 @pytest.mark.parametrize(
     ("looked", "phase", "reason"),
     [
@@ -195,221 +217,6 @@ def test_the_condition_is_true_for_a_pass_alone(gate: GateStatus | None, status:
 
 def test_without_a_gate_there_is_no_condition() -> None:
     assert finding(solver(), None, EMPTY) is None
-
-
-def test_an_annotation_lets_a_change_through_and_is_recorded_and_lets_no_other_through() -> None:
-    annotations = {PROMOTE: f"{SITTING.change} alice: by hand"}
-    through = advanced(gated(annotations), SITTING, seen(), now=NOON)
-    assert (through.phase, holds(through)) == ("Overridden", False)
-    assert "alice: by hand" in through.message
-    recorded = override(gated(annotations), through, now=NOON)
-    assert recorded is not None
-    assert (recorded.annotation, recorded.change) == (annotations[PROMOTE], SITTING.change)
-    assert (recorded.reason, recorded.time) == ("Overridden", stamp(NOON))
-    used = {"override": recorded.model_dump(by_alias=True)}
-    again = advanced(gated(annotations, status=used), SITTING, seen(), now=NOON)
-    assert again.phase == "Sitting"
-
-
-def test_an_annotation_of_what_has_passed_already_changes_nothing() -> None:
-    passed = SITTING.model_copy(update={"phase": "Passed"})
-    late = {PROMOTE: f"{SITTING.change} alice: late"}
-    assert advanced(gated(late), passed, seen(), now=NOON) == passed
-
-
-@pytest.mark.parametrize("words", ["alice: by hand", "fedcba9876543210 alice: by hand", SITTING.change])
-def test_an_approval_that_does_not_name_the_change_does_nothing_and_is_told_of(words: str) -> None:
-    asked = gated({PROMOTE: words})
-    gate = advanced(asked, SITTING, seen(), now=NOON)
-    assert gate.phase == "Sitting"
-    told = finding(asked, gate, EMPTY)
-    assert told is not None
-    assert f"does nothing: it does not name this change, {SITTING.change}," in told.message
-    assert words in told.message
-
-
-TERMS = {"exam": "aqua", "minAccuracy": 0.4, "maxRegression": 0.05}
-
-
-@pytest.mark.parametrize(
-    ("gate", "words"),
-    [
-        ({"minAccuracy": 0.4, "maxRegression": 0.05}, ""),
-        ({"minAccuracy": 0.5, "maxRegression": 0.01, "maxCalibrationError": 0.1}, ""),
-        ({"minAccuracy": 0.4, "maxRegression": 0.5}, "maxRegression 0.05, now 0.5."),
-        ({"minAccuracy": 0.3, "maxRegression": 0.05}, "minAccuracy 0.4, now 0.3."),
-        ({"maxRegression": 0.05}, "minAccuracy 0.4, now none."),
-        (
-            {"minAccuracy": 0.4, "maxRegression": 0.05, "examRef": {"name": "other"}},
-            "examRef aqua, now other.",
-        ),
-    ],
-)
-def test_a_gate_that_is_loosened_with_the_change_leaves_a_record(gate: dict[str, Any], words: str) -> None:
-    loosened = gated(status={"lastGate": TERMS}, **gate)
-    told = advanced(loosened, SITTING, seen(sitting=sat("Passed")), now=NOON)
-    recorded = override(loosened, told, now=NOON)
-    assert not holds(told)
-    assert words in told.message
-    if words:
-        assert told.reason == "GateLoosened"
-        assert recorded is not None
-        assert (recorded.reason, recorded.change) == ("GateLoosened", SITTING.change)
-        assert recorded.gate == loosened.status.last_gate
-    else:
-        assert (told.phase, recorded) == ("Passed", None)
-
-
-def looked(known: MCQSolver, held: GateStatus | None, meant: str, **observed: Any) -> SolverStatus:
-    """The status after one look at a solver whose replicas answer."""
-    return status.of(
-        known,
-        observed=Observed(**{"deployment": deployment(), **observed}),
-        verdict=Verdict(outcome="answered"),
-        inventory=[],
-        replicas_digest="d",
-        template_digest="d",
-        held=held,
-        meant=meant,
-        now=NOON,
-    )
-
-
-def stored(told: SolverStatus) -> dict[str, Any]:
-    return told.model_dump(by_alias=True, exclude_none=True)
-
-
-def examined(told: SolverStatus) -> tuple[str, str] | None:
-    return next(((each.status, each.reason) for each in told.conditions if each.type == "ExamPassed"), None)
-
-
-@pytest.mark.parametrize("held", [None, SITTING, SITTING.model_copy(update={"phase": "Refused"})])
-@pytest.mark.parametrize("steps", [1, 2])
-def test_a_gate_that_is_removed_with_the_change_or_before_it_leaves_a_record(
-    held: GateStatus | None, steps: int
-) -> None:
-    """The change goes through, with a Warning, and stays told of until the next one."""
-    before = looked(gated(status={"promoted": "old"}), held, "old")
-    assert before.last_gate is not None
-    if steps == 2:
-        alone = solver(status=stored(before))
-        before = looked(alone, ungated(alone, "old", unchanged=True), "old")
-        assert examined(before) is None
-    changed = solver(status=stored(before))
-    after = looked(changed, ungated(changed, "new", unchanged=False), "new")
-    assert (after.promoted, after.last_gate) == ("new", None)
-    assert examined(after) == ("Unknown", "GateRemoved")
-    assert after.override is not None
-    assert (after.override.reason, after.override.change) == ("GateRemoved", "new")
-    assert after.override.gate == before.last_gate
-    events = [each for each in status.events(changed, after, now=NOON) if each["reason"] == "GateRemoved"]
-    assert [each["type"] for each in events] == ["Warning"]
-    same = solver(status=stored(after))
-    assert looked(same, ungated(same, "new", unchanged=True), "new") == after
-    another = ungated(same, "newer", unchanged=False)
-    assert another is None
-    assert examined(looked(same, another, "newer")) is None
-
-
-def test_a_gate_that_is_loosened_before_the_change_is_compared_with_the_one_of_before() -> None:
-    before = looked(gated(status={"promoted": "old"}), None, "old")
-    alone = looked(gated(status=stored(before), maxRegression=1), None, "old")
-    assert alone.last_gate == before.last_gate
-    through = SITTING.model_copy(update={"phase": "Overridden", "reason": "GateLoosened"})
-    after = looked(gated(status=stored(alone), maxRegression=1), through, "new")
-    assert after.last_gate is not None
-    assert after.last_gate.max_regression == 1
-    tighter = looked(gated(status=stored(after), maxRegression=0.01), through, "new")
-    assert tighter.last_gate is not None
-    assert tighter.last_gate.max_regression == 0.01
-
-
-def test_a_gate_that_is_removed_for_good_holds_up_nothing_and_is_no_news() -> None:
-    assert ungated(solver(status={"promoted": "old"}), "new", unchanged=False) is None
-
-
-def replica(image: str, name: str = "demo-1") -> Manifest:
-    ran = {"name": "service", "imageID": image, "state": {}}
-    return pod(name, ready=True, containerStatuses=[ran])
-
-
-@pytest.mark.parametrize(
-    ("images", "expected"),
-    [
-        (["reg/x@sha256:a"], ("True", "Passed")),
-        (["sha256:a"], ("True", "Passed")),
-        ([""], ("True", "Passed")),
-        (["reg/x@sha256:b"], ("Unknown", "ImageNotExamined")),
-        (["reg/x@sha256:a", "reg/x@sha256:b"], ("Unknown", "ImageNotExamined")),
-    ],
-)
-def test_replicas_of_another_image_than_the_one_that_passed_are_told_of(
-    images: list[str], expected: tuple[str, str]
-) -> None:
-    """A tag may be moved between the exam and the roll-out, or later."""
-    asker = candidate(condition("Ready", "True"))
-    asker = asker.model_copy(update={"status": asker.status.model_copy(update={"image": "sha256:a"})})
-    passed = advanced(gated(), SITTING, seen(candidate=asker, sitting=sat("Passed")), now=NOON)
-    pods = [replica(image, f"demo-{number}") for number, image in enumerate(images)]
-    # At the moment of the pass, these are the replicas of before.
-    assert examined(looked(gated(), passed, "new", pods=pods)) == ("True", "Passed")
-    known = gated(status={"gate": passed.model_dump(by_alias=True)})
-    told = looked(known, passed, "new", pods=pods)
-    assert examined(told) == expected
-    scaling = looked(gated(status=stored(told)), passed, "new", pods=pods, deployment=deployment(available=2))
-    assert examined(scaling) == expected
-
-
-def test_the_status_has_the_image_that_all_ready_replicas_run() -> None:
-    one, other = replica("reg/x@sha256:a"), replica("reg/x@sha256:b", "demo-2")
-    assert looked(solver(), None, "", pods=[one]).image == "sha256:a"
-    assert looked(solver(), None, "", pods=[one, other]).image == ""
-
-
-S3 = {"uri": "s3://models/qwen"}
-PVC = {"uri": "pvc://weights/qwen"}
-OPENAI: dict[str, Any] = {"type": "OpenAI", "openai": {"endpoint": "http://vllm:8000"}}
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ({"model": PVC}, {"model": {"uri": "pvc://other/qwen"}}),
-        ({"model": S3}, {"model": {**S3, "credentialsSecretRef": {"name": "mcq-elsewhere"}}}),
-        ({"model": S3}, {"model": S3, "podTemplate": {"env": [{"name": "AWS_ENDPOINT_URL", "value": "x"}]}}),
-        ({}, {"podTemplate": {"initContainers": [{"name": "a", "image": "x"}]}}),
-        ({}, {"storage": {"cache": {"type": "PVC", "claimName": "filled"}}}),
-        ({}, {"image": "x@sha256:a"}),
-        ({"engine": OPENAI}, {"engine": {"type": "OpenAI", "openai": {"endpoint": "http://other:8000"}}}),
-        (
-            {"engine": OPENAI},
-            {
-                "engine": {
-                    "type": "OpenAI",
-                    "openai": {**OPENAI["openai"], "apiKeySecretRef": {"name": "mcq-b", "key": "k"}},
-                }
-            },
-        ),
-        ({}, {"answering": {"debias": "none"}}),
-    ],
-)
-def test_whatever_may_change_answers_is_another_change(before: dict[str, Any], after: dict[str, Any]) -> None:
-    one, other = (desired.gate.identity(solver(each), service_image=IMAGE) for each in (before, after))
-    assert one != other
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        {"replicas": 7},
-        {"podTemplate": {"metadata": {"labels": {"team": "blue"}}}},
-        {"storage": {"cache": {"size": "9Gi"}}},
-        {"rollout": {"gate": {"examRef": {"name": "aqua"}}}},
-    ],
-)
-def test_what_can_not_change_answers_is_no_other_change(spec: dict[str, Any]) -> None:
-    one, other = (desired.gate.identity(solver(each), service_image=IMAGE) for each in ({}, spec))
-    assert one == other
 
 
 def test_a_candidate_is_looked_at_again_before_patience_ends_though_no_event_comes() -> None:
