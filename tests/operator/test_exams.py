@@ -114,10 +114,11 @@ async def sat(
     *,
     limits: Limits | None = None,
     before: Sequence[Row] | None = None,
+    run: str = "job",
 ) -> list[Part]:
     """Have the Pods of a Job keep these shares, and end; return what the last one read."""
     for shard, each in enumerate(shares):
-        whole = await kept.put(sitting, shard, len(shares), each)
+        whole = await kept.put(sitting, shard, len(shares), each, run=run)
         assert bool(whole.parts) == (shard == len(shares) - 1)
         digest = await published(kept, sitting, whole, limits=limits, before=before) if whole.parts else None
         await ended(kubectl, sitting, shard, {"part": whole.digest, "result": digest})
@@ -324,7 +325,7 @@ async def test_an_exam_of_thousands_of_questions_is_sat_again_and_again(
     await bench.settle(key(bench))
     kept = results(kubectl, tmp_path)
     for number in range(6):
-        whole = await kept.put(f"sat-{number}", 0, 1, many(4000, start=number), history=5)
+        whole = await kept.put(f"sat-{number}", 0, 1, many(4000, start=number), run="job", history=5)
         await published(kept, f"sat-{number}", whole, history=5)
     figures = [key for key in existing(kubectl, "configmap", "aqua-results")["data"] if key.endswith(".json")]
     assert len(figures) == 5
@@ -378,11 +379,11 @@ async def test_pods_of_an_exam_may_write_to_its_results_and_to_nothing_else(
     await bench.settle(key(bench))
     kubectl("create", "configmap", "other")
     with pytest.raises(ResultsNotKept, match="forbidden"):
-        await results(kubectl, tmp_path, name="other").put("x", 0, 1, part("x"))
+        await results(kubectl, tmp_path, name="other").put("x", 0, 1, part("x"), run="job")
     kubectl("create", "configmap", "aqua-results-1")  # of no shard
     with pytest.raises(ResultsNotKept, match="forbidden"):
-        await results(kubectl, tmp_path).put("x", 1, 2, part("x"))
-    assert (await results(kubectl, tmp_path).put("x", 0, 1, part("x"))).parts
+        await results(kubectl, tmp_path).put("x", 1, 2, part("x"), run="job")
+    assert (await results(kubectl, tmp_path).put("x", 0, 1, part("x"), run="job")).parts
     account = f"--as=system:serviceaccount:{kubectl.namespace}:aqua-exam"
     for verb, kind in (
         ("get", "secrets"),

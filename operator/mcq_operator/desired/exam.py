@@ -23,6 +23,7 @@ TRIES = 3
 """How often the share of a Pod that failed is asked again by another."""
 LONGEST_SECONDS = 6 * 3600
 SITTING = "MCQ_EXAM_SITTING"
+RUN = "MCQ_EXAM_RUN"
 RESOURCES = Resources(requests={"cpu": "50m", "memory": "160Mi"}, limits={"memory": "1Gi"})
 """Of a Pod that only asks; it holds the questions, up to 64 MiB of them, and the answers."""
 
@@ -145,8 +146,13 @@ def _container(
     exam: MCQExam, solver: MCQSolver, baseline: ReportRef | None, *, service_image: str
 ) -> dict[str, Any]:
     key = exam.spec.api_key_secret_ref
-    sitting = {"fieldRef": {"fieldPath": "metadata.labels['batch.kubernetes.io/job-name']"}}
-    env: list[dict[str, Any]] = [{"name": SITTING, "valueFrom": sitting}]
+    env: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['batch.kubernetes.io/{label}']"}},
+        }
+        for name, label in ((SITTING, "job-name"), (RUN, "controller-uid"))
+    ]
     if key:
         env.append({"name": "MCQ_API_KEY", "valueFrom": {"secretKeyRef": {"name": key.name, "key": key.key}}})
     mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - the Pod's own
@@ -178,6 +184,7 @@ def _arguments(exam: MCQExam, solver: MCQSolver, baseline: ReportRef | None) -> 
         "url": f"http://{solver.name}.{solver.namespace}.svc",
         "results": names.results_name(exam),
         "sitting": f"$({SITTING})",
+        "run": f"$({RUN})",
         "shard": "$(JOB_COMPLETION_INDEX)",
         "shards": spec.parallelism,
         "history": spec.history_limit,

@@ -21,12 +21,12 @@ INDEX = "batch.kubernetes.io/job-completion-index"
 
 
 def proven(exam: MCQExam, observed: ObservedExam, kept: Iterable[Sitting]) -> list[Sitting]:
-    """The sittings that are what the exam's Pods have stated, now or when they were last looked at."""
+    """Return the sittings that are what the exam's Pods have stated, now or at an earlier look."""
     return [each for each in kept if _recorded(exam, each.name) == each.digest or _stated(observed, each)]
 
 
 def problem(exam: MCQExam, observed: ObservedExam, kept: Iterable[Sitting]) -> Failure | None:
-    """Why the result of the last Job, which has ended well, does not count; None where it does, or may yet."""
+    """Return why the result of the last Job, which has ended well, does not count; None if it does, or may yet."""
     job = observed.job
     if job is None or jobs.condition(job, "Complete") is None:
         return None
@@ -43,7 +43,8 @@ def problem(exam: MCQExam, observed: ObservedExam, kept: Iterable[Sitting]) -> F
     complete = found.keys() >= {str(shard) for shard in range(len(sitting.result.parts))}
     if said == {None} or (sitting.digest in said and not complete):
         message = (
-            f"No Pod is left that proves the result of Job {name}, so it does not count. {again(exam, name)}"
+            f"No Pod proves the result of Job {name}, so it does not count: one is gone, or"
+            f" MCQ_OPERATOR_SERVICE_IMAGE is of a release whose Pods state nothing. {again(exam, name)}"
         )
         return Failure(reason="ResultUnproven", message=message)
     message = (
@@ -55,7 +56,7 @@ def problem(exam: MCQExam, observed: ObservedExam, kept: Iterable[Sitting]) -> F
 
 
 def again(exam: MCQExam, job: str | None) -> str:
-    """How to have an exam sat again."""
+    """Say how to have an exam sat again."""
     return f"To have it sat again: kubectl delete job -n {exam.namespace} {job}"
 
 
@@ -74,7 +75,7 @@ def _stated(observed: ObservedExam, sitting: Sitting) -> bool:
 
 
 def _statements(observed: ObservedExam, sitting: str) -> dict[str, list[Statement]]:
-    """What the Pods of the sitting's Job have stated, by their shard; one that was tried again may have several."""
+    """Return what the Pods of the sitting's Job have stated, by shard; a shard may have had several Pods."""
     found: dict[str, list[Statement]] = {}
     for pod in _pods(observed, sitting):
         for each in containers(pod):
@@ -90,7 +91,7 @@ def _statements(observed: ObservedExam, sitting: str) -> dict[str, list[Statemen
 
 
 def _pods(observed: ObservedExam, sitting: str) -> list[Manifest]:
-    """The Pods of the exam's own Job of this name, by its uid: labels are anyone's."""
+    """Return the Pods of the exam's own Job of this name, by its uid: anyone may set labels."""
     own = {job["metadata"]["uid"] for job in observed.jobs if job["metadata"]["name"] == sitting}
     return [
         pod

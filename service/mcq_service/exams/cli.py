@@ -113,6 +113,12 @@ def _add_sit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     sit.add_argument(
         "--sitting", required=True, metavar="NAME", help="under which its keys are: the Job's name"
     )
+    sit.add_argument(
+        "--run",
+        required=True,
+        metavar="ID",
+        help="of one Job of that name: answers of another one do not count",
+    )
     sit.add_argument("--shard", type=int, required=True, metavar="I", help="from 0")
     sit.add_argument("--shards", type=_positive, required=True, metavar="N")
     sit.add_argument("--history", type=_positive, default=3, metavar="N", help="reports that are kept")

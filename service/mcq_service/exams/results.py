@@ -3,9 +3,9 @@
 A ConfigMap holds 1 MiB, so an exam has one for each shard, `NAME-SHARD`, with the shard's questions, and one for the
 whole, `NAME`, with the figures and the report. The operator makes them; a Pod may write to them, and to nothing else.
 
-Each shard writes its questions, and then that it has answered. The API's answer to that says which others have, so the
-last shard knows that it is the last, and writes the report. Every write makes room for itself: it removes the oldest
-sittings, so that what was asked for hours is not lost for lack of space.
+Each shard writes its questions, and then in which run it has answered, as there may have been a Job of the same name.
+The API's answer to that says which others have, so the last shard knows that it is the last, and writes the report.
+Every write makes room for itself: it removes the oldest sittings, so that no answers are lost for lack of space.
 
 A Pod may answer a share again because the one before was lost. It replaces that share and the report, so that both are
 what Pods that ended well have stated (evidence.py).
@@ -124,17 +124,19 @@ class Results:
         self._name = name
         self._sleep = sleep
 
-    async def put(self, sitting: str, shard: int, shards: int, part: Part, *, history: int = 1) -> Kept:
-        """Keep a shard's part. Raises ResultsNotKept."""
+    async def put(
+        self, sitting: str, shard: int, shards: int, part: Part, *, run: str, history: int = 1
+    ) -> Kept:
+        """Keep a shard's part, of one `run` of the sitting. Raises ResultsNotKept."""
         others = _newest_first(await self._call("GET", self._name), but=sitting)
         own = self._of_shard(shard)
         packed = gzip.compress(_json(part), mtime=0)
         mine: Values = {"data": {}, "binaryData": {_rows(sitting): _encoded(packed)}}
         # The last result stays until there is another one: a comparison may read it.
         await self._write(own, mine, sitting, await self._call("GET", own), others[: max(history - 1, 1)])
-        answered = {"data": {f"{_answered(sitting)}{shard}": part.ended.isoformat()}}
+        answered = {"data": {f"{_answered(sitting)}{shard}": run}}
         whole = await self._call("PATCH", self._name, answered)
-        if any(f"{_answered(sitting)}{number}" not in whole["data"] for number in range(shards)):
+        if any(whole["data"].get(f"{_answered(sitting)}{number}") != run for number in range(shards)):
             return Kept(digest(packed), [], [])
         found = [await self._packed(sitting, number) for number in range(shards)]
         parts = [Part.model_validate_json(gzip.decompress(each)) for each in found]
@@ -237,7 +239,7 @@ def _message(response: httpx2.Response) -> str:
 
 
 def _answered(sitting: str) -> str:
-    """How the keys begin that say which shards have answered."""
+    """How the keys begin that say which shards have answered, in which run."""
     return f"{sitting}.answered-"
 
 

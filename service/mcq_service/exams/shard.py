@@ -39,7 +39,12 @@ async def _run(arguments: argparse.Namespace) -> None:
     results = Results(in_cluster(os.environ), arguments.results)
     part = await _sat(arguments)
     kept = await results.put(
-        arguments.sitting, arguments.shard, arguments.shards, part, history=arguments.history
+        arguments.sitting,
+        arguments.shard,
+        arguments.shards,
+        part,
+        run=arguments.run,
+        history=arguments.history,
     )
     if not kept.parts:
         sys.stderr.write(f"shard {arguments.shard} of {arguments.shards} is done, others are not yet\n")

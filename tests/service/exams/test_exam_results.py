@@ -7,9 +7,9 @@ import gzip
 import hashlib
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from tests.service.exams.test_exam_commands import Scripted, exam, sat
@@ -81,7 +81,10 @@ class ConfigMaps(Results):
         return {field: {**values} for field, values in held.items()}
 
 
-Pod = Callable[[int, Part], Mapping[str, Any] | None]
+class Pod(Protocol):
+    """Run the Pod of a shard of two, which finds this part, and return its termination message."""
+
+    def __call__(self, number: int, part: Part, *, run: str = "job") -> Mapping[str, Any] | None: ...
 
 
 @pytest.fixture
@@ -92,14 +95,14 @@ def stored() -> dict[str, Values]:
 
 @pytest.fixture
 def pod(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stored: dict[str, Values]) -> Pod:
-    """Run the Pod of a shard of two, which finds this part, and return its termination message."""
+    """See Pod."""
     log = tmp_path / "termination-log"
     monkeypatch.setattr(evidence, "TERMINATION_LOG", log)
     monkeypatch.setattr(shard, "in_cluster", lambda _: None)
     monkeypatch.setattr(shard, "Results", lambda *_: ConfigMaps(stored))
     limits = dict.fromkeys(["min_accuracy", "max_regression", "max_calibration_error", "max_p95_seconds"])
 
-    def run(number: int, part: Part) -> Mapping[str, Any] | None:
+    def started(number: int, part: Part, *, run: str = "job") -> Mapping[str, Any] | None:
         async def found(_: argparse.Namespace) -> Part:
             return part
 
@@ -108,6 +111,7 @@ def pod(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stored: dict[str, Value
         about = {
             "results": "aqua",
             "sitting": "sat",
+            "run": run,
             "shard": number,
             "shards": 2,
             "history": 3,
@@ -117,7 +121,7 @@ def pod(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stored: dict[str, Value
         stated: Mapping[str, Any] | None = json.loads(log.read_text() or "null")
         return stated
 
-    return run
+    return started
 
 
 def packed(stored: Mapping[str, Values], number: int) -> bytes:
@@ -155,6 +159,23 @@ def test_a_share_that_is_answered_again_replaces_the_first_in_the_report_too(
     assert stated == {"part": sha256(packed(stored, 0)), "result": sha256(text.encode())}
     assert json.loads(text)["figures"]["accuracy"]["total"] == len(first.rows) + len(other.rows)
     assert Part.model_validate_json(gzip.decompress(packed(stored, 0))) == again
+
+
+def test_a_job_that_is_made_again_makes_a_result_of_its_own_answers_only(
+    exam: Path, pod: Pod, stored: dict[str, Values]
+) -> None:
+    """The model may be another one by then, so that answers of both would make no result."""
+    old, new = ([share(exam, number, best) for number in range(2)] for best in (1, 2))
+    pod(0, old[0])
+    pod(1, old[1])
+    before = stored["aqua"]["data"]["sat.json"]
+    stated = pod(0, new[0], run="again")
+    assert stated is not None
+    assert stated["result"] is None
+    assert stored["aqua"]["data"]["sat.json"] == before
+    pod(1, new[1], run="again")
+    found = json.loads(stored["aqua"]["data"]["sat.json"])
+    assert found["parts"] == [sha256(packed(stored, number)) for number in range(2)]
 
 
 def test_a_pod_that_fails_states_nothing_so_that_its_last_words_are_told(
