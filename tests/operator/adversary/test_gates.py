@@ -28,7 +28,7 @@ def write(tenant: Tenant, sitting: str, result: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-async def test_a_passed_result_is_written_into_the_config_map_of_a_gates_exam(
+async def test_who_may_change_config_maps_too_writes_a_passed_result_for_the_exam_of_a_gate(
     kubectl: Kubectl, bench: Bench, tenant: Tenant, tmp_path: Path
 ) -> None:
     """Before the exam's Pods have ended, and in place of what they wrote."""
