@@ -224,10 +224,13 @@ async def test_who_promotes_a_change_says_so_under_their_own_name(kubectl: Kubec
 
     # A policy takes a moment to be in force, and words that are there already are nobody's saying.
     tries = itertools.count()
-    refused = 'who says it, as the API server knows you: "admin: ..."'
-    await until(lambda: refused in promoted(f"alice: try {next(tries)}"))
-    assert not promoted("admin: checked by hand")
+    refused = 'who approves it, as the API server knows you: "DIGEST admin: ..."'
+    change = "0123456789abcdef"
+    await until(lambda: refused in promoted(f"{change} alice: try {next(tries)}"))
+    assert not promoted(f"{change} admin: checked by hand")
     bob = ("--as=bob", "--as-group=system:masters")
-    assert '"bob: ..."' in promoted("admin: checked again", *bob)
+    assert '"DIGEST bob: ..."' in promoted(f"{change} admin: checked again", *bob)
+    for words in ("bob: checked", "0123 bob: checked", f"{change}0 bob: checked", f"{change} "):
+        assert '"DIGEST bob: ..."' in promoted(words, *bob)
     kubectl("label", "mcq/demo", "team=one", *bob)
     kubectl("annotate", "mcq/demo", "mcq-operator.dev/promote-", *bob)

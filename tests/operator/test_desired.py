@@ -235,15 +235,18 @@ def test_another_server_as_the_engine_needs_no_model_source() -> None:
     assert "model" not in {volume["name"] for volume in pod["volumes"]}
 
 
-def test_other_credentials_for_the_same_model_need_no_exam() -> None:
-    """The gate is for what answers differently."""
+def test_other_credentials_need_an_exam_unless_the_models_digest_is_given() -> None:
+    """The Secret may name another server, which has other files by the same path."""
 
     def told(**model: Any) -> str:
         return desired.gate.identity(
             solver({"model": {"uri": "s3://models/qwen", **model}}), service_image=IMAGE
         )
 
-    assert told(credentialsSecretRef={"name": "a"}) == told(credentialsSecretRef={"name": "b"}) == told()
+    one, other = ({"credentialsSecretRef": {"name": name}} for name in "ab")
+    pinned = {"digest": f"sha256:{'0' * 64}"}
+    assert told(**one) != told(**other)
+    assert told(**one, **pinned) == told(**other, **pinned) == told(**pinned)
     assert told(digest="sha256:" + "0" * 64) != told()
 
 

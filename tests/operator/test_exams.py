@@ -23,7 +23,7 @@ from mcq_service.exams.errors import ResultsNotKept
 from mcq_service.exams.judging import Limits
 from mcq_service.exams.parts import Part
 from mcq_service.exams.report import Row
-from mcq_service.exams.results import Account, Results
+from mcq_service.exams.results import Account, Kept, Results
 from mcq_service.protocol import Identity, SatExam, Usage
 
 QUESTIONS = {"configMapRef": {"name": "questions"}}
@@ -102,13 +102,69 @@ async def answered(
 ) -> None:
     """What the Pods of the present Job do, each with its share."""
     (job,) = jobs(kubectl)
-    sitting = job["metadata"]["name"]
-    kept = results(kubectl, tmp_path)
-    for shard, each in enumerate(answers):
-        whole = await kept.put(sitting, shard, len(answers), part(each, start=100 * shard))
-        assert (whole is not None) == (shard == len(answers) - 1)
-    assert whole is not None
-    await kept.publish(sitting, parts.report(whole, limits=limits or Limits()), history=2)
+    shares = [part(each, start=100 * shard) for shard, each in enumerate(answers)]
+    await sat(kubectl, results(kubectl, tmp_path), job["metadata"]["name"], shares, limits=limits)
+
+
+async def sat(
+    kubectl: Kubectl,
+    kept: Results,
+    sitting: str,
+    shares: Sequence[Part],
+    *,
+    limits: Limits | None = None,
+    before: Sequence[Row] | None = None,
+    run: str = "job",
+) -> list[Part]:
+    """Have the Pods of a Job keep these shares, and end; return what the last one read."""
+    for shard, each in enumerate(shares):
+        whole = await kept.put(sitting, shard, len(shares), each, run=run)
+        assert bool(whole.parts) == (shard == len(shares) - 1)
+        digest = await published(kept, sitting, whole, limits=limits, before=before) if whole.parts else None
+        await ended(kubectl, sitting, shard, {"part": whole.digest, "result": digest})
+    return whole.parts
+
+
+async def published(
+    kept: Results,
+    sitting: str,
+    whole: Kept,
+    *,
+    limits: Limits | None = None,
+    before: Sequence[Row] | None = None,
+    history: int = 2,
+) -> str:
+    """Write the report as the last Pod does, and return its digest."""
+    report = parts.report(whole.parts, limits=limits or Limits(), before=before)
+    return await kept.publish(sitting, report, whole.digests, history=history)
+
+
+async def ended(kubectl: Kubectl, sitting: str, shard: int, stated: dict[str, str | None]) -> None:
+    """Have the Pod of a share end well, as the kubelet tells of it, with what the Pod has stated."""
+    job = f"batch.kubernetes.io/job-name={sitting}"
+    labels = f"{job},batch.kubernetes.io/job-completion-index={shard}"
+
+    def waiting() -> list[Manifest]:
+        return [pod for pod in kubectl.list("pods", labels) if pod["status"]["phase"] == "Pending"]
+
+    await until(waiting)
+    terminated = {
+        "exitCode": 0,
+        "reason": "Completed",
+        "message": json.dumps(stated),
+        "finishedAt": "2026-01-01T00:00:00Z",
+    }
+    container = {
+        "name": "exam",
+        "state": {"terminated": terminated},
+        "ready": False,
+        "restartCount": 0,
+        "image": "x",
+        "imageID": "x",
+    }
+    status = {"phase": "Succeeded", "containerStatuses": [container]}
+    for pod in waiting():
+        patch(kubectl, "pod", pod["metadata"]["name"], {"status": status}, subresource="status")
 
 
 async def ready(kubectl: Kubectl, bench: Bench) -> None:
@@ -235,13 +291,18 @@ async def test_a_deleted_job_is_made_again_and_the_reports_before_the_last_ones_
         await until(lambda: len(jobs(kubectl)) == 1)
         await answered(kubectl, tmp_path, ["xo"])
     kept = existing(kubectl, "configmap", "aqua-results")
-    assert len(kept["data"]) == 2
+    assert len([key for key in kept["data"] if key.endswith(".json")]) == 2
     assert len(kept["binaryData"]) == 6  # as text, as a page and as JSON
     assert len(existing(kubectl, "configmap", "aqua-results-0")["binaryData"]) == 2
+    await bench.settle(key(bench))
+    assert status(kubectl)["accuracy"] == 0.5
     (job,) = jobs(kubectl)
     kubectl("delete", "job", job["metadata"]["name"], "--wait=true")
     await bench.settle(key(bench))
     assert jobs(kubectl)[0]["metadata"]["uid"] != job["metadata"]["uid"]
+    await answered(kubectl, tmp_path, ["xx"])
+    await bench.settle(key(bench))
+    assert status(kubectl)["accuracy"] == 1
 
 
 def many(count: int, *, start: int = 0) -> Part:
@@ -264,10 +325,10 @@ async def test_an_exam_of_thousands_of_questions_is_sat_again_and_again(
     await bench.settle(key(bench))
     kept = results(kubectl, tmp_path)
     for number in range(6):
-        whole = await kept.put(f"sat-{number}", 0, 1, many(4000, start=number), history=5)
-        assert whole is not None
-        await kept.publish(f"sat-{number}", parts.report(whole), history=5)
-    assert len(existing(kubectl, "configmap", "aqua-results")["data"]) == 5
+        whole = await kept.put(f"sat-{number}", 0, 1, many(4000, start=number), run="job", history=5)
+        await published(kept, f"sat-{number}", whole, history=5)
+    figures = [key for key in existing(kubectl, "configmap", "aqua-results")["data"] if key.endswith(".json")]
+    assert len(figures) == 5
     questions = existing(kubectl, "configmap", "aqua-results-0")["binaryData"]
     assert list(questions) == ["sat-4.rows.json.gz", "sat-5.rows.json.gz"]
 
@@ -292,38 +353,23 @@ def report(kubectl: Kubectl, *options: str) -> subprocess.CompletedProcess[str]:
 async def test_a_large_exam_is_kept_in_a_config_map_for_each_share(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
+    apply(kubectl, {"replicas": 1})
+    await ready(kubectl, bench)
     sit(kubectl, {"parallelism": 3})
     await bench.settle(key(bench))
-    kept = results(kubectl, tmp_path)
+    (job,) = jobs(kubectl)
+    sitting = job["metadata"]["name"]
     shares = [many(4500, start=10_000 * shard) for shard in range(3)]
-    for shard in (2, 0):
-        assert await kept.put("sat", shard, 3, shares[shard]) is None
-    whole = await kept.put("sat", 1, 3, shares[1])
-    assert whole == shares
-    await kept.publish("sat", parts.report(whole), history=3)
+    assert await sat(kubectl, results(kubectl, tmp_path), sitting, shares) == shares
     await bench.settle(key(bench))
-    assert status(kubectl)["report"] == {"configMap": "aqua-results", "name": "sat", "shards": 3}
+    assert status(kubectl)["report"].items() >= {"name": sitting, "shards": 3}.items()
     sit(kubectl, {"parallelism": 1})  # what the last sitting has left stays
     await bench.settle(key(bench))
     found = json.loads(report(kubectl, "-o", "json").stdout)
     assert [row["id"] for row in found["rows"]] == [row.id for share in shares for row in share.rows]
     assert " of 13500; 95 %" in report(kubectl).stdout
     kubectl("delete", "configmap", "aqua-results-2")
-    assert "questions of sat are not kept any more" in report(kubectl, "-o", "json").stderr
-
-
-async def test_a_share_that_two_pods_have_answered_is_in_the_report_once(
-    kubectl: Kubectl, bench: Bench, tmp_path: Path
-) -> None:
-    sit(kubectl, {})
-    await bench.settle(key(bench))
-    kept = results(kubectl, tmp_path)
-    whole = await kept.put("sat", 0, 1, part("xo"))
-    assert whole is not None
-    await kept.publish("sat", parts.report(whole), history=3)
-    before = existing(kubectl, "configmap", "aqua-results-0")["binaryData"]
-    assert await kept.put("sat", 0, 1, part("oo")) is None
-    assert existing(kubectl, "configmap", "aqua-results-0")["binaryData"] == before
+    assert f"questions of {sitting} are not kept any more" in report(kubectl, "-o", "json").stderr
 
 
 async def test_pods_of_an_exam_may_write_to_its_results_and_to_nothing_else(
@@ -333,11 +379,11 @@ async def test_pods_of_an_exam_may_write_to_its_results_and_to_nothing_else(
     await bench.settle(key(bench))
     kubectl("create", "configmap", "other")
     with pytest.raises(ResultsNotKept, match="forbidden"):
-        await results(kubectl, tmp_path, name="other").put("x", 0, 1, part("x"))
+        await results(kubectl, tmp_path, name="other").put("x", 0, 1, part("x"), run="job")
     kubectl("create", "configmap", "aqua-results-1")  # of no shard
     with pytest.raises(ResultsNotKept, match="forbidden"):
-        await results(kubectl, tmp_path).put("x", 1, 2, part("x"))
-    assert await results(kubectl, tmp_path).put("x", 0, 1, part("x")) is not None
+        await results(kubectl, tmp_path).put("x", 1, 2, part("x"), run="job")
+    assert (await results(kubectl, tmp_path).put("x", 0, 1, part("x"), run="job")).parts
     account = f"--as=system:serviceaccount:{kubectl.namespace}:aqua-exam"
     for verb, kind in (
         ("get", "secrets"),

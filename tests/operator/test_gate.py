@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from kubernetes.client import ApiException
+from tests.operator import test_exams
 from tests.operator.conftest import Bench, Kubectl
 from tests.operator.live import apply, condition, existing, names_of_pods, patch, until
 from tests.operator.test_exams import jobs, part, results, sit
 
 from mcq_operator.models import ExamKey, Key, Manifest, SolverKey
-from mcq_service.exams import parts
 from mcq_service.exams.judging import Limits
 from mcq_service.exams.report import Row
 
@@ -61,12 +61,10 @@ async def sat(
 ) -> list[Row]:
     """What the Pods of an exam's Job do."""
     [job] = [each for each in jobs(kubectl) if each["metadata"]["name"].startswith(f"{exam}-")]
-    kept = results(kubectl, tmp_path, exam=exam)
-    whole = await kept.put(job["metadata"]["name"], 0, 1, part(answers))
-    assert whole is not None
+    kept, name = results(kubectl, tmp_path, exam=exam), job["metadata"]["name"]
     limits = Limits(max_regression=0.1 if before else None)
-    await kept.publish(job["metadata"]["name"], parts.report(whole, before=before, limits=limits), history=3)
-    return whole[0].rows
+    [share] = await test_exams.sat(kubectl, kept, name, [part(answers)], limits=limits, before=before)
+    return share.rows
 
 
 async def baseline(kubectl: Kubectl, bench: Bench, tmp_path: Path, spec: dict[str, Any] = SPEC) -> list[Row]:
@@ -143,7 +141,8 @@ async def test_one_as_good_is_promoted_and_its_candidate_goes(
         each for each in jobs(kubectl) if each["metadata"]["name"].startswith("aqua-")
     ]  # until it is ready
     await until(lambda: kubectl.get("mcq", CANDIDATE) is None)
-    kubectl("annotate", "mcq", "demo", "mcq-operator.dev/promote=there is nothing to let through")
+    change = gate(kubectl)["change"]
+    kubectl("annotate", "mcq", "demo", f"mcq-operator.dev/promote={change} alice: nothing to let through")
     await ready(kubectl, bench, "demo")
     assert condition(kubectl, "ExamPassed")["reason"] == "Passed"
     assert condition(kubectl, "Ready")["status"] == "True"
@@ -187,13 +186,19 @@ async def test_an_annotation_lets_one_change_through_and_no_other(
     rows = await changed(kubectl, bench, tmp_path)
     await sat(kubectl, tmp_path, CANDIDATE, "o" * 100, rows)
     await settle(bench)
-    kubectl("annotate", "mcq", "demo", "mcq-operator.dev/promote=alice, measured by hand")
+    other = "mcq-operator.dev/promote=0123456789abcdef alice: measured by hand"
+    kubectl("annotate", "mcq", "demo", other)
+    await settle(bench)
+    assert precision(kubectl) == "auto"
+    assert "does nothing" in condition(kubectl, "ExamPassed")["message"]
+    words = f"{gate(kubectl)['change']} alice: measured by hand"
+    kubectl("annotate", "--overwrite", "mcq", "demo", f"mcq-operator.dev/promote={words}")
     await settle(bench)
     assert precision(kubectl) == "float32"
     told = condition(kubectl, "ExamPassed")
     assert (told["status"], told["reason"]) == ("Unknown", "Overridden")
     override = existing(kubectl, "mcq", "demo")["status"]["override"]
-    assert override["annotation"] == "alice, measured by hand"
+    assert override["annotation"] == words
     assert override["time"].endswith("Z")
     await ready(kubectl, bench, "demo")
     await sat(kubectl, tmp_path, "aqua", "o" * 100)
@@ -283,12 +288,18 @@ async def test_a_change_of_nothing_that_answers_needs_no_exam(
     ][0]["env"]
 
 
-async def test_a_gate_that_is_taken_away_lets_the_change_through(
+async def test_a_gate_that_is_taken_away_lets_the_change_through_and_leaves_a_record(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     await changed(kubectl, bench, tmp_path)
+    change = gate(kubectl)["change"]
     patch(kubectl, "mcq", "demo", {"spec": {"rollout": {"gate": None}}})
     await settle(bench)
     assert precision(kubectl) == "float32"
+    assert condition(kubectl, "ExamPassed")["reason"] == "GateRemoved"
+    override = existing(kubectl, "mcq", "demo")["status"]["override"]
+    assert (override["reason"], override["change"]) == ("GateRemoved", change)
+    assert override["gate"] == {"exam": "aqua", "maxRegression": 0.1}
+    assert "GateRemoved" in kubectl("get", "events", "-o", "jsonpath={.items[*].reason}")
     await until(lambda: kubectl.get("mcq", CANDIDATE) is None)
     await until(lambda: kubectl.get("mcqexam", CANDIDATE) is None)

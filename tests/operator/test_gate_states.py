@@ -4,17 +4,21 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.operator.support import NOON, solver
+from tests.operator.support import NOON, deployment, solver
 
-from mcq_operator.models import GateStatus, MCQExam, MCQSolver
+from mcq_operator import status
+from mcq_operator.models import GateStatus, MCQExam, MCQSolver, SolverStatus
+from mcq_operator.models.observed import Observed, Verdict
 from mcq_operator.status.dating import stamp
-from mcq_operator.status.gate import Seen, advanced, finding, holds, override, retry_in
+from mcq_operator.status.gate import Seen, advanced, finding, holds, retry_in
 
 PATIENCE_SECONDS = 120
 """How long docs/exams.md says a candidate may be degraded."""
 PROMOTE = "mcq-operator.dev/promote"
+EMPTY = Observed()
 SITTING = GateStatus(
     candidate="c",
+    change="0123456789abcdef",
     generation=2,
     phase="Sitting",
     replica_set="demo-1",
@@ -34,22 +38,33 @@ def condition(
 
 
 def exam(
-    *conditions: dict[str, Any], name: str = "aqua", of: str = "demo", digest: str = "before"
+    *conditions: dict[str, Any],
+    name: str = "aqua",
+    of: str = "demo",
+    digest: str = "before",
+    proof: str | None = "sha256:r",
 ) -> MCQExam:
-    """An exam with these conditions, about replicas that have this digest."""
+    """An exam with these conditions, about replicas that have this digest, whose result has this proof."""
     return MCQExam.model_validate(
         {
             "metadata": {"name": name, "namespace": "team", "uid": "e", "generation": 1},
             "spec": {"solverRef": {"name": of}, "questions": {"configMapRef": {"name": "questions"}}},
-            "status": {"observedGeneration": 1, "templateDigest": digest, "conditions": [*conditions]},
+            "status": {
+                "observedGeneration": 1,
+                "templateDigest": digest,
+                "conditions": [*conditions],
+                "report": {"configMap": "aqua-results", "name": "sat", "digest": proof},
+            },
         }
     )
 
 
-def gated(annotations: dict[str, str] | None = None, *, status: dict[str, Any] | None = None) -> MCQSolver:
+def gated(
+    annotations: dict[str, str] | None = None, *, status: dict[str, Any] | None = None, **gate: Any
+) -> MCQSolver:
     """A solver whose changes have to pass an exam."""
-    gate = {"gate": {"examRef": {"name": "aqua"}, "maxRegression": 0.1}}
-    return solver({"rollout": gate}, status=status, annotations=annotations or {})
+    asked = {"examRef": {"name": "aqua"}, "maxRegression": 0.1, **gate}
+    return solver({"rollout": {"gate": asked}}, status=status, annotations=annotations or {})
 
 
 def candidate(*conditions: dict[str, Any], observed: int = 2) -> MCQSolver:
@@ -96,6 +111,29 @@ def overdue() -> MCQSolver:
     return candidate(condition("Progressing", "False", "ProgressDeadlineExceeded"))
 
 
+def looked(known: MCQSolver, held: GateStatus | None, meant: str, **observed: Any) -> SolverStatus:
+    """The status after one look at a solver whose replicas answer."""
+    return status.of(
+        known,
+        observed=Observed(**{"deployment": deployment(), **observed}),
+        verdict=Verdict(outcome="answered"),
+        inventory=[],
+        replicas_digest="d",
+        template_digest="d",
+        held=held,
+        meant=meant,
+        now=NOON,
+    )
+
+
+def stored(told: SolverStatus) -> dict[str, Any]:
+    return told.model_dump(by_alias=True, exclude_none=True)
+
+
+def examined(told: SolverStatus) -> tuple[str, str] | None:
+    return next(((each.status, each.reason) for each in told.conditions if each.type == "ExamPassed"), None)
+
+
 @pytest.mark.parametrize(
     ("looked", "phase", "reason"),
     [
@@ -103,6 +141,7 @@ def overdue() -> MCQSolver:
         (seen(exam=exam(condition("Complete", "True"), of="other")), "Waiting", "ExamOfAnother"),
         (seen(exam=exam(condition("Complete", "False"))), "Waiting", "NoBaseline"),
         (seen(exam=exam(condition("Complete", "True"), digest="earlier")), "Waiting", "NoBaseline"),
+        (seen(exam=exam(condition("Complete", "True", "Restored"), proof=None)), "Waiting", "NoBaseline"),
         (seen(candidate=None), "Sitting", "CandidateStarting"),
         (seen(sitting=None), "Sitting", "CandidateStarting"),
         (seen(candidate=candidate(condition("Ready", "True"), observed=1)), "Sitting", "CandidateStarting"),
@@ -114,6 +153,8 @@ def overdue() -> MCQSolver:
         (seen(sitting=sat("Passed", digest="earlier")), "Sitting", "CandidateSitting"),
         (seen(sitting=failed("SittingFailed")), "Refused", "ExamFailed"),
         (seen(sitting=failed("ExamUnreadable")), "Refused", "ExamFailed"),
+        (seen(sitting=failed("ResultAltered", age=PATIENCE_SECONDS)), "Refused", "ExamFailed"),
+        (seen(sitting=sat("Restored")), "Refused", "ExamNotPassed"),
         (seen(sitting=failed("ImagePullBackOff", age=PATIENCE_SECONDS - 1)), "Sitting", "CandidateSitting"),
         (seen(sitting=failed("ImagePullBackOff", age=PATIENCE_SECONDS)), "Refused", "ExamFailed"),
         (seen(candidate=degraded(PATIENCE_SECONDS - 1)), "Sitting", "CandidateStarting"),
@@ -139,7 +180,10 @@ def test_a_change_is_let_through_only_by_its_own_passed_exam(looked: Seen, phase
         (seen(candidate=degraded(PATIENCE_SECONDS)), "no such image"),
         (seen(sitting=failed("ExamUnreadable")), "ExamUnreadable."),
         (seen(sitting=sat("NotPassed")), "The verdict. 0.9 of 100."),
-        (seen(sitting=sat("NotPassed")), f"kubectl annotate mcq -n team demo {PROMOTE}="),
+        (
+            seen(sitting=sat("NotPassed")),
+            f'kubectl annotate --overwrite mcq -n team demo {PROMOTE}="0123456789abcdef WHO: WHY"',
+        ),
         (seen(sitting=sat("Inconclusive")), "Too few questions to tell, which is no pass."),
         (seen(exam=None), "There is no MCQExam aqua in this namespace"),
     ],
@@ -166,31 +210,13 @@ def test_a_decision_stands_whatever_is_seen_later(phase: Any) -> None:
     ],
 )
 def test_the_condition_is_true_for_a_pass_alone(gate: GateStatus | None, status: str) -> None:
-    told = finding(gated(), gate)
+    told = finding(gated(), gate, EMPTY)
     assert told is not None
     assert told.status == status
 
 
 def test_without_a_gate_there_is_no_condition() -> None:
-    assert finding(solver(), None) is None
-
-
-def test_an_annotation_lets_a_change_through_and_is_recorded_and_lets_no_other_through() -> None:
-    annotations = {PROMOTE: "alice, by hand"}
-    through = advanced(gated(annotations), SITTING, seen(), now=NOON)
-    assert (through.phase, holds(through)) == ("Overridden", False)
-    assert "alice, by hand" in through.message
-    recorded = override(gated(annotations), through, now=NOON)
-    assert recorded is not None
-    assert (recorded.annotation, recorded.candidate, recorded.time) == ("alice, by hand", "c", stamp(NOON))
-    used = {"override": recorded.model_dump(by_alias=True)}
-    again = advanced(gated(annotations, status=used), SITTING, seen(), now=NOON)
-    assert again.phase == "Sitting"
-
-
-def test_an_annotation_of_what_has_passed_already_changes_nothing() -> None:
-    passed = SITTING.model_copy(update={"phase": "Passed"})
-    assert advanced(gated({PROMOTE: "late"}), passed, seen(), now=NOON) == passed
+    assert finding(solver(), None, EMPTY) is None
 
 
 def test_a_candidate_is_looked_at_again_before_patience_ends_though_no_event_comes() -> None:

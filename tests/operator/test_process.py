@@ -293,7 +293,7 @@ async def test_two_operators_serve_each_their_own_namespaces_and_may_do_nothing_
         unsaid = cluster_kubectl.run(
             "annotate", "mcq", "demo", "mcq-operator.dev/promote=mallory: yes", "-n", tenants[0][0]
         )
-        assert "must begin with who says it" in unsaid.stderr
+        assert "must begin with the digest of the change" in unsaid.stderr
         user = f"system:serviceaccount:{tenants[0][0]}:mcq-operator"
         for verb, what, where in (
             ("get", "secrets", tenants[0][0]),

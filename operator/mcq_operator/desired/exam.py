@@ -5,7 +5,7 @@ from typing import Any
 from mcq_operator.models import Manifest, MCQExam, MCQSolver, names
 from mcq_operator.models.kinds import CONFIG_MAP, CRON_JOB, JOB
 from mcq_operator.models.replica import Resources
-from mcq_operator.models.result import newest, sittings
+from mcq_operator.models.result import SUFFIX, newest, sittings
 from mcq_operator.models.status import ObjectRef, ReportRef
 
 from . import tasks
@@ -23,6 +23,7 @@ TRIES = 3
 """How often the share of a Pod that failed is asked again by another."""
 LONGEST_SECONDS = 6 * 3600
 SITTING = "MCQ_EXAM_SITTING"
+RUN = "MCQ_EXAM_RUN"
 RESOURCES = Resources(requests={"cpu": "50m", "memory": "160Mi"}, limits={"memory": "1Gi"})
 """Of a Pod that only asks; it holds the questions, up to 64 MiB of them, and the answers."""
 
@@ -44,9 +45,10 @@ def objects(
 def restored(exam: MCQExam, solver: MCQSolver | None, kept: Manifest | None) -> str | None:
     """The sitting that a restore brought back, if the present replicas were asked the same in it.
 
-    The exam is not sat for their sake then. Who wants it sat all the same removes the annotation.
+    The exam is not sat for their sake then. Who wants it sat all the same removes the annotation. The exam of a gate
+    is always sat: whoever may change its ConfigMap could say that it was restored.
     """
-    if solver is None or kept is None or exam.spec.schedule:
+    if solver is None or kept is None or exam.spec.schedule or exam.parent:
         return None
     marked = kept["metadata"].get("annotations", {}).get(names.RESTORED_ANNOTATION)
     last = newest(sittings(kept)) if marked else None
@@ -144,8 +146,13 @@ def _container(
     exam: MCQExam, solver: MCQSolver, baseline: ReportRef | None, *, service_image: str
 ) -> dict[str, Any]:
     key = exam.spec.api_key_secret_ref
-    sitting = {"fieldRef": {"fieldPath": "metadata.labels['batch.kubernetes.io/job-name']"}}
-    env: list[dict[str, Any]] = [{"name": SITTING, "valueFrom": sitting}]
+    env: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['batch.kubernetes.io/{label}']"}},
+        }
+        for name, label in ((SITTING, "job-name"), (RUN, "controller-uid"))
+    ]
     if key:
         env.append({"name": "MCQ_API_KEY", "valueFrom": {"secretKeyRef": {"name": key.name, "key": key.key}}})
     mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - the Pod's own
@@ -177,11 +184,13 @@ def _arguments(exam: MCQExam, solver: MCQSolver, baseline: ReportRef | None) -> 
         "url": f"http://{solver.name}.{solver.namespace}.svc",
         "results": names.results_name(exam),
         "sitting": f"$({SITTING})",
+        "run": f"$({RUN})",
         "shard": "$(JOB_COMPLETION_INDEX)",
         "shards": spec.parallelism,
         "history": spec.history_limit,
         "debias": spec.debias,
         "before": BASELINE_PATH if baseline else None,
+        "before-digest": baseline.digest if baseline else None,
         "max-regression": spec.pass_.max_regression,
         "min-accuracy": spec.pass_.min_accuracy,
         "max-calibration-error": spec.pass_.max_calibration_error,
@@ -215,14 +224,18 @@ def _volumes(exam: MCQExam, baseline: ReportRef | None) -> list[dict[str, Any]]:
     if mounted := _mounted(exam):
         volumes.append({"name": "questions", **mounted})
     if baseline:
+        result = {"key": f"{baseline.name}{SUFFIX}", "path": "result.json"}
         sources = [
-            {
-                "configMap": {
-                    "name": names.shard_results_name(baseline.config_map, shard),
-                    "items": [{"key": names.rows_key(baseline.name), "path": f"{shard}.json.gz"}],
+            {"configMap": {"name": baseline.config_map, "items": [result]}},
+            *(
+                {
+                    "configMap": {
+                        "name": names.shard_results_name(baseline.config_map, shard),
+                        "items": [{"key": names.rows_key(baseline.name), "path": f"{shard}.json.gz"}],
+                    }
                 }
-            }
-            for shard in range(baseline.shards)
+                for shard in range(baseline.shards)
+            ),
         ]
         volumes.append({"name": "baseline", "projected": {"sources": sources}})
     return volumes

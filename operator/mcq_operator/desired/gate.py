@@ -16,11 +16,27 @@ OFF = {"enabled": False}
 
 
 def identity(solver: MCQSolver, *, service_image: str) -> str:
-    """What tells a solver's model, image and way of answering from others: who gives other answers is another."""
+    """Return the digest of all that may change answers: the model, where it is from, and what computes.
+
+    A Secret of credentials may say which server s3:// is, so it counts unless the model's digest is given. So may
+    variables of the Pods; and a claim may have other weights.
+    """
     spec = solver.spec
-    model = _plain(spec.model.model_copy(update={"credentials_secret_ref": None}))
-    answers = [model, spec.engine.type, spec.engine.openai and _plain(spec.engine.openai)]
-    return digest([*answers, spec.image or service_image, spec.answering.debias])
+    model = (
+        spec.model.model_copy(update={"credentials_secret_ref": None}) if spec.model.digest else spec.model
+    )
+    pods = spec.pod_template.model_dump(exclude={"metadata", "security_context"}, exclude_none=True)
+    return digest(
+        [
+            _plain(model),
+            spec.engine.type,
+            spec.engine.openai and _plain(spec.engine.openai),
+            spec.image or service_image,
+            spec.answering.debias,
+            spec.storage.cache.claim_name,
+            pods,
+        ]
+    )
 
 
 def candidate_id(solver: MCQSolver, gate: Gate, *, service_image: str) -> str:

@@ -13,7 +13,7 @@ OPERATOR = f"system:serviceaccount:{rbac.NAMESPACE}:{rbac.NAME}"
 
 
 def promote() -> list[Manifest]:
-    """Who lets a change through its gate says so under the name by which the API server knows them."""
+    """Who lets a change through its gate names it, and themselves as the API server knows them."""
     said = f"metadata.?annotations[?'{PROMOTE_ANNOTATION}'].orValue('')"
     return [
         _policy(
@@ -26,9 +26,11 @@ def promote() -> list[Manifest]:
             validations=[
                 {
                     "expression": "variables.said in ['', variables.before]"
-                    " || variables.said.startsWith(request.userInfo.username + ': ')",
-                    "messageExpression": f"'the annotation {PROMOTE_ANNOTATION} must begin with who says it, as the"
-                    " API server knows you: \"' + request.userInfo.username + ': ...\"'",
+                    " || (variables.said.matches('^[0-9a-f]{16} ')"
+                    " && variables.said.substring(17).startsWith(request.userInfo.username + ': '))",
+                    "messageExpression": f"'the annotation {PROMOTE_ANNOTATION} must begin with the digest of the"
+                    " change (status.gate.change) and who approves it, as the API server knows you: \"DIGEST '"
+                    " + request.userInfo.username + ': ...\"'",
                     "reason": "Invalid",
                 }
             ],

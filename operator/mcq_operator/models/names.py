@@ -68,7 +68,7 @@ def dashboards_name(solver: MCQSolver) -> str:
 
 
 PROMOTE_ANNOTATION = f"{GROUP}/promote"
-"""Lets one change through its gate; its value says who did so and why."""
+"""Lets one change through its gate; its value is the change's digest, who did so and why."""
 PAUSE_UPGRADE = f"{GROUP}/pause-upgrade"
 """With the value true, keeps a solver's replicas when the operator is upgraded, until its spec changes."""
 LONGEST_EXAM = 40

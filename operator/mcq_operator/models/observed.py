@@ -187,6 +187,7 @@ class ObservedExam:
     Attributes:
         solver: who sits it, if there is such a solver.
         job: the Job that asks the present replicas, or the last one that was scheduled.
+        jobs: every Job that the exam, or its CronJob, has made.
         results: the ConfigMap that its Pods write to.
         pods: its Pods.
         baseline: the report of the exam that it is compared with, if there is one.
@@ -197,6 +198,7 @@ class ObservedExam:
 
     solver: MCQSolver | None = None
     job: Manifest | None = None
+    jobs: list[Manifest] = field(default_factory=list)
     results: Manifest | None = None
     baseline: ReportRef | None = None
     restored: str | None = None

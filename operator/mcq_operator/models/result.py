@@ -1,5 +1,6 @@
 """The result of an exam as the service writes it into the exam's ConfigMap: what the operator reads of it."""
 
+import hashlib
 from collections.abc import Iterable
 from typing import Annotated, Literal, NamedTuple
 
@@ -71,13 +72,23 @@ class ExamResult(BaseModel):
     verdict: Verdict | None
     shards: Count
     unanswered: Count
+    parts: Annotated[list[Text], Field(max_length=64)] = []
+    """The digest of each shard's questions and answers."""
+
+
+class Statement(BaseModel):
+    """What a Pod states of what it wrote, in its termination message: the digests of its part, and of the result."""
+
+    part: Text
+    result: Text | None
 
 
 class Sitting(NamedTuple):
-    """A result, and the Job that it is of."""
+    """A result, the Job that it is of, and the digest of its text."""
 
     name: str
     result: ExamResult
+    digest: str
 
 
 def sittings(results: Manifest | None) -> list[Sitting]:
@@ -86,9 +97,11 @@ def sittings(results: Manifest | None) -> list[Sitting]:
     for key, text in (results or {}).get("data", {}).items():
         if key.endswith(SUFFIX):
             try:
-                found.append(Sitting(key.removesuffix(SUFFIX), ExamResult.model_validate_json(text)))
+                result = ExamResult.model_validate_json(text)
             except ValidationError:
                 continue
+            digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+            found.append(Sitting(key.removesuffix(SUFFIX), result, digest))
     return found
 
 

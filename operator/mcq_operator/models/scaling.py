@@ -104,7 +104,8 @@ class Rollout(Model):
     """What happens when the spec changes."""
 
     gate: Gate | None = None
-    """The exam that a change of model, engine, image or answering.debias has to pass; left out, none."""
+    """The exam that a change has to pass if it may change answers: of the model or its credentials, the engine, the
+    image, answering.debias, storage.cache.claimName or podTemplate; left out, none."""
     auto_rollback: bool = False
     """Whether a spec whose replicas do not start is replaced by the last one whose replicas were all available,
     until the spec is changed again. Replicas of that keep answering meanwhile in any case."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .base import Model
+from .base import Fraction, Model
 
 LONGEST_REASON = 1024
 LONGEST_MESSAGE = 32768
@@ -42,11 +42,26 @@ class ObjectRef(Model):
 GatePhase = Literal["Waiting", "Sitting", "Passed", "Refused", "Inconclusive", "Overridden"]
 
 
+class GateTerms(Model):
+    """What a gate asks of a change."""
+
+    exam: str
+    """The MCQExam that is sat."""
+    min_accuracy: Fraction | None = None
+    """The least accuracy."""
+    max_regression: Fraction | None = None
+    """The greatest loss of accuracy."""
+    max_calibration_error: Fraction | None = None
+    """The greatest expected calibration error."""
+
+
 class GateStatus(Model):
     """How far a change is that has to pass an exam."""
 
     candidate: str
     """What tells this change, and what is asked of it, from others."""
+    change: str = ""
+    """The digest of the change: an approval names it."""
     generation: int = Field(ge=0)
     """The spec's generation that asked for it."""
     phase: GatePhase
@@ -59,15 +74,23 @@ class GateStatus(Model):
     """Why, in one word."""
     message: str = Field(max_length=LONGEST_MESSAGE)
     """Why, with figures."""
+    image: str = ""
+    """The digest of the image by which it passed; left out where the node does not tell it."""
 
 
 class Override(Model):
-    """A change that was let through without having passed."""
+    """A change that was let through without having passed what the gate before it asked."""
 
     annotation: str
-    """What the annotation mcq-operator.dev/promote said; the same words let no other change through."""
+    """What the annotation mcq-operator.dev/promote said, if that let it through; it does so once."""
     candidate: str
-    """The change."""
+    """The change, and what was asked of it."""
+    change: str = ""
+    """The digest of the change."""
+    reason: str = ""
+    """Overridden by the annotation, GateRemoved or GateLoosened."""
+    gate: GateTerms | None = None
+    """What the gate before it asked."""
     time: str = Field(json_schema_extra={"format": "date-time"})
     """When it was seen."""
 
@@ -164,12 +187,16 @@ class SolverStatus(ResourceStatus):
     answering: bool = False
     """Whether all replicas that are to answer now are available, and a test question was answered."""
     promoted: str = ""
-    """What tells the model, image and way of answering of the replicas from others: a change of it has to pass the
-    gate."""
+    """The digest of all that may change the replicas' answers: a change of it has to pass the gate."""
     gate: GateStatus | None = None
     """The last change that had to pass an exam."""
+    last_gate: GateTerms | None = None
+    """What the gate asks of the next change. If that comes without a gate, or with one that asks less, it is recorded
+    as an override."""
     override: Override | None = None
     """The last change that was let through without."""
+    image: str = ""
+    """The digest of the image that the ready replicas run, as their nodes tell it; empty while they differ."""
     rollback: Rollback | None = None
     """The roll-out that was undone, while the spec that was is still asked for."""
 
@@ -196,6 +223,8 @@ class ReportRef(Model):
     """The sitting: the report's keys begin with it."""
     shards: int = 1
     """How many shares the questions were asked in: the ConfigMaps NAME-0, NAME-1 and so on have one each."""
+    digest: str | None = None
+    """SHA-256 of the result, which the exam's Pods have stated; left out where it is from a backup."""
 
 
 class ExamStatus(ResourceStatus):

@@ -6,7 +6,7 @@ from datetime import datetime
 from mcq_operator import desired, status
 from mcq_operator.kube import Applied, Cluster, InvalidSpecError
 from mcq_operator.models import Condition, ExamKey, Manifest, MCQExam, MCQSolver, names
-from mcq_operator.models.kinds import CONFIG_MAP, JOB
+from mcq_operator.models.kinds import CONFIG_MAP, CRON_JOB, JOB
 from mcq_operator.models.observed import ObservedExam
 from mcq_operator.models.status import ReportRef
 
@@ -53,11 +53,13 @@ async def reconcile_exam(
     applied = await cluster.apply(exam, wanted, found)
     pruned = await cluster.prune(exam, found, keep=wanted)
     refused = [*applied.refused, *found.refused, *pruned.refused]
+    jobs = _own(exam, applied, jobs)
     job = _job(exam, applied, jobs)
     running = [job] if job else []
     observed = ObservedExam(
         solver=solver,
         job=job,
+        jobs=jobs,
         baseline=baseline,
         results=applied.live.get(results),
         restored=restored,
@@ -87,12 +89,13 @@ async def _solver(exam: MCQExam, cluster: Cluster) -> MCQSolver | None:
 
 
 async def _baseline(exam: MCQExam, cluster: Cluster) -> ReportRef | None:
-    """The report that it is compared with."""
+    """The report that it is compared with, if it is proven."""
     ref = exam.spec.baseline_ref
     if ref is None:
         return None
     found = await readable_exam(cluster, ExamKey(exam.namespace, ref.name))
-    return found.status.report if found else None
+    report = found.status.report if found else None
+    return report if report and report.digest else None
 
 
 def _asked(solver: MCQSolver | None) -> bool:
@@ -100,6 +103,15 @@ def _asked(solver: MCQSolver | None) -> bool:
     if solver is None or solver.status.observed_generation != solver.metadata.generation:
         return False
     return solver.status.answering
+
+
+def _own(exam: MCQExam, applied: Applied, jobs: Iterable[Manifest]) -> list[Manifest]:
+    """Those that it has made, itself or by its CronJob: anyone who creates Jobs may label them."""
+    cron_job = applied.live.get(CRON_JOB.named(names.exam_name(exam)))
+    own = {exam.metadata.uid, *([cron_job["metadata"]["uid"]] if cron_job else [])}
+    return [
+        job for job in jobs if any(ref["uid"] in own for ref in job["metadata"].get("ownerReferences", []))
+    ]
 
 
 def _job(exam: MCQExam, applied: Applied, jobs: Iterable[Manifest]) -> Manifest | None:

@@ -16,10 +16,11 @@ async def held(
     Which template that is, Kubernetes keeps in a ReplicaSet. Raises ClusterError.
     """
     gate, before = solver.spec.rollout.gate, solver.status.gate
-    if gate is None:
-        return None, None
     meant = desired.gate.identity(solver, service_image=service_image)
-    if not solver.status.promoted or meant == solver.status.promoted:
+    unchanged = not solver.status.promoted or meant == solver.status.promoted
+    if gate is None:
+        return status.waiver.ungated(solver, meant, unchanged=unchanged), None
+    if unchanged:
         # Of a change that was taken back nothing is told any more; of one that went through it is.
         return (None, None) if status.gate.holds(before) else (before, None)
     candidate = desired.gate.candidate_id(solver, gate, service_image=service_image)
@@ -34,6 +35,7 @@ async def held(
     if before is None or before.candidate != candidate:
         before = GateStatus(
             candidate=candidate,
+            change=meant,
             generation=solver.metadata.generation,
             # The candidate of the change before becomes the one of this.
             phase="Sitting" if before and before.phase == "Sitting" else "Waiting",

@@ -18,7 +18,7 @@ from mcq_operator.models import (
 from mcq_operator.models.kinds import SERVICE
 from mcq_operator.models.observed import Observed, Verdict
 
-from . import exam, gate, loaded, pending, rollback
+from . import exam, gate, loaded, pending, rollback, waiver
 from .conditions import findings
 from .dating import dated
 from .events import events
@@ -37,6 +37,7 @@ __all__ = [
     "pending",
     "rollback",
     "sat",
+    "waiver",
 ]
 
 
@@ -75,6 +76,7 @@ def of(
 
     """
     deployment = observed.deployment
+    images = loaded.images(observed.pods)
     return SolverStatus(
         observed_generation=solver.metadata.generation,
         replicas=deployment.replicas if deployment else 0,
@@ -86,7 +88,9 @@ def of(
         answering=_answering(solver, observed, verdict),
         promoted=solver.status.promoted if gate.holds(held) else meant,
         gate=held,
-        override=gate.override(solver, held, now=now),
+        last_gate=waiver.last(solver, meant, held=gate.holds(held)),
+        override=waiver.override(solver, held, now=now),
+        image=min(images) if len(images) == 1 else "",
         release=release,
         exam=sat(exams),
         conditions=dated(

@@ -47,7 +47,7 @@ def findings(
         *ways_in,
         exposure.finding(solver),
         *([keyed] if keyed else []),
-        *([examined] if (examined := gate.finding(solver, held)) else []),
+        *([examined] if (examined := gate.finding(solver, held, observed)) else []),
         *([backed_up] if (backed_up := backup.finding(solver, observed)) else []),
     ]
 

@@ -49,7 +49,8 @@ def _news(condition: Condition, before: Condition | None) -> bool:
         return False
     good = condition.status == GOOD[condition.type]
     if before is None:
-        return not good and condition.type in {"Degraded", "MonitoringReady", "ScalingReady", "Exposed"}
+        told = {"Degraded", "MonitoringReady", "ScalingReady", "Exposed", "ExamPassed"}
+        return not good and condition.type in told
     if condition.status != before.status:
         return True
     return condition.type in {"Degraded", "ExamPassed"} and condition.reason != before.reason

@@ -9,13 +9,14 @@ from mcq_operator.models.observed import ObservedExam
 from mcq_operator.models.result import Sitting, newest, sittings
 from mcq_operator.models.status import Interval, ReportRef, SatModel
 
-from . import jobs
+from . import evidence, jobs
 from .dating import dated, stamp
 from .failures import Failure, PodKind, object_failures, quoted, task_failures, warning_failure
 from .finding import Finding
 from .pods import present
 
 NOT_SAT = "NotSat"
+RESTORED = "Restored"
 PODS = PodKind(
     container=names.EXAM_CONTAINER,
     image="The image is the operator's MCQ_OPERATOR_SERVICE_IMAGE, pulled with the MCQSolver's spec.imagePullSecrets:"
@@ -31,14 +32,16 @@ def of(exam: MCQExam, *, observed: ObservedExam, inventory: Iterable[ObjectRef],
         # That of a gate outlives its candidate, for its report.
         return exam.status.model_copy(update={"inventory": _sorted(inventory)})
     kept = sittings(observed.results)
-    last = newest(kept)
-    failed = failure(exam, observed)
-    complete = _complete(exam, observed, kept, failed)
+    proven = evidence.proven(exam, observed, kept)
+    restored = [] if observed.job else [each for each in kept if each.name == observed.restored]
+    last = newest([*proven, *restored])
+    failed = failure(exam, observed, kept)
+    complete = _complete(exam, observed, proven, restored, failed)
     found = [complete, _degraded(failed), *_passed(exam, last, complete)]
     return ExamStatus(
         observed_generation=exam.metadata.generation,
         solver=exam.spec.solver_ref.name,
-        **(_figures(exam, last) if last else {}),
+        **(_figures(exam, last, proven=last in proven) if last else {}),
         template_digest=_about(exam, observed, last),
         conditions=dated(exam, found, now),
         inventory=_sorted(inventory),
@@ -49,7 +52,7 @@ def _sorted(inventory: Iterable[ObjectRef]) -> list[ObjectRef]:
     return sorted(inventory, key=lambda ref: (ref.kind, ref.name))
 
 
-def _figures(exam: MCQExam, sitting: Sitting) -> dict[str, Any]:
+def _figures(exam: MCQExam, sitting: Sitting, *, proven: bool) -> dict[str, Any]:
     result = sitting.result
     accuracy = result.figures.accuracy
     low, high = (round(bound, 4) for bound in accuracy.ci95)
@@ -69,7 +72,12 @@ def _figures(exam: MCQExam, sitting: Sitting) -> dict[str, Any]:
             precision=result.precision,
             prompt_digest=result.prompt_digest,
         ),
-        "report": ReportRef(config_map=names.results_name(exam), name=sitting.name, shards=result.shards),
+        "report": ReportRef(
+            config_map=names.results_name(exam),
+            name=sitting.name,
+            shards=result.shards,
+            digest=sitting.digest if proven else None,
+        ),
     }
 
 
@@ -82,15 +90,28 @@ def _about(exam: MCQExam, observed: ObservedExam, last: Sitting | None) -> str:
     return observed.solver.status.template_digest
 
 
-def _complete(exam: MCQExam, observed: ObservedExam, kept: list[Sitting], failed: Failure | None) -> Finding:
+def _complete(
+    exam: MCQExam,
+    observed: ObservedExam,
+    proven: list[Sitting],
+    restored: list[Sitting],
+    failed: Failure | None,
+) -> Finding:
     """True when the last sitting that was asked for has a result."""
     job, solver = observed.job, exam.spec.solver_ref.name
-    name = job["metadata"]["name"] if job else observed.restored
-    done = next((each for each in kept if each.name == name), None)
-    if done is None and exam.spec.schedule and kept and (job is None or jobs.running(job)):
-        done = newest(kept)
+    name = job["metadata"]["name"] if job else None
+    done = next((each for each in proven if each.name == name), None)
+    if done is None and exam.spec.schedule and (job is None or jobs.running(job)):
+        done = newest(proven)
     if done is not None:
         return Finding("Complete", "True", "Sat", _said(exam, done))
+    for each in restored:
+        message = (
+            f"{_said(exam, each)} It is from a backup, and no Pod proves it: no gate compares with it. To have the"
+            f" exam sat: kubectl annotate configmap -n {exam.namespace} {names.results_name(exam)}"
+            f" {names.RESTORED_ANNOTATION}-"
+        )
+        return Finding("Complete", "True", RESTORED, message)
     if failed is not None:
         return Finding("Complete", "False", failed.reason, failed.message)
     if observed.solver is None:
@@ -99,7 +120,8 @@ def _complete(exam: MCQExam, observed: ObservedExam, kept: list[Sitting], failed
         )
         return Finding("Complete", "False", "SolverNotFound", message)
     if exam.spec.baseline_ref is not None and observed.baseline is None:
-        message = f"MCQExam {exam.spec.baseline_ref.name}, which it is compared with, has no result yet."
+        baseline = exam.spec.baseline_ref.name
+        message = f"MCQExam {baseline}, which it is compared with, has no result yet that its Pods prove."
         return Finding("Complete", "False", "WaitingForBaseline", message)
     if job is None and exam.spec.schedule:
         message = f"The exam is sat by schedule: {exam.spec.schedule}, in UTC."
@@ -107,11 +129,6 @@ def _complete(exam: MCQExam, observed: ObservedExam, kept: list[Sitting], failed
     if job is None:
         message = f"The exam is sat once MCQSolver {solver} is Ready."
         return Finding("Complete", "False", "WaitingForSolver", message)
-    if jobs.condition(job, "Complete"):
-        message = (
-            f"The result of Job {name} is not in ConfigMap {names.results_name(exam)}. {_again(exam, name)}"
-        )
-        return Finding("Complete", "False", "ResultLost", message)
     shards = exam.spec.parallelism
     count = job.get("status", {}).get("succeeded", 0)
     message = f"{count} of {shards} shares of the questions are answered. Watch: {_logs(exam)}"
@@ -143,6 +160,9 @@ def _passed(exam: MCQExam, last: Sitting | None, complete: Finding) -> Iterable[
     if not exam.spec.pass_.model_dump(exclude_none=True):
         return
     verdict = last.result.verdict if last else None
+    if complete.reason == RESTORED:
+        yield Finding("Passed", "Unknown", RESTORED, "The result is from a backup, and no Pod proves it.")
+        return
     if complete.status != "True" or verdict is None:
         message = "There is no result yet that could be judged; the Complete condition says why."
         yield Finding("Passed", "Unknown", NOT_SAT, message)
@@ -157,12 +177,12 @@ def _passed(exam: MCQExam, last: Sitting | None, complete: Finding) -> Iterable[
             yield Finding("Passed", "Unknown", "Inconclusive", message)
 
 
-def failure(exam: MCQExam, observed: ObservedExam) -> Failure | None:
+def failure(exam: MCQExam, observed: ObservedExam, kept: list[Sitting]) -> Failure | None:
     """What keeps the exam from being sat, or None."""
-    return next(_failures(exam, observed), None)
+    return next(_failures(exam, observed, kept), None)
 
 
-def _failures(exam: MCQExam, observed: ObservedExam) -> Iterator[Failure]:
+def _failures(exam: MCQExam, observed: ObservedExam, kept: list[Sitting]) -> Iterator[Failure]:
     yield from object_failures(observed.conflicts, observed.held, observed.refused, kind=exam.KEY.KIND)
     job = observed.job
     if job is None:
@@ -173,18 +193,16 @@ def _failures(exam: MCQExam, observed: ObservedExam) -> Iterator[Failure]:
         unreadable = ended.get("reason") == "PodFailurePolicy"
         yield Failure(
             reason="ExamUnreadable" if unreadable else "SittingFailed",
-            message=f"Job {name} failed: {quoted(words)} {_again(exam, name)}",
+            message=f"Job {name} failed: {quoted(words)} {evidence.again(exam, name)}",
         )
+    elif (unproven := evidence.problem(exam, observed, kept)) is not None:
+        yield unproven
     elif jobs.running(job):
         for pod in observed.pods:
             if present(pod):
                 yield from task_failures(pod, PODS)
         if observed.warning is not None:
             yield warning_failure(observed.warning)
-
-
-def _again(exam: MCQExam, job: str | None) -> str:
-    return f"To have it sat again: kubectl delete job -n {exam.namespace} {job}"
 
 
 def _logs(exam: MCQExam) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from mcq_operator.models import Condition, GateStatus, MCQExam, MCQSolver, Override, names
+from mcq_operator.models import Condition, GateStatus, MCQExam, MCQSolver, names
+from mcq_operator.models.observed import Observed
 from mcq_operator.models.status import LONGEST_MESSAGE, GatePhase
 
-from .dating import stamp
+from . import loaded, waiver
 from .finding import Finding
 
 PATIENCE_SECONDS = 120.0
@@ -17,6 +18,7 @@ PATIENT = frozenset({"Unschedulable", "FailedMount", "FailedAttachVolume", "Mode
 deadline, which is its time to start and five minutes for a node."""
 FINAL = frozenset({"ExamUnreadable", "SittingFailed"})
 """What an exam does not recover from."""
+OTHER_IMAGE = "ImageNotExamined"
 ENDED: frozenset[GatePhase] = frozenset({"Passed", "Refused", "Inconclusive", "Overridden"})
 THROUGH: frozenset[GatePhase] = frozenset({"Passed", "Overridden"})
 
@@ -44,7 +46,7 @@ def holds(gate: GateStatus | None) -> bool:
 
 def advanced(solver: MCQSolver, gate: GateStatus, seen: Seen, *, now: datetime) -> GateStatus:
     """The gate after one look."""
-    if holds(gate) and (said := overridden(solver)) is not None:
+    if holds(gate) and (said := waiver.approval(solver, gate)) is not None:
         message = (
             f"Promoted without having passed, by the annotation {names.PROMOTE_ANNOTATION}: {said}."
             f" Before, the gate said: {gate.message}"
@@ -67,6 +69,9 @@ def advanced(solver: MCQSolver, gate: GateStatus, seen: Seen, *, now: datetime) 
         return _to(
             gate, "Waiting", "NoBaseline", f"The present replicas have no result to compare with. {why}"
         )
+    if told.report is None or told.report.digest is None:
+        why = _message(seen.exam, "Complete")
+        return _to(gate, "Waiting", "NoBaseline", f"No Pod proves the present replicas' result. {why}")
     return _sat(solver, gate, seen, now=now)
 
 
@@ -78,11 +83,13 @@ def _sat(solver: MCQSolver, gate: GateStatus, seen: Seen, *, now: datetime) -> G
     # What the exam says of a candidate before this one, says nothing of this one.
     current = sitting.status.template_digest == candidate.status.template_digest
     if current and sitting.status.is_true("Complete"):
-        return _judged(solver, gate, sitting)
+        return _judged(solver, gate, candidate, sitting)
     if current and (why := _lasting(sitting, now, at_once=FINAL)) is not None:
-        return _to(gate, "Refused", "ExamFailed", f"The exam could not be sat. {why} {_kept(solver)}")
+        return _to(gate, "Refused", "ExamFailed", f"The exam could not be sat. {why} {_kept(solver, gate)}")
     if (late := _hopeless(candidate, now)) is not None:
-        return _to(gate, "Refused", "CandidateNotReady", f"{mine} did not get ready. {late} {_kept(solver)}")
+        return _to(
+            gate, "Refused", "CandidateNotReady", f"{mine} did not get ready. {late} {_kept(solver, gate)}"
+        )
     if not candidate.status.is_true("Ready"):
         why = _message(candidate, "Ready")
         return _to(gate, "Sitting", "CandidateStarting", f"{mine} is brought up. {why}")
@@ -95,24 +102,31 @@ def _seen(resource: MCQSolver | MCQExam) -> bool:
     return resource.status.observed_generation == resource.metadata.generation
 
 
-def _judged(solver: MCQSolver, gate: GateStatus, sitting: MCQExam) -> GateStatus:
+def _judged(solver: MCQSolver, gate: GateStatus, candidate: MCQSolver, sitting: MCQExam) -> GateStatus:
     passed = next((each for each in sitting.status.conditions if each.type == "Passed"), None)
     if passed is None or passed.reason == "NotSat":
         return gate
     figures = f"{passed.message} {_message(sitting, 'Complete')}."
     match passed.reason:
         case "Passed":
+            gate = gate.model_copy(update={"image": candidate.status.image})
+            if less := waiver.loosened(solver):
+                words = (
+                    f"{figures} But with this change, or before it, the gate was made to ask less: {less}."
+                )
+                return _to(gate, "Overridden", waiver.LOOSENED, words)
             return _to(gate, "Passed", "Passed", figures)
         case "Inconclusive":
-            advice = f"Too few questions to tell, which is no pass. {_kept(solver)}"
+            advice = f"Too few questions to tell, which is no pass. {_kept(solver, gate)}"
             return _to(gate, "Inconclusive", "Inconclusive", f"{figures} {advice}")
-    return _to(gate, "Refused", "ExamNotPassed", f"{figures} {_kept(solver)}")
+    return _to(gate, "Refused", "ExamNotPassed", f"{figures} {_kept(solver, gate)}")
 
 
-def _kept(solver: MCQSolver) -> str:
+def _kept(solver: MCQSolver, gate: GateStatus) -> str:
     return (
-        "The replicas of before go on answering. Change the spec, or let this change through once:"
-        f' kubectl annotate mcq -n {solver.namespace} {solver.name} {names.PROMOTE_ANNOTATION}="WHO, WHY"'
+        "The replicas of before go on answering. Change the spec, or let this change through once: kubectl annotate"
+        f" --overwrite mcq -n {solver.namespace} {solver.name}"
+        f' {names.PROMOTE_ANNOTATION}="{gate.change} WHO: WHY"'
     )
 
 
@@ -139,34 +153,39 @@ def retry_in(gate: GateStatus | None) -> float | None:
     return PATIENCE_SECONDS / 4 if gate and gate.phase == "Sitting" else None
 
 
-def overridden(solver: MCQSolver) -> str | None:
-    """What the annotation says that lets a change through, unless it has let one through before."""
-    said = solver.metadata.annotations.get(names.PROMOTE_ANNOTATION)
-    used = solver.status.override
-    return said if said and (used is None or used.annotation != said) else None
-
-
-def override(solver: MCQSolver, gate: GateStatus | None, *, now: datetime) -> Override | None:
-    """The record of the last change that was let through."""
-    said = overridden(solver)
-    if gate is None or gate.phase != "Overridden" or said is None:
-        return solver.status.override
-    return Override(annotation=said, candidate=gate.candidate, time=stamp(now))
-
-
-def finding(solver: MCQSolver, gate: GateStatus | None) -> Finding | None:
-    """The condition ExamPassed, where there is a gate."""
-    if solver.spec.rollout.gate is None:
-        return None
+def finding(solver: MCQSolver, gate: GateStatus | None, observed: Observed) -> Finding | None:
+    """The condition ExamPassed, where there is a gate, or was one before the last change."""
     if gate is None:
+        if solver.spec.rollout.gate is None:
+            return None
         message = "No change had to pass the exam yet: the first replicas have nothing to be compared with."
         return Finding("ExamPassed", "Unknown", "NoChange", message)
+    message = gate.message + (waiver.unheeded(solver, gate) if holds(gate) else "")
     match gate.phase:
+        case "Passed" if (other := _other_image(solver, gate, observed)) is not None:
+            return Finding("ExamPassed", "Unknown", OTHER_IMAGE, other)
         case "Passed":
-            return Finding("ExamPassed", "True", gate.reason, gate.message)
+            return Finding("ExamPassed", "True", gate.reason, message)
         case "Refused":
-            return Finding("ExamPassed", "False", gate.reason, gate.message)
-    return Finding("ExamPassed", "Unknown", gate.reason, gate.message)
+            return Finding("ExamPassed", "False", gate.reason, message)
+    return Finding("ExamPassed", "Unknown", gate.reason, message)
+
+
+def _other_image(solver: MCQSolver, gate: GateStatus, observed: Observed) -> str | None:
+    """Say that replicas run another image than the one that passed, once those of the change have been rolled out."""
+    deployment, told = observed.deployment, solver.status.gate
+    known = any(each.reason == OTHER_IMAGE for each in solver.status.conditions)
+    rolled_out = told is not None and not holds(told) and deployment is not None and deployment.complete
+    if not gate.image or not (rolled_out or known):
+        return None
+    others = loaded.images(observed.pods) - {gate.image}
+    if not others:
+        return None
+    return (
+        f"Replicas run the image {', '.join(sorted(others))}, but {gate.image} passed the exam: the tag was moved"
+        " meanwhile. Name the image by its digest, in spec.image or, for all solvers, in the operator's"
+        " MCQ_OPERATOR_SERVICE_IMAGE."
+    )
 
 
 def _to(gate: GateStatus, phase: GatePhase, reason: str, message: str) -> GateStatus:

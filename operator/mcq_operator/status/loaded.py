@@ -20,6 +20,18 @@ def model(solver: MCQSolver, pods: Iterable[Manifest], *, told: str | None) -> s
     return found.pop() if len(found) == 1 else told or solver.model_uri
 
 
+def images(pods: Iterable[Manifest]) -> set[str]:
+    """Return the digests of the service's image that the ready replicas run, as their nodes tell them."""
+    found = (
+        each.get("imageID", "")
+        for pod in pods
+        if present(pod) and is_ready(pod)
+        for each in pod["status"].get("containerStatuses", [])
+        if each["name"] == names.SERVICE_CONTAINER
+    )
+    return {image.rpartition("@")[2] for image in found if image}
+
+
 def told(template: Manifest) -> str | None:
     """Return what a template tells replicas to load; None for one that an older operator made."""
     found: str | None = template["metadata"].get("annotations", {}).get(names.MODEL_ANNOTATION)

@@ -113,6 +113,12 @@ def _add_sit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     sit.add_argument(
         "--sitting", required=True, metavar="NAME", help="under which its keys are: the Job's name"
     )
+    sit.add_argument(
+        "--run",
+        required=True,
+        metavar="ID",
+        help="of one Job of that name: answers of another one do not count",
+    )
     sit.add_argument("--shard", type=int, required=True, metavar="I", help="from 0")
     sit.add_argument("--shards", type=_positive, required=True, metavar="N")
     sit.add_argument("--history", type=_positive, default=3, metavar="N", help="reports that are kept")
@@ -120,6 +126,7 @@ def _add_sit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     sit.add_argument(
         "--before", type=Path, metavar="FOLDER", help="an earlier result to compare with: a folder of shards"
     )
+    sit.add_argument("--before-digest", metavar="sha256:…", help="what its result.json must be")
     sit.add_argument("--max-regression", type=_ratio, metavar="P", help="of the report given to --before")
     _add_limits(sit)
     sit.set_defaults(func=_sit)

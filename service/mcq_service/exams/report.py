@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mcq_service.exams import statistics
 from mcq_service.exams.errors import ResultUnreadable
+from mcq_service.exams.evidence import checked
 from mcq_service.exams.questions import Split
 from mcq_service.exams.statistics import BINS, Outcome, Share
 from mcq_service.protocol import Debias, Usage
@@ -272,13 +273,29 @@ def read_rows(path: Path) -> list[Row]:
     return _rows(path, path.read_bytes)
 
 
-def unpacked_rows(folder: Path) -> list[Row]:
-    """The questions of all shards, as a Job keeps them: a compressed file each. Raises ResultUnreadable."""
-    return [row for path in sorted(folder.glob("*.json.gz")) for row in _rows(path, partial(_unpacked, path))]
+class _Parts(BaseModel):
+    """What names the parts of a result."""
+
+    parts: list[str]
 
 
-def _unpacked(path: Path) -> bytes:
-    return gzip.decompress(path.read_bytes())
+def unpacked_rows(folder: Path, digest: str) -> list[Row]:
+    """The questions of all shards, as a Job keeps them: a compressed file each.
+
+    `digest` is that of result.json, which has those of the shards' files. Raises ResultUnreadable where one of them is
+    other: someone has changed it.
+    """
+    path = folder / "result.json"
+    try:
+        parts = _Parts.model_validate_json(checked(path, digest)).parts
+    except (OSError, ValidationError) as error:
+        raise ResultUnreadable(f"{path} can't be read: {error}") from error  # noqa: EM102
+    files = [(folder / f"{shard}.json.gz", part) for shard, part in enumerate(parts)]
+    return [row for path, part in files for row in _rows(path, partial(_unpacked, path, part))]
+
+
+def _unpacked(path: Path, digest: str) -> bytes:
+    return gzip.decompress(checked(path, digest))
 
 
 def _rows(path: Path, read: Callable[[], bytes]) -> list[Row]:

@@ -3,9 +3,12 @@
 A ConfigMap holds 1 MiB, so an exam has one for each shard, `NAME-SHARD`, with the shard's questions, and one for the
 whole, `NAME`, with the figures and the report. The operator makes them; a Pod may write to them, and to nothing else.
 
-Each shard writes its questions, and then that it has answered. The API's answer to that says which others have, so the
-last shard knows that it is the last, and writes the report. Every write makes room for itself: it removes the oldest
-sittings, so that what was asked for hours is not lost for lack of space.
+Each shard writes its questions, and then in which run it has answered, as there may have been a Job of the same name.
+The API's answer to that says which others have, so the last shard knows that it is the last, and writes the report.
+Every write makes room for itself: it removes the oldest sittings, so that no answers are lost for lack of space.
+
+A Pod may answer a share again because the one before was lost. It replaces that share and the report, so that both are
+what Pods that ended well have stated (evidence.py).
 """
 
 from __future__ import annotations
@@ -14,16 +17,18 @@ import asyncio
 import base64
 import gzip
 import io
+import json
 import re
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx2
 from pydantic import BaseModel
 
 from mcq_service.exams import console
 from mcq_service.exams.errors import ResultsNotKept, TooManyQuestions
+from mcq_service.exams.evidence import digest
 from mcq_service.exams.parts import Part, placeholder
 from mcq_service.exams.report_page import page
 
@@ -93,6 +98,21 @@ def check_room(questions: Sequence[ExamQuestion], *, shards: int) -> None:
         raise TooManyQuestions(msg)
 
 
+class Kept(NamedTuple):
+    """A shard's part that was kept, and all of them once none is missing.
+
+    Attributes:
+        digest: of the shard's part.
+        parts: those of all shards; empty while one is missing.
+        digests: theirs.
+
+    """
+
+    digest: str
+    parts: list[Part]
+    digests: list[str]
+
+
 class Results:
     """The ConfigMaps `name` and `name-SHARD` of an exam."""
 
@@ -105,43 +125,45 @@ class Results:
         self._sleep = sleep
 
     async def put(
-        self, sitting: str, shard: int, shards: int, part: Part, *, history: int = 1
-    ) -> list[Part] | None:
-        """Keep a shard's part; return all of them if none is missing. Raises ResultsNotKept."""
-        whole = await self._call("GET", self._name)
-        if f"{sitting}.json" in whole["data"]:
-            return None  # another Pod was faster with the same share
-        order = _newest_first(whole)
+        self, sitting: str, shard: int, shards: int, part: Part, *, run: str, history: int = 1
+    ) -> Kept:
+        """Keep a shard's part, of one `run` of the sitting. Raises ResultsNotKept."""
+        others = _newest_first(await self._call("GET", self._name), but=sitting)
         own = self._of_shard(shard)
-        mine: Values = {
-            "data": {},
-            "binaryData": {_rows(sitting): _encoded(gzip.compress(_json(part), mtime=0))},
-        }
+        packed = gzip.compress(_json(part), mtime=0)
+        mine: Values = {"data": {}, "binaryData": {_rows(sitting): _encoded(packed)}}
         # The last result stays until there is another one: a comparison may read it.
-        await self._write(own, mine, sitting, await self._call("GET", own), order[: max(history - 1, 1)])
-        answered = {"data": {f"{sitting}.answered-{shard}": part.ended.isoformat()}}
+        await self._write(own, mine, sitting, await self._call("GET", own), others[: max(history - 1, 1)])
+        answered = {"data": {f"{_answered(sitting)}{shard}": run}}
         whole = await self._call("PATCH", self._name, answered)
-        if any(f"{sitting}.answered-{number}" not in whole["data"] for number in range(shards)):
-            return None
-        return [await self._part(sitting, number) for number in range(shards)]
+        if any(whole["data"].get(f"{_answered(sitting)}{number}") != run for number in range(shards)):
+            return Kept(digest(packed), [], [])
+        found = [await self._packed(sitting, number) for number in range(shards)]
+        parts = [Part.model_validate_json(gzip.decompress(each)) for each in found]
+        return Kept(digest(packed), parts, [digest(each) for each in found])
 
-    async def publish(self, sitting: str, report: Report, *, history: int) -> None:
-        """Keep the report, and those of the last `history` sittings that there is room for. Raises ResultsNotKept.
+    async def publish(self, sitting: str, report: Report, digests: Sequence[str], *, history: int) -> str:
+        """Keep the report, and those of the last `history` sittings that there is room for; return its digest.
 
-        The figures are plain JSON. The report is compressed: as a page, as tables, and as JSON, whose questions stay
-        where the shards have put them.
+        The figures are plain JSON, with the `digests` of the parts. The report is compressed: as a page, as tables,
+        and as JSON, whose questions stay where the shards have put them. Raises ResultsNotKept.
         """
         whole = await self._call("GET", self._name)
+        figures = report.model_dump(mode="json", include=_FIGURES) | {"parts": [*digests]}
+        text = json.dumps(figures, separators=(",", ":"))
         shortened = report.shortened(LONGEST_LIST)
+        answered = {key: at for key, at in whole["data"].items() if key.startswith(_answered(sitting))}
         mine: Values = {
-            "data": {f"{sitting}.json": report.model_dump_json(include=_FIGURES)},
+            "data": {**answered, f"{sitting}.json": text},
             "binaryData": {
                 f"{sitting}.report.json.gz": _compressed(shortened.model_dump_json(exclude={"rows"})),
                 f"{sitting}.report.txt.gz": _compressed(_text(shortened)),
                 f"{sitting}.report.html.gz": _compressed(page(shortened)),
             },
         }
-        await self._write(self._name, mine, sitting, whole, _newest_first(whole)[: history - 1])
+        others = _newest_first(whole, but=sitting)
+        await self._write(self._name, mine, sitting, whole, others[: history - 1])
+        return digest(text.encode())
 
     async def _write(
         self, name: str, mine: Values, sitting: str, stored: Values, others: Sequence[str]
@@ -167,12 +189,12 @@ class Results:
         }
         await self._call("PATCH", name, patch)
 
-    async def _part(self, sitting: str, shard: int) -> Part:
+    async def _packed(self, sitting: str, shard: int) -> bytes:
         stored = await self._call("GET", self._of_shard(shard))
         packed = stored["binaryData"].get(_rows(sitting))
         if packed is None:
             raise ResultsNotKept(f"The answers of shard {shard} are not in {self._of_shard(shard)} any more.")  # noqa: EM102
-        return Part.model_validate_json(gzip.decompress(base64.b64decode(packed)))
+        return base64.b64decode(packed)
 
     def _of_shard(self, shard: int) -> str:
         return f"{self._name}-{shard}"
@@ -216,6 +238,11 @@ def _message(response: httpx2.Response) -> str:
         return response.text[:500]
 
 
+def _answered(sitting: str) -> str:
+    """How the keys begin that say which shards have answered, in which run."""
+    return f"{sitting}.answered-"
+
+
 def _rows(sitting: str) -> str:
     return f"{sitting}.rows.json.gz"
 
@@ -233,12 +260,12 @@ def _encoded(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def _newest_first(whole: Values) -> list[str]:
-    """The sittings that have a report, the last one first."""
+def _newest_first(whole: Values, *, but: str) -> list[str]:
+    """The sittings other than `but` that have a report, the last one first."""
     ended = {
         key.removesuffix(".json"): _ended(figures)
         for key, figures in whole["data"].items()
-        if key.endswith(".json")
+        if key.endswith(".json") and key != f"{but}.json"
     }
     return sorted(ended, key=ended.__getitem__, reverse=True)
 

@@ -13,6 +13,7 @@ from mcq_service.exams import asking, commands, console, parts, report
 from mcq_service.exams.cli import KEY
 from mcq_service.exams.commands import Sitting
 from mcq_service.exams.errors import ExamError, ModelChanged
+from mcq_service.exams.evidence import state
 from mcq_service.exams.judging import Limits
 from mcq_service.exams.questions import read
 from mcq_service.exams.results import Results, check_room, in_cluster
@@ -37,22 +38,30 @@ def run(arguments: argparse.Namespace) -> int:
 async def _run(arguments: argparse.Namespace) -> None:
     results = Results(in_cluster(os.environ), arguments.results)
     part = await _sat(arguments)
-    found = await results.put(
-        arguments.sitting, arguments.shard, arguments.shards, part, history=arguments.history
+    kept = await results.put(
+        arguments.sitting,
+        arguments.shard,
+        arguments.shards,
+        part,
+        run=arguments.run,
+        history=arguments.history,
     )
-    if found is None:
+    if not kept.parts:
         sys.stderr.write(f"shard {arguments.shard} of {arguments.shards} is done, others are not yet\n")
+        state(kept.digest, None)
         return
-    before = report.unpacked_rows(arguments.before) if arguments.before else None
+    before = report.unpacked_rows(arguments.before, arguments.before_digest) if arguments.before else None
     limits = Limits(
         min_accuracy=arguments.min_accuracy,
         max_regression=arguments.max_regression,
         max_calibration_error=arguments.max_calibration_error,
         max_p95_seconds=arguments.max_p95_seconds,
     )
-    result = parts.report(found, before=before, limits=limits)
-    await results.publish(arguments.sitting, result, history=arguments.history)
+    result = parts.report(kept.parts, before=before, limits=limits)
+    digest = await results.publish(arguments.sitting, result, kept.digests, history=arguments.history)
     console.show(result, sys.stdout)
+    # Last: until it has ended well, the message of a Pod is what went wrong.
+    state(kept.digest, digest)
 
 
 async def _sat(arguments: argparse.Namespace) -> Part:

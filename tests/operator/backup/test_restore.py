@@ -165,15 +165,14 @@ async def test_a_sat_exam_and_its_solver_come_back_with_the_result_and_nothing_i
     assert after == before
     for each in kept:
         restored = existing(kubectl, "cm", each["metadata"]["name"])
-        assert [restored.get(field) for field in ("data", "binaryData")] == [
-            each.get("data"),
-            each["binaryData"],
-        ]
+        # Which shares were answered is of use only while the exam is sat.
+        figures = {key: text for key, text in each.get("data", {}).items() if ".answered-" not in key}
+        assert (restored.get("data", {}), restored["binaryData"]) == (figures, each["binaryData"])
 
     bench.restart()
     await ready(kubectl, bench)
     await bench.settle(key(bench))
-    assert condition(kubectl, "Complete")["reason"] == "Sat"
+    assert condition(kubectl, "Complete")["reason"] == "Restored"
     assert existing(kubectl, "mcqexam", "aqua")["status"]["summary"] == summary
     assert jobs(kubectl) == []
     await bench.settle()

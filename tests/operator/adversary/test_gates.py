@@ -1,0 +1,54 @@
+"""What a tenant gets who may change ConfigMaps, too: no passed gate."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+from tests.operator.adversary.conftest import Tenant
+from tests.operator.conftest import Bench, Kubectl
+from tests.operator.live import condition, existing
+from tests.operator.test_gate import BASELINE, CANDIDATE, changed, gate, precision, sat, settle
+
+RESULTS = f"{CANDIDATE}-results"
+
+
+def passed(kubectl: Kubectl, results: str, accuracy: float = 1) -> str:
+    """The newest result in a ConfigMap, made a pass."""
+    figures = existing(kubectl, "configmap", results)["data"]
+    found = json.loads(next(text for key, text in figures.items() if key.endswith(".json")))
+    found["verdict"] = {"outcome": "Passed", "limits": [{"outcome": "Passed", "detail": "believe me"}]}
+    found["figures"]["accuracy"]["value"] = accuracy
+    return json.dumps(found)
+
+
+def write(tenant: Tenant, sitting: str, result: str) -> None:
+    """Put a result where the exam's Pods put theirs."""
+    change = json.dumps({"data": {f"{sitting}.json": result}})
+    done = tenant.run("patch", "configmap", RESULTS, "--type=merge", f"--patch={change}")
+    assert done.returncode == 0, done.stderr
+
+
+async def test_who_may_change_config_maps_too_writes_a_passed_result_for_the_exam_of_a_gate(
+    kubectl: Kubectl, bench: Bench, tenant: Tenant, tmp_path: Path
+) -> None:
+    """Before the exam's Pods have ended, and in place of what they wrote."""
+    kubectl("create", "role", "writer", "--verb=get,list,patch,update", "--resource=configmaps")
+    kubectl("create", "rolebinding", "writer", "--role=writer", f"--user={tenant.name}")
+    rows = await changed(kubectl, bench, tmp_path)
+    [job] = [each for each in kubectl.list("jobs") if each["metadata"]["name"].startswith(f"{CANDIDATE}-")]
+    sitting = job["metadata"]["name"]
+    write(tenant, sitting, passed(kubectl, "aqua-results"))
+    await settle(bench)
+    assert (gate(kubectl)["phase"], precision(kubectl)) == ("Sitting", "auto")
+    await sat(kubectl, tmp_path, CANDIDATE, "o" * len(BASELINE), rows)
+    write(tenant, sitting, passed(kubectl, RESULTS))
+    await settle(bench)
+    told = {each["type"]: each for each in existing(kubectl, "mcqexam", CANDIDATE)["status"]["conditions"]}
+    assert (told["Complete"]["status"], told["Complete"]["reason"]) == ("False", "ResultAltered")
+    assert told["Passed"]["status"] == "Unknown"
+    assert (gate(kubectl)["phase"], precision(kubectl)) == ("Sitting", "auto")
+    bench.now += timedelta(minutes=2)
+    await settle(bench)
+    assert (gate(kubectl)["phase"], precision(kubectl)) == ("Refused", "auto")
+    assert condition(kubectl, "ExamPassed")["reason"] == "ExamFailed"
+    assert "is not what the exam's Pods wrote" in condition(kubectl, "ExamPassed")["message"]
