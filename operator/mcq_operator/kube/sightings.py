@@ -32,7 +32,7 @@ UNREAD = {
     **dict.fromkeys(METADATA_ONLY, frozenset({"data", "binaryData", "immutable"})),
 }
 """Fields that no reconcile reads. They are not kept, and a change of them requeues nothing."""
-READ_OF_PODS = frozenset({names.MODEL_ANNOTATION})
+READ_OF_PODS = frozenset({names.MODEL_ANNOTATION, names.JOB_INDEX_ANNOTATION})
 """The annotations of Pods that a reconcile reads."""
 
 

@@ -40,6 +40,8 @@ def cache_name(solver: MCQSolver) -> str:
 
 MODEL_ANNOTATION = f"{GROUP}/model"
 """On replicas: the model that they were told to load. The spec may name another one by now."""
+JOB_INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
+"""Kubernetes' own, on the Pods of an indexed Job: which share of the work a Pod has."""
 CLAIM_LABEL = f"{GROUP}/claim"
 """On Pods that have to run on the node of one volume: which volume that is."""
 

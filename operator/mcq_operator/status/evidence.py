@@ -17,8 +17,6 @@ from . import jobs
 from .failures import Failure
 from .pods import containers, present
 
-INDEX = "batch.kubernetes.io/job-completion-index"
-
 
 def proven(exam: MCQExam, observed: ObservedExam, kept: Iterable[Sitting]) -> list[Sitting]:
     """Return the sittings that are what the exam's Pods have stated, now or at an earlier look."""
@@ -81,7 +79,7 @@ def _statements(observed: ObservedExam, sitting: str) -> dict[str, list[Statemen
         for each in containers(pod):
             ended = each.get("state", {}).get("terminated")
             if each["name"] == names.EXAM_CONTAINER and ended and ended.get("exitCode") == 0:
-                shard = pod["metadata"].get("annotations", {}).get(INDEX, "")
+                shard = pod["metadata"].get("annotations", {}).get(names.JOB_INDEX_ANNOTATION, "")
                 try:
                     stated = Statement.model_validate_json(ended.get("message", ""))
                 except ValidationError:
