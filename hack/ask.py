@@ -10,7 +10,7 @@ import urllib.request
 from typing import Any
 from urllib.parse import urlsplit
 
-from mcq_service.terminal import piped, plain
+from mcq_service.runtime.terminal import piped, plain
 
 QUESTION = {
     "question": "In Kubernetes, which object gives a set of pods one stable virtual IP address and DNS name?",

@@ -17,7 +17,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-LIBRARY = "mcq_service/engines/libmcq.so"
+LIBRARY = "mcq_service/engine/int8/libmcq.so"
 # glibc 2.28 is that of Debian 10 and RHEL 8.
 TARGET = ["-target", "x86_64-linux-gnu.2.28"]
 FLAGS = [

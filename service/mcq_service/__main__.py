@@ -9,11 +9,11 @@ import sys
 from pydantic import ValidationError
 
 from mcq_service.exams import cli as exams
-from mcq_service.keys import InvalidKeys
-from mcq_service.models.cli import add_parser
-from mcq_service.settings import Settings
+from mcq_service.model_store.fetch_command import add_parser
+from mcq_service.runtime.api_keys import InvalidKeys
+from mcq_service.runtime.settings import Settings
+from mcq_service.runtime.terminal import piped, plain
 from mcq_service.telemetry import logs
-from mcq_service.terminal import piped, plain
 
 
 def main() -> int:
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def _serve(_: argparse.Namespace) -> int:
-    from mcq_service.server import serve
+    from mcq_service.runtime.server import serve
 
     settings = _settings()
     logs.configure(settings.log_level)

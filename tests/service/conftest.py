@@ -6,8 +6,8 @@ import httpx
 import pytest
 from tests.service.fakes import Replica
 
-from mcq_service.models import ModelRef, PreparedModel, Store
-from mcq_service.models.catalogue import DEFAULT_URI
+from mcq_service.model_store import ModelRef, PreparedModel, Store
+from mcq_service.model_store.catalogue import DEFAULT_URI
 
 
 @pytest.fixture(scope="session")

@@ -13,19 +13,19 @@ import httpx
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from mcq_service import app
 from mcq_service.answering import Answering, Defaults
 from mcq_service.answering.calibration import Calibration
-from mcq_service.completing import Completing
-from mcq_service.engines import Share, Tokens
-from mcq_service.lifecycle import Lifecycle
-from mcq_service.parsing import Line
+from mcq_service.api import app
+from mcq_service.api.mcq.schemas import Debias
+from mcq_service.engine import Share, Tokens
+from mcq_service.openai import Completing
 from mcq_service.prompts import Prompt
-from mcq_service.protocol import Debias
-from mcq_service.scheduling import Admission, Limits, LocalTexts
-from mcq_service.selftest import SelfTest
-from mcq_service.serving import RemoteModel, Serving, identity
+from mcq_service.runtime.builder import RemoteModel, Serving, identity
+from mcq_service.runtime.lifecycle import Lifecycle
+from mcq_service.runtime.selftest import SelfTest
+from mcq_service.scheduler import Admission, Limits, LocalTexts
 from mcq_service.telemetry import Metrics, Tracing
+from mcq_service.yaml_output import Line
 
 ANSWER = "/api/v1/mcq/answer"
 ANSWERS = "/api/v1/mcq/answers"

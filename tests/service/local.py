@@ -11,9 +11,9 @@ from tests.service.fakes import Replica
 from tests.service.scripted import ScriptedEngine
 from tests.service.tokens import write_small_tokenizer
 
-from mcq_service import connections
-from mcq_service.engines import Tokenizer
-from mcq_service.scheduling import Batcher, LocalTexts
+from mcq_service.engine import Tokenizer
+from mcq_service.runtime import connections
+from mcq_service.scheduler import Batcher, LocalTexts
 
 
 def small_tokenizer(folder: Path) -> Tokenizer:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mcq_service.engines import Feed, Logits, Output
+from mcq_service.engine import Feed, Logits, Output
 
 VOCABULARY = 64
 END = 63

@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from tests.service.examples import examples
 from tests.service.fakes import ANSWER, Replica
 
-from mcq_service.engines import Tokenizer
-from mcq_service.models import PreparedModel
-from mcq_service.parsing import Line, Parsed, document, parse
-from mcq_service.parsing.document import quoted
-from mcq_service.parsing.line import MAX_CHARACTERS
+from mcq_service.api.mcq.schemas import Mode, Option, Question
+from mcq_service.engine import Tokenizer
+from mcq_service.model_store import PreparedModel
 from mcq_service.prompts import ANSWER_FORMS, REASONING_FIRST, Form, render
-from mcq_service.protocol import Mode, Option, Question
+from mcq_service.yaml_output import Line, Parsed, document, parse
+from mcq_service.yaml_output.document import quoted
+from mcq_service.yaml_output.line import MAX_CHARACTERS
 
 bounded = examples(50)
 MODES: list[Mode] = ["answer", "explain", "reason"]

@@ -19,7 +19,7 @@ import pytest
 from tests.service.fakes import ANSWER, ANSWERS
 from tests.service.processes import Collector, Service, service, until
 
-from mcq_service.models import PreparedModel
+from mcq_service.model_store import PreparedModel
 
 T = TypeVar("T")
 

@@ -1,10 +1,10 @@
 """Question -> prompt: a constant prefix that can be cached, the client's text, and a constant end."""
 
-from mcq_service.prompts.chat import Span, Turn, conversation
-from mcq_service.prompts.chatml import ANSWER_FIRST, REASONING_FIRST
+from mcq_service.prompts.chat_forms import ANSWER_FIRST, REASONING_FIRST
+from mcq_service.prompts.chat_template import Span, Turn, conversation
 from mcq_service.prompts.forms import Form, Prompt
-from mcq_service.prompts.plain import plain
-from mcq_service.prompts.rendering import render
+from mcq_service.prompts.mcq_prompt import render
+from mcq_service.prompts.plain_forms import plain
 
 ANSWER_FORMS = {
     "chat, 1 example": ANSWER_FIRST,

@@ -23,8 +23,7 @@ from mcq_service.telemetry.tracing import current_trace_id
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mcq_service.models.described import Described
-    from mcq_service.protocol import Answer, Usage
+    from mcq_service.api.mcq.schemas import Answer, Usage
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
@@ -34,7 +33,7 @@ _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
 class CountedKeys(Protocol):
-    """API keys, as mcq_service.keys has them."""
+    """API keys, as mcq_service.runtime.api_keys has them."""
 
     @property
     def accepted(self) -> int:
@@ -43,6 +42,26 @@ class CountedKeys(Protocol):
     @property
     def faults(self) -> int:
         """How many can't be used."""
+
+
+class Described(Protocol):
+    """The model that answers; see PreparedModel. What is not known is empty."""
+
+    @property
+    def uri(self) -> str:
+        """Where it is from."""
+
+    @property
+    def revision(self) -> str:
+        """Which of its versions."""
+
+    @property
+    def digest(self) -> str:
+        """Of its source's files: configuration, tokenizer and weights."""
+
+    @property
+    def precision(self) -> str:
+        """What its weights are stored in."""
 
 
 class Metrics:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from tests.service.exams.test_exam_commands import Scripted, exam, sat
 
+from mcq_service.api.mcq.schemas import Question
 from mcq_service.exams.errors import ResultUnreadable, TooManyQuestions
 from mcq_service.exams.parts import placeholder
 from mcq_service.exams.questions import ExamQuestion, read
 from mcq_service.exams.report import unpacked_rows
 from mcq_service.exams.results import LARGEST_PART, check_room
-from mcq_service.protocol import Question
 
 __all__ = ["exam"]  # the fixture
 

@@ -1,0 +1,91 @@
+"""Reads and writes safetensors files as streams of tensors; see models/safetensors_header.py for their form.
+
+The library of that name writes a file from tensors that are all in memory.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mcq_service.model_store import safetensors_header
+from mcq_service.model_store.convert.tensors import (
+    PIECE,
+    FloatArray,
+    Json,
+    Tensor,
+    from_bfloat16,
+    to_bfloat16,
+)
+from mcq_service.model_store.errors import ConversionFailed
+from mcq_service.model_store.precision import BYTES_PER_WEIGHT, Precision
+
+# Tensors begin at a page of the file, so that a mapped one is aligned as if it had been allocated.
+_ALIGNMENT = 4096
+_NAMES: dict[Precision, str] = {"float32": "F32", "bfloat16": "BF16"}
+_READABLE = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+
+
+def write(
+    path: Path, tensors: Sequence[Tensor], precision: Precision, advance: Callable[[int], None]
+) -> None:
+    """Write tensors in a precision; `advance` is told the number of weights written, piece by piece.
+
+    Raises ConversionFailed where a weight is not a finite number.
+    """
+    header: Json = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for tensor in tensors:
+        begin, end = end, end + tensor.size * BYTES_PER_WEIGHT[precision]
+        header[tensor.name] = {
+            "dtype": _NAMES[precision],
+            "shape": list(tensor.shape),
+            "data_offsets": [begin, end],
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(len(text) + 8) % _ALIGNMENT)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        for tensor in tensors:
+            for piece in tensor.pieces():
+                if not np.isfinite(piece).all():
+                    msg = f"{tensor.name} holds weights that are not numbers: fetch it again."
+                    raise ConversionFailed(msg)
+                file.write(_encode(piece, precision))
+                advance(piece.size)
+
+
+def _encode(piece: FloatArray, precision: Precision) -> bytes:
+    flat = np.ascontiguousarray(piece, dtype="<f4").reshape(-1)
+    return (to_bfloat16(flat) if precision == "bfloat16" else flat).tobytes()
+
+
+def read(path: Path) -> list[Tensor]:
+    """The tensors of a file. Raises ConversionFailed where it is damaged or quantised."""
+    try:
+        header = safetensors_header.read(path)
+    except safetensors_header.HeaderDamaged as error:
+        msg = f"{error}: fetch it again."
+        raise ConversionFailed(msg) from error
+    return [_tensor(path, name, entry) for name, entry in header.tensors.items()]
+
+
+def _tensor(path: Path, name: str, entry: safetensors_header.Entry) -> Tensor:
+    if entry.dtype not in _READABLE:
+        msg = (
+            f"{path.name} stores {name} as {entry.dtype}: name a repository whose weights are float32, "
+            "float16 or bfloat16."
+        )
+        raise ConversionFailed(msg)
+    return Tensor(name, entry.shape, partial(_pieces, path, entry.begin, entry.shape, entry.dtype))
+
+
+def _pieces(path: Path, offset: int, shape: tuple[int, ...], dtype: str) -> Iterator[FloatArray]:
+    size = int(np.prod(shape, dtype=np.int64))
+    stored = np.memmap(path, dtype=_READABLE[dtype], mode="r", offset=offset, shape=(size,))
+    for begin in range(0, size, PIECE):
+        piece = stored[begin : begin + PIECE]
+        yield from_bfloat16(piece) if dtype == "BF16" else piece.astype(np.float32)

@@ -1,0 +1,106 @@
+"""Everything that the native library does, on a tiny model: run by test_sanitizers.py in a process of its own.
+
+`python workload.py LIBRARY MODEL INSTRUCTIONS` ends with 0; `overrun` and `race` behind it break the library's rules,
+which a sanitizer has to report.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from mcq_service.engine import Feed, Logits
+from mcq_service.engine.int8 import native
+from mcq_service.engine.int8.int8_engine import CPUEngine, CPUSequence
+
+THREADS = 5
+CONTEXT = 512
+VOCABULARY = 1003
+SEED = 7
+
+
+def steps(engine: CPUEngine, chance: random.Random, count: int) -> None:
+    """Open, fork, step and close by chance; now and then ask for what is refused."""
+    engine.share([7, 8, 9, 10, 11])
+    open_: list[CPUSequence] = []
+    for _ in range(count):
+        while len(open_) < chance.randint(1, 9):
+            if open_ and chance.random() < 0.4:
+                open_.append(engine.fork(chance.choice(open_), room=chance.randint(0, 40)))
+            else:
+                prefix = [7, 8, 9, 10, 11] if chance.random() < 0.5 else []
+                open_.append(engine.open([*prefix, 1, 2], room=chance.choice((0, 3, 70))))
+        feeds = [feed for sequence in open_ if (feed := wanted(sequence, chance)) is not None]
+        if feeds:
+            outputs = engine.step(feeds)
+            assert all(np.isfinite(output.scores).all() for output in outputs)
+        refused(engine, open_[0])
+        for sequence in chance.sample(open_, chance.randint(0, len(open_))):
+            open_.remove(sequence)
+            engine.close(sequence)
+    for sequence in open_:
+        engine.close(sequence)
+
+
+def wanted(sequence: CPUSequence, chance: random.Random) -> Feed[CPUSequence] | None:
+    """Tokens that the sequence has room for, and something of their logits."""
+    room = sequence.limit - sequence.length
+    if room < 1:
+        return None
+    tokens = [chance.randrange(VOCABULARY) for _ in range(chance.randint(1, room))]
+    score = [chance.randrange(VOCABULARY) for _ in range(chance.randint(0, 5))]
+    return Feed(sequence, tokens, score=score, greedy=chance.random() < 0.5, logits=chance.choice([*Logits]))
+
+
+def refused(engine: CPUEngine, sequence: CPUSequence) -> None:
+    """More tokens than there is room for, and one that the model doesn't have."""
+    for tokens in [1] * (sequence.limit - sequence.length + 200), [VOCABULARY]:
+        try:
+            engine.step([Feed(sequence, tokens)])
+        except ValueError:
+            continue
+        raise AssertionError(tokens)
+
+
+def overrun(engine: CPUEngine) -> None:
+    """Say that there are more tokens than there are."""
+    sequence = engine.open([1] * 400, room=0)
+    tokens = np.ones(300, dtype=np.int32)
+    feed = native.Feed(sequence=sequence.handle, tokens=native.pointer(tokens), count=400)
+    native.library().mcq_step(engine._engine, (native.Feed * 1)(feed), 1)
+
+
+def race(engine: CPUEngine) -> None:
+    """Step from two threads at once."""
+    both = threading.Barrier(2)
+
+    def step() -> None:
+        sequence = engine.open([1] * 40, room=0)
+        both.wait()
+        engine.step([Feed(sequence, [1] * 40)])
+
+    threads = [threading.Thread(target=step) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def main(library: str, model: str, instructions: str, fault: str = "") -> None:
+    """Run it."""
+    native.NATIVE_LIBRARY = Path(library)  # type: ignore[attr-defined]
+    engine = CPUEngine(Path(model), context_length=CONTEXT, threads=THREADS, instructions=instructions)
+    if fault:
+        {"overrun": overrun, "race": race}[fault](engine)
+    else:
+        steps(engine, random.Random(SEED), 60)  # noqa: S311 - the same each time
+        engine.products(3)
+    engine.shut()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

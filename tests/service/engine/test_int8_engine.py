@@ -1,0 +1,366 @@
+import json
+import resource
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.service.tiny_int8 import CONTEXT, write_tiny_int8
+from transformers import AutoModelForCausalLM
+
+from mcq_service.engine import Feed, Logits
+from mcq_service.engine.int8 import native
+from mcq_service.engine.int8.int8_engine import CPUEngine, NativeEngineUnavailable
+from mcq_service.model_store import int8_layout
+from mcq_service.model_store.errors import ModelDamaged, UnsupportedArchitecture
+
+PREFIX = [7, 8, 9, 10, 11]
+SETS = [each for each in ("avx512_vnni", "avx2") if native.instructions(each)]
+
+pytestmark = pytest.mark.skipif(not SETS, reason="this CPU has no AVX2, or the native library was not built")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tiny-int8")
+    write_tiny_int8(path)
+    return path
+
+
+@pytest.fixture(params=SETS)
+def engine(tiny: Path, request: pytest.FixtureRequest) -> Iterator[CPUEngine]:
+    made = CPUEngine(tiny, context_length=4096, threads=2, instructions=request.param)
+    yield made
+    made.shut()
+
+
+@pytest.fixture(scope="module")
+def plain(tiny: Path) -> Any:
+    """transformers, in float32."""
+    return AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+
+
+@torch.inference_mode()
+def expected(plain: Any, tokens: list[int]) -> np.ndarray[Any, Any]:
+    logits: np.ndarray[Any, Any] = plain(input_ids=torch.tensor([tokens]), use_cache=False).logits[0].numpy()
+    return logits
+
+
+def tokens_of(number: int, count: int) -> list[int]:
+    return [(number * 37 + 17 * place) % 1003 for place in range(count)]
+
+
+def logits(engine: CPUEngine, tokens: list[int]) -> np.ndarray[Any, Any]:
+    sequence = engine.open(tokens, room=0)
+    [output] = engine.step([Feed(sequence, tokens[sequence.length :], logits=Logits.LAST)])
+    engine.close(sequence)
+    assert output.logits is not None
+    row: np.ndarray[Any, Any] = output.logits[0]
+    return row
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 16, 17, 64, 257, 300])
+def test_logits_are_near_those_of_the_float_model(engine: CPUEngine, plain: Any, count: int) -> None:
+    """For every token of a text, shorter and longer than what goes through the layers together."""
+    tokens = tokens_of(1, count)
+    sequence = engine.open(tokens, room=0)
+    [output] = engine.step([Feed(sequence, tokens, logits=Logits.EVERY)])
+    assert output.logits is not None
+    wanted = expected(plain, tokens)
+    assert output.logits.shape == wanted.shape
+    errors = np.abs(output.logits - wanted).mean(axis=1) / wanted.std(axis=1)
+    assert errors.max() < 0.1
+    for found, right in zip(output.logits, wanted, strict=True):
+        assert np.corrcoef(found, right)[0, 1] > 0.99
+
+
+def test_both_instruction_sets_compute_the_same(tiny: Path) -> None:
+    """Up to the order of float sums."""
+    if len(SETS) < 2:
+        pytest.skip("this CPU has but one")
+    found = []
+    for each in SETS:
+        engine = CPUEngine(tiny, context_length=CONTEXT, threads=1, instructions=each)
+        found.append(logits(engine, tokens_of(2, 40)))
+        engine.shut()
+    assert found[0] == pytest.approx(found[1], abs=2e-2)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_company_changes_nothing(tiny: Path, threads: int) -> None:
+    """A text's logits are the same to the bit, alone or in a batch, whole or in parts, however many threads."""
+    alone = CPUEngine(tiny, context_length=CONTEXT, threads=1)
+    texts = [tokens_of(number, count) for number, count in ((1, 3), (2, 40), (3, 17), (4, 260))]
+    wanted = [logits(alone, tokens) for tokens in texts]
+    engine = CPUEngine(tiny, context_length=CONTEXT, threads=threads)
+    sequences = [engine.open(tokens, room=0) for tokens in texts]
+    engine.step([Feed(s, tokens[:2]) for s, tokens in zip(sequences, texts, strict=True)])
+    outputs = engine.step(
+        [Feed(s, tokens[2:], logits=Logits.LAST) for s, tokens in zip(sequences, texts, strict=True)]
+    )
+    for output, right in zip(outputs, wanted, strict=True):
+        assert output.logits is not None
+        assert np.array_equal(output.logits[0], right)
+    for each in (alone, engine):
+        each.shut()
+
+
+def test_what_is_shared_changes_nothing(engine: CPUEngine) -> None:
+    """A prefix that was read once, and forks of what was read since."""
+    texts = [[*PREFIX, *tokens_of(5, 30), *tokens_of(number, 4)] for number in (6, 7)]
+    wanted = [logits(engine, tokens) for tokens in texts]
+    engine.share(PREFIX)
+    stem = engine.open(texts[0][:35], room=0)
+    assert stem.length == len(PREFIX)
+    engine.step([Feed(stem, texts[0][5:35])])
+    forks = [engine.fork(stem, room=4) for _ in texts]
+    outputs = engine.step(
+        [Feed(fork, tokens[35:], logits=Logits.LAST) for fork, tokens in zip(forks, texts, strict=True)]
+    )
+    for output, right in zip(outputs, wanted, strict=True):
+        assert output.logits is not None
+        assert np.array_equal(output.logits[0], right)
+
+
+def test_scores_and_the_greedy_token_are_those_of_the_logits(engine: CPUEngine) -> None:
+    """Asked for together, of several texts in one step."""
+    texts = [tokens_of(number, 9) for number in range(3)]
+    wanted = [logits(engine, tokens) for tokens in texts]
+    feeds = [Feed(engine.open(tokens, room=1), tokens, score=[4, 1002, 500], greedy=True) for tokens in texts]
+    for output, right in zip(engine.step(feeds), wanted, strict=True):
+        assert output.token == int(right.argmax())
+        assert list(output.scores) == pytest.approx(right[[4, 1002, 500]], abs=2e-2)
+
+
+def test_closing_gives_the_memory_back_once_forks_are_closed(engine: CPUEngine) -> None:
+    """Twice does nothing; a fork keeps what it shares."""
+    before = engine.cache_bytes
+    stem = engine.open(PREFIX, room=3)
+    engine.step([Feed(stem, PREFIX)])
+    fork = engine.fork(stem, room=3)
+    held = engine.cache_bytes
+    engine.close(stem)
+    engine.close(stem)
+    assert held >= engine.cache_bytes > before
+    [output] = engine.step([Feed(fork, [1, 2, 3], greedy=True)])
+    assert output.token is not None
+    engine.close(fork)
+    assert engine.cache_bytes == before
+
+
+def test_a_sequence_that_was_given_no_room_says_so(engine: CPUEngine) -> None:
+    """And no memory is written that is not its own; nor is a token read that does not exist."""
+    sequence = engine.open([1, 2], room=1)
+    with pytest.raises(ValueError, match="more tokens than it has room for"):
+        engine.step([Feed(sequence, [1] * 200)])
+    with pytest.raises(ValueError, match="not one of the model's"):
+        engine.step([Feed(sequence, [1003])])
+    [output] = engine.step([Feed(sequence, [1, 2], greedy=True)])
+    assert output.token is not None
+
+
+def test_a_step_that_fails_has_read_nothing(engine: CPUEngine) -> None:
+    """The feeds of a bad step can be read again, without the bad one, to the same bits."""
+    texts = [tokens_of(number, 20) for number in range(3)]
+    wanted = [logits(engine, tokens) for tokens in texts]
+    sequences = [engine.open(tokens, room=0) for tokens in texts]
+    feeds = [Feed(each, tokens, logits=Logits.LAST) for each, tokens in zip(sequences, texts, strict=True)]
+    bad = engine.open([1], room=0)
+    for error in ([Feed(bad, [1003])], [Feed(bad, [1] * 200)]):
+        with pytest.raises(ValueError, match=r"not one of the model's|more tokens"):
+            engine.step([feeds[0], *error, *feeds[1:]])
+    assert [each.length for each in sequences] == [0, 0, 0]
+    for output, right in zip(engine.step(feeds), wanted, strict=True):
+        assert output.logits is not None
+        assert np.array_equal(output.logits[0], right)
+
+
+@contextmanager
+def little_memory() -> Iterator[None]:
+    """64 MiB more at most, also where a kubelet has the system promise any amount (vm.overcommit_memory=1)."""
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+def test_no_memory_is_said_as_such(engine: CPUEngine) -> None:
+    """And leaves the engine as it was."""
+    wanted, before = logits(engine, PREFIX), engine.cache_bytes
+    with little_memory(), pytest.raises(MemoryError, match="keys and values"):
+        engine.open(PREFIX, room=2**31 - 100)
+    assert engine.cache_bytes == before
+    assert np.array_equal(logits(engine, PREFIX), wanted)
+
+
+def test_an_instruction_set_the_cpu_lacks_is_refused(tiny: Path) -> None:
+    """With what to do instead."""
+    with pytest.raises(NativeEngineUnavailable, match="float32 or bfloat16"):
+        CPUEngine(tiny, context_length=CONTEXT, threads=1, instructions="sse9")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"model_type": "llama"}, "llama"),
+        ({"use_sliding_window": True}, "sliding window"),
+        ({"hidden_act": "gelu"}, "gelu"),
+        ({"rope_scaling": {"type": "yarn"}}, "yarn"),
+    ],
+)
+def test_a_model_it_can_not_run_is_refused_with_a_reason(change: dict[str, Any], reason: str) -> None:
+    """Before anything is converted."""
+    config = {"model_type": "qwen2", "num_attention_heads": 2, **change}
+    with pytest.raises(UnsupportedArchitecture, match=reason):
+        int8_layout.Shape.of(config)
+
+
+def headed(header: dict[str, Any], body: bytes) -> bytes:
+    text = json.dumps(header).encode()
+    text += b" " * (-(len(text) + 8) % 64)
+    return len(text).to_bytes(8, "little") + text + body
+
+
+def opened(tiny: Path, into: Path, change: Callable[[dict[str, Any]], object], **config: object) -> CPUEngine:
+    """The engine for a copy of the model, with another header and another config."""
+    shutil.copytree(tiny, into)
+    data = (into / int8_layout.FILE).read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    change(header)
+    (into / int8_layout.FILE).write_bytes(headed(header, data[8 + length :]))
+    settings = json.loads((into / "config.json").read_text())
+    (into / "config.json").write_text(json.dumps(settings | config))
+    return CPUEngine(into, context_length=CONTEXT, threads=1)
+
+
+def test_a_file_with_another_header_of_the_same_meaning_is_read(tiny: Path, tmp_path: Path) -> None:
+    """Which is what the crafted ones below are made from."""
+    opened(tiny, tmp_path / "model", lambda header: header).shut()
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "said"),
+    [
+        ("layers.0.qkv.panels", {"data_offsets": [1 << 40, (1 << 40) + 24576]}, "its header tells of"),
+        ("norm", {"data_offsets": [-(1 << 40), 512 - (1 << 40)]}, "not a safetensors file"),
+        ("norm", {"data_offsets": [512, 0]}, "has -512 bytes of norm"),
+        ("norm", {"data_offsets": [0, 1e300]}, "not a safetensors file"),
+        ("norm", {"data_offsets": [True, False]}, "not a safetensors file"),
+        ("norm", {"data_offsets": [0]}, "not a safetensors file"),
+        ("layers.0.mlp_norm", {"data_offsets": [1, 513]}, "has layers.0.mlp_norm at the odd place"),
+        ("norm", {"shape": [1 << 62, 4]}, "512 bytes of norm, and its type and shape make"),
+        ("norm", {"shape": "wide"}, "not a safetensors file"),
+        ("norm", {"dtype": "I32"}, r"norm as I32 \[128\], and the model's config makes it F32 \[128\]"),
+        ("norm", {"dtype": "X1"}, "norm as X1"),
+        (
+            "embedding.panels",
+            {"shape": [1, 1, 64, 4], "data_offsets": [0, 256]},
+            r"U8 \[1, 1, 64, 4\], and the model's config makes it U8 \[16, 32, 64, 4\]",
+        ),
+    ],
+)
+def test_a_crafted_header_is_an_error_and_no_pointer(
+    tiny: Path, tmp_path: Path, name: str, entry: dict[str, object], said: str
+) -> None:
+    """Native code would read wherever it says."""
+    with pytest.raises(ModelDamaged, match=said):
+        opened(tiny, tmp_path / "model", lambda header: header[name].update(entry))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda header: header.update({"layers.1.norm": header.pop("norm")}), "lacks norm"),
+        (lambda header: header.update(__metadata__={"format": "pt"}), "has the format pt"),
+        (lambda header: header.update(__metadata__="what"), "has the format None"),
+        (lambda header: header.update(more=7), "not a safetensors file"),
+    ],
+)
+def test_a_header_that_is_of_another_file_is_an_error(
+    tiny: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    with pytest.raises(ModelDamaged, match=said):
+        opened(tiny, tmp_path / "model", change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:5],
+        lambda data: b"",
+        lambda data: (1 << 60).to_bytes(8, "little") + data[8:],
+        lambda data: b"\0" * len(data),
+        lambda data: data + b"more",
+        lambda data: headed({}, data),
+        lambda data: (40_008).to_bytes(8, "little") + b"[" * 40_008,
+    ],
+)
+def test_a_file_that_is_not_whole_is_an_error_that_names_the_directory(
+    tiny: Path, tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    into = tmp_path / "model"
+    shutil.copytree(tiny, into)
+    (into / int8_layout.FILE).write_bytes(change((into / int8_layout.FILE).read_bytes()))
+    with pytest.raises(ModelDamaged, match=f"{into} is damaged: .*: it is then made anew"):
+        CPUEngine(into, context_length=CONTEXT, threads=1)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"num_hidden_layers": 3},
+        {"hidden_size": 96 * 64},
+        {"intermediate_size": 1 << 20},
+        {"vocab_size": 100_003},
+        {"tie_word_embeddings": False},
+        {"num_attention_heads": 12, "num_key_value_heads": 12},
+    ],
+)
+def test_a_config_that_promises_more_than_the_file_has_is_an_error(
+    tiny: Path, tmp_path: Path, config: dict[str, object]
+) -> None:
+    with pytest.raises(ModelDamaged, match=r"lacks|and the model's config makes it"):
+        opened(tiny, tmp_path / "model", lambda header: header, **config)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"num_attention_heads": 0},
+        {"num_attention_heads": -6},
+        {"num_key_value_heads": 4},
+        {"num_key_value_heads": 0},
+        {"hidden_size": "many"},
+        {"hidden_size": 96.5},
+        {"hidden_size": True},
+        {"vocab_size": 1 << 40},
+        {"head_dim": 15},
+        {"max_position_embeddings": -1},
+        {"rms_norm_eps": "small"},
+        {"rope_parameters": {"rope_theta": 0}},
+        {"rope_parameters": 7},
+        {"num_hidden_layers": None},
+    ],
+)
+def test_a_config_that_no_model_can_have_is_an_error(
+    tiny: Path, tmp_path: Path, config: dict[str, object]
+) -> None:
+    with pytest.raises(UnsupportedArchitecture, match=r"its config\.json"):
+        opened(tiny, tmp_path / "model", lambda header: header, **config)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, "\xff"])
+def test_a_config_that_is_none_is_an_error(tiny: Path, tmp_path: Path, text: str) -> None:
+    shutil.copytree(tiny, tmp_path / "model")
+    (tmp_path / "model/config.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ModelDamaged, match=r"config\.json can't be read"):
+        CPUEngine(tmp_path / "model", context_length=CONTEXT, threads=1)

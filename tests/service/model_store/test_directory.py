@@ -1,0 +1,455 @@
+"""Models from a real S3 server, a web server and a directory: fetched, resumed, checked; what is wrong is said."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hack.control_plane.certificates import Authority
+from safetensors.torch import load_file
+from tests.s3_server import KEYS, only_variables, s3_server
+from tests.service.fakes import ANSWER, QUESTION, Replica
+from tests.service.model_store import tiny
+from tests.service.model_store.object_server import ObjectServer, serving
+
+from mcq_service.model_store import (
+    AccessDenied,
+    BadReference,
+    DigestMismatch,
+    ModelNotFound,
+    ModelRef,
+    NotEnoughSpace,
+    PreparedModel,
+    SourceChanged,
+    SourceUnreachable,
+    Store,
+    retry,
+)
+from mcq_service.model_store.sources import object_store
+from mcq_service.model_store.sources.directory import Objects
+from mcq_service.runtime.loading import load
+from mcq_service.runtime.settings import Settings
+
+WEIGHTS = "model.safetensors"
+CUT = 30_000
+
+
+@pytest.fixture(scope="module")
+def buckets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A real S3 server: the folder of its buckets, and its address."""
+    folder = tmp_path_factory.mktemp("buckets")
+    (folder / "models").mkdir()
+    with s3_server(folder) as url:
+        yield folder, url
+
+
+@pytest.fixture
+def bucket(buckets: tuple[Path, str], tmp_path: Path) -> Path:
+    """Its bucket `models`, with a model at `tiny` that is the test's own."""
+    folder = buckets[0] / "models"
+    shutil.rmtree(folder / "tiny", ignore_errors=True)
+    tiny.make_answering(folder / "tiny")
+    return folder
+
+
+@pytest.fixture
+def s3(buckets: tuple[Path, str], bucket: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
+    """What stands before it, with the AWS_* variables of who may read, and few bytes written at a time."""
+    monkeypatch.setattr(object_store, "CHUNK", 1000)
+    with serving(ObjectServer(upstream=buckets[1])) as server:
+        only_variables(monkeypatch, server.url)
+        yield server
+
+
+@pytest.fixture
+def ensure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., PreparedModel]:
+    """Prepares a model in the test's own store, and asks twice where nothing comes."""
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 0.01)
+
+    def prepare(uri: str = "s3://models/tiny", **reference: str) -> PreparedModel:
+        return Store(tmp_path / "store", attempts=2).ensure(ModelRef(uri, **reference), "float32")
+
+    return prepare
+
+
+def flip(path: Path) -> None:
+    """Change one bit of the file's last weight."""
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+@pytest.mark.usefixtures("s3")
+async def test_a_replica_answers_with_a_model_from_s3(tmp_path: Path, replica: Replica) -> None:
+    """And tells of it by its address."""
+    settings = Settings(model_uri="s3://models/tiny", model_cache=tmp_path, default_mode="answer")
+    await load(settings, replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing)
+    async with replica.client() as client:
+        answer = (await client.post(ANSWER, json=QUESTION)).json()
+        listed = (await client.get("/v1/models")).json()
+        identity = (await client.get("/api/v1/service")).json()["identity"]
+    assert answer["model"] == listed["data"][0]["id"] == "models/tiny"
+    assert sum(each["probability"] for each in answer["probabilities"]) == pytest.approx(1)
+    assert identity["uri"] == "s3://models/tiny"
+    assert replica.lifecycle.serving
+    await replica.lifecycle.serving.stop()
+
+
+def test_a_prepared_model_needs_no_network(
+    s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
+) -> None:
+    model = ensure()
+    assert (model.uri, model.digest) == ("s3://models/tiny", tiny.digest(bucket / "tiny"))
+    seen = len(s3.requests)
+    assert ensure("s3://models/tiny/") == model
+    assert ensure(digest=model.digest) == model
+    assert len(s3.requests) == seen
+
+
+def test_the_same_files_elsewhere_are_another_model(
+    s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
+) -> None:
+    """Or the store would not find it again under its own address."""
+    shutil.copytree(bucket / "tiny", bucket / "copies/tiny", dirs_exist_ok=True)
+    models = [ensure(), ensure("s3://models/copies/tiny")]
+    assert models[0].digest == models[1].digest
+    seen = len(s3.requests)
+    assert [ensure(), ensure("s3://models/copies/tiny")] == models
+    assert len(s3.requests) == seen
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_model_in_shards_is_fetched_by_its_index(
+    bucket: Path, ensure: Callable[..., PreparedModel]
+) -> None:
+    whole = load_file(bucket / "tiny" / WEIGHTS)
+    tiny.shard(bucket / "tiny")
+    found = load_file(ensure().path / WEIGHTS)
+    assert found.keys() == whole.keys() - {"lm_head.weight"}
+    assert all(found[name].equal(whole[name]) for name in found)
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize("listed", ["../../etc/x.safetensors", 7, None])
+def test_an_index_that_lists_anything_else_is_refused(
+    bucket: Path, ensure: Callable[..., PreparedModel], listed: object
+) -> None:
+    """Above all what would be written elsewhere."""
+    index = {"weight_map": {"a": listed}} if listed else {}
+    (bucket / "tiny/model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(DigestMismatch, match=r"index\.json of s3://models/tiny is damaged"):
+        ensure()
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize(
+    ("uri", "error", "said"),
+    [
+        (
+            "s3://none/tiny",
+            ModelNotFound,
+            "NoSuchBucket: The specified bucket does not exist: check the bucket",
+        ),
+        (
+            "s3://models/none",
+            ModelNotFound,
+            r"s3://models/none has no config\.json.*name a directory that has",
+        ),
+    ],
+)
+def test_a_bucket_or_key_that_is_not_there_is_said(
+    ensure: Callable[..., PreparedModel], uri: str, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said.replace(": check", r"\): check")):
+        ensure(uri)
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_model_without_weights_is_said(bucket: Path, ensure: Callable[..., PreparedModel]) -> None:
+    (bucket / "tiny" / WEIGHTS).unlink()
+    with pytest.raises(ModelNotFound, match=r"s3://models/tiny has no model\.safetensors"):
+        ensure()
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_wrong_credentials_are_said(
+    ensure: Callable[..., PreparedModel], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """With S3's own code, and which variables to check."""
+    monkeypatch.setenv(name, "wrong")
+    with pytest.raises(AccessDenied, match=r"s3://models/tiny may not be read .*403.*: [A-Z]\w+.*AWS_REGION"):
+        ensure()
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            f"{KEYS[1]}\n",
+            "AWS_SECRET_ACCESS_KEY begins or ends with a space or a new line",
+        ),
+        ("AWS_ENDPOINT_URL", "s3.example.com", "AWS_ENDPOINT_URL='s3.example.com' is no URL"),
+        ("AWS_ENDPOINT_URL", "", "AWS_ENDPOINT_URL='' is no URL"),
+    ],
+)
+def test_variables_that_can_not_be_right_are_named(
+    ensure: Callable[..., PreparedModel], monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(BadReference, match=said):
+        ensure()
+
+
+def test_a_connection_that_breaks_is_made_again_and_goes_on(
+    s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
+) -> None:
+    s3.cut_after = CUT
+    assert ensure().digest == tiny.digest(bucket / "tiny")
+    first, second = s3.ranges(WEIGHTS)
+    assert first is None
+    assert (second or "").startswith(f"bytes={CUT}-")
+
+
+def test_what_a_server_that_is_gone_has_sent_is_kept_and_the_rest_is_asked_for_by_its_range(
+    s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel], tmp_path: Path
+) -> None:
+    """And only if the object is still the same."""
+    s3.cut_after, s3.gone = CUT, True
+    with pytest.raises(SourceUnreachable, match="run this again: what was fetched is kept"):
+        ensure()
+    [partial] = (tmp_path / "store/.work").glob(f"*/{WEIGHTS}.partial")
+    kept = partial.stat().st_size
+    assert CUT - 1000 <= kept <= CUT
+    s3.gone = False
+    s3.requests.clear()
+    assert ensure().digest == tiny.digest(bucket / "tiny")
+    [(_, _, asked, match)] = [each for each in s3.requests if each[0] == "GET" and each[1].endswith(WEIGHTS)]
+    assert asked == f"bytes={kept}-"
+    assert match
+    assert not [path for method, path, _, _ in s3.requests if method == "GET" and "tokenizer" in path]
+
+
+def test_what_a_killed_process_has_fetched_is_gone_on_from(
+    s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel], tmp_path: Path
+) -> None:
+    """A process as it is, with as much as it writes at a time."""
+    tiny.make_repository(bucket / "tiny", vocabulary=10_000)
+    s3.cut_after = 1 << 20
+    s3.hold.clear()
+    command = [
+        sys.executable,
+        "-m",
+        "mcq_service.model_store.fetch_command",
+        "fetch",
+        "--precision",
+        "float32",
+    ]
+    where = ["--uri", "s3://models/tiny", "--cache", str(tmp_path / "store")]
+    with subprocess.Popen([*command, *where], stderr=subprocess.DEVNULL) as process:
+        until = time.monotonic() + 60
+        while (
+            not (found := [*tmp_path.glob(f"store/.work/*/{WEIGHTS}.partial")]) or not found[0].stat().st_size
+        ):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        process.kill()
+    kept = found[0].stat().st_size
+    s3.hold.set()
+    s3.requests.clear()
+    assert ensure().digest == tiny.digest(bucket / "tiny")
+    assert s3.ranges(WEIGHTS) == [f"bytes={kept}-"]
+
+
+def test_of_a_server_that_does_not_send_ranges_the_whole_is_fetched_anew(
+    s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
+) -> None:
+    """As rclone's own, and others that are made with gofakes3."""
+    s3.cut_after, s3.gone = CUT, True
+    with pytest.raises(SourceUnreachable):
+        ensure()
+    s3.gone = s3.as_amazon = False
+    assert ensure().digest == tiny.digest(bucket / "tiny")
+
+
+def test_old_and_new_are_never_mixed(
+    s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
+) -> None:
+    """Of an object that is replaced by one of the same size while a part of it is here, all is fetched."""
+    s3.cut_after, s3.gone = CUT, True
+    with pytest.raises(SourceUnreachable):
+        ensure()
+    flip(bucket / "tiny" / WEIGHTS)
+    s3.gone = False
+    s3.requests.clear()
+    assert ensure().digest == tiny.digest(bucket / "tiny")
+    assert s3.ranges(WEIGHTS) == [None]
+
+
+@pytest.mark.usefixtures("s3")
+def test_an_object_that_is_replaced_after_it_was_looked_at_is_said(bucket: Path, tmp_path: Path) -> None:
+    source = Objects(ModelRef("s3://models/tiny"))
+    before = source.offer()
+    flip(bucket / "tiny" / WEIGHTS)
+    with pytest.raises(
+        SourceChanged, match="changed while it was being fetched, and old and new were not mixed"
+    ):
+        source.fetch(tmp_path, lambda _fraction, _detail: None)
+    assert source.offer().revision != before.revision
+
+
+@pytest.mark.usefixtures("s3")
+def test_weights_with_another_digest_are_refused_and_deleted(
+    bucket: Path, ensure: Callable[..., PreparedModel], tmp_path: Path
+) -> None:
+    wanted = tiny.digest(bucket / "tiny")
+    flip(bucket / "tiny" / WEIGHTS)
+    with pytest.raises(DigestMismatch, match="They were deleted: correct the digest"):
+        ensure(digest=wanted)
+    assert not list((tmp_path / "store").rglob("*.safetensors*"))
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda data: data[:-100], "bytes, and its header tells of"),
+        (lambda data: b"\0" * len(data), "model.safetensors is not a safetensors file"),
+        (lambda _: b"", "model.safetensors is not a safetensors file"),
+        (
+            lambda data: (3).to_bytes(8, "little") + b"[1]" + data,
+            "model.safetensors is not a safetensors file",
+        ),
+    ],
+)
+def test_weights_that_are_not_whole_are_refused_without_a_digest_too(
+    bucket: Path,
+    ensure: Callable[..., PreparedModel],
+    tmp_path: Path,
+    damage: Callable[[bytes], bytes],
+    said: str,
+) -> None:
+    weights = bucket / "tiny" / WEIGHTS
+    weights.write_bytes(damage(weights.read_bytes()))
+    with pytest.raises(DigestMismatch, match=f"{said}.*It was deleted: put a whole one there"):
+        ensure()
+    assert not list((tmp_path / "store").rglob("*.safetensors*"))
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_full_disk_is_said_and_what_was_fetched_is_kept(
+    ensure: Callable[..., PreparedModel], tmp_path: Path
+) -> None:
+    """The kernel says so: the weights are written to /dev/full."""
+    into = tmp_path / "store/.work" / Objects(ModelRef("s3://models/tiny")).offer().key
+    into.mkdir(parents=True)
+    (into / f"{WEIGHTS}.partial").symlink_to("/dev/full")
+    with pytest.raises(NotEnoughSpace, match="is full: free some space"):
+        ensure()
+    assert (into / "config.json").is_file()
+
+
+@pytest.mark.usefixtures("s3")
+def test_the_catalogues_gguf_file_alone_is_a_model(bucket: Path, index: tiny.Index, tmp_path: Path) -> None:
+    """Known by its name, and checked."""
+    for folder in ("quantised", "damaged"):
+        (bucket / folder).mkdir(exist_ok=True)
+        shutil.copy(index.folder / index.weights.file, bucket / folder)
+    flip(bucket / "damaged" / index.weights.file)
+    store = Store(tmp_path / "store", sources=lambda ref: [Objects(ref, gguf=index.weights)])
+    model = store.ensure(ModelRef("s3://models/quantised"), "float32")
+    assert model.digest == index.weights.digest
+    with pytest.raises(DigestMismatch, match="does not have the SHA-256"):
+        store.ensure(ModelRef("s3://models/damaged"), "float32")
+
+
+@pytest.fixture
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
+    """A web server that has the model at /team/tiny."""
+    monkeypatch.setattr(object_store, "CHUNK", 1000)
+    tiny.make_repository(tmp_path / "web/team/tiny")
+    with serving(ObjectServer(tmp_path / "web")) as server:
+        yield server
+
+
+def test_a_model_is_fetched_from_a_web_server_and_goes_on_by_ranges(
+    web: ObjectServer, ensure: Callable[..., PreparedModel], tmp_path: Path
+) -> None:
+    web.cut_after, web.gone = CUT, True
+    with pytest.raises(SourceUnreachable, match="check the address"):
+        ensure(f"{web.url}/team/tiny")
+    [partial] = (tmp_path / "store/.work").glob(f"*/{WEIGHTS}.partial")
+    kept = partial.stat().st_size
+    web.gone = False
+    model = ensure(f"{web.url}/team/tiny/")
+    assert model.digest == tiny.digest(web.folder / "team/tiny" if web.folder else Path())
+    assert model.name == f"{web.url.removeprefix('http://')}/team/tiny"
+    assert web.ranges(WEIGHTS)[-1] == f"bytes={kept}-"
+
+
+def test_without_etags_nothing_is_resumed(web: ObjectServer, ensure: Callable[..., PreparedModel]) -> None:
+    """As nothing says that the rest is of the same file."""
+    web.etags = False
+    web.cut_after = CUT
+    ensure(f"{web.url}/team/tiny")
+    assert web.ranges(WEIGHTS) == [None, None]
+
+
+def test_a_web_server_without_the_model_or_that_is_not_there_is_said(
+    web: ObjectServer, ensure: Callable[..., PreparedModel]
+) -> None:
+    with pytest.raises(ModelNotFound, match=r"/none has no config\.json"):
+        ensure(f"{web.url}/none")
+    with pytest.raises(
+        SourceUnreachable, match=r"Connection refused.*check the address, the network and the proxy"
+    ):
+        ensure("http://127.0.0.1:9/tiny")
+
+
+def test_https_goes_by_the_certificates_that_the_machine_trusts(
+    tmp_path: Path, ensure: Callable[..., PreparedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.make_repository(tmp_path / "web/tiny")
+    authority = Authority(tmp_path / "authority")
+    authority.create()
+    certificate = authority.issue("web", user="web", addresses=("DNS:localhost",))
+    with serving(ObjectServer(tmp_path / "web"), certificate=certificate) as server:
+        with pytest.raises(SourceUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
+            ensure(f"{server.url}/tiny")
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+        assert ensure(f"{server.url}/tiny").uri == f"{server.url}/tiny"
+
+
+def test_a_directory_has_a_model_and_is_not_written_to(
+    tmp_path: Path, ensure: Callable[..., PreparedModel]
+) -> None:
+    """Such as a mounted volume."""
+    tiny.make_repository(tmp_path / "volume/tiny")
+    before = {path: path.stat() for path in (tmp_path / "volume").rglob("*")}
+    model = ensure(f"file://{tmp_path}/volume/tiny")
+    assert model.digest == tiny.digest(tmp_path / "volume/tiny")
+    assert model.name == f"{tmp_path}/volume/tiny".lstrip("/")
+    after = {path: path.stat() for path in (tmp_path / "volume").rglob("*")}
+    assert {path: found.st_mtime_ns for path, found in after.items()} == {
+        path: found.st_mtime_ns for path, found in before.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("none", "There is no directory .*check that the volume is mounted"),
+        ("empty", r"empty has no config\.json"),
+    ],
+)
+def test_a_directory_without_a_model_is_said(
+    tmp_path: Path, ensure: Callable[..., PreparedModel], folder: str, said: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelNotFound, match=said):
+        ensure(f"file://{tmp_path}/{folder}")

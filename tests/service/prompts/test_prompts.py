@@ -1,0 +1,98 @@
+from typing import Any
+
+import pytest
+
+from mcq_service.api.mcq.schemas import Question
+from mcq_service.prompts import ANSWER_FORMS, REASONING_FIRST, Form, Prompt, answer_form, plain, render
+
+FORMS = [*ANSWER_FORMS.values(), REASONING_FIRST]
+
+
+def prompt(question: str = "Which?", choices: Any = ("x", "y"), **more: Any) -> Prompt:
+    choices = list(choices) if isinstance(choices, tuple) else choices
+    return render(Question(question=question, choices=choices), **more)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_forms_prefix_and_end_are_the_same_for_every_question(form: Form) -> None:
+    """What is read once serves all questions."""
+    for made in (prompt(form=form), prompt("Other?", {"C": "1", "Z": "2"}, form=form)):
+        assert (made.prefix, made.suffix) == (form.prefix, form.suffix)
+
+
+def test_the_forms_differ_and_so_do_their_digests() -> None:
+    """A calibration of one is none of the other."""
+    assert len({form.digest for form in FORMS}) == len({form.prefix for form in FORMS}) == len(FORMS)
+    assert [answer_form(form.digest) for form in ANSWER_FORMS.values()] == [*ANSWER_FORMS.values()]
+
+
+def test_a_clients_text_is_in_the_stem_and_the_choices_only() -> None:
+    """Only the parts that are tokenised as a client's hold what a client wrote."""
+    made = prompt("secret question <|im_end|>", ("secret x", "secret y"))
+    assert (made.stem, made.choices) == ("secret question <|im_end|>\n\n", "A) secret x\nB) secret y")
+    assert "secret" not in made.prefix + made.suffix
+
+
+def test_a_choice_of_many_lines_keeps_them_under_its_letter() -> None:
+    """Indented, so that it can't pass for two; line breaks are line breaks in every spelling."""
+    made = prompt(choices=("x\nB) fake", "for i in y:\r\n\tz\u2028\n  \nreturn\n"))
+    assert made.choices == "A) x\n   B) fake\nB) for i in y:\n   \tz\n\n\n   return"
+
+
+def test_white_space_inside_a_choice_stays() -> None:
+    assert prompt(choices=('"a  b"', '"a b"', '"a\tb"')).choices == 'A) "a  b"\nB) "a b"\nC) "a\tb"'
+
+
+@pytest.mark.parametrize(
+    ("choices", "shown"),
+    [
+        ((" x", "y  "), "A) x\nB) y"),
+        (("  if a:\n    b", "  c"), "A) if a:\n     b\nB) c"),
+        (("    a\n  b", "c"), "A)   a\n   b\nB) c"),
+        (("    return x", "  return x"), "A)     return x\nB)   return x"),
+    ],
+)
+def test_a_margin_is_left_out_unless_it_tells_choices_apart(choices: tuple[str, ...], shown: str) -> None:
+    assert prompt(choices=choices).choices == shown
+
+
+@pytest.mark.parametrize(
+    ("question", "stem"),
+    [
+        ("\ndef f():\n    return 1\n", "def f():\n    return 1\n\n"),
+        ("  a = 1\n  if a:\n    b\n", "a = 1\nif a:\n  b\n\n"),
+        ("    a\n  b", "  a\nb\n\n"),
+        ("  What?  ", "What?\n\n"),
+    ],
+)
+def test_the_question_keeps_its_line_breaks_and_indentation(question: str, stem: str) -> None:
+    """Code in a question stays code."""
+    assert prompt(question).stem == stem
+
+
+def test_another_order_moves_the_choices_and_leaves_the_letters() -> None:
+    """The stem is shared by all orders."""
+    choices = {"X": "one", "Y": "two", "Z": "three"}
+    made = prompt(choices=choices, order=[1, 2, 0])
+    assert made.choices == "X) two\nY) three\nZ) one"
+    assert made.stem == prompt(choices=choices).stem
+
+
+def test_the_model_is_left_where_its_next_token_is_the_letter_or_the_reasoning() -> None:
+    """The prompt of a chat ends in the assistant's turn."""
+    assert prompt().suffix.endswith("<|im_start|>assistant\nanswer:")
+    assert prompt(form=REASONING_FIRST).suffix.endswith('<|im_start|>assistant\nreasoning: "')
+    assert prompt(form=plain(2)).suffix == "\nAnswer:"
+
+
+def test_the_worked_examples_look_like_the_question_with_its_answer() -> None:
+    """The model goes on in the pattern that it has read; letters of the answers are used evenly."""
+    made = prompt("What do bees make?", ("milk", "honey"), form=plain(8))
+    assert "".join(made[1:]) == "What do bees make?\nA. milk\nB. honey\nAnswer:"
+    head, *worked, rest = made.prefix.split("\n\n")
+    assert (head, rest) == ("The following are multiple choice questions (with answers).", "")
+    assert worked[-1] == (
+        "Which planet is known as the Red Planet?\nA. Venus\nB. Jupiter\nC. Mars\nD. Saturn\nAnswer: C"
+    )
+    assert sorted(each[-1] for each in worked) == [*"AABBCCDD"]
+    assert plain(0).prefix == f"{head}\n\n"

@@ -1,0 +1,116 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from starlette.responses import JSONResponse
+from tests.service.fakes import ANSWER, QUESTION, Replica, until
+from tests.service.model_store import tiny
+from tests.service.upstream import Upstream, failing, scored, served
+
+from mcq_service.engine.remote.openai_client import EngineRefused
+from mcq_service.model_store import PrecisionChoice
+from mcq_service.model_store.precision import best_float
+from mcq_service.runtime import loading
+from mcq_service.runtime.builder import EngineUnfit, precision_for
+from mcq_service.runtime.lifecycle import Status
+from mcq_service.runtime.loading import load
+from mcq_service.runtime.settings import EngineChoice, Settings
+
+
+def remote(url: str) -> Settings:
+    return Settings(engine="openai", openai_endpoint=url, default_mode="answer")
+
+
+async def test_an_engine_that_starts_later_is_waited_for(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/startupz says what is waited for; then questions are answered by it."""
+    monkeypatch.setattr(loading, "WAIT_SECONDS", 0.05)
+    upstream = Upstream(replies=[lambda: failing(503), lambda: failing(503), scored])
+    async with served(upstream), replica.client() as client:
+        work = asyncio.create_task(
+            load(remote(upstream.url), replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing)
+        )
+        await until(lambda: "Waiting for the engine" in replica.lifecycle.detail)
+        await work
+        assert replica.lifecycle.status is Status.READY
+        answer = (await client.post(ANSWER, json=QUESTION)).json()
+        assert (answer["model"], answer["answer"]["label"]) == ("m", "B")
+        found = (await client.get("/metrics")).text
+        assert f'engine="openai ({upstream.url})"' in found
+        assert replica.lifecycle.serving
+        await replica.lifecycle.serving.stop()
+
+
+async def test_an_engine_that_will_not_do_is_not_waited_for(replica: Replica) -> None:
+    """The replica ends, and says why."""
+    upstream = Upstream(replies=[lambda: JSONResponse({"choices": [{"text": "x"}]})])
+    async with served(upstream):
+        with pytest.raises(EngineRefused, match="gives no log-probabilities"):
+            await load(
+                remote(upstream.url), replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing
+            )
+
+
+@pytest.mark.parametrize("verify", [True, False])
+async def test_a_start_checks_the_prepared_models_digests_unless_told_not_to(
+    tmp_path: Path, *, verify: bool
+) -> None:
+    """One flipped bit leaves every size as it is; the damaged model is made anew."""
+    tiny.make_answering(tmp_path / "source")
+    settings = Settings(
+        model_uri=f"file://{tmp_path}/source",
+        model_cache=tmp_path / "cache",
+        model_precision="float32",
+        model_verify=verify,
+    )
+
+    async def weights() -> Path:
+        replica = Replica()
+        await load(settings, replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing)
+        assert replica.lifecycle.serving
+        await replica.lifecycle.serving.stop()
+        [found] = (tmp_path / "cache").glob("*/model.safetensors")
+        return found
+
+    path = await weights()
+    good = path.read_bytes()
+    path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    assert ((await weights()).read_bytes() == good) is verify
+
+
+def test_the_remote_engine_needs_an_address() -> None:
+    """Said at the start, by the setting's name."""
+    with pytest.raises(ValidationError, match="MCQ_ENGINE=openai needs the address of a server"):
+        Settings(engine="openai")
+    with pytest.raises(ValidationError, match="openai_endpoint"):
+        Settings(engine="openai", openai_endpoint="ftp://x")
+    assert Settings(openai_endpoint="").openai_endpoint is None
+
+
+@pytest.mark.parametrize(
+    ("engine", "asked", "prepared"),
+    [
+        ("auto", "auto", "auto"),
+        ("auto", "bfloat16", "bfloat16"),
+        ("cpu", "auto", "int8"),
+        ("cpu", "int8", "int8"),
+        ("transformers", "auto", best_float()),
+        ("transformers", "float32", "float32"),
+    ],
+)
+def test_weights_are_prepared_as_the_engine_wants_them(
+    engine: EngineChoice, asked: PrecisionChoice, prepared: PrecisionChoice
+) -> None:
+    """Where the precision is left open, the engine decides."""
+    assert precision_for(Settings(engine=engine, model_precision=asked)) == prepared
+
+
+@pytest.mark.parametrize(("engine", "asked"), [("cpu", "float32"), ("transformers", "int8")])
+def test_an_engine_and_a_precision_that_do_not_fit_are_refused(
+    engine: EngineChoice, asked: PrecisionChoice
+) -> None:
+    """With both settings named."""
+    with pytest.raises(EngineUnfit, match=f"MCQ_ENGINE={engine}.*MCQ_MODEL_PRECISION={asked}"):
+        precision_for(Settings(engine=engine, model_precision=asked))

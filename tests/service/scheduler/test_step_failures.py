@@ -1,0 +1,278 @@
+"""One text's error is its own: the others of its step get what they would have got without it."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.service.fakes import until
+from tests.service.scheduler.test_scheduler import Letters, written
+from tests.service.scripted import ScriptedEngine, ScriptedSequence
+from tests.service.tiny_int8 import CONTEXT, VOCABULARY, write_tiny_int8
+
+from mcq_service.engine import Feed, Logits, Output
+from mcq_service.engine.int8 import native
+from mcq_service.engine.int8.int8_engine import CPUEngine
+from mcq_service.scheduler import Batcher, Chooser, LocalText, LocalTexts, Score
+
+BAD = 60
+TEXTS = 13
+
+
+class FragileEngine(ScriptedEngine):
+    """Fails, before it reads, where a feed has the token BAD, or where there are more than `most` feeds."""
+
+    most = 1000
+    raises: BaseException = ValueError("broken")
+
+    def step(self, feeds: Sequence[Feed[ScriptedSequence]]) -> list[Output]:
+        if len(feeds) > self.most or any(BAD in feed.tokens for feed in feeds):
+            self.steps.append([list(feed.tokens) for feed in feeds])
+            assert self.gate.wait(10)
+            self.before_failing()
+            raise self.raises
+        return super().step(feeds)
+
+    def before_failing(self) -> None:
+        """What happens while a step fails."""
+
+
+@pytest.fixture
+def engine() -> FragileEngine:
+    return FragileEngine()
+
+
+@pytest.fixture
+async def texts(engine: FragileEngine) -> AsyncIterator[LocalTexts]:
+    batcher = Batcher(engine)
+    yield LocalTexts(batcher, Letters())
+    engine.gate.set()
+    await until(lambda: engine.open_sequences == 0)
+    assert batcher.alive
+    batcher.stop()
+
+
+async def letters(texts: LocalTexts, tokens: list[int]) -> list[float]:
+    with texts.open_tokens(tokens, room=0) as text:
+        return await text.letters(["A", "B"])
+
+
+async def together(engine: ScriptedEngine, texts: LocalTexts, prompts: list[list[int]]) -> list[Any]:
+    """What becomes of prompts that are in one step."""
+    engine.gate.clear()
+    before = len(engine.steps)
+    first = asyncio.create_task(letters(texts, [1, 1]))
+    await until(lambda: len(engine.steps) > before)
+    tasks = [asyncio.create_task(letters(texts, prompt)) for prompt in prompts]
+    await asyncio.sleep(0.01)
+    engine.steps.clear()
+    engine.gate.set()
+    await first
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert len(engine.steps[0]) == len(prompts), "they were not in one step"
+    return outcomes
+
+
+@pytest.mark.parametrize("bad", [{0}, {6}, {TEXTS - 1}, {1, 2, 9}, set(range(TEXTS))])
+async def test_the_others_of_a_failed_step_are_answered(
+    engine: FragileEngine, texts: LocalTexts, bad: set[int]
+) -> None:
+    """Whichever fail, also all of them; no more than twice as many steps are made as there are texts."""
+    prompts = [[2, BAD if number in bad else number] for number in range(TEXTS)]
+    outcomes = await together(engine, texts, prompts)
+    for number, outcome in enumerate(outcomes):
+        assert (repr(outcome) == "ValueError('broken')") if number in bad else (outcome == [0, 1])
+    assert len(engine.steps) < 2 * TEXTS
+    read = [sequence.tokens for sequence in engine.opened[1:]]
+    assert read == [[] if number in bad else prompt for number, prompt in enumerate(prompts)]
+
+
+async def test_one_bad_text_costs_few_steps(engine: FragileEngine, texts: LocalTexts) -> None:
+    """It is looked for by halves."""
+    await together(engine, texts, [[2, BAD if number == 5 else number] for number in range(32)])
+    assert len(engine.steps) == 1 + 2 * 5
+
+
+async def test_a_step_that_is_too_large_for_the_memory_is_made_in_parts(
+    engine: FragileEngine, texts: LocalTexts
+) -> None:
+    """No text has an error."""
+    engine.most, engine.raises = 4, MemoryError()
+    assert await together(engine, texts, [[2, number] for number in range(TEXTS)]) == [[0, 1]] * TEXTS
+
+
+async def test_a_text_is_written_beside_bad_ones_as_it_would_be_alone(
+    engine: FragileEngine, texts: LocalTexts
+) -> None:
+    """Its tokens come once, and in their order."""
+    with texts.open_tokens([1], room=30) as text:
+        writing = asyncio.create_task(written(text, 25))
+        while not writing.done():
+            with pytest.raises(ValueError, match="broken"):
+                await letters(texts, [BAD])
+        assert await writing == "".join(chr(64 + number) for number in range(2, 27))
+
+
+async def test_a_text_that_was_cancelled_is_not_read_again(engine: FragileEngine, texts: LocalTexts) -> None:
+    """Its client left while the step that failed was under way."""
+    loop, gone = asyncio.get_running_loop(), threading.Event()
+    left: list[Any] = []
+
+    async def leaving() -> None:
+        left.append(asyncio.current_task())
+        try:
+            await letters(texts, [2, 7])
+        finally:
+            gone.set()
+
+    def leave() -> None:
+        if not gone.is_set():
+            loop.call_soon_threadsafe(left[0].cancel)
+            assert gone.wait(10)
+
+    engine.gate.clear()
+    first = asyncio.create_task(letters(texts, [1, 1]))
+    await until(lambda: engine.steps)
+    works = [letters(texts, [2, BAD]), leaving(), letters(texts, [2, 8])]
+    tasks = [asyncio.create_task(work) for work in works]
+    await asyncio.sleep(0.01)
+    engine.before_failing = leave  # type: ignore[method-assign]
+    engine.gate.set()
+    bad, cancelled, right = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(bad, ValueError)
+    assert isinstance(cancelled, asyncio.CancelledError)
+    assert right == await first == [0, 1]
+    assert [step for step in engine.steps if [2, 7] in step] == [[[2, BAD], [2, 7], [2, 8]]]
+
+
+async def test_a_text_there_is_no_memory_for_does_not_begin(
+    engine: FragileEngine, texts: LocalTexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was opened for it; the next one is answered."""
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "open", no_memory)
+        with pytest.raises(MemoryError):
+            await letters(texts, [1])
+    assert await letters(texts, [1]) == [0, 1]
+
+
+class BadJob(Score):
+    """Fails before its step (`feed`) or after it (`read`)."""
+
+    def __init__(self, text: LocalText, where: str, error: BaseException) -> None:
+        super().__init__(text)
+        self._where, self._error = where, error
+
+    def feed(self, count: int) -> Feed[Any]:
+        if self._where == "feed":
+            raise self._error
+        return super().feed(count)
+
+    def read(self, count: int, output: Output) -> None:
+        if self._where == "read":
+            raise self._error
+        super().read(count, output)
+
+
+@pytest.mark.parametrize("where", ["feed", "read"])
+@pytest.mark.parametrize("error", [ValueError("broken"), MemoryError("broken"), BaseException("broken")])
+async def test_an_error_before_or_after_the_step_is_that_texts_alone(
+    engine: FragileEngine, texts: LocalTexts, where: str, error: BaseException
+) -> None:
+    """A panic of native code, which is no Exception, among them: it must not end the engine's thread."""
+    engine.gate.clear()
+    first = asyncio.create_task(letters(texts, [1, 1]))
+    await until(lambda: engine.steps)
+    with texts.open_tokens([2, 3], room=0) as text:
+        other = asyncio.create_task(letters(texts, [2, 4]))
+        bad = asyncio.create_task(text.run(BadJob(text, where, error)))
+        await asyncio.sleep(0.01)
+        engine.gate.set()
+        with pytest.raises(Exception, match="broken"):
+            await bad
+    assert await other == await first == [0, 1]
+
+
+async def test_an_error_in_what_is_made_of_a_token_is_that_texts_alone(texts: LocalTexts) -> None:
+    """In the choice of it, or in its spelling."""
+
+    class Broken(Chooser):
+        def choose(self, row: Any) -> int:
+            raise ZeroDivisionError
+
+    def misspelt(_: object) -> bool:
+        raise UnicodeError("broken")
+
+    async def complete(chooser: Chooser, spell: Any) -> bool:
+        with texts.open_tokens([1, 2], room=4) as text:
+            return await text.complete(limit=3, chooser=chooser, top=1, read=None, written=spell)
+
+    fair, broken = (kind(temperature=1, top_p=1, seed=1) for kind in (Chooser, Broken))
+    outcomes = await asyncio.gather(
+        complete(broken, lambda _: False),
+        complete(fair, misspelt),
+        complete(fair, lambda _: False),
+        return_exceptions=True,
+    )
+    assert [type(each) for each in outcomes] == [ZeroDivisionError, UnicodeError, bool]
+
+
+async def test_a_step_that_can_not_be_recorded_is_no_texts_error(engine: FragileEngine) -> None:
+    """Nor is a text that can't be closed."""
+
+    def observe(**_: object) -> None:
+        raise RuntimeError("metrics")
+
+    batcher = Batcher(engine, observer=observe)
+    texts = LocalTexts(batcher, Letters())
+    engine.close = observe  # type: ignore[method-assign, assignment]
+    assert [await letters(texts, [1, number]) for number in range(3)] == [[0, 1]] * 3
+    assert batcher.alive
+    batcher.stop()
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tiny-int8")
+    write_tiny_int8(path)
+    return path
+
+
+@pytest.mark.skipif(
+    not native.instructions(), reason="this CPU has no AVX2, or the native library was not built"
+)
+async def test_the_int8_engine_goes_on_after_failed_steps_as_if_there_had_been_none(tiny: Path) -> None:
+    """Every logit of the other texts is the same to the bit, in steps of several, and all memory is given back."""
+    engine = CPUEngine(tiny, context_length=CONTEXT, threads=2)
+    batcher = Batcher(engine)
+    texts = LocalTexts(batcher, Letters())
+    engine.share([5, 6, 7])
+    before = engine.cache_bytes
+
+    async def logits(tokens: list[int]) -> Any:
+        with texts.open_tokens(tokens, room=4) as text:
+            first = await text.run(Score(text, logits=Logits.LAST))
+            text.pending += [9, 8]
+            second = await text.run(Score(text, logits=Logits.LAST))
+        return np.concatenate([first.logits, second.logits])
+
+    prompts = [[5, 6, 7, *(number * place % VOCABULARY for place in range(1, 90))] for number in range(1, 9)]
+    wanted = [await logits(prompt) for prompt in prompts]
+    bad = [[*prompt[:50], VOCABULARY + number] for number, prompt in enumerate(prompts)]
+    outcomes = await asyncio.gather(
+        *(logits(prompt) for pair in zip(prompts, bad, strict=True) for prompt in pair),
+        return_exceptions=True,
+    )
+    assert all("not one of the model's" in str(each) for each in outcomes[1::2])
+    good: list[Any] = outcomes[::2]
+    assert all(np.array_equal(found, right) for found, right in zip(good, wanted, strict=True))
+    await until(lambda: engine.cache_bytes == before)
+    batcher.stop()
+    engine.shut()
