@@ -19,7 +19,8 @@ from tests.operator.live import apply, existing, kubelet, names_of_pods, patch, 
 
 from mcq_operator.models import ExamKey, Manifest
 from mcq_service.api.mcq.schemas import Usage
-from mcq_service.api.service.schemas import Identity, SatExam
+from mcq_service.api.service.schemas import Identity
+from mcq_service.api.service.schemas import LastExam as SatExam
 from mcq_service.exams import parts
 from mcq_service.exams.errors import ResultsNotKept
 from mcq_service.exams.judging import Limits

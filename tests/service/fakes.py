@@ -18,18 +18,18 @@ from mcq_service.answering.calibration import Calibration
 from mcq_service.api import app
 from mcq_service.api.mcq.schemas import Debias
 from mcq_service.engine import Share, Tokens
-from mcq_service.openai import Completing
+from mcq_service.openai import Generation
 from mcq_service.prompts import Prompt
-from mcq_service.runtime.builder import RemoteModel, Serving, identity
+from mcq_service.runtime.builder import Backend, RemoteModel, identity_of
 from mcq_service.runtime.lifecycle import Lifecycle
 from mcq_service.runtime.selftest import SelfTest
-from mcq_service.scheduler import Admission, Limits, LocalTexts
+from mcq_service.scheduler import Admission, Limits, LocalTextEngine
 from mcq_service.telemetry import Metrics, Tracing
 from mcq_service.yaml_output import Line
 
 ANSWER = "/api/v1/mcq/answer"
 ANSWERS = "/api/v1/mcq/answers"
-IDENTITY = identity(RemoteModel("fake/model"))
+IDENTITY = identity_of(RemoteModel("fake/model"))
 QUESTION: dict[str, Any] = {"question": "Which is a fruit?", "choices": ["stone", "apple", "car"]}
 
 
@@ -202,7 +202,7 @@ class Replica:
             tracing=self.tracing,
         )
         self.metrics.watch_queue(lambda: self.admission.queued)
-        completing = Completing(
+        generation = Generation(
             self.texts,
             self.admission,
             model="fake/model",
@@ -210,11 +210,11 @@ class Replica:
             metrics=self.metrics,
             tracing=self.tracing,
         )
-        self.lifecycle.ready(
-            Serving(
+        self.lifecycle.set_ready(
+            Backend(
                 identity=IDENTITY,
                 answering=self.answering,
-                completing=completing if isinstance(self.texts, LocalTexts) else None,
+                generation=generation if isinstance(self.texts, LocalTextEngine) else None,
                 admission=self.admission,
                 selftest=SelfTest(self.answering),
                 engine="fake",

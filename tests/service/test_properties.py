@@ -134,7 +134,7 @@ def tokenizer(prepared_model: PreparedModel) -> Tokenizer:
 @pytest.fixture(scope="module")
 def control(tokenizer: Tokenizer) -> dict[int, str]:
     """Every token that is not made of characters."""
-    return {number: token.content for number, token in tokenizer._ours.get_added_tokens_decoder().items()}
+    return {number: token.content for number, token in tokenizer._trusted.get_added_tokens_decoder().items()}
 
 
 @bounded
@@ -143,9 +143,9 @@ def test_a_clients_text_has_no_control_tokens(
     tokenizer: Tokenizer, control: dict[int, str], text: str
 ) -> None:
     """It is read as the characters it is, all of them."""
-    tokens = tokenizer.clients(text)
+    tokens = tokenizer.encode_untrusted(text)
     assert control.keys().isdisjoint(tokens)
-    assert tokenizer.text(tokens) == unicodedata.normalize("NFC", text)
+    assert tokenizer.decode(tokens) == unicodedata.normalize("NFC", text)
 
 
 @pytest.mark.parametrize("times", [1, 3])
@@ -155,7 +155,7 @@ def test_each_control_token_is_but_text_to_a_client(
     """The tokenizer's whole list, though not all are declared special."""
     assert len(control) > len(CONTROL)
     for content in control.values():
-        assert control.keys().isdisjoint(tokenizer.clients(content * times)), content
+        assert control.keys().isdisjoint(tokenizer.encode_untrusted(content * times)), content
 
 
 @bounded
@@ -165,8 +165,8 @@ def test_a_question_can_not_end_its_turn(
 ) -> None:
     """A prompt's control tokens are those of our own text."""
     prompt = render(question, form)
-    ours = [*tokenizer.ours(prompt.prefix), *tokenizer.ours(prompt.suffix)]
-    found = [token for token in tokenizer.prompt(prompt) if token in control]
+    ours = [*tokenizer.encode_trusted(prompt.prefix), *tokenizer.encode_trusted(prompt.suffix)]
+    found = [token for token in tokenizer.encode_prompt(prompt) if token in control]
     assert found == [token for token in ours if token in control]
 
 

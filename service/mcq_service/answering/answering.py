@@ -28,7 +28,9 @@ from mcq_service.api.problems import (
     InvalidQuestion,
     ProblemError,
     RequestTooLarge,
-    unexpected,
+)
+from mcq_service.api.problems import (
+    as_problem as unexpected,
 )
 from mcq_service.engine import EngineFailed, PromptTooLong
 from mcq_service.prompts import ANSWER_FIRST, Form, render
@@ -37,7 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from mcq_service.answering.calibration import Calibration
-    from mcq_service.engine import Texts, Tokens
+    from mcq_service.engine import TextEngine as Texts
+    from mcq_service.engine import Tokens
     from mcq_service.scheduler import Admission, LanePart
     from mcq_service.telemetry import Metrics, Tracing
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from mcq_service.answering.calibration import Calibration
     from mcq_service.api.mcq.schemas import Debias, Mode, Question
-    from mcq_service.engine import Share, Text, Texts
+    from mcq_service.engine import Share, Text
+    from mcq_service.engine import TextEngine as Texts
     from mcq_service.scheduler import Admission, LanePart
     from mcq_service.telemetry import Tracing
 

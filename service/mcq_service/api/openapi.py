@@ -1,11 +1,11 @@
-"""What FastAPI can't know of the OpenAPI document: the problems that middleware answers with, and the key."""
+"""Complete FastAPI's OpenAPI document: problems that middleware sends, and the API key."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from mcq_service.api.http.authentication import needs_key
-from mcq_service.api.openai import errors
+from mcq_service.api.openai import errors as openai_errors
 from mcq_service.api.problems import (
     MEDIA_TYPE,
     BadEngine,
@@ -29,27 +29,27 @@ if TYPE_CHECKING:
 
     from mcq_service.api.problems import ProblemError
 
-_OF_A_BODY = (MalformedBody, BodyTooSlow, BodyTooLarge, UnsupportedMediaType, InvalidQuestion)
-_OF_AN_ENGINE = (Overloaded, NotReady, Draining, DeadlineExceeded, BadEngine)
-_ASKS_THE_ENGINE = "/answerz"
+_BODY_PROBLEMS = (MalformedBody, BodyTooSlow, BodyTooLarge, UnsupportedMediaType, InvalidQuestion)
+_ENGINE_PROBLEMS = (Overloaded, NotReady, Draining, DeadlineExceeded, BadEngine)
+_SELFTEST_PATH = "/answerz"
 _HEADERS = {
     Unauthorized: {"WWW-Authenticate": {"description": "Bearer.", "schema": {"type": "string"}}},
     Overloaded: {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}},
 }
 _SCHEME = "key"
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-_FAILURE = {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}}
+_OPENAI_ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorResponse"}}}
 
 
-def describe(app: FastAPI, *, keyed: bool) -> None:
-    """Complete the app's OpenAPI document, once all its routes are there; `keyed`: a key is asked for."""
+def complete(app: FastAPI, *, keyed: bool) -> None:
+    """Complete the app's document, once it has all routes; `keyed` says whether clients need a key."""
     document = app.openapi()
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["InvalidField"], schemas["Problem"] = _schemas()
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            _describe(path, operation, keyed=keyed and needs_key(path))
-    # FastAPI's own form of a 422, which no operation answers with now.
+            _complete_operation(path, operation, keyed=keyed and needs_key(path))
+    # FastAPI's own form of a 422: no operation uses it.
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     if keyed:
@@ -62,40 +62,43 @@ def _schemas() -> tuple[dict[str, Any], dict[str, Any]]:
     return problem.pop("$defs")["InvalidField"], problem
 
 
-def _describe(path: str, operation: dict[str, Any], *, keyed: bool) -> None:
-    as_openai = path.startswith(errors.PREFIX)
-    expected: list[type[ProblemError]] = [MalformedRequest, HeadersTooLarge]
+def _complete_operation(path: str, operation: dict[str, Any], *, keyed: bool) -> None:
+    as_openai = path.startswith(openai_errors.PREFIX)
+    problems: list[type[ProblemError]] = [MalformedRequest, HeadersTooLarge]
     if keyed:
         operation["security"] = [{_SCHEME: []}]
-        expected.append(Unauthorized)
+        problems.append(Unauthorized)
     if "requestBody" in operation:
-        expected += [*_OF_A_BODY, *_OF_AN_ENGINE]
-    elif path == _ASKS_THE_ENGINE:
-        expected += _OF_AN_ENGINE
+        problems += [*_BODY_PROBLEMS, *_ENGINE_PROBLEMS]
+    elif path == _SELFTEST_PATH:
+        problems += _ENGINE_PROBLEMS
     elif as_openai:
-        expected += [NotReady, Draining]  # a list of models needs one
+        problems += [NotReady, Draining]  # listing the models needs a loaded one
     responses = operation["responses"]
-    form = _FAILURE if as_openai else _PROBLEM
+    form = _OPENAI_ERROR if as_openai else _PROBLEM
     if as_openai:
         responses.pop("422", None)
     else:
         for response in responses.values():
-            # A problem is not plain JSON, which FastAPI can't be told.
+            # A problem has its own media type; FastAPI always writes application/json.
             content = response.get("content", {})
             if MEDIA_TYPE in content:
                 content[MEDIA_TYPE] = content.pop("application/json")
     by_status: dict[str, list[type[ProblemError]]] = {}
-    for each in expected:
-        status = errors.status(each) if as_openai else each.status
+    for each in problems:
+        status = openai_errors.status_of(each) if as_openai else each.status
         by_status.setdefault(str(status), []).append(each)
     described = {status: _response(errors, form) for status, errors in by_status.items()}
     operation["responses"] = dict(sorted({**responses, **described}.items()))
 
 
 def _response(errors: list[type[ProblemError]], form: dict[str, Any]) -> dict[str, Any]:
-    """One response for all problems of a status."""
-    found: dict[str, Any] = {"description": "; ".join(each.title for each in errors) + ".", "content": form}
+    """Describe all problems of one status as one response."""
+    described: dict[str, Any] = {
+        "description": "; ".join(each.title for each in errors) + ".",
+        "content": form,
+    }
     for error in errors:
         if headers := _HEADERS.get(error):
-            found["headers"] = headers
-    return found
+            described["headers"] = headers
+    return described

@@ -1,7 +1,7 @@
-"""The web page, the API reference, and what they need to know of the service.
+"""Serve the web page and the API reference.
 
-The files are read once and served from memory: a name that is not among them can't reach the disk. Their ETags are
-made of their content, so that they are the same on every replica behind a Service.
+The files are read once and served from memory, so no request path reaches the disk. ETags depend only on the content:
+they are the same on every replica behind a Service.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-# Only our own files run, nobody frames them, and no text can become markup (trusted types).
+# Only our own files run, no other page frames them, and no text can become markup (trusted types).
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -34,7 +34,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
     )
 )
 HEADERS = {
-    "Cache-Control": "no-cache",  # kept, but asked for each time: 304 where the ETag still holds
+    "Cache-Control": "no-cache",  # cached, but revalidated each time: 304 if the ETag matches
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -70,28 +70,28 @@ _FILES = _read()
 
 @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
 async def page(request: Request) -> Response:
-    """The web page."""
+    """Serve the web page."""
     return _serve("index.html", request)
 
 
 @router.api_route("/docs", methods=["GET", "HEAD"], include_in_schema=False)
 async def docs(request: Request) -> Response:
-    """The API reference, drawn from /openapi.json; needs nothing from elsewhere."""
+    """Serve the API reference, which the page draws from /openapi.json without any other site."""
     return _serve("docs.html", request)
 
 
 @router.api_route("/page/{name}", methods=["GET", "HEAD"], include_in_schema=False)
 async def file(name: str, request: Request) -> Response:
-    """One of the page's scripts and styles."""
+    """Serve one of the page's scripts and styles."""
     return _serve(name, request)
 
 
 def _serve(name: str, request: Request) -> Response:
-    found = _FILES.get(name)
-    if found is None:
+    file_ = _FILES.get(name)
+    if file_ is None:
         raise HTTPException(404)
-    headers = {**HEADERS, "ETag": found.etag}
-    held = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-    if found.etag in held or "*" in held:
+    headers = {**HEADERS, "ETag": file_.etag}
+    cached = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    if file_.etag in cached or "*" in cached:
         return Response(status_code=304, headers=headers)
-    return Response(found.content, media_type=found.media_type, headers=headers)
+    return Response(file_.content, media_type=file_.media_type, headers=headers)

@@ -1,22 +1,22 @@
-"""What can keep a request from being answered; each becomes one RFC 9457 problem response.
+"""The errors that end a request; each becomes one RFC 9457 problem response.
 
 ProblemError
-├── MalformedRequest      400  the request has two readings
-├── MalformedBody         400  the body is not JSON, or has too many values, or is nested too deeply
-├── Unauthorized          401  no key, or one that is none of the configured
-├── CrossOrigin           403  a browser's preflight, for a page of an origin that is not allowed
+├── MalformedRequest      400  the request can be read in two ways
+├── MalformedBody         400  the body is not JSON, has too many values, or is nested too deeply
+├── Unauthorized          401  the key is missing or unknown
+├── CrossOrigin           403  a browser's preflight for a page of an origin that is not allowed
 ├── NoSuchPath            404
-│   └── NoSuchModel       404  the OpenAI-compatible surface: another model is asked for
+│   └── NoSuchModel       404  the OpenAI-compatible surface: another model was asked for
 ├── NoSuchMethod          405
-├── BodyTooSlow           408  the body was not here in time
+├── BodyTooSlow           408  the body did not arrive in time
 ├── BodyTooLarge          413
 ├── RequestTooLarge       413  the request asks for more than one request may
-├── UnsupportedMediaType  415  the body is not declared as JSON, or compressed
+├── UnsupportedMediaType  415  the body is not declared as JSON, or is compressed
 ├── InvalidQuestion       422  the body is JSON, but not a question that can be answered
 │   └── ContextExceeded   422  the OpenAI-compatible surface: prompt and answer are too long
-├── Overloaded            429  too many requests wait already
+├── Overloaded            429  too many requests are waiting
 ├── HeadersTooLarge       431
-├── ClientLeft            499  the client closed the connection; nobody reads this one
+├── ClientLeft            499  the client closed the connection; only metrics and traces see this one
 ├── InternalError         500
 ├── NoTokens              501  the OpenAI-compatible surface: the engine is another server
 ├── BadEngine             502  the remote engine failed
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _log = logging.getLogger(__name__)
-BASE = "https://mcq-operator.dev/problems"
+BASE_URI = "https://mcq-operator.dev/problems"
 MEDIA_TYPE = "application/problem+json"
 
 
 class InvalidField(BaseModel):
-    """What is wrong with one part of the request body."""
+    """An error in one part of the request body."""
 
     pointer: str = Field(description="RFC 6901 JSON pointer into the body.")
     detail: str
@@ -59,7 +59,7 @@ class Problem(BaseModel):
 
 
 class ProblemError(Exception):
-    """A request that can't be answered, and why; `headers` go with the response."""
+    """Why a request can't be answered; `headers` go with the response."""
 
     status: ClassVar[int]
     slug: ClassVar[str]
@@ -72,16 +72,16 @@ class ProblemError(Exception):
         errors: Sequence[InvalidField] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Say in `detail` what the client can do."""
+        """Tell the client in `detail` what it can do."""
         super().__init__(detail)
         self.detail = detail
         self.errors = errors
         self.headers = dict(headers or {})
 
     def problem(self) -> Problem:
-        """The response's body."""
+        """Return the response's body."""
         return Problem(
-            type=f"{BASE}/{self.slug}",
+            type=f"{BASE_URI}/{self.slug}",
             title=self.title,
             status=self.status,
             detail=self.detail,
@@ -89,20 +89,20 @@ class ProblemError(Exception):
         )
 
 
-class MalformedRequest(ProblemError):  # noqa: N818 - names read as what happened, as in the tree above
+class MalformedRequest(ProblemError):  # noqa: N818 - names say what happened, as in the tree above
     """A proxy and this server could read the request differently."""
 
     status, slug, title = 400, "malformed-request", "The request is ambiguous"
 
 
 class MalformedBody(ProblemError):  # noqa: N818
-    """The body is not JSON, or more of it than is read."""
+    """The body is not JSON, or exceeds the parser's limits."""
 
     status, slug, title = 400, "malformed-body", "The body can't be read"
 
 
 class Unauthorized(ProblemError):  # noqa: N818
-    """The request has no key, or a wrong one."""
+    """The request's key is missing or unknown."""
 
     status, slug, title = 401, "unauthorized", "A key is needed"
 
@@ -114,7 +114,7 @@ class CrossOrigin(ProblemError):  # noqa: N818
 
 
 class NoSuchPath(ProblemError):  # noqa: N818
-    """Nothing is served at this path."""
+    """This path does not exist."""
 
     status, slug, title = 404, "not-found", "There is nothing at this path"
 
@@ -126,19 +126,19 @@ class NoSuchModel(NoSuchPath):
 
 
 class NoSuchMethod(ProblemError):  # noqa: N818
-    """The path is served, but not by this method."""
+    """The path exists, but not for this method."""
 
     status, slug, title = 405, "method-not-allowed", "This path has no such method"
 
 
 class BodyTooSlow(ProblemError):  # noqa: N818
-    """The body was not here in time."""
+    """The body did not arrive in time."""
 
     status, slug, title = 408, "body-too-slow", "The body took too long"
 
 
 class BodyTooLarge(ProblemError):  # noqa: N818
-    """The body is over the limit."""
+    """The body exceeds the limit."""
 
     status, slug, title = 413, "body-too-large", "The body is too large"
 
@@ -150,7 +150,7 @@ class RequestTooLarge(ProblemError):  # noqa: N818
 
 
 class UnsupportedMediaType(ProblemError):  # noqa: N818
-    """The body is not declared as JSON, or compressed."""
+    """The body is not declared as JSON, or is compressed."""
 
     status, slug, title = 415, "unsupported-media-type", "The body must be JSON, uncompressed"
 
@@ -162,7 +162,7 @@ class InvalidQuestion(ProblemError):  # noqa: N818
 
 
 class ContextExceeded(InvalidQuestion):
-    """A prompt and what is to be written do not fit into the context."""
+    """A prompt and its continuation exceed the context."""
 
     slug, title = "context-length-exceeded", "The prompt is too long"
 
@@ -198,7 +198,7 @@ class NoTokens(ProblemError):  # noqa: N818
 
 
 class BadEngine(ProblemError):  # noqa: N818
-    """The engine is another server, and it could not be reached or made no sense."""
+    """The engine is another server, and it failed or sent an unreadable response."""
 
     status, slug, title = 502, "bad-engine", "The engine failed"
 
@@ -227,8 +227,8 @@ class DeadlineExceeded(ProblemError):  # noqa: N818
     status, slug, title = 504, "deadline-exceeded", "The answer took too long"
 
 
-def unexpected(error: Exception) -> ProblemError:
-    """The problem of an error that no code expected; a defect of the service is logged."""
+def as_problem(error: Exception) -> ProblemError:
+    """Return the problem for any error; log an unexpected one as a defect of the service."""
     if isinstance(error, ProblemError):
         return error
     if isinstance(error, MemoryError):

@@ -1,22 +1,24 @@
-"""What computes: the Engine protocol, the engines behind it, and texts as the use cases see them."""
+"""Engines: the protocols, the int8 and transformers engines, other servers, and the tokenizer."""
 
-from mcq_service.engine.base import Engine, Feed, Logits, Output, Sequence
-from mcq_service.engine.text_engine import Encoded, EngineFailed, PromptTooLong, Share, Text, Texts, Tokens
-from mcq_service.engine.tokenizer import Pieces, Tokenizer
+from mcq_service.engine.base import BatchItem, Engine, Logits, Output, Sequence
+from mcq_service.engine.errors import EngineFailed, EngineRefused, PromptTooLong
+from mcq_service.engine.text_engine import EncodedPrompt, Share, Text, TextEngine, Tokens
+from mcq_service.engine.tokenizer import Tokenizer, TokenStream
 
 __all__ = [
-    "Encoded",
+    "BatchItem",
+    "EncodedPrompt",
     "Engine",
     "EngineFailed",
-    "Feed",
+    "EngineRefused",
     "Logits",
     "Output",
-    "Pieces",
     "PromptTooLong",
     "Sequence",
     "Share",
     "Text",
-    "Texts",
+    "TextEngine",
+    "TokenStream",
     "Tokenizer",
     "Tokens",
 ]

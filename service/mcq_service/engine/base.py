@@ -1,6 +1,6 @@
-"""What every local engine can do: read tokens of several texts in one step. All calls come from one thread.
+"""The protocol of a local engine: read tokens of several texts in one step. One thread makes all calls.
 
-An engine knows tokens and logits, no questions and no letters; who is read in which step is the scheduler's matter.
+An engine knows tokens and logits, but no questions and no letters. The scheduler decides who is read in which step.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 class Sequence(Protocol):
-    """One text being read and written: an engine's handle to the keys and values of its tokens."""
+    """An engine's handle to the keys and values of one text."""
 
     length: int
-    """Tokens read so far, shared ones among them."""
+    """Tokens read so far, including those of shared prefixes."""
 
 
 S = TypeVar("S", bound=Sequence)
 
 
 class Logits(Enum):
-    """Of which of a feed's tokens all logits are wanted, over the whole vocabulary."""
+    """The tokens of a batch item that need logits over the whole vocabulary."""
 
     NONE = "none"
     LAST = "last"
@@ -35,11 +35,11 @@ class Logits(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Feed(Generic[S]):
-    """Tokens for one sequence to read in one step, at least one, and what is wanted of them.
+class BatchItem(Generic[S]):
+    """One sequence's part of a step: tokens to read, at least one, and the outputs it needs.
 
-    `score` are token ids whose logits after the last token are wanted, `greedy` says whether the most probable next
-    token is. A sequence is in a step at most once.
+    `score` are token ids whose logits after the last token are needed. `greedy` asks for the most probable next token.
+    A step holds a sequence at most once.
     """
 
     sequence: S
@@ -51,7 +51,7 @@ class Feed(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What was wanted of a feed; what was not is empty.
+    """The outputs that a batch item asked for; the others are empty.
 
     `scores` are logits, one for each id in `score`. `logits` has shape (1, vocabulary) for LAST, (tokens, vocabulary)
     for EVERY.
@@ -66,29 +66,32 @@ class Engine(Protocol[S]):
     """One loaded model."""
 
     name: str
-    """The kind of engine, with what it computes in: `transformers (bfloat16)`."""
+    """The kind of engine and its number format: `transformers (bfloat16)`."""
     context_length: int
-    """The most tokens a sequence may have."""
+    """The largest number of tokens in a sequence."""
 
-    def share(self, tokens: Items[int]) -> None:
-        """Read a prefix once; sequences opened with tokens that begin with it start after it."""
+    def cache_prefix(self, tokens: Items[int]) -> None:
+        """Read a prefix once. Sequences whose tokens begin with it then start after it."""
 
     def open(self, tokens: Items[int], *, room: int) -> S:
-        """A sequence for a text that begins with `tokens` and may grow by `room` more; nothing is read yet.
+        """Open a sequence for a text that begins with `tokens` and may grow by `room` more; read nothing yet.
 
-        Raises MemoryError where there is no memory for it. `length` says how many of the tokens it has already, those
-        of the longest shared prefix: at most all but one.
+        Its `length` counts the tokens that the longest shared prefix already covers: at most all but one.
+        Raises MemoryError if there is no memory for it.
         """
 
     def fork(self, sequence: S, *, room: int) -> S:
-        """A sequence that shares what `sequence` has read and may grow by `room` tokens. The first must not go on."""
+        """Open a sequence that shares what `sequence` has read and may grow by `room` tokens.
+
+        `sequence` must not grow any more.
+        """
 
     def close(self, sequence: S) -> None:
-        """Give back its memory, once its forks are closed as well; closing twice does nothing."""
+        """Free its memory, once its forks are closed too. Closing twice does nothing."""
 
-    def step(self, feeds: Items[Feed[S]]) -> list[Output]:
-        """Read the tokens of each feed, in one go; the outputs are in the order of the feeds.
+    def step(self, items: Items[BatchItem[S]]) -> list[Output]:
+        """Read the tokens of all items at once; outputs are in the order of the items.
 
-        Raises MemoryError where there is no memory for it. A step that raises has read nothing: its sequences are as
-        they were, and the step, or a part of it, can be repeated.
+        Raises MemoryError if there is no memory for the step. A step that raises has read nothing: its sequences are
+        unchanged, and the step or a part of it can be repeated.
         """

@@ -1,4 +1,4 @@
-"""How many threads to compute with."""
+"""The number of CPUs to compute with."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def available(cgroup: Path = _CGROUP) -> int:
-    """The CPUs this process may use: its affinity, or less where a cgroup (v1 or v2) has a CPU quota.
+def available_cpus(cgroup: Path = _CGROUP) -> int:
+    """Return the number of CPUs for this process: its affinity, or a smaller CPU quota of its cgroup (v1 or v2).
 
-    torch counts the affinity alone, and is then throttled inside a container that has a limit.
+    torch counts only the affinity, and is throttled in a container with a limit.
     """
     cpus = len(os.sched_getaffinity(0))
     quota = _quota(cgroup)
@@ -20,7 +20,7 @@ def available(cgroup: Path = _CGROUP) -> int:
 
 
 def _quota(cgroup: Path) -> float | None:
-    """CPUs a second, or None where there is no limit."""
+    """Return the cgroup's quota in CPUs; None without a limit."""
     unified = cgroup / "cpu.max"
     if unified.is_file():
         limit, period = unified.read_text().split()

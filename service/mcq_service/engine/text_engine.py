@@ -1,4 +1,7 @@
-"""One text on one engine, as the use cases see it: what a local model and a remote server have in common."""
+"""The engine as the use cases see it: a prompt that can be scored, forced and continued.
+
+Local engines implement it through the scheduler, other servers through `engine.remote`.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +16,9 @@ if TYPE_CHECKING:
     from mcq_service.yaml_output import Line
 
 
-class PromptTooLong(Exception):  # noqa: N818 - says what happened
-    """The prompt and the room for its answer do not fit into the context; the message has both in tokens."""
-
-
-class EngineFailed(Exception):  # noqa: N818
-    """A remote engine could not be reached, refused, or answered with what can't be read; the message says which.
-
-    `said` are its own words, if there are any, which may quote the text it was sent: not for logs or clients.
-    """
-
-    said = ""
-
-
 @dataclass
 class Tokens:
-    """How many tokens a text took: its whole prompt, of these not computed anew, and chosen by the model."""
+    """Token counts of a text: its whole prompt, the cached part of the prompt, and the tokens the model chose."""
 
     prompt: int = 0
     cached: int = 0
@@ -36,63 +26,63 @@ class Tokens:
 
 
 class Share:
-    """One request's share of an engine: its texts stand in line behind each other, and beside those of others.
+    """One request's share of an engine. Its texts queue behind each other, and beside those of other requests.
 
-    Time is counted in tokens that each share had read while it had something to read.
+    Time is counted in tokens: those read for each share while it had something to read.
     """
 
     def __init__(self) -> None:
-        """Of a request that has no text yet."""
+        """Start a share without texts."""
         self._ends = 0.0
 
     def place(self, tokens: int, *, now: float) -> float:
-        """When the turn of the next text comes, which has so many tokens to read."""
+        """Queue a text with this many tokens to read; return the time of its turn."""
         begins = max(now, self._ends)
         self._ends = begins + tokens
         return begins
 
 
 class Text(Protocol):
-    """A prompt, and what follows it."""
+    """A prompt and its continuation."""
 
     tokens: Tokens
     begun: float | None
     """When the first computation for it began, on the monotonic clock in seconds; None before."""
 
     async def letters(self, labels: Sequence[str]) -> list[float]:
-        """The log-probability of each letter (A to Z) as the next token, up to one constant."""
+        """Score each letter (A to Z) as the next token: log-probabilities, up to one constant."""
 
     def force(self, text: str) -> None:
-        """Go on with this text of ours, as if the model had written it."""
+        """Append our own text, as if the model had written it."""
 
     def write(self, line: Line, *, limit: int) -> AsyncIterator[str]:
-        """Let the model write into `line`, greedily, until it is closed or `limit` tokens were chosen.
+        """Let the model write greedily into `line`, until it is closed or the model chose `limit` tokens.
 
-        Yields the pieces. What closed the line is not part of the text: it may be forced.
+        Yields the pieces. The characters that closed the line are not part of the text; they may be forced.
         """
 
 
-class Encoded(Protocol):
-    """A prompt as its engine reads it."""
+class EncodedPrompt(Protocol):
+    """A prompt in its engine's form."""
 
     @property
     def size(self) -> int:
-        """About how many tokens it has, for admission; exact where the tokenizer is at hand."""
+        """The number of tokens, for admission: exact with a tokenizer at hand, else an estimate."""
 
     def open(self, share: Share) -> AbstractContextManager[Text]:
-        """The text, with the room that it was encoded for; leaving gives its memory back."""
+        """Open the text, with the room it was encoded for; leaving frees its memory."""
 
 
-class Texts(Protocol):
-    """One engine that reads and writes texts, several at once."""
+class TextEngine(Protocol):
+    """An engine that reads and writes several texts at once."""
 
-    async def encode(self, prompt: Prompt, *, room: int) -> Encoded:
-        """The prompt of a text that `room` tokens may be written to, made off the event loop. Raises PromptTooLong."""
+    async def encode(self, prompt: Prompt, *, room: int) -> EncodedPrompt:
+        """Encode a prompt, outside the event loop, for a text that may grow by `room` tokens. Raises PromptTooLong."""
 
     async def score(
         self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share
     ) -> tuple[list[list[float]], Tokens]:
-        """The letters' log-probabilities after each of several prompts that differ in their choices only."""
+        """Score the letters after each of several prompts that differ only in their choices."""
 
     def score_size(self, size: int, count: int) -> int:
-        """How many tokens `score` keeps in memory for so many prompts of about this size each."""
+        """Return how many tokens `score` keeps in memory for `count` prompts of about `size` tokens each."""

@@ -1,4 +1,4 @@
-"""Text to tokens and back, with a client's text kept from ever becoming a control token."""
+"""Convert text to tokens and back. A client's text never becomes a control token."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from mcq_service.prompts import Prompt, Span
+    from mcq_service.prompts import Prompt, TextSpan
 
 
 def _byte_level() -> dict[str, int]:
-    """The bytes that a byte-level vocabulary's characters stand for: printable Latin-1 for itself, others after it."""
+    """Map a byte-level vocabulary's characters to bytes: printable Latin-1 to itself, the rest after it."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(0x100) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
@@ -26,86 +26,90 @@ def _byte_level() -> dict[str, int]:
 _BYTES = _byte_level()
 
 
-class Pieces:
-    """Text from tokens, one at a time: a character that several tokens spell comes with the last of them."""
+class TokenStream:
+    """Decode tokens one at a time. A character of several tokens comes with the last of them."""
 
     def __init__(self, encoder: Encoder) -> None:
         """Start at the beginning of a text."""
         self._encoder = encoder
         self._stream = DecodeStream(skip_special_tokens=True)
 
-    def of(self, token: int) -> str:
-        """The text that this token completes, which may be empty."""
+    def push(self, token: int) -> str:
+        """Return the text that this token completes; it may be empty."""
         return self._stream.step(self._encoder, token) or ""
 
 
 class Tokenizer:
-    """The tokenizer of a prepared model, twice: for our text, and for a client's."""
+    """The tokenizer of a prepared model, in two forms: for our own (trusted) text and for a client's."""
 
     def __init__(self, path: Path) -> None:
         """Read tokenizer.json and generation_config.json from a directory.
 
-        Raises ValueError where a letter after a space is not one token, on which the scoring of letters rests.
+        Raises ValueError if a letter after a space is not a single token: the scoring of letters needs that.
         """
         file = str(path / "tokenizer.json")
-        self._ours, self._clients = Encoder.from_file(file), Encoder.from_file(file)
-        # Not all control tokens are declared special: `<|fim_middle|>` and `<tool_call>` are not.
-        self._clients.add_special_tokens(
-            [token.content for token in self._clients.get_added_tokens_decoder().values()]
+        self._trusted, self._untrusted = Encoder.from_file(file), Encoder.from_file(file)
+        # Some control tokens are not declared special: `<|fim_middle|>` and `<tool_call>`, for example.
+        self._untrusted.add_special_tokens(
+            [token.content for token in self._untrusted.get_added_tokens_decoder().values()]
         )
-        self._clients.encode_special_tokens = True
+        self._untrusted.encode_special_tokens = True
         self.stop_ids = _stop_ids(path)
-        self.vocabulary: int = self._ours.get_vocab_size(with_added_tokens=True)
-        self._control = frozenset(self._clients.get_added_tokens_decoder())
-        self.letters = {letter: self._letter(letter) for letter in ascii_uppercase}
+        self.vocabulary: int = self._trusted.get_vocab_size(with_added_tokens=True)
+        self._control = frozenset(self._untrusted.get_added_tokens_decoder())
+        self.label_tokens = {letter: self._label_token(letter) for letter in ascii_uppercase}
 
-    def ours(self, text: str) -> list[int]:
-        """Tokens of our own text, in which `<|im_end|>` ends a turn."""
-        return _encode(self._ours, text)
+    def encode_trusted(self, text: str) -> list[int]:
+        """Encode our own text: `<|im_end|>` ends a turn."""
+        return _encode(self._trusted, text)
 
-    def clients(self, text: str) -> list[int]:
-        """Tokens of a client's text, in which `<|im_end|>` is but characters."""
-        return _encode(self._clients, text)
+    def encode_untrusted(self, text: str) -> list[int]:
+        """Encode a client's text: `<|im_end|>` is plain characters."""
+        return _encode(self._untrusted, text)
 
-    def prompt(self, prompt: Prompt) -> list[int]:
-        """Tokens of a whole prompt; the stem ends a line, so that what follows it can't change its tokens."""
-        return [*self.stem(prompt), *self.rest(prompt)]
+    def encode_prompt(self, prompt: Prompt) -> list[int]:
+        """Encode a whole prompt. Its stem ends a line, so what follows can't change the stem's tokens."""
+        return [*self.encode_stem(prompt), *self.encode_rest(prompt)]
 
-    def stem(self, prompt: Prompt) -> list[int]:
-        """Tokens of what a prompt shares with those of the same question and other choices."""
-        return [*self.ours(prompt.prefix), *self.clients(prompt.stem)]
+    def encode_stem(self, prompt: Prompt) -> list[int]:
+        """Encode the part that prompts of one question share, whatever their choices."""
+        return [*self.encode_trusted(prompt.prefix), *self.encode_untrusted(prompt.stem)]
 
-    def rest(self, prompt: Prompt) -> list[int]:
-        """Tokens of what follows the stem."""
-        return [*self.clients(prompt.choices), *self.ours(prompt.suffix)]
+    def encode_rest(self, prompt: Prompt) -> list[int]:
+        """Encode the part after the stem."""
+        return [*self.encode_untrusted(prompt.choices), *self.encode_trusted(prompt.suffix)]
 
-    def spans(self, spans: Iterable[Span]) -> list[int]:
-        """Tokens of a text in parts."""
-        return [id_ for span in spans for id_ in (self.ours if span.ours else self.clients)(span.text)]
+    def encode_spans(self, spans: Iterable[TextSpan]) -> list[int]:
+        """Encode a text of trusted and untrusted spans."""
+        return [
+            id_
+            for span in spans
+            for id_ in (self.encode_trusted if span.trusted else self.encode_untrusted)(span.text)
+        ]
 
-    def pieces(self) -> Pieces:
-        """A new stream of text from tokens."""
-        return Pieces(self._ours)
+    def stream(self) -> TokenStream:
+        """Start a new stream of text from tokens."""
+        return TokenStream(self._trusted)
 
-    def text(self, tokens: Sequence[int]) -> str:
-        """The text of tokens, control tokens among them."""
-        text: str = self._ours.decode(list(tokens), skip_special_tokens=False)
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens, including control tokens."""
+        text: str = self._trusted.decode(list(tokens), skip_special_tokens=False)
         return text
 
-    def spelling(self, token: int) -> bytes:
-        """What one token writes, which may be part of a character only; a control token writes its name."""
-        name = self._ours.id_to_token(token) or ""
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes of one token, perhaps a part of a character; of a control token, its name."""
+        name = self._trusted.id_to_token(token) or ""
         if token not in self._control and _BYTES.keys() >= set(name):
             return bytes(_BYTES[character] for character in name)
         return name.encode()
 
     def is_control(self, token: int) -> bool:
-        """Whether the token is one of those that structure a text, and not part of what is read."""
+        """Tell whether the token structures a text instead of being part of it."""
         return token in self._control
 
-    def _letter(self, letter: str) -> int:
-        """The token of a letter after `answer:`, where YAML has a space."""
-        ids = self.ours(f" {letter}")
+    def _label_token(self, letter: str) -> int:
+        """Return the token of a letter after `answer:`, where YAML has a space."""
+        ids = self.encode_trusted(f" {letter}")
         if len(ids) != 1:
             raise ValueError(f"The tokenizer has no single token for the letter {letter} after a space.")  # noqa: EM102
         return ids[0]
@@ -119,6 +123,6 @@ def _encode(encoder: Encoder, text: str) -> list[int]:
 
 
 def _stop_ids(path: Path) -> frozenset[int]:
-    """The tokens that end a turn."""
+    """Return the tokens that end a turn."""
     stop = json.loads((path / "generation_config.json").read_bytes()).get("eos_token_id")
     return frozenset(stop if isinstance(stop, list) else [] if stop is None else [stop])

@@ -1,6 +1,6 @@
-"""The engine on transformers and torch: the reference for what is right, and what a GPU runs.
+"""The engine on transformers and torch: the reference for correct results, and the engine for GPUs.
 
-The feeds of a step are read one after the other: transformers would pad them to the longest.
+It reads the items of a step one after the other: transformers would pad them to the longest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, DynamicCache
 from transformers.utils import logging
 
-from mcq_service.engine.base import Feed, Logits, Output
+from mcq_service.engine.base import BatchItem, Logits, Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class TransformersSequence:
-    """A text's tokens as keys and values."""
+    """The keys and values of one text."""
 
     def __init__(self, cache: DynamicCache, *, length: int) -> None:
-        """`cache` holds the first `length` tokens."""
+        """Wrap a cache that holds the first `length` tokens."""
         self.cache: DynamicCache | None = cache
         self.length = length
 
@@ -34,10 +34,9 @@ class TransformersEngine:
     """One causal language model in a prepared directory."""
 
     def __init__(self, path: Path, *, context_length: int, threads: int) -> None:
-        """Load the model in `path`.
+        """Load the model in `path`, memory-mapped, so that processes on one machine share its pages.
 
-        The weights are memory-mapped, so that processes on one machine share their pages. `context_length` is in
-        tokens, `threads` those of torch, which are the process's.
+        `context_length` is in tokens. `threads` sets torch's threads for the whole process.
         """
         torch.set_num_threads(threads)
         logging.disable_progress_bar()
@@ -48,22 +47,22 @@ class TransformersEngine:
         self._model.to(self._device).eval()
         self.name = f"transformers ({str(self._model.dtype).removeprefix('torch.')}, {self._device.type})"
         self.context_length = min(context_length, self._model.config.max_position_embeddings)
-        self._shared: list[tuple[list[int], TransformersSequence]] = []
+        self._prefixes: list[tuple[list[int], TransformersSequence]] = []
 
-    def share(self, tokens: Items[int]) -> None:
+    def cache_prefix(self, tokens: Items[int]) -> None:
         """See Engine."""
         sequence = self._empty()
-        self._read(Feed(sequence, tokens))
-        self._shared.append((list(tokens), sequence))
+        self._read(BatchItem(sequence, tokens))
+        self._prefixes.append((list(tokens), sequence))
 
     def open(self, tokens: Items[int], *, room: int) -> TransformersSequence:
         """See Engine."""
-        found = [
+        matching = [
             each
-            for prefix, each in self._shared
+            for prefix, each in self._prefixes
             if each.length < len(tokens) and tokens[: each.length] == prefix
         ]
-        longest = max(found, key=lambda each: each.length, default=None)
+        longest = max(matching, key=lambda each: each.length, default=None)
         return self._empty() if longest is None else self.fork(longest, room=room)
 
     def fork(self, sequence: TransformersSequence, *, room: int) -> TransformersSequence:
@@ -75,43 +74,43 @@ class TransformersEngine:
         """See Engine."""
         sequence.cache = None
 
-    def step(self, feeds: Items[Feed[TransformersSequence]]) -> list[Output]:
+    def step(self, items: Items[BatchItem[TransformersSequence]]) -> list[Output]:
         """See Engine."""
-        lengths = [feed.sequence.length for feed in feeds]
+        lengths = [item.sequence.length for item in items]
         try:
             with _memory_errors():
-                return [self._read(feed) for feed in feeds]
+                return [self._read(item) for item in items]
         except Exception:
-            for feed, length in zip(feeds, lengths, strict=True):
-                _rewind(feed.sequence, length)
+            for item, length in zip(items, lengths, strict=True):
+                _truncate(item.sequence, length)
             raise
 
     def _empty(self) -> TransformersSequence:
         return TransformersSequence(DynamicCache(config=self._model.config), length=0)
 
     @torch.inference_mode()
-    def _read(self, feed: Feed[TransformersSequence]) -> Output:
-        ids = torch.tensor([list(feed.tokens)], device=self._device)
-        every = feed.logits is Logits.EVERY
-        # Only the positions asked for meet the output matrix.
+    def _read(self, item: BatchItem[TransformersSequence]) -> Output:
+        ids = torch.tensor([list(item.tokens)], device=self._device)
+        every = item.logits is Logits.EVERY
+        # Multiply only the needed positions with the output matrix.
         output = self._model(
             input_ids=ids,
-            past_key_values=feed.sequence.cache,
+            past_key_values=item.sequence.cache,
             use_cache=True,
             logits_to_keep=0 if every else 1,
         )
-        feed.sequence.length += len(feed.tokens)
+        item.sequence.length += len(item.tokens)
         logits = output.logits[0].float()
         last = logits[-1]
         return Output(
-            scores=last[list(feed.score)].tolist() if feed.score else (),
-            token=int(last.argmax()) if feed.greedy else None,
-            logits=None if feed.logits is Logits.NONE else logits.cpu().numpy(),
+            scores=last[list(item.score)].tolist() if item.score else (),
+            token=int(last.argmax()) if item.greedy else None,
+            logits=None if item.logits is Logits.NONE else logits.cpu().numpy(),
         )
 
 
-def _rewind(sequence: TransformersSequence, length: int) -> None:
-    """Forget what was read since; a step that failed has filled some of the layers."""
+def _truncate(sequence: TransformersSequence, length: int) -> None:
+    """Drop the tokens after `length`: a failed step has filled some of the layers."""
     sequence.length = length
     for layer in sequence.cache.layers if sequence.cache else []:
         if (read := layer.get_seq_length()) > length:
@@ -120,7 +119,7 @@ def _rewind(sequence: TransformersSequence, length: int) -> None:
 
 @contextmanager
 def _memory_errors() -> Iterator[None]:
-    """Raise MemoryError for torch's errors: on a CPU a plain RuntimeError, which only its words tell from others."""
+    """Turn torch's out-of-memory errors into MemoryError; on a CPU only the message of a RuntimeError shows them."""
     try:
         yield
     except RuntimeError as error:

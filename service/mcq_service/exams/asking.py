@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mcq_service.api.service.schemas import Identity
     from mcq_service.exams.questions import ExamQuestion
     from mcq_service.model_store import PreparedModel
-    from mcq_service.runtime.builder import Serving
+    from mcq_service.runtime.builder import Backend as Serving
     from mcq_service.runtime.settings import Settings
 
 

@@ -15,8 +15,8 @@ from mcq_service.api.mcq.schemas import Debias
 from mcq_service.exams.errors import ExamError
 from mcq_service.exams.importing import FORMATS, imported
 from mcq_service.exams.questions import SPLITS
-from mcq_service.model_store.progress_display import failed
-from mcq_service.runtime.terminal import plain
+from mcq_service.model_store.progress_display import report_error as failed
+from mcq_service.runtime.terminal import printable as plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,8 @@ from mcq_service.exams.questions import read
 from mcq_service.exams.report import read_rows
 from mcq_service.exams.report_page import page
 from mcq_service.model_store import ModelRef, ModelStoreError, PreparedModel, Store
-from mcq_service.model_store.progress_display import failed, shown
+from mcq_service.model_store.progress_display import report_error as failed
+from mcq_service.model_store.progress_display import show_progress as shown
 from mcq_service.prompts import ANSWER_FORMS
 
 if TYPE_CHECKING:

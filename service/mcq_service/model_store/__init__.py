@@ -1,4 +1,4 @@
-"""The model store: fetch, verify, convert, cache."""
+"""The model store: fetch, verify, convert and cache models."""
 
 from mcq_service.model_store.errors import (
     AccessDenied,

@@ -1,4 +1,4 @@
-"""The model this product is made for, and what is known of it beforehand."""
+"""The default model, with its sizes and digests."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,10 @@ DEFAULT_REVISION = "f86cb2c1fa58255f8052cc32aeede1b7482d4361"
 
 @dataclass(frozen=True)
 class GGUFWeights:
-    """A quantised model in one GGUF file, which has its configuration and tokenizer in it; `size` is in bytes.
+    """A quantised model in one GGUF file, which contains its configuration and tokenizer; `size` is in bytes.
 
-    `tied` says that the model's output matrix is its embedding, which a quantised file may nevertheless hold
-    twice, in two qualities. `vocabulary` and `merges` are the SHA-256 of the model's own vocab.json and
-    merges.txt.
+    `tied` says that the output matrix is the embedding; a quantised file may still contain it twice, in two qualities.
+    `vocabulary` and `merges` are the SHA-256 of the model's own vocab.json and merges.txt.
     """
 
     file: str
@@ -26,7 +25,7 @@ class GGUFWeights:
 
     @property
     def digest(self) -> str:
-        """The digest of the file, as manifests and references write it."""
+        """The file's digest, in the form of manifests and references."""
         return f"sha256:{self.sha256}"
 
 

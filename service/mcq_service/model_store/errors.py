@@ -1,17 +1,17 @@
-"""What can go wrong with a model's weights, and what to do about it.
+"""The model store's errors; each message says what to do.
 
 ModelStoreError
-├── BadReference          the URI, revision or digest can't be used as written
+├── BadReference          the URI, revision or digest is invalid
 ├── SourceError
-│   ├── SourceUnreachable the place the weights come from does not answer
-│   ├── SourceChanged     what it has was replaced while it was being fetched
-│   ├── AccessDenied      it answers, but does not give what is there to whom asks
-│   └── ModelNotFound     it answers, but has no such model or revision (or asks for a token)
-├── DigestMismatch        the bytes that came are not those that were asked for
-├── ModelDamaged          a prepared model's files are not what the engine can read
+│   ├── SourceUnreachable the source of the weights does not answer
+│   ├── SourceChanged     the source's files were replaced during the download
+│   ├── AccessDenied      the source refuses access
+│   └── ModelNotFound     the source has no such model or revision (or asks for a token)
+├── DigestMismatch        the downloaded bytes have another digest
+├── ModelDamaged          the engine can't read a prepared model's files
 ├── NotEnoughSpace        the store's file system is too small
 ├── StoreNotWritable      the store lacks the model and can't be written
-└── ConversionFailed      the weights can't be turned into what the engine loads
+└── ConversionFailed      the weights can't be converted for the engine
     └── UnsupportedArchitecture   the int8 engine can't run such a model; transformers can
 """
 
@@ -19,13 +19,13 @@ from typing import ClassVar
 
 
 class ModelStoreError(Exception):
-    """A model could not be prepared; the message says what to do. `exit_code` is the process's, and tells which."""
+    """A model could not be prepared. `exit_code` is the process's."""
 
     exit_code: ClassVar[int] = 1
 
 
-class BadReference(ModelStoreError):  # noqa: N818 - names read as what happened, as in the tree above
-    """The URI, revision or digest can't be used as written."""
+class BadReference(ModelStoreError):  # noqa: N818 - names say what happened, as in the tree above
+    """The URI, revision or digest is invalid."""
 
     exit_code = 2
 
@@ -39,7 +39,7 @@ class SourceError(ModelStoreError):
 class SourceUnreachable(SourceError):  # noqa: N818
     """The source does not answer; trying again later may help.
 
-    `retry_after` is how many seconds later, where it said so.
+    `retry_after` is the pause in seconds that it asked for, if any.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -49,11 +49,11 @@ class SourceUnreachable(SourceError):  # noqa: N818
 
 
 class SourceChanged(SourceError):  # noqa: N818
-    """The source's files were replaced meanwhile; trying again fetches the new ones."""
+    """The source's files were replaced during the download; trying again fetches the new ones."""
 
 
 class AccessDenied(SourceError):  # noqa: N818
-    """The source refuses the credentials, or whom they stand for."""
+    """The source refuses the credentials, or access for their owner."""
 
     exit_code = 9
 
@@ -65,13 +65,13 @@ class ModelNotFound(SourceError):  # noqa: N818
 
 
 class DigestMismatch(ModelStoreError):  # noqa: N818
-    """The bytes are not those that were asked for."""
+    """The downloaded bytes have another digest."""
 
     exit_code = 4
 
 
 class ModelDamaged(ModelStoreError):  # noqa: N818
-    """A prepared model's files are not what the engine can read."""
+    """The engine can't read a prepared model's files."""
 
     exit_code = 4
 
@@ -83,7 +83,7 @@ class NotEnoughSpace(ModelStoreError):  # noqa: N818
 
 
 class ConversionFailed(ModelStoreError):  # noqa: N818
-    """The weights can't be turned into what the engine loads."""
+    """The weights can't be converted for the engine."""
 
     exit_code = 6
 

@@ -1,4 +1,4 @@
-"""Files: hash, sync, space."""
+"""File helpers: hash, sync, remove, measure."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ GIB = 1 << 30
 
 
 def sha256(path: Path, advance: Callable[[int], None] = lambda _count: None) -> str:
-    """The SHA-256 of a file as hex; `advance` is told the number of bytes read, block by block."""
+    """Return a file's SHA-256 as hex; call `advance` with the number of bytes of each block."""
     hasher = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -23,7 +23,7 @@ def sha256(path: Path, advance: Callable[[int], None] = lambda _count: None) -> 
 
 
 def sync(path: Path) -> None:
-    """Wait until a file or directory is on the disk, so that a rename never outlives what it names."""
+    """Wait until a file or directory is on the disk, so that a rename never outlives its content."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -32,34 +32,34 @@ def sync(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a directory tree, if it is there."""
+    """Delete a file or a directory tree, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
 
-def occupied(path: Path) -> int:
-    """Bytes of disk that a directory's files occupy; 0 where there is none."""
+def disk_usage(path: Path) -> int:
+    """Return the bytes of disk that a directory's files occupy; 0 if it does not exist."""
     return sum(file.stat().st_blocks * 512 for file in path.rglob("*") if file.is_file())
 
 
-def size(path: Path) -> int:
-    """Bytes that a directory's files have; 0 where there is none."""
+def total_size(path: Path) -> int:
+    """Return the sum of a directory's file sizes in bytes; 0 if it does not exist."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def require_space(directory: Path, needed: int, free: Callable[[Path], int]) -> None:
-    """Raise NotEnoughSpace unless `needed` bytes are free where `directory` is."""
+    """Raise NotEnoughSpace unless `needed` bytes are free on the file system of `directory`."""
     available = free(directory)
     if available < needed:
         msg = (
-            f"{directory} has {available / GIB:.1f} GiB free and {needed / GIB:.1f} GiB are needed to fetch "
+            f"{directory} has {available / GIB:.1f} GiB free and {needed / GIB:.1f} GiB are needed to fetch and "
             "convert the model: free some space, or use a larger volume."
         )
         raise NotEnoughSpace(msg)
 
 
 def free_space(directory: Path) -> int:
-    """Bytes free on the file system of `directory`."""
+    """Return the free bytes on the file system of `directory`."""
     return shutil.disk_usage(directory).free

@@ -1,12 +1,12 @@
-"""What the int8 engine reads: one file of packed matrices, laid out as its products stream them.
+"""The int8 engine's file of packed matrices, in the order in which its products read them.
 
-A matrix lies in panels of 64 output channels; in a panel, groups of 4 consecutive inputs follow each other, each for
-all 64 channels: bytes [inputs / 4][64][4]. A byte is a weight divided by its channel's scale, plus 128. Heads are
-padded to multiples of 16, everything else to multiples of 64, with zeros. Queries, keys and values are one matrix,
-and so are the MLP's gate and up, in turns of 16 channels. The file is in the safetensors format.
+A matrix consists of panels of 64 output channels. A panel consists of groups of 4 consecutive inputs, each for all 64
+channels: bytes [inputs / 4][64][4]. A byte is a weight divided by its channel's scale, plus 128. Heads are padded with
+zeros to multiples of 16, everything else to multiples of 64. Queries, keys and values form one matrix; so do the MLP's
+gate and up, in turns of 16 channels. The file is in the safetensors format.
 
-Native code gets bare pointers into the file, so what it will read must be there: `offsets` checks each tensor's type,
-shape and place against what the model's config makes of them, and `Shape.of` the config.
+Native code gets bare pointers into the file, so a damaged file must never reach it: `offsets` checks each tensor's
+type, shape and offset against the model's config, and `Shape.of` checks the config.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ HEAD_MULTIPLE = 16
 GATE_TURN = 16
 OFFSET = 128
 _LARGEST = 1 << 24
-"""Far above what a model's sizes are, and far below what native code's numbers hold."""
+"""Far above the sizes of any model, and far below the range of native code's integers."""
 
 
 def padded(size: int, multiple: int = PANEL) -> int:
-    """The next multiple that `size` fits in."""
+    """Round `size` up to a multiple."""
     return -(-size // multiple) * multiple
 
 
@@ -56,7 +56,7 @@ class Shape:
 
     @property
     def padded_head(self) -> int:
-        """Channels of a head as packed."""
+        """Channels of a packed head."""
         return padded(self.head, HEAD_MULTIPLE)
 
     @property
@@ -71,7 +71,7 @@ class Shape:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Shape:
-        """From a model's config.json. Raises UnsupportedArchitecture."""
+        """Read the sizes from a model's config.json. Raises UnsupportedArchitecture."""
         try:
             reason = _obstacle(config)
             shape = None if reason else cls._read(config)
@@ -102,28 +102,28 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A tensor of the file: its type as safetensors calls it, and its shape."""
+class PackedTensor:
+    """A tensor of the file: its safetensors type and its shape."""
 
     dtype: str
     shape: tuple[int, ...]
 
     @property
     def bytes(self) -> int:
-        """How long it is."""
+        """Its size in bytes."""
         return math.prod(self.shape) * safetensors_header.SIZES[self.dtype]
 
 
-def layout(shape: Shape) -> dict[str, Stored]:
-    """The tensors of a model's file by name, matrices in the order in which a token meets them."""
-    tensors: dict[str, Stored] = {}
+def layout(shape: Shape) -> dict[str, PackedTensor]:
+    """Return the tensors of a model's file by name, in the order of a forward pass."""
+    tensors: dict[str, PackedTensor] = {}
     hidden, inner, vocabulary = padded(shape.hidden), padded(shape.inner), padded(shape.vocabulary)
 
     def vector(name: str, size: int) -> None:
-        tensors[name] = Stored("F32", (size,))
+        tensors[name] = PackedTensor("F32", (size,))
 
     def matrix(name: str, channels: int, inputs: int) -> None:
-        tensors[f"{name}.panels"] = Stored("U8", (channels // PANEL, inputs // 4, PANEL, 4))
+        tensors[f"{name}.panels"] = PackedTensor("U8", (channels // PANEL, inputs // 4, PANEL, 4))
         vector(f"{name}.scales", channels)
 
     matrix("embedding", vocabulary, hidden)
@@ -142,13 +142,13 @@ def layout(shape: Shape) -> dict[str, Stored]:
 
 
 def offsets(data: memoryview, shape: Shape, path: Path) -> dict[str, int]:
-    """Where in a file, which is in memory, each tensor of a model begins. Raises ModelDamaged."""
+    """Return the offset of each tensor in a mapped file. Raises ModelDamaged."""
     try:
         header = safetensors_header.parse(data, len(data), path.name)
     except safetensors_header.HeaderDamaged as error:
         raise damaged(path, str(error)) from error
-    if (found := header.metadata.get("format")) != FORMAT:
-        raise damaged(path, f"{path.name} has the format {found}, not {FORMAT}")
+    if (format_ := header.metadata.get("format")) != FORMAT:
+        raise damaged(path, f"{path.name} has the format {format_}, not {FORMAT}")
     for name, expected in layout(shape).items():
         entry = header.tensors.get(name)
         if entry is None:
@@ -156,18 +156,18 @@ def offsets(data: memoryview, shape: Shape, path: Path) -> dict[str, int]:
         if (entry.dtype, entry.shape) != (expected.dtype, expected.shape):
             raise damaged(
                 path,
-                f"{path.name} has {name} as {entry.dtype} {list(entry.shape)}, and the model's config makes it "
+                f"{path.name} has {name} as {entry.dtype} {list(entry.shape)}, but by the model's config it is "
                 f"{expected.dtype} {list(expected.shape)}",
             )
         if entry.begin % safetensors_header.SIZES[entry.dtype]:
-            raise damaged(path, f"{path.name} has {name} at the odd place {entry.begin}")
+            raise damaged(path, f"{path.name} has {name} at the unaligned offset {entry.begin}")
     return {name: entry.begin for name, entry in header.tensors.items()}
 
 
-def damaged(path: Path, what: str) -> ModelDamaged:
-    """The error for a file of a prepared model, and `what` is wrong with it."""
+def damaged(path: Path, reason: str) -> ModelDamaged:
+    """Return the error for a damaged file of a prepared model."""
     return ModelDamaged(
-        f"The prepared model {path.parent} is damaged: {what}. Delete it: it is then made anew."
+        f"The prepared model {path.parent} is damaged: {reason}. Delete it, and it will be prepared again."
     )
 
 
@@ -179,7 +179,7 @@ def _unsupported(reason: str) -> UnsupportedArchitecture:
 
 
 def shape_of(directory: Path) -> Shape:
-    """The sizes of a prepared directory's model. Raises ModelDamaged or UnsupportedArchitecture."""
+    """Read the sizes of a prepared model. Raises ModelDamaged or UnsupportedArchitecture."""
     path = directory / "config.json"
     try:
         config = json.loads(path.read_bytes())
@@ -190,8 +190,8 @@ def shape_of(directory: Path) -> Shape:
     return Shape.of(config)
 
 
-def has_int8(directory: Path) -> bool:
-    """Whether the model of a prepared directory could be packed; not for us to say of one that is damaged."""
+def supports_int8(directory: Path) -> bool:
+    """Return whether the int8 engine supports a prepared model; True for a damaged one."""
     try:
         shape_of(directory)
     except UnsupportedArchitecture:
@@ -202,7 +202,7 @@ def has_int8(directory: Path) -> bool:
 
 
 def _rope(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The rotary embedding's parameters, which newer configs keep in a table of their own."""
+    """Return the rotary embedding's parameters; newer configs have them in a table of their own."""
     table = config.get("rope_parameters") or config.get("rope_scaling") or {}
     return {**({"rope_theta": config["rope_theta"]} if "rope_theta" in config else {}), **table}
 
@@ -221,7 +221,7 @@ def _obstacle(config: Mapping[str, Any]) -> str | None:
 
 
 def _impossible(shape: Shape) -> str | None:
-    """What no model can have."""
+    """Describe a size that is impossible; None if all are possible."""
     sizes = ("layers", "hidden", "inner", "vocabulary", "heads", "kv_heads", "head", "context")
     for name in sizes:
         size = getattr(shape, name)
@@ -230,7 +230,7 @@ def _impossible(shape: Shape) -> str | None:
     if shape.heads % shape.kv_heads:
         return f"that {shape.heads} heads share {shape.kv_heads} heads of keys and values"
     if shape.head % 2:
-        return f"that a head has {shape.head} channels, which can't be turned in pairs"
+        return f"that a head has {shape.head} channels, which can't be rotated in pairs"
     if not (0 <= shape.epsilon < 1 and 0 < shape.rope_theta < math.inf):
         return f"that epsilon is {shape.epsilon} and theta {shape.rope_theta}"
     return None

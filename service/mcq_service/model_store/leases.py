@@ -1,9 +1,9 @@
-"""Who uses which prepared model, so that nobody deletes it: locks that end with the process that holds them.
+"""Track who uses which prepared model, so that no store deletes it: file locks that end with their process.
 
-A user holds a shared lock on the model's configuration for as long as it has the weights mapped; who wants to delete a
-model needs that lock alone. It is `flock`, which reaches all replicas on a node, and those on other nodes where the
-volume passes locks on (NFS 4, CephFS). Where it doesn't work at all, every model counts as used. A directory's time is
-when its model was taken into use last.
+A user holds a shared lock on the model's configuration while it has the weights mapped. Deleting a model needs an
+exclusive lock. The locks are `flock`: they reach all replicas on a node, and those on other nodes if the volume passes
+locks on (NFS 4, CephFS). Where locks do not work at all, every model counts as used. A directory's modification time
+is the last time its model was acquired.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_FILE = "config.json"  # every model has it, and it is never written again
+_FILE = "config.json"  # every model has it, and it is never rewritten
 
 
 class Lease:
-    """One use of a model; it ends by `release`, with the object, or with the process."""
+    """One use of a model; it ends with `release`, with the object, or with the process."""
 
     def __init__(self, descriptor: int) -> None:
-        """Own an open descriptor that is locked."""
+        """Own an open, locked descriptor."""
         self._end = weakref.finalize(self, os.close, descriptor)
 
     def release(self) -> None:
-        """End the use; more than once is fine."""
+        """End the use; calling it again does nothing."""
         self._end()
 
 
-def take(directory: Path) -> Lease | None:
-    """Begin to use a model; None where it is not there any more, or is being deleted."""
+def acquire(directory: Path) -> Lease | None:
+    """Start to use a model; return None if it is gone or being deleted."""
     path = directory / _FILE
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -47,7 +47,7 @@ def take(directory: Path) -> Lease | None:
         lease.release()
         return None
     except OSError:
-        pass  # no locks on this volume: then nobody can take the lock that deleting needs either
+        pass  # the volume has no locks, so no process can lock the model for deleting either
     with suppress(OSError):
         if os.path.samestat(os.fstat(descriptor), path.stat()):
             _touch(directory)
@@ -57,8 +57,8 @@ def take(directory: Path) -> Lease | None:
 
 
 @contextmanager
-def unused(directory: Path) -> Iterator[bool]:
-    """Whether nobody uses a model, and nobody begins to while the block runs."""
+def exclusive(directory: Path) -> Iterator[bool]:
+    """Lock an unused model, so that no process starts to use it inside the block; yield False if it is in use."""
     try:
         descriptor = os.open(directory / _FILE, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
@@ -75,10 +75,10 @@ def unused(directory: Path) -> Iterator[bool]:
 
 
 def last_used(directory: Path) -> float:
-    """When it was taken into use last, in seconds since the epoch."""
+    """Return the last time the model was acquired, in seconds since the epoch."""
     return directory.stat().st_mtime
 
 
 def _touch(directory: Path) -> None:
-    with suppress(OSError):  # someone else's directory, or one that can't be written
+    with suppress(OSError):  # the directory belongs to another user, or is read-only
         os.utime(directory)

@@ -1,4 +1,4 @@
-"""What a prepared directory holds: written last, read first."""
+"""The manifest of a prepared directory: written last, read first."""
 
 from datetime import datetime
 from pathlib import Path
@@ -23,13 +23,13 @@ class FileEntry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """Where a prepared model came from, and each of its files.
+    """The origin of a prepared model, and its files.
 
-    `requested` are the revisions that were asked for, `revision` is what came: the commit a branch stood for, or
-    what tells the files of a bucket, web server or directory from those that may replace them. `digest` is of the
-    source's files: see `sources.layout.digest`.
+    `requested` are the revisions that were asked for, `revision` is the actual one: a commit, or an id for the version
+    of the files in a bucket, on a web server or in a directory. `digest` covers the source's files; see
+    `sources.model_files.digest`.
 
-    Format 1 was the same, with a digest of the weights alone.
+    Format 1 was the same, but its digest covered only the weights.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,17 +44,17 @@ class Manifest(BaseModel):
     created: datetime
     files: dict[str, FileEntry]
 
-    def answers(self, ref: ModelRef, precision: Precision) -> bool:
-        """Whether this is the model that is asked for."""
+    def matches(self, ref: ModelRef, precision: Precision) -> bool:
+        """Return whether this is the model of `ref` in `precision`."""
         return (
             self.uri == ref.address
-            and ref.wanted_revision in {None, *self.requested, self.revision}
+            and ref.requested_revision in {None, *self.requested, self.revision}
             and ref.digest in {None, self.digest}
             and self.precision == precision
         )
 
     def damage(self, directory: Path, *, rehash: bool) -> str | None:
-        """What is wrong with the files in `directory` (sizes; contents if `rehash`); None if nothing."""
+        """Describe the first damaged file in `directory`, by size and, with `rehash`, content; None without damage."""
         for name, entry in self.files.items():
             path = directory / name
             if not path.is_file():
@@ -62,12 +62,12 @@ class Manifest(BaseModel):
             if path.stat().st_size != entry.size:
                 return f"{name} has {path.stat().st_size} bytes, not {entry.size}"
             if rehash and files.sha256(path) != entry.sha256:
-                return f"{name} does not have the SHA-256 it was made with"
+                return f"{name} does not have its original SHA-256"
         return None
 
 
 def entries(directory: Path) -> dict[str, FileEntry]:
-    """An entry for each file in `directory` but the manifest itself."""
+    """Return an entry for each file in `directory`, except the manifest."""
     return {
         path.name: FileEntry(size=path.stat().st_size, sha256=files.sha256(path))
         for path in sorted(directory.iterdir())
@@ -76,7 +76,7 @@ def entries(directory: Path) -> dict[str, FileEntry]:
 
 
 def read(directory: Path) -> Manifest | None:
-    """The manifest of `directory`; None where there is none that this version understands."""
+    """Return the manifest of `directory`; None without one, or for a format of another release."""
     try:
         return Manifest.model_validate_json((directory / NAME).read_bytes())
     except (OSError, ValidationError):
@@ -84,7 +84,7 @@ def read(directory: Path) -> Manifest | None:
 
 
 def write(directory: Path, manifest: Manifest) -> None:
-    """Write the manifest of `directory`, in one step."""
+    """Write the manifest of `directory` atomically."""
     partial = directory / f".{NAME}"
     partial.write_text(manifest.model_dump_json(indent=2) + "\n")
     partial.replace(directory / NAME)

@@ -1,4 +1,4 @@
-"""Which numbers the weights are stored in."""
+"""The number formats of weights, and the choice of one for this machine."""
 
 from pathlib import Path
 from typing import Literal, get_args
@@ -11,7 +11,7 @@ PRECISIONS: tuple[PrecisionChoice, ...] = get_args(PrecisionChoice)
 BYTES_PER_WEIGHT: dict[Precision, int] = {"float32": 4, "bfloat16": 2, "int8": 1}
 
 NATIVE_LIBRARY = Path(__file__).parents[1] / "engine/int8/libmcq.so"
-"""What computes with int8 weights; it is built with the package, where it can run."""
+"""The int8 engine's library; it is built with the package on machines that can run it."""
 _INT8_FLAGS = {"avx2", "fma", "f16c"}
 
 
@@ -26,22 +26,22 @@ def resolve(
     gpus: tuple[Path, ...] = GPUS,
     native_library: Path = NATIVE_LIBRARY,
 ) -> Precision:
-    """The precision that `auto` means on this machine; the choice itself otherwise.
+    """Resolve `auto` for this machine; return any other choice unchanged.
 
-    A CPU is fastest with int8, which needs AVX2 and the native library. See `best_float` for what else there is, and
-    for models that have no int8.
+    A CPU is fastest with int8, which needs AVX2 and the native library. `best_float` is the choice for other machines,
+    and for models that the int8 engine does not support.
     """
     if choice != "auto":
         return choice
-    able = _flags(cpuinfo) >= _INT8_FLAGS and native_library.is_file()
-    return "int8" if able and not _has(gpus) else best_float(cpuinfo=cpuinfo, gpus=gpus)
+    supported = _flags(cpuinfo) >= _INT8_FLAGS and native_library.is_file()
+    return "int8" if supported and not _has(gpus) else best_float(cpuinfo=cpuinfo, gpus=gpus)
 
 
 def best_float(*, cpuinfo: Path = CPUINFO, gpus: tuple[Path, ...] = GPUS) -> FloatPrecision:
-    """The precision in which transformers is fastest on this machine.
+    """Return the precision in which transformers is fastest on this machine.
 
-    bfloat16 halves the memory, and the time where a GPU or the CPU (avx512_bf16, amx_bf16) multiplies it; other CPUs
-    convert every weight on the way, which makes it slower than float32.
+    bfloat16 halves the memory. It also halves the time if a GPU or the CPU (avx512_bf16, amx_bf16) multiplies it;
+    other CPUs convert every weight first, which is slower than float32.
     """
     return "bfloat16" if _has(gpus) or _flags(cpuinfo) & {"avx512_bf16", "amx_bf16"} else "float32"
 

@@ -1,4 +1,4 @@
-"""For a person, on standard error: failures; progress, a bar on a terminal and a line now and then elsewhere."""
+"""Show progress and errors on standard error: a bar on a terminal, and lines elsewhere."""
 
 import sys
 import time
@@ -11,30 +11,30 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 
 from mcq_service.model_store.progress import Progress, Stage
-from mcq_service.runtime.terminal import plain
+from mcq_service.runtime.terminal import printable
 
 _LINE_SECONDS = 5.0
 
 
-def failed(error: Exception) -> int:
-    """Say in one line on standard error why a command failed; returns its exit code, the error's own or 1.
+def report_error(error: Exception) -> int:
+    """Print why a command failed, in one line on standard error; return the error's exit code, or 1.
 
-    Raises BrokenPipeError as it is: nobody is left to say it to.
+    Raises a BrokenPipeError itself: the reader has left.
     """
     if isinstance(error, BrokenPipeError):
         raise error
-    sys.stderr.write(f"error: {plain(str(error))}\n")
+    sys.stderr.write(f"error: {printable(str(error))}\n")
     return int(getattr(error, "exit_code", 1))
 
 
 @contextmanager
-def shown(stream: TextIO = sys.stderr) -> Iterator[Progress]:
-    """A progress that shows what it is told."""
+def show_progress(stream: TextIO = sys.stderr) -> Iterator[Progress]:
+    """Yield a progress that is shown on `stream`."""
     if stream.isatty():
         with _bar(Console(file=stream)) as report:
             yield report
     else:
-        yield lines(stream)
+        yield line_progress(stream)
 
 
 @contextmanager
@@ -56,20 +56,20 @@ def _bar(console: Console) -> Iterator[Progress]:
         yield report
 
 
-def lines(stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> Progress:
-    """A progress that writes a line when something new begins, and every few seconds while it lasts."""
+def line_progress(stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> Progress:
+    """Return a progress that writes a line for each new detail, and every few seconds while it lasts."""
     start = clock()
-    said: tuple[Stage, str] | None = None
+    last: tuple[Stage, str] | None = None
     at = start
 
     def report(stage: Stage, fraction: float | None, detail: str) -> None:
-        nonlocal said, at
+        nonlocal last, at
         now = clock()
-        if (stage, detail) == said and now - at < _LINE_SECONDS:
+        if (stage, detail) == last and now - at < _LINE_SECONDS:
             return
-        said, at = (stage, detail), now
+        last, at = (stage, detail), now
         percent = "" if fraction is None else f" {fraction:4.0%}"
-        stream.write(f"[{now - start:5.1f} s] {stage.value}{percent}: {plain(detail)}\n")
+        stream.write(f"[{now - start:5.1f} s] {stage.value}{percent}: {printable(detail)}\n")
         stream.flush()
 
     return report

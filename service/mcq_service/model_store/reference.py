@@ -1,4 +1,4 @@
-"""Which model is meant: where its files are, which of its versions, and what digest they must have.
+"""A reference to a model: its address, its revision, and its digest.
 
 hf://owner/name[@revision]        a repository of the hub
 s3://bucket[/prefix]              objects of a bucket
@@ -30,10 +30,10 @@ _SUPPORTED = (
 
 @dataclass(frozen=True)
 class ModelRef:
-    """A model as its user names it.
+    """A user's reference to a model.
 
     `revision` is a commit, tag or branch of a hub's repository; `digest` ("sha256:" and 64 lower-case hex digits)
-    is that of the source's files. Raises BadReference where one of them can't be used.
+    covers the source's files. Raises BadReference if one of them is invalid.
     """
 
     uri: str
@@ -41,7 +41,7 @@ class ModelRef:
     digest: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse at once what could only fail later."""
+        """Reject an invalid reference early."""
         if not _FORMS.fullmatch(self.uri) or {".", ".."} & set(self.address.split("/")):
             msg = f"The model URI {self.uri!r} is not supported: {_SUPPORTED}."
             raise BadReference(msg)
@@ -53,7 +53,7 @@ class ModelRef:
     def _require_usable_revision(self) -> None:
         if self.revision and self.scheme != "hf":
             msg = (
-                f"Only a hub's repository has revisions, and {self.uri} is none: leave the revision out, and put "
+                f"Only a hub's repository has revisions, and {self.uri} is not one: leave the revision out, and put "
                 "each version of the model into a directory of its own."
             )
             raise BadReference(msg)
@@ -68,25 +68,25 @@ class ModelRef:
 
     @property
     def scheme(self) -> str:
-        """What comes before ://."""
+        """The part before ://."""
         return self.uri.partition("://")[0]
 
     @property
     def address(self) -> str:
-        """The URI without revision, written in one way only: what manifests know the model by."""
+        """The URI without revision, in normal form: the model's id in manifests."""
         uri = self.uri.partition("@")[0] if self.scheme == "hf" else self.uri
         return uri.rstrip("/")
 
     @property
     def name(self) -> str:
-        """What the model is called: "owner/name" of a hub's repository."""
+        """The model's name: "owner/name" for a hub's repository."""
         return name_of(self.address)
 
     @property
-    def wanted_revision(self) -> str | None:
-        """The revision asked for; the pinned commit for the default model, else "main", where none was.
+    def requested_revision(self) -> str | None:
+        """The requested revision. Default: the pinned commit for the default model, "main" for others.
 
-        None where there are no revisions.
+        None for a source without revisions.
         """
         if self.scheme != "hf":
             return None
@@ -99,5 +99,5 @@ class ModelRef:
 
 
 def name_of(address: str) -> str:
-    """What a model is called in answers: its address without the scheme."""
+    """Return a model's name in answers: its address without the scheme."""
     return address.partition("://")[2].lstrip("/")

@@ -1,4 +1,4 @@
-"""How often a source that does not answer is asked again, and how long is waited in between."""
+"""Retry a source that does not answer, with growing pauses."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ T = TypeVar("T")
 
 FIRST_SECONDS = 1.0
 LONGEST_SECONDS = 30.0
-LONGEST_ASKED_SECONDS = 600.0
-"""Waited at most, where the source says itself how long."""
+LONGEST_RETRY_AFTER_SECONDS = 600.0
+"""The longest pause that a source can ask for."""
 _SLICE_SECONDS = 0.5
 
 
-def persist(
+def with_retries(
     attempt: Callable[[], T], *, attempts: int, progress: Callable[[], int], report: Callable[[str], None]
 ) -> T:
-    """What `attempt` returns, which is called up to `attempts` times as long as `progress` stays where it is.
+    """Call `attempt` until it succeeds, or fails `attempts` times in a row without `progress`; return its result.
 
-    In between it is waited, twice as long each time and never equally long for two replicas, or as long as the source
-    asks for (Retry-After). `report` hears of it, again and again; what it raises ends the wait. Raises the last
+    The pauses double each time and are random, so that replicas do not retry together; a source can set its own pause
+    (Retry-After). `report` is called repeatedly during a pause; an error it raises ends the pause. Raises the last
     SourceUnreachable.
     """
-    failures, had = 0, progress()
+    failures, most = 0, progress()
     while True:
         try:
             return attempt()
         except SourceUnreachable as error:
-            # Of a source that begins anew each time, only what is more than ever before counts.
-            failures, had = (1 if (have := progress()) > had else failures + 1), max(had, have)
+            # Some sources start over each time, so only a new maximum counts as progress.
+            failures, most = (1 if (now := progress()) > most else failures + 1), max(most, now)
             if failures >= attempts:
                 raise
-            seconds = wait_seconds(failures, error.retry_after)
+            seconds = backoff_seconds(failures, error.retry_after)
             _pause(
                 seconds,
                 report,
@@ -46,11 +46,11 @@ def persist(
             )
 
 
-def wait_seconds(failures: int, asked: float | None) -> float:
-    """How long to wait after so many failures, with what the source asked for."""
-    if asked is not None:
-        # Not all at the very moment that was named.
-        return min(asked, LONGEST_ASKED_SECONDS) + random.uniform(0, FIRST_SECONDS)  # noqa: S311
+def backoff_seconds(failures: int, retry_after: float | None) -> float:
+    """Return the pause after this many failures; `retry_after` is the source's own, if any."""
+    if retry_after is not None:
+        # Spread the replicas over a second.
+        return min(retry_after, LONGEST_RETRY_AFTER_SECONDS) + random.uniform(0, FIRST_SECONDS)  # noqa: S311
     longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** (failures - 1))
     return random.uniform(longest / 2, longest)  # noqa: S311
 

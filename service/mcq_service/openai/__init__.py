@@ -1,7 +1,7 @@
-"""The OpenAI-compatible use cases: a prompt or a conversation in, the text that follows out."""
+"""The OpenAI-compatible use cases: continue a prompt or a conversation."""
 
-from mcq_service.openai.chat import Chats
+from mcq_service.openai.chat import ChatCompletions
 from mcq_service.openai.completions import Completions
-from mcq_service.openai.generation import Completing
+from mcq_service.openai.generation import Generation
 
-__all__ = ["Chats", "Completing", "Completions"]
+__all__ = ["ChatCompletions", "Completions", "Generation"]

@@ -1,4 +1,4 @@
-"""Chat completions in OpenAI's form: conversations to wishes, events to responses."""
+"""Chat completions in OpenAI's form: conversations to generation requests, events to responses."""
 
 from __future__ import annotations
 
@@ -10,79 +10,83 @@ from typing import TYPE_CHECKING
 
 from mcq_service.api.openai.chat_schemas import (
     ChatChoice,
+    ChatChunk,
     ChatCompletion,
     ChatLogprobs,
     ChatToken,
-    Chunk,
     ChunkChoice,
     Delta,
     Reply,
     TopToken,
 )
-from mcq_service.openai.generation import Ended, Wish
-from mcq_service.openai.responses import array, spelled, usage, with_fields
-from mcq_service.prompts import Turn, conversation
+from mcq_service.openai.generation import Finished, GenerationRequest
+from mcq_service.openai.responses import json_array, json_with_fields, token_text, total_usage
+from mcq_service.prompts import Turn, chat_prompt
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
     from mcq_service.api.openai.chat_schemas import ChatRequest
     from mcq_service.engine import Tokenizer
-    from mcq_service.openai.detokenizer import Placed
-    from mcq_service.openai.generation import Completing, Event
+    from mcq_service.openai.detokenizer import PositionedToken
+    from mcq_service.openai.generation import Event, Generation
 
 
-class Chats:
+class ChatCompletions:
     """The use case behind /v1/chat/completions."""
 
-    def __init__(self, completing: Completing) -> None:
-        """On the engine that `completing` has."""
-        self._completing = completing
+    def __init__(self, generation: Generation) -> None:
+        """Generate text with `generation`."""
+        self._generation = generation
 
-    async def whole(self, request: ChatRequest) -> str:
-        """The next turn, a ChatCompletion as JSON. Raises a ProblemError."""
+    async def complete(self, request: ChatRequest) -> str:
+        """Write the next turn; return a ChatCompletion as JSON. Raises a ProblemError."""
         text = ""
-        tokens: list[Placed] = []
-        async with aclosing(self._completing.run("chat", [await self._wish(request)])) as events:
+        tokens: list[PositionedToken] = []
+        async with aclosing(
+            self._generation.run("chat", [await self._generation_request(request)])
+        ) as events:
             async for event in events:
-                if isinstance(event, Ended):
-                    ended = event
+                if isinstance(event, Finished):
+                    finished = event
                 else:
-                    text += event.part.text
-                    tokens += event.part.tokens
-        choice = ChatChoice(message=Reply(content=text), logprobs=None, finish_reason=ended.reason)
+                    text += event.piece.text
+                    tokens += event.piece.tokens
+        choice = ChatChoice(message=Reply(content=text), logprobs=None, finish_reason=finished.reason)
         response = ChatCompletion(
-            id=_new_id(), created=int(time.time()), model=self._completing.model, choices=[],
-            usage=usage([ended.tokens]),
+            id=_new_id(), created=int(time.time()), model=self._generation.model, choices=[],
+            usage=total_usage([finished.tokens]),
         )  # fmt: skip
-        # In a thread: it may have 100,000 log-probabilities.
+        # In a thread: there may be 100,000 log-probabilities.
         logprobs = await asyncio.to_thread(self._logprobs_json, tokens, request)
-        return with_fields(response, choices=array([with_fields(choice, logprobs=logprobs)]))
+        return json_with_fields(response, choices=json_array([json_with_fields(choice, logprobs=logprobs)]))
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk]:
-        """The next turn in chunks; the last one, where it is wanted, has the usage. Raises a ProblemError."""
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatChunk]:
+        """Write the next turn in chunks; the last has the usage, if asked for. Raises a ProblemError."""
         id_, counts = _new_id(), []
         first = Delta(role="assistant", content="")
-        async with aclosing(self._completing.run("chat", [await self._wish(request)])) as events:
+        async with aclosing(
+            self._generation.run("chat", [await self._generation_request(request)])
+        ) as events:
             async for event in events:
                 if first.role:
-                    # With the first token, not before: what fails until then is a plain error.
+                    # With the first token, not earlier: a failure before it is a plain error response.
                     yield self._chunk(id_, ChunkChoice(delta=first))
                     first = Delta()
-                if isinstance(event, Ended):
+                if isinstance(event, Finished):
                     counts.append(event.tokens)
                 yield self._chunk(id_, self._choice(event, request))
         if request.wants_usage:
-            yield self._chunk(id_, None).model_copy(update={"usage": usage(counts)})
+            yield self._chunk(id_, None).model_copy(update={"usage": total_usage(counts)})
 
-    async def _wish(self, request: ChatRequest) -> Wish:
+    async def _generation_request(self, request: ChatRequest) -> GenerationRequest:
         turns = [
             Turn("system" if message.role == "developer" else message.role, message.text)
             for message in request.messages
         ]
-        # In a thread of its own: a long text takes the tokenizer a while.
-        tokens = await asyncio.to_thread(self._completing.tokenizer.spans, list(conversation(turns)))
-        return Wish(
+        # In a thread: a long text takes the tokenizer a while.
+        tokens = await asyncio.to_thread(self._generation.tokenizer.encode_spans, list(chat_prompt(turns)))
+        return GenerationRequest(
             tokens=tokens,
             limit=request.limit,
             top=(request.top_logprobs or 0) if request.logprobs else None,
@@ -93,31 +97,31 @@ class Chats:
         )
 
     def _choice(self, event: Event, request: ChatRequest) -> ChunkChoice:
-        if isinstance(event, Ended):
+        if isinstance(event, Finished):
             return ChunkChoice(delta=Delta(), finish_reason=event.reason)
-        logprobs = self._logprobs(event.part.tokens, request)
-        return ChunkChoice(delta=Delta(content=event.part.text), logprobs=logprobs)
+        logprobs = self._logprobs(event.piece.tokens, request)
+        return ChunkChoice(delta=Delta(content=event.piece.text), logprobs=logprobs)
 
-    def _logprobs_json(self, tokens: Iterable[Placed], request: ChatRequest) -> str:
-        """The JSON of `_logprobs`, token by token: the objects of all of them would be a hundred megabytes."""
+    def _logprobs_json(self, tokens: Iterable[PositionedToken], request: ChatRequest) -> str:
+        """Return the JSON of `_logprobs`, token by token: all objects at once would take a hundred megabytes."""
         if not request.logprobs:
             return "null"
-        content = array(_token(each, self._completing.tokenizer).model_dump_json() for each in tokens)
+        content = json_array(_token(each, self._generation.tokenizer).model_dump_json() for each in tokens)
         return f'{{"content":{content}}}'
 
-    def _logprobs(self, tokens: Iterable[Placed], request: ChatRequest) -> ChatLogprobs | None:
+    def _logprobs(self, tokens: Iterable[PositionedToken], request: ChatRequest) -> ChatLogprobs | None:
         if not request.logprobs:
             return None
-        return ChatLogprobs(content=[_token(each, self._completing.tokenizer) for each in tokens])
+        return ChatLogprobs(content=[_token(each, self._generation.tokenizer) for each in tokens])
 
-    def _chunk(self, id_: str, choice: ChunkChoice | None) -> Chunk:
+    def _chunk(self, id_: str, choice: ChunkChoice | None) -> ChatChunk:
         choices = [choice] if choice else []
-        return Chunk(id=id_, created=int(time.time()), model=self._completing.model, choices=choices)
+        return ChatChunk(id=id_, created=int(time.time()), model=self._generation.model, choices=choices)
 
 
-def _token(placed: Placed, tokenizer: Tokenizer) -> ChatToken:
-    token, log_probability, top = placed.scored
-    assert log_probability is not None, "it was asked for"  # noqa: S101
+def _token(positioned: PositionedToken, tokenizer: Tokenizer) -> ChatToken:
+    token, log_probability, top = positioned.scored
+    assert log_probability is not None, "the request asked for it"  # noqa: S101
     return ChatToken(
         **_top(token, log_probability, tokenizer).model_dump(),
         top_logprobs=[_top(each, value, tokenizer) for each, value in top],
@@ -126,7 +130,7 @@ def _token(placed: Placed, tokenizer: Tokenizer) -> ChatToken:
 
 def _top(token: int, log_probability: float, tokenizer: Tokenizer) -> TopToken:
     return TopToken(
-        token=spelled(token, tokenizer), logprob=log_probability, bytes=list(tokenizer.spelling(token))
+        token=token_text(token, tokenizer), logprob=log_probability, bytes=list(tokenizer.token_bytes(token))
     )
 
 

@@ -1,4 +1,4 @@
-"""Tokens as a client reads them: their spelling, their place in the text, and where the text stops."""
+"""Turn tokens into a client's text: their characters, their offsets, and the end at a stop sequence."""
 
 from __future__ import annotations
 
@@ -9,87 +9,87 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mcq_service.engine import Tokenizer
-    from mcq_service.scheduler import Scored
+    from mcq_service.scheduler import ScoredToken
 
 
-_ECHOED = 64  # tokens of a part
+_ECHOED = 64  # tokens in a piece
 
 
-class Placed(NamedTuple):
-    """A token, and how many characters of the text stand before it."""
+class PositionedToken(NamedTuple):
+    """A token and the number of characters before it."""
 
-    scored: Scored
+    scored: ScoredToken
     offset: int
 
 
-class Part(NamedTuple):
-    """The next characters of a text, and the tokens since the part before it.
+class TextPiece(NamedTuple):
+    """The next characters of a text, and the tokens since the piece before it.
 
-    Text that may turn out to be the beginning of a stop is kept back, its tokens are not.
+    Characters that may begin a stop sequence are held back; their tokens are not.
     """
 
     text: str
-    tokens: Sequence[Placed]
+    tokens: Sequence[PositionedToken]
 
 
-def echo(tokens: Sequence[Scored], tokenizer: Tokenizer) -> Iterator[Part]:
-    """A prompt as the beginning of its text, control tokens among it; in parts, so that no part is much work."""
+def echo_prompt(tokens: Sequence[ScoredToken], tokenizer: Tokenizer) -> Iterator[TextPiece]:
+    """Yield a prompt as the beginning of its text, including control tokens, in pieces of little work each."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     offset = 0
     for first in range(0, len(tokens), _ECHOED):
-        text, placed = "", []
+        text, positioned = "", []
         for each in tokens[first : first + _ECHOED]:
-            placed.append(Placed(each, offset + len(text)))
-            text += decoder.decode(tokenizer.spelling(each.token))
+            positioned.append(PositionedToken(each, offset + len(text)))
+            text += decoder.decode(tokenizer.token_bytes(each.token))
         if first + _ECHOED >= len(tokens):
             text += decoder.decode(b"", final=True)
         offset += len(text)
-        yield Part(text, placed)
+        yield TextPiece(text, positioned)
 
 
-class Writer:
-    """Collects what a model writes, up to the first of the stops; `offset` characters stand before it."""
+class Detokenizer:
+    """Collects the text that a model writes, up to the first stop sequence."""
 
     def __init__(self, tokenizer: Tokenizer, *, stops: Sequence[str], offset: int) -> None:
-        """The tokenizer is the model's."""
+        """Start after `offset` characters; the tokenizer is the model's."""
         self._tokenizer = tokenizer
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stops = stops
         self._offset = offset
-        self._kept = ""
+        self._held = ""
         self.stopped = False
 
-    def take(self, token: Scored) -> Part:
-        """The part that this token completes."""
-        placed = Placed(token, self._offset + len(self._kept))
+    def push(self, token: ScoredToken) -> TextPiece:
+        """Take a token; return the piece that it completes."""
+        positioned = PositionedToken(token, self._offset + len(self._held))
         control = self._tokenizer.is_control(token.token)
-        self._kept += self._decoder.decode(b"" if control else self._tokenizer.spelling(token.token))
-        found = [place for stop in self._stops if (place := self._kept.find(stop)) >= 0]
-        if found:
+        self._held += self._decoder.decode(b"" if control else self._tokenizer.token_bytes(token.token))
+        starts = [start for stop in self._stops if (start := self._held.find(stop)) >= 0]
+        if starts:
             self.stopped = True
-            return Part(self._release(min(found)), [placed])
-        return Part(self._release(len(self._kept) - self._maybe_stop()), [placed])
+            return TextPiece(self._release(min(starts)), [positioned])
+        return TextPiece(self._release(len(self._held) - self._possible_stop()), [positioned])
 
-    def end(self) -> Part:
-        """What was kept back, once nothing more is written; nothing, where a stop was found."""
+    def finish(self) -> TextPiece:
+        """Return the characters held back; none after a stop sequence."""
         if self.stopped:
-            return Part("", [])
-        self._kept += self._decoder.decode(b"", final=True)
-        return Part(self._release(len(self._kept)), [])
+            return TextPiece("", [])
+        self._held += self._decoder.decode(b"", final=True)
+        return TextPiece(self._release(len(self._held)), [])
 
     def _release(self, count: int) -> str:
-        text, self._kept = self._kept[:count], self._kept[count:]
+        text, self._held = self._held[:count], self._held[count:]
         self._offset += count
         return text
 
-    def _maybe_stop(self) -> int:
-        """How many of the last characters may be the beginning of a stop."""
+    def _possible_stop(self) -> int:
+        """Return how many of the last characters may begin a stop sequence."""
         return max(
             (
                 length
                 for stop in self._stops
-                for length in range(1, min(len(stop), len(self._kept) + 1))
-                if self._kept.endswith(stop[:length])
+                for length in range(1, min(len(stop), len(self._held) + 1))
+                if self._held.endswith(stop[:length])
             ),
             default=0,
         )

@@ -1,4 +1,4 @@
-"""What completions and chats say of tokens."""
+"""Parts that completions and chats share in their responses: token text, usage, and JSON in pieces."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from mcq_service.engine import Tokenizer, Tokens
 
 
-def spelled(token: int, tokenizer: Tokenizer) -> str:
-    r"""A token's text; one that is but a part of a character is written as OpenAI does: `bytes:\xe2\x82`."""
-    raw = tokenizer.spelling(token)
+def token_text(token: int, tokenizer: Tokenizer) -> str:
+    r"""Return a token's text. A part of a character is written as OpenAI does: `bytes:\xe2\x82`."""
+    raw = tokenizer.token_bytes(token)
     try:
         return raw.decode()
     except UnicodeDecodeError:
         return "bytes:" + "".join(f"\\x{byte:02x}" for byte in raw)
 
 
-def usage(counts: Sequence[Tokens]) -> Usage:
-    """The tokens of all prompts of a request."""
+def total_usage(counts: Sequence[Tokens]) -> Usage:
+    """Sum the tokens of a request's prompts."""
     prompt, completion = sum(each.prompt for each in counts), sum(each.completion for each in counts)
     cached = CachedTokens(cached_tokens=sum(each.cached for each in counts))
     return Usage(
@@ -33,12 +33,15 @@ def usage(counts: Sequence[Tokens]) -> Usage:
     )  # fmt: skip
 
 
-def with_fields(model: BaseModel, **fields: str) -> str:
-    """The model's JSON, with the JSON of these fields in place of what it has in them."""
+def json_with_fields(model: BaseModel, **fields: str) -> str:
+    """Return the model's JSON with these fields replaced by JSON text.
+
+    Serialising a large response in one call would hold the interpreter's lock for the whole time.
+    """
     rest = model.model_dump_json(exclude=set(fields)).removesuffix("}")
     return rest + "".join(f',"{name}":{value}' for name, value in fields.items()) + "}"
 
 
-def array(items: Iterable[str]) -> str:
-    """A list of values that are JSON already."""
+def json_array(items: Iterable[str]) -> str:
+    """Join JSON values to a JSON array."""
     return f"[{','.join(items)}]"

@@ -1,14 +1,14 @@
-"""The prompts in ChatML, the format that Qwen's instruction models were trained on.
+"""Forms in ChatML, the format of the training data of Qwen's instruction models.
 
-A prompt ends where the model's own first word is the letter (`answer:`), or, in mode reason, where its reasoning
-begins. Source of the format: the model's chat template (tokenizer_config.json).
+A prompt ends directly before the letter (`answer:`) or, in mode reason, directly before the reasoning. Source of the
+format: the model's chat template (tokenizer_config.json).
 """
 
 from __future__ import annotations
 
 from mcq_service.prompts.forms import PLANET, Form
 
-# One worked example: without it the model's reasoning is often just the choice's own words. It costs nothing, as
+# One worked example: without it the model often just repeats the choice as its reasoning. It costs nothing, because
 # the prefix is read once.
 _MARK, _GAP = ") ", "\n\n"
 _REASONING = "Mars looks red because iron oxide, which is rust, covers its surface; the others are not red."

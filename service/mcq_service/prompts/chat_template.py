@@ -1,4 +1,4 @@
-"""A conversation in ChatML, as the template of Qwen's instruction models has it, without tools.
+"""A conversation in ChatML, as in the chat template of Qwen's instruction models, without tools.
 
 Source: chat_template in the models' tokenizer_config.json.
 """
@@ -11,29 +11,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 SYSTEM = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
-"""What the template says where a conversation does not begin with a system message."""
+"""The template's system message for a conversation without one."""
 
 
 class Turn(NamedTuple):
-    """Who said what; a role is one of ChatML's, a text is a client's."""
+    """One message: a ChatML role and a client's text."""
 
     role: str
     text: str
 
 
-class Span(NamedTuple):
-    """A part of a prompt: our own text, or a client's, in which nothing may become a control token."""
+class TextSpan(NamedTuple):
+    """A part of a prompt: trusted (our own text), or a client's, in which nothing may become a control token."""
 
     text: str
-    ours: bool
+    trusted: bool
 
 
-def conversation(turns: Sequence[Turn]) -> Iterator[Span]:
-    """The prompt in parts; the model goes on with the assistant's next turn."""
+def chat_prompt(turns: Sequence[Turn]) -> Iterator[TextSpan]:
+    """Yield the prompt in spans; the model continues with the assistant's next turn."""
     if turns[0].role != "system":
-        yield Span(f"<|im_start|>system\n{SYSTEM}<|im_end|>\n", ours=True)
+        yield TextSpan(f"<|im_start|>system\n{SYSTEM}<|im_end|>\n", trusted=True)
     for turn in turns:
-        yield Span(f"<|im_start|>{turn.role}\n", ours=True)
-        yield Span(turn.text, ours=False)
-        yield Span("<|im_end|>\n", ours=True)
-    yield Span("<|im_start|>assistant\n", ours=True)
+        yield TextSpan(f"<|im_start|>{turn.role}\n", trusted=True)
+        yield TextSpan(turn.text, trusted=False)
+        yield TextSpan("<|im_end|>\n", trusted=True)
+    yield TextSpan("<|im_start|>assistant\n", trusted=True)

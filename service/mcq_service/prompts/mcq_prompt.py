@@ -1,4 +1,4 @@
-"""A question in a form: its own text and that of its choices, with the white space that means something."""
+"""The multiple-choice prompt: a question and its choices in a form, keeping meaningful white space."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def render(question: Question, form: Form = ANSWER_FIRST, *, order: Sequence[int] | None = None) -> Prompt:
-    """The prompt of a question.
+    """Render the prompt of a question.
 
-    `order` offers the choices in another order: the letters stay, and the first is given to choice `order[0]`.
+    `order` rearranges the choices: the letters stay in place, and the first letter goes to choice `order[0]`.
     """
     options = question.options
     texts = _texts(options)
@@ -30,19 +30,19 @@ def render(question: Question, form: Form = ANSWER_FIRST, *, order: Sequence[int
 
 
 def _texts(options: Sequence[Option]) -> list[str]:
-    """Each choice's text; the indentation that all its lines share is left out, unless it tells choices apart."""
+    """Return each choice's text without its common indentation, unless only indentation tells choices apart."""
     texts = ["\n".join(option.lines) for option in options]
     plain = [_without_margin(text) for text in texts]
     return plain if len(set(plain)) == len(plain) else texts
 
 
 def _without_margin(text: str) -> str:
-    """The text from its first word on; where lines follow, they keep their indentation beside that of the first."""
+    """Strip the text; several lines keep their indentation relative to the first."""
     written = text.strip("\r\n")
     return dedent(written).rstrip() if written[0] in " \t" and "\n" in written.strip() else text.strip()
 
 
 def _lines(mark: str, text: str) -> str:
-    """A choice behind its mark; further lines are indented, so that none can pass for another choice."""
+    """Return a choice after its mark; further lines are indented, so that none looks like another choice."""
     first, *others = text.split("\n")
     return "\n".join([mark + first, *(f"{' ' * len(mark)}{line}" if line else "" for line in others)])

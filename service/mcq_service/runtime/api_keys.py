@@ -1,15 +1,14 @@
-"""The API keys that clients may use, each with a name, read from a mounted Secret and read again when it changes.
+"""The clients' API keys, each with a name, from a mounted Secret; they are read again when it changes.
 
 MCQ_API_KEYS_FILE names one of two things:
 
-- a file, a YAML map with one `name: key` a line;
-- a directory, as Kubernetes mounts a Secret: one file a key, named as the key is, with the key in it.
+- a file: a YAML map with one `name: key` on each line;
+- a directory, as Kubernetes mounts a Secret: one file for each key, whose name is the key's name.
 
-What is mounted now decides, and nothing else: a key that is no longer there, or no longer valid, stops working with
-the next look, whatever is wrong with the rest. An entry that can't be used costs its own key and no other. A file that
-is gone or can't be read lets nobody in.
+Only the mounted keys count. A key that was removed or became invalid stops working with the next check, whatever is
+wrong with the others. An invalid entry disables only its own key. A missing or unreadable file lets no client in.
 
-Only SHA-256 digests are kept, and neither a key nor a part of one is ever logged.
+Only SHA-256 digests are kept, and no key or part of a key is ever logged.
 """
 
 from __future__ import annotations
@@ -33,15 +32,15 @@ POLL_SECONDS = 1.0
 _MAX_BYTES = 1024 * 1024
 _FAULTS_LOGGED = 20
 _ATTEMPTS = 3
-_NAME = re.compile(r"[-._a-zA-Z0-9]{1,253}")  # what Kubernetes allows as a key of a Secret
+_NAME = re.compile(r"[-._a-zA-Z0-9]{1,253}")  # Kubernetes' rule for the keys of a Secret
 _KEY = re.compile(rf"(?=.{{{MIN_CHARACTERS}}})[-._~+/a-zA-Z0-9]+=*")  # what RFC 6750 lets a client send
-_SWAPPED = "..data"  # the link that the kubelet turns over when a Secret changes
+_SWAPPED = "..data"  # the link that the kubelet replaces when a Secret changes
 
 _log = logging.getLogger(__name__)
 
 
-class InvalidKeys(Exception):  # noqa: N818 - says what is wrong
-    """No key can be used; the message says where and why, and never has a key in it."""
+class InvalidKeys(Exception):  # noqa: N818 - names say what happened
+    """No key can be used; the message says where and why, and never contains a key."""
 
 
 class _Entry(NamedTuple):
@@ -50,7 +49,7 @@ class _Entry(NamedTuple):
 
 
 class _Pair(NamedTuple):
-    """A name and a key as written, and where."""
+    """A name and a key as written, and their place in the file."""
 
     where: str
     name: str
@@ -58,35 +57,35 @@ class _Pair(NamedTuple):
 
 
 _Line: TypeAlias = _Pair | str
-"""A pair, or what is wrong in the place where one was expected."""
+"""A pair, or a description of the error in its place."""
 _Entries: TypeAlias = tuple[_Entry, ...]
 _Faults: TypeAlias = tuple[str, ...]
 
 
-class Keys:
-    """The keys of one replica, at most `POLL_SECONDS` older than what is mounted. No key at all refuses everybody."""
+class ApiKeys:
+    """The keys of one replica, at most `POLL_SECONDS` behind the mounted ones. Without keys, no client gets in."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Read the keys. Raises InvalidKeys where there is a fault and no key that can be used.
+        """Read the keys. Raises InvalidKeys if there is a fault and no usable key.
 
         `clock` is in seconds.
         """
         self._path, self._clock = path, clock
-        self._looked = clock()
-        self._stamp, self._entries, self._faults = _settled(path)
+        self._checked_at = clock()
+        self._stamp, self._entries, self._faults = _read_consistently(path)
         if self._faults and not self._entries:
             raise InvalidKeys(self._faults[0])
         self._log()
 
     @property
     def accepted(self) -> int:
-        """How many keys let a client in."""
+        """The number of usable keys."""
         self._refresh()
         return len(self._entries)
 
     @property
     def faults(self) -> int:
-        """How many entries can't be used, as the log says; a file or directory that can't be read is one."""
+        """The number of unusable entries; the log has them. An unreadable file or directory counts as one."""
         self._refresh()
         return len(self._faults)
 
@@ -97,30 +96,30 @@ class Keys:
         return sorted(entry.name for entry in self._entries)
 
     def name_of(self, key: str) -> str | None:
-        """Whose key it is, None if nobody's; takes as long for the one as for the other."""
+        """Return the name of a key, None if it is unknown. Takes the same time either way."""
         self._refresh()
         digest = _digest(key)
-        found: str | None = None
+        name: str | None = None
         for entry in self._entries:
             if hmac.compare_digest(entry.digest, digest):
-                found = entry.name
-        return found
+                name = entry.name
+        return name
 
     def _refresh(self) -> None:
         now = self._clock()
-        if now - self._looked < POLL_SECONDS:
+        if now - self._checked_at < POLL_SECONDS:
             return
-        self._looked = now
+        self._checked_at = now
         if _stamp(self._path) == self._stamp:
             return
         before = {entry.name for entry in self._entries}
-        self._stamp, self._entries, self._faults = _settled(self._path)
+        self._stamp, self._entries, self._faults = _read_consistently(self._path)
         if gone := sorted(before - {entry.name for entry in self._entries}):
             _log.warning("API keys that are no longer accepted: %s", ", ".join(gone))
         self._log()
 
     def _log(self) -> None:
-        """Name the keys and the faults, which are logged once for each change of the file."""
+        """Log the keys' names and the faults, once for each change of the file."""
         for fault in self._faults[:_FAULTS_LOGGED]:
             _log.error("an API key can't be used: %s", fault)
         if (rest := len(self._faults) - _FAULTS_LOGGED) > 0:
@@ -133,11 +132,11 @@ def _digest(key: str) -> bytes:
 
 
 def _stamp(path: Path) -> object:
-    """What differs when the keys may have changed: of a file that can't be looked at, the error."""
+    """Return a value that differs if the keys may have changed; for an unreadable file, the error."""
     try:
         files = _files(path) if path.is_dir() else [path]
         return [
-            (str(file), (found := file.stat()).st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+            (str(file), (stat := file.stat()).st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
             for file in files
         ]
     except OSError as error:
@@ -145,14 +144,14 @@ def _stamp(path: Path) -> object:
 
 
 def _files(directory: Path) -> list[Path]:
-    """One file a key; those of one version of the Secret, even while the kubelet swaps it for the next."""
+    """Return the keys' files, all of one version of the Secret, even while the kubelet replaces it."""
     swapped = directory / _SWAPPED
     version = swapped.resolve(strict=True) if swapped.is_symlink() else directory
     return sorted(file for file in version.iterdir() if not file.name.startswith("..") and file.is_file())
 
 
-def _settled(path: Path) -> tuple[object, _Entries, _Faults]:
-    """What `_read` finds, and the stamp that it is of: read again where the kubelet swapped files meanwhile."""
+def _read_consistently(path: Path) -> tuple[object, _Entries, _Faults]:
+    """Read the keys with their stamp; read again if the kubelet replaced files meanwhile."""
     for _ in range(_ATTEMPTS):
         stamp = _stamp(path)
         entries, faults = _read(path)
@@ -162,7 +161,7 @@ def _settled(path: Path) -> tuple[object, _Entries, _Faults]:
 
 
 def _read(path: Path) -> tuple[_Entries, _Faults]:
-    """The keys that can be used, and what is wrong with the others."""
+    """Return the usable keys, and the faults of the others."""
     try:
         return _checked(list(_of_directory(path) if path.is_dir() else _of_file(path)))
     except OSError as error:
@@ -170,9 +169,9 @@ def _read(path: Path) -> tuple[_Entries, _Faults]:
 
 
 def _checked(lines: Iterable[_Line]) -> tuple[_Entries, _Faults]:
-    """The pairs that are right by themselves and beside each other, and the faults.
+    """Return the pairs that are valid alone and together, and the faults.
 
-    Of two keys with one name, or two names for one key, nothing says which is meant: neither is accepted.
+    Two keys with one name, or two names for one key, are ambiguous: neither is accepted.
     """
     faults: list[str] = []
     by_name: dict[str, list[_Pair]] = defaultdict(list)
@@ -191,14 +190,16 @@ def _checked(lines: Iterable[_Line]) -> tuple[_Entries, _Faults]:
                     f"{line.where}: the key {line.name} must have at least {MIN_CHARACTERS} characters, of letters, "
                     "digits and -._~+/ (make one with: openssl rand -hex 32)."
                 )
-    twice = {name: pairs for name, pairs in by_name.items() if len(pairs) > 1}
-    faults += [f"{pairs[1].where}: there are two keys with the name {name}." for name, pairs in twice.items()]
+    duplicates = {name: pairs for name, pairs in by_name.items() if len(pairs) > 1}
+    faults += [
+        f"{pairs[1].where}: there are two keys with the name {name}." for name, pairs in duplicates.items()
+    ]
     entries = []
     for digest, pairs in by_key.items():
         names = {pair.name for pair in pairs}
         if len(names) > 1:
             faults.append(f"{pairs[1].where}: {' and '.join(sorted(names))} have the same key.")
-        elif names.isdisjoint(twice):
+        elif names.isdisjoint(duplicates):
             entries.append(_Entry(pairs[0].name, digest))
     return tuple(entries), tuple(faults)
 
@@ -221,12 +222,12 @@ def _of_file(path: Path) -> Iterator[_Line]:
     except _Unreadable as fault:
         yield f"{path}: {fault}."
     except _NotYAML:
-        # One line that is not YAML makes the text none: take the others by themselves.
+        # One invalid line makes the whole text invalid YAML: read the lines one by one.
         for number, line in enumerate(text.splitlines(), start=1):
             yield from _of_line(line, path, number)
 
 
-class _Unreadable(Exception):  # noqa: N818 - says what is wrong
+class _Unreadable(Exception):  # noqa: N818
     pass
 
 
@@ -235,14 +236,14 @@ class _NotYAML(Exception):  # noqa: N818
 
 
 def _of_line(line: str, path: Path, number: int) -> Iterator[_Line]:
-    """The pair of a line. One that is indented belongs to something else, which can't be read."""
+    """Read one line's pair. An indented line belongs to something else and is a fault."""
     where = f"{path}, line {number}"
     try:
-        found = list(_of_yaml(line, where))
+        parsed = list(_of_yaml(line, where))
     except _NotYAML:
         yield f"{where}: it is not YAML."
         return
-    for each in found:
+    for each in parsed:
         if isinstance(each, _Pair) and not line[:1].isspace():
             yield each._replace(where=where)
         else:
@@ -250,17 +251,17 @@ def _of_line(line: str, path: Path, number: int) -> Iterator[_Line]:
 
 
 def _of_yaml(text: str, source: str) -> Iterator[_Line]:
-    """Raises _NotYAML, without the parser's words: they quote the text."""
+    """Read a map's pairs. Raises _NotYAML, without the parser's message: it quotes the text."""
     try:
-        found = yaml.compose(text, yaml.BaseLoader)
+        node = yaml.compose(text, yaml.BaseLoader)
     except (yaml.YAMLError, RecursionError):
         raise _NotYAML from None
-    if found is None:
+    if node is None:
         return
-    if not isinstance(found, yaml.MappingNode):
-        yield f"{source}: it is not a map, with one `name: key` a line."
+    if not isinstance(node, yaml.MappingNode):
+        yield f"{source}: it is not a map with one `name: key` on each line."
         return
-    for name, key in found.value:
+    for name, key in node.value:
         where = f"{source}, line {name.start_mark.line + 1}"
         if isinstance(name, yaml.ScalarNode) and isinstance(key, yaml.ScalarNode):
             yield _Pair(where, name.value, key.value)

@@ -1,4 +1,4 @@
-"""Puts together what answers: a model's engine, its scheduling, and the use cases on top."""
+"""Build the backend: a model's engine, its scheduler, and the use cases on top."""
 
 from __future__ import annotations
 
@@ -10,33 +10,31 @@ from mcq_service.answering import Answering, Defaults
 from mcq_service.answering.calibration import Calibration
 from mcq_service.answering.calibration_files import calibration_for, calibration_of_remote
 from mcq_service.api.service.schemas import Identity
-from mcq_service.engine import Tokenizer, cpus
-from mcq_service.engine.remote.openai_client import Client
+from mcq_service.engine import Tokenizer
+from mcq_service.engine.cpus import available_cpus
+from mcq_service.engine.errors import EngineMismatch
+from mcq_service.engine.remote.openai_client import OpenAIClient
 from mcq_service.model_store.precision import best_float
-from mcq_service.openai import Completing
+from mcq_service.openai import Generation
 from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Form
 from mcq_service.runtime.selftest import SelfTest
-from mcq_service.scheduler import Admission, Batcher, Limits, LocalTexts
+from mcq_service.scheduler import Admission, Limits, LocalTextEngine, Scheduler
 from mcq_service.telemetry import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-    from mcq_service.engine import Engine, Texts
-    from mcq_service.engine.remote.remote_engine import RemoteTexts
+    from mcq_service.engine import Engine, TextEngine
+    from mcq_service.engine.remote.remote_engine import RemoteTextEngine
     from mcq_service.model_store import PrecisionChoice, PreparedModel
     from mcq_service.runtime.settings import Settings
-    from mcq_service.scheduler import Job
+    from mcq_service.scheduler import Task
     from mcq_service.telemetry import Tracing
-
-
-class EngineUnfit(Exception):  # noqa: N818 - says what it is
-    """The engine that is configured can't compute with the weights that are; the message says what fits."""
 
 
 @dataclass(frozen=True)
 class RemoteModel:
-    """What is known of a model that another server has."""
+    """A model on another server; only its name is known."""
 
     uri: str
     revision: str = ""
@@ -45,10 +43,11 @@ class RemoteModel:
 
 
 @dataclass(frozen=True)
-class Serving:
-    """What answers once the model is there; `alive` says whether its thread still runs, `stop` ends it for good.
+class Backend:
+    """Everything that answers requests once the model is loaded.
 
-    `completing` is None where the engine is another server; `since` is in seconds since the epoch.
+    `alive` says whether the engine's thread runs; `stop` ends it for good. `generation` is None if the engine is
+    another server. `since` is in seconds since the epoch.
     """
 
     identity: Identity
@@ -58,12 +57,12 @@ class Serving:
     engine: str
     alive: Callable[[], bool]
     stop: Callable[[], Awaitable[None]]
-    completing: Completing | None = None
+    generation: Generation | None = None
     since: int = field(default_factory=lambda: int(time.time()))
 
 
-def identity(model: PreparedModel | RemoteModel, form: Form = ANSWER_FIRST) -> Identity:
-    """Which model it is, and by which prompt it answers."""
+def identity_of(model: PreparedModel | RemoteModel, form: Form = ANSWER_FIRST) -> Identity:
+    """Return the identity of a model and of the prompt it answers."""
     return Identity(
         uri=model.uri,
         revision=model.revision or None,
@@ -74,13 +73,13 @@ def identity(model: PreparedModel | RemoteModel, form: Form = ANSWER_FIRST) -> I
 
 
 def precision_for(settings: Settings) -> PrecisionChoice:
-    """The precision to prepare the model in for the engine that is configured. Raises EngineUnfit."""
+    """Return the precision to prepare the model in, for the configured engine. Raises EngineMismatch."""
     engine, precision = settings.engine, settings.model_precision
     if engine == "cpu" and precision not in {"auto", "int8"}:
         msg = f"MCQ_ENGINE=cpu computes in int8 only: MCQ_MODEL_PRECISION={precision} does not fit it."
-        raise EngineUnfit(msg)
+        raise EngineMismatch(msg)
     if engine == "transformers" and precision == "int8":
-        raise EngineUnfit(
+        raise EngineMismatch(
             "MCQ_ENGINE=transformers can't compute in int8: MCQ_MODEL_PRECISION=int8 does not fit it."
         )
     if precision == "auto" and engine == "transformers":
@@ -89,108 +88,108 @@ def precision_for(settings: Settings) -> PrecisionChoice:
 
 
 def load_engine(prepared: PreparedModel, settings: Settings) -> Engine[Any]:
-    """The engine for a prepared model: int8 weights are the CPU engine's, others those of transformers."""
-    # Imported here: torch takes seconds, and the CPU engine does not need it.
-    count = settings.threads or cpus.available()
+    """Load a prepared model: int8 weights into the int8 engine, others into transformers. Raises EngineMismatch."""
+    # Imported here: importing torch takes seconds, and the int8 engine does not need it.
+    threads = settings.threads or available_cpus()
     if prepared.precision == "int8":
-        from mcq_service.engine.int8.int8_engine import CPUEngine
+        from mcq_service.engine.int8.int8_engine import Int8Engine
 
-        return CPUEngine(prepared.path, context_length=settings.context_length, threads=count)
+        return Int8Engine(prepared.path, context_length=settings.context_length, threads=threads)
     if settings.engine == "cpu":
-        raise EngineUnfit(
+        raise EngineMismatch(
             f"MCQ_ENGINE=cpu computes in int8 only, and {prepared.uri} is prepared in {prepared.precision}."  # noqa: EM102
         )
     from mcq_service.engine.transformers_engine import TransformersEngine
 
-    return TransformersEngine(prepared.path, context_length=settings.context_length, threads=count)
+    return TransformersEngine(prepared.path, context_length=settings.context_length, threads=threads)
 
 
 def local(
     prepared: PreparedModel, settings: Settings, *, metrics: Metrics, tracing: Tracing,
     forms: Iterable[Form] = (),
-) -> Callable[[], Serving]:  # fmt: skip
-    """Load a prepared model; blocks for seconds. What it returns is to be called in the event loop's thread.
+) -> Callable[[], Backend]:  # fmt: skip
+    """Load a prepared model, which blocks for seconds; return a function that builds the backend.
 
-    The prefixes of the forms that questions are asked in are read once, those of further `forms` as well.
+    Call that function in the event loop's thread. The prefixes of the default forms and of `forms` are cached.
     """
     engine = load_engine(prepared, settings)
     tokenizer = Tokenizer(prepared.path)
     calibration = calibration_for(prepared, explicit=settings.calibration)
     for form in {ANSWER_FIRST, REASONING_FIRST, calibration.form, *forms}:
-        engine.share(tokenizer.ours(form.prefix))
+        engine.cache_prefix(tokenizer.encode_trusted(form.prefix))
 
-    def observe(*, jobs: Sequence[Job], tokens: int, started_ns: int, seconds: float) -> None:
-        metrics.stepped(batch=len(jobs), tokens=tokens, seconds=seconds)
+    def observe(*, tasks: Sequence[Task], tokens: int, started_ns: int, seconds: float) -> None:
+        metrics.stepped(batch=len(tasks), tokens=tokens, seconds=seconds)
         tracing.step(
             since_ns=started_ns,
-            requests=[job.span for job in jobs if job.span is not None],
-            **{"mcq.batch.size": len(jobs), "mcq.batch.tokens": tokens},
+            requests=[task.span for task in tasks if task.span is not None],
+            **{"mcq.batch.size": len(tasks), "mcq.batch.tokens": tokens},
         )
 
-    def serving() -> Serving:
-        batcher = Batcher(engine, observer=observe)
-        texts = LocalTexts(batcher, tokenizer)
-        admission = Admission(limits(settings))
+    def build() -> Backend:
+        scheduler = Scheduler(engine, observer=observe)
+        texts = LocalTextEngine(scheduler, tokenizer)
+        admission = Admission(admission_limits(settings))
 
         async def stop() -> None:
-            batcher.stop()
+            scheduler.stop()
             prepared.release()
 
-        use_cases = answering(
+        answering = build_answering(
             texts, admission, settings, model=prepared.name,
             calibration=calibration, metrics=metrics, tracing=tracing,
         )  # fmt: skip
-        return Serving(
-            identity=identity(prepared, calibration.form),
-            answering=use_cases,
+        return Backend(
+            identity=identity_of(prepared, calibration.form),
+            answering=answering,
             admission=admission,
-            selftest=selftest(texts, settings, tracing=tracing),
+            selftest=build_selftest(texts, settings, tracing=tracing),
             engine=engine.name,
-            alive=lambda: batcher.alive,
+            alive=lambda: scheduler.alive,
             stop=stop,
-            completing=Completing(
+            generation=Generation(
                 texts,
                 admission,
-                model=use_cases.model,
+                model=answering.model,
                 deadline_seconds=settings.deadline_seconds,
                 metrics=metrics,
                 tracing=tracing,
             ),
         )
 
-    return serving
+    return build
 
 
-def client(settings: Settings) -> Client:
-    """The other server that is configured as the engine."""
-    assert settings.openai_endpoint is not None, "settings see to it"  # noqa: S101
-    return Client(
+def openai_client(settings: Settings) -> OpenAIClient:
+    """Return a client for the server that is configured as the engine."""
+    assert settings.openai_endpoint is not None, "Settings requires it for this engine"  # noqa: S101
+    return OpenAIClient(
         settings.openai_endpoint,
         key_file=settings.openai_api_key_file,
         timeout_seconds=settings.deadline_seconds,
     )
 
 
-def remote(texts: RemoteTexts, settings: Settings, *, metrics: Metrics, tracing: Tracing) -> Serving:
-    """What answers with another server as its engine; to be called in the event loop's thread."""
-    admission = Admission(limits(settings))
+def remote(texts: RemoteTextEngine, settings: Settings, *, metrics: Metrics, tracing: Tracing) -> Backend:
+    """Build the backend for another server as the engine. Call it in the event loop's thread."""
+    admission = Admission(admission_limits(settings))
     calibration = calibration_of_remote(settings.calibration)
-    return Serving(
-        identity=identity(RemoteModel(texts.model), calibration.form),
-        answering=answering(
+    return Backend(
+        identity=identity_of(RemoteModel(texts.model), calibration.form),
+        answering=build_answering(
             texts, admission, settings,
             model=texts.model, calibration=calibration, metrics=metrics, tracing=tracing,
         ),
         admission=admission,
-        selftest=selftest(texts, settings, tracing=tracing),
+        selftest=build_selftest(texts, settings, tracing=tracing),
         engine=texts.name,
         alive=lambda: True,
         stop=texts.close,
     )  # fmt: skip
 
 
-def limits(settings: Settings) -> Limits:
-    """How much is taken on."""
+def admission_limits(settings: Settings) -> Limits:
+    """Return the limits of admission."""
     return Limits(
         queued_requests=settings.max_queued_requests,
         queued_tokens=settings.max_queued_tokens,
@@ -199,21 +198,21 @@ def limits(settings: Settings) -> Limits:
     )
 
 
-def selftest(texts: Texts, settings: Settings, *, tracing: Tracing) -> SelfTest:
-    """The test question. No client asked it: it does not wait behind them, and is not counted or calibrated."""
+def build_selftest(texts: TextEngine, settings: Settings, *, tracing: Tracing) -> SelfTest:
+    """Build the self-test. Its question does not queue behind clients, and is neither counted nor calibrated."""
     return SelfTest(
-        answering(
-            texts, Admission(limits(settings)), settings,
+        build_answering(
+            texts, Admission(admission_limits(settings)), settings,
             model="", calibration=Calibration(), metrics=Metrics(), tracing=tracing,
         )
     )  # fmt: skip
 
 
-def answering(
-    texts: Texts, admission: Admission, settings: Settings,
+def build_answering(
+    texts: TextEngine, admission: Admission, settings: Settings,
     *, model: str, calibration: Calibration, metrics: Metrics, tracing: Tracing,
 ) -> Answering:  # fmt: skip
-    """The use cases on an engine, as the settings say."""
+    """Build the multiple-choice use cases on an engine."""
     return Answering(
         texts,
         admission,

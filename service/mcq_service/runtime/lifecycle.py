@@ -1,4 +1,4 @@
-"""From start to drain: what state this replica is in, as the probes show it."""
+"""The state of this replica from start to drain, as the probes show it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from mcq_service.api.problems import Draining, NotReady
 
 if TYPE_CHECKING:
-    from mcq_service.runtime.builder import Serving
+    from mcq_service.runtime.builder import Backend
 
 
 class Status(StrEnum):
-    """The words `/startupz` and `/readyz` show."""
+    """The status in `/startupz` and `/readyz`."""
 
     FETCHING = "fetching"
     CONVERTING = "converting"
@@ -26,46 +26,46 @@ class Status(StrEnum):
 
 @dataclass
 class Lifecycle:
-    """The state of one replica; `progress` is 0 to 1 within the status, None where unknown."""
+    """The state of one replica; `progress` is 0 to 1 within the status, None if unknown."""
 
     status: Status = Status.FETCHING
     detail: str = "Starting."
     progress: float | None = None
-    serving: Serving | None = None
+    backend: Backend | None = None
 
     def report(self, status: Status, progress: float | None, detail: str) -> None:
-        """Say where the start is."""
+        """Set the status."""
         self.status, self.progress, self.detail = status, progress, detail
 
-    def ready(self, serving: Serving) -> None:
-        """The model has answered its first question."""
-        self.serving = serving
+    def set_ready(self, backend: Backend) -> None:
+        """Start answering: the backend has answered its first question."""
+        self.backend = backend
         self.report(Status.READY, None, "Answering questions.")
 
     @property
     def started(self) -> bool:
-        """Whether the model is loaded and warm."""
-        return self.serving is not None
+        """True once the model is loaded and warm."""
+        return self.backend is not None
 
     @property
     def is_ready(self) -> bool:
-        """Whether new questions are answered."""
+        """True while new questions are answered."""
         return self.status is Status.READY and self.is_alive
 
     @property
     def is_alive(self) -> bool:
-        """Whether the engine's thread, if it was started, still runs."""
-        return self.serving is None or self.serving.alive()
+        """True unless the engine's thread was started and has ended."""
+        return self.backend is None or self.backend.alive()
 
-    def require_serving(self) -> Serving:
-        """What answers; raises NotReady or Draining where it is not to be had."""
+    def require_backend(self) -> Backend:
+        """Return the backend. Raises NotReady or Draining if there is none to use."""
         if self.status is Status.DRAINING:
             raise Draining("Send the request again: another replica will take it.")
-        if self.serving is None:
+        if self.backend is None:
             raise NotReady(f"{self.status.capitalize()}: {self.detail}", headers={"Retry-After": "5"})  # noqa: EM102
-        return self.serving
+        return self.backend
 
     async def drain(self, *, seconds: float) -> bool:
-        """Refuse new questions and wait for those that were admitted; returns whether all of them ended."""
-        self.report(Status.DRAINING, None, "Finishing the questions that were admitted.")
-        return self.serving is None or await self.serving.admission.drain(seconds=seconds)
+        """Refuse new questions and wait for the admitted ones; return whether all ended within `seconds`."""
+        self.report(Status.DRAINING, None, "Finishing the admitted questions.")
+        return self.backend is None or await self.backend.admission.drain(seconds=seconds)

@@ -1,4 +1,4 @@
-"""The start of a replica: prepare the model, load it, and let it answer a first question."""
+"""Start a replica: prepare the model, load it, and let it answer a first question."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from mcq_service.api.problems import Overloaded
-from mcq_service.engine import EngineFailed
-from mcq_service.engine.remote.openai_client import EngineRefused
+from mcq_service.engine import EngineFailed, EngineRefused
 from mcq_service.engine.remote.remote_engine import connect
 from mcq_service.model_store import ModelRef, Store
 from mcq_service.runtime import builder
@@ -20,10 +19,10 @@ from mcq_service.runtime.lifecycle import Status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mcq_service.engine.remote.openai_client import Client
-    from mcq_service.engine.remote.remote_engine import RemoteTexts
+    from mcq_service.engine.remote.openai_client import OpenAIClient
+    from mcq_service.engine.remote.remote_engine import RemoteTextEngine
     from mcq_service.model_store import PrecisionChoice, PreparedModel, Stage
-    from mcq_service.runtime.builder import Serving
+    from mcq_service.runtime.builder import Backend
     from mcq_service.runtime.lifecycle import Lifecycle
     from mcq_service.runtime.settings import Settings
     from mcq_service.telemetry import Metrics, Tracing
@@ -31,50 +30,50 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WAIT_SECONDS = 2.0
-"""Between two attempts to reach the server that is the engine."""
+"""The pause between two attempts to reach a remote engine."""
 
 
 class StoppedError(Exception):
-    """The replica was told to stop before its model was there."""
+    """The replica was stopped before its model was prepared."""
 
 
 async def load(settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing) -> None:
-    """Bring the replica to READY. Raises ModelStoreError, EngineUnfit, EngineRefused, or what the engine raises."""
+    """Bring the replica to READY. Raises ModelStoreError, EngineMismatch, EngineRefused, or the engine's own error."""
     start = _remote if settings.engine == "openai" else _local
-    ready, model = await start(settings, lifecycle, metrics=metrics, tracing=tracing)
+    backend, model = await start(settings, lifecycle, metrics=metrics, tracing=tracing)
     lifecycle.report(Status.WARMING, None, "Answering a first question.")
-    await ready.selftest.warm_up()
-    metrics.watch_queue(lambda: ready.admission.queued)
-    metrics.model_loaded(model, engine=ready.engine)
-    lifecycle.ready(ready)
+    await backend.selftest.warm_up()
+    metrics.watch_queue(lambda: backend.admission.queued)
+    metrics.model_loaded(model, engine=backend.engine)
+    lifecycle.set_ready(backend)
 
 
 async def _local(
     settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing
-) -> tuple[Serving, PreparedModel]:
+) -> tuple[Backend, PreparedModel]:
     precision = builder.precision_for(settings)
     prepared = await _in_thread(lambda: _prepare(settings, precision, lifecycle))
     lifecycle.report(Status.LOADING, None, f"Loading {prepared.path.name}.")
-    built = await _in_thread(lambda: builder.local(prepared, settings, metrics=metrics, tracing=tracing))
-    return built(), prepared
+    build = await _in_thread(lambda: builder.local(prepared, settings, metrics=metrics, tracing=tracing))
+    return build(), prepared
 
 
 async def _remote(
     settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing
-) -> tuple[Serving, RemoteModel]:
-    """The other server may start after us: it is waited for, unless it answers that it will not do."""
-    client = builder.client(settings)
+) -> tuple[Backend, RemoteModel]:
+    """Wait for the other server, which may start later. Raises EngineRefused if it rejects our requests."""
+    client = builder.openai_client(settings)
     lifecycle.report(Status.LOADING, None, f"Connecting to {client.name}.")
     try:
-        texts = await _connected(client, settings, lifecycle)
+        texts = await _connect(client, settings, lifecycle)
     except BaseException:
         await client.close()
         raise
-    made = builder.remote(texts, settings, metrics=metrics, tracing=tracing)
-    return made, RemoteModel(texts.model)
+    backend = builder.remote(texts, settings, metrics=metrics, tracing=tracing)
+    return backend, RemoteModel(texts.model)
 
 
-async def _connected(client: Client, settings: Settings, lifecycle: Lifecycle) -> RemoteTexts:
+async def _connect(client: OpenAIClient, settings: Settings, lifecycle: Lifecycle) -> RemoteTextEngine:
     while True:
         try:
             return await connect(client, model=settings.openai_model)
@@ -86,14 +85,14 @@ async def _connected(client: Client, settings: Settings, lifecycle: Lifecycle) -
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
-    """What `asyncio.to_thread` does, but a process that is to end does not wait for the thread."""
+    """Run in a thread, like `asyncio.to_thread`, but let the process end without waiting for the thread."""
     future: Future[T] = Future()
 
     def run() -> None:
-        with suppress(InvalidStateError):  # nobody waits any more
+        with suppress(InvalidStateError):  # the caller was cancelled
             try:
                 future.set_result(work())
-            except Exception as error:  # noqa: BLE001 - it is raised where the result is awaited
+            except Exception as error:  # noqa: BLE001 - raised where the result is awaited
                 future.set_exception(error)
 
     threading.Thread(target=run, name="loading", daemon=True).start()
@@ -104,9 +103,9 @@ def _prepare(settings: Settings, precision: PrecisionChoice, lifecycle: Lifecycl
     ref = ModelRef(settings.model_uri, revision=settings.model_revision, digest=settings.model_digest)
 
     def report(stage: Stage, fraction: float | None, detail: str) -> None:
-        # A download may take minutes, and a replica that is told to stop has seconds: raising ends it, resumably.
+        # A download may take minutes, but a stopping replica has seconds: raising ends it, resumably.
         if lifecycle.status is Status.DRAINING:
-            raise StoppedError("The replica was told to stop while its model was being prepared.")
+            raise StoppedError("The replica was stopped while it prepared its model.")
         lifecycle.report(Status(stage), fraction, detail)
 
     store = Store(

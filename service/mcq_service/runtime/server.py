@@ -1,4 +1,4 @@
-"""One replica as a process: HTTP is up at once, the model loads behind it, SIGTERM drains."""
+"""One replica as a process: HTTP is up at once, the model loads meanwhile, SIGTERM drains."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ import uvicorn
 
 from mcq_service.api import app
 from mcq_service.api.problems import ProblemError
-from mcq_service.engine import EngineFailed
+from mcq_service.engine.errors import EngineFailed, EngineMismatch
 from mcq_service.model_store import ModelStoreError
 from mcq_service.runtime import connections
-from mcq_service.runtime.api_keys import Keys
-from mcq_service.runtime.builder import EngineUnfit
+from mcq_service.runtime.api_keys import ApiKeys
 from mcq_service.runtime.lifecycle import Lifecycle, Status
 from mcq_service.runtime.loading import load
 from mcq_service.telemetry import Metrics, Tracing
@@ -29,12 +28,12 @@ if TYPE_CHECKING:
     from mcq_service.runtime.settings import Settings
 
 _log = logging.getLogger(__name__)
-_TERMINATION_LOG = Path("/dev/termination-log")  # what Kubernetes shows of a container that ended
+_TERMINATION_LOG = Path("/dev/termination-log")  # Kubernetes shows it for a container that ended
 _PROBE_CONNECTIONS = 64
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that leaves signals to us: it would stop listening before the probes have seen the drain."""
+    """uvicorn without signal handlers: its own would stop listening before the probes see the drain."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -43,11 +42,11 @@ class _Server(uvicorn.Server):
 
 
 async def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code: 0, or where the model can't be loaded its error's, or 1.
+    """Serve until SIGTERM or SIGINT. Return the exit code: 0, or for a model that can't be loaded its error's, or 1.
 
-    Raises OSError where an address can't be listened on; its `strerror` says which.
+    Raises OSError if the server can't listen on an address; its `strerror` names the address.
     """
-    keys = Keys(settings.api_keys_file) if settings.api_keys_file else None
+    keys = ApiKeys(settings.api_keys_file) if settings.api_keys_file else None
     lifecycle, metrics, tracing = Lifecycle(), Metrics(), Tracing()
     servers = _servers(settings, lifecycle, metrics=metrics, tracing=tracing, keys=keys)
     stop = asyncio.Event()
@@ -58,8 +57,8 @@ async def serve(settings: Settings) -> int:
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({*serving, loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        status = _status(loading, lifecycle) if loading.done() else 0
-        if status == 0:
+        code = _exit_code(loading, lifecycle) if loading.done() else 0
+        if code == 0:
             await asyncio.wait({*serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             await _drain(lifecycle, settings)
     finally:
@@ -68,17 +67,17 @@ async def serve(settings: Settings) -> int:
         for (server, _), task in zip(servers, serving, strict=True):
             server.should_exit = True
             await task
-        if lifecycle.serving:
-            await lifecycle.serving.stop()
+        if lifecycle.backend:
+            await lifecycle.backend.stop()
         tracing.shutdown()
-    return status
+    return code
 
 
 def _servers(
-    settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing, keys: Keys | None
+    settings: Settings, lifecycle: Lifecycle, *, metrics: Metrics, tracing: Tracing, keys: ApiKeys | None
 ) -> list[tuple[_Server, list[socket.socket]]]:
-    """The server for clients and, if it has a port, the one for probes, which ends last."""
-    whole = app.build(
+    """Return the server for clients and, with a probe port, the one for probes; the latter ends last."""
+    client_app = app.build(
         lifecycle,
         metrics=metrics,
         tracing=tracing,
@@ -89,20 +88,21 @@ def _servers(
         root_path=settings.root_path,
         has_probe_port=settings.probe_port is not None,
     )
-    most = connections.most(queued_requests=settings.max_queued_requests)
-    connections.allow_files(connections=most)
-    servers = [(_Server(connections.config(whole, most=most)), _listen(settings.host, settings.port))]
+    limit = connections.max_connections(queued_requests=settings.max_queued_requests)
+    connections.raise_file_limit(connections=limit)
+    config = connections.uvicorn_config(client_app, limit=limit)
+    servers = [(_Server(config), _listen(settings.host, settings.port))]
     if settings.probe_port is not None:
-        probes = app.build_probes(lifecycle, metrics=metrics, tracing=tracing, keys=keys)
-        config = connections.config(probes, most=_PROBE_CONNECTIONS)
+        probe_app = app.build_probes(lifecycle, metrics=metrics, tracing=tracing, keys=keys)
+        config = connections.uvicorn_config(probe_app, limit=_PROBE_CONNECTIONS)
         servers.append((_Server(config), _listen(settings.host, settings.probe_port)))
     return servers
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:
-    """Listen on an address; on `::` for IPv6 and IPv4, each on a socket of its own.
+    """Listen on an address; for `::` on IPv6 and IPv4, with a socket for each.
 
-    One socket for both would show IPv4 clients as `::ffff:…`, which no limit and no list of proxies knows.
+    A single socket for both would show IPv4 clients as `::ffff:…`, which no limit and no list of proxies expects.
     """
     try:
         if host != "::":
@@ -122,7 +122,7 @@ def _family(host: str) -> socket.AddressFamily:
 
 
 def _has_ipv6() -> bool:
-    """Whether the kernel has IPv6; Python's build alone does not tell."""
+    """Return whether the kernel has IPv6; Python's flag is only about its build."""
     try:
         socket.create_server(("::", 0), family=socket.AF_INET6).close()
     except OSError:
@@ -136,15 +136,17 @@ async def _drain(lifecycle: Lifecycle, settings: Settings) -> None:
         _log.warning("not all questions were finished within %s s", settings.drain_seconds)
 
 
-def _status(loading: asyncio.Task[None], lifecycle: Lifecycle) -> int:
-    """0, or the exit code for a model that could not be loaded, which is said where people look."""
+def _exit_code(loading: asyncio.Task[None], lifecycle: Lifecycle) -> int:
+    """Return 0, or report a model that could not be loaded and return its exit code."""
     error = loading.exception()
     if error is None:
         _log.info("ready")
         return 0
     lifecycle.report(Status.FAILED, None, str(error))
-    # These errors say what to do; of any other, the place it comes from is needed.
-    trace = None if isinstance(error, ModelStoreError | EngineUnfit | EngineFailed | ProblemError) else error
+    # The messages of these errors say what to do; any other error needs its traceback.
+    trace = (
+        None if isinstance(error, ModelStoreError | EngineMismatch | EngineFailed | ProblemError) else error
+    )
     _log.error("the model could not be loaded: %s", error, exc_info=trace)
     with contextlib.suppress(OSError):
         _TERMINATION_LOG.write_text(f"The model could not be loaded: {error}")

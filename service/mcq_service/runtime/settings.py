@@ -1,4 +1,4 @@
-"""Configuration: environment variables with the prefix MCQ_; tracing has OpenTelemetry's own (OTEL_*)."""
+"""Configuration by environment variables: MCQ_*, and OpenTelemetry's own OTEL_* for tracing."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ EngineChoice = Literal["auto", "transformers", "cpu", "openai"]
 
 
 class Settings(BaseSettings):
-    """How one replica serves one model."""
+    """The configuration of one replica."""
 
     model_config = SettingsConfigDict(env_prefix="MCQ_", protected_namespaces=())
 
     host: str = Field(
-        default="127.0.0.1", description="The address to listen on; ::, every address of IPv6 and IPv4."
+        default="127.0.0.1", description="The address to listen on; :: is every address of IPv6 and IPv4."
     )
     port: int = Field(default=8000, ge=0, le=65535)
     probe_port: int | None = Field(
         default=None,
         ge=0,
         le=65535,
-        description="Where /startupz, /readyz and /livez are served as well, whatever clients do to the other port, "
-        "and /metrics and /answerz alone; unset: nowhere, and those two are on the other port.",
+        description="A second port that clients can't overload: for /startupz, /readyz and /livez, and, instead of "
+        "MCQ_PORT, for /metrics and /answerz. Unset: no second port.",
     )
     root_path: str = Field(
         default="",
         pattern="^((/[A-Za-z0-9._~-]+)+)?$",
-        description="A path prefix that a proxy leaves in place, like /mcq: all paths are served below it, too.",
+        description="A path prefix that a proxy keeps, such as /mcq: all paths are also served below it.",
     )
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     api_keys_file: Path | None = Field(
-        default=None, description="A file or directory of keys; unset: no keys."
+        default=None, description="A file or directory of keys; unset: clients need no key."
     )
 
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -55,10 +55,10 @@ class Settings(BaseSettings):
     )
 
     exam_file: Path | None = Field(
-        default=None, description="Where the operator tells of the last exam; unset: nowhere."
+        default=None, description="The file that the operator writes the last exam to; unset: none."
     )
     trace_url: str | None = Field(
-        default=None, description="Where a trace can be looked at, with {trace_id} in place of its id."
+        default=None, description="The address of a trace, with {trace_id} in place of its id."
     )
 
     engine: EngineChoice = Field(
@@ -71,8 +71,10 @@ class Settings(BaseSettings):
         validate_default=True,
         description="The other server's address, with or without /v1.",
     )
-    openai_model: str | None = Field(default=None, description="Unset: the one that it serves.")
-    openai_api_key_file: Path | None = Field(default=None, description="A file with its key; unset: no key.")
+    openai_model: str | None = Field(default=None, description="Its model; unset: the only one it serves.")
+    openai_api_key_file: Path | None = Field(
+        default=None, description="A file with the server's API key; unset: no key."
+    )
 
     model_uri: str = DEFAULT_URI
     model_revision: str | None = None
@@ -80,16 +82,16 @@ class Settings(BaseSettings):
     model_precision: PrecisionChoice = "auto"
     model_verify: bool = Field(
         default=True,
-        description="Check the SHA-256 of the prepared model at each start; else its files' sizes.",
+        description="Check the prepared model's SHA-256 at each start; false: only its files' sizes.",
     )
     model_fetch_attempts: int = Field(
-        default=10, ge=1, description="How often a source that does not answer is asked, while nothing comes."
+        default=10, ge=1, description="Attempts to reach a source, as long as no data comes."
     )
     model_cache: Path = Path.home() / ".cache/mcq-operator/models"
     model_cache_limit: ByteSize = Field(
         default=ByteSize(20 << 30),
         validate_default=True,
-        description="Above it, like 20GiB, models that no replica uses are deleted; 0: never for their size.",
+        description="Size, such as 20GiB, above which models that no replica uses are deleted; 0: no limit.",
     )
 
     default_mode: Mode = "explain"
@@ -98,14 +100,14 @@ class Settings(BaseSettings):
     debias: Debias = "prior"
     calibration: Path | None = Field(default=None, description="A file that `calibrate` wrote.")
     context_length: int = Field(default=4096, ge=512, description="Tokens of prompt and answer together.")
-    threads: int = Field(default=0, ge=0, description="0: as many as the cgroup's CPU quota.")
+    threads: int = Field(default=0, ge=0, description="Threads of the engine; 0: the cgroup's CPU quota.")
 
     max_queued_requests: int = Field(default=64, ge=1)
     max_queued_tokens: int = Field(
-        default=65_536, ge=1, description="Of prompts and their room for reasoning."
+        default=65_536, ge=1, description="Tokens of waiting prompts and their room for reasoning."
     )
-    max_active_tokens: int = Field(default=16_384, ge=1, description="Kept in memory for texts in work.")
-    max_batch_size: int = Field(default=16, ge=1, description="Requests whose reasoning is written at once.")
+    max_active_tokens: int = Field(default=16_384, ge=1, description="Tokens in memory for active texts.")
+    max_batch_size: int = Field(default=16, ge=1, description="Requests that write reasoning at once.")
     deadline_seconds: float = Field(default=60, gt=0)
     drain_seconds: float = Field(default=25, gt=0)
 
@@ -126,7 +128,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_another_port(cls, value: int | None, info: ValidationInfo) -> int | None:
         if value and value == info.data.get("port"):
-            raise PydanticCustomError("port", "must be another port than MCQ_PORT")
+            raise PydanticCustomError("port", "must differ from MCQ_PORT")
         return value
 
     @field_validator("allowed_origins", mode="before")
@@ -140,7 +142,8 @@ class Settings(BaseSettings):
         for origin in value:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise PydanticCustomError(
-                    "origin", "an origin is a scheme, a host and perhaps a port, as https://example.com"
+                    "origin",
+                    "an origin is a scheme, a host and an optional port, such as https://example.com",
                 )
         return value
 

@@ -1,4 +1,4 @@
-"""Several tasks for one caller: none outlives it, and the first failure ends the others."""
+"""Run several asyncio tasks for one caller: none outlives it, and the first failure cancels the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
-    """Wait for the group's tasks. The first failure is raised as it is, when the others have ended."""
+    """Wait for the group's tasks. Raise the first failure itself, not a group, after the others have ended."""
     try:
         async with asyncio.TaskGroup() as group:
             yield group
@@ -23,7 +23,7 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
 
 
 async def gather(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """What each comes to, in their order. Fails as `task_group` does, unlike asyncio's, which leaves the others be."""
+    """Run all coroutines; return their results in order. Fails as `task_group`, unlike asyncio's."""
     async with task_group() as group:
         tasks = [group.create_task(work) for work in works]
     return [task.result() for task in tasks]

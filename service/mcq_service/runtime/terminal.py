@@ -1,4 +1,4 @@
-"""What commands write: to a person's terminal, a file, or a pipe whose reader may leave."""
+"""Write a command's output to a terminal, a file, or a pipe whose reader may leave."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PIPE_CLOSED = 141
-"""The exit code of a command whose reader has gone, as a shell shows it of one that SIGPIPE ended."""
+"""The exit code of a command whose reader has left: a shell's code for SIGPIPE."""
 _LINES_AND_TABS = frozenset("\n\t")
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def plain(text: str) -> str:
-    """Return the text with what would act on a terminal written out, but for its lines and tabs."""
-    return "".join(ascii(each)[1:-1] if _acts(each) else each for each in text)
+def printable(text: str) -> str:
+    """Escape every character that a terminal would act on, except line breaks and tabs."""
+    return "".join(ascii(each)[1:-1] if _is_control(each) else each for each in text)
 
 
-def _acts(character: str) -> bool:
+def _is_control(character: str) -> bool:
     if character in _LINES_AND_TABS:
         return False
     return character in _REORDERING or unicodedata.category(character) in {"Cc", "Cs"}
 
 
 class PlainConsole(Console):
-    """A console that prints others' words: neither control characters nor markup in them does anything."""
+    """A console for untrusted text: control characters and markup in it have no effect."""
 
     def __init__(self, **options: Any) -> None:
         """See Console."""
@@ -40,21 +40,21 @@ class PlainConsole(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """See Console."""
-        return super().render_str(plain(text), **options)
+        return super().render_str(printable(text), **options)
 
     def on_broken_pipe(self) -> None:
-        """Leave it to `piped`."""
+        """Let `run_command` handle it."""
         raise
 
 
-def piped(command: Callable[[], int]) -> int:
-    """Run a command and return its exit code; one whose reader has gone ends without a word."""
+def run_command(command: Callable[[], int]) -> int:
+    """Run a command and return its exit code. If its reader has left, end silently with PIPE_CLOSED."""
     try:
         try:
             code = command()
         except SystemExit as end:
             code = int(end.code or 0)
-        # Here, and not when the interpreter ends, which could only complain.
+        # Flush here: at the interpreter's exit a broken pipe would print an error.
         sys.stdout.flush()
     except BrokenPipeError:
         nowhere = os.open(os.devnull, os.O_WRONLY)

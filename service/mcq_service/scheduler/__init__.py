@@ -1,22 +1,22 @@
-"""Who gets the model, and when: admission, queue, continuous batching, cancellation, drain."""
+"""Who uses the model, and when: admission, queue, continuous batching, cancellation, drain."""
 
 from mcq_service.scheduler.admission import Admission, LanePart, Limits, Slot
-from mcq_service.scheduler.local_text import LocalText, LocalTexts, threadsafe
-from mcq_service.scheduler.sampler import Chooser, Scored
-from mcq_service.scheduler.scheduler import Batcher
-from mcq_service.scheduler.tasks import Job, Score
+from mcq_service.scheduler.local_text import LocalText, LocalTextEngine, threadsafe
+from mcq_service.scheduler.sampler import Sampler, ScoredToken
+from mcq_service.scheduler.scheduler import Scheduler
+from mcq_service.scheduler.tasks import ScoreTask, Task
 
 __all__ = [
     "Admission",
-    "Batcher",
-    "Chooser",
-    "Job",
     "LanePart",
     "Limits",
     "LocalText",
-    "LocalTexts",
-    "Score",
-    "Scored",
+    "LocalTextEngine",
+    "Sampler",
+    "Scheduler",
+    "ScoreTask",
+    "ScoredToken",
     "Slot",
+    "Task",
     "threadsafe",
 ]

@@ -1,12 +1,12 @@
-"""Who gets in: bounded by requests and by tokens; whoever is refused is told when to come again.
+"""Bound the work in progress by requests and by tokens; tell refused clients when to try again.
 
-An admitted request holds a slot until it ends. Slots are limited by the tokens that all of them may keep in memory,
-and by how many may write at once; a request that fits into neither waits, in order. An answer writes nothing, so it
-never waits for another's reasoning.
+An admitted request holds a slot until it ends. Two limits bound the slots: the tokens that all of them may keep in
+memory, and the number of requests that may write at once. A request that exceeds either waits, in order. A request
+that only answers writes nothing, so it never waits for another's reasoning.
 
-A request of many parts (a batch of questions, a completion of several prompts) is admitted once, and counts as one
-however many they are. One part at a time stands in the queue, and the next one stands behind whoever came since: so
-requests take turns, and a single question waits for one part of each batch at most.
+A request of many parts (a batch of questions, a completion of several prompts) is admitted once and counts as one
+request. Only one of its parts is in the queue at a time, and its next part queues behind requests that came since. So
+requests take turns, and a single question waits for at most one part of each batch.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
 _WEIGHT = 0.1  # of the newest request in the moving average
 _MAX_RETRY_SECONDS = 60
-# Parts under way at a time, of all requests: enough to fill every step. More would only wait in the engine's line,
-# where the deadline of each runs.
-PARTS = 32
+# Active parts of all requests: enough to fill every step. More would only wait in the engine's queue, where their
+# deadlines run.
+MAX_ACTIVE_PARTS = 32
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is taken on.
+    """Bounds of the work in progress.
 
-    `queued_requests` and `queued_tokens` may wait, a request of many parts being one; `active_tokens` are kept in
-    memory for those that have a slot, of which `writers` may write at once.
+    At most `queued_requests` with `queued_tokens` wait; a request of many parts counts as one. Requests with a slot
+    keep at most `active_tokens` in memory, and at most `writers` of them write at once.
     """
 
     queued_requests: int
@@ -49,31 +49,31 @@ class Limits:
 
 
 class ServiceRate:
-    """Seconds between two requests that end while there is work: a moving average."""
+    """The moving average of the seconds between two finished requests while there is work."""
 
     def __init__(self, clock: Callable[[], float], *, initial: float = 1.0) -> None:
-        """`initial` seconds are assumed before the first request."""
+        """Assume `initial` seconds before the first request."""
         self._clock = clock
         self._seconds = initial
         self._since = 0.0
 
     def busy(self) -> None:
-        """The first request came, after a time without any."""
+        """Start the clock: the first request after an idle time came."""
         self._since = self._clock()
 
     def ended(self) -> None:
-        """A request was served."""
+        """Count a finished request."""
         now = self._clock()
         self._seconds += _WEIGHT * (now - self._since - self._seconds)
         self._since = now
 
     def retry_after(self, waiting: int) -> int:
-        """Whole seconds until half of `waiting` requests should be served, 1 to 60."""
+        """Return the whole seconds until half of `waiting` requests should be finished, 1 to 60."""
         return min(_MAX_RETRY_SECONDS, max(1, math.ceil(self._seconds * waiting / 2)))
 
 
-class Begun(Protocol):
-    """Something that knows when its first computation began."""
+class Startable(Protocol):
+    """Work that records when its first computation began."""
 
     begun: float | None
 
@@ -84,11 +84,11 @@ class _Request:
     writes: bool
     part: LanePart | None
     turn: asyncio.Future[None]
-    text: Begun | None = None
+    text: Startable | None = None
 
     @property
     def queued(self) -> bool:
-        """Whether nothing was computed for it yet."""
+        """True until its first computation begins."""
         return self.text is None or self.text.begun is None
 
 
@@ -96,7 +96,7 @@ class Admission:
     """Admits requests up to its limits; belongs to one event loop."""
 
     def __init__(self, limits: Limits, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` is in seconds."""
+        """Admit up to `limits`; `clock` is in seconds."""
         self._limits = limits
         self._rate = ServiceRate(clock)
         self._waiting: list[_Request] = []
@@ -108,23 +108,23 @@ class Admission:
 
     @property
     def queued(self) -> int:
-        """Requests, and parts of them, whose first computation has not begun."""
+        """The number of requests, and parts of them, whose first computation has not begun."""
         return sum(request.queued for request in [*self._waiting, *self._active])
 
     @property
     def pending(self) -> int:
-        """Requests, and parts of them, that were admitted and are not finished."""
+        """The number of requests, and parts of them, that were admitted and have not ended."""
         return len(self._waiting) + len(self._active)
 
     @contextmanager
     def lane(self, parts: int) -> Iterator[Lane]:
-        """A place in the queue for a request of so many parts, until all of them had their turn.
+        """Hold a place in the queue for a request of many parts, until all of them had their turn.
 
         Raises Overloaded or Draining.
         """
         self._refuse_if_draining()
         self._refuse_if_full(0)
-        lane = Lane(parts, left=self._lanes.discard)
+        lane = Lane(parts, on_empty=self._lanes.discard)
         self._lanes.add(lane)
         try:
             yield lane
@@ -133,9 +133,9 @@ class Admission:
 
     @contextmanager
     def admit(self, tokens: int, *, writes: bool, part: LanePart | None = None) -> Iterator[Slot]:
-        """A place in the queue, for a request that keeps up to `tokens` in memory; leaving gives it back.
+        """Hold a place in the queue for a request that keeps up to `tokens` in memory.
 
-        A part has its request's place. Raises Overloaded or Draining.
+        A part uses its request's place. Raises Overloaded or Draining.
         """
         self._refuse_if_draining()
         if part is None:
@@ -157,7 +157,7 @@ class Admission:
                 self._idle.set()
 
     async def drain(self, *, seconds: float) -> bool:
-        """Admit nothing more and wait for what was admitted; returns whether all of it ended within `seconds`."""
+        """Admit nothing more and wait for the admitted requests; return whether all ended within `seconds`."""
         self._draining = True
         try:
             await asyncio.wait_for(self._idle.wait(), seconds)
@@ -185,77 +185,77 @@ class Admission:
         )
 
     def _grant(self) -> None:
-        """Give slots, in order, to whoever fits."""
+        """Give slots to the waiting requests that fit, in order."""
         tokens = sum(request.tokens for request in self._active)
         writers = sum(request.writes for request in self._active)
         parts = sum(request.part is not None for request in self._active)
         for request in list(self._waiting):
             if request.writes and writers >= self._limits.writers:
                 continue
-            if request.part is not None and parts >= PARTS:
+            if request.part is not None and parts >= MAX_ACTIVE_PARTS:
                 continue
             if tokens + request.tokens > self._limits.active_tokens:
-                return  # whoever comes after waits as well, or a long text would never get in
+                return  # later requests wait as well, or a long text would never get a slot
             tokens += request.tokens
             writers += request.writes
             parts += request.part is not None
             self._waiting.remove(request)
             self._active.append(request)
             if request.part is not None:
-                request.part.advance()
+                request.part.leave_queue()
             if not request.turn.done():
                 request.turn.set_result(None)
 
 
 class LanePart:
-    """One part of a request that has many."""
+    """One part of a request that has many. Lane creates it."""
 
     def __init__(self, share: Share) -> None:
-        """Made by Lane."""
+        """Queue a part that uses its request's share of the engine."""
         self.share = share
-        self._advanced = asyncio.Event()
+        self._left_queue = asyncio.Event()
 
-    def advance(self, _: object = None) -> None:
-        """It stands in the queue no more: it has its turn, or has ended."""
-        self._advanced.set()
+    def leave_queue(self, _: object = None) -> None:
+        """Mark the part as no longer queued: it has its turn, or has ended."""
+        self._left_queue.set()
 
-    async def advanced(self) -> None:
-        """Wait until it stands in the queue no more."""
-        await self._advanced.wait()
+    async def left_queue(self) -> None:
+        """Wait until the part is no longer queued."""
+        await self._left_queue.wait()
 
 
 class Lane:
-    """The place of a request that has many parts."""
+    """The place in the queue of a request that has many parts. Admission creates it."""
 
-    def __init__(self, parts: int, *, left: Callable[[Lane], None]) -> None:
-        """Made by Admission; `left` is called when none of its parts waits any more."""
+    def __init__(self, parts: int, *, on_empty: Callable[[Lane], None]) -> None:
+        """Wait with this many parts; call `on_empty` when none of them waits any more."""
         self.waiting = parts
-        """Parts that have not had their turn."""
+        """The number of parts that have not had their turn."""
         self._share = Share()
-        self._left = left
+        self._on_empty = on_empty
 
     async def gather(self, works: Sequence[Callable[[LanePart], Coroutine[Any, Any, T]]]) -> list[T]:
-        """What each part comes to, in their order. The first failure ends the others, and is raised.
+        """Run all parts; return their results in order. The first failure cancels the others and is raised.
 
-        A part begins when the one before it has its turn, or has ended without one.
+        A part starts when the part before it has its turn, or has ended without one.
         """
         tasks: list[asyncio.Task[T]] = []
         async with task_group() as group:
             for work in works:
                 part = LanePart(self._share)
                 tasks.append(group.create_task(work(part)))
-                tasks[-1].add_done_callback(part.advance)
-                await part.advanced()
+                tasks[-1].add_done_callback(part.leave_queue)
+                await part.left_queue()
                 self.waiting -= 1
-            self._left(self)
+            self._on_empty(self)
         return [task.result() for task in tasks]
 
 
 class Slot:
-    """An admitted request's place."""
+    """An admitted request's place. Admission creates it."""
 
     def __init__(self, request: _Request) -> None:
-        """Made by Admission."""
+        """Hold the place of `request`."""
         self._request = request
         self.share = Share() if request.part is None else request.part.share
 
@@ -263,6 +263,6 @@ class Slot:
         """Wait for the request's turn."""
         await self._request.turn
 
-    def watch(self, text: Begun) -> None:
-        """The request does not queue any more once this text's first computation has begun."""
+    def watch(self, text: Startable) -> None:
+        """Count the request as queued until this text's first computation begins."""
         self._request.text = text

@@ -1,6 +1,6 @@
-"""What a text can want of the engine: to be read and scored, or to be written on.
+"""What a text asks of the engine: to read and score tokens, to write a line, or to sample a continuation.
 
-Jobs are made by the event loop's thread and run by the engine's; `future` is what both look at.
+The event loop's thread creates tasks and the engine's thread runs them; both use `future`.
 """
 
 from __future__ import annotations
@@ -9,202 +9,200 @@ import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mcq_service.engine import Feed, Logits
-from mcq_service.scheduler.sampler import Chooser, Scored, scored
+from mcq_service.engine import BatchItem, Logits
+from mcq_service.scheduler.sampler import Sampler, ScoredToken, score_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from opentelemetry.trace import SpanContext
 
-    from mcq_service.engine import Engine, Output, Pieces, Share, Tokens
+    from mcq_service.engine import Engine, Output, Share, Tokens, TokenStream
     from mcq_service.yaml_output import Line
 
 
-class Readable(Protocol):
-    """A text with tokens that wait to be read."""
+class SchedulableText(Protocol):
+    """A text with tokens to read."""
 
     sequence: Any
     pending: list[int]
     tokens: Tokens
     share: Share
     turn: float
-    """When it is to be read, on the batcher's clock; of equals the one with the smaller `arrival` first."""
+    """When to read it, on the scheduler's clock; the smaller `arrival` breaks a tie."""
     since_turn: int
-    """Tokens that were read of it since its turn was set."""
+    """Tokens read since its turn was set."""
     arrival: int
     begun: float | None
 
-    def begin(self, engine: Engine[Any]) -> None:
-        """Make the sequence, if there is none yet."""
+    def open_sequence(self, engine: Engine[Any]) -> None:
+        """Open the sequence, unless it is open."""
 
 
-class Job:
-    """One text's turn with the engine, which takes as many steps as it needs."""
+class Task:
+    """Read what is pending, in as many steps as needed; the result is the last Output."""
 
-    def __init__(self, text: Readable, *, span: SpanContext | None = None) -> None:
-        """`span` is the request's, for the steps that are made for it."""
+    def __init__(self, text: SchedulableText, *, span: SpanContext | None = None) -> None:
+        """Run on `text`; `span` is the request's, for linking the steps."""
         self.text = text
         self.span = span
         self.future: Future[Any] = Future()
 
-    def feed(self, count: int) -> Feed[Any]:
-        """The next `count` pending tokens; with the last of them, what is wanted."""
+    def batch_item(self, count: int) -> BatchItem[Any]:
+        """Return the next `count` pending tokens as a batch item; the last of them asks for the outputs."""
         if self.text.begun is None:
             self.text.begun = time.monotonic()
         tokens = self.text.pending[:count]
         if count < len(self.text.pending):
-            return Feed(self.text.sequence, tokens)
-        return self.last(tokens)
+            return BatchItem(self.text.sequence, tokens)
+        return self.last_item(tokens)
 
-    def last(self, tokens: Sequence[int]) -> Feed[Any]:
-        """The feed of the last pending tokens."""
-        return Feed(self.text.sequence, tokens)
+    def last_item(self, tokens: Sequence[int]) -> BatchItem[Any]:
+        """Return the batch item of the last pending tokens."""
+        return BatchItem(self.text.sequence, tokens)
 
-    def read(self, count: int, output: Output) -> None:
-        """So many tokens were read; `output` belongs to the last of them."""
+    def advance(self, count: int, output: Output) -> None:
+        """Remove `count` tokens that were read; `output` belongs to the last of them."""
         del self.text.pending[:count]
         if not self.text.pending:
-            self.take(output)
+            self.all_read(output)
 
-    def take(self, output: Output) -> None:
-        """Everything pending was read: finish, or give the text more to read."""
+    def all_read(self, output: Output) -> None:
+        """Finish, or give the text more to read: nothing is pending."""
         self.future.set_result(output)
 
 
-class Score(Job):
-    """Read what is pending; the result is an Output with the logits of these tokens, or of all."""
+class ScoreTask(Task):
+    """Read what is pending; the result is an Output with the logits of some tokens, or of all."""
 
     def __init__(
-        self, text: Readable, *, score: Sequence[int] = (), logits: Logits = Logits.NONE,
+        self, text: SchedulableText, *, score: Sequence[int] = (), logits: Logits = Logits.NONE,
         span: SpanContext | None = None,
     ) -> None:  # fmt: skip
-        """See Feed."""
+        """See BatchItem."""
         super().__init__(text, span=span)
         self._score = score
         self._logits = logits
 
-    def last(self, tokens: Sequence[int]) -> Feed[Any]:
-        """See Job."""
-        return Feed(self.text.sequence, tokens, score=self._score, logits=self._logits)
+    def last_item(self, tokens: Sequence[int]) -> BatchItem[Any]:
+        """See Task."""
+        return BatchItem(self.text.sequence, tokens, score=self._score, logits=self._logits)
 
 
-class Write(Job):
-    """Read what is pending, then write greedily into a line until it is closed, the turn ends, or enough is written.
+class LineTask(Task):
+    """Read what is pending, then write greedily into a line until it closes, the turn ends, or the limit is reached.
 
     The result is None; `emit` gets each piece.
     """
 
     def __init__(
-        self, text: Readable, *, line: Line, limit: int, pieces: Pieces, stop_ids: Collection[int],
+        self, text: SchedulableText, *, line: Line, limit: int, stream: TokenStream, stop_ids: Collection[int],
         encode: Callable[[str], list[int]], emit: Callable[[str], None], span: SpanContext | None = None,
     ) -> None:  # fmt: skip
-        """`encode` makes tokens of what stood before the end of the line in the last piece."""
+        """Write at most `limit` tokens. `encode` tokenises what precedes the line's end in the last piece."""
         super().__init__(text, span=span)
         self._line = line
-        self._left = limit
-        self._pieces = pieces
+        self._remaining = limit
+        self._stream = stream
         self._stop_ids = stop_ids
         self._encode = encode
         self._emit = emit
 
-    def last(self, tokens: Sequence[int]) -> Feed[Any]:
-        """See Job."""
-        return Feed(self.text.sequence, tokens, greedy=True)
+    def last_item(self, tokens: Sequence[int]) -> BatchItem[Any]:
+        """See Task."""
+        return BatchItem(self.text.sequence, tokens, greedy=True)
 
-    def take(self, output: Output) -> None:
-        """See Job."""
-        assert output.token is not None, "it was asked for"  # noqa: S101
+    def all_read(self, output: Output) -> None:
+        """See Task."""
+        assert output.token is not None, "the item was greedy"  # noqa: S101
         self.text.tokens.completion += 1
-        self._left -= 1
+        self._remaining -= 1
         ended = output.token in self._stop_ids
         if not ended:
-            piece = self._pieces.of(output.token)
-            kept = self._line.feed(piece)
+            kept = self._line.feed(self._stream.push(output.token))
             self._emit(kept)
             ended = self._line.closed
             self.text.pending += self._encode(kept) if ended else [output.token]
-        if ended or self._left == 0:
+        if ended or self._remaining == 0:
             self.future.set_result(None)
 
 
-class Complete(Job):
-    """Read what is pending, scoring it where that is wanted, then write up to `limit` tokens.
+class SampleTask(Task):
+    """Read what is pending, scoring it if asked, then sample up to `limit` tokens.
 
-    Of a prompt that is scored, no more logits are in memory than one step's, 311 MB of 512 tokens with a vocabulary
-    of 152,000: they are reduced to what is wanted of them as soon as the step is done.
+    Logits of a scored prompt stay in memory for one step only (311 MB for 512 tokens and a vocabulary of 152,000):
+    each step reduces them to scores.
 
-    The result is whether the text came to its end by itself: by a stop token, or because `written` said so.
+    The result is True if the text ended by itself: by a stop token, or because `on_token` said so.
     """
 
     def __init__(
-        self, text: Readable, *, limit: int, chooser: Chooser, top: int | None, stop_ids: Collection[int],
-        read: Callable[[list[Scored]], None] | None, written: Callable[[Scored], bool],
+        self, text: SchedulableText, *, limit: int, sampler: Sampler, top: int | None, stop_ids: Collection[int],
+        on_prompt: Callable[[list[ScoredToken]], None] | None, on_token: Callable[[ScoredToken], bool],
         span: SpanContext | None = None,
     ) -> None:  # fmt: skip
-        """`top` most probable tokens come with each token, None: no log-probabilities at all.
+        """Return the `top` most probable tokens with each token; None: no log-probabilities at all.
 
-        `read` gets the prompt's tokens, scored, the first of them without a score; None: they are not scored.
-        `written` gets each token that was chosen and says whether the text ends with it. Both are called on the
-        engine's thread.
+        `on_prompt` gets the prompt's tokens with their scores (the first has none); None: do not score them.
+        `on_token` gets each sampled token and returns whether the text ends with it. Both run on the engine's thread.
         """
         super().__init__(text, span=span)
-        self._left = limit
-        self._chooser = chooser
+        self._remaining = limit
+        self._sampler = sampler
         self._top = top
         self._stop_ids = stop_ids
-        self._read = read
-        self._written = written
-        self._prompt: list[Scored] = [Scored(text.pending[0])]
+        self._on_prompt = on_prompt
+        self._on_token = on_token
+        self._prompt: list[ScoredToken] = [ScoredToken(text.pending[0])]
 
-    def feed(self, count: int) -> Feed[Any]:
-        """See Job."""
-        feed = super().feed(count)
-        if self._read is None:
-            return feed
-        return Feed(feed.sequence, feed.tokens, logits=Logits.EVERY)
+    def batch_item(self, count: int) -> BatchItem[Any]:
+        """See Task."""
+        item = super().batch_item(count)
+        if self._on_prompt is None:
+            return item
+        return BatchItem(item.sequence, item.tokens, logits=Logits.EVERY)
 
-    def last(self, tokens: Sequence[int]) -> Feed[Any]:
-        """See Job."""
-        if self._left == 0:
-            return Feed(self.text.sequence, tokens)
-        if self._chooser.greedy and self._top is None:
-            return Feed(self.text.sequence, tokens, greedy=True)
-        return Feed(self.text.sequence, tokens, logits=Logits.LAST)
+    def last_item(self, tokens: Sequence[int]) -> BatchItem[Any]:
+        """See Task."""
+        if self._remaining == 0:
+            return BatchItem(self.text.sequence, tokens)
+        if self._sampler.greedy and self._top is None:
+            return BatchItem(self.text.sequence, tokens, greedy=True)
+        return BatchItem(self.text.sequence, tokens, logits=Logits.LAST)
 
-    def read(self, count: int, output: Output) -> None:
-        """See Job."""
-        if self._read is not None:
-            assert output.logits is not None, "they were asked for"  # noqa: S101
+    def advance(self, count: int, output: Output) -> None:
+        """See Task."""
+        if self._on_prompt is not None:
+            assert output.logits is not None, "the item asked for every token's logits"  # noqa: S101
             following = self.text.pending[1 : count + 1]
             self._prompt += [
-                scored(row, token, top=self._top or 0)
+                score_token(row, token, top=self._top or 0)
                 for row, token in zip(output.logits, following, strict=False)
             ]
-        super().read(count, output)
+        super().advance(count, output)
 
-    def take(self, output: Output) -> None:
-        """See Job."""
-        if self._read is not None:
-            self._read(self._prompt)
-            self._read = None
-        if self._left == 0:
+    def all_read(self, output: Output) -> None:
+        """See Task."""
+        if self._on_prompt is not None:
+            self._on_prompt(self._prompt)
+            self._on_prompt = None
+        if self._remaining == 0:
             self.future.set_result(False)
             return
-        token = self._choose(output)
+        token = self._sample(output)
         self.text.tokens.completion += 1
-        self._left -= 1
+        self._remaining -= 1
         stopped = token.token in self._stop_ids
-        ended = self._written(token) or stopped
-        if ended or self._left == 0:
+        ended = self._on_token(token) or stopped
+        if ended or self._remaining == 0:
             self.future.set_result(ended)
         else:
             self.text.pending.append(token.token)
 
-    def _choose(self, output: Output) -> Scored:
+    def _sample(self, output: Output) -> ScoredToken:
         if output.logits is None:
-            assert output.token is not None, "it was asked for"  # noqa: S101
-            return Scored(output.token)
+            assert output.token is not None, "the item was greedy"  # noqa: S101
+            return ScoredToken(output.token)
         row = output.logits[-1]
-        token = self._chooser.choose(row)
-        return Scored(token) if self._top is None else scored(row, token, top=self._top)
+        token = self._sampler.sample(row)
+        return ScoredToken(token) if self._top is None else score_token(row, token, top=self._top)

@@ -1,4 +1,4 @@
-"""The answer as YAML text, and YAML text as an answer."""
+"""Convert an answer to YAML text, and parse YAML text as an answer."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ REASONING_KEY = "reasoning"
 MAX_CHARACTERS = 16_384
 
 
-class UnparsableOutput(Exception):  # noqa: N818 - says what happened
-    """A model's output is not the YAML document that was asked for."""
+class UnparsableOutput(Exception):  # noqa: N818 - names say what happened
+    """A model's output is not a valid answer document."""
 
 
 class Parsed(NamedTuple):
-    """What the document says."""
+    """The content of an answer document."""
 
     label: str
     reasoning: str | None
 
 
 class _Loader(yaml.SafeLoader):
-    """Knows maps and text only: no numbers, dates, lists or tags, whose constructors fail in many ways."""
+    """Loads only maps and text: no numbers, dates, lists or tags. Their constructors fail in many ways."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - as in the class it extends
     yaml_constructors = {  # noqa: RUF012
@@ -35,38 +35,38 @@ class _Loader(yaml.SafeLoader):
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        # A key that stands twice is an error in YAML; PyYAML would take the last.
+        # A duplicate key is an error in YAML; PyYAML would take the last.
         keys = [str(key.value) for key, _ in node.value]
         if len(keys) != len(set(keys)):
             raise yaml.constructor.ConstructorError(
-                problem="a key stands twice", problem_mark=node.start_mark
+                problem="a key occurs twice", problem_mark=node.start_mark
             )
         return super().construct_mapping(node, deep=deep)
 
 
 def document(label: str, reasoning: str | None) -> str:
-    """The YAML text: `answer: B` and, if there is reasoning, `reasoning: "…"` on one line."""
+    """Return the YAML text: `answer: B` and, with reasoning, `reasoning: "…"` on one line."""
     text = f"answer: {quoted(label)}\n"
     return text if reasoning is None else f"{text}{REASONING_KEY}: {quoted(reasoning)}\n"
 
 
 def quoted(text: str) -> str:
-    """The text as a double-quoted YAML scalar on one line, whatever it contains."""
+    """Return any text as a double-quoted YAML scalar on one line."""
     return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=float("inf")).rstrip("\n")
 
 
 def parse(text: str, labels: Collection[str]) -> Parsed:
-    """Read the document; raises UnparsableOutput unless it is exactly what was asked for."""
+    """Parse a document. Raises UnparsableOutput unless it has exactly the expected keys and one of the labels."""
     if len(text) > MAX_CHARACTERS:
         raise UnparsableOutput(f"The output is longer than {MAX_CHARACTERS} characters.")  # noqa: EM102
     try:
-        found = yaml.load(text, _Loader)  # noqa: S506 - a subset of the safe loader
+        parsed = yaml.load(text, _Loader)  # noqa: S506 - a subset of the safe loader
     except (yaml.YAMLError, RecursionError):
-        # Without the cause: it quotes the text, which may repeat what a client wrote, and would be logged.
+        # Without the cause: it would be logged, and quotes the text, which may repeat a client's.
         raise UnparsableOutput("The output is not YAML.") from None
-    if not isinstance(found, dict) or not {"answer"} <= found.keys() <= {"answer", REASONING_KEY}:
+    if not isinstance(parsed, dict) or not {"answer"} <= parsed.keys() <= {"answer", REASONING_KEY}:
         raise UnparsableOutput("The output is not a map with the keys answer and reasoning.")
-    label, reasoning = found["answer"], found.get(REASONING_KEY)
+    label, reasoning = parsed["answer"], parsed.get(REASONING_KEY)
     if not isinstance(label, str) or label not in labels:
         raise UnparsableOutput("The answer is none of the letters offered.")
     if reasoning is not None and not isinstance(reasoning, str):

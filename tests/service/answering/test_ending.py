@@ -12,7 +12,8 @@ from tests.service.scripted import ScriptedEngine, ScriptedSequence
 
 from mcq_service.api.mcq.schemas import Answer, Question
 from mcq_service.api.problems import DeadlineExceeded, InvalidQuestion, ProblemError
-from mcq_service.engine import Feed, Output, Tokenizer
+from mcq_service.engine import BatchItem as Feed
+from mcq_service.engine import Output, Tokenizer
 from mcq_service.model_store import PreparedModel
 from mcq_service.scheduler.scheduler import STEP_TOKENS
 

@@ -11,7 +11,7 @@ from tests.service.fakes import ANSWER, QUESTION, Replica, sample
 
 import mcq_service.runtime.api_keys
 from mcq_service.api import app
-from mcq_service.runtime.api_keys import POLL_SECONDS, InvalidKeys, Keys
+from mcq_service.runtime.api_keys import POLL_SECONDS, ApiKeys, InvalidKeys
 
 ALICE, BOB, EVE = "alice-0123456789abcdef", "bob-0123456789abcdef+/==", "eve-0123456789abcdef"
 
@@ -72,7 +72,7 @@ def secret(tmp_path: Path) -> Secret:
 
 def test_a_files_keys_have_names(file: Path) -> None:
     """One `name: key` a line."""
-    keys = Keys(file)
+    keys = ApiKeys(file)
     assert keys.names == ["alice", "bob"]
     assert [keys.name_of(key) for key in (ALICE, BOB, EVE, "", ALICE[:-1])] == [
         "alice",
@@ -85,7 +85,7 @@ def test_a_files_keys_have_names(file: Path) -> None:
 
 def test_a_secrets_keys_are_its_files(secret: Secret) -> None:
     """The kubelet's own entries are no keys."""
-    keys = Keys(secret.path)
+    keys = ApiKeys(secret.path)
     assert keys.names == ["alice", "bob"]
     assert keys.name_of(BOB) == "bob"
 
@@ -93,21 +93,21 @@ def test_a_secrets_keys_are_its_files(secret: Secret) -> None:
 def test_a_plain_directory_will_do(tmp_path: Path) -> None:
     """Without the kubelet's links."""
     (tmp_path / "alice").write_text(ALICE)
-    assert Keys(tmp_path).name_of(ALICE) == "alice"
+    assert ApiKeys(tmp_path).name_of(ALICE) == "alice"
 
 
 def test_a_key_of_digits_stays_text(tmp_path: Path) -> None:
     """YAML would read a number, a date or a boolean."""
     path = tmp_path / "keys.yaml"
     path.write_text("a: 00012345678901234567890\nno: 2001-01-01-2001-01-01\n")
-    keys = Keys(path)
+    keys = ApiKeys(path)
     assert keys.name_of("00012345678901234567890") == "a"
     assert keys.name_of("2001-01-01-2001-01-01") == "no"
 
 
 def test_a_changed_file_is_read_again(file: Path, clock: Clock) -> None:
     """Within a second of use, without a restart."""
-    keys = Keys(file, clock=clock)
+    keys = ApiKeys(file, clock=clock)
     file.write_text(f"eve: {EVE}\n")
     assert keys.name_of(EVE) is None  # not looked at again yet
     clock.poll()
@@ -116,7 +116,7 @@ def test_a_changed_file_is_read_again(file: Path, clock: Clock) -> None:
 
 def test_a_replaced_file_is_read_again(file: Path, clock: Clock) -> None:
     """Though its size and its time are those of the last."""
-    keys = Keys(file, clock=clock)
+    keys = ApiKeys(file, clock=clock)
     before = file.stat()
     fresh = file.with_name("fresh")
     fresh.write_text(file.read_text().replace(ALICE, ALICE[::-1]))
@@ -128,7 +128,7 @@ def test_a_replaced_file_is_read_again(file: Path, clock: Clock) -> None:
 
 def test_a_swapped_secret_is_read_again(secret: Secret, clock: Clock) -> None:
     """A key that left the Secret is refused, though its link still dangles."""
-    keys = Keys(secret.path, clock=clock)
+    keys = ApiKeys(secret.path, clock=clock)
     secret.write(bob=EVE)
     clock.poll()
     assert (keys.name_of(EVE), keys.name_of(ALICE), keys.name_of(BOB)) == ("bob", None, None)
@@ -160,7 +160,7 @@ def test_keys_of_a_file_that_is_gone_or_can_not_be_read_stop_working(
     file: Path, clock: Clock, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each error is logged once, however often it is looked at; what is repaired is taken."""
-    keys = Keys(file, clock=clock)
+    keys = ApiKeys(file, clock=clock)
     harm(file)
     for _ in range(3):
         clock.poll()
@@ -193,14 +193,14 @@ def test_an_invalid_line_costs_its_own_key_and_no_other(
     file: Path, clock: Clock, line: str, complaint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And Bob, who is no longer a line of his own, is out at once."""
-    keys = Keys(file, clock=clock)
+    keys = ApiKeys(file, clock=clock)
     file.write_text(f"alice: {ALICE}\n{line}\n# and\ncarol: {EVE[::-1]}\n")
     clock.poll()
     assert keys.names == ["alice", "carol"]
     assert [keys.name_of(key) for key in (ALICE, BOB, EVE, EVE[::-1])] == ["alice", None, None, "carol"]
     assert keys.faults == 1
     assert complaint in caplog.text
-    assert keys.accepted == Keys(file).accepted == 2
+    assert keys.accepted == ApiKeys(file).accepted == 2
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_neither_of_two_lines_that_contradict_each_other_is_accepted(
     file: Path, clock: Clock, twice: str
 ) -> None:
     """Of two keys with one name, or two names for one key, nothing says which is meant."""
-    keys = Keys(file, clock=clock)
+    keys = ApiKeys(file, clock=clock)
     file.write_text(f"alice: {ALICE}\n{twice}\n")
     clock.poll()
     assert keys.names == ["bob"]
@@ -220,7 +220,7 @@ def test_neither_of_two_lines_that_contradict_each_other_is_accepted(
 
 def test_a_file_of_a_secret_that_is_no_key_costs_itself(secret: Secret, clock: Clock) -> None:
     """As a file's line does."""
-    keys = Keys(secret.path, clock=clock)
+    keys = ApiKeys(secret.path, clock=clock)
     secret.write(alice="short", eve=EVE)
     clock.poll()
     assert (keys.names, keys.faults) == (["eve"], 1)
@@ -228,7 +228,7 @@ def test_a_file_of_a_secret_that_is_no_key_costs_itself(secret: Secret, clock: C
 
 def test_a_deleted_secret_lets_nobody_in(secret: Secret, clock: Clock) -> None:
     """The kubelet empties the directory of an optional Secret that was deleted."""
-    keys = Keys(secret.path, clock=clock)
+    keys = ApiKeys(secret.path, clock=clock)
     secret.write()
     clock.poll()
     assert (keys.name_of(ALICE), keys.name_of(BOB)) == (None, None)
@@ -239,7 +239,7 @@ def test_a_secret_that_is_swapped_while_it_is_read_is_read_again(
     secret: Secret, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Old and new are not mixed, and a version that goes away meanwhile is no missing key."""
-    keys = Keys(secret.path, clock=clock)
+    keys = ApiKeys(secret.path, clock=clock)
     secret.write(alice=ALICE, bob=EVE)
     read = mcq_service.runtime.api_keys._text
 
@@ -257,7 +257,7 @@ def test_a_secret_that_is_swapped_while_it_is_read_is_read_again(
 def test_keys_are_never_logged(file: Path, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """A reload names them."""
     caplog.set_level(logging.DEBUG)
-    keys = Keys(file, clock=clock)
+    keys = ApiKeys(file, clock=clock)
     file.write_text(f"eve: {EVE}\n")
     clock.poll()
     keys.name_of(BOB)
@@ -270,8 +270,8 @@ def test_an_empty_set_refuses_everybody(tmp_path: Path, text: str) -> None:
     """It is not the same as no file."""
     path = tmp_path / "keys.yaml"
     path.write_text(text)
-    assert Keys(path).names == []
-    assert Keys(path).name_of("") is None
+    assert ApiKeys(path).names == []
+    assert ApiKeys(path).name_of("") is None
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_a_start_without_a_key_that_can_be_used_is_an_error_that_says_where(
     path = tmp_path / "keys.yaml"
     path.write_text(text)
     with pytest.raises(InvalidKeys, match=complaint) as raised:
-        Keys(path)
+        ApiKeys(path)
     assert str(path) in str(raised.value)
     assert raised.value.__cause__ is None
     assert not any(key in str(raised.value) for key in (ALICE, EVE, "fifteen-letters"))
@@ -308,11 +308,11 @@ def test_a_start_without_a_key_that_can_be_used_is_an_error_that_says_where(
 def test_a_missing_file_at_the_start_is_an_error(tmp_path: Path) -> None:
     """A Secret that is not mounted must not open the service to everybody."""
     with pytest.raises(InvalidKeys, match="No such file"):
-        Keys(tmp_path / "keys.yaml")
+        ApiKeys(tmp_path / "keys.yaml")
 
 
 @asynccontextmanager
-async def asking(replica: Replica, keys: Keys) -> AsyncIterator[httpx.AsyncClient]:
+async def asking(replica: Replica, keys: ApiKeys) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the replica's app as it is with keys."""
     replica.app = app.build(replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing, keys=keys)
     replica.load()
@@ -326,7 +326,7 @@ def bearer(key: str) -> dict[str, str]:
 
 async def test_a_slash_at_the_end_needs_the_key_too(replica: Replica, file: Path) -> None:
     """As the path without it; and what is open stays so."""
-    async with asking(replica, Keys(file)) as client:
+    async with asking(replica, ApiKeys(file)) as client:
         assert (await client.post(f"{ANSWER}/", json=QUESTION)).status_code == 401
         assert (await client.get("/v1/models/")).status_code == 401
         assert (await client.get("/readyz/")).status_code == 200
@@ -337,7 +337,7 @@ async def test_a_good_key_is_let_in_under_its_name(
 ) -> None:
     """The request's span and its line of log have the name; nothing has the key."""
     caplog.set_level(logging.DEBUG)
-    async with asking(replica, Keys(file)) as client:
+    async with asking(replica, ApiKeys(file)) as client:
         for scheme in ("Bearer", "bearer"):
             response = await client.post(ANSWER, json=QUESTION, headers={"Authorization": f"{scheme} {BOB}"})
             assert response.status_code == 200
@@ -370,7 +370,7 @@ async def test_others_are_401_with_a_challenge(
     replica: Replica, file: Path, headers: list[tuple[str, str]], challenge: str
 ) -> None:
     """RFC 6750; the question is not even read."""
-    async with asking(replica, Keys(file)) as client:
+    async with asking(replica, ApiKeys(file)) as client:
         response = await client.post(ANSWER, json=QUESTION, headers=headers)
         assert response.status_code == 401
         assert response.headers["www-authenticate"] == challenge
@@ -382,7 +382,7 @@ async def test_others_are_401_with_a_challenge(
 
 async def test_probes_metrics_page_and_documents_need_no_key(replica: Replica, file: Path) -> None:
     """Everything else does, whether it exists or not."""
-    async with asking(replica, Keys(file)) as client:
+    async with asking(replica, ApiKeys(file)) as client:
         for path in ("/startupz", "/readyz", "/livez", "/metrics", "/openapi.json"):
             assert (await client.get(path)).status_code == 200, path
         for path in ("/", "/docs", "/page/nothing.js"):
@@ -401,7 +401,7 @@ async def test_a_key_that_is_taken_away_is_refused_and_a_new_one_let_in(
     replica: Replica, secret: Secret, clock: Clock
 ) -> None:
     """As the Secret is swapped, on a running service."""
-    async with asking(replica, Keys(secret.path, clock=clock)) as client:
+    async with asking(replica, ApiKeys(secret.path, clock=clock)) as client:
         assert (await client.post(ANSWER, json=QUESTION, headers=bearer(ALICE))).status_code == 200
         secret.write(eve=EVE)
         clock.poll()
@@ -413,7 +413,7 @@ async def test_metrics_and_probes_count_the_keys_and_what_can_not_be_used(
     replica: Replica, file: Path, clock: Clock
 ) -> None:
     """Without a request that needs one, and without a name: nobody needs a key to see them."""
-    async with asking(replica, Keys(file, clock=clock)) as client:
+    async with asking(replica, ApiKeys(file, clock=clock)) as client:
         assert await sample(client, "mcq_api_keys_accepted") == 2
         assert await sample(client, "mcq_api_keys_invalid") == 0
         shorten(file, f"alice: {ALICE}\n")
@@ -436,7 +436,7 @@ async def test_without_a_file_of_keys_none_are_counted(replica: Replica, client:
 async def test_the_schema_says_whether_a_key_is_needed(replica: Replica, file: Path) -> None:
     """On the operations that need one."""
     assert "securitySchemes" not in replica.app.openapi()["components"]
-    async with asking(replica, Keys(file)):
+    async with asking(replica, ApiKeys(file)):
         document = replica.app.openapi()
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
     assert document["paths"][ANSWER]["post"]["security"] == [{"key": []}]

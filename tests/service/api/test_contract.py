@@ -15,8 +15,8 @@ from tests.service.local import small_tokenizer
 from tests.service.scripted import ScriptedEngine
 
 from mcq_service.api import app
-from mcq_service.runtime.api_keys import Keys
-from mcq_service.scheduler import Batcher, LocalTexts
+from mcq_service.runtime.api_keys import ApiKeys
+from mcq_service.scheduler import LocalTextEngine, Scheduler
 
 KEY = "0123456789abcdef0123456789abcdef"
 REFUSED = ["4xx"]
@@ -37,8 +37,10 @@ def loaded() -> Replica:
     """With a scripted engine, which writes what it counts."""
     with tempfile.TemporaryDirectory() as directory:
         tokenizer = small_tokenizer(Path(directory))
-    engine = ScriptedEngine(context_length=2048, vocabulary=tokenizer.vocabulary, best=tokenizer.letters["B"])
-    replica = Replica(texts=LocalTexts(Batcher(engine), tokenizer))
+    engine = ScriptedEngine(
+        context_length=2048, vocabulary=tokenizer.vocabulary, best=tokenizer.label_tokens["B"]
+    )
+    replica = Replica(texts=LocalTextEngine(Scheduler(engine), tokenizer))
     replica.load()
     return replica
 
@@ -47,7 +49,7 @@ def keyed() -> FastAPI:
     replica = loaded()
     with tempfile.TemporaryDirectory() as directory:
         (Path(directory) / "tester").write_text(KEY)
-        keys = Keys(Path(directory), clock=lambda: 0.0)
+        keys = ApiKeys(Path(directory), clock=lambda: 0.0)
     return app.build(replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing, keys=keys)
 
 

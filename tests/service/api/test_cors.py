@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tests.service.fakes import ANSWER, QUESTION, Replica
 
 from mcq_service.api import app
-from mcq_service.runtime.api_keys import Keys
+from mcq_service.runtime.api_keys import ApiKeys
 from mcq_service.runtime.settings import Settings
 
 ORIGIN = "https://quiz.example"
@@ -30,7 +30,7 @@ async def asking(replica: Replica, folder: Path, allowed: Sequence[str]) -> Asyn
         replica.lifecycle,
         metrics=replica.metrics,
         tracing=replica.tracing,
-        keys=Keys(folder),
+        keys=ApiKeys(folder),
         allowed_origins=allowed,
     )
     replica.load()

@@ -250,7 +250,7 @@ async def test_a_body_that_does_not_come_is_408(replica: Replica, client: httpx.
 async def test_bodies_together_are_bounded(replica: Replica, client: httpx.AsyncClient) -> None:
     """Those that don't fit are told to come again; what was answered makes room."""
     body = json.dumps(QUESTION).encode()
-    limit_bodies(replica, held_bytes=len(body) + 10)
+    limit_bodies(replica, memory_bytes=len(body) + 10)
     replica.load()
     replica.texts.gate.clear()
     first = asyncio.create_task(client.post(ANSWER, content=body, headers=JSON))

@@ -10,7 +10,7 @@ from tests.service.fakes import ANSWER, QUESTION, Replica, sample, until
 
 from mcq_service.api.http.body import MAX_BYTES
 from mcq_service.api.mcq.schemas import Answer
-from mcq_service.api.problems import BASE
+from mcq_service.api.problems import BASE_URI
 from mcq_service.engine import PromptTooLong
 from mcq_service.runtime.lifecycle import Status
 
@@ -22,7 +22,7 @@ def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
     assert response.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = response.json()
     assert body.keys() - {"errors"} == {"type", "title", "status", "detail"}
-    assert (response.status_code, body["status"], body["type"]) == (status, status, f"{BASE}/{slug}")
+    assert (response.status_code, body["status"], body["type"]) == (status, status, f"{BASE_URI}/{slug}")
     assert body["title"]
     assert body["detail"]
     return body

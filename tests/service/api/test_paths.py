@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from tests.service.fakes import ANSWER, QUESTION, Replica
 
 from mcq_service.api import app
-from mcq_service.runtime.api_keys import Keys
+from mcq_service.runtime.api_keys import ApiKeys
 from mcq_service.runtime.settings import Settings
 
 
@@ -80,7 +80,7 @@ async def test_a_key_is_needed_below_the_root_path(replica: Replica, tmp_path: P
         replica.lifecycle,
         metrics=replica.metrics,
         tracing=replica.tracing,
-        keys=Keys(tmp_path),
+        keys=ApiKeys(tmp_path),
         root_path="/mcq",
     )
     replica.load()

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mcq_service.engine import Feed, Logits
+from mcq_service.engine import BatchItem, Logits
 from mcq_service.engine.int8 import native
-from mcq_service.engine.int8.int8_engine import CPUEngine, CPUSequence
+from mcq_service.engine.int8.int8_engine import Int8Engine, Int8Sequence
 
 THREADS = 5
 CONTEXT = 512
@@ -23,10 +23,10 @@ VOCABULARY = 1003
 SEED = 7
 
 
-def steps(engine: CPUEngine, chance: random.Random, count: int) -> None:
+def steps(engine: Int8Engine, chance: random.Random, count: int) -> None:
     """Open, fork, step and close by chance; now and then ask for what is refused."""
-    engine.share([7, 8, 9, 10, 11])
-    open_: list[CPUSequence] = []
+    engine.cache_prefix([7, 8, 9, 10, 11])
+    open_: list[Int8Sequence] = []
     for _ in range(count):
         while len(open_) < chance.randint(1, 9):
             if open_ and chance.random() < 0.4:
@@ -46,42 +46,44 @@ def steps(engine: CPUEngine, chance: random.Random, count: int) -> None:
         engine.close(sequence)
 
 
-def wanted(sequence: CPUSequence, chance: random.Random) -> Feed[CPUSequence] | None:
+def wanted(sequence: Int8Sequence, chance: random.Random) -> BatchItem[Int8Sequence] | None:
     """Tokens that the sequence has room for, and something of their logits."""
     room = sequence.limit - sequence.length
     if room < 1:
         return None
     tokens = [chance.randrange(VOCABULARY) for _ in range(chance.randint(1, room))]
     score = [chance.randrange(VOCABULARY) for _ in range(chance.randint(0, 5))]
-    return Feed(sequence, tokens, score=score, greedy=chance.random() < 0.5, logits=chance.choice([*Logits]))
+    return BatchItem(
+        sequence, tokens, score=score, greedy=chance.random() < 0.5, logits=chance.choice([*Logits])
+    )
 
 
-def refused(engine: CPUEngine, sequence: CPUSequence) -> None:
+def refused(engine: Int8Engine, sequence: Int8Sequence) -> None:
     """More tokens than there is room for, and one that the model doesn't have."""
     for tokens in [1] * (sequence.limit - sequence.length + 200), [VOCABULARY]:
         try:
-            engine.step([Feed(sequence, tokens)])
+            engine.step([BatchItem(sequence, tokens)])
         except ValueError:
             continue
         raise AssertionError(tokens)
 
 
-def overrun(engine: CPUEngine) -> None:
+def overrun(engine: Int8Engine) -> None:
     """Say that there are more tokens than there are."""
     sequence = engine.open([1] * 400, room=0)
     tokens = np.ones(300, dtype=np.int32)
-    feed = native.Feed(sequence=sequence.handle, tokens=native.pointer(tokens), count=400)
-    native.library().mcq_step(engine._engine, (native.Feed * 1)(feed), 1)
+    feed = native.BatchItem(sequence=sequence.handle, tokens=native.pointer(tokens), count=400)
+    native.library().mcq_step(engine._engine, (native.BatchItem * 1)(feed), 1)
 
 
-def race(engine: CPUEngine) -> None:
+def race(engine: Int8Engine) -> None:
     """Step from two threads at once."""
     both = threading.Barrier(2)
 
     def step() -> None:
         sequence = engine.open([1] * 40, room=0)
         both.wait()
-        engine.step([Feed(sequence, [1] * 40)])
+        engine.step([BatchItem(sequence, [1] * 40)])
 
     threads = [threading.Thread(target=step) for _ in range(2)]
     for thread in threads:
@@ -93,13 +95,13 @@ def race(engine: CPUEngine) -> None:
 def main(library: str, model: str, instructions: str, fault: str = "") -> None:
     """Run it."""
     native.NATIVE_LIBRARY = Path(library)  # type: ignore[attr-defined]
-    engine = CPUEngine(Path(model), context_length=CONTEXT, threads=THREADS, instructions=instructions)
+    engine = Int8Engine(Path(model), context_length=CONTEXT, threads=THREADS, instructions=instructions)
     if fault:
         {"overrun": overrun, "race": race}[fault](engine)
     else:
         steps(engine, random.Random(SEED), 60)  # noqa: S311 - the same each time
         engine.products(3)
-    engine.shut()
+    engine.shut_down()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def eight_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_quota_of_cgroup_v2_bounds_the_threads(tmp_path: Path, cpu_max: str, expected: int) -> None:
     """A quota is rounded up, at least 1, and never more than the affinity."""
     (tmp_path / "cpu.max").write_text(f"{cpu_max}\n")
-    assert cpus.available(tmp_path) == expected
+    assert cpus.available_cpus(tmp_path) == expected
 
 
 @pytest.mark.parametrize(("quota", "expected"), [("-1", 8), ("200000", 2), ("250000", 3), ("10000", 1)])
@@ -27,9 +27,9 @@ def test_a_quota_of_cgroup_v1_bounds_the_threads(tmp_path: Path, quota: str, exp
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu/cpu.cfs_quota_us").write_text(f"{quota}\n")
     (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000\n")
-    assert cpus.available(tmp_path) == expected
+    assert cpus.available_cpus(tmp_path) == expected
 
 
 def test_without_a_cgroup_the_affinity_counts(tmp_path: Path) -> None:
     """A developer's machine has no quota."""
-    assert cpus.available(tmp_path) == 8
+    assert cpus.available_cpus(tmp_path) == 8

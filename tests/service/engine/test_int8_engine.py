@@ -12,14 +12,15 @@ import torch
 from tests.service.tiny_int8 import CONTEXT, write_tiny_int8
 from transformers import AutoModelForCausalLM
 
-from mcq_service.engine import Feed, Logits
+from mcq_service.engine import BatchItem, Logits
+from mcq_service.engine.errors import Int8Unavailable
 from mcq_service.engine.int8 import native
-from mcq_service.engine.int8.int8_engine import CPUEngine, NativeEngineUnavailable
+from mcq_service.engine.int8.int8_engine import Int8Engine
 from mcq_service.model_store import int8_layout
 from mcq_service.model_store.errors import ModelDamaged, UnsupportedArchitecture
 
 PREFIX = [7, 8, 9, 10, 11]
-SETS = [each for each in ("avx512_vnni", "avx2") if native.instructions(each)]
+SETS = [each for each in ("avx512_vnni", "avx2") if native.instruction_set(each)]
 
 pytestmark = pytest.mark.skipif(not SETS, reason="this CPU has no AVX2, or the native library was not built")
 
@@ -32,10 +33,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=SETS)
-def engine(tiny: Path, request: pytest.FixtureRequest) -> Iterator[CPUEngine]:
-    made = CPUEngine(tiny, context_length=4096, threads=2, instructions=request.param)
+def engine(tiny: Path, request: pytest.FixtureRequest) -> Iterator[Int8Engine]:
+    made = Int8Engine(tiny, context_length=4096, threads=2, instructions=request.param)
     yield made
-    made.shut()
+    made.shut_down()
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +55,9 @@ def tokens_of(number: int, count: int) -> list[int]:
     return [(number * 37 + 17 * place) % 1003 for place in range(count)]
 
 
-def logits(engine: CPUEngine, tokens: list[int]) -> np.ndarray[Any, Any]:
+def logits(engine: Int8Engine, tokens: list[int]) -> np.ndarray[Any, Any]:
     sequence = engine.open(tokens, room=0)
-    [output] = engine.step([Feed(sequence, tokens[sequence.length :], logits=Logits.LAST)])
+    [output] = engine.step([BatchItem(sequence, tokens[sequence.length :], logits=Logits.LAST)])
     engine.close(sequence)
     assert output.logits is not None
     row: np.ndarray[Any, Any] = output.logits[0]
@@ -64,11 +65,11 @@ def logits(engine: CPUEngine, tokens: list[int]) -> np.ndarray[Any, Any]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 16, 17, 64, 257, 300])
-def test_logits_are_near_those_of_the_float_model(engine: CPUEngine, plain: Any, count: int) -> None:
+def test_logits_are_near_those_of_the_float_model(engine: Int8Engine, plain: Any, count: int) -> None:
     """For every token of a text, shorter and longer than what goes through the layers together."""
     tokens = tokens_of(1, count)
     sequence = engine.open(tokens, room=0)
-    [output] = engine.step([Feed(sequence, tokens, logits=Logits.EVERY)])
+    [output] = engine.step([BatchItem(sequence, tokens, logits=Logits.EVERY)])
     assert output.logits is not None
     wanted = expected(plain, tokens)
     assert output.logits.shape == wanted.shape
@@ -84,94 +85,98 @@ def test_both_instruction_sets_compute_the_same(tiny: Path) -> None:
         pytest.skip("this CPU has but one")
     found = []
     for each in SETS:
-        engine = CPUEngine(tiny, context_length=CONTEXT, threads=1, instructions=each)
+        engine = Int8Engine(tiny, context_length=CONTEXT, threads=1, instructions=each)
         found.append(logits(engine, tokens_of(2, 40)))
-        engine.shut()
+        engine.shut_down()
     assert found[0] == pytest.approx(found[1], abs=2e-2)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_company_changes_nothing(tiny: Path, threads: int) -> None:
     """A text's logits are the same to the bit, alone or in a batch, whole or in parts, however many threads."""
-    alone = CPUEngine(tiny, context_length=CONTEXT, threads=1)
+    alone = Int8Engine(tiny, context_length=CONTEXT, threads=1)
     texts = [tokens_of(number, count) for number, count in ((1, 3), (2, 40), (3, 17), (4, 260))]
     wanted = [logits(alone, tokens) for tokens in texts]
-    engine = CPUEngine(tiny, context_length=CONTEXT, threads=threads)
+    engine = Int8Engine(tiny, context_length=CONTEXT, threads=threads)
     sequences = [engine.open(tokens, room=0) for tokens in texts]
-    engine.step([Feed(s, tokens[:2]) for s, tokens in zip(sequences, texts, strict=True)])
+    engine.step([BatchItem(s, tokens[:2]) for s, tokens in zip(sequences, texts, strict=True)])
     outputs = engine.step(
-        [Feed(s, tokens[2:], logits=Logits.LAST) for s, tokens in zip(sequences, texts, strict=True)]
+        [BatchItem(s, tokens[2:], logits=Logits.LAST) for s, tokens in zip(sequences, texts, strict=True)]
     )
     for output, right in zip(outputs, wanted, strict=True):
         assert output.logits is not None
         assert np.array_equal(output.logits[0], right)
     for each in (alone, engine):
-        each.shut()
+        each.shut_down()
 
 
-def test_what_is_shared_changes_nothing(engine: CPUEngine) -> None:
+def test_what_is_shared_changes_nothing(engine: Int8Engine) -> None:
     """A prefix that was read once, and forks of what was read since."""
     texts = [[*PREFIX, *tokens_of(5, 30), *tokens_of(number, 4)] for number in (6, 7)]
     wanted = [logits(engine, tokens) for tokens in texts]
-    engine.share(PREFIX)
+    engine.cache_prefix(PREFIX)
     stem = engine.open(texts[0][:35], room=0)
     assert stem.length == len(PREFIX)
-    engine.step([Feed(stem, texts[0][5:35])])
+    engine.step([BatchItem(stem, texts[0][5:35])])
     forks = [engine.fork(stem, room=4) for _ in texts]
     outputs = engine.step(
-        [Feed(fork, tokens[35:], logits=Logits.LAST) for fork, tokens in zip(forks, texts, strict=True)]
+        [BatchItem(fork, tokens[35:], logits=Logits.LAST) for fork, tokens in zip(forks, texts, strict=True)]
     )
     for output, right in zip(outputs, wanted, strict=True):
         assert output.logits is not None
         assert np.array_equal(output.logits[0], right)
 
 
-def test_scores_and_the_greedy_token_are_those_of_the_logits(engine: CPUEngine) -> None:
+def test_scores_and_the_greedy_token_are_those_of_the_logits(engine: Int8Engine) -> None:
     """Asked for together, of several texts in one step."""
     texts = [tokens_of(number, 9) for number in range(3)]
     wanted = [logits(engine, tokens) for tokens in texts]
-    feeds = [Feed(engine.open(tokens, room=1), tokens, score=[4, 1002, 500], greedy=True) for tokens in texts]
+    feeds = [
+        BatchItem(engine.open(tokens, room=1), tokens, score=[4, 1002, 500], greedy=True) for tokens in texts
+    ]
     for output, right in zip(engine.step(feeds), wanted, strict=True):
         assert output.token == int(right.argmax())
         assert list(output.scores) == pytest.approx(right[[4, 1002, 500]], abs=2e-2)
 
 
-def test_closing_gives_the_memory_back_once_forks_are_closed(engine: CPUEngine) -> None:
+def test_closing_gives_the_memory_back_once_forks_are_closed(engine: Int8Engine) -> None:
     """Twice does nothing; a fork keeps what it shares."""
     before = engine.cache_bytes
     stem = engine.open(PREFIX, room=3)
-    engine.step([Feed(stem, PREFIX)])
+    engine.step([BatchItem(stem, PREFIX)])
     fork = engine.fork(stem, room=3)
     held = engine.cache_bytes
     engine.close(stem)
     engine.close(stem)
     assert held >= engine.cache_bytes > before
-    [output] = engine.step([Feed(fork, [1, 2, 3], greedy=True)])
+    [output] = engine.step([BatchItem(fork, [1, 2, 3], greedy=True)])
     assert output.token is not None
     engine.close(fork)
     assert engine.cache_bytes == before
 
 
-def test_a_sequence_that_was_given_no_room_says_so(engine: CPUEngine) -> None:
+def test_a_sequence_that_was_given_no_room_says_so(engine: Int8Engine) -> None:
     """And no memory is written that is not its own; nor is a token read that does not exist."""
     sequence = engine.open([1, 2], room=1)
     with pytest.raises(ValueError, match="more tokens than it has room for"):
-        engine.step([Feed(sequence, [1] * 200)])
-    with pytest.raises(ValueError, match="not one of the model's"):
-        engine.step([Feed(sequence, [1003])])
-    [output] = engine.step([Feed(sequence, [1, 2], greedy=True)])
+        engine.step([BatchItem(sequence, [1] * 200)])
+    with pytest.raises(ValueError, match="not in the model's vocabulary"):
+        engine.step([BatchItem(sequence, [1003])])
+    [output] = engine.step([BatchItem(sequence, [1, 2], greedy=True)])
     assert output.token is not None
 
 
-def test_a_step_that_fails_has_read_nothing(engine: CPUEngine) -> None:
+def test_a_step_that_fails_has_read_nothing(engine: Int8Engine) -> None:
     """The feeds of a bad step can be read again, without the bad one, to the same bits."""
     texts = [tokens_of(number, 20) for number in range(3)]
     wanted = [logits(engine, tokens) for tokens in texts]
     sequences = [engine.open(tokens, room=0) for tokens in texts]
-    feeds = [Feed(each, tokens, logits=Logits.LAST) for each, tokens in zip(sequences, texts, strict=True)]
+    feeds = [
+        BatchItem(each, tokens, logits=Logits.LAST) for each, tokens in zip(sequences, texts, strict=True)
+    ]
     bad = engine.open([1], room=0)
-    for error in ([Feed(bad, [1003])], [Feed(bad, [1] * 200)]):
-        with pytest.raises(ValueError, match=r"not one of the model's|more tokens"):
+    for error in ([BatchItem(bad, [1003])], [BatchItem(bad, [1] * 200)]):
+        with pytest.raises(ValueError, match=r"not in the model's vocabulary|exceed"):
             engine.step([feeds[0], *error, *feeds[1:]])
     assert [each.length for each in sequences] == [0, 0, 0]
     for output, right in zip(engine.step(feeds), wanted, strict=True):
@@ -191,7 +196,7 @@ def little_memory() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
-def test_no_memory_is_said_as_such(engine: CPUEngine) -> None:
+def test_no_memory_is_said_as_such(engine: Int8Engine) -> None:
     """And leaves the engine as it was."""
     wanted, before = logits(engine, PREFIX), engine.cache_bytes
     with little_memory(), pytest.raises(MemoryError, match="keys and values"):
@@ -202,8 +207,8 @@ def test_no_memory_is_said_as_such(engine: CPUEngine) -> None:
 
 def test_an_instruction_set_the_cpu_lacks_is_refused(tiny: Path) -> None:
     """With what to do instead."""
-    with pytest.raises(NativeEngineUnavailable, match="float32 or bfloat16"):
-        CPUEngine(tiny, context_length=CONTEXT, threads=1, instructions="sse9")
+    with pytest.raises(Int8Unavailable, match="float32 or bfloat16"):
+        Int8Engine(tiny, context_length=CONTEXT, threads=1, instructions="sse9")
 
 
 @pytest.mark.parametrize(
@@ -228,7 +233,9 @@ def headed(header: dict[str, Any], body: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + body
 
 
-def opened(tiny: Path, into: Path, change: Callable[[dict[str, Any]], object], **config: object) -> CPUEngine:
+def opened(
+    tiny: Path, into: Path, change: Callable[[dict[str, Any]], object], **config: object
+) -> Int8Engine:
     """The engine for a copy of the model, with another header and another config."""
     shutil.copytree(tiny, into)
     data = (into / int8_layout.FILE).read_bytes()
@@ -238,12 +245,12 @@ def opened(tiny: Path, into: Path, change: Callable[[dict[str, Any]], object], *
     (into / int8_layout.FILE).write_bytes(headed(header, data[8 + length :]))
     settings = json.loads((into / "config.json").read_text())
     (into / "config.json").write_text(json.dumps(settings | config))
-    return CPUEngine(into, context_length=CONTEXT, threads=1)
+    return Int8Engine(into, context_length=CONTEXT, threads=1)
 
 
 def test_a_file_with_another_header_of_the_same_meaning_is_read(tiny: Path, tmp_path: Path) -> None:
     """Which is what the crafted ones below are made from."""
-    opened(tiny, tmp_path / "model", lambda header: header).shut()
+    opened(tiny, tmp_path / "model", lambda header: header).shut_down()
 
 
 @pytest.mark.parametrize(
@@ -311,7 +318,7 @@ def test_a_file_that_is_not_whole_is_an_error_that_names_the_directory(
     shutil.copytree(tiny, into)
     (into / int8_layout.FILE).write_bytes(change((into / int8_layout.FILE).read_bytes()))
     with pytest.raises(ModelDamaged, match=f"{into} is damaged: .*: it is then made anew"):
-        CPUEngine(into, context_length=CONTEXT, threads=1)
+        Int8Engine(into, context_length=CONTEXT, threads=1)
 
 
 @pytest.mark.parametrize(
@@ -363,4 +370,4 @@ def test_a_config_that_is_none_is_an_error(tiny: Path, tmp_path: Path, text: str
     shutil.copytree(tiny, tmp_path / "model")
     (tmp_path / "model/config.json").write_text(text, encoding="latin-1")
     with pytest.raises(ModelDamaged, match=r"config\.json can't be read"):
-        CPUEngine(tmp_path / "model", context_length=CONTEXT, threads=1)
+        Int8Engine(tmp_path / "model", context_length=CONTEXT, threads=1)

@@ -16,9 +16,10 @@ from tests.service.upstream import Upstream, failing, scored, scored_as_chat, se
 from mcq_service.api.mcq.schemas import Question
 from mcq_service.api.problems import Overloaded
 from mcq_service.engine import EngineFailed, PromptTooLong, Share
-from mcq_service.engine.remote.escaping import neutral
-from mcq_service.engine.remote.openai_client import Client, EngineRefused
-from mcq_service.engine.remote.remote_engine import FLOOR_NATS, RemoteTexts, connect
+from mcq_service.engine.errors import EngineRefused
+from mcq_service.engine.remote.escaping import escape_control_tokens
+from mcq_service.engine.remote.openai_client import OpenAIClient
+from mcq_service.engine.remote.remote_engine import FLOOR_NATS, RemoteTextEngine, connect
 from mcq_service.prompts import REASONING_FIRST, render
 from mcq_service.yaml_output import Line
 
@@ -33,24 +34,24 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 
 @pytest.fixture
-async def client(upstream: Upstream) -> AsyncIterator[Client]:
-    made = Client(upstream.url, key_file=None, timeout_seconds=1)
+async def client(upstream: Upstream) -> AsyncIterator[OpenAIClient]:
+    made = OpenAIClient(upstream.url, key_file=None, timeout_seconds=1)
     yield made
     await made.close()
 
 
 @pytest.fixture
-def texts(client: Client) -> RemoteTexts:
-    return RemoteTexts(client, model="m", top=20)
+def texts(client: OpenAIClient) -> RemoteTextEngine:
+    return RemoteTextEngine(client, model="m", top=20)
 
 
-async def letters(texts: RemoteTexts) -> list[float]:
+async def letters(texts: RemoteTextEngine) -> list[float]:
     encoded = await texts.encode(render(QUESTION), room=8)
     with encoded.open(Share()) as text:
         return await text.letters(["A", "B", "C"])
 
 
-async def write(texts: RemoteTexts, *, limit: int = 8) -> tuple[str, int]:
+async def write(texts: RemoteTextEngine, *, limit: int = 8) -> tuple[str, int]:
     """The line that was written, and the tokens that it took."""
     line = Line()
     encoded = await texts.encode(render(QUESTION), room=8)
@@ -63,7 +64,7 @@ async def write(texts: RemoteTexts, *, limit: int = 8) -> tuple[str, int]:
 
 @pytest.mark.parametrize("reply", [scored, scored_as_chat], ids=["vllm", "llama-server"])
 async def test_letters_are_among_the_most_probable_tokens(
-    upstream: Upstream, texts: RemoteTexts, reply: Callable[[], Response]
+    upstream: Upstream, texts: RemoteTextEngine, reply: Callable[[], Response]
 ) -> None:
     """One that is not gets less than the least probable of those; one token is asked for, greedily."""
     upstream.replies = [reply]
@@ -74,7 +75,7 @@ async def test_letters_are_among_the_most_probable_tokens(
 
 
 async def test_nothing_a_client_writes_becomes_a_control_token(
-    upstream: Upstream, texts: RemoteTexts
+    upstream: Upstream, texts: RemoteTextEngine
 ) -> None:
     """The server makes tokens of the whole prompt, so the client's part is taken apart; ours is not."""
     await letters(texts)
@@ -93,11 +94,11 @@ async def test_nothing_a_client_writes_becomes_a_control_token(
 )  # fmt: skip
 def test_only_what_could_be_a_control_token_is_changed(text: str, neutralised: str) -> None:
     """Code and markup stay as they are; twice makes no difference."""
-    assert neutral(text) == neutralised
-    assert neutral(neutralised) == neutralised
+    assert escape_control_tokens(text) == neutralised
+    assert escape_control_tokens(neutralised) == neutralised
 
 
-async def test_the_usage_is_the_servers(texts: RemoteTexts) -> None:
+async def test_the_usage_is_the_servers(texts: RemoteTextEngine) -> None:
     """Its prompt tokens, and those it had already."""
     encoded = await texts.encode(render(QUESTION), room=8)
     with encoded.open(Share()) as text:
@@ -105,7 +106,7 @@ async def test_the_usage_is_the_servers(texts: RemoteTexts) -> None:
         assert (text.tokens.prompt, text.tokens.cached, text.tokens.completion) == (140, 115, 0)
 
 
-async def test_several_prompts_are_asked_at_once(upstream: Upstream, texts: RemoteTexts) -> None:
+async def test_several_prompts_are_asked_at_once(upstream: Upstream, texts: RemoteTextEngine) -> None:
     """In their order, and their tokens are added up."""
     prompts = [render(QUESTION, order=order) for order in ((0, 1, 2), (1, 2, 0), (2, 0, 1))]
     scores, tokens = await texts.score(prompts, ["A", "B", "C"], share=Share())
@@ -114,7 +115,7 @@ async def test_several_prompts_are_asked_at_once(upstream: Upstream, texts: Remo
     assert len({body["prompt"] for body in upstream.bodies}) == 3
 
 
-async def test_a_line_is_written_until_it_is_closed(upstream: Upstream, texts: RemoteTexts) -> None:
+async def test_a_line_is_written_until_it_is_closed(upstream: Upstream, texts: RemoteTextEngine) -> None:
     """What the server writes after it is not read: the connection is closed, so it stops."""
     upstream.replies = [upstream.pieces("It ", "is. ", '"\n', *["more"] * 50, pause=0.02)]
     line, tokens = await write(texts, limit=60)
@@ -128,14 +129,14 @@ async def test_a_line_is_written_until_it_is_closed(upstream: Upstream, texts: R
 
 @pytest.mark.parametrize("done", [True, False])
 async def test_a_line_that_the_server_ends_is_as_it_is(
-    upstream: Upstream, texts: RemoteTexts, done: bool
+    upstream: Upstream, texts: RemoteTextEngine, done: bool
 ) -> None:
     """With or without [DONE], as servers differ; the tokens are those it counted."""
     upstream.replies = [upstream.pieces("It ", "is", done=done)]
     assert await write(texts) == ("It is", 2)
 
 
-async def test_what_is_written_is_part_of_the_text(upstream: Upstream, texts: RemoteTexts) -> None:
+async def test_what_is_written_is_part_of_the_text(upstream: Upstream, texts: RemoteTextEngine) -> None:
     """In mode reason the answer follows the reasoning."""
     upstream.replies = [upstream.pieces("So ", 'it is."\nanswer: '), scored]
     encoded = await texts.encode(render(QUESTION, REASONING_FIRST), room=8)
@@ -164,7 +165,11 @@ async def test_what_is_written_is_part_of_the_text(upstream: Upstream, texts: Re
     ],
 )
 async def test_a_failure_says_what_to_look_at(
-    upstream: Upstream, texts: RemoteTexts, reply: Callable[[], Response], error: type[Exception], says: str
+    upstream: Upstream,
+    texts: RemoteTextEngine,
+    reply: Callable[[], Response],
+    error: type[Exception],
+    says: str,
 ) -> None:
     """And never what the server said, which may quote a client."""
     upstream.replies = [reply]
@@ -175,7 +180,7 @@ async def test_a_failure_says_what_to_look_at(
     assert len(upstream.bodies) == 1
 
 
-async def test_a_stream_that_breaks_is_a_failure(upstream: Upstream, texts: RemoteTexts) -> None:
+async def test_a_stream_that_breaks_is_a_failure(upstream: Upstream, texts: RemoteTextEngine) -> None:
     """What was written so far is not passed off as the line."""
 
     async def broken() -> AsyncIterator[str]:
@@ -187,7 +192,7 @@ async def test_a_stream_that_breaks_is_a_failure(upstream: Upstream, texts: Remo
         await write(texts)
 
 
-async def test_a_silent_server_is_a_failure_in_time(upstream: Upstream, texts: RemoteTexts) -> None:
+async def test_a_silent_server_is_a_failure_in_time(upstream: Upstream, texts: RemoteTextEngine) -> None:
     """After the time a request has."""
     upstream.replies = [upstream.pieces("It ", "is", pause=5)]
     with pytest.raises(EngineFailed, match="does not answer: ReadTimeout"):
@@ -196,7 +201,7 @@ async def test_a_silent_server_is_a_failure_in_time(upstream: Upstream, texts: R
 
 async def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
     """The URL may have one."""
-    client = Client("http://someone:hidden@127.0.0.1:9/v1", key_file=None, timeout_seconds=1)
+    client = OpenAIClient("http://someone:hidden@127.0.0.1:9/v1", key_file=None, timeout_seconds=1)
     with pytest.raises(EngineFailed, match=r"http://127\.0\.0\.1:9 does not answer: ConnectError") as raised:
         await client.models()
     assert "hidden" not in str(raised.value)
@@ -206,7 +211,7 @@ async def test_a_server_that_is_not_there_is_named_without_its_password() -> Non
 async def test_the_key_is_read_anew_for_each_request(upstream: Upstream, tmp_path: Path) -> None:
     """So that a Secret can be changed; a file that is gone is a failure that says so."""
     file = tmp_path / "key"
-    client = Client(upstream.url, key_file=file, timeout_seconds=1)
+    client = OpenAIClient(upstream.url, key_file=file, timeout_seconds=1)
     for key in ("first", "second"):
         file.write_text(f"{key}\n")
         await client.complete({"prompt": "x"})
@@ -218,7 +223,7 @@ async def test_the_key_is_read_anew_for_each_request(upstream: Upstream, tmp_pat
 
 
 async def test_connecting_finds_the_model_and_as_many_log_probabilities_as_there_are(
-    upstream: Upstream, client: Client
+    upstream: Upstream, client: OpenAIClient
 ) -> None:
     """vLLM's own limit is 20, which its operator may raise; others take no more than 5."""
     upstream.replies = [lambda: failing(400), lambda: failing(400), scored]
@@ -229,7 +234,7 @@ async def test_connecting_finds_the_model_and_as_many_log_probabilities_as_there
 @pytest.mark.parametrize(
     ("models", "reply", "says"),
     [
-        (["a", "b"], scored, "serves 2 models; say which one is meant: MCQ_OPENAI_MODEL"),
+        (["a", "b"], scored, "serves 2 models; name one with MCQ_OPENAI_MODEL"),
         (["m"], lambda: JSONResponse({"choices": [{"text": "x"}]}), "gives no log-probabilities"),
         (["m"], lambda: failing(401, "No such key."), r"status 401\. It says: No such key\."),
         (["m"], lambda: JSONResponse({"error": "No such model."}, 404), r"404\. It says: No such model\."),
@@ -240,7 +245,7 @@ async def test_connecting_finds_the_model_and_as_many_log_probabilities_as_there
     ],
 )
 async def test_a_server_that_will_not_do_is_refused_at_the_start(
-    upstream: Upstream, client: Client, models: list[str], reply: Callable[[], Response], says: str
+    upstream: Upstream, client: OpenAIClient, models: list[str], reply: Callable[[], Response], says: str
 ) -> None:
     """For good: another attempt would not help."""
     upstream.models, upstream.replies = models, [reply]
@@ -248,7 +253,9 @@ async def test_a_server_that_will_not_do_is_refused_at_the_start(
         await connect(client, model=None)
 
 
-async def test_a_wrong_model_is_told_of_in_the_servers_words(upstream: Upstream, client: Client) -> None:
+async def test_a_wrong_model_is_told_of_in_the_servers_words(
+    upstream: Upstream, client: OpenAIClient
+) -> None:
     """Of a request that is ours, and so quotes no client."""
     upstream.replies = [lambda: failing(404, "The model `wrong` does not exist.")]
     with pytest.raises(EngineRefused, match=r"status 404\. It says: The model `wrong` does not exist\."):
@@ -261,7 +268,7 @@ async def test_a_wrong_model_is_told_of_in_the_servers_words(upstream: Upstream,
 @pytest.mark.skipif("MCQ_TEST_LLAMA_SERVER" not in os.environ, reason="MCQ_TEST_LLAMA_SERVER is not set")
 async def test_a_real_llama_server_answers() -> None:
     """Letters, a line, and what both cost."""
-    client = Client(os.environ["MCQ_TEST_LLAMA_SERVER"], key_file=None, timeout_seconds=60)
+    client = OpenAIClient(os.environ["MCQ_TEST_LLAMA_SERVER"], key_file=None, timeout_seconds=60)
     texts = await connect(client, model=None)
     question = Question(
         question="What is the capital of France?", choices=["Berlin", "Madrid", "Paris", "Rome"]

@@ -26,16 +26,16 @@ def test_nothing_a_client_writes_becomes_a_control_token(tokenizer: Tokenizer, e
     control = {token.content: number for number, token in encoder.get_added_tokens_decoder().items()}
     assert {"<|im_end|>", "<|fim_middle|>", "<tool_call>"} <= control.keys()
     for text in control:
-        found = tokenizer.clients(f"a{text}b")
+        found = tokenizer.encode_untrusted(f"a{text}b")
         assert not set(found) & set(control.values()), text
         assert encoder.decode(found, skip_special_tokens=False) == f"a{text}b"
-        assert tokenizer.ours(text) == [control[text]]
+        assert tokenizer.encode_trusted(text) == [control[text]]
 
 
 def test_plain_text_of_a_client_is_tokenised_as_the_models_own(tokenizer: Tokenizer) -> None:
     """Only control tokens differ."""
     text = "def f(x):\n\treturn \"é\" + '∑'  # 字 🙂 \\frac{1}{2}"
-    assert tokenizer.clients(text) == tokenizer.ours(text)
+    assert tokenizer.encode_untrusted(text) == tokenizer.encode_trusted(text)
 
 
 @pytest.mark.parametrize(
@@ -44,28 +44,31 @@ def test_plain_text_of_a_client_is_tokenised_as_the_models_own(tokenizer: Tokeni
 def test_a_questions_tokens_do_not_depend_on_what_follows_them(tokenizer: Tokenizer, question: str) -> None:
     """Read by itself, the stem is the beginning of the whole prompt, as one text would be tokenised."""
     prompt = render(Question(question=question, choices=[" x", "- y"]))
-    whole = tokenizer.prompt(prompt)
-    stem = tokenizer.stem(prompt)
+    whole = tokenizer.encode_prompt(prompt)
+    stem = tokenizer.encode_stem(prompt)
     assert whole[: len(stem)] == stem
-    assert whole == tokenizer.ours("".join(prompt))
+    assert whole == tokenizer.encode_trusted("".join(prompt))
 
 
 def test_each_letter_is_a_token_of_its_own(tokenizer: Tokenizer) -> None:
     """26 choices have 26 different tokens."""
-    assert tokenizer.letters.keys() == set(ascii_uppercase)
-    assert len(set(tokenizer.letters.values())) == 26
+    assert tokenizer.label_tokens.keys() == set(ascii_uppercase)
+    assert len(set(tokenizer.label_tokens.values())) == 26
 
 
 def test_the_stop_tokens_are_the_models_own(tokenizer: Tokenizer) -> None:
     """The end of a turn and the end of a text."""
-    assert tokenizer.stop_ids == {tokenizer.ours("<|im_end|>")[0], tokenizer.ours("<|endoftext|>")[0]}
+    assert tokenizer.stop_ids == {
+        tokenizer.encode_trusted("<|im_end|>")[0],
+        tokenizer.encode_trusted("<|endoftext|>")[0],
+    }
 
 
 def test_pieces_join_to_the_text(tokenizer: Tokenizer) -> None:
     """A character that several tokens spell comes whole."""
     text = "naïve ∑ 🗾 字 ok"
-    pieces = tokenizer.pieces()
-    found = [pieces.of(token) for token in tokenizer.ours(text)]
+    pieces = tokenizer.stream()
+    found = [pieces.push(token) for token in tokenizer.encode_trusted(text)]
     assert "".join(found) == text
     assert not any("\ufffd" in piece for piece in found)
 
@@ -73,7 +76,7 @@ def test_pieces_join_to_the_text(tokenizer: Tokenizer) -> None:
 async def test_tokenising_leaves_the_interpreter_to_others(prepared_model: PreparedModel) -> None:
     """The longest prompt takes a good part of a second, in which the event loop goes on."""
     tokenizer = Tokenizer(prepared_model.path)
-    for encode in (tokenizer.ours, tokenizer.clients):
+    for encode in (tokenizer.encode_trusted, tokenizer.encode_untrusted):
         task = asyncio.create_task(asyncio.to_thread(encode, "The quick brown fox, 12 dogs. " * 6000))
         rounds = 0
         while not task.done():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from mcq_service.engine import Feed, Logits
+from mcq_service.engine import BatchItem, Logits
 from mcq_service.engine.transformers_engine import TransformersEngine, TransformersSequence
 from mcq_service.model_store import PreparedModel
 
@@ -58,7 +58,7 @@ def continuation(plain: Any, tokens: list[int], count: int) -> list[int]:
 
 def scores(engine: TransformersEngine, tokens: list[int], ids: list[int]) -> list[float]:
     sequence = engine.open(tokens, room=0)
-    [output] = engine.step([Feed(sequence, tokens[sequence.length :], score=ids)])
+    [output] = engine.step([BatchItem(sequence, tokens[sequence.length :], score=ids)])
     return list(output.scores)
 
 
@@ -72,7 +72,7 @@ def test_scores_are_the_logits_of_a_full_forward(engine: TransformersEngine, pla
     tokens, ids = [*PREFIX, *tokens_of(number)], [5, 50, 500]
     wanted = expected(plain, tokens)[-1, ids].tolist()
     assert scores(engine, tokens, ids) == pytest.approx(wanted, abs=1e-4)
-    engine.share(PREFIX)
+    engine.cache_prefix(PREFIX)
     assert engine.open(tokens, room=0).length == len(PREFIX)
     assert scores(engine, tokens, ids) == pytest.approx(wanted, abs=1e-4)
     assert max(wanted) - min(wanted) > 1e-2, "the check would pass for any model"
@@ -80,8 +80,8 @@ def test_scores_are_the_logits_of_a_full_forward(engine: TransformersEngine, pla
 
 def test_the_longest_shared_prefix_is_used_and_never_the_whole_text(engine: TransformersEngine) -> None:
     """A text must have a token left to read."""
-    engine.share(PREFIX[:2])
-    engine.share(PREFIX)
+    engine.cache_prefix(PREFIX[:2])
+    engine.cache_prefix(PREFIX)
     lengths = [engine.open(tokens, room=0).length for tokens in ([*PREFIX, 1], PREFIX, [7, 9], PREFIX[:2])]
     assert lengths == [5, 2, 0, 0]
 
@@ -91,7 +91,7 @@ def test_a_text_read_in_parts_is_the_text_read_at_once(engine: TransformersEngin
     tokens, ids = tokens_of(1), [3, 4, 5]
     sequence = engine.open(tokens, room=0)
     for start, end in ((0, 7), (7, 8), (8, 20)):
-        [output] = engine.step([Feed(sequence, tokens[start:end], score=ids)])
+        [output] = engine.step([BatchItem(sequence, tokens[start:end], score=ids)])
     assert list(output.scores) == pytest.approx(scores(engine, tokens, ids), abs=1e-4)
     assert sequence.length == 20
 
@@ -102,7 +102,7 @@ def test_greedy_writing_is_greedy_generation(engine: TransformersEngine, plain: 
     sequences = [engine.open(tokens, room=10) for tokens in prompts]
     pending, found = [list(tokens) for tokens in prompts], [[], []]  # type: ignore[var-annotated]
     for _ in range(10):
-        feeds = [Feed(s, tokens, greedy=True) for s, tokens in zip(sequences, pending, strict=True)]
+        feeds = [BatchItem(s, tokens, greedy=True) for s, tokens in zip(sequences, pending, strict=True)]
         for index, output in enumerate(engine.step(feeds)):
             assert output.token is not None
             found[index].append(output.token)
@@ -116,10 +116,10 @@ def test_logits_of_the_last_or_of_every_token(engine: TransformersEngine, plain:
     tokens = tokens_of(3)
     wanted = expected(plain, tokens).numpy()
     for kind, rows in ((Logits.LAST, wanted[-1:]), (Logits.EVERY, wanted)):
-        [output] = engine.step([Feed(engine.open(tokens, room=0), tokens, logits=kind)])
+        [output] = engine.step([BatchItem(engine.open(tokens, room=0), tokens, logits=kind)])
         assert output.logits is not None
         assert output.logits == pytest.approx(rows, abs=1e-4)
-    [nothing] = engine.step([Feed(engine.open(tokens, room=0), tokens)])
+    [nothing] = engine.step([BatchItem(engine.open(tokens, room=0), tokens)])
     assert (list(nothing.scores), nothing.token, nothing.logits) == ([], None, None)
 
 
@@ -127,9 +127,9 @@ def test_forks_share_what_was_read_and_then_go_their_own_ways(engine: Transforme
     """As if each had been read by itself."""
     stem, ends, ids = tokens_of(4), [[1, 2, 3], [4, 5]], [6, 7, 8]
     shared = engine.open(stem, room=0)
-    engine.step([Feed(shared, stem)])
+    engine.step([BatchItem(shared, stem)])
     forks = [engine.fork(shared, room=3) for _ in ends]
-    outputs = engine.step([Feed(fork, end, score=ids) for fork, end in zip(forks, ends, strict=True)])
+    outputs = engine.step([BatchItem(fork, end, score=ids) for fork, end in zip(forks, ends, strict=True)])
     for output, end in zip(outputs, ends, strict=True):
         assert list(output.scores) == pytest.approx(scores(engine, [*stem, *end], ids), abs=1e-4)
 
@@ -155,7 +155,7 @@ def test_a_step_that_fails_has_read_nothing(engine: TransformersEngine, plain: A
     tokens = tokens_of(1)
     sequences = [engine.open(tokens, room=0) for _ in range(2)]
     if read:
-        engine.step([Feed(each, tokens[:read]) for each in sequences])
+        engine.step([BatchItem(each, tokens[:read]) for each in sequences])
     last = engine._model.model.layers[-1]
     taken = 0
 
@@ -166,7 +166,7 @@ def test_a_step_that_fails_has_read_nothing(engine: TransformersEngine, plain: A
             raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
 
     hook = last.register_forward_pre_hook(break_in_the_second)
-    feeds = [Feed(each, tokens[read:], logits=Logits.LAST) for each in sequences]
+    feeds = [BatchItem(each, tokens[read:], logits=Logits.LAST) for each in sequences]
     with pytest.raises(MemoryError):
         engine.step(feeds)
     hook.remove()

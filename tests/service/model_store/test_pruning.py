@@ -81,7 +81,7 @@ def another_process_uses(folder: Path, name: str) -> Iterator["subprocess.Popen[
 
 def bound(folder: Path, models: int) -> int:
     """What so many of them have."""
-    [size] = {files.occupied(path) for path in (folder / "store").glob("a-*")}
+    [size] = {files.disk_usage(path) for path in (folder / "store").glob("a-*")}
     return size * models
 
 
@@ -152,18 +152,18 @@ def test_room_is_made_for_a_new_model_without_a_limit_too(folder: Path) -> None:
 def test_a_model_that_is_being_deleted_is_not_taken(folder: Path) -> None:
     """Who comes then makes it anew."""
     [a] = prepared(folder, "a")
-    with leases.unused(a.path) as free:
+    with leases.exclusive(a.path) as free:
         assert free
-        assert leases.take(a.path) is None
-    lease = leases.take(a.path)
+        assert leases.acquire(a.path) is None
+    lease = leases.acquire(a.path)
     assert lease
-    with leases.unused(a.path) as free:
+    with leases.exclusive(a.path) as free:
         assert not free
     lease.release()
-    with leases.unused(a.path) as free:
+    with leases.exclusive(a.path) as free:
         assert free
         a.path.rename(folder / "gone")
-    assert leases.take(a.path) is None
+    assert leases.acquire(a.path) is None
 
 
 def test_models_of_another_release_and_other_folders_are_left_alone(folder: Path) -> None:
@@ -189,9 +189,9 @@ async def test_a_replica_holds_its_model_until_it_ends(folder: Path, replica: Re
     await load(settings, replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing)
     assert there(folder) == "d"
     [directory] = (folder / "store").glob("d-*")
-    with leases.unused(directory) as free:
+    with leases.exclusive(directory) as free:
         assert not free
-    assert replica.lifecycle.serving
-    await replica.lifecycle.serving.stop()
-    with leases.unused(directory) as free:
+    assert replica.lifecycle.backend
+    await replica.lifecycle.backend.stop()
+    with leases.exclusive(directory) as free:
         assert free

@@ -7,7 +7,7 @@ from hack.weights.packages import QWEN_CODER_PACKAGES, Packages
 from mcq_service.model_store import BadReference, ModelRef
 from mcq_service.model_store.catalogue import DEFAULT_REVISION, DEFAULT_URI, QWEN_CODER_GGUF
 from mcq_service.model_store.precision import resolve
-from mcq_service.model_store.sources import for_reference
+from mcq_service.model_store.sources import sources_for
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_model_is_known_by_its_address_and_called_by_what_follows_the_scheme(
 
 
 def test_only_a_hubs_repository_has_revisions() -> None:
-    assert ModelRef("s3://models/tiny").wanted_revision is None
+    assert ModelRef("s3://models/tiny").requested_revision is None
     with pytest.raises(
         BadReference, match=r"Only a hub's repository has revisions, and s3://models/tiny is none"
     ):
@@ -87,10 +87,10 @@ def test_two_different_revisions_are_refused() -> None:
 
 
 def test_the_revision_comes_from_the_uri_or_the_field_and_is_pinned_for_the_default_model() -> None:
-    assert ModelRef("hf://acme/tiny@v1").wanted_revision == "v1"
-    assert ModelRef("hf://acme/tiny", "v2").wanted_revision == "v2"
-    assert ModelRef("hf://acme/tiny").wanted_revision == "main"
-    assert ModelRef(DEFAULT_URI).wanted_revision == DEFAULT_REVISION
+    assert ModelRef("hf://acme/tiny@v1").requested_revision == "v1"
+    assert ModelRef("hf://acme/tiny", "v2").requested_revision == "v2"
+    assert ModelRef("hf://acme/tiny").requested_revision == "main"
+    assert ModelRef(DEFAULT_URI).requested_revision == DEFAULT_REVISION
 
 
 @pytest.mark.parametrize(
@@ -105,14 +105,14 @@ def test_the_revision_comes_from_the_uri_or_the_field_and_is_pinned_for_the_defa
 )
 def test_an_address_means_one_source(ref: ModelRef, name: str) -> None:
     """And so one model, whether that can be reached or not."""
-    assert [source.name for source in for_reference(ref)] == [name]
+    assert [source.name for source in sources_for(ref)] == [name]
 
 
 def test_on_developers_machines_the_default_model_also_comes_from_packages_and_is_the_same() -> None:
     """The mirror is opted in to by hack/model, and has to have the hub's bytes."""
     assert [source.name for source in sources(ModelRef(DEFAULT_URI))] == ["hub", "package index"]
     for other in (ModelRef(DEFAULT_URI, "main"), ModelRef("hf://acme/tiny"), ModelRef("https://x/tiny")):
-        assert [source.name for source in sources(other)] == [each.name for each in for_reference(other)]
+        assert [source.name for source in sources(other)] == [each.name for each in sources_for(other)]
     assert QWEN_CODER_PACKAGES.digest == QWEN_CODER_GGUF.digest
     assert Packages(QWEN_CODER_PACKAGES, pip=[]).offer().revision == DEFAULT_REVISION
 

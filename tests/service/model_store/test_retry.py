@@ -22,7 +22,7 @@ from mcq_service.model_store import (
     Store,
     retry,
 )
-from mcq_service.model_store.sources.hub import Hub
+from mcq_service.model_store.sources.hub import HubSource
 from mcq_service.model_store.sources.web import retry_after
 
 REF = ModelRef("hf://acme/tiny")
@@ -58,7 +58,7 @@ def from_hub(tmp_path: Path, hub: HubServer, said: Said | None = None) -> Prepar
             said.append(detail)
 
     store = Store(
-        tmp_path / "store", sources=lambda ref: [Hub(ref, endpoint=hub.endpoint)], attempts=ATTEMPTS
+        tmp_path / "store", sources=lambda ref: [HubSource(ref, endpoint=hub.endpoint)], attempts=ATTEMPTS
     )
     return store.ensure(REF, "float32", report)
 
@@ -120,7 +120,7 @@ def test_whatever_comes_begins_the_count_anew_and_is_not_fetched_twice(
 
     hub.cut_after = None
     store = Store(
-        tmp_path / "store", sources=lambda ref: [Hub(ref, endpoint=hub.endpoint)], attempts=ATTEMPTS
+        tmp_path / "store", sources=lambda ref: [HubSource(ref, endpoint=hub.endpoint)], attempts=ATTEMPTS
     )
     hub.refuse, hub.refusals = WEIGHTS, [(503, {})]
     model = store.ensure(REF, "float32", cut_again)
@@ -143,7 +143,9 @@ def test_a_source_that_begins_anew_each_time_is_asked_a_bounded_number_of_times(
         raise SourceUnreachable("it broke off")
 
     with pytest.raises(SourceUnreachable, match="broke off"):
-        retry.persist(attempt, attempts=ATTEMPTS, progress=lambda: next(sizes), report=lambda _detail: None)
+        retry.with_retries(
+            attempt, attempts=ATTEMPTS, progress=lambda: next(sizes), report=lambda _detail: None
+        )
     assert asked == ATTEMPTS
 
 
@@ -194,10 +196,10 @@ def test_waits_grow_are_bounded_and_differ_between_replicas(monkeypatch: pytest.
     monkeypatch.setattr(retry, "FIRST_SECONDS", 1.0)
     for failures in range(1, 50):
         longest = min(30, 2 ** (failures - 1))
-        waits = {retry.wait_seconds(failures, None) for _ in range(20)}
+        waits = {retry.backoff_seconds(failures, None) for _ in range(20)}
         assert all(longest / 2 <= seconds <= longest for seconds in waits)
         assert len(waits) > 1
-    assert 600 <= retry.wait_seconds(1, 86_400) <= 601
+    assert 600 <= retry.backoff_seconds(1, 86_400) <= 601
 
 
 def test_a_wait_ends_at_once_when_the_replica_is_told_to_stop(tmp_path: Path, hub: HubServer) -> None:
@@ -212,7 +214,7 @@ def test_a_wait_ends_at_once_when_the_replica_is_told_to_stop(tmp_path: Path, hu
 
     hub.refusals = [(503, {"Retry-After": "600"})]
     store = Store(
-        tmp_path / "store", sources=lambda ref: [Hub(ref, endpoint=hub.endpoint)], attempts=ATTEMPTS
+        tmp_path / "store", sources=lambda ref: [HubSource(ref, endpoint=hub.endpoint)], attempts=ATTEMPTS
     )
     began = time.monotonic()
     with pytest.raises(StoppedError):
@@ -232,7 +234,7 @@ def test_a_repository_of_the_known_gguf_file_is_a_model(tmp_path: Path, index: t
         def store(name: str) -> Store:
             return Store(
                 tmp_path / name,
-                sources=lambda ref: [Hub(ref, endpoint=hub.endpoint, gguf=index.weights)],
+                sources=lambda ref: [HubSource(ref, endpoint=hub.endpoint, gguf=index.weights)],
             )
 
         by_hub = store("1").ensure(REF, "float32")

@@ -56,7 +56,7 @@ async def test_text_goes_on_from_the_prompt(client: httpx.AsyncClient, tokenizer
     assert found["choices"] == [
         {"index": 0, "text": WRITTEN[:5], "logprobs": None, "finish_reason": "length"}
     ]
-    read = len(tokenizer.ours(PROMPT))
+    read = len(tokenizer.encode_trusted(PROMPT))
     assert found["usage"] == {
         "prompt_tokens": read, "completion_tokens": 5, "total_tokens": read + 5,
         "prompt_tokens_details": {"cached_tokens": 0},
@@ -79,7 +79,7 @@ async def test_an_echoed_prompt_is_scored_token_by_token(
     [choice] = found["choices"]
     assert choice["text"] == PROMPT + WRITTEN[:limit]
     logprobs = choice["logprobs"]
-    prompt = [tokenizer.text([token]) for token in tokenizer.ours(PROMPT)]
+    prompt = [tokenizer.decode([token]) for token in tokenizer.encode_trusted(PROMPT)]
     assert logprobs["tokens"] == [*prompt, *WRITTEN[:limit]]
     at = 0
     for token, offset in zip(logprobs["tokens"], logprobs["text_offset"], strict=True):
@@ -108,7 +108,7 @@ async def test_an_echo_without_scores_computes_nothing(
 async def test_prompts_may_be_tokens_and_several(client: httpx.AsyncClient, tokenizer: Tokenizer) -> None:
     """Each has its choice, in the prompts' order, and the same whether it came as text or as tokens."""
     prompts = ["a", "bb", "ccc <|im_end|>"]
-    tokens = [tokenizer.ours(prompt) for prompt in prompts]
+    tokens = [tokenizer.encode_trusted(prompt) for prompt in prompts]
     wanted = {"echo": True, "logprobs": 2, "max_tokens": 2}
     by_text = await complete(client, prompt=prompts, **wanted)
     by_tokens = await complete(client, prompt=tokens, **wanted)
@@ -155,7 +155,7 @@ async def test_a_character_of_several_tokens_is_never_torn(
     client: httpx.AsyncClient, engine: ScriptedEngine, tokenizer: Tokenizer
 ) -> None:
     """Its bytes are the tokens, as OpenAI spells them; the text has it once it is complete."""
-    engine.script = tokenizer.ours("x🙂é")
+    engine.script = tokenizer.encode_trusted("x🙂é")
     assert await text(client) == ("x🙂é", "stop")
     streamed = await chunks(client, logprobs=0)
     assert [part for chunk in streamed if (part := chunk["choices"][0]["text"])] == ["x", "🙂", "é"]
@@ -344,7 +344,7 @@ async def test_a_failure_in_a_stream_is_its_last_event(
             raise RuntimeError("inner detail")
         return original(feeds)
 
-    engine.step = step  # type: ignore[method-assign]
+    engine.step = step  # type: ignore[method-assign, assignment]
     async with client.stream("POST", PATH, json=body) as response:
         lines = [line async for line in response.aiter_lines() if line]
     assert json.loads(lines[-1].removeprefix("data: "))["error"]["code"] == "internal_error"

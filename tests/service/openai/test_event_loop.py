@@ -32,8 +32,8 @@ def threads(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         monkeypatch.setattr(tokenizer, name, encode)
 
-    watch("ours")
-    watch("clients")
+    watch("encode_trusted")
+    watch("encode_untrusted")
     return found
 
 
@@ -73,14 +73,14 @@ def spelled(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
     counts: Counter[int] = Counter()
 
     for module in (chat, completions):
-        original = module.spelled
+        original = module.token_text
 
         def spell(token: int, tokenizer: Tokenizer, *, original: Any = original) -> str:
             counts[threading.get_ident()] += 1
             found: str = original(token, tokenizer)
             return found
 
-        monkeypatch.setattr(module, "spelled", spell)
+        monkeypatch.setattr(module, "token_text", spell)
     return counts
 
 
@@ -119,13 +119,13 @@ async def test_an_echo_that_computes_nothing_is_made_in_a_thread(
 ) -> None:
     """Of hundreds of prompts it would be seconds."""
     threads: list[int] = []
-    original = detokenizer.echo
+    original = detokenizer.echo_prompt
 
     def echo(*arguments: Any) -> Any:
         threads.append(threading.get_ident())
         return original(*arguments)
 
-    monkeypatch.setattr(generation, "echo", echo)
+    monkeypatch.setattr(generation, "echo_prompt", echo)
     response = await client.post(
         "/v1/completions", json={"prompt": ["ab"] * 3, "echo": True, "max_tokens": 0}
     )

@@ -92,8 +92,8 @@ async def test_what_a_harness_marks_by_is_what_the_answer_says(
         service = (await asking.get("/api/v1/service")).json()
     probabilities = [each["probability"] for each in response.json()["probabilities"]]
     form = answer_form(service["identity"]["prompt_digest"])
-    tokens = tokenizer.prompt(render(QUESTION, form))
-    prompts = [[*tokens, tokenizer.letters[letter]] for letter in "ABC"]
+    tokens = tokenizer.encode_prompt(render(QUESTION, form))
+    prompts = [[*tokens, tokenizer.label_tokens[letter]] for letter in "ABC"]
     found = await client.completions.create(
         model=MODEL, prompt=prompts, echo=True, logprobs=1, max_tokens=0, temperature=0
     )
@@ -112,7 +112,7 @@ async def test_a_long_echo_is_scored_as_in_one_piece(
     client: openai.AsyncOpenAI, tokenizer: Tokenizer
 ) -> None:
     """A prompt longer than a step is read in parts; its last words are as probable as after the same words given."""
-    tokens = tokenizer.ours("One, two, three, four, five. " * 60 + "One, two, three")
+    tokens = tokenizer.encode_trusted("One, two, three, four, five. " * 60 + "One, two, three")
     assert len(tokens) > STEP_TOKENS
     echoed = await client.completions.create(model=MODEL, prompt=tokens, echo=True, logprobs=0, max_tokens=0)
     next_token = await client.completions.create(
@@ -124,7 +124,7 @@ async def test_a_long_echo_is_scored_as_in_one_piece(
     assert values is not None
     assert tops is not None
     assert len(values) == len(tokens)
-    assert values[-1] == pytest.approx(tops[0][tokenizer.text(tokens[-1:])], abs=1e-4)
+    assert values[-1] == pytest.approx(tops[0][tokenizer.decode(tokens[-1:])], abs=1e-4)
 
 
 async def test_errors_are_those_the_client_knows(running: Service, client: openai.AsyncOpenAI) -> None:

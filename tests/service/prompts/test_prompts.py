@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from mcq_service.api.mcq.schemas import Question
-from mcq_service.prompts import ANSWER_FORMS, REASONING_FIRST, Form, Prompt, answer_form, plain, render
+from mcq_service.prompts import ANSWER_FORMS, REASONING_FIRST, Form, Prompt, answer_form, plain_form, render
 
 FORMS = [*ANSWER_FORMS.values(), REASONING_FIRST]
 
@@ -82,12 +82,12 @@ def test_the_model_is_left_where_its_next_token_is_the_letter_or_the_reasoning()
     """The prompt of a chat ends in the assistant's turn."""
     assert prompt().suffix.endswith("<|im_start|>assistant\nanswer:")
     assert prompt(form=REASONING_FIRST).suffix.endswith('<|im_start|>assistant\nreasoning: "')
-    assert prompt(form=plain(2)).suffix == "\nAnswer:"
+    assert prompt(form=plain_form(2)).suffix == "\nAnswer:"
 
 
 def test_the_worked_examples_look_like_the_question_with_its_answer() -> None:
     """The model goes on in the pattern that it has read; letters of the answers are used evenly."""
-    made = prompt("What do bees make?", ("milk", "honey"), form=plain(8))
+    made = prompt("What do bees make?", ("milk", "honey"), form=plain_form(8))
     assert "".join(made[1:]) == "What do bees make?\nA. milk\nB. honey\nAnswer:"
     head, *worked, rest = made.prefix.split("\n\n")
     assert (head, rest) == ("The following are multiple choice questions (with answers).", "")
@@ -95,4 +95,4 @@ def test_the_worked_examples_look_like_the_question_with_its_answer() -> None:
         "Which planet is known as the Red Planet?\nA. Venus\nB. Jupiter\nC. Mars\nD. Saturn\nAnswer: C"
     )
     assert sorted(each[-1] for each in worked) == [*"AABBCCDD"]
-    assert plain(0).prefix == f"{head}\n\n"
+    assert plain_form(0).prefix == f"{head}\n\n"

@@ -93,7 +93,7 @@ class Clients:
 @asynccontextmanager
 async def serving(served: Any, most: int = MOST) -> AsyncIterator[Clients]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(connections.config(served, most=most))
+        server = uvicorn.Server(connections.uvicorn_config(served, limit=most))
         running = asyncio.create_task(server.serve(sockets=[listener]))
         clients = Clients(listener.getsockname()[1])
         try:
@@ -214,8 +214,8 @@ def test_an_ipv6_peer_is_its_network(host: str, peer: str) -> None:
 
 def test_a_longer_queue_has_more_connections() -> None:
     """So that the half that a proxy may have is no limit to the queue."""
-    assert connections.most(queued_requests=64) == connections.MAX_CONNECTIONS
-    assert connections.most(queued_requests=1000) == 4000
+    assert connections.max_connections(queued_requests=64) == connections.MAX_CONNECTIONS
+    assert connections.max_connections(queued_requests=1000) == 4000
 
 
 @contextmanager
@@ -231,7 +231,7 @@ def file_limit(soft: int) -> Iterator[int]:
 def test_there_are_files_for_all_connections() -> None:
     """The soft limit of a container is often 1024; a higher one is left as it is."""
     with file_limit(512) as hard:
-        connections.allow_files(connections=1024)
+        connections.raise_file_limit(connections=1024)
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(2048, hard), hard)
-        connections.allow_files(connections=10)
+        connections.raise_file_limit(connections=10)
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(2048, hard), hard)

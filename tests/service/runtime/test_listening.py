@@ -24,7 +24,7 @@ async def test_it_listens_on_ipv4_and_ipv6(replica: Replica, host: str, shown: l
         return await call_next(request)
 
     listeners = server._listen(host, 0)
-    running = uvicorn.Server(connections.config(replica.app))
+    running = uvicorn.Server(connections.uvicorn_config(replica.app))
     serving = asyncio.create_task(running.serve(sockets=listeners))
     ports = {listener.getsockname()[1] for listener in listeners}
     assert len(ports) == 1

@@ -8,11 +8,11 @@ from tests.service.fakes import ANSWER, QUESTION, Replica, until
 from tests.service.model_store import tiny
 from tests.service.upstream import Upstream, failing, scored, served
 
-from mcq_service.engine.remote.openai_client import EngineRefused
+from mcq_service.engine.errors import EngineMismatch, EngineRefused
 from mcq_service.model_store import PrecisionChoice
 from mcq_service.model_store.precision import best_float
 from mcq_service.runtime import loading
-from mcq_service.runtime.builder import EngineUnfit, precision_for
+from mcq_service.runtime.builder import precision_for
 from mcq_service.runtime.lifecycle import Status
 from mcq_service.runtime.loading import load
 from mcq_service.runtime.settings import EngineChoice, Settings
@@ -39,8 +39,8 @@ async def test_an_engine_that_starts_later_is_waited_for(
         assert (answer["model"], answer["answer"]["label"]) == ("m", "B")
         found = (await client.get("/metrics")).text
         assert f'engine="openai ({upstream.url})"' in found
-        assert replica.lifecycle.serving
-        await replica.lifecycle.serving.stop()
+        assert replica.lifecycle.backend
+        await replica.lifecycle.backend.stop()
 
 
 async def test_an_engine_that_will_not_do_is_not_waited_for(replica: Replica) -> None:
@@ -69,8 +69,8 @@ async def test_a_start_checks_the_prepared_models_digests_unless_told_not_to(
     async def weights() -> Path:
         replica = Replica()
         await load(settings, replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing)
-        assert replica.lifecycle.serving
-        await replica.lifecycle.serving.stop()
+        assert replica.lifecycle.backend
+        await replica.lifecycle.backend.stop()
         [found] = (tmp_path / "cache").glob("*/model.safetensors")
         return found
 
@@ -112,5 +112,5 @@ def test_an_engine_and_a_precision_that_do_not_fit_are_refused(
     engine: EngineChoice, asked: PrecisionChoice
 ) -> None:
     """With both settings named."""
-    with pytest.raises(EngineUnfit, match=f"MCQ_ENGINE={engine}.*MCQ_MODEL_PRECISION={asked}"):
+    with pytest.raises(EngineMismatch, match=f"MCQ_ENGINE={engine}.*MCQ_MODEL_PRECISION={asked}"):
         precision_for(Settings(engine=engine, model_precision=asked))

@@ -64,7 +64,7 @@ async def test_a_defect_is_told_as_cheaply(replica: Replica) -> None:
     replica.texts.error = MemoryError()
     for _ in range(3):
         with pytest.raises(OutOfMemory):
-            await replica.lifecycle.require_serving().selftest.seconds()
+            await replica.lifecycle.require_backend().selftest.seconds()
     assert len(replica.texts.read) == 1
 
 
@@ -80,7 +80,7 @@ async def test_it_does_not_wait_behind_clients(replica: Replica) -> None:
     """Or a replica at its peak would be told to have failed."""
     replica.load(max_queued=1, max_active=1)
     settings = Settings(max_queued_requests=1, max_batch_size=1)
-    selftest = builder.selftest(replica.texts, settings, tracing=replica.tracing)
+    selftest = builder.build_selftest(replica.texts, settings, tracing=replica.tracing)
     question = Question.model_validate({**QUESTION, "mode": "explain"})
     replica.texts.gate.clear()
     clients = [asyncio.create_task(replica.answering.answer(question)) for _ in range(4)]

@@ -79,7 +79,7 @@ async def peer(
     limits.kwargs["seconds"] = SECONDS
     replica.load()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(connections.config(replica.app))
+        server = uvicorn.Server(connections.uvicorn_config(replica.app))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         made = Peer(listener.getsockname()[1])
         yield made

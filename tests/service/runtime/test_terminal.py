@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mcq_service.model_store.progress_display import failed
-from mcq_service.runtime.terminal import PlainConsole, plain
+from mcq_service.model_store.progress_display import report_error
+from mcq_service.runtime.terminal import PlainConsole, printable
 
 CLOSED = 141
 
@@ -46,11 +46,11 @@ def test_a_command_whose_reader_has_gone_ends_without_a_word(tmp_path: Path) -> 
 
 def test_a_reader_that_has_gone_is_no_error_of_the_command() -> None:
     with pytest.raises(BrokenPipeError):
-        failed(BrokenPipeError(32, "Broken pipe"))
+        report_error(BrokenPipeError(32, "Broken pipe"))
 
 
 def test_others_words_in_an_error_do_nothing_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    assert failed(OSError("\x1b[2J\x9bgone")) == 1
+    assert report_error(OSError("\x1b[2J\x9bgone")) == 1
     assert capsys.readouterr().err == "error: \\x1b[2J\\x9bgone\n"
 
 
@@ -59,5 +59,5 @@ def test_others_words_in_a_table_do_nothing_either(text: str) -> None:
     """Neither control characters nor the markup of the library that draws it."""
     out = io.StringIO()
     PlainConsole(file=out, width=80).print(text)
-    assert out.getvalue() == f"{plain(text)}\n"
-    assert plain(text).isprintable()
+    assert out.getvalue() == f"{printable(text)}\n"
+    assert printable(text).isprintable()

@@ -9,7 +9,7 @@ from tests.service.fakes import until
 
 from mcq_service.api.problems import Draining, Overloaded
 from mcq_service.scheduler import Admission, LanePart, Limits, Slot
-from mcq_service.scheduler.admission import PARTS, ServiceRate
+from mcq_service.scheduler.admission import MAX_ACTIVE_PARTS, ServiceRate
 
 
 class Clock:
@@ -246,10 +246,10 @@ async def test_only_a_few_parts_are_under_way() -> None:
             await lane.gather([work] * 100)
 
     running = [asyncio.create_task(batch()) for _ in range(2)]
-    await until(lambda: under_way == PARTS)
+    await until(lambda: under_way == MAX_ACTIVE_PARTS)
     with made.admit(1, writes=False) as slot:
         assert has_turn(slot)
-        assert made.pending == PARTS + len(running) + 1
+        assert made.pending == MAX_ACTIVE_PARTS + len(running) + 1
     go.set()
     await asyncio.gather(*running)
-    assert most == PARTS
+    assert most == MAX_ACTIVE_PARTS

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mcq_service.scheduler.sampler import Chooser, most_probable, scored
+from mcq_service.scheduler.sampler import Sampler, score_token, top_tokens
 
 Row = np.ndarray[tuple[int], np.dtype[np.float32]]
 ROWS = st.integers(1, 400).flatmap(
@@ -17,7 +17,7 @@ ROWS = st.integers(1, 400).flatmap(
 @given(ROWS, st.integers(0, 25))
 def test_the_most_probable_are_those_a_sort_finds(row: Row, count: int) -> None:
     """The largest first, and of equals the first."""
-    assert most_probable(row, count) == np.argsort(-row, kind="stable")[:count].tolist()
+    assert top_tokens(row, count) == np.argsort(-row, kind="stable")[:count].tolist()
 
 
 @given(ROWS, st.integers(0, 5), st.data())
@@ -25,15 +25,15 @@ def test_log_probabilities_are_those_of_a_softmax(row: Row, top: int, data: st.D
     """In double precision, of the token itself and of the most probable ones."""
     token = data.draw(st.integers(0, len(row) - 1))
     exact = row.astype(np.float64) - math.log(sum(math.exp(value) for value in row.tolist()))
-    found = scored(row, token, top=top)
+    found = score_token(row, token, top=top)
     assert found.log_probability == pytest.approx(exact[token], abs=1e-5)
     for each, value in found.top:
         assert value == pytest.approx(exact[each], abs=1e-5)
 
 
-def frequencies(chooser: Chooser, row: list[float], draws: int = 20_000) -> list[float]:
+def frequencies(chooser: Sampler, row: list[float], draws: int = 20_000) -> list[float]:
     values = np.array(row, np.float32)
-    counts = np.bincount([chooser.choose(values) for _ in range(draws)], minlength=len(row))
+    counts = np.bincount([chooser.sample(values) for _ in range(draws)], minlength=len(row))
     return [count / draws for count in counts.tolist()]
 
 
@@ -43,7 +43,7 @@ def test_chance_follows_the_temperature(temperature: float) -> None:
     row = [2.0, 0.0, 1.0, -1.0]
     weights = [math.exp(value / temperature) for value in row]
     expected = [weight / sum(weights) for weight in weights]
-    found = frequencies(Chooser(temperature=temperature, top_p=1, seed=7), row)
+    found = frequencies(Sampler(temperature=temperature, top_p=1, seed=7), row)
     for share, right in zip(found, expected, strict=True):
         assert share == pytest.approx(right, abs=4 * math.sqrt(right / 20_000))
 
@@ -54,15 +54,15 @@ def test_chance_follows_the_temperature(temperature: float) -> None:
 def test_the_improbable_rest_is_left_out(top_p: float, kept: set[int]) -> None:
     """Of probabilities 0.2, 0.5, 0.25 and 0.05 the fewest are kept whose sum is at least top_p."""
     row = np.log([0.2, 0.5, 0.25, 0.05]).tolist()
-    found = frequencies(Chooser(temperature=1, top_p=top_p, seed=1), row, draws=2000)
+    found = frequencies(Sampler(temperature=1, top_p=top_p, seed=1), row, draws=2000)
     assert {token for token, share in enumerate(found) if share} == kept
 
 
 def test_a_flat_vocabulary_is_cut_as_exactly() -> None:
     """Where the most probable thousand tokens are not enough."""
     row = np.zeros(5000, np.float32)
-    chooser = Chooser(temperature=1, top_p=0.5, seed=3)
-    drawn = {chooser.choose(row) for _ in range(3000)}
+    chooser = Sampler(temperature=1, top_p=0.5, seed=3)
+    drawn = {chooser.sample(row) for _ in range(3000)}
     assert max(drawn) < 2501
     assert len(drawn) > 1500
 
@@ -70,6 +70,6 @@ def test_a_flat_vocabulary_is_cut_as_exactly() -> None:
 @pytest.mark.parametrize("settings", [{"temperature": 0, "top_p": 1}, {"temperature": 1, "top_p": 0}])
 def test_greedy_is_the_first_of_the_largest(settings: dict[str, float]) -> None:
     """Whatever the seed."""
-    chooser = Chooser(**settings, seed=None)
+    chooser = Sampler(**settings, seed=None)
     assert chooser.greedy
-    assert chooser.choose(np.array([0, 3, 1, 3], np.float32)) == 1
+    assert chooser.sample(np.array([0, 3, 1, 3], np.float32)) == 1

@@ -10,7 +10,7 @@ from mcq_service.api.mcq.schemas import Question
 from mcq_service.engine import Logits, PromptTooLong, Share, Tokenizer
 from mcq_service.model_store import PreparedModel
 from mcq_service.prompts import render
-from mcq_service.scheduler import Batcher, LocalText, LocalTexts, Score
+from mcq_service.scheduler import LocalText, LocalTextEngine, Scheduler, ScoreTask
 from mcq_service.scheduler.scheduler import STEP_TOKENS, STEP_TOKENS_WHILE_WRITING
 from mcq_service.yaml_output import Line
 
@@ -19,18 +19,18 @@ class Letters(Tokenizer):
     """Tokens that are their own letters: 1 is "B", 2 is "C"."""
 
     def __init__(self) -> None:
-        self.letters = {letter: number for number, letter in enumerate("ABCDEFGH")}
+        self.label_tokens = {letter: number for number, letter in enumerate("ABCDEFGH")}
         self.stop_ids = frozenset({END})
 
-    def ours(self, text: str) -> list[int]:
+    def encode_trusted(self, text: str) -> list[int]:
         return [ord(character) % 32 for character in text]
 
-    clients = ours
+    encode_untrusted = encode_trusted
 
-    def pieces(self) -> "Letters":  # type: ignore[override]
+    def stream(self) -> "Letters":  # type: ignore[override]
         return self
 
-    def of(self, token: int) -> str:
+    def push(self, token: int) -> str:
         return chr(64 + token)
 
 
@@ -40,18 +40,18 @@ def engine() -> ScriptedEngine:
 
 
 @pytest.fixture
-def texts(engine: ScriptedEngine) -> Iterator[LocalTexts]:
-    batcher = Batcher(engine)
-    yield LocalTexts(batcher, Letters())
+def texts(engine: ScriptedEngine) -> Iterator[LocalTextEngine]:
+    scheduler = Scheduler(engine)
+    yield LocalTextEngine(scheduler, Letters())
     engine.gate.set()
-    batcher.stop()
+    scheduler.stop()
 
 
 async def written(text: LocalText, limit: int) -> str:
     return "".join([piece async for piece in text.write(Line(), limit=limit)])
 
 
-async def test_a_text_is_read_and_scored_in_one_step(texts: LocalTexts, engine: ScriptedEngine) -> None:
+async def test_a_text_is_read_and_scored_in_one_step(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
     """The prompt is fed once, and its letters' logits come back in the order asked for."""
     with texts.open_tokens([5, 6, 7], room=0) as text:
         assert await text.letters(["A", "B", "C"]) == [0, 1, 0]
@@ -59,16 +59,16 @@ async def test_a_text_is_read_and_scored_in_one_step(texts: LocalTexts, engine: 
     await until(lambda: engine.open_sequences == 0)
 
 
-async def test_a_shared_prefix_is_not_read_again(texts: LocalTexts, engine: ScriptedEngine) -> None:
+async def test_a_shared_prefix_is_not_read_again(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
     """And is counted as cached."""
-    engine.share([5, 6])
+    engine.cache_prefix([5, 6])
     with texts.open_tokens([5, 6, 7], room=0) as text:
         await text.letters(["A"])
         assert (text.tokens.prompt, text.tokens.cached) == (3, 2)
     assert engine.steps == [[[7]]]
 
 
-async def test_writing_goes_on_from_what_was_forced(texts: LocalTexts, engine: ScriptedEngine) -> None:
+async def test_writing_goes_on_from_what_was_forced(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
     """Forced tokens are read with the step that writes the next one."""
     with texts.open_tokens([9], room=8) as text:
         await text.letters(["A"])
@@ -78,7 +78,7 @@ async def test_writing_goes_on_from_what_was_forced(texts: LocalTexts, engine: S
     assert engine.steps == [[[9]], [[1, 2]], [[3]], [[4]]]
 
 
-async def test_the_end_of_the_turn_ends_the_text(texts: LocalTexts) -> None:
+async def test_the_end_of_the_turn_ends_the_text(texts: LocalTextEngine) -> None:
     """A stop token is no text, and is counted."""
     with texts.open_tokens([END - 2], room=8) as text:
         assert await written(text, 8) == chr(64 + END - 1)
@@ -86,7 +86,7 @@ async def test_the_end_of_the_turn_ends_the_text(texts: LocalTexts) -> None:
 
 
 async def test_what_closed_the_line_may_be_forced_in_its_place(
-    texts: LocalTexts, engine: ScriptedEngine
+    texts: LocalTextEngine, engine: ScriptedEngine
 ) -> None:
     """The closing token is not part of the text."""
 
@@ -103,7 +103,7 @@ async def test_what_closed_the_line_may_be_forced_in_its_place(
     assert engine.opened[0].tokens == [2, 3, 4, 26]
 
 
-async def test_texts_share_steps(texts: LocalTexts, engine: ScriptedEngine) -> None:
+async def test_texts_share_steps(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
     """Those that come while a step is under way are in the next one, all of them."""
     engine.gate.clear()
     with texts.open_tokens([9], room=0) as first:
@@ -117,7 +117,7 @@ async def test_texts_share_steps(texts: LocalTexts, engine: ScriptedEngine) -> N
     assert engine.steps[1:] == [[[9, number] for number in range(5)]]
 
 
-async def test_a_long_prompt_is_read_in_parts(texts: LocalTexts, engine: ScriptedEngine) -> None:
+async def test_a_long_prompt_is_read_in_parts(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
     """No step reads more prompt tokens than its bound."""
     engine.context_length = 4096
     tokens = [number % 50 for number in range(2 * STEP_TOKENS + 7)]
@@ -127,12 +127,12 @@ async def test_a_long_prompt_is_read_in_parts(texts: LocalTexts, engine: Scripte
     assert engine.opened[0].tokens == tokens
 
 
-async def letters(texts: LocalTexts, tokens: list[int], share: Share) -> None:
+async def letters(texts: LocalTextEngine, tokens: list[int], share: Share) -> None:
     with texts.open_tokens(tokens, room=0, share=share) as text:
         await text.letters(["A"])
 
 
-async def test_requests_take_turns_in_the_engine(texts: LocalTexts, engine: ScriptedEngine) -> None:
+async def test_requests_take_turns_in_the_engine(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
     """By tokens: a single prompt that comes later is read before the rest of a batch, as is another batch."""
     engine.context_length = 4096
     engine.gate.clear()
@@ -154,7 +154,7 @@ async def test_requests_take_turns_in_the_engine(texts: LocalTexts, engine: Scri
     assert read.count(1) - while_both.count(1) > 2 * STEP_TOKENS, "the first batch was over before"
 
 
-async def test_a_long_prompt_lets_short_ones_pass(texts: LocalTexts, engine: ScriptedEngine) -> None:
+async def test_a_long_prompt_lets_short_ones_pass(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
     """After a step's worth of it; then they take turns."""
     engine.context_length = 8192
     engine.gate.clear()
@@ -173,7 +173,7 @@ async def test_a_long_prompt_lets_short_ones_pass(texts: LocalTexts, engine: Scr
 
 
 async def test_writers_get_a_token_in_every_step_beside_a_long_prompt(
-    texts: LocalTexts, engine: ScriptedEngine
+    texts: LocalTextEngine, engine: ScriptedEngine
 ) -> None:
     """And steps are shorter while somebody writes."""
     engine.context_length = 4096
@@ -192,7 +192,7 @@ async def test_writers_get_a_token_in_every_step_beside_a_long_prompt(
 
 
 async def test_an_answer_does_not_wait_for_others_reasoning(
-    texts: LocalTexts, engine: ScriptedEngine
+    texts: LocalTextEngine, engine: ScriptedEngine
 ) -> None:
     """It is in the step after the one under way."""
     engine.gate.clear()
@@ -207,7 +207,9 @@ async def test_an_answer_does_not_wait_for_others_reasoning(
         await writing
 
 
-async def test_cancelling_frees_the_text_within_a_step(texts: LocalTexts, engine: ScriptedEngine) -> None:
+async def test_cancelling_frees_the_text_within_a_step(
+    texts: LocalTextEngine, engine: ScriptedEngine
+) -> None:
     """A client that leaves costs at most the step that is under way."""
     engine.gate.clear()
 
@@ -226,7 +228,7 @@ async def test_cancelling_frees_the_text_within_a_step(texts: LocalTexts, engine
 
 
 async def test_an_engines_error_is_that_steps_requests_alone(
-    texts: LocalTexts, engine: ScriptedEngine
+    texts: LocalTextEngine, engine: ScriptedEngine
 ) -> None:
     """It reaches who was in the step; the next is served."""
     engine.error = ValueError("broken")
@@ -235,18 +237,18 @@ async def test_an_engines_error_is_that_steps_requests_alone(
     engine.error = None
     with texts.open_tokens([1], room=0) as text:
         assert await text.letters(["B"]) == [1]
-    assert texts.batcher.alive
+    assert texts.scheduler.alive
 
 
 async def test_stop_ends_the_thread_and_cancels_what_is_left(
-    texts: LocalTexts, engine: ScriptedEngine
+    texts: LocalTextEngine, engine: ScriptedEngine
 ) -> None:
     """Nobody waits for ever."""
     engine.gate.clear()
     with texts.open_tokens([1], room=60) as text:
         writing = asyncio.create_task(written(text, 50))
         await until(lambda: engine.steps)
-        stopping = asyncio.create_task(asyncio.to_thread(texts.batcher.stop))
+        stopping = asyncio.create_task(asyncio.to_thread(texts.scheduler.stop))
         await asyncio.sleep(0.01)
         engine.gate.set()
         await stopping
@@ -254,10 +256,10 @@ async def test_stop_ends_the_thread_and_cancels_what_is_left(
             await writing
         with pytest.raises(asyncio.CancelledError):
             await text.letters(["A"])
-    assert not texts.batcher.alive
+    assert not texts.scheduler.alive
 
 
-async def test_a_text_that_does_not_fit_is_refused_with_both_numbers(texts: LocalTexts) -> None:
+async def test_a_text_that_does_not_fit_is_refused_with_both_numbers(texts: LocalTextEngine) -> None:
     """The context holds the prompt and its room exactly, or not at all."""
     with texts.open_tokens([1] * 500, room=12):
         pass
@@ -265,15 +267,15 @@ async def test_a_text_that_does_not_fit_is_refused_with_both_numbers(texts: Loca
         pass
 
 
-async def test_all_logits_can_be_asked_for(texts: LocalTexts) -> None:
+async def test_all_logits_can_be_asked_for(texts: LocalTextEngine) -> None:
     """Of every token that was read."""
     with texts.open_tokens([1, 2, 3], room=0) as text:
-        output = await text.run(Score(text, logits=Logits.EVERY))
+        output = await text.run(ScoreTask(text, logits=Logits.EVERY))
     assert output.logits.shape == (3, 64)
 
 
 async def test_a_storm_of_requests_that_leave_loses_nothing(
-    texts: LocalTexts, engine: ScriptedEngine
+    texts: LocalTextEngine, engine: ScriptedEngine
 ) -> None:
     """Whenever they leave, every sequence is closed, and the next request is served."""
     chance = random.Random(5)  # noqa: S311 - a test's
@@ -304,19 +306,21 @@ async def test_rotations_read_the_question_once(
     """The prompts of one question share its tokens, which count as cached for all but the first."""
     engine.context_length = 4096
     tokenizer = Tokenizer(prepared_model.path)
-    batcher = Batcher(engine)
+    scheduler = Scheduler(engine)
     question = Question(question="Which of these is a fruit?", choices=["stone", "apple", "car"])
     prompts = [render(question, order=order) for order in ([0, 1, 2], [1, 2, 0], [2, 0, 1])]
     try:
-        scores, tokens = await LocalTexts(batcher, tokenizer).score(prompts, ["A", "B", "C"], share=Share())
+        scores, tokens = await LocalTextEngine(scheduler, tokenizer).score(
+            prompts, ["A", "B", "C"], share=Share()
+        )
         await until(lambda: engine.open_sequences == 0)
     finally:
-        batcher.stop()
+        scheduler.stop()
     assert [len(row) for row in scores] == [3, 3, 3]
-    stem = len(tokenizer.stem(prompts[0]))
-    sizes = [len(tokenizer.prompt(prompt)) for prompt in prompts]
+    stem = len(tokenizer.encode_stem(prompts[0]))
+    sizes = [len(tokenizer.encode_prompt(prompt)) for prompt in prompts]
     assert sum(len(tokens) for step in engine.steps for tokens in step) == stem + sum(sizes) - 3 * stem
     assert (tokens.prompt, tokens.cached) == (sum(sizes), 2 * stem)
     assert [sequence.tokens for sequence in engine.opened[1:]] == [
-        tokenizer.prompt(prompt) for prompt in prompts
+        tokenizer.encode_prompt(prompt) for prompt in prompts
     ]

@@ -13,10 +13,10 @@ from tests.service.scheduler.test_scheduler import Letters, written
 from tests.service.scripted import ScriptedEngine, ScriptedSequence
 from tests.service.tiny_int8 import CONTEXT, VOCABULARY, write_tiny_int8
 
-from mcq_service.engine import Feed, Logits, Output
+from mcq_service.engine import BatchItem, Logits, Output
 from mcq_service.engine.int8 import native
-from mcq_service.engine.int8.int8_engine import CPUEngine
-from mcq_service.scheduler import Batcher, Chooser, LocalText, LocalTexts, Score
+from mcq_service.engine.int8.int8_engine import Int8Engine
+from mcq_service.scheduler import LocalText, LocalTextEngine, Sampler, Scheduler, ScoreTask
 
 BAD = 60
 TEXTS = 13
@@ -28,7 +28,7 @@ class FragileEngine(ScriptedEngine):
     most = 1000
     raises: BaseException = ValueError("broken")
 
-    def step(self, feeds: Sequence[Feed[ScriptedSequence]]) -> list[Output]:
+    def step(self, feeds: Sequence[BatchItem[ScriptedSequence]]) -> list[Output]:
         if len(feeds) > self.most or any(BAD in feed.tokens for feed in feeds):
             self.steps.append([list(feed.tokens) for feed in feeds])
             assert self.gate.wait(10)
@@ -46,21 +46,21 @@ def engine() -> FragileEngine:
 
 
 @pytest.fixture
-async def texts(engine: FragileEngine) -> AsyncIterator[LocalTexts]:
-    batcher = Batcher(engine)
-    yield LocalTexts(batcher, Letters())
+async def texts(engine: FragileEngine) -> AsyncIterator[LocalTextEngine]:
+    scheduler = Scheduler(engine)
+    yield LocalTextEngine(scheduler, Letters())
     engine.gate.set()
     await until(lambda: engine.open_sequences == 0)
-    assert batcher.alive
-    batcher.stop()
+    assert scheduler.alive
+    scheduler.stop()
 
 
-async def letters(texts: LocalTexts, tokens: list[int]) -> list[float]:
+async def letters(texts: LocalTextEngine, tokens: list[int]) -> list[float]:
     with texts.open_tokens(tokens, room=0) as text:
         return await text.letters(["A", "B"])
 
 
-async def together(engine: ScriptedEngine, texts: LocalTexts, prompts: list[list[int]]) -> list[Any]:
+async def together(engine: ScriptedEngine, texts: LocalTextEngine, prompts: list[list[int]]) -> list[Any]:
     """What becomes of prompts that are in one step."""
     engine.gate.clear()
     before = len(engine.steps)
@@ -78,7 +78,7 @@ async def together(engine: ScriptedEngine, texts: LocalTexts, prompts: list[list
 
 @pytest.mark.parametrize("bad", [{0}, {6}, {TEXTS - 1}, {1, 2, 9}, set(range(TEXTS))])
 async def test_the_others_of_a_failed_step_are_answered(
-    engine: FragileEngine, texts: LocalTexts, bad: set[int]
+    engine: FragileEngine, texts: LocalTextEngine, bad: set[int]
 ) -> None:
     """Whichever fail, also all of them; no more than twice as many steps are made as there are texts."""
     prompts = [[2, BAD if number in bad else number] for number in range(TEXTS)]
@@ -90,14 +90,14 @@ async def test_the_others_of_a_failed_step_are_answered(
     assert read == [[] if number in bad else prompt for number, prompt in enumerate(prompts)]
 
 
-async def test_one_bad_text_costs_few_steps(engine: FragileEngine, texts: LocalTexts) -> None:
+async def test_one_bad_text_costs_few_steps(engine: FragileEngine, texts: LocalTextEngine) -> None:
     """It is looked for by halves."""
     await together(engine, texts, [[2, BAD if number == 5 else number] for number in range(32)])
     assert len(engine.steps) == 1 + 2 * 5
 
 
 async def test_a_step_that_is_too_large_for_the_memory_is_made_in_parts(
-    engine: FragileEngine, texts: LocalTexts
+    engine: FragileEngine, texts: LocalTextEngine
 ) -> None:
     """No text has an error."""
     engine.most, engine.raises = 4, MemoryError()
@@ -105,7 +105,7 @@ async def test_a_step_that_is_too_large_for_the_memory_is_made_in_parts(
 
 
 async def test_a_text_is_written_beside_bad_ones_as_it_would_be_alone(
-    engine: FragileEngine, texts: LocalTexts
+    engine: FragileEngine, texts: LocalTextEngine
 ) -> None:
     """Its tokens come once, and in their order."""
     with texts.open_tokens([1], room=30) as text:
@@ -116,7 +116,9 @@ async def test_a_text_is_written_beside_bad_ones_as_it_would_be_alone(
         assert await writing == "".join(chr(64 + number) for number in range(2, 27))
 
 
-async def test_a_text_that_was_cancelled_is_not_read_again(engine: FragileEngine, texts: LocalTexts) -> None:
+async def test_a_text_that_was_cancelled_is_not_read_again(
+    engine: FragileEngine, texts: LocalTextEngine
+) -> None:
     """Its client left while the step that failed was under way."""
     loop, gone = asyncio.get_running_loop(), threading.Event()
     left: list[Any] = []
@@ -149,7 +151,7 @@ async def test_a_text_that_was_cancelled_is_not_read_again(engine: FragileEngine
 
 
 async def test_a_text_there_is_no_memory_for_does_not_begin(
-    engine: FragileEngine, texts: LocalTexts, monkeypatch: pytest.MonkeyPatch
+    engine: FragileEngine, texts: LocalTextEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing was opened for it; the next one is answered."""
 
@@ -163,28 +165,28 @@ async def test_a_text_there_is_no_memory_for_does_not_begin(
     assert await letters(texts, [1]) == [0, 1]
 
 
-class BadJob(Score):
-    """Fails before its step (`feed`) or after it (`read`)."""
+class BadTask(ScoreTask):
+    """Fails before its step (`batch_item`) or after it (`advance`)."""
 
     def __init__(self, text: LocalText, where: str, error: BaseException) -> None:
         super().__init__(text)
         self._where, self._error = where, error
 
-    def feed(self, count: int) -> Feed[Any]:
-        if self._where == "feed":
+    def batch_item(self, count: int) -> BatchItem[Any]:
+        if self._where == "batch_item":
             raise self._error
-        return super().feed(count)
+        return super().batch_item(count)
 
-    def read(self, count: int, output: Output) -> None:
-        if self._where == "read":
+    def advance(self, count: int, output: Output) -> None:
+        if self._where == "advance":
             raise self._error
-        super().read(count, output)
+        super().advance(count, output)
 
 
-@pytest.mark.parametrize("where", ["feed", "read"])
+@pytest.mark.parametrize("where", ["batch_item", "advance"])
 @pytest.mark.parametrize("error", [ValueError("broken"), MemoryError("broken"), BaseException("broken")])
 async def test_an_error_before_or_after_the_step_is_that_texts_alone(
-    engine: FragileEngine, texts: LocalTexts, where: str, error: BaseException
+    engine: FragileEngine, texts: LocalTextEngine, where: str, error: BaseException
 ) -> None:
     """A panic of native code, which is no Exception, among them: it must not end the engine's thread."""
     engine.gate.clear()
@@ -192,7 +194,7 @@ async def test_an_error_before_or_after_the_step_is_that_texts_alone(
     await until(lambda: engine.steps)
     with texts.open_tokens([2, 3], room=0) as text:
         other = asyncio.create_task(letters(texts, [2, 4]))
-        bad = asyncio.create_task(text.run(BadJob(text, where, error)))
+        bad = asyncio.create_task(text.run(BadTask(text, where, error)))
         await asyncio.sleep(0.01)
         engine.gate.set()
         with pytest.raises(Exception, match="broken"):
@@ -200,25 +202,25 @@ async def test_an_error_before_or_after_the_step_is_that_texts_alone(
     assert await other == await first == [0, 1]
 
 
-async def test_an_error_in_what_is_made_of_a_token_is_that_texts_alone(texts: LocalTexts) -> None:
+async def test_an_error_in_what_is_made_of_a_token_is_that_texts_alone(texts: LocalTextEngine) -> None:
     """In the choice of it, or in its spelling."""
 
-    class Broken(Chooser):
-        def choose(self, row: Any) -> int:
+    class Broken(Sampler):
+        def sample(self, row: Any) -> int:
             raise ZeroDivisionError
 
     def misspelt(_: object) -> bool:
         raise UnicodeError("broken")
 
-    async def complete(chooser: Chooser, spell: Any) -> bool:
+    async def sample(sampler: Sampler, on_token: Any) -> bool:
         with texts.open_tokens([1, 2], room=4) as text:
-            return await text.complete(limit=3, chooser=chooser, top=1, read=None, written=spell)
+            return await text.sample(limit=3, sampler=sampler, top=1, on_prompt=None, on_token=on_token)
 
-    fair, broken = (kind(temperature=1, top_p=1, seed=1) for kind in (Chooser, Broken))
+    fair, broken = (kind(temperature=1, top_p=1, seed=1) for kind in (Sampler, Broken))
     outcomes = await asyncio.gather(
-        complete(broken, lambda _: False),
-        complete(fair, misspelt),
-        complete(fair, lambda _: False),
+        sample(broken, lambda _: False),
+        sample(fair, misspelt),
+        sample(fair, lambda _: False),
         return_exceptions=True,
     )
     assert [type(each) for each in outcomes] == [ZeroDivisionError, UnicodeError, bool]
@@ -230,12 +232,12 @@ async def test_a_step_that_can_not_be_recorded_is_no_texts_error(engine: Fragile
     def observe(**_: object) -> None:
         raise RuntimeError("metrics")
 
-    batcher = Batcher(engine, observer=observe)
-    texts = LocalTexts(batcher, Letters())
+    scheduler = Scheduler(engine, observer=observe)
+    texts = LocalTextEngine(scheduler, Letters())
     engine.close = observe  # type: ignore[method-assign, assignment]
     assert [await letters(texts, [1, number]) for number in range(3)] == [[0, 1]] * 3
-    assert batcher.alive
-    batcher.stop()
+    assert scheduler.alive
+    scheduler.stop()
 
 
 @pytest.fixture(scope="module")
@@ -246,21 +248,21 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.skipif(
-    not native.instructions(), reason="this CPU has no AVX2, or the native library was not built"
+    not native.instruction_set(), reason="this CPU has no AVX2, or the native library was not built"
 )
 async def test_the_int8_engine_goes_on_after_failed_steps_as_if_there_had_been_none(tiny: Path) -> None:
     """Every logit of the other texts is the same to the bit, in steps of several, and all memory is given back."""
-    engine = CPUEngine(tiny, context_length=CONTEXT, threads=2)
-    batcher = Batcher(engine)
-    texts = LocalTexts(batcher, Letters())
-    engine.share([5, 6, 7])
+    engine = Int8Engine(tiny, context_length=CONTEXT, threads=2)
+    scheduler = Scheduler(engine)
+    texts = LocalTextEngine(scheduler, Letters())
+    engine.cache_prefix([5, 6, 7])
     before = engine.cache_bytes
 
     async def logits(tokens: list[int]) -> Any:
         with texts.open_tokens(tokens, room=4) as text:
-            first = await text.run(Score(text, logits=Logits.LAST))
+            first = await text.run(ScoreTask(text, logits=Logits.LAST))
             text.pending += [9, 8]
-            second = await text.run(Score(text, logits=Logits.LAST))
+            second = await text.run(ScoreTask(text, logits=Logits.LAST))
         return np.concatenate([first.logits, second.logits])
 
     prompts = [[5, 6, 7, *(number * place % VOCABULARY for place in range(1, 90))] for number in range(1, 9)]
@@ -270,9 +272,9 @@ async def test_the_int8_engine_goes_on_after_failed_steps_as_if_there_had_been_n
         *(logits(prompt) for pair in zip(prompts, bad, strict=True) for prompt in pair),
         return_exceptions=True,
     )
-    assert all("not one of the model's" in str(each) for each in outcomes[1::2])
+    assert all("not in the model's vocabulary" in str(each) for each in outcomes[1::2])
     good: list[Any] = outcomes[::2]
     assert all(np.array_equal(found, right) for found, right in zip(good, wanted, strict=True))
     await until(lambda: engine.cache_bytes == before)
-    batcher.stop()
-    engine.shut()
+    scheduler.stop()
+    engine.shut_down()

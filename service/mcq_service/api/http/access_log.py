@@ -1,4 +1,4 @@
-"""One line of log for each request, without anything a client wrote."""
+"""Log one line for each request, without any text of the client's."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _CLIENT_LEFT, _FAILED = 499, 500
 
 
 class AccessLog:
-    """Middleware: logs method, route, status, milliseconds and the key's name once a request has ended.
+    """Middleware: logs method, route, status, milliseconds and the key's name at the end of each request.
 
-    Probes, scrapes and the page's files are logged at DEBUG: they come every few seconds.
+    Probes, scrapes and the page's files are logged at DEBUG, because they come every few seconds.
     """
 
     def __init__(self, app: ASGIApp, *, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -37,14 +37,14 @@ class AccessLog:
         started = self._clock()
         status: int | None = None
 
-        async def noted(message: Message) -> None:
+        async def send_and_note_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, noted)
+            await self._app(scope, receive, send_and_note_status)
         except Exception:
             status = _FAILED
             raise
@@ -61,6 +61,6 @@ class AccessLog:
 
 
 def known_method(scope: Scope) -> str:
-    """The request's method, or `_OTHER`, as a client may write anything for one."""
+    """Return the request's method, or `_OTHER`: a client may send any text as a method."""
     method: str = scope["method"]
     return method if method in _METHODS else "_OTHER"

@@ -1,4 +1,4 @@
-"""What browsers ask before a page of another origin may use the service: CORS preflights."""
+"""CORS: let pages of configured origins use the service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 
-from mcq_service.api.http.errors import response
+from mcq_service.api.http.errors import problem_response
 from mcq_service.api.problems import CrossOrigin
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ _METHODS = ("GET", "HEAD", "POST")
 _HEADERS = ("Authorization", "Content-Type", "Traceparent", "Tracestate")
 
 
-class Origins:
-    """Middleware: lets pages of these origins use the service, and refuses preflights of others with a problem.
+class CORS:
+    """Middleware: lets pages of the allowed origins use the service, and answers other preflights with a problem.
 
-    It is outside of the check of keys, as a preflight has none.
+    It wraps the check of keys, because a preflight has no key.
     """
 
     def __init__(self, app: ASGIApp, *, allowed: Sequence[str]) -> None:
-        """Wrap the app; none allowed: only the service's own page may."""
+        """Wrap the app. With no allowed origin, only the service's own page may use it."""
         self._allowed = frozenset(allowed)
         self._app: ASGIApp = app
         if allowed:
@@ -42,8 +42,8 @@ class Origins:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the class."""
         if self._refuses(scope):
-            detail = "Whoever runs the service allows a page's origin with MCQ_ALLOWED_ORIGINS."
-            await response(scope, CrossOrigin(detail))(scope, receive, send)
+            detail = "The operator of this service can allow the page's origin with MCQ_ALLOWED_ORIGINS."
+            await problem_response(scope, CrossOrigin(detail))(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

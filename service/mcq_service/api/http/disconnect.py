@@ -1,4 +1,4 @@
-"""A client that leaves stops the work done for it."""
+"""Cancel the work for a client that disconnects."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, T]) -> T:
+async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Await the work; cancel it and raise ClientLeft if the client disconnects.
 
-    The body must have been read before.
+    Call it after the body was read.
     """
     working = asyncio.create_task(work)
-    leaving = asyncio.create_task(_leaving(request))
+    leaving = asyncio.create_task(_disconnected(request))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         left = not working.done()
@@ -35,10 +35,10 @@ async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, T]) -
     if left:
         with suppress(asyncio.CancelledError):
             await working
-        raise ClientLeft("Nobody waits for this answer any more.")
+        raise ClientLeft("The client left before its answer.")
     return await working
 
 
-async def _leaving(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""Every error leaves as an RFC 9457 problem, from here."""
+"""Turn every error into an RFC 9457 problem response, or into OpenAI's form below /v1/."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mcq_service.api.problems import (
     NoSuchMethod,
     NoSuchPath,
     ProblemError,
-    unexpected,
+    as_problem,
 )
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 _log = logging.getLogger(__name__)
-# Whose refusals are counted, and the mode that they are counted under before the request's own is known.
+# Paths whose refusals are counted, with the mode to use until the request's own is known.
 _COUNTED = {
     "/api/v1/mcq/answer": "unknown",
     "/api/v1/mcq/answers": "unknown",
@@ -35,57 +35,58 @@ _COUNTED = {
 
 
 def install(app: FastAPI) -> None:
-    """Answer these exceptions with problems."""
-    app.add_exception_handler(ProblemError, _expected)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(MemoryError, _unexpected)
-    app.add_exception_handler(Exception, _unexpected)
+    """Answer all exceptions with problems."""
+    app.add_exception_handler(ProblemError, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(MemoryError, _on_unexpected_error)
+    app.add_exception_handler(Exception, _on_unexpected_error)
 
 
-def response(scope: Scope, error: ProblemError) -> JSONResponse:
-    """The problem as a response, in the form that the clients of this path read."""
+def problem_response(scope: Scope, error: ProblemError) -> JSONResponse:
+    """Return the problem as a response, in the form for this path's clients."""
     if scope["path"].startswith(openai_errors.PREFIX):
-        return openai_errors.response(error)
+        return openai_errors.json_response(error)
     body = error.problem().model_dump(exclude_none=True)
     return JSONResponse(body, status_code=error.status, headers=error.headers, media_type=MEDIA_TYPE)
 
 
-def counted(scope: Scope, error: ProblemError) -> JSONResponse:
-    """The problem as a response, counted if it was a question's or a text's."""
-    unread = _COUNTED.get(scope["path"])
-    if unread is not None:
-        mode = scope.get("state", {}).get("mode", unread)
+def counted_response(scope: Scope, error: ProblemError) -> JSONResponse:
+    """Return the problem as a response; count it if the path answers questions or writes text."""
+    unknown_mode = _COUNTED.get(scope["path"])
+    if unknown_mode is not None:
+        mode = scope.get("state", {}).get("mode", unknown_mode)
         scope["app"].state.metrics.refused(mode=mode, outcome=error.slug)
-    return response(scope, error)
+    return problem_response(scope, error)
 
 
-async def _expected(request: Request, error: Exception) -> JSONResponse:
+async def _on_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ProblemError)  # noqa: S101 - registered for this type only
-    return counted(request.scope, error)
+    return counted_response(request.scope, error)
 
 
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
+async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    return counted(request.scope, validation.of_pydantic(error.errors(), lambda location: list(location[1:])))
+    problem = validation.from_pydantic(error.errors(), lambda location: list(location[1:]))
+    return counted_response(request.scope, problem)
 
 
-async def _http(request: Request, error: Exception) -> JSONResponse:
+async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
     headers = dict(error.headers or {})
     if isinstance(error.__cause__, ProblemError):
-        # FastAPI makes a 400 of whatever is raised while it reads the body.
-        return counted(request.scope, error.__cause__)
+        # FastAPI turns every error while it reads the body into a 400.
+        return counted_response(request.scope, error.__cause__)
     if error.status_code == NoSuchPath.status:
-        return response(
-            request.scope, NoSuchPath("POST a question to /api/v1/mcq/answer; /openapi.json has all paths.")
+        return problem_response(
+            request.scope, NoSuchPath("POST a question to /api/v1/mcq/answer; /openapi.json lists all paths.")
         )
     if error.status_code == NoSuchMethod.status:
         allowed = headers.get("allow") or headers.get("Allow") or "another method"
-        return response(request.scope, NoSuchMethod(f"Use {allowed}.", headers=headers))
+        return problem_response(request.scope, NoSuchMethod(f"Use {allowed}.", headers=headers))
     _log.error("unexpected HTTP error %s", error.status_code, exc_info=error)
-    return response(request.scope, InternalError("The service's log says more."))
+    return problem_response(request.scope, InternalError("The service's log says more."))
 
 
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    return counted(request.scope, unexpected(error))
+async def _on_unexpected_error(request: Request, error: Exception) -> JSONResponse:
+    return counted_response(request.scope, as_problem(error))

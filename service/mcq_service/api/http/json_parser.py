@@ -1,6 +1,6 @@
-"""Parses a JSON body, once, and refuses what JSON leaves open: duplicate keys, numbers that are none, broken text.
+"""Parse a JSON body once; reject what JSON leaves open: duplicate keys, NaN and Infinity, broken text.
 
-A body has limits on its values, its keys and its depth, so that no 4 MiB of it can cost seconds or gigabytes.
+Values, keys and depth are limited, so that a body of 4 MiB can't take seconds or gigabytes.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 import jiter
 
-from mcq_service.api.http.validation import at
+from mcq_service.api.http.validation import error_at
 from mcq_service.api.problems import MalformedBody, ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_DEPTH = 32
-"""Of lists and maps in each other; no request has use for more than a few."""
+"""Nesting of lists and maps; real requests need only a few levels."""
 MAX_VALUES = 128 * 1024
-"""Of all lists and maps together: 256 prompts of 512 token ids, or 256 questions many times over."""
+"""Values in all lists and maps: 256 prompts of 512 token ids, or 256 questions many times over."""
 MAX_KEYS = 256
-"""Of one map. Validation reports each unknown key, so the number of keys bounds its work."""
+"""Keys of one map. Validation reports each unknown key, so their number bounds its work."""
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
 _STRINGS = re.compile(_STRING, re.DOTALL)
 _STRETCHES = re.compile(rb'(?:[^"]++|' + _STRING + rb"){1,1000}+", re.DOTALL)
 _TOKENS = re.compile(rb"[][{}:,]|" + _STRING, re.DOTALL)
 _NO_NUMBER = re.compile(rb"NaN|-?Infinity")
-_HALF_A_PAIR = ("lone leading surrogate in hex escape", "unexpected end of hex escape")
+_LONE_SURROGATE = ("lone leading surrogate in hex escape", "unexpected end of hex escape")
 
 
 def parse(body: bytes) -> Any:
@@ -38,7 +38,7 @@ def parse(body: bytes) -> Any:
     text = body.removeprefix(codecs.BOM_UTF8)
     _check_size(text)
     try:
-        # Without jiter's cache: it is global, and would keep what clients wrote.
+        # Without jiter's cache: it is global and would keep clients' text.
         value = jiter.from_json(text, allow_inf_nan=False, cache_mode="none", catch_duplicate_keys=True)
     except ValueError as error:
         raise _explain(text, str(error)) from None
@@ -47,11 +47,11 @@ def parse(body: bytes) -> Any:
 
 
 def _check_size(text: bytes) -> None:
-    """Refuse too many values before objects are made of them: an empty list is 2 bytes of text, but 56 of memory."""
+    """Reject too many values before objects exist for them: an empty list takes 2 bytes of text, but 56 of memory."""
     if len(text) <= MAX_VALUES or _values(text) <= MAX_VALUES:
-        return  # even if what stands in strings is counted
+        return  # even counting the marks inside strings
     values = 0
-    # Stretch by stretch: a single call would keep other threads waiting.
+    # Stretch by stretch: a single call would block other threads.
     for stretch in _STRETCHES.finditer(text):
         values += _values(_STRINGS.sub(b"", stretch[0]))
         if values > MAX_VALUES:
@@ -79,28 +79,28 @@ def _too_deep() -> MalformedBody:
 
 
 def _explain(text: bytes, message: str) -> ProblemError:
-    """Translate the parser's message, which ends with the error's line and column, counted from 1 and in bytes."""
-    fault, _, position = message.rpartition(" at line ")
+    """Translate the parser's message. It ends with the error's line and column, counted from 1 and in bytes."""
+    reason, _, position = message.rpartition(" at line ")
     line, column = (int(number) for number in position.split(" column "))
-    start = _start(text, line)
+    start = _line_start(text, line)
     index = start + column - 1
-    if fault.startswith("Detected duplicate key"):
-        return at(_path(text[: text.rfind(b":", 0, index + 1) + 1]), "stands twice")
-    if fault in _HALF_A_PAIR:
-        return at(_path(text[:index]), "has half of a surrogate pair, which is no character")
-    if fault == "recursion limit exceeded":
+    if reason.startswith("Detected duplicate key"):
+        return error_at(_path(text[: text.rfind(b":", 0, index + 1) + 1]), "occurs twice")
+    if reason in _LONE_SURROGATE:
+        return error_at(_path(text[:index]), "has a lone surrogate, which is no character")
+    if reason == "recursion limit exceeded":
         return _too_deep()
-    if fault == "number out of range":
+    if reason == "number out of range":
         return MalformedBody("A number has too many digits.")
-    if found := _NO_NUMBER.match(text, index - 1) or _NO_NUMBER.match(text, index):
-        return MalformedBody(f"JSON has no number {found[0].decode()}.")
+    if match := _NO_NUMBER.match(text, index - 1) or _NO_NUMBER.match(text, index):
+        return MalformedBody(f"JSON has no number {match[0].decode()}.")
     characters = len(text[start : index + 1].decode(errors="replace"))
     where = f"line {line}, column {characters}"
-    return MalformedBody(f"Send a JSON object, in UTF-8. {fault[:1].upper()}{fault[1:]}: {where}.")
+    return MalformedBody(f"Send a JSON object, in UTF-8. {reason[:1].upper()}{reason[1:]}: {where}.")
 
 
-def _start(text: bytes, line: int) -> int:
-    """The index at which a line begins."""
+def _line_start(text: bytes, line: int) -> int:
+    """Return the index of a line's beginning."""
     start = 0
     for _ in range(line - 1):
         start = text.index(b"\n", start) + 1
@@ -108,11 +108,11 @@ def _start(text: bytes, line: int) -> int:
 
 
 def _path(before: bytes) -> Sequence[str | int]:
-    """The keys and indexes that lead to where a JSON text breaks off."""
+    """Return the keys and indexes that lead to the end of an incomplete JSON text."""
     path: list[str | int | None] = []
     string = b""
-    for found in _TOKENS.finditer(before):
-        token = found[0]
+    for match in _TOKENS.finditer(before):
+        token = match[0]
         if token in {b"{", b"["}:
             path.append(None if token == b"{" else 0)
         elif token in {b"}", b"]"}:

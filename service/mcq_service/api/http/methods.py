@@ -1,4 +1,4 @@
-"""HEAD wherever there is GET, and OPTIONS wherever there is anything, as HTTP has it."""
+"""Support HEAD wherever there is GET, and OPTIONS on every path, as HTTP requires."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class HeadAndOptions:
-    """Middleware: answers HEAD with GET's head, and OPTIONS with the methods that the path has."""
+    """Middleware: answers HEAD with the head of GET, and OPTIONS with the path's methods."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap the app."""
@@ -37,21 +37,21 @@ class HeadAndOptions:
 
 
 def _without_body(send: Send) -> Send:
-    async def sent(message: Message) -> None:
+    async def send_head(message: Message) -> None:
         if message["type"] == "http.response.start":
-            _complete(message)
+            _complete_allow(message)
         await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
-    return sent
+    return send_head
 
 
 def _with_methods(send: Send, *, options: bool) -> Send:
-    """Name the methods that are served here; to OPTIONS, a path's 405 is the answer it asked for."""
+    """Add HEAD and OPTIONS to the Allow header; for OPTIONS, turn a 405 into the answer."""
     answered = False
 
-    async def sent(message: Message) -> None:
+    async def send_methods(message: Message) -> None:
         nonlocal answered
-        if message["type"] == "http.response.start" and _complete(message) and options:
+        if message["type"] == "http.response.start" and _complete_allow(message) and options:
             answered = True
             allow = MutableHeaders(scope=message)["allow"].encode()
             message = {"type": message["type"], "status": 204, "headers": [(b"allow", allow)]}
@@ -59,11 +59,11 @@ def _with_methods(send: Send, *, options: bool) -> Send:
             message = {**message, "body": b""}
         await send(message)
 
-    return sent
+    return send_methods
 
 
-def _complete(message: Message) -> bool:
-    """Add the methods that this middleware serves to a 405's Allow; returns whether it is one."""
+def _complete_allow(message: Message) -> bool:
+    """Add this middleware's methods to the Allow header of a 405; return whether it is a 405."""
     headers = MutableHeaders(scope=message)
     if message["status"] != 405 or "allow" not in headers:
         return False

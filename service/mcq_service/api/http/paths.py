@@ -1,4 +1,4 @@
-"""Which of its paths a request means: with or without the root path in front, and a slash at the end."""
+"""Normalise a request's path: remove the root path and a trailing slash."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class RootPath:
-    """Middleware: serves `/root/path` as `/path`; `/path` stays what it is.
+    """Middleware: serves `/root/path` as `/path`, besides `/path` itself.
 
-    An Ingress passes its path prefix on, while probes and clients inside the cluster use none, so both are served.
-    `/root` itself is redirected to `/root/`, because the page's links are relative.
+    An Ingress passes its path prefix on; probes and clients inside the cluster use none. `/root` itself redirects to
+    `/root/`, because the page's links are relative.
     """
 
     def __init__(self, app: ASGIApp, *, root: str, routes: Sequence[BaseRoute]) -> None:
-        """Wrap the app. `routes` are its own: a path that is one of them is never taken for a prefixed one."""
+        """Wrap the app. A path that matches one of its `routes` never counts as prefixed."""
         self._app, self._root, self._routes = app, root, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,10 +42,10 @@ class RootPath:
 
 
 class TrailingSlash:
-    """Middleware: serves `/path/` as `/path`, whatever checks paths further in.
+    """Middleware: serves `/path/` as `/path`, before any inner check of the path.
 
-    A redirect would have to know the scheme and the host that the client used. Pages are an exception: links in them
-    are relative, so `/docs/` is redirected to `../docs`, which needs neither.
+    A redirect would need the scheme and host that the client used. Pages are an exception, because their links are
+    relative: `/docs/` redirects to `../docs`, which needs neither.
     """
 
     def __init__(self, app: ASGIApp, *, pages: Sequence[str]) -> None:
@@ -63,5 +63,5 @@ class TrailingSlash:
 
 
 def _add_slash(path: str) -> RedirectResponse:
-    """A redirect relative to the last segment, so that it holds behind a proxy that adds a prefix of its own."""
+    """Redirect relative to the last segment, which also works behind a proxy that adds a prefix."""
     return RedirectResponse(f"{path.rpartition('/')[2]}/", status_code=308)

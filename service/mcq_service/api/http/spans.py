@@ -1,4 +1,4 @@
-"""The span of each request, without anything a client wrote: no path, query, header or address."""
+"""The span of each request, without the client's text: no path, query, header or address."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     from mcq_service.telemetry import Tracing
 
-# Asked every few seconds.
+# Requested every few seconds.
 _UNTRACED = frozenset({"/startupz", "/readyz", "/livez", "/answerz", "/metrics"})
 
 
-class Spans:
+class RequestSpans:
     """Middleware: a span by OpenTelemetry's conventions for HTTP servers, named after the method and the route."""
 
     def __init__(self, app: ASGIApp, *, tracing: Tracing) -> None:
@@ -35,7 +35,7 @@ class Spans:
         attributes = {"http.request.method": method, "url.scheme": scope["scheme"]}
         with self._tracing.request(name, headers, **attributes) as span:
 
-            async def noted(message: Message) -> None:
+            async def send_and_record_status(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     span.set_attribute("http.response.status_code", message["status"])
                     if message["status"] >= 500:
@@ -43,7 +43,7 @@ class Spans:
                 await send(message)
 
             try:
-                await self._app(scope, receive, noted)
+                await self._app(scope, receive, send_and_record_status)
             finally:
                 if route := getattr(scope.get("route"), "path", None):
                     span.update_name(f"{name} {route}")

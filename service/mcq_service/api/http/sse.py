@@ -1,4 +1,4 @@
-"""Server-sent events: the response begins with the first of them, and a failure after that is one of them."""
+"""Server-sent events. The response starts with the first event; a later failure is an event too."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fastapi.responses import StreamingResponse
 
-from mcq_service.api.http.disconnect import unless_client_leaves
-from mcq_service.api.http.errors import counted
-from mcq_service.api.problems import ClientLeft, unexpected
+from mcq_service.api.http.disconnect import cancel_on_disconnect
+from mcq_service.api.http.errors import counted_response
+from mcq_service.api.problems import ClientLeft, as_problem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -25,18 +25,18 @@ T = TypeVar("T")
 MEDIA_TYPE = "text/event-stream"
 
 
-async def response(
+async def event_stream(
     request: Request, events: AsyncGenerator[T], *, line: Callable[[T], str], failed: Failed, end: str = ""
 ) -> StreamingResponse:
-    """The events as `line` writes them, and a failure as `failed` does; what fails before the first is raised.
+    """Return the events as a response; raise a failure before the first event.
 
-    `end` is what a stream that did not fail ends with.
+    `line` formats an event, `failed` a failure. `end` closes a stream that did not fail.
     """
-    first = await unless_client_leaves(request, events.asend(None))
+    first = await cancel_on_disconnect(request, events.asend(None))
     return StreamingResponse(
         _lines(request, first, events, line=line, failed=failed, end=end),
         media_type=MEDIA_TYPE,
-        # Proxies that buffer would hold the answer back until the reasoning is there.
+        # A buffering proxy would hold the answer back until the reasoning is complete.
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
@@ -51,10 +51,10 @@ async def _lines(
                 yield line(event)
             if end:
                 yield end
-    except Exception as error:  # noqa: BLE001 - the status is sent already: the stream says what went wrong
-        problem = unexpected(error)
-        counted(request.scope, problem)
+    except Exception as error:  # noqa: BLE001 - the status is sent already, so the stream reports the error
+        problem = as_problem(error)
+        counted_response(request.scope, problem)
         yield failed(problem)
-    except BaseException:  # the client left: whoever serves us cancels or closes this
-        counted(request.scope, ClientLeft("Nobody waits for this answer any more."))
+    except BaseException:  # the client left: the server cancels or closes this generator
+        counted_response(request.scope, ClientLeft("The client left before its answer."))
         raise

@@ -1,4 +1,4 @@
-"""Says what is wrong with a body that is JSON: where, in what words, and of how much."""
+"""Build the problem for a JSON body that does not validate: where, why, and how many errors."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MAX_ERRORS = 20
-"""In one answer; its detail says how many there are."""
+"""Errors in one response; its detail gives their total."""
 MAX_POINTER = 200
-"""Characters. The pointer to a longer name ends above it, and the detail has the name's beginning."""
+"""Characters of a pointer. A longer pointer ends above the long name, and the detail starts with the name."""
 
 _NAME = 40
 
 
-def at(path: Sequence[str | int], detail: str) -> InvalidQuestion:
-    """The problem of a body with one error."""
-    return invalid([(path, detail)], count=1)
+def error_at(path: Sequence[str | int], detail: str) -> InvalidQuestion:
+    """Return the problem for a body with one error."""
+    return invalid_question([(path, detail)], count=1)
 
 
-def of_pydantic(errors: Sequence[Any], steps: Callable[[Sequence[Any]], list[Any]]) -> InvalidQuestion:
-    """The problem of a body that does not validate; `steps` are those of a location that the body has, too."""
-    listed = [(steps(each["loc"]), each["msg"]) for each in errors[:MAX_ERRORS]]
-    return invalid(listed, count=len(errors))
+def from_pydantic(errors: Sequence[Any], body_path: Callable[[Sequence[Any]], list[Any]]) -> InvalidQuestion:
+    """Return the problem for pydantic's errors; `body_path` converts a location to a path in the body."""
+    listed = [(body_path(each["loc"]), each["msg"]) for each in errors[:MAX_ERRORS]]
+    return invalid_question(listed, count=len(errors))
 
 
-def invalid(errors: Sequence[tuple[Sequence[str | int], str]], *, count: int) -> InvalidQuestion:
-    """The problem of a body in which `count` errors were found, of which these are shown."""
+def invalid_question(errors: Sequence[tuple[Sequence[str | int], str]], *, count: int) -> InvalidQuestion:
+    """Return the problem for a body with `count` errors; the response lists `errors`."""
     fields = [_field(path, detail) for path, detail in errors]
     where = fields[0].pointer.removeprefix("/").replace("/", ".") or "the body"
     detail = f"{where}: {fields[0].detail}."
@@ -38,16 +38,16 @@ def invalid(errors: Sequence[tuple[Sequence[str | int], str]], *, count: int) ->
     return InvalidQuestion(detail, errors=fields)
 
 
-def pointer(steps: Sequence[str | int]) -> str:
-    """An RFC 6901 pointer."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+def pointer(path: Sequence[str | int]) -> str:
+    """Return an RFC 6901 pointer."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
 def _field(path: Sequence[str | int], detail: str) -> InvalidField:
-    found, steps = pointer(path), list(path)
-    while len(found) > MAX_POINTER:
+    text, steps = pointer(path), list(path)
+    while len(text) > MAX_POINTER:
         name = str(steps.pop())
-        found = pointer(steps)
-        if len(found) <= MAX_POINTER:
+        text = pointer(steps)
+        if len(text) <= MAX_POINTER:
             detail = f"{name[:_NAME]}…: {detail}"
-    return InvalidField(pointer=found, detail=detail)
+    return InvalidField(pointer=text, detail=detail)

@@ -1,4 +1,4 @@
-"""An answer as server-sent events: `answer`, `reasoning`, `done`, and `problem` where it fails on the way."""
+"""An answer as server-sent events: `answer`, `reasoning`, `done`, and `problem` if it fails midway."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mcq_service.answering import Event
     from mcq_service.api.problems import ProblemError
 
-DESCRIBED: dict[str, Any] = {
+RESPONSE_SCHEMA: dict[str, Any] = {
     "description": "The answer; with `stream`, as events: `answer` (the decision), `reasoning` ({delta}, any number), "
     "`done` (the whole answer), `problem`. In mode reason the reasoning comes first.",
     "content": {
@@ -37,14 +37,14 @@ DESCRIBED: dict[str, Any] = {
 }
 
 
-def wanted(request: Request) -> bool:
-    """Whether the client accepts nothing but events."""
+def accepts_events_only(request: Request) -> bool:
+    """Return whether the client accepts only events."""
     return request.headers.get("accept", "").partition(";")[0].strip().lower() == MEDIA_TYPE
 
 
-async def response(request: Request, events: AsyncGenerator[Event]) -> StreamingResponse:
-    """The events as a response, which begins with the first: what fails before it is a plain problem."""
-    return await sse.response(request, events, line=_line, failed=_failed)
+async def answer_stream(request: Request, events: AsyncGenerator[Event]) -> StreamingResponse:
+    """Return the events as a response. It starts with the first event: an earlier failure is a plain problem."""
+    return await sse.event_stream(request, events, line=_line, failed=_failed)
 
 
 def _failed(problem: ProblemError) -> str:

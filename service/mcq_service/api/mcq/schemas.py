@@ -39,7 +39,7 @@ def _not_blank(text: str) -> str:
 
 
 def _no_boolean(value: Any) -> Any:
-    """To Python, and so to pydantic, false is a number."""
+    """Reject a boolean: Python and pydantic count it as a number."""
     if isinstance(value, bool):
         raise PydanticCustomError("number", "must be a number")
     return value
@@ -62,21 +62,21 @@ def _form(choices: Any) -> str:
 
 
 class Option(NamedTuple):
-    """One choice with the letter it is offered under."""
+    """One choice and its letter."""
 
     label: str
     text: str
 
     @property
     def lines(self) -> list[str]:
-        """The text's lines with their indentation, less trailing white space and blank lines around them."""
+        """The text's lines with their indentation, without trailing white space and surrounding blank lines."""
         lines = [line.rstrip() for line in self.text.splitlines()]
         written = [index for index, line in enumerate(lines) if line]
         return lines[written[0] : written[-1] + 1]
 
 
 class Question(BaseModel):
-    """A question and 2 to 26 distinct choices, as a list (labelled A, B, …) or as a map of letters to choices."""
+    """A question and 2 to 26 distinct choices: a list (labelled A, B, …) or a map of letters to choices."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -86,7 +86,7 @@ class Question(BaseModel):
         },
     )
 
-    question: _Text = Field(description="The question; may contain line breaks, code and LaTeX.")
+    question: _Text = Field(description="The question; it may contain line breaks, code and LaTeX.")
     choices: Annotated[
         Annotated[list[_Choice], _Count, Tag("list")] | Annotated[dict[_Label, _Choice], _Count, Tag("map")],
         Discriminator(_form),
@@ -108,8 +108,8 @@ class Question(BaseModel):
     )
     debias: Debias | None = Field(
         default=None,
-        description="How the model's preference for some letters is taken out. prior: by what was measured before; "
-        "rotations: by asking in every rotation of the choices, which is as many times the work; none: not at all. "
+        description="How to remove the model's preference for some letters. prior: subtract the measured preference; "
+        "rotations: ask in every rotation of the choices, which multiplies the work by their number; none: keep it. "
         "Default: the service's, prior unless configured.",
     )  # fmt: skip
 
@@ -127,14 +127,14 @@ class Question(BaseModel):
 
     @property
     def options(self) -> list[Option]:
-        """The choices in their order, each with its label."""
+        """The choices in order, each with its label."""
         if isinstance(self.choices, dict):
             return [Option(label, text) for label, text in self.choices.items()]
         return [Option(label, text) for label, text in zip(ascii_uppercase, self.choices, strict=False)]
 
 
 class AnswerRequest(Question):
-    """A question, and whether its answer is streamed."""
+    """A question, and whether to stream its answer."""
 
     stream: bool = Field(
         default=False,
@@ -142,8 +142,8 @@ class AnswerRequest(Question):
     )
 
 
-class Malformed(NamedTuple):
-    """What stands in a batch and is no question: why not, as pydantic has it."""
+class MalformedQuestion(NamedTuple):
+    """An item of a batch that is not a valid question, with pydantic's errors."""
 
     errors: list[ErrorDetails]
 
@@ -152,18 +152,16 @@ def _or_malformed(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     try:
         return validate(value)
     except ValidationError as error:
-        return Malformed(error.errors(include_url=False, include_context=False, include_input=False))
+        return MalformedQuestion(error.errors(include_url=False, include_context=False, include_input=False))
 
 
 def _anything_has_a_result(schema: dict[str, Any]) -> None:
-    anything = {
-        "description": "Whatever is no such question is not answered, but has a problem among the results."
-    }
+    anything = {"description": "An item that is not a valid question gets a problem in the results."}
     schema["items"] = {"anyOf": [schema["items"], anything]}
 
 
 class Batch(BaseModel):
-    """Several questions in one request; one that is malformed does not spoil the others."""
+    """Several questions in one request; a malformed one does not affect the others."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -172,36 +170,36 @@ class Batch(BaseModel):
     )
 
     @property
-    def items(self) -> list[Question | Malformed]:
-        """The questions, and what is wrong with those that are none."""
+    def items(self) -> list[Question | MalformedQuestion]:
+        """The questions, and the errors of malformed ones."""
         return list(self.questions)
 
 
 class Choice(BaseModel):
-    """The choice that was made."""
+    """The chosen choice."""
 
     label: str = Field(description="One of the labels offered.")
-    index: int = Field(ge=0, description="Its position among the choices, from 0.")
+    index: int = Field(ge=0, description="Its index among the choices, from 0.")
     text: str
 
 
 class LabelProbability(BaseModel):
-    """How probable the model holds one choice."""
+    """The probability of one choice, according to the model."""
 
     label: str
     probability: float = Field(ge=0, le=1)
 
 
 class Usage(BaseModel):
-    """Tokens the model read and wrote."""
+    """Tokens that the model read and wrote."""
 
     prompt_tokens: int = Field(description="Tokens of the whole prompt.")
     completion_tokens: int = Field(description="Tokens that the model chose itself.")
-    cached_tokens: int = Field(description="Prompt tokens that were not computed anew.")
+    cached_tokens: int = Field(description="Prompt tokens that came from the prefix cache.")
 
 
 class Timings(BaseModel):
-    """Milliseconds."""
+    """Durations in milliseconds."""
 
     queue_ms: float = Field(description="From admission to the first computation.")
     answer_ms: float = Field(description="From admission to the probabilities.")
@@ -214,16 +212,16 @@ class Decision(BaseModel):
     id: str
     model: str
     mode: Mode
-    answer: Choice | None = Field(description="Null where the service abstained.")
+    answer: Choice | None = Field(description="Null if the service abstained.")
     confidence: float = Field(ge=0, le=1, description="The most probable label's probability.")
-    margin: float = Field(ge=0, le=1, description="What it is ahead of the second.")
-    abstained: bool = Field(description="Whether the confidence is below the minimum asked for.")
+    margin: float = Field(ge=0, le=1, description="Its lead over the second most probable label.")
+    abstained: bool = Field(description="Whether the confidence is below the requested minimum.")
     probabilities: list[LabelProbability] = Field(description="In the order of the choices.")
-    trace_id: str | None = Field(description="The request's trace, where it is traced.")
+    trace_id: str | None = Field(description="The request's trace, if it is traced.")
 
 
 class Answer(Decision):
-    """The decision, the reasoning, and what they took."""
+    """The decision, the reasoning, and their tokens and times."""
 
     reasoning: str | None = Field(description="One line; null in mode answer.")
     usage: Usage
@@ -237,14 +235,14 @@ class ReasoningDelta(BaseModel):
 
 
 class Result(BaseModel):
-    """What became of one question of a batch: an answer, or a problem."""
+    """The result of one question of a batch: an answer or a problem."""
 
-    index: int = Field(ge=0, description="Its position among the questions, from 0.")
+    index: int = Field(ge=0, description="Its index among the questions, from 0.")
     answer: Answer | None = None
     problem: Problem | None = None
 
 
 class Results(BaseModel):
-    """One result for each question of a batch, in their order."""
+    """One result for each question of a batch, in order."""
 
     results: list[Result]

@@ -11,10 +11,10 @@ from mcq_service.api.openai.schemas import (
     MAX_LOGPROBS,
     MAX_TEXT_CHARACTERS,
     FinishReason,
-    Only,
-    Sampling,
+    SamplingParameters,
+    Unsupported,
     Usage,
-    form,
+    text_kind,
 )
 
 MAX_MESSAGES = 512
@@ -24,7 +24,7 @@ _Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARACTERS)]
 
 
 class TextPart(BaseModel):
-    """A part of a message; only text is read here."""
+    """A part of a message; only text is supported."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -33,7 +33,7 @@ class TextPart(BaseModel):
 
 
 class Message(BaseModel):
-    """One turn; nothing in its content can become a control token."""
+    """One turn; its content never becomes a control token."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -41,30 +41,30 @@ class Message(BaseModel):
     content: Annotated[
         Annotated[_Text, Tag("string")]
         | Annotated[list[TextPart], Field(max_length=MAX_PARTS), Tag("array")],
-        Discriminator(form),
+        Discriminator(text_kind),
     ]
-    tool_calls: Annotated[Any, Only([])] = None
+    tool_calls: Annotated[Any, Unsupported([])] = None
 
     @property
     def text(self) -> str:
-        """The content; parts stand one after the other."""
+        """The content, with its parts joined."""
         return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
 
 
 class _TextFormat(BaseModel):
-    """The only format there is."""
+    """The only supported format."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
     type: Literal["text"]
 
 
-class ChatRequest(Sampling):
-    """A conversation whose next turn is asked for."""
+class ChatRequest(SamplingParameters):
+    """A conversation; the model writes its next turn."""
 
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
     max_tokens: int | None = Field(
-        default=None, ge=1, lt=2**31, description="Default: what the context has room for."
+        default=None, ge=1, lt=2**31, description="Default: as many as the context has room for."
     )
     max_completion_tokens: int | None = Field(
         default=None, ge=1, lt=2**31, description="The newer name of max_tokens."
@@ -72,10 +72,10 @@ class ChatRequest(Sampling):
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=MAX_LOGPROBS, description="Needs logprobs: true.")
     response_format: _TextFormat | None = None
-    tools: Annotated[Any, Only([])] = None
-    tool_choice: Annotated[Any, Only("none")] = None
-    functions: Annotated[Any, Only([])] = None
-    function_call: Annotated[Any, Only("none")] = None
+    tools: Annotated[Any, Unsupported([])] = None
+    tool_choice: Annotated[Any, Unsupported("none")] = None
+    functions: Annotated[Any, Unsupported([])] = None
+    function_call: Annotated[Any, Unsupported("none")] = None
 
     @model_validator(mode="after")
     def _top_needs_logprobs(self) -> Self:
@@ -85,12 +85,12 @@ class ChatRequest(Sampling):
 
     @property
     def limit(self) -> int | None:
-        """The most tokens to write, where that is said."""
+        """The largest number of tokens to write; None if not set."""
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
 
 class TopToken(BaseModel):
-    """A token that could stand in a place; `bytes` are those of its UTF-8 text."""
+    """A candidate token; `bytes` are its UTF-8 text."""
 
     token: str
     logprob: float
@@ -98,7 +98,7 @@ class TopToken(BaseModel):
 
 
 class ChatToken(TopToken):
-    """The token that stands there, and the most probable ones."""
+    """A token of the text, and the most probable ones at its position."""
 
     top_logprobs: list[TopToken]
 
@@ -110,14 +110,14 @@ class ChatLogprobs(BaseModel):
 
 
 class Reply(BaseModel):
-    """What the model said."""
+    """The model's turn."""
 
     role: Literal["assistant"] = "assistant"
     content: str
 
 
 class ChatChoice(BaseModel):
-    """The turn."""
+    """The only choice."""
 
     index: Literal[0] = 0
     message: Reply
@@ -126,7 +126,7 @@ class ChatChoice(BaseModel):
 
 
 class ChatCompletion(BaseModel):
-    """A whole answer."""
+    """A whole response."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -143,14 +143,14 @@ def _is_none(value: str | None) -> bool:
 
 
 class Delta(BaseModel):
-    """What is new in the turn."""
+    """The new part of the turn."""
 
     role: Literal["assistant"] | None = Field(default=None, exclude_if=_is_none)
     content: str | None = Field(default=None, exclude_if=_is_none)
 
 
 class ChunkChoice(BaseModel):
-    """The next part of the turn."""
+    """The only choice of a chunk."""
 
     index: Literal[0] = 0
     delta: Delta
@@ -158,7 +158,7 @@ class ChunkChoice(BaseModel):
     finish_reason: FinishReason | None = None
 
 
-class Chunk(BaseModel):
+class ChatChunk(BaseModel):
     """One event of a stream."""
 
     model_config = ConfigDict(protected_namespaces=())

@@ -1,4 +1,4 @@
-"""POST /v1/completions: text that goes on from a prompt, as OpenAI had it before chats."""
+"""POST /v1/completions: continue a prompt, as in OpenAI's API before chats."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from mcq_service.api.openai.schemas import (
     MAX_LOGPROBS,
     MAX_TEXT_CHARACTERS,
     FinishReason,
-    Only,
-    Sampling,
+    SamplingParameters,
+    Unsupported,
     Usage,
 )
 
@@ -30,8 +30,8 @@ def _form(prompt: Any) -> str:
     return "arrays" if isinstance(first, list) else "strings" if isinstance(first, str) else "tokens"
 
 
-class CompletionRequest(Sampling):
-    """A prompt, or several, and how each goes on."""
+class CompletionRequest(SamplingParameters):
+    """One or several prompts, and how to continue them."""
 
     prompt: Annotated[
         Annotated[_Text, Tag("string")]
@@ -40,8 +40,8 @@ class CompletionRequest(Sampling):
         | Annotated[list[_Tokens], _Prompts, Tag("arrays")],
         Discriminator(_form),
     ] = Field(
-        description="A text, its tokens, or a list of either. Control tokens in a text, as <|im_end|>, are taken as "
-        "such: a chat keeps its contents from being any."
+        description="A text, its tokens, or a list of either. Control tokens in a text, such as <|im_end|>, take "
+        "effect; in a chat they do not."
     )
     max_tokens: int | None = Field(default=None, ge=0, lt=2**31, description="Default 16; 0 writes nothing.")
     echo: bool | None = Field(default=None, description="The text begins with the prompt.")
@@ -49,14 +49,14 @@ class CompletionRequest(Sampling):
         default=None,
         ge=0,
         le=MAX_LOGPROBS,
-        description="The log-probability of each token, of so many of the most probable ones in its place too.",
+        description="The log-probability of each token, and of this many most probable ones at its position.",
     )
-    best_of: Annotated[Any, Only(1)] = None
-    suffix: Annotated[Any, Only("")] = None
+    best_of: Annotated[Any, Unsupported(1)] = None
+    suffix: Annotated[Any, Unsupported("")] = None
 
     @property
     def prompts(self) -> list[str] | list[list[int]]:
-        """The prompts, of which there is often but one."""
+        """The prompts, as a list."""
         if isinstance(self.prompt, str):
             return [self.prompt]
         if isinstance(self.prompt[0], int):
@@ -65,9 +65,9 @@ class CompletionRequest(Sampling):
 
 
 class Logprobs(BaseModel):
-    """One entry for each token; the first of a prompt has no probability.
+    """One entry for each token; the first token of a prompt has no probability.
 
-    `text_offset` are characters from the beginning of the text.
+    `text_offset` counts characters from the beginning of the text.
     """
 
     tokens: list[str]
@@ -77,7 +77,7 @@ class Logprobs(BaseModel):
 
 
 class CompletionChoice(BaseModel):
-    """What became of one prompt, or the next part of it."""
+    """The text for one prompt, or its next part."""
 
     index: int
     text: str
@@ -86,7 +86,7 @@ class CompletionChoice(BaseModel):
 
 
 class Completion(BaseModel):
-    """All prompts' texts, or a chunk of a stream."""
+    """The texts for all prompts, or a chunk of a stream."""
 
     model_config = ConfigDict(protected_namespaces=())
 

@@ -1,4 +1,4 @@
-"""Problems in OpenAI's form, for the paths that OpenAI's clients use."""
+"""Problems in OpenAI's form, for the paths of OpenAI's clients."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.responses import JSONResponse
 
-from mcq_service.api.openai.schemas import Failure, FailureBody
+from mcq_service.api.openai.schemas import ErrorBody, ErrorResponse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,21 +20,21 @@ _CODES = {
     "overloaded": "rate_limit_exceeded",
     "invalid-question": "invalid_value",
 }
-# How pydantic names the form that a text took, which is no part of the body.
+# Pydantic's names for the forms of a text; they are in its locations, but not in the body.
 _FORMS = {"string", "strings", "tokens", "array", "arrays"}
 
 
-def status(error: ProblemError | type[ProblemError]) -> int:
-    """The problem's status, but 400 for what is wrong in a body, as OpenAI has it."""
+def status_of(error: ProblemError | type[ProblemError]) -> int:
+    """Return the problem's status; 400 for an error in the body, as OpenAI does."""
     return 400 if error.status == 422 else error.status
 
 
-def failure(error: ProblemError) -> Failure:
-    """What OpenAI's clients read of a problem: `code` is its slug, or OpenAI's own word for it."""
+def error_response(error: ProblemError) -> ErrorResponse:
+    """Convert a problem to OpenAI's form: `code` is OpenAI's word for it, or its slug."""
     kind = "server_error" if error.status >= 500 else "invalid_request_error"
     pointer = error.errors[0].pointer if error.errors else ""
-    return Failure(
-        error=FailureBody(
+    return ErrorResponse(
+        error=ErrorBody(
             message=error.detail,
             type=_TYPES.get(error.status, kind),
             param=".".join(pointer.split("/")[1:]) or None,
@@ -43,11 +43,13 @@ def failure(error: ProblemError) -> Failure:
     )
 
 
-def steps(location: Sequence[Any]) -> list[Any]:
-    """The steps of pydantic's location that are those of the body."""
+def body_path(location: Sequence[Any]) -> list[Any]:
+    """Return the path in the body for a location of pydantic's."""
     return [step for step in location if step not in _FORMS]
 
 
-def response(error: ProblemError) -> JSONResponse:
-    """The problem as a response, with its own headers."""
-    return JSONResponse(failure(error).model_dump(), status_code=status(error), headers=error.headers)
+def json_response(error: ProblemError) -> JSONResponse:
+    """Return the problem as a response, with its own headers."""
+    return JSONResponse(
+        error_response(error).model_dump(), status_code=status_of(error), headers=error.headers
+    )

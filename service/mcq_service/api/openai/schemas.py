@@ -1,4 +1,4 @@
-"""What completions and chat completions share."""
+"""Schemas that completions and chat completions share, and those of /v1/models."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ MAX_LOGPROBS = 20
 MAX_STOPS = 4
 MAX_STOP_CHARACTERS = 200
 MAX_TEXT_CHARACTERS = 200_000
-"""Of one prompt or message: more than any context has room for."""
+"""Characters of one prompt or message: more than any context has room for."""
 
 FinishReason = Literal["stop", "length"]
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STOP_CHARACTERS)]
 
 
 @dataclass(frozen=True)
-class Only:
-    """Of a parameter that is not supported: it may be absent, null, or the one value that asks for nothing."""
+class Unsupported:
+    """Marks an unsupported parameter: it may be absent, null, or have its neutral value."""
 
     neutral: Any
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Pydantic's hook."""
+        """See pydantic."""
         return core_schema.no_info_plain_validator_function(self._check)
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Pydantic's hook."""
+        """See pydantic."""
         return {"enum": [None, self.neutral]}
 
     def _check(self, value: Any) -> Any:
@@ -51,25 +51,25 @@ class Only:
         raise PydanticCustomError("unsupported", "is not supported by this service")
 
 
-def form(value: Any) -> str:
-    """Which of the forms a text may have is meant, so that an error is told of that one alone."""
+def text_kind(value: Any) -> str:
+    """Return the form of a text, so that pydantic reports the errors of this form only."""
     return "array" if isinstance(value, list) else "string"
 
 
 class StreamOptions(BaseModel):
-    """How a stream is sent."""
+    """Options of a stream."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
     include_usage: bool | None = Field(default=None, description="A last chunk has the usage.")
 
 
-class Sampling(BaseModel):
-    """What both kinds of requests have."""
+class SamplingParameters(BaseModel):
+    """Parameters of both kinds of requests."""
 
     model_config = ConfigDict(extra="ignore", strict=True, protected_namespaces=())
 
-    model: str | None = Field(default=None, description="As /v1/models has it; another is refused.")
+    model: str | None = Field(default=None, description="The name in /v1/models; any other is refused.")
     temperature: float | None = Field(
         default=None, ge=0, le=2, description="Default 1; 0 takes the most probable."
     )
@@ -78,30 +78,30 @@ class Sampling(BaseModel):
     stop: (
         Annotated[
             Annotated[Stop, Tag("string")] | Annotated[list[Stop], Field(max_length=MAX_STOPS), Tag("array")],
-            Discriminator(form),
+            Discriminator(text_kind),
         ]
         | None
-    ) = Field(default=None, description="Up to 4; the text ends before the first of them.")
+    ) = Field(default=None, description="Up to 4; the text ends before the first match.")
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    n: Annotated[Any, Only(1)] = None
-    frequency_penalty: Annotated[Any, Only(0)] = None
-    presence_penalty: Annotated[Any, Only(0)] = None
-    logit_bias: Annotated[Any, Only({})] = None
+    n: Annotated[Any, Unsupported(1)] = None
+    frequency_penalty: Annotated[Any, Unsupported(0)] = None
+    presence_penalty: Annotated[Any, Unsupported(0)] = None
+    logit_bias: Annotated[Any, Unsupported({})] = None
 
     @property
     def stops(self) -> list[str]:
-        """The texts to stop at."""
+        """The stop sequences."""
         return [self.stop] if isinstance(self.stop, str) else self.stop or []
 
     @property
     def wants_usage(self) -> bool:
-        """Whether a stream ends with the usage."""
+        """True if a stream ends with the usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
 class CachedTokens(BaseModel):
-    """Of the prompt's tokens."""
+    """Details of the prompt's tokens."""
 
     cached_tokens: int
 
@@ -116,26 +116,26 @@ class Usage(BaseModel):
 
 
 class Model(BaseModel):
-    """A model that is served."""
+    """A served model."""
 
     id: str
     object: Literal["model"] = "model"
     created: int = Field(description="Seconds since the epoch.")
     owned_by: str
     max_model_len: int | None = Field(
-        description="The most tokens of prompt and answer together, where known."
+        description="The largest number of tokens of prompt and answer, if known."
     )
 
 
 class Models(BaseModel):
-    """The one model that is served."""
+    """The list of the one served model."""
 
     object: Literal["list"] = "list"
     data: list[Model]
 
 
-class FailureBody(BaseModel):
-    """Why a request was refused; `param` is the part of it that is at fault."""
+class ErrorBody(BaseModel):
+    """Why a request was refused; `param` is the field with the error."""
 
     message: str
     type: str
@@ -143,7 +143,7 @@ class FailureBody(BaseModel):
     code: str | None
 
 
-class Failure(BaseModel):
+class ErrorResponse(BaseModel):
     """OpenAI's form of an error."""
 
-    error: FailureBody
+    error: ErrorBody

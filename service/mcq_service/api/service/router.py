@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 
 from mcq_service.api.mcq.schemas import MAX_REASONING_TOKENS, Mode
-from mcq_service.api.service.schemas import SatExam, Service
+from mcq_service.api.service.schemas import LastExam, Service
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,11 +27,11 @@ router = APIRouter(tags=["page"])
 async def service(request: Request) -> Service:
     """Say what this service is and offers, and whether it answers yet."""
     lifecycle: Lifecycle = request.app.state.lifecycle
-    serving = lifecycle.serving
-    answering = serving.answering if serving else None
+    backend = lifecycle.backend
+    answering = backend.answering if backend else None
     return Service(
         model=answering.model if answering else None,
-        identity=serving.identity if serving else None,
+        identity=backend.identity if backend else None,
         exam=await asyncio.to_thread(_last_exam, request.app.state.exam_file),
         modes=list(get_args(Mode)),
         default_mode=answering.defaults.mode if answering else None,
@@ -45,12 +45,12 @@ async def service(request: Request) -> Service:
     )
 
 
-def _last_exam(path: Path | None) -> SatExam | None:
+def _last_exam(path: Path | None) -> LastExam | None:
     """The last exam, from the operator's file. Read it each time: the kubelet replaces the file."""
     if path is None:
         return None
     try:
-        return SatExam.model_validate_json(path.read_bytes())
+        return LastExam.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None  # there was no exam
     except (OSError, ValidationError) as error:

@@ -1,4 +1,4 @@
-"""The native library: where it is, and its functions with their types, as service/native/api.h declares them."""
+"""Bindings to the native library; service/native/api.h declares the functions and types."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NO_MEMORY = 1
-REASONS = {
-    2: "A sequence was fed more tokens than it has room for.",
-    3: "A token is not one of the model's.",
+ERRORS = {
+    2: "The tokens exceed the sequence's room.",
+    3: "A token is not in the model's vocabulary.",
 }
 
 
@@ -71,8 +71,8 @@ class Weights(Structure):
     ]
 
 
-class Feed(Structure):
-    """`mcq_feed`."""
+class BatchItem(Structure):
+    """`mcq_batch_item`."""
 
     _fields_ = [
         ("sequence", c_void_p),
@@ -89,7 +89,7 @@ class Feed(Structure):
 
 @cache
 def library() -> Any:
-    """The library, loaded. Raises OSError where it was not built or can't be loaded."""
+    """Load the library. Raises OSError if it was not built or can't be loaded."""
     loaded = ctypes.CDLL(str(NATIVE_LIBRARY))  # a call releases the interpreter's lock
     for name, result, arguments in (
         ("mcq_instructions", c_char_p, [c_char_p]),
@@ -98,7 +98,7 @@ def library() -> Any:
         ("mcq_sequence_open", c_void_p, [c_void_p, c_void_p, c_int]),
         ("mcq_sequence_close", None, [c_void_p, c_void_p]),
         ("mcq_cache_bytes", c_uint64, [c_void_p]),
-        ("mcq_step", c_int, [c_void_p, POINTER(Feed), c_int]),
+        ("mcq_step", c_int, [c_void_p, POINTER(BatchItem), c_int]),
         ("mcq_products", None, [c_void_p, c_int]),
     ):
         function = getattr(loaded, name)
@@ -106,15 +106,15 @@ def library() -> Any:
     return loaded
 
 
-def instructions(wanted: str = "") -> str | None:
-    """The instruction set the engine would use, `wanted` or the best; None where it can't run."""
+def instruction_set(name: str = "") -> str | None:
+    """Return the instruction set to use: `name`, by default the best; None if this machine lacks it."""
     try:
-        found = library().mcq_instructions(wanted.encode())
+        supported = library().mcq_instructions(name.encode())
     except OSError:
         return None
-    return found.decode() if found else None
+    return supported.decode() if supported else None
 
 
 def pointer(array: NDArray[np.generic]) -> int:
-    """Where an array's contiguous numbers lie; whoever passes it on keeps the array."""
+    """Return the address of a contiguous array's data. The caller keeps the array alive."""
     return int(array.ctypes.data)

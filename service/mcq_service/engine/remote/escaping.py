@@ -1,18 +1,18 @@
-"""A client's text for a server that makes tokens of it: nothing in it may become a control token there.
+"""Escape a client's text for a server that tokenises the whole prompt.
 
-A remote server takes a whole prompt as text, in which `<|im_end|>` ends a turn. So a client's `<|` gets a space before
-what follows it: `<| im_end|>` is no token, and is read as what it is. What stays the same is
-everything without `<|`, its full-width form or one of the tags that chat models have as tokens.
+A remote server gets a prompt as one text, and `<|im_end|>` in it ends a turn. So a space goes into the client's `<|`:
+`<| im_end|>` is no control token and reads the same. Only text with `<|`, its full-width form, or a tag that chat
+models have as a token is changed.
 """
 
 from __future__ import annotations
 
 import re
 
-_BARS = re.compile(r"<([|｜])(?=\S)")  # noqa: RUF001 - the second is meant
+_BARS = re.compile(r"<([|｜])(?=\S)")  # noqa: RUF001 - the full-width bar is intended
 _TAGS = re.compile(r"<(?=/?(?:tool_call|tool_response|think)>)")
 
 
-def neutral(text: str) -> str:
-    """The text with its control tokens taken apart."""
+def escape_control_tokens(text: str) -> str:
+    """Split every control token in the text."""
     return _TAGS.sub("< ", _BARS.sub(r"<\1 ", text))

@@ -1,9 +1,7 @@
-"""HTTP to an OpenAI-compatible server: what is asked, what comes back, and everything that may go wrong between.
+"""An HTTP client for an OpenAI-compatible server: requests, responses, and every failure in between.
 
-EngineFailed         it can't be reached, fails, or answers what can't be read
-└── EngineRefused    it does not take our requests: the key, the model or a parameter; asking again does not help
-
-Its own error messages may quote a client's text, so they are neither logged nor passed on; see `EngineFailed.said`.
+The server's error messages may quote a client's text, so they are neither logged nor passed on; see
+`EngineFailed.server_message`.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from opentelemetry import propagate
 from pydantic import BaseModel, ValidationError
 
 from mcq_service.api.problems import Overloaded
-from mcq_service.engine.text_engine import EngineFailed, PromptTooLong
+from mcq_service.engine.errors import EngineFailed, EngineRefused, PromptTooLong
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -28,24 +26,20 @@ T = TypeVar("T", bound=BaseModel)
 
 CONNECT_SECONDS = 5.0
 _ATTEMPTS = 2
-# Nothing came back: the server did not begin to answer, or an idle connection was closed under the request.
+# No part of a response came: the server did not start one, or closed an idle connection under the request.
 _UNANSWERED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.RemoteProtocolError, httpx2.ReadError)
 _TOO_LONG = re.compile(r"context|too long|max_model_len")
-_SAID = 300  # characters
+_MESSAGE_CHARACTERS = 300
 _EVENT = "data:"
 _LAST_EVENT = "[DONE]"
 
 
-class EngineRefused(EngineFailed):
-    """The engine does not take our requests, and will not take them later."""
-
-
-class _Served(BaseModel):
+class _ServedModel(BaseModel):
     id: str
 
 
 class _Models(BaseModel):
-    data: list[_Served]
+    data: list[_ServedModel]
 
 
 class _Cached(BaseModel):
@@ -53,7 +47,7 @@ class _Cached(BaseModel):
 
 
 class Usage(BaseModel):
-    """Tokens as the server counts them."""
+    """Tokens, as the server counts them."""
 
     prompt_tokens: int
     completion_tokens: int = 0
@@ -61,24 +55,24 @@ class Usage(BaseModel):
 
     @property
     def cached(self) -> int:
-        """Of the prompt; 0 where the server does not say."""
+        """Cached tokens of the prompt; 0 if the server does not say."""
         return (self.prompt_tokens_details and self.prompt_tokens_details.cached_tokens) or 0
 
 
-class _Top(BaseModel):
+class _TopToken(BaseModel):
     token: str
     logprob: float
 
 
-class _Place(BaseModel):
-    top_logprobs: list[_Top]
+class _TokenPosition(BaseModel):
+    top_logprobs: list[_TopToken]
 
 
 class _Logprobs(BaseModel):
-    """vLLM has OpenAI's older form (a map a token), llama-server the one of chats (a list a token)."""
+    """vLLM uses OpenAI's older form (a map for each token), llama-server that of chats (a list for each token)."""
 
     top_logprobs: list[dict[str, float] | None] | None = None
-    content: list[_Place] | None = None
+    content: list[_TokenPosition] | None = None
 
 
 class _Choice(BaseModel):
@@ -94,12 +88,12 @@ class Completion(BaseModel):
 
     @property
     def text(self) -> str:
-        """What was written."""
+        """The generated text."""
         return self.choices[0].text if self.choices else ""
 
     @property
     def top(self) -> dict[str, float]:
-        """The log-probabilities of the most probable first tokens; empty where the server gives none."""
+        """Log-probabilities of the most probable first tokens; empty if the server gives none."""
         logprobs = self.choices[0].logprobs if self.choices else None
         if logprobs is None:
             return {}
@@ -108,25 +102,25 @@ class Completion(BaseModel):
         return (logprobs.top_logprobs or [None])[0] or {}
 
 
-class Client:
+class OpenAIClient:
     """One OpenAI-compatible server."""
 
     def __init__(self, endpoint: str, *, key_file: Path | None, timeout_seconds: float) -> None:
-        """`endpoint` is with or without /v1 at its end; the key is read anew for each request, so it can be changed.
+        """Prepare a client for `endpoint`, with or without /v1 at its end.
 
-        `timeout_seconds` is how long the server may be silent.
+        Each request reads the key again, so the key can change. The server may be silent for `timeout_seconds`.
         """
         base = endpoint.rstrip("/").removesuffix("/v1")
         self.name = str(httpx2.URL(base).copy_with(username=None, password=None, query=None))
         self._http = httpx2.AsyncClient(
             base_url=f"{base}/v1",
             timeout=httpx2.Timeout(timeout_seconds, connect=CONNECT_SECONDS),
-            limits=httpx2.Limits(max_connections=None),  # admission says how many
+            limits=httpx2.Limits(max_connections=None),  # admission bounds the requests
         )
         self._key_file = key_file
 
     async def models(self) -> list[str]:
-        """The names of the models it serves. Raises EngineFailed."""
+        """Return the names of the models that the server has. Raises EngineFailed."""
         async with self._send("GET", "/models", None) as response:
             return [each.id for each in (await self._read(response, _Models)).data]
 
@@ -136,7 +130,7 @@ class Client:
             return await self._read(response, Completion)
 
     async def stream(self, body: dict[str, Any]) -> AsyncGenerator[Completion]:
-        """The chunks of a completion; leaving the iterator ends the server's work. Raises as `complete`."""
+        """Stream the chunks of a completion; closing the iterator stops the server. Raises as `complete`."""
         body = {**body, "stream": True, "stream_options": {"include_usage": True}}
         async with self._send("POST", "/completions", body) as response:
             try:
@@ -157,8 +151,8 @@ class Client:
     async def _send(
         self, method: str, path: str, body: dict[str, Any] | None
     ) -> AsyncIterator[httpx2.Response]:
-        """The response, once its status is known to be good."""
-        response = await self._answer(method, path, body)
+        """Send a request; yield the response if its status is 200, raise otherwise."""
+        response = await self._respond(method, path, body)
         try:
             if response.status_code != httpx2.codes.OK:
                 raise await self._refusal(response)
@@ -166,7 +160,7 @@ class Client:
         finally:
             await response.aclose()
 
-    async def _answer(self, method: str, path: str, body: dict[str, Any] | None) -> httpx2.Response:
+    async def _respond(self, method: str, path: str, body: dict[str, Any] | None) -> httpx2.Response:
         for attempt in range(1, _ATTEMPTS + 1):
             request = self._http.build_request(method, path, json=body, headers=self._headers())
             try:
@@ -179,7 +173,7 @@ class Client:
         raise AssertionError
 
     def _headers(self) -> dict[str, str]:
-        """The key, and the trace that the request is part of."""
+        """Return the key and the current trace as headers."""
         headers: dict[str, str] = {}
         propagate.inject(headers)
         if self._key_file is None:
@@ -199,8 +193,8 @@ class Client:
         try:
             return form.model_validate_json(data)
         except ValidationError:
-            # Not as its cause: what is wrong with the answer would be shown with a part of it.
-            raise EngineFailed(f"The engine at {self.name} answers what can't be read.") from None  # noqa: EM102
+            # Without the cause: it quotes the response.
+            raise EngineFailed(f"The engine at {self.name} sent a response that can't be read.") from None  # noqa: EM102
 
     async def _refusal(self, response: httpx2.Response) -> Exception:
         status = response.status_code
@@ -211,19 +205,20 @@ class Client:
         details = await self._details(response)
         if status in {400, 413, 422} and any(_TOO_LONG.search(each.lower()) for each in details.values()):
             return PromptTooLong("The engine says that prompt and answer do not fit into its context.")
-        answers = f"The engine at {self.name} answers {response.request.url.path} with status {status}."
+        detail = f"The engine at {self.name} answers {response.request.url.path} with status {status}."
         client_error = httpx2.codes.is_client_error(status) and status != httpx2.codes.REQUEST_TIMEOUT
-        failed = EngineRefused(answers) if client_error else EngineFailed(answers)
-        failed.said = " ".join((details.get("message") or details.get("detail") or "").split())[:_SAID]
-        return failed
+        error = EngineRefused(detail) if client_error else EngineFailed(detail)
+        message = (details.get("message") or details.get("detail") or "").split()
+        error.server_message = " ".join(message)[:_MESSAGE_CHARACTERS]
+        return error
 
     async def _details(self, response: httpx2.Response) -> dict[str, str]:
-        """What an error's body says: OpenAI has an object `error`, others a text of that name, or no such level."""
+        """Read an error's body. OpenAI has an object `error`, others a text of that name, or neither."""
         try:
-            found = json.loads(await response.aread())
+            body = json.loads(await response.aread())
         except (httpx2.HTTPError, ValueError):
             return {}
-        error = found.get("error", found) if isinstance(found, dict) else {}
+        error = body.get("error", body) if isinstance(body, dict) else {}
         if isinstance(error, str):
             return {"message": error}
         names = ("code", "type", "message", "detail")

@@ -1,10 +1,10 @@
-"""The engine that is another server: vLLM, llama-server, anything with OpenAI's /v1/completions and log-probabilities.
+"""The engine that is another server: vLLM, llama-server, or any with OpenAI's /v1/completions and log-probabilities.
 
-The letters' log-probabilities are among those of the most probable next tokens. A letter that is not gets a value one
-nat below the least of these: it has less, and how much less the server does not say. Text is written greedily, as
-local engines do, and the connection is closed with the line.
+The letters' log-probabilities are read from those of the most probable next tokens. A letter that is not among them
+gets a value one nat below the least of them: its true value is lower, and the server does not say by how much. Text is
+written greedily, as local engines do, and the connection closes at the end of the line.
 
-A client's text is changed where it would become a control token; see `neutral`.
+Control tokens in a client's text are escaped; see `escaping`.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mcq_service.engine.remote.escaping import neutral
-from mcq_service.engine.remote.openai_client import EngineRefused
-from mcq_service.engine.text_engine import EngineFailed, Tokens
+from mcq_service.engine.errors import EngineFailed, EngineRefused
+from mcq_service.engine.remote.escaping import escape_control_tokens
+from mcq_service.engine.text_engine import Tokens
 from mcq_service.runtime.task_group import gather
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
-    from mcq_service.engine.remote.openai_client import Client, Usage
+    from mcq_service.engine.remote.openai_client import OpenAIClient, Usage
     from mcq_service.engine.text_engine import Share
     from mcq_service.prompts import Prompt
     from mcq_service.yaml_output import Line
 
-TOPS = (100, 20, 5)
-"""How many of the most probable tokens are asked for: the first of these that the server gives."""
+TOP_COUNTS = (100, 20, 5)
+"""Numbers of most probable tokens to ask for; the first that the server accepts is used."""
 FLOOR_NATS = 1.0
-_BYTES_A_TOKEN = 3  # few enough for a bound that holds with most texts
-_SPACES = str.maketrans({"▁": " ", "Ġ": " "})  # as some servers show a token's space
+_BYTES_PER_TOKEN = 3  # a low estimate, so that the bound holds for most texts
+_SPACES = str.maketrans({"▁": " ", "Ġ": " "})  # how some servers show a token's space
 
 
 class RemoteText:
-    """A text on another server, which gets the whole of it with each request. See Text."""
+    """A text on another server, which gets all of it with each request. See Text."""
 
-    def __init__(self, client: Client, *, model: str, top: int, text: str) -> None:
-        """`top` most probable tokens are asked for."""
+    def __init__(self, client: OpenAIClient, *, model: str, top: int, text: str) -> None:
+        """Start with `text`; each scoring asks for the `top` most probable tokens."""
         self.tokens = Tokens()
         self.begun: float | None = None
         self._client = client
@@ -47,10 +47,10 @@ class RemoteText:
         self._text = text
 
     async def letters(self, labels: Sequence[str]) -> list[float]:
-        """See Text. Raises EngineFailed where none of the letters is among the most probable tokens."""
-        answer = await self._client.complete(self._body(max_tokens=1, logprobs=self._top))
-        self._count(answer.usage)
-        top = {token.translate(_SPACES): value for token, value in answer.top.items()}
+        """See Text. Raises EngineFailed if no letter is among the most probable tokens."""
+        completion = await self._client.complete(self._body(max_tokens=1, logprobs=self._top))
+        self._count_prompt(completion.usage)
+        top = {token.translate(_SPACES): value for token, value in completion.top.items()}
         if not any(f" {label}" in top for label in labels):
             raise EngineFailed(
                 f"The engine at {self._client.name} has none of the letters among its {len(top)} most probable "  # noqa: EM102
@@ -64,12 +64,12 @@ class RemoteText:
         self._text += text
 
     async def write(self, line: Line, *, limit: int) -> AsyncIterator[str]:
-        """See Text. Tokens are the server's count, or, where the line ended before the server did, the chunks."""
+        """See Text. Counts the server's tokens, or the chunks if the line ends before the server's usage comes."""
         before = self.tokens.completion
         async with aclosing(self._client.stream(self._body(max_tokens=limit, stop=["\n"]))) as chunks:
             async for chunk in chunks:
                 if chunk.usage:
-                    self._count(chunk.usage)
+                    self._count_prompt(chunk.usage)
                     self.tokens.completion = before + chunk.usage.completion_tokens
                 elif chunk.text:
                     self.tokens.completion += 1
@@ -79,22 +79,22 @@ class RemoteText:
                 if line.closed:
                     return
 
-    def _body(self, **wanted: Any) -> dict[str, Any]:
+    def _body(self, **parameters: Any) -> dict[str, Any]:
         if self.begun is None:
             self.begun = time.monotonic()
-        return {"model": self._model, "prompt": self._text, "temperature": 0, **wanted}
+        return {"model": self._model, "prompt": self._text, "temperature": 0, **parameters}
 
-    def _count(self, usage: Usage | None) -> None:
-        """The prompt's tokens, from the first answer that has them."""
+    def _count_prompt(self, usage: Usage | None) -> None:
+        """Take the prompt's tokens from the first usage."""
         if usage is not None and self.tokens.prompt == 0:
             self.tokens.prompt = max(1, usage.prompt_tokens - self.tokens.completion)
             self.tokens.cached = min(usage.cached, self.tokens.prompt)
 
 
-class RemoteTexts:
-    """Opens texts on another server. See Texts."""
+class RemoteTextEngine:
+    """Opens texts on another server. See TextEngine."""
 
-    def __init__(self, client: Client, *, model: str, top: int) -> None:
+    def __init__(self, client: OpenAIClient, *, model: str, top: int) -> None:
         """See `connect`."""
         self._client = client
         self._top = top
@@ -102,20 +102,20 @@ class RemoteTexts:
 
     @property
     def name(self) -> str:
-        """The kind of engine, with where it is."""
+        """The kind of engine and its address."""
         return f"openai ({self._client.name})"
 
     async def encode(self, prompt: Prompt, *, room: int) -> RemotePrompt:
-        """See Texts; that a prompt is too long is known when the server is asked."""
+        """See TextEngine. Only the server's response shows that a prompt is too long."""
         text = _text(prompt)
         return RemotePrompt(
-            RemoteText(self._client, model=self.model, top=self._top, text=text), size=_size(text)
+            RemoteText(self._client, model=self.model, top=self._top, text=text), size=_estimate_tokens(text)
         )
 
     async def score(
         self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share
     ) -> tuple[list[list[float]], Tokens]:
-        """See Texts: a request for each; what they share is the server's prefix cache's matter."""
+        """See TextEngine. Sends one request for each prompt; the server's prefix cache shares their beginning."""
         texts = [
             RemoteText(self._client, model=self.model, top=self._top, text=_text(each)) for each in prompts
         ]
@@ -124,7 +124,7 @@ class RemoteTexts:
         return scores, Tokens(prompt=prompt, cached=cached)
 
     def score_size(self, size: int, count: int) -> int:
-        """See Texts."""
+        """See TextEngine."""
         return size * count
 
     async def close(self) -> None:
@@ -134,54 +134,55 @@ class RemoteTexts:
 
 @dataclass(frozen=True)
 class RemotePrompt:
-    """A prompt that is sent as text; its size is a guess, from the bytes. See Encoded."""
+    """A prompt that is sent as text; its size is estimated from its bytes. See EncodedPrompt."""
 
     text: RemoteText
     size: int
 
     @contextmanager
     def open(self, share: Share) -> Iterator[RemoteText]:
-        """See Encoded."""
+        """See EncodedPrompt."""
         yield self.text
 
 
-async def connect(client: Client, *, model: str | None) -> RemoteTexts:
-    """Find out what the server serves, if that is not said, and how many log-probabilities it gives.
+async def connect(client: OpenAIClient, *, model: str | None) -> RemoteTextEngine:
+    """Find out which model the server has, unless `model` names it, and how many log-probabilities it gives.
 
-    Raises EngineFailed, of which EngineRefused does not pass by itself, or Overloaded; with the server's own words, as
-    no client's text was sent.
+    Raises EngineFailed, EngineRefused (permanent) or Overloaded. The message quotes the server, as it got no client's
+    text.
     """
     try:
         return await _connect(client, model)
     except EngineFailed as error:
-        if not error.said:
+        if not error.server_message:
             raise
-        msg = f"{error} It says: {error.said}"
+        msg = f"{error} It says: {error.server_message}"
         raise type(error)(msg) from None
 
 
-async def _connect(client: Client, model: str | None) -> RemoteTexts:
+async def _connect(client: OpenAIClient, model: str | None) -> RemoteTextEngine:
     served = await client.models() if model is None else [model]
     if len(served) != 1:
-        msg = f"The engine at {client.name} serves {len(served)} models; say which one is meant: MCQ_OPENAI_MODEL."
+        msg = f"The engine at {client.name} serves {len(served)} models; name one with MCQ_OPENAI_MODEL."
         raise EngineRefused(msg)
     body = {"model": served[0], "prompt": "1, 2,", "max_tokens": 1, "temperature": 0}
-    for top in TOPS:
+    for top in TOP_COUNTS:
         try:
-            answer = await client.complete({**body, "logprobs": top})
+            completion = await client.complete({**body, "logprobs": top})
         except EngineRefused:
-            if top == TOPS[-1]:
+            if top == TOP_COUNTS[-1]:
                 raise
         else:
-            if not answer.top:
+            if not completion.top:
                 raise EngineRefused(f"The engine at {client.name} gives no log-probabilities.")  # noqa: EM102
-            return RemoteTexts(client, model=served[0], top=top)
+            return RemoteTextEngine(client, model=served[0], top=top)
     raise AssertionError
 
 
-def _size(text: str) -> int:
-    return len(text.encode()) // _BYTES_A_TOKEN + 1
+def _estimate_tokens(text: str) -> int:
+    return len(text.encode()) // _BYTES_PER_TOKEN + 1
 
 
 def _text(prompt: Prompt) -> str:
-    return f"{prompt.prefix}{neutral(prompt.stem)}{neutral(prompt.choices)}{prompt.suffix}"
+    stem, choices = escape_control_tokens(prompt.stem), escape_control_tokens(prompt.choices)
+    return f"{prompt.prefix}{stem}{choices}{prompt.suffix}"

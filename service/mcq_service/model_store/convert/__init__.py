@@ -1,4 +1,4 @@
-"""Turns fetched weights into what the engine loads: one safetensors file, and the tokenizer beside it."""
+"""Convert fetched weights for the engine: one safetensors file, with the tokenizer beside it."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ def convert(
 ) -> None:
     """Write the model's config, tokenizer and weights into a directory. Raises ConversionFailed.
 
-    Weights are read, converted and written piece by piece: memory stays far below the model's size.
+    Weights are converted piece by piece, in memory far below the model's size.
     """
     report(0.0, "reading the weights' layout")
     tensors, config = _from_gguf(fetched, into) if fetched.gguf else _from_safetensors(fetched, into)
@@ -70,7 +70,7 @@ def _from_safetensors(fetched: Fetched, into: Path) -> tuple[list[Tensor], Json]
 
 
 def _require_complete(directory: Path, names: set[str]) -> None:
-    """Every tensor that the index of a sharded model lists is there."""
+    """Require every tensor in the index of a sharded model. Raises ConversionFailed."""
     for index in directory.glob("*.index.json"):
         listed: Json = json.loads(index.read_bytes())
         if missing := sorted(set(listed["weight_map"]) - names):

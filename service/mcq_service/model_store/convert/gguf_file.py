@@ -1,4 +1,4 @@
-"""Reads a quantised GGUF file of the qwen2 architecture as a model in the hub's layout.
+"""Read a quantised GGUF file of the qwen2 architecture as a model in the hub's layout.
 
 transformers reads such files too, but dequantises the whole model into memory, which a pod does not have.
 """
@@ -31,7 +31,7 @@ _BLOCK = {
 _NAME = re.compile(r"(?:blk\.(?P<layer>\d+)\.)?(?P<part>\w+)\.(?P<kind>weight|bias)")
 _NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4  # kinds of token
 
-# How Qwen2's own tokenizer.json splits text; the GGUF file only says "qwen2".
+# The pattern of Qwen2's own tokenizer.json; the GGUF file only says "qwen2".
 _SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -39,10 +39,10 @@ _SPLIT = (
 
 
 class GGUFModel:
-    """An open file. Raises ConversionFailed where it is damaged or of another architecture."""
+    """An open file. Raises ConversionFailed if it is damaged or of another architecture."""
 
     def __init__(self, path: Path, gguf: GGUFWeights) -> None:
-        """Open `path`; nothing but its layout is read."""
+        """Open `path` and read only its layout."""
         self._gguf = gguf
         try:
             self._reader = GGUFReader(path)
@@ -75,9 +75,9 @@ class GGUFModel:
         return [str(each) for each in value]
 
     def tensors(self) -> list[Tensor]:
-        """The weights under their names in the hub's layout, dequantised as they are read.
+        """Return the weights under the hub's names; reading them dequantises them.
 
-        Of a tied matrix that the file holds twice, the output's copy is taken: it is quantised more finely.
+        If the file has a tied matrix twice, use the output's copy: it has the finer quantisation.
         """
         tensors = {name: stored for stored in self._reader.tensors if (name := _hub_name(stored.name))}
         if self._gguf.tied and (output := tensors.pop("lm_head.weight", None)):
@@ -85,7 +85,7 @@ class GGUFModel:
         return [Tensor(name, _shape(stored), partial(_pieces, stored)) for name, stored in tensors.items()]
 
     def config(self) -> Json:
-        """The model's config.json."""
+        """Return the model's config.json."""
         vocabulary = self._strings("ggml.tokens")
         return {
             "architectures": ["Qwen2ForCausalLM"],
@@ -101,7 +101,7 @@ class GGUFModel:
             "num_attention_heads": int(self._number("attention.head_count")),
             "num_hidden_layers": int(self._number("block_count")),
             "num_key_value_heads": int(self._number("attention.head_count_kv")),
-            # Stored as float32, which makes 9.999999974752427e-07 of 1e-06.
+            # Stored as float32, which turns 1e-06 into 9.999999974752427e-07.
             "rms_norm_eps": float(f"{self._number('attention.layer_norm_rms_epsilon'):.6g}"),
             "rope_theta": float(self._number("rope.freq_base")),
             "tie_word_embeddings": self._gguf.tied,
@@ -118,7 +118,7 @@ class GGUFModel:
         return value
 
     def companions(self) -> dict[str, str]:
-        """The text files beside the weights, by name. Raises ConversionFailed for another vocabulary."""
+        """Return the text files beside the weights, by name. Raises ConversionFailed for another vocabulary."""
         tokens, merges = self._strings("ggml.tokens"), self._strings("ggml.merges")
         kinds = [int(kind) for kind in self._strings("ggml.token_type")]
         vocabulary = {token: index for index, token in enumerate(tokens) if kinds[index] == _NORMAL}
@@ -155,23 +155,23 @@ class GGUFModel:
         }
 
     def _require_original(self, vocabulary: dict[str, int], merges: list[str]) -> None:
-        """Vocabulary and merges, written as vocab.json and merges.txt, are the model's own files."""
+        """Require the model's own vocabulary and merges, by the digests of vocab.json and merges.txt."""
         as_json = json.dumps(vocabulary, ensure_ascii=False, separators=(",", ":")).encode()
         as_text = "".join(f"{merge}\n" for merge in merges).encode()
         for name, data, expected in (
             ("vocab.json", as_json, self._gguf.vocabulary),
             ("merges.txt", as_text, self._gguf.merges),
         ):
-            if (found := hashlib.sha256(data).hexdigest()) != expected:
+            if (digest := hashlib.sha256(data).hexdigest()) != expected:
                 msg = (
-                    f"The GGUF file's tokenizer makes a {name} with SHA-256 {found}, not the model's own "
+                    f"The GGUF file's tokenizer gives a {name} with SHA-256 {digest}, not the model's own "
                     f"{expected}: these are not the weights of that model."
                 )
                 raise ConversionFailed(msg)
 
 
 def _hub_name(name: str) -> str | None:
-    """A tensor's name in the hub's layout; None for one that the hub's models compute themselves."""
+    """Return a tensor's name in the hub's layout; None if the hub's models compute it themselves."""
     match = _NAME.fullmatch(name)
     if match is None or match["part"] == "rope_freqs":
         return None
@@ -195,10 +195,10 @@ def _pieces(stored: ReaderTensor) -> Iterator[FloatArray]:
 
 
 def _added(index: int, token: str) -> Json:
-    # The file marks every <|…|> as control; Qwen's tokenizer does not hide those of fill-in-the-middle.
-    kept = token.startswith(("<|fim_", "<|repo_", "<|file_")) or not token.startswith("<|")
+    # The file marks every <|…|> as control, but Qwen's tokenizer shows those of fill-in-the-middle.
+    shown = token.startswith(("<|fim_", "<|repo_", "<|file_")) or not token.startswith("<|")
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    return {"id": index, "content": token} | flags | {"special": not kept}
+    return {"id": index, "content": token} | flags | {"special": not shown}
 
 
 def _tokenizer(vocabulary: dict[str, int], merges: list[str], added: list[Json]) -> Json:

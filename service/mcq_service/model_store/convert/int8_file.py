@@ -1,4 +1,4 @@
-"""Writes a model as the int8 engine reads it: see models/packed.py for the layout."""
+"""Write a model for the int8 engine; `int8_layout` describes the file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mcq_service.model_store.int8_layout import (
     GATE_TURN,
     OFFSET,
     PANEL,
+    PackedTensor,
     Shape,
-    Stored,
     layout,
     padded,
 )
@@ -36,16 +36,16 @@ Array: TypeAlias = "FloatArray | NDArray[np.uint8]"
 
 @dataclass(frozen=True)
 class _Part:
-    """A tensor of the file: its bytes come from `arrays`, in order."""
+    """A tensor of the file; `arrays` yields its bytes in order."""
 
     name: str
     arrays: Callable[[], Iterable[Array]]
 
 
 def write(path: Path, tensors: Sequence[Tensor], shape: Shape, advance: Callable[[int], None]) -> None:
-    """Quantise, pack and write; `advance` is told the number of weights written, piece by piece.
+    """Quantise, pack and write; call `advance` with the number of weights of each piece.
 
-    Raises ConversionFailed where a tensor is missing or holds something that is not a finite number.
+    Raises ConversionFailed if a tensor is missing or has a value that is not finite.
     """
     tensors_of_file = layout(shape)
     packer = _Packer({tensor.name: tensor for tensor in tensors}, shape, tensors_of_file, advance)
@@ -67,7 +67,7 @@ def write(path: Path, tensors: Sequence[Tensor], shape: Shape, advance: Callable
 
 
 def _parts(packer: _Packer) -> Iterator[_Part]:
-    """The file's tensors: matrices in the order in which a token meets them."""
+    """Yield the file's tensors, in the order of a forward pass."""
     shape = packer.shape
     yield from packer.matrix("embedding", packer.channels("model.embed_tokens"))
     for index in range(shape.layers):
@@ -86,13 +86,13 @@ def _parts(packer: _Packer) -> Iterator[_Part]:
 
 
 class _Packer:
-    """Reads tensors in the order of the packed channels, and quantises them."""
+    """Reads tensors in the order of the packed channels and quantises them."""
 
     def __init__(
         self,
         tensors: Mapping[str, Tensor],
         shape: Shape,
-        stored: Mapping[str, Stored],
+        stored: Mapping[str, PackedTensor],
         advance: Callable[[int], None],
     ) -> None:
         self.shape = shape
@@ -101,7 +101,7 @@ class _Packer:
         self._advance = advance
 
     def matrix(self, name: str, rows: Callable[[], Iterator[FloatArray]]) -> Iterator[_Part]:
-        """A packed matrix and its scales, from blocks of channels (any number, inputs)."""
+        """Pack a matrix and its scales, from blocks of channels (any number, inputs)."""
         panels_of_matrix, groups, *_ = self._stored[f"{name}.panels"].shape
         columns, depth = panels_of_matrix * PANEL, groups * 4
         scales: list[FloatArray] = []
@@ -116,16 +116,16 @@ class _Packer:
         yield _Part(f"{name}.scales", lambda: scales)
 
     def vector(self, name: str, source: str) -> _Part:
-        """A vector, padded."""
+        """Pad a vector."""
         size = padded(self.shape.hidden)
         return _Part(name, lambda: [_filled(np.concatenate(list(self._read(source))), size)])
 
     def channels(self, stem: str) -> Callable[[], Iterator[FloatArray]]:
-        """A matrix as it is."""
+        """Read a matrix unchanged."""
         return lambda: self._rows(f"{stem}.weight", PANEL)
 
     def gate_up(self, of: str) -> Callable[[], Iterator[FloatArray]]:
-        """The MLP's gate and up, in turns; a last turn that is not full is filled up."""
+        """Read the MLP's gate and up in turns; pad the last turn."""
 
         def rows() -> Iterator[FloatArray]:
             both = (self._rows(f"{of}.mlp.{name}_proj.weight", GATE_TURN) for name in ("gate", "up"))
@@ -136,7 +136,7 @@ class _Packer:
         return rows
 
     def qkv(self, of: str, kind: str) -> Callable[[], Iterator[FloatArray]]:
-        """Queries, keys and values, head by head."""
+        """Read queries, keys and values, head by head."""
 
         def rows() -> Iterator[FloatArray]:
             for name in "qkv":
@@ -146,11 +146,11 @@ class _Packer:
         return rows
 
     def qkv_bias(self, of: str) -> FloatArray:
-        """The biases of queries, keys and values, as their channels lie."""
+        """Return the biases of queries, keys and values, in the order of their channels."""
         return _filled(np.concatenate(list(self.qkv(of, "bias")())).reshape(-1), self.shape.padded_qkv)
 
     def attention_output(self, of: str) -> Callable[[], Iterator[FloatArray]]:
-        """The attention's output matrix, whose inputs are padded heads."""
+        """Read the attention's output matrix; its inputs are padded heads."""
         shape = self.shape
 
         def rows() -> Iterator[FloatArray]:
@@ -163,7 +163,7 @@ class _Packer:
         return rows
 
     def _rows(self, name: str, count: int) -> Iterator[FloatArray]:
-        """A tensor's rows, `count` at a time; a vector's rows are single numbers."""
+        """Yield a tensor's rows, `count` at a time; a vector's rows are single numbers."""
         tensor = self._tensor(name)
         width = tensor.size // tensor.shape[0]
         rest = np.empty(0, dtype=np.float32)
@@ -178,7 +178,7 @@ class _Packer:
     def _read(self, name: str) -> Iterator[FloatArray]:
         for piece in self._tensor(name).pieces():
             if not np.isfinite(piece).all():
-                msg = f"{name} holds weights that are not numbers: fetch it again."
+                msg = f"{name} has weights that are not numbers: fetch it again."
                 raise ConversionFailed(msg)
             yield np.ascontiguousarray(piece, dtype=np.float32).reshape(-1)
             self._advance(piece.size)
@@ -191,7 +191,7 @@ class _Packer:
 
 
 def quantise(block: FloatArray) -> tuple[NDArray[np.uint8], FloatArray]:
-    """A panel's channels (64, inputs), packed, and their scales (64,)."""
+    """Quantise a panel's channels (64, inputs); return them packed, and their scales (64,)."""
     scale = np.abs(block).max(axis=1) / np.float32(_LARGEST)
     whole = np.rint(block / np.where(scale > 0, scale, 1)[:, None])
     packed = (whole + OFFSET).astype(np.uint8).reshape(PANEL, -1, 4).transpose(1, 0, 2)
@@ -199,7 +199,7 @@ def quantise(block: FloatArray) -> tuple[NDArray[np.uint8], FloatArray]:
 
 
 def _grouped(rows: Iterator[FloatArray], count: int, total: int, width: int) -> Iterator[FloatArray]:
-    """Blocks of `count` rows, `width` wide, `total` rows together, filled up with zeros."""
+    """Yield blocks of `count` rows and `width` columns, `total` rows in all, padded with zeros."""
     waiting: list[FloatArray] = []
     held = given = 0
     for block in rows:

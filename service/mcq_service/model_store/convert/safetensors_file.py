@@ -1,6 +1,6 @@
-"""Reads and writes safetensors files as streams of tensors; see models/safetensors_header.py for their form.
+"""Read and write safetensors files as streams of tensors; `safetensors_header` describes their header.
 
-The library of that name writes a file from tensors that are all in memory.
+The safetensors library can only write tensors that are all in memory.
 """
 
 import json
@@ -22,7 +22,7 @@ from mcq_service.model_store.convert.tensors import (
 from mcq_service.model_store.errors import ConversionFailed
 from mcq_service.model_store.precision import BYTES_PER_WEIGHT, Precision
 
-# Tensors begin at a page of the file, so that a mapped one is aligned as if it had been allocated.
+# Tensors begin at a page of the file, so that a mapped tensor is as aligned as an allocated one.
 _ALIGNMENT = 4096
 _NAMES: dict[Precision, str] = {"float32": "F32", "bfloat16": "BF16"}
 _READABLE = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
@@ -31,9 +31,9 @@ _READABLE = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 def write(
     path: Path, tensors: Sequence[Tensor], precision: Precision, advance: Callable[[int], None]
 ) -> None:
-    """Write tensors in a precision; `advance` is told the number of weights written, piece by piece.
+    """Write tensors in a precision; call `advance` with the number of weights of each piece.
 
-    Raises ConversionFailed where a weight is not a finite number.
+    Raises ConversionFailed if a weight is not finite.
     """
     header: Json = {"__metadata__": {"format": "pt"}}
     end = 0
@@ -52,7 +52,7 @@ def write(
         for tensor in tensors:
             for piece in tensor.pieces():
                 if not np.isfinite(piece).all():
-                    msg = f"{tensor.name} holds weights that are not numbers: fetch it again."
+                    msg = f"{tensor.name} has weights that are not numbers: fetch it again."
                     raise ConversionFailed(msg)
                 file.write(_encode(piece, precision))
                 advance(piece.size)
@@ -64,7 +64,7 @@ def _encode(piece: FloatArray, precision: Precision) -> bytes:
 
 
 def read(path: Path) -> list[Tensor]:
-    """The tensors of a file. Raises ConversionFailed where it is damaged or quantised."""
+    """Read the tensors of a file. Raises ConversionFailed if it is damaged or quantised."""
     try:
         header = safetensors_header.read(path)
     except safetensors_header.HeaderDamaged as error:
@@ -73,10 +73,10 @@ def read(path: Path) -> list[Tensor]:
     return [_tensor(path, name, entry) for name, entry in header.tensors.items()]
 
 
-def _tensor(path: Path, name: str, entry: safetensors_header.Entry) -> Tensor:
+def _tensor(path: Path, name: str, entry: safetensors_header.TensorEntry) -> Tensor:
     if entry.dtype not in _READABLE:
         msg = (
-            f"{path.name} stores {name} as {entry.dtype}: name a repository whose weights are float32, "
+            f"{path.name} stores {name} as {entry.dtype}: name a repository with weights in float32, "
             "float16 or bfloat16."
         )
         raise ConversionFailed(msg)

@@ -1,4 +1,4 @@
-"""Weights as a stream: read piece by piece, so that a conversion needs little memory."""
+"""Tensors that are read piece by piece, so that a conversion needs little memory."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ PIECE = 1 << 22  # weights read at a time: 16 MiB as float32
 
 @dataclass(frozen=True)
 class Tensor:
-    """A named matrix of weights; `pieces` reads it in order, a few million float32 weights at a time."""
+    """A named matrix of weights; `pieces` yields it in order, a few million float32 weights at a time."""
 
     name: str
     shape: tuple[int, ...]
@@ -26,14 +26,14 @@ class Tensor:
 
 
 def to_bfloat16(values: FloatArray) -> NDArray[np.uint16]:
-    """The upper halves of finite float32 values, rounded to nearest, ties to even."""
+    """Round finite float32 values to their upper halves: to nearest, ties to even."""
     bits = values.view(np.uint32)
     rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
     return (rounded >> np.uint32(16)).astype(np.uint16)
 
 
 def from_bfloat16(bits: NDArray[np.uint16]) -> FloatArray:
-    """The float32 values of bfloat16 bit patterns."""
+    """Convert bfloat16 bit patterns to float32 values."""
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 

@@ -1,7 +1,8 @@
-"""Weights from the Hugging Face hub, at one commit: each file resumed where it stopped, and checked.
+"""Weights from the Hugging Face hub, at one commit: each download is resumed and verified.
 
-The hub's own library asks, authenticates (HF_TOKEN), and knows the hub's errors and addresses (HF_ENDPOINT). Its
-download is not used: it checks sizes and no digests, gives up at a 5xx, and knows no Retry-After but of a 429.
+The hub's own library sends the requests, authenticates (HF_TOKEN), and knows the hub's errors and addresses
+(HF_ENDPOINT). Its download is not used: it checks sizes but no digests, gives up at a 5xx, and honours Retry-After
+only for a 429.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
-# Public, but not named in its __all__.
+# Public, but missing in its __all__.
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
 from mcq_service.model_store import files
@@ -27,7 +28,7 @@ from mcq_service.model_store.catalogue import QWEN_CODER_GGUF, GGUFWeights
 from mcq_service.model_store.errors import DigestMismatch, ModelNotFound, SourceError
 from mcq_service.model_store.reference import ModelRef
 from mcq_service.model_store.sources import model_files, web
-from mcq_service.model_store.sources.source import Fetched, Offer, Report, each
+from mcq_service.model_store.sources.source import Fetched, Offer, Report, with_progress
 
 _TIMEOUT_SECONDS = 20
 _ADVICE = "check the network, HF_ENDPOINT and the proxy settings"
@@ -35,7 +36,7 @@ _ADVICE = "check the network, HF_ENDPOINT and the proxy settings"
 
 @dataclass(frozen=True)
 class _File:
-    """A file of the repository: its bytes, and its SHA-256 (large files) or git blob id (small ones)."""
+    """A file of the repository: its size, and its SHA-256 (large files) or git blob id (small ones)."""
 
     name: str
     size: int
@@ -43,7 +44,7 @@ class _File:
     blob: str | None
 
 
-class Hub:
+class HubSource:
     """One repository at one revision."""
 
     name = "hub"
@@ -51,9 +52,9 @@ class Hub:
     def __init__(
         self, ref: ModelRef, *, endpoint: str | None = None, gguf: GGUFWeights = QWEN_CODER_GGUF
     ) -> None:
-        """Name the repository; `endpoint` is the hub's address, by default that of HF_ENDPOINT.
+        """Use the repository of `ref`; `endpoint` is the hub's address, by default HF_ENDPOINT.
 
-        `gguf` is the file that a repository may have instead of safetensors.
+        A repository may have the file `gguf` instead of safetensors.
         """
         self._ref = ref
         self._endpoint = endpoint
@@ -62,7 +63,7 @@ class Hub:
         self._files: list[_File] = []
 
     def offer(self) -> Offer:
-        """Resolve the revision to a commit and list the files that the model needs."""
+        """Resolve the revision to a commit and list the model's files."""
         info = self._info()
         self._commit = info.sha or ""
         self._files = self._needed([_file(sibling) for sibling in info.siblings or []])
@@ -76,17 +77,17 @@ class Hub:
         )
 
     def fetch(self, into: Path, report: Report) -> Fetched:
-        """Fetch each file that is not there yet, whole and with the right checksum."""
+        """Fetch each missing file, complete and with the right checksum."""
         into.mkdir(parents=True, exist_ok=True)
-        stated = {file.name: file.sha256 for file in self._files if file.sha256}
-        for file, told in each(self._files, self._ref.name, report):
-            self._require_digest(stated)
-            self._fetch(file, into, told)
-            stated.setdefault(file.name, files.sha256(into / file.name))
+        sums = {file.name: file.sha256 for file in self._files if file.sha256}
+        for file, advance in with_progress(self._files, self._ref.name, report):
+            self._require_digest(sums)
+            self._fetch(file, into, advance)
+            sums.setdefault(file.name, files.sha256(into / file.name))
         return Fetched(
             directory=into,
             weights=tuple(into / file.name for file in self._files if _is_large(file.name)),
-            digest=model_files.digest(stated),
+            digest=model_files.digest(sums),
             gguf=self._gguf if self._quantised else None,
         )
 
@@ -95,29 +96,27 @@ class Hub:
         return [file.name for file in self._files] == [self._gguf.file]
 
     def _needed(self, available: list[_File]) -> list[_File]:
-        """The files of the model, the weights last: of those that a repository has."""
+        """Return the model's files from those of the repository, the weights last."""
         names = {file.name for file in available}
-        wanted = model_files.COMPANIONS | (
-            {model_files.INDEX} if model_files.INDEX in names else {model_files.WEIGHTS}
-        )
-        if model_files.CONFIG not in names and self._gguf.file in names:
-            wanted = {self._gguf.file}
         shards = model_files.INDEX in names
-        found = [
+        needed = model_files.COMPANIONS | {model_files.INDEX if shards else model_files.WEIGHTS}
+        if model_files.CONFIG not in names and self._gguf.file in names:
+            needed = {self._gguf.file}
+        selected = [
             file
             for file in available
-            if file.name in wanted or (shards and model_files.SHARD.fullmatch(file.name))
+            if file.name in needed or (shards and model_files.SHARD.fullmatch(file.name))
         ]
-        if not any(_is_large(file.name) for file in found):
+        if not any(_is_large(file.name) for file in selected):
             msg = (
-                f"{self._ref.name} at {self._ref.wanted_revision} has no {model_files.WEIGHTS}: "
-                f"name a repository whose weights are safetensors, or that has {self._gguf.file}."
+                f"{self._ref.name} at {self._ref.requested_revision} has no {model_files.WEIGHTS}: "
+                f"name a repository with weights as safetensors, or with {self._gguf.file}."
             )
             raise ModelNotFound(msg)
-        return sorted(found, key=lambda file: _is_large(file.name))
+        return sorted(selected, key=lambda file: _is_large(file.name))
 
     def _info(self) -> ModelInfo:
-        repository, revision = self._ref.name, self._ref.wanted_revision
+        repository, revision = self._ref.name, self._ref.requested_revision
         try:
             return HfApi(endpoint=self._endpoint).model_info(
                 repository, revision=revision, files_metadata=True, timeout=_TIMEOUT_SECONDS
@@ -129,22 +128,22 @@ class Hub:
             )
             raise ModelNotFound(msg) from error
         except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
-            raise _failure(error) from error
+            raise _source_error(error) from error
 
     def _require_digest(self, sums: dict[str, str]) -> None:
-        """Refuse before fetching gigabytes where the hub's word for them already makes another digest."""
+        """Stop before fetching gigabytes if the hub's checksums already give another digest."""
         if len(sums) < len(self._files):
             return
-        found = model_files.digest(sums)
-        if self._ref.digest not in {None, found}:
+        digest = model_files.digest(sums)
+        if self._ref.digest not in {None, digest}:
             msg = (
-                f"The files of {self._ref.name} at {self._commit} have the digest {found}, "
+                f"The files of {self._ref.name} at {self._commit} have the digest {digest}, "
                 f"not {self._ref.digest}: correct the digest or the revision."
             )
             raise DigestMismatch(msg)
-        if self._quantised and found != self._gguf.digest:
+        if self._quantised and digest != self._gguf.digest:
             msg = (
-                f"{self._gguf.file} of {self._ref.name} at {self._commit} has the digest {found}, and only "
+                f"{self._gguf.file} of {self._ref.name} at {self._commit} has the digest {digest}, and only "
                 f"{self._gguf.digest} is known: name the revision that has it."
             )
             raise DigestMismatch(msg)
@@ -157,7 +156,7 @@ class Hub:
         try:
             self._download(file, partial, advance)
         except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
-            raise _failure(error) from error
+            raise _source_error(error) from error
         if not _is_whole(partial, file):
             partial.unlink()
             msg = (
@@ -168,12 +167,12 @@ class Hub:
         partial.rename(path)
 
     def _download(self, file: _File, partial: Path, advance: Callable[[int], None]) -> None:
-        """Append to `partial` what is missing of the file."""
+        """Append the missing bytes to `partial`."""
         have = partial.stat().st_size if partial.is_file() else 0
         if have >= file.size and partial.is_file():
             return
         url = hf_hub_url(self._ref.name, file.name, revision=self._commit, endpoint=self._endpoint)
-        # Uncompressed, so that a position in the answer is a position in the file.
+        # Uncompressed, so that an offset in the response is an offset in the file.
         headers = build_hf_headers() | {"Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
@@ -192,7 +191,7 @@ class Hub:
 
 
 def _is_large(name: str) -> bool:
-    """Whether a file holds weights, in either form."""
+    """Return whether a file holds weights, in either format."""
     return model_files.is_weights(name) or name.endswith(".gguf")
 
 
@@ -210,12 +209,12 @@ def _is_whole(path: Path, file: _File) -> bool:
         return False
     if file.sha256:
         return files.sha256(path) == file.sha256
-    git = hashlib.sha1(f"blob {file.size}\0".encode(), usedforsecurity=False)  # git's name for a blob
+    git = hashlib.sha1(f"blob {file.size}\0".encode(), usedforsecurity=False)  # git's id of a blob
     git.update(path.read_bytes())
     return file.blob in {None, git.hexdigest()}
 
 
-def _failure(error: Exception) -> SourceError:
+def _source_error(error: Exception) -> SourceError:
     if isinstance(error, OfflineModeIsEnabled):
         return SourceError(f"The model hub may not be asked ({error}): unset HF_HUB_OFFLINE.")
-    return web.failure(error, where="The model hub", advice=_ADVICE)
+    return web.source_error(error, where="The model hub", advice=_ADVICE)

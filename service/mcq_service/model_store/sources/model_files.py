@@ -1,4 +1,4 @@
-"""The files that a model consists of, wherever they lie, and the digest of all of them."""
+"""The names of a model's files, the same in every source, and the digest of all files."""
 
 import hashlib
 import re
@@ -6,7 +6,7 @@ import re
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-"""Lists the shards of a model that is not one file."""
+"""Lists the shards of a model that has several."""
 SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 COMPANIONS = {
     CONFIG,
@@ -19,18 +19,18 @@ COMPANIONS = {
     "vocab.json",
     "merges.txt",
 }
-"""Those beside the weights, of which only CONFIG is in every model."""
+"""The files beside the weights; only CONFIG is in every model."""
 
 
 def is_weights(name: str) -> bool:
-    """Whether a file holds tensors."""
+    """Return whether a file holds tensors."""
     return name.endswith(".safetensors")
 
 
 def digest(sums: dict[str, str]) -> str:
-    """The digest of a model: of its one file, or of what `sha256sum` prints of its files, sorted by name.
+    """Return a model's digest: of its only file, or of the output of `sha256sum` for its files, sorted by name.
 
-    `sums` has the SHA-256 (hex) of each file: another config or tokenizer makes another model of the same weights.
+    `sums` has the SHA-256 (hex) of each file. So the same weights with another config or tokenizer are another model.
     """
     if len(sums) == 1:
         return f"sha256:{next(iter(sums.values()))}"

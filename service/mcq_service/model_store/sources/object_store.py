@@ -1,4 +1,4 @@
-"""A bucket or directory, read by obstore, whose failures are said here in the model store's terms."""
+"""A bucket or a local directory, read with obstore; its errors become the model store's."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 LARGEST_TEXT = 64 << 20
 """Bytes of a file that is read at once."""
 CHUNK = 1 << 18
-"""Bytes that are written at a time; of an attempt that fails, fewer than that are lost."""
+"""Bytes that are written at a time; a failed attempt loses fewer than that."""
 _CLIENT: ClientConfig = {
     "allow_http": True,
     "connect_timeout": "10s",
     "read_timeout": "30s",
-    "timeout": "7 days",  # of a whole answer, which is gigabytes
+    "timeout": "7 days",  # for a whole response of gigabytes
 }
 _RETRIES: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=60)}
 _ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT")
@@ -53,10 +53,10 @@ _ADVICE = {
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A file as it was when it was looked at.
+class FileInfo:
+    """A file's metadata at the time of the lookup.
 
-    `version` changes with its content; `match` is its ETag, where the server will compare it.
+    `version` changes with its content; `match` is its ETag, if the server can compare it.
     """
 
     name: str
@@ -65,61 +65,61 @@ class Entry:
     match: str | None
 
 
-class Place:
-    """A directory of files. What fails is raised as a SourceError, and wrong settings as BadReference."""
+class ObjectStoreDirectory:
+    """A directory of files. Failures are raised as SourceError, and wrong settings as BadReference."""
 
     def __init__(self, ref: ModelRef) -> None:
-        """Name it; nothing is asked yet."""
+        """Use the directory of `ref`; send no request yet."""
         self._address = ref.address
         self._scheme = ref.scheme
         self._store = _store(ref)
 
-    def look(self, name: str) -> Entry | None:
-        """A file's size and version; None where there is none, or none that is shown."""
+    def stat(self, name: str) -> FileInfo | None:
+        """Return a file's metadata; None if it does not exist or is not visible."""
         with self._translated():
             try:
-                return self._entry(name, obstore.head(self._store, name))
+                return self._file_info(name, obstore.head(self._store, name))
             except (FileNotFoundError, PermissionDeniedError):
-                # S3 forbids to look at what is not there, unless one may list the bucket.
+                # S3 denies access to a missing object, unless the user may list the bucket.
                 return None
 
-    def read(self, name: str) -> tuple[Entry, bytes] | None:
-        """A small file; None where the directory has none."""
+    def read(self, name: str) -> tuple[FileInfo, bytes] | None:
+        """Read a small file; return None if it does not exist."""
         with self._translated():
             try:
-                found = obstore.get(self._store, name)
-                if found.meta["size"] > LARGEST_TEXT:
-                    raise too_large(name, self._address)
-                return self._entry(name, found.meta), bytes(found.bytes())
+                result = obstore.get(self._store, name)
+                if result.meta["size"] > LARGEST_TEXT:
+                    raise file_too_large(name, self._address)
+                return self._file_info(name, result.meta), bytes(result.bytes())
             except FileNotFoundError as error:
                 if "NoSuchBucket" in str(error):
                     raise
                 return None
 
-    def stream(self, entry: Entry, begin: int) -> tuple[int, Iterator[bytes]]:
-        """The bytes of the very file that was looked at, and where they begin.
+    def stream(self, file: FileInfo, begin: int) -> tuple[int, Iterator[bytes]]:
+        """Stream a file from `begin`, if it is unchanged since the lookup; return the actual beginning too.
 
-        That is 0 where the server sends files as a whole only. Connections that break are made again, a few times.
+        That is 0 if the server sends only whole files. A broken connection is restored a few times.
         """
         with self._translated():
-            found = self._got(entry, begin)
-        return found.range[0], self._chunks(found)
+            result = self._get(file, begin)
+        return result.range[0], self._chunks(result)
 
-    def _got(self, entry: Entry, begin: int) -> GetResult:
-        options: GetOptions = {"if_match": entry.match} if entry.match else {}
+    def _get(self, file: FileInfo, begin: int) -> GetResult:
+        options: GetOptions = {"if_match": file.match} if file.match else {}
         if begin:
             try:
-                return obstore.get(self._store, entry.name, options={**options, "range": {"offset": begin}})
+                return obstore.get(self._store, file.name, options={**options, "range": {"offset": begin}})
             except (PreconditionError, FileNotFoundError, PermissionDeniedError, UnauthenticatedError):
                 raise
             except BaseError:
-                # Some servers answer a range with the whole file, or as if they did, which obstore refuses. If it is
-                # something else that fails, it fails again.
+                # Some servers answer a range request with the whole file, or as if with it, and obstore rejects that.
+                # Any other error occurs again below.
                 pass
-        return obstore.get(self._store, entry.name, options=options)
+        return obstore.get(self._store, file.name, options=options)
 
-    def _chunks(self, found: GetResult) -> Iterator[bytes]:
-        chunks = found.stream(min_chunk_size=CHUNK)
+    def _chunks(self, result: GetResult) -> Iterator[bytes]:
+        chunks = result.stream(min_chunk_size=CHUNK)
         while True:
             with self._translated():
                 chunk = next(chunks, None)
@@ -127,58 +127,58 @@ class Place:
                 return
             yield chunk
 
-    def _entry(self, name: str, meta: ObjectMeta) -> Entry:
+    def _file_info(self, name: str, meta: ObjectMeta) -> FileInfo:
         tag = meta["e_tag"]
-        # A directory's has the inode, which differs between mounts of the same files.
+        # A local file's ETag contains the inode, which differs between mounts of the same files.
         version = tag if tag and self._scheme != "file" else meta["last_modified"].isoformat()
-        return entry(name, meta["size"], version, tag)
+        return file_info(name, meta["size"], version, tag)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except (BaseError, FileNotFoundError) as error:
-            raise self._failure(error) from error
+            raise self._source_error(error) from error
 
-    def _failure(self, error: Exception) -> SourceError:
+    def _source_error(self, error: Exception) -> SourceError:
         advice = _ADVICE[self._scheme]
         if isinstance(error, FileNotFoundError):
-            return ModelNotFound(f"{self._address} is not there ({said(error)}): {advice}.")
+            return ModelNotFound(f"{self._address} is not there ({error_text(error)}): {advice}.")
         if isinstance(error, PermissionDeniedError | UnauthenticatedError):
             return AccessDenied(
-                f"{self._address} may not be read ({said(error)}): {advice}, or what their owner may read."
+                f"{self._address} may not be read ({error_text(error)}): {advice}, or what their owner may read."
             )
         if isinstance(error, PreconditionError):
-            return changed(self._address)
+            return source_changed(self._address)
         return SourceUnreachable(
-            f"{self._address} can't be read now ({said(error)}): {advice}, then run this again: what was fetched is "
-            "kept."
+            f"{self._address} can't be read now ({error_text(error)}): {advice}, then run this again: what was "
+            "fetched is kept."
         )
 
 
-def entry(name: str, size: int, version: str, tag: str | None) -> Entry:
-    """A file with its ETag, which is compared unless it is weak: a weak one never matches."""
-    return Entry(
+def file_info(name: str, size: int, version: str, tag: str | None) -> FileInfo:
+    """Return a file's metadata; ignore a weak ETag, which never matches."""
+    return FileInfo(
         name=name, size=size, version=version, match=tag if tag and not tag.startswith("W/") else None
     )
 
 
-def too_large(name: str, address: str) -> DigestMismatch:
-    """The error for a small file that is none."""
+def file_too_large(name: str, address: str) -> DigestMismatch:
+    """Return the error for a small file that is too large."""
     return DigestMismatch(f"{name} of {address} is larger than {LARGEST_TEXT >> 20} MiB: it is no model's.")
 
 
-def changed(address: str) -> SourceChanged:
-    """The error for a file that is not the one that was looked at."""
+def source_changed(address: str) -> SourceChanged:
+    """Return the error for a file that changed since the lookup."""
     return SourceChanged(
         f"{address} changed while it was being fetched, and old and new were not mixed: run this again."
     )
 
 
-def said(error: Exception) -> str:
-    """What obstore says, in one line, with S3's code and message, an untrusted certificate, or a name without address.
+def error_text(error: Exception) -> str:
+    """Return obstore's message in one line, with S3's code and message, an untrusted certificate or a DNS error.
 
-    The rest of its words is its own source.
+    The rest of its message is debugging output.
     """
     text, _, source = str(error).partition("Debug source:")
     line = text.strip().partition("\n")[0].partition("<")[0].rstrip(" :")
@@ -190,15 +190,15 @@ def said(error: Exception) -> str:
 def _store(ref: ModelRef) -> ObjectStore:
     if ref.scheme == "s3":
         bucket, _, prefix = ref.name.partition("/")
-        return s3(bucket, prefix)
+        return s3_store(bucket, prefix)
     path = Path(ref.address.removeprefix("file://"))
     if not path.is_dir():
         raise ModelNotFound(f"There is no directory {path}: {_ADVICE['file']}.")  # noqa: EM102
     return LocalStore(path)
 
 
-def s3(bucket: str, prefix: str = "") -> S3Store:
-    """A bucket, with credentials, region and endpoint from the AWS_* variables. Raises BadReference for bad ones."""
+def s3_store(bucket: str, prefix: str = "") -> S3Store:
+    """Return a bucket, with credentials, region and endpoint from the AWS_* variables. Raises BadReference."""
     for name, value in os.environ.items():
         if name.startswith("AWS_") and (value != value.strip() or not value.isprintable()):
             raise BadReference(f"{name} begins or ends with a space or a new line: set it without.")  # noqa: EM102

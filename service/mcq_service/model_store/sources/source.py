@@ -1,4 +1,4 @@
-"""What a source of weights can do."""
+"""The protocol of a source of weights."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from typing import Protocol, TypeVar
 from mcq_service.model_store.catalogue import GGUFWeights
 
 Report = Callable[[float | None, str], None]
-"""Told the fraction fetched (None where unknown) and one line for a person."""
+"""Called with the fraction fetched (None if unknown) and one line for a person."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What a source would deliver: `bytes` to fetch, holding `parameters` weights, kept under `key`."""
+    """What a source can deliver: `bytes` to fetch with `parameters` weights, stored under `key`."""
 
     key: str
     revision: str
@@ -24,7 +24,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A model's files on disk, whole and verified; `digest` is of all. `gguf` is set for a GGUF file."""
+    """A model's files on disk, complete and verified; `digest` covers all. `gguf` is set for a GGUF file."""
 
     directory: Path
     weights: tuple[Path, ...]
@@ -33,22 +33,22 @@ class Fetched:
 
 
 class Source(Protocol):
-    """A place that weights come from."""
+    """A source of weights."""
 
     name: str
 
     def offer(self) -> Offer:
-        """Ask for the model. Raises SourceUnreachable, ModelNotFound or DigestMismatch."""
+        """Look up the model. Raises SourceUnreachable, ModelNotFound or DigestMismatch."""
 
     def fetch(self, into: Path, report: Report) -> Fetched:
-        """Fetch what was offered into a directory, going on from what an earlier call left there.
+        """Fetch the offered files into a directory; resume an earlier call's download.
 
         Raises SourceUnreachable or DigestMismatch.
         """
 
 
 class Sized(Protocol):
-    """A file of `size` bytes."""
+    """A file of known size."""
 
     @property
     def name(self) -> str:
@@ -56,20 +56,22 @@ class Sized(Protocol):
 
     @property
     def size(self) -> int:
-        """How many bytes it has."""
+        """Its size in bytes."""
 
 
 File = TypeVar("File", bound=Sized)
 
 
-def each(files: Sequence[File], model: str, report: Report) -> Iterator[tuple[File, Callable[[int], None]]]:
-    """Each file of a model, with whom to tell how many of its bytes are there: `report` hears the share of all."""
+def with_progress(
+    files: Sequence[File], model: str, report: Report
+) -> Iterator[tuple[File, Callable[[int], None]]]:
+    """Yield each file with a callback for its fetched bytes; `report` gets the fraction of all files."""
     total, done = sum(file.size for file in files), 0
     for file in files:
         detail = f"{file.name} of {model} ({total / 1e9:.1f} GB)"
-        yield file, partial(_share, report, done, total, detail)
+        yield file, partial(_report_fraction, report, done, total, detail)
         done += file.size
 
 
-def _share(report: Report, before: int, total: int, detail: str, size: int) -> None:
+def _report_fraction(report: Report, before: int, total: int, detail: str, size: int) -> None:
     report((before + size) / total, detail)
