@@ -12,7 +12,7 @@ from mcq_service.model_store.catalogue import DEFAULT_URI
 
 @pytest.fixture(scope="session")
 def model_cache() -> Path:
-    """The developers' model store, so that the default model is fetched once a machine."""
+    """The developers' model store, so that each machine fetches the default model once."""
     return Path(os.environ.get("MCQ_CACHE") or Path.home() / ".cache/mcq-operator") / "models"
 
 
@@ -24,7 +24,7 @@ def prepared_model(model_cache: Path) -> PreparedModel:
 
 @pytest.fixture
 def replica() -> Iterator[Replica]:
-    """A replica around a scripted engine; not loaded yet."""
+    """A replica on a scripted engine, not loaded yet."""
     made = Replica()
     yield made
     made.close()

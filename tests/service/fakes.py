@@ -1,4 +1,4 @@
-"""A scripted engine, and a replica around it without a process or a socket."""
+"""A scripted text engine, and a replica around it without a process or a socket."""
 
 import asyncio
 import math
@@ -34,14 +34,14 @@ QUESTION: dict[str, Any] = {"question": "Which is a fruit?", "choices": ["stone"
 
 
 async def until(true: Callable[[], object], seconds: float = 10) -> None:
-    """Wait for what another task or thread does; fails after `seconds`."""
+    """Wait until another task or thread makes it true; fail after `seconds`."""
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110
             await asyncio.sleep(0.002)
 
 
 async def sample(client: httpx.AsyncClient, name: str) -> float:
-    """The value of one sample of /metrics, 0 where it has not been counted yet."""
+    """The value of one sample of /metrics; 0 if it was never counted."""
     text = (await client.get("/metrics")).text
     found = re.search(rf"^{re.escape(name)} (\S+)", text, re.MULTILINE)
     return float(found[1]) if found else 0.0
@@ -49,10 +49,10 @@ async def sample(client: httpx.AsyncClient, name: str) -> float:
 
 @dataclass
 class FakeTexts:
-    """Chooses `best` (an index) and writes `pieces`; each step waits for `gate`, and raises `error` if there is one.
+    """Chooses `best` (an index) and writes `pieces`; each step waits for `gate` and raises `error`, if set.
 
-    The question that has the text `broken` fails, and each that has written `fails_after` pieces, with `failure`.
-    `read` are the prompts that were read, `forced` what was forced, `decoded` counts the pieces that were asked for.
+    A question with the text `broken` fails with `failure`, and so does every text after `fails_after` pieces. `read`
+    has the prompts that were read, `forced` the forced text, and `decoded` counts the requested pieces.
     """
 
     best: int = 1
@@ -149,7 +149,7 @@ class FakeText:
 
 
 async def _nothing() -> None:
-    """There is nothing to stop."""
+    """Stop nothing."""
 
 
 @dataclass

@@ -17,7 +17,7 @@ ALICE, BOB, EVE = "alice-0123456789abcdef", "bob-0123456789abcdef+/==", "eve-012
 
 
 class Clock:
-    """Seconds that pass when told to."""
+    """A clock that tests advance, in seconds."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -42,7 +42,7 @@ def file(tmp_path: Path) -> Path:
 
 
 class Secret:
-    """A directory as the kubelet mounts a Secret: names link into `..data`, a link that is swapped atomically."""
+    """Mount a Secret as the kubelet does: names link into `..data`, a link that is replaced atomically."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -71,7 +71,7 @@ def secret(tmp_path: Path) -> Secret:
 
 
 def test_a_files_keys_have_names(file: Path) -> None:
-    """One `name: key` a line."""
+    """A file has one `name: key` on each line."""
     keys = ApiKeys(file)
     assert keys.names == ["alice", "bob"]
     assert [keys.name_of(key) for key in (ALICE, BOB, EVE, "", ALICE[:-1])] == [
@@ -90,8 +90,8 @@ def test_a_secrets_keys_are_its_files(secret: Secret) -> None:
     assert keys.name_of(BOB) == "bob"
 
 
-def test_a_plain_directory_will_do(tmp_path: Path) -> None:
-    """Without the kubelet's links."""
+def test_a_plain_directory_works_too(tmp_path: Path) -> None:
+    """It has no links of the kubelet."""
     (tmp_path / "alice").write_text(ALICE)
     assert ApiKeys(tmp_path).name_of(ALICE) == "alice"
 
@@ -109,13 +109,13 @@ def test_a_changed_file_is_read_again(file: Path, clock: Clock) -> None:
     """Within a second of use, without a restart."""
     keys = ApiKeys(file, clock=clock)
     file.write_text(f"eve: {EVE}\n")
-    assert keys.name_of(EVE) is None  # not looked at again yet
+    assert keys.name_of(EVE) is None  # not checked again yet
     clock.poll()
     assert (keys.name_of(EVE), keys.name_of(ALICE)) == ("eve", None)
 
 
 def test_a_replaced_file_is_read_again(file: Path, clock: Clock) -> None:
-    """Though its size and its time are those of the last."""
+    """Even with the same size and time."""
     keys = ApiKeys(file, clock=clock)
     before = file.stat()
     fresh = file.with_name("fresh")
@@ -127,7 +127,7 @@ def test_a_replaced_file_is_read_again(file: Path, clock: Clock) -> None:
 
 
 def test_a_swapped_secret_is_read_again(secret: Secret, clock: Clock) -> None:
-    """A key that left the Secret is refused, though its link still dangles."""
+    """A key that left the Secret is refused, even while its link dangles."""
     keys = ApiKeys(secret.path, clock=clock)
     secret.write(bob=EVE)
     clock.poll()
@@ -152,14 +152,14 @@ def not_text(file: Path) -> None:
 
 def forbid(file: Path) -> None:
     file.unlink()
-    file.symlink_to("/proc/self/mem")  # which can be looked at, but not read
+    file.symlink_to("/proc/self/mem")  # it can be checked, but not read
 
 
 @pytest.mark.parametrize("harm", [remove, become_a_list, shorten, not_text, forbid])
-def test_keys_of_a_file_that_is_gone_or_can_not_be_read_stop_working(
+def test_keys_in_a_missing_or_unreadable_file_stop_working(
     file: Path, clock: Clock, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each error is logged once, however often it is looked at; what is repaired is taken."""
+    """Each error is logged once, however often the file is checked; a repaired file works again."""
     keys = ApiKeys(file, clock=clock)
     harm(file)
     for _ in range(3):
@@ -189,10 +189,10 @@ def test_keys_of_a_file_that_is_gone_or_can_not_be_read_stop_working(
         ("a name: eve-0123456789abcdef", "line 2: a key's name has letters"),
     ],
 )
-def test_an_invalid_line_costs_its_own_key_and_no_other(
+def test_an_invalid_line_disables_only_its_own_key(
     file: Path, clock: Clock, line: str, complaint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And Bob, who is no longer a line of his own, is out at once."""
+    """Bob, who no longer has a line of his own, is refused at once."""
     keys = ApiKeys(file, clock=clock)
     file.write_text(f"alice: {ALICE}\n{line}\n# and\ncarol: {EVE[::-1]}\n")
     clock.poll()
@@ -206,10 +206,8 @@ def test_an_invalid_line_costs_its_own_key_and_no_other(
 @pytest.mark.parametrize(
     "twice", [f"bob: {BOB}\nalice: {EVE}", f"alice: short\nbob: {BOB}", f"bob: {BOB}\neve: {ALICE}"]
 )
-def test_neither_of_two_lines_that_contradict_each_other_is_accepted(
-    file: Path, clock: Clock, twice: str
-) -> None:
-    """Of two keys with one name, or two names for one key, nothing says which is meant."""
+def test_two_contradictory_lines_are_both_rejected(file: Path, clock: Clock, twice: str) -> None:
+    """Two keys with one name, or two names for one key, are ambiguous."""
     keys = ApiKeys(file, clock=clock)
     file.write_text(f"alice: {ALICE}\n{twice}\n")
     clock.poll()
@@ -218,16 +216,16 @@ def test_neither_of_two_lines_that_contradict_each_other_is_accepted(
     assert keys.faults >= 1
 
 
-def test_a_file_of_a_secret_that_is_no_key_costs_itself(secret: Secret, clock: Clock) -> None:
-    """As a file's line does."""
+def test_an_invalid_file_of_a_secret_disables_only_its_own_key(secret: Secret, clock: Clock) -> None:
+    """Like a line of a file."""
     keys = ApiKeys(secret.path, clock=clock)
     secret.write(alice="short", eve=EVE)
     clock.poll()
     assert (keys.names, keys.faults) == (["eve"], 1)
 
 
-def test_a_deleted_secret_lets_nobody_in(secret: Secret, clock: Clock) -> None:
-    """The kubelet empties the directory of an optional Secret that was deleted."""
+def test_a_deleted_secret_lets_no_client_in(secret: Secret, clock: Clock) -> None:
+    """The kubelet empties the directory of a deleted optional Secret."""
     keys = ApiKeys(secret.path, clock=clock)
     secret.write()
     clock.poll()
@@ -235,10 +233,10 @@ def test_a_deleted_secret_lets_nobody_in(secret: Secret, clock: Clock) -> None:
     assert (keys.accepted, keys.faults) == (0, 0)
 
 
-def test_a_secret_that_is_swapped_while_it_is_read_is_read_again(
+def test_a_secret_replaced_during_the_read_is_read_again(
     secret: Secret, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Old and new are not mixed, and a version that goes away meanwhile is no missing key."""
+    """Old and new are not mixed, and a version that disappears meanwhile loses no key."""
     keys = ApiKeys(secret.path, clock=clock)
     secret.write(alice=ALICE, bob=EVE)
     read = mcq_service.runtime.api_keys._text
@@ -255,7 +253,7 @@ def test_a_secret_that_is_swapped_while_it_is_read_is_read_again(
 
 
 def test_keys_are_never_logged(file: Path, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    """A reload names them."""
+    """A reload logs only names."""
     caplog.set_level(logging.DEBUG)
     keys = ApiKeys(file, clock=clock)
     file.write_text(f"eve: {EVE}\n")
@@ -266,8 +264,8 @@ def test_keys_are_never_logged(file: Path, clock: Clock, caplog: pytest.LogCaptu
 
 
 @pytest.mark.parametrize("text", ["", "# none yet\n", "{}"])
-def test_an_empty_set_refuses_everybody(tmp_path: Path, text: str) -> None:
-    """It is not the same as no file."""
+def test_an_empty_set_refuses_every_client(tmp_path: Path, text: str) -> None:
+    """It differs from no file."""
     path = tmp_path / "keys.yaml"
     path.write_text(text)
     assert ApiKeys(path).names == []
@@ -292,10 +290,10 @@ def test_an_empty_set_refuses_everybody(tmp_path: Path, text: str) -> None:
         ("x" * 1_100_000, "more than"),
     ],
 )
-def test_a_start_without_a_key_that_can_be_used_is_an_error_that_says_where(
+def test_a_start_without_a_usable_key_is_an_error_that_says_where(
     tmp_path: Path, text: str, complaint: str
 ) -> None:
-    """And never what: a key must not get into a log."""
+    """The error never contains a key: it goes into a log."""
     path = tmp_path / "keys.yaml"
     path.write_text(text)
     with pytest.raises(InvalidKeys, match=complaint) as raised:
@@ -306,14 +304,14 @@ def test_a_start_without_a_key_that_can_be_used_is_an_error_that_says_where(
 
 
 def test_a_missing_file_at_the_start_is_an_error(tmp_path: Path) -> None:
-    """A Secret that is not mounted must not open the service to everybody."""
+    """Without the Secret's mount the service must not be open to everyone."""
     with pytest.raises(InvalidKeys, match="No such file"):
         ApiKeys(tmp_path / "keys.yaml")
 
 
 @asynccontextmanager
 async def asking(replica: Replica, keys: ApiKeys) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the replica's app as it is with keys."""
+    """A client of the replica's app with keys."""
     replica.app = app.build(replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing, keys=keys)
     replica.load()
     async with replica.client() as client:
@@ -324,18 +322,18 @@ def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-async def test_a_slash_at_the_end_needs_the_key_too(replica: Replica, file: Path) -> None:
-    """As the path without it; and what is open stays so."""
+async def test_a_trailing_slash_needs_the_key_too(replica: Replica, file: Path) -> None:
+    """Like the path without it; open paths stay open."""
     async with asking(replica, ApiKeys(file)) as client:
         assert (await client.post(f"{ANSWER}/", json=QUESTION)).status_code == 401
         assert (await client.get("/v1/models/")).status_code == 401
         assert (await client.get("/readyz/")).status_code == 200
 
 
-async def test_a_good_key_is_let_in_under_its_name(
+async def test_a_valid_key_is_accepted_under_its_name(
     replica: Replica, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The request's span and its line of log have the name; nothing has the key."""
+    """The request's span and its log line have the name; nothing has the key."""
     caplog.set_level(logging.DEBUG)
     async with asking(replica, ApiKeys(file)) as client:
         for scheme in ("Bearer", "bearer"):
@@ -366,10 +364,10 @@ async def test_a_good_key_is_let_in_under_its_name(
         ),
     ],
 )
-async def test_others_are_401_with_a_challenge(
+async def test_other_requests_get_401_with_a_challenge(
     replica: Replica, file: Path, headers: list[tuple[str, str]], challenge: str
 ) -> None:
-    """RFC 6750; the question is not even read."""
+    """As RFC 6750 says; the question is not even read."""
     async with asking(replica, ApiKeys(file)) as client:
         response = await client.post(ANSWER, json=QUESTION, headers=headers)
         assert response.status_code == 401
@@ -381,7 +379,7 @@ async def test_others_are_401_with_a_challenge(
 
 
 async def test_probes_metrics_page_and_documents_need_no_key(replica: Replica, file: Path) -> None:
-    """Everything else does, whether it exists or not."""
+    """All other paths do, whether they exist or not."""
     async with asking(replica, ApiKeys(file)) as client:
         for path in ("/startupz", "/readyz", "/livez", "/metrics", "/openapi.json"):
             assert (await client.get(path)).status_code == 200, path
@@ -391,16 +389,16 @@ async def test_probes_metrics_page_and_documents_need_no_key(replica: Replica, f
             assert (await client.get(path)).status_code == 401, path
 
 
-async def test_without_keys_everybody_may_ask(replica: Replica, client: httpx.AsyncClient) -> None:
-    """A key that is sent all the same does no harm."""
+async def test_without_keys_every_client_may_ask(replica: Replica, client: httpx.AsyncClient) -> None:
+    """A client may still send a key."""
     replica.load()
     assert (await client.post(ANSWER, json=QUESTION, headers=bearer(EVE))).status_code == 200
 
 
-async def test_a_key_that_is_taken_away_is_refused_and_a_new_one_let_in(
+async def test_a_removed_key_is_refused_and_a_new_one_accepted(
     replica: Replica, secret: Secret, clock: Clock
 ) -> None:
-    """As the Secret is swapped, on a running service."""
+    """When the Secret is replaced, on a running service."""
     async with asking(replica, ApiKeys(secret.path, clock=clock)) as client:
         assert (await client.post(ANSWER, json=QUESTION, headers=bearer(ALICE))).status_code == 200
         secret.write(eve=EVE)
@@ -409,10 +407,10 @@ async def test_a_key_that_is_taken_away_is_refused_and_a_new_one_let_in(
         assert (await client.post(ANSWER, json=QUESTION, headers=bearer(EVE))).status_code == 200
 
 
-async def test_metrics_and_probes_count_the_keys_and_what_can_not_be_used(
+async def test_metrics_and_probes_count_valid_and_invalid_keys(
     replica: Replica, file: Path, clock: Clock
 ) -> None:
-    """Without a request that needs one, and without a name: nobody needs a key to see them."""
+    """They need no key, and show no names."""
     async with asking(replica, ApiKeys(file, clock=clock)) as client:
         assert await sample(client, "mcq_api_keys_accepted") == 2
         assert await sample(client, "mcq_api_keys_invalid") == 0
@@ -426,8 +424,8 @@ async def test_metrics_and_probes_count_the_keys_and_what_can_not_be_used(
         assert "alice" not in state.text
 
 
-async def test_without_a_file_of_keys_none_are_counted(replica: Replica, client: httpx.AsyncClient) -> None:
-    """A zero would look like nobody being let in."""
+async def test_without_a_file_no_keys_are_counted(replica: Replica, client: httpx.AsyncClient) -> None:
+    """A zero would look as if no client could get in."""
     replica.load()
     assert (await client.get("/readyz")).json()["api_keys"] is None
     assert "mcq_api_keys" not in (await client.get("/metrics")).text

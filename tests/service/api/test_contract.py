@@ -1,4 +1,4 @@
-"""The service against its own OpenAPI document, by schemathesis; the apps are made when the tests are collected."""
+"""Test the service against its own OpenAPI document with schemathesis; test collection creates the apps."""
 
 import os
 import tempfile
@@ -22,8 +22,8 @@ KEY = "0123456789abcdef0123456789abcdef"
 REFUSED = ["4xx"]
 CHECKS = {
     "negative_data_rejection": {"expected-statuses": REFUSED},
-    # Choices must differ in more than trailing white space, and none be blank; prompts must fit, and a model be the
-    # one that is served: which no schema can say.
+    # No schema can express these rules: choices differ in more than trailing white space and are not blank, prompts
+    # fit, and the model is the served one.
     "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "404", "413", "422"]},
 }
 NOT_READY = {
@@ -65,22 +65,24 @@ bounded = examples(15)
 
 @OPEN.parametrize()
 @bounded
-def test_every_operation_does_what_the_document_says(case: schemathesis.Case[Any]) -> None:
-    """Whatever is sent: statuses, media types, headers and bodies are documented, and nothing is a 500."""
+def test_every_operation_matches_the_document(case: schemathesis.Case[Any]) -> None:
+    """For any input, statuses, media types, headers and bodies are documented, and nothing is a 500."""
     case.call_and_validate()
 
 
 @KEYED.parametrize()
 @bounded
-def test_with_keys_it_does_so_too(case: schemathesis.Case[Any]) -> None:
-    """And without the key nothing is to be had."""
+def test_every_operation_matches_the_document_with_keys(case: schemathesis.Case[Any]) -> None:
+    """Without the key every operation refuses."""
     case.call_and_validate(headers={"Authorization": f"Bearer {KEY}"})
 
 
 @LOADING.parametrize()
 @bounded
-def test_before_the_model_is_there_it_does_so_too(case: schemathesis.Case[Any]) -> None:
-    """A refusal is as documented as an answer, and it is no 500."""
+def test_every_operation_matches_the_document_before_the_model_is_loaded(
+    case: schemathesis.Case[Any],
+) -> None:
+    """A refusal is documented like an answer and is not a 500."""
     case.call_and_validate()
 
 

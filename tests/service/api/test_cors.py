@@ -1,4 +1,4 @@
-"""Pages of other origins: what a browser asks, and what it is answered."""
+"""CORS: preflights and requests of pages of other origins."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -24,7 +24,7 @@ PREFLIGHT = {
 
 @asynccontextmanager
 async def asking(replica: Replica, folder: Path, allowed: Sequence[str]) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the replica as it is with a key and these origins."""
+    """A client of the replica with a key and these origins."""
     (folder / "tester").write_text(KEY)
     replica.app = app.build(
         replica.lifecycle,
@@ -39,10 +39,10 @@ async def asking(replica: Replica, folder: Path, allowed: Sequence[str]) -> Asyn
 
 
 @pytest.mark.parametrize("allowed", [(), ("https://other.example",)])
-async def test_a_preflight_of_an_origin_that_is_not_allowed_is_403(
+async def test_a_preflight_of_a_disallowed_origin_is_403(
     replica: Replica, tmp_path: Path, allowed: Sequence[str]
 ) -> None:
-    """And says how it would be, rather than that a key is missing, which no preflight has."""
+    """It says how to allow the origin, not that a key is missing: no preflight has one."""
     async with asking(replica, tmp_path, allowed) as client:
         refused = await client.options(ANSWER, headers=PREFLIGHT)
         assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (403, "cross-origin")
@@ -68,17 +68,17 @@ async def test_a_page_of_an_allowed_origin_may_ask(
             assert answer.headers["access-control-allow-origin"] in {ORIGIN, "*"}
 
 
-async def test_options_without_a_page_asks_for_the_methods(
+async def test_options_without_a_page_returns_the_methods(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """Also of a client that says its origin."""
+    """Also for a client that sends an origin."""
     replica.load()
     response = await client.options(ANSWER, headers={"Origin": ORIGIN})
     assert (response.status_code, response.headers["allow"]) == (204, "OPTIONS, POST")
 
 
 def test_origins_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list in one variable; what is no origin would allow nobody, and is told of."""
+    """A list in one variable; an invalid origin is an error, as it would match no page."""
     assert Settings().allowed_origins == ()
     monkeypatch.setenv("MCQ_ALLOWED_ORIGINS", "https://a.example, http://localhost:3000")
     assert Settings().allowed_origins == ("https://a.example", "http://localhost:3000")

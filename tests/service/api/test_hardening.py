@@ -24,7 +24,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
-    """The body, once it is known to be this problem."""
+    """Check that the response is this problem; return its body."""
     assert response.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = response.json()
     assert (response.status_code, body["status"], body["type"].rpartition("/")[2]) == (status, status, slug)
@@ -50,19 +50,17 @@ def limit_bodies(replica: Replica, **limits: float) -> None:
         ('{"question": "a", "\\u0071uestion": "b"}', "/question"),
     ],
 )
-async def test_a_key_that_stands_twice_is_422(
+async def test_a_duplicate_key_is_422(
     replica: Replica, client: httpx.AsyncClient, body: str, pointer: str
 ) -> None:
-    """Which of the two was meant can't be known; another parser on the way may take the other."""
+    """It is ambiguous; another parser on the way may take the other value."""
     replica.load()
     found = problem(await client.post(ANSWER, content=body, headers=JSON), 422, "invalid-question")
-    assert found["errors"] == [{"pointer": pointer, "detail": "stands twice"}]
+    assert found["errors"] == [{"pointer": pointer, "detail": "occurs twice"}]
     assert replica.texts.read == []
 
 
-async def test_a_key_that_stands_twice_in_a_batch_is_found(
-    replica: Replica, client: httpx.AsyncClient
-) -> None:
+async def test_a_duplicate_key_in_a_batch_is_found(replica: Replica, client: httpx.AsyncClient) -> None:
     """The pointer says in which question."""
     replica.load()
     body = (
@@ -77,14 +75,14 @@ async def test_a_key_that_stands_twice_in_a_batch_is_found(
     [
         (ANSWER, dict.fromkeys(map(str, range(200)), 1), 200),
         (ANSWER, {"choices": dict.fromkeys(map(str, range(200)), 1)}, 400),  # each label and each text
-        ("/v1/completions", {"prompt": [[-1] * 100] * 256}, 256),  # one a prompt
+        ("/v1/completions", {"prompt": [[-1] * 100] * 256}, 256),  # one for each prompt
         ("/v1/chat/completions", {"messages": [{}] * 500}, 1000),
     ],
 )
 async def test_of_many_errors_twenty_are_listed_and_all_are_counted(
     replica: Replica, client: httpx.AsyncClient, path: str, change: dict[str, Any], count: int
 ) -> None:
-    """The answer to a wrong body does not grow with it."""
+    """The response to an invalid body does not grow with it."""
     replica.load()
     response = await client.post(path, json={**({} if path != ANSWER else QUESTION), **change})
     assert len(response.content) < 4096
@@ -99,7 +97,7 @@ async def test_of_many_errors_twenty_are_listed_and_all_are_counted(
 async def test_the_errors_of_a_batch_are_bounded_for_each_question(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """As they are for one alone."""
+    """Like those of a single question."""
     replica.load()
     bad = {**QUESTION, **dict.fromkeys(map(str, range(200)), 1)}
     results = (await client.post(ANSWERS, json={"questions": [bad] * 3})).json()["results"]
@@ -109,7 +107,7 @@ async def test_the_errors_of_a_batch_are_bounded_for_each_question(
 
 
 async def test_a_name_of_any_length_makes_a_short_error(replica: Replica, client: httpx.AsyncClient) -> None:
-    """The pointer stays one: it is that of the map which has the name."""
+    """The pointer stays valid: it leads to the map with the name."""
     replica.load()
     choices = {"A": "1", "x" * 1_000_000: "2"}
     found = problem(await client.post(ANSWER, json={**QUESTION, "choices": choices}), 422, "invalid-question")
@@ -121,10 +119,10 @@ async def test_a_name_of_any_length_makes_a_short_error(replica: Replica, client
 
 @pytest.mark.parametrize("path", [ANSWER, ANSWERS, "/v1/completions", "/v1/chat/completions"])
 @pytest.mark.parametrize(("size", "thread"), [(100, "MainThread"), (LARGE_BYTES + 1, "body_0")])
-async def test_a_large_body_is_read_beside_the_event_loop(
+async def test_a_large_body_is_read_outside_the_event_loop(
     replica: Replica, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str, size: int, thread: str
 ) -> None:  # fmt: skip
-    """Parsing and validation, on every surface; what is small is not worth a change of threads."""
+    """Parsing and validation, on every surface; for a small body, switching threads is not worth it."""
     replica.load()
     threads = []
 
@@ -142,7 +140,7 @@ async def test_a_large_body_is_read_beside_the_event_loop(
 async def test_deep_nesting_is_400(
     replica: Replica, client: httpx.AsyncClient, depth: int, opening: str, closing: str
 ) -> None:
-    """However deep: no recursion of ours can be exhausted."""
+    """At any depth: no recursion of ours is exhausted."""
     replica.load()
     body = opening * depth + "1" + closing * depth
     response = await client.post(ANSWERS, content=body, headers=JSON)
@@ -150,14 +148,16 @@ async def test_deep_nesting_is_400(
 
 
 async def test_nesting_up_to_the_limit_is_read(replica: Replica, client: httpx.AsyncClient) -> None:
-    """It is then refused for what it is."""
+    """It is then refused for its content."""
     replica.load()
     body = "[" * MAX_DEPTH + "]" * MAX_DEPTH
     problem(await client.post(ANSWER, content=body, headers=JSON), 422, "invalid-question")
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1" * 5000])
-async def test_what_is_no_number_is_400(replica: Replica, client: httpx.AsyncClient, number: str) -> None:
+async def test_a_literal_that_is_no_json_number_is_400(
+    replica: Replica, client: httpx.AsyncClient, number: str
+) -> None:
     """Python would read it."""
     replica.load()
     body = json.dumps({**QUESTION, "min_confidence": 1})[:-2] + number + "}"
@@ -166,7 +166,7 @@ async def test_what_is_no_number_is_400(replica: Replica, client: httpx.AsyncCli
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "true"])
 async def test_a_number_out_of_range_is_422(replica: Replica, client: httpx.AsyncClient, number: str) -> None:
-    """JSON has it, and we have no use for it."""
+    """JSON allows it, but the service has no use for it."""
     replica.load()
     body = json.dumps({**QUESTION, "min_confidence": 1})[:-2] + number + "}"
     found = problem(await client.post(ANSWER, content=body, headers=JSON), 422, "invalid-question")
@@ -199,17 +199,17 @@ async def test_a_byte_order_mark_is_no_error(replica: Replica, client: httpx.Asy
         ({"\udc00": 1}, ""),
     ],
 )
-async def test_half_a_character_is_422(
+async def test_a_lone_surrogate_is_422(
     replica: Replica, client: httpx.AsyncClient, change: dict[str, Any], pointer: str
 ) -> None:
-    """In a value or in a key; an answer that repeats it could not be sent."""
+    """In a value or in a key; a response with it could not be sent."""
     replica.load()
     response = await client.post(ANSWER, content=json.dumps({**QUESTION, **change}), headers=JSON)
     assert problem(response, 422, "invalid-question")["errors"][0]["pointer"] == pointer
 
 
 async def test_a_pair_of_escapes_is_one_character(replica: Replica, client: httpx.AsyncClient) -> None:
-    """What JSON has it for."""
+    """As JSON defines it."""
     replica.load()
     response = await client.post(ANSWER, content=json.dumps({**QUESTION, "question": "🙂?"}), headers=JSON)
     assert response.status_code == 200
@@ -221,7 +221,7 @@ async def test_a_pair_of_escapes_is_one_character(replica: Replica, client: http
 async def test_the_longest_question_fits_in_any_script(
     replica: Replica, client: httpx.AsyncClient, character: str, escaped: bool
 ) -> None:
-    """As many characters as are documented, with up to 12 bytes each; in a question and in all its choices."""
+    """As many characters as documented, with up to 12 bytes each; in a question and in all its choices."""
     replica.load()
     longest = {
         "question": character * MAX_QUESTION_CHARACTERS,
@@ -232,8 +232,8 @@ async def test_the_longest_question_fits_in_any_script(
     assert (await client.post(ANSWER, content=body, headers=JSON)).status_code == 200
 
 
-async def test_a_body_that_does_not_come_is_408(replica: Replica, client: httpx.AsyncClient) -> None:
-    """One byte now and then does not help."""
+async def test_a_body_that_does_not_arrive_is_408(replica: Replica, client: httpx.AsyncClient) -> None:
+    """A byte now and then does not help."""
     limit_bodies(replica, seconds=0.2)
     replica.load()
 
@@ -248,7 +248,7 @@ async def test_a_body_that_does_not_come_is_408(replica: Replica, client: httpx.
 
 
 async def test_bodies_together_are_bounded(replica: Replica, client: httpx.AsyncClient) -> None:
-    """Those that don't fit are told to come again; what was answered makes room."""
+    """Bodies that do not fit get a Retry-After; answered ones make room."""
     body = json.dumps(QUESTION).encode()
     limit_bodies(replica, memory_bytes=len(body) + 10)
     replica.load()
@@ -263,7 +263,7 @@ async def test_bodies_together_are_bounded(replica: Replica, client: httpx.Async
     assert (await client.post(ANSWER, content=body, headers=JSON)).status_code == 200
 
 
-async def test_a_client_that_leaves_in_its_body_is_no_bad_question(
+async def test_a_client_that_leaves_during_its_body_is_not_an_invalid_question(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
     """Half a body is not taken for a whole one."""
@@ -291,10 +291,10 @@ async def test_a_client_that_leaves_in_its_body_is_no_bad_question(
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/plain"}, JSON])
-async def test_the_path_and_the_method_come_before_the_body(
+async def test_path_and_method_are_checked_before_the_body(
     replica: Replica, client: httpx.AsyncClient, headers: dict[str, str]
 ) -> None:
-    """Whatever the body is declared as."""
+    """Whatever media type the body has."""
     replica.load()
     problem(await client.post("/nothing", content=b"{", headers=headers), 404, "not-found")
     problem(await client.post("/livez", content=b"{", headers=headers), 405, "method-not-allowed")
@@ -316,7 +316,7 @@ async def test_head_is_get_without_the_body(replica: Replica, client: httpx.Asyn
 
 
 async def test_options_names_the_methods(replica: Replica, client: httpx.AsyncClient) -> None:
-    """Of a path that is there."""
+    """For an existing path."""
     replica.load()
     for path, methods in {ANSWER: "OPTIONS, POST", "/livez": "GET, HEAD, OPTIONS"}.items():
         response = await client.options(path)
@@ -328,11 +328,11 @@ async def test_options_names_the_methods(replica: Replica, client: httpx.AsyncCl
 async def test_too_many_or_too_long_headers_are_431(
     client: httpx.AsyncClient, headers: list[tuple[str, str]]
 ) -> None:
-    """Whatever is asked for."""
+    """On every path."""
     problem(await client.get("/livez", headers=headers), 431, "headers-too-large")
 
 
-async def test_a_request_is_one_line_of_log_without_a_clients_words(
+async def test_a_request_is_one_log_line_without_client_text(
     replica: Replica, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Method, route, status, milliseconds, key; the path only as its template."""
@@ -354,7 +354,7 @@ async def test_a_request_is_one_line_of_log_without_a_clients_words(
 async def test_a_defect_is_logged_as_500(
     replica: Replica, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The line is there though the request raised."""
+    """The line is written even if the request raised."""
     caplog.set_level(logging.INFO)
     replica.texts.error = RuntimeError("inner detail")
     replica.load()

@@ -18,7 +18,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
-    """The body, once it is known to be this problem."""
+    """Check that the response is this problem; return its body."""
     assert response.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = response.json()
     assert body.keys() - {"errors"} == {"type", "title", "status", "detail"}
@@ -57,8 +57,8 @@ async def test_mode_answer_decodes_nothing(replica: Replica, client: httpx.Async
     assert replica.texts.decoded == 0
 
 
-async def test_the_bound_on_reasoning_is_kept(replica: Replica, client: httpx.AsyncClient) -> None:
-    """The request's own bound comes before the service's; an open line is closed."""
+async def test_the_limit_on_reasoning_is_kept(replica: Replica, client: httpx.AsyncClient) -> None:
+    """The request's own limit wins over the service's; an open line is closed."""
     replica.texts.pieces = ["word "] * 100
     replica.load()
     body = (await client.post(ANSWER, json={**QUESTION, "max_reasoning_tokens": 5})).json()
@@ -66,7 +66,7 @@ async def test_the_bound_on_reasoning_is_kept(replica: Replica, client: httpx.As
     assert (await client.post(ANSWER, json=QUESTION)).json()["usage"]["completion_tokens"] == 8
 
 
-async def test_long_reasoning_is_cut_rather_than_lost(replica: Replica, client: httpx.AsyncClient) -> None:
+async def test_long_reasoning_is_truncated(replica: Replica, client: httpx.AsyncClient) -> None:
     """However long a model's tokens are, and whatever must be escaped in them, there is an answer."""
     replica.texts.pieces = ["\\\\" * 128] * 512
     replica.load()
@@ -114,7 +114,7 @@ async def test_a_body_that_is_not_json_is_400(
         ({"list": 1}, "/list"),
     ],
 )
-async def test_a_wrong_question_is_422_and_points_at_what_is_wrong(
+async def test_an_invalid_question_is_422_and_points_at_the_error(
     replica: Replica, client: httpx.AsyncClient, change: dict[str, Any], pointer: str
 ) -> None:
     """Pointers are RFC 6901, into the body as the client wrote it."""
@@ -134,7 +134,7 @@ async def test_json_that_is_no_object_is_422(replica: Replica, client: httpx.Asy
     assert [each["pointer"] for each in errors] == [""]
 
 
-async def test_all_that_is_wrong_is_said_at_once(replica: Replica, client: httpx.AsyncClient) -> None:
+async def test_all_errors_are_reported_at_once(replica: Replica, client: httpx.AsyncClient) -> None:
     """A client need not repair one field at a time."""
     replica.load()
     response = await client.post(ANSWER, json={"choices": ["x"], "mode": "?"})
@@ -174,10 +174,10 @@ async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient)
         ("OPTIONS", ANSWER),
     ],
 )
-async def test_a_slash_at_the_end_changes_nothing(
+async def test_a_trailing_slash_changes_nothing(
     replica: Replica, client: httpx.AsyncClient, method: str, path: str
 ) -> None:
-    """No redirect, which behind a proxy would lead from https:// to http://."""
+    """No redirect: behind a proxy it would lead from https:// to http://."""
     replica.load()
     body = {"questions": [QUESTION]} if path.endswith("answers") else QUESTION
     plain, slashed = [
@@ -190,10 +190,8 @@ async def test_a_slash_at_the_end_changes_nothing(
         assert slashed.content == plain.content
 
 
-async def test_a_slash_at_the_end_does_not_get_around_a_limit(
-    replica: Replica, client: httpx.AsyncClient
-) -> None:
-    """What is refused is counted, too, as on the path itself."""
+async def test_a_trailing_slash_does_not_bypass_a_limit(replica: Replica, client: httpx.AsyncClient) -> None:
+    """Refusals are counted, too, as on the path itself."""
     replica.load()
     await client.post(f"{ANSWER}/", content=b"{", headers=JSON)
     assert await sample(client, 'mcq_requests_total{mode="unknown",outcome="malformed-body"}') == 1
@@ -213,10 +211,10 @@ async def test_a_body_not_declared_as_json_is_415(
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "deflate", "zstd", "gzip, identity", "aws-chunked"])
-async def test_a_compressed_body_is_415_with_what_is_accepted(
+async def test_a_compressed_body_is_415_with_the_accepted_encoding(
     replica: Replica, client: httpx.AsyncClient, coding: str
 ) -> None:
-    """Whatever is in it."""
+    """Whatever it contains."""
     replica.load()
     headers = {**JSON, "Content-Encoding": coding}
     response = await client.post(
@@ -229,8 +227,8 @@ async def test_a_compressed_body_is_415_with_what_is_accepted(
     assert (await client.post(ANSWER, content=json.dumps(QUESTION), headers=as_it_is)).status_code == 200
 
 
-async def test_json_may_say_its_character_set(replica: Replica, client: httpx.AsyncClient) -> None:
-    """Parameters of the media type are no obstacle."""
+async def test_json_may_declare_its_character_set(replica: Replica, client: httpx.AsyncClient) -> None:
+    """Parameters of the media type are allowed."""
     replica.load()
     headers = {"Content-Type": "Application/JSON; charset=utf-8"}
     assert (await client.post(ANSWER, content=json.dumps(QUESTION), headers=headers)).status_code == 200
@@ -239,7 +237,7 @@ async def test_json_may_say_its_character_set(replica: Replica, client: httpx.As
 async def test_a_large_body_is_413_whether_declared_or_chunked(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """What was not declared is counted, and not read to its end."""
+    """An undeclared size is counted, and the body is not read to its end."""
     replica.load()
     read = 0
 
@@ -263,7 +261,7 @@ async def test_the_largest_body_is_read(replica: Replica, client: httpx.AsyncCli
 
 
 async def test_a_full_queue_is_429_with_retry_after(replica: Replica, client: httpx.AsyncClient) -> None:
-    """Those that were admitted are answered all the same."""
+    """Admitted requests are still answered."""
     replica.texts.gate.clear()
     replica.load(max_queued=1, max_active=1)
     first = asyncio.create_task(client.post(ANSWER, json=QUESTION))
@@ -278,9 +276,7 @@ async def test_a_full_queue_is_429_with_retry_after(replica: Replica, client: ht
     assert [each.status_code for each in await asyncio.gather(first, second)] == [200, 200]
 
 
-async def test_a_defect_is_500_and_says_nothing_of_its_inside(
-    replica: Replica, client: httpx.AsyncClient
-) -> None:
+async def test_a_defect_is_500_and_reveals_nothing(replica: Replica, client: httpx.AsyncClient) -> None:
     """The next question is answered."""
     replica.texts.error = RuntimeError("inner detail")
     replica.load()
@@ -295,7 +291,7 @@ async def test_a_defect_is_500_and_says_nothing_of_its_inside(
 async def test_before_the_model_is_loaded_questions_are_503(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """The detail says what is under way."""
+    """The detail has the current progress."""
     replica.lifecycle.report(Status.FETCHING, 0.5, "Half of the weights are here.")
     response = await client.post(ANSWER, json=QUESTION)
     assert "Half of the weights" in problem(response, 503, "not-ready")["detail"]
@@ -305,7 +301,7 @@ async def test_before_the_model_is_loaded_questions_are_503(
 async def test_during_drain_new_questions_are_503_and_admitted_ones_answered(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """Readiness goes at once; liveness and startup stay."""
+    """Readiness ends at once; liveness and startup stay."""
     replica.texts.gate.clear()
     replica.load()
     admitted = asyncio.create_task(client.post(ANSWER, json=QUESTION))
@@ -321,7 +317,7 @@ async def test_during_drain_new_questions_are_503_and_admitted_ones_answered(
 
 
 async def test_a_missed_deadline_is_504(replica: Replica, client: httpx.AsyncClient) -> None:
-    """And is counted under its own name."""
+    """It is counted under its own name."""
     replica.texts.gate.clear()
     replica.load(deadline_seconds=0.05)
     problem(await client.post(ANSWER, json=QUESTION), 504, "deadline-exceeded")

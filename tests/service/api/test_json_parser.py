@@ -1,4 +1,4 @@
-"""What is read of a body, and in what words anything else is refused."""
+"""The JSON parser: which bodies it reads, and how it explains the others."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from mcq_service.api.problems import InvalidQuestion, MalformedBody
 @pytest.mark.parametrize(
     "value", [{"a": [1, -1.5e3, True, None, "x", {"é": '🙂\n\\"'}], "b": {}}, [], "a", 0]
 )
-def test_a_value_is_read_as_it_was_written(value: Any) -> None:
+def test_a_value_is_read_as_written(value: Any) -> None:
     """Escaped or not, with a byte order mark or without."""
     for escaped in (True, False):
         text = json.dumps(value, ensure_ascii=escaped).encode()
@@ -33,18 +33,18 @@ def test_a_value_is_read_as_it_was_written(value: Any) -> None:
         ('{"a at line 3 column 4": 1, "a at line 3 column 4": 2}', "/a at line 3 column 4"),
     ],
 )
-def test_a_repeated_key_is_pointed_at(text: str, pointer: str) -> None:
+def test_a_duplicate_key_is_pointed_at(text: str, pointer: str) -> None:
     """The first one, wherever it is and however it is written."""
-    with pytest.raises(InvalidQuestion, match="stands twice") as caught:
+    with pytest.raises(InvalidQuestion, match="occurs twice") as caught:
         parse(text.encode())
     assert [each.pointer for each in caught.value.errors or []] == [pointer]
 
 
-def test_a_repeated_key_among_many_takes_no_longer_to_find() -> None:
-    """By the second, where comparing all keys with each other would take an hour."""
+def test_a_duplicate_key_among_many_is_found_quickly() -> None:
+    """Comparing all pairs of keys would take an hour."""
     keys = ",".join(f'"{number}":1' for number in range(MAX_VALUES - 2))
     started = time.monotonic()
-    with pytest.raises(InvalidQuestion, match=f"{MAX_VALUES - 3}: stands twice"):
+    with pytest.raises(InvalidQuestion, match=f"{MAX_VALUES - 3}: occurs twice"):
         parse(f'{{{keys},"{MAX_VALUES - 3}":1}}'.encode())
     assert time.monotonic() - started < 30
 
@@ -59,9 +59,9 @@ def test_a_repeated_key_among_many_takes_no_longer_to_find() -> None:
         (r'"\ud83d\n"', ""),
     ],
 )
-def test_half_of_a_surrogate_pair_is_pointed_at(text: str, pointer: str) -> None:
+def test_a_lone_surrogate_is_pointed_at(text: str, pointer: str) -> None:
     """In a value by its own pointer, in a key by that of its map."""
-    with pytest.raises(InvalidQuestion, match="half of a surrogate pair") as caught:
+    with pytest.raises(InvalidQuestion, match="a lone surrogate") as caught:
         parse(text.encode())
     assert [each.pointer for each in caught.value.errors or []] == [pointer]
 
@@ -82,7 +82,7 @@ def test_half_of_a_surrogate_pair_is_pointed_at(text: str, pointer: str) -> None
         ("9" * 5000, "A number has too many digits."),
     ],
 )
-def test_broken_json_is_told_where_it_breaks(text: str, detail: str) -> None:
+def test_broken_json_is_located(text: str, detail: str) -> None:
     """By line and character."""
     with pytest.raises(MalformedBody) as caught:
         parse(text.encode())
@@ -100,14 +100,14 @@ def test_broken_json_is_told_where_it_breaks(text: str, detail: str) -> None:
     ],
 )  # fmt: skip
 def test_values_and_keys_are_bounded(largest: Any, more: Any) -> None:
-    """What stands in a string is none of them."""
+    """Text inside a string does not count."""
     assert parse(json.dumps(largest).encode()) == largest
     with pytest.raises(MalformedBody, match="may have at most"):
         parse(json.dumps(more).encode())
 
 
 def test_depth_is_bounded() -> None:
-    """Far below where a parser's own stack ends."""
+    """Far below the limit of any parser's stack."""
     assert parse(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
     for depth in (MAX_DEPTH + 1, 100, 100_000):
         with pytest.raises(MalformedBody, match="nested 32 deep"):

@@ -1,4 +1,4 @@
-"""The service below a path prefix that a proxy leaves in place."""
+"""The service below a path prefix that a proxy keeps."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -42,23 +42,21 @@ async def test_each_path_is_served_with_the_root_path_and_without(
 
 
 async def test_a_question_is_answered_below_the_root_path(client: httpx.AsyncClient, root: str) -> None:
-    """With a slash at the end, too."""
+    """With a trailing slash, too."""
     for path in (f"{root}{ANSWER}", f"{root}{ANSWER}/", ANSWER):
         answered = await client.post(path, json=QUESTION)
         assert (answered.status_code, answered.json()["answer"]["label"]) == (200, "B"), path
 
 
 async def test_other_paths_are_not_found(client: httpx.AsyncClient, root: str) -> None:
-    """A prefix is whole segments, once."""
+    """A prefix consists of whole segments, and counts once."""
     for path in (f"{root}x{ANSWER}", f"/other{ANSWER}", f"{root}{root}{ANSWER}", f"{root}/nothing"):
         assert (await client.post(path, json=QUESTION)).status_code == 404, path
 
 
 @pytest.mark.parametrize("root", ["/mcq", "/teams/blue"])
-async def test_pages_are_redirected_to_where_their_relative_links_hold(
-    client: httpx.AsyncClient, root: str
-) -> None:
-    """By a relative address, so that neither scheme nor host nor a further prefix has to be known."""
+async def test_pages_redirect_so_that_their_relative_links_work(client: httpx.AsyncClient, root: str) -> None:
+    """By a relative address, which needs neither scheme nor host nor a further prefix."""
     moved = await client.get(root)
     assert (moved.status_code, moved.headers["location"]) == (308, f"{root.rpartition('/')[2]}/")
     assert str((await client.get(root, follow_redirects=True)).url) == f"http://replica{root}/"
@@ -74,7 +72,7 @@ async def test_the_contract_names_the_root_path(client: httpx.AsyncClient, root:
 
 
 async def test_a_key_is_needed_below_the_root_path(replica: Replica, tmp_path: Path) -> None:
-    """A prefix is no way around it."""
+    """A prefix does not bypass it."""
     (tmp_path / "tester").write_text("0123456789abcdef0123456789abcdef")
     replica.app = app.build(
         replica.lifecycle,
@@ -89,8 +87,8 @@ async def test_a_key_is_needed_below_the_root_path(replica: Replica, tmp_path: P
         assert (await client.get("/mcq/livez")).status_code == 200
 
 
-async def test_no_route_of_the_service_begins_with_another_behind_a_prefix(replica: Replica) -> None:
-    """Else a root path could make one path mean two things."""
+async def test_no_route_begins_with_another_after_a_prefix(replica: Replica) -> None:
+    """Otherwise a root path could give one path two meanings."""
     paths = {route.path for route in replica.app.routes if hasattr(route, "path")}
     assert [
         (path, tail)
@@ -101,16 +99,16 @@ async def test_no_route_of_the_service_begins_with_another_behind_a_prefix(repli
 
 
 @pytest.mark.parametrize(("given", "meant"), [("/mcq/", "/mcq"), ("/", ""), ("", "")])
-def test_a_slash_at_the_end_of_the_root_path_changes_nothing(
+def test_a_trailing_slash_of_the_root_path_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, given: str, meant: str
 ) -> None:
-    """As a path prefix of an Ingress may have one."""
+    """An Ingress's path prefix may have one."""
     monkeypatch.setenv("MCQ_ROOT_PATH", given)
     assert Settings().root_path == meant
 
 
 @pytest.mark.parametrize("given", ["mcq", "//evil.example", "/a b", "/a?b"])
-def test_a_root_path_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+def test_an_invalid_root_path_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     """At the start."""
     monkeypatch.setenv("MCQ_ROOT_PATH", given)
     with pytest.raises(ValidationError, match="root_path"):

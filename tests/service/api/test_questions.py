@@ -27,7 +27,7 @@ def test_a_map_keeps_its_labels_and_their_order() -> None:
     assert question(choices={"Q": "x", "B": "y"}).options == [Option("Q", "x"), Option("B", "y")]
 
 
-def test_twenty_six_choices_are_the_most() -> None:
+def test_twenty_six_choices_are_the_limit() -> None:
     """26 choices use every letter once."""
     options = question(choices=[f"choice {number}" for number in range(26)]).options
     assert "".join(option.label for option in options) == ascii_uppercase
@@ -54,7 +54,7 @@ def test_blank_questions_and_choices_are_refused(blank: str) -> None:
 @pytest.mark.parametrize(
     "choices", [["two", "x", "\ntwo \n"], {"A": "a\r\nb", "B": "x", "C": "a\nb "}, ["y", "x", "y\u00a0"]]
 )
-def test_choices_that_differ_at_the_ends_of_lines_only_are_duplicates(choices: Any) -> None:
+def test_choices_that_differ_only_at_line_ends_are_duplicates(choices: Any) -> None:
     """The refusal names the two labels."""
     assert refusal(choices=choices).startswith("Choices A and C are the same")
 
@@ -68,12 +68,12 @@ def test_choices_that_differ_at_the_ends_of_lines_only_are_duplicates(choices: A
         ["    return x", "  return x"],
     ],
 )
-def test_choices_that_differ_in_white_space_that_means_something_are_distinct(choices: list[str]) -> None:
+def test_choices_that_differ_in_meaningful_white_space_are_distinct(choices: list[str]) -> None:
     assert [option.text for option in question(choices=choices).options] == choices
 
 
 def test_choices_that_differ_in_case_are_distinct() -> None:
-    """Code and formulas tell x from X."""
+    """Code and formulas distinguish x from X."""
     assert len(question(choices=["x", "X"]).options) == 2
 
 
@@ -96,8 +96,8 @@ def test_lengths_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("mode", ["answer", "explain", None])
-def test_both_modes_and_the_services_default_are_accepted(mode: str | None) -> None:
-    """No mode means the service's own."""
+def test_modes_and_the_services_default_are_accepted(mode: str | None) -> None:
+    """No mode means the service's default."""
     assert question(mode=mode).mode == mode
 
 

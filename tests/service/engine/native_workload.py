@@ -1,8 +1,8 @@
-"""Everything that the native library does, on a tiny model: run by test_sanitizers.py in a process of its own.
+"""Everything that the native library does, on a tiny model; test_sanitizers.py runs it in a process of its own.
 
-`python workload.py LIBRARY MODEL INSTRUCTIONS` ends with 0; `overrun` and `race` behind it break the library's rules,
-which a sanitizer has to report.
-"""
+`python workload.py LIBRARY MODEL INSTRUCTIONS` exits with 0. A further argument `overrun` or `race` breaks the
+library's
+rules, and a sanitizer has to report it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SEED = 7
 
 
 def steps(engine: Int8Engine, chance: random.Random, count: int) -> None:
-    """Open, fork, step and close by chance; now and then ask for what is refused."""
+    """Open, fork, step and close at random; sometimes try invalid steps."""
     engine.cache_prefix([7, 8, 9, 10, 11])
     open_: list[Int8Sequence] = []
     for _ in range(count):
@@ -47,7 +47,7 @@ def steps(engine: Int8Engine, chance: random.Random, count: int) -> None:
 
 
 def wanted(sequence: Int8Sequence, chance: random.Random) -> BatchItem[Int8Sequence] | None:
-    """Tokens that the sequence has room for, and something of their logits."""
+    """Make a random batch item for which the sequence has room."""
     room = sequence.limit - sequence.length
     if room < 1:
         return None
@@ -59,7 +59,7 @@ def wanted(sequence: Int8Sequence, chance: random.Random) -> BatchItem[Int8Seque
 
 
 def refused(engine: Int8Engine, sequence: Int8Sequence) -> None:
-    """More tokens than there is room for, and one that the model doesn't have."""
+    """Try more tokens than the room, and a token outside the vocabulary."""
     for tokens in [1] * (sequence.limit - sequence.length + 200), [VOCABULARY]:
         try:
             engine.step([BatchItem(sequence, tokens)])
@@ -69,7 +69,7 @@ def refused(engine: Int8Engine, sequence: Int8Sequence) -> None:
 
 
 def overrun(engine: Int8Engine) -> None:
-    """Say that there are more tokens than there are."""
+    """Claim more tokens than the array has."""
     sequence = engine.open([1] * 400, room=0)
     tokens = np.ones(300, dtype=np.int32)
     feed = native.BatchItem(sequence=sequence.handle, tokens=native.pointer(tokens), count=400)
@@ -93,7 +93,7 @@ def race(engine: Int8Engine) -> None:
 
 
 def main(library: str, model: str, instructions: str, fault: str = "") -> None:
-    """Run it."""
+    """Run the workload, or a fault."""
     native.NATIVE_LIBRARY = Path(library)  # type: ignore[attr-defined]
     engine = Int8Engine(Path(model), context_length=CONTEXT, threads=THREADS, instructions=instructions)
     if fault:

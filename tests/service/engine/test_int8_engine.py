@@ -65,8 +65,8 @@ def logits(engine: Int8Engine, tokens: list[int]) -> np.ndarray[Any, Any]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 16, 17, 64, 257, 300])
-def test_logits_are_near_those_of_the_float_model(engine: Int8Engine, plain: Any, count: int) -> None:
-    """For every token of a text, shorter and longer than what goes through the layers together."""
+def test_logits_are_close_to_the_float_models(engine: Int8Engine, plain: Any, count: int) -> None:
+    """For every token of a text, shorter and longer than one pass through the layers."""
     tokens = tokens_of(1, count)
     sequence = engine.open(tokens, room=0)
     [output] = engine.step([BatchItem(sequence, tokens, logits=Logits.EVERY)])
@@ -92,8 +92,8 @@ def test_both_instruction_sets_compute_the_same(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_company_changes_nothing(tiny: Path, threads: int) -> None:
-    """A text's logits are the same to the bit, alone or in a batch, whole or in parts, however many threads."""
+def test_other_texts_in_a_step_change_nothing(tiny: Path, threads: int) -> None:
+    """A text's logits are the same to the bit, alone or in a batch, whole or in parts, with any number of threads."""
     alone = Int8Engine(tiny, context_length=CONTEXT, threads=1)
     texts = [tokens_of(number, count) for number, count in ((1, 3), (2, 40), (3, 17), (4, 260))]
     wanted = [logits(alone, tokens) for tokens in texts]
@@ -110,8 +110,8 @@ def test_company_changes_nothing(tiny: Path, threads: int) -> None:
         each.shut_down()
 
 
-def test_what_is_shared_changes_nothing(engine: Int8Engine) -> None:
-    """A prefix that was read once, and forks of what was read since."""
+def test_sharing_changes_nothing(engine: Int8Engine) -> None:
+    """A cached prefix, and forks of a text."""
     texts = [[*PREFIX, *tokens_of(5, 30), *tokens_of(number, 4)] for number in (6, 7)]
     wanted = [logits(engine, tokens) for tokens in texts]
     engine.cache_prefix(PREFIX)
@@ -128,7 +128,7 @@ def test_what_is_shared_changes_nothing(engine: Int8Engine) -> None:
 
 
 def test_scores_and_the_greedy_token_are_those_of_the_logits(engine: Int8Engine) -> None:
-    """Asked for together, of several texts in one step."""
+    """Asked for together, for several texts in one step."""
     texts = [tokens_of(number, 9) for number in range(3)]
     wanted = [logits(engine, tokens) for tokens in texts]
     feeds = [
@@ -139,8 +139,8 @@ def test_scores_and_the_greedy_token_are_those_of_the_logits(engine: Int8Engine)
         assert list(output.scores) == pytest.approx(right[[4, 1002, 500]], abs=2e-2)
 
 
-def test_closing_gives_the_memory_back_once_forks_are_closed(engine: Int8Engine) -> None:
-    """Twice does nothing; a fork keeps what it shares."""
+def test_closing_frees_the_memory_after_the_forks(engine: Int8Engine) -> None:
+    """Closing twice does nothing; a fork keeps the shared part."""
     before = engine.cache_bytes
     stem = engine.open(PREFIX, room=3)
     engine.step([BatchItem(stem, PREFIX)])
@@ -155,10 +155,10 @@ def test_closing_gives_the_memory_back_once_forks_are_closed(engine: Int8Engine)
     assert engine.cache_bytes == before
 
 
-def test_a_sequence_that_was_given_no_room_says_so(engine: Int8Engine) -> None:
-    """And no memory is written that is not its own; nor is a token read that does not exist."""
+def test_a_sequence_without_room_is_an_error(engine: Int8Engine) -> None:
+    """No foreign memory is written, and no unknown token is read."""
     sequence = engine.open([1, 2], room=1)
-    with pytest.raises(ValueError, match="more tokens than it has room for"):
+    with pytest.raises(ValueError, match="The tokens exceed the sequence's room"):
         engine.step([BatchItem(sequence, [1] * 200)])
     with pytest.raises(ValueError, match="not in the model's vocabulary"):
         engine.step([BatchItem(sequence, [1003])])
@@ -166,8 +166,8 @@ def test_a_sequence_that_was_given_no_room_says_so(engine: Int8Engine) -> None:
     assert output.token is not None
 
 
-def test_a_step_that_fails_has_read_nothing(engine: Int8Engine) -> None:
-    """The feeds of a bad step can be read again, without the bad one, to the same bits."""
+def test_a_failed_step_has_read_nothing(engine: Int8Engine) -> None:
+    """The other items can run again, without the bad one, with the same bits."""
     texts = [tokens_of(number, 20) for number in range(3)]
     wanted = [logits(engine, tokens) for tokens in texts]
     sequences = [engine.open(tokens, room=0) for tokens in texts]
@@ -186,7 +186,7 @@ def test_a_step_that_fails_has_read_nothing(engine: Int8Engine) -> None:
 
 @contextmanager
 def little_memory() -> Iterator[None]:
-    """64 MiB more at most, also where a kubelet has the system promise any amount (vm.overcommit_memory=1)."""
+    """Limit the process to 64 MiB more, even if the system overcommits (vm.overcommit_memory=1)."""
     limits = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), limits[1]))
@@ -196,8 +196,8 @@ def little_memory() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
-def test_no_memory_is_said_as_such(engine: Int8Engine) -> None:
-    """And leaves the engine as it was."""
+def test_missing_memory_is_a_memory_error(engine: Int8Engine) -> None:
+    """The engine stays usable."""
     wanted, before = logits(engine, PREFIX), engine.cache_bytes
     with little_memory(), pytest.raises(MemoryError, match="keys and values"):
         engine.open(PREFIX, room=2**31 - 100)
@@ -206,7 +206,7 @@ def test_no_memory_is_said_as_such(engine: Int8Engine) -> None:
 
 
 def test_an_instruction_set_the_cpu_lacks_is_refused(tiny: Path) -> None:
-    """With what to do instead."""
+    """With the alternatives."""
     with pytest.raises(Int8Unavailable, match="float32 or bfloat16"):
         Int8Engine(tiny, context_length=CONTEXT, threads=1, instructions="sse9")
 
@@ -220,7 +220,7 @@ def test_an_instruction_set_the_cpu_lacks_is_refused(tiny: Path) -> None:
         ({"rope_scaling": {"type": "yarn"}}, "yarn"),
     ],
 )
-def test_a_model_it_can_not_run_is_refused_with_a_reason(change: dict[str, Any], reason: str) -> None:
+def test_an_unsupported_model_is_refused_with_a_reason(change: dict[str, Any], reason: str) -> None:
     """Before anything is converted."""
     config = {"model_type": "qwen2", "num_attention_heads": 2, **change}
     with pytest.raises(UnsupportedArchitecture, match=reason):
@@ -236,7 +236,7 @@ def headed(header: dict[str, Any], body: bytes) -> bytes:
 def opened(
     tiny: Path, into: Path, change: Callable[[dict[str, Any]], object], **config: object
 ) -> Int8Engine:
-    """The engine for a copy of the model, with another header and another config."""
+    """Open an engine for a copy of the model with another header and another config."""
     shutil.copytree(tiny, into)
     data = (into / int8_layout.FILE).read_bytes()
     length = int.from_bytes(data[:8], "little")
@@ -248,36 +248,36 @@ def opened(
     return Int8Engine(into, context_length=CONTEXT, threads=1)
 
 
-def test_a_file_with_another_header_of_the_same_meaning_is_read(tiny: Path, tmp_path: Path) -> None:
-    """Which is what the crafted ones below are made from."""
+def test_a_file_with_an_equivalent_header_is_read(tiny: Path, tmp_path: Path) -> None:
+    """The crafted headers below are built the same way."""
     opened(tiny, tmp_path / "model", lambda header: header).shut_down()
 
 
 @pytest.mark.parametrize(
     ("name", "entry", "said"),
     [
-        ("layers.0.qkv.panels", {"data_offsets": [1 << 40, (1 << 40) + 24576]}, "its header tells of"),
+        ("layers.0.qkv.panels", {"data_offsets": [1 << 40, (1 << 40) + 24576]}, "by its header"),
         ("norm", {"data_offsets": [-(1 << 40), 512 - (1 << 40)]}, "not a safetensors file"),
         ("norm", {"data_offsets": [512, 0]}, "has -512 bytes of norm"),
         ("norm", {"data_offsets": [0, 1e300]}, "not a safetensors file"),
         ("norm", {"data_offsets": [True, False]}, "not a safetensors file"),
         ("norm", {"data_offsets": [0]}, "not a safetensors file"),
-        ("layers.0.mlp_norm", {"data_offsets": [1, 513]}, "has layers.0.mlp_norm at the odd place"),
+        ("layers.0.mlp_norm", {"data_offsets": [1, 513]}, "has layers.0.mlp_norm at the unaligned offset"),
         ("norm", {"shape": [1 << 62, 4]}, "512 bytes of norm, and its type and shape make"),
         ("norm", {"shape": "wide"}, "not a safetensors file"),
-        ("norm", {"dtype": "I32"}, r"norm as I32 \[128\], and the model's config makes it F32 \[128\]"),
+        ("norm", {"dtype": "I32"}, r"norm as I32 \[128\], but by the model's config it is F32 \[128\]"),
         ("norm", {"dtype": "X1"}, "norm as X1"),
         (
             "embedding.panels",
             {"shape": [1, 1, 64, 4], "data_offsets": [0, 256]},
-            r"U8 \[1, 1, 64, 4\], and the model's config makes it U8 \[16, 32, 64, 4\]",
+            r"U8 \[1, 1, 64, 4\], but by the model's config it is U8 \[16, 32, 64, 4\]",
         ),
     ],
 )
-def test_a_crafted_header_is_an_error_and_no_pointer(
+def test_a_crafted_header_is_an_error(
     tiny: Path, tmp_path: Path, name: str, entry: dict[str, object], said: str
 ) -> None:
-    """Native code would read wherever it says."""
+    """Native code would follow its offsets anywhere."""
     with pytest.raises(ModelDamaged, match=said):
         opened(tiny, tmp_path / "model", lambda header: header[name].update(entry))
 
@@ -291,7 +291,7 @@ def test_a_crafted_header_is_an_error_and_no_pointer(
         (lambda header: header.update(more=7), "not a safetensors file"),
     ],
 )
-def test_a_header_that_is_of_another_file_is_an_error(
+def test_a_header_of_another_file_is_an_error(
     tiny: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
 ) -> None:
     with pytest.raises(ModelDamaged, match=said):
@@ -311,13 +311,13 @@ def test_a_header_that_is_of_another_file_is_an_error(
         lambda data: (40_008).to_bytes(8, "little") + b"[" * 40_008,
     ],
 )
-def test_a_file_that_is_not_whole_is_an_error_that_names_the_directory(
+def test_an_incomplete_file_is_an_error_that_names_the_directory(
     tiny: Path, tmp_path: Path, change: Callable[[bytes], bytes]
 ) -> None:
     into = tmp_path / "model"
     shutil.copytree(tiny, into)
     (into / int8_layout.FILE).write_bytes(change((into / int8_layout.FILE).read_bytes()))
-    with pytest.raises(ModelDamaged, match=f"{into} is damaged: .*: it is then made anew"):
+    with pytest.raises(ModelDamaged, match=f"{into} is damaged: .*, and it will be prepared again"):
         Int8Engine(into, context_length=CONTEXT, threads=1)
 
 
@@ -332,10 +332,10 @@ def test_a_file_that_is_not_whole_is_an_error_that_names_the_directory(
         {"num_attention_heads": 12, "num_key_value_heads": 12},
     ],
 )
-def test_a_config_that_promises_more_than_the_file_has_is_an_error(
+def test_a_config_larger_than_the_file_is_an_error(
     tiny: Path, tmp_path: Path, config: dict[str, object]
 ) -> None:
-    with pytest.raises(ModelDamaged, match=r"lacks|and the model's config makes it"):
+    with pytest.raises(ModelDamaged, match=r"lacks|but by the model's config it is"):
         opened(tiny, tmp_path / "model", lambda header: header, **config)
 
 
@@ -358,15 +358,13 @@ def test_a_config_that_promises_more_than_the_file_has_is_an_error(
         {"num_hidden_layers": None},
     ],
 )
-def test_a_config_that_no_model_can_have_is_an_error(
-    tiny: Path, tmp_path: Path, config: dict[str, object]
-) -> None:
+def test_an_impossible_config_is_an_error(tiny: Path, tmp_path: Path, config: dict[str, object]) -> None:
     with pytest.raises(UnsupportedArchitecture, match=r"its config\.json"):
         opened(tiny, tmp_path / "model", lambda header: header, **config)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, "\xff"])
-def test_a_config_that_is_none_is_an_error(tiny: Path, tmp_path: Path, text: str) -> None:
+def test_an_unreadable_config_is_an_error(tiny: Path, tmp_path: Path, text: str) -> None:
     shutil.copytree(tiny, tmp_path / "model")
     (tmp_path / "model/config.json").write_text(text, encoding="latin-1")
     with pytest.raises(ModelDamaged, match=r"config\.json can't be read"):

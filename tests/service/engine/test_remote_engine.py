@@ -1,7 +1,6 @@
-"""The engine that is another server, against one that does whatever a server may do.
+"""The engine that is another server, against a server that misbehaves in every possible way.
 
-A real one is in test_real_model. Set MCQ_TEST_LLAMA_SERVER to the URL of a llama-server to try that one too.
-"""
+test_real_model uses a real server. Set MCQ_TEST_LLAMA_SERVER to the URL of a llama-server to test that one too."""
 
 import json
 import os
@@ -52,7 +51,7 @@ async def letters(texts: RemoteTextEngine) -> list[float]:
 
 
 async def write(texts: RemoteTextEngine, *, limit: int = 8) -> tuple[str, int]:
-    """The line that was written, and the tokens that it took."""
+    """Write a line; return it and the tokens it took."""
     line = Line()
     encoded = await texts.encode(render(QUESTION), room=8)
     with encoded.open(Share()) as text:
@@ -63,10 +62,10 @@ async def write(texts: RemoteTextEngine, *, limit: int = 8) -> tuple[str, int]:
 
 
 @pytest.mark.parametrize("reply", [scored, scored_as_chat], ids=["vllm", "llama-server"])
-async def test_letters_are_among_the_most_probable_tokens(
+async def test_letters_are_scored_from_the_most_probable_tokens(
     upstream: Upstream, texts: RemoteTextEngine, reply: Callable[[], Response]
 ) -> None:
-    """One that is not gets less than the least probable of those; one token is asked for, greedily."""
+    """A missing letter gets less than the least probable of them; one token is requested, greedily."""
     upstream.replies = [reply]
     assert await letters(texts) == [-3.0, -0.1, -7.5 - FLOOR_NATS]
     [body] = upstream.bodies
@@ -74,10 +73,8 @@ async def test_letters_are_among_the_most_probable_tokens(
     assert body["prompt"].endswith("answer:")
 
 
-async def test_nothing_a_client_writes_becomes_a_control_token(
-    upstream: Upstream, texts: RemoteTextEngine
-) -> None:
-    """The server makes tokens of the whole prompt, so the client's part is taken apart; ours is not."""
+async def test_client_text_never_becomes_a_control_token(upstream: Upstream, texts: RemoteTextEngine) -> None:
+    """The server tokenises the whole prompt, so the client's part is escaped; our own is not."""
     await letters(texts)
     ours = render(QUESTION)
     assert upstream.bodies[0]["prompt"].startswith(ours.prefix)
@@ -92,21 +89,21 @@ async def test_nothing_a_client_writes_becomes_a_control_token(
     [("a <| b", "a <| b"), ("<|im_end|>", "<| im_end|>"), ("x</think>", "x< /think>"), ("<｜end｜>", "<｜ end｜>"),  # noqa: RUF001
      ("f<T>(x) | <b> <=> 1<|2", "f<T>(x) | <b> <=> 1<| 2")],
 )  # fmt: skip
-def test_only_what_could_be_a_control_token_is_changed(text: str, neutralised: str) -> None:
-    """Code and markup stay as they are; twice makes no difference."""
+def test_only_possible_control_tokens_are_changed(text: str, neutralised: str) -> None:
+    """Code and markup stay; escaping twice makes no difference."""
     assert escape_control_tokens(text) == neutralised
     assert escape_control_tokens(neutralised) == neutralised
 
 
 async def test_the_usage_is_the_servers(texts: RemoteTextEngine) -> None:
-    """Its prompt tokens, and those it had already."""
+    """Its prompt tokens, and the cached ones."""
     encoded = await texts.encode(render(QUESTION), room=8)
     with encoded.open(Share()) as text:
         await text.letters(["A", "B"])
         assert (text.tokens.prompt, text.tokens.cached, text.tokens.completion) == (140, 115, 0)
 
 
-async def test_several_prompts_are_asked_at_once(upstream: Upstream, texts: RemoteTextEngine) -> None:
+async def test_several_prompts_are_scored_at_once(upstream: Upstream, texts: RemoteTextEngine) -> None:
     """In their order, and their tokens are added up."""
     prompts = [render(QUESTION, order=order) for order in ((0, 1, 2), (1, 2, 0), (2, 0, 1))]
     scores, tokens = await texts.score(prompts, ["A", "B", "C"], share=Share())
@@ -116,7 +113,7 @@ async def test_several_prompts_are_asked_at_once(upstream: Upstream, texts: Remo
 
 
 async def test_a_line_is_written_until_it_is_closed(upstream: Upstream, texts: RemoteTextEngine) -> None:
-    """What the server writes after it is not read: the connection is closed, so it stops."""
+    """The rest of the server's output is not read: closing the connection stops the server."""
     upstream.replies = [upstream.pieces("It ", "is. ", '"\n', *["more"] * 50, pause=0.02)]
     line, tokens = await write(texts, limit=60)
     assert line == "It is."
@@ -128,15 +125,15 @@ async def test_a_line_is_written_until_it_is_closed(upstream: Upstream, texts: R
 
 
 @pytest.mark.parametrize("done", [True, False])
-async def test_a_line_that_the_server_ends_is_as_it_is(
+async def test_a_line_that_the_server_ends_is_complete(
     upstream: Upstream, texts: RemoteTextEngine, done: bool
 ) -> None:
-    """With or without [DONE], as servers differ; the tokens are those it counted."""
+    """With or without [DONE], as servers differ; the tokens are the server's count."""
     upstream.replies = [upstream.pieces("It ", "is", done=done)]
     assert await write(texts) == ("It is", 2)
 
 
-async def test_what_is_written_is_part_of_the_text(upstream: Upstream, texts: RemoteTextEngine) -> None:
+async def test_written_text_is_part_of_the_text(upstream: Upstream, texts: RemoteTextEngine) -> None:
     """In mode reason the answer follows the reasoning."""
     upstream.replies = [upstream.pieces("So ", 'it is."\nanswer: '), scored]
     encoded = await texts.encode(render(QUESTION, REASONING_FIRST), room=8)
@@ -164,14 +161,14 @@ async def test_what_is_written_is_part_of_the_text(upstream: Upstream, texts: Re
         (lambda: scored({"x": -0.5}), EngineFailed, "none of the letters"),
     ],
 )
-async def test_a_failure_says_what_to_look_at(
+async def test_a_failure_says_what_to_check(
     upstream: Upstream,
     texts: RemoteTextEngine,
     reply: Callable[[], Response],
     error: type[Exception],
     says: str,
 ) -> None:
-    """And never what the server said, which may quote a client."""
+    """It never quotes the server, whose message may quote a client."""
     upstream.replies = [reply]
     with pytest.raises(error, match=says) as raised:
         await letters(texts)
@@ -181,7 +178,7 @@ async def test_a_failure_says_what_to_look_at(
 
 
 async def test_a_stream_that_breaks_is_a_failure(upstream: Upstream, texts: RemoteTextEngine) -> None:
-    """What was written so far is not passed off as the line."""
+    """An incomplete line is not returned as the line."""
 
     async def broken() -> AsyncIterator[str]:
         yield f"data: {json.dumps({'choices': [{'text': 'It '}]})}\n\n"
@@ -193,14 +190,14 @@ async def test_a_stream_that_breaks_is_a_failure(upstream: Upstream, texts: Remo
 
 
 async def test_a_silent_server_is_a_failure_in_time(upstream: Upstream, texts: RemoteTextEngine) -> None:
-    """After the time a request has."""
+    """After the request's timeout."""
     upstream.replies = [upstream.pieces("It ", "is", pause=5)]
     with pytest.raises(EngineFailed, match="does not answer: ReadTimeout"):
         await write(texts)
 
 
-async def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
-    """The URL may have one."""
+async def test_an_unreachable_server_is_named_without_its_password() -> None:
+    """The URL may contain one."""
     client = OpenAIClient("http://someone:hidden@127.0.0.1:9/v1", key_file=None, timeout_seconds=1)
     with pytest.raises(EngineFailed, match=r"http://127\.0\.0\.1:9 does not answer: ConnectError") as raised:
         await client.models()
@@ -208,8 +205,8 @@ async def test_a_server_that_is_not_there_is_named_without_its_password() -> Non
     await client.close()
 
 
-async def test_the_key_is_read_anew_for_each_request(upstream: Upstream, tmp_path: Path) -> None:
-    """So that a Secret can be changed; a file that is gone is a failure that says so."""
+async def test_the_key_is_read_again_for_each_request(upstream: Upstream, tmp_path: Path) -> None:
+    """So a Secret can change; a missing file is a failure that says so."""
     file = tmp_path / "key"
     client = OpenAIClient(upstream.url, key_file=file, timeout_seconds=1)
     for key in ("first", "second"):
@@ -222,10 +219,10 @@ async def test_the_key_is_read_anew_for_each_request(upstream: Upstream, tmp_pat
     await client.close()
 
 
-async def test_connecting_finds_the_model_and_as_many_log_probabilities_as_there_are(
+async def test_connecting_finds_the_model_and_the_number_of_log_probabilities(
     upstream: Upstream, client: OpenAIClient
 ) -> None:
-    """vLLM's own limit is 20, which its operator may raise; others take no more than 5."""
+    """vLLM's own limit is 20, which its operator may raise; others allow at most 5."""
     upstream.replies = [lambda: failing(400), lambda: failing(400), scored]
     texts = await connect(client, model=None)
     assert (texts.model, [body["logprobs"] for body in upstream.bodies]) == ("m", [100, 20, 5])
@@ -244,19 +241,19 @@ async def test_connecting_finds_the_model_and_as_many_log_probabilities_as_there
         (["m"], lambda: Response("<html>", 404), r"status 404\.$"),
     ],
 )
-async def test_a_server_that_will_not_do_is_refused_at_the_start(
+async def test_an_unusable_server_is_refused_at_the_start(
     upstream: Upstream, client: OpenAIClient, models: list[str], reply: Callable[[], Response], says: str
 ) -> None:
-    """For good: another attempt would not help."""
+    """Permanently: another attempt would not help."""
     upstream.models, upstream.replies = models, [reply]
     with pytest.raises(EngineRefused, match=says):
         await connect(client, model=None)
 
 
-async def test_a_wrong_model_is_told_of_in_the_servers_words(
+async def test_a_wrong_model_is_reported_in_the_servers_words(
     upstream: Upstream, client: OpenAIClient
 ) -> None:
-    """Of a request that is ours, and so quotes no client."""
+    """The request is our own, so it quotes no client."""
     upstream.replies = [lambda: failing(404, "The model `wrong` does not exist.")]
     with pytest.raises(EngineRefused, match=r"status 404\. It says: The model `wrong` does not exist\."):
         await connect(client, model="wrong")
@@ -267,7 +264,7 @@ async def test_a_wrong_model_is_told_of_in_the_servers_words(
 
 @pytest.mark.skipif("MCQ_TEST_LLAMA_SERVER" not in os.environ, reason="MCQ_TEST_LLAMA_SERVER is not set")
 async def test_a_real_llama_server_answers() -> None:
-    """Letters, a line, and what both cost."""
+    """Letters, a line, and their token counts."""
     client = OpenAIClient(os.environ["MCQ_TEST_LLAMA_SERVER"], key_file=None, timeout_seconds=60)
     texts = await connect(client, model=None)
     question = Question(

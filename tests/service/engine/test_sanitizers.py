@@ -1,4 +1,4 @@
-"""The native library, compiled for the sanitizers: no foreign memory, no undefined behaviour, no race."""
+"""The native library under sanitizers: no foreign memory, no undefined behaviour, no race."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sanitized(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, str]]:
-    """The library with a sanitizer, and what a process that loads it needs in its environment."""
+    """The library with a sanitizer, and the environment for a process that loads it."""
     install_packages(lambda: [name for path, name in PACKAGES.items() if not Path(path).exists()], Progress())
     work, flags = tmp_path_factory.mktemp("sanitized"), request.param
 
@@ -77,7 +77,7 @@ def sanitized(
     subprocess.run([CLANG, "-shared", "-shared-libsan", *flags, *objects, "-o", library], check=True)
     environment = {
         "LD_PRELOAD": next(path for path in PACKAGES if path.endswith("linux")) + "/" + RUNTIMES[flags],
-        # Python and its libraries keep memory until they end.
+        # Python and its libraries keep memory until they exit.
         "ASAN_OPTIONS": "detect_leaks=0:halt_on_error=1",
         "TSAN_OPTIONS": "halt_on_error=1:ignore_noninstrumented_modules=1",
         "PYTHONMALLOC": "malloc",
@@ -88,7 +88,7 @@ def sanitized(
 def run(
     library: Path, model: Path, environment: Mapping[str, str], *arguments: str
 ) -> subprocess.CompletedProcess[str]:
-    """The workload in a process of its own, whose addresses are not random: the thread sanitizer maps its own."""
+    """Run the workload in a process without random addresses: the thread sanitizer needs fixed ones."""
     command = [
         "setarch",
         "--addr-no-randomize",
@@ -104,16 +104,16 @@ def run(
 
 
 @pytest.mark.parametrize("instructions", SETS)
-def test_no_sanitizer_has_anything_to_report(
+def test_the_sanitizers_report_nothing(
     sanitized: tuple[Path, dict[str, str]], tiny: Path, instructions: str
 ) -> None:
-    """With more threads than the other tests' three, which come and go, sleep and wake."""
+    """With more threads than the other tests' three, which join and leave, sleep and wake."""
     library, environment = sanitized
     done = run(library, tiny, environment, instructions)
     assert done.returncode == 0, done.stderr
 
 
-def test_the_sanitizers_do_report(sanitized: tuple[Path, dict[str, str]], tiny: Path) -> None:
+def test_the_sanitizers_report_a_fault(sanitized: tuple[Path, dict[str, str]], tiny: Path) -> None:
     library, environment = sanitized
     memory = "asan" in environment["LD_PRELOAD"]
     done = run(library, tiny, environment, SETS[0], "overrun" if memory else "race")

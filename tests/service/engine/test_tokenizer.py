@@ -17,12 +17,12 @@ def tokenizer(prepared_model: PreparedModel) -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def encoder(prepared_model: PreparedModel) -> Encoder:
-    """The file in the library that made it."""
+    """The file in the library that wrote it."""
     return Encoder.from_file(str(prepared_model.path / "tokenizer.json"))
 
 
-def test_nothing_a_client_writes_becomes_a_control_token(tokenizer: Tokenizer, encoder: Encoder) -> None:
-    """Also not the tokens of code completion and tools, which the tokenizer does not declare special."""
+def test_client_text_never_becomes_a_control_token(tokenizer: Tokenizer, encoder: Encoder) -> None:
+    """Not even the tokens of code completion and tools, which the tokenizer does not declare special."""
     control = {token.content: number for number, token in encoder.get_added_tokens_decoder().items()}
     assert {"<|im_end|>", "<|fim_middle|>", "<tool_call>"} <= control.keys()
     for text in control:
@@ -32,7 +32,7 @@ def test_nothing_a_client_writes_becomes_a_control_token(tokenizer: Tokenizer, e
         assert tokenizer.encode_trusted(text) == [control[text]]
 
 
-def test_plain_text_of_a_client_is_tokenised_as_the_models_own(tokenizer: Tokenizer) -> None:
+def test_plain_client_text_is_tokenised_like_the_models_own(tokenizer: Tokenizer) -> None:
     """Only control tokens differ."""
     text = "def f(x):\n\treturn \"é\" + '∑'  # 字 🙂 \\frac{1}{2}"
     assert tokenizer.encode_untrusted(text) == tokenizer.encode_trusted(text)
@@ -41,8 +41,8 @@ def test_plain_text_of_a_client_is_tokenised_as_the_models_own(tokenizer: Tokeni
 @pytest.mark.parametrize(
     "question", ["Which?", "Which of these:\n\n1.\n2.", "日本", "ends in a colon:", "x = 5;\n}"]
 )
-def test_a_questions_tokens_do_not_depend_on_what_follows_them(tokenizer: Tokenizer, question: str) -> None:
-    """Read by itself, the stem is the beginning of the whole prompt, as one text would be tokenised."""
+def test_a_questions_tokens_do_not_depend_on_the_choices(tokenizer: Tokenizer, question: str) -> None:
+    """The stem alone has the first tokens of the whole prompt, tokenised as one text."""
     prompt = render(Question(question=question, choices=[" x", "- y"]))
     whole = tokenizer.encode_prompt(prompt)
     stem = tokenizer.encode_stem(prompt)
@@ -64,8 +64,8 @@ def test_the_stop_tokens_are_the_models_own(tokenizer: Tokenizer) -> None:
     }
 
 
-def test_pieces_join_to_the_text(tokenizer: Tokenizer) -> None:
-    """A character that several tokens spell comes whole."""
+def test_streamed_pieces_join_to_the_text(tokenizer: Tokenizer) -> None:
+    """A character of several tokens comes whole."""
     text = "naïve ∑ 🗾 字 ok"
     pieces = tokenizer.stream()
     found = [pieces.push(token) for token in tokenizer.encode_trusted(text)]
@@ -73,8 +73,8 @@ def test_pieces_join_to_the_text(tokenizer: Tokenizer) -> None:
     assert not any("\ufffd" in piece for piece in found)
 
 
-async def test_tokenising_leaves_the_interpreter_to_others(prepared_model: PreparedModel) -> None:
-    """The longest prompt takes a good part of a second, in which the event loop goes on."""
+async def test_tokenising_does_not_block_the_event_loop(prepared_model: PreparedModel) -> None:
+    """The longest prompt takes a large part of a second."""
     tokenizer = Tokenizer(prepared_model.path)
     for encode in (tokenizer.encode_trusted, tokenizer.encode_untrusted):
         task = asyncio.create_task(asyncio.to_thread(encode, "The quick brown fox, 12 dogs. " * 6000))

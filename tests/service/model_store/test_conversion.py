@@ -44,7 +44,7 @@ def test_a_gguf_file_becomes_one_safetensors_file_with_the_dequantised_weights(
         assert torch.equal(state[name], value.to(getattr(torch, precision))), name
 
 
-def test_of_a_tied_matrix_stored_twice_the_finer_copy_is_taken_once(tmp_path: Path) -> None:
+def test_of_a_tied_matrix_stored_twice_the_finer_copy_is_used(tmp_path: Path) -> None:
     state = load_file(_from_gguf(tmp_path, "float32", output=True) / "model.safetensors")
     assert "lm_head.weight" not in state
     finer = tiny.weights(seed=7)["model.embed_tokens.weight"]
@@ -120,9 +120,9 @@ def test_bfloat16_is_rounded_as_torch_rounds_it(tmp_path: Path) -> None:
     assert torch.equal(load_file(path)["x"], torch.from_numpy(values).to(torch.bfloat16))
 
 
-def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     values = {"x": np.array([1.0, np.nan], dtype=np.float32)}
-    with pytest.raises(ConversionFailed, match="x holds weights that are not numbers"):
+    with pytest.raises(ConversionFailed, match="x has weights that are not numbers"):
         safetensors_file.write(tmp_path / "m", tiny.as_tensors(values), "float32", lambda _count: None)
 
 

@@ -1,4 +1,4 @@
-"""Models from a real S3 server, a web server and a directory: fetched, resumed, checked; what is wrong is said."""
+"""Models from a real S3 server, a web server and a directory: fetch, resume, verify, and report errors."""
 
 import json
 import shutil
@@ -40,7 +40,7 @@ CUT = 30_000
 
 @pytest.fixture(scope="module")
 def buckets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """A real S3 server: the folder of its buckets, and its address."""
+    """A real S3 server: its buckets' folder, and its address."""
     folder = tmp_path_factory.mktemp("buckets")
     (folder / "models").mkdir()
     with s3_server(folder) as url:
@@ -49,7 +49,7 @@ def buckets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, st
 
 @pytest.fixture
 def bucket(buckets: tuple[Path, str], tmp_path: Path) -> Path:
-    """Its bucket `models`, with a model at `tiny` that is the test's own."""
+    """Its bucket `models`, with this test's own model at `tiny`."""
     folder = buckets[0] / "models"
     shutil.rmtree(folder / "tiny", ignore_errors=True)
     tiny.make_answering(folder / "tiny")
@@ -58,7 +58,7 @@ def bucket(buckets: tuple[Path, str], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def s3(buckets: tuple[Path, str], bucket: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
-    """What stands before it, with the AWS_* variables of who may read, and few bytes written at a time."""
+    """A proxy in front of it, with AWS_* variables of a reader, writing few bytes at a time."""
     monkeypatch.setattr(object_store, "CHUNK", 1000)
     with serving(ObjectServer(upstream=buckets[1])) as server:
         only_variables(monkeypatch, server.url)
@@ -67,7 +67,7 @@ def s3(buckets: tuple[Path, str], bucket: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def ensure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., PreparedModel]:
-    """Prepares a model in the test's own store, and asks twice where nothing comes."""
+    """Prepares a model in the test's own store, with two attempts if no data comes."""
     monkeypatch.setattr(retry, "FIRST_SECONDS", 0.01)
 
     def prepare(uri: str = "s3://models/tiny", **reference: str) -> PreparedModel:
@@ -84,7 +84,7 @@ def flip(path: Path) -> None:
 
 @pytest.mark.usefixtures("s3")
 async def test_a_replica_answers_with_a_model_from_s3(tmp_path: Path, replica: Replica) -> None:
-    """And tells of it by its address."""
+    """It reports the model's address."""
     settings = Settings(model_uri="s3://models/tiny", model_cache=tmp_path, default_mode="answer")
     await load(settings, replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing)
     async with replica.client() as client:
@@ -112,7 +112,7 @@ def test_a_prepared_model_needs_no_network(
 def test_the_same_files_elsewhere_are_another_model(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
 ) -> None:
-    """Or the store would not find it again under its own address."""
+    """Otherwise the store would not find it again under its own address."""
     shutil.copytree(bucket / "tiny", bucket / "copies/tiny", dirs_exist_ok=True)
     models = [ensure(), ensure("s3://models/copies/tiny")]
     assert models[0].digest == models[1].digest
@@ -134,10 +134,10 @@ def test_a_model_in_shards_is_fetched_by_its_index(
 
 @pytest.mark.usefixtures("s3")
 @pytest.mark.parametrize("listed", ["../../etc/x.safetensors", 7, None])
-def test_an_index_that_lists_anything_else_is_refused(
+def test_an_index_with_other_names_is_refused(
     bucket: Path, ensure: Callable[..., PreparedModel], listed: object
 ) -> None:
-    """Above all what would be written elsewhere."""
+    """Especially a path outside the directory."""
     index = {"weight_map": {"a": listed}} if listed else {}
     (bucket / "tiny/model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(DigestMismatch, match=r"index\.json of s3://models/tiny is damaged"):
@@ -160,7 +160,7 @@ def test_an_index_that_lists_anything_else_is_refused(
         ),
     ],
 )
-def test_a_bucket_or_key_that_is_not_there_is_said(
+def test_a_missing_bucket_or_key_is_reported(
     ensure: Callable[..., PreparedModel], uri: str, error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said.replace(": check", r"\): check")):
@@ -168,7 +168,7 @@ def test_a_bucket_or_key_that_is_not_there_is_said(
 
 
 @pytest.mark.usefixtures("s3")
-def test_a_model_without_weights_is_said(bucket: Path, ensure: Callable[..., PreparedModel]) -> None:
+def test_a_model_without_weights_is_reported(bucket: Path, ensure: Callable[..., PreparedModel]) -> None:
     (bucket / "tiny" / WEIGHTS).unlink()
     with pytest.raises(ModelNotFound, match=r"s3://models/tiny has no model\.safetensors"):
         ensure()
@@ -176,10 +176,10 @@ def test_a_model_without_weights_is_said(bucket: Path, ensure: Callable[..., Pre
 
 @pytest.mark.usefixtures("s3")
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
-def test_wrong_credentials_are_said(
+def test_wrong_credentials_are_reported(
     ensure: Callable[..., PreparedModel], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """With S3's own code, and which variables to check."""
+    """With S3's own code, and the variables to check."""
     monkeypatch.setenv(name, "wrong")
     with pytest.raises(AccessDenied, match=r"s3://models/tiny may not be read .*403.*: [A-Z]\w+.*AWS_REGION"):
         ensure()
@@ -198,7 +198,7 @@ def test_wrong_credentials_are_said(
         ("AWS_ENDPOINT_URL", "", "AWS_ENDPOINT_URL='' is no URL"),
     ],
 )
-def test_variables_that_can_not_be_right_are_named(
+def test_invalid_variables_are_named(
     ensure: Callable[..., PreparedModel], monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -206,7 +206,7 @@ def test_variables_that_can_not_be_right_are_named(
         ensure()
 
 
-def test_a_connection_that_breaks_is_made_again_and_goes_on(
+def test_a_broken_connection_is_restored_and_continues(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
 ) -> None:
     s3.cut_after = CUT
@@ -216,10 +216,10 @@ def test_a_connection_that_breaks_is_made_again_and_goes_on(
     assert (second or "").startswith(f"bytes={CUT}-")
 
 
-def test_what_a_server_that_is_gone_has_sent_is_kept_and_the_rest_is_asked_for_by_its_range(
+def test_the_download_from_a_server_that_is_gone_is_kept_and_continued_by_range(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel], tmp_path: Path
 ) -> None:
-    """And only if the object is still the same."""
+    """Only if the object is still the same."""
     s3.cut_after, s3.gone = CUT, True
     with pytest.raises(SourceUnreachable, match="run this again: what was fetched is kept"):
         ensure()
@@ -235,10 +235,10 @@ def test_what_a_server_that_is_gone_has_sent_is_kept_and_the_rest_is_asked_for_b
     assert not [path for method, path, _, _ in s3.requests if method == "GET" and "tokenizer" in path]
 
 
-def test_what_a_killed_process_has_fetched_is_gone_on_from(
+def test_a_killed_process_is_continued(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel], tmp_path: Path
 ) -> None:
-    """A process as it is, with as much as it writes at a time."""
+    """A real process, with its real writes."""
     tiny.make_repository(bucket / "tiny", vocabulary=10_000)
     s3.cut_after = 1 << 20
     s3.hold.clear()
@@ -266,10 +266,10 @@ def test_what_a_killed_process_has_fetched_is_gone_on_from(
     assert s3.ranges(WEIGHTS) == [f"bytes={kept}-"]
 
 
-def test_of_a_server_that_does_not_send_ranges_the_whole_is_fetched_anew(
+def test_from_a_server_without_ranges_the_whole_file_is_fetched_again(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
 ) -> None:
-    """As rclone's own, and others that are made with gofakes3."""
+    """Such as rclone's own, and others built on gofakes3."""
     s3.cut_after, s3.gone = CUT, True
     with pytest.raises(SourceUnreachable):
         ensure()
@@ -280,7 +280,7 @@ def test_of_a_server_that_does_not_send_ranges_the_whole_is_fetched_anew(
 def test_old_and_new_are_never_mixed(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
 ) -> None:
-    """Of an object that is replaced by one of the same size while a part of it is here, all is fetched."""
+    """If an object is replaced by another of the same size during the download, all of it is fetched again."""
     s3.cut_after, s3.gone = CUT, True
     with pytest.raises(SourceUnreachable):
         ensure()
@@ -292,7 +292,7 @@ def test_old_and_new_are_never_mixed(
 
 
 @pytest.mark.usefixtures("s3")
-def test_an_object_that_is_replaced_after_it_was_looked_at_is_said(bucket: Path, tmp_path: Path) -> None:
+def test_an_object_replaced_after_the_lookup_is_reported(bucket: Path, tmp_path: Path) -> None:
     source = DirectorySource(ModelRef("s3://models/tiny"))
     before = source.offer()
     flip(bucket / "tiny" / WEIGHTS)
@@ -318,7 +318,7 @@ def test_weights_with_another_digest_are_refused_and_deleted(
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda data: data[:-100], "bytes, and its header tells of"),
+        (lambda data: data[:-100], "bytes, but by its header"),
         (lambda data: b"\0" * len(data), "model.safetensors is not a safetensors file"),
         (lambda _: b"", "model.safetensors is not a safetensors file"),
         (
@@ -327,7 +327,7 @@ def test_weights_with_another_digest_are_refused_and_deleted(
         ),
     ],
 )
-def test_weights_that_are_not_whole_are_refused_without_a_digest_too(
+def test_incomplete_weights_are_refused_without_a_digest_too(
     bucket: Path,
     ensure: Callable[..., PreparedModel],
     tmp_path: Path,
@@ -342,10 +342,10 @@ def test_weights_that_are_not_whole_are_refused_without_a_digest_too(
 
 
 @pytest.mark.usefixtures("s3")
-def test_a_full_disk_is_said_and_what_was_fetched_is_kept(
+def test_a_full_disk_is_reported_and_the_download_is_kept(
     ensure: Callable[..., PreparedModel], tmp_path: Path
 ) -> None:
-    """The kernel says so: the weights are written to /dev/full."""
+    """The kernel reports it: the weights are written to /dev/full."""
     into = tmp_path / "store/.work" / DirectorySource(ModelRef("s3://models/tiny")).offer().key
     into.mkdir(parents=True)
     (into / f"{WEIGHTS}.partial").symlink_to("/dev/full")
@@ -356,7 +356,7 @@ def test_a_full_disk_is_said_and_what_was_fetched_is_kept(
 
 @pytest.mark.usefixtures("s3")
 def test_the_catalogues_gguf_file_alone_is_a_model(bucket: Path, index: tiny.Index, tmp_path: Path) -> None:
-    """Known by its name, and checked."""
+    """Known by its name, and verified."""
     for folder in ("quantised", "damaged"):
         (bucket / folder).mkdir(exist_ok=True)
         shutil.copy(index.folder / index.weights.file, bucket / folder)
@@ -370,14 +370,14 @@ def test_the_catalogues_gguf_file_alone_is_a_model(bucket: Path, index: tiny.Ind
 
 @pytest.fixture
 def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
-    """A web server that has the model at /team/tiny."""
+    """A web server with the model at /team/tiny."""
     monkeypatch.setattr(object_store, "CHUNK", 1000)
     tiny.make_repository(tmp_path / "web/team/tiny")
     with serving(ObjectServer(tmp_path / "web")) as server:
         yield server
 
 
-def test_a_model_is_fetched_from_a_web_server_and_goes_on_by_ranges(
+def test_a_model_is_fetched_from_a_web_server_and_continued_by_ranges(
     web: ObjectServer, ensure: Callable[..., PreparedModel], tmp_path: Path
 ) -> None:
     web.cut_after, web.gone = CUT, True
@@ -393,14 +393,14 @@ def test_a_model_is_fetched_from_a_web_server_and_goes_on_by_ranges(
 
 
 def test_without_etags_nothing_is_resumed(web: ObjectServer, ensure: Callable[..., PreparedModel]) -> None:
-    """As nothing says that the rest is of the same file."""
+    """Without them the rest may be of another file."""
     web.etags = False
     web.cut_after = CUT
     ensure(f"{web.url}/team/tiny")
     assert web.ranges(WEIGHTS) == [None, None]
 
 
-def test_a_web_server_without_the_model_or_that_is_not_there_is_said(
+def test_a_web_server_without_the_model_or_unreachable_is_reported(
     web: ObjectServer, ensure: Callable[..., PreparedModel]
 ) -> None:
     with pytest.raises(ModelNotFound, match=r"/none has no config\.json"):
@@ -411,7 +411,7 @@ def test_a_web_server_without_the_model_or_that_is_not_there_is_said(
         ensure("http://127.0.0.1:9/tiny")
 
 
-def test_https_goes_by_the_certificates_that_the_machine_trusts(
+def test_https_uses_the_machines_trusted_certificates(
     tmp_path: Path, ensure: Callable[..., PreparedModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny.make_repository(tmp_path / "web/tiny")
@@ -425,9 +425,7 @@ def test_https_goes_by_the_certificates_that_the_machine_trusts(
         assert ensure(f"{server.url}/tiny").uri == f"{server.url}/tiny"
 
 
-def test_a_directory_has_a_model_and_is_not_written_to(
-    tmp_path: Path, ensure: Callable[..., PreparedModel]
-) -> None:
+def test_a_model_in_a_directory_is_only_read(tmp_path: Path, ensure: Callable[..., PreparedModel]) -> None:
     """Such as a mounted volume."""
     tiny.make_repository(tmp_path / "volume/tiny")
     before = {path: path.stat() for path in (tmp_path / "volume").rglob("*")}
@@ -447,7 +445,7 @@ def test_a_directory_has_a_model_and_is_not_written_to(
         ("empty", r"empty has no config\.json"),
     ],
 )
-def test_a_directory_without_a_model_is_said(
+def test_a_directory_without_a_model_is_reported(
     tmp_path: Path, ensure: Callable[..., PreparedModel], folder: str, said: str
 ) -> None:
     (tmp_path / "empty").mkdir()

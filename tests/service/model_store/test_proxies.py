@@ -1,4 +1,4 @@
-"""Models through a proxy: the only one that knows the hosts they come from."""
+"""Models through a proxy that alone knows the sources' hosts."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ from tests.service.model_store.object_server import ObjectServer
 
 
 class _Proxy(BaseHTTPRequestHandler):
-    """A forward proxy for plain HTTP, which takes every host for this machine."""
+    """A forward proxy for plain HTTP, which sends every host to this machine."""
 
     hosts: ClassVar[set[str | None]] = set()
 
@@ -50,7 +50,7 @@ class _Proxy(BaseHTTPRequestHandler):
         upstream.close()
 
     def log_message(self, *_args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def elsewhere(url: str) -> str:
 
 @contextmanager
 def source(kind: str, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """A model's URI, and the environment by which it is fetched."""
+    """A model's URI, and the environment for fetching it."""
     tiny.make_repository(folder / "models/tiny")
     if kind == "hub":
         with hub_server.serving(HubServer(folder / "models/tiny")) as hub:

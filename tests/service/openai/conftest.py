@@ -29,7 +29,7 @@ def unloaded(engine: ScriptedEngine, tokenizer: Tokenizer) -> Iterator[Replica]:
 
 @pytest.fixture
 async def client(unloaded: Replica) -> AsyncIterator[httpx.AsyncClient]:
-    """Of a replica whose model writes "so it is." and ends its turn."""
+    """A client of a replica whose model writes "so it is." and ends its turn."""
     unloaded.load()
     async with unloaded.client() as made:
         yield made

@@ -24,13 +24,13 @@ async def complete(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
 
 
 async def text(client: httpx.AsyncClient, **body: Any) -> tuple[str, str]:
-    """The text of the only choice, and why it ended."""
+    """The text of the only choice, and its finish reason."""
     [choice] = (await complete(client, **body))["choices"]
     return choice["text"], choice["finish_reason"]
 
 
 async def chunks(client: httpx.AsyncClient, **body: Any) -> list[dict[str, Any]]:
-    """The chunks of a stream that ends as it should."""
+    """Return the chunks of a stream that ends correctly."""
     wanted = {"prompt": PROMPT, "temperature": 0, "stream": True, **body}
     async with client.stream("POST", PATH, json=wanted) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
@@ -50,8 +50,8 @@ def failure(response: httpx.Response, status: int, code: str, param: str | None 
     return message
 
 
-async def test_text_goes_on_from_the_prompt(client: httpx.AsyncClient, tokenizer: Tokenizer) -> None:
-    """As far as it was asked for; the usage has the tokens."""
+async def test_text_continues_the_prompt(client: httpx.AsyncClient, tokenizer: Tokenizer) -> None:
+    """Up to max_tokens; the usage counts the tokens."""
     found = await complete(client, max_tokens=5)
     assert found["choices"] == [
         {"index": 0, "text": WRITTEN[:5], "logprobs": None, "finish_reason": "length"}
@@ -63,8 +63,8 @@ async def test_text_goes_on_from_the_prompt(client: httpx.AsyncClient, tokenizer
     }  # fmt: skip
 
 
-async def test_the_models_own_end_is_no_part_of_the_text(client: httpx.AsyncClient) -> None:
-    """But it is a token that was written."""
+async def test_the_models_own_end_is_not_part_of_the_text(client: httpx.AsyncClient) -> None:
+    """But it counts as a written token."""
     found = await complete(client)
     assert (found["choices"][0]["text"], found["choices"][0]["finish_reason"]) == (WRITTEN, "stop")
     assert found["usage"]["completion_tokens"] == len(WRITTEN) + 1
@@ -87,7 +87,7 @@ async def test_an_echoed_prompt_is_scored_token_by_token(
         at += len(token)
     assert logprobs["token_logprobs"][0] is logprobs["top_logprobs"][0] is None
     for read in range(1, len(logprobs["tokens"])):
-        liked = read >= len(prompt)  # what the model wrote itself
+        liked = read >= len(prompt)  # the model's own text
         others = tokenizer.vocabulary - 1 - liked
         normaliser = math.log(others + math.exp(read / 100) + (math.exp(LIKED) if liked else 0))
         expected = (LIKED if liked else 0) - normaliser
@@ -100,13 +100,13 @@ async def test_an_echoed_prompt_is_scored_token_by_token(
 async def test_an_echo_without_scores_computes_nothing(
     client: httpx.AsyncClient, engine: ScriptedEngine
 ) -> None:
-    """Where nothing is to be written either."""
+    """If there is nothing to write either."""
     assert await text(client, echo=True, max_tokens=0) == (PROMPT, "length")
     assert engine.steps == []
 
 
 async def test_prompts_may_be_tokens_and_several(client: httpx.AsyncClient, tokenizer: Tokenizer) -> None:
-    """Each has its choice, in the prompts' order, and the same whether it came as text or as tokens."""
+    """Each has its choice, in the prompts' order, the same for text and for tokens."""
     prompts = ["a", "bb", "ccc <|im_end|>"]
     tokens = [tokenizer.encode_trusted(prompt) for prompt in prompts]
     wanted = {"echo": True, "logprobs": 2, "max_tokens": 2}
@@ -127,7 +127,7 @@ async def test_prompts_may_be_tokens_and_several(client: httpx.AsyncClient, toke
 async def test_text_ends_before_the_first_stop(
     client: httpx.AsyncClient, engine: ScriptedEngine, stop: object, left: str
 ) -> None:
-    """Whole or streamed; what only begins as a stop does is not lost, and no step is made after a stop."""
+    """Whole or streamed; a partial match is not lost, and no step runs after a stop."""
     assert await text(client, stop=stop) == (left, "stop")
     steps = len(engine.steps)
     streamed = await chunks(client, stop=stop)
@@ -137,7 +137,7 @@ async def test_text_ends_before_the_first_stop(
 
 
 async def test_a_stream_is_the_same_text_in_parts(client: httpx.AsyncClient) -> None:
-    """With the same log-probabilities; the usage comes last, where it was asked for."""
+    """With the same log-probabilities; the usage comes last, if asked for."""
     wanted: dict[str, Any] = {"echo": True, "logprobs": 3, "max_tokens": 6}
     whole = await complete(client, **wanted)
     streamed = await chunks(client, stream_options={"include_usage": True}, **wanted)
@@ -151,10 +151,10 @@ async def test_a_stream_is_the_same_text_in_parts(client: httpx.AsyncClient) -> 
         assert [value for part in parts if part["logprobs"] for value in part["logprobs"][name]] == values
 
 
-async def test_a_character_of_several_tokens_is_never_torn(
+async def test_a_character_of_several_tokens_is_not_split(
     client: httpx.AsyncClient, engine: ScriptedEngine, tokenizer: Tokenizer
 ) -> None:
-    """Its bytes are the tokens, as OpenAI spells them; the text has it once it is complete."""
+    """The tokens show its bytes, in OpenAI's form; the text has it once it is complete."""
     engine.script = tokenizer.encode_trusted("x🙂é")
     assert await text(client) == ("x🙂é", "stop")
     streamed = await chunks(client, logprobs=0)
@@ -169,7 +169,7 @@ async def test_a_character_of_several_tokens_is_never_torn(
     assert await text(client, max_tokens=3) == ("x\N{REPLACEMENT CHARACTER}", "length")
 
 
-async def test_a_seed_makes_chance_repeatable(client: httpx.AsyncClient) -> None:
+async def test_a_seed_makes_sampling_reproducible(client: httpx.AsyncClient) -> None:
     """At a high temperature texts differ, but not those of one seed; at 0 they never do."""
     seen = {seed: (await text(client, temperature=2, seed=seed))[0] for seed in range(6)}
     assert len(set(seen.values())) > 3
@@ -195,16 +195,16 @@ async def test_a_seed_makes_chance_repeatable(client: httpx.AsyncClient) -> None
         ({"prompt": "a", "stop": ["1", "2", "3", "4", "5"]}, "stop", "at most 4"),
     ],
 )
-async def test_what_can_not_be_done_is_refused_in_openais_form(
+async def test_unsupported_parameters_are_refused_in_openais_form(
     client: httpx.AsyncClient, body: dict[str, Any], param: str, says: str
 ) -> None:
-    """With the parameter that is at fault; nothing that changes the meaning is ignored."""
+    """With the parameter; a parameter that changes the meaning is never ignored."""
     message = failure(await client.post(PATH, json=body), 400, "invalid_value", param)
     assert says in message
 
 
-async def test_what_asks_for_nothing_is_taken(client: httpx.AsyncClient) -> None:
-    """Clients send their defaults along, and fields that only other servers know."""
+async def test_neutral_parameters_are_accepted(client: httpx.AsyncClient) -> None:
+    """Clients send their defaults, and fields that only other servers know."""
     defaults = {
         "n": 1,
         "best_of": None,
@@ -216,8 +216,8 @@ async def test_what_asks_for_nothing_is_taken(client: httpx.AsyncClient) -> None
     assert await text(client, **defaults) == (WRITTEN, "stop")
 
 
-async def test_a_prompt_that_does_not_fit_says_both_numbers(client: httpx.AsyncClient) -> None:
-    """OpenAI's own code, which clients look for."""
+async def test_a_prompt_that_does_not_fit_reports_both_numbers(client: httpx.AsyncClient) -> None:
+    """With OpenAI's own code, which clients look for."""
     response = await client.post(PATH, json={"prompt": "a" * 4000, "max_tokens": 100})
     message = failure(response, 400, "context_length_exceeded", "prompt")
     assert "4000" in message
@@ -234,14 +234,14 @@ async def test_a_prompt_that_does_not_fit_says_both_numbers(client: httpx.AsyncC
         ({"prompt": ["a"] * 256, "max_tokens": 257, "logprobs": 1}, "logprobs", ["131584", "max_tokens"]),
     ],
 )  # fmt: skip
-async def test_a_request_may_ask_for_so_much_at_once(
+async def test_one_request_has_limits(
     client: httpx.AsyncClient,
     engine: ScriptedEngine,
     body: dict[str, Any],
     param: str | None,
     says: list[str],
 ) -> None:
-    """Of tokens, and of log-probabilities; the refusal says how much, and what to do, and comes before any work."""
+    """On tokens and on log-probabilities; the refusal says how many, and what to do, and comes before any work."""
     response = await client.post(PATH, json={"temperature": 0, **body})
     if param is None:
         assert response.status_code == 200
@@ -252,7 +252,7 @@ async def test_a_request_may_ask_for_so_much_at_once(
 
 
 async def test_the_longest_prompt_may_have_all_log_probabilities(client: httpx.AsyncClient) -> None:
-    """Whatever the context: one that is full is never too much."""
+    """At any context length: a full context is never too much."""
     found = await complete(client, prompt=[5] * 4000, echo=True, logprobs=20, max_tokens=0)
     assert len(found["choices"][0]["logprobs"]["tokens"]) == 4000
 
@@ -266,7 +266,7 @@ async def test_a_prompt_that_does_not_fit_is_refused_before_the_others_are_read(
     assert engine.steps == []
 
 
-async def test_only_the_model_that_is_served_answers(client: httpx.AsyncClient) -> None:
+async def test_only_the_served_model_answers(client: httpx.AsyncClient) -> None:
     """It is listed, and may be left out."""
     listed = (await client.get("/v1/models")).json()
     assert [each["id"] for each in listed["data"]] == ["fake/model"]
@@ -281,7 +281,7 @@ async def test_only_the_model_that_is_served_answers(client: httpx.AsyncClient) 
 
 
 async def test_middleware_and_unknown_paths_answer_in_openais_form(client: httpx.AsyncClient) -> None:
-    """Whatever part of the service it is that refuses."""
+    """Whichever part of the service refuses."""
     failure(
         await client.post(PATH, content="{", headers={"Content-Type": "application/json"}),
         400,
@@ -295,11 +295,11 @@ async def test_middleware_and_unknown_paths_answer_in_openais_form(client: httpx
 async def test_a_full_queue_is_429_with_the_time_to_wait(
     unloaded: Replica, client: httpx.AsyncClient, engine: ScriptedEngine
 ) -> None:
-    """And nobody who was admitted is lost."""
+    """And no admitted request is lost."""
     unloaded.load(max_queued=1, max_active=1)
     engine.gate.clear()
     admitted = [asyncio.create_task(text(client))]
-    await until(lambda: engine.steps)  # from then on it does not count as queued
+    await until(lambda: engine.steps)  # from now on it does not count as queued
     admitted.append(asyncio.create_task(text(client)))
     await until(lambda: unloaded.admission.pending == 2)
     response = await client.post(PATH, json={"prompt": "a"})
@@ -321,10 +321,10 @@ async def test_a_failure_in_one_prompt_ends_all_of_them(
     assert unloaded.admission.pending == 0
 
 
-async def test_no_memory_is_503_with_the_time_to_wait(
+async def test_missing_memory_is_503_with_the_time_to_wait(
     client: httpx.AsyncClient, engine: ScriptedEngine
 ) -> None:
-    """Overload, and no defect."""
+    """It is overload, not a defect."""
     engine.error = MemoryError()
     response = await client.post(PATH, json={"prompt": ["a", "b"]})
     failure(response, 503, "out_of_memory")
@@ -334,7 +334,7 @@ async def test_no_memory_is_503_with_the_time_to_wait(
 async def test_a_failure_in_a_stream_is_its_last_event(
     client: httpx.AsyncClient, engine: ScriptedEngine
 ) -> None:
-    """The status is sent already: there is an error, and no [DONE]."""
+    """The status is sent already: the stream has an error, and no [DONE]."""
     lines: list[str] = []
     body = {"prompt": ["a"], "stream": True, "max_tokens": 9, "echo": True}
     original = engine.step

@@ -1,4 +1,4 @@
-"""What is in proportion to a request's size does not run on the event loop."""
+"""Work that grows with a request's size does not run on the event loop."""
 
 import json
 import threading
@@ -19,7 +19,7 @@ ASKED = {**QUESTION, "question": LONG}
 
 @pytest.fixture
 def threads(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Those in which long texts were tokenised."""
+    """The threads that tokenised long texts."""
     found: list[int] = []
 
     def watch(name: str) -> None:
@@ -58,10 +58,10 @@ async def test_no_surface_tokenises_on_the_event_loop(
     assert threading.get_ident() not in threads
 
 
-async def test_whoever_measures_does_not_either(
+async def test_calibration_does_not_tokenise_on_the_event_loop(
     unloaded: Replica, client: httpx.AsyncClient, threads: list[int]
 ) -> None:
-    """`calibrate`, in the process of a service or its own."""
+    """Neither in the process of a service nor in its own."""
     await unloaded.answering.letters(Question.model_validate(ASKED), rotation=1)
     assert threads
     assert threading.get_ident() not in threads
@@ -69,7 +69,7 @@ async def test_whoever_measures_does_not_either(
 
 @pytest.fixture
 def spelled(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
-    """How many tokens were spelled for responses, by thread."""
+    """The number of tokens spelled for responses, by thread."""
     counts: Counter[int] = Counter()
 
     for module in (chat, completions):
@@ -84,10 +84,10 @@ def spelled(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
     return counts
 
 
-async def test_log_probabilities_are_not_put_together_on_the_event_loop(
+async def test_log_probabilities_are_not_serialised_on_the_event_loop(
     client: httpx.AsyncClient, spelled: Counter[int]
 ) -> None:
-    """Of a whole response: an echo of several prompts, and a chat."""
+    """For a whole response: an echo of several prompts, and a chat."""
     body = {"prompt": [[5] * 700] * 4, "echo": True, "logprobs": 20, "max_tokens": 0}
     response = await client.post("/v1/completions", json=body)
     found = [choice["logprobs"] for choice in response.json()["choices"]]
@@ -103,7 +103,7 @@ async def test_log_probabilities_are_not_put_together_on_the_event_loop(
 
 
 async def test_a_streamed_echo_comes_in_small_parts(client: httpx.AsyncClient) -> None:
-    """Each is put together between two others' events."""
+    """Events of other requests come in between."""
     body = {"prompt": [5] * 700, "echo": True, "logprobs": 1, "max_tokens": 0, "stream": True}
     response = await client.post("/v1/completions", json=body)
     events = [line.removeprefix("data: ") for line in response.text.splitlines() if line]
@@ -114,10 +114,10 @@ async def test_a_streamed_echo_comes_in_small_parts(client: httpx.AsyncClient) -
     assert [offset for part in parts if part for offset in part["text_offset"]] == list(range(700))
 
 
-async def test_an_echo_that_computes_nothing_is_made_in_a_thread(
+async def test_an_echo_without_computation_is_built_in_a_thread(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of hundreds of prompts it would be seconds."""
+    """With hundreds of prompts it would take seconds."""
     threads: list[int] = []
     original = detokenizer.echo_prompt
 

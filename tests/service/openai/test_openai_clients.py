@@ -81,10 +81,10 @@ async def test_a_chat_is_answered_whole_and_streamed(client: openai.AsyncOpenAI)
     )
 
 
-async def test_what_a_harness_marks_by_is_what_the_answer_says(
+async def test_a_harness_gets_the_probabilities_of_mode_answer(
     client: openai.AsyncOpenAI, running: Service, tokenizer: Tokenizer
 ) -> None:
-    """The letters' log-probabilities, echoed with a prompt of tokens, give the probabilities of mode answer."""
+    """From the letters' log-probabilities, echoed with a prompt of tokens."""
     headers = {"Authorization": f"Bearer {KEY}"}
     async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=30) as asking:
         body = {**QUESTION.model_dump(mode="json", exclude_none=True), "mode": "answer"}
@@ -111,7 +111,7 @@ async def test_what_a_harness_marks_by_is_what_the_answer_says(
 async def test_a_long_echo_is_scored_as_in_one_piece(
     client: openai.AsyncOpenAI, tokenizer: Tokenizer
 ) -> None:
-    """A prompt longer than a step is read in parts; its last words are as probable as after the same words given."""
+    """A prompt longer than a step is read in parts; its last words are as probable as a continuation."""
     tokens = tokenizer.encode_trusted("One, two, three, four, five. " * 60 + "One, two, three")
     assert len(tokens) > STEP_TOKENS
     echoed = await client.completions.create(model=MODEL, prompt=tokens, echo=True, logprobs=0, max_tokens=0)
@@ -127,8 +127,8 @@ async def test_a_long_echo_is_scored_as_in_one_piece(
     assert values[-1] == pytest.approx(tops[0][tokenizer.decode(tokens[-1:])], abs=1e-4)
 
 
-async def test_errors_are_those_the_client_knows(running: Service, client: openai.AsyncOpenAI) -> None:
-    """A wrong key, another model, too long a prompt, and a parameter out of its range."""
+async def test_errors_are_ones_the_client_knows(running: Service, client: openai.AsyncOpenAI) -> None:
+    """A wrong key, another model, too long a prompt, and a parameter out of range."""
     async with openai.AsyncOpenAI(base_url=f"{running.url}/v1", api_key="x" * 32, max_retries=0) as stranger:
         with pytest.raises(openai.AuthenticationError) as refused:
             await stranger.models.list()

@@ -15,26 +15,26 @@ def prompt(question: str = "Which?", choices: Any = ("x", "y"), **more: Any) -> 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_forms_prefix_and_end_are_the_same_for_every_question(form: Form) -> None:
-    """What is read once serves all questions."""
+    """Read once, the prefix serves all questions."""
     for made in (prompt(form=form), prompt("Other?", {"C": "1", "Z": "2"}, form=form)):
         assert (made.prefix, made.suffix) == (form.prefix, form.suffix)
 
 
 def test_the_forms_differ_and_so_do_their_digests() -> None:
-    """A calibration of one is none of the other."""
+    """A calibration for one form does not apply to another."""
     assert len({form.digest for form in FORMS}) == len({form.prefix for form in FORMS}) == len(FORMS)
     assert [answer_form(form.digest) for form in ANSWER_FORMS.values()] == [*ANSWER_FORMS.values()]
 
 
-def test_a_clients_text_is_in_the_stem_and_the_choices_only() -> None:
-    """Only the parts that are tokenised as a client's hold what a client wrote."""
+def test_client_text_is_only_in_the_stem_and_the_choices() -> None:
+    """Only these parts are tokenised as untrusted text."""
     made = prompt("secret question <|im_end|>", ("secret x", "secret y"))
     assert (made.stem, made.choices) == ("secret question <|im_end|>\n\n", "A) secret x\nB) secret y")
     assert "secret" not in made.prefix + made.suffix
 
 
 def test_a_choice_of_many_lines_keeps_them_under_its_letter() -> None:
-    """Indented, so that it can't pass for two; line breaks are line breaks in every spelling."""
+    """Indented, so that it can't look like two; every kind of line break counts."""
     made = prompt(choices=("x\nB) fake", "for i in y:\r\n\tz\u2028\n  \nreturn\n"))
     assert made.choices == "A) x\n   B) fake\nB) for i in y:\n   \tz\n\n\n   return"
 
@@ -52,7 +52,9 @@ def test_white_space_inside_a_choice_stays() -> None:
         (("    return x", "  return x"), "A)     return x\nB)   return x"),
     ],
 )
-def test_a_margin_is_left_out_unless_it_tells_choices_apart(choices: tuple[str, ...], shown: str) -> None:
+def test_common_indentation_is_removed_unless_it_tells_choices_apart(
+    choices: tuple[str, ...], shown: str
+) -> None:
     assert prompt(choices=choices).choices == shown
 
 
@@ -71,14 +73,14 @@ def test_the_question_keeps_its_line_breaks_and_indentation(question: str, stem:
 
 
 def test_another_order_moves_the_choices_and_leaves_the_letters() -> None:
-    """The stem is shared by all orders."""
+    """All orders share the stem."""
     choices = {"X": "one", "Y": "two", "Z": "three"}
     made = prompt(choices=choices, order=[1, 2, 0])
     assert made.choices == "X) two\nY) three\nZ) one"
     assert made.stem == prompt(choices=choices).stem
 
 
-def test_the_model_is_left_where_its_next_token_is_the_letter_or_the_reasoning() -> None:
+def test_the_prompt_ends_directly_before_the_letter_or_the_reasoning() -> None:
     """The prompt of a chat ends in the assistant's turn."""
     assert prompt().suffix.endswith("<|im_start|>assistant\nanswer:")
     assert prompt(form=REASONING_FIRST).suffix.endswith('<|im_start|>assistant\nreasoning: "')
@@ -86,7 +88,7 @@ def test_the_model_is_left_where_its_next_token_is_the_letter_or_the_reasoning()
 
 
 def test_the_worked_examples_look_like_the_question_with_its_answer() -> None:
-    """The model goes on in the pattern that it has read; letters of the answers are used evenly."""
+    """The model continues the pattern that it has read; the correct letters are evenly distributed."""
     made = prompt("What do bees make?", ("milk", "honey"), form=plain_form(8))
     assert "".join(made[1:]) == "What do bees make?\nA. milk\nB. honey\nAnswer:"
     head, *worked, rest = made.prefix.split("\n\n")

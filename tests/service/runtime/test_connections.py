@@ -1,4 +1,4 @@
-"""Connections that are many, idle, or not read from: who keeps a place, and who loses it."""
+"""Many connections, idle ones, and unread ones: which stay, and which are closed."""
 
 import asyncio
 import json
@@ -25,13 +25,13 @@ ASK = POST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 
 
 class Line:
-    """One connection of a client, from an address of its own if there is one."""
+    """One connection of a client, optionally from an address of its own."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
 
     async def request(self, data: bytes) -> int:
-        """The answer's status; 0 where the connection is closed without one."""
+        """The response's status; 0 if the connection closes without one."""
         self.send(data)
         return await self.status()
 
@@ -49,7 +49,7 @@ class Line:
         return int(head.split()[1])
 
     async def is_closed(self) -> bool:
-        """Whether the server closes it, or has."""
+        """True if the server closes it, or has closed it."""
         try:
             async with asyncio.timeout(0.2):
                 return await self._reader.read(1) == b""
@@ -77,7 +77,7 @@ class Clients:
         return made
 
     async def idle(self, count: int, peer: int = 1) -> list[Line]:
-        """So many connections that were used once, one after the other."""
+        """Open this many connections and use each once, one after the other."""
         opened = []
         for _ in range(count):
             line = await self.open(peer)
@@ -108,8 +108,8 @@ async def closed(lines: list[Line]) -> list[bool]:
     return list(await asyncio.gather(*(line.is_closed() for line in lines)))
 
 
-async def test_a_new_connection_takes_the_place_of_the_one_idle_for_longest(replica: Replica) -> None:
-    """Of those of the peer that has most, so that nobody with many displaces one with few."""
+async def test_a_new_connection_replaces_the_one_idle_for_longest(replica: Replica) -> None:
+    """Of the peer with the most connections, so that it can't displace a peer with few."""
     replica.load()
     async with serving(replica.app) as clients:
         old = await clients.idle(1, peer=2)
@@ -119,8 +119,8 @@ async def test_a_new_connection_takes_the_place_of_the_one_idle_for_longest(repl
         assert await closed([*old, *many, *more]) == [False, True, *[False] * 6]
 
 
-async def test_one_peer_has_half_of_the_connections_and_makes_room_for_its_own(replica: Replica) -> None:
-    """However many it opens: its own idle ones go, in their order, and all of its requests are answered."""
+async def test_one_peer_has_half_of_the_connections_and_replaces_its_own(replica: Replica) -> None:
+    """However many it opens: its own idle ones go, in order, and all of its requests are answered."""
     replica.load()
     async with serving(replica.app) as clients:
         other = await clients.idle(2, peer=2)
@@ -128,7 +128,7 @@ async def test_one_peer_has_half_of_the_connections_and_makes_room_for_its_own(r
         assert await closed([*other, *many]) == [False, False, *[True] * 16, *[False] * 4]
 
 
-async def test_a_silent_connection_is_idle_too(replica: Replica) -> None:
+async def test_a_silent_connection_counts_as_idle(replica: Replica) -> None:
     """One that has sent nothing yet, or a part of a head."""
     replica.load()
     async with serving(replica.app) as clients:
@@ -139,8 +139,8 @@ async def test_a_silent_connection_is_idle_too(replica: Replica) -> None:
         assert await closed(silent) == [True, False, False, False]
 
 
-async def test_no_connection_is_closed_in_the_middle_of_a_request(replica: Replica) -> None:
-    """What is too much is refused, and says so; then there is room again."""
+async def test_no_connection_is_closed_during_a_request(replica: Replica) -> None:
+    """A connection too many is refused with a reason; later there is room again."""
     replica.texts.gate.clear()
     replica.load(max_active=MOST)
     async with serving(replica.app) as clients:
@@ -158,7 +158,7 @@ async def test_no_connection_is_closed_in_the_middle_of_a_request(replica: Repli
 
 
 async def test_probes_are_answered_whatever_clients_do(replica: Replica) -> None:
-    """On a port of their own, which takes no question."""
+    """On a port of their own, which answers no questions."""
     replica.texts.gate.clear()
     replica.load(max_active=MOST)
     probes = app.build_probes(replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing)
@@ -179,7 +179,7 @@ async def test_probes_are_answered_whatever_clients_do(replica: Replica) -> None
 
 
 async def test_a_client_that_does_not_read_loses_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that nobody takes would wait for ever, and so would whoever writes it."""
+    """Otherwise an unread answer would wait for ever, and its writer too."""
     monkeypatch.setattr(Connection, "read_seconds", 0.3)
     ended = asyncio.Event()
 
@@ -213,7 +213,7 @@ def test_an_ipv6_peer_is_its_network(host: str, peer: str) -> None:
 
 
 def test_a_longer_queue_has_more_connections() -> None:
-    """So that the half that a proxy may have is no limit to the queue."""
+    """So that a proxy's half does not limit the queue."""
     assert connections.max_connections(queued_requests=64) == connections.MAX_CONNECTIONS
     assert connections.max_connections(queued_requests=1000) == 4000
 
@@ -229,7 +229,7 @@ def file_limit(soft: int) -> Iterator[int]:
 
 
 def test_there_are_files_for_all_connections() -> None:
-    """The soft limit of a container is often 1024; a higher one is left as it is."""
+    """The soft limit of a container is often 1024; a higher one is kept."""
     with file_limit(512) as hard:
         connections.raise_file_limit(connections=1024)
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(2048, hard), hard)

@@ -15,7 +15,7 @@ from mcq_service.runtime import connections, server
     ("host", "shown"), [("127.0.0.1", ["127.0.0.1"]), ("::1", ["::1"]), ("::", ["127.0.0.1", "::1"])]
 )
 async def test_it_listens_on_ipv4_and_ipv6(replica: Replica, host: str, shown: list[str]) -> None:
-    """`::` means both; IPv4 clients are seen by their IPv4 addresses, which limits and lists of proxies have."""
+    """`::` means both; IPv4 clients appear with their IPv4 addresses, which limits and lists of proxies use."""
     seen: list[str] = []
 
     @replica.app.middleware("http")
@@ -37,8 +37,8 @@ async def test_it_listens_on_ipv4_and_ipv6(replica: Replica, host: str, shown: l
     assert seen == shown
 
 
-def test_it_listens_on_ipv4_where_the_kernel_has_no_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which no machine of ours lacks, so that its refusal is made."""
+def test_it_listens_on_ipv4_without_ipv6_in_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our machines have IPv6, so the test fakes the kernel's refusal."""
     create = socket.create_server
 
     def refuse(address: tuple[str, int], *, family: int = socket.AF_INET) -> socket.socket:
@@ -52,7 +52,7 @@ def test_it_listens_on_ipv4_where_the_kernel_has_no_ipv6(monkeypatch: pytest.Mon
         assert listener.family == socket.AF_INET
 
 
-def test_an_address_that_is_taken_is_named() -> None:
+def test_an_address_in_use_is_named() -> None:
     """With the brackets of IPv6."""
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
         port = taken.getsockname()[1]

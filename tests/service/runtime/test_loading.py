@@ -25,7 +25,7 @@ def remote(url: str) -> Settings:
 async def test_an_engine_that_starts_later_is_waited_for(
     replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """/startupz says what is waited for; then questions are answered by it."""
+    """/startupz reports the wait; then the engine answers questions."""
     monkeypatch.setattr(loading, "WAIT_SECONDS", 0.05)
     upstream = Upstream(replies=[lambda: failing(503), lambda: failing(503), scored])
     async with served(upstream), replica.client() as client:
@@ -43,8 +43,8 @@ async def test_an_engine_that_starts_later_is_waited_for(
         await replica.lifecycle.backend.stop()
 
 
-async def test_an_engine_that_will_not_do_is_not_waited_for(replica: Replica) -> None:
-    """The replica ends, and says why."""
+async def test_an_unusable_engine_is_not_waited_for(replica: Replica) -> None:
+    """The replica exits with the reason."""
     upstream = Upstream(replies=[lambda: JSONResponse({"choices": [{"text": "x"}]})])
     async with served(upstream):
         with pytest.raises(EngineRefused, match="gives no log-probabilities"):
@@ -54,10 +54,8 @@ async def test_an_engine_that_will_not_do_is_not_waited_for(replica: Replica) ->
 
 
 @pytest.mark.parametrize("verify", [True, False])
-async def test_a_start_checks_the_prepared_models_digests_unless_told_not_to(
-    tmp_path: Path, *, verify: bool
-) -> None:
-    """One flipped bit leaves every size as it is; the damaged model is made anew."""
+async def test_a_start_verifies_the_prepared_model_unless_disabled(tmp_path: Path, *, verify: bool) -> None:
+    """A flipped bit changes no size; the damaged model is prepared again."""
     tiny.make_answering(tmp_path / "source")
     settings = Settings(
         model_uri=f"file://{tmp_path}/source",
@@ -81,7 +79,7 @@ async def test_a_start_checks_the_prepared_models_digests_unless_told_not_to(
 
 
 def test_the_remote_engine_needs_an_address() -> None:
-    """Said at the start, by the setting's name."""
+    """An error at the start names the setting."""
     with pytest.raises(ValidationError, match="MCQ_ENGINE=openai needs the address of a server"):
         Settings(engine="openai")
     with pytest.raises(ValidationError, match="openai_endpoint"):
@@ -100,10 +98,10 @@ def test_the_remote_engine_needs_an_address() -> None:
         ("transformers", "float32", "float32"),
     ],
 )
-def test_weights_are_prepared_as_the_engine_wants_them(
+def test_weights_are_prepared_for_the_configured_engine(
     engine: EngineChoice, asked: PrecisionChoice, prepared: PrecisionChoice
 ) -> None:
-    """Where the precision is left open, the engine decides."""
+    """Without a configured precision, the engine decides."""
     assert precision_for(Settings(engine=engine, model_precision=asked)) == prepared
 
 

@@ -13,10 +13,8 @@ from mcq_service.runtime.settings import Settings
 PATH = "/answerz"
 
 
-async def test_it_is_answered_as_a_clients_question_would_be(
-    replica: Replica, client: httpx.AsyncClient
-) -> None:
-    """With the time it took; before the model is there it is not."""
+async def test_it_is_answered_like_a_clients_question(replica: Replica, client: httpx.AsyncClient) -> None:
+    """With its duration; before the model is loaded there is no answer."""
     assert (await client.get(PATH)).json()["type"].endswith("/not-ready")
     replica.load()
     response = await client.get(PATH)
@@ -26,10 +24,8 @@ async def test_it_is_answered_as_a_clients_question_would_be(
     assert "blue" in prompt.choices
 
 
-async def test_however_often_it_is_asked_for_it_costs_little(
-    replica: Replica, client: httpx.AsyncClient
-) -> None:
-    """Nobody needs a key for it: all who ask at once, or soon after, get one outcome."""
+async def test_frequent_requests_cost_little(replica: Replica, client: httpx.AsyncClient) -> None:
+    """It needs no key: all requests at once, or shortly after, get one outcome."""
     replica.load()
     replica.texts.gate.clear()
     asked = [asyncio.create_task(client.get(PATH)) for _ in range(50)]
@@ -40,8 +36,8 @@ async def test_however_often_it_is_asked_for_it_costs_little(
     assert len(replica.texts.read) == 1
 
 
-async def test_what_goes_wrong_is_told_and_tried_again_later(replica: Replica) -> None:
-    """A failure is as fresh, and as cheap, as an answer."""
+async def test_a_failure_is_reported_and_tried_again_later(replica: Replica) -> None:
+    """A failure is reused like an answer."""
     replica.load()
     now = 0.0
     selftest = SelfTest(replica.answering, clock=lambda: now)
@@ -58,8 +54,8 @@ async def test_what_goes_wrong_is_told_and_tried_again_later(replica: Replica) -
     assert await selftest.seconds() >= 0
 
 
-async def test_a_defect_is_told_as_cheaply(replica: Replica) -> None:
-    """Whoever probes must not have it computed each time."""
+async def test_a_defect_is_reported_as_cheaply(replica: Replica) -> None:
+    """Not every probe may compute it again."""
     replica.load()
     replica.texts.error = MemoryError()
     for _ in range(3):
@@ -68,7 +64,7 @@ async def test_a_defect_is_told_as_cheaply(replica: Replica) -> None:
     assert len(replica.texts.read) == 1
 
 
-async def test_a_full_queue_is_told_too(replica: Replica, client: httpx.AsyncClient) -> None:
+async def test_a_full_queue_is_reported_too(replica: Replica, client: httpx.AsyncClient) -> None:
     """With the time to wait."""
     replica.load()
     replica.texts.error = Overloaded("Later.", headers={"Retry-After": "3"})
@@ -77,7 +73,7 @@ async def test_a_full_queue_is_told_too(replica: Replica, client: httpx.AsyncCli
 
 
 async def test_it_does_not_wait_behind_clients(replica: Replica) -> None:
-    """Or a replica at its peak would be told to have failed."""
+    """Otherwise a replica at its peak would look broken."""
     replica.load(max_queued=1, max_active=1)
     settings = Settings(max_queued_requests=1, max_batch_size=1)
     selftest = builder.build_selftest(replica.texts, settings, tracing=replica.tracing)
@@ -93,8 +89,8 @@ async def test_it_does_not_wait_behind_clients(replica: Replica) -> None:
     assert any(isinstance(outcome, Overloaded) for outcome in outcomes)
 
 
-async def test_a_client_that_leaves_takes_nobody_with_it(replica: Replica) -> None:
-    """Whoever waits for the same outcome still gets one."""
+async def test_a_client_that_leaves_does_not_affect_the_others(replica: Replica) -> None:
+    """Clients that wait for the same outcome still get one."""
     replica.load()
     selftest = SelfTest(replica.answering)
     replica.texts.gate.clear()

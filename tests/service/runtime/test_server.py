@@ -1,4 +1,4 @@
-"""The service as a process, with another server as its engine: its ports, from the start to the end."""
+"""The service as a process, with another server as its engine: its ports, from start to end."""
 
 import asyncio
 import signal
@@ -29,10 +29,10 @@ async def ready(client: httpx.AsyncClient, running: Service, url: str) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_the_probes_port_has_what_clients_do_not_and_ends_last(tmp_path: Path) -> None:
-    """Metrics and the test question are there alone, where no Ingress leads to.
+async def test_the_probe_port_serves_metrics_and_ends_last(tmp_path: Path) -> None:
+    """Metrics and the test question are only there, where no Ingress leads.
 
-    While the replica drains it says so there: alive, but not ready.
+    A draining replica reports there that it is alive, but not ready.
     """
     release, asked = asyncio.Event(), asyncio.Event()
     port = free_port()
@@ -71,7 +71,7 @@ async def test_the_probes_port_has_what_clients_do_not_and_ends_last(tmp_path: P
 
 
 @pytest.mark.parametrize("taken", ["MCQ_PORT", "MCQ_PROBE_PORT"])
-async def test_a_port_that_is_taken_is_named(tmp_path: Path, taken: str) -> None:
+async def test_a_port_in_use_is_named(tmp_path: Path, taken: str) -> None:
     """Whichever of the two it is."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
@@ -82,8 +82,8 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path, taken: str) -> None
     assert f"Can't listen on 127.0.0.1:{port}: Address already in use" in running.log
 
 
-def test_the_probes_port_is_another_one() -> None:
-    """Or none, which is what an empty variable means."""
-    with pytest.raises(ValidationError, match="must be another port than MCQ_PORT"):
+def test_the_probe_port_differs_from_the_port() -> None:
+    """An empty variable means no probe port."""
+    with pytest.raises(ValidationError, match="must differ from MCQ_PORT"):
         Settings(port=8000, probe_port=8000)
     assert Settings(probe_port="").probe_port is None

@@ -1,4 +1,4 @@
-"""The service on a real socket, among clients that are broken, slow or hostile."""
+"""The service on a real socket, with broken, slow and hostile clients."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from mcq_service.api.http.body import MAX_BYTES, BodyLimits
 from mcq_service.runtime import connections
 from mcq_service.runtime.connections import MAX_HEAD_BYTES, Connection
 
-SECONDS = 0.4  # the time limits while these tests run
+SECONDS = 0.4  # the time limits of these tests
 BODY = json.dumps(QUESTION).encode()
 HEAD = f"POST {ANSWER} HTTP/1.1\r\nHost: replica\r\nContent-Type: application/json\r\n".encode()
 GOOD = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
@@ -29,13 +29,13 @@ PROBE = b"GET /livez HTTP/1.1\r\nHost: replica\r\n\r\n"
 
 
 class Peer:
-    """Sends bytes to the service and sees what comes back."""
+    """Sends bytes to the service and reads its response."""
 
     def __init__(self, port: int) -> None:
         self._port = port
 
     async def exchange(self, *parts: bytes, pause: float = 0, half_close: bool = False) -> bytes:
-        """What comes until the service closes; raises TimeoutError where it never does."""
+        """Read until the service closes; raise TimeoutError if it never does."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         receiving = asyncio.create_task(_receive(reader))
         with suppress(ConnectionError):
@@ -68,7 +68,7 @@ async def _receive(reader: asyncio.StreamReader) -> bytes:
 async def peer(
     replica: Replica, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> AsyncIterator[Peer]:
-    """A peer of a ready service, which answers a good question at the end, and has logged no error."""
+    """A peer of a ready service; at the end the service must answer a good question and have logged no error."""
     monkeypatch.setattr(Connection, "head_seconds", SECONDS)
     monkeypatch.setattr(connections, "KEEP_ALIVE_SECONDS", SECONDS)
     limits = next(
@@ -98,10 +98,10 @@ async def test_good_requests_are_answered(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize(("trusted", "scheme"), [(None, "https"), ("10.0.0.0/8", "http")])
-async def test_forwarded_headers_are_taken_from_trusted_proxies_only(
+async def test_forwarded_headers_are_accepted_only_from_trusted_proxies(
     replica: Replica, monkeypatch: pytest.MonkeyPatch, trusted: str | None, scheme: str
 ) -> None:
-    """By uvicorn's own variable; unset, a sidecar's on the loopback are."""
+    """By uvicorn's own variable; by default from a sidecar on the loopback."""
     if trusted:
         monkeypatch.setenv("FORWARDED_ALLOW_IPS", trusted)
     replica.load()
@@ -112,7 +112,7 @@ async def test_forwarded_headers_are_taken_from_trusted_proxies_only(
 
 
 async def test_a_silent_connection_is_closed(peer: Peer) -> None:
-    """As is one whose head comes a byte at a time."""
+    """And so is one whose head comes a byte at a time."""
     assert await peer.exchange() == b""
     async with asyncio.timeout(6 * SECONDS):
         assert await peer.exchange(*(PROBE[index : index + 1] for index in range(20)), pause=0.1) == b""
@@ -126,8 +126,8 @@ async def test_a_slow_body_is_408_and_the_connection_closed(peer: Peer) -> None:
     assert await peer.statuses(head, *[b"1\r\n \r\n"] * 20, pause=0.1) == [408]
 
 
-async def test_the_rest_of_a_refused_body_does_not_hold_the_connection(peer: Peer) -> None:
-    """A path that reads no body is answered at once; what follows has the time of a head."""
+async def test_the_rest_of_a_refused_body_does_not_keep_the_connection_open(peer: Peer) -> None:
+    """A path that reads no body answers at once; the rest has the time of a head."""
     async with asyncio.timeout(8 * SECONDS):
         parts = [b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", *[b"x"] * 20]
         assert await peer.statuses(*parts, pause=0.1) == [404]
@@ -170,7 +170,7 @@ BROKEN = [
 
 
 async def test_a_broken_request_is_refused(peer: Peer) -> None:
-    """With the status that says what is broken, once."""
+    """With one response, whose status says what is broken."""
     found = await asyncio.gather(*(peer.statuses(request) for request, _ in BROKEN))
     assert list(zip([request for request, _ in BROKEN], found, strict=True)) == [
         (request, [status]) for request, status in BROKEN
@@ -178,7 +178,7 @@ async def test_a_broken_request_is_refused(peer: Peer) -> None:
 
 
 def mutated(chance: random.Random) -> bytes:
-    """Good requests, with a few bytes lost, doubled, changed or replaced by what HTTP is made of."""
+    """Good requests with a few bytes lost, doubled, changed or replaced by HTTP's own characters."""
     data = bytearray(b"".join(chance.choices([GOOD, CHUNKED, PROBE, GOOD + PROBE], k=chance.randint(1, 3))))
     for _ in range(chance.randint(1, 6)):
         start = chance.randrange(len(data) + 1)
@@ -202,8 +202,8 @@ def mutated(chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_whatever_is_sent_is_refused_or_answered(peer: Peer, seed: int) -> None:
-    """Random bytes, broken requests, truncated and pipelined ones: no 5xx, no hang, and life goes on."""
+async def test_any_bytes_are_refused_or_answered(peer: Peer, seed: int) -> None:
+    """Random bytes, broken requests, truncated and pipelined ones: no 5xx, no hang, and the service goes on."""
     chance = random.Random(seed)  # noqa: S311
 
     async def attack(payload: bytes, half_close: bool) -> None:

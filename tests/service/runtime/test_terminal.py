@@ -1,4 +1,4 @@
-"""What the service's commands write, where their reader has gone or is a terminal."""
+"""The commands' output, to a reader that has left and to a terminal."""
 
 import io
 import json
@@ -16,7 +16,7 @@ CLOSED = 141
 
 
 def unread(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command whose output nobody reads."""
+    """Run a command whose output has no reader."""
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -38,24 +38,24 @@ def exam(path: Path) -> Path:
     return path
 
 
-def test_a_command_whose_reader_has_gone_ends_without_a_word(tmp_path: Path) -> None:
+def test_a_command_whose_reader_has_left_ends_silently(tmp_path: Path) -> None:
     done = unread("exam", "import", "aqua", str(exam(tmp_path / "dev.json")))
     assert done.returncode == CLOSED
     assert "rror" not in done.stderr
 
 
-def test_a_reader_that_has_gone_is_no_error_of_the_command() -> None:
+def test_a_reader_that_has_left_is_no_error_of_the_command() -> None:
     with pytest.raises(BrokenPipeError):
         report_error(BrokenPipeError(32, "Broken pipe"))
 
 
-def test_others_words_in_an_error_do_nothing_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_foreign_text_in_an_error_does_not_act_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert report_error(OSError("\x1b[2J\x9bgone")) == 1
     assert capsys.readouterr().err == "error: \\x1b[2J\\x9bgone\n"
 
 
 @pytest.mark.parametrize("text", ["\x1b]0;title\x07", "[red]x[/nothing]", ":smile:", "\u202egnihton"])
-def test_others_words_in_a_table_do_nothing_either(text: str) -> None:
+def test_foreign_text_in_a_table_does_not_either(text: str) -> None:
     """Neither control characters nor the markup of the library that draws it."""
     out = io.StringIO()
     PlainConsole(file=out, width=80).print(text)

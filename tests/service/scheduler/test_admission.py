@@ -13,7 +13,7 @@ from mcq_service.scheduler.admission import MAX_ACTIVE_PARTS, ServiceRate
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """A clock that tests advance, in seconds."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -48,7 +48,7 @@ async def test_an_idle_service_admits_at_once() -> None:
     assert made.pending == 0
 
 
-async def test_too_many_requests_are_refused_with_a_time_to_come_again() -> None:
+async def test_too_many_requests_are_refused_with_a_retry_after() -> None:
     """Those whose computation has begun do not count."""
     made = admission(queued_requests=2)
     with made.admit(1, writes=False) as first, made.admit(1, writes=False):
@@ -61,7 +61,7 @@ async def test_too_many_requests_are_refused_with_a_time_to_come_again() -> None
 
 
 async def test_too_many_tokens_are_refused_but_never_a_single_long_request() -> None:
-    """What is larger than the bound is taken when nobody else waits."""
+    """A request above the limit is accepted if no other waits."""
     made = admission(queued_tokens=100)
     with (
         made.admit(500, writes=False),
@@ -91,7 +91,7 @@ async def test_writers_take_turns_and_answers_pass_them() -> None:
 
 
 async def test_a_long_text_is_not_starved_by_short_ones() -> None:
-    """Who waits for memory is next, whoever else would fit."""
+    """A request that waits for memory is next, even if another would fit."""
     made = admission(active_tokens=100)
     with ExitStack() as stack:
         with made.admit(60, writes=False):
@@ -120,8 +120,8 @@ async def test_a_request_that_leaves_the_queue_frees_its_place() -> None:
     assert made.pending == 0
 
 
-async def test_drain_refuses_and_waits_for_what_was_admitted() -> None:
-    """Whatever waits is finished as well."""
+async def test_drain_refuses_and_waits_for_the_admitted() -> None:
+    """Waiting requests finish as well."""
     made = admission()
     with made.admit(1, writes=False):
         draining = asyncio.create_task(made.drain(seconds=5))
@@ -133,20 +133,20 @@ async def test_drain_refuses_and_waits_for_what_was_admitted() -> None:
 
 
 async def test_drain_gives_up_after_its_time() -> None:
-    """What does not end is reported."""
+    """It returns whether all of them ended."""
     made = admission()
     with made.admit(1, writes=False):
         assert not await made.drain(seconds=0.01)
 
 
 async def test_retry_after_follows_the_measured_rate() -> None:
-    """Half the queue's time; only what was served counts, and only time in which there was work."""
+    """Half the queue's time; only finished requests count, and only time with work."""
     clock = Clock()
     made = admission(clock, queued_requests=1)
     for _ in range(100):
         with made.admit(1, writes=False):
             clock.now += 8
-        clock.now += 1000  # nobody asks
+        clock.now += 1000  # no requests
     with suppress(ValueError), made.admit(1, writes=False):
         clock.now += 500
         raise ValueError("failed")
@@ -161,8 +161,8 @@ def test_retry_after_is_at_least_a_second_and_at_most_a_minute() -> None:
     assert [rate.retry_after(waiting) for waiting in (0, 8, 1000)] == [1, 4, 60]
 
 
-async def test_a_request_of_many_parts_is_one_of_the_queue() -> None:
-    """One part at a time stands in it, with its tokens; the next one behind whoever came since."""
+async def test_a_request_of_many_parts_counts_as_one() -> None:
+    """One part at a time is in the queue, with its tokens; the next one is behind later requests."""
     made = admission(queued_requests=3, writers=1)
     order: list[str] = []
     go = asyncio.Event()
@@ -194,8 +194,8 @@ async def test_a_request_of_many_parts_is_one_of_the_queue() -> None:
         pass
 
 
-async def test_a_part_that_fails_before_its_turn_lets_the_next_one_come() -> None:
-    """A question that does not fit, for one."""
+async def test_a_part_that_fails_before_its_turn_lets_the_next_one_start() -> None:
+    """A question that does not fit, for example."""
     made = admission()
 
     async def fail(part: LanePart) -> str:
@@ -210,8 +210,8 @@ async def test_a_part_that_fails_before_its_turn_lets_the_next_one_come() -> Non
         assert await lane.gather([fail, work, fail]) == ["failed", "worked", "failed"]
 
 
-async def test_the_first_failure_of_a_part_ends_the_others() -> None:
-    """Where the parts' work raises; no place stays taken."""
+async def test_the_first_failure_of_a_part_cancels_the_others() -> None:
+    """No place stays taken."""
     made = admission(writers=1)
 
     async def work(number: int, part: LanePart) -> None:
@@ -226,8 +226,8 @@ async def test_the_first_failure_of_a_part_ends_the_others() -> None:
     assert made._lanes == set()
 
 
-async def test_only_a_few_parts_are_under_way() -> None:
-    """Of all requests, so that none waits long in the engine; what has no parts is not held up by them."""
+async def test_few_parts_are_active() -> None:
+    """Of all requests, so that none waits long in the engine; requests without parts are not held up."""
     made = admission(active_tokens=100_000)
     go = asyncio.Event()
     under_way = most = 0

@@ -16,7 +16,7 @@ from mcq_service.yaml_output import Line
 
 
 class Letters(Tokenizer):
-    """Tokens that are their own letters: 1 is "B", 2 is "C"."""
+    """A tokenizer whose tokens are letters: 1 is "B", 2 is "C"."""
 
     def __init__(self) -> None:
         self.label_tokens = {letter: number for number, letter in enumerate("ABCDEFGH")}
@@ -52,7 +52,7 @@ async def written(text: LocalText, limit: int) -> str:
 
 
 async def test_a_text_is_read_and_scored_in_one_step(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
-    """The prompt is fed once, and its letters' logits come back in the order asked for."""
+    """The prompt is read once, and its letters' logits come back in the requested order."""
     with texts.open_tokens([5, 6, 7], room=0) as text:
         assert await text.letters(["A", "B", "C"]) == [0, 1, 0]
     assert engine.steps == [[[5, 6, 7]]]
@@ -60,7 +60,7 @@ async def test_a_text_is_read_and_scored_in_one_step(texts: LocalTextEngine, eng
 
 
 async def test_a_shared_prefix_is_not_read_again(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
-    """And is counted as cached."""
+    """It counts as cached."""
     engine.cache_prefix([5, 6])
     with texts.open_tokens([5, 6, 7], room=0) as text:
         await text.letters(["A"])
@@ -68,7 +68,7 @@ async def test_a_shared_prefix_is_not_read_again(texts: LocalTextEngine, engine:
     assert engine.steps == [[[7]]]
 
 
-async def test_writing_goes_on_from_what_was_forced(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
+async def test_writing_continues_forced_text(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
     """Forced tokens are read with the step that writes the next one."""
     with texts.open_tokens([9], room=8) as text:
         await text.letters(["A"])
@@ -79,13 +79,13 @@ async def test_writing_goes_on_from_what_was_forced(texts: LocalTextEngine, engi
 
 
 async def test_the_end_of_the_turn_ends_the_text(texts: LocalTextEngine) -> None:
-    """A stop token is no text, and is counted."""
+    """A stop token is no text, but counts."""
     with texts.open_tokens([END - 2], room=8) as text:
         assert await written(text, 8) == chr(64 + END - 1)
         assert text.tokens.completion == 2
 
 
-async def test_what_closed_the_line_may_be_forced_in_its_place(
+async def test_the_characters_that_closed_the_line_may_be_forced(
     texts: LocalTextEngine, engine: ScriptedEngine
 ) -> None:
     """The closing token is not part of the text."""
@@ -104,7 +104,7 @@ async def test_what_closed_the_line_may_be_forced_in_its_place(
 
 
 async def test_texts_share_steps(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
-    """Those that come while a step is under way are in the next one, all of them."""
+    """All texts that come during a step are in the next one."""
     engine.gate.clear()
     with texts.open_tokens([9], room=0) as first:
         tasks = [asyncio.create_task(first.letters(["A"]))]
@@ -118,7 +118,7 @@ async def test_texts_share_steps(texts: LocalTextEngine, engine: ScriptedEngine)
 
 
 async def test_a_long_prompt_is_read_in_parts(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
-    """No step reads more prompt tokens than its bound."""
+    """No step reads more prompt tokens than its limit."""
     engine.context_length = 4096
     tokens = [number % 50 for number in range(2 * STEP_TOKENS + 7)]
     with texts.open_tokens(tokens, room=0) as text:
@@ -133,7 +133,7 @@ async def letters(texts: LocalTextEngine, tokens: list[int], share: Share) -> No
 
 
 async def test_requests_take_turns_in_the_engine(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
-    """By tokens: a single prompt that comes later is read before the rest of a batch, as is another batch."""
+    """By tokens: a single prompt that comes later is read before the rest of a batch, and so is another batch."""
     engine.context_length = 4096
     engine.gate.clear()
     first, second = Share(), Share()
@@ -155,7 +155,7 @@ async def test_requests_take_turns_in_the_engine(texts: LocalTextEngine, engine:
 
 
 async def test_a_long_prompt_lets_short_ones_pass(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
-    """After a step's worth of it; then they take turns."""
+    """After one step's worth of tokens; then they take turns."""
     engine.context_length = 8192
     engine.gate.clear()
     tasks = [asyncio.create_task(letters(texts, [1] * 8 * STEP_TOKENS, Share()))]
@@ -175,7 +175,7 @@ async def test_a_long_prompt_lets_short_ones_pass(texts: LocalTextEngine, engine
 async def test_writers_get_a_token_in_every_step_beside_a_long_prompt(
     texts: LocalTextEngine, engine: ScriptedEngine
 ) -> None:
-    """And steps are shorter while somebody writes."""
+    """Steps are shorter while a text is being written."""
     engine.context_length = 4096
     engine.gate.clear()
     with texts.open_tokens([1], room=60) as writer, texts.open_tokens([2] * 1000, room=0) as prompt:
@@ -194,7 +194,7 @@ async def test_writers_get_a_token_in_every_step_beside_a_long_prompt(
 async def test_an_answer_does_not_wait_for_others_reasoning(
     texts: LocalTextEngine, engine: ScriptedEngine
 ) -> None:
-    """It is in the step after the one under way."""
+    """It is in the next step."""
     engine.gate.clear()
     with texts.open_tokens([1], room=60) as writer, texts.open_tokens([2, 2], room=0) as short:
         writing = asyncio.create_task(written(writer, 50))
@@ -210,7 +210,7 @@ async def test_an_answer_does_not_wait_for_others_reasoning(
 async def test_cancelling_frees_the_text_within_a_step(
     texts: LocalTextEngine, engine: ScriptedEngine
 ) -> None:
-    """A client that leaves costs at most the step that is under way."""
+    """A client that leaves costs at most the current step."""
     engine.gate.clear()
 
     async def work() -> None:
@@ -227,10 +227,10 @@ async def test_cancelling_frees_the_text_within_a_step(
     assert len(engine.steps) == 1
 
 
-async def test_an_engines_error_is_that_steps_requests_alone(
+async def test_an_engines_error_affects_only_that_step(
     texts: LocalTextEngine, engine: ScriptedEngine
 ) -> None:
-    """It reaches who was in the step; the next is served."""
+    """It reaches the texts of the step; the next text is served."""
     engine.error = ValueError("broken")
     with texts.open_tokens([1], room=0) as text, pytest.raises(ValueError, match="broken"):
         await text.letters(["A"])
@@ -240,10 +240,10 @@ async def test_an_engines_error_is_that_steps_requests_alone(
     assert texts.scheduler.alive
 
 
-async def test_stop_ends_the_thread_and_cancels_what_is_left(
+async def test_stop_ends_the_thread_and_cancels_the_rest(
     texts: LocalTextEngine, engine: ScriptedEngine
 ) -> None:
-    """Nobody waits for ever."""
+    """No caller waits for ever."""
     engine.gate.clear()
     with texts.open_tokens([1], room=60) as text:
         writing = asyncio.create_task(written(text, 50))
@@ -260,7 +260,7 @@ async def test_stop_ends_the_thread_and_cancels_what_is_left(
 
 
 async def test_a_text_that_does_not_fit_is_refused_with_both_numbers(texts: LocalTextEngine) -> None:
-    """The context holds the prompt and its room exactly, or not at all."""
+    """A prompt and its room may fill the context exactly."""
     with texts.open_tokens([1] * 500, room=12):
         pass
     with pytest.raises(PromptTooLong, match=r"500 tokens.*13.*512"), texts.open_tokens([1] * 500, room=13):
@@ -268,16 +268,14 @@ async def test_a_text_that_does_not_fit_is_refused_with_both_numbers(texts: Loca
 
 
 async def test_all_logits_can_be_asked_for(texts: LocalTextEngine) -> None:
-    """Of every token that was read."""
+    """For every token that was read."""
     with texts.open_tokens([1, 2, 3], room=0) as text:
         output = await text.run(ScoreTask(text, logits=Logits.EVERY))
     assert output.logits.shape == (3, 64)
 
 
-async def test_a_storm_of_requests_that_leave_loses_nothing(
-    texts: LocalTextEngine, engine: ScriptedEngine
-) -> None:
-    """Whenever they leave, every sequence is closed, and the next request is served."""
+async def test_cancelled_requests_leak_nothing(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
+    """Whenever they are cancelled, every sequence is closed, and the next request is served."""
     chance = random.Random(5)  # noqa: S311 - a test's
 
     async def one() -> None:

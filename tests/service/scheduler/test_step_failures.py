@@ -1,4 +1,4 @@
-"""One text's error is its own: the others of its step get what they would have got without it."""
+"""A text's error stays its own: the other texts of the step get the results they would have got without it."""
 
 import asyncio
 import threading
@@ -23,7 +23,7 @@ TEXTS = 13
 
 
 class FragileEngine(ScriptedEngine):
-    """Fails, before it reads, where a feed has the token BAD, or where there are more than `most` feeds."""
+    """Fails before it reads if an item has the token BAD, or if there are more than `most` items."""
 
     most = 1000
     raises: BaseException = ValueError("broken")
@@ -37,7 +37,7 @@ class FragileEngine(ScriptedEngine):
         return super().step(feeds)
 
     def before_failing(self) -> None:
-        """What happens while a step fails."""
+        """Called while a step fails."""
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def letters(texts: LocalTextEngine, tokens: list[int]) -> list[float]:
 
 
 async def together(engine: ScriptedEngine, texts: LocalTextEngine, prompts: list[list[int]]) -> list[Any]:
-    """What becomes of prompts that are in one step."""
+    """Run prompts in one step; return their outcomes."""
     engine.gate.clear()
     before = len(engine.steps)
     first = asyncio.create_task(letters(texts, [1, 1]))
@@ -80,7 +80,7 @@ async def together(engine: ScriptedEngine, texts: LocalTextEngine, prompts: list
 async def test_the_others_of_a_failed_step_are_answered(
     engine: FragileEngine, texts: LocalTextEngine, bad: set[int]
 ) -> None:
-    """Whichever fail, also all of them; no more than twice as many steps are made as there are texts."""
+    """Whichever fail, or all of them; there are at most twice as many steps as texts."""
     prompts = [[2, BAD if number in bad else number] for number in range(TEXTS)]
     outcomes = await together(engine, texts, prompts)
     for number, outcome in enumerate(outcomes):
@@ -91,12 +91,12 @@ async def test_the_others_of_a_failed_step_are_answered(
 
 
 async def test_one_bad_text_costs_few_steps(engine: FragileEngine, texts: LocalTextEngine) -> None:
-    """It is looked for by halves."""
+    """The search is by halves."""
     await together(engine, texts, [[2, BAD if number == 5 else number] for number in range(32)])
     assert len(engine.steps) == 1 + 2 * 5
 
 
-async def test_a_step_that_is_too_large_for_the_memory_is_made_in_parts(
+async def test_a_step_too_large_for_the_memory_is_split(
     engine: FragileEngine, texts: LocalTextEngine
 ) -> None:
     """No text has an error."""
@@ -104,10 +104,10 @@ async def test_a_step_that_is_too_large_for_the_memory_is_made_in_parts(
     assert await together(engine, texts, [[2, number] for number in range(TEXTS)]) == [[0, 1]] * TEXTS
 
 
-async def test_a_text_is_written_beside_bad_ones_as_it_would_be_alone(
+async def test_a_text_is_written_correctly_beside_bad_ones(
     engine: FragileEngine, texts: LocalTextEngine
 ) -> None:
-    """Its tokens come once, and in their order."""
+    """Each token comes once, and in order."""
     with texts.open_tokens([1], room=30) as text:
         writing = asyncio.create_task(written(text, 25))
         while not writing.done():
@@ -116,10 +116,8 @@ async def test_a_text_is_written_beside_bad_ones_as_it_would_be_alone(
         assert await writing == "".join(chr(64 + number) for number in range(2, 27))
 
 
-async def test_a_text_that_was_cancelled_is_not_read_again(
-    engine: FragileEngine, texts: LocalTextEngine
-) -> None:
-    """Its client left while the step that failed was under way."""
+async def test_a_cancelled_text_is_not_read_again(engine: FragileEngine, texts: LocalTextEngine) -> None:
+    """Its client left during the failed step."""
     loop, gone = asyncio.get_running_loop(), threading.Event()
     left: list[Any] = []
 
@@ -150,7 +148,7 @@ async def test_a_text_that_was_cancelled_is_not_read_again(
     assert [step for step in engine.steps if [2, 7] in step] == [[[2, BAD], [2, 7], [2, 8]]]
 
 
-async def test_a_text_there_is_no_memory_for_does_not_begin(
+async def test_a_text_without_memory_does_not_start(
     engine: FragileEngine, texts: LocalTextEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing was opened for it; the next one is answered."""
@@ -185,10 +183,10 @@ class BadTask(ScoreTask):
 
 @pytest.mark.parametrize("where", ["batch_item", "advance"])
 @pytest.mark.parametrize("error", [ValueError("broken"), MemoryError("broken"), BaseException("broken")])
-async def test_an_error_before_or_after_the_step_is_that_texts_alone(
+async def test_an_error_before_or_after_the_step_affects_only_that_text(
     engine: FragileEngine, texts: LocalTextEngine, where: str, error: BaseException
 ) -> None:
-    """A panic of native code, which is no Exception, among them: it must not end the engine's thread."""
+    """Even a panic of native code, which is no Exception: it must not end the engine's thread."""
     engine.gate.clear()
     first = asyncio.create_task(letters(texts, [1, 1]))
     await until(lambda: engine.steps)
@@ -202,8 +200,8 @@ async def test_an_error_before_or_after_the_step_is_that_texts_alone(
     assert await other == await first == [0, 1]
 
 
-async def test_an_error_in_what_is_made_of_a_token_is_that_texts_alone(texts: LocalTextEngine) -> None:
-    """In the choice of it, or in its spelling."""
+async def test_an_error_while_handling_a_token_affects_only_that_text(texts: LocalTextEngine) -> None:
+    """In its sampling, or in its spelling."""
 
     class Broken(Sampler):
         def sample(self, row: Any) -> int:
@@ -226,8 +224,8 @@ async def test_an_error_in_what_is_made_of_a_token_is_that_texts_alone(texts: Lo
     assert [type(each) for each in outcomes] == [ZeroDivisionError, UnicodeError, bool]
 
 
-async def test_a_step_that_can_not_be_recorded_is_no_texts_error(engine: FragileEngine) -> None:
-    """Nor is a text that can't be closed."""
+async def test_a_step_that_can_not_be_recorded_fails_no_text(engine: FragileEngine) -> None:
+    """Nor does a text that can't be closed."""
 
     def observe(**_: object) -> None:
         raise RuntimeError("metrics")
@@ -250,8 +248,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.skipif(
     not native.instruction_set(), reason="this CPU has no AVX2, or the native library was not built"
 )
-async def test_the_int8_engine_goes_on_after_failed_steps_as_if_there_had_been_none(tiny: Path) -> None:
-    """Every logit of the other texts is the same to the bit, in steps of several, and all memory is given back."""
+async def test_the_int8_engine_is_unaffected_by_failed_steps(tiny: Path) -> None:
+    """Every logit of the other texts is the same to the bit, in steps of several, and all memory is freed."""
     engine = Int8Engine(tiny, context_length=CONTEXT, threads=2)
     scheduler = Scheduler(engine)
     texts = LocalTextEngine(scheduler, Letters())

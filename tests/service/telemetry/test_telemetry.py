@@ -20,7 +20,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.mark.parametrize("status", ["fetching", "converting", "loading", "warming", "failed"])
-async def test_the_probes_say_how_far_the_start_is(
+async def test_the_probes_report_the_progress_of_the_start(
     replica: Replica, client: httpx.AsyncClient, status: str
 ) -> None:
     """Alive, but neither started nor ready."""
@@ -44,7 +44,7 @@ async def test_a_loaded_replica_passes_all_probes(replica: Replica, client: http
 async def test_a_dead_engine_fails_liveness_and_readiness(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """Kubernetes restarts what can't answer any more."""
+    """Kubernetes restarts a replica that can't answer any more."""
     replica.load()
     replica.alive = False
     assert [(await client.get(path)).status_code for path in ("/livez", "/readyz")] == [503, 503]
@@ -87,8 +87,8 @@ async def test_an_abstention_is_an_outcome_of_its_own(replica: Replica, client: 
     assert "mcq_answers_total{" not in (await client.get("/metrics")).text
 
 
-def test_a_batch_span_belongs_to_no_request_and_links_those_it_served(replica: Replica) -> None:
-    """Its time is in neither's trace, and can be found from both."""
+def test_a_batch_span_belongs_to_no_request_and_links_all_of_them(replica: Replica) -> None:
+    """Its time is in no request's trace, and can be found from each."""
     requests = [SpanContext(trace_id, 1, is_remote=False, trace_flags=TraceFlags(1)) for trace_id in (1, 2)]
     replica.tracing.step(since_ns=5, requests=requests, **{"mcq.batch.size": 2})
     [span] = replica.spans.get_finished_spans()
@@ -116,7 +116,9 @@ async def test_every_refusal_is_counted(
     assert await sample(client, f'mcq_requests_total{{mode="unknown",outcome="{outcome}"}}') == 1
 
 
-async def test_a_trace_spans_the_request_and_its_steps(replica: Replica, client: httpx.AsyncClient) -> None:
+async def test_a_trace_contains_the_request_and_its_steps(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
     """The steps are children of the HTTP span, which continues the client's trace."""
     replica.load()
     trace_id = "0af7651916cd43dd8448eb211c80319c"
@@ -132,17 +134,17 @@ async def test_a_trace_spans_the_request_and_its_steps(replica: Replica, client:
 
 
 async def test_probes_make_no_spans(replica: Replica, client: httpx.AsyncClient) -> None:
-    """Kubernetes asks every few seconds."""
+    """Kubernetes probes every few seconds."""
     for path in ("/startupz", "/readyz", "/livez", "/metrics"):
         await client.get(path)
     assert not replica.spans.get_finished_spans()
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError("broken"), PromptTooLong("too long")])
-async def test_no_text_of_a_client_is_in_logs_or_spans(
+async def test_no_client_text_is_in_logs_or_spans(
     replica: Replica, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, error: Exception | None
 ) -> None:
-    """Neither of questions that are answered, nor of those that fail or are refused."""
+    """Neither of answered questions, nor of failed or refused ones."""
     caplog.set_level(logging.DEBUG)
     replica.texts.error = error
     replica.load()
@@ -155,7 +157,7 @@ async def test_no_text_of_a_client_is_in_logs_or_spans(
             headers = {"user-agent": "private", "host": "private.example", "private": "private"}
             await client.request(method, f"{path}?question=private", headers=headers)
     assert [prompt.choices for prompt in replica.texts.read] == ["A) private x\nB) private y"]
-    ours = [record for record in caplog.records if record.name != "httpx"]  # which is the test's client
+    ours = [record for record in caplog.records if record.name != "httpx"]  # the test's own client
     logged = "\n".join(JSONFormatter().format(record) for record in ours)
     spans = "\n".join(span.to_json() for span in replica.spans.get_finished_spans())
     assert "prefill" in spans
@@ -203,10 +205,10 @@ async def test_no_caller_raises_the_sampling_ratio(
 
 
 @pytest.mark.parametrize(("caller", "traced"), [("01", range(20, 81)), ("00", range(1))])
-def test_a_caller_chooses_neither_the_ratio_nor_what_it_falls_on(
+def test_a_caller_controls_neither_the_ratio_nor_the_choice(
     monkeypatch: pytest.MonkeyPatch, caller: str, traced: range
 ) -> None:
-    """Of 100 requests with an id that any ratio takes, half are traced, or none where the caller wants none."""
+    """Of 100 requests with an id that any ratio takes, half are traced, or none if the caller samples none."""
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
     monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.5")
     replica = Replica()
@@ -224,7 +226,7 @@ def test_a_caller_chooses_neither_the_ratio_nor_what_it_falls_on(
 async def test_the_requests_span_has_its_method_route_and_status(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """The route as its template; an error is one of the service's own."""
+    """The route as its template; only the service's own errors count as errors."""
     replica.load()
     replica.texts.error = RuntimeError("broken")
     await client.post(ANSWER, json=QUESTION)
@@ -254,7 +256,7 @@ async def test_the_requests_span_has_its_method_route_and_status(
     }
 
 
-async def test_a_collector_that_is_not_there_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_collector_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Questions are answered, with their trace's id, and the end does not wait for it."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"

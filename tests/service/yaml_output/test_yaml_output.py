@@ -27,7 +27,7 @@ def read(*pieces: str) -> Line:
 
 
 @pytest.mark.parametrize("seed", range(300))
-def test_whatever_a_model_writes_reads_back_as_the_same_line(seed: int) -> None:
+def test_any_model_output_reads_back_as_the_same_line(seed: int) -> None:
     """Quotes, backslashes, control characters, LaTeX and any script survive the YAML document."""
     chance = random.Random(seed)  # noqa: S311
     written = "".join(chance.choices(ALPHABET, k=chance.randint(0, 60)))
@@ -41,7 +41,7 @@ def test_whatever_a_model_writes_reads_back_as_the_same_line(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_how_the_output_is_cut_into_tokens_does_not_matter(seed: int) -> None:
+def test_the_split_into_tokens_does_not_matter(seed: int) -> None:
     """A line fed in pieces is the line fed whole."""
     chance = random.Random(seed)  # noqa: S311
     written = "".join(chance.choices(ALPHABET, k=40))
@@ -64,7 +64,7 @@ def test_how_the_output_is_cut_into_tokens_does_not_matter(seed: int) -> None:
     ],
 )
 def test_a_line_ends_at_its_quote_or_break(written: str, text: str, closed: bool) -> None:
-    """Escapes of quotes and backslashes are resolved, others stay as they are."""
+    """Escapes of quotes and backslashes are resolved, others stay."""
     line = read(written)
     assert (line.text, line.closed) == (text, closed)
 
@@ -78,14 +78,14 @@ def test_a_line_ends_at_its_quote_or_break(written: str, text: str, closed: bool
         (['He said "yes', '" twice.', '"'], ['He said "yes', '" twice.', ""]),
     ],
 )
-def test_a_line_says_what_of_a_piece_is_its_own(pieces: list[str], kept: list[str]) -> None:
-    """What closes the line is not: it may be forced in its place."""
+def test_a_line_returns_its_own_part_of_a_piece(pieces: list[str], kept: list[str]) -> None:
+    """The closing characters are not part of it: they may be forced instead."""
     line = Line()
     assert [line.feed(piece) for piece in pieces] == kept
 
 
-def test_what_is_settled_is_never_taken_back() -> None:
-    """A stream that shows it only ever grows, also where a quote or a backslash is still open."""
+def test_settled_text_is_never_taken_back() -> None:
+    """A stream that shows it only grows, even while a quote or a backslash is open."""
     text, line, shown = 'The \\"x\\" is \\\\ and "y" so.', Line(), ""
     for character in text:
         line.feed(character)
@@ -94,8 +94,8 @@ def test_what_is_settled_is_never_taken_back() -> None:
     assert line.text == shown == 'The "x" is \\ and "y" so.'
 
 
-def test_a_key_that_stands_twice_is_refused() -> None:
-    """YAML forbids it; which of two answers was meant can't be known."""
+def test_a_duplicate_key_is_refused() -> None:
+    """YAML forbids it; the intended answer would be ambiguous."""
     with pytest.raises(UnparsableOutput):
         parse("answer: A\nanswer: B\n", "AB")
 
@@ -118,6 +118,6 @@ def test_every_letter_reads_back_as_a_letter(label: str) -> None:
     ],
 )  # fmt: skip
 def test_anything_but_the_document_is_refused(text: str) -> None:
-    """Strictly: the keys, a letter that was offered, one line of text, a bounded length."""
+    """Strictly: the keys, an offered letter, one line of text, a bounded length."""
     with pytest.raises(UnparsableOutput):
         parse(text, ["A", "B"])
