@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, DynamicCache
 from transformers.utils import logging
 
-from mcq_service.engine.base import BatchItem, Logits, Output
+from mcq_service.engine.local_engine import BatchItem, Logits, Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

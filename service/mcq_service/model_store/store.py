@@ -11,7 +11,6 @@ space for another model.
 """
 
 import errno
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mcq_service.model_store import files, leases, manifest, retry
+from mcq_service.model_store import files, leases, model_manifest, retry
 from mcq_service.model_store.convert import convert
 from mcq_service.model_store.errors import (
     DigestMismatch,
@@ -31,7 +30,7 @@ from mcq_service.model_store.errors import (
     UnsupportedArchitecture,
 )
 from mcq_service.model_store.int8_layout import supports_int8
-from mcq_service.model_store.manifest import Manifest
+from mcq_service.model_store.model_manifest import Manifest
 from mcq_service.model_store.precision import (
     BYTES_PER_WEIGHT,
     Precision,
@@ -40,13 +39,12 @@ from mcq_service.model_store.precision import (
     resolve,
 )
 from mcq_service.model_store.progress import Progress, Stage, ThrottledProgress, no_progress
+from mcq_service.model_store.pruning import Pruner
 from mcq_service.model_store.reference import ModelRef, name_of
 from mcq_service.model_store.sources import Fetched, Offer, Source, sources_for
 
 _SPARE_BYTES = 64 << 20  # for the small files beside the weights
 _DIGEST_FILE = ".digest"
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -95,11 +93,10 @@ class Store:
         """
         self._attempts = attempts
         self._root = root
-        self._limit = limit
         self._work = root / ".work"
         self._kept = root / "sources"
         self._sources = sources
-        self._free_space = free_space
+        self._pruner = Pruner(root, self._work, limit=limit, free_space=free_space)
         self._now = now
         self._poll_seconds = poll_seconds
 
@@ -125,7 +122,7 @@ class Store:
         find = partial(self._find, ref, chosen, fallback, report, verify=verify, keep_source=keep_source)
         prepare = partial(self._prepare, ref, report=report, keep_source=keep_source)
         if existing := find():
-            self._prune_if_free()
+            self._pruner.prune_if_free()
             return existing
         with self._writable(), self._locked(report):
             model = find()
@@ -136,7 +133,7 @@ class Store:
                     if fallback is None:
                         raise
                     model = prepare(fallback)
-            self._prune()
+            self._pruner.prune()
         return model
 
     def _find(
@@ -155,7 +152,7 @@ class Store:
             floats = sorted(self._root.glob(f"*-{fallback}"))
             candidates += [(directory, fallback) for directory in floats if not supports_int8(directory)]
         for directory, stored in candidates:
-            existing = manifest.read(directory)
+            existing = model_manifest.read(directory)
             if existing is None or not existing.matches(ref, stored):
                 continue
             if (lease := leases.acquire(directory)) is None:
@@ -204,56 +201,6 @@ class Store:
         finally:
             lock.release()
 
-    def _prune_if_free(self) -> None:
-        """Prune, unless another process holds the lock (and prunes itself) or the store can't be written."""
-        if self._limit is None or self._size() <= self._limit:
-            return
-        try:
-            with FileLock(self._root / ".lock", mode=0o664, timeout=0):
-                self._prune()
-        except (OSError, Timeout) as error:
-            _log.info("the model cache exceeds its limit and can't be pruned now: %s", error)
-
-    def _prune(self) -> None:
-        """Delete unused models, the least recently used first, until the store is within its limit."""
-        if self._limit is not None:
-            limit = self._limit
-            self._delete_unused(lambda: self._size() <= limit)
-
-    def _make_room(self, needed: int) -> None:
-        """Delete unused models until `needed` bytes are free. Raises NotEnoughSpace."""
-        self._delete_unused(lambda: self._free_space(self._root) >= needed)
-        files.require_space(self._root, needed, self._free_space)
-
-    def _delete_unused(self, enough: Callable[[], bool]) -> None:
-        """Delete unused models until `enough` returns True; the lock is held."""
-        for directory in sorted(self._models(), key=leases.last_used):
-            if enough():
-                return
-            with leases.exclusive(directory) as unused:
-                if not unused:
-                    continue
-                size, used = files.disk_usage(directory), leases.last_used(directory)
-                deleted = self._work / f"{directory.name}.deleted"
-                self._work.mkdir(exist_ok=True)
-                files.remove(deleted)
-                directory.rename(deleted)  # from now on no process finds it
-            files.remove(deleted)
-            _log.warning(
-                "deleted the model %s from the cache %s: unused since %s, %.2f GiB",
-                directory.name,
-                self._root,
-                datetime.fromtimestamp(used, UTC).isoformat(timespec="seconds"),
-                size / files.GIB,
-            )
-
-    def _models(self) -> list[Path]:
-        """Return the prepared models. Those of other releases have another manifest and are left alone."""
-        return [path.parent for path in self._root.glob(f"*/{manifest.NAME}") if manifest.read(path.parent)]
-
-    def _size(self) -> int:
-        return sum(files.disk_usage(directory) for directory in self._models())
-
     def _prepare(
         self, ref: ModelRef, precision: Precision, report: Progress, *, keep_source: bool
     ) -> PreparedModel:
@@ -265,7 +212,7 @@ class Store:
         into = self._source_directory(offer, keep=keep_source)
         self._clear(keep=into)
         needed = offer.bytes + offer.parameters * BYTES_PER_WEIGHT[precision] + _SPARE_BYTES
-        self._make_room(needed - files.disk_usage(into))
+        self._pruner.make_room(needed - files.disk_usage(into))
         fetched = with_retries(lambda: source.fetch(into, fetching), progress=lambda: files.total_size(into))
         if ref.digest not in {None, fetched.digest}:
             files.remove(into)
@@ -314,18 +261,18 @@ class Store:
     def _place(self, planned: Manifest, fetched: Fetched, report: Progress) -> PreparedModel:
         """Create the prepared directory, unless an undamaged one of the same revision exists."""
         final = self._root / _directory_name(planned)
-        existing = manifest.read(final)
+        existing = model_manifest.read(final)
         if existing is not None and existing.damage(final, rehash=True) is None:
             requested = tuple(sorted({*existing.requested, *planned.requested}))
             existing = existing.model_copy(update={"requested": requested})
-            manifest.write(final, existing)
+            model_manifest.write(final, existing)
             return _prepared(final, existing, leases.acquire(final))
         partial_directory = self._work / final.name
         partial_directory.mkdir(parents=True)
         convert(fetched, partial_directory, planned.precision, partial(report, Stage.CONVERTING))
         report(Stage.CONVERTING, None, "recording the SHA-256 of the prepared files")
-        complete = planned.model_copy(update={"files": manifest.entries(partial_directory)})
-        manifest.write(partial_directory, complete)
+        complete = planned.model_copy(update={"files": model_manifest.entries(partial_directory)})
+        model_manifest.write(partial_directory, complete)
         for path in partial_directory.iterdir():
             files.sync(path)  # the content reaches the disk before the name
         if final.exists():

@@ -11,7 +11,7 @@ from mcq_service.answering import Answering
 from mcq_service.api.http import validation
 from mcq_service.api.http.disconnect import cancel_on_disconnect
 from mcq_service.api.http.json_route import JSONRoute, question_body_path
-from mcq_service.api.mcq import events
+from mcq_service.api.mcq import answer_events
 from mcq_service.api.mcq.schemas import Answer, AnswerRequest, Batch, MalformedQuestion, Results
 from mcq_service.api.problems import MEDIA_TYPE, Problem
 
@@ -42,12 +42,12 @@ def current_answering(request: Request) -> Answering:
 AnsweringDep = Annotated[Answering, Depends(current_answering)]
 
 
-@router.post("/mcq/answer", responses={200: events.RESPONSE_SCHEMA, **PROBLEMS}, response_model=Answer)
+@router.post("/mcq/answer", responses={200: answer_events.RESPONSE_SCHEMA, **PROBLEMS}, response_model=Answer)
 async def answer(request: Request, question: AnswerRequest, answering: AnsweringDep) -> Answer | Response:
     """Answer one multiple-choice question."""
     request.state.mode = question.mode or answering.defaults.mode
-    if question.stream or events.accepts_events_only(request):
-        return await events.answer_stream(request, answering.stream(question))
+    if question.stream or answer_events.accepts_events_only(request):
+        return await answer_events.answer_stream(request, answering.stream(question))
     return await cancel_on_disconnect(request, answering.answer(question))
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mcq_service.engine.base import BatchItem, Logits, Output
 from mcq_service.engine.errors import Int8Unavailable
 from mcq_service.engine.int8 import native
+from mcq_service.engine.local_engine import BatchItem, Logits, Output
 from mcq_service.model_store import int8_layout
 
 if TYPE_CHECKING:

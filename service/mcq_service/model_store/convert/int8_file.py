@@ -201,20 +201,20 @@ def quantise(block: FloatArray) -> tuple[NDArray[np.uint8], FloatArray]:
 def _grouped(rows: Iterator[FloatArray], count: int, total: int, width: int) -> Iterator[FloatArray]:
     """Yield blocks of `count` rows and `width` columns, `total` rows in all, padded with zeros."""
     waiting: list[FloatArray] = []
-    held = given = 0
+    buffered = emitted = 0
     for block in rows:
         waiting.append(
             np.pad(block, ((0, 0), (0, width - block.shape[1]))) if block.shape[1] < width else block
         )
-        held += len(block)
-        while held >= count:
+        buffered += len(block)
+        while buffered >= count:
             joined = np.concatenate(waiting) if len(waiting) > 1 else waiting[0]
             yield joined[:count]
-            waiting, held, given = [joined[count:]], held - count, given + count
-    while given < total:
-        joined = np.concatenate([*waiting, np.zeros((count - held, width), dtype=np.float32)])
+            waiting, buffered, emitted = [joined[count:]], buffered - count, emitted + count
+    while emitted < total:
+        joined = np.concatenate([*waiting, np.zeros((count - buffered, width), dtype=np.float32)])
         yield joined
-        waiting, held, given = [], 0, given + count
+        waiting, buffered, emitted = [], 0, emitted + count
 
 
 def _filled(vector: FloatArray, size: int) -> FloatArray:
