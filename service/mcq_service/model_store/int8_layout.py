@@ -108,11 +108,6 @@ class PackedTensor:
     dtype: str
     shape: tuple[int, ...]
 
-    @property
-    def bytes(self) -> int:
-        """Its size in bytes."""
-        return math.prod(self.shape) * safetensors_header.SIZES[self.dtype]
-
 
 def layout(shape: Shape) -> dict[str, PackedTensor]:
     """Return the tensors of a model's file by name, in the order of a forward pass."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 LARGEST = 100_000_000
@@ -19,6 +20,7 @@ LARGEST = 100_000_000
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 """Bytes of a number, by type; other types are not read here."""
 _LENGTH = 8
+_PAGE = 4096
 
 
 class HeaderDamaged(ValueError):  # noqa: N818 - names say what happened
@@ -41,6 +43,21 @@ class Header:
 
     tensors: dict[str, TensorEntry]
     metadata: dict[str, Any]
+
+
+def encode(tensors: Mapping[str, tuple[str, tuple[int, ...]]], metadata: Mapping[str, str]) -> bytes:
+    """Encode the header of a file with these types and shapes by name, in order.
+
+    It is padded to a page, so that a mapped tensor is as aligned as an allocated one.
+    """
+    header: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name, (dtype, shape) in tensors.items():
+        begin, end = end, end + math.prod(shape) * SIZES[dtype]
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(len(text) + _LENGTH) % _PAGE)
+    return len(text).to_bytes(_LENGTH, "little") + text
 
 
 def read(path: Path) -> Header:

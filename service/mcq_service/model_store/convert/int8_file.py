@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from mcq_service.model_store import safetensors_header
 from mcq_service.model_store.errors import ConversionFailed
 from mcq_service.model_store.int8_layout import (
     FORMAT,
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mcq_service.model_store.convert.tensors import FloatArray, Json, Tensor
+    from mcq_service.model_store.convert.tensors import FloatArray, Tensor
 
-_ALIGNMENT = 4096
 _LARGEST = 127
 
 Array: TypeAlias = "FloatArray | NDArray[np.uint8]"
@@ -50,17 +49,10 @@ def write(path: Path, tensors: Sequence[Tensor], shape: Shape, advance: Callable
     tensors_of_file = layout(shape)
     packer = _Packer({tensor.name: tensor for tensor in tensors}, shape, tensors_of_file, advance)
     parts = list(_parts(packer))
-    header: Json = {"__metadata__": {"format": FORMAT}}
-    end = 0
-    for part in parts:
-        stored = tensors_of_file[part.name]
-        begin, end = end, end + stored.bytes
-        header[part.name] = {"dtype": stored.dtype, "shape": list(stored.shape), "data_offsets": [begin, end]}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-(len(text) + 8) % _ALIGNMENT)
+    stored = {part.name: tensors_of_file[part.name] for part in parts}
+    header = {name: (tensor.dtype, tensor.shape) for name, tensor in stored.items()}
     with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little"))
-        file.write(text)
+        file.write(safetensors_header.encode(header, {"format": FORMAT}))
         for part in parts:
             for array in part.arrays():
                 file.write(array.tobytes())

@@ -3,7 +3,6 @@
 The safetensors library can only write tensors that are all in memory.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,16 +13,13 @@ from mcq_service.model_store import safetensors_header
 from mcq_service.model_store.convert.tensors import (
     PIECE,
     FloatArray,
-    Json,
     Tensor,
     from_bfloat16,
     to_bfloat16,
 )
 from mcq_service.model_store.errors import ConversionFailed
-from mcq_service.model_store.precision import BYTES_PER_WEIGHT, Precision
+from mcq_service.model_store.precision import Precision
 
-# Tensors begin at a page of the file, so that a mapped tensor is as aligned as an allocated one.
-_ALIGNMENT = 4096
 _NAMES: dict[Precision, str] = {"float32": "F32", "bfloat16": "BF16"}
 _READABLE = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
@@ -35,20 +31,10 @@ def write(
 
     Raises ConversionFailed if a weight is not finite.
     """
-    header: Json = {"__metadata__": {"format": "pt"}}
-    end = 0
-    for tensor in tensors:
-        begin, end = end, end + tensor.size * BYTES_PER_WEIGHT[precision]
-        header[tensor.name] = {
-            "dtype": _NAMES[precision],
-            "shape": list(tensor.shape),
-            "data_offsets": [begin, end],
-        }
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-(len(text) + 8) % _ALIGNMENT)
+    dtype = _NAMES[precision]
+    header = {tensor.name: (dtype, tensor.shape) for tensor in tensors}
     with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little"))
-        file.write(text)
+        file.write(safetensors_header.encode(header, {"format": "pt"}))
         for tensor in tensors:
             for piece in tensor.pieces():
                 if not np.isfinite(piece).all():
