@@ -1,30 +1,4 @@
-"""The errors that end a request; each becomes one RFC 9457 problem response.
-
-ProblemError
-├── MalformedRequest      400  the request can be read in two ways
-├── MalformedBody         400  the body is not JSON, has too many values, or is nested too deeply
-├── Unauthorized          401  the key is missing or unknown
-├── CrossOrigin           403  a browser's preflight for a page of an origin that is not allowed
-├── NoSuchPath            404
-│   └── NoSuchModel       404  the OpenAI-compatible surface: another model was asked for
-├── NoSuchMethod          405
-├── BodyTooSlow           408  the body did not arrive in time
-├── BodyTooLarge          413
-├── RequestTooLarge       413  the request asks for more than one request may
-├── UnsupportedMediaType  415  the body is not declared as JSON, or is compressed
-├── InvalidQuestion       422  the body is JSON, but not a question that can be answered
-│   └── ContextExceeded   422  the OpenAI-compatible surface: prompt and answer are too long
-├── Overloaded            429  too many requests are waiting
-├── HeadersTooLarge       431
-├── ClientLeft            499  the client closed the connection; only metrics and traces see this one
-├── InternalError         500
-├── NoTokens              501  the OpenAI-compatible surface: the engine is another server
-├── BadEngine             502  the remote engine failed
-├── NotReady              503  the model is not loaded yet
-├── Draining              503  this replica is shutting down
-├── OutOfMemory           503  there is no memory for the request at the moment
-└── DeadlineExceeded      504
-"""
+"""The errors that end a request: a table of problem types. Each becomes one RFC 9457 problem response."""
 
 from __future__ import annotations
 
@@ -65,6 +39,13 @@ class ProblemError(Exception):
     slug: ClassVar[str]
     title: ClassVar[str]
 
+    def __init_subclass__(cls, *, slug: str, title: str, status: int | None = None) -> None:
+        """Set the type's slug and title, and its status unless it is the base class's."""
+        super().__init_subclass__()
+        cls.slug, cls.title = slug, title
+        if status is not None:
+            cls.status = status
+
     def __init__(
         self,
         detail: str,
@@ -89,142 +70,106 @@ class ProblemError(Exception):
         )
 
 
-class MalformedRequest(ProblemError):  # noqa: N818 - names say what happened, as in the tree above
+class MalformedRequest(ProblemError, status=400, slug="malformed-request", title="The request is ambiguous"):
     """A proxy and this server could read the request differently."""
 
-    status, slug, title = 400, "malformed-request", "The request is ambiguous"
 
-
-class MalformedBody(ProblemError):  # noqa: N818
+class MalformedBody(ProblemError, status=400, slug="malformed-body", title="The body can't be read"):
     """The body is not JSON, or exceeds the parser's limits."""
 
-    status, slug, title = 400, "malformed-body", "The body can't be read"
 
-
-class Unauthorized(ProblemError):  # noqa: N818
+class Unauthorized(ProblemError, status=401, slug="unauthorized", title="A key is needed"):
     """The request's key is missing or unknown."""
 
-    status, slug, title = 401, "unauthorized", "A key is needed"
 
-
-class CrossOrigin(ProblemError):  # noqa: N818
+class CrossOrigin(
+    ProblemError, status=403, slug="cross-origin", title="Pages of this origin may not use the service"
+):
     """A page of another origin may not use this service."""
 
-    status, slug, title = 403, "cross-origin", "Pages of this origin may not use the service"
 
-
-class NoSuchPath(ProblemError):  # noqa: N818
+class NoSuchPath(ProblemError, status=404, slug="not-found", title="There is nothing at this path"):
     """This path does not exist."""
 
-    status, slug, title = 404, "not-found", "There is nothing at this path"
 
-
-class NoSuchModel(NoSuchPath):
+class NoSuchModel(NoSuchPath, slug="model-not-found", title="There is no such model here"):
     """This replica serves another model."""
 
-    slug, title = "model-not-found", "There is no such model here"
 
-
-class NoSuchMethod(ProblemError):  # noqa: N818
+class NoSuchMethod(ProblemError, status=405, slug="method-not-allowed", title="This path has no such method"):
     """The path exists, but not for this method."""
 
-    status, slug, title = 405, "method-not-allowed", "This path has no such method"
 
-
-class BodyTooSlow(ProblemError):  # noqa: N818
+class BodyTooSlow(ProblemError, status=408, slug="body-too-slow", title="The body took too long"):
     """The body did not arrive in time."""
 
-    status, slug, title = 408, "body-too-slow", "The body took too long"
 
-
-class BodyTooLarge(ProblemError):  # noqa: N818
+class BodyTooLarge(ProblemError, status=413, slug="body-too-large", title="The body is too large"):
     """The body exceeds the limit."""
 
-    status, slug, title = 413, "body-too-large", "The body is too large"
 
-
-class RequestTooLarge(ProblemError):  # noqa: N818
+class RequestTooLarge(
+    ProblemError, status=413, slug="request-too-large", title="The request asks for too much at once"
+):
     """The request asks for more than one request may."""
 
-    status, slug, title = 413, "request-too-large", "The request asks for too much at once"
 
-
-class UnsupportedMediaType(ProblemError):  # noqa: N818
+class UnsupportedMediaType(
+    ProblemError, status=415, slug="unsupported-media-type", title="The body must be JSON, uncompressed"
+):
     """The body is not declared as JSON, or is compressed."""
 
-    status, slug, title = 415, "unsupported-media-type", "The body must be JSON, uncompressed"
 
-
-class InvalidQuestion(ProblemError):  # noqa: N818
+class InvalidQuestion(
+    ProblemError, status=422, slug="invalid-question", title="The question can't be answered as it stands"
+):
     """The question can't be answered as it stands."""
 
-    status, slug, title = 422, "invalid-question", "The question can't be answered as it stands"
 
-
-class ContextExceeded(InvalidQuestion):
+class ContextExceeded(InvalidQuestion, slug="context-length-exceeded", title="The prompt is too long"):
     """A prompt and its continuation exceed the context."""
 
-    slug, title = "context-length-exceeded", "The prompt is too long"
 
-
-class Overloaded(ProblemError):  # noqa: N818
+class Overloaded(ProblemError, status=429, slug="overloaded", title="Too many requests are waiting"):
     """The queue is full."""
 
-    status, slug, title = 429, "overloaded", "Too many requests are waiting"
 
-
-class HeadersTooLarge(ProblemError):  # noqa: N818
+class HeadersTooLarge(ProblemError, status=431, slug="headers-too-large", title="The headers are too large"):
     """There are too many headers, or they are too long."""
 
-    status, slug, title = 431, "headers-too-large", "The headers are too large"
 
-
-class ClientLeft(ProblemError):  # noqa: N818
+class ClientLeft(ProblemError, status=499, slug="client-left", title="The client left"):
     """The client closed the connection before its answer; only metrics and traces see this."""
 
-    status, slug, title = 499, "client-left", "The client left"
 
-
-class InternalError(ProblemError):
+class InternalError(ProblemError, status=500, slug="internal-error", title="The service failed"):
     """A defect of the service."""
 
-    status, slug, title = 500, "internal-error", "The service failed"
 
-
-class NoTokens(ProblemError):  # noqa: N818
+class NoTokens(ProblemError, status=501, slug="no-tokens", title="The engine is another server"):
     """The engine is another server, which has this surface itself."""
 
-    status, slug, title = 501, "no-tokens", "The engine is another server"
 
-
-class BadEngine(ProblemError):  # noqa: N818
+class BadEngine(ProblemError, status=502, slug="bad-engine", title="The engine failed"):
     """The engine is another server, and it failed or sent an unreadable response."""
 
-    status, slug, title = 502, "bad-engine", "The engine failed"
 
-
-class NotReady(ProblemError):  # noqa: N818
+class NotReady(ProblemError, status=503, slug="not-ready", title="The model is not ready"):
     """The model is not loaded yet."""
 
-    status, slug, title = 503, "not-ready", "The model is not ready"
 
-
-class Draining(ProblemError):  # noqa: N818
+class Draining(ProblemError, status=503, slug="draining", title="This replica is shutting down"):
     """This replica is shutting down."""
 
-    status, slug, title = 503, "draining", "This replica is shutting down"
 
-
-class OutOfMemory(ProblemError):  # noqa: N818
+class OutOfMemory(
+    ProblemError, status=503, slug="out-of-memory", title="There is no memory for the request at the moment"
+):
     """There is no memory for the request at the moment."""
 
-    status, slug, title = 503, "out-of-memory", "There is no memory for the request at the moment"
 
-
-class DeadlineExceeded(ProblemError):  # noqa: N818
+class DeadlineExceeded(ProblemError, status=504, slug="deadline-exceeded", title="The answer took too long"):
     """The answer took too long."""
-
-    status, slug, title = 504, "deadline-exceeded", "The answer took too long"
 
 
 def as_problem(error: Exception) -> ProblemError:

@@ -10,19 +10,19 @@ EngineFailed             another server, used as the engine, failed
 from __future__ import annotations
 
 
-class PromptTooLong(Exception):  # noqa: N818 - names say what happened
+class PromptTooLong(Exception):
     """The prompt and the room for its answer exceed the context; the message gives both in tokens."""
 
 
-class EngineMismatch(Exception):  # noqa: N818
+class EngineMismatch(Exception):
     """The configured engine can't compute with the configured weights; the message says which settings fit."""
 
 
-class Int8Unavailable(RuntimeError):  # noqa: N818
+class Int8Unavailable(RuntimeError):
     """This machine can't run the int8 engine; float32 and bfloat16 run on transformers."""
 
 
-class EngineFailed(Exception):  # noqa: N818
+class EngineFailed(Exception):
     """A remote engine did not answer, refused, or sent an unreadable answer; the message says which.
 
     `server_message` is the server's own text, if any. It may quote the prompt: never log it or send it to clients.

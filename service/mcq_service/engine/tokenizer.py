@@ -111,7 +111,7 @@ class Tokenizer:
         """Return the token of a letter after `answer:`, where YAML has a space."""
         ids = self.encode_trusted(f" {letter}")
         if len(ids) != 1:
-            raise ValueError(f"The tokenizer has no single token for the letter {letter} after a space.")  # noqa: EM102
+            raise ValueError(f"The tokenizer has no single token for the letter {letter} after a space.")
         return ids[0]
 
 

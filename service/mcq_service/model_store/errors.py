@@ -24,7 +24,7 @@ class ModelStoreError(Exception):
     exit_code: ClassVar[int] = 1
 
 
-class BadReference(ModelStoreError):  # noqa: N818 - names say what happened, as in the tree above
+class BadReference(ModelStoreError):
     """The URI, revision or digest is invalid."""
 
     exit_code = 2
@@ -36,7 +36,7 @@ class SourceError(ModelStoreError):
     exit_code = 3
 
 
-class SourceUnreachable(SourceError):  # noqa: N818
+class SourceUnreachable(SourceError):
     """The source does not answer; trying again later may help.
 
     `retry_after` is the pause in seconds that it asked for, if any.
@@ -48,41 +48,41 @@ class SourceUnreachable(SourceError):  # noqa: N818
         self.retry_after = retry_after
 
 
-class SourceChanged(SourceError):  # noqa: N818
+class SourceChanged(SourceError):
     """The source's files were replaced during the download; trying again fetches the new ones."""
 
 
-class AccessDenied(SourceError):  # noqa: N818
+class AccessDenied(SourceError):
     """The source refuses the credentials, or access for their owner."""
 
     exit_code = 9
 
 
-class ModelNotFound(SourceError):  # noqa: N818
+class ModelNotFound(SourceError):
     """The source has no such model or revision, or does not show it without a token."""
 
     exit_code = 8
 
 
-class DigestMismatch(ModelStoreError):  # noqa: N818
+class DigestMismatch(ModelStoreError):
     """The downloaded bytes have another digest."""
 
     exit_code = 4
 
 
-class ModelDamaged(ModelStoreError):  # noqa: N818
+class ModelDamaged(ModelStoreError):
     """The engine can't read a prepared model's files."""
 
     exit_code = 4
 
 
-class NotEnoughSpace(ModelStoreError):  # noqa: N818
+class NotEnoughSpace(ModelStoreError):
     """The store's file system is too small."""
 
     exit_code = 5
 
 
-class ConversionFailed(ModelStoreError):  # noqa: N818
+class ConversionFailed(ModelStoreError):
     """The weights can't be converted for the engine."""
 
     exit_code = 6
@@ -92,7 +92,7 @@ class UnsupportedArchitecture(ConversionFailed):
     """The int8 engine can't run such a model; transformers can."""
 
 
-class StoreNotWritable(ModelStoreError):  # noqa: N818
+class StoreNotWritable(ModelStoreError):
     """The store lacks the model and can't be written."""
 
     exit_code = 7

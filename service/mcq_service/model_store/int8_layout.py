@@ -76,11 +76,11 @@ class Shape:
             reason = _obstacle(config)
             shape = None if reason else cls._read(config)
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-            raise _unsupported(f"its config.json can't be read ({error!r})") from error  # noqa: EM102
+            raise _unsupported(f"its config.json can't be read ({error!r})") from error
         if shape is None:
             raise _unsupported(str(reason))
         if reason := _impossible(shape):
-            raise _unsupported(f"its config.json says {reason}")  # noqa: EM102
+            raise _unsupported(f"its config.json says {reason}")
         return shape
 
     @classmethod

@@ -39,7 +39,7 @@ _SWAPPED = "..data"  # the link that the kubelet replaces when a Secret changes
 _log = logging.getLogger(__name__)
 
 
-class InvalidKeys(Exception):  # noqa: N818 - names say what happened
+class InvalidKeys(Exception):
     """No key can be used; the message says where and why, and never contains a key."""
 
 
@@ -227,11 +227,11 @@ def _of_file(path: Path) -> Iterator[_Line]:
             yield from _of_line(line, path, number)
 
 
-class _Unreadable(Exception):  # noqa: N818
+class _Unreadable(Exception):
     pass
 
 
-class _NotYAML(Exception):  # noqa: N818
+class _NotYAML(Exception):
     pass
 
 
@@ -273,7 +273,7 @@ def _text(file: Path) -> str:
     with file.open("rb") as opened:
         data = opened.read(_MAX_BYTES + 1)
     if len(data) > _MAX_BYTES:
-        raise _Unreadable(f"it has more than {_MAX_BYTES} bytes")  # noqa: EM102
+        raise _Unreadable(f"it has more than {_MAX_BYTES} bytes")
     try:
         return data.decode()
     except UnicodeDecodeError:

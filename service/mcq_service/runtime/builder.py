@@ -97,7 +97,7 @@ def load_engine(prepared: PreparedModel, settings: Settings) -> Engine[Any]:
         return Int8Engine(prepared.path, context_length=settings.context_length, threads=threads)
     if settings.engine == "cpu":
         raise EngineMismatch(
-            f"MCQ_ENGINE=cpu computes in int8 only, and {prepared.uri} is prepared in {prepared.precision}."  # noqa: EM102
+            f"MCQ_ENGINE=cpu computes in int8 only, and {prepared.uri} is prepared in {prepared.precision}."
         )
     from mcq_service.engine.transformers_engine import TransformersEngine
 

@@ -62,7 +62,7 @@ class Lifecycle:
         if self.status is Status.DRAINING:
             raise Draining("Send the request again: another replica will take it.")
         if self.backend is None:
-            raise NotReady(f"{self.status.capitalize()}: {self.detail}", headers={"Retry-After": "5"})  # noqa: EM102
+            raise NotReady(f"{self.status.capitalize()}: {self.detail}", headers={"Retry-After": "5"})
         return self.backend
 
     async def drain(self, *, seconds: float) -> bool:

@@ -180,7 +180,7 @@ class Admission:
             return
         wait = self._rate.retry_after(len(alone) + sum(lane.waiting for lane in self._lanes))
         raise Overloaded(
-            f"{count} requests with {size} tokens are waiting; try again in {wait} s.",  # noqa: EM102
+            f"{count} requests with {size} tokens are waiting; try again in {wait} s.",
             headers={"Retry-After": str(wait)},
         )
 

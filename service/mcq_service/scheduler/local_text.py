@@ -141,7 +141,7 @@ class LocalTextEngine:
         limit = self.scheduler.engine.context_length
         if size + room > limit:
             raise PromptTooLong(
-                f"The prompt has {size} tokens and the answer may take {room}; together they must not be "  # noqa: EM102
+                f"The prompt has {size} tokens and the answer may take {room}; together they must not be "
                 f"more than {limit}."
             )
 

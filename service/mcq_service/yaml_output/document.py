@@ -13,7 +13,7 @@ REASONING_KEY = "reasoning"
 MAX_CHARACTERS = 16_384
 
 
-class UnparsableOutput(Exception):  # noqa: N818 - names say what happened
+class UnparsableOutput(Exception):
     """A model's output is not a valid answer document."""
 
 
@@ -58,7 +58,7 @@ def quoted(text: str) -> str:
 def parse(text: str, labels: Collection[str]) -> Parsed:
     """Parse a document. Raises UnparsableOutput unless it has exactly the expected keys and one of the labels."""
     if len(text) > MAX_CHARACTERS:
-        raise UnparsableOutput(f"The output is longer than {MAX_CHARACTERS} characters.")  # noqa: EM102
+        raise UnparsableOutput(f"The output is longer than {MAX_CHARACTERS} characters.")
     try:
         parsed = yaml.load(text, _Loader)  # noqa: S506 - a subset of the safe loader
     except (yaml.YAMLError, RecursionError):

@@ -55,7 +55,7 @@ def _check_size(text: bytes) -> None:
     for stretch in _STRETCHES.finditer(text):
         values += _values(_STRINGS.sub(b"", stretch[0]))
         if values > MAX_VALUES:
-            raise MalformedBody(f"A body may have at most {MAX_VALUES} values in its lists and maps.")  # noqa: EM102
+            raise MalformedBody(f"A body may have at most {MAX_VALUES} values in its lists and maps.")
 
 
 def _values(text: bytes) -> int:
@@ -69,7 +69,7 @@ def _check_shape(value: Any) -> None:
         if not level:
             return
         if any(isinstance(each, dict) and len(each) > MAX_KEYS for each in level):
-            raise MalformedBody(f"A map may have at most {MAX_KEYS} keys.")  # noqa: EM102
+            raise MalformedBody(f"A map may have at most {MAX_KEYS} keys.")
         level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)]
     raise _too_deep()
 

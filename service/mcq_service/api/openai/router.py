@@ -119,7 +119,7 @@ def _failed(problem: ProblemError) -> str:
 
 def _check_model(requested: str | None, served: str) -> None:
     if requested not in {None, served}:
-        raise NoSuchModel(f"This replica serves {served}.")  # noqa: EM102
+        raise NoSuchModel(f"This replica serves {served}.")
 
 
 def _model(backend: Backend) -> Model:

@@ -47,7 +47,7 @@ class Int8Engine:
         supported = native.instruction_set(instructions)
         if supported is None:
             raise Int8Unavailable(
-                f"The int8 engine can't run here: it needs an x86-64 CPU with {instructions or 'AVX2'} and the "  # noqa: EM102
+                f"The int8 engine can't run here: it needs an x86-64 CPU with {instructions or 'AVX2'} and the "
                 "native library built with the package. Use the precision float32 or bfloat16."
             )
         self.name = f"cpu (int8, {supported})"
@@ -119,7 +119,7 @@ class Int8Engine:
         length = parent.length if parent else 0
         handle = self._library.mcq_sequence_open(self._engine, parent.handle if parent else None, room)
         if not handle:
-            raise MemoryError(f"There is no memory for the keys and values of {room} tokens.")  # noqa: EM102
+            raise MemoryError(f"There is no memory for the keys and values of {room} tokens.")
         return Int8Sequence(handle, length=length, limit=length + room)
 
     def _map(self, file: Path) -> dict[str, int]:

@@ -181,7 +181,7 @@ class OpenAIClient:
         try:
             return {**headers, "Authorization": f"Bearer {self._key_file.read_text().strip()}"}
         except OSError as error:
-            raise EngineFailed(f"The engine's API key can't be read: {error.strerror}.") from error  # noqa: EM102
+            raise EngineFailed(f"The engine's API key can't be read: {error.strerror}.") from error
 
     async def _read(self, response: httpx2.Response, form: type[T]) -> T:
         try:
@@ -194,7 +194,7 @@ class OpenAIClient:
             return form.model_validate_json(data)
         except ValidationError:
             # Without the cause: it quotes the response.
-            raise EngineFailed(f"The engine at {self.name} sent a response that can't be read.") from None  # noqa: EM102
+            raise EngineFailed(f"The engine at {self.name} sent a response that can't be read.") from None
 
     async def _refusal(self, response: httpx2.Response) -> Exception:
         status = response.status_code

@@ -53,7 +53,7 @@ class RemoteText:
         top = {token.translate(_SPACES): value for token, value in completion.top.items()}
         if not any(f" {label}" in top for label in labels):
             raise EngineFailed(
-                f"The engine at {self._client.name} has none of the letters among its {len(top)} most probable "  # noqa: EM102
+                f"The engine at {self._client.name} has none of the letters among its {len(top)} most probable "
                 "tokens: it gives no log-probabilities, or its model does not follow the prompt."
             )
         floor = min(top.values()) - FLOOR_NATS
@@ -174,7 +174,7 @@ async def _connect(client: OpenAIClient, model: str | None) -> RemoteTextEngine:
                 raise
         else:
             if not completion.top:
-                raise EngineRefused(f"The engine at {client.name} gives no log-probabilities.")  # noqa: EM102
+                raise EngineRefused(f"The engine at {client.name} gives no log-probabilities.")
             return RemoteTextEngine(client, model=served[0], top=top)
     raise AssertionError
 

@@ -84,7 +84,7 @@ class DirectorySource:
             names = []
         if not names or not all(isinstance(name, str) and _SHARD.fullmatch(name) for name in names):
             raise DigestMismatch(
-                f"{model_files.INDEX} of {self._ref.address} is damaged: put the model's own there."  # noqa: EM102
+                f"{model_files.INDEX} of {self._ref.address} is damaged: put the model's own there."
             )
         return names
 

@@ -193,7 +193,7 @@ def _store(ref: ModelRef) -> ObjectStore:
         return s3_store(bucket, prefix)
     path = Path(ref.address.removeprefix("file://"))
     if not path.is_dir():
-        raise ModelNotFound(f"There is no directory {path}: {_ADVICE['file']}.")  # noqa: EM102
+        raise ModelNotFound(f"There is no directory {path}: {_ADVICE['file']}.")
     return LocalStore(path)
 
 
@@ -201,7 +201,7 @@ def s3_store(bucket: str, prefix: str = "") -> S3Store:
     """Return a bucket, with credentials, region and endpoint from the AWS_* variables. Raises BadReference."""
     for name, value in os.environ.items():
         if name.startswith("AWS_") and (value != value.strip() or not value.isprintable()):
-            raise BadReference(f"{name} begins or ends with a space or a new line: set it without.")  # noqa: EM102
+            raise BadReference(f"{name} begins or ends with a space or a new line: set it without.")
         if name in _ENDPOINTS and not _URL.fullmatch(value):
-            raise BadReference(f"{name}={value!r} is no URL: give one like https://s3.example.com.")  # noqa: EM102
+            raise BadReference(f"{name}={value!r} is no URL: give one like https://s3.example.com.")
     return S3Store(bucket, prefix=prefix or None, client_options=_CLIENT, retry_config=_RETRIES)

@@ -84,7 +84,7 @@ class WebDirectory:
             size = response.headers.get("Content-Length", "")
             if not size.isdigit():
                 raise DigestMismatch(
-                    f"{self._address} does not say how large {name} is: it has to send Content-Length."  # noqa: EM102
+                    f"{self._address} does not say how large {name} is: it has to send Content-Length."
                 )
             return _file_info(name, int(size), response)
 
