@@ -130,7 +130,7 @@ async def test_a_large_body_is_read_outside_the_event_loop(
         threads.append(threading.current_thread().name)
         return json_parser.parse(body)
 
-    monkeypatch.setattr(json_route, "json_text", SimpleNamespace(parse=parse))
+    monkeypatch.setattr(json_route, "json_parser", SimpleNamespace(parse=parse))
     await client.post(path, content=b"{}".ljust(size), headers=JSON)
     assert threads == [thread]
 
