@@ -25,12 +25,12 @@ def prepared_model(model_cache: Path) -> PreparedModel:
 @pytest.fixture
 def replica() -> Iterator[Replica]:
     """A replica on a scripted engine, not loaded yet."""
-    made = Replica()
-    yield made
-    made.close()
+    instance = Replica()
+    yield instance
+    instance.close()
 
 
 @pytest.fixture
 async def client(replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
-    async with replica.client() as made:
-        yield made
+    async with replica.client() as instance:
+        yield instance

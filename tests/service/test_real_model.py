@@ -31,9 +31,9 @@ CAPITAL: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def collector() -> Iterator[Collector]:
-    made = Collector()
-    yield made
-    made.close()
+    instance = Collector()
+    yield instance
+    instance.close()
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +61,8 @@ def running(
 
 @pytest.fixture
 async def client(running: Service) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=running.url, timeout=60) as made:
-        yield made
+    async with httpx.AsyncClient(base_url=running.url, timeout=60) as instance:
+        yield instance
 
 
 async def ask(client: httpx.AsyncClient, question: dict[str, Any] = CAPITAL, **more: Any) -> dict[str, Any]:

@@ -65,9 +65,9 @@ class Secret:
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Secret:
-    made = Secret(tmp_path / "keys")
-    made.write(alice=ALICE, bob=BOB)
-    return made
+    mounted = Secret(tmp_path / "keys")
+    mounted.write(alice=ALICE, bob=BOB)
+    return mounted
 
 
 def test_a_files_keys_have_names(file: Path) -> None:

@@ -98,13 +98,13 @@ async def test_no_route_begins_with_another_after_a_prefix(replica: Replica) -> 
     ] == []
 
 
-@pytest.mark.parametrize(("given", "meant"), [("/mcq/", "/mcq"), ("/", ""), ("", "")])
+@pytest.mark.parametrize(("given", "normalised"), [("/mcq/", "/mcq"), ("/", ""), ("", "")])
 def test_a_trailing_slash_of_the_root_path_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch, given: str, meant: str
+    monkeypatch: pytest.MonkeyPatch, given: str, normalised: str
 ) -> None:
     """An Ingress's path prefix may have one."""
     monkeypatch.setenv("MCQ_ROOT_PATH", given)
-    assert Settings().root_path == meant
+    assert Settings().root_path == normalised
 
 
 @pytest.mark.parametrize("given", ["mcq", "//evil.example", "/a b", "/a?b"])

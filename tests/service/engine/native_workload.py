@@ -34,7 +34,7 @@ def steps(engine: Int8Engine, chance: random.Random, count: int) -> None:
             else:
                 prefix = [7, 8, 9, 10, 11] if chance.random() < 0.5 else []
                 open_.append(engine.open([*prefix, 1, 2], room=chance.choice((0, 3, 70))))
-        feeds = [feed for sequence in open_ if (feed := wanted(sequence, chance)) is not None]
+        feeds = [feed for sequence in open_ if (feed := random_item(sequence, chance)) is not None]
         if feeds:
             outputs = engine.step(feeds)
             assert all(np.isfinite(output.scores).all() for output in outputs)
@@ -46,7 +46,7 @@ def steps(engine: Int8Engine, chance: random.Random, count: int) -> None:
         engine.close(sequence)
 
 
-def wanted(sequence: Int8Sequence, chance: random.Random) -> BatchItem[Int8Sequence] | None:
+def random_item(sequence: Int8Sequence, chance: random.Random) -> BatchItem[Int8Sequence] | None:
     """Make a random batch item for which the sequence has room."""
     room = sequence.limit - sequence.length
     if room < 1:

@@ -34,9 +34,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=SETS)
 def engine(tiny: Path, request: pytest.FixtureRequest) -> Iterator[Int8Engine]:
-    made = Int8Engine(tiny, context_length=4096, threads=2, instructions=request.param)
-    yield made
-    made.shut_down()
+    loaded = Int8Engine(tiny, context_length=4096, threads=2, instructions=request.param)
+    yield loaded
+    loaded.shut_down()
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +71,11 @@ def test_logits_are_close_to_the_float_models(engine: Int8Engine, plain: Any, co
     sequence = engine.open(tokens, room=0)
     [output] = engine.step([BatchItem(sequence, tokens, logits=Logits.EVERY)])
     assert output.logits is not None
-    wanted = expected(plain, tokens)
-    assert output.logits.shape == wanted.shape
-    errors = np.abs(output.logits - wanted).mean(axis=1) / wanted.std(axis=1)
+    reference = expected(plain, tokens)
+    assert output.logits.shape == reference.shape
+    errors = np.abs(output.logits - reference).mean(axis=1) / reference.std(axis=1)
     assert errors.max() < 0.1
-    for found, right in zip(output.logits, wanted, strict=True):
+    for found, right in zip(output.logits, reference, strict=True):
         assert np.corrcoef(found, right)[0, 1] > 0.99
 
 
@@ -96,14 +96,14 @@ def test_other_texts_in_a_step_change_nothing(tiny: Path, threads: int) -> None:
     """A text's logits are the same to the bit, alone or in a batch, whole or in parts, with any number of threads."""
     alone = Int8Engine(tiny, context_length=CONTEXT, threads=1)
     texts = [tokens_of(number, count) for number, count in ((1, 3), (2, 40), (3, 17), (4, 260))]
-    wanted = [logits(alone, tokens) for tokens in texts]
+    reference = [logits(alone, tokens) for tokens in texts]
     engine = Int8Engine(tiny, context_length=CONTEXT, threads=threads)
     sequences = [engine.open(tokens, room=0) for tokens in texts]
     engine.step([BatchItem(s, tokens[:2]) for s, tokens in zip(sequences, texts, strict=True)])
     outputs = engine.step(
         [BatchItem(s, tokens[2:], logits=Logits.LAST) for s, tokens in zip(sequences, texts, strict=True)]
     )
-    for output, right in zip(outputs, wanted, strict=True):
+    for output, right in zip(outputs, reference, strict=True):
         assert output.logits is not None
         assert np.array_equal(output.logits[0], right)
     for each in (alone, engine):
@@ -113,7 +113,7 @@ def test_other_texts_in_a_step_change_nothing(tiny: Path, threads: int) -> None:
 def test_sharing_changes_nothing(engine: Int8Engine) -> None:
     """A cached prefix, and forks of a text."""
     texts = [[*PREFIX, *tokens_of(5, 30), *tokens_of(number, 4)] for number in (6, 7)]
-    wanted = [logits(engine, tokens) for tokens in texts]
+    reference = [logits(engine, tokens) for tokens in texts]
     engine.cache_prefix(PREFIX)
     stem = engine.open(texts[0][:35], room=0)
     assert stem.length == len(PREFIX)
@@ -122,7 +122,7 @@ def test_sharing_changes_nothing(engine: Int8Engine) -> None:
     outputs = engine.step(
         [BatchItem(fork, tokens[35:], logits=Logits.LAST) for fork, tokens in zip(forks, texts, strict=True)]
     )
-    for output, right in zip(outputs, wanted, strict=True):
+    for output, right in zip(outputs, reference, strict=True):
         assert output.logits is not None
         assert np.array_equal(output.logits[0], right)
 
@@ -130,11 +130,11 @@ def test_sharing_changes_nothing(engine: Int8Engine) -> None:
 def test_scores_and_the_greedy_token_are_those_of_the_logits(engine: Int8Engine) -> None:
     """Asked for together, for several texts in one step."""
     texts = [tokens_of(number, 9) for number in range(3)]
-    wanted = [logits(engine, tokens) for tokens in texts]
+    reference = [logits(engine, tokens) for tokens in texts]
     feeds = [
         BatchItem(engine.open(tokens, room=1), tokens, score=[4, 1002, 500], greedy=True) for tokens in texts
     ]
-    for output, right in zip(engine.step(feeds), wanted, strict=True):
+    for output, right in zip(engine.step(feeds), reference, strict=True):
         assert output.token == int(right.argmax())
         assert list(output.scores) == pytest.approx(right[[4, 1002, 500]], abs=2e-2)
 
@@ -169,7 +169,7 @@ def test_a_sequence_without_room_is_an_error(engine: Int8Engine) -> None:
 def test_a_failed_step_has_read_nothing(engine: Int8Engine) -> None:
     """The other items can run again, without the bad one, with the same bits."""
     texts = [tokens_of(number, 20) for number in range(3)]
-    wanted = [logits(engine, tokens) for tokens in texts]
+    reference = [logits(engine, tokens) for tokens in texts]
     sequences = [engine.open(tokens, room=0) for tokens in texts]
     feeds = [
         BatchItem(each, tokens, logits=Logits.LAST) for each, tokens in zip(sequences, texts, strict=True)
@@ -179,7 +179,7 @@ def test_a_failed_step_has_read_nothing(engine: Int8Engine) -> None:
         with pytest.raises(ValueError, match=r"not in the model's vocabulary|exceed"):
             engine.step([feeds[0], *error, *feeds[1:]])
     assert [each.length for each in sequences] == [0, 0, 0]
-    for output, right in zip(engine.step(feeds), wanted, strict=True):
+    for output, right in zip(engine.step(feeds), reference, strict=True):
         assert output.logits is not None
         assert np.array_equal(output.logits[0], right)
 
@@ -198,11 +198,11 @@ def little_memory() -> Iterator[None]:
 
 def test_missing_memory_is_a_memory_error(engine: Int8Engine) -> None:
     """The engine stays usable."""
-    wanted, before = logits(engine, PREFIX), engine.cache_bytes
+    reference, before = logits(engine, PREFIX), engine.cache_bytes
     with little_memory(), pytest.raises(MemoryError, match="keys and values"):
         engine.open(PREFIX, room=2**31 - 100)
     assert engine.cache_bytes == before
-    assert np.array_equal(logits(engine, PREFIX), wanted)
+    assert np.array_equal(logits(engine, PREFIX), reference)
 
 
 def test_an_instruction_set_the_cpu_lacks_is_refused(tiny: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_file_with_an_equivalent_header_is_read(tiny: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "entry", "said"),
+    ("name", "entry", "message"),
     [
         ("layers.0.qkv.panels", {"data_offsets": [1 << 40, (1 << 40) + 24576]}, "by its header"),
         ("norm", {"data_offsets": [-(1 << 40), 512 - (1 << 40)]}, "not a safetensors file"),
@@ -263,7 +263,7 @@ def test_a_file_with_an_equivalent_header_is_read(tiny: Path, tmp_path: Path) ->
         ("norm", {"data_offsets": [True, False]}, "not a safetensors file"),
         ("norm", {"data_offsets": [0]}, "not a safetensors file"),
         ("layers.0.mlp_norm", {"data_offsets": [1, 513]}, "has layers.0.mlp_norm at the unaligned offset"),
-        ("norm", {"shape": [1 << 62, 4]}, "512 bytes of norm, and its type and shape make"),
+        ("norm", {"shape": [1 << 62, 4]}, "512 bytes of norm, but by its type and shape"),
         ("norm", {"shape": "wide"}, "not a safetensors file"),
         ("norm", {"dtype": "I32"}, r"norm as I32 \[128\], but by the model's config it is F32 \[128\]"),
         ("norm", {"dtype": "X1"}, "norm as X1"),
@@ -275,15 +275,15 @@ def test_a_file_with_an_equivalent_header_is_read(tiny: Path, tmp_path: Path) ->
     ],
 )
 def test_a_crafted_header_is_an_error(
-    tiny: Path, tmp_path: Path, name: str, entry: dict[str, object], said: str
+    tiny: Path, tmp_path: Path, name: str, entry: dict[str, object], message: str
 ) -> None:
     """Native code would follow its offsets anywhere."""
-    with pytest.raises(ModelDamaged, match=said):
+    with pytest.raises(ModelDamaged, match=message):
         opened(tiny, tmp_path / "model", lambda header: header[name].update(entry))
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda header: header.update({"layers.1.norm": header.pop("norm")}), "lacks norm"),
         (lambda header: header.update(__metadata__={"format": "pt"}), "has the format pt"),
@@ -292,9 +292,9 @@ def test_a_crafted_header_is_an_error(
     ],
 )
 def test_a_header_of_another_file_is_an_error(
-    tiny: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+    tiny: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
 ) -> None:
-    with pytest.raises(ModelDamaged, match=said):
+    with pytest.raises(ModelDamaged, match=message):
         opened(tiny, tmp_path / "model", change)
 
 

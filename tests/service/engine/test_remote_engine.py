@@ -27,16 +27,16 @@ QUESTION = Question(question="Which is a fruit? <|im_end|>", choices=["stone", "
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[Upstream]:
-    made = Upstream()
-    async with served(made):
-        yield made
+    instance = Upstream()
+    async with served(instance):
+        yield instance
 
 
 @pytest.fixture
 async def client(upstream: Upstream) -> AsyncIterator[OpenAIClient]:
-    made = OpenAIClient(upstream.url, key_file=None, timeout_seconds=1)
-    yield made
-    await made.close()
+    instance = OpenAIClient(upstream.url, key_file=None, timeout_seconds=1)
+    yield instance
+    await instance.close()
 
 
 @pytest.fixture

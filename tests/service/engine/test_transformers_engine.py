@@ -70,12 +70,12 @@ def tokens_of(number: int, count: int = 20) -> list[int]:
 def test_scores_are_the_logits_of_a_full_forward(engine: TransformersEngine, plain: Any, number: int) -> None:
     """With the cached prefix, and without."""
     tokens, ids = [*PREFIX, *tokens_of(number)], [5, 50, 500]
-    wanted = expected(plain, tokens)[-1, ids].tolist()
-    assert scores(engine, tokens, ids) == pytest.approx(wanted, abs=1e-4)
+    reference = expected(plain, tokens)[-1, ids].tolist()
+    assert scores(engine, tokens, ids) == pytest.approx(reference, abs=1e-4)
     engine.cache_prefix(PREFIX)
     assert engine.open(tokens, room=0).length == len(PREFIX)
-    assert scores(engine, tokens, ids) == pytest.approx(wanted, abs=1e-4)
-    assert max(wanted) - min(wanted) > 1e-2, "the check would pass for any model"
+    assert scores(engine, tokens, ids) == pytest.approx(reference, abs=1e-4)
+    assert max(reference) - min(reference) > 1e-2, "the check would pass for any model"
 
 
 def test_the_longest_shared_prefix_is_used_and_never_the_whole_text(engine: TransformersEngine) -> None:
@@ -114,8 +114,8 @@ def test_greedy_writing_is_greedy_generation(engine: TransformersEngine, plain: 
 def test_logits_of_the_last_or_of_every_token(engine: TransformersEngine, plain: Any) -> None:
     """Over the whole vocabulary."""
     tokens = tokens_of(3)
-    wanted = expected(plain, tokens).numpy()
-    for kind, rows in ((Logits.LAST, wanted[-1:]), (Logits.EVERY, wanted)):
+    reference = expected(plain, tokens).numpy()
+    for kind, rows in ((Logits.LAST, reference[-1:]), (Logits.EVERY, reference)):
         [output] = engine.step([BatchItem(engine.open(tokens, room=0), tokens, logits=kind)])
         assert output.logits is not None
         assert output.logits == pytest.approx(rows, abs=1e-4)

@@ -57,8 +57,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         objects = self._objects
-        wanted, match = self.headers.get("Range"), self.headers.get("If-Match")
-        objects.requests.append((self.command, self.path, wanted, match))
+        range_, match = self.headers.get("Range"), self.headers.get("If-Match")
+        objects.requests.append((self.command, self.path, range_, match))
         if objects.refusals:
             status, more = objects.refusals.pop(0)
             self._send(status, {"Content-Length": "0", **more}, b"")

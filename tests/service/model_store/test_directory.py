@@ -146,7 +146,7 @@ def test_an_index_with_other_names_is_refused(
 
 @pytest.mark.usefixtures("s3")
 @pytest.mark.parametrize(
-    ("uri", "error", "said"),
+    ("uri", "error", "message"),
     [
         (
             "s3://none/tiny",
@@ -161,9 +161,9 @@ def test_an_index_with_other_names_is_refused(
     ],
 )
 def test_a_missing_bucket_or_key_is_reported(
-    ensure: Callable[..., PreparedModel], uri: str, error: type[Exception], said: str
+    ensure: Callable[..., PreparedModel], uri: str, error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=said.replace(": check", r"\): check")):
+    with pytest.raises(error, match=message.replace(": check", r"\): check")):
         ensure(uri)
 
 
@@ -187,7 +187,7 @@ def test_wrong_credentials_are_reported(
 
 @pytest.mark.usefixtures("s3")
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         (
             "AWS_SECRET_ACCESS_KEY",
@@ -199,10 +199,10 @@ def test_wrong_credentials_are_reported(
     ],
 )
 def test_invalid_variables_are_named(
-    ensure: Callable[..., PreparedModel], monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+    ensure: Callable[..., PreparedModel], monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(BadReference, match=said):
+    with pytest.raises(BadReference, match=message):
         ensure()
 
 
@@ -307,16 +307,16 @@ def test_an_object_replaced_after_the_lookup_is_reported(bucket: Path, tmp_path:
 def test_weights_with_another_digest_are_refused_and_deleted(
     bucket: Path, ensure: Callable[..., PreparedModel], tmp_path: Path
 ) -> None:
-    wanted = tiny.digest(bucket / "tiny")
+    correct = tiny.digest(bucket / "tiny")
     flip(bucket / "tiny" / WEIGHTS)
     with pytest.raises(DigestMismatch, match="They were deleted: correct the digest"):
-        ensure(digest=wanted)
+        ensure(digest=correct)
     assert not list((tmp_path / "store").rglob("*.safetensors*"))
 
 
 @pytest.mark.usefixtures("s3")
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda data: data[:-100], "bytes, but by its header"),
         (lambda data: b"\0" * len(data), "model.safetensors is not a safetensors file"),
@@ -332,11 +332,11 @@ def test_incomplete_weights_are_refused_without_a_digest_too(
     ensure: Callable[..., PreparedModel],
     tmp_path: Path,
     damage: Callable[[bytes], bytes],
-    said: str,
+    message: str,
 ) -> None:
     weights = bucket / "tiny" / WEIGHTS
     weights.write_bytes(damage(weights.read_bytes()))
-    with pytest.raises(DigestMismatch, match=f"{said}.*It was deleted: put a whole one there"):
+    with pytest.raises(DigestMismatch, match=f"{message}.*It was deleted: put a whole one there"):
         ensure()
     assert not list((tmp_path / "store").rglob("*.safetensors*"))
 
@@ -439,15 +439,15 @@ def test_a_model_in_a_directory_is_only_read(tmp_path: Path, ensure: Callable[..
 
 
 @pytest.mark.parametrize(
-    ("folder", "said"),
+    ("folder", "message"),
     [
         ("none", "There is no directory .*check that the volume is mounted"),
         ("empty", r"empty has no config\.json"),
     ],
 )
 def test_a_directory_without_a_model_is_reported(
-    tmp_path: Path, ensure: Callable[..., PreparedModel], folder: str, said: str
+    tmp_path: Path, ensure: Callable[..., PreparedModel], folder: str, message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ModelNotFound, match=said):
+    with pytest.raises(ModelNotFound, match=message):
         ensure(f"file://{tmp_path}/{folder}")

@@ -82,17 +82,17 @@ def test_another_digest_is_refused_before_any_weights_are_fetched(tmp_path: Path
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "model.safetensors"])
 def test_the_digest_covers_every_file_of_the_model(tmp_path: Path, hub: HubServer, name: str) -> None:
     """Another tokenizer makes another model of the same weights: it is refused like other weights."""
-    wanted = tiny.digest(hub.folder)
+    correct = tiny.digest(hub.folder)
     assert (
-        _store(tmp_path / "1", hub).ensure(ModelRef("hf://acme/tiny", digest=wanted), "float32").digest
-        == wanted
+        _store(tmp_path / "1", hub).ensure(ModelRef("hf://acme/tiny", digest=correct), "float32").digest
+        == correct
     )
     path = hub.folder / name
     changed = path.read_bytes()
     path.write_bytes(changed[:-1] + bytes([changed[-1] ^ 1]) if name.endswith("tensors") else changed + b"\n")
     with pytest.raises(DigestMismatch, match="correct the digest or the revision"):
-        _store(tmp_path / "2", hub).ensure(ModelRef("hf://acme/tiny", digest=wanted), "float32")
-    assert _store(tmp_path / "3", hub).ensure(REF, "float32").digest == tiny.digest(hub.folder) != wanted
+        _store(tmp_path / "2", hub).ensure(ModelRef("hf://acme/tiny", digest=correct), "float32")
+    assert _store(tmp_path / "3", hub).ensure(REF, "float32").digest == tiny.digest(hub.folder) != correct
 
 
 def test_an_unknown_repository_is_refused_with_what_to_check(tmp_path: Path, hub: HubServer) -> None:

@@ -49,13 +49,13 @@ def web(tmp_path: Path) -> Iterator[ObjectServer]:
         yield server
 
 
-Said = list[str]
+Reports = list[str]
 
 
-def from_hub(tmp_path: Path, hub: HubServer, said: Said | None = None) -> PreparedModel:
+def from_hub(tmp_path: Path, hub: HubServer, reports: Reports | None = None) -> PreparedModel:
     def report(_stage: Stage, _fraction: float | None, detail: str) -> None:
-        if said is not None:
-            said.append(detail)
+        if reports is not None:
+            reports.append(detail)
 
     store = Store(
         tmp_path / "store", sources=lambda ref: [HubSource(ref, endpoint=hub.endpoint)], attempts=ATTEMPTS
@@ -72,12 +72,12 @@ def from_web(tmp_path: Path, web: ObjectServer) -> PreparedModel:
 def test_a_hub_that_refuses_first_is_retried(tmp_path: Path, hub: HubServer, status: int, where: str) -> None:
     """For the model or for its weights, with a status or a reset connection (0)."""
     hub.refuse, hub.refusals = where, [(status, {}), (status, {})]
-    said: Said = []
-    assert from_hub(tmp_path, hub, said).digest == tiny.digest(hub.folder)
+    reports: Reports = []
+    assert from_hub(tmp_path, hub, reports).digest == tiny.digest(hub.folder)
     assert len([path for path, _ in hub.requests if where in path]) == 3
-    told = [each for each in said if each.startswith("attempt 2 of 5 failed, the next is in ")]
-    assert told
-    assert "The model hub can't be reached" in told[0]
+    retries = [each for each in reports if each.startswith("attempt 2 of 5 failed, the next is in ")]
+    assert retries
+    assert "The model hub can't be reached" in retries[0]
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

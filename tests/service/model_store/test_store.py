@@ -85,10 +85,10 @@ def test_a_truncated_file_is_noticed_and_the_model_prepared_again(tmp_path: Path
     weights = store.ensure(REF, "float32").path / "model.safetensors"
     good = weights.read_bytes()
     weights.write_bytes(good[:-1])
-    said: list[str] = []
-    store.ensure(REF, "float32", lambda _stage, _fraction, detail: said.append(detail))
+    reports: list[str] = []
+    store.ensure(REF, "float32", lambda _stage, _fraction, detail: reports.append(detail))
     assert weights.read_bytes() == good
-    assert any("is damaged (model.safetensors has" in line for line in said)
+    assert any("is damaged (model.safetensors has" in line for line in reports)
 
 
 def test_a_changed_byte_is_noticed_with_verify(tmp_path: Path, index: tiny.Index) -> None:
@@ -166,13 +166,13 @@ def test_an_exception_from_progress_cancels_and_the_next_call_continues(
 
 
 def test_progress_goes_from_fetching_to_converting_and_never_back(tmp_path: Path, index: tiny.Index) -> None:
-    said: list[tuple[Stage, float | None]] = []
+    reports: list[tuple[Stage, float | None]] = []
     _store(tmp_path / "store", index).ensure(
-        REF, "float32", lambda stage, at, _detail: said.append((stage, at))
+        REF, "float32", lambda stage, at, _detail: reports.append((stage, at))
     )
-    stages = [stage for stage, _ in said]
+    stages = [stage for stage, _ in reports]
     assert stages == sorted(stages, key=[Stage.FETCHING, Stage.CONVERTING].index)
-    assert all(at is None or 0 <= at <= 1 for _, at in said)
+    assert all(at is None or 0 <= at <= 1 for _, at in reports)
 
 
 _WORKER = textwrap.dedent(
@@ -195,8 +195,8 @@ def worker(tmp_path: Path, index: tiny.Index) -> Callable[[Path], "subprocess.Po
     pickled = tmp_path / "index.pickle"
     pickled.write_bytes(pickle.dumps(index))
 
-    def start(said: Path) -> "subprocess.Popen[str]":
-        with said.open("w") as stderr:
+    def start(reports: Path) -> "subprocess.Popen[str]":
+        with reports.open("w") as stderr:
             return subprocess.Popen(
                 [sys.executable, "-c", _WORKER, str(tmp_path / "store"), str(pickled)],
                 cwd=Path(__file__).parents[3],
@@ -220,12 +220,12 @@ def test_processes_that_start_at_once_prepare_a_model_once(
     tmp_path: Path, index: tiny.Index, worker: Callable[[Path], "subprocess.Popen[str]"]
 ) -> None:
     (index.folder / "hold").write_text("1")  # until all of them are there
-    said = [tmp_path / f"said-{number}" for number in range(3)]
-    processes = [worker(each) for each in said]
-    _wait_for(lambda: sum("waiting for another process" in each.read_text() for each in said) == 2)
+    reports = [tmp_path / f"said-{number}" for number in range(3)]
+    processes = [worker(each) for each in reports]
+    _wait_for(lambda: sum("waiting for another process" in each.read_text() for each in reports) == 2)
     (index.folder / "hold").unlink()
     printed = [process.communicate(timeout=30)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], [each.read_text() for each in said]
+    assert [process.returncode for process in processes] == [0, 0, 0], [each.read_text() for each in reports]
     assert len(set(printed)) == 1
     assert index.fetched == list(range(1, index.weights.parts + 1)), "each part once"
 
@@ -235,7 +235,7 @@ def test_after_a_kill_the_next_process_fetches_only_what_is_missing(
 ) -> None:
     last = index.weights.parts
     (index.folder / "hold").write_text(str(last))
-    process = worker(tmp_path / "said")
+    process = worker(tmp_path / "reports")
     work = tmp_path / "store" / ".work" / "tiny"
     _wait_for(lambda: len(list(work.glob("part*.done"))) == last - 1)
     process.send_signal(signal.SIGKILL)

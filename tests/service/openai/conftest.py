@@ -23,13 +23,13 @@ def engine() -> ScriptedEngine:
 
 @pytest.fixture
 def unloaded(engine: ScriptedEngine, tokenizer: Tokenizer) -> Iterator[Replica]:
-    with local_replica(engine, tokenizer, writes=WRITTEN) as made:
-        yield made
+    with local_replica(engine, tokenizer, writes=WRITTEN) as ready:
+        yield ready
 
 
 @pytest.fixture
 async def client(unloaded: Replica) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a replica whose model writes "so it is." and ends its turn."""
     unloaded.load()
-    async with unloaded.client() as made:
-        yield made
+    async with unloaded.client() as ready:
+        yield ready

@@ -28,8 +28,8 @@ async def chat(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
 
 async def chunks(client: httpx.AsyncClient, **body: Any) -> list[dict[str, Any]]:
     """Return the chunks of a stream that ends correctly."""
-    wanted = {"messages": MESSAGES, "temperature": 0, "stream": True, **body}
-    async with client.stream("POST", PATH, json=wanted) as response:
+    parameters = {"messages": MESSAGES, "temperature": 0, "stream": True, **body}
+    async with client.stream("POST", PATH, json=parameters) as response:
         events = [line.removeprefix("data: ") async for line in response.aiter_lines() if line]
     assert events.pop() == "[DONE]"
     return [json.loads(event) for event in events]

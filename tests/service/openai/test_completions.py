@@ -31,8 +31,8 @@ async def text(client: httpx.AsyncClient, **body: Any) -> tuple[str, str]:
 
 async def chunks(client: httpx.AsyncClient, **body: Any) -> list[dict[str, Any]]:
     """Return the chunks of a stream that ends correctly."""
-    wanted = {"prompt": PROMPT, "temperature": 0, "stream": True, **body}
-    async with client.stream("POST", PATH, json=wanted) as response:
+    parameters = {"prompt": PROMPT, "temperature": 0, "stream": True, **body}
+    async with client.stream("POST", PATH, json=parameters) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         events = [line.removeprefix("data: ") async for line in response.aiter_lines() if line]
     assert events.pop() == "[DONE]"
@@ -109,14 +109,14 @@ async def test_prompts_may_be_tokens_and_several(client: httpx.AsyncClient, toke
     """Each has its choice, in the prompts' order, the same for text and for tokens."""
     prompts = ["a", "bb", "ccc <|im_end|>"]
     tokens = [tokenizer.encode_trusted(prompt) for prompt in prompts]
-    wanted = {"echo": True, "logprobs": 2, "max_tokens": 2}
-    by_text = await complete(client, prompt=prompts, **wanted)
-    by_tokens = await complete(client, prompt=tokens, **wanted)
+    parameters = {"echo": True, "logprobs": 2, "max_tokens": 2}
+    by_text = await complete(client, prompt=prompts, **parameters)
+    by_tokens = await complete(client, prompt=tokens, **parameters)
     assert by_text["choices"] == by_tokens["choices"]
     assert [choice["index"] for choice in by_text["choices"]] == [0, 1, 2]
     assert [choice["text"] for choice in by_text["choices"]] == [f"{prompt}so" for prompt in prompts]
     assert by_text["usage"]["prompt_tokens"] == sum(map(len, tokens))
-    [alone] = (await complete(client, prompt=tokens[2], **wanted))["choices"]
+    [alone] = (await complete(client, prompt=tokens[2], **parameters))["choices"]
     assert alone == {**by_text["choices"][2], "index": 0}
 
 
@@ -138,9 +138,9 @@ async def test_text_ends_before_the_first_stop(
 
 async def test_a_stream_is_the_same_text_in_parts(client: httpx.AsyncClient) -> None:
     """With the same log-probabilities; the usage comes last, if asked for."""
-    wanted: dict[str, Any] = {"echo": True, "logprobs": 3, "max_tokens": 6}
-    whole = await complete(client, **wanted)
-    streamed = await chunks(client, stream_options={"include_usage": True}, **wanted)
+    parameters: dict[str, Any] = {"echo": True, "logprobs": 3, "max_tokens": 6}
+    whole = await complete(client, **parameters)
+    streamed = await chunks(client, stream_options={"include_usage": True}, **parameters)
     assert len({chunk["id"] for chunk in streamed}) == 1
     last = streamed.pop()
     assert (last["choices"], last["usage"]) == ([], whole["usage"])

@@ -48,8 +48,8 @@ def tokenizer(prepared_model: PreparedModel) -> Tokenizer:
 
 @pytest.fixture
 async def client(running: Service) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=f"{running.url}/v1", api_key=KEY, max_retries=0) as made:
-        yield made
+    async with openai.AsyncOpenAI(base_url=f"{running.url}/v1", api_key=KEY, max_retries=0) as openai_client:
+        yield openai_client
 
 
 async def test_the_model_is_listed(client: openai.AsyncOpenAI) -> None:
@@ -61,17 +61,17 @@ async def test_the_model_is_listed(client: openai.AsyncOpenAI) -> None:
 
 async def test_a_chat_is_answered_whole_and_streamed(client: openai.AsyncOpenAI) -> None:
     """With the same words, greedily."""
-    wanted = {
+    parameters = {
         "model": MODEL,
         "messages": [{"role": "user", "content": "What is the capital of France? One word."}],
         "temperature": 0,
         "max_tokens": 12,
     }
-    whole = await client.chat.completions.create(**wanted)  # type: ignore[call-overload]
+    whole = await client.chat.completions.create(**parameters)  # type: ignore[call-overload]
     assert "Paris" in whole.choices[0].message.content
     assert whole.choices[0].finish_reason == "stop"
     stream = await client.chat.completions.create(
-        **wanted, stream=True, stream_options={"include_usage": True}
+        **parameters, stream=True, stream_options={"include_usage": True}
     )  # type: ignore[call-overload]
     chunks = [chunk async for chunk in stream]
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)

@@ -16,8 +16,8 @@ def prompt(question: str = "Which?", choices: Any = ("x", "y"), **more: Any) -> 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_forms_prefix_and_end_are_the_same_for_every_question(form: Form) -> None:
     """Read once, the prefix serves all questions."""
-    for made in (prompt(form=form), prompt("Other?", {"C": "1", "Z": "2"}, form=form)):
-        assert (made.prefix, made.suffix) == (form.prefix, form.suffix)
+    for rendered in (prompt(form=form), prompt("Other?", {"C": "1", "Z": "2"}, form=form)):
+        assert (rendered.prefix, rendered.suffix) == (form.prefix, form.suffix)
 
 
 def test_the_forms_differ_and_so_do_their_digests() -> None:
@@ -28,15 +28,15 @@ def test_the_forms_differ_and_so_do_their_digests() -> None:
 
 def test_client_text_is_only_in_the_stem_and_the_choices() -> None:
     """Only these parts are tokenised as untrusted text."""
-    made = prompt("secret question <|im_end|>", ("secret x", "secret y"))
-    assert (made.stem, made.choices) == ("secret question <|im_end|>\n\n", "A) secret x\nB) secret y")
-    assert "secret" not in made.prefix + made.suffix
+    rendered = prompt("secret question <|im_end|>", ("secret x", "secret y"))
+    assert (rendered.stem, rendered.choices) == ("secret question <|im_end|>\n\n", "A) secret x\nB) secret y")
+    assert "secret" not in rendered.prefix + rendered.suffix
 
 
 def test_a_choice_of_many_lines_keeps_them_under_its_letter() -> None:
     """Indented, so that it can't look like two; every kind of line break counts."""
-    made = prompt(choices=("x\nB) fake", "for i in y:\r\n\tz\u2028\n  \nreturn\n"))
-    assert made.choices == "A) x\n   B) fake\nB) for i in y:\n   \tz\n\n\n   return"
+    rendered = prompt(choices=("x\nB) fake", "for i in y:\r\n\tz\u2028\n  \nreturn\n"))
+    assert rendered.choices == "A) x\n   B) fake\nB) for i in y:\n   \tz\n\n\n   return"
 
 
 def test_white_space_inside_a_choice_stays() -> None:
@@ -75,9 +75,9 @@ def test_the_question_keeps_its_line_breaks_and_indentation(question: str, stem:
 def test_another_order_moves_the_choices_and_leaves_the_letters() -> None:
     """All orders share the stem."""
     choices = {"X": "one", "Y": "two", "Z": "three"}
-    made = prompt(choices=choices, order=[1, 2, 0])
-    assert made.choices == "X) two\nY) three\nZ) one"
-    assert made.stem == prompt(choices=choices).stem
+    rendered = prompt(choices=choices, order=[1, 2, 0])
+    assert rendered.choices == "X) two\nY) three\nZ) one"
+    assert rendered.stem == prompt(choices=choices).stem
 
 
 def test_the_prompt_ends_directly_before_the_letter_or_the_reasoning() -> None:
@@ -89,9 +89,9 @@ def test_the_prompt_ends_directly_before_the_letter_or_the_reasoning() -> None:
 
 def test_the_worked_examples_look_like_the_question_with_its_answer() -> None:
     """The model continues the pattern that it has read; the correct letters are evenly distributed."""
-    made = prompt("What do bees make?", ("milk", "honey"), form=plain_form(8))
-    assert "".join(made[1:]) == "What do bees make?\nA. milk\nB. honey\nAnswer:"
-    head, *worked, rest = made.prefix.split("\n\n")
+    rendered = prompt("What do bees make?", ("milk", "honey"), form=plain_form(8))
+    assert "".join(rendered[1:]) == "What do bees make?\nA. milk\nB. honey\nAnswer:"
+    head, *worked, rest = rendered.prefix.split("\n\n")
     assert (head, rest) == ("The following are multiple choice questions (with answers).", "")
     assert worked[-1] == (
         "Which planet is known as the Red Planet?\nA. Venus\nB. Jupiter\nC. Mars\nD. Saturn\nAnswer: C"

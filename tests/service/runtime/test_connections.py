@@ -70,11 +70,11 @@ class Clients:
         self._lines: list[Line] = []
 
     async def open(self, peer: int = 1) -> Line:
-        made = Line(
+        line_ = Line(
             *await asyncio.open_connection("127.0.0.1", self._port, local_addr=(f"127.0.0.{peer}", 0))
         )
-        self._lines.append(made)
-        return made
+        self._lines.append(line_)
+        return line_
 
     async def idle(self, count: int, peer: int = 1) -> list[Line]:
         """Open this many connections and use each once, one after the other."""

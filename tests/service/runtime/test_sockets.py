@@ -81,9 +81,9 @@ async def peer(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(connections.uvicorn_config(replica.app))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        made = Peer(listener.getsockname()[1])
-        yield made
-        assert await made.statuses(GOOD) == [200]
+        connected = Peer(listener.getsockname()[1])
+        yield connected
+        assert await connected.statuses(GOOD) == [200]
         server.should_exit = True
         await serving
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []

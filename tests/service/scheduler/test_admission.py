@@ -38,95 +38,95 @@ def has_turn(slot: Slot) -> bool:
 
 async def test_an_idle_service_admits_at_once() -> None:
     """A request has its turn, and counts as queued until its first computation."""
-    made, text = admission(), Text()
-    with made.admit(10, writes=False) as slot:
+    queue, text = admission(), Text()
+    with queue.admit(10, writes=False) as slot:
         await asyncio.wait_for(slot.turn(), 1)
         slot.watch(text)
-        assert (made.queued, made.pending) == (1, 1)
+        assert (queue.queued, queue.pending) == (1, 1)
         text.begun = 1.0
-        assert (made.queued, made.pending) == (0, 1)
-    assert made.pending == 0
+        assert (queue.queued, queue.pending) == (0, 1)
+    assert queue.pending == 0
 
 
 async def test_too_many_requests_are_refused_with_a_retry_after() -> None:
     """Those whose computation has begun do not count."""
-    made = admission(queued_requests=2)
-    with made.admit(1, writes=False) as first, made.admit(1, writes=False):
-        with pytest.raises(Overloaded) as refused, made.admit(1, writes=False):
+    queue = admission(queued_requests=2)
+    with queue.admit(1, writes=False) as first, queue.admit(1, writes=False):
+        with pytest.raises(Overloaded) as refused, queue.admit(1, writes=False):
             pass
         assert int(refused.value.headers["Retry-After"]) >= 1
         first.watch(Text(begun=1.0))
-        with made.admit(1, writes=False):
-            assert made.queued == 2
+        with queue.admit(1, writes=False):
+            assert queue.queued == 2
 
 
 async def test_too_many_tokens_are_refused_but_never_a_single_long_request() -> None:
     """A request above the limit is accepted if no other waits."""
-    made = admission(queued_tokens=100)
+    queue = admission(queued_tokens=100)
     with (
-        made.admit(500, writes=False),
+        queue.admit(500, writes=False),
         pytest.raises(Overloaded, match="500 tokens"),
-        made.admit(1, writes=False),
+        queue.admit(1, writes=False),
     ):
         pass
     with ExitStack() as stack:
         for tokens in (60, 40):
-            stack.enter_context(made.admit(tokens, writes=False))
-        with pytest.raises(Overloaded), made.admit(1, writes=False):
+            stack.enter_context(queue.admit(tokens, writes=False))
+        with pytest.raises(Overloaded), queue.admit(1, writes=False):
             pass
 
 
 async def test_writers_take_turns_and_answers_pass_them() -> None:
     """An answer never waits for another's reasoning; writers are first in, first out."""
-    made = admission(writers=1)
+    queue = admission(writers=1)
     stack = ExitStack()
-    with made.admit(1, writes=True) as first:
-        second = stack.enter_context(made.admit(1, writes=True))
-        third = stack.enter_context(made.admit(1, writes=True))
-        with made.admit(1, writes=False) as answer:
+    with queue.admit(1, writes=True) as first:
+        second = stack.enter_context(queue.admit(1, writes=True))
+        third = stack.enter_context(queue.admit(1, writes=True))
+        with queue.admit(1, writes=False) as answer:
             assert [has_turn(slot) for slot in (first, second, third, answer)] == [True, False, False, True]
     assert [has_turn(slot) for slot in (second, third)] == [True, False]
     stack.close()
-    assert made.pending == 0
+    assert queue.pending == 0
 
 
 async def test_a_long_text_is_not_starved_by_short_ones() -> None:
     """A request that waits for memory is next, even if another would fit."""
-    made = admission(active_tokens=100)
+    queue = admission(active_tokens=100)
     with ExitStack() as stack:
-        with made.admit(60, writes=False):
-            long, short = (stack.enter_context(made.admit(tokens, writes=False)) for tokens in (80, 10))
+        with queue.admit(60, writes=False):
+            long, short = (stack.enter_context(queue.admit(tokens, writes=False)) for tokens in (80, 10))
             assert [has_turn(long), has_turn(short)] == [False, False]
         assert [has_turn(long), has_turn(short)] == [True, True]
 
 
 async def test_a_request_that_leaves_the_queue_frees_its_place() -> None:
     """Also one that never had its turn."""
-    made = admission(writers=1, queued_requests=2)
-    with made.admit(1, writes=True) as first:
+    queue = admission(writers=1, queued_requests=2)
+    with queue.admit(1, writes=True) as first:
         first.watch(Text(begun=1.0))
 
         async def waiting() -> None:
-            with made.admit(1, writes=True) as slot:
+            with queue.admit(1, writes=True) as slot:
                 await slot.turn()
 
         tasks = [asyncio.create_task(waiting()) for _ in range(2)]
         await asyncio.sleep(0)
-        assert made.queued == 2
+        assert queue.queued == 2
         tasks[0].cancel()
         await asyncio.sleep(0.01)
-        assert made.queued == 1
+        assert queue.queued == 1
     await asyncio.wait_for(tasks[1], 1)
-    assert made.pending == 0
+    assert queue.pending == 0
 
 
 async def test_drain_refuses_and_waits_for_the_admitted() -> None:
     """Waiting requests finish as well."""
-    made = admission()
-    with made.admit(1, writes=False):
-        draining = asyncio.create_task(made.drain(seconds=5))
+    queue = admission()
+    with queue.admit(1, writes=False):
+        draining = asyncio.create_task(queue.drain(seconds=5))
         await asyncio.sleep(0)
-        with pytest.raises(Draining), made.admit(1, writes=False):
+        with pytest.raises(Draining), queue.admit(1, writes=False):
             pass
         assert not draining.done()
     assert await draining
@@ -134,23 +134,23 @@ async def test_drain_refuses_and_waits_for_the_admitted() -> None:
 
 async def test_drain_gives_up_after_its_time() -> None:
     """It returns whether all of them ended."""
-    made = admission()
-    with made.admit(1, writes=False):
-        assert not await made.drain(seconds=0.01)
+    queue = admission()
+    with queue.admit(1, writes=False):
+        assert not await queue.drain(seconds=0.01)
 
 
 async def test_retry_after_follows_the_measured_rate() -> None:
     """Half the queue's time; only finished requests count, and only time with work."""
     clock = Clock()
-    made = admission(clock, queued_requests=1)
+    queue = admission(clock, queued_requests=1)
     for _ in range(100):
-        with made.admit(1, writes=False):
+        with queue.admit(1, writes=False):
             clock.now += 8
         clock.now += 1000  # no requests
-    with suppress(ValueError), made.admit(1, writes=False):
+    with suppress(ValueError), queue.admit(1, writes=False):
         clock.now += 500
         raise ValueError("failed")
-    with made.admit(1, writes=False), pytest.raises(Overloaded) as refused, made.admit(1, writes=False):
+    with queue.admit(1, writes=False), pytest.raises(Overloaded) as refused, queue.admit(1, writes=False):
         pass
     assert refused.value.headers["Retry-After"] == "4"
 
@@ -163,12 +163,12 @@ def test_retry_after_is_at_least_a_second_and_at_most_a_minute() -> None:
 
 async def test_a_request_of_many_parts_counts_as_one() -> None:
     """One part at a time is in the queue, with its tokens; the next one is behind later requests."""
-    made = admission(queued_requests=3, writers=1)
+    queue = admission(queued_requests=3, writers=1)
     order: list[str] = []
     go = asyncio.Event()
 
     async def work(name: str, part: LanePart | None = None) -> str:
-        with made.admit(10, writes=True, part=part) as slot:
+        with queue.admit(10, writes=True, part=part) as slot:
             await slot.turn()
             slot.watch(Text(begun=1.0))
             order.append(name)
@@ -176,65 +176,65 @@ async def test_a_request_of_many_parts_counts_as_one() -> None:
         return name
 
     async def batch(name: str) -> list[str]:
-        with made.lane(4) as lane:
+        with queue.lane(4) as lane:
             return await lane.gather([partial(work, f"{name}{number}") for number in range(4)])
 
     tasks: list[asyncio.Task[Any]] = [asyncio.create_task(batch("a")), asyncio.create_task(batch("b"))]
-    await until(lambda: made.pending == 3)
+    await until(lambda: queue.pending == 3)
     tasks.append(asyncio.create_task(work("single")))
-    await until(lambda: made.pending == 4)
-    with pytest.raises(Overloaded, match="3 requests with 30 tokens"), made.admit(1, writes=False):
+    await until(lambda: queue.pending == 4)
+    with pytest.raises(Overloaded, match="3 requests with 30 tokens"), queue.admit(1, writes=False):
         pass
-    with pytest.raises(Overloaded), made.lane(2):
+    with pytest.raises(Overloaded), queue.lane(2):
         pass
     go.set()
     assert await asyncio.gather(*tasks) == [["a0", "a1", "a2", "a3"], ["b0", "b1", "b2", "b3"], "single"]
     assert order == ["a0", "b0", "a1", "single", "b1", "a2", "b2", "a3", "b3"]
-    with made.lane(1), made.lane(1), made.lane(1):
+    with queue.lane(1), queue.lane(1), queue.lane(1):
         pass
 
 
 async def test_a_part_that_fails_before_its_turn_lets_the_next_one_start() -> None:
     """A question that does not fit, for example."""
-    made = admission()
+    queue = admission()
 
     async def fail(part: LanePart) -> str:
         return "failed"
 
     async def work(part: LanePart) -> str:
-        with made.admit(10, writes=False, part=part) as slot:
+        with queue.admit(10, writes=False, part=part) as slot:
             await slot.turn()
         return "worked"
 
-    with made.lane(3) as lane:
+    with queue.lane(3) as lane:
         assert await lane.gather([fail, work, fail]) == ["failed", "worked", "failed"]
 
 
 async def test_the_first_failure_of_a_part_cancels_the_others() -> None:
     """No place stays taken."""
-    made = admission(writers=1)
+    queue = admission(writers=1)
 
     async def work(number: int, part: LanePart) -> None:
-        with made.admit(10, writes=True, part=part) as slot:
+        with queue.admit(10, writes=True, part=part) as slot:
             await slot.turn()
             if number == 1:
                 raise ValueError("broken")
 
-    with pytest.raises(ValueError, match="broken"), made.lane(5) as lane:
+    with pytest.raises(ValueError, match="broken"), queue.lane(5) as lane:
         await lane.gather([partial(work, number) for number in range(5)])
-    assert made.pending == 0
-    assert made._lanes == set()
+    assert queue.pending == 0
+    assert queue._lanes == set()
 
 
 async def test_few_parts_are_active() -> None:
     """Of all requests, so that none waits long in the engine; requests without parts are not held up."""
-    made = admission(active_tokens=100_000)
+    queue = admission(active_tokens=100_000)
     go = asyncio.Event()
     under_way = most = 0
 
     async def work(part: LanePart) -> None:
         nonlocal under_way, most
-        with made.admit(1, writes=False, part=part) as slot:
+        with queue.admit(1, writes=False, part=part) as slot:
             await slot.turn()
             under_way += 1
             most = max(most, under_way)
@@ -242,14 +242,14 @@ async def test_few_parts_are_active() -> None:
             under_way -= 1
 
     async def batch() -> None:
-        with made.lane(100) as lane:
+        with queue.lane(100) as lane:
             await lane.gather([work] * 100)
 
     running = [asyncio.create_task(batch()) for _ in range(2)]
     await until(lambda: under_way == MAX_ACTIVE_PARTS)
-    with made.admit(1, writes=False) as slot:
+    with queue.admit(1, writes=False) as slot:
         assert has_turn(slot)
-        assert made.pending == MAX_ACTIVE_PARTS + len(running) + 1
+        assert queue.pending == MAX_ACTIVE_PARTS + len(running) + 1
     go.set()
     await asyncio.gather(*running)
     assert most == MAX_ACTIVE_PARTS

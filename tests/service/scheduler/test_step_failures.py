@@ -264,7 +264,7 @@ async def test_the_int8_engine_is_unaffected_by_failed_steps(tiny: Path) -> None
         return np.concatenate([first.logits, second.logits])
 
     prompts = [[5, 6, 7, *(number * place % VOCABULARY for place in range(1, 90))] for number in range(1, 9)]
-    wanted = [await logits(prompt) for prompt in prompts]
+    reference = [await logits(prompt) for prompt in prompts]
     bad = [[*prompt[:50], VOCABULARY + number] for number, prompt in enumerate(prompts)]
     outcomes = await asyncio.gather(
         *(logits(prompt) for pair in zip(prompts, bad, strict=True) for prompt in pair),
@@ -272,7 +272,7 @@ async def test_the_int8_engine_is_unaffected_by_failed_steps(tiny: Path) -> None
     )
     assert all("not in the model's vocabulary" in str(each) for each in outcomes[1::2])
     good: list[Any] = outcomes[::2]
-    assert all(np.array_equal(found, right) for found, right in zip(good, wanted, strict=True))
+    assert all(np.array_equal(found, right) for found, right in zip(good, reference, strict=True))
     await until(lambda: engine.cache_bytes == before)
     scheduler.stop()
     engine.shut_down()

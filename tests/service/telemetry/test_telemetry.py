@@ -168,17 +168,17 @@ async def test_logs_in_a_request_carry_its_trace(
     replica: Replica, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A failure can be found in the traces."""
-    made = []
+    lines = []
     logger = logging.getLogger("mcq_service")
     handler = logging.Handler()
-    handler.emit = lambda record: made.append(json.loads(JSONFormatter().format(record)))  # type: ignore[method-assign]
+    handler.emit = lambda record: lines.append(json.loads(JSONFormatter().format(record)))  # type: ignore[method-assign]
     logger.addHandler(handler)
     replica.texts.error = RuntimeError("broken")
     replica.load()
     trace_id = "0af7651916cd43dd8448eb211c80319c"
     await client.post(ANSWER, json=QUESTION, headers={"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"})
     logger.removeHandler(handler)
-    assert [(line["level"], line["trace_id"]) for line in made] == [("error", trace_id)]
+    assert [(line["level"], line["trace_id"]) for line in lines] == [("error", trace_id)]
 
 
 @pytest.mark.parametrize("sampler", ["parentbased_traceidratio", "traceidratio"])

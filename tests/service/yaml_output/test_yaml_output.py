@@ -33,9 +33,9 @@ def test_any_model_output_reads_back_as_the_same_line(seed: int) -> None:
     written = "".join(chance.choices(ALPHABET, k=chance.randint(0, 60)))
     text = read(*pieces_of(written, chance)).text
     label = chance.choice(ascii_uppercase)
-    made = document(label, text)
-    assert parse(made, list(ascii_uppercase)) == Parsed(label, text)
-    assert made.count("\n") == 2
+    yaml_text = document(label, text)
+    assert parse(yaml_text, list(ascii_uppercase)) == Parsed(label, text)
+    assert yaml_text.count("\n") == 2
     assert len(text.splitlines()) <= 1
     assert text == text.strip()
 
