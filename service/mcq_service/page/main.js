@@ -1,4 +1,4 @@
-// Wires the page's parts together: one question, one request at a time.
+// Connect the page's parts: one question, one request at a time.
 
 import { ask, Refused } from "./client.js";
 import { copy, curl } from "./copy.js";
@@ -81,7 +81,7 @@ function setRunning(on) {
   if (!on && hadFocus) find("ask").focus();
 }
 
-/** On a narrow screen the answer is below the form: bring it into view. */
+/** On a narrow screen the answer is below the form: scroll to it. */
 function showResult() {
   const { top } = find("result").getBoundingClientRect();
   if (top < innerHeight * 0.75 && top >= 0) return;

@@ -1,4 +1,4 @@
-// What the service is, and whether it answers yet; asked again until it does.
+// The service's description; fetched again until the service is ready.
 
 import { describe, Refused } from "./client.js";
 import { find } from "./dom.js";
@@ -13,7 +13,7 @@ function inWords({ name, accuracy, ci95: [low, high], count, sat }) {
 }
 
 export class ServiceWatch {
-  /** `known` is called with the service's description whenever it came. */
+  /** Calls `known` with each description of the service. */
   constructor({ known }) {
     this.known = known;
     this.timer = null;

@@ -1,11 +1,11 @@
-// Trying an operation out: the request, the same as curl, and what the service answers.
+// Try an operation: the request, the curl command, and the response.
 
 import { address } from "./client.js";
 import { copy, curl } from "./copy.js";
 import { announce, fit, make } from "./dom.js";
 import { askForKey, key } from "./keys.js";
 
-/** A disclosure for one operation; `body` is an example, undefined where the operation takes none. */
+/** A disclosure for one operation; `body` is an example, undefined if the operation has no body. */
 export function tryIt({ verb, path, body }) {
   const method = verb.toUpperCase();
   const text = body === undefined ? undefined : JSON.stringify(body, null, 2);
