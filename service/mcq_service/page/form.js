@@ -170,10 +170,10 @@ export class Form {
     const own = area === this.question ? [area.value.slice(0, area.selectionStart), area.value.slice(area.selectionEnd)] : null;
     const question = own ? own[0] + found.question + own[1] : found.question || before.question;
     this.state = { ...before, question, choices: found.choices };
-    const told = `Split into a question and ${this.choices.rows.length} choices.`;
-    find("pasted-text").textContent = told;
+    const summary = `Split into a question and ${this.choices.rows.length} choices.`;
+    find("pasted-text").textContent = summary;
     find("pasted").hidden = false;
-    announce(told);
+    announce(summary);
     this.question.focus();
     this.changed();
   }

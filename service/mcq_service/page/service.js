@@ -13,9 +13,9 @@ function inWords({ name, accuracy, ci95: [low, high], count, sat }) {
 }
 
 export class ServiceWatch {
-  /** Calls `known` with each description of the service. */
-  constructor({ known }) {
-    this.known = known;
+  /** Calls `onService` with each description of the service. */
+  constructor({ onService }) {
+    this.onService = onService;
     this.timer = null;
   }
 
@@ -23,7 +23,7 @@ export class ServiceWatch {
     clearTimeout(this.timer);
     try {
       const service = await describe({ key: key() });
-      this.known(service);
+      this.onService(service);
       find("exam").textContent = service.exam ? inWords(service.exam) : "";
       if (service.ready) this.#show("ready", service.model);
       else this.#wait(service);

@@ -51,9 +51,9 @@ async function run({ method, path, body }, answer) {
     const text = await response.text();
     const took = Math.round(performance.now() - started);
     if (response.status === 401) askForKey({ focus: true });
-    const told = `${response.status} ${response.statusText} in ${took} ms`;
-    announce(told);
-    answer.replaceChildren(make("p", { className: "caption" }, told), make("pre", { tabIndex: 0 }, pretty(text)));
+    const summary = `${response.status} ${response.statusText} in ${took} ms`;
+    announce(summary);
+    answer.replaceChildren(make("p", { className: "caption" }, summary), make("pre", { tabIndex: 0 }, pretty(text)));
   } catch {
     answer.replaceChildren(make("p", { className: "error" }, "The service can’t be reached."));
   }
