@@ -34,9 +34,9 @@ def steps(engine: Int8Engine, chance: random.Random, count: int) -> None:
             else:
                 prefix = [7, 8, 9, 10, 11] if chance.random() < 0.5 else []
                 open_.append(engine.open([*prefix, 1, 2], room=chance.choice((0, 3, 70))))
-        feeds = [feed for sequence in open_ if (feed := random_item(sequence, chance)) is not None]
-        if feeds:
-            outputs = engine.step(feeds)
+        items = [item for sequence in open_ if (item := random_item(sequence, chance)) is not None]
+        if items:
+            outputs = engine.step(items)
             assert all(np.isfinite(output.scores).all() for output in outputs)
         refused(engine, open_[0])
         for sequence in chance.sample(open_, chance.randint(0, len(open_))):
@@ -72,8 +72,8 @@ def overrun(engine: Int8Engine) -> None:
     """Claim more tokens than the array has."""
     sequence = engine.open([1] * 400, room=0)
     tokens = np.ones(300, dtype=np.int32)
-    feed = native.BatchItem(sequence=sequence.handle, tokens=native.pointer(tokens), count=400)
-    native.library().mcq_step(engine._engine, (native.BatchItem * 1)(feed), 1)
+    item = native.BatchItem(sequence=sequence.handle, tokens=native.pointer(tokens), count=400)
+    native.library().mcq_step(engine._engine, (native.BatchItem * 1)(item), 1)
 
 
 def race(engine: Int8Engine) -> None:

@@ -131,10 +131,10 @@ def test_scores_and_the_greedy_token_are_those_of_the_logits(engine: Int8Engine)
     """Asked for together, for several texts in one step."""
     texts = [tokens_of(number, 9) for number in range(3)]
     reference = [logits(engine, tokens) for tokens in texts]
-    feeds = [
+    items = [
         BatchItem(engine.open(tokens, room=1), tokens, score=[4, 1002, 500], greedy=True) for tokens in texts
     ]
-    for output, right in zip(engine.step(feeds), reference, strict=True):
+    for output, right in zip(engine.step(items), reference, strict=True):
         assert output.token == int(right.argmax())
         assert list(output.scores) == pytest.approx(right[[4, 1002, 500]], abs=2e-2)
 
@@ -171,15 +171,15 @@ def test_a_failed_step_has_read_nothing(engine: Int8Engine) -> None:
     texts = [tokens_of(number, 20) for number in range(3)]
     reference = [logits(engine, tokens) for tokens in texts]
     sequences = [engine.open(tokens, room=0) for tokens in texts]
-    feeds = [
+    items = [
         BatchItem(each, tokens, logits=Logits.LAST) for each, tokens in zip(sequences, texts, strict=True)
     ]
     bad = engine.open([1], room=0)
     for error in ([BatchItem(bad, [1003])], [BatchItem(bad, [1] * 200)]):
         with pytest.raises(ValueError, match=r"not in the model's vocabulary|exceed"):
-            engine.step([feeds[0], *error, *feeds[1:]])
+            engine.step([items[0], *error, *items[1:]])
     assert [each.length for each in sequences] == [0, 0, 0]
-    for output, right in zip(engine.step(feeds), reference, strict=True):
+    for output, right in zip(engine.step(items), reference, strict=True):
         assert output.logits is not None
         assert np.array_equal(output.logits[0], right)
 

@@ -102,8 +102,8 @@ def test_greedy_writing_is_greedy_generation(engine: TransformersEngine, plain: 
     sequences = [engine.open(tokens, room=10) for tokens in prompts]
     pending, found = [list(tokens) for tokens in prompts], [[], []]  # type: ignore[var-annotated]
     for _ in range(10):
-        feeds = [BatchItem(s, tokens, greedy=True) for s, tokens in zip(sequences, pending, strict=True)]
-        for index, output in enumerate(engine.step(feeds)):
+        items = [BatchItem(s, tokens, greedy=True) for s, tokens in zip(sequences, pending, strict=True)]
+        for index, output in enumerate(engine.step(items)):
             assert output.token is not None
             found[index].append(output.token)
             pending[index] = [output.token]
@@ -166,11 +166,11 @@ def test_a_failed_step_has_read_nothing(engine: TransformersEngine, plain: Any, 
             raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
 
     hook = last.register_forward_pre_hook(break_in_the_second)
-    feeds = [BatchItem(each, tokens[read:], logits=Logits.LAST) for each in sequences]
+    items = [BatchItem(each, tokens[read:], logits=Logits.LAST) for each in sequences]
     with pytest.raises(MemoryError):
-        engine.step(feeds)
+        engine.step(items)
     hook.remove()
     assert [each.length for each in sequences] == [read, read]
-    for output in engine.step(feeds):
+    for output in engine.step(items):
         assert output.logits is not None
         assert output.logits[0] == pytest.approx(expected(plain, tokens)[-1].numpy(), abs=1e-4)

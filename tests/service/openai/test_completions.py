@@ -339,10 +339,10 @@ async def test_a_failure_in_a_stream_is_its_last_event(
     body = {"prompt": ["a"], "stream": True, "max_tokens": 9, "echo": True}
     original = engine.step
 
-    def step(feeds: Any) -> Any:
+    def step(items: Any) -> Any:
         if len(engine.steps) == 3:
             raise RuntimeError("inner detail")
-        return original(feeds)
+        return original(items)
 
     engine.step = step  # type: ignore[method-assign, assignment]
     async with client.stream("POST", PATH, json=body) as response:

@@ -31,9 +31,9 @@ def test_log_probabilities_are_those_of_a_softmax(row: Row, top: int, data: st.D
         assert value == pytest.approx(exact[each], abs=1e-5)
 
 
-def frequencies(chooser: Sampler, row: list[float], draws: int = 20_000) -> list[float]:
+def frequencies(sampler: Sampler, row: list[float], draws: int = 20_000) -> list[float]:
     values = np.array(row, np.float32)
-    counts = np.bincount([chooser.sample(values) for _ in range(draws)], minlength=len(row))
+    counts = np.bincount([sampler.sample(values) for _ in range(draws)], minlength=len(row))
     return [count / draws for count in counts.tolist()]
 
 
@@ -61,8 +61,8 @@ def test_top_p_drops_the_improbable_rest(top_p: float, kept: set[int]) -> None:
 def test_top_p_is_exact_for_a_flat_vocabulary() -> None:
     """Even if the most probable thousand tokens are not enough."""
     row = np.zeros(5000, np.float32)
-    chooser = Sampler(temperature=1, top_p=0.5, seed=3)
-    drawn = {chooser.sample(row) for _ in range(3000)}
+    sampler = Sampler(temperature=1, top_p=0.5, seed=3)
+    drawn = {sampler.sample(row) for _ in range(3000)}
     assert max(drawn) < 2501
     assert len(drawn) > 1500
 
@@ -70,6 +70,6 @@ def test_top_p_is_exact_for_a_flat_vocabulary() -> None:
 @pytest.mark.parametrize("settings", [{"temperature": 0, "top_p": 1}, {"temperature": 1, "top_p": 0}])
 def test_greedy_is_the_first_of_the_largest(settings: dict[str, float]) -> None:
     """With any seed."""
-    chooser = Sampler(**settings, seed=None)
-    assert chooser.greedy
-    assert chooser.sample(np.array([0, 3, 1, 3], np.float32)) == 1
+    sampler = Sampler(**settings, seed=None)
+    assert sampler.greedy
+    assert sampler.sample(np.array([0, 3, 1, 3], np.float32)) == 1

@@ -28,13 +28,13 @@ class FragileEngine(ScriptedEngine):
     most = 1000
     raises: BaseException = ValueError("broken")
 
-    def step(self, feeds: Sequence[BatchItem[ScriptedSequence]]) -> list[Output]:
-        if len(feeds) > self.most or any(BAD in feed.tokens for feed in feeds):
-            self.steps.append([list(feed.tokens) for feed in feeds])
+    def step(self, items: Sequence[BatchItem[ScriptedSequence]]) -> list[Output]:
+        if len(items) > self.most or any(BAD in item.tokens for item in items):
+            self.steps.append([list(item.tokens) for item in items])
             assert self.gate.wait(10)
             self.before_failing()
             raise self.raises
-        return super().step(feeds)
+        return super().step(items)
 
     def before_failing(self) -> None:
         """Called while a step fails."""
