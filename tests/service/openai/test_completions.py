@@ -344,7 +344,7 @@ async def test_a_failure_in_a_stream_is_its_last_event(
             raise RuntimeError("inner detail")
         return original(items)
 
-    engine.step = step  # type: ignore[method-assign, assignment]
+    engine.step = step  # type: ignore[method-assign]
     async with client.stream("POST", PATH, json=body) as response:
         lines = [line async for line in response.aiter_lines() if line]
     assert json.loads(lines[-1].removeprefix("data: "))["error"]["code"] == "internal_error"
