@@ -1,4 +1,4 @@
-"""GET /api/v1/service: what this service is and offers, and whether it answers yet."""
+"""GET /api/v1/service: the service's description and readiness."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ router = APIRouter(tags=["page"])
 
 @router.get("/api/v1/service")
 async def service(request: Request) -> Service:
-    """Say what this service is and offers, and whether it answers yet."""
+    """Describe the service and its limits, and say whether it is ready."""
     lifecycle: Lifecycle = request.app.state.lifecycle
     backend = lifecycle.backend
     answering = backend.answering if backend else None

@@ -32,7 +32,7 @@ class LastExam(BaseModel):
 
 
 class Service(BaseModel):
-    """The model, the modes and the limits of this replica, and whether it answers yet."""
+    """The model, the modes and the limits of this replica, and whether it is ready."""
 
     model_config = ConfigDict(protected_namespaces=())
 
