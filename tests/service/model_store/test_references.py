@@ -62,7 +62,7 @@ def test_a_models_name_is_its_address_without_the_scheme(uri: str, address: str,
 def test_only_a_hubs_repository_has_revisions() -> None:
     assert ModelRef("s3://models/tiny").requested_revision is None
     with pytest.raises(
-        BadReference, match=r"Only a hub's repository has revisions, and s3://models/tiny is none"
+        BadReference, match=r"Only a hub's repository has revisions, and s3://models/tiny is not one"
     ):
         ModelRef("s3://models/tiny", "v1")
 
