@@ -10,7 +10,7 @@ import urllib.request
 from typing import Any
 from urllib.parse import urlsplit
 
-from mcq_service.terminal import piped, plain
+from mcq_service.runtime.terminal import printable, run_command
 
 QUESTION = {
     "question": "In Kubernetes, which object gives a set of pods one stable virtual IP address and DNS name?",
@@ -61,7 +61,7 @@ def render(question: dict[str, Any], answer: dict[str, Any]) -> str:
         f"reasoning: {answer['reasoning']}",
         f"time:      {timings['answer_ms'] / 1000:.2f} s to the answer, {timings['total_ms'] / 1000:.2f} s in all",
     ]
-    return plain("\n".join(lines))
+    return printable("\n".join(lines))
 
 
 def main() -> int:
@@ -73,14 +73,14 @@ def main() -> int:
         answer = ask(url, QUESTION)
     except urllib.error.HTTPError as error:
         said = error.read(LONGEST_ERROR).decode(errors="replace")
-        print(plain(f"{url} answered {error.code}: {said}"), file=sys.stderr)
+        print(printable(f"{url} answered {error.code}: {said}"), file=sys.stderr)
         return 1
     except OSError as error:
-        print(plain(f"{url} could not be asked: {error}"), file=sys.stderr)
+        print(printable(f"{url} could not be asked: {error}"), file=sys.stderr)
         return 1
     print(render(QUESTION, answer))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(piped(main))
+    sys.exit(run_command(main))

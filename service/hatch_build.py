@@ -1,6 +1,6 @@
-"""Builds the native library when the package is built or installed, with a C++ compiler that is a Python package.
+"""Build the native library with the package, using a C++ compiler that is a Python package.
 
-So no compiler has to be on the machine. Where the library can't run (anything but Linux on x86-64), nothing is built,
+So the machine needs no compiler. On machines that can't run the library (other than Linux on x86-64) nothing is built,
 and the service runs models on transformers.
 """
 
@@ -17,12 +17,12 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-LIBRARY = "mcq_service/engines/libmcq.so"
-# glibc 2.28 is that of Debian 10 and RHEL 8.
+LIBRARY = "mcq_service/engine/int8/libmcq.so"
+# glibc 2.28 is in Debian 10 and RHEL 8.
 TARGET = ["-target", "x86_64-linux-gnu.2.28"]
 FLAGS = [
     *TARGET, "-nostdlib++", "-nostdinc++", "-O3", "-std=c++20", "-fno-exceptions", "-fno-rtti", "-fno-strict-aliasing",
-    # No debugging information: it would have the paths of this build, and no two builds would be the same.
+    # No debugging information: it contains the build's paths, so no two builds would be equal.
     "-fvisibility=hidden", "-fPIC", "-g0", "-Wall", "-Wextra",
 ]  # fmt: skip
 INSTRUCTIONS = {
@@ -35,7 +35,7 @@ class NativeLibrary(BuildHookInterface):  # type: ignore[type-arg]
     """Adds the library to a wheel, and to the source tree for an editable install."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile, before the package's files are collected."""
+        """Compile the library before the package's files are collected."""
         del version  # the library is the same in every kind of build
         if (sys.platform, platform.machine()) != ("linux", "x86_64"):
             self.app.display_warning("The int8 engine is not built: it needs Linux on x86-64.")
@@ -67,7 +67,7 @@ def compile_library(sources: Path, library: Path) -> None:
 
         with ThreadPoolExecutor(2) as pool:
             objects = list(pool.map(compiled, sorted(sources.glob("*.cpp"))))
-        # In place only when it is whole: a running service may have the old one mapped.
+        # Replaced by a rename: a running service may have the old library mapped.
         cxx(*TARGET, "-shared", "-nostdlib++", *objects, "-o", work / library.name, "-lpthread")
         staged = library.with_name(f".{library.name}.{os.getpid()}")
         staged.write_bytes((work / library.name).read_bytes())

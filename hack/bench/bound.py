@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from mcq_service.engines import Tokenizer, threads
-from mcq_service.engines.cpu_engine import CPUEngine
+from mcq_service.api.mcq.schemas import Question as Wire
+from mcq_service.engine import Tokenizer, cpus
+from mcq_service.engine.int8.int8_engine import Int8Engine
 from mcq_service.prompts import render
-from mcq_service.protocol import Question as Wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,16 +38,16 @@ class Bound:
 def measure(prepared: Path, questions: Sequence[Question]) -> Bound:
     """Time them on the prepared int8 model, with as many threads as the service takes."""
     tokenizer = Tokenizer(prepared)
-    engine = CPUEngine(prepared, context_length=1024, threads=threads.available())
+    engine = Int8Engine(prepared, context_length=1024, threads=cpus.available_cpus())
     engine.products(ROWS)
     started = time.monotonic()
     for _ in range(_REPEATS):
         engine.products(ROWS)
     rate = ROWS * _REPEATS / (time.monotonic() - started)
-    engine.shut()
+    engine.shut_down()
     return Bound(rate, mean(_own_tokens(tokenizer, question) for question in questions))
 
 
 def _own_tokens(tokenizer: Tokenizer, question: Question) -> int:
     prompt = render(Wire(question=question["question"], choices=question["choices"]))
-    return len(tokenizer.prompt(prompt)) - len(tokenizer.ours(prompt.prefix))
+    return len(tokenizer.encode_prompt(prompt)) - len(tokenizer.encode_trusted(prompt.prefix))

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from hack.bench.processes import free_port, running
 from hack.bench.workload import Measured, Question, Scenario, offsets
+from mcq_service.api.mcq.schemas import Question as Wire
 from mcq_service.prompts import render
-from mcq_service.protocol import Question as Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

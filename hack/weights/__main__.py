@@ -10,21 +10,24 @@ import sys
 from typing import TYPE_CHECKING
 
 from hack.weights.packages import QWEN_CODER_PACKAGES, Packages
-from mcq_service.models.catalogue import DEFAULT_REPOSITORY, DEFAULT_REVISION
-from mcq_service.models.cli import main
-from mcq_service.models.sources import for_reference
+from mcq_service.model_store.catalogue import DEFAULT_REPOSITORY, DEFAULT_REVISION
+from mcq_service.model_store.fetch_command import main
+from mcq_service.model_store.sources import sources_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mcq_service.models import ModelRef
-    from mcq_service.models.sources import Source
+    from mcq_service.model_store import ModelRef
+    from mcq_service.model_store.sources import Source
 
 
 def sources(ref: ModelRef) -> Sequence[Source]:
     """The service's own source, and for the default model the packages."""
-    default = ref.scheme == "hf" and (ref.name, ref.wanted_revision) == (DEFAULT_REPOSITORY, DEFAULT_REVISION)
-    return [*for_reference(ref), *([Packages(QWEN_CODER_PACKAGES)] if default else [])]
+    default = ref.scheme == "hf" and (ref.name, ref.requested_revision) == (
+        DEFAULT_REPOSITORY,
+        DEFAULT_REVISION,
+    )
+    return [*sources_for(ref), *([Packages(QWEN_CODER_PACKAGES)] if default else [])]
 
 
 if __name__ == "__main__":

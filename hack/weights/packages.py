@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from mcq_service.models import files
-from mcq_service.models.catalogue import DEFAULT_REVISION, QWEN_CODER_GGUF, GGUFWeights
-from mcq_service.models.errors import DigestMismatch, SourceUnreachable
-from mcq_service.models.sources.base import Fetched, Offer, Report
+from mcq_service.model_store import files
+from mcq_service.model_store.catalogue import DEFAULT_REVISION, QWEN_CODER_GGUF, GGUFWeights
+from mcq_service.model_store.errors import DigestMismatch, SourceUnreachable
+from mcq_service.model_store.sources.source import Fetched, Offer, Report
 
 _AT_ONCE = 6
 _POLL_SECONDS = 0.1

@@ -9,11 +9,11 @@ import sys
 from pydantic import ValidationError
 
 from mcq_service.exams import cli as exams
-from mcq_service.keys import InvalidKeys
-from mcq_service.models.cli import add_parser
-from mcq_service.settings import Settings
+from mcq_service.model_store.fetch_command import add_parser
+from mcq_service.runtime.api_keys import InvalidKeys
+from mcq_service.runtime.settings import Settings
+from mcq_service.runtime.terminal import printable, run_command
 from mcq_service.telemetry import logs
-from mcq_service.terminal import piped, plain
 
 
 def main() -> int:
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def _serve(_: argparse.Namespace) -> int:
-    from mcq_service.server import serve
+    from mcq_service.runtime.server import serve
 
     settings = _settings()
     logs.configure(settings.log_level)
@@ -47,15 +47,15 @@ def _serve(_: argparse.Namespace) -> int:
 
 
 def _settings() -> Settings:
-    """The configuration; a mistake in it ends the process, with a line for each."""
+    """Read the settings. Print a line for each invalid one and exit with code 2."""
     try:
         return Settings()
     except ValidationError as error:
         for each in error.errors():
             name = "MCQ_" + "_".join(str(step) for step in each["loc"]).upper()
-            print(plain(f"{name}={each['input']}: {each['msg']}"), file=sys.stderr)
+            print(printable(f"{name}={each['input']}: {each['msg']}"), file=sys.stderr)
         raise SystemExit(2) from None
 
 
 if __name__ == "__main__":
-    sys.exit(piped(main))
+    sys.exit(run_command(main))

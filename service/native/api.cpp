@@ -15,9 +15,9 @@ struct mcq_engine {
 
 extern "C" {
 
-const char* mcq_instructions(const char* wanted) {
-    const mcq::Kernels* found = mcq::find_kernels(wanted);
-    return found ? found->name : nullptr;
+const char* mcq_instructions(const char* name) {
+    const mcq::Kernels* kernels = mcq::find_kernels(name);
+    return kernels ? kernels->name : nullptr;
 }
 
 mcq_engine* mcq_open(const mcq_shape* shape, const mcq_weights* weights, int threads, const char* instructions) {
@@ -37,7 +37,7 @@ void mcq_close(mcq_engine* engine) {
 
 mcq_sequence* mcq_sequence_open(mcq_engine* engine, mcq_sequence* parent, int room) {
     return reinterpret_cast<mcq_sequence*>(
-        engine->forward.cache().make(reinterpret_cast<mcq::Segment*>(parent), room));
+        engine->forward.cache().create(reinterpret_cast<mcq::Segment*>(parent), room));
 }
 
 void mcq_sequence_close(mcq_engine* engine, mcq_sequence* sequence) {
@@ -46,7 +46,7 @@ void mcq_sequence_close(mcq_engine* engine, mcq_sequence* sequence) {
 
 uint64_t mcq_cache_bytes(mcq_engine* engine) { return engine->forward.cache().bytes(); }
 
-int mcq_step(mcq_engine* engine, const mcq_feed* feeds, int count) { return engine->forward.step(feeds, count); }
+int mcq_step(mcq_engine* engine, const mcq_batch_item* items, int count) { return engine->forward.step(items, count); }
 
 void mcq_products(mcq_engine* engine, int rows) { engine->forward.products(rows < mcq::MAX_ROWS ? rows : mcq::MAX_ROWS); }
 }

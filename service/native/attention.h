@@ -10,7 +10,7 @@ static inline void scores(const Heads& h, const float* queries, const Half* keys
         for (int c = 0; c < C; c++)
             k[c] = load(keys + (size_t(c / PER_BLOCK) * h.size + d) * KEY_BLOCK + c % PER_BLOCK * LANES);
         for (int r = 0; r < R; r++) {
-            Floats q = all(queries[r * h.size + d]);
+            Floats q = broadcast(queries[r * h.size + d]);
             for (int c = 0; c < C; c++) acc[r][c] += q * k[c];
         }
     }
@@ -31,24 +31,24 @@ static void span_scores(const Heads& h, const float* queries, const Span& span, 
     for (; b < blocks; b++) scores<R, ONE>(h, queries, span.keys + b * size, out + b * KEY_BLOCK, stride);
 }
 
-// Turns `count` scores into e^(score - largest) and returns the inverse of their sum.
-static float soften(float* x, int count) {
-    for (int i = count; i < count + LANES; i++) x[i] = -__builtin_inff();  // the last vector's rest
+// Replaces `count` scores by e^(score - max) and returns the inverse of their sum.
+static float softmax(float* x, int count) {
+    for (int i = count; i < count + LANES; i++) x[i] = -__builtin_inff();  // pads the last vector
     Floats best = load(x);
-    for (int i = LANES; i < count; i += LANES) best = larger(best, load(x + i));
-    float top = largest(best);
+    for (int i = LANES; i < count; i += LANES) best = max(best, load(x + i));
+    float top = reduce_max(best);
     Floats total = {};
     for (int i = 0; i < count; i += LANES) {
         Floats e = exponential(load(x + i) - top);
-        e = load(x + i) == all(-__builtin_inff()) ? Floats{} : e;
+        e = load(x + i) == broadcast(-__builtin_inff()) ? Floats{} : e;
         store(x + i, e);
         total += e;
     }
-    return 1.f / sum(total);
+    return 1.f / reduce_sum(total);
 }
 
 template <int R, int C>
-static inline void mix(const Heads& h, const Span* spans, int count, const float* chances, size_t stride,
+static inline void weighted_values(const Heads& h, const Span* spans, int count, const float* weights, size_t stride,
                        const float* inverse, int dimension, float* out) {
     Floats acc[R][C] = {};
     for (int s = 0; s < count; s++) {
@@ -57,11 +57,11 @@ static inline void mix(const Heads& h, const Span* spans, int count, const float
             Floats v[C];
             for (int c = 0; c < C; c++) v[c] = load(values + c * LANES);
             for (int r = 0; r < R; r++) {
-                Floats p = all(chances[r * stride + i]);
+                Floats p = broadcast(weights[r * stride + i]);
                 for (int c = 0; c < C; c++) acc[r][c] += p * v[c];
             }
         }
-        chances += spans[s].count;
+        weights += spans[s].count;
     }
     for (int r = 0; r < R; r++)
         for (int c = 0; c < C; c++) store(out + r * h.size + dimension + c * LANES, acc[r][c] * inverse[r]);
@@ -71,16 +71,16 @@ template <int R>
 static void attend_rows(const Heads& h, const float* queries, const Span* spans, int count, float* scratch,
                         size_t stride, float* out) {
     int keys = 0;
-    for (int s = 0; s < count; s++) {  // a span's padding is overwritten by the next span
+    for (int s = 0; s < count; s++) {  // the next span overwrites a span's padding
         span_scores<R>(h, queries, spans[s], scratch + keys, stride);
         keys += spans[s].count;
     }
     float inverse[R];
-    for (int r = 0; r < R; r++) inverse[r] = soften(scratch + r * stride, keys);
+    for (int r = 0; r < R; r++) inverse[r] = softmax(scratch + r * stride, keys);
     int d = 0;
     for (; d + TILE_VECTORS * LANES <= h.size; d += TILE_VECTORS * LANES)
-        mix<R, TILE_VECTORS>(h, spans, count, scratch, stride, inverse, d, out);
-    for (; d < h.size; d += LANES) mix<R, 1>(h, spans, count, scratch, stride, inverse, d, out);
+        weighted_values<R, TILE_VECTORS>(h, spans, count, scratch, stride, inverse, d, out);
+    for (; d < h.size; d += LANES) weighted_values<R, 1>(h, spans, count, scratch, stride, inverse, d, out);
 }
 
 static void attend(const Heads& h, const float* queries, const Span* spans, int count, float* scratch, size_t stride,

@@ -4,28 +4,28 @@
 
 namespace mcq {
 
-Segment* Cache::make(Segment* parent, int capacity) {
-    auto* made = static_cast<Segment*>(calloc(1, sizeof(Segment)));
-    if (!made) return nullptr;
-    made->parent = parent;
-    made->references = 1;
-    made->start = parent ? parent->end() : 0;
-    made->capacity = capacity;
-    made->depth = parent ? parent->depth + 1 : 1;
+Segment* Cache::create(Segment* parent, int capacity) {
+    auto* segment = static_cast<Segment*>(calloc(1, sizeof(Segment)));
+    if (!segment) return nullptr;
+    segment->parent = parent;
+    segment->references = 1;
+    segment->start = parent ? parent->end() : 0;
+    segment->capacity = capacity;
+    segment->depth = parent ? parent->depth + 1 : 1;
     size_t heads = size_t(shape_.layers) * shape_.kv_heads * shape_.padded_head;
-    size_t keys = heads * made->blocks() * KEY_BLOCK, values = heads * capacity;
-    made->bytes = (keys + values) * sizeof(Half);
-    if (made->bytes) {
-        made->keys = static_cast<Half*>(map_pages(made->bytes));
-        if (!made->keys) {
-            free(made);
+    size_t keys = heads * segment->blocks() * KEY_BLOCK, values = heads * capacity;
+    segment->bytes = (keys + values) * sizeof(Half);
+    if (segment->bytes) {
+        segment->keys = static_cast<Half*>(map_pages(segment->bytes));
+        if (!segment->keys) {
+            free(segment);
             return nullptr;
         }
-        made->values = made->keys + keys;
+        segment->values = segment->keys + keys;
     }
     if (parent) parent->references++;
-    bytes_ += made->bytes;
-    return made;
+    bytes_ += segment->bytes;
+    return segment;
 }
 
 void Cache::release(Segment* segment) {

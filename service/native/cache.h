@@ -1,5 +1,5 @@
-// Keys and values of the tokens read so far: a tree of segments. A sequence is a leaf: its own tokens after those of
-// its ancestors, which others may share.
+// The key-value cache: a tree of segments. A sequence is a leaf; its own tokens follow those of its ancestors, which
+// other sequences may share.
 #pragma once
 #include "kernels.h"
 #include "model.h"
@@ -8,11 +8,11 @@ namespace mcq {
 
 struct Segment {
     Segment* parent;
-    int references;      // by the handle and by children
+    int references;      // from the handle and from children
     int start;           // position of its first token
     int length;          // its own tokens
     int capacity;
-    int depth;           // segments from the root, this one included
+    int depth;           // segments from the root, including this one
     size_t bytes;
     Half* keys;          // (layers, kv heads, blocks, head, KEY_BLOCK)
     Half* values;        // (layers, kv heads, capacity, head)
@@ -23,14 +23,14 @@ struct Segment {
 class Cache {
   public:
     explicit Cache(const mcq_shape& shape) : shape_(shape) {}
-    // A segment for `capacity` tokens after `parent`, which may be null. Null where there is no memory.
-    Segment* make(Segment* parent, int capacity);
-    // Drops the handle's reference; memory goes when nothing refers to it.
+    // Creates a segment for `capacity` tokens after `parent`, which may be null. Returns null if there is no memory.
+    Segment* create(Segment* parent, int capacity);
+    // Drops the handle's reference; frees the memory with the last reference.
     void release(Segment* segment);
-    // Where the key and the value of a token go, by its position in the segment.
+    // The addresses of a token's key and value, by its position in the segment.
     Half* key(const Segment& segment, int layer, int kv_head, int position) const;
     Half* value(const Segment& segment, int layer, int kv_head, int position) const;
-    // The first `count` tokens of a segment as a kv head of a layer sees them.
+    // The keys and values of a segment's first `count` tokens, for a kv head of a layer.
     Span span(const Segment& segment, int layer, int kv_head, int count) const;
     size_t bytes() const { return bytes_; }
 

@@ -1,22 +1,22 @@
-// What happens to one token's row between the products. Included inside a namespace of each instruction set.
-static inline float largest_magnitude(const float* x, int padded) {
+// Operations on one token's row between the products. Included inside a namespace of each instruction set.
+static inline float max_abs(const float* x, int padded) {
     Floats best[4] = {};
     for (int i = 0; i < padded; i += 4 * LANES)
-        for (int j = 0; j < 4; j++) best[j] = larger(best[j], magnitude(load(x + i + j * LANES)));
-    return largest(larger(larger(best[0], best[1]), larger(best[2], best[3])));
+        for (int j = 0; j < 4; j++) best[j] = max(best[j], abs(load(x + i + j * LANES)));
+    return reduce_max(max(max(best[0], best[1]), max(best[2], best[3])));
 }
 
 static void quantise(const float* x, int padded, int8_t* out, float* scale, int32_t* total) {
-    float peak = largest_magnitude(x, padded);
+    float peak = max_abs(x, padded);
     float inverse = peak > 0 ? 127.f / peak : 0.f;
     Ints sums = {};
     for (int i = 0; i < padded; i += LANES) {
-        Ints q = reinterpret_cast<Ints>(load(x + i) * inverse + ROUND) - reinterpret_cast<Ints>(all(ROUND));
+        Ints q = reinterpret_cast<Ints>(load(x + i) * inverse + ROUND) - reinterpret_cast<Ints>(broadcast(ROUND));
         sums += q;
         *reinterpret_cast<Bytes*>(out + i) = __builtin_convertvector(q, Bytes);
     }
     *scale = peak / 127.f;
-    *total = sum(sums);
+    *total = reduce_sum(sums);
 }
 
 static void norm(const float* x, const float* weight, int size, int padded, float epsilon, int8_t* out, float* scale,
@@ -24,13 +24,13 @@ static void norm(const float* x, const float* weight, int size, int padded, floa
     Floats squares[4] = {};
     for (int i = 0; i < padded; i += 4 * LANES)
         for (int j = 0; j < 4; j++) squares[j] += load(x + i + j * LANES) * load(x + i + j * LANES);
-    float mean = sum((squares[0] + squares[1]) + (squares[2] + squares[3])) / float(size);
+    float mean = reduce_sum((squares[0] + squares[1]) + (squares[2] + squares[3])) / float(size);
     float inverse = 1.f / __builtin_sqrtf(mean + epsilon);
     for (int i = 0; i < padded; i += LANES) store(scratch + i, load(x + i) * inverse * load(weight + i));
     quantise(scratch, padded, out, scale, total);
 }
 
-static void rotate(float* head, const float* cosines, const float* sines, int half) {
+static void rope(float* head, const float* cosines, const float* sines, int half) {
     for (int i = 0; i < half; i++) {
         float a = head[i], b = head[i + half];
         head[i] = a * cosines[i] - b * sines[i];
@@ -38,11 +38,11 @@ static void rotate(float* head, const float* cosines, const float* sines, int ha
     }
 }
 
-static void remember(const float* key, const float* value, int size, Half* keys, Half* values) {
-    Floats most = all(65504.f);  // beyond it a float is no half; keys of some models are large
+static void store_kv(const float* key, const float* value, int size, Half* keys, Half* values) {
+    Floats limit = broadcast(65504.f);  // the largest half; keys of some models exceed it
     for (int d = 0; d < size; d += LANES) {
-        Floats k = __builtin_elementwise_min(larger(load(key + d), -most), most);
-        Floats v = __builtin_elementwise_min(larger(load(value + d), -most), most);
+        Floats k = __builtin_elementwise_min(max(load(key + d), -limit), limit);
+        Floats v = __builtin_elementwise_min(max(load(value + d), -limit), limit);
         *reinterpret_cast<Halves*>(values + d) = __builtin_convertvector(v, Halves);
         Halves narrow = __builtin_convertvector(k, Halves);
         for (int i = 0; i < LANES; i++) keys[(d + i) * KEY_BLOCK] = narrow[i];

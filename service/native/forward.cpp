@@ -4,18 +4,18 @@ namespace mcq {
 
 namespace {
 
-// Tokens of one segment chain, as the C API knows it.
-Segment* segment_of(const mcq_feed& feed) { return reinterpret_cast<Segment*>(feed.sequence); }
+// The segment behind a C handle.
+Segment* segment_of(const mcq_batch_item& item) { return reinterpret_cast<Segment*>(item.sequence); }
 
-bool known(const int32_t* ids, int count, int vocabulary) {
+bool in_vocabulary(const int32_t* ids, int count, int vocabulary) {
     for (int i = 0; i < count; i++)
         if (ids[i] < 0 || ids[i] >= vocabulary) return false;
     return true;
 }
 
-bool wants(const mcq_feed& feed) { return feed.scored || feed.greedy || feed.logits; }
+bool needs_output(const mcq_batch_item& item) { return item.scored || item.greedy || item.logits; }
 
-int larger(int a, int b) { return a > b ? a : b; }
+int max(int a, int b) { return a > b ? a : b; }
 
 }  // namespace
 
@@ -29,7 +29,7 @@ Forward::Forward(const mcq_shape& shape, const mcq_weights& weights, const Kerne
       threads_(threads) {}
 
 bool Forward::reserve() {
-    int widest = larger(larger(shape_.padded_hidden, shape_.padded_inner), shape_.padded_attention);
+    int widest = max(max(shape_.padded_hidden, shape_.padded_inner), shape_.padded_attention);
     bool ok = x_.reserve(size_t(MAX_ROWS) * shape_.padded_hidden) &&
               qkv_.reserve(size_t(MAX_ROWS) * shape_.padded_qkv) &&
               mixed_.reserve(size_t(MAX_ROWS) * shape_.padded_attention) &&
@@ -44,81 +44,81 @@ bool Forward::reserve() {
     return ok;
 }
 
-int Forward::step(const mcq_feed* feeds, int count) {
-    if (int error = lay_out(feeds, count)) return error;
+int Forward::step(const mcq_batch_item* items, int count) {
+    if (int error = plan(items, count)) return error;
     int blocks = (token_count_ + MAX_ROWS - 1) / MAX_ROWS;
-    for (int b = 0, wanted = 0; b < blocks; b++) {
+    for (int b = 0, output = 0; b < blocks; b++) {
         int begin = int(int64_t(token_count_) * b / blocks), end = int(int64_t(token_count_) * (b + 1) / blocks);
-        int first = wanted;
-        while (wanted < wanted_count_ && wanted_[wanted].token < end) wanted++;
-        block(begin, end, first, wanted);
+        int first = output;
+        while (output < output_count_ && output_rows_[output].token < end) output++;
+        block(begin, end, first, output);
     }
-    for (int begin = 0; begin < wanted_count_; begin += MAX_ROWS)
-        output(begin, wanted_count_ - begin < MAX_ROWS ? wanted_count_ - begin : MAX_ROWS);
-    for (int f = 0; f < count; f++) segment_of(feeds[f])->length += feeds[f].count;
+    for (int begin = 0; begin < output_count_; begin += MAX_ROWS)
+        write_outputs(begin, output_count_ - begin < MAX_ROWS ? output_count_ - begin : MAX_ROWS);
+    for (int n = 0; n < count; n++) segment_of(items[n])->length += items[n].count;
     return MCQ_OK;
 }
 
-// Lists the tokens, those that are wanted, and each sequence's segments. Nothing has changed where this fails.
-int Forward::lay_out(const mcq_feed* feeds, int count) {
-    size_t tokens = 0, wanted = 0, segments = 0;
+// Lists the tokens, the output rows, and each sequence's segments. A failed plan has changed nothing.
+int Forward::plan(const mcq_batch_item* items, int count) {
+    size_t tokens = 0, outputs = 0, segments = 0;
     int deepest = 0;
-    for (int f = 0; f < count; f++) {
-        const Segment& s = *segment_of(feeds[f]);
-        if (s.length + feeds[f].count > s.capacity || s.end() + feeds[f].count > shape_.context) return MCQ_TOO_LONG;
-        bool good = known(feeds[f].tokens, feeds[f].count, shape_.vocabulary) &&
-                    known(feeds[f].score, feeds[f].scored, shape_.vocabulary);
-        if (!good) return MCQ_NO_TOKEN;
-        tokens += feeds[f].count;
-        wanted += feeds[f].every ? feeds[f].count : wants(feeds[f]);
+    for (int n = 0; n < count; n++) {
+        const Segment& s = *segment_of(items[n]);
+        if (s.length + items[n].count > s.capacity || s.end() + items[n].count > shape_.context) return MCQ_TOO_LONG;
+        bool valid = in_vocabulary(items[n].tokens, items[n].count, shape_.vocabulary) &&
+                    in_vocabulary(items[n].score, items[n].scored, shape_.vocabulary);
+        if (!valid) return MCQ_UNKNOWN_TOKEN;
+        tokens += items[n].count;
+        outputs += items[n].every ? items[n].count : needs_output(items[n]);
         segments += s.depth;
-        deepest = larger(deepest, s.depth);
+        deepest = max(deepest, s.depth);
     }
-    bool ok = tokens_.reserve(tokens) && wanted_.reserve(wanted) && paths_.reserve(segments) &&
-              outputs_.reserve(wanted * shape_.padded_hidden);
+    bool ok = tokens_.reserve(tokens) && output_rows_.reserve(outputs) && paths_.reserve(segments) &&
+              outputs_.reserve(outputs * shape_.padded_hidden);
     for (int i = 0; i < threads_.count(); i++) ok = ok && scratch_[i].spans.reserve(deepest);
     if (!ok) return MCQ_NO_MEMORY;
-    token_count_ = wanted_count_ = 0;
-    for (int f = 0, path = 0; f < count; path += segment_of(feeds[f])->depth, f++) place(feeds[f], path);
+    token_count_ = output_count_ = 0;
+    for (int n = 0, path = 0; n < count; path += segment_of(items[n])->depth, n++) add_tokens(items[n], path);
     return MCQ_OK;
 }
 
-void Forward::place(const mcq_feed& feed, int path) {
-    Segment* own = segment_of(feed);
+void Forward::add_tokens(const mcq_batch_item& item, int path) {
+    Segment* own = segment_of(item);
     for (Segment* s = own; s; s = s->parent) paths_[path + s->depth - 1] = s;
-    for (int i = 0; i < feed.count; i++) {
-        bool last = i == feed.count - 1;
-        if (feed.every || (last && wants(feed))) {
-            float* logits = feed.logits ? feed.logits + (feed.every ? size_t(i) * shape_.vocabulary : 0) : nullptr;
-            wanted_[wanted_count_++] = {token_count_, last, &feed, logits};
+    for (int i = 0; i < item.count; i++) {
+        bool last = i == item.count - 1;
+        if (item.every || (last && needs_output(item))) {
+            float* logits = item.logits ? item.logits + (item.every ? size_t(i) * shape_.vocabulary : 0) : nullptr;
+            output_rows_[output_count_++] = {token_count_, last, &item, logits};
         }
-        tokens_[token_count_++] = {own, feed.tokens[i], own->length + i, path};
+        tokens_[token_count_++] = {own, item.tokens[i], own->length + i, path};
     }
 }
 
-// Tokens begin..end through all layers; of the wanted ones, what the last layer makes goes to `outputs_`.
-void Forward::block(int begin, int end, int wanted, int wanted_end) {
+// Passes tokens begin..end through all layers; copies the last layer's result for the output rows to `outputs_`.
+void Forward::block(int begin, int end, int output, int output_end) {
     embed(begin, end - begin);
-    int count = wanted_end - wanted;
-    for (int l = 0; l < shape_.layers; l++) layer(l, begin, end - begin, wanted_.data() + wanted, count);
+    int count = output_end - output;
+    for (int l = 0; l < shape_.layers; l++) layer(l, begin, end - begin, output_rows_.data() + output, count);
     size_t size = shape_.padded_hidden;
-    if (count) __builtin_memcpy(outputs_.data() + wanted * size, x_.data(), count * size * sizeof(float));
+    if (count) __builtin_memcpy(outputs_.data() + output * size, x_.data(), count * size * sizeof(float));
 }
 
-void Forward::layer(int index, int begin, int rows, const Wanted* wanted, int count) {
+void Forward::layer(int index, int begin, int rows, const OutputRow* outputs, int count) {
     const mcq_layer& l = weights_.layers[index];
     int hidden = shape_.padded_hidden, mixed = shape_.padded_attention, inner = shape_.padded_inner;
     normalise(x_.data(), l.attention_norm, rows);
     multiply(matrix(l.qkv, shape_.padded_qkv, hidden, l.qkv_bias), rows, Finish::store, qkv_.data(), shape_.padded_qkv);
-    remember(index, begin, rows);
+    store_kv(index, begin, rows);
     if (index == shape_.layers - 1) {
-        // Of the last layer, other tokens need only their keys and values.
+        // In the last layer, other tokens need only their keys and values.
         for (int i = 0; i < count; i++)
-            __builtin_memmove(x_.data() + size_t(i) * hidden, x_.data() + size_t(wanted[i].token - begin) * hidden,
+            __builtin_memmove(x_.data() + size_t(i) * hidden, x_.data() + size_t(outputs[i].token - begin) * hidden,
                               hidden * sizeof(float));
         rows = count;
         if (rows == 0) return;
-        attend(index, begin, rows, wanted);
+        attend(index, begin, rows, outputs);
     } else {
         attend(index, begin, rows, nullptr);
     }
@@ -141,8 +141,8 @@ void Forward::embed(int begin, int rows) {
     });
 }
 
-// Turns queries and keys by their positions, and stores keys and values.
-void Forward::remember(int layer, int begin, int rows) {
+// Applies the rotary embedding to queries and keys, and stores keys and values.
+void Forward::store_kv(int layer, int begin, int rows) {
     int size = shape_.padded_head, half = shape_.head / 2;
     threads_.each(rows, 8, [&](int row, int) {
         const Token& token = tokens_[begin + row];
@@ -150,19 +150,19 @@ void Forward::remember(int layer, int begin, int rows) {
         const float *cosines = weights_.cosines + position * half, *sines = weights_.sines + position * half;
         float* head = qkv_.data() + size_t(row) * shape_.padded_qkv;
         for (int h = 0; h < shape_.heads + shape_.kv_heads; h++)
-            kernels_.rotate(head + h * size, cosines, sines, half);
+            kernels_.rope(head + h * size, cosines, sines, half);
         const float *key = head + shape_.heads * size, *value = key + shape_.kv_heads * size;
         for (int h = 0; h < shape_.kv_heads; h++)
-            kernels_.remember(key + h * size, value + h * size, size, cache_.key(*token.segment, layer, h, token.place),
+            kernels_.store_kv(key + h * size, value + h * size, size, cache_.key(*token.segment, layer, h, token.place),
                               cache_.value(*token.segment, layer, h, token.place));
     });
 }
 
-// Of all tokens of a block, or of those that are wanted.
-void Forward::attend(int layer, int begin, int rows, const Wanted* wanted) {
+// Attends for all tokens of a block, or only for the output rows.
+void Forward::attend(int layer, int begin, int rows, const OutputRow* outputs) {
     int heads = shape_.kv_heads, width = heads_.group * heads_.size;
     threads_.each(rows * heads, rows > 16 ? 4 : 1, [&](int item, int thread) {
-        int row = item / heads, kv_head = item % heads, from = wanted ? wanted[row].token - begin : row;
+        int row = item / heads, kv_head = item % heads, from = outputs ? outputs[row].token - begin : row;
         attend_one(layer, tokens_[begin + from], qkv_.data() + size_t(from) * shape_.padded_qkv + kv_head * width,
                    kv_head, scratch_[thread], mixed_.data() + size_t(row) * shape_.padded_attention + kv_head * width);
     });

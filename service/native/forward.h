@@ -1,4 +1,4 @@
-// Tokens through the layers: all tokens of all feeds, packed, up to MAX_ROWS at a time.
+// The forward pass: the tokens of all items, packed, up to MAX_ROWS at a time.
 #pragma once
 #include "api.h"
 #include "cache.h"
@@ -8,27 +8,27 @@
 
 namespace mcq {
 
-// One token on its way through the layers.
+// One token of a step.
 struct Token {
     Segment* segment;
     int32_t id;
-    int32_t place;  // in its segment
-    int32_t path;   // where its segment's ancestors begin in `paths_`, the root first
+    int32_t place;  // its index in the segment
+    int32_t path;   // the index in `paths_` of its segment's ancestors, the root first
 };
 
-// A token whose logits are wanted, and for which feed.
-struct Wanted {
+// A token that needs outputs, and its item.
+struct OutputRow {
     int32_t token;
-    bool last;  // of its feed: what else the feed wants is wanted of this one
-    const mcq_feed* feed;
-    float* logits;  // where all of them go, or null
+    bool last;  // the item's last token: scores and the greedy token belong to it
+    const mcq_batch_item* item;
+    float* logits;  // the output for all logits, or null
 };
 
 class Forward {
   public:
     Forward(const mcq_shape& shape, const mcq_weights& weights, const Kernels& kernels, int threads);
-    bool reserve();  // False where there is no memory.
-    int step(const mcq_feed* feeds, int count);
+    bool reserve();  // Returns false if there is no memory.
+    int step(const mcq_batch_item* items, int count);
     void products(int rows);
 
     Cache& cache() { return cache_; }
@@ -41,25 +41,25 @@ class Forward {
         Array<Best> best;
     };
 
-    // forward.cpp: what a step reads, and the layers
-    int lay_out(const mcq_feed* feeds, int count);
-    void place(const mcq_feed& feed, int path);
-    void block(int begin, int end, int wanted, int wanted_end);
-    void layer(int index, int begin, int rows, const Wanted* wanted, int count);
+    // forward.cpp: the plan of a step, and the layers
+    int plan(const mcq_batch_item* items, int count);
+    void add_tokens(const mcq_batch_item& item, int path);
+    void block(int begin, int end, int output, int output_end);
+    void layer(int index, int begin, int rows, const OutputRow* outputs, int count);
     void embed(int begin, int rows);
-    void remember(int layer, int begin, int rows);
-    void attend(int layer, int begin, int rows, const Wanted* wanted);
+    void store_kv(int layer, int begin, int rows);
+    void attend(int layer, int begin, int rows, const OutputRow* outputs);
     void attend_one(int layer, const Token& token, const float* queries, int kv_head, Scratch& scratch, float* out);
 
-    // products.cpp: rows with matrices, and the logits
+    // products.cpp: matrix products and logits
     Matrix matrix(const mcq_matrix& packed, int columns, int depth, const float* bias = nullptr) const;
     Rows rows(int count, int depth);
     void normalise(const float* x, const float* weight, int rows);
     void quantise(const float* x, int padded, int rows);
     void multiply(const Matrix& matrix, int rows, Finish finish, float* out, size_t stride);
     void multiply(const Product& product);
-    void output(int begin, int count);
-    float score(const Rows& rows, int row, int token) const;
+    void write_outputs(int begin, int count);
+    float logit(const Rows& rows, int row, int token) const;
 
     const mcq_shape& shape_;
     const mcq_weights& weights_;
@@ -72,8 +72,8 @@ class Forward {
 
     Array<Token> tokens_;
     Array<Segment*> paths_;
-    Array<Wanted> wanted_;
-    int token_count_ = 0, wanted_count_ = 0;
+    Array<OutputRow> output_rows_;
+    int token_count_ = 0, output_count_ = 0;
 
     Array<float> x_, qkv_, mixed_, inner_, outputs_;
     Array<int8_t> bytes_;

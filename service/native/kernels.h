@@ -1,7 +1,7 @@
-// What the arithmetic of one instruction set offers. Each kernels_*.cpp fills one table; dispatch.cpp picks at run time.
+// The kernels of one instruction set. Each kernels_*.cpp fills one table; dispatch.cpp chooses at run time.
 //
 // Matrices are packed in panels of 64 columns (output channels): depth/4 groups, in each 64 columns x 4 consecutive
-// depths, one byte a weight: weight + 128. Depths and columns are padded with zero weights to multiples of 64.
+// depths, one byte for each weight: weight + 128. Depths and columns are padded with zero weights to multiples of 64.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -9,27 +9,27 @@
 namespace mcq {
 
 constexpr int PANEL = 64;       // columns of a panel
-constexpr int KEY_BLOCK = 16;   // keys that are stored side by side, for each dimension of the head
-constexpr int ROW_TILE = 6;     // rows that share one pass over a panel
-constexpr int MAX_ROWS = 256;   // tokens that go through the layers together
+constexpr int KEY_BLOCK = 16;   // keys stored side by side for each dimension of the head
+constexpr int ROW_TILE = 6;     // rows in one pass over a panel
+constexpr int MAX_ROWS = 256;   // tokens in one pass through the layers
 
 using Half = _Float16;
 
 struct Matrix {
     const uint8_t* panels;
-    const float* scales;  // one a column: weight = scale * (byte - 128)
-    const float* bias;    // one a column, or null
+    const float* scales;  // one for each column: weight = scale * (byte - 128)
+    const float* bias;    // one for each column, or null
     int columns, depth;   // padded
     int count() const { return columns / PANEL; }
     const uint8_t* panel(int index) const { return panels + size_t(index) * PANEL * depth; }
 };
 
-// Tokens' activations, quantised token by token: value = scale * byte.
+// Activations, quantised by token: value = scale * byte.
 struct Rows {
     const int8_t* values;
     size_t stride;          // bytes from one row to the next
     const float* scales;
-    const int32_t* sums;    // of each row's bytes: 128 times it is what the weights' offset adds
+    const int32_t* sums;    // sum of each row's bytes; the weights' offset adds 128 times this
     int count;
 };
 
@@ -40,18 +40,18 @@ struct Best {
 
 enum class Finish { store, add, swiglu, logits };
 
-// A product of rows with a matrix and what becomes of it.
+// A product of rows with a matrix, and the use of its result.
 struct Product {
     Matrix matrix;
     Rows rows;
     Finish finish;
     float* out;             // store, add: (rows, columns); swiglu: (rows, columns / 2), columns are 16 gate, 16 up, ...
     size_t stride;          // floats from one row of `out` to the next
-    float* const* logits;   // of each row: where all its logits go, or null
-    int vocabulary;         // columns that are tokens
+    float* const* logits;   // for each row: the output for its logits, or null
+    int vocabulary;         // columns with a token
 };
 
-// Keys and values that a token attends to and that lie side by side.
+// Contiguous keys and values that a token attends to.
 struct Span {
     const Half* keys;    // (blocks of KEY_BLOCK, head size, KEY_BLOCK)
     const Half* values;  // (count, head size)
@@ -59,23 +59,23 @@ struct Span {
 };
 
 struct Heads {
-    int group;     // query heads that share keys and values
-    int size;      // of a head, padded to a multiple of KEY_BLOCK
-    float scale;   // of the scores
+    int group;     // query heads for each head of keys and values
+    int size;      // a head's size, padded to a multiple of KEY_BLOCK
+    float scale;   // scale of the scores
 };
 
 struct Kernels {
     const char* name;
-    // One panel's columns of a product. `next` is what this thread will read then. `scratch`: MAX_ROWS x PANEL.
+    // One panel's columns of a product. This thread reads `next` afterwards. `scratch`: MAX_ROWS x PANEL.
     void (*panel)(const Product&, int index, const uint8_t* next, int32_t* scratch, Best* best);
     // Root mean square norm of one row, quantised. `scratch`: `padded` floats.
     void (*norm)(const float* x, const float* weight, int size, int padded, float epsilon, int8_t* out, float* scale,
                  int32_t* sum, float* scratch);
     void (*quantise)(const float* x, int padded, int8_t* out, float* scale, int32_t* sum);
-    // Turns a head by its position's angles, `half` of them.
-    void (*rotate)(float* head, const float* cosines, const float* sines, int half);
-    // Stores one head's key, each KEY_BLOCK-th of `keys`, and value.
-    void (*remember)(const float* key, const float* value, int size, Half* keys, Half* values);
+    // Rotary embedding: rotates a head by its position's angles, `half` of them.
+    void (*rope)(float* head, const float* cosines, const float* sines, int half);
+    // Stores one head's key, with stride KEY_BLOCK in `keys`, and its value.
+    void (*store_kv)(const float* key, const float* value, int size, Half* keys, Half* values);
     // One token's query heads over one head of keys. `scratch`: ROW_TILE x (stride), stride >= all counts + PANEL.
     void (*attend)(const Heads&, const float* queries, const Span* spans, int count, float* scratch, size_t stride,
                    float* out);
@@ -83,7 +83,7 @@ struct Kernels {
 
 const Kernels* avx512_kernels();
 const Kernels* avx2_kernels();
-// The best that this CPU has, or the one named; null where it lacks that.
+// The named kernels, by default the best for this CPU; null if the CPU lacks them.
 const Kernels* find_kernels(const char* name);
 
 }  // namespace mcq

@@ -1,5 +1,5 @@
 // AVX2 with FMA and F16C, for CPUs without AVX-512 VNNI. Compiled with -mavx2 -mfma -mf16c.
-// Bytes are widened to 16 bits first: the multiply-add of bytes would saturate.
+// Bytes are widened to 16 bits, because the multiply-add of bytes would saturate.
 #include <immintrin.h>
 
 #include "kernels.h"
@@ -62,6 +62,6 @@ static inline void tile(const int8_t* rows, size_t stride, const uint8_t* weight
 
 const mcq::Kernels* mcq::avx2_kernels() {
     static const Kernels table = {"avx2",      avx2::panel,    avx2::norm,  avx2::quantise,
-                                  avx2::rotate, avx2::remember, avx2::attend};
+                                  avx2::rope, avx2::store_kv, avx2::attend};
     return &table;
 }

@@ -43,6 +43,6 @@ static inline void tile(const int8_t* rows, size_t stride, const uint8_t* weight
 
 const mcq::Kernels* mcq::avx512_kernels() {
     static const Kernels table = {"avx512_vnni",      avx512::panel,    avx512::norm,  avx512::quantise,
-                                  avx512::rotate, avx512::remember, avx512::attend};
+                                  avx512::rope, avx512::store_kv, avx512::attend};
     return &table;
 }

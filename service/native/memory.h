@@ -1,4 +1,4 @@
-// Memory of the engine: zeroed pages straight from the system, given back to it at once.
+// The engine's memory: zeroed pages from the system, returned to it immediately.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -7,15 +7,15 @@
 
 namespace mcq {
 
-// Null where there is no memory.
+// Returns null if there is no memory.
 inline void* map_pages(size_t bytes) {
     void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED) return nullptr;
-    madvise(pages, bytes, MADV_HUGEPAGE);  // where the system has them: fewer faults
+    madvise(pages, bytes, MADV_HUGEPAGE);  // fewer page faults, if the system has huge pages
     return pages;
 }
 
-// An array that grows and is emptied, never copied. Its elements are plain data.
+// An array of plain data that grows without keeping its contents.
 template <class T>
 class Array {
   public:
@@ -25,7 +25,7 @@ class Array {
     ~Array() {
         if (data_) munmap(data_, capacity_ * sizeof(T));
     }
-    // Makes room for `count`, keeping no contents. False where there is no memory.
+    // Makes room for `count` elements and drops the contents. Returns false if there is no memory.
     bool reserve(size_t count) {
         if (count <= capacity_) return true;
         if (data_) munmap(data_, capacity_ * sizeof(T));

@@ -1,10 +1,10 @@
-// A Qwen2 model's shape and weights, as the C API hands them over: plain pointers into a mapped file.
+// A Qwen2 model's shape and weights in the C API: plain pointers into a mapped file.
 #pragma once
 #include <stdint.h>
 
 extern "C" {
 
-// Sizes as packed: heads are padded to multiples of 16, everything else to multiples of 64.
+// Packed sizes: heads are padded to multiples of 16, everything else to multiples of 64.
 struct mcq_shape {
     int32_t layers, hidden, inner, vocabulary, heads, kv_heads, head;
     int32_t padded_hidden, padded_inner, padded_head, padded_vocabulary, padded_qkv, padded_attention;

@@ -1,4 +1,4 @@
-// Rows with matrices, and what is wanted of the last layer's rows: logits.
+// Matrix products, and the outputs of the last layer's rows: logits.
 #include "forward.h"
 
 namespace mcq {
@@ -7,7 +7,7 @@ Matrix Forward::matrix(const mcq_matrix& packed, int columns, int depth, const f
     return {packed.panels, packed.scales, bias, columns, depth};
 }
 
-// The quantised rows. Rows lie 64 bytes more than their size apart, lest all begin in the same set of the cache.
+// The quantised rows. 64 extra bytes between them keep them out of the same set of the cache.
 Rows Forward::rows(int count, int depth) {
     return {bytes_.data(), size_t(depth) + 64, byte_scales_.data(), byte_sums_.data(), count};
 }
@@ -36,9 +36,9 @@ void Forward::multiply(const Matrix& m, int count, Finish finish, float* out, si
 
 void Forward::multiply(const Product& product) {
     int next = 0, panels = product.matrix.count();
-    threads_.all([&](int thread) {
+    threads_.on_all([&](int thread) {
         Scratch& s = scratch_[thread];
-        // A thread claims a panel ahead: what it will read next is fetched meanwhile.
+        // A thread claims its next panel early, to prefetch it.
         int mine = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
         while (mine < panels) {
             int after = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
@@ -49,39 +49,39 @@ void Forward::multiply(const Product& product) {
     });
 }
 
-// Everything that is wanted of `count` tokens from `begin` on in `wanted_`.
-void Forward::output(int begin, int count) {
+// Writes the outputs of `count` output rows from `begin` on.
+void Forward::write_outputs(int begin, int count) {
     normalise(outputs_.data() + size_t(begin) * shape_.padded_hidden, weights_.norm, count);
     Matrix m = matrix(weights_.output, shape_.padded_vocabulary, shape_.padded_hidden);
     float* logits[MAX_ROWS];
-    bool all = false;
+    bool whole_vocabulary = false;
     for (int i = 0; i < count; i++) {
-        const Wanted& w = wanted_[begin + i];
+        const OutputRow& w = output_rows_[begin + i];
         logits[i] = w.logits;
-        all = all || w.logits || (w.last && w.feed->greedy);
+        whole_vocabulary = whole_vocabulary || w.logits || (w.last && w.item->greedy);
     }
-    if (all) {
+    if (whole_vocabulary) {
         for (int t = 0; t < threads_.count(); t++)
             for (int i = 0; i < count; i++) scratch_[t].best[i] = {-__builtin_inff(), 0};
         multiply({m, rows(count, m.depth), Finish::logits, nullptr, 0, logits, shape_.vocabulary});
     }
     for (int i = 0; i < count; i++) {
-        const Wanted& w = wanted_[begin + i];
+        const OutputRow& w = output_rows_[begin + i];
         if (!w.last) continue;
-        for (int s = 0; s < w.feed->scored; s++) w.feed->scores[s] = score(rows(count, m.depth), i, w.feed->score[s]);
-        if (!w.feed->greedy) continue;
+        for (int s = 0; s < w.item->scored; s++) w.item->scores[s] = logit(rows(count, m.depth), i, w.item->score[s]);
+        if (!w.item->greedy) continue;
         Best best = scratch_[0].best[i];
         for (int t = 1; t < threads_.count(); t++) {
             const Best& other = scratch_[t].best[i];
             bool better = other.value > best.value || (other.value == best.value && other.index < best.index);
             if (better) best = other;
         }
-        *w.feed->greedy = best.index;
+        *w.item->greedy = best.index;
     }
 }
 
-// The logit of one token: the same number as among all logits.
-float Forward::score(const Rows& from, int row, int token) const {
+// The logit of one token; equal to the bit to the one among all logits.
+float Forward::logit(const Rows& from, int row, int token) const {
     int depth = shape_.padded_hidden;
     const uint8_t* column = weights_.output.panels + size_t(token / PANEL) * PANEL * depth + token % PANEL * 4;
     const int8_t* values = from.values + row * from.stride;

@@ -11,7 +11,7 @@ namespace mcq {
 
 namespace {
 
-constexpr int SPINS = 2000;  // pauses, together about 50 microseconds
+constexpr int SPINS = 2000;  // about 50 microseconds in all
 
 void sleep_while(const uint32_t* word, uint32_t value) {
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
@@ -22,10 +22,10 @@ void wake_all(const uint32_t* word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVAT
 }  // namespace
 
 Threads::Threads(int count) {
-    // Signals are for the threads of the program that uses the library.
-    sigset_t every, before;
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before);
+    // Signals go to the threads of the program that uses the library.
+    sigset_t all_signals, before;
+    sigfillset(&all_signals);
+    pthread_sigmask(SIG_SETMASK, &all_signals, &before);
     for (int i = 1; i < count && i < MAX_THREADS; i++) {
         workers_[started_] = {this, {}, i};
         if (pthread_create(&workers_[started_].thread, nullptr, start, &workers_[started_])) break;
@@ -46,30 +46,30 @@ void* Threads::start(void* worker) {
     return nullptr;
 }
 
-uint32_t Threads::wait_for_other_than(uint32_t seen) {
+uint32_t Threads::wait_for_new_job(uint32_t last) {
     for (int i = 0; i < SPINS; i++) {
         uint32_t number = __atomic_load_n(&number_, __ATOMIC_ACQUIRE);
-        if (number != seen) return number;
+        if (number != last) return number;
         _mm_pause();
     }
     __atomic_fetch_add(&sleepers_, 1, __ATOMIC_SEQ_CST);
     uint32_t number;
-    while ((number = __atomic_load_n(&number_, __ATOMIC_SEQ_CST)) == seen) sleep_while(&number_, seen);
+    while ((number = __atomic_load_n(&number_, __ATOMIC_SEQ_CST)) == last) sleep_while(&number_, last);
     __atomic_fetch_sub(&sleepers_, 1, __ATOMIC_SEQ_CST);
     return number;
 }
 
 void Threads::serve(int index) {
-    uint32_t seen = 0;
+    uint32_t last = 0;
     while (!__atomic_load_n(&ending_, __ATOMIC_SEQ_CST)) {
-        seen = wait_for_other_than(seen);
+        last = wait_for_new_job(last);
         uint64_t state = __atomic_load_n(&state_, __ATOMIC_ACQUIRE);
         while ((state & OPEN) && !__atomic_compare_exchange_n(&state_, &state, state + 1, true, __ATOMIC_ACQ_REL,
                                                               __ATOMIC_ACQUIRE)) {
         }
-        if (!(state & OPEN)) continue;  // it was done before this thread came
+        if (!(state & OPEN)) continue;  // the job ended before this thread joined
         job_(context_, index);
-        seen = uint32_t(state >> 16);
+        last = uint32_t(state >> 16);
         __atomic_fetch_sub(&state_, 1, __ATOMIC_RELEASE);
     }
 }
@@ -88,7 +88,7 @@ void Threads::run(Job job, const void* context) {
         if (i < SPINS)
             _mm_pause();
         else
-            sched_yield();  // whoever we wait for may need this core
+            sched_yield();  // the working thread may need this core
     }
 }
 

@@ -1,4 +1,4 @@
-// Vectors of LANES floats in the compiler's own terms, and the functions on them that both instruction sets share.
+// Vectors of LANES floats as compiler vector types, and the functions on them for both instruction sets.
 // Included inside a namespace of each instruction set, so that the linker never mixes them.
 typedef float Floats __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef int32_t Ints __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
@@ -9,39 +9,39 @@ static inline Floats load(const float* p) { return *reinterpret_cast<const Float
 static inline Ints load(const int32_t* p) { return *reinterpret_cast<const Ints*>(p); }
 static inline Floats load(const Half* p) { return __builtin_convertvector(*reinterpret_cast<const Halves*>(p), Floats); }
 static inline void store(float* p, Floats v) { *reinterpret_cast<Floats*>(p) = v; }
-static inline Floats all(float v) { return v - Floats{}; }
+static inline Floats broadcast(float v) { return v - Floats{}; }
 static inline Floats as_floats(Ints v) { return __builtin_convertvector(v, Floats); }
-static inline Floats larger(Floats a, Floats b) { return __builtin_elementwise_max(a, b); }
-static inline Floats magnitude(Floats a) { return __builtin_elementwise_abs(a); }
+static inline Floats max(Floats a, Floats b) { return __builtin_elementwise_max(a, b); }
+static inline Floats abs(Floats a) { return __builtin_elementwise_abs(a); }
 
-static inline float sum(Floats v) {
+static inline float reduce_sum(Floats v) {
     float total = 0;
     for (int i = 0; i < LANES; i++) total += v[i];
     return total;
 }
 
-static inline int32_t sum(Ints v) {
+static inline int32_t reduce_sum(Ints v) {
     int32_t total = 0;
     for (int i = 0; i < LANES; i++) total += v[i];
     return total;
 }
 
-static inline float largest(Floats v) {
+static inline float reduce_max(Floats v) {
     float best = v[0];
     for (int i = 1; i < LANES; i++) best = v[i] > best ? v[i] : best;
     return best;
 }
 
-// Adding it leaves a float's nearest integer in the low bits of its mantissa.
+// Adding this leaves the nearest integer in the low bits of the mantissa.
 constexpr float ROUND = 12582912.f;
 
 // e^x to about 2 units in the last place; 0 below -87.
 static inline Floats exponential(Floats x) {
-    x = __builtin_elementwise_min(larger(x, all(-87.5f)), all(88.f));
+    x = __builtin_elementwise_min(max(x, broadcast(-87.5f)), broadcast(88.f));
     Floats shifted = x * 1.44269504f + ROUND;
     Floats n = shifted - ROUND;
     Floats r = x - n * 0.693359375f - n * -2.12194440e-4f;
-    Floats p = all(1.9875691500e-4f);
+    Floats p = broadcast(1.9875691500e-4f);
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;

@@ -9,7 +9,7 @@ from tests.operator.support import solver
 
 from mcq_operator.desired.alerts import FAILED, prometheus_rule
 from mcq_operator.models.telemetry import ANSWER_BOUNDS
-from mcq_service import problems
+from mcq_service.api import problems
 from mcq_service.telemetry.metrics import SECONDS
 
 REPLICA = 'namespace="team",job="demo",pod="demo-0"'

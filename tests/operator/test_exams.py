@@ -18,13 +18,15 @@ from tests.operator.conftest import Bench, Kubectl
 from tests.operator.live import apply, existing, kubelet, names_of_pods, patch, until
 
 from mcq_operator.models import ExamKey, Manifest
+from mcq_service.api.mcq.schemas import Usage
+from mcq_service.api.service.schemas import Identity
+from mcq_service.api.service.schemas import LastExam as SatExam
 from mcq_service.exams import parts
 from mcq_service.exams.errors import ResultsNotKept
 from mcq_service.exams.judging import Limits
 from mcq_service.exams.parts import Part
 from mcq_service.exams.report import Row
 from mcq_service.exams.results import Account, Kept, Results
-from mcq_service.protocol import Identity, SatExam, Usage
 
 QUESTIONS = {"configMapRef": {"name": "questions"}}
 SPEC = {"solverRef": {"name": "demo"}, "questions": QUESTIONS}

@@ -18,8 +18,9 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from mcq_service.protocol import Identity
-from mcq_service.routes import page, problems
+from mcq_service.api import page
+from mcq_service.api.http import errors
+from mcq_service.api.service.schemas import Identity
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 REASONING = "Jupiter turns once in about ten hours, faster than any other planet."
@@ -106,7 +107,7 @@ def app(script: Script) -> FastAPI:
     made = FastAPI(title="MCQ service", description="Scripted.", docs_url=None, redoc_url=None)
     made.state.trace_url = "http://jaeger.example:16686/trace/{trace_id}"
     made.include_router(page.router)
-    problems.install(made)
+    errors.install(made)
 
     @made.middleware("http")
     async def needs_key(request: Request, go_on: Any) -> Response:

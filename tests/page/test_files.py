@@ -6,7 +6,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import pytest
 
-from mcq_service.routes.page import _FILES, MEDIA_TYPES
+from mcq_service.api.page import _FILES, MEDIA_TYPES
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/page/main.js", "/page/base.css", "/page/icon.svg"])

@@ -7,7 +7,7 @@ from tests.page.browsing import CHOICES, QUESTION, Visit
 from tests.page.scripted import serving
 from tests.service.fakes import Replica
 
-from mcq_service import app
+from mcq_service.api import app
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -6,13 +6,13 @@ import httpx
 import pytest
 from tests.service.fakes import Replica
 
-from mcq_service.models import ModelRef, PreparedModel, Store
-from mcq_service.models.catalogue import DEFAULT_URI
+from mcq_service.model_store import ModelRef, PreparedModel, Store
+from mcq_service.model_store.catalogue import DEFAULT_URI
 
 
 @pytest.fixture(scope="session")
 def model_cache() -> Path:
-    """The developers' model store, so that the default model is fetched once a machine."""
+    """The developers' model store, so that each machine fetches the default model once."""
     return Path(os.environ.get("MCQ_CACHE") or Path.home() / ".cache/mcq-operator") / "models"
 
 
@@ -24,13 +24,13 @@ def prepared_model(model_cache: Path) -> PreparedModel:
 
 @pytest.fixture
 def replica() -> Iterator[Replica]:
-    """A replica around a scripted engine; not loaded yet."""
-    made = Replica()
-    yield made
-    made.close()
+    """A replica on a scripted engine, not loaded yet."""
+    instance = Replica()
+    yield instance
+    instance.close()
 
 
 @pytest.fixture
 async def client(replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
-    async with replica.client() as made:
-        yield made
+    async with replica.client() as instance:
+        yield instance

@@ -1,4 +1,4 @@
-"""How many examples property tests try: few and always the same by default, many and new ones with SLOW=1."""
+"""The number of examples in property tests: few and always the same by default, many and new ones with SLOW=1."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A scripted engine, and a replica around it without a process or a socket."""
+"""A scripted text engine, and a replica around it without a process or a socket."""
 
 import asyncio
 import math
@@ -13,35 +13,35 @@ import httpx
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from mcq_service import app
 from mcq_service.answering import Answering, Defaults
 from mcq_service.answering.calibration import Calibration
-from mcq_service.completing import Completing
-from mcq_service.engines import Share, Tokens
-from mcq_service.lifecycle import Lifecycle
-from mcq_service.parsing import Line
+from mcq_service.api import app
+from mcq_service.api.mcq.schemas import Debias
+from mcq_service.engine import Share, Tokens
+from mcq_service.openai import Generation
 from mcq_service.prompts import Prompt
-from mcq_service.protocol import Debias
-from mcq_service.scheduling import Admission, Limits, LocalTexts
-from mcq_service.selftest import SelfTest
-from mcq_service.serving import RemoteModel, Serving, identity
+from mcq_service.runtime.builder import Backend, RemoteModel, identity_of
+from mcq_service.runtime.lifecycle import Lifecycle
+from mcq_service.runtime.selftest import SelfTest
+from mcq_service.scheduler import Admission, Limits, LocalTextEngine
 from mcq_service.telemetry import Metrics, Tracing
+from mcq_service.yaml_output import Line
 
 ANSWER = "/api/v1/mcq/answer"
 ANSWERS = "/api/v1/mcq/answers"
-IDENTITY = identity(RemoteModel("fake/model"))
+IDENTITY = identity_of(RemoteModel("fake/model"))
 QUESTION: dict[str, Any] = {"question": "Which is a fruit?", "choices": ["stone", "apple", "car"]}
 
 
 async def until(true: Callable[[], object], seconds: float = 10) -> None:
-    """Wait for what another task or thread does; fails after `seconds`."""
+    """Wait until another task or thread makes it true; fail after `seconds`."""
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110
             await asyncio.sleep(0.002)
 
 
 async def sample(client: httpx.AsyncClient, name: str) -> float:
-    """The value of one sample of /metrics, 0 where it has not been counted yet."""
+    """The value of one sample of /metrics; 0 if it was never counted."""
     text = (await client.get("/metrics")).text
     found = re.search(rf"^{re.escape(name)} (\S+)", text, re.MULTILINE)
     return float(found[1]) if found else 0.0
@@ -49,10 +49,10 @@ async def sample(client: httpx.AsyncClient, name: str) -> float:
 
 @dataclass
 class FakeTexts:
-    """Chooses `best` (an index) and writes `pieces`; each step waits for `gate`, and raises `error` if there is one.
+    """Chooses `best` (an index) and writes `pieces`; each step waits for `gate` and raises `error`, if set.
 
-    The question that has the text `broken` fails, and each that has written `fails_after` pieces, with `failure`.
-    `read` are the prompts that were read, `forced` what was forced, `decoded` counts the pieces that were asked for.
+    A question with the text `broken` fails with `failure`, and so does every text after `fails_after` pieces. `read`
+    has the prompts that were read, `forced` the forced text, and `decoded` counts the requested pieces.
     """
 
     best: int = 1
@@ -149,7 +149,7 @@ class FakeText:
 
 
 async def _nothing() -> None:
-    """There is nothing to stop."""
+    """Stop nothing."""
 
 
 @dataclass
@@ -202,7 +202,7 @@ class Replica:
             tracing=self.tracing,
         )
         self.metrics.watch_queue(lambda: self.admission.queued)
-        completing = Completing(
+        generation = Generation(
             self.texts,
             self.admission,
             model="fake/model",
@@ -210,11 +210,11 @@ class Replica:
             metrics=self.metrics,
             tracing=self.tracing,
         )
-        self.lifecycle.ready(
-            Serving(
+        self.lifecycle.set_ready(
+            Backend(
                 identity=IDENTITY,
                 answering=self.answering,
-                completing=completing if isinstance(self.texts, LocalTexts) else None,
+                generation=generation if isinstance(self.texts, LocalTextEngine) else None,
                 admission=self.admission,
                 selftest=SelfTest(self.answering),
                 engine="fake",

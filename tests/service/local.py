@@ -1,4 +1,4 @@
-"""A replica with the real admission, batcher and tokenizer around a scripted engine; and one behind a real socket."""
+"""A replica with the real admission, scheduler and tokenizer on a scripted engine, and one on a real socket."""
 
 import asyncio
 import socket
@@ -11,9 +11,9 @@ from tests.service.fakes import Replica
 from tests.service.scripted import ScriptedEngine
 from tests.service.tokens import write_small_tokenizer
 
-from mcq_service import connections
-from mcq_service.engines import Tokenizer
-from mcq_service.scheduling import Batcher, LocalTexts
+from mcq_service.engine import Tokenizer
+from mcq_service.runtime import connections
+from mcq_service.scheduler import LocalTextEngine, Scheduler
 
 
 def small_tokenizer(folder: Path) -> Tokenizer:
@@ -24,29 +24,29 @@ def small_tokenizer(folder: Path) -> Tokenizer:
 
 @contextmanager
 def local_replica(engine: ScriptedEngine, tokenizer: Tokenizer, *, writes: str) -> Iterator[Replica]:
-    """It chooses B and writes this text; not loaded yet. At the end, every sequence must have been closed."""
+    """Yield a replica that chooses B and writes this text, not loaded yet; require closed sequences at the end."""
     engine.context_length = 4096
     engine.vocabulary = tokenizer.vocabulary
-    engine.best = tokenizer.letters["B"]
-    engine.script = tokenizer.ours(writes)
+    engine.best = tokenizer.label_tokens["B"]
+    engine.script = tokenizer.encode_trusted(writes)
     [engine.end, *_] = tokenizer.stop_ids
-    batcher = Batcher(engine)
-    replica = Replica(texts=LocalTexts(batcher, tokenizer))
+    scheduler = Scheduler(engine)
+    replica = Replica(texts=LocalTextEngine(scheduler, tokenizer))
     try:
         yield replica
-        assert batcher.alive
+        assert scheduler.alive
     finally:
         engine.gate.set()
-        batcher.stop()
+        scheduler.stop()
         replica.close()
     assert replica.admission.pending == 0
 
 
 @asynccontextmanager
 async def listening(replica: Replica) -> AsyncIterator[str]:
-    """The replica's URL on a real socket."""
+    """Serve the replica on a real socket; yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(connections.config(replica.app))
+        server = uvicorn.Server(connections.uvicorn_config(replica.app))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"

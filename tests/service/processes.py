@@ -1,4 +1,4 @@
-"""The service as a process, and a collector that takes its spans."""
+"""The service as a process, and a collector that receives its spans."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ START_SECONDS = 120
 
 
 class Collector:
-    """An OTLP/HTTP receiver on the loopback; `spans` has what came, `text` all of it in words."""
+    """An OTLP/HTTP receiver on the loopback; `spans` has the received ones, `text` all of them as text."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
@@ -34,7 +34,7 @@ class Collector:
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -111,7 +111,7 @@ def free_port() -> int:
 
 
 def until(true: Callable[[], object], seconds: float) -> None:
-    """Wait for it to be true; fails after `seconds`."""
+    """Wait until it is true; fail after `seconds`."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, f"not within {seconds} s"

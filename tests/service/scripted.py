@@ -1,4 +1,4 @@
-"""A scripted engine of tokens: what it reads and writes is plain to see, and each step can be held."""
+"""A scripted engine: tests see what it reads, set what it writes, and can hold each step."""
 
 import threading
 from collections.abc import Sequence as Items
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mcq_service.engines import Feed, Logits, Output
+from mcq_service.engine import BatchItem, Logits, Output
 
 VOCABULARY = 64
 END = 63
@@ -26,8 +26,8 @@ class ScriptedSequence:
 class ScriptedEngine:
     """Writes the successor of the last token up to END, or `script` and then `end`; scores favour `best`.
 
-    Logits are 0 but for two tokens: LIKED for the one it would write, and of token 0 a hundredth of the tokens read.
-    Each step waits for `gate`, and raises `error` if there is one. `steps` has what each step read.
+    Logits are 0 except for two tokens: LIKED for the next token, and for token 0 a hundredth of the tokens read. Each
+    step waits for `gate` and raises `error`, if set. `steps` records the tokens of each step.
     """
 
     best: int = 1
@@ -45,7 +45,7 @@ class ScriptedEngine:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def share(self, tokens: Items[int]) -> None:
+    def cache_prefix(self, tokens: Items[int]) -> None:
         self.prefix = list(tokens)
 
     def open(self, tokens: Items[int], *, room: int) -> ScriptedSequence:
@@ -61,13 +61,13 @@ class ScriptedEngine:
     def close(self, sequence: ScriptedSequence) -> None:
         sequence.closed = True
 
-    def step(self, feeds: Items[Feed[ScriptedSequence]]) -> list[Output]:
-        self.steps.append([list(feed.tokens) for feed in feeds])
+    def step(self, items: Items[BatchItem[ScriptedSequence]]) -> list[Output]:
+        self.steps.append([list(item.tokens) for item in items])
         assert self.gate.wait(10), "a test left the engine's gate closed"
         if self.error:
             raise self.error
-        assert len({id(feed.sequence) for feed in feeds}) == len(feeds), "a sequence stood twice in a step"
-        return [self._read(feed) for feed in feeds]
+        assert len({id(item.sequence) for item in items}) == len(items), "a sequence occurs twice in a step"
+        return [self._read(item) for item in items]
 
     @property
     def open_sequences(self) -> int:
@@ -77,29 +77,29 @@ class ScriptedEngine:
         self.opened.append(ScriptedSequence(list(tokens), length=len(tokens)))
         return self.opened[-1]
 
-    def _read(self, feed: Feed[ScriptedSequence]) -> Output:
-        assert feed.tokens, "a feed has at least one token"
-        assert not feed.sequence.closed, "a closed sequence was fed"
-        feed.sequence.tokens += feed.tokens
-        feed.sequence.length += len(feed.tokens)
-        written = self._write(feed) if feed.greedy or feed.logits is not Logits.NONE else 0
+    def _read(self, item: BatchItem[ScriptedSequence]) -> Output:
+        assert item.tokens, "an item has at least one token"
+        assert not item.sequence.closed, "the sequence is closed"
+        item.sequence.tokens += item.tokens
+        item.sequence.length += len(item.tokens)
+        written = self._write(item) if item.greedy or item.logits is not Logits.NONE else 0
         return Output(
-            scores=[1.0 if token == self.best else 0.0 for token in feed.score],
-            token=written if feed.greedy else None,
-            logits=self._logits(feed, written),
+            scores=[1.0 if token == self.best else 0.0 for token in item.score],
+            token=written if item.greedy else None,
+            logits=self._logits(item, written),
         )
 
-    def _logits(self, feed: Feed[ScriptedSequence], written: int) -> NDArray[np.float32] | None:
-        count = {Logits.NONE: 0, Logits.LAST: 1, Logits.EVERY: len(feed.tokens)}[feed.logits]
+    def _logits(self, item: BatchItem[ScriptedSequence], written: int) -> NDArray[np.float32] | None:
+        count = {Logits.NONE: 0, Logits.LAST: 1, Logits.EVERY: len(item.tokens)}[item.logits]
         if not count:
             return None
         rows = np.zeros((count, self.vocabulary), np.float32)
         rows[-1, written] = LIKED
-        rows[:, 0] = (np.arange(feed.sequence.length - count, feed.sequence.length) + 1) / 100
+        rows[:, 0] = (np.arange(item.sequence.length - count, item.sequence.length) + 1) / 100
         return rows
 
-    def _write(self, feed: Feed[ScriptedSequence]) -> int:
+    def _write(self, item: BatchItem[ScriptedSequence]) -> int:
         if not self.script:
-            return min(feed.tokens[-1] + 1, END)
-        feed.sequence.written += 1
-        return [*self.script, self.end][min(feed.sequence.written - 1, len(self.script))]
+            return min(item.tokens[-1] + 1, END)
+        item.sequence.written += 1
+        return [*self.script, self.end][min(item.sequence.written - 1, len(self.script))]

@@ -12,9 +12,10 @@ from tests.service.fakes import ANSWER, ANSWERS, QUESTION, FakeText, FakeTexts, 
 
 from mcq_service.answering.calibration import Calibration, Measured, SecondOrder
 from mcq_service.answering.deciding import decide, rotations, softmax, unrotated
-from mcq_service.engines import EngineFailed, Share
-from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Prompt, plain
-from mcq_service.protocol import Answer, Option
+from mcq_service.api.mcq.schemas import Answer, Option
+from mcq_service.engine import EngineFailed, Share
+from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Prompt
+from mcq_service.prompts import plain_form as plain
 
 Events = list[tuple[str, dict[str, Any]]]
 

@@ -15,8 +15,8 @@ from mcq_service.answering.calibration_files import (
     calibration_of_remote,
     save,
 )
-from mcq_service.models import PreparedModel
-from mcq_service.models.catalogue import QWEN_CODER_GGUF
+from mcq_service.model_store import PreparedModel
+from mcq_service.model_store.catalogue import QWEN_CODER_GGUF
 from mcq_service.prompts import ANSWER_FIRST, ANSWER_FORMS
 
 
@@ -142,7 +142,7 @@ def test_a_named_file_that_can_not_be_read_says_why(
 
 
 def test_every_shipped_calibration_is_readable_and_of_a_prompt_that_there_is() -> None:
-    folder = resources.files("mcq_service.models") / "calibrations"
+    folder = resources.files("mcq_service.model_store") / "calibrations"
     for path in folder.iterdir():
         assert StoredCalibration.model_validate_json(path.read_bytes()).form in ANSWER_FORMS.values()
 

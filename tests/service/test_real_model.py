@@ -1,6 +1,6 @@
-"""The service as it is deployed, with the default model, by itself and with another of its kind as its engine.
+"""The service as deployed, with the default model, alone and with another replica as its engine.
 
-Each is one process, which the last test that uses it ends.
+Each is one process; the last test that uses it ends it.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import pytest
 from tests.service.fakes import ANSWER, ANSWERS
 from tests.service.processes import Collector, Service, service, until
 
-from mcq_service.models import PreparedModel
+from mcq_service.model_store import PreparedModel
 
 T = TypeVar("T")
 
@@ -31,14 +31,14 @@ CAPITAL: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def collector() -> Iterator[Collector]:
-    made = Collector()
-    yield made
-    made.close()
+    instance = Collector()
+    yield instance
+    instance.close()
 
 
 @pytest.fixture(scope="module")
 def environment(model_cache: Path, prepared_model: PreparedModel) -> dict[str, str]:
-    """The store that has the model already."""
+    """The store, which has the model already."""
     return {"MCQ_MODEL_CACHE": str(model_cache), "MCQ_MODEL_PRECISION": prepared_model.precision}
 
 
@@ -61,8 +61,8 @@ def running(
 
 @pytest.fixture
 async def client(running: Service) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=running.url, timeout=60) as made:
-        yield made
+    async with httpx.AsyncClient(base_url=running.url, timeout=60) as instance:
+        yield instance
 
 
 async def ask(client: httpx.AsyncClient, question: dict[str, Any] = CAPITAL, **more: Any) -> dict[str, Any]:
@@ -73,7 +73,7 @@ async def ask(client: httpx.AsyncClient, question: dict[str, Any] = CAPITAL, **m
 
 
 class Stream:
-    """The events of a streamed answer, read as they come."""
+    """The events of a streamed answer, as they come."""
 
     def __init__(self, lines: AsyncIterator[str]) -> None:
         self.names: list[str] = []
@@ -89,7 +89,7 @@ class Stream:
                 await self._came.wait()
 
     async def leave(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._reading.cancel()
         await asyncio.wait({self._reading})
 
@@ -104,7 +104,7 @@ class Stream:
 
 @asynccontextmanager
 async def streamed(client: httpx.AsyncClient, *, tokens: int) -> AsyncIterator[Stream]:
-    """An easy question whose reasoning may have so many tokens, once its answer has come; left at the end."""
+    """An easy question with this much reasoning, after its answer has come; cancelled at the end."""
     body = {**CAPITAL, "stream": True, "max_reasoning_tokens": tokens}
     async with client.stream("POST", ANSWER, json=body) as response:
         stream = Stream(response.aiter_lines())
@@ -116,22 +116,22 @@ async def streamed(client: httpx.AsyncClient, *, tokens: int) -> AsyncIterator[S
 
 
 async def eventually(look: Callable[[], Awaitable[T]], right: Callable[[T], bool]) -> None:
-    """Look again until it is right; fails after 5 s."""
+    """Check again until it is right; fail after 5 s."""
     async with asyncio.timeout(5):
         while not right(await look()):  # noqa: ASYNC110 - it is another process
             await asyncio.sleep(0.02)
 
 
 async def count(client: httpx.AsyncClient, outcome: str) -> float:
-    """Questions in mode explain that ended so."""
+    """The number of questions in mode explain with this outcome."""
     text = (await client.get("/metrics")).text
     found = re.search(rf'^mcq_requests_total{{mode="explain",outcome="{outcome}"}} (\S+)', text, re.MULTILINE)
     return float(found[1]) if found else 0.0
 
 
 @pytest.mark.parametrize("mode", ["answer", "explain", "reason"])
-async def test_an_easy_question_is_answered_rightly(client: httpx.AsyncClient, mode: str) -> None:
-    """With a probability for every choice, and the shared prefix not computed anew."""
+async def test_an_easy_question_is_answered_correctly(client: httpx.AsyncClient, mode: str) -> None:
+    """With a probability for every choice, and the shared prefix from the cache."""
     body = await ask(client, mode=mode, max_reasoning_tokens=12)
     assert body["answer"] == {"label": "C", "index": 2, "text": "Paris"}
     probabilities = [each["probability"] for each in body["probabilities"]]
@@ -143,7 +143,7 @@ async def test_an_easy_question_is_answered_rightly(client: httpx.AsyncClient, m
 
 
 async def test_a_stream_brings_the_answer_before_the_reasoning(client: httpx.AsyncClient) -> None:
-    """Over a real socket, event by event: the answer is not kept for what comes after it."""
+    """Over a real socket, event by event: the answer does not wait for the rest."""
     async with streamed(client, tokens=24) as stream:
         assert "done" not in stream.names
         await stream.until("done")
@@ -160,7 +160,7 @@ async def test_rotations_agree_with_the_easy_answer(client: httpx.AsyncClient) -
 
 
 async def test_a_batch_is_answered(client: httpx.AsyncClient) -> None:
-    """Each question by itself, in one request."""
+    """Each question separately, in one request."""
     questions = [{**CAPITAL, "mode": "answer", "choices": CAPITAL["choices"][shift:]} for shift in (0, 1, 2)]
     response = await client.post(ANSWERS, json={"questions": questions})
     assert [each["answer"]["answer"]["text"] for each in response.json()["results"]] == ["Paris"] * 3
@@ -214,7 +214,7 @@ async def test_an_answer_is_not_blocked_by_a_long_explanation(client: httpx.Asyn
 
 
 async def test_the_test_question_is_answered_and_not_counted(client: httpx.AsyncClient) -> None:
-    """What the operator asks before it says Ready."""
+    """The operator asks it before it reports Ready."""
     before = (await client.get("/metrics")).text
     assert (await client.get("/answerz")).json()["seconds"] > 0
     after = (await client.get("/metrics")).text
@@ -225,8 +225,8 @@ def _requests(metrics: str) -> list[str]:
     return [line for line in metrics.splitlines() if line.startswith("mcq_requests_total")]
 
 
-async def test_a_client_that_leaves_ends_its_question(client: httpx.AsyncClient) -> None:
-    """No more is computed for it, and it is counted as left."""
+async def test_a_client_that_leaves_cancels_its_question(client: httpx.AsyncClient) -> None:
+    """No more is computed for it, and it is counted as client-left."""
     before = await count(client, "client-left")
     async with streamed(client, tokens=512):
         pass
@@ -236,7 +236,7 @@ async def test_a_client_that_leaves_ends_its_question(client: httpx.AsyncClient)
 async def test_the_trace_of_a_question_reaches_the_collector(
     client: httpx.AsyncClient, collector: Collector
 ) -> None:
-    """HTTP server > admit, prefill, decode, parse in the client's trace, without a word of the client's."""
+    """HTTP server > admit, prefill, decode, parse in the client's trace, without the client's text."""
     trace = uuid.uuid4().hex
     headers = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
     question = {"question": "private question?", "choices": ["private x", "y"], "max_reasoning_tokens": 4}
@@ -251,15 +251,15 @@ async def test_the_trace_of_a_question_reaches_the_collector(
     assert "private" not in collector.text
 
 
-def test_the_log_has_no_words_of_clients(running: Service) -> None:
+def test_the_log_has_no_client_text(running: Service) -> None:
     """Whatever was asked before, the log is about the service."""
     assert "ready" in running.log
     for word in ("France", "Paris", "private"):
         assert word not in running.log
 
 
-async def test_sigterm_finishes_what_was_admitted(client: httpx.AsyncClient, running: Service) -> None:
-    """Readiness goes, new questions are refused, the admitted one is answered, the exit code is 0."""
+async def test_sigterm_finishes_admitted_questions(client: httpx.AsyncClient, running: Service) -> None:
+    """Readiness ends, new questions are refused, the admitted one is answered, the exit code is 0."""
     async with streamed(client, tokens=24) as admitted:
         running.process.send_signal(signal.SIGTERM)
         await eventually(lambda: client.get("/readyz"), lambda response: response.status_code == 503)
@@ -272,7 +272,7 @@ async def test_sigterm_finishes_what_was_admitted(client: httpx.AsyncClient, run
 
 
 def test_sigterm_does_not_wait_for_a_download(tmp_path: Path) -> None:
-    """A replica that is not needed any more goes at once, whatever the model's source is doing."""
+    """A replica that is no longer needed exits at once, whatever the model's source does."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         hub = f"http://127.0.0.1:{silent.getsockname()[1]}"
         variables = {"HF_ENDPOINT": hub, "MCQ_MODEL_URI": "hf://some/model", "MCQ_MODEL_CACHE": str(tmp_path)}

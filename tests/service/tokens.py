@@ -1,4 +1,4 @@
-"""A small tokenizer, as a model's directory has it."""
+"""A small tokenizer, in the form of a model's directory."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,9 @@ CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>"]
 
 
 def write_small_tokenizer(folder: Path) -> int:
-    """One token a byte, one for each letter after a space, and ChatML's control tokens; `!` is token 0.
+    """Write one token for each byte, one for each letter after a space, and ChatML's control tokens; `!` is token 0.
 
-    Returns how many tokens there are.
+    Return the number of tokens.
     """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     letters = [f"Ġ{letter}" for letter in ascii_uppercase]

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server that does what a test wants of it, on a real socket."""
+"""A scripted OpenAI-compatible server on a real socket."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def failing(status: int, message: str = "secret words of a client", **headers: s
 
 @dataclass
 class Upstream:
-    """An OpenAI-compatible server whose next replies are `replies`, of which the last one stays."""
+    """An OpenAI-compatible server whose next replies are `replies`; the last one stays."""
 
     replies: list[Callable[[], Response]] = field(default_factory=lambda: [scored])
     models: list[str] = field(default_factory=lambda: ["m"])

@@ -11,34 +11,37 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mcq_service.answering.asking import Asking, Wish, rotates
 from mcq_service.answering.deciding import rotations
-from mcq_service.engines import EngineFailed, PromptTooLong
-from mcq_service.problems import (
-    BadEngine,
-    DeadlineExceeded,
-    InvalidQuestion,
-    ProblemError,
-    RequestTooLarge,
-    unexpected,
-)
-from mcq_service.prompts import ANSWER_FIRST, Form, render
-from mcq_service.protocol import (
+from mcq_service.api.mcq.schemas import (
     Answer,
     Debias,
     Decision,
-    InvalidField,
     Mode,
     Question,
     ReasoningDelta,
     Result,
     Results,
 )
+from mcq_service.api.problems import (
+    BadEngine,
+    DeadlineExceeded,
+    InvalidField,
+    InvalidQuestion,
+    ProblemError,
+    RequestTooLarge,
+)
+from mcq_service.api.problems import (
+    as_problem as unexpected,
+)
+from mcq_service.engine import EngineFailed, PromptTooLong
+from mcq_service.prompts import ANSWER_FIRST, Form, render
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from mcq_service.answering.calibration import Calibration
-    from mcq_service.engines import Texts, Tokens
-    from mcq_service.scheduling import Admission, LanePart
+    from mcq_service.engine import TextEngine as Texts
+    from mcq_service.engine import Tokens
+    from mcq_service.scheduler import Admission, LanePart
     from mcq_service.telemetry import Metrics, Tracing
 
 Event = Decision | ReasoningDelta | Answer

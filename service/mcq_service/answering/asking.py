@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING
 
 from mcq_service.answering.calibration import second_order
 from mcq_service.answering.deciding import Decided, decide, rotations, softmax, unrotated
-from mcq_service.engines import Tokens
-from mcq_service.parsing import REASONING_KEY, Line, document, parse
+from mcq_service.api.mcq.schemas import Answer, Decision, ReasoningDelta, Timings, Usage
+from mcq_service.engine import Tokens
 from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Form, render
-from mcq_service.protocol import Answer, Decision, ReasoningDelta, Timings, Usage
-from mcq_service.tasks import task_group
+from mcq_service.runtime.task_group import task_group
 from mcq_service.telemetry.tracing import current_trace_id
+from mcq_service.yaml_output import REASONING_KEY, Line, document, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mcq_service.answering.calibration import Calibration
-    from mcq_service.engines import Share, Text, Texts
-    from mcq_service.protocol import Debias, Mode, Question
-    from mcq_service.scheduling import Admission, LanePart
+    from mcq_service.api.mcq.schemas import Debias, Mode, Question
+    from mcq_service.engine import Share, Text
+    from mcq_service.engine import TextEngine as Texts
+    from mcq_service.scheduler import Admission, LanePart
     from mcq_service.telemetry import Tracing
 
 _FORCED_TOKENS = 16  # what ` B\nreasoning: "` may take, generously

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mcq_service.answering.deciding import mean_by_choice, rotations, softmax
-from mcq_service.models import Precision
+from mcq_service.model_store import Precision
 from mcq_service.prompts import ANSWER_FIRST, Form, answer_form
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
     from pathlib import Path
 
-    from mcq_service.models import PreparedModel
+    from mcq_service.model_store import PreparedModel
 
 NAME = "calibration.json"
 _AGAIN = "Run `python -m mcq_service calibrate` again."
@@ -86,7 +86,7 @@ def _read(path: Path | Traversable) -> StoredCalibration:
 
 def _fitting(model: PreparedModel) -> Iterator[StoredCalibration]:
     """The shipped ones that are of these weights."""
-    folder = resources.files("mcq_service.models") / "calibrations"
+    folder = resources.files("mcq_service.model_store") / "calibrations"
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir(), key=lambda each: each.name):

@@ -12,25 +12,27 @@ from typing import TYPE_CHECKING, Protocol
 import httpx2
 from pydantic import ValidationError
 
-from mcq_service import serving
 from mcq_service.answering.deciding import rotations
+from mcq_service.api.mcq.schemas import Batch, Results
+from mcq_service.api.problems import ProblemError
+from mcq_service.api.service.schemas import Service
 from mcq_service.exams.errors import AskingFailed
 from mcq_service.exams.fitting import Scored
-from mcq_service.problems import ProblemError
 from mcq_service.prompts import ANSWER_FIRST, Form
-from mcq_service.protocol import Batch, Results, Service
-from mcq_service.tasks import gather
+from mcq_service.runtime import builder as serving
+from mcq_service.runtime.task_group import gather
 from mcq_service.telemetry import Metrics, Tracing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
     from mcq_service.answering.answering import Letters
+    from mcq_service.api.mcq.schemas import Question
+    from mcq_service.api.service.schemas import Identity
     from mcq_service.exams.questions import ExamQuestion
-    from mcq_service.models import PreparedModel
-    from mcq_service.protocol import Identity, Question
-    from mcq_service.serving import Serving
-    from mcq_service.settings import Settings
+    from mcq_service.model_store import PreparedModel
+    from mcq_service.runtime.builder import Backend as Serving
+    from mcq_service.runtime.settings import Settings
 
 
 @dataclass(frozen=True)

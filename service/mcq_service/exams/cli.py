@@ -11,17 +11,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from mcq_service.api.mcq.schemas import Debias
 from mcq_service.exams.errors import ExamError
 from mcq_service.exams.importing import FORMATS, imported
 from mcq_service.exams.questions import SPLITS
-from mcq_service.models.console import failed
-from mcq_service.protocol import Debias
-from mcq_service.terminal import plain
+from mcq_service.model_store.progress_display import report_error as failed
+from mcq_service.runtime.terminal import printable as plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mcq_service.settings import Settings
+    from mcq_service.runtime.settings import Settings
 
 KEY = "MCQ_API_KEY"
 _EXAM = "JSON lines with id, subject, question, choices and answer"

@@ -16,11 +16,12 @@ from mcq_service.prompts import ANSWER_FORMS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mcq_service.api.mcq.schemas import Answer, Debias, Result
+    from mcq_service.api.service.schemas import Identity
     from mcq_service.exams.asking import Asker, Pace, Scorer
     from mcq_service.exams.fitting import Fit
     from mcq_service.exams.questions import Exam, ExamQuestion, Split
-    from mcq_service.models import PreparedModel
-    from mcq_service.protocol import Answer, Debias, Identity, Result
+    from mcq_service.model_store import PreparedModel
 
 _TOO_MANY = 429
 _SERVER_ERROR = 500

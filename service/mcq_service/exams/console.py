@@ -19,7 +19,7 @@ from rich.table import Table
 
 from mcq_service.exams import statistics
 from mcq_service.exams.report import Figures
-from mcq_service.terminal import PlainConsole
+from mcq_service.runtime.terminal import PlainConsole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from mcq_service.api.mcq.schemas import Debias, Usage
+from mcq_service.api.service.schemas import Identity
 from mcq_service.exams import judging
 from mcq_service.exams.errors import AskingFailed, ModelChanged
 from mcq_service.exams.judging import Limits
 from mcq_service.exams.questions import Split
 from mcq_service.exams.report import Failure, Figures, Latency, Report, Row, compare
-from mcq_service.protocol import Debias, Identity, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from mcq_service.api.mcq.schemas import Question
 from mcq_service.exams.answers import position
 from mcq_service.exams.errors import ExamUnreadable
-from mcq_service.protocol import Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from mcq_service.protocol import Option
+    from mcq_service.api.mcq.schemas import Option
 
 Half = Literal["calibration", "evaluation"]
 Split = Literal["calibration", "evaluation", "all"]

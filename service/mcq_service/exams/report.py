@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mcq_service.api.mcq.schemas import Debias, Usage
 from mcq_service.exams import statistics
 from mcq_service.exams.errors import ResultUnreadable
 from mcq_service.exams.evidence import checked
 from mcq_service.exams.questions import Split
 from mcq_service.exams.statistics import BINS, Outcome, Share
-from mcq_service.protocol import Debias, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -17,18 +17,19 @@ from mcq_service.exams.judging import Limits
 from mcq_service.exams.questions import read
 from mcq_service.exams.report import read_rows
 from mcq_service.exams.report_page import page
-from mcq_service.models import ModelRef, ModelStoreError, PreparedModel, Store
-from mcq_service.models.console import failed, shown
+from mcq_service.model_store import ModelRef, ModelStoreError, PreparedModel, Store
+from mcq_service.model_store.progress_display import report_error as failed
+from mcq_service.model_store.progress_display import show_progress as shown
 from mcq_service.prompts import ANSWER_FORMS
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from mcq_service.api.service.schemas import Identity
     from mcq_service.exams.asking import Asker
     from mcq_service.exams.report import Report
-    from mcq_service.protocol import Identity
-    from mcq_service.settings import Settings
+    from mcq_service.runtime.settings import Settings
 
 _NOT_PASSED = 4
 _INTERRUPTED = 130

@@ -18,7 +18,7 @@ from mcq_service.exams.judging import Limits
 from mcq_service.exams.questions import read
 from mcq_service.exams.results import Results, check_room, in_cluster
 from mcq_service.exams.sources import fetched
-from mcq_service.models.console import failed
+from mcq_service.model_store.progress_display import report_error as failed
 
 if TYPE_CHECKING:
     import argparse

@@ -18,8 +18,9 @@ from obstore.exceptions import (
 )
 
 from mcq_service.exams.errors import ExamUnavailable, ExamUnreadable
-from mcq_service.models import BadReference
-from mcq_service.models.sources.places import s3, said
+from mcq_service.model_store import BadReference
+from mcq_service.model_store.sources.object_store import error_text as said
+from mcq_service.model_store.sources.object_store import s3_store as s3
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -1,11 +1,11 @@
-// The list of choices: add, remove, move, by mouse and by keyboard.
+// The list of choices: add, remove and move, by mouse and by keyboard.
 
 import { announce, find, fit, icon, letter, make, mark } from "./dom.js";
 
 export const LEAST = 2;
 
 export class Choices {
-  /** `changed` is called after every change; `most` is the service's limit. */
+  /** Calls `changed` after every change; `most` is the service's limit. */
   constructor({ changed, most = 26 }) {
     this.list = find("choice-list");
     this.changed = changed;
@@ -43,7 +43,7 @@ export class Choices {
     this.changed();
   }
 
-  /** Take the empty rows out, as far as two stay. */
+  /** Remove empty rows, but keep at least two rows. */
   compact() {
     const empty = this.rows.filter((row) => !row.querySelector("textarea").value.trim());
     const spare = this.rows.length - Math.max(LEAST, this.rows.length - empty.length);
@@ -51,7 +51,7 @@ export class Choices {
     this.#relabel();
   }
 
-  /** Say below a choice what is wrong with it; without a text, that nothing is. */
+  /** Show an error below a choice; without a text, clear it. */
   mark(index, text) {
     const row = this.rows[index];
     if (row) mark(row.querySelector("textarea"), row.querySelector(".error"), text);

@@ -1,19 +1,19 @@
-// The service's API, as the page uses it.
+// A client of the service's API.
 //
 // ServiceError
-// ├── Refused      the service answered with a problem, or began to answer and then sent one
-// └── Unreachable  there was no answer, or it ended too early
+// ├── Refused      the service answered with a problem, at once or after a part of the answer
+// └── Unreachable  there was no answer, or it was incomplete
 
 import { events } from "./sse.js";
 
 export const ANSWER = "/api/v1/mcq/answer";
 
-/** Where the service has a path: below whatever prefix this script was loaded from. */
+/** The URL of a service path, below the prefix that this script was loaded from. */
 export const address = (path) => new URL(`..${path}`, import.meta.url).href;
 
 export class ServiceError extends Error {}
 
-/** `problem` is the RFC 9457 body; `retryAfter` seconds, or null; `begun`: parts of the answer came before it. */
+/** `problem`: the RFC 9457 body; `retryAfter`: seconds, or null; `begun`: parts of the answer came before. */
 export class Refused extends ServiceError {
   constructor(problem, { retryAfter = null, begun = false } = {}) {
     super(problem.title);
@@ -28,13 +28,13 @@ export class Unreachable extends ServiceError {
   }
 }
 
-/** What the service is and offers. */
+/** Fetch the service's description. */
 export async function describe({ key, signal } = {}) {
   const response = await send("/api/v1/service", { headers: headers(key), signal });
   return response.json();
 }
 
-/** Ask, and get `{event, data}` as they come: answer, reasoning, and at last done. Raises ServiceError, or AbortError. */
+/** Ask a question; yield `{event, data}`: answer, reasoning, and finally done. Throws ServiceError or AbortError. */
 export async function* ask(question, { key, signal }) {
   const response = await send(ANSWER, {
     method: "POST",
@@ -76,13 +76,13 @@ function headers(key) {
 async function refusal(response) {
   const retryAfter = seconds(response.headers.get("Retry-After"));
   const media = response.headers.get("Content-Type") ?? "";
-  // A proxy in front of the service answers in its own words: those are not for people.
+  // A proxy in front of the service sends its own page, which is not for people.
   const body = media.includes("json") ? await response.json().catch(() => null) : null;
   const { status } = response;
   return new Refused({ type: "about:blank", title: "", detail: "", ...body, status }, { retryAfter });
 }
 
-/** Retry-After is a number of seconds, or a date. */
+/** Retry-After is a number of seconds or a date. */
 function seconds(value) {
   if (value === null) return null;
   const number = /^\s*\d+\s*$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1000;

@@ -1,8 +1,8 @@
-// To the clipboard, and as a command.
+// Copy to the clipboard, and build the curl command.
 
 import { address, ANSWER } from "./client.js";
 
-/** Copy text; returns whether that worked. Without HTTPS there is no clipboard API, so the old way is kept. */
+/** Copy text; return whether it worked. Without HTTPS there is no clipboard API, so use the old command. */
 export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -26,7 +26,7 @@ function copyBySelection(text) {
 
 const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** The request as a curl command. The key stays out of it: it is named, not shown. */
+/** The request as a curl command. It uses a variable instead of the key. */
 export function curl({ method = "POST", path = ANSWER, body, withKey = false }) {
   const lines = [`curl ${method === "GET" ? "" : `-X ${method} `}${quote(address(path))}`];
   if (withKey) lines.push('-H "Authorization: Bearer $MCQ_API_KEY"');

@@ -32,7 +32,7 @@ function draw(document) {
   find("schemas").hidden = !schemas.length;
   find("schema-list").replaceChildren(...schemas.flatMap(([name, schema]) => schemaSection(name, schema)));
   contents(operations, schemas);
-  // The place a link points at did not exist when the page was opened.
+  // The link's target did not exist when the page opened.
   if (location.hash) find(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
 }
 

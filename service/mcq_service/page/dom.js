@@ -1,4 +1,4 @@
-// Small things every part uses. Text reaches the page as text nodes only; nothing here reads markup.
+// DOM helpers. Text reaches the page only as text nodes; nothing here parses markup.
 
 export const find = (id) => document.getElementById(id);
 
@@ -27,14 +27,14 @@ export function icon(name) {
   return svg;
 }
 
-/** Say something to people who listen to the page. */
+/** Announce something to screen readers. */
 export function announce(text) {
   find("status").textContent = text;
 }
 
 const GROWS = CSS.supports("field-sizing", "content");
 
-/** Make a text area as high as its text, where the browser does not do so itself. */
+/** Fit a text area's height to its text, unless the browser does. */
 export function fit(area) {
   if (GROWS) return;
   area.style.height = "auto";

@@ -1,4 +1,4 @@
-// Questions to try, one of each kind: knowledge, arithmetic, code, a map of words.
+// Example questions, one of each kind: knowledge, arithmetic, code, a map of words.
 
 export const EXAMPLES = [
   {

@@ -1,4 +1,4 @@
-// The question as it is being written: reads and fills the form, takes pasted blocks apart, shows what is wrong.
+// The question form: read and fill it, split pasted blocks, show errors.
 
 import { Choices, LEAST } from "./choices.js";
 import { announce, find, fit, mark } from "./dom.js";
@@ -12,7 +12,7 @@ const HINTS = {
 const EMPTY = { question: "", choices: ["", "", "", ""], mode: "", confidence: "", tokens: "" };
 
 export class Form {
-  /** `changed` is called after every change of the question. */
+  /** Calls `changed` after every change of the question. */
   constructor({ changed }) {
     this.changed = changed;
     this.defaultMode = "explain";
@@ -40,7 +40,7 @@ export class Form {
     find("pasted-undo").addEventListener("click", () => this.#undo());
   }
 
-  /** What a link carries: texts, and the settings as they are in their fields. */
+  /** The content of a link: the texts and the settings in their fields. */
   get state() {
     const chosen = find("modes").querySelector(":checked").value;
     return {
@@ -70,7 +70,7 @@ export class Form {
     this.#hint();
   }
 
-  /** The limits that the service states. */
+  /** Apply the service's limits. */
   set service({ modes, max_choices, max_reasoning_tokens }) {
     for (const radio of find("modes").querySelectorAll("input")) {
       radio.parentElement.hidden = !modes.includes(radio.value);
@@ -85,7 +85,7 @@ export class Form {
     this.question.focus();
   }
 
-  /** The request's body; empty rows are no choices. */
+  /** The request's body, without empty rows. */
   request() {
     const { question, mode, confidence, tokens } = this.state;
     const body = { question, choices: this.state.choices.filter((choice) => choice.trim()), mode };
@@ -94,7 +94,7 @@ export class Form {
     return body;
   }
 
-  /** Whether there is something to ask; says what is missing, and goes there. */
+  /** Return whether the form is complete; otherwise show what is missing and focus it. */
   complete() {
     this.clearErrors();
     this.choices.compact();
@@ -116,7 +116,7 @@ export class Form {
     mark(null, find("mode-error"), null);
   }
 
-  /** Show the service's errors (`[{pointer, detail}]`) at their fields; returns those that belong to none. */
+  /** Show the service's errors (`[{pointer, detail}]`) at their fields; return those without a field. */
   point(errors) {
     const homeless = [];
     let first = null;
@@ -170,15 +170,15 @@ export class Form {
     const own = area === this.question ? [area.value.slice(0, area.selectionStart), area.value.slice(area.selectionEnd)] : null;
     const question = own ? own[0] + found.question + own[1] : found.question || before.question;
     this.state = { ...before, question, choices: found.choices };
-    const told = `Split into a question and ${this.choices.rows.length} choices.`;
-    find("pasted-text").textContent = told;
+    const summary = `Split into a question and ${this.choices.rows.length} choices.`;
+    find("pasted-text").textContent = summary;
     find("pasted").hidden = false;
-    announce(told);
+    announce(summary);
     this.question.focus();
     this.changed();
   }
 
-  /** The block back as it was pasted, in one piece. */
+  /** Restore the pasted block. */
   #undo() {
     const { before, block, index } = this.undo;
     const choices = before.choices.map((choice, each) => (each === index ? block : choice));

@@ -1,4 +1,4 @@
-// Numbers as people read them.
+// Format numbers for people.
 
 const PERCENT = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
 const DAY = new Intl.DateTimeFormat("en", { dateStyle: "long" });

@@ -1,4 +1,4 @@
-// A question as the fragment of a link: never sent to a server, readable, the same for the same question.
+// A question as a link's fragment: readable, never sent to a server, and equal for equal questions.
 
 const NAMES = { mode: "m", confidence: "p", tokens: "t" };
 
@@ -13,7 +13,7 @@ export function toFragment(state) {
   return `#${parameters}`;
 }
 
-/** The question of a fragment, null where there is none. */
+/** The question of a fragment; null without one. */
 export function fromFragment(fragment) {
   const parameters = new URLSearchParams(fragment.replace(/^#/, ""));
   if (!parameters.has("q") && !parameters.has("c")) return null;

@@ -1,4 +1,4 @@
-// The API key: asked for only where the service wants one, and kept until the tab is closed.
+// The API key: requested only if the service needs one, and kept until the tab closes.
 
 import { find } from "./dom.js";
 
@@ -6,7 +6,7 @@ const NAME = "mcq-api-key";
 
 export const key = () => sessionStorage.getItem(NAME) ?? "";
 
-/** Show the field; `changed` is called when a key was entered. */
+/** Show the field; call `changed` when a key is entered. */
 export function askForKey({ focus = false } = {}) {
   const field = find("key-field");
   field.hidden = false;
@@ -22,7 +22,7 @@ export function watchKey(changed) {
   });
 }
 
-/** Take over what is in the field: a form can be sent before the field has lost the focus. */
+/** Take the field's value: a form can be sent before the field loses the focus. */
 export function keep() {
   const value = find("key").value.trim();
   if (value) sessionStorage.setItem(NAME, value);

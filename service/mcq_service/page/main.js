@@ -1,4 +1,4 @@
-// Wires the page's parts together: one question, one request at a time.
+// Connect the page's parts: one question, one request at a time.
 
 import { ask, Refused } from "./client.js";
 import { copy, curl } from "./copy.js";
@@ -14,7 +14,7 @@ import { ServiceWatch } from "./service.js";
 const form = new Form({ changed: () => saveLink() });
 const result = new Result();
 const problems = new ProblemBox({ retry: () => submit() });
-const watch = new ServiceWatch({ known: learn });
+const watch = new ServiceWatch({ onService: learn });
 let running = null;
 
 function learn(service) {
@@ -62,15 +62,15 @@ function fail(error) {
     announce("Stopped.");
     return;
   }
-  const told = explain(error, { hadKey: Boolean(key()) });
+  const explanation = explain(error, { hadKey: Boolean(key()) });
   result.halt("");
   const problem = error instanceof Refused ? error.problem : {};
   if (problem.status === 401) askForKey({ focus: true });
   if (problem.status === 503) watch.look();
   const errors = problem.errors ?? [];
   const others = form.point(errors);
-  if (errors.length && !others.length) told.detail = "What must change is marked in the form.";
-  problems.show(told, { others, retryAfter: error.retryAfter });
+  if (errors.length && !others.length) explanation.detail = "What must change is marked in the form.";
+  problems.show(explanation, { others, retryAfter: error.retryAfter });
 }
 
 function setRunning(on) {
@@ -81,7 +81,7 @@ function setRunning(on) {
   if (!on && hadFocus) find("ask").focus();
 }
 
-/** On a narrow screen the answer is below the form: bring it into view. */
+/** On a narrow screen the answer is below the form: scroll to it. */
 function showResult() {
   const { top } = find("result").getBoundingClientRect();
   if (top < innerHeight * 0.75 && top >= 0) return;

@@ -1,11 +1,11 @@
-// What went wrong, as people understand it, and what they can do about it.
+// Explain a problem to people, and what they can do.
 
 import { Refused, Unreachable } from "./client.js";
 import { find, make } from "./dom.js";
 
 const FIELDS = { title: "", detail: "", again: false };
 
-/** `{title, detail, again}` of a ServiceError; `again`: whether the same question may work later. */
+/** `{title, detail, again}` of a ServiceError; `again`: the same question may work later. */
 export function explain(error, { hadKey = false } = {}) {
   if (error instanceof Unreachable) {
     return error.begun
@@ -39,7 +39,7 @@ function refused({ problem, begun }, hadKey) {
   }
 }
 
-/** Shows one problem at a time, with a way on. */
+/** Shows one problem at a time, with a button to retry. */
 export class ProblemBox {
   /** `retry` asks the same question again. */
   constructor({ retry }) {
@@ -52,7 +52,7 @@ export class ProblemBox {
     find("problem").replaceChildren();
   }
 
-  /** `others` are errors without a field; `retryAfter` seconds must pass before `again`. */
+  /** `others`: errors without a field; `retryAfter`: seconds to wait before a retry. */
   show({ title, detail, again }, { others = [], retryAfter = null } = {}) {
     this.clear();
     const parts = [make("h3", {}, title)];
@@ -69,7 +69,7 @@ export class ProblemBox {
       find("problem").append(button);
       return;
     }
-    // Said once to those who listen; those who see it get a clock.
+    // Announced once to screen readers; the screen shows a countdown.
     const clock = make("span", { "aria-hidden": "true" });
     const end = Date.now() + seconds * 1000;
     const wait = make("p", {}, make("span", { className: "visually-hidden" }, `Try again in ${seconds} seconds.`), clock);

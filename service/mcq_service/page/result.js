@@ -1,4 +1,4 @@
-// The answer as it arrives: the choice, the bars, the reasoning, and what it took.
+// Show the answer as it arrives: the choice, the bars, the reasoning, tokens and times.
 
 import { announce, find, make } from "./dom.js";
 import { percent, points, time, whole } from "./format.js";
@@ -11,7 +11,7 @@ export class Result {
     this.traceUrl = null;
   }
 
-  /** As it is before the first question. */
+  /** Reset to the state before the first question. */
   idle() {
     find("idle").hidden = false;
     find("outcome").hidden = true;
@@ -34,14 +34,14 @@ export class Result {
     announce("Asking.");
   }
 
-  /** One event of the stream. */
+  /** Show one event of the stream. */
   take({ event, data }) {
     if (event === "answer") this.#decide(data);
     else if (event === "reasoning") this.#reason(data.delta);
     else if (event === "done") this.#finish(data);
   }
 
-  /** The request ended without its end: keep what came, or go back. */
+  /** The request ended early: keep the received part, or reset. */
   halt(why) {
     this.#busy(false);
     if (!this.decided && !this.reasoning) this.idle();
@@ -90,7 +90,7 @@ export class Result {
         make("span", { className: "percent" }, percent(probability)),
         make("div", { className: "bar", "aria-hidden": "true" }, fill),
       );
-      // In the next frame, so that it grows from nothing.
+      // In the next frame, so that the bar grows from zero.
       requestAnimationFrame(() => requestAnimationFrame(() => (fill.style.width = `${probability * 100}%`)));
       return row;
     });

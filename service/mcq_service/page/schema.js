@@ -1,4 +1,4 @@
-// JSON Schema, as OpenAPI 3.1 has it, in words and in examples.
+// Describe a JSON Schema (OpenAPI 3.1) in words, and build examples.
 
 const RANGES = [
   ["minLength", "maxLength", " characters"],
@@ -14,7 +14,7 @@ export function resolve(schema, document) {
   return schema?.$ref ? (document.components?.schemas?.[nameOf(schema.$ref)] ?? {}) : (schema ?? {});
 }
 
-/** What a value is: a list of words and `{ref}` for schemas that are described elsewhere. */
+/** Describe a value: a list of words, and `{ref}` for schemas described elsewhere. */
 export function typeWords(schema) {
   if (schema.$ref) return [{ ref: nameOf(schema.$ref) }];
   const several = schema.anyOf ?? schema.oneOf;
@@ -28,7 +28,7 @@ export function typeWords(schema) {
   return [[schema.type ?? "any"].flat().join(" or ")];
 }
 
-/** Bounds and default, as one text. */
+/** Limits and default, as one text. */
 export function limits(schema) {
   const found = new Set();
   for (const part of [schema, ...(schema.anyOf ?? schema.oneOf ?? [])]) {
@@ -48,7 +48,7 @@ function range(least, most) {
   return least === undefined ? `at most ${most}` : `${least} to ${most}`;
 }
 
-/** An example value: the schema's own, or one made of its required parts. */
+/** An example value: the schema's own, or one of its required parts. */
 export function example(schema, document, depth = 0) {
   const found = resolve(schema, document);
   if (found.examples?.length) return found.examples[0];

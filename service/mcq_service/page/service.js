@@ -1,4 +1,4 @@
-// What the service is, and whether it answers yet; asked again until it does.
+// The service's description; fetched again until the service is ready.
 
 import { describe, Refused } from "./client.js";
 import { find } from "./dom.js";
@@ -13,9 +13,9 @@ function inWords({ name, accuracy, ci95: [low, high], count, sat }) {
 }
 
 export class ServiceWatch {
-  /** `known` is called with the service's description whenever it came. */
-  constructor({ known }) {
-    this.known = known;
+  /** Calls `onService` with each description of the service. */
+  constructor({ onService }) {
+    this.onService = onService;
     this.timer = null;
   }
 
@@ -23,7 +23,7 @@ export class ServiceWatch {
     clearTimeout(this.timer);
     try {
       const service = await describe({ key: key() });
-      this.known(service);
+      this.onService(service);
       find("exam").textContent = service.exam ? inWords(service.exam) : "";
       if (service.ready) this.#show("ready", service.model);
       else this.#wait(service);

@@ -1,7 +1,7 @@
-// Takes a pasted block apart: "Question … A) … B) …" into the question and its choices.
+// Split a pasted block "Question … A) … B) …" into the question and its choices.
 
-// How a choice can be marked, strictest first. `inline`: so many choices make it believable in the middle of a line,
-// where `after` follows the mark; at the beginning of a line `head` follows it.
+// Marks of choices, the strictest first. `inline`: the number of choices that makes a mark in the middle of a line
+// plausible; there `after` follows the mark, and at the beginning of a line `head`.
 const ANYTHING = "(?=\\s*\\S)";
 const SPACE = "(?=\\s)";
 const FORMS = [
@@ -17,7 +17,7 @@ const WORD = "(?:(?:[Oo]ption|[Cc]hoice|[Aa]nswer|OPTION|CHOICE|ANSWER)[ \\t]+)?
 const LINE_START = `(?:^|\\n)[ \\t]*(?:[-*•][ \\t]+)?${WORD}`;
 const ANYWHERE = `(?:^|\\s|(?<=[^\\x00-\\x7f]))${WORD}`;
 const SENTENCE_END = /(?:[?!:;…。？！：；]|\w{4,}\.)["'”’)\]]*$/;
-// What follows the choices in books and data sets, to the end of the block.
+// The part after the choices in books and data sets, to the end of the block.
 const SOLUTION = new RegExp(
   "\\n[ \\t]*(?:(?:(?:the )?correct (?:answer|option|choice)|answers?|ans|key|solution|explanation|rationale|reasoning|hint)" +
     "(?:\\s*[:：]| is | *\\(?[A-Z]\\)?\\.?\\s*$)|答案|解析|解释)[^]*$",
@@ -25,7 +25,7 @@ const SOLUTION = new RegExp(
 );
 const INLINE_SOLUTION = /\s(?:correct )?answer\s*[:：]\s*\(?[A-Z]\)?\.?\s*$/i;
 
-/** `{question, choices}` of a block with two or more choices marked A, B, …; null where there are none. */
+/** `{question, choices}` of a block with two or more choices marked A, B, …; null without choices. */
 export function split(block) {
   const text = block.replace(/\r\n?/g, "\n").trim();
   let best = null;
@@ -37,7 +37,7 @@ export function split(block) {
   return best && parts(text, best);
 }
 
-/** The longest run of marks A, B, C … in this order; of equals the last, since examples come before the choices. */
+/** The longest run of marks A, B, C …, and the last of equals, because examples come before the choices. */
 function run(text, pattern, least, believable) {
   const marks = [...text.matchAll(pattern)].map((match) => ({
     place: match[1].toUpperCase().charCodeAt(0) - 65,
@@ -56,7 +56,7 @@ function run(text, pattern, least, believable) {
   return best;
 }
 
-/** Whether marks in the middle of lines begin choices: after the end of a sentence, or three of which no word is part. */
+/** Whether marks inside lines begin choices: after the end of a sentence, or three marks outside of words. */
 function listed(text, marks) {
   const said = text.slice(0, marks[0].from).trimEnd().slice(-20);
   if (!said || SENTENCE_END.test(said)) return true;

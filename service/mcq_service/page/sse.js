@@ -1,4 +1,4 @@
-// Reads Server-Sent Events from a response's body: EventSource can't POST.
+// Read server-sent events from a response's body, because EventSource can't POST.
 
 /** The events of a byte stream: `{event, data}`, data as text. */
 export async function* events(body) {
@@ -32,7 +32,7 @@ async function* readLines(body) {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      // A CR at the end may be half of a CRLF: it waits for what follows.
+      // A CR at the end may be half of a CRLF: wait for the next chunk.
       const lines = (rest + value).split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop();
       yield* lines;

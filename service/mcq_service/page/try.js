@@ -1,11 +1,11 @@
-// Trying an operation out: the request, the same as curl, and what the service answers.
+// Try an operation: the request, the curl command, and the response.
 
 import { address } from "./client.js";
 import { copy, curl } from "./copy.js";
 import { announce, fit, make } from "./dom.js";
 import { askForKey, key } from "./keys.js";
 
-/** A disclosure for one operation; `body` is an example, undefined where the operation takes none. */
+/** A disclosure for one operation; `body` is an example, undefined if the operation has no body. */
 export function tryIt({ verb, path, body }) {
   const method = verb.toUpperCase();
   const text = body === undefined ? undefined : JSON.stringify(body, null, 2);
@@ -51,9 +51,9 @@ async function run({ method, path, body }, answer) {
     const text = await response.text();
     const took = Math.round(performance.now() - started);
     if (response.status === 401) askForKey({ focus: true });
-    const told = `${response.status} ${response.statusText} in ${took} ms`;
-    announce(told);
-    answer.replaceChildren(make("p", { className: "caption" }, told), make("pre", { tabIndex: 0 }, pretty(text)));
+    const summary = `${response.status} ${response.statusText} in ${took} ms`;
+    announce(summary);
+    answer.replaceChildren(make("p", { className: "caption" }, summary), make("pre", { tabIndex: 0 }, pretty(text)));
   } catch {
     answer.replaceChildren(make("p", { className: "error" }, "The service can’t be reached."));
   }

@@ -1,21 +1,21 @@
-"""Question -> prompt: a constant prefix that can be cached, the client's text, and a constant end."""
+"""Question to prompt: a constant prefix that can be cached, the client's text, and a constant end."""
 
-from mcq_service.prompts.chat import Span, Turn, conversation
-from mcq_service.prompts.chatml import ANSWER_FIRST, REASONING_FIRST
+from mcq_service.prompts.chat_forms import ANSWER_FIRST, REASONING_FIRST
+from mcq_service.prompts.chat_template import TextSpan, Turn, chat_prompt
 from mcq_service.prompts.forms import Form, Prompt
-from mcq_service.prompts.plain import plain
-from mcq_service.prompts.rendering import render
+from mcq_service.prompts.mcq_prompt import render
+from mcq_service.prompts.plain_forms import plain_form
 
 ANSWER_FORMS = {
     "chat, 1 example": ANSWER_FIRST,
-    "plain, no example": plain(0),
-    "plain, 5 examples": plain(5),
+    "plain, no example": plain_form(0),
+    "plain, 5 examples": plain_form(5),
 }
-"""Those that a letter can be asked for in, by name. The first is the form of a model that was not measured."""
+"""The forms that ask for a letter, by name. The first is the default for a model without a calibration."""
 
 
 def answer_form(digest: str) -> Form:
-    """The form that a letter is asked for in, by its digest. Raises KeyError."""
+    """Return the form with this digest. Raises KeyError."""
     return {form.digest: form for form in ANSWER_FORMS.values()}[digest]
 
 
@@ -25,10 +25,10 @@ __all__ = [
     "REASONING_FIRST",
     "Form",
     "Prompt",
-    "Span",
+    "TextSpan",
     "Turn",
     "answer_form",
-    "conversation",
-    "plain",
+    "chat_prompt",
+    "plain_form",
     "render",
 ]

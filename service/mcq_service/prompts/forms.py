@@ -1,4 +1,4 @@
-"""What surrounds a question: the constant beginning and end of a prompt, with its worked examples."""
+"""The constant parts around a question: the beginning of a prompt, its worked examples, and its end."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import NamedTuple
 class Prompt(NamedTuple):
     """The parts of a prompt, in order.
 
-    `prefix` is the same for all questions. `stem`, the question, and `choices` are a client's text: they must be
-    tokenised so that nothing in them becomes a control token, or a question could end its own turn. The stem ends
-    with a line break, so that its tokens do not depend on the choices. `suffix` is ours again.
+    `prefix` is the same for all questions. `stem` (the question) and `choices` are a client's text: nothing in them
+    may become a control token, or a question could end its own turn. The stem ends with a line break, so that its
+    tokens do not depend on the choices. `suffix` is our own text again.
     """
 
     prefix: str
@@ -21,9 +21,9 @@ class Prompt(NamedTuple):
 
 
 class Form(NamedTuple):
-    """The constant prefix, the end that the model goes on from, and what stands between the parts of a question.
+    """The constant prefix, the suffix that the model continues, and the separators inside a question.
 
-    `mark` follows the letter of a choice; `gap` ends the question, before the choices.
+    `mark` follows the letter of a choice; `gap` separates the question from the choices.
     """
 
     prefix: str
@@ -33,12 +33,12 @@ class Form(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the form: a calibration is of one form. The examples in the prefix show mark and gap."""
+        """SHA-256 of the form; a calibration holds for one form. The examples in the prefix contain mark and gap."""
         return "sha256:" + hashlib.sha256(f"{self.prefix}\0{self.suffix}".encode()).hexdigest()
 
 
 class Example(NamedTuple):
-    """A worked example: a question, its choices, and the position of the right one."""
+    """A worked example: a question, its choices, and the index of the correct one."""
 
     question: str
     choices: tuple[str, ...]
@@ -46,11 +46,11 @@ class Example(NamedTuple):
 
     @property
     def letter(self) -> str:
-        """The letter of the right choice."""
+        """The letter of the correct choice."""
         return "ABCD"[self.answer]
 
     def text(self, mark: str, gap: str) -> str:
-        """The question and its choices, as a form has them."""
+        """Return the question and its choices in a form's layout."""
         choices = [f"{letter}{mark}{choice}" for letter, choice in zip("ABCD", self.choices, strict=True)]
         return self.question + gap + "\n".join(choices)
 
@@ -96,4 +96,4 @@ EXAMPLES = (
     ),
     PLANET,
 )
-"""Of several fields, each letter twice; the last ones are taken first."""
+"""From several fields, with each letter correct twice; a form uses the last ones."""

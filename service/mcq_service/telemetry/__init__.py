@@ -1,4 +1,4 @@
-"""Metrics, traces and logs: their names stand here and nowhere else."""
+"""Metrics, traces and logs. All their names are defined here."""
 
 from mcq_service.telemetry.metrics import Metrics
 from mcq_service.telemetry.tracing import Tracing

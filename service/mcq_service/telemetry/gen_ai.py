@@ -1,4 +1,4 @@
-"""OpenTelemetry's GenAI metrics, semantic conventions v1.41.0, under the names that Prometheus gives them."""
+"""OpenTelemetry's GenAI metrics (semantic conventions v1.41.0), under their Prometheus names."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Histogram
 
 if TYPE_CHECKING:
-    from mcq_service.protocol import Answer, Usage
+    from mcq_service.api.mcq.schemas import Answer, Usage
 
 OPERATION = "text_completion"
 _LABELS = ["gen_ai_operation_name", "gen_ai_request_model"]
-# The boundaries that the conventions recommend.
+# Boundaries recommended by the conventions.
 _REQUEST_SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _FIRST_TOKEN_SECONDS = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 _TOKEN_SECONDS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
@@ -19,7 +19,7 @@ _TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384)
 
 
 class GenAI:
-    """What any server of a language model reports."""
+    """The metrics of any language-model server."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Register the histograms; durations are in seconds."""
@@ -40,17 +40,17 @@ class GenAI:
             "client_token_usage", "Tokens of a request, by type.", _TOKENS, "gen_ai_token_type"
         )
 
-    def answered(self, answer: Answer) -> None:
-        """Observe one answered question."""
+    def record_answer(self, answer: Answer) -> None:
+        """Record one answered question."""
         timings = answer.timings
         # In mode reason the answer comes last.
         first = None if answer.mode == "reason" else timings.answer_ms / 1000
-        self.observed(OPERATION, answer.model, answer.usage, seconds=timings.total_ms / 1000, first=first)
+        self.record(OPERATION, answer.model, answer.usage, seconds=timings.total_ms / 1000, first=first)
 
-    def observed(
+    def record(
         self, operation: str, model: str, usage: Usage, *, seconds: float, first: float | None
     ) -> None:
-        """Observe one text, which took so long, and so long to what came first, where that is known."""
+        """Record one text and its duration; `first` is the time to the first token, if known."""
         labels = (operation, model)
         self._request.labels(*labels).observe(seconds)
         self._usage.labels(*labels, "input").observe(usage.prompt_tokens)

@@ -1,4 +1,4 @@
-"""Logs as one JSON object a line, on stderr."""
+"""Log to stderr, with one JSON object on each line."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from opentelemetry import trace
 
 
 class JSONFormatter(logging.Formatter):
-    """A record with its time, level, logger, message, `fields` and, inside a request, trace id."""
+    """Formats a record's time, level, logger, message, `fields` and, inside a request, trace id."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """Return one line."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -31,10 +31,10 @@ class JSONFormatter(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """Send all logs through the formatter."""
+    """Format all logs from this level on as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JSONFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # Each request of the model hub's and the remote engine's clients at INFO would drown the service's own lines.
+    # At INFO, the HTTP clients of the model hub and the remote engine would log every request.
     for name in ("httpx", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Prometheus metrics, exposed as OpenMetrics with exemplars that carry the trace."""
+"""Prometheus metrics, in the OpenMetrics format with traces as exemplars."""
 
 from __future__ import annotations
 
@@ -23,33 +23,52 @@ from mcq_service.telemetry.tracing import current_trace_id
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mcq_service.models.described import Described
-    from mcq_service.protocol import Answer, Usage
+    from mcq_service.api.mcq.schemas import Answer, Usage
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # an unused second series for each counter
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
-class CountedKeys(Protocol):
-    """API keys, as mcq_service.keys has them."""
+class KeyCounter(Protocol):
+    """The counts of API keys; see ApiKeys."""
 
     @property
     def accepted(self) -> int:
-        """How many let a client in."""
+        """The number of usable keys."""
 
     @property
     def faults(self) -> int:
-        """How many can't be used."""
+        """The number of unusable entries."""
+
+
+class ModelInfo(Protocol):
+    """The model that answers, here or on another server; see PreparedModel. Unknown values are empty."""
+
+    @property
+    def uri(self) -> str:
+        """Its address."""
+
+    @property
+    def revision(self) -> str:
+        """Its version."""
+
+    @property
+    def digest(self) -> str:
+        """The digest of its source files: configuration, tokenizer and weights."""
+
+    @property
+    def precision(self) -> str:
+        """The number format of its weights."""
 
 
 class Metrics:
-    """What one replica counts and measures; durations are in seconds."""
+    """The metrics of one replica; durations are in seconds."""
 
     def __init__(self) -> None:
-        """Each instance has a registry of its own."""
+        """Create the metrics in a registry of their own."""
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
@@ -75,7 +94,9 @@ class Metrics:
         )
         self._tokens = Counter("mcq_tokens", "Tokens read and written.", ["type"], registry=self.registry)
         self._cached = Counter(
-            "mcq_prefix_cache_tokens", "Prompt tokens that were not computed anew.", registry=self.registry
+            "mcq_prefix_cache_tokens",
+            "Prompt tokens that came from the prefix cache.",
+            registry=self.registry,
         )
         self._queue_depth = Gauge(
             "mcq_queue_depth", "Requests that wait for their first turn.", registry=self.registry
@@ -101,19 +122,19 @@ class Metrics:
         """Read the queue's depth at each scrape."""
         self._queue_depth.set_function(depth)
 
-    def watch_keys(self, keys: CountedKeys) -> None:
-        """Count the API keys at each scrape; without a file of keys there are no such metrics."""
+    def watch_keys(self, keys: KeyCounter) -> None:
+        """Count the API keys at each scrape. Without a file of keys these metrics do not exist."""
         accepted = Gauge("mcq_api_keys_accepted", "API keys that let a client in.", registry=self.registry)
         accepted.set_function(lambda: keys.accepted)
         invalid = Gauge(
             "mcq_api_keys_invalid",
-            "Entries of the API keys' file that can't be used; 1 where the file itself can't be.",
+            "Entries of the API keys' file that can't be used; 1 if the file itself can't be read.",
             registry=self.registry,
         )
         invalid.set_function(lambda: keys.faults)
 
-    def model_loaded(self, model: Described, *, engine: str) -> None:
-        """Say which model answers, and what computes it."""
+    def model_loaded(self, model: ModelInfo, *, engine: str) -> None:
+        """Set the model that answers and its engine."""
         self._model.info(
             {
                 "uri": model.uri,
@@ -125,7 +146,7 @@ class Metrics:
         )
 
     def stepped(self, *, batch: int, tokens: int, seconds: float) -> None:
-        """The engine read so many tokens of so many texts in one step."""
+        """Count one step of the engine: `tokens` of `batch` texts."""
         self._batch_size.observe(batch)
         self._step_tokens.inc(tokens)
         self._step_seconds.inc(seconds)
@@ -143,19 +164,19 @@ class Metrics:
         else:
             self._labels.labels(answer.answer.label).inc()
         self._count_tokens(answer.usage)
-        self._gen_ai.answered(answer)
+        self._gen_ai.record_answer(answer)
 
     def completed(
         self, *, mode: str, operation: str, model: str, tokens: Usage, seconds: float, first: float | None
     ) -> None:
-        """Count one text of the OpenAI-compatible surface, which took so long, and so long to its first token."""
+        """Count one text of the OpenAI-compatible surface; `first` is the time to its first token."""
         self._requests.labels(mode, "answered").inc()
         self._duration.labels(mode).observe(seconds, _exemplar(current_trace_id()))
         self._count_tokens(tokens)
-        self._gen_ai.observed(operation, model, tokens, seconds=seconds, first=first)
+        self._gen_ai.record(operation, model, tokens, seconds=seconds, first=first)
 
     def refused(self, *, mode: str, outcome: str) -> None:
-        """Count one question that was not answered; `outcome` is the problem's slug."""
+        """Count one request that was not answered; `outcome` is the problem's slug."""
         self._requests.labels(mode, outcome).inc()
 
     def _count_tokens(self, usage: Usage) -> None:
@@ -164,7 +185,7 @@ class Metrics:
         self._cached.inc(usage.cached_tokens)
 
     def exposition(self) -> bytes:
-        """The registry in OpenMetrics text."""
+        """Return the metrics as OpenMetrics text."""
         text: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call]
         return text
 

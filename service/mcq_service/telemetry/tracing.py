@@ -1,6 +1,7 @@
-"""OpenTelemetry traces: one a request, across threads; a client's text is never on a span.
+"""OpenTelemetry traces: one for each request, across threads, and never with a client's text.
 
-HTTP server span (route) > admit, prefill, decode, parse; a batch span of its own links the requests it served.
+HTTP server span (route) > admit, prefill, decode, parse. Each step has a batch span of its own, with links to the
+requests that it served.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
 
 
 class Tracing:
-    """Makes spans; sends them where OTEL_EXPORTER_OTLP_ENDPOINT says, nowhere if it is unset."""
+    """Creates spans and sends them to OTEL_EXPORTER_OTLP_ENDPOINT, if that is set."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
-        """OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and the exporter's variables are OpenTelemetry's own."""
+        """Read OpenTelemetry's own variables: OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and the exporter's."""
         name = environment.get("OTEL_SERVICE_NAME", "mcq-service")
         self.provider = TracerProvider(resource=Resource.create({SERVICE_NAME: name}), shutdown_on_exit=False)
         self.provider.sampler = _OwnRatio(self.provider.sampler)
@@ -45,13 +46,13 @@ class Tracing:
     def request(
         self, name: str, headers: Mapping[str, str], **attributes: AttributeValue
     ) -> Iterator[trace.Span]:
-        """The span of a whole request, which continues the trace that its headers name."""
+        """Open the span of a whole request; it continues the trace in the headers."""
         with self._span(name, propagate.extract(headers), trace.SpanKind.SERVER, attributes) as span:
             yield span
 
     @contextmanager
     def span(self, name: str, **attributes: AttributeValue) -> Iterator[trace.Span]:
-        """A span under the current one, which becomes the current one."""
+        """Open a child of the current span and make it the current one."""
         with self._span(name, None, trace.SpanKind.INTERNAL, attributes) as span:
             yield span
 
@@ -65,14 +66,14 @@ class Tracing:
             try:
                 yield span
             except Exception as error:
-                # The type alone: a message may quote what a client wrote.
+                # Only the type: a message may quote a client's text.
                 span.set_status(trace.StatusCode.ERROR, type(error).__name__)
                 raise
 
     def step(self, *, since_ns: int, requests: Sequence[SpanContext], **attributes: AttributeValue) -> None:
-        """A step that was made for several requests ends now; `since_ns` is in nanoseconds since the epoch.
+        """Record a step that ends now; `since_ns` is in nanoseconds since the epoch.
 
-        It belongs to no request's trace, and links all of them.
+        The span belongs to no request's trace, and links all requests of the step.
         """
         if requests:
             links = [trace.Link(context) for context in requests]
@@ -81,16 +82,16 @@ class Tracing:
             ).end()
 
     def shutdown(self) -> None:
-        """Send what is left, if it can be sent in a moment: retries must not hold up the end of the process."""
+        """Send the remaining spans, within two seconds: retries must not hold up the end of the process."""
         sending = threading.Thread(target=self.provider.shutdown, name="traces", daemon=True)
         sending.start()
         sending.join(_SHUTDOWN_SECONDS)
 
 
 class _OwnRatio(Sampler):
-    """Samples what a caller asks to be sampled as if there were no caller; what it wants left out is left out.
+    """Applies the configured ratio to callers' traces too, and drops traces that their callers do not sample.
 
-    So no client makes the replica send more spans than the configured ratio.
+    So clients can't make the replica send more spans than the configured ratio.
     """
 
     def __init__(self, configured: Sampler) -> None:
@@ -114,9 +115,11 @@ class _OwnRatio(Sampler):
                 parent_context, trace_id, name, kind, attributes, links, trace_state
             )
         context = Context() if caller.trace_flags.sampled else parent_context
-        # Samplers decide by the trace's id, which the caller can choose: a drawn one has no favourites.
-        drawn = self._ids.generate_trace_id()
-        result = self._configured.should_sample(context, drawn, name, kind, attributes, links, trace_state)
+        # Samplers decide by the trace id, and the caller can choose it: use a random one.
+        random_id = self._ids.generate_trace_id()
+        result = self._configured.should_sample(
+            context, random_id, name, kind, attributes, links, trace_state
+        )
         return SamplingResult(result.decision, result.attributes, caller.trace_state)
 
     def get_description(self) -> str:
@@ -125,6 +128,6 @@ class _OwnRatio(Sampler):
 
 
 def current_trace_id() -> str | None:
-    """The current request's trace id, 32 hex digits, or None where it is not sampled."""
+    """Return the current request's trace id, 32 hex digits, or None if it is not sampled."""
     span = trace.get_current_span().get_span_context()
     return trace.format_trace_id(span.trace_id) if span.is_valid and span.trace_flags.sampled else None

@@ -12,7 +12,7 @@ from tests.cluster.steady import Steady
 from tests.cluster.storage.test_models import secret
 from tests.cluster.support import eventually, restricted_namespace
 from tests.s3_server import s3_server, variables
-from tests.service.models import tiny
+from tests.service.model_store import tiny
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from hack.ask import QUESTION, ask
 from hack.cluster.kind import KindCluster
 from tests.cluster.support import eventually, restricted_namespace
 from tests.s3_server import s3_server, variables
-from tests.service.models import tiny
+from tests.service.model_store import tiny
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,11 +10,12 @@ from tests.service.fakes import QUESTION, Replica, until
 from tests.service.local import local_replica
 from tests.service.scripted import ScriptedEngine, ScriptedSequence
 
-from mcq_service.engines import Feed, Output, Tokenizer
-from mcq_service.models import PreparedModel
-from mcq_service.problems import DeadlineExceeded, InvalidQuestion, ProblemError
-from mcq_service.protocol import Answer, Question
-from mcq_service.scheduling.batcher import STEP_TOKENS
+from mcq_service.api.mcq.schemas import Answer, Question
+from mcq_service.api.problems import DeadlineExceeded, InvalidQuestion, ProblemError
+from mcq_service.engine import BatchItem as Feed
+from mcq_service.engine import Output, Tokenizer
+from mcq_service.model_store import PreparedModel
+from mcq_service.scheduler.scheduler import STEP_TOKENS
 
 WRITTEN = "apples grow on trees " * 20
 LONG = "why? " * 1500

@@ -14,33 +14,33 @@ import pytest
 from tests.service.fakes import IDENTITY as FAKE
 from tests.service.fakes import Replica
 
-from mcq_service import serving
 from mcq_service.answering.answering import Letters
 from mcq_service.answering.deciding import rotations
-from mcq_service.engines import Tokens
-from mcq_service.exams import asking, commands, console, parts, report
-from mcq_service.exams.commands import Sitting
-from mcq_service.exams.errors import AskingFailed, ResultUnreadable
-from mcq_service.exams.judging import Limits
-from mcq_service.exams.questions import read
-from mcq_service.models import PreparedModel
-from mcq_service.prompts import ANSWER_FIRST, ANSWER_FORMS, Form
-from mcq_service.protocol import (
+from mcq_service.api.mcq.schemas import (
     Answer,
     Choice,
     LabelProbability,
-    Problem,
     Question,
     Result,
     Results,
     Timings,
     Usage,
 )
+from mcq_service.api.problems import Problem
+from mcq_service.engine import Tokens
+from mcq_service.exams import asking, commands, console, parts, report
+from mcq_service.exams.commands import Sitting
+from mcq_service.exams.errors import AskingFailed, ResultUnreadable
+from mcq_service.exams.judging import Limits
+from mcq_service.exams.questions import read
+from mcq_service.model_store import PreparedModel
+from mcq_service.prompts import ANSWER_FIRST, ANSWER_FORMS, Form
+from mcq_service.runtime import builder as serving
 
 PREPARED = PreparedModel(
     path=Path("/none"), uri="hf://some/model", revision="1", digest="sha256:me", precision="float32"
 )
-IDENTITY = serving.identity(PREPARED)
+IDENTITY = serving.identity_of(PREPARED)
 COUNT = 40
 
 

@@ -11,10 +11,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.service.examples import examples
 
+from mcq_service.api.mcq.schemas import Question
 from mcq_service.exams.answers import position, written
 from mcq_service.exams.errors import ExamUnreadable
 from mcq_service.exams.questions import content_digest, parse, read
-from mcq_service.protocol import Question
 
 FRUIT: dict[str, Any] = {
     "id": "a",

@@ -11,7 +11,7 @@ import pytest
 
 from mcq_service.answering.calibration_files import calibration_for
 from mcq_service.exams.questions import read
-from mcq_service.models import PreparedModel
+from mcq_service.model_store import PreparedModel
 
 pytestmark = pytest.mark.slow
 

@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from mcq_service.api.mcq.schemas import Usage
 from mcq_service.exams import report_page
 from mcq_service.exams.report import Comparison, Failure, Figures, Latency, Report, Row
 from mcq_service.exams.report_page import page
-from mcq_service.protocol import Usage
 
 VOID = {"meta", "link", "br", "img", "input"}
 

@@ -14,13 +14,13 @@ from typing import Any, Protocol
 import pytest
 from tests.service.exams.test_exam_commands import Scripted, exam, sat
 
+from mcq_service.api.mcq.schemas import Question
 from mcq_service.exams import evidence, shard
 from mcq_service.exams.errors import ResultsNotKept, ResultUnreadable, TooManyQuestions
 from mcq_service.exams.parts import Part, placeholder
 from mcq_service.exams.questions import ExamQuestion, read
 from mcq_service.exams.report import unpacked_rows
 from mcq_service.exams.results import LARGEST_PART, Account, Results, Values, check_room
-from mcq_service.protocol import Question
 
 __all__ = ["exam"]  # the fixture
 

@@ -1,0 +1,1 @@
+"""HTTP for every surface: middleware, errors, server-sent events, JSON bodies."""

@@ -1,0 +1,75 @@
+"""Routes with a JSON body: it is parsed once and validated once, and a large body does not block the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+
+from mcq_service.api.http import json_parser, validation
+from mcq_service.api.openai import errors as openai_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from starlette.responses import Response
+
+LARGE_BYTES = 64 * 1024
+"""A larger body is read in a thread; for a smaller one, switching threads costs as much as the work."""
+
+# One thread: parsing holds the interpreter's lock, so a second thread would only double the memory.
+_reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="body")
+
+
+class JSONRoute(APIRoute):
+    """A FastAPI route that reads its body with `json_parser` and reports errors with `validation`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """See FastAPI: its hook for a route's own request class."""
+        handle = super().get_route_handler()
+        model: Any = self.body_field.field_info.annotation if self.body_field else None
+
+        async def handler(request: Request) -> Response:
+            return await handle(_JSONRequest(request, model) if model else request)
+
+        return handler
+
+
+class _JSONRequest(Request):
+    """A request whose `json` returns an object of the route's model, which FastAPI accepts as it is."""
+
+    def __init__(self, request: Request, model: type[BaseModel]) -> None:
+        super().__init__(request.scope, request.receive)
+        self._model = model
+
+    async def json(self) -> BaseModel:
+        body = await self.body()
+        as_openai = self.scope["path"].startswith(openai_errors.PREFIX)
+        body_path = openai_errors.body_path if as_openai else question_body_path
+        if len(body) <= LARGE_BYTES:
+            return _read(body, self._model, body_path)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_reader, _read, body, self._model, body_path)
+
+
+def _read(body: bytes, model: type[BaseModel], body_path: Callable[[Sequence[Any]], list[Any]]) -> BaseModel:
+    value = json_parser.parse(body)
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        raise validation.from_pydantic(errors, body_path) from None
+
+
+def question_body_path(location: Sequence[Any]) -> list[Any]:
+    """Return the path in a question's or batch's body for a location of pydantic's."""
+    steps = list(location)
+    of_batch = 2 if steps[:1] == ["questions"] else 0
+    if steps[of_batch : of_batch + 1] == ["choices"]:
+        # choices, list or map (pydantic's name for the form, which is not in the body), index or label
+        steps = [*steps[: of_batch + 1], *steps[of_batch + 2 : of_batch + 3]]
+    return steps

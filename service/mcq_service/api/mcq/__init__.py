@@ -1,0 +1,1 @@
+"""The multiple-choice surface: /api/v1/mcq."""

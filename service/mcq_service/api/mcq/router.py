@@ -1,0 +1,65 @@
+"""POST /api/v1/mcq/answer, whole or streamed, and POST /api/v1/mcq/answers for many."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from mcq_service.answering import Answering
+from mcq_service.api.http import validation
+from mcq_service.api.http.disconnect import cancel_on_disconnect
+from mcq_service.api.http.json_route import JSONRoute, question_body_path
+from mcq_service.api.mcq import answer_events
+from mcq_service.api.mcq.schemas import Answer, AnswerRequest, Batch, MalformedQuestion, Results
+from mcq_service.api.problems import MEDIA_TYPE, Problem
+
+router = APIRouter(prefix="/api/v1", tags=["mcq"], route_class=JSONRoute)
+
+_PROBLEM = {"model": Problem, "content": {MEDIA_TYPE: {}}}
+PROBLEMS: dict[int | str, dict[str, object]] = {
+    status: {"description": description, **_PROBLEM}
+    for status, description in {
+        400: "The body is not JSON, or has too many values.",
+        413: "The body is too large, or the request asks for too much at once.",
+        415: "The body is not declared as JSON, or is compressed.",
+        422: "The question can't be answered as it stands.",
+        429: "Too many requests are waiting; see Retry-After.",
+        502: "The engine is another server, and it failed.",
+        503: "The model is loading, or the replica is shutting down.",
+        504: "The answer took too long.",
+    }.items()
+}
+
+
+def current_answering(request: Request) -> Answering:
+    """Return the use cases. Raises NotReady before the model is loaded, Draining after SIGTERM."""
+    answering: Answering = request.app.state.lifecycle.require_backend().answering
+    return answering
+
+
+AnsweringDep = Annotated[Answering, Depends(current_answering)]
+
+
+@router.post("/mcq/answer", responses={200: answer_events.RESPONSE_SCHEMA, **PROBLEMS}, response_model=Answer)
+async def answer(request: Request, question: AnswerRequest, answering: AnsweringDep) -> Answer | Response:
+    """Answer one multiple-choice question."""
+    request.state.mode = question.mode or answering.defaults.mode
+    if question.stream or answer_events.accepts_events_only(request):
+        return await answer_events.answer_stream(request, answering.stream(question))
+    return await cancel_on_disconnect(request, answering.answer(question))
+
+
+@router.post("/mcq/answers", responses=PROBLEMS, response_model=Results)
+async def answers(request: Request, batch: Batch, answering: AnsweringDep) -> Response:
+    """Answer up to 256 questions; each gets an answer or a problem of its own."""
+    questions = [
+        validation.from_pydantic(each.errors, question_body_path)
+        if isinstance(each, MalformedQuestion)
+        else each
+        for each in batch.items
+    ]
+    results = await cancel_on_disconnect(request, answering.answers(questions))
+    # Serialised here: FastAPI would go through the results three times on the event loop.
+    return Response(await asyncio.to_thread(results.model_dump_json), media_type="application/json")

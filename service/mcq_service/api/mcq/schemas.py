@@ -1,0 +1,248 @@
+"""Requests and responses of /api/v1/mcq: a question in, a decision and an answer out."""
+
+from __future__ import annotations
+
+from string import ascii_uppercase
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from mcq_service.api.problems import Problem
+
+MAX_QUESTION_CHARACTERS = 20_000
+MAX_CHOICE_CHARACTERS = 4_000
+MAX_REASONING_TOKENS = 512
+
+Mode = Literal["answer", "explain", "reason"]
+Debias = Literal["none", "prior", "rotations"]
+MAX_BATCH = 256
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "must not be blank")
+    return text
+
+
+def _no_boolean(value: Any) -> Any:
+    """Reject a boolean: Python and pydantic count it as a number."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number", "must be a number")
+    return value
+
+
+def _one_capital(label: str) -> str:
+    if len(label) != 1 or label not in ascii_uppercase:
+        raise PydanticCustomError("label", "a choice's label must be one capital letter, A to Z")
+    return label
+
+
+_Text = Annotated[str, StringConstraints(max_length=MAX_QUESTION_CHARACTERS), AfterValidator(_not_blank)]
+_Choice = Annotated[str, StringConstraints(max_length=MAX_CHOICE_CHARACTERS), AfterValidator(_not_blank)]
+_Label = Annotated[str, AfterValidator(_one_capital)]
+_Count = Field(min_length=2, max_length=len(ascii_uppercase))
+
+
+def _form(choices: Any) -> str:
+    return "map" if isinstance(choices, dict) else "list"
+
+
+class Option(NamedTuple):
+    """One choice and its letter."""
+
+    label: str
+    text: str
+
+    @property
+    def lines(self) -> list[str]:
+        """The text's lines with their indentation, without trailing white space and surrounding blank lines."""
+        lines = [line.rstrip() for line in self.text.splitlines()]
+        written = [index for index, line in enumerate(lines) if line]
+        return lines[written[0] : written[-1] + 1]
+
+
+class Question(BaseModel):
+    """A question and 2 to 26 distinct choices: a list (labelled A, B, …) or a map of letters to choices."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "examples": [{"question": "What is the derivative of x²?", "choices": ["x", "2x", "x²", "2"]}]
+        },
+    )
+
+    question: _Text = Field(description="The question; it may contain line breaks, code and LaTeX.")
+    choices: Annotated[
+        Annotated[list[_Choice], _Count, Tag("list")] | Annotated[dict[_Label, _Choice], _Count, Tag("map")],
+        Discriminator(_form),
+    ] = Field(description="2 to 26 distinct choices: a list, or a map from capital letters.")
+    mode: Mode | None = Field(
+        default=None,
+        description="answer: the choice and the probabilities; explain: the answer first, then its reasoning; reason: "
+        "the reasoning first, then the answer. Default: the service's, explain unless configured.",
+    )
+    max_reasoning_tokens: int | None = Field(
+        default=None, ge=1, le=MAX_REASONING_TOKENS, description="Default: the service's."
+    )
+    min_confidence: Annotated[float | None, BeforeValidator(_no_boolean)] = Field(
+        default=None,
+        ge=0,
+        le=1,
+        strict=False,
+        description="Below this the service abstains: `answer` is null. Default: the service's.",
+    )
+    debias: Debias | None = Field(
+        default=None,
+        description="How to remove the model's preference for some letters. prior: subtract the measured preference; "
+        "rotations: ask in every rotation of the choices, which multiplies the work by their number; none: keep it. "
+        "Default: the service's, prior unless configured.",
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _choices_are_distinct(self) -> Self:
+        first: dict[str, str] = {}
+        for option in self.options:
+            if (same := first.setdefault("\n".join(option.lines), option.label)) != option.label:
+                raise PydanticCustomError(
+                    "duplicate_choice",
+                    "Choices {first} and {second} are the same: each choice must differ from the others",
+                    {"first": same, "second": option.label},
+                )
+        return self
+
+    @property
+    def options(self) -> list[Option]:
+        """The choices in order, each with its label."""
+        if isinstance(self.choices, dict):
+            return [Option(label, text) for label, text in self.choices.items()]
+        return [Option(label, text) for label, text in zip(ascii_uppercase, self.choices, strict=False)]
+
+
+class AnswerRequest(Question):
+    """A question, and whether to stream its answer."""
+
+    stream: bool = Field(
+        default=False,
+        description="Server-sent events: answer, reasoning, done, problem. Or Accept: text/event-stream.",
+    )
+
+
+class MalformedQuestion(NamedTuple):
+    """An item of a batch that is not a valid question, with pydantic's errors."""
+
+    errors: list[ErrorDetails]
+
+
+def _or_malformed(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return validate(value)
+    except ValidationError as error:
+        return MalformedQuestion(error.errors(include_url=False, include_context=False, include_input=False))
+
+
+def _anything_has_a_result(schema: dict[str, Any]) -> None:
+    anything = {"description": "An item that is not a valid question gets a problem in the results."}
+    schema["items"] = {"anyOf": [schema["items"], anything]}
+
+
+class Batch(BaseModel):
+    """Several questions in one request; a malformed one does not affect the others."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    questions: list[Annotated[Question, WrapValidator(_or_malformed)]] = Field(
+        min_length=1, max_length=MAX_BATCH, json_schema_extra=_anything_has_a_result
+    )
+
+    @property
+    def items(self) -> list[Question | MalformedQuestion]:
+        """The questions, and the errors of malformed ones."""
+        return list(self.questions)
+
+
+class Choice(BaseModel):
+    """The chosen choice."""
+
+    label: str = Field(description="One of the labels offered.")
+    index: int = Field(ge=0, description="Its index among the choices, from 0.")
+    text: str
+
+
+class LabelProbability(BaseModel):
+    """The probability of one choice, according to the model."""
+
+    label: str
+    probability: float = Field(ge=0, le=1)
+
+
+class Usage(BaseModel):
+    """Tokens that the model read and wrote."""
+
+    prompt_tokens: int = Field(description="Tokens of the whole prompt.")
+    completion_tokens: int = Field(description="Tokens that the model chose itself.")
+    cached_tokens: int = Field(description="Prompt tokens that came from the prefix cache.")
+
+
+class Timings(BaseModel):
+    """Durations in milliseconds."""
+
+    queue_ms: float = Field(description="From admission to the first computation.")
+    answer_ms: float = Field(description="From admission to the probabilities.")
+    total_ms: float = Field(description="From admission to the end.")
+
+
+class Decision(BaseModel):
+    """The choice and a probability for every choice; they sum to 1."""
+
+    id: str
+    model: str
+    mode: Mode
+    answer: Choice | None = Field(description="Null if the service abstained.")
+    confidence: float = Field(ge=0, le=1, description="The most probable label's probability.")
+    margin: float = Field(ge=0, le=1, description="Its lead over the second most probable label.")
+    abstained: bool = Field(description="Whether the confidence is below the requested minimum.")
+    probabilities: list[LabelProbability] = Field(description="In the order of the choices.")
+    trace_id: str | None = Field(description="The request's trace, if it is traced.")
+
+
+class Answer(Decision):
+    """The decision, the reasoning, and their tokens and times."""
+
+    reasoning: str | None = Field(description="One line; null in mode answer.")
+    usage: Usage
+    timings: Timings
+
+
+class ReasoningDelta(BaseModel):
+    """The next part of the reasoning."""
+
+    delta: str
+
+
+class Result(BaseModel):
+    """The result of one question of a batch: an answer or a problem."""
+
+    index: int = Field(ge=0, description="Its index among the questions, from 0.")
+    answer: Answer | None = None
+    problem: Problem | None = None
+
+
+class Results(BaseModel):
+    """One result for each question of a batch, in order."""
+
+    results: list[Result]

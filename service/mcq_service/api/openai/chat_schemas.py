@@ -1,0 +1,171 @@
+"""POST /v1/chat/completions: the next turn of a conversation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+from mcq_service.api.openai.schemas import (
+    MAX_LOGPROBS,
+    MAX_TEXT_CHARACTERS,
+    FinishReason,
+    SamplingParameters,
+    Unsupported,
+    Usage,
+    text_kind,
+)
+
+MAX_MESSAGES = 512
+MAX_PARTS = 512
+
+_Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARACTERS)]
+
+
+class TextPart(BaseModel):
+    """A part of a message; only text is supported."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    type: Literal["text"]
+    text: _Text
+
+
+class Message(BaseModel):
+    """One turn; its content never becomes a control token."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Annotated[
+        Annotated[_Text, Tag("string")]
+        | Annotated[list[TextPart], Field(max_length=MAX_PARTS), Tag("array")],
+        Discriminator(text_kind),
+    ]
+    tool_calls: Annotated[Any, Unsupported([])] = None
+
+    @property
+    def text(self) -> str:
+        """The content, with its parts joined."""
+        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+
+
+class _TextFormat(BaseModel):
+    """The only supported format."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    type: Literal["text"]
+
+
+class ChatRequest(SamplingParameters):
+    """A conversation; the model writes its next turn."""
+
+    messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
+    max_tokens: int | None = Field(
+        default=None, ge=1, lt=2**31, description="Default: as many as the context has room for."
+    )
+    max_completion_tokens: int | None = Field(
+        default=None, ge=1, lt=2**31, description="The newer name of max_tokens."
+    )
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=MAX_LOGPROBS, description="Needs logprobs: true.")
+    response_format: _TextFormat | None = None
+    tools: Annotated[Any, Unsupported([])] = None
+    tool_choice: Annotated[Any, Unsupported("none")] = None
+    functions: Annotated[Any, Unsupported([])] = None
+    function_call: Annotated[Any, Unsupported("none")] = None
+
+    @model_validator(mode="after")
+    def _top_needs_logprobs(self) -> Self:
+        if self.top_logprobs and not self.logprobs:
+            raise PydanticCustomError("top_logprobs", "top_logprobs needs logprobs: true")
+        return self
+
+    @property
+    def limit(self) -> int | None:
+        """The largest number of tokens to write; None if not set."""
+        return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+
+
+class TopToken(BaseModel):
+    """A candidate token; `bytes` are its UTF-8 text."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class ChatToken(TopToken):
+    """A token of the text, and the most probable ones at its position."""
+
+    top_logprobs: list[TopToken]
+
+
+class ChatLogprobs(BaseModel):
+    """One entry for each token."""
+
+    content: list[ChatToken]
+
+
+class Reply(BaseModel):
+    """The model's turn."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+
+
+class ChatChoice(BaseModel):
+    """The only choice."""
+
+    index: Literal[0] = 0
+    message: Reply
+    logprobs: ChatLogprobs | None
+    finish_reason: FinishReason
+
+
+class ChatCompletion(BaseModel):
+    """A whole response."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int = Field(description="Seconds since the epoch.")
+    model: str
+    choices: list[ChatChoice]
+    usage: Usage
+
+
+def _is_none(value: str | None) -> bool:
+    return value is None
+
+
+class Delta(BaseModel):
+    """The new part of the turn."""
+
+    role: Literal["assistant"] | None = Field(default=None, exclude_if=_is_none)
+    content: str | None = Field(default=None, exclude_if=_is_none)
+
+
+class ChunkChoice(BaseModel):
+    """The only choice of a chunk."""
+
+    index: Literal[0] = 0
+    delta: Delta
+    logprobs: ChatLogprobs | None = None
+    finish_reason: FinishReason | None = None
+
+
+class ChatChunk(BaseModel):
+    """One event of a stream."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: Usage | None = None

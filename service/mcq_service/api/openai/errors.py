@@ -1,0 +1,55 @@
+"""Problems in OpenAI's form, for the paths of OpenAI's clients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi.responses import JSONResponse
+
+from mcq_service.api.openai.schemas import ErrorBody, ErrorResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mcq_service.api.problems import ProblemError
+
+PREFIX = "/v1/"
+_TYPES = {401: "authentication_error", 429: "rate_limit_error"}
+_CODES = {
+    "unauthorized": "invalid_api_key",
+    "overloaded": "rate_limit_exceeded",
+    "invalid-question": "invalid_value",
+}
+# Pydantic's names for the forms of a text; they are in its locations, but not in the body.
+_FORMS = {"string", "strings", "tokens", "array", "arrays"}
+
+
+def status_of(error: ProblemError | type[ProblemError]) -> int:
+    """Return the problem's status; 400 for an error in the body, as OpenAI does."""
+    return 400 if error.status == 422 else error.status
+
+
+def error_response(error: ProblemError) -> ErrorResponse:
+    """Convert a problem to OpenAI's form: `code` is OpenAI's word for it, or its slug."""
+    kind = "server_error" if error.status >= 500 else "invalid_request_error"
+    pointer = error.errors[0].pointer if error.errors else ""
+    return ErrorResponse(
+        error=ErrorBody(
+            message=error.detail,
+            type=_TYPES.get(error.status, kind),
+            param=".".join(pointer.split("/")[1:]) or None,
+            code=_CODES.get(error.slug, error.slug.replace("-", "_")),
+        )
+    )
+
+
+def body_path(location: Sequence[Any]) -> list[Any]:
+    """Return the path in the body for a location of pydantic's."""
+    return [step for step in location if step not in _FORMS]
+
+
+def json_response(error: ProblemError) -> JSONResponse:
+    """Return the problem as a response, with its own headers."""
+    return JSONResponse(
+        error_response(error).model_dump(), status_code=status_of(error), headers=error.headers
+    )

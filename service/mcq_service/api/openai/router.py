@@ -1,0 +1,132 @@
+"""OpenAI's paths: /v1/models, /v1/completions and /v1/chat/completions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from mcq_service.api.http import sse
+from mcq_service.api.http.disconnect import cancel_on_disconnect
+from mcq_service.api.http.json_route import JSONRoute
+from mcq_service.api.openai import errors
+from mcq_service.api.openai.chat_schemas import ChatChunk, ChatCompletion, ChatRequest
+from mcq_service.api.openai.completion_schemas import Completion, CompletionRequest
+from mcq_service.api.openai.schemas import ErrorResponse, Model, Models
+from mcq_service.api.problems import NoSuchModel, NoTokens
+from mcq_service.openai import ChatCompletions, Completions, Generation
+from mcq_service.runtime.builder import Backend
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from mcq_service.api.problems import ProblemError
+
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=JSONRoute)
+
+_NO_SUCH_MODEL: dict[int | str, dict[str, Any]] = {
+    404: {"model": ErrorResponse, "description": "There is no such model here."}
+}
+_STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The whole answer; with `stream`, chunks of it as events. The last event is `[DONE]`.",
+        "content": {
+            sse.MEDIA_TYPE: {
+                "schema": {
+                    "type": "object",
+                    "description": "One event; its data is JSON, except for the last.",
+                    "properties": {"data": {"type": "string"}},
+                    "required": ["data"],
+                }
+            }
+        },
+    },
+    **_NO_SUCH_MODEL,
+    501: {
+        "model": ErrorResponse,
+        "description": "The engine is another server, which has this surface itself.",
+    },
+}
+
+
+def current_backend(request: Request) -> Backend:
+    """Return the backend. Raises NotReady before the model is loaded, Draining after SIGTERM."""
+    backend: Backend = request.app.state.lifecycle.require_backend()
+    return backend
+
+
+BackendDep = Annotated[Backend, Depends(current_backend)]
+
+
+def current_generation(backend: BackendDep) -> Generation:
+    """Return the use cases. Raises NoTokens if the engine is another server."""
+    if backend.generation is None:
+        raise NoTokens("This replica's engine is another OpenAI-compatible server: send this request to it.")
+    return backend.generation
+
+
+GenerationDep = Annotated[Generation, Depends(current_generation)]
+
+
+@router.get("/models")
+async def models(backend: BackendDep) -> Models:
+    """List the one model that answers."""
+    return Models(data=[_model(backend)])
+
+
+@router.get("/models/{model:path}", responses=_NO_SUCH_MODEL)
+async def model(model: str, backend: BackendDep) -> Model:
+    """Describe the model that answers."""
+    _check_model(model, backend.answering.model)
+    return _model(backend)
+
+
+@router.post("/completions", responses=_STREAMED, response_model=Completion)
+async def completions(request: Request, body: CompletionRequest, generation: GenerationDep) -> Response:
+    """Continue a prompt, or score it."""
+    _check_model(body.model, generation.model)
+    use_case = Completions(generation)
+    if body.stream:
+        return await _stream(request, use_case.stream(body))
+    return _json(await cancel_on_disconnect(request, use_case.complete(body)))
+
+
+@router.post("/chat/completions", responses=_STREAMED, response_model=ChatCompletion)
+async def chat_completions(request: Request, body: ChatRequest, generation: GenerationDep) -> Response:
+    """Write the next turn of a conversation."""
+    _check_model(body.model, generation.model)
+    use_case = ChatCompletions(generation)
+    if body.stream:
+        return await _stream(request, use_case.stream(body))
+    return _json(await cancel_on_disconnect(request, use_case.complete(body)))
+
+
+def _json(text: str) -> Response:
+    return Response(text, media_type="application/json")
+
+
+async def _stream(request: Request, chunks: AsyncGenerator[ChatChunk | Completion]) -> Response:
+    return await sse.event_stream(request, chunks, line=_line, failed=_failed, end="data: [DONE]\n\n")
+
+
+def _line(chunk: ChatChunk | Completion) -> str:
+    return f"data: {chunk.model_dump_json()}\n\n"
+
+
+def _failed(problem: ProblemError) -> str:
+    return f"data: {errors.error_response(problem).model_dump_json()}\n\n"
+
+
+def _check_model(requested: str | None, served: str) -> None:
+    if requested not in {None, served}:
+        raise NoSuchModel(f"This replica serves {served}.")
+
+
+def _model(backend: Backend) -> Model:
+    generation = backend.generation
+    return Model(
+        id=backend.answering.model,
+        created=backend.since,
+        owned_by="mcq-operator",
+        max_model_len=None if generation is None else generation.context_length,
+    )

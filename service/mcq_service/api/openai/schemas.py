@@ -1,0 +1,149 @@
+"""Schemas that completions and chat completions share, and those of /v1/models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    Tag,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+MAX_LOGPROBS = 20
+MAX_STOPS = 4
+MAX_STOP_CHARACTERS = 200
+MAX_TEXT_CHARACTERS = 200_000
+"""Characters of one prompt or message: more than any context has room for."""
+
+FinishReason = Literal["stop", "length"]
+Stop = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STOP_CHARACTERS)]
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """Marks an unsupported parameter: it may be absent, null, or have its neutral value."""
+
+    neutral: Any
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """See pydantic."""
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """See pydantic."""
+        return {"enum": [None, self.neutral]}
+
+    def _check(self, value: Any) -> Any:
+        if value is None or (
+            value == self.neutral and isinstance(value, bool) == isinstance(self.neutral, bool)
+        ):
+            return value
+        raise PydanticCustomError("unsupported", "is not supported by this service")
+
+
+def text_kind(value: Any) -> str:
+    """Return the form of a text, so that pydantic reports the errors of this form only."""
+    return "array" if isinstance(value, list) else "string"
+
+
+class StreamOptions(BaseModel):
+    """Options of a stream."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    include_usage: bool | None = Field(default=None, description="A last chunk has the usage.")
+
+
+class SamplingParameters(BaseModel):
+    """Parameters of both kinds of requests."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, protected_namespaces=())
+
+    model: str | None = Field(default=None, description="The name in /v1/models; any other is refused.")
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="Default 1; 0 takes the most probable."
+    )
+    top_p: float | None = Field(default=None, ge=0, le=1, description="Default 1.")
+    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    stop: (
+        Annotated[
+            Annotated[Stop, Tag("string")] | Annotated[list[Stop], Field(max_length=MAX_STOPS), Tag("array")],
+            Discriminator(text_kind),
+        ]
+        | None
+    ) = Field(default=None, description="Up to 4; the text ends before the first match.")
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[Any, Unsupported(1)] = None
+    frequency_penalty: Annotated[Any, Unsupported(0)] = None
+    presence_penalty: Annotated[Any, Unsupported(0)] = None
+    logit_bias: Annotated[Any, Unsupported({})] = None
+
+    @property
+    def stops(self) -> list[str]:
+        """The stop sequences."""
+        return [self.stop] if isinstance(self.stop, str) else self.stop or []
+
+    @property
+    def wants_usage(self) -> bool:
+        """True if a stream ends with the usage."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+
+class CachedTokens(BaseModel):
+    """Details of the prompt's tokens."""
+
+    cached_tokens: int
+
+
+class Usage(BaseModel):
+    """Tokens read and written."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: CachedTokens
+
+
+class Model(BaseModel):
+    """A served model."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = Field(description="Seconds since the epoch.")
+    owned_by: str
+    max_model_len: int | None = Field(
+        description="The largest number of tokens of prompt and answer, if known."
+    )
+
+
+class Models(BaseModel):
+    """The list of the one served model."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+class ErrorBody(BaseModel):
+    """Why a request was refused; `param` is the field with the error."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorResponse(BaseModel):
+    """OpenAI's form of an error."""
+
+    error: ErrorBody

@@ -1,0 +1,1 @@
+"""What the service is and offers: /api/v1/service."""

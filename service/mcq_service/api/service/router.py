@@ -1,0 +1,58 @@
+"""GET /api/v1/service: the service's description and readiness."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from string import ascii_uppercase
+from typing import TYPE_CHECKING, get_args
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
+
+from mcq_service.api.mcq.schemas import MAX_REASONING_TOKENS, Mode
+from mcq_service.api.service.schemas import LastExam, Service
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mcq_service.runtime.lifecycle import Lifecycle
+
+_log = logging.getLogger(__name__)
+
+router = APIRouter(tags=["page"])
+
+
+@router.get("/api/v1/service")
+async def service(request: Request) -> Service:
+    """Describe the service and its limits, and say whether it is ready."""
+    lifecycle: Lifecycle = request.app.state.lifecycle
+    backend = lifecycle.backend
+    answering = backend.answering if backend else None
+    return Service(
+        model=answering.model if answering else None,
+        identity=backend.identity if backend else None,
+        exam=await asyncio.to_thread(_last_exam, request.app.state.exam_file),
+        modes=list(get_args(Mode)),
+        default_mode=answering.defaults.mode if answering else None,
+        max_choices=len(ascii_uppercase),
+        max_reasoning_tokens=MAX_REASONING_TOKENS,
+        trace_url=request.app.state.trace_url,
+        ready=lifecycle.is_ready,
+        status=lifecycle.status,
+        detail=lifecycle.detail,
+        progress=lifecycle.progress,
+    )
+
+
+def _last_exam(path: Path | None) -> LastExam | None:
+    """The last exam, from the operator's file. Read it each time: the kubelet replaces the file."""
+    if path is None:
+        return None
+    try:
+        return LastExam.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None  # there was no exam
+    except (OSError, ValidationError) as error:
+        _log.warning("%s can't be read: %s", path, error)
+        return None

@@ -1,0 +1,24 @@
+"""Engines: the protocols, the int8 and transformers engines, other servers, and the tokenizer."""
+
+from mcq_service.engine.errors import EngineFailed, EngineRefused, PromptTooLong
+from mcq_service.engine.local_engine import BatchItem, Engine, Logits, Output, Sequence
+from mcq_service.engine.text_engine import EncodedPrompt, Share, Text, TextEngine, Tokens
+from mcq_service.engine.tokenizer import Tokenizer, TokenStream
+
+__all__ = [
+    "BatchItem",
+    "EncodedPrompt",
+    "Engine",
+    "EngineFailed",
+    "EngineRefused",
+    "Logits",
+    "Output",
+    "PromptTooLong",
+    "Sequence",
+    "Share",
+    "Text",
+    "TextEngine",
+    "TokenStream",
+    "Tokenizer",
+    "Tokens",
+]

@@ -1,0 +1,35 @@
+"""What an engine raises. The API surfaces turn these errors into responses.
+
+PromptTooLong            the prompt and the room for its answer exceed the context
+EngineMismatch           the configured engine can't compute with the configured weights
+Int8Unavailable          this machine can't run the int8 engine
+EngineFailed             another server, used as the engine, failed
+└── EngineRefused        it rejects our requests and will keep doing so: the key, the model or a parameter
+"""
+
+from __future__ import annotations
+
+
+class PromptTooLong(Exception):
+    """The prompt and the room for its answer exceed the context; the message gives both in tokens."""
+
+
+class EngineMismatch(Exception):
+    """The configured engine can't compute with the configured weights; the message says which settings fit."""
+
+
+class Int8Unavailable(RuntimeError):
+    """This machine can't run the int8 engine; float32 and bfloat16 run on transformers."""
+
+
+class EngineFailed(Exception):
+    """A remote engine did not answer, refused, or sent an unreadable answer; the message says which.
+
+    `server_message` is the server's own text, if any. It may quote the prompt: never log it or send it to clients.
+    """
+
+    server_message = ""
+
+
+class EngineRefused(EngineFailed):
+    """A remote engine rejects our requests. Repeating them does not help."""

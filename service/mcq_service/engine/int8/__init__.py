@@ -1,0 +1,1 @@
+"""The int8 engine for CPUs: C++ behind a C interface."""

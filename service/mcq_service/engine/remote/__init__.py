@@ -1,0 +1,1 @@
+"""The engine that is another OpenAI-compatible server."""

@@ -1,0 +1,18 @@
+"""Escape a client's text for a server that tokenises the whole prompt.
+
+A remote server gets a prompt as one text, and `<|im_end|>` in it ends a turn. So a space goes into the client's `<|`:
+`<| im_end|>` is no control token and reads the same. Only text with `<|`, its full-width form, or a tag that chat
+models have as a token is changed.
+"""
+
+from __future__ import annotations
+
+import re
+
+_BARS = re.compile(r"<([|｜])(?=\S)")  # noqa: RUF001 - the full-width bar is intended
+_TAGS = re.compile(r"<(?=/?(?:tool_call|tool_response|think)>)")
+
+
+def escape_control_tokens(text: str) -> str:
+    """Split every control token in the text."""
+    return _TAGS.sub("< ", _BARS.sub(r"<\1 ", text))

@@ -1,0 +1,188 @@
+"""The engine that is another server: vLLM, llama-server, or any with OpenAI's /v1/completions and log-probabilities.
+
+The letters' log-probabilities are read from those of the most probable next tokens. A letter that is not among them
+gets a value one nat below the least of them: its true value is lower, and the server does not say by how much. Text is
+written greedily, as local engines do, and the connection closes at the end of the line.
+
+Control tokens in a client's text are escaped; see `escaping`.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mcq_service.engine.errors import EngineFailed, EngineRefused
+from mcq_service.engine.remote.escaping import escape_control_tokens
+from mcq_service.engine.text_engine import Tokens
+from mcq_service.runtime.task_group import gather
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from mcq_service.engine.remote.openai_client import OpenAIClient, Usage
+    from mcq_service.engine.text_engine import Share
+    from mcq_service.prompts import Prompt
+    from mcq_service.yaml_output import Line
+
+TOP_COUNTS = (100, 20, 5)
+"""Numbers of most probable tokens to ask for; the first that the server accepts is used."""
+FLOOR_NATS = 1.0
+_BYTES_PER_TOKEN = 3  # a low estimate, so that the bound holds for most texts
+_SPACES = str.maketrans({"▁": " ", "Ġ": " "})  # how some servers show a token's space
+
+
+class RemoteText:
+    """A text on another server, which gets all of it with each request. See Text."""
+
+    def __init__(self, client: OpenAIClient, *, model: str, top: int, text: str) -> None:
+        """Start with `text`; each scoring asks for the `top` most probable tokens."""
+        self.tokens = Tokens()
+        self.begun: float | None = None
+        self._client = client
+        self._model = model
+        self._top = top
+        self._text = text
+
+    async def letters(self, labels: Sequence[str]) -> list[float]:
+        """See Text. Raises EngineFailed if no letter is among the most probable tokens."""
+        completion = await self._client.complete(self._body(max_tokens=1, logprobs=self._top))
+        self._count_prompt(completion.usage)
+        top = {token.translate(_SPACES): value for token, value in completion.top.items()}
+        if not any(f" {label}" in top for label in labels):
+            raise EngineFailed(
+                f"The engine at {self._client.name} has none of the letters among its {len(top)} most probable "
+                "tokens: it gives no log-probabilities, or its model does not follow the prompt."
+            )
+        floor = min(top.values()) - FLOOR_NATS
+        return [top.get(f" {label}", floor) for label in labels]
+
+    def force(self, text: str) -> None:
+        """See Text."""
+        self._text += text
+
+    async def write(self, line: Line, *, limit: int) -> AsyncIterator[str]:
+        """See Text. Counts the server's tokens, or the chunks if the line ends before the server's usage comes."""
+        before = self.tokens.completion
+        async with aclosing(self._client.stream(self._body(max_tokens=limit, stop=["\n"]))) as chunks:
+            async for chunk in chunks:
+                if chunk.usage:
+                    self._count_prompt(chunk.usage)
+                    self.tokens.completion = before + chunk.usage.completion_tokens
+                elif chunk.text:
+                    self.tokens.completion += 1
+                if kept := line.feed(chunk.text):
+                    self._text += kept
+                    yield kept
+                if line.closed:
+                    return
+
+    def _body(self, **parameters: Any) -> dict[str, Any]:
+        if self.begun is None:
+            self.begun = time.monotonic()
+        return {"model": self._model, "prompt": self._text, "temperature": 0, **parameters}
+
+    def _count_prompt(self, usage: Usage | None) -> None:
+        """Take the prompt's tokens from the first usage."""
+        if usage is not None and self.tokens.prompt == 0:
+            self.tokens.prompt = max(1, usage.prompt_tokens - self.tokens.completion)
+            self.tokens.cached = min(usage.cached, self.tokens.prompt)
+
+
+class RemoteTextEngine:
+    """Opens texts on another server. See TextEngine."""
+
+    def __init__(self, client: OpenAIClient, *, model: str, top: int) -> None:
+        """See `connect`."""
+        self._client = client
+        self._top = top
+        self.model = model
+
+    @property
+    def name(self) -> str:
+        """The kind of engine and its address."""
+        return f"openai ({self._client.name})"
+
+    async def encode(self, prompt: Prompt, *, room: int) -> RemotePrompt:
+        """See TextEngine. Only the server's response shows that a prompt is too long."""
+        text = _text(prompt)
+        return RemotePrompt(
+            RemoteText(self._client, model=self.model, top=self._top, text=text), size=_estimate_tokens(text)
+        )
+
+    async def score(
+        self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share
+    ) -> tuple[list[list[float]], Tokens]:
+        """See TextEngine. Sends one request for each prompt; the server's prefix cache shares their beginning."""
+        texts = [
+            RemoteText(self._client, model=self.model, top=self._top, text=_text(each)) for each in prompts
+        ]
+        scores = await gather(text.letters(labels) for text in texts)
+        prompt, cached = sum(text.tokens.prompt for text in texts), sum(text.tokens.cached for text in texts)
+        return scores, Tokens(prompt=prompt, cached=cached)
+
+    def score_size(self, size: int, count: int) -> int:
+        """See TextEngine."""
+        return size * count
+
+    async def close(self) -> None:
+        """Close the connections to the server."""
+        await self._client.close()
+
+
+@dataclass(frozen=True)
+class RemotePrompt:
+    """A prompt that is sent as text; its size is estimated from its bytes. See EncodedPrompt."""
+
+    text: RemoteText
+    size: int
+
+    @contextmanager
+    def open(self, share: Share) -> Iterator[RemoteText]:
+        """See EncodedPrompt."""
+        yield self.text
+
+
+async def connect(client: OpenAIClient, *, model: str | None) -> RemoteTextEngine:
+    """Find out which model the server has, unless `model` names it, and how many log-probabilities it gives.
+
+    Raises EngineFailed, EngineRefused (permanent) or Overloaded. The message quotes the server, as it got no client's
+    text.
+    """
+    try:
+        return await _connect(client, model)
+    except EngineFailed as error:
+        if not error.server_message:
+            raise
+        msg = f"{error} It says: {error.server_message}"
+        raise type(error)(msg) from None
+
+
+async def _connect(client: OpenAIClient, model: str | None) -> RemoteTextEngine:
+    served = await client.models() if model is None else [model]
+    if len(served) != 1:
+        msg = f"The engine at {client.name} serves {len(served)} models; name one with MCQ_OPENAI_MODEL."
+        raise EngineRefused(msg)
+    body = {"model": served[0], "prompt": "1, 2,", "max_tokens": 1, "temperature": 0}
+    for top in TOP_COUNTS:
+        try:
+            completion = await client.complete({**body, "logprobs": top})
+        except EngineRefused:
+            if top == TOP_COUNTS[-1]:
+                raise
+        else:
+            if not completion.top:
+                raise EngineRefused(f"The engine at {client.name} gives no log-probabilities.")
+            return RemoteTextEngine(client, model=served[0], top=top)
+    raise AssertionError
+
+
+def _estimate_tokens(text: str) -> int:
+    return len(text.encode()) // _BYTES_PER_TOKEN + 1
+
+
+def _text(prompt: Prompt) -> str:
+    stem, choices = escape_control_tokens(prompt.stem), escape_control_tokens(prompt.choices)
+    return f"{prompt.prefix}{stem}{choices}{prompt.suffix}"

@@ -1,0 +1,88 @@
+"""The engine as the use cases see it: a prompt that can be scored, forced and continued.
+
+Local engines implement it through the scheduler, other servers through `engine.remote`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from mcq_service.prompts import Prompt
+    from mcq_service.yaml_output import Line
+
+
+@dataclass
+class Tokens:
+    """Token counts of a text: its whole prompt, the cached part of the prompt, and the tokens the model chose."""
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+
+
+class Share:
+    """One request's share of an engine. Its texts queue behind each other, and beside those of other requests.
+
+    Time is counted in tokens: those read for each share while it had something to read.
+    """
+
+    def __init__(self) -> None:
+        """Start a share without texts."""
+        self._ends = 0.0
+
+    def place(self, tokens: int, *, now: float) -> float:
+        """Queue a text with this many tokens to read; return the time of its turn."""
+        begins = max(now, self._ends)
+        self._ends = begins + tokens
+        return begins
+
+
+class Text(Protocol):
+    """A prompt and its continuation."""
+
+    tokens: Tokens
+    begun: float | None
+    """When the first computation for it began, on the monotonic clock in seconds; None before."""
+
+    async def letters(self, labels: Sequence[str]) -> list[float]:
+        """Score each letter (A to Z) as the next token: log-probabilities, up to one constant."""
+
+    def force(self, text: str) -> None:
+        """Append our own text, as if the model had written it."""
+
+    def write(self, line: Line, *, limit: int) -> AsyncIterator[str]:
+        """Let the model write greedily into `line`, until it is closed or the model chose `limit` tokens.
+
+        Yields the pieces. The characters that closed the line are not part of the text; they may be forced.
+        """
+
+
+class EncodedPrompt(Protocol):
+    """A prompt in its engine's form."""
+
+    @property
+    def size(self) -> int:
+        """The number of tokens, for admission: exact with a tokenizer at hand, else an estimate."""
+
+    def open(self, share: Share) -> AbstractContextManager[Text]:
+        """Open the text, with the room it was encoded for; leaving frees its memory."""
+
+
+class TextEngine(Protocol):
+    """An engine that reads and writes several texts at once."""
+
+    async def encode(self, prompt: Prompt, *, room: int) -> EncodedPrompt:
+        """Encode a prompt, outside the event loop, for a text that may grow by `room` tokens. Raises PromptTooLong."""
+
+    async def score(
+        self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share
+    ) -> tuple[list[list[float]], Tokens]:
+        """Score the letters after each of several prompts that differ only in their choices."""
+
+    def score_size(self, size: int, count: int) -> int:
+        """Return how many tokens `score` keeps in memory for `count` prompts of about `size` tokens each."""

@@ -1,0 +1,128 @@
+"""Convert text to tokens and back. A client's text never becomes a control token."""
+
+from __future__ import annotations
+
+import json
+from string import ascii_uppercase
+from typing import TYPE_CHECKING
+
+from tokenizers import Tokenizer as Encoder
+from tokenizers.decoders import DecodeStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from mcq_service.prompts import Prompt, TextSpan
+
+
+def _byte_level() -> dict[str, int]:
+    """Map a byte-level vocabulary's characters to bytes: printable Latin-1 to itself, the rest after it."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(0x100) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
+
+
+_BYTES = _byte_level()
+
+
+class TokenStream:
+    """Decode tokens one at a time. A character of several tokens comes with the last of them."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        """Start at the beginning of a text."""
+        self._encoder = encoder
+        self._stream = DecodeStream(skip_special_tokens=True)
+
+    def push(self, token: int) -> str:
+        """Return the text that this token completes; it may be empty."""
+        return self._stream.step(self._encoder, token) or ""
+
+
+class Tokenizer:
+    """The tokenizer of a prepared model, in two forms: for our own (trusted) text and for a client's."""
+
+    def __init__(self, path: Path) -> None:
+        """Read tokenizer.json and generation_config.json from a directory.
+
+        Raises ValueError if a letter after a space is not a single token: the scoring of letters needs that.
+        """
+        file = str(path / "tokenizer.json")
+        self._trusted, self._untrusted = Encoder.from_file(file), Encoder.from_file(file)
+        # Some control tokens are not declared special: `<|fim_middle|>` and `<tool_call>`, for example.
+        self._untrusted.add_special_tokens(
+            [token.content for token in self._untrusted.get_added_tokens_decoder().values()]
+        )
+        self._untrusted.encode_special_tokens = True
+        self.stop_ids = _stop_ids(path)
+        self.vocabulary: int = self._trusted.get_vocab_size(with_added_tokens=True)
+        self._control = frozenset(self._untrusted.get_added_tokens_decoder())
+        self.label_tokens = {letter: self._label_token(letter) for letter in ascii_uppercase}
+
+    def encode_trusted(self, text: str) -> list[int]:
+        """Encode our own text: `<|im_end|>` ends a turn."""
+        return _encode(self._trusted, text)
+
+    def encode_untrusted(self, text: str) -> list[int]:
+        """Encode a client's text: `<|im_end|>` is plain characters."""
+        return _encode(self._untrusted, text)
+
+    def encode_prompt(self, prompt: Prompt) -> list[int]:
+        """Encode a whole prompt. Its stem ends a line, so what follows can't change the stem's tokens."""
+        return [*self.encode_stem(prompt), *self.encode_rest(prompt)]
+
+    def encode_stem(self, prompt: Prompt) -> list[int]:
+        """Encode the part that prompts of one question share, whatever their choices."""
+        return [*self.encode_trusted(prompt.prefix), *self.encode_untrusted(prompt.stem)]
+
+    def encode_rest(self, prompt: Prompt) -> list[int]:
+        """Encode the part after the stem."""
+        return [*self.encode_untrusted(prompt.choices), *self.encode_trusted(prompt.suffix)]
+
+    def encode_spans(self, spans: Iterable[TextSpan]) -> list[int]:
+        """Encode a text of trusted and untrusted spans."""
+        return [
+            id_
+            for span in spans
+            for id_ in (self.encode_trusted if span.trusted else self.encode_untrusted)(span.text)
+        ]
+
+    def stream(self) -> TokenStream:
+        """Start a new stream of text from tokens."""
+        return TokenStream(self._trusted)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens, including control tokens."""
+        text: str = self._trusted.decode(list(tokens), skip_special_tokens=False)
+        return text
+
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes of one token, perhaps a part of a character; of a control token, its name."""
+        name = self._trusted.id_to_token(token) or ""
+        if token not in self._control and _BYTES.keys() >= set(name):
+            return bytes(_BYTES[character] for character in name)
+        return name.encode()
+
+    def is_control(self, token: int) -> bool:
+        """Tell whether the token structures a text instead of being part of it."""
+        return token in self._control
+
+    def _label_token(self, letter: str) -> int:
+        """Return the token of a letter after `answer:`, where YAML has a space."""
+        ids = self.encode_trusted(f" {letter}")
+        if len(ids) != 1:
+            raise ValueError(f"The tokenizer has no single token for the letter {letter} after a space.")
+        return ids[0]
+
+
+def _encode(encoder: Encoder, text: str) -> list[int]:
+    # As a batch of one: `encode` holds the interpreter's lock in any thread, 0.3 s for the longest prompt.
+    [encoding] = encoder.encode_batch_fast([text], add_special_tokens=False)
+    ids: list[int] = encoding.ids
+    return ids
+
+
+def _stop_ids(path: Path) -> frozenset[int]:
+    """Return the tokens that end a turn."""
+    stop = json.loads((path / "generation_config.json").read_bytes()).get("eos_token_id")
+    return frozenset(stop if isinstance(stop, list) else [] if stop is None else [stop])

@@ -1,0 +1,42 @@
+"""The model store: fetch, verify, convert and cache models."""
+
+from mcq_service.model_store.errors import (
+    AccessDenied,
+    BadReference,
+    ConversionFailed,
+    DigestMismatch,
+    ModelDamaged,
+    ModelNotFound,
+    ModelStoreError,
+    NotEnoughSpace,
+    SourceChanged,
+    SourceError,
+    SourceUnreachable,
+    StoreNotWritable,
+)
+from mcq_service.model_store.precision import Precision, PrecisionChoice
+from mcq_service.model_store.progress import Progress, Stage
+from mcq_service.model_store.reference import ModelRef
+from mcq_service.model_store.store import PreparedModel, Store
+
+__all__ = [
+    "AccessDenied",
+    "BadReference",
+    "ConversionFailed",
+    "DigestMismatch",
+    "ModelDamaged",
+    "ModelNotFound",
+    "ModelRef",
+    "ModelStoreError",
+    "NotEnoughSpace",
+    "Precision",
+    "PrecisionChoice",
+    "PreparedModel",
+    "Progress",
+    "SourceChanged",
+    "SourceError",
+    "SourceUnreachable",
+    "Stage",
+    "Store",
+    "StoreNotWritable",
+]

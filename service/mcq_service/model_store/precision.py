@@ -1,0 +1,54 @@
+"""The number formats of weights, and the choice of one for this machine."""
+
+from pathlib import Path
+from typing import Literal, get_args
+
+FloatPrecision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "int8"]
+PrecisionChoice = Literal["auto", "float32", "bfloat16", "int8"]
+PRECISIONS: tuple[PrecisionChoice, ...] = get_args(PrecisionChoice)
+
+BYTES_PER_WEIGHT: dict[Precision, int] = {"float32": 4, "bfloat16": 2, "int8": 1}
+
+NATIVE_LIBRARY = Path(__file__).parents[1] / "engine/int8/libmcq.so"
+"""The int8 engine's library; it is built with the package on machines that can run it."""
+_INT8_FLAGS = {"avx2", "fma", "f16c"}
+
+
+CPUINFO = Path("/proc/cpuinfo")
+GPUS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
+
+
+def resolve(
+    choice: PrecisionChoice,
+    *,
+    cpuinfo: Path = CPUINFO,
+    gpus: tuple[Path, ...] = GPUS,
+    native_library: Path = NATIVE_LIBRARY,
+) -> Precision:
+    """Resolve `auto` for this machine; return any other choice unchanged.
+
+    A CPU is fastest with int8, which needs AVX2 and the native library. `best_float` is the choice for other machines,
+    and for models that the int8 engine does not support.
+    """
+    if choice != "auto":
+        return choice
+    supported = _flags(cpuinfo) >= _INT8_FLAGS and native_library.is_file()
+    return "int8" if supported and not _has(gpus) else best_float(cpuinfo=cpuinfo, gpus=gpus)
+
+
+def best_float(*, cpuinfo: Path = CPUINFO, gpus: tuple[Path, ...] = GPUS) -> FloatPrecision:
+    """Return the precision in which transformers is fastest on this machine.
+
+    bfloat16 halves the memory. It also halves the time if a GPU or the CPU (avx512_bf16, amx_bf16) multiplies it;
+    other CPUs convert every weight first, which is slower than float32.
+    """
+    return "bfloat16" if _has(gpus) or _flags(cpuinfo) & {"avx512_bf16", "amx_bf16"} else "float32"
+
+
+def _flags(cpuinfo: Path) -> set[str]:
+    return set(cpuinfo.read_text().split()) if cpuinfo.is_file() else set()
+
+
+def _has(gpus: tuple[Path, ...]) -> bool:
+    return any(gpu.exists() for gpu in gpus)

@@ -1,0 +1,138 @@
+"""Chat completions in OpenAI's form: conversations to generation requests, events to responses."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from mcq_service.api.openai.chat_schemas import (
+    ChatChoice,
+    ChatChunk,
+    ChatCompletion,
+    ChatLogprobs,
+    ChatToken,
+    ChunkChoice,
+    Delta,
+    Reply,
+    TopToken,
+)
+from mcq_service.openai.generation import Finished, GenerationRequest
+from mcq_service.openai.responses import json_array, json_with_fields, token_text, total_usage
+from mcq_service.prompts import Turn, chat_prompt
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+
+    from mcq_service.api.openai.chat_schemas import ChatRequest
+    from mcq_service.engine import Tokenizer
+    from mcq_service.openai.detokenizer import PositionedToken
+    from mcq_service.openai.generation import Event, Generation
+
+
+class ChatCompletions:
+    """The use case behind /v1/chat/completions."""
+
+    def __init__(self, generation: Generation) -> None:
+        """Generate text with `generation`."""
+        self._generation = generation
+
+    async def complete(self, request: ChatRequest) -> str:
+        """Write the next turn; return a ChatCompletion as JSON. Raises a ProblemError."""
+        text = ""
+        tokens: list[PositionedToken] = []
+        async with aclosing(
+            self._generation.run("chat", [await self._generation_request(request)])
+        ) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    finished = event
+                else:
+                    text += event.piece.text
+                    tokens += event.piece.tokens
+        choice = ChatChoice(message=Reply(content=text), logprobs=None, finish_reason=finished.reason)
+        response = ChatCompletion(
+            id=_new_id(), created=int(time.time()), model=self._generation.model, choices=[],
+            usage=total_usage([finished.tokens]),
+        )  # fmt: skip
+        # In a thread: there may be 100,000 log-probabilities.
+        logprobs = await asyncio.to_thread(self._logprobs_json, tokens, request)
+        return json_with_fields(response, choices=json_array([json_with_fields(choice, logprobs=logprobs)]))
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatChunk]:
+        """Write the next turn in chunks; the last has the usage, if asked for. Raises a ProblemError."""
+        id_, counts = _new_id(), []
+        first = Delta(role="assistant", content="")
+        async with aclosing(
+            self._generation.run("chat", [await self._generation_request(request)])
+        ) as events:
+            async for event in events:
+                if first.role:
+                    # With the first token, not earlier: a failure before it is a plain error response.
+                    yield self._chunk(id_, ChunkChoice(delta=first))
+                    first = Delta()
+                if isinstance(event, Finished):
+                    counts.append(event.tokens)
+                yield self._chunk(id_, self._choice(event, request))
+        if request.wants_usage:
+            yield self._chunk(id_, None).model_copy(update={"usage": total_usage(counts)})
+
+    async def _generation_request(self, request: ChatRequest) -> GenerationRequest:
+        turns = [
+            Turn("system" if message.role == "developer" else message.role, message.text)
+            for message in request.messages
+        ]
+        # In a thread: a long text takes the tokenizer a while.
+        tokens = await asyncio.to_thread(self._generation.tokenizer.encode_spans, list(chat_prompt(turns)))
+        return GenerationRequest(
+            tokens=tokens,
+            limit=request.limit,
+            top=(request.top_logprobs or 0) if request.logprobs else None,
+            stops=request.stops,
+            temperature=1 if request.temperature is None else request.temperature,
+            top_p=1 if request.top_p is None else request.top_p,
+            seed=request.seed,
+        )
+
+    def _choice(self, event: Event, request: ChatRequest) -> ChunkChoice:
+        if isinstance(event, Finished):
+            return ChunkChoice(delta=Delta(), finish_reason=event.reason)
+        logprobs = self._logprobs(event.piece.tokens, request)
+        return ChunkChoice(delta=Delta(content=event.piece.text), logprobs=logprobs)
+
+    def _logprobs_json(self, tokens: Iterable[PositionedToken], request: ChatRequest) -> str:
+        """Return the JSON of `_logprobs`, token by token: all objects at once would take a hundred megabytes."""
+        if not request.logprobs:
+            return "null"
+        content = json_array(_token(each, self._generation.tokenizer).model_dump_json() for each in tokens)
+        return f'{{"content":{content}}}'
+
+    def _logprobs(self, tokens: Iterable[PositionedToken], request: ChatRequest) -> ChatLogprobs | None:
+        if not request.logprobs:
+            return None
+        return ChatLogprobs(content=[_token(each, self._generation.tokenizer) for each in tokens])
+
+    def _chunk(self, id_: str, choice: ChunkChoice | None) -> ChatChunk:
+        choices = [choice] if choice else []
+        return ChatChunk(id=id_, created=int(time.time()), model=self._generation.model, choices=choices)
+
+
+def _token(positioned: PositionedToken, tokenizer: Tokenizer) -> ChatToken:
+    token, log_probability, top = positioned.scored
+    assert log_probability is not None, "the request asked for it"  # noqa: S101
+    return ChatToken(
+        **_top(token, log_probability, tokenizer).model_dump(),
+        top_logprobs=[_top(each, value, tokenizer) for each, value in top],
+    )
+
+
+def _top(token: int, log_probability: float, tokenizer: Tokenizer) -> TopToken:
+    return TopToken(
+        token=token_text(token, tokenizer), logprob=log_probability, bytes=list(tokenizer.token_bytes(token))
+    )
+
+
+def _new_id() -> str:
+    return f"chatcmpl-{uuid.uuid4().hex}"

@@ -1,0 +1,152 @@
+"""Completions in OpenAI's form: prompts to generation requests, events to responses."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mcq_service.api.openai.completion_schemas import Completion, CompletionChoice, Logprobs
+from mcq_service.api.problems import InvalidField, InvalidQuestion
+from mcq_service.openai import limits
+from mcq_service.openai.generation import Finished, GenerationRequest
+from mcq_service.openai.responses import json_array, json_with_fields, token_text, total_usage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from mcq_service.api.openai.completion_schemas import CompletionRequest
+    from mcq_service.engine import Tokenizer, Tokens
+    from mcq_service.openai.detokenizer import PositionedToken
+    from mcq_service.openai.generation import Event, Generation
+
+DEFAULT_TOKENS = 16
+
+
+@dataclass
+class _Collected:
+    """The text of one prompt so far."""
+
+    text: str = ""
+    tokens: list[PositionedToken] = field(default_factory=list)
+
+
+class Completions:
+    """The use case behind /v1/completions."""
+
+    def __init__(self, generation: Generation) -> None:
+        """Generate text with `generation`."""
+        self._generation = generation
+
+    async def complete(self, request: CompletionRequest) -> str:
+        """Continue all prompts; return a Completion as JSON. Raises a ProblemError."""
+        requests = await self._generation_requests(request)
+        collected = [_Collected() for _ in requests]
+        choices = [""] * len(requests)
+        counts: list[Tokens] = []
+        async with aclosing(self._generation.run("completion", requests)) as events:
+            async for event in events:
+                each = collected[event.prompt]
+                if isinstance(event, Finished):
+                    counts.append(event.tokens)
+                    # One by one, and in a thread: a prompt may have 100,000 log-probabilities.
+                    choices[event.prompt] = await asyncio.to_thread(self._choice_json, event, each, request)
+                    collected[event.prompt] = _Collected()
+                else:
+                    each.text += event.piece.text
+                    each.tokens += event.piece.tokens
+        response = self._response(_new_id(), []).model_copy(update={"usage": total_usage(counts)})
+        return json_with_fields(response, choices=json_array(choices))
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Completion]:
+        """Continue all prompts in chunks; the last has the usage, if asked for. Raises a ProblemError."""
+        id_, counts = _new_id(), []
+        requests = await self._generation_requests(request)
+        async with aclosing(self._generation.run("completion", requests)) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    counts.append(event.tokens)
+                yield self._response(id_, [self._chunk(event, request)])
+        if request.wants_usage:
+            yield self._response(id_, []).model_copy(update={"usage": total_usage(counts)})
+
+    async def _generation_requests(self, request: CompletionRequest) -> list[GenerationRequest]:
+        limit = DEFAULT_TOKENS if request.max_tokens is None else request.max_tokens
+        prompts: list[list[int]] = []
+        for prompt in request.prompts:
+            # One by one, so that other requests can tokenise short texts in between.
+            prompts.append(await asyncio.to_thread(_tokens, prompt, self._generation.tokenizer))
+            limits.check_tokens(sum(map(len, prompts)), name="prompt")
+        return [
+            GenerationRequest(
+                tokens=tokens,
+                limit=limit,
+                echo=bool(request.echo),
+                top=request.logprobs,
+                stops=request.stops,
+                temperature=1 if request.temperature is None else request.temperature,
+                top_p=1 if request.top_p is None else request.top_p,
+                seed=request.seed,
+            )
+            for tokens in prompts
+        ]
+
+    def _choice_json(self, finished: Finished, collected: _Collected, request: CompletionRequest) -> str:
+        """Return one prompt's choice as JSON."""
+        return CompletionChoice(
+            index=finished.prompt,
+            text=collected.text,
+            logprobs=self._logprobs(collected.tokens, request),
+            finish_reason=finished.reason,
+        ).model_dump_json()
+
+    def _chunk(self, event: Event, request: CompletionRequest) -> CompletionChoice:
+        if isinstance(event, Finished):
+            return CompletionChoice(index=event.prompt, text="", logprobs=None, finish_reason=event.reason)
+        logprobs = self._logprobs(event.piece.tokens, request)
+        return CompletionChoice(
+            index=event.prompt, text=event.piece.text, logprobs=logprobs, finish_reason=None
+        )
+
+    def _logprobs(self, tokens: Sequence[PositionedToken], request: CompletionRequest) -> Logprobs | None:
+        if request.logprobs is None:
+            return None
+        tokenizer = self._generation.tokenizer
+        return Logprobs(
+            tokens=[token_text(each.scored.token, tokenizer) for each in tokens],
+            token_logprobs=[each.scored.log_probability for each in tokens],
+            top_logprobs=[_top(each, tokenizer) for each in tokens],
+            text_offset=[each.offset for each in tokens],
+        )
+
+    def _response(self, id_: str, choices: list[CompletionChoice]) -> Completion:
+        return Completion(id=id_, created=int(time.time()), model=self._generation.model, choices=choices)
+
+
+def _top(positioned: PositionedToken, tokenizer: Tokenizer) -> dict[str, float] | None:
+    """Return the most probable tokens and the token itself, even if it is not one of them."""
+    token, log_probability, top = positioned.scored
+    if log_probability is None:
+        return None
+    return {token_text(each, tokenizer): value for each, value in (*top, (token, log_probability))}
+
+
+def _tokens(prompt: str | list[int], tokenizer: Tokenizer) -> list[int]:
+    """Return the tokens of a prompt, at least one. Raises InvalidQuestion."""
+    tokens = tokenizer.encode_trusted(prompt) if isinstance(prompt, str) else prompt
+    if not tokens:
+        raise _invalid("must not be empty")
+    if max(tokens) >= tokenizer.vocabulary:
+        raise _invalid("has a token that the model does not know")
+    return tokens
+
+
+def _invalid(detail: str) -> InvalidQuestion:
+    return InvalidQuestion(f"prompt: {detail}.", errors=[InvalidField(pointer="/prompt", detail=detail)])
+
+
+def _new_id() -> str:
+    return f"cmpl-{uuid.uuid4().hex}"

@@ -1,0 +1,254 @@
+"""Generate text for completions and chats: admit, read, score and write several prompts at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from mcq_service.api.mcq.schemas import Usage
+from mcq_service.api.problems import ContextExceeded, DeadlineExceeded, InvalidField
+from mcq_service.engine import PromptTooLong, Tokens
+from mcq_service.openai import limits
+from mcq_service.openai.detokenizer import Detokenizer, TextPiece, echo_prompt
+from mcq_service.scheduler import Sampler, ScoredToken, threadsafe
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+
+    from mcq_service.api.openai.schemas import FinishReason
+    from mcq_service.engine import Tokenizer
+    from mcq_service.scheduler import Admission, LanePart, LocalText, LocalTextEngine
+    from mcq_service.telemetry import Metrics, Tracing
+
+Mode = Literal["completion", "chat"]
+OPERATIONS: dict[Mode, str] = {"completion": "text_completion", "chat": "chat"}
+"""OpenTelemetry's names."""
+FIELDS: dict[Mode, str] = {"completion": "prompt", "chat": "messages"}
+"""The request's field with the text."""
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """One prompt and how to continue it.
+
+    Writes at most `limit` tokens; None: as many as the context has room for. Each token comes with the `top` most
+    probable ones; None: without log-probabilities. `seed` None gives different tokens each time.
+    """
+
+    tokens: list[int]
+    limit: int | None
+    echo: bool = False
+    top: int | None = None
+    stops: Sequence[str] = ()
+    temperature: float = 1
+    top_p: float = 1
+    seed: int | None = None
+
+    @property
+    def scores_prompt(self) -> bool:
+        """True if the prompt's own tokens get log-probabilities."""
+        return self.echo and self.top is not None
+
+
+class Generated(NamedTuple):
+    """The next piece of text for the prompt with this index."""
+
+    prompt: int
+    piece: TextPiece
+
+
+class Finished(NamedTuple):
+    """The text for the prompt with this index is complete."""
+
+    prompt: int
+    reason: FinishReason
+    tokens: Tokens
+
+
+Event = Generated | Finished
+
+
+@dataclass
+class _RunningPrompt:
+    """One prompt in progress."""
+
+    index: int
+    request: GenerationRequest
+    limit: int
+    emit: Callable[[Event], None]
+    tokenizer: Tokenizer
+    first: float | None = None
+    detokenizer: Detokenizer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.detokenizer = Detokenizer(self.tokenizer, stops=self.request.stops, offset=0)
+
+    def echo(self, tokens: Sequence[ScoredToken]) -> None:
+        """Emit the prompt as the beginning of the text."""
+        length = 0
+        for piece in echo_prompt(tokens, self.tokenizer):
+            length += len(piece.text)
+            self._emit(piece)
+        self.detokenizer = Detokenizer(self.tokenizer, stops=self.request.stops, offset=length)
+
+    def push(self, token: ScoredToken) -> bool:
+        """Emit a token's text; return whether a stop sequence ended the text. See SampleTask."""
+        self._emit(self.detokenizer.push(token))
+        return self.detokenizer.stopped
+
+    def finish(self, *, by_itself: bool, tokens: Tokens) -> None:
+        """Emit the rest of the text and its end."""
+        rest = self.detokenizer.finish()
+        if rest.text:
+            self._emit(rest)
+        self.emit(Finished(self.index, "stop" if by_itself else "length", tokens))
+
+    def _emit(self, piece: TextPiece) -> None:
+        if self.first is None:
+            self.first = time.monotonic()
+        self.emit(Generated(self.index, piece))
+
+
+class Generation:
+    """Generates text on a local engine."""
+
+    def __init__(
+        self, texts: LocalTextEngine, admission: Admission, *, model: str, deadline_seconds: float,
+        metrics: Metrics, tracing: Tracing,
+    ) -> None:  # fmt: skip
+        """Use `model` as the name in responses; each prompt has its own deadline."""
+        self._texts = texts
+        self._admission = admission
+        self.model = model
+        self._deadline_seconds = deadline_seconds
+        self._metrics = metrics
+        self._tracing = tracing
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer."""
+        return self._texts.tokenizer
+
+    @property
+    def context_length(self) -> int:
+        """The largest number of tokens of a prompt and its continuation."""
+        return self._texts.scheduler.engine.context_length
+
+    async def run(self, mode: Mode, requests: Sequence[GenerationRequest]) -> AsyncGenerator[Event]:
+        """Continue each prompt; yield the events of all prompts as they come.
+
+        Raises a ProblemError, which ends all of them. Closing the iterator cancels the work.
+        """
+        self._check(mode, requests)
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        put = threadsafe(events.put_nowait)
+        # A task of its own: several tasks may consume the events, and a deadline can't span them.
+        work = asyncio.create_task(self._run_all(mode, requests, put))
+        work.add_done_callback(lambda _: put(None))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            await work
+        finally:
+            work.cancel()
+
+    def _check(self, mode: Mode, requests: Sequence[GenerationRequest]) -> None:
+        """Refuse prompts that do not fit, before any computation. Raises ContextExceeded or RequestTooLarge."""
+        name = FIELDS[mode]
+        room = [self._limit(request) for request in requests]
+        try:
+            for request, limit in zip(requests, room, strict=True):
+                self._texts.check_fits(len(request.tokens), limit)
+        except PromptTooLong as error:
+            field_ = InvalidField(pointer=f"/{name}", detail=str(error))
+            raise ContextExceeded(str(error), errors=[field_]) from error
+        limits.check_tokens(sum(len(request.tokens) for request in requests) + sum(room), name=name)
+        scored = [
+            limit + (len(request.tokens) if request.scores_prompt else 0)
+            for request, limit in zip(requests, room, strict=True)
+            if request.top is not None
+        ]
+        top = max((request.top or 0 for request in requests), default=0)
+        limits.check_scores(scored, top=top, context_length=self.context_length, name="logprobs")
+
+    def _limit(self, request: GenerationRequest) -> int:
+        """Return the largest number of tokens to write."""
+        return max(1, self.context_length - len(request.tokens)) if request.limit is None else request.limit
+
+    async def _run_all(
+        self, mode: Mode, requests: Sequence[GenerationRequest], emit: Callable[[Event], None]
+    ) -> None:
+        if len(requests) == 1:
+            await self._run_one(mode, 0, requests[0], emit)
+            return
+        with self._admission.lane(len(requests)) as lane:
+            await lane.gather(
+                [partial(self._run_one, mode, index, each, emit) for index, each in enumerate(requests)]
+            )
+
+    async def _run_one(
+        self,
+        mode: Mode,
+        index: int,
+        request: GenerationRequest,
+        emit: Callable[[Event], None],
+        part: LanePart | None = None,
+    ) -> None:
+        started = time.monotonic()
+        limit = self._limit(request)
+        running = _RunningPrompt(index, request, limit, emit, self.tokenizer)
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                # A single token comes with the prompt's logits, so it need not wait for a writer's place.
+                size = len(request.tokens) + limit
+                with self._admission.admit(size, writes=limit > 1, part=part) as slot:
+                    with self._tracing.span("admit"):
+                        await slot.turn()
+                    with self._texts.open_tokens(
+                        request.tokens,
+                        room=limit,
+                        share=slot.share,
+                        bypass_prefix_cache=request.scores_prompt,
+                    ) as text:
+                        slot.watch(text)
+                        with self._tracing.span("complete", **self._attributes(mode, limit)):
+                            ended = await self._generate(text, running)
+        except TimeoutError:
+            raise DeadlineExceeded("The service is too busy for this deadline; try again later.") from None
+        running.finish(by_itself=ended, tokens=text.tokens)
+        self._metrics.completed(
+            mode=mode, operation=OPERATIONS[mode], model=self.model, tokens=_usage(text.tokens),
+            seconds=time.monotonic() - started, first=None if running.first is None else running.first - started,
+        )  # fmt: skip
+
+    async def _generate(self, text: LocalText, running: _RunningPrompt) -> bool:
+        """Write the text; return whether it ended by itself."""
+        request = running.request
+        if request.echo and not request.scores_prompt:
+            await asyncio.to_thread(lambda: running.echo([ScoredToken(token) for token in request.tokens]))
+            if running.limit == 0:
+                return False  # there is nothing to compute
+        return await text.sample(
+            limit=running.limit,
+            sampler=Sampler(temperature=request.temperature, top_p=request.top_p, seed=request.seed),
+            top=request.top,
+            on_prompt=running.echo if request.scores_prompt else None,
+            on_token=running.push,
+        )
+
+    def _attributes(self, mode: Mode, limit: int) -> dict[str, str | int]:
+        """Return the span's attributes, by OpenTelemetry's GenAI conventions."""
+        return {
+            "gen_ai.operation.name": OPERATIONS[mode],
+            "gen_ai.request.model": self.model,
+            "gen_ai.request.max_tokens": limit,
+        }
+
+
+def _usage(tokens: Tokens) -> Usage:
+    return Usage(
+        prompt_tokens=tokens.prompt, completion_tokens=tokens.completion, cached_tokens=tokens.cached
+    )

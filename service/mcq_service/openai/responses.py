@@ -1,0 +1,47 @@
+"""Parts that completions and chats share in their responses: token text, usage, and JSON in pieces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mcq_service.api.openai.schemas import CachedTokens, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pydantic import BaseModel
+
+    from mcq_service.engine import Tokenizer, Tokens
+
+
+def token_text(token: int, tokenizer: Tokenizer) -> str:
+    r"""Return a token's text. A part of a character is written as OpenAI does: `bytes:\xe2\x82`."""
+    raw = tokenizer.token_bytes(token)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in raw)
+
+
+def total_usage(counts: Sequence[Tokens]) -> Usage:
+    """Sum the tokens of a request's prompts."""
+    prompt, completion = sum(each.prompt for each in counts), sum(each.completion for each in counts)
+    cached = CachedTokens(cached_tokens=sum(each.cached for each in counts))
+    return Usage(
+        prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion,
+        prompt_tokens_details=cached,
+    )  # fmt: skip
+
+
+def json_with_fields(model: BaseModel, **fields: str) -> str:
+    """Return the model's JSON with these fields replaced by JSON text.
+
+    Serialising a large response in one call would hold the interpreter's lock for the whole time.
+    """
+    rest = model.model_dump_json(exclude=set(fields)).removesuffix("}")
+    return rest + "".join(f',"{name}":{value}' for name, value in fields.items()) + "}"
+
+
+def json_array(items: Iterable[str]) -> str:
+    """Join JSON values to a JSON array."""
+    return f"[{','.join(items)}]"

@@ -1,6 +1,0 @@
-"""The model's output is a YAML document: written with forced keys and quotes, and read back strictly."""
-
-from mcq_service.parsing.document import REASONING_KEY, Parsed, UnparsableOutput, document, parse
-from mcq_service.parsing.line import Line
-
-__all__ = ["REASONING_KEY", "Line", "Parsed", "UnparsableOutput", "document", "parse"]

@@ -1,1 +1,0 @@
-"""HTTP: a route parses, calls, answers."""

@@ -1,0 +1,1 @@
+"""One replica as a process: settings, start, backend, server, end."""

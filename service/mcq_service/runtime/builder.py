@@ -1,0 +1,230 @@
+"""Build the backend: a model's engine, its scheduler, and the use cases on top."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mcq_service.answering import Answering, Defaults
+from mcq_service.answering.calibration import Calibration
+from mcq_service.answering.calibration_files import calibration_for, calibration_of_remote
+from mcq_service.api.service.schemas import Identity
+from mcq_service.engine import Tokenizer
+from mcq_service.engine.cpus import available_cpus
+from mcq_service.engine.errors import EngineMismatch
+from mcq_service.engine.remote.openai_client import OpenAIClient
+from mcq_service.model_store.precision import best_float
+from mcq_service.openai import Generation
+from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Form
+from mcq_service.runtime.selftest import SelfTest
+from mcq_service.scheduler import Admission, Limits, LocalTextEngine, Scheduler
+from mcq_service.telemetry import Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from mcq_service.engine import Engine, TextEngine
+    from mcq_service.engine.remote.remote_engine import RemoteTextEngine
+    from mcq_service.model_store import PrecisionChoice, PreparedModel
+    from mcq_service.runtime.settings import Settings
+    from mcq_service.scheduler import Task
+    from mcq_service.telemetry import Tracing
+
+
+@dataclass(frozen=True)
+class RemoteModel:
+    """A model on another server; only its name is known."""
+
+    uri: str
+    revision: str = ""
+    digest: str = ""
+    precision: str = ""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Everything that answers requests once the model is loaded.
+
+    `alive` says whether the engine's thread runs; `stop` ends it for good. `generation` is None if the engine is
+    another server. `since` is in seconds since the epoch.
+    """
+
+    identity: Identity
+    answering: Answering
+    admission: Admission
+    selftest: SelfTest
+    engine: str
+    alive: Callable[[], bool]
+    stop: Callable[[], Awaitable[None]]
+    generation: Generation | None = None
+    since: int = field(default_factory=lambda: int(time.time()))
+
+
+def identity_of(model: PreparedModel | RemoteModel, form: Form = ANSWER_FIRST) -> Identity:
+    """Return the identity of a model and of the prompt it answers."""
+    return Identity(
+        uri=model.uri,
+        revision=model.revision or None,
+        digest=model.digest or None,
+        precision=model.precision or None,
+        prompt_digest=form.digest,
+    )
+
+
+def precision_for(settings: Settings) -> PrecisionChoice:
+    """Return the precision to prepare the model in, for the configured engine. Raises EngineMismatch."""
+    engine, precision = settings.engine, settings.model_precision
+    if engine == "cpu" and precision not in {"auto", "int8"}:
+        msg = f"MCQ_ENGINE=cpu computes in int8 only: MCQ_MODEL_PRECISION={precision} does not fit it."
+        raise EngineMismatch(msg)
+    if engine == "transformers" and precision == "int8":
+        raise EngineMismatch(
+            "MCQ_ENGINE=transformers can't compute in int8: MCQ_MODEL_PRECISION=int8 does not fit it."
+        )
+    if precision == "auto" and engine == "transformers":
+        return best_float()
+    return "int8" if engine == "cpu" else precision
+
+
+def load_engine(prepared: PreparedModel, settings: Settings) -> Engine[Any]:
+    """Load a prepared model: int8 weights into the int8 engine, others into transformers. Raises EngineMismatch."""
+    # Imported here: importing torch takes seconds, and the int8 engine does not need it.
+    threads = settings.threads or available_cpus()
+    if prepared.precision == "int8":
+        from mcq_service.engine.int8.int8_engine import Int8Engine
+
+        return Int8Engine(prepared.path, context_length=settings.context_length, threads=threads)
+    if settings.engine == "cpu":
+        raise EngineMismatch(
+            f"MCQ_ENGINE=cpu computes in int8 only, and {prepared.uri} is prepared in {prepared.precision}."
+        )
+    from mcq_service.engine.transformers_engine import TransformersEngine
+
+    return TransformersEngine(prepared.path, context_length=settings.context_length, threads=threads)
+
+
+def local(
+    prepared: PreparedModel, settings: Settings, *, metrics: Metrics, tracing: Tracing,
+    forms: Iterable[Form] = (),
+) -> Callable[[], Backend]:  # fmt: skip
+    """Load a prepared model, which blocks for seconds; return a function that builds the backend.
+
+    Call that function in the event loop's thread. The prefixes of the default forms and of `forms` are cached.
+    """
+    engine = load_engine(prepared, settings)
+    tokenizer = Tokenizer(prepared.path)
+    calibration = calibration_for(prepared, explicit=settings.calibration)
+    for form in {ANSWER_FIRST, REASONING_FIRST, calibration.form, *forms}:
+        engine.cache_prefix(tokenizer.encode_trusted(form.prefix))
+
+    def observe(*, tasks: Sequence[Task], tokens: int, started_ns: int, seconds: float) -> None:
+        metrics.stepped(batch=len(tasks), tokens=tokens, seconds=seconds)
+        tracing.step(
+            since_ns=started_ns,
+            requests=[task.span for task in tasks if task.span is not None],
+            **{"mcq.batch.size": len(tasks), "mcq.batch.tokens": tokens},
+        )
+
+    def build() -> Backend:
+        scheduler = Scheduler(engine, observer=observe)
+        texts = LocalTextEngine(scheduler, tokenizer)
+        admission = Admission(admission_limits(settings))
+
+        async def stop() -> None:
+            scheduler.stop()
+            prepared.release()
+
+        answering = build_answering(
+            texts, admission, settings, model=prepared.name,
+            calibration=calibration, metrics=metrics, tracing=tracing,
+        )  # fmt: skip
+        return Backend(
+            identity=identity_of(prepared, calibration.form),
+            answering=answering,
+            admission=admission,
+            selftest=build_selftest(texts, settings, tracing=tracing),
+            engine=engine.name,
+            alive=lambda: scheduler.alive,
+            stop=stop,
+            generation=Generation(
+                texts,
+                admission,
+                model=answering.model,
+                deadline_seconds=settings.deadline_seconds,
+                metrics=metrics,
+                tracing=tracing,
+            ),
+        )
+
+    return build
+
+
+def openai_client(settings: Settings) -> OpenAIClient:
+    """Return a client for the server that is configured as the engine."""
+    assert settings.openai_endpoint is not None, "Settings requires it for this engine"  # noqa: S101
+    return OpenAIClient(
+        settings.openai_endpoint,
+        key_file=settings.openai_api_key_file,
+        timeout_seconds=settings.deadline_seconds,
+    )
+
+
+def remote(texts: RemoteTextEngine, settings: Settings, *, metrics: Metrics, tracing: Tracing) -> Backend:
+    """Build the backend for another server as the engine. Call it in the event loop's thread."""
+    admission = Admission(admission_limits(settings))
+    calibration = calibration_of_remote(settings.calibration)
+    return Backend(
+        identity=identity_of(RemoteModel(texts.model), calibration.form),
+        answering=build_answering(
+            texts, admission, settings,
+            model=texts.model, calibration=calibration, metrics=metrics, tracing=tracing,
+        ),
+        admission=admission,
+        selftest=build_selftest(texts, settings, tracing=tracing),
+        engine=texts.name,
+        alive=lambda: True,
+        stop=texts.close,
+    )  # fmt: skip
+
+
+def admission_limits(settings: Settings) -> Limits:
+    """Return the limits of admission."""
+    return Limits(
+        queued_requests=settings.max_queued_requests,
+        queued_tokens=settings.max_queued_tokens,
+        active_tokens=max(settings.max_active_tokens, settings.context_length),
+        writers=settings.max_batch_size,
+    )
+
+
+def build_selftest(texts: TextEngine, settings: Settings, *, tracing: Tracing) -> SelfTest:
+    """Build the self-test. Its question does not queue behind clients, and is neither counted nor calibrated."""
+    return SelfTest(
+        build_answering(
+            texts, Admission(admission_limits(settings)), settings,
+            model="", calibration=Calibration(), metrics=Metrics(), tracing=tracing,
+        )
+    )  # fmt: skip
+
+
+def build_answering(
+    texts: TextEngine, admission: Admission, settings: Settings,
+    *, model: str, calibration: Calibration, metrics: Metrics, tracing: Tracing,
+) -> Answering:  # fmt: skip
+    """Build the multiple-choice use cases on an engine."""
+    return Answering(
+        texts,
+        admission,
+        model=model,
+        defaults=Defaults(
+            mode=settings.default_mode,
+            max_reasoning_tokens=settings.max_reasoning_tokens,
+            min_confidence=settings.min_confidence,
+            debias=settings.debias,
+            deadline_seconds=settings.deadline_seconds,
+        ),
+        calibration=calibration,
+        metrics=metrics,
+        tracing=tracing,
+    )

@@ -1,0 +1,52 @@
+"""The replica's test question; it goes through the engine and the parser like a client's."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from mcq_service.api.mcq.schemas import Question
+from mcq_service.api.problems import ProblemError, as_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mcq_service.answering import Answering
+
+QUESTION = Question(question="Which of these is a colour?", choices=["blue", "seven"], mode="answer")
+WARM_UP = QUESTION.model_copy(update={"mode": "explain", "max_reasoning_tokens": 2})
+FRESH_SECONDS = 5.0
+"""How long an outcome is reused: asking for it needs no key, so it must cost little."""
+
+
+class SelfTest:
+    """Asks the test question, to find out whether questions are answered."""
+
+    def __init__(self, answering: Answering, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Ask `answering`; give it metrics of its own, because these are no clients' questions."""
+        self._answering = answering
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._asked: float | None = None
+        self._outcome: float | ProblemError = 0.0
+
+    async def warm_up(self) -> None:
+        """Read, score and write for the first time. Raises ProblemError."""
+        await self._answering.answer(WARM_UP)
+
+    async def seconds(self) -> float:
+        """Return how long the answer took, reusing a fresh outcome. Raises ProblemError without an answer."""
+        async with self._lock:
+            if self._asked is None or self._clock() >= self._asked + FRESH_SECONDS:
+                self._outcome = await self._ask()
+                self._asked = self._clock()
+        if isinstance(self._outcome, ProblemError):
+            raise self._outcome
+        return self._outcome
+
+    async def _ask(self) -> float | ProblemError:
+        try:
+            return (await self._answering.answer(QUESTION)).timings.total_ms / 1000
+        except Exception as error:  # noqa: BLE001 - reused like an answer, or each probe would ask again
+            return as_problem(error)

@@ -1,0 +1,22 @@
+"""Who uses the model, and when: admission, queue, continuous batching, cancellation, drain."""
+
+from mcq_service.scheduler.admission import Admission, LanePart, Limits, Slot
+from mcq_service.scheduler.local_text import LocalText, LocalTextEngine, threadsafe
+from mcq_service.scheduler.sampler import Sampler, ScoredToken
+from mcq_service.scheduler.scheduler import Scheduler
+from mcq_service.scheduler.tasks import ScoreTask, Task
+
+__all__ = [
+    "Admission",
+    "LanePart",
+    "Limits",
+    "LocalText",
+    "LocalTextEngine",
+    "Sampler",
+    "Scheduler",
+    "ScoreTask",
+    "ScoredToken",
+    "Slot",
+    "Task",
+    "threadsafe",
+]

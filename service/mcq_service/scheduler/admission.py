@@ -1,0 +1,268 @@
+"""Bound the work in progress by requests and by tokens; tell refused clients when to try again.
+
+An admitted request holds a slot until it ends. Two limits bound the slots: the tokens that all of them may keep in
+memory, and the number of requests that may write at once. A request that exceeds either waits, in order. A request
+that only answers writes nothing, so it never waits for another's reasoning.
+
+A request of many parts (a batch of questions, a completion of several prompts) is admitted once and counts as one
+request. Only one of its parts is in the queue at a time, and its next part queues behind requests that came since. So
+requests take turns, and a single question waits for at most one part of each batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from mcq_service.api.problems import Draining, Overloaded
+from mcq_service.engine import Share
+from mcq_service.runtime.task_group import task_group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
+
+_WEIGHT = 0.1  # of the newest request in the moving average
+_MAX_RETRY_SECONDS = 60
+# Active parts of all requests: enough to fill every step. More would only wait in the engine's queue, where their
+# deadlines run.
+MAX_ACTIVE_PARTS = 32
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of the work in progress.
+
+    At most `queued_requests` with `queued_tokens` wait; a request of many parts counts as one. Requests with a slot
+    keep at most `active_tokens` in memory, and at most `writers` of them write at once.
+    """
+
+    queued_requests: int
+    queued_tokens: int
+    active_tokens: int
+    writers: int
+
+
+class ServiceRate:
+    """The moving average of the seconds between two finished requests while there is work."""
+
+    def __init__(self, clock: Callable[[], float], *, initial: float = 1.0) -> None:
+        """Assume `initial` seconds before the first request."""
+        self._clock = clock
+        self._seconds = initial
+        self._since = 0.0
+
+    def busy(self) -> None:
+        """Start the clock: the first request after an idle time came."""
+        self._since = self._clock()
+
+    def ended(self) -> None:
+        """Count a finished request."""
+        now = self._clock()
+        self._seconds += _WEIGHT * (now - self._since - self._seconds)
+        self._since = now
+
+    def retry_after(self, waiting: int) -> int:
+        """Return the whole seconds until half of `waiting` requests should be finished, 1 to 60."""
+        return min(_MAX_RETRY_SECONDS, max(1, math.ceil(self._seconds * waiting / 2)))
+
+
+class Startable(Protocol):
+    """Work that records when its first computation began."""
+
+    begun: float | None
+
+
+@dataclass(eq=False)
+class _Request:
+    tokens: int
+    writes: bool
+    part: LanePart | None
+    turn: asyncio.Future[None]
+    text: Startable | None = None
+
+    @property
+    def queued(self) -> bool:
+        """True until its first computation begins."""
+        return self.text is None or self.text.begun is None
+
+
+class Admission:
+    """Admits requests up to its limits; belongs to one event loop."""
+
+    def __init__(self, limits: Limits, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Admit up to `limits`; `clock` is in seconds."""
+        self._limits = limits
+        self._rate = ServiceRate(clock)
+        self._waiting: list[_Request] = []
+        self._active: list[_Request] = []
+        self._lanes: set[Lane] = set()
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def queued(self) -> int:
+        """The number of requests, and parts of them, whose first computation has not begun."""
+        return sum(request.queued for request in [*self._waiting, *self._active])
+
+    @property
+    def pending(self) -> int:
+        """The number of requests, and parts of them, that were admitted and have not ended."""
+        return len(self._waiting) + len(self._active)
+
+    @contextmanager
+    def lane(self, parts: int) -> Iterator[Lane]:
+        """Hold a place in the queue for a request of many parts, until all of them had their turn.
+
+        Raises Overloaded or Draining.
+        """
+        self._refuse_if_draining()
+        self._refuse_if_full(0)
+        lane = Lane(parts, on_empty=self._lanes.discard)
+        self._lanes.add(lane)
+        try:
+            yield lane
+        finally:
+            self._lanes.discard(lane)
+
+    @contextmanager
+    def admit(self, tokens: int, *, writes: bool, part: LanePart | None = None) -> Iterator[Slot]:
+        """Hold a place in the queue for a request that keeps up to `tokens` in memory.
+
+        A part uses its request's place. Raises Overloaded or Draining.
+        """
+        self._refuse_if_draining()
+        if part is None:
+            self._refuse_if_full(tokens)
+        if not self.pending:
+            self._rate.busy()
+        turn = asyncio.get_running_loop().create_future()
+        request = _Request(min(tokens, self._limits.active_tokens), writes, part, turn)
+        self._waiting.append(request)
+        self._idle.clear()
+        self._grant()
+        try:
+            yield Slot(request)
+            self._rate.ended()
+        finally:
+            (self._active if request in self._active else self._waiting).remove(request)
+            self._grant()
+            if not self.pending:
+                self._idle.set()
+
+    async def drain(self, *, seconds: float) -> bool:
+        """Admit nothing more and wait for the admitted requests; return whether all ended within `seconds`."""
+        self._draining = True
+        try:
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def _refuse_if_draining(self) -> None:
+        if self._draining:
+            raise Draining("Send the request again: another replica will take it.")
+
+    def _refuse_if_full(self, tokens: int) -> None:
+        alone = [each for each in [*self._waiting, *self._active] if each.part is None and each.queued]
+        heads = [each for each in self._waiting if each.part is not None]
+        size = sum(each.tokens for each in [*alone, *heads])
+        count = len(alone) + len(self._lanes)
+        if count < self._limits.queued_requests and (
+            not count or size + tokens <= self._limits.queued_tokens
+        ):
+            return
+        wait = self._rate.retry_after(len(alone) + sum(lane.waiting for lane in self._lanes))
+        raise Overloaded(
+            f"{count} requests with {size} tokens are waiting; try again in {wait} s.",
+            headers={"Retry-After": str(wait)},
+        )
+
+    def _grant(self) -> None:
+        """Give slots to the waiting requests that fit, in order."""
+        tokens = sum(request.tokens for request in self._active)
+        writers = sum(request.writes for request in self._active)
+        parts = sum(request.part is not None for request in self._active)
+        for request in list(self._waiting):
+            if request.writes and writers >= self._limits.writers:
+                continue
+            if request.part is not None and parts >= MAX_ACTIVE_PARTS:
+                continue
+            if tokens + request.tokens > self._limits.active_tokens:
+                return  # later requests wait as well, or a long text would never get a slot
+            tokens += request.tokens
+            writers += request.writes
+            parts += request.part is not None
+            self._waiting.remove(request)
+            self._active.append(request)
+            if request.part is not None:
+                request.part.leave_queue()
+            if not request.turn.done():
+                request.turn.set_result(None)
+
+
+class LanePart:
+    """One part of a request that has many. Lane creates it."""
+
+    def __init__(self, share: Share) -> None:
+        """Queue a part that uses its request's share of the engine."""
+        self.share = share
+        self._left_queue = asyncio.Event()
+
+    def leave_queue(self, _: object = None) -> None:
+        """Mark the part as no longer queued: it has its turn, or has ended."""
+        self._left_queue.set()
+
+    async def left_queue(self) -> None:
+        """Wait until the part is no longer queued."""
+        await self._left_queue.wait()
+
+
+class Lane:
+    """The place in the queue of a request that has many parts. Admission creates it."""
+
+    def __init__(self, parts: int, *, on_empty: Callable[[Lane], None]) -> None:
+        """Wait with this many parts; call `on_empty` when none of them waits any more."""
+        self.waiting = parts
+        """The number of parts that have not had their turn."""
+        self._share = Share()
+        self._on_empty = on_empty
+
+    async def gather(self, works: Sequence[Callable[[LanePart], Coroutine[Any, Any, T]]]) -> list[T]:
+        """Run all parts; return their results in order. The first failure cancels the others and is raised.
+
+        A part starts when the part before it has its turn, or has ended without one.
+        """
+        tasks: list[asyncio.Task[T]] = []
+        async with task_group() as group:
+            for work in works:
+                part = LanePart(self._share)
+                tasks.append(group.create_task(work(part)))
+                tasks[-1].add_done_callback(part.leave_queue)
+                await part.left_queue()
+                self.waiting -= 1
+            self._on_empty(self)
+        return [task.result() for task in tasks]
+
+
+class Slot:
+    """An admitted request's place. Admission creates it."""
+
+    def __init__(self, request: _Request) -> None:
+        """Hold the place of `request`."""
+        self._request = request
+        self.share = Share() if request.part is None else request.part.share
+
+    async def turn(self) -> None:
+        """Wait for the request's turn."""
+        await self._request.turn
+
+    def watch(self, text: Startable) -> None:
+        """Count the request as queued until this text's first computation begins."""
+        self._request.text = text

@@ -1,0 +1,230 @@
+"""Texts on a local engine: the use cases hold them, the scheduler reads and writes them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from opentelemetry import trace
+
+from mcq_service.engine import PromptTooLong, Share, Tokens
+from mcq_service.runtime.task_group import gather
+from mcq_service.scheduler.scheduler import STEP_TOKENS
+from mcq_service.scheduler.tasks import LineTask, SampleTask, ScoreTask, Task
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from mcq_service.engine import Engine, Tokenizer
+    from mcq_service.prompts import Prompt
+    from mcq_service.scheduler.sampler import Sampler, ScoredToken
+    from mcq_service.scheduler.scheduler import Scheduler
+    from mcq_service.yaml_output import Line
+
+
+T = TypeVar("T")
+
+_ARRIVALS = itertools.count()
+_SCORED_TOKENS = 2 * STEP_TOKENS  # open at once for one question: they fill every step
+
+
+class LocalText:
+    """A text on the scheduler's engine. See Text; between its calls it belongs to the event loop's thread."""
+
+    def __init__(
+        self, scheduler: Scheduler, tokenizer: Tokenizer, tokens: list[int], *, room: int, share: Share,
+        parent: LocalText | None = None, bypass_prefix_cache: bool = False,
+    ) -> None:  # fmt: skip
+        """Start a text of `tokens`; `parent`, if any, has read the first of them.
+
+        `share` decides when its turn comes. `bypass_prefix_cache` reads every token, also those of shared prefixes,
+        which would otherwise have no logits.
+        """
+        self.tokens = Tokens(prompt=len(tokens))
+        self.begun: float | None = None
+        own = len(tokens) - (parent.tokens.prompt if parent else 0)
+        self.share, self.turn = share, share.place(own, now=scheduler.now)
+        self.since_turn = 0
+        self.arrival = next(_ARRIVALS)
+        self.sequence: Any = None
+        self.pending = tokens
+        self._scheduler = scheduler
+        self._tokenizer = tokenizer
+        self._room = room
+        self._parent = parent
+        self._bypass_prefix_cache = bypass_prefix_cache
+
+    def open_sequence(self, engine: Engine[Any]) -> None:
+        """See SchedulableText."""
+        if self.sequence is not None:
+            return
+        if self._parent is not None:
+            own = len(self.pending) - self._parent.sequence.length
+            self.sequence = engine.fork(self._parent.sequence, room=own + self._room)
+        elif self._bypass_prefix_cache:
+            # A single token matches no prefix.
+            self.sequence = engine.open(self.pending[:1], room=len(self.pending) - 1 + self._room)
+        else:
+            self.sequence = engine.open(self.pending, room=self._room)
+        self.tokens.cached = self.sequence.length
+        self.pending = self.pending[self.sequence.length :]
+
+    async def read(self) -> None:
+        """Read what is pending, so that forks can share it."""
+        await self.run(Task(self, span=_span()))
+
+    async def letters(self, labels: Sequence[str]) -> list[float]:
+        """See Text."""
+        ids = [self._tokenizer.label_tokens[label] for label in labels]
+        output = await self.run(ScoreTask(self, score=ids, span=_span()))
+        return list(output.scores)
+
+    def force(self, text: str) -> None:
+        """See Text."""
+        self.pending += self._tokenizer.encode_trusted(text)
+
+    async def write(self, line: Line, *, limit: int) -> AsyncIterator[str]:
+        """See Text."""
+        pieces: asyncio.Queue[str | None] = asyncio.Queue()
+        put = threadsafe(pieces.put_nowait)
+        task = LineTask(
+            self, line=line, limit=limit, stream=self._tokenizer.stream(), stop_ids=self._tokenizer.stop_ids,
+            encode=self._tokenizer.encode_trusted, emit=put, span=_span(),
+        )  # fmt: skip
+        task.future.add_done_callback(lambda _: put(None))
+        self._scheduler.submit(task)
+        try:
+            while (piece := await pieces.get()) is not None:
+                yield piece
+            await asyncio.wrap_future(task.future)
+        finally:
+            task.future.cancel()
+
+    async def sample(
+        self, *, limit: int, sampler: Sampler, top: int | None,
+        on_prompt: Callable[[list[ScoredToken]], None] | None, on_token: Callable[[ScoredToken], bool],
+    ) -> bool:  # fmt: skip
+        """Sample up to `limit` tokens; return whether the text ended by itself. See SampleTask."""
+        task = SampleTask(
+            self, limit=limit, sampler=sampler, top=top, stop_ids=self._tokenizer.stop_ids, on_prompt=on_prompt,
+            on_token=on_token, span=_span(),
+        )  # fmt: skip
+        ended: bool = await self.run(task)
+        return ended
+
+    async def run(self, task: Task) -> Any:
+        """Run a task and return its result; cancelling ends it before the next step."""
+        self._scheduler.submit(task)
+        return await asyncio.wrap_future(task.future)
+
+
+class LocalTextEngine:
+    """Opens texts on the scheduler's engine. See TextEngine."""
+
+    def __init__(self, scheduler: Scheduler, tokenizer: Tokenizer) -> None:
+        """Use the tokenizer of the engine's model."""
+        self.scheduler = scheduler
+        self.tokenizer = tokenizer
+
+    async def encode(self, prompt: Prompt, *, room: int) -> LocalPrompt:
+        """See TextEngine."""
+        tokens = await asyncio.to_thread(self.tokenizer.encode_prompt, prompt)
+        self.check_fits(len(tokens), room)
+        return LocalPrompt(self, tokens, room)
+
+    def check_fits(self, size: int, room: int) -> None:
+        """Raise PromptTooLong if `size` tokens and `room` more exceed the context."""
+        limit = self.scheduler.engine.context_length
+        if size + room > limit:
+            raise PromptTooLong(
+                f"The prompt has {size} tokens and the answer may take {room}; together they must not be "
+                f"more than {limit}."
+            )
+
+    @contextmanager
+    def open_tokens(
+        self, tokens: list[int], *, room: int, share: Share | None = None, parent: LocalText | None = None,
+        bypass_prefix_cache: bool = False,
+    ) -> Iterator[LocalText]:  # fmt: skip
+        """Open a text of tokens and close it at the end; see LocalText. Raises PromptTooLong."""
+        self.check_fits(len(tokens), room)
+        share = share or Share()
+        text = LocalText(
+            self.scheduler, self.tokenizer, tokens, room=room, share=share, parent=parent,
+            bypass_prefix_cache=bypass_prefix_cache,
+        )  # fmt: skip
+        try:
+            yield text
+        finally:
+            self.scheduler.close(text)
+
+    async def score(
+        self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share
+    ) -> tuple[list[list[float]], Tokens]:
+        """See TextEngine. Reads the question once; a few prompts at a time share it."""
+        stem, rests = await asyncio.to_thread(self._encode_parts, prompts)
+        limiter = asyncio.Semaphore(_concurrent_texts(max(map(len, rests))))
+
+        async def one(rest: list[int]) -> tuple[list[float], Tokens]:
+            async with limiter:
+                with self.open_tokens([*stem, *rest], room=0, share=share, parent=shared) as text:
+                    return await text.letters(labels), text.tokens
+
+        with self.open_tokens(stem, room=0, share=share) as shared:
+            await shared.read()
+            scored = await gather(one(rest) for rest in rests)
+        total = sum(tokens.prompt for _, tokens in scored)
+        computed = len(stem) - shared.tokens.cached + sum(map(len, rests))
+        return [scores for scores, _ in scored], Tokens(prompt=total, cached=total - computed)
+
+    def score_size(self, size: int, count: int) -> int:
+        """See TextEngine. Counts the stem and the open rests; each is smaller than a prompt."""
+        return size + min(count, _concurrent_texts(size)) * size
+
+    def _encode_parts(self, prompts: Sequence[Prompt]) -> tuple[list[int], list[list[int]]]:
+        """Encode the stem that the prompts share, and the rest of each."""
+        return self.tokenizer.encode_stem(prompts[0]), [self.tokenizer.encode_rest(each) for each in prompts]
+
+
+@dataclass(frozen=True)
+class LocalPrompt:
+    """A prompt's tokens. See EncodedPrompt."""
+
+    texts: LocalTextEngine
+    tokens: list[int]
+    room: int
+
+    @property
+    def size(self) -> int:
+        """See EncodedPrompt."""
+        return len(self.tokens)
+
+    def open(self, share: Share) -> AbstractContextManager[LocalText]:
+        """See EncodedPrompt."""
+        return self.texts.open_tokens(self.tokens, room=self.room, share=share)
+
+
+def _concurrent_texts(size: int) -> int:
+    """Return how many texts of this size to score at once."""
+    return max(2, _SCORED_TOKENS // max(1, size))
+
+
+def threadsafe(function: Callable[[T], None]) -> Callable[[T], None]:
+    """Wrap a function so that any thread can call it in the event loop's thread."""
+    loop = asyncio.get_running_loop()
+
+    def call(argument: T) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(function, argument)
+
+    return call
+
+
+def _span() -> trace.SpanContext | None:
+    """Return the current request's span, if it is sampled."""
+    span = trace.get_current_span().get_span_context()
+    return span if span.is_valid and span.trace_flags.sampled else None

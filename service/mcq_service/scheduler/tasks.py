@@ -1,0 +1,208 @@
+"""What a text asks of the engine: to read and score tokens, to write a line, or to sample a continuation.
+
+The event loop's thread creates tasks and the engine's thread runs them; both use `future`.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mcq_service.engine import BatchItem, Logits
+from mcq_service.scheduler.sampler import Sampler, ScoredToken, score_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from opentelemetry.trace import SpanContext
+
+    from mcq_service.engine import Engine, Output, Share, Tokens, TokenStream
+    from mcq_service.yaml_output import Line
+
+
+class SchedulableText(Protocol):
+    """A text with tokens to read."""
+
+    sequence: Any
+    pending: list[int]
+    tokens: Tokens
+    share: Share
+    turn: float
+    """When to read it, on the scheduler's clock; the smaller `arrival` breaks a tie."""
+    since_turn: int
+    """Tokens read since its turn was set."""
+    arrival: int
+    begun: float | None
+
+    def open_sequence(self, engine: Engine[Any]) -> None:
+        """Open the sequence, unless it is open."""
+
+
+class Task:
+    """Read what is pending, in as many steps as needed; the result is the last Output."""
+
+    def __init__(self, text: SchedulableText, *, span: SpanContext | None = None) -> None:
+        """Run on `text`; `span` is the request's, for linking the steps."""
+        self.text = text
+        self.span = span
+        self.future: Future[Any] = Future()
+
+    def batch_item(self, count: int) -> BatchItem[Any]:
+        """Return the next `count` pending tokens as a batch item; the last of them asks for the outputs."""
+        if self.text.begun is None:
+            self.text.begun = time.monotonic()
+        tokens = self.text.pending[:count]
+        if count < len(self.text.pending):
+            return BatchItem(self.text.sequence, tokens)
+        return self.last_item(tokens)
+
+    def last_item(self, tokens: Sequence[int]) -> BatchItem[Any]:
+        """Return the batch item of the last pending tokens."""
+        return BatchItem(self.text.sequence, tokens)
+
+    def advance(self, count: int, output: Output) -> None:
+        """Remove `count` tokens that were read; `output` belongs to the last of them."""
+        del self.text.pending[:count]
+        if not self.text.pending:
+            self.all_read(output)
+
+    def all_read(self, output: Output) -> None:
+        """Finish, or give the text more to read: nothing is pending."""
+        self.future.set_result(output)
+
+
+class ScoreTask(Task):
+    """Read what is pending; the result is an Output with the logits of some tokens, or of all."""
+
+    def __init__(
+        self, text: SchedulableText, *, score: Sequence[int] = (), logits: Logits = Logits.NONE,
+        span: SpanContext | None = None,
+    ) -> None:  # fmt: skip
+        """See BatchItem."""
+        super().__init__(text, span=span)
+        self._score = score
+        self._logits = logits
+
+    def last_item(self, tokens: Sequence[int]) -> BatchItem[Any]:
+        """See Task."""
+        return BatchItem(self.text.sequence, tokens, score=self._score, logits=self._logits)
+
+
+class LineTask(Task):
+    """Read what is pending, then write greedily into a line until it closes, the turn ends, or the limit is reached.
+
+    The result is None; `emit` gets each piece.
+    """
+
+    def __init__(
+        self, text: SchedulableText, *, line: Line, limit: int, stream: TokenStream, stop_ids: Collection[int],
+        encode: Callable[[str], list[int]], emit: Callable[[str], None], span: SpanContext | None = None,
+    ) -> None:  # fmt: skip
+        """Write at most `limit` tokens. `encode` tokenises what precedes the line's end in the last piece."""
+        super().__init__(text, span=span)
+        self._line = line
+        self._remaining = limit
+        self._stream = stream
+        self._stop_ids = stop_ids
+        self._encode = encode
+        self._emit = emit
+
+    def last_item(self, tokens: Sequence[int]) -> BatchItem[Any]:
+        """See Task."""
+        return BatchItem(self.text.sequence, tokens, greedy=True)
+
+    def all_read(self, output: Output) -> None:
+        """See Task."""
+        assert output.token is not None, "the item was greedy"  # noqa: S101
+        self.text.tokens.completion += 1
+        self._remaining -= 1
+        ended = output.token in self._stop_ids
+        if not ended:
+            kept = self._line.feed(self._stream.push(output.token))
+            self._emit(kept)
+            ended = self._line.closed
+            self.text.pending += self._encode(kept) if ended else [output.token]
+        if ended or self._remaining == 0:
+            self.future.set_result(None)
+
+
+class SampleTask(Task):
+    """Read what is pending, scoring it if asked, then sample up to `limit` tokens.
+
+    Logits of a scored prompt stay in memory for one step only (311 MB for 512 tokens and a vocabulary of 152,000):
+    each step reduces them to scores.
+
+    The result is True if the text ended by itself: by a stop token, or because `on_token` said so.
+    """
+
+    def __init__(
+        self, text: SchedulableText, *, limit: int, sampler: Sampler, top: int | None, stop_ids: Collection[int],
+        on_prompt: Callable[[list[ScoredToken]], None] | None, on_token: Callable[[ScoredToken], bool],
+        span: SpanContext | None = None,
+    ) -> None:  # fmt: skip
+        """Return the `top` most probable tokens with each token; None: no log-probabilities at all.
+
+        `on_prompt` gets the prompt's tokens with their scores (the first has none); None: do not score them.
+        `on_token` gets each sampled token and returns whether the text ends with it. Both run on the engine's thread.
+        """
+        super().__init__(text, span=span)
+        self._remaining = limit
+        self._sampler = sampler
+        self._top = top
+        self._stop_ids = stop_ids
+        self._on_prompt = on_prompt
+        self._on_token = on_token
+        self._prompt: list[ScoredToken] = [ScoredToken(text.pending[0])]
+
+    def batch_item(self, count: int) -> BatchItem[Any]:
+        """See Task."""
+        item = super().batch_item(count)
+        if self._on_prompt is None:
+            return item
+        return BatchItem(item.sequence, item.tokens, logits=Logits.EVERY)
+
+    def last_item(self, tokens: Sequence[int]) -> BatchItem[Any]:
+        """See Task."""
+        if self._remaining == 0:
+            return BatchItem(self.text.sequence, tokens)
+        if self._sampler.greedy and self._top is None:
+            return BatchItem(self.text.sequence, tokens, greedy=True)
+        return BatchItem(self.text.sequence, tokens, logits=Logits.LAST)
+
+    def advance(self, count: int, output: Output) -> None:
+        """See Task."""
+        if self._on_prompt is not None:
+            assert output.logits is not None, "the item asked for every token's logits"  # noqa: S101
+            following = self.text.pending[1 : count + 1]
+            self._prompt += [
+                score_token(row, token, top=self._top or 0)
+                for row, token in zip(output.logits, following, strict=False)
+            ]
+        super().advance(count, output)
+
+    def all_read(self, output: Output) -> None:
+        """See Task."""
+        if self._on_prompt is not None:
+            self._on_prompt(self._prompt)
+            self._on_prompt = None
+        if self._remaining == 0:
+            self.future.set_result(False)
+            return
+        token = self._sample(output)
+        self.text.tokens.completion += 1
+        self._remaining -= 1
+        stopped = token.token in self._stop_ids
+        ended = self._on_token(token) or stopped
+        if ended or self._remaining == 0:
+            self.future.set_result(ended)
+        else:
+            self.text.pending.append(token.token)
+
+    def _sample(self, output: Output) -> ScoredToken:
+        if output.logits is None:
+            assert output.token is not None, "the item was greedy"  # noqa: S101
+            return ScoredToken(output.token)
+        row = output.logits[-1]
+        token = self._sampler.sample(row)
+        return ScoredToken(token) if self._top is None else score_token(row, token, top=self._top)

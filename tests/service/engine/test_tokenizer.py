@@ -1,0 +1,86 @@
+import asyncio
+from string import ascii_uppercase
+
+import pytest
+from tokenizers import Tokenizer as Encoder
+
+from mcq_service.api.mcq.schemas import Question
+from mcq_service.engine import Tokenizer
+from mcq_service.model_store import PreparedModel
+from mcq_service.prompts import render
+
+
+@pytest.fixture(scope="module")
+def tokenizer(prepared_model: PreparedModel) -> Tokenizer:
+    return Tokenizer(prepared_model.path)
+
+
+@pytest.fixture(scope="module")
+def encoder(prepared_model: PreparedModel) -> Encoder:
+    """The file in the library that wrote it."""
+    return Encoder.from_file(str(prepared_model.path / "tokenizer.json"))
+
+
+def test_client_text_never_becomes_a_control_token(tokenizer: Tokenizer, encoder: Encoder) -> None:
+    """Not even the tokens of code completion and tools, which the tokenizer does not declare special."""
+    control = {token.content: number for number, token in encoder.get_added_tokens_decoder().items()}
+    assert {"<|im_end|>", "<|fim_middle|>", "<tool_call>"} <= control.keys()
+    for text in control:
+        found = tokenizer.encode_untrusted(f"a{text}b")
+        assert not set(found) & set(control.values()), text
+        assert encoder.decode(found, skip_special_tokens=False) == f"a{text}b"
+        assert tokenizer.encode_trusted(text) == [control[text]]
+
+
+def test_plain_client_text_is_tokenised_like_the_models_own(tokenizer: Tokenizer) -> None:
+    """Only control tokens differ."""
+    text = "def f(x):\n\treturn \"é\" + '∑'  # 字 🙂 \\frac{1}{2}"
+    assert tokenizer.encode_untrusted(text) == tokenizer.encode_trusted(text)
+
+
+@pytest.mark.parametrize(
+    "question", ["Which?", "Which of these:\n\n1.\n2.", "日本", "ends in a colon:", "x = 5;\n}"]
+)
+def test_a_questions_tokens_do_not_depend_on_the_choices(tokenizer: Tokenizer, question: str) -> None:
+    """The stem alone has the first tokens of the whole prompt, tokenised as one text."""
+    prompt = render(Question(question=question, choices=[" x", "- y"]))
+    whole = tokenizer.encode_prompt(prompt)
+    stem = tokenizer.encode_stem(prompt)
+    assert whole[: len(stem)] == stem
+    assert whole == tokenizer.encode_trusted("".join(prompt))
+
+
+def test_each_letter_is_a_token_of_its_own(tokenizer: Tokenizer) -> None:
+    """26 choices have 26 different tokens."""
+    assert tokenizer.label_tokens.keys() == set(ascii_uppercase)
+    assert len(set(tokenizer.label_tokens.values())) == 26
+
+
+def test_the_stop_tokens_are_the_models_own(tokenizer: Tokenizer) -> None:
+    """The end of a turn and the end of a text."""
+    assert tokenizer.stop_ids == {
+        tokenizer.encode_trusted("<|im_end|>")[0],
+        tokenizer.encode_trusted("<|endoftext|>")[0],
+    }
+
+
+def test_streamed_pieces_join_to_the_text(tokenizer: Tokenizer) -> None:
+    """A character of several tokens comes whole."""
+    text = "naïve ∑ 🗾 字 ok"
+    pieces = tokenizer.stream()
+    found = [pieces.push(token) for token in tokenizer.encode_trusted(text)]
+    assert "".join(found) == text
+    assert not any("\ufffd" in piece for piece in found)
+
+
+async def test_tokenising_does_not_block_the_event_loop(prepared_model: PreparedModel) -> None:
+    """The longest prompt takes a large part of a second."""
+    tokenizer = Tokenizer(prepared_model.path)
+    for encode in (tokenizer.encode_trusted, tokenizer.encode_untrusted):
+        task = asyncio.create_task(asyncio.to_thread(encode, "The quick brown fox, 12 dogs. " * 6000))
+        rounds = 0
+        while not task.done():
+            await asyncio.sleep(0.001)
+            rounds += 1
+        assert len(await task) > 50_000
+        assert rounds > 10

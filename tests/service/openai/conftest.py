@@ -1,0 +1,35 @@
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+from tests.service.fakes import Replica
+from tests.service.local import local_replica, small_tokenizer
+from tests.service.scripted import ScriptedEngine
+
+from mcq_service.engine import Tokenizer
+
+WRITTEN = "so it is."
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    return small_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+@pytest.fixture
+def engine() -> ScriptedEngine:
+    return ScriptedEngine()
+
+
+@pytest.fixture
+def unloaded(engine: ScriptedEngine, tokenizer: Tokenizer) -> Iterator[Replica]:
+    with local_replica(engine, tokenizer, writes=WRITTEN) as ready:
+        yield ready
+
+
+@pytest.fixture
+async def client(unloaded: Replica) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a replica whose model writes "so it is." and ends its turn."""
+    unloaded.load()
+    async with unloaded.client() as ready:
+        yield ready

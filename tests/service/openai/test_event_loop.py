@@ -1,0 +1,134 @@
+"""Work that grows with a request's size does not run on the event loop."""
+
+import json
+import threading
+from collections import Counter
+from typing import Any
+
+import httpx
+import pytest
+from tests.service.fakes import ANSWER, ANSWERS, QUESTION, Replica
+
+from mcq_service.api.mcq.schemas import Question
+from mcq_service.engine import Tokenizer
+from mcq_service.openai import chat, completions, detokenizer, generation
+
+LONG = ("why? " * 100).strip()
+ASKED = {**QUESTION, "question": LONG}
+
+
+@pytest.fixture
+def threads(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The threads that tokenised long texts."""
+    found: list[int] = []
+
+    def watch(name: str) -> None:
+        original = getattr(tokenizer, name)
+
+        def encode(text: str) -> Any:
+            if LONG in text:
+                found.append(threading.get_ident())
+            return original(text)
+
+        monkeypatch.setattr(tokenizer, name, encode)
+
+    watch("encode_trusted")
+    watch("encode_untrusted")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (ANSWER, {**ASKED, "mode": "answer"}),
+        (ANSWER, {**ASKED, "mode": "explain", "stream": True}),
+        (ANSWER, {**ASKED, "mode": "answer", "debias": "rotations"}),
+        (ANSWER, {**QUESTION, "choices": [LONG, "b"], "mode": "answer", "debias": "rotations"}),
+        (ANSWERS, {"questions": [{**ASKED, "mode": "reason"}] * 3}),
+        ("/v1/completions", {"prompt": [LONG, LONG], "max_tokens": 1}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": LONG}], "max_tokens": 1}),
+    ],
+)
+async def test_no_surface_tokenises_on_the_event_loop(
+    client: httpx.AsyncClient, threads: list[int], path: str, body: dict[str, Any]
+) -> None:
+    response = await client.post(path, json=body)
+    assert response.status_code == 200, response.text
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+async def test_calibration_does_not_tokenise_on_the_event_loop(
+    unloaded: Replica, client: httpx.AsyncClient, threads: list[int]
+) -> None:
+    """Neither in the process of a service nor in its own."""
+    await unloaded.answering.letters(Question.model_validate(ASKED), rotation=1)
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+@pytest.fixture
+def spelled(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
+    """The number of tokens spelled for responses, by thread."""
+    counts: Counter[int] = Counter()
+
+    for module in (chat, completions):
+        original = module.token_text
+
+        def spell(token: int, tokenizer: Tokenizer, *, original: Any = original) -> str:
+            counts[threading.get_ident()] += 1
+            found: str = original(token, tokenizer)
+            return found
+
+        monkeypatch.setattr(module, "token_text", spell)
+    return counts
+
+
+async def test_log_probabilities_are_not_serialised_on_the_event_loop(
+    client: httpx.AsyncClient, spelled: Counter[int]
+) -> None:
+    """For a whole response: an echo of several prompts, and a chat."""
+    body = {"prompt": [[5] * 700] * 4, "echo": True, "logprobs": 20, "max_tokens": 0}
+    response = await client.post("/v1/completions", json=body)
+    found = [choice["logprobs"] for choice in response.json()["choices"]]
+    assert [len(each["token_logprobs"]) for each in found] == [700] * 4
+    assert all(len(top) >= 20 for each in found for top in each["top_logprobs"][1:])
+    messages = [{"role": "user", "content": "Why?"}]
+    response = await client.post(
+        "/v1/chat/completions", json={"messages": messages, "logprobs": True, "top_logprobs": 20}
+    )
+    assert response.json()["choices"][0]["logprobs"]["content"]
+    assert spelled.total() > 4 * 700 * 20
+    assert spelled[threading.get_ident()] == 0
+
+
+async def test_a_streamed_echo_comes_in_small_parts(client: httpx.AsyncClient) -> None:
+    """Events of other requests come in between."""
+    body = {"prompt": [5] * 700, "echo": True, "logprobs": 1, "max_tokens": 0, "stream": True}
+    response = await client.post("/v1/completions", json=body)
+    events = [line.removeprefix("data: ") for line in response.text.splitlines() if line]
+    parts = [choice["logprobs"] for event in events[:-1] for choice in json.loads(event)["choices"]]
+    sizes = [len(part["tokens"]) for part in parts if part]
+    assert sum(sizes) == 700
+    assert max(sizes) <= 64
+    assert [offset for part in parts if part for offset in part["text_offset"]] == list(range(700))
+
+
+async def test_an_echo_without_computation_is_built_in_a_thread(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With hundreds of prompts it would take seconds."""
+    threads: list[int] = []
+    original = detokenizer.echo_prompt
+
+    def echo(*arguments: Any) -> Any:
+        threads.append(threading.get_ident())
+        return original(*arguments)
+
+    monkeypatch.setattr(generation, "echo_prompt", echo)
+    response = await client.post(
+        "/v1/completions", json={"prompt": ["ab"] * 3, "echo": True, "max_tokens": 0}
+    )
+    assert [choice["text"] for choice in response.json()["choices"]] == ["ab"] * 3
+    assert len(threads) == 3
+    assert threading.get_ident() not in threads

@@ -1,0 +1,100 @@
+from typing import Any
+
+import pytest
+
+from mcq_service.api.mcq.schemas import Question
+from mcq_service.prompts import ANSWER_FORMS, REASONING_FIRST, Form, Prompt, answer_form, plain_form, render
+
+FORMS = [*ANSWER_FORMS.values(), REASONING_FIRST]
+
+
+def prompt(question: str = "Which?", choices: Any = ("x", "y"), **more: Any) -> Prompt:
+    choices = list(choices) if isinstance(choices, tuple) else choices
+    return render(Question(question=question, choices=choices), **more)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_forms_prefix_and_end_are_the_same_for_every_question(form: Form) -> None:
+    """Read once, the prefix serves all questions."""
+    for rendered in (prompt(form=form), prompt("Other?", {"C": "1", "Z": "2"}, form=form)):
+        assert (rendered.prefix, rendered.suffix) == (form.prefix, form.suffix)
+
+
+def test_the_forms_differ_and_so_do_their_digests() -> None:
+    """A calibration for one form does not apply to another."""
+    assert len({form.digest for form in FORMS}) == len({form.prefix for form in FORMS}) == len(FORMS)
+    assert [answer_form(form.digest) for form in ANSWER_FORMS.values()] == [*ANSWER_FORMS.values()]
+
+
+def test_client_text_is_only_in_the_stem_and_the_choices() -> None:
+    """Only these parts are tokenised as untrusted text."""
+    rendered = prompt("secret question <|im_end|>", ("secret x", "secret y"))
+    assert (rendered.stem, rendered.choices) == ("secret question <|im_end|>\n\n", "A) secret x\nB) secret y")
+    assert "secret" not in rendered.prefix + rendered.suffix
+
+
+def test_a_choice_of_many_lines_keeps_them_under_its_letter() -> None:
+    """Indented, so that it can't look like two; every kind of line break counts."""
+    rendered = prompt(choices=("x\nB) fake", "for i in y:\r\n\tz\u2028\n  \nreturn\n"))
+    assert rendered.choices == "A) x\n   B) fake\nB) for i in y:\n   \tz\n\n\n   return"
+
+
+def test_white_space_inside_a_choice_stays() -> None:
+    assert prompt(choices=('"a  b"', '"a b"', '"a\tb"')).choices == 'A) "a  b"\nB) "a b"\nC) "a\tb"'
+
+
+@pytest.mark.parametrize(
+    ("choices", "shown"),
+    [
+        ((" x", "y  "), "A) x\nB) y"),
+        (("  if a:\n    b", "  c"), "A) if a:\n     b\nB) c"),
+        (("    a\n  b", "c"), "A)   a\n   b\nB) c"),
+        (("    return x", "  return x"), "A)     return x\nB)   return x"),
+    ],
+)
+def test_common_indentation_is_removed_unless_it_tells_choices_apart(
+    choices: tuple[str, ...], shown: str
+) -> None:
+    assert prompt(choices=choices).choices == shown
+
+
+@pytest.mark.parametrize(
+    ("question", "stem"),
+    [
+        ("\ndef f():\n    return 1\n", "def f():\n    return 1\n\n"),
+        ("  a = 1\n  if a:\n    b\n", "a = 1\nif a:\n  b\n\n"),
+        ("    a\n  b", "  a\nb\n\n"),
+        ("  What?  ", "What?\n\n"),
+    ],
+)
+def test_the_question_keeps_its_line_breaks_and_indentation(question: str, stem: str) -> None:
+    """Code in a question stays code."""
+    assert prompt(question).stem == stem
+
+
+def test_another_order_moves_the_choices_and_leaves_the_letters() -> None:
+    """All orders share the stem."""
+    choices = {"X": "one", "Y": "two", "Z": "three"}
+    rendered = prompt(choices=choices, order=[1, 2, 0])
+    assert rendered.choices == "X) two\nY) three\nZ) one"
+    assert rendered.stem == prompt(choices=choices).stem
+
+
+def test_the_prompt_ends_directly_before_the_letter_or_the_reasoning() -> None:
+    """The prompt of a chat ends in the assistant's turn."""
+    assert prompt().suffix.endswith("<|im_start|>assistant\nanswer:")
+    assert prompt(form=REASONING_FIRST).suffix.endswith('<|im_start|>assistant\nreasoning: "')
+    assert prompt(form=plain_form(2)).suffix == "\nAnswer:"
+
+
+def test_the_worked_examples_look_like_the_question_with_its_answer() -> None:
+    """The model continues the pattern that it has read; the correct letters are evenly distributed."""
+    rendered = prompt("What do bees make?", ("milk", "honey"), form=plain_form(8))
+    assert "".join(rendered[1:]) == "What do bees make?\nA. milk\nB. honey\nAnswer:"
+    head, *worked, rest = rendered.prefix.split("\n\n")
+    assert (head, rest) == ("The following are multiple choice questions (with answers).", "")
+    assert worked[-1] == (
+        "Which planet is known as the Red Planet?\nA. Venus\nB. Jupiter\nC. Mars\nD. Saturn\nAnswer: C"
+    )
+    assert sorted(each[-1] for each in worked) == [*"AABBCCDD"]
+    assert plain_form(0).prefix == f"{head}\n\n"

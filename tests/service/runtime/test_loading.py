@@ -1,0 +1,114 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from starlette.responses import JSONResponse
+from tests.service.fakes import ANSWER, QUESTION, Replica, until
+from tests.service.model_store import tiny
+from tests.service.upstream import Upstream, failing, scored, served
+
+from mcq_service.engine.errors import EngineMismatch, EngineRefused
+from mcq_service.model_store import PrecisionChoice
+from mcq_service.model_store.precision import best_float
+from mcq_service.runtime import loading
+from mcq_service.runtime.builder import precision_for
+from mcq_service.runtime.lifecycle import Status
+from mcq_service.runtime.loading import load
+from mcq_service.runtime.settings import EngineChoice, Settings
+
+
+def remote(url: str) -> Settings:
+    return Settings(engine="openai", openai_endpoint=url, default_mode="answer")
+
+
+async def test_an_engine_that_starts_later_is_waited_for(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/startupz reports the wait; then the engine answers questions."""
+    monkeypatch.setattr(loading, "WAIT_SECONDS", 0.05)
+    upstream = Upstream(replies=[lambda: failing(503), lambda: failing(503), scored])
+    async with served(upstream), replica.client() as client:
+        work = asyncio.create_task(
+            load(remote(upstream.url), replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing)
+        )
+        await until(lambda: "Waiting for the engine" in replica.lifecycle.detail)
+        await work
+        assert replica.lifecycle.status is Status.READY
+        answer = (await client.post(ANSWER, json=QUESTION)).json()
+        assert (answer["model"], answer["answer"]["label"]) == ("m", "B")
+        found = (await client.get("/metrics")).text
+        assert f'engine="openai ({upstream.url})"' in found
+        assert replica.lifecycle.backend
+        await replica.lifecycle.backend.stop()
+
+
+async def test_an_unusable_engine_is_not_waited_for(replica: Replica) -> None:
+    """The replica exits with the reason."""
+    upstream = Upstream(replies=[lambda: JSONResponse({"choices": [{"text": "x"}]})])
+    async with served(upstream):
+        with pytest.raises(EngineRefused, match="gives no log-probabilities"):
+            await load(
+                remote(upstream.url), replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing
+            )
+
+
+@pytest.mark.parametrize("verify", [True, False])
+async def test_a_start_verifies_the_prepared_model_unless_disabled(tmp_path: Path, *, verify: bool) -> None:
+    """A flipped bit changes no size; the damaged model is prepared again."""
+    tiny.make_answering(tmp_path / "source")
+    settings = Settings(
+        model_uri=f"file://{tmp_path}/source",
+        model_cache=tmp_path / "cache",
+        model_precision="float32",
+        model_verify=verify,
+    )
+
+    async def weights() -> Path:
+        replica = Replica()
+        await load(settings, replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing)
+        assert replica.lifecycle.backend
+        await replica.lifecycle.backend.stop()
+        [found] = (tmp_path / "cache").glob("*/model.safetensors")
+        return found
+
+    path = await weights()
+    good = path.read_bytes()
+    path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    assert ((await weights()).read_bytes() == good) is verify
+
+
+def test_the_remote_engine_needs_an_address() -> None:
+    """An error at the start names the setting."""
+    with pytest.raises(ValidationError, match="MCQ_ENGINE=openai needs the address of a server"):
+        Settings(engine="openai")
+    with pytest.raises(ValidationError, match="openai_endpoint"):
+        Settings(engine="openai", openai_endpoint="ftp://x")
+    assert Settings(openai_endpoint="").openai_endpoint is None
+
+
+@pytest.mark.parametrize(
+    ("engine", "asked", "prepared"),
+    [
+        ("auto", "auto", "auto"),
+        ("auto", "bfloat16", "bfloat16"),
+        ("cpu", "auto", "int8"),
+        ("cpu", "int8", "int8"),
+        ("transformers", "auto", best_float()),
+        ("transformers", "float32", "float32"),
+    ],
+)
+def test_weights_are_prepared_for_the_configured_engine(
+    engine: EngineChoice, asked: PrecisionChoice, prepared: PrecisionChoice
+) -> None:
+    """Without a configured precision, the engine decides."""
+    assert precision_for(Settings(engine=engine, model_precision=asked)) == prepared
+
+
+@pytest.mark.parametrize(("engine", "asked"), [("cpu", "float32"), ("transformers", "int8")])
+def test_an_engine_and_a_precision_that_do_not_fit_are_refused(
+    engine: EngineChoice, asked: PrecisionChoice
+) -> None:
+    """With both settings named."""
+    with pytest.raises(EngineMismatch, match=f"MCQ_ENGINE={engine}.*MCQ_MODEL_PRECISION={asked}"):
+        precision_for(Settings(engine=engine, model_precision=asked))

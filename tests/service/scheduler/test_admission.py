@@ -1,0 +1,255 @@
+import asyncio
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+from tests.service.fakes import until
+
+from mcq_service.api.problems import Draining, Overloaded
+from mcq_service.scheduler import Admission, LanePart, Limits, Slot
+from mcq_service.scheduler.admission import MAX_ACTIVE_PARTS, ServiceRate
+
+
+class Clock:
+    """A clock that tests advance, in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Text:
+    begun: float | None = None
+
+
+def admission(clock: Clock | None = None, **limits: int) -> Admission:
+    bounds = {"queued_requests": 4, "queued_tokens": 1000, "active_tokens": 1000, "writers": 2, **limits}
+    return Admission(Limits(**bounds), clock=clock or Clock())
+
+
+def has_turn(slot: Slot) -> bool:
+    return slot._request.turn.done()
+
+
+async def test_an_idle_service_admits_at_once() -> None:
+    """A request has its turn, and counts as queued until its first computation."""
+    queue, text = admission(), Text()
+    with queue.admit(10, writes=False) as slot:
+        await asyncio.wait_for(slot.turn(), 1)
+        slot.watch(text)
+        assert (queue.queued, queue.pending) == (1, 1)
+        text.begun = 1.0
+        assert (queue.queued, queue.pending) == (0, 1)
+    assert queue.pending == 0
+
+
+async def test_too_many_requests_are_refused_with_a_retry_after() -> None:
+    """Those whose computation has begun do not count."""
+    queue = admission(queued_requests=2)
+    with queue.admit(1, writes=False) as first, queue.admit(1, writes=False):
+        with pytest.raises(Overloaded) as refused, queue.admit(1, writes=False):
+            pass
+        assert int(refused.value.headers["Retry-After"]) >= 1
+        first.watch(Text(begun=1.0))
+        with queue.admit(1, writes=False):
+            assert queue.queued == 2
+
+
+async def test_too_many_tokens_are_refused_but_never_a_single_long_request() -> None:
+    """A request above the limit is accepted if no other waits."""
+    queue = admission(queued_tokens=100)
+    with (
+        queue.admit(500, writes=False),
+        pytest.raises(Overloaded, match="500 tokens"),
+        queue.admit(1, writes=False),
+    ):
+        pass
+    with ExitStack() as stack:
+        for tokens in (60, 40):
+            stack.enter_context(queue.admit(tokens, writes=False))
+        with pytest.raises(Overloaded), queue.admit(1, writes=False):
+            pass
+
+
+async def test_writers_take_turns_and_answers_pass_them() -> None:
+    """An answer never waits for another's reasoning; writers are first in, first out."""
+    queue = admission(writers=1)
+    stack = ExitStack()
+    with queue.admit(1, writes=True) as first:
+        second = stack.enter_context(queue.admit(1, writes=True))
+        third = stack.enter_context(queue.admit(1, writes=True))
+        with queue.admit(1, writes=False) as answer:
+            assert [has_turn(slot) for slot in (first, second, third, answer)] == [True, False, False, True]
+    assert [has_turn(slot) for slot in (second, third)] == [True, False]
+    stack.close()
+    assert queue.pending == 0
+
+
+async def test_a_long_text_is_not_starved_by_short_ones() -> None:
+    """A request that waits for memory is next, even if another would fit."""
+    queue = admission(active_tokens=100)
+    with ExitStack() as stack:
+        with queue.admit(60, writes=False):
+            long, short = (stack.enter_context(queue.admit(tokens, writes=False)) for tokens in (80, 10))
+            assert [has_turn(long), has_turn(short)] == [False, False]
+        assert [has_turn(long), has_turn(short)] == [True, True]
+
+
+async def test_a_request_that_leaves_the_queue_frees_its_place() -> None:
+    """Also one that never had its turn."""
+    queue = admission(writers=1, queued_requests=2)
+    with queue.admit(1, writes=True) as first:
+        first.watch(Text(begun=1.0))
+
+        async def waiting() -> None:
+            with queue.admit(1, writes=True) as slot:
+                await slot.turn()
+
+        tasks = [asyncio.create_task(waiting()) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert queue.queued == 2
+        tasks[0].cancel()
+        await asyncio.sleep(0.01)
+        assert queue.queued == 1
+    await asyncio.wait_for(tasks[1], 1)
+    assert queue.pending == 0
+
+
+async def test_drain_refuses_and_waits_for_the_admitted() -> None:
+    """Waiting requests finish as well."""
+    queue = admission()
+    with queue.admit(1, writes=False):
+        draining = asyncio.create_task(queue.drain(seconds=5))
+        await asyncio.sleep(0)
+        with pytest.raises(Draining), queue.admit(1, writes=False):
+            pass
+        assert not draining.done()
+    assert await draining
+
+
+async def test_drain_gives_up_after_its_time() -> None:
+    """It returns whether all of them ended."""
+    queue = admission()
+    with queue.admit(1, writes=False):
+        assert not await queue.drain(seconds=0.01)
+
+
+async def test_retry_after_follows_the_measured_rate() -> None:
+    """Half the queue's time; only finished requests count, and only time with work."""
+    clock = Clock()
+    queue = admission(clock, queued_requests=1)
+    for _ in range(100):
+        with queue.admit(1, writes=False):
+            clock.now += 8
+        clock.now += 1000  # no requests
+    with suppress(ValueError), queue.admit(1, writes=False):
+        clock.now += 500
+        raise ValueError("failed")
+    with queue.admit(1, writes=False), pytest.raises(Overloaded) as refused, queue.admit(1, writes=False):
+        pass
+    assert refused.value.headers["Retry-After"] == "4"
+
+
+def test_retry_after_is_at_least_a_second_and_at_most_a_minute() -> None:
+    """Whole seconds."""
+    rate = ServiceRate(Clock(), initial=1)
+    assert [rate.retry_after(waiting) for waiting in (0, 8, 1000)] == [1, 4, 60]
+
+
+async def test_a_request_of_many_parts_counts_as_one() -> None:
+    """One part at a time is in the queue, with its tokens; the next one is behind later requests."""
+    queue = admission(queued_requests=3, writers=1)
+    order: list[str] = []
+    go = asyncio.Event()
+
+    async def work(name: str, part: LanePart | None = None) -> str:
+        with queue.admit(10, writes=True, part=part) as slot:
+            await slot.turn()
+            slot.watch(Text(begun=1.0))
+            order.append(name)
+            await go.wait()
+        return name
+
+    async def batch(name: str) -> list[str]:
+        with queue.lane(4) as lane:
+            return await lane.gather([partial(work, f"{name}{number}") for number in range(4)])
+
+    tasks: list[asyncio.Task[Any]] = [asyncio.create_task(batch("a")), asyncio.create_task(batch("b"))]
+    await until(lambda: queue.pending == 3)
+    tasks.append(asyncio.create_task(work("single")))
+    await until(lambda: queue.pending == 4)
+    with pytest.raises(Overloaded, match="3 requests with 30 tokens"), queue.admit(1, writes=False):
+        pass
+    with pytest.raises(Overloaded), queue.lane(2):
+        pass
+    go.set()
+    assert await asyncio.gather(*tasks) == [["a0", "a1", "a2", "a3"], ["b0", "b1", "b2", "b3"], "single"]
+    assert order == ["a0", "b0", "a1", "single", "b1", "a2", "b2", "a3", "b3"]
+    with queue.lane(1), queue.lane(1), queue.lane(1):
+        pass
+
+
+async def test_a_part_that_fails_before_its_turn_lets_the_next_one_start() -> None:
+    """A question that does not fit, for example."""
+    queue = admission()
+
+    async def fail(part: LanePart) -> str:
+        return "failed"
+
+    async def work(part: LanePart) -> str:
+        with queue.admit(10, writes=False, part=part) as slot:
+            await slot.turn()
+        return "worked"
+
+    with queue.lane(3) as lane:
+        assert await lane.gather([fail, work, fail]) == ["failed", "worked", "failed"]
+
+
+async def test_the_first_failure_of_a_part_cancels_the_others() -> None:
+    """No place stays taken."""
+    queue = admission(writers=1)
+
+    async def work(number: int, part: LanePart) -> None:
+        with queue.admit(10, writes=True, part=part) as slot:
+            await slot.turn()
+            if number == 1:
+                raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"), queue.lane(5) as lane:
+        await lane.gather([partial(work, number) for number in range(5)])
+    assert queue.pending == 0
+    assert queue._lanes == set()
+
+
+async def test_few_parts_are_active() -> None:
+    """Of all requests, so that none waits long in the engine; requests without parts are not held up."""
+    queue = admission(active_tokens=100_000)
+    go = asyncio.Event()
+    under_way = most = 0
+
+    async def work(part: LanePart) -> None:
+        nonlocal under_way, most
+        with queue.admit(1, writes=False, part=part) as slot:
+            await slot.turn()
+            under_way += 1
+            most = max(most, under_way)
+            await go.wait()
+            under_way -= 1
+
+    async def batch() -> None:
+        with queue.lane(100) as lane:
+            await lane.gather([work] * 100)
+
+    running = [asyncio.create_task(batch()) for _ in range(2)]
+    await until(lambda: under_way == MAX_ACTIVE_PARTS)
+    with queue.admit(1, writes=False) as slot:
+        assert has_turn(slot)
+        assert queue.pending == MAX_ACTIVE_PARTS + len(running) + 1
+    go.set()
+    await asyncio.gather(*running)
+    assert most == MAX_ACTIVE_PARTS
