@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -111,9 +112,10 @@ def test_below_a_path_the_ingress_and_the_gateway_serve_answers_and_the_page(ste
 
 
 def _status(host: str, path: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", 8080, timeout=10)
-    connection.request("GET", path, headers={"Host": f"{host}:8080", "Accept": "text/html"})
-    return connection.getresponse().status
+    with closing(http.client.HTTPConnection("127.0.0.1", 8080, timeout=10)) as connection:
+        connection.request("GET", path, headers={"Host": f"{host}:8080", "Accept": "text/html"})
+        with connection.getresponse() as response:
+            return response.status
 
 
 def test_the_ingress_serves_https_with_the_certificate_of_the_spec(steady: Steady, tmp_path: Path) -> None:
