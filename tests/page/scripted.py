@@ -20,6 +20,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from mcq_service.api import page
 from mcq_service.api.http import errors
+from mcq_service.api.service.router import router as service_router
 from mcq_service.api.service.schemas import Identity
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -40,15 +41,15 @@ def ready() -> SimpleNamespace:
     """What the page's route reads of a lifecycle."""
     defaults = SimpleNamespace(mode="explain", max_reasoning_tokens=96)
     answering = SimpleNamespace(model="scripted/model", defaults=defaults)
-    serving = SimpleNamespace(identity=IDENTITY, answering=answering)
+    backend = SimpleNamespace(identity=IDENTITY, answering=answering)
     return SimpleNamespace(
-        serving=serving, is_ready=True, status="ready", detail="Answering questions.", progress=None
+        backend=backend, is_ready=True, status="ready", detail="Answering questions.", progress=None
     )
 
 
 def fetching() -> SimpleNamespace:
     return SimpleNamespace(
-        serving=None, is_ready=False, status="fetching", detail="630 of 1500 MB.", progress=0.42
+        backend=None, is_ready=False, status="fetching", detail="630 of 1500 MB.", progress=0.42
     )
 
 
@@ -107,6 +108,7 @@ def app(script: Script) -> FastAPI:
     made = FastAPI(title="MCQ service", description="Scripted.", docs_url=None, redoc_url=None)
     made.state.trace_url = "http://jaeger.example:16686/trace/{trace_id}"
     made.include_router(page.router)
+    made.include_router(service_router)
     errors.install(made)
 
     @made.middleware("http")
