@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from mcq_service.exams import statistics
+from mcq_service.exams import calibration_error, statistics
 from mcq_service.exams.report import Figures
 from mcq_service.runtime.terminal import PlainConsole
 
@@ -121,7 +121,7 @@ def _tried(fit: Fit) -> Table:
             f"{'*' if each.taken else ' '} {each.name}",
             f"{each.prompts:.2f}",
             f"{statistics.accuracy(each.outcomes).value:.3f}",
-            f"{statistics.ece(each.outcomes):.3f}",
+            f"{calibration_error.ece(each.outcomes):.3f}",
             f"{-statistics.negative_log_likelihood(each.outcomes):.3f}",
         )
     return table
@@ -179,7 +179,8 @@ def _scores(figures: Figures) -> dict[str, str]:
     return {
         "mean confidence": f"{figures.mean_confidence:.3f}",
         "calibration error": f"{ece.value:.3f} (ECE, {ece.bins} bins of equal width; by chance alone "
-        f"{ece.by_chance:.3f}); {mass.value:.3f} in bins of equal mass (by chance {mass.by_chance:.3f})",
+        f"{ece.by_chance:.3f}; 95 %: at most {ece.at_most:.3f}); {mass.value:.3f} in bins of equal mass (by chance "
+        f"{mass.by_chance:.3f})",
         "Brier score": f"{figures.brier:.3f}",
         "log-likelihood": f"{-figures.negative_log_likelihood:.3f} nats a question",
     }

@@ -7,21 +7,22 @@ multiple-choice question with one right answer is left out, and said.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mcq_service.exams import moodle, published
 from mcq_service.exams.answers import by_letter, written
 from mcq_service.exams.errors import ExamUnreadable
 from mcq_service.exams.questions import NotAskable, parse
-from mcq_service.exams.records import Record, csv_lines, json_objects, records
+from mcq_service.exams.records import Record, csv_lines, json_list, json_objects, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 Format = Literal[
-    "agieval", "aiken", "aqua", "arc", "ceval", "cmmlu", "commonsenseqa", "gift", "gpqa", "hellaswag", "medmcqa",
-    "mmlu", "mmlu-pro", "race", "sciq", "truthfulqa",
+    "agieval", "aiken", "aqua", "arc", "ceval", "cmmlu", "commonsenseqa", "cybermetric", "gift", "gpqa", "hellaswag",
+    "medmcqa", "mmlu", "mmlu-pro", "race", "sciq", "truthfulqa",
 ]  # fmt: skip
 FORMATS: tuple[Format, ...] = get_args(Format)
 Row = dict[str, Any]
@@ -81,6 +82,7 @@ _READERS: dict[Format, Reader] = {
     "ceval": (records, published.cmmlu),
     "cmmlu": (records, published.cmmlu),
     "commonsenseqa": (records, published.arc),
+    "cybermetric": (partial(json_list, key="questions"), published.cybermetric),
     "gift": (moodle.gift_records, moodle.gift),
     "gpqa": (records, published.gpqa),
     "hellaswag": (records, published.hellaswag),

@@ -196,6 +196,12 @@ def cmmlu(record: Record) -> Row:
     return _row(record, values["question"], choices, str(values["answer"]).strip(), subject=subject)
 
 
+def cybermetric(record: Record) -> Row:
+    """`cybermetric/CyberMetric` (arXiv 2402.07688): question, answers (a map of letters), solution."""
+    values, choices = record.values, record.values.get("answers")
+    return {**_row(record, values.get("question"), [], values.get("solution")), "choices": choices}
+
+
 def gpqa(record: Record) -> Row:
     """`Idavidrein/gpqa`: Question, Correct Answer, Incorrect Answer 1 to 3, High-level domain."""
     values = record.values

@@ -50,6 +50,16 @@ def json_objects(path: Path) -> Iterator[Record]:
         yield Record(place, path, number, value)
 
 
+def json_list(path: Path, key: str) -> Iterator[Record]:
+    """The objects in the list that one JSON object has under a key."""
+    whole = json_value(read_text(path), place=str(path))
+    found = whole.get(key) if isinstance(whole, dict) else None
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise ExamUnreadable(f"{path}: it is not a JSON object with a list {key} of objects.")  # noqa: EM102
+    for number, value in enumerate(found):
+        yield Record(f"{path}:{key}[{number}]", path, number, value)
+
+
 def csv_lines(path: Path) -> Iterator[Record]:
     """The lines of a CSV file, as lists of cells."""
     lines = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mcq_service.api.mcq.schemas import Debias, Usage
-from mcq_service.exams import statistics
+from mcq_service.exams import calibration_error, statistics
+from mcq_service.exams.calibration_error import BINS, Binning
 from mcq_service.exams.errors import ResultUnreadable
 from mcq_service.exams.evidence import checked
 from mcq_service.exams.questions import Split
-from mcq_service.exams.statistics import BINS, Outcome, Share
+from mcq_service.exams.statistics import Outcome, Share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,19 +69,24 @@ class Proportion(BaseModel):
 
 
 class CalibrationError(BaseModel):
-    """An expected calibration error; `by_chance` is what a perfect calibration of these questions has on average."""
+    """An expected calibration error; `by_chance` is what a perfect calibration of these questions has on average.
+
+    `at_most` is the upper end of the interval of that of endless such questions, one-sided, 95 %.
+    """
 
     value: float
     by_chance: float
-    binning: statistics.Binning
+    at_most: float
+    binning: Binning
     bins: int
 
     @classmethod
-    def of(cls, outcomes: Sequence[Outcome], binning: statistics.Binning) -> Self:
+    def of(cls, outcomes: Sequence[Outcome], binning: Binning) -> Self:
         """Of these outcomes."""
         return cls(
-            value=statistics.ece(outcomes, binning=binning),
-            by_chance=statistics.chance_ece(outcomes, binning=binning),
+            value=calibration_error.ece(outcomes, binning=binning),
+            by_chance=calibration_error.chance_ece(outcomes, binning=binning),
+            at_most=calibration_error.most_ece(outcomes, binning=binning),
             binning=binning,
             bins=BINS,
         )
@@ -105,7 +111,7 @@ class Reliability(BaseModel):
     accuracy: Proportion
 
     @classmethod
-    def of(cls, each: statistics.Bin) -> Self:
+    def of(cls, each: calibration_error.Bin) -> Self:
         """As a document has it."""
         accuracy = Proportion.of(statistics.share(each.right, each.total))
         return cls(
@@ -171,7 +177,7 @@ class Figures(BaseModel):
             ],
             confusion=statistics.confusion(outcomes),
             recall_deviation=statistics.recall_deviation(rows),
-            reliability=[Reliability.of(each) for each in statistics.reliability(outcomes)],
+            reliability=[Reliability.of(each) for each in calibration_error.reliability(outcomes)],
             subjects={name: Proportion.of(each) for name, each in statistics.by_subject(outcomes).items()},
         )
 

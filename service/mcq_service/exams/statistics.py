@@ -1,31 +1,20 @@
-"""What a set of answered questions says of who answered them: pure arithmetic over probabilities and right answers.
-
-**Calibration error (ECE)**: the confidences, which are the probabilities of the choices made, are put into bins; in
-each, the share of right answers is compared with the mean confidence; the differences are averaged, weighted by the
-bins' counts. What is reported as *the* ECE has 15 bins of equal width, as in Guo et al. (arXiv 1706.04599), because
-published figures and thresholds are of that kind. Bins of equal mass are given beside it: they do not depend on where
-a few questions fall. Both are above zero even for a perfectly calibrated model, the more the fewer questions there
-are; `chance_ece` says how much, and is to be read with them.
-"""
+"""What a set of answered questions says of who answered them: pure arithmetic over probabilities and right answers."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-BINS = 15
 Z95 = 1.959963984540054
 Z95_ONE_SIDED = 1.6448536269514722
 _LEAST = 1e-12  # a probability that was rounded to 0 costs no more than this
-
-Binning = Literal["equal-width", "equal-mass"]
 
 
 @dataclass(frozen=True)
@@ -83,66 +72,6 @@ def accuracy(outcomes: Iterable[Outcome]) -> Share:
     """The share answered rightly, whether or not who answered abstained."""
     rights = [each.right for each in outcomes]
     return share(sum(rights), len(rights))
-
-
-def ece(outcomes: Sequence[Outcome], *, binning: Binning = "equal-width", bins: int = BINS) -> float:
-    """The expected calibration error of the choices made, 0 to 1."""
-    confidences = np.array([each.confidence for each in outcomes])
-    rights = np.array([each.right for each in outcomes], dtype=float)
-    return float(_gaps(rights[None], confidences, _bin_of(confidences, binning, bins))[0])
-
-
-def chance_ece(
-    outcomes: Sequence[Outcome], *, binning: Binning = "equal-width", bins: int = BINS, draws: int = 1000
-) -> float:
-    """The mean ECE of so many questions if each confidence were exactly the probability of being right.
-
-    By simulation with a fixed seed: the same outcomes always give the same figure.
-    """
-    confidences = np.array([each.confidence for each in outcomes])
-    rights = np.random.default_rng(0).random((draws, len(confidences))) < confidences
-    return float(_gaps(rights.astype(float), confidences, _bin_of(confidences, binning, bins)).mean())
-
-
-def _bin_of(confidences: np.ndarray, binning: Binning, bins: int) -> np.ndarray:
-    """The bin of each question, shape (n,). Bins of equal width are open below and closed above."""
-    if binning == "equal-width":
-        widths: np.ndarray = np.clip(np.ceil(confidences * bins).astype(int) - 1, 0, bins - 1)
-        return widths
-    ranks = np.argsort(np.argsort(confidences, kind="stable"), kind="stable")
-    masses: np.ndarray = ranks * min(bins, len(ranks)) // max(len(ranks), 1)
-    return masses
-
-
-def _gaps(rights: np.ndarray, confidences: np.ndarray, bin_of: np.ndarray) -> np.ndarray:
-    """For each row of `rights`, shape (draws, n): the sum over bins of |rights - confidences| / n."""
-    members = np.eye(BINS if bin_of.size == 0 else int(bin_of.max()) + 1)[bin_of]
-    gaps: np.ndarray = np.abs((rights - confidences) @ members).sum(axis=1) / max(len(confidences), 1)
-    return gaps
-
-
-class Bin(NamedTuple):
-    """The questions whose confidence is above `low` and at most `high`: how sure they were, and how right."""
-
-    low: float
-    high: float
-    total: int
-    confidence: float
-    right: int
-
-
-def reliability(outcomes: Sequence[Outcome], *, bins: int = BINS) -> list[Bin]:
-    """The bins of equal width that the calibration error is made of, but for empty ones."""
-    confidences = np.array([each.confidence for each in outcomes])
-    rights = np.array([each.right for each in outcomes])
-    bin_of = _bin_of(confidences, "equal-width", bins)
-    made = []
-    for index in range(bins):
-        members = bin_of == index
-        if members.any():
-            confidence, right = float(confidences[members].mean()), int(rights[members].sum())
-            made.append(Bin(index / bins, (index + 1) / bins, int(members.sum()), confidence, right))
-    return made
 
 
 def brier(outcomes: Sequence[Outcome]) -> float:

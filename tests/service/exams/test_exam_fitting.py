@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mcq_service.answering.calibration import Measured
 from mcq_service.answering.deciding import rotations, softmax
-from mcq_service.exams import statistics
+from mcq_service.exams import calibration_error, statistics
 from mcq_service.exams.errors import NothingToFit
 from mcq_service.exams.fitting import (
     PLAIN,
@@ -97,7 +97,7 @@ def test_calibrating_helps_on_questions_it_was_not_fitted_on() -> None:
     assert statistics.negative_log_likelihood(found.calibrated) < statistics.negative_log_likelihood(
         found.raw
     )
-    assert statistics.ece(found.calibrated) < 0.07 < statistics.ece(found.raw)
+    assert calibration_error.ece(found.calibrated) < 0.07 < calibration_error.ece(found.raw)
     assert [each.answer for each in found.calibrated] == [each.answer for each in found.raw]
 
 

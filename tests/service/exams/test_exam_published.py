@@ -155,8 +155,29 @@ def test_a_row_of_the_hub_is_imported_with_its_right_choice(
 
 
 def test_every_format_is_tried() -> None:
-    here = {form for form, *_ in HUB} | {"cmmlu", "aiken", "gift"}
+    here = {form for form, *_ in HUB} | {"cmmlu", "cybermetric", "aiken", "gift"}
     assert here | {"aqua", "agieval"} == set(FORMATS)  # those two: test_exam_importing
+
+
+CYBERMETRIC = {"question": "How many?", "answers": dict(zip("ABCD", FOUR, strict=True)), "solution": "B"}
+
+
+def test_cybermetric_is_one_object_with_a_list_of_questions(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({"questions": [CYBERMETRIC, {**CYBERMETRIC, "answers": None}]}, indent=4))
+    made = imported("cybermetric", [path])
+    assert [(row["id"], row["choices"], row["answer"]) for row in made.rows] == [
+        ("cybermetric/x/0", CYBERMETRIC["answers"], "B")
+    ]
+    assert made.left_out[0].startswith(f"{path}:questions[1]: choices")
+
+
+@pytest.mark.parametrize("whole", [[CYBERMETRIC], {"questions": CYBERMETRIC}, {"questions": ["How many?"]}])
+def test_what_is_no_object_with_a_list_of_questions_is_refused(tmp_path: Path, whole: object) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(whole))
+    with pytest.raises(ExamUnreadable, match="not a JSON object with a list questions of objects"):
+        imported("cybermetric", [path])
 
 
 def test_wikihows_marks_are_no_words_of_a_question(tmp_path: Path) -> None:

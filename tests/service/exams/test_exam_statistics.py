@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcq_service.exams import statistics
+from mcq_service.exams import calibration_error, statistics
 from mcq_service.exams.statistics import Outcome, share
 
 
@@ -48,19 +48,21 @@ def test_of_no_question_nothing_is_known() -> None:
 def test_the_calibration_error_by_hand() -> None:
     # Bin (9/15, 10/15]: 0.62 right, 0.66 wrong: |0.5 - 0.64| = 0.14. Bin (13/15, 14/15]: 0.9 right: 0.1.
     outcomes = [outcome(0.62, True), outcome(0.66, False), outcome(0.9, True)]
-    assert statistics.ece(outcomes) == pytest.approx((2 * 0.14 + 1 * 0.1) / 3)
+    assert calibration_error.ece(outcomes) == pytest.approx((2 * 0.14 + 1 * 0.1) / 3)
 
 
 def test_a_confidence_on_the_edge_belongs_to_the_bin_below() -> None:
     # 0.6 = 9/15 closes bin 9; 0.61 is in bin 10: apart, the errors do not cancel.
-    assert statistics.ece([outcome(0.6, True), outcome(0.61, False)]) == pytest.approx((0.4 + 0.61) / 2)
+    assert calibration_error.ece([outcome(0.6, True), outcome(0.61, False)]) == pytest.approx(
+        (0.4 + 0.61) / 2
+    )
 
 
 def test_bins_of_equal_mass_hold_the_same_number_of_questions() -> None:
     outcomes = [outcome(0.5 + 0.01 * index, index % 2 == 0) for index in range(4)]
     # Two bins: (0.50 right, 0.51 wrong), (0.52 right, 0.53 wrong).
     expected = (abs(1 - 1.01) + abs(1 - 1.05)) / 4
-    assert statistics.ece(outcomes, binning="equal-mass", bins=2) == pytest.approx(expected)
+    assert calibration_error.ece(outcomes, binning="equal-mass", bins=2) == pytest.approx(expected)
 
 
 def test_what_chance_alone_gives_is_near_what_a_calibrated_model_has() -> None:
@@ -69,12 +71,38 @@ def test_what_chance_alone_gives_is_near_what_a_calibrated_model_has() -> None:
     for _ in range(200):
         confidence = generator.uniform(0.5, 1)
         drawn.append(outcome(confidence, generator.random() < confidence))
-    by_chance = statistics.chance_ece(drawn)
-    assert by_chance == statistics.chance_ece(drawn), "it is the same every time"
+    by_chance = calibration_error.chance_ece(drawn)
+    assert by_chance == calibration_error.chance_ece(drawn), "it is the same every time"
     assert 0.02 < by_chance < 0.10
-    assert statistics.ece(drawn) == pytest.approx(by_chance, abs=0.04)
+    assert calibration_error.ece(drawn) == pytest.approx(by_chance, abs=0.04)
     many = drawn * 25
-    assert statistics.chance_ece(many) < by_chance / 3
+    assert calibration_error.chance_ece(many) < by_chance / 3
+
+
+@pytest.mark.parametrize("over", [0.0, 0.04, 0.1])
+def test_a_calibration_error_is_above_its_bound_in_one_exam_of_twenty(over: float) -> None:
+    generator = np.random.default_rng(9)
+    above = 0
+    for _ in range(200):
+        confidences = generator.uniform(0.5, 1, 500)
+        rights = generator.random(500) < confidences - over
+        drawn = [
+            outcome(each, right) for each, right in zip(confidences.tolist(), rights.tolist(), strict=True)
+        ]
+        above += over > calibration_error.most_ece(drawn, draws=200)
+    # Where there is no error nothing is above.
+    assert above / 200 <= 0.08
+
+
+def test_the_bound_of_a_calibration_error_comes_down_to_it_with_many_questions() -> None:
+    generator = np.random.default_rng(9)
+    for over in (0.0, 0.1):
+        confidences = generator.uniform(0.5, 1, 20_000)
+        rights = generator.random(20_000) < confidences - over
+        drawn = [
+            outcome(each, right) for each, right in zip(confidences.tolist(), rights.tolist(), strict=True)
+        ]
+        assert over <= calibration_error.most_ece(drawn) < over + 0.02
 
 
 outcomes_drawn = st.lists(
@@ -85,15 +113,15 @@ outcomes_drawn = st.lists(
 @given(outcomes=outcomes_drawn)
 def test_a_calibration_error_lies_between_the_overall_gap_and_the_mean_gap(outcomes: list[Outcome]) -> None:
     gaps = [each.right - each.confidence for each in outcomes]
-    for binning in get_args(statistics.Binning):
-        error = statistics.ece(outcomes, binning=binning)
+    for binning in get_args(calibration_error.Binning):
+        error = calibration_error.ece(outcomes, binning=binning)
         assert abs(sum(gaps)) / len(gaps) - 1e-9 <= error <= sum(map(abs, gaps)) / len(gaps) + 1e-9
 
 
 @given(outcomes=outcomes_drawn)
 def test_the_order_of_the_questions_does_not_matter(outcomes: list[Outcome]) -> None:
     backwards = outcomes[::-1]
-    for figure in (statistics.ece, statistics.brier, statistics.negative_log_likelihood):
+    for figure in (calibration_error.ece, statistics.brier, statistics.negative_log_likelihood):
         assert figure(outcomes) == pytest.approx(figure(backwards))
 
 
@@ -212,12 +240,12 @@ def test_the_reliability_diagram_has_every_question_once_and_is_what_the_calibra
     drawn: list[tuple[float, bool]],
 ) -> None:
     outcomes = [outcome(confidence, right) for confidence, right in drawn]
-    bins = statistics.reliability(outcomes)
+    bins = calibration_error.reliability(outcomes)
     assert sum(each.total for each in bins) == len(outcomes)
     assert sum(each.right for each in bins) == sum(right for _, right in drawn)
     assert all(each.low - 1e-9 <= each.confidence <= each.high + 1e-9 for each in bins)
     gaps = sum(abs(each.right - each.confidence * each.total) for each in bins)
-    assert gaps / len(outcomes) == pytest.approx(statistics.ece(outcomes))
+    assert gaps / len(outcomes) == pytest.approx(calibration_error.ece(outcomes))
 
 
 def test_the_confusion_of_letters_is_by_the_right_one() -> None:
