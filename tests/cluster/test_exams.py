@@ -182,9 +182,9 @@ def test_the_gate_promotes_an_equal_change_and_stops_a_worse_one(solver: Solver,
     assert before == "auto"
     gate = {"examRef": {"name": sums}, "maxRegression": 0.5}
     # The effective value of auto on this machine, set explicitly: a new spec with the same answers.
-    condition = gated(solver, {"rollout": {"gate": gate}, "model": {"precision": "int8"}}, "Passed")
-    assert condition["status"] == "True"
-    assert "0 right only before and 0 only now" in condition["message"]
+    gate_condition = gated(solver, {"rollout": {"gate": gate}, "model": {"precision": "int8"}}, "Passed")
+    assert gate_condition["status"] == "True"
+    assert "0 right only before and 0 only now" in gate_condition["message"]
     solver.wait_ready()
     assert image_and_precision(solver) == (image, "int8")
     eventually(
@@ -193,9 +193,9 @@ def test_the_gate_promotes_an_equal_change_and_stops_a_worse_one(solver: Solver,
         what="the promoted replicas have sat it",
     )
     change = {"rollout": {"gate": {**gate, "maxCalibrationError": 0}}, "answering": {"debias": "none"}}
-    condition = gated(solver, change, "ExamNotPassed")
-    assert condition["status"] == "False"
-    assert "is more than 0" in condition["message"]
+    gate_condition = gated(solver, change, "ExamNotPassed")
+    assert gate_condition["status"] == "False"
+    assert "is more than 0" in gate_condition["message"]
     assert solver.get("mcq", NAME)["status"]["answering"]
     eventually(lambda: f"{NAME}-candidate" not in solver.kubectl(MINE, "get", "mcq"), seconds=60)
     back = {"rollout": {"gate": None}, "answering": {"debias": "prior"}}
