@@ -128,7 +128,7 @@ async def clean(arena: Arena) -> Clean:
         program = run.program(server)
         try:
             program.start()
-            while not run.proxy.watching:  # noqa: ASYNC110 - nobody tells when there is nothing more to come
+            while not run.proxy.watching:  # noqa: ASYNC110 - no event marks the end of the start-up
                 await asyncio.sleep(QUIET_SECONDS)
             await asyncio.sleep(QUIET_SECONDS)
             watching = frozenset(run.proxy.watching)

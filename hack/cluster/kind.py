@@ -62,8 +62,8 @@ class KindCluster:
     @property
     def nodes(self) -> list[str]:
         """The nodes' names, equal to their containers' names; the control plane is first."""
-        found = run([self._kind(), "get", "nodes", "--name", NAME]).split()
-        return sorted(found, key=lambda name: (not name.endswith("-control-plane"), name))
+        names = run([self._kind(), "get", "nodes", "--name", NAME]).split()
+        return sorted(names, key=lambda name: (not name.endswith("-control-plane"), name))
 
     @property
     def pulls_public_images(self) -> bool:
@@ -128,8 +128,8 @@ class KindCluster:
     def host_address(self) -> str:
         """Return an address of this machine that pods can reach."""
         gateways = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
-        found = run(["docker", "network", "inspect", NETWORK, "--format", gateways]).split()
-        return next(address for address in found if ":" not in address)
+        addresses = run(["docker", "network", "inspect", NETWORK, "--format", gateways]).split()
+        return next(address for address in addresses if ":" not in address)
 
     def kubeconfig(self) -> Path:
         """Return the path of the cluster's own kubeconfig."""
@@ -138,8 +138,8 @@ class KindCluster:
     def kubectl(self) -> Path:
         """Return the path of a kubectl: our own build, else the one on PATH, else a new build."""
         ours = self.tools.binary("kubernetes", "kubectl")
-        if not ours.exists() and (found := shutil.which("kubectl")):
-            return Path(found)
+        if not ours.exists() and (installed := shutil.which("kubectl")):
+            return Path(installed)
         self.tools.build(["kubernetes"])
         return ours
 
@@ -149,8 +149,8 @@ class KindCluster:
         return Kubectl(self.kubectl(), self.kubeconfig())
 
     def _kind(self) -> Path:
-        if found := shutil.which("kind"):
-            return Path(found)
+        if installed := shutil.which("kind"):
+            return Path(installed)
         self.tools.build(["kind"])
         return self.tools.binary("kind")
 

@@ -118,7 +118,7 @@ def write_overlay(images: Images, base: Path, folder: Path) -> None:
 
 
 def solvers_of(kubectl: Kubectl, path: Path) -> list[dict[str, Any]]:
-    """Return the MCQSolvers in a file or kustomization. Raises DeliveryError if live is none, or another kind."""
+    """Return the MCQSolvers in a file or kustomization. Raises DeliveryError if there is none, or another kind."""
     text = kubectl("kustomize", str(path)) if path.is_dir() else path.read_text()
     solvers = [document for document in yaml.safe_load_all(text) if document]
     others = [document.get("kind") for document in solvers if document.get("kind") != "MCQSolver"]
@@ -166,7 +166,7 @@ def wait_ready(kubectl: Kubectl, solver: Solver, *, seconds: float) -> None:
 
 
 def running_image(kubectl: Kubectl, solver: Solver) -> str:
-    """Return the image in the solver's Deployment; empty if live is no Deployment."""
+    """Return the image in the solver's Deployment; empty if there is no Deployment."""
     what = ("get", f"deployment/{solver.name}", "--ignore-not-found", "--output")
     path = "jsonpath={.spec.template.spec.containers[0].image}"
     return kubectl("--namespace", solver.namespace, *what, path)

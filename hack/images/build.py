@@ -31,8 +31,8 @@ def tag(program: str, platform: str | None = None) -> str:
 
 def version() -> str:
     """Return the product's version from pyproject.toml."""
-    found: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    return found
+    version: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    return version
 
 
 def build(programs: Sequence[str] = PROGRAMS, *, platforms: Sequence[str] | None = None) -> None:

@@ -36,7 +36,7 @@ RECORDED = ROOT / "tests/operator/upgrade"
 NAMESPACE = "recorded-namespace"
 """The recorded namespace; a name that occurs nowhere else in the records."""
 NOBODY = "http://127.0.0.1:9"
-"""An address without a server: kinds are no replicas for test questions."""
+"""An address without a server: there are no replicas for test questions."""
 SERVER_FIELDS = (
     "managedFields",
     "resourceVersion",

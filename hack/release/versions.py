@@ -57,7 +57,7 @@ def parse(version: str) -> tuple[int, int, int, bool, list[tuple[bool, int, str]
     if not match:
         message = f"VERSION={version} is no semantic version, like 1.2.3 or 1.2.3-rc.1."
         raise ReleaseError(message)
-    # Numbers sort before identifiers, and a pre-release before its release.
+    # Numbers sort before other identifiers, and a pre-release before its release.
     identifiers = [
         (not word.isdigit(), int(word) if word.isdigit() else 0, word) for word in (match[4] or "").split(".")
     ]

@@ -157,7 +157,7 @@ def test_missing_or_changed_questions_are_reported_and_not_retried(
 
 
 def gated(solver: Solver, change: dict[str, Any], reason: str) -> dict[str, Any]:
-    """Change the solver, whose gate requires the exam; return the gate's condition once it has this reason."""
+    """Change the solver and its gate's exam; return the gate's condition once it has this reason."""
     solver.kubectl(MINE, "patch", "mcq", NAME, "--type=merge", "--patch", json.dumps({"spec": change}))
 
     def gate_condition() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Each alert rules_of a solver fires exactly when it should, checked by the real promtool."""
+"""Each alert of a solver fires exactly when it should, checked by the real promtool."""
 
 from pathlib import Path
 from typing import Any
@@ -19,19 +19,19 @@ TOLD = 'namespace="team",name="demo"'
 
 @pytest.fixture
 def rules(promtool: Path, tmp_path: Path) -> Promtool:
-    """Return the rules rules_of a solver with default settings."""
+    """Return the rules of a solver with default settings."""
     return rules_of(promtool, tmp_path)
 
 
 def rules_of(promtool: Path, folder: Path, **alerts: Any) -> Promtool:
-    """Return the rules rules_of a solver with these spec.monitoring.alerts."""
+    """Return the rules of a solver with these spec.monitoring.alerts."""
     rule = prometheus_rule(solver({"monitoring": {"alerts": {"enabled": True, **alerts}}}))
     assert rule is not None
     return Promtool(promtool, folder, rule["spec"]["groups"])
 
 
 def question_counters(*, answered: float, failed: float = 0, minutes: int = 180) -> dict[str, str]:
-    """Return counters rules_of so many answered and failed questions a minute."""
+    """Return counters of questions, with these rates per minute."""
     outcomes = {"answered": answered, "overloaded": failed * 0.5, "internal-error": failed * 0.5}
     series = {
         f'mcq_requests_total{{{REPLICA},mode="answer",outcome="{outcome}"}}': f"0+{rate:g}x{minutes}"
@@ -43,7 +43,7 @@ def question_counters(*, answered: float, failed: float = 0, minutes: int = 180)
 
 
 def answer_durations(*, quick: float, slow: float, minutes: int = 180) -> dict[str, str]:
-    """Return counters rules_of so many answers a minute that answer_durations 3 and 20 seconds."""
+    """Return a duration histogram, with these rates per minute of 3 s and 20 s answers."""
     counts = {"2.0": 0.0, "4.0": quick, "30.0": quick + slow, "+Inf": quick + slow}
     buckets = {
         f'mcq_answer_duration_seconds_bucket{{{REPLICA},mode="answer",le="{bound}"}}': f"0+{count:g}x{minutes}"
@@ -62,7 +62,7 @@ def fired(severity: str, **labels: str) -> list[dict[str, str]]:
 
 
 def burns(count: int) -> list[dict[str, str]]:
-    """Return the labels rules_of the `count` slowest burn alerts."""
+    """Return the labels of the `count` slowest burn alerts."""
     windows = [("3d", "warning"), ("1d", "warning"), ("6h", "critical"), ("1h", "critical")]
     return [each for window, severity in windows[:count] for each in fired(severity, window=window)]
 
@@ -167,7 +167,7 @@ def test_the_backups_fail(rules: Promtool, status: str, fires: bool) -> None:
 
 
 def exam_metric(metric: str, values: str, *, pod: str = "one") -> dict[str, str]:
-    """Return an operator's metric rules_of an exam rules_of the solver."""
+    """Return an operator's metric of an exam of the solver."""
     return {f'mcq_exam_{metric}{{namespace="team",name="aqua",solver="demo",pod="{pod}"}}': values}
 
 

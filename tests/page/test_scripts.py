@@ -11,14 +11,14 @@ SPLIT = "async text => (await import('/page/split.js')).split(text)"
 EVENTS = """async chunks => {
   const { events } = await import('/page/sse.js');
   const bytes = new Uint8Array(chunks);
-  const found = [];
+  const received = [];
   const pull = { at: 0 };
   const body = new ReadableStream({ pull(to) {
     if (pull.at === bytes.length) to.close();
     else to.enqueue(bytes.slice(pull.at, ++pull.at));
   } });
-  for await (const event of events(body)) found.push([event.event, event.data]);
-  return found;
+  for await (const event of events(body)) received.push([event.event, event.data]);
+  return received;
 }"""
 
 
@@ -88,7 +88,7 @@ async def test_other_text_is_not_split(page: Page, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "found"),
+    ("sent", "expected"),
     [
         ("event: a\ndata: 1\n\n", [["a", "1"]]),
         ("event: a\r\ndata: 1\r\n\r\nevent: b\r\ndata: 2\r\n\r\n", [["a", "1"], ["b", "2"]]),
@@ -99,6 +99,6 @@ async def test_other_text_is_not_split(page: Page, text: str) -> None:
         ("event: a\n\n", []),
     ],
 )
-async def test_events_are_read_in_any_fragments(page: Page, sent: str, found: list[Any]) -> None:
+async def test_events_are_read_in_any_fragments(page: Page, sent: str, expected: list[Any]) -> None:
     """One byte at a time: splits within a character, a line break, a field."""
-    assert await page.evaluate(EVENTS, list(sent.encode())) == found
+    assert await page.evaluate(EVENTS, list(sent.encode())) == expected
