@@ -54,13 +54,13 @@ def read(report: Path) -> tuple[list[Case], int, int]:
     """Return a JUnit report's tests, and its numbers of failed and skipped tests; zeros without a report."""
     if not report.exists():
         return [], 0, 0
-    cases = ElementTree.parse(report).getroot().iter("testcase")  # noqa: S314 (pytest's own)
+    elements = ElementTree.parse(report).getroot().iter("testcase")  # noqa: S314 (pytest's own)
     cases, failed, skipped = [], 0, 0
-    for case in cases:
-        module = case.get("classname", "").replace("tests.", "", 1)
-        cases.append(Case(f"{module}::{case.get('name')}", float(case.get("time") or 0)))
-        failed += case.find("failure") is not None or case.find("error") is not None
-        skipped += case.find("skipped") is not None
+    for element in elements:
+        module = element.get("classname", "").replace("tests.", "", 1)
+        cases.append(Case(f"{module}::{element.get('name')}", float(element.get("time") or 0)))
+        failed += element.find("failure") is not None or element.find("error") is not None
+        skipped += element.find("skipped") is not None
     return cases, failed, skipped
 
 

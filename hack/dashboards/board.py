@@ -121,17 +121,17 @@ def board(
     variables: Sequence[Any], rows: Sequence[tuple[str, Sequence[Any]]],
 ) -> str:  # fmt: skip
     """Return the dashboard as JSON; `rows` are titles with their panels."""
-    dashboard = builders.Dashboard(title).uid(uid).description(description).tags([TAG]).editable()
-    dashboard.time("now-1h", "now").refresh("30s").timezone("browser").tooltip(
+    builder = builders.Dashboard(title).uid(uid).description(description).tags([TAG]).editable()
+    builder.time("now-1h", "now").refresh("30s").timezone("browser").tooltip(
         dashboard.DashboardCursorSync.CROSSHAIR
     )
     source = builders.DatasourceVariable("datasource").label("Prometheus").type("prometheus")
     for variable in (source, *variables):
-        dashboard.with_variable(variable)
+        builder.with_variable(variable)
     link = builders.DashboardLink("MCQ dashboards").type(dashboard.DashboardLinkType.DASHBOARDS).tags([TAG])
-    dashboard.link(link.as_dropdown(True).include_vars(True).keep_time(True))
+    builder.link(link.as_dropdown(True).include_vars(True).keep_time(True))
     for name, panels in rows:
-        dashboard.with_row(builders.Row(name))
+        builder.with_row(builders.Row(name))
         for panel in panels:
-            dashboard.with_panel(panel)
-    return json.dumps(dashboard.build(), cls=JSONEncoder, indent=1, sort_keys=True) + "\n"
+            builder.with_panel(panel)
+    return json.dumps(builder.build(), cls=JSONEncoder, indent=1, sort_keys=True) + "\n"

@@ -98,8 +98,8 @@ def test_each_question_counts_once_after_a_pod_is_lost(solver: Solver, sums: str
 def test_the_solvers_status_shows_the_exams_result(solver: Solver, sums: str) -> None:
     exam = solver.get("mcqexam", sums)["status"]
     eventually(lambda: "exam" in solver.get("mcq", NAME)["status"], seconds=10)
-    exam = solver.get("mcq", NAME)["status"]["exam"]
-    assert exam == {
+    reported = solver.get("mcq", NAME)["status"]["exam"]
+    assert reported == {
         "name": sums, "accuracy": exam["accuracy"], "ci95": exam["ci95"], "count": COUNT, "sat": exam["sat"]
     }  # fmt: skip
     assert exam["summary"] in solver.kubectl(MINE, "get", "mcqexams")

@@ -315,11 +315,11 @@ def test_jaeger_has_the_complete_trace_of_an_answer(loaded: Kubectl) -> None:
         seconds=30,
         what="the trace is there, whole",
     )
-    trace = spans()
-    [root] = [span for span in trace if not span.parents]
+    complete = spans()
+    [root] = [span for span in complete if not span.parents]
     assert root.service == "traefik"
-    services = {span.span_id: span.service for span in trace}
-    [served] = [span for span in trace if span.service == NAME and "/api/v1/mcq/answer" in span.name]
+    services = {span.span_id: span.service for span in complete}
+    [served] = [span for span in complete if span.service == NAME and "/api/v1/mcq/answer" in span.name]
     assert {services[parent] for parent in served.parents} == {"traefik"}
     # A step serves several questions: it has its own trace, with links to theirs.
     batches = fetch("jaeger.localhost", f"/api/traces?service={NAME}&operation=batch&limit=500")["data"]

@@ -19,8 +19,8 @@ def alerts() -> list[dict[str, Any]]:
     of_the_operator = yaml.safe_load((ROOT / "monitoring/operator/prometheusrule.yaml").read_text())
     rules = [
         rule
-        for rule in (of_a_solver, of_the_operator)
-        for group in rule["spec"]["groups"]
+        for resource in (of_a_solver, of_the_operator)
+        for group in resource["spec"]["groups"]
         for rule in group["rules"]
     ]
     return [rule for rule in rules if "alert" in rule]

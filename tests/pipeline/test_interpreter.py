@@ -96,9 +96,9 @@ def test_steps_get_only_the_parameters_and_the_environment(tmp_path: Path) -> No
         booleanParam(name: 'LOUD', defaultValue: true, description: 'how')
     }
     environment { PLACE = "over ${params.WHERE}" }"""
-    command = "sh 'echo \"$WHERE|$TAG|$SIZE|$LOUD|$PLACE|$BRANCH_NAME|${PYTEST_CURRENT_TEST-nothing}\"'"
+    echo = "sh 'echo \"$WHERE|$TAG|$SIZE|$LOUD|$PLACE|$BRANCH_NAME|${PYTEST_CURRENT_TEST-nothing}\"'"
     silent = stage("Silent", "sh 'true'", more="when { expression { !params.LOUD } }")
-    files = {"Jenkinsfile": jenkinsfile(stage("Tell", command) + "\n" + silent, sections=sections)}
+    files = {"Jenkinsfile": jenkinsfile(stage("Tell", echo) + "\n" + silent, sections=sections)}
 
     build = built(job(tmp_path, files, parameters={"WHERE": "there", "LOUD": True}))
 
