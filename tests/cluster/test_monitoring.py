@@ -73,7 +73,7 @@ class Receiver:
 
     alerts: list[dict[str, Any]] = field(default_factory=list)
 
-    def told(self, name: str, **labels: str) -> bool:
+    def received(self, name: str, **labels: str) -> bool:
         expected = {"alertname": name, **labels}
         return any(expected.items() <= alert["labels"].items() for alert in self.alerts)
 
