@@ -1,1 +1,1 @@
-"""What developers and CI run."""
+"""The programs of developers and CI."""

@@ -1,4 +1,4 @@
-"""Asks a running service one question and shows the answer: `python -m hack.ask URL`."""
+"""Ask a running service one question and show the answer: `python -m hack.ask URL`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ QUESTION = {
 }
 PATH = "/api/v1/mcq/answer"
 LONGEST_ERROR = 4096
-"""Bytes of an error's body that are shown."""
+"""The number of bytes shown of an error's body."""
 
 
 def ask(
     url: str, question: dict[str, Any], *, key: str | None = None, timeout: float = 120
 ) -> dict[str, Any]:
-    """Post the question to the service at `url`; `*.localhost` goes to 127.0.0.1, as browsers and curl do.
+    """Send the question to the service at `url`. `*.localhost` resolves to 127.0.0.1, as in browsers and curl.
 
-    Raises urllib.error.HTTPError for a problem response and urllib.error.URLError where nothing answers.
+    Raises urllib.error.HTTPError for a problem response and urllib.error.URLError if no server answers.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
@@ -46,7 +46,7 @@ def ask(
 
 
 def render(question: dict[str, Any], answer: dict[str, Any]) -> str:
-    """The question with a probability bar for every choice, then the answer and its reasoning."""
+    """Return the question with a probability bar for each choice, then the answer and its reasoning."""
     lines, chosen = [question["question"], ""], answer["answer"]
     for choice, row in zip(question["choices"], answer["probabilities"], strict=True):
         probability = row["probability"]
@@ -65,7 +65,7 @@ def render(question: dict[str, Any], answer: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Ask the built-in question, or exit with a line that says what failed."""
+    """Ask the built-in question, or exit with a one-line error."""
     parser = argparse.ArgumentParser(prog="python -m hack.ask", description=__doc__)
     parser.add_argument("url", help="the service's address, for example http://127.0.0.1:8000")
     url = parser.parse_args().url

@@ -1,7 +1,7 @@
-"""Docker Compose with images that are built here where they can't be pulled: `python -m hack.compose up|down`.
+"""Docker Compose with local builds of images that can't be pulled: `python -m hack.compose up|down`.
 
-`up` returns when the API, Prometheus, Alertmanager and Jaeger are healthy. Grafana is left out: it is no Go module, so
-it can't be built; `docker compose --profile grafana up` runs it where its image can be pulled.
+`up` returns when the API, Prometheus, Alertmanager and Jaeger are healthy. It omits Grafana, which is not a Go module
+and can't be built; `docker compose --profile grafana up` starts it where its image can be pulled.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ START_SECONDS = 600
 def up(progress: Progress) -> None:
     """Prepare images and model, and start the services. Raises ClusterError, ImageError or CalledProcessError.
 
-    The service gets this machine's prepared models, so that it fetches nothing itself.
+    The service uses this machine's prepared models and downloads nothing.
     """
     engine.ensure(progress)
     engine.ensure_plugin("compose", progress)
@@ -50,7 +50,7 @@ def compose(*arguments: str, **environment: str) -> None:
 
 
 def main() -> int:
-    """Run one command, or exit with what failed."""
+    """Run one command, or exit with the error."""
     parser = argparse.ArgumentParser(prog="python -m hack.compose", description=__doc__)
     parser.add_argument("command", choices=("up", "down"))
     try:

@@ -1,7 +1,7 @@
 """From a fresh machine to an answered question: `python -m hack.demo`.
 
-Cluster, images, operator, the sample MCQSolver; then a question through its Ingress. With MONITORING=1 in the
-environment also the monitoring stack, which scrapes, traces, draws and warns of the solver.
+Creates cluster, images, operator and the sample MCQSolver, then asks a question through its Ingress. MONITORING=1 in
+the environment adds the monitoring stack, with metrics, traces, dashboards and alerts of the solver.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PORT = 8080
 
 
 def demo(settings: Settings, progress: Progress) -> None:
-    """Run it all, and print the answer."""
+    """Run all steps, and print the answer."""
     started = time.monotonic()
     deployed = deploy(progress)
     watched = settings.monitoring
@@ -56,12 +56,12 @@ def demo(settings: Settings, progress: Progress) -> None:
 
 
 def curl(url: str) -> str:
-    """The command line that asks the question again."""
+    """Return the command line that asks the question again."""
     return f"curl -s {url}{PATH} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(QUESTION))}"
 
 
 def main() -> int:
-    """Run the demo, or exit with what failed."""
+    """Run the demo, or exit with the error."""
     progress = Progress()
     try:
         demo(Settings.of_process(), progress)

@@ -1,6 +1,6 @@
-"""From nothing to a cluster where an MCQSolver can be applied: `python -m hack.deploy`.
+"""From nothing to a cluster that accepts MCQSolvers: `python -m hack.deploy`.
 
-Cluster, images, CRDs and operator; idempotent, so that the second time only finds that everything is there.
+Creates cluster, images, CRDs and operator. Idempotent: a second run changes nothing.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ FAILURES = (ClusterError, DeliveryError, ImageError, KubectlError, subprocess.Su
 
 @dataclass(frozen=True)
 class Deployed:
-    """A cluster with the operator in it."""
+    """A cluster with the operator."""
 
     provider: Provider
     kubectl: Kubectl
 
 
 def deploy(progress: Progress) -> Deployed:
-    """Bring it up. Raises one of FAILURES, with what to do."""
+    """Deploy the operator. Raises one of FAILURES; its message says what to do."""
     provider = choose(progress)
     provider.up()
     progress.say("Images")
@@ -52,9 +52,9 @@ def deploy(progress: Progress) -> Deployed:
 
 
 def seed_model(provider: Provider, namespace: str, claim: str) -> None:
-    """Put the prepared model where the local cluster will make the claim's volume, so that no pod fetches it.
+    """Put the prepared model where the local cluster will create the claim's volume, so that no pod downloads it.
 
-    Hard links: the weights that the pods map are the very pages of the one file in the cache.
+    The files are hard links, so that pods map the same memory pages as the cache's file.
     """
     if not isinstance(provider, KindCluster):
         return
@@ -62,13 +62,13 @@ def seed_model(provider: Provider, namespace: str, claim: str) -> None:
     printed = subprocess.run([ROOT / "hack/model"], stdout=subprocess.PIPE, text=True, check=True).stdout
     prepared = Path(printed.strip())
     volume.mkdir(parents=True, exist_ok=True)
-    volume.chmod(0o777)  # the service runs as an ordinary user, and writes beside it what it lacks
+    volume.chmod(0o777)  # the service is an ordinary user and adds files here
     if not (volume / prepared.name).exists():
         shutil.copytree(prepared, volume / prepared.name, copy_function=os.link)
 
 
 def main() -> int:
-    """Deploy, or exit with what failed."""
+    """Deploy, or exit with the error."""
     progress = Progress()
     try:
         deploy(progress)

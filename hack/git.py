@@ -1,4 +1,4 @@
-"""What git knows of this checkout."""
+"""Git facts of this checkout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def revision(root: Path) -> str:
-    """The commit that is checked out, with "-dirty" if files differ from it; "unknown" outside of a repository."""
+    """Return the checked-out commit, with "-dirty" if files differ from it; "unknown" outside a repository."""
     try:
         commit = git(root, "rev-parse", "HEAD")
         return f"{commit}-dirty" if git(root, "status", "--porcelain") else commit
@@ -19,7 +19,7 @@ def revision(root: Path) -> str:
 
 
 def committed_at(root: Path) -> str | None:
-    """When the commit was made, by RFC 3339; None outside of a repository."""
+    """Return the commit's time in RFC 3339; None outside a repository."""
     try:
         return git(root, "show", "--no-patch", "--format=%cI", "HEAD")
     except (OSError, subprocess.CalledProcessError):
@@ -27,6 +27,6 @@ def committed_at(root: Path) -> str | None:
 
 
 def git(root: Path, *arguments: str) -> str:
-    """What git prints there. Raises CalledProcessError."""
+    """Run git in `root` and return its output. Raises CalledProcessError."""
     command = ["git", "-C", str(root), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class KubectlError(Exception):
-    """kubectl refused; the message is what it printed."""
+    """kubectl failed; the message is its output."""
 
 
 def wait_established(kubectl: Callable[..., str], crds: Iterable[str], *, seconds: float = 60) -> None:
-    """Until the API server serves these CRDs. Raises KubectlError.
+    """Wait until the API server serves these CRDs. Raises KubectlError.
 
-    `kubectl wait` gives up at once where a CRD is so new that it has no conditions yet.
+    `kubectl wait` fails at once on a new CRD that has no conditions yet.
     """
     until = time.monotonic() + seconds
     for crd in crds:
@@ -47,7 +47,7 @@ class Kubectl:
     kubeconfig: Path
 
     def __call__(self, *arguments: str, stdin: str | None = None, timeout: float = 660) -> str:
-        """Run kubectl and return what it printed; raises KubectlError with what it said if it failed."""
+        """Run kubectl and return its stdout. Raises KubectlError with its output."""
         done = subprocess.run(
             [self.program, *arguments],
             env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
@@ -59,21 +59,21 @@ class Kubectl:
 
     @contextmanager
     def forward(self, namespace: str, service: str, port: int | str) -> Iterator[str]:
-        """A Service's port on this machine while the block runs: its URL. Raises KubectlError.
+        """Forward a Service's port to this machine during the block; yield its URL. Raises KubectlError.
 
-        It goes by way of the kubelet, so that no network policy and no closed port is in its way.
+        The connection goes through the kubelet, past network policies and closed ports.
         """
         command = ["--namespace", namespace, "port-forward", f"service/{service}", f":{port}"]
         with subprocess.Popen(
             [self.program, *command], env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         ) as process:  # fmt: skip
-            assert process.stdout  # noqa: S101 (asked for)
-            assert process.stderr  # noqa: S101 (asked for)
+            assert process.stdout  # noqa: S101 (set by PIPE)
+            assert process.stderr  # noqa: S101 (set by PIPE)
             try:
-                told = re.match(r"Forwarding from (127\.0\.0\.1:\d+)", process.stdout.readline())
-                if not told:
+                address = re.match(r"Forwarding from (127\.0\.0\.1:\d+)", process.stdout.readline())
+                if not address:
                     raise KubectlError(process.stderr.read().strip())
-                yield f"http://{told[1]}"
+                yield f"http://{address[1]}"
             finally:
                 process.terminate()

@@ -1,8 +1,8 @@
-"""Marks the service over an exam twice: by lm-evaluation-harness through /v1/completions, and by its own letters.
+"""Score the service on an exam twice: by lm-evaluation-harness through /v1/completions, and by its own labels.
 
-The harness knows nothing of this service: it sends prompt and letter as tokens, has the server echo them, and takes
-the letter with the largest log-probability. The prompts are those of mode answer, word for word. So its score is that
-of /api/v1/mcq/answer without debiasing, or one of the two is wrong.
+The harness knows nothing of this service: it sends prompt and label as tokens, lets the server echo them, and chooses
+the label with the largest log-probability. The prompts equal those of mode `answer`. So both scores must agree, with
+/api/v1/mcq/answer without debiasing; a difference is an error in one of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BATCH = 16
 
 
 class Marked(NamedTuple):
-    """What the two made of one question: the position that each chose, and the right one."""
+    """One question's result: the position that each of the two chose, and the correct one."""
 
     id: str
     harness: int
@@ -37,7 +37,7 @@ class Marked(NamedTuple):
 
 
 def main() -> int:
-    """Print both scores; the exit code is 1 where they differ by more than two questions."""
+    """Print both scores; exit with 1 if they differ by more than two questions."""
     arguments = _arguments()
     questions = [each for each in read([arguments.exam]).questions if each.labels[0] == "A"][
         : arguments.limit
@@ -65,7 +65,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _write_task(folder: Path, questions: list[ExamQuestion], form: Form) -> Path:
-    """A task of lm-evaluation-harness, and its documents: our prompts, and the letters with their space."""
+    """Write a task of lm-evaluation-harness and its documents: our prompts, and labels with a leading space."""
     documents = folder / "documents.jsonl"
     with documents.open("w") as out:
         for each in questions:
@@ -92,13 +92,13 @@ def _write_task(folder: Path, questions: list[ExamQuestion], form: Form) -> Path
 
 
 def _form(url: str) -> Form:
-    """The form that the service asks for a letter in."""
+    """Return the prompt form that the service uses."""
     service = httpx2.get(f"{url}/api/v1/service").raise_for_status().json()
     return answer_form(service["identity"]["prompt_digest"])
 
 
 def _harness(arguments: argparse.Namespace, tasks: Path, scratch: Path) -> list[int]:
-    """Which choice the harness finds the most probable, for each question."""
+    """Return the harness's most probable choice of each question."""
     model = {
         "model": httpx2.get(f"{arguments.url}/v1/models").raise_for_status().json()["data"][0]["id"],
         "base_url": f"{arguments.url}/v1/completions",
@@ -130,7 +130,7 @@ def _most_probable(row: dict[str, Any]) -> int:
 
 
 def _ours(url: str, questions: list[ExamQuestion]) -> list[int]:
-    """Which choice the service itself finds the most probable, by its letters as they are."""
+    """Return the service's own most probable choice of each question, from its label scores without debiasing."""
     chosen: list[int] = []
     for first in range(0, len(questions), BATCH):
         asked = [

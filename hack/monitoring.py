@@ -1,8 +1,8 @@
-"""The monitoring stack on the demo's cluster: `python -m hack.monitoring`, after `python -m hack.deploy`.
+"""Install the monitoring stack on the demo's cluster: `python -m hack.monitoring`, after `python -m hack.deploy`.
 
-A kind cluster that can't pull public images gets images built from the programs' Go modules. Grafana is no Go module,
-so it is left out there. For another cluster without public registries, MONITORING_IMAGES names a JSON file of
-{public image: its copy by digest}; a part of the stack that has no copy is left out.
+A kind cluster without public images gets images built from the programs' Go modules. Grafana is not a Go module and is
+omitted there. For another cluster without public registries, MONITORING_IMAGES names a JSON file of
+{public image: its copy by digest}; parts without a copy are omitted.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ALERTMANAGER = "quay.io/prometheus/alertmanager"
 JAEGER = "quay.io/jaegertracing/jaeger"
 GRAFANA = "docker.io/grafana/grafana"
 OPTIONAL = {
-    # image: the resource to wait for, and the kustomize target of the object that runs it
+    # image: the resource to wait for, and the kustomize target of the object with the image
     ALERTMANAGER: ("alertmanager/mcq", {"kind": "Alertmanager"}),
     JAEGER: ("deployment/jaeger", {"kind": "Deployment", "name": "jaeger"}),
     GRAFANA: ("deployment/grafana", {"labelSelector": "app.kubernetes.io/name=grafana"}),
@@ -55,9 +55,9 @@ KINDS = ("prometheuses", "alertmanagers", "servicemonitors", "prometheusrules")
 
 
 def monitoring(deployed: Deployed, progress: Progress, *, only: Collection[str] = IMAGES) -> bool:
-    """Have the stack watch over the operator and its solvers; return True if Grafana is in it. Raises one of FAILURES.
+    """Install the stack; return True if Grafana is part of it. Raises one of FAILURES.
 
-    On a kind cluster without public images, `only` picks the parts by their images.
+    On a kind cluster without public images, `only` selects the parts by image.
     """
     images = _images(deployed.provider, only)
     kubectl = deployed.kubectl
@@ -79,7 +79,7 @@ def monitoring(deployed: Deployed, progress: Progress, *, only: Collection[str] 
 
 
 def ensure_password(kubectl: Kubectl) -> None:
-    """Make the Secret with a password for Grafana's administrator, unless there is one. Raises KubectlError."""
+    """Create the Secret with the password of Grafana's administrator if it is missing. Raises KubectlError."""
     if kubectl("-n", NAMESPACE, "get", "secret", "grafana", "--ignore-not-found", "-o", "name"):
         return
     secret = {
@@ -88,7 +88,7 @@ def ensure_password(kubectl: Kubectl) -> None:
         "metadata": {"name": "grafana", "namespace": NAMESPACE},
         "stringData": {"password": secrets.token_urlsafe(24)},
     }
-    # Not by an argument: anybody on the machine may read those.
+    # Not as an argument: every user of the machine can read arguments.
     kubectl("create", "-f", "-", stdin=yaml.safe_dump(secret))
 
 
@@ -101,7 +101,7 @@ def _apply(kubectl: Kubectl, name: str, **overlay: Any) -> None:
 
 
 def _prometheus_operator(images: dict[str, str]) -> dict[str, Any]:
-    """monitoring/prometheus-operator; with images of our own, its bundle is the Go module's."""
+    """Return the overlay of monitoring/prometheus-operator; with our images its bundle comes from the Go module."""
     base = MANIFESTS / "prometheus-operator"
     if not images:
         return {"resources": _bases(base)}
@@ -120,7 +120,7 @@ def _prometheus_operator(images: dict[str, str]) -> dict[str, Any]:
 
 
 def _stack(images: dict[str, str]) -> dict[str, Any]:
-    """monitoring with its pages behind the Ingress; an overlay does not replace the images of custom resources."""
+    """Return the overlay of monitoring with its Ingresses; kustomize needs patches for custom resources' images."""
     overlay = {"resources": _bases(MANIFESTS), "components": _bases(MANIFESTS / "ingress")}
     if not images:
         return overlay
@@ -135,13 +135,13 @@ def _stack(images: dict[str, str]) -> dict[str, Any]:
 
 
 def _replaced(images: dict[str, str]) -> list[dict[str, str]]:
-    """Ours in place of the public ones, as an overlay has it."""
+    """Return an overlay's `images` that replaces public images by ours."""
     ours = {name: image.partition("@") for name, image in images.items()}
     return [{"name": name, "newName": new, "digest": digest} for name, (new, _, digest) in ours.items()]
 
 
 def _bases(*folders: Path) -> list[str]:
-    """The folders as an overlay names them: kustomize takes no absolute paths."""
+    """Return the folders as relative paths, because kustomize takes no absolute ones."""
     return [os.path.relpath(folder, OVERLAYS / "any") for folder in folders]
 
 
@@ -151,11 +151,11 @@ def _replacing(kind: str, path: str, value: str) -> dict[str, Any]:
 
 
 def _images(provider: Provider, only: Collection[str]) -> dict[str, str]:
-    """What to take in place of the public images; empty takes those."""
+    """Return replacements for the public images; empty to use the public ones."""
     mirror = os.environ.get("MONITORING_IMAGES")
     if mirror:
-        found: dict[str, str] = json.loads(Path(mirror).read_text())
-        return found
+        replacements: dict[str, str] = json.loads(Path(mirror).read_text())
+        return replacements
     return local_images(provider, only) if isinstance(provider, KindCluster) else {}
 
 
@@ -168,7 +168,7 @@ def local_images(provider: KindCluster, only: Collection[str] = IMAGES) -> dict[
 
 
 def main() -> int:
-    """Install it, or exit with what failed."""
+    """Install the stack, or exit with the error."""
     progress = Progress()
     try:
         provider = choose(progress)

@@ -1,4 +1,4 @@
-"""An API server made ready for operators that run outside of it: the CRDs, the rights, a kubeconfig of the account."""
+"""Prepares an API server for an operator outside the cluster: CRDs, rights, and a kubeconfig of its account."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def install(kubectl: Callable[..., str]) -> None:
-    """Have the CRDs and the operator's rights in the cluster."""
+    """Install the CRDs and the operator's rights."""
     for what in ("-k", "config/crds"), ("-f", "config/operator/namespace.yaml"), ("-k", "config/rbac"):
         kubectl("apply", "--server-side", "--force-conflicts", what[0], str(ROOT / what[1]))
     wait_established(kubectl, [f"{kind.plural}.{kind.group}" for kind in RECONCILED])
 
 
 def kubeconfig(kubectl: Callable[..., str], path: Path, *, home: str = NAMESPACE) -> Path:
-    """Write a kubeconfig of the operator's service account in namespace `home`, good for hours."""
+    """Write a kubeconfig for the operator's service account in namespace `home`, valid for hours; return its path."""
     token = kubectl("create", "token", NAME, "-n", home, "--duration=8h").strip()
     config = yaml.safe_load(kubectl("config", "view", "--raw", "--minify", "--flatten"))
     config["users"][0]["user"] = {"token": token}

@@ -1,7 +1,7 @@
-"""Fetch and build what tests need, with progress: `python -m hack.prepare [--all]`.
+"""Download and build the tests' dependencies, with progress: `python -m hack.prepare [--all]`.
 
-On a new machine this takes most of the first run's time, so it is a step of its own. Run again, it only finds that
-everything is there. `--all` adds what `make test-all` needs.
+On a new machine this takes most of the first run, so it is a separate step. A second run changes nothing. `--all` adds
+the dependencies of `make test-all`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MORE_MODULES = ("jaeger", "compose", "cosign", "syft", "prometheus-operator", "k
 
 
 def prepare(progress: Progress, *, everything: bool) -> None:
-    """Do it. Raises ClusterError, ImageError or CalledProcessError."""
+    """Prepare all dependencies. Raises ClusterError, ImageError or CalledProcessError."""
     with progress.step("weights"):
         subprocess.run([ROOT / "hack/model"], check=True, stdout=subprocess.DEVNULL)
     install_programs({"chromium": "chromium"}, progress)
@@ -38,7 +38,7 @@ def prepare(progress: Progress, *, everything: bool) -> None:
 
 
 def main() -> int:
-    """Prepare, or exit with what failed."""
+    """Prepare, or exit with the error."""
     parser = argparse.ArgumentParser(prog="python -m hack.prepare", description=__doc__)
     parser.add_argument("--all", action="store_true", help="also what `make test-all` needs")
     try:

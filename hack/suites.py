@@ -1,7 +1,7 @@
-"""Runs test suites; a suite that fails does not stop the others: `python -m hack.suites SUITE ...`.
+"""Run test suites, each to its end even if another fails: `python -m hack.suites SUITE ...`.
 
-Each suite is a target of the Makefile. At the end a table shows tests and seconds of each, then the slowest tests. The
-exit code is 1 if a suite failed.
+Each suite is a target of the Makefile. A final table shows tests and seconds of each, then the slowest tests. The exit
+code is 1 if a suite failed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a suite."""
+    """A suite's result."""
 
     suite: str
     passed: bool
@@ -41,7 +41,7 @@ class Outcome:
 
 
 def run(suite: str, reports: Path) -> Outcome:
-    """Run one suite; its JUnit report goes to `reports`."""
+    """Run one suite; write its JUnit report to `reports`."""
     started = time.monotonic()
     command = ["make", "--no-print-directory", suite, f"JUNIT={reports}"]
     done = subprocess.run(command, cwd=ROOT, check=False)
@@ -51,21 +51,21 @@ def run(suite: str, reports: Path) -> Outcome:
 
 
 def read(report: Path) -> tuple[list[Case], int, int]:
-    """The tests of a JUnit report, how many failed, how many were skipped; none if there is no report."""
+    """Return a JUnit report's tests, and its numbers of failed and skipped tests; zeros without a report."""
     if not report.exists():
         return [], 0, 0
-    found = ElementTree.parse(report).getroot().iter("testcase")  # noqa: S314 (pytest's own)
+    elements = ElementTree.parse(report).getroot().iter("testcase")  # noqa: S314 (pytest's own)
     cases, failed, skipped = [], 0, 0
-    for case in found:
-        module = case.get("classname", "").replace("tests.", "", 1)
-        cases.append(Case(f"{module}::{case.get('name')}", float(case.get("time") or 0)))
-        failed += case.find("failure") is not None or case.find("error") is not None
-        skipped += case.find("skipped") is not None
+    for element in elements:
+        module = element.get("classname", "").replace("tests.", "", 1)
+        cases.append(Case(f"{module}::{element.get('name')}", float(element.get("time") or 0)))
+        failed += element.find("failure") is not None or element.find("error") is not None
+        skipped += element.find("skipped") is not None
     return cases, failed, skipped
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """The suites with their tests and seconds, and the slowest tests."""
+    """Return a table of the suites with their tests and seconds, and of the slowest tests."""
     lines = [f"{'suite':20} {'result':8} {'tests':>6} {'failed':>6} {'skipped':>7} {'seconds':>8}"]
     for each in outcomes:
         result = "passed" if each.passed else "FAILED"
@@ -83,7 +83,7 @@ def table(outcomes: list[Outcome]) -> str:
 
 
 def main() -> int:
-    """Run the suites that are named."""
+    """Run the suites on the command line."""
     parser = argparse.ArgumentParser(prog="python -m hack.suites", description=__doc__)
     parser.add_argument("suites", nargs="+", metavar="SUITE")
     suites = parser.parse_args().suites

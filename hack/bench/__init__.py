@@ -1,1 +1,1 @@
-"""How fast the service answers on this machine, beside the peers, in one run."""
+"""Benchmark the service and its peers on this machine, in one run."""

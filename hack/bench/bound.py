@@ -1,4 +1,4 @@
-"""What the CPU allows: the int8 engine's matrix products alone, without attention, norms, scheduling or HTTP."""
+"""The int8 engine's limit on this CPU: its matrix products alone, without attention, norms, scheduling or HTTP."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
     from hack.bench.workload import Question
 
-ROWS = 240  # tokens at once: as many as a step's products are cut into
+ROWS = 240  # tokens in one product: the block size of a step
 _REPEATS = 8
 
 
 @dataclass(frozen=True)
 class Bound:
-    """`tokens` of a question are its own, the mean over those asked; the rate is of the products alone."""
+    """`tokens` is the mean number of a question's own tokens; the rate is that of the products alone."""
 
     tokens_per_second: float
     tokens: float
 
     @property
     def seconds(self) -> float:
-        """Seconds a question, if there were nothing but the products."""
+        """Seconds per question if the products were the only cost."""
         return self.tokens / self.tokens_per_second
 
 
 def measure(prepared: Path, questions: Sequence[Question]) -> Bound:
-    """Time them on the prepared int8 model, with as many threads as the service takes."""
+    """Time the products on the prepared int8 model, with the service's number of threads."""
     tokenizer = Tokenizer(prepared)
     engine = Int8Engine(prepared, context_length=1024, threads=cpus.available_cpus())
     engine.products(ROWS)

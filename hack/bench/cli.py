@@ -1,4 +1,4 @@
-"""Measures the service on this machine, and the peers beside it where they are named."""
+"""Benchmark the service on this machine, and the peers if their directory is given."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from hack.bench.bound import Bound
 
 FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
-Rows = dict[str, dict[str, list[Measured]]]  # target, scenario, one for each run
+Rows = dict[str, dict[str, list[Measured]]]  # by target and scenario, one item per run
 
 
 def main() -> int:
-    """Run and print a table; the figures as JSON go to build/bench.json."""
+    """Run the benchmark and print a table; write the figures as JSON to build/bench.json."""
     options = _parser().parse_args()
     questions = load(options.exam)
     rows: Rows = {}
@@ -69,8 +69,8 @@ def _parser() -> argparse.ArgumentParser:
 def _ours(rows: Rows, options: argparse.Namespace, questions: list[Any]) -> dict[str, Any]:
     with ours.service(options.precision) as target:
         for scenario in SCENARIOS:
-            asked = questions[offsets()[scenario.name] :][: scenario.questions]
-            _add(rows, f"service: {target.engine}", scenario.name, ours.measure(target, scenario, asked))
+            batch = questions[offsets()[scenario.name] :][: scenario.questions]
+            _add(rows, f"service: {target.engine}", scenario.name, ours.measure(target, scenario, batch))
         now, most = target.memory
         return {"ready_seconds": target.start_seconds, "resident_gib": now, "peak_gib": most}
 
@@ -84,9 +84,9 @@ def _peers(rows: Rows, options: argparse.Namespace, questions: list[Any]) -> Non
     for slots in options.slots:
         with peers.llama_server(options.peers, options.gguf, slots) as target:
             for scenario in SCENARIOS:
-                asked = questions[offsets()[scenario.name] :][: scenario.questions]
+                batch = questions[offsets()[scenario.name] :][: scenario.questions]
                 tokens = _tokens(rows[service][scenario.name][-1])
-                measured = peers.measure(target, scenario, asked, tokens=tokens)
+                measured = peers.measure(target, scenario, batch, tokens=tokens)
                 _add(rows, f"llama-server, {slots} slots", scenario.name, measured)
     for scenario in SCENARIOS:
         tokens = _tokens(rows[service][scenario.name][-1])
@@ -95,7 +95,7 @@ def _peers(rows: Rows, options: argparse.Namespace, questions: list[Any]) -> Non
 
 
 def _tokens(measured: Measured) -> int:
-    """What a peer has to write to have written as much: the letter, and as many tokens as the service chose."""
+    """Return the number of tokens that a peer must write to match the service: the label and the reasoning."""
     return max(1, round(measured.tokens))
 
 
@@ -107,24 +107,24 @@ def _add(rows: Rows, target: str, scenario: str, measured: Measured) -> None:
 def _machine() -> dict[str, Any]:
     cpuinfo = Path("/proc/cpuinfo").read_text()
     model = next(line.partition(": ")[2] for line in cpuinfo.splitlines() if line.startswith("model name"))
-    words = set(cpuinfo.split())
-    return {"cpu": model, "cpus": os.cpu_count(), "flags": [flag for flag in FLAGS if flag in words]}
+    fields = set(cpuinfo.split())
+    return {"cpu": model, "cpus": os.cpu_count(), "flags": [flag for flag in FLAGS if flag in fields]}
 
 
 def _figures(rows: Rows) -> list[dict[str, Any]]:
-    """A row for each target and scenario: the median of the runs, and their spread."""
+    """Return one row per target and scenario: the median of the runs, and their spread."""
     return [
         {
             "target": target,
             "scenario": scenario,
-            "seconds_per_question": round(median(each.seconds for each in found), 3),
-            "lowest": round(min(each.seconds for each in found), 3),
-            "highest": round(max(each.seconds for each in found), 3),
-            "tokens": round(median(each.tokens for each in found), 1),
-            "first_seconds": _median([each.first for each in found if each.first is not None]),
+            "seconds_per_question": round(median(each.seconds for each in runs), 3),
+            "lowest": round(min(each.seconds for each in runs), 3),
+            "highest": round(max(each.seconds for each in runs), 3),
+            "tokens": round(median(each.tokens for each in runs), 1),
+            "first_seconds": _median([each.first for each in runs if each.first is not None]),
         }
         for target, scenarios in rows.items()
-        for scenario, found in scenarios.items()
+        for scenario, runs in scenarios.items()
     ]
 
 

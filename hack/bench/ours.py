@@ -1,4 +1,4 @@
-"""The service itself, as a process, asked over HTTP as any client would."""
+"""The service as a process, queried over HTTP as any client does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Service:
-    """A running replica; `start_seconds` from the process's start to /readyz."""
+    """A running replica. `start_seconds` is the time from process start to a ready /readyz."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -33,26 +33,26 @@ class Service:
 
     @property
     def memory(self) -> tuple[float, float]:
-        """GiB now, and at most."""
+        """GiB: resident now, and the peak."""
         return resident(self.process)
 
     @property
     def engine(self) -> str:
-        """What the replica says it computes with."""
+        """The engine that the replica reports in its metrics."""
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as response:  # noqa: S310
             text = response.read().decode()
         return str(text.partition("mcq_model_info{")[2].partition('engine="')[2].partition('"')[0])
 
 
 def prepared(precision: str) -> Path:
-    """The directory of the default model in this precision."""
+    """Return the directory of the default model in this precision."""
     command: list[str | Path] = [ROOT / "hack/model", "--precision", precision]
     return Path(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
 
 
 @contextmanager
 def service(precision: str, **settings: str) -> Iterator[Service]:
-    """Start a replica with the default model in this precision, and these variables in its environment."""
+    """Start a replica with the default model in this precision and these extra environment variables."""
     port = free_port()
     environment = {
         "MCQ_PORT": str(port),
@@ -71,20 +71,20 @@ def service(precision: str, **settings: str) -> Iterator[Service]:
 
 
 def measure(target: Service, scenario: Scenario, questions: Sequence[Question]) -> Measured:
-    """Ask all of them, streamed, so many at once."""
+    """Send all questions as streams, `scenario.together` at a time."""
     started = time.monotonic()
     with ThreadPoolExecutor(scenario.together) as pool:
-        found = list(pool.map(lambda question: _ask(target.url, question, scenario.tokens), questions))
+        answers = list(pool.map(lambda question: _ask(target.url, question, scenario.tokens), questions))
     wall = time.monotonic() - started
     return Measured(
         seconds=wall / len(questions),
-        tokens=mean(answer["usage"]["completion_tokens"] for _, answer in found),
-        first=median(first for first, _ in found),
+        tokens=mean(answer["usage"]["completion_tokens"] for _, answer in answers),
+        first=median(first for first, _ in answers),
     )
 
 
 def _ask(url: str, question: Question, tokens: int) -> tuple[float, dict[str, Any]]:
-    """Seconds to the event `answer`, and the whole answer."""
+    """Return the seconds to the `answer` event, and the complete answer."""
     extra = {"mode": "explain", "max_reasoning_tokens": tokens} if tokens else {"mode": "answer"}
     body = {"question": question["question"], "choices": question["choices"], "stream": True, **extra}
     request = urllib.request.Request(  # noqa: S310

@@ -1,4 +1,4 @@
-"""What people use today, on the same weights: programs that the user names, in a directory.
+"""Today's alternatives on the same weights: programs in a directory that the user names.
 
 `llama-server MODEL.gguf PORT SLOTS` serves llama.cpp's HTTP API; `openvino MODEL.gguf EXAM.jsonl N TOKENS OFFSET
 one|batch` asks N questions from an offset of the exam in the workload's order, and prints {"seconds_per_question"}.
@@ -38,7 +38,7 @@ class LlamaServer:
 
 @contextmanager
 def llama_server(peers: Path, model: Path, slots: int) -> Iterator[LlamaServer]:
-    """Start it, and let every slot read the prompts' constant prefix once."""
+    """Start llama-server, and let every slot read the prompts' constant prefix once."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with running([peers / "llama-server", model, str(port), str(slots)], f"{url}/health"):
@@ -50,7 +50,7 @@ def llama_server(peers: Path, model: Path, slots: int) -> Iterator[LlamaServer]:
 def measure(
     target: LlamaServer, scenario: Scenario, questions: Sequence[Question], *, tokens: int
 ) -> Measured:
-    """Ask with our own prompt, of which the server keeps the prefix; it writes `tokens` a question."""
+    """Send our own prompt; the server caches its prefix and writes `tokens` per question."""
     started = time.monotonic()
     with ThreadPoolExecutor(scenario.together) as pool:
         firsts = list(pool.map(lambda question: _complete(target.url, question, tokens), questions))
@@ -59,7 +59,7 @@ def measure(
 
 
 def openvino(peers: Path, model: Path, exam: Path, scenario: Scenario, *, tokens: int) -> Measured:
-    """OpenVINO GenAI: a batch with continuous batching and prefix cache, or one after the other."""
+    """Run OpenVINO GenAI: one batch with continuous batching and prefix cache, or one question at a time."""
     how = "one" if scenario.together == 1 else "batch"
     command: list[str | Path] = [
         peers / "openvino", model, exam, str(scenario.questions), str(tokens), str(offsets()[scenario.name]), how,
@@ -67,15 +67,15 @@ def openvino(peers: Path, model: Path, exam: Path, scenario: Scenario, *, tokens
     printed = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
     )
-    found = json.loads(printed.stdout.strip().splitlines()[-1])
-    return Measured(seconds=found["seconds_per_question"], tokens=tokens)
+    report = json.loads(printed.stdout.strip().splitlines()[-1])
+    return Measured(seconds=report["seconds_per_question"], tokens=tokens)
 
 
 def _complete(url: str, question: Question, tokens: int) -> float:
-    """Seconds to the first token of a streamed completion that is read to its end."""
-    asked = Wire(question=question["question"], choices=question["choices"])
+    """Return the seconds to the first token; read the streamed completion to its end."""
+    wire = Wire(question=question["question"], choices=question["choices"])
     body = {
-        "prompt": "".join(render(asked)),
+        "prompt": "".join(render(wire)),
         "n_predict": tokens,
         "temperature": 0,
         "ignore_eos": True,

@@ -1,4 +1,4 @@
-"""Servers that a benchmark starts on the loopback, waits for, and ends."""
+"""Servers that a benchmark starts on the loopback address, waits for and ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START_SECONDS = 600
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -31,7 +31,7 @@ def free_port() -> int:
 def running(
     command: Sequence[str | Path], health: str, *, environment: dict[str, str] | None = None
 ) -> Iterator[tuple[subprocess.Popen[bytes], float]]:
-    """The process, once `health` answers 200, and the seconds that took; it is ended with SIGTERM."""
+    """Yield the process and its start time in seconds, once `health` answers 200; end it with SIGTERM."""
     started = time.monotonic()
     process = subprocess.Popen(
         command,
@@ -52,7 +52,7 @@ def running(
 
 
 def resident(process: subprocess.Popen[bytes]) -> tuple[float, float]:
-    """GiB that the process holds now, and the most it ever held (pages of mapped weights among them)."""
+    """Return the GiB that the process holds now, and its peak (pages of mapped weights included)."""
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     sizes = {key: value for key, _, value in (line.partition(":") for line in lines)}
     now, most = (int(sizes[name].split()[0]) / 2**20 for name in ("VmRSS", "VmHWM"))

@@ -1,4 +1,4 @@
-"""What telemetry costs a replica: one traces every question and is scraped, another does neither."""
+"""The cost of telemetry: one replica traces every question and is scraped, another does neither."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCRAPE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Turn:
-    """What a replica took for its questions: seconds of the clock, and of processors."""
+    """Seconds that a replica took for its questions: wall clock, and CPU."""
 
     wall: float
     cpu: float
@@ -34,14 +34,14 @@ class Turn:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of each round, how much longer the replica with telemetry took, as a share of the other's time."""
+    """The relative extra time of the replica with telemetry, one value per round."""
 
     wall: list[float]
     cpu: list[float]
     exports: int
 
     def __str__(self) -> str:
-        """The medians and spreads."""
+        """Return the medians and spreads."""
         said = [
             f"{median(shares):+.1%} {name} ({min(shares):+.1%} to {max(shares):+.1%})"
             for name, shares in (("time", self.wall), ("processor time", self.cpu))
@@ -50,9 +50,9 @@ class Cost:
 
 
 def measure(precision: str, questions: Sequence[Question]) -> Cost | None:
-    """Both replicas get the same questions in turns, each first every other time; None: the exam has too few.
+    """Send both replicas the same questions in turns, alternating which goes first; None if the exam has too few.
 
-    What a replica counts for its metrics it counts in both, as that can't be switched off.
+    Both replicas count their metrics, because that can't be switched off.
     """
     fresh = questions[sum(scenario.questions for scenario in SCENARIOS) :]
     rounds = min(ROUNDS, len(fresh) // TURN.questions)
@@ -91,7 +91,7 @@ def _turn(replica: ours.Service, questions: Sequence[Question]) -> Turn:
 
 @dataclass
 class _Collector:
-    """Takes spans in, and does nothing with them: they are not the replica's cost."""
+    """Accepts spans and discards them, so that storing them is not part of the replica's cost."""
 
     url: str
     exports: int = 0
@@ -104,24 +104,24 @@ def _collector() -> Iterator[_Collector]:
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            found.exports += 1
+            collector.exports += 1
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        found = _Collector(f"http://127.0.0.1:{server.server_address[1]}")
+        collector = _Collector(f"http://127.0.0.1:{server.server_address[1]}")
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield found
+        yield collector
         server.shutdown()
 
 
 @contextmanager
 def _scraping(url: str) -> Iterator[None]:
-    """Read its metrics as often as the demo's Prometheus does."""
+    """Read the replica's metrics as often as the demo's Prometheus does."""
     over = threading.Event()
 
     def scrape() -> None:

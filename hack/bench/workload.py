@@ -1,4 +1,4 @@
-"""What is asked: the scenarios, and questions that no scenario shares with another."""
+"""The scenarios, and the questions of each; no two scenarios share a question."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SEED = 7
 
 @dataclass(frozen=True)
 class Scenario:
-    """`questions` of them, `together` at once, each with up to `tokens` of reasoning; none is the answer alone."""
+    """`questions` in total, `together` in parallel, each with up to `tokens` of reasoning; 0 is mode `answer`."""
 
     name: str
     questions: int
@@ -34,10 +34,10 @@ SCENARIOS = (
 
 @dataclass(frozen=True)
 class Measured:
-    """What one target did in one scenario.
+    """One target's results in one scenario.
 
-    `seconds` is wall time a question; `tokens` the mean of those written a question; `first` the median seconds to the
-    answer where it was streamed.
+    `seconds` is wall time per question; `tokens` the mean number of written tokens per question; `first` the median
+    seconds to the answer of a streamed request.
     """
 
     seconds: float
@@ -46,16 +46,16 @@ class Measured:
 
 
 def load(exam: Path) -> list[Question]:
-    """The exam's questions in an order that is the same in every run: {"question", "choices"} a line."""
+    """Return the exam's questions in the same order in every run; a line of the file is {"question", "choices"}."""
     rows = [json.loads(line) for line in exam.read_text().splitlines() if line.strip()]
     random.Random(_SEED).shuffle(rows)  # noqa: S311 - an order, no secret
     return rows
 
 
 def offsets() -> dict[str, int]:
-    """Where each scenario's questions begin: a server that keeps prompts must not see one twice."""
-    found, offset = {}, 0
+    """Return each scenario's first question: a server that caches prompts must not get one twice."""
+    starts, offset = {}, 0
     for scenario in SCENARIOS:
-        found[scenario.name] = offset
+        starts[scenario.name] = offset
         offset += scenario.questions
-    return found
+    return starts

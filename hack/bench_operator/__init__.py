@@ -1,1 +1,1 @@
-"""How fast the operator is, and what it costs, with many solvers against a real API server."""
+"""Benchmark the operator's speed and cost with many solvers against a real API server."""

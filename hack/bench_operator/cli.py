@@ -1,4 +1,4 @@
-"""Measures the operator, and KubeRay's beside it, against a control plane of its own on this machine."""
+"""Benchmark the operator, and KubeRay's for comparison, on a control plane of this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from mcq_operator.models.names import MANAGED_SELECTOR
 
 
 def main() -> int:
-    """Run and print a table; the figures as JSON go to build/bench-operator.json."""
+    """Run the benchmark and print a table; write the figures as JSON to build/bench-operator.json."""
     options = _parser().parse_args()
     runs = []
     for number in range(options.runs):
@@ -38,42 +38,42 @@ def main() -> int:
         for setting in kuberay.SETTINGS:
             with control_plane.running(workload.namespaces()) as plane:
                 of_peer = asyncio.run(kuberay.measure(plane, setting, count=options.solvers))
-            figures.setdefault("kuberay", {})[setting] = _told(f"KubeRay, {setting}", of_peer)
+            figures.setdefault("kuberay", {})[setting] = _printed(f"KubeRay, {setting}", of_peer)
         runs.append(figures)
-    made = {"machine": _machine(), "solvers": options.solvers, "replicas": options.replicas, "runs": runs}
+    results = {"machine": _machine(), "solvers": options.solvers, "replicas": options.replicas, "runs": runs}
     target = control_plane.ROOT / "build/bench-operator.json"
     target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(made, indent=2))
-    print(report.table(made))
+    target.write_text(json.dumps(results, indent=2))
+    print(report.table(results))
     return 0
 
 
 async def _measure(plane: control_plane.ControlPlane, options: argparse.Namespace) -> dict[str, Any]:
-    """All scenarios, in an order in which each finds what it needs."""
+    """Run all scenarios; each one starts from the state that the previous one left."""
     figures: dict[str, Any] = {}
     log = plane.provider.instance.logs / "operator.log"
-    made = workload.solvers("many", options.solvers, replicas=options.replicas)
+    solvers = workload.solvers("many", options.solvers, replicas=options.replicas)
     async with (
         client.connected(plane.operator_kubeconfig) as ours,
         client.connected(plane.provider.kubeconfig()) as admin,
-        eyes.watching(admin, [kind for kind in CHILDREN if not kind.provider], MANAGED_SELECTOR) as seen,
+        eyes.watching(admin, [kind for kind in CHILDREN if not kind.provider], MANAGED_SELECTOR) as observed,
         replicas.answering() as canary,
     ):
         program = operator_process.ours(plane.operator_kubeconfig, canary=canary)
         start = partial(operator_process.running, program, log)
-        stage = scenarios.Stage(plane, admin, seen, options.replicas)
-        figures["reference"] = _told("reference", await scenarios.reference(plane, ours))
+        stage = scenarios.Stage(plane, admin, observed, options.replicas)
+        figures["reference"] = _printed("reference", await scenarios.reference(plane, ours))
         async with start() as operator:
-            figures["one"] = _told("one", await scenarios.one_by_one(stage))
-            figures["many"] = _told("many", await scenarios.many(stage, operator, made))
-            figures["ready"] = _told("ready", await scenarios.ready(stage, operator))
+            figures["one"] = _printed("one", await scenarios.one_by_one(stage))
+            figures["many"] = _printed("many", await scenarios.many(stage, operator, solvers))
+            figures["ready"] = _printed("ready", await scenarios.ready(stage, operator))
         started = time.monotonic()
         async with start() as operator:
             count = options.solvers + scenarios.REPEATS
-            figures["restart"] = _told("restart", await scenarios.restart(operator, started, count))
-            figures["drift"] = _told("drift", await scenarios.drift(stage, made))
+            figures["restart"] = _printed("restart", await scenarios.restart(operator, started, count))
+            figures["drift"] = _printed("drift", await scenarios.drift(stage, solvers))
             await scenarios.settled(operator, lambda _: True)
-            figures["idle"] = _told("idle", await scenarios.idle(operator, started))
+            figures["idle"] = _printed("idle", await scenarios.idle(operator, started))
     return figures
 
 
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _told(scenario: str, figures: dict[str, Any]) -> dict[str, Any]:
+def _printed(scenario: str, figures: dict[str, Any]) -> dict[str, Any]:
     _say(f"  {scenario}: {json.dumps(report.rounded(figures))}")
     return figures
 

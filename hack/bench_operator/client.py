@@ -1,4 +1,4 @@
-"""An API client as thin as can be, so that what is measured is the operator and the server."""
+"""A minimal API client, so that the benchmark measures the operator and the server."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ JSON = {"Content-Type": "application/json"}
 
 
 class Client:
-    """Bytes in, JSON out; an answer of 400 or above raises aiohttp.ClientResponseError."""
+    """Sends bytes and returns JSON; a response status of 400 or above raises aiohttp.ClientResponseError."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
-        """`session` has the server as its base, and authenticates."""
+        """Use `session`, which has the server as its base URL and authenticates."""
         self.session = session
 
     async def send(self, method: str, path: str, body: bytes = b"", headers: Any = JSON) -> Any:
-        """One request."""
+        """Send one request."""
         async with self.session.request(method, path, data=body or None, headers=headers) as response:
             content = await response.read()
             response.raise_for_status()
@@ -39,7 +39,7 @@ class Client:
 
 @asynccontextmanager
 async def connected(kubeconfig: Path) -> AsyncIterator[Client]:
-    """A client of a kubeconfig with embedded credentials, a token or paths of a certificate and its key."""
+    """Yield a client for a kubeconfig with embedded credentials, a token, or paths of a certificate and its key."""
     config = _loaded(kubeconfig)
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     context = ssl.create_default_context(
@@ -58,7 +58,7 @@ async def connected(kubeconfig: Path) -> AsyncIterator[Client]:
 
 
 async def at_once(work: Iterable[Callable[[], Awaitable[Any]]]) -> None:
-    """Do all of it, so much at a time as IN_FLIGHT says."""
+    """Run all of `work`, at most IN_FLIGHT at a time."""
     left: Sequence[Callable[[], Awaitable[Any]]] = list(work)
     waiting = iter(left)
 

@@ -1,4 +1,4 @@
-"""The API server that the operator is measured against: a control plane of its own, taken down at the end."""
+"""The benchmark's own control plane, removed at the end."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ PARTS = ("etcd", "kube-apiserver", "kube-controller-manager")
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """A running one, with the CRDs and the operator's rights in it."""
+    """A running control plane with the CRDs and the operator's rights."""
 
     provider: Processes
     operator_kubeconfig: Path
 
     @property
     def kubectl(self) -> Kubectl:
-        """As administrator."""
+        """kubectl as administrator."""
         return Kubectl(self.provider.kubectl(), self.provider.kubeconfig())
 
     def cpu_seconds(self) -> dict[str, float]:
-        """What its processes have used, by their names."""
+        """Return the CPU seconds of each process, by its name."""
         pids = {name: self.provider.processes.running(name) for name in PARTS}
         return {name: cpu_seconds(pid) for name, pid in pids.items() if pid is not None}
 
     def cpu_seconds_since(self, before: dict[str, float]) -> dict[str, float]:
-        """What they have used since `cpu_seconds` was `before`."""
+        """Return the CPU seconds of each process since `before`, a result of `cpu_seconds`."""
         return {name: after - before[name] for name, after in self.cpu_seconds().items()}
 
 
 @contextmanager
 def running(namespaces: list[str]) -> Iterator[ControlPlane]:
-    """One with these namespaces that is taken down at the end, whatever happens; one benchmark at a time."""
+    """Yield a control plane with these namespaces; always remove it at the end. One benchmark runs at a time."""
     provider = Processes(Instance("bench"), Progress())
     with locked(CACHE / "bench.lock"):
         try:
             provider.up()
-            made = ControlPlane(provider, provider.instance.state / "operator.kubeconfig")
-            operator_rights.install(made.kubectl)
-            operator_rights.kubeconfig(made.kubectl, made.operator_kubeconfig)
+            plane = ControlPlane(provider, provider.instance.state / "operator.kubeconfig")
+            operator_rights.install(plane.kubectl)
+            operator_rights.kubeconfig(plane.kubectl, plane.operator_kubeconfig)
             items = [
                 {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in namespaces
             ]
             listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-            made.kubectl("apply", "-f", "-", stdin=listed)
-            yield made
+            plane.kubectl("apply", "-f", "-", stdin=listed)
+            yield plane
         finally:
             provider.down()

@@ -1,4 +1,4 @@
-"""Sees when each child appears and changes: watches of the children, by their own connection."""
+"""Observes when each child appears and changes, through watches on a connection of their own."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 WHOLE = "application/json"
-"""As our operator watches: the server writes those once for all who watch."""
+"""The operator's own encoding: the server serialises these events once for all watchers."""
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-"""The least that a watch can ask for, beside an operator that watches in another encoding."""
+"""The smallest watch: metadata only. For an operator that watches in another encoding."""
 
 
 class Child(NamedTuple):
-    """An object by its kind and names."""
+    """An object by kind, namespace and name."""
 
     kind: str
     namespace: str
@@ -30,16 +30,16 @@ class Child(NamedTuple):
 
 
 class Eyes:
-    """When each child was seen first, and its newest metadata, by a monotonic clock."""
+    """When each child was first observed, on a monotonic clock, and its newest metadata."""
 
     def __init__(self) -> None:
-        """Nothing was seen yet."""
+        """Start empty."""
         self.first: dict[Child, float] = {}
         self.metadata: dict[Child, dict[str, Any]] = {}
-        self._news = asyncio.Event()
+        self._event = asyncio.Event()
 
-    def saw(self, kind: str, event: dict[str, Any]) -> None:
-        """Note an event of a watch."""
+    def observe(self, kind: str, event: dict[str, Any]) -> None:
+        """Record a watch event."""
         metadata = event["object"]["metadata"]
         child = Child(kind, metadata.get("namespace", ""), metadata.get("name", ""))
         match event["type"]:
@@ -53,14 +53,14 @@ class Eyes:
             case "DELETED":
                 self.first.pop(child, None)
                 self.metadata.pop(child, None)
-        self._news.set()
+        self._event.set()
 
     async def until(self, true: Callable[[], bool], *, seconds: float) -> float:
-        """When it is true, asked after each event. Raises TimeoutError."""
+        """Wait until `true()` holds, checked after each event; return the time. Raises TimeoutError."""
         async with asyncio.timeout(seconds):
             while not true():
-                self._news.clear()
-                await self._news.wait()
+                self._event.clear()
+                await self._event.wait()
         return time.monotonic()
 
 
@@ -68,7 +68,7 @@ class Eyes:
 async def watching(
     client: Client, kinds: Iterable[Kind], selector: str, *, accept: str = WHOLE
 ) -> AsyncIterator[Eyes]:
-    """Eyes that are open before the block begins, for what has the labels."""
+    """Yield Eyes that already watch the objects with these labels."""
     eyes = Eyes()
     async with asyncio.TaskGroup() as watches:
         tasks = [watches.create_task(_watch(client, kind, selector, eyes, accept)) for kind in kinds]
@@ -81,7 +81,7 @@ async def watching(
 
 
 async def _watch(client: Client, kind: Kind, selector: str, eyes: Eyes, accept: str) -> None:
-    """Watch for ever: the server ends a watch whose client is too slow for it, which then goes on where it was."""
+    """Watch forever. The server ends the watch of a slow client; resume it at the last version."""
     parameters = {"watch": "1", "labelSelector": selector, "timeoutSeconds": "7200"}
     headers = {"Accept": accept}
     while True:
@@ -93,4 +93,4 @@ async def _watch(client: Client, kind: Kind, selector: str, eyes: Eyes, accept: 
                     message = f"the watch of {kind.plural} has failed: {event['object']}"
                     raise RuntimeError(message)
                 parameters["resourceVersion"] = event["object"]["metadata"]["resourceVersion"]
-                eyes.saw(kind.kind, event)
+                eyes.observe(kind.kind, event)

@@ -1,7 +1,7 @@
-"""KubeRay's operator, which is Go, at the same work on the same kind of control plane.
+"""KubeRay's operator, written in Go, with the same work on the same kind of control plane.
 
-Of those that can be had as a Go module it is the nearest in shape: with an Ingress and the autoscaler's rights, each
-RayCluster is five children and three Pods, which the operator makes itself.
+It is the most similar operator that is a Go module: with an Ingress and the autoscaler's rights, each RayCluster has
+five children and three Pods, and the operator creates the Pods itself.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ CRDS = ("rayclusters.ray.io", "rayjobs.ray.io", "rayservices.ray.io")
 SELECTOR = "ray.io/cluster"
 MADE = (SERVICE_ACCOUNT, ROLE, ROLE_BINDING, SERVICE, INGRESS, POD)
 OBJECTS = len(MADE) + 2
-"""Of one RayCluster: there is a head's Pod, and two workers'."""
+"""Of one RayCluster: its Pods are a head and two workers."""
 SETTINGS: dict[str, tuple[str, ...]] = {
     "as it comes": (),
     "unbounded": ("--reconcile-concurrency=32", "--qps=5000", "--burst=10000"),
 }
-"""One reconcile at a time and 100 requests a second are its defaults; and as much at once as our clients send."""
+"""KubeRay's defaults are one reconcile at a time and 100 requests a second; the other setting matches our clients."""
 
 
 class RayCluster(NamedTuple):
-    """One with a head and two workers."""
+    """A RayCluster with a head and two workers."""
 
     namespace: str
     name: str
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What is sent."""
+        """Return the manifest."""
         group = {
             "rayStartParams": {},
             "template": {"spec": {"containers": [{"name": "ray", "image": "bench"}]}},
@@ -69,33 +69,33 @@ class RayCluster(NamedTuple):
         }
 
     async def create(self, admin: Client) -> None:
-        """Make it."""
+        """Create it."""
         path = f"/apis/{GROUP_VERSION}/namespaces/{self.namespace}/rayclusters"
         await admin.send("POST", path, json.dumps(self.manifest).encode())
 
 
 async def measure(plane: ControlPlane, setting: str, *, count: int) -> Figures:
-    """One after the other, and `count` at once, under one of SETTINGS."""
+    """Create clusters one after the other, then `count` at once, under one of SETTINGS."""
     plane.provider.tools.build([TOOL])
     _install_crds(plane)
     log = plane.provider.instance.logs / "kuberay.log"
     one, many = _clusters("one", REPEATS), _clusters("many", count)
     async with (
         client.connected(plane.provider.kubeconfig()) as admin,
-        eyes.watching(admin, MADE, SELECTOR, accept=eyes.METADATA) as seen,
+        eyes.watching(admin, MADE, SELECTOR, accept=eyes.METADATA) as observed,
         operator_process.running(_program(plane, *SETTINGS[setting]), log) as operator,
     ):
         return {
-            "one": spread([await _created(admin, seen, [cluster]) for cluster in one]),
-            "many": await _at_once(plane, admin, seen, operator, many),
+            "one": spread([await _created(admin, observed, [cluster]) for cluster in one]),
+            "many": await _at_once(plane, admin, observed, operator, many),
         }
 
 
 async def _at_once(
-    plane: ControlPlane, admin: Client, seen: Eyes, operator: Operator, clusters: list[RayCluster]
+    plane: ControlPlane, admin: Client, observed: Eyes, operator: Operator, clusters: list[RayCluster]
 ) -> Figures:
     busy, cpu = plane.cpu_seconds(), operator.cpu_seconds
-    seconds = await _created(admin, seen, clusters)
+    seconds = await _created(admin, observed, clusters)
     used = {"operator": operator.cpu_seconds - cpu, **plane.cpu_seconds_since(busy)}
     return {
         "objects": len(clusters) * OBJECTS,
@@ -105,11 +105,11 @@ async def _at_once(
     }
 
 
-async def _created(admin: Client, seen: Eyes, clusters: list[RayCluster]) -> float:
-    """Seconds until each of them has all its objects."""
-    wanted, started = len(seen.first) + len(clusters) * OBJECTS, time.monotonic()
+async def _created(admin: Client, observed: Eyes, clusters: list[RayCluster]) -> float:
+    """Create the clusters; return the seconds until each has all its objects."""
+    expected, started = len(observed.first) + len(clusters) * OBJECTS, time.monotonic()
     await at_once(partial(cluster.create, admin) for cluster in clusters)
-    return await seen.until(lambda: len(seen.first) >= wanted, seconds=LONGEST_SECONDS) - started
+    return await observed.until(lambda: len(observed.first) >= expected, seconds=LONGEST_SECONDS) - started
 
 
 def _clusters(prefix: str, count: int) -> list[RayCluster]:
@@ -123,7 +123,7 @@ def _install_crds(plane: ControlPlane) -> None:
 
 
 def _program(plane: ControlPlane, *flags: str) -> Program:
-    """It acts as the administrator, which costs the API server less than rights that it has to look up."""
+    """Run KubeRay as administrator: that costs the API server less than rights that it has to look up."""
     port = free_port()
     command = [
         str(plane.provider.tools.binary(TOOL, "ray-operator")),

@@ -1,4 +1,4 @@
-"""An operator as a process: started, asked for its metrics, and ended by its id."""
+"""An operator as a process: start it, read its metrics, end it by its pid."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Samples = dict[str, float]
-"""Metrics by name and labels, as Prometheus' text has them."""
+"""Metric values by name and labels, as written in Prometheus's text format."""
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -27,7 +27,7 @@ STOP_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Program:
-    """What is started, and the port on which it answers whether it is ready."""
+    """A command to start, and the port of its readiness probe."""
 
     command: list[str]
     environment: dict[str, str]
@@ -35,7 +35,7 @@ class Program:
 
 
 def ours(kubeconfig: Path, *, canary: str) -> Program:
-    """The operator of this project; its test questions go to `canary`."""
+    """Return this project's operator; its test questions go to `canary`."""
     port = free_port()
     environment = {
         "KUBECONFIG": str(kubeconfig),
@@ -47,32 +47,32 @@ def ours(kubeconfig: Path, *, canary: str) -> Program:
 
 
 class Operator:
-    """A running one."""
+    """A running operator."""
 
     def __init__(self, process: asyncio.subprocess.Process, session: aiohttp.ClientSession) -> None:
-        """`session` has the operator's own server as its base."""
+        """Use `session`, which has the operator's own server as its base URL."""
         self._process = process
         self._session = session
 
     @property
     def cpu_seconds(self) -> float:
-        """Since it began."""
+        """CPU seconds since the process started."""
         return cpu_seconds(self._process.pid)
 
     @property
     def memory(self) -> dict[str, float]:
-        """MiB."""
+        """MiB, as procfs.memory."""
         return memory(self._process.pid)
 
     async def samples(self) -> Samples:
-        """All its metrics."""
+        """Return all metrics."""
         async with self._session.get("/metrics") as response:
             lines = (await response.text()).splitlines()
         pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
         return {name: float(value) for name, _, value in pairs}
 
     async def ready(self) -> bool:
-        """Whether it watches."""
+        """Return True if the operator watches."""
         if self._process.returncode is not None:
             message = f"the operator ended with status {self._process.returncode}, see its log"
             raise RuntimeError(message)
@@ -83,7 +83,7 @@ class Operator:
             return False
 
     async def stop(self) -> None:
-        """SIGTERM, and SIGKILL to one that does not end by it."""
+        """Send SIGTERM, and SIGKILL if the process does not end."""
         if self._process.returncode is None:
             self._process.terminate()
         try:
@@ -95,7 +95,7 @@ class Operator:
 
 @asynccontextmanager
 async def running(program: Program, log: Path) -> AsyncIterator[Operator]:
-    """One that watches, until the end of the block."""
+    """Run an operator during the block; yield it once it watches."""
     environment = {**os.environ, **program.environment}
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
@@ -113,15 +113,15 @@ async def running(program: Program, log: Path) -> AsyncIterator[Operator]:
 
 
 def total(samples: Samples, metric: str) -> float:
-    """The sum over a metric's labels."""
+    """Return the sum over a metric's labels."""
     return sum(value for name, value in samples.items() if name == metric or name.startswith(metric + "{"))
 
 
 def by_label(samples: Samples, metric: str, label: str) -> Samples:
-    """The sums over a metric's other labels."""
-    found: Samples = {}
+    """Return the sums by one label."""
+    sums: Samples = {}
     for name, value in samples.items():
         if name.startswith(metric + "{"):
             key = name.partition(f'{label}="')[2].partition('"')[0]
-            found[key] = found.get(key, 0.0) + value
-    return found
+            sums[key] = sums.get(key, 0.0) + value
+    return sums

@@ -1,4 +1,4 @@
-"""What /proc knows of a process: seconds of CPU, and memory."""
+"""A process's CPU seconds and memory, from /proc."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 MIB = 2**10
-"""In /proc's unit, which is KiB."""
+"""/proc reports KiB."""
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of all its threads since it began."""
+    """Return the user and system time of all the process's threads since it started."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def memory(pid: int) -> dict[str, float]:
-    """MiB: `pss` and `rss` now, and `rss_peak`, the most it ever had."""
+    """Return MiB: `pss` and `rss` now, and the peak `rss_peak`."""
     pss = _sizes(f"/proc/{pid}/smaps_rollup")["Pss"]
     status = _sizes(f"/proc/{pid}/status")
     return {"pss": pss / MIB, "rss": status["VmRSS"] / MIB, "rss_peak": status["VmHWM"] / MIB}

@@ -1,4 +1,4 @@
-"""Stands in for the nodes: Pods that are ready as far as their statuses tell, and an answer to the test question."""
+"""Stands in for the nodes: makes Pods report ready, and answers the operator's test question."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ READY = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status
 
 @asynccontextmanager
 async def answering() -> AsyncIterator[str]:
-    """The address of a server that answers every test question with yes."""
+    """Yield the address of a server that answers every test question with yes."""
 
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text="ok")
@@ -41,12 +41,12 @@ async def answering() -> AsyncIterator[str]:
 
 
 async def until_created(client: Client, replicas: int, *, seconds: float) -> None:
-    """Until every solver's status has its replicas: what others do later is no work of the operator's own."""
+    """Wait until every solver's status has its replicas. Later work by other controllers is not the operator's."""
     await _until_all(client, lambda status: bool(status.get("replicas") == replicas), seconds)
 
 
 async def until_ready(client: Client, *, seconds: float) -> None:
-    """Make every Pod ready, and wait until every solver says so."""
+    """Make every Pod ready, and wait until every solver reports Ready."""
     pods = (await client.send("GET", f"/api/v1/pods?labelSelector={MANAGED_SELECTOR}"))["items"]
     names = [(pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in pods]
     body = json.dumps(READY).encode()
@@ -60,8 +60,8 @@ async def until_ready(client: Client, *, seconds: float) -> None:
 async def _until_all(client: Client, true: Callable[[dict[str, Any]], bool], seconds: float) -> None:
     async with asyncio.timeout(seconds):
         while True:
-            found = (await client.send("GET", SOLVER.path(None)))["items"]
-            if all(true(item.get("status", {})) for item in found):
+            items = (await client.send("GET", SOLVER.path(None)))["items"]
+            if all(true(item.get("status", {})) for item in items):
                 return
             await asyncio.sleep(5)
 

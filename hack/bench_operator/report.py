@@ -1,11 +1,11 @@
-"""The figures as a table: what was measured, the median of the runs, their spread, and what is wanted."""
+"""The figures as a table: measurement, median of the runs, spread, and limit."""
 
 from __future__ import annotations
 
 from statistics import median
 from typing import Any
 
-# What a row is called, where its figure is, and the most that it may be.
+# Row title, path of the figure, and its limit.
 ROWS: list[tuple[str, str, float | None]] = [
     ("one solver: s to its last child, median", "one.median", 1),
     ("one solver: s to its last child, highest", "one.highest", None),
@@ -50,31 +50,31 @@ PEER_ROWS: list[tuple[str, str]] = [
 ]
 
 
-def table(made: dict[str, Any]) -> str:
-    """All of it, for people."""
-    machine = made["machine"]
+def table(results: dict[str, Any]) -> str:
+    """Return the results as text."""
+    machine = results["machine"]
     lines = [
         f"{machine['cpu']}, {machine['cpus']} CPUs, load {machine['load']:.1f} before the end;"
-        f" {made['solvers']} solvers of {made['replicas']} replicas; runs: {len(made['runs'])}",
+        f" {results['solvers']} solvers of {results['replicas']} replicas; runs: {len(results['runs'])}",
         f"{'':46} {'median':>10} {'spread':>21} {'wanted':>8}",
     ]
     for title, path, most in ROWS:
-        values = [float(_at(run, path)) for run in made["runs"]]
-        wanted = "" if most is None else f"<= {most:g}"
+        values = [float(_at(run, path)) for run in results["runs"]]
+        limit = "" if most is None else f"<= {most:g}"
         bounds = f"{min(values):.3f}-{max(values):.3f}"
-        lines.append(f"{title:46} {median(values):>10.3f} {bounds:>21} {wanted:>8}")
-    for setting in made["runs"][0]["kuberay"]:
+        lines.append(f"{title:46} {median(values):>10.3f} {bounds:>21} {limit:>8}")
+    for setting in results["runs"][0]["kuberay"]:
         lines.append(f"KubeRay, {setting}, as many RayClusters")
         for title, path in PEER_ROWS:
-            values = [float(_at(run["kuberay"][setting], path)) for run in made["runs"]]
+            values = [float(_at(run["kuberay"][setting], path)) for run in results["runs"]]
             lines.append(f"  {title:44} {median(values):>10.3f} {min(values):.3f}-{max(values):.3f}")
-    requests = made["runs"][-1]["many"]["requests"]
+    requests = results["runs"][-1]["many"]["requests"]
     lines.append("requests sent for all at once: " + ", ".join(f"{k} {v:.0f}" for k, v in requests.items()))
     return "\n".join(lines)
 
 
 def rounded(figures: Any) -> Any:
-    """The same to three decimals."""
+    """Return the figures rounded to three decimals."""
     if isinstance(figures, dict):
         return {name: rounded(value) for name, value in figures.items()}
     return round(figures, 3) if isinstance(figures, float) else figures

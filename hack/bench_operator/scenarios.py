@@ -1,4 +1,4 @@
-"""What is measured, one function each; every one returns figures and ends in bounded time."""
+"""The scenarios, one function each; each returns figures and ends in bounded time."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 Figures = dict[str, Any]
 
 LONGEST_SECONDS = 900.0
-"""For anything that is waited for. The controllers of a cluster make 20 writes a second each, so Pods take long."""
+"""Timeout of every wait. Each controller of the cluster makes 20 writes a second, so Pods take long."""
 QUIET_SECONDS = 5.0
 SCRAPE_SECONDS = 5.0
-"""Between looks at the operator's metrics: rendering those of a thousand solvers is work that it is measured by."""
+"""Seconds between reads of the operator's metrics: rendering a thousand solvers' metrics is load on the operator."""
 LOOKS_SECONDS = 90.0
-"""How long after a start the operator looks at everything more often than it does later."""
+"""How long after its start the operator resyncs more often than later."""
 REFERENCE_SOLVERS = 150
 REPEATS = 20
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What every scenario needs."""
+    """The environment of every scenario."""
 
     plane: ControlPlane
     client: Client
@@ -45,7 +45,7 @@ class Stage:
 
 
 async def reference(plane: ControlPlane, client: Client) -> Figures:
-    """Applies of solvers' objects by a client that does nothing else: the server's own speed and cost."""
+    """Apply the solvers' objects with a bare client: the server's own speed and cost."""
     applies = [
         each for solver in solvers("reference", REFERENCE_SOLVERS, replicas=0) for each in unowned(solver)
     ]
@@ -60,7 +60,7 @@ async def reference(plane: ControlPlane, client: Client) -> Figures:
 
 
 async def one_by_one(stage: Stage) -> Figures:
-    """Seconds from a solver's creation to its last child's."""
+    """Measure the seconds from a solver's creation to its last child's."""
     seconds = []
     for solver in solvers("one", REPEATS, replicas=stage.replicas):
         started = time.monotonic()
@@ -70,24 +70,26 @@ async def one_by_one(stage: Stage) -> Figures:
     return spread(seconds)
 
 
-async def many(stage: Stage, operator: Operator, made: list[Solver]) -> Figures:
-    """Create them all at once, and watch the operator until nothing is left to do."""
-    before, children = await operator.samples(), sum(len(solver.children) for solver in made)
-    wanted = len(stage.eyes.first) + children
+async def many(stage: Stage, operator: Operator, solvers: list[Solver]) -> Figures:
+    """Create all solvers at once, and measure until the operator has nothing left to do."""
+    before, children = await operator.samples(), sum(len(solver.children) for solver in solvers)
+    expected = len(stage.eyes.first) + children
     busy, cpu = stage.plane.cpu_seconds(), operator.cpu_seconds
     started = time.monotonic()
-    settling = asyncio.create_task(settled(operator, lambda samples: _reconciled(samples, before, len(made))))
-    await at_once(partial(solver.create, stage.client) for solver in made)
+    until_settled = asyncio.create_task(
+        settled(operator, lambda samples: _reconciled(samples, before, len(solvers)))
+    )
+    await at_once(partial(solver.create, stage.client) for solver in solvers)
     created = time.monotonic() - started
-    there = await stage.eyes.until(lambda: len(stage.eyes.first) >= wanted, seconds=LONGEST_SECONDS)
+    there = await stage.eyes.until(lambda: len(stage.eyes.first) >= expected, seconds=LONGEST_SECONDS)
     used = stage.plane.cpu_seconds_since(busy)
     cpu_there = operator.cpu_seconds - cpu
-    settled_at, peak = await settling
+    settled_at, peak = await until_settled
     await replicas.until_created(stage.client, stage.replicas, seconds=LONGEST_SECONDS)
     settled_at = max(settled_at, (await settled(operator, lambda _: True))[0])
     after = await operator.samples()
     return {
-        "solvers": len(made),
+        "solvers": len(solvers),
         "children": children,
         "solvers_created_seconds": created,
         "children_seconds": there - started,
@@ -104,7 +106,7 @@ async def many(stage: Stage, operator: Operator, made: list[Solver]) -> Figures:
 
 
 async def ready(stage: Stage, operator: Operator) -> Figures:
-    """Let all replicas be ready, and all solvers with them."""
+    """Make all replicas ready, and wait until all solvers are Ready."""
     started = time.monotonic()
     await replicas.until_ready(stage.client, seconds=LONGEST_SECONDS)
     at, peak = await settled(operator, lambda _: True)
@@ -116,7 +118,7 @@ async def ready(stage: Stage, operator: Operator) -> Figures:
 
 
 async def restart(operator: Operator, started: float, count: int) -> Figures:
-    """What an operator that has just been started does with solvers that want nothing of it."""
+    """Measure a fresh operator's work on solvers that need no change."""
     at, peak = await settled(operator, lambda samples: total(samples, RECONCILES) >= count)
     samples = await operator.samples()
     return {
@@ -129,16 +131,16 @@ async def restart(operator: Operator, started: float, count: int) -> Figures:
     }
 
 
-async def drift(stage: Stage, made: list[Solver]) -> Figures:
-    """Seconds until a deleted Service is there again, and a changed field of a Deployment as it was."""
+async def drift(stage: Stage, solvers: list[Solver]) -> Figures:
+    """Measure the seconds until a deleted Service exists again and a changed Deployment field is restored."""
     services, deployments = [], []
-    for solver in made[:REPEATS]:
+    for solver in solvers[:REPEATS]:
         child, path = Child("Service", solver.namespace, solver.name), f"namespaces/{solver.namespace}"
         uid, started = stage.eyes.metadata[child]["uid"], time.monotonic()
         await stage.client.send("DELETE", f"/api/v1/{path}/services/{solver.name}")
         at = await stage.eyes.until(partial(_other_uid, stage.eyes, child, uid), seconds=60)
         services.append(at - started)
-    for solver in made[:REPEATS]:
+    for solver in solvers[:REPEATS]:
         child, path = Child("Deployment", solver.namespace, solver.name), f"namespaces/{solver.namespace}"
         body, started = json.dumps({"spec": {"revisionHistoryLimit": 9}}).encode(), time.monotonic()
         changed = await stage.client.send(
@@ -151,7 +153,7 @@ async def drift(stage: Stage, made: list[Solver]) -> Figures:
 
 
 async def idle(operator: Operator, begun: float, *, seconds: float = 120.0) -> Figures:
-    """The share of a core that watching takes while nothing happens, for one that began at `begun`."""
+    """Return the share of a core that an idle operator uses; `begun` is its start time."""
     await asyncio.sleep(max(0.0, begun + LOOKS_SECONDS - time.monotonic()))
     before, started = operator.cpu_seconds, time.monotonic()
     await asyncio.sleep(seconds)
@@ -159,14 +161,14 @@ async def idle(operator: Operator, begun: float, *, seconds: float = 120.0) -> F
 
 
 async def settled(operator: Operator, done: Callable[[Samples], bool]) -> tuple[float, dict[str, float]]:
-    """When it is done and nothing was written since, to SCRAPE_SECONDS; and the operator's most memory until then."""
+    """Return the time when `done` holds and writes have stopped, to SCRAPE_SECONDS, and the peak memory until then."""
     async with asyncio.timeout(LONGEST_SECONDS):
-        peak, seen, at = operator.memory, -1.0, time.monotonic()
+        peak, observed, at = operator.memory, -1.0, time.monotonic()
         while True:
             samples, now = await operator.samples(), time.monotonic()
             writes = total(samples, WRITES)
-            if writes != seen or not done(samples):
-                seen, at = writes, now
+            if writes != observed or not done(samples):
+                observed, at = writes, now
             elif now - at > QUIET_SECONDS:
                 return at, peak
             while time.monotonic() - now < SCRAPE_SECONDS:
@@ -175,7 +177,7 @@ async def settled(operator: Operator, done: Callable[[Samples], bool]) -> tuple[
 
 
 def spread(seconds: list[float]) -> Figures:
-    """Their median, lowest and highest."""
+    """Return the median, lowest and highest."""
     return {"median": median(seconds), "lowest": min(seconds), "highest": max(seconds), "count": len(seconds)}
 
 

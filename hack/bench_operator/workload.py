@@ -1,4 +1,4 @@
-"""The solvers that are made, and the objects that each has to have."""
+"""The benchmark's solvers, and the objects that each must have."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMESPACES = 10
 
 
 class Solver(NamedTuple):
-    """One MCQSolver: a plain spec with an Ingress, so that it has every child there is."""
+    """An MCQSolver with an Ingress, so that it has every kind of child."""
 
     namespace: str
     name: str
@@ -28,7 +28,7 @@ class Solver(NamedTuple):
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What is sent."""
+        """Return the manifest."""
         ingress = {"enabled": True, "host": f"{self.name}.{self.namespace}.example.com"}
         return {
             "apiVersion": API_VERSION,
@@ -39,7 +39,7 @@ class Solver(NamedTuple):
 
     @property
     def objects(self) -> list[dict[str, Any]]:
-        """What the operator makes of it, where the cluster has no kinds but its own."""
+        """Return the objects that the operator makes on a cluster without optional kinds."""
         return desired.objects(
             MCQSolver.model_validate(self.manifest),
             service_image="bench",
@@ -49,35 +49,35 @@ class Solver(NamedTuple):
 
     @property
     def children(self) -> list[Child]:
-        """Their names."""
+        """The objects' kinds and names."""
         return [Child(item["kind"], self.namespace, item["metadata"]["name"]) for item in self.objects]
 
     async def create(self, client: Client) -> None:
-        """Make it."""
+        """Create it."""
         await client.send("POST", SOLVER.path(self.namespace), json.dumps(self.manifest).encode())
 
 
 def solvers(prefix: str, count: int, *, replicas: int) -> list[Solver]:
-    """So many, over the namespaces."""
+    """Return `count` solvers, spread over the namespaces."""
     return [Solver(namespace, name, replicas) for namespace, name in places(prefix, count)]
 
 
 def places(prefix: str, count: int) -> Iterator[tuple[str, str]]:
-    """Namespace and name of so many resources, over the namespaces."""
+    """Yield namespace and name of `count` resources, spread over the namespaces."""
     names = namespaces()
     for number in range(count):
         yield names[number % len(names)], f"{prefix}-{number}"
 
 
 def namespaces() -> list[str]:
-    """Where the solvers are."""
+    """Return the solvers' namespaces."""
     return [f"bench-{number}" for number in range(NAMESPACES)]
 
 
 def unowned(solver: Solver) -> Iterator[tuple[str, bytes]]:
-    """Path and body of the applies of a solver's objects, with no owner and for nobody's eyes.
+    """Yield path and body of the applies of a solver's objects, without owner and labels.
 
-    Without replicas: what the cluster's controllers make of a Deployment is not what is measured.
+    The Deployment has no replicas, so that the controllers' work on Pods is not part of the measurement.
     """
     for item in solver.objects:
         kind = kind_of(item)

@@ -1,1 +1,1 @@
-"""Faults between a real operator and a real API server, and what they must not change."""
+"""Inject faults between a real operator and a real API server, and check that the outcome stays the same."""

@@ -5,5 +5,5 @@ import sys
 from hack.chaos.cli import main
 
 if __name__ == "__main__":
-    # Not where an operator's process loads this module for its own start.
+    # The operator's processes load this module, too, and must not start a campaign.
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""What the operator asks of the API server, and a name for each time it does."""
+"""The operator's requests to the API server, and a name for each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ READS = ("get", "list", "watch", "discover")
 
 @dataclass(frozen=True)
 class Call:
-    """One request, as RBAC would name it."""
+    """One request, in RBAC's terms."""
 
     verb: str
     resource: str
@@ -21,7 +21,7 @@ class Call:
 
     @classmethod
     def of(cls, method: str, path: str, query: str) -> Call:
-        """Read it off a request's first line: `/apis/GROUP/VERSION/namespaces/NS/RESOURCE/NAME/SUBRESOURCE`."""
+        """Parse a request's method and path: `/apis/GROUP/VERSION/namespaces/NS/RESOURCE/NAME/SUBRESOURCE`."""
         parts = path.strip("/").split("/")
         rest = parts[2:] if parts[0] == "api" else parts[3:]
         if not rest:
@@ -38,7 +38,7 @@ class Call:
 
     @property
     def writes(self) -> bool:
-        """Whether it changes anything."""
+        """True if the request is a write."""
         return self.verb not in READS
 
     @property
@@ -48,29 +48,29 @@ class Call:
 
 
 class Point(NamedTuple):
-    """A moment of the scenario: the so many-th time in a step that something happens."""
+    """A moment of the scenario: the n-th occurrence of a request or event in a step."""
 
     step: str
     label: str
     nth: int
 
     def __str__(self) -> str:
-        """`STEP/LABEL#NTH`."""
+        """Return `STEP/LABEL#NTH`."""
         return f"{self.step}/{self.label}#{self.nth}"
 
     @classmethod
     def parse(cls, text: str) -> Point:
-        """The point that is written so. Raises ValueError."""
+        """Parse `STEP/LABEL#NTH`. Raises ValueError."""
         step, _, rest = text.partition("/")
         label, _, nth = rest.rpartition("#")
         return cls(step, label, int(nth))
 
 
 class Trace:
-    """Every moment of a run so far, in order."""
+    """Every point of a run so far, in order."""
 
     def __init__(self, step: str) -> None:
-        """Begin with `step`."""
+        """Start in `step`."""
         self.step = step
         self.writes: list[Point] = []
         self.reads: list[Point] = []
@@ -78,11 +78,11 @@ class Trace:
         self._seen: Counter[tuple[str, str]] = Counter()
 
     def call(self, call: Call) -> Point:
-        """Note a request."""
+        """Record a request."""
         return self._note(call.label, self.writes if call.writes else self.reads)
 
     def event(self, resource: str, kind: str) -> Point:
-        """Note a watch event of `kind`, like ADDED."""
+        """Record a watch event of `kind`, such as ADDED."""
         return self._note(f"{kind}.{resource}", self.events)
 
     def _note(self, label: str, points: list[Point]) -> Point:

@@ -1,4 +1,4 @@
-"""Many cases side by side, each in a namespace of its own, against one API server."""
+"""Runs many cases in parallel against one API server, each in its own namespace."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ ATTEMPTS = 3
 
 
 class UnsteadyError(Exception):
-    """Clean runs differ from each other, so nothing can be compared with them."""
+    """Clean runs differ from each other, so they can't serve as the reference."""
 
 
 @asynccontextmanager
 async def connected(kubeconfig: Path) -> AsyncIterator[Upstream]:
-    """Connect to the API server. Its kubeconfig names certificates by path, as hack.cluster's do."""
+    """Yield the API server of a kubeconfig that names its certificates by path, as hack.cluster's do."""
     url, trust = _server(kubeconfig)
     connector = aiohttp.TCPConnector(ssl=trust, limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
@@ -40,13 +40,13 @@ async def connected(kubeconfig: Path) -> AsyncIterator[Upstream]:
 
 @asynccontextmanager
 async def arena(kubeconfig: Path, directory: Path) -> AsyncIterator[Arena]:
-    """What runs need: the API server, watched."""
+    """Yield the runs' shared environment: the API server and an observer of it."""
     async with connected(kubeconfig) as upstream, Observer(upstream).watching() as observer:
         yield Arena(upstream, observer, directory)
 
 
 async def agreed(arena: Arena) -> Clean:
-    """What two clean runs show alike. Raises UnsteadyError, TimeoutError."""
+    """Return the common result of two clean runs. Raises UnsteadyError, TimeoutError."""
     for _ in range(ATTEMPTS):
         one, other = await asyncio.gather(clean(arena), clean(arena))
         lines = [
@@ -61,15 +61,15 @@ async def agreed(arena: Arena) -> Clean:
 
 
 async def run(arena: Arena, cases: Sequence[Case], expected: Clean, *, jobs: int) -> AsyncIterator[Result]:
-    """Run the cases, `jobs` at once; gives each result as it comes."""
+    """Run the cases, `jobs` at a time; yield each result as it completes."""
     turns = asyncio.Semaphore(jobs)
 
     async def one(case: Case) -> Result:
         async with turns:
             return await faulty(arena, str(case), case.make(), expected)
 
-    # Mixed, so that those that mostly wait run beside those that work.
-    mixed = random.Random(0).sample(cases, len(cases))  # noqa: S311 - nobody is to be kept from guessing it
+    # Shuffle, so that cases that mostly wait run beside cases that work.
+    mixed = random.Random(0).sample(cases, len(cases))  # noqa: S311 - not for security
     for result in asyncio.as_completed([one(case) for case in mixed]):
         yield await result
 

@@ -1,4 +1,4 @@
-"""The campaign's cases: every fault at every point of a clean run where it makes sense."""
+"""The campaign's cases: every fault at every relevant point of a clean run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PARTITION_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Family:
-    """One fault, and the points of a clean run at which it is tried."""
+    """One fault, and the points of a clean run where it is injected."""
 
     make: Callable[[Point], NoFault]
     points: Callable[[Trace], Iterable[Point]]
@@ -36,12 +36,12 @@ class Case:
     point: Point
 
     def __str__(self) -> str:
-        """The case's name."""
+        """Return the case's name."""
         return f"{self.fault}@{self.point}"
 
     @classmethod
     def parse(cls, text: str) -> Case:
-        """The case of that name. Raises ValueError."""
+        """Parse a case's name. Raises ValueError."""
         fault, _, point = text.partition("@")
         if fault not in FAMILIES:
             message = f"{text}: there is no fault {fault!r}, but {', '.join(FAMILIES)}"
@@ -49,54 +49,54 @@ class Case:
         return cls(fault, Point.parse(point))
 
     def make(self) -> NoFault:
-        """The fault, ready to strike."""
+        """Create the fault."""
         return FAMILIES[self.fault].make(self.point)
 
 
 def derive(trace: Trace) -> list[Case]:
-    """Every case that a clean run gives rise to."""
+    """Return every case for the trace of a clean run."""
     return [Case(name, point) for name, family in FAMILIES.items() for point in family.points(trace)]
 
 
 def writes(trace: Trace) -> list[Point]:
-    """Each write."""
+    """Return each write."""
     return trace.writes
 
 
 def events(trace: Trace) -> list[Point]:
-    """Each watch event."""
+    """Return each watch event."""
     return trace.events
 
 
 def first_writes(trace: Trace) -> list[Point]:
-    """The first write of each kind: what takes long is not tried at every one."""
+    """Return the first write of each kind, for slow faults."""
     return _first(trace.writes)
 
 
 def first_reads(trace: Trace) -> list[Point]:
-    """The first read of each kind: a reconcile reads the same again and again, and fails alike at each."""
+    """Return the first read of each kind: a reconcile repeats its reads, and each fails in the same way."""
     return _first(trace.reads)
 
 
 def steps(_: Trace) -> list[Point]:
-    """The beginning of each step."""
+    """Return the beginning of each step."""
     return [Point(name, "begin", 1) for name in (START, *(step.name for step in STEPS))]
 
 
 def _first(points: Iterable[Point]) -> list[Point]:
-    found: dict[str, Point] = {}
+    first: dict[str, Point] = {}
     for point in points:
-        found.setdefault(point.label, point)
-    return list(found.values())
+        first.setdefault(point.label, point)
+    return list(first.values())
 
 
 def _replies() -> dict[str, Family]:
-    made = {}
+    families = {}
     for name, status in {"409": 409, "410": 410, "429": 429, "500": 500, "cut": None}.items():
-        made[f"write-{name}"] = Family(partial(Reply, status=status, done=False), writes)
-        made[f"write-{name}-done"] = Family(partial(Reply, status=status, done=True), writes)
-        made[f"read-{name}"] = Family(partial(Reply, status=status, done=False), first_reads)
-    return made
+        families[f"write-{name}"] = Family(partial(Reply, status=status, done=False), writes)
+        families[f"write-{name}-done"] = Family(partial(Reply, status=status, done=True), writes)
+        families[f"read-{name}"] = Family(partial(Reply, status=status, done=False), first_reads)
+    return families
 
 
 FAMILIES: dict[str, Family] = {

@@ -1,4 +1,4 @@
-"""Faults between the operator and the API server, one a run; what comes out must be as without them."""
+"""Inject one fault per run between the operator and the API server; the outcome must equal that of a clean run."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/chaos"
 NAME = "chaos"
 DEFAULT_JOBS = 8
-TELL_EVERY = 50
+REPORT_EVERY = 50
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run; returns 1 if there was any alarm, or a case was asked for by name and not reached."""
+    """Run the campaign; return 1 if a case has an alarm or a case named by --case does not reach its point."""
     options = _parser().parse_args(arguments)
     started = time.monotonic()
     shutil.rmtree(BUILD, ignore_errors=True)
@@ -56,7 +56,7 @@ async def _campaign(kubectl: Kubectl, options: argparse.Namespace, results: list
     async with campaign.arena(kubectl.kubeconfig, BUILD) as arena:
         print("clean runs, to compare with", file=sys.stderr)
         expected = await campaign.agreed(arena)
-        cases = [Case.parse(name) for name in options.case] or _chosen(derive(expected.trace), options.fault)
+        cases = [Case.parse(name) for name in options.case] or _select(derive(expected.trace), options.fault)
         if options.list:
             print("\n".join(map(str, cases)))
             return
@@ -65,11 +65,11 @@ async def _campaign(kubectl: Kubectl, options: argparse.Namespace, results: list
             results.append(result)
             if result.alarms:
                 print(report.text(result), file=sys.stderr)
-            if len(results) % TELL_EVERY == 0:
+            if len(results) % REPORT_EVERY == 0:
                 print(f"{len(results)} of {len(cases)} cases", file=sys.stderr)
 
 
-def _chosen(cases: list[Case], faults: list[str]) -> list[Case]:
+def _select(cases: list[Case], faults: list[str]) -> list[Case]:
     return [case for case in cases if not faults or case.fault in faults]
 
 

@@ -1,4 +1,4 @@
-"""What can happen to one request, one answer or one watch event, at a point of the scenario."""
+"""Faults of one request, one response or one watch event, at a point of the scenario."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ REASONS = {
     503: "ServiceUnavailable",
 }
 SILENCE_SECONDS = 45.0
-"""Longer than the operator waits for an answer."""
+"""Longer than the operator's request timeout."""
 SEEN_SECONDS = 0.1
-"""By when an answer that was sent has been read, if nothing else shows it."""
+"""The time after which a sent response counts as read, if no later request proves it."""
 
 
 class Stage(Protocol):
-    """What a fault can do besides answering."""
+    """The actions that a fault can take besides changing the traffic."""
 
     def kill(self) -> None:
         """SIGKILL the operator."""
 
     def start(self) -> None:
-        """Start it again."""
+        """Start the operator again."""
 
     def cut(self) -> None:
-        """End every connection."""
+        """Close every connection."""
 
 
 class NoFault:
-    """Everything passes as it is; what the faults have in common."""
+    """Passes everything unchanged; the base class of the faults."""
 
     seconds = 0.0
-    """How much longer than without it a step may take."""
+    """Additional seconds that the fault allows a step."""
 
     def __init__(self, point: Point | None = None) -> None:
-        """Strike at `point`."""
+        """Inject the fault at `point`."""
         self.point = point
         self.hit = False
         self.stage: Stage | None = None
@@ -68,29 +68,29 @@ class NoFault:
         return [line]
 
     async def step(self, name: str) -> None:
-        """A step of the scenario begins."""
+        """Act at the beginning of a step."""
 
     def pending(self) -> bool:
-        """Whether it is not over yet."""
+        """Return True until the fault is over."""
         return False
 
     def _strikes(self, point: Point) -> bool:
-        """Whether now is the time, the first and only one."""
+        """Return True once, when the run reaches the fault's point."""
         strikes = point == self.point and not self.hit
         self.hit = self.hit or strikes
         return strikes
 
     def _restart(self) -> None:
-        assert self.stage is not None  # noqa: S101 - it is set before anything runs
+        assert self.stage is not None  # noqa: S101 - set before the run starts
         self.stage.kill()
         self.stage.start()
 
 
 class KillUnseen(NoFault):
-    """The operator is killed when a write is done and before its answer arrives."""
+    """Kill the operator after a write, before its response arrives."""
 
     async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
-        """Kill after passing on."""
+        """Kill the operator after forwarding the request."""
         answer = await send()
         if self._strikes(point):
             self._restart()
@@ -99,52 +99,52 @@ class KillUnseen(NoFault):
 
 
 class KillSeen(NoFault):
-    """The operator is killed when it has seen a write's answer: at its next request, or a moment later."""
+    """Kill the operator after it received a write's response: at its next request, or a moment later."""
 
     def __init__(self, point: Point | None = None) -> None:
-        """Strike after `point`."""
+        """Inject the fault after `point`."""
         super().__init__(point)
-        self._seen = False
+        self._armed = False
 
     async def answered(self, point: Point, call: Call) -> None:
-        """Mark, and kill a moment later."""
+        """Arm the fault, and kill the operator a moment later."""
         if self._strikes(point):
-            self._seen = True
+            self._armed = True
             await asyncio.sleep(SEEN_SECONDS)
             self._kill()
 
     async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
-        """Kill instead of passing the next one on."""
+        """Kill the operator instead of forwarding its next request."""
         if self._kill():
             raise Cut
         return await send()
 
     def pending(self) -> bool:
-        """Until it is killed."""
-        return self._seen
+        """Return True until the operator is killed."""
+        return self._armed
 
     def _kill(self) -> bool:
-        seen, self._seen = self._seen, False
-        if seen:
+        armed, self._armed = self._armed, False
+        if armed:
             self._restart()
-        return seen
+        return armed
 
 
 class Reply(NoFault):
-    """A request gets an answer that is not the server's, or none; `done`: the server has carried it out."""
+    """Give a request an error response, or none. With `done`, the server carries the request out first."""
 
     def __init__(self, point: Point | None = None, *, status: int | None, done: bool) -> None:
-        """Answer with `status`; None cuts the connection."""
+        """Respond with `status`; None closes the connection."""
         super().__init__(point)
         self._status = status
         self._done = done
 
     async def watch(self, point: Point, call: Call) -> Answer | None:
-        """The same for a watch."""
+        """Do the same for a watch."""
         return await self._reply() if self._strikes(point) else None
 
     async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
-        """Answer wrongly."""
+        """Return the error response."""
         if not self._strikes(point):
             return await send()
         if self._done:
@@ -158,12 +158,12 @@ class Reply(NoFault):
 
 
 class Silence(Reply):
-    """A request gets no answer, and its connection stays."""
+    """Leave a request without a response, on an open connection."""
 
     seconds = SILENCE_SECONDS + 5
 
     def __init__(self, point: Point | None = None, *, done: bool) -> None:
-        """Be silent at `point`."""
+        """Stay silent at `point`."""
         super().__init__(point, status=None, done=done)
 
     async def _reply(self) -> Answer:
@@ -172,19 +172,19 @@ class Silence(Reply):
 
 
 class Events(NoFault):
-    """A watch event comes late, never, twice, or the watch ends with 410 in its place."""
+    """Delay, drop or repeat a watch event, or end its watch with 410."""
 
     def __init__(
         self, point: Point | None = None, *, change: Callable[[bytes], list[bytes]], late: float = 0
     ) -> None:
-        """Send what `change` makes of the event, `late` seconds later."""
+        """Send `change(event)` in place of the event, `late` seconds later."""
         super().__init__(point)
         self._change = change
         self._late = late
         self._waiting = False
 
     async def event(self, point: Point, line: bytes) -> list[bytes]:
-        """Change it. What follows it in its stream waits too: a connection keeps the order."""
+        """Change the event. Later events of its stream wait as well: a connection keeps the order."""
         if not self._strikes(point):
             return [line]
         self._waiting = True
@@ -195,18 +195,18 @@ class Events(NoFault):
         return self._change(line)
 
     def pending(self) -> bool:
-        """Until it is sent."""
+        """Return True until the event is sent."""
         return self._waiting
 
 
 def expired(_: bytes) -> list[bytes]:
-    """In place of an event: the watch is too old."""
+    """Replace an event by the error for an expired watch."""
     event = {"type": "ERROR", "object": json.loads(failure(410).body)}
     return [json.dumps(event).encode() + b"\n"]
 
 
 def failure(code: int) -> Answer:
-    """What the API server says when it does not do what it was asked for."""
+    """Return the API server's response for a failed request."""
     body = {
         "kind": "Status",
         "apiVersion": "v1",

@@ -1,6 +1,6 @@
-"""What really exists and ever existed: watches of the campaign's own, at the API server, over all namespaces.
+"""Observes every object of every namespace through the campaign's own watches at the API server.
 
-They are as few as there are kinds, however many cases run, and no fault is between.
+It opens one watch per kind for all cases, and bypasses the faults.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
     from hack.chaos.proxy import Upstream
 
-# Made by controllers as they go, as often as they like: they say nothing about the operator.
+# Controllers write these at any time, so they are no evidence about the operator.
 NOISE = frozenset({"events", "endpoints", "endpointslices", "leases", "controllerrevisions"})
 UNLIMITED = aiohttp.ClientTimeout(total=None)
-# What is in every namespace before anybody asks for anything.
+# Every new namespace has these.
 FIXTURES = frozenset({("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")})
 
 
 @dataclass
 class World:
-    """One namespace: its objects by uid, and how often each was made and deleted."""
+    """One namespace: its objects by uid, and how often each was created and deleted."""
 
     live: dict[str, dict[str, Any]] = field(default_factory=dict)
     created: Counter[str] = field(default_factory=Counter)
@@ -40,38 +40,38 @@ class World:
     changed: float = field(default_factory=time.monotonic)
     _uids: set[str] = field(default_factory=set)
 
-    def note(self, event: str, found: dict[str, Any]) -> None:
-        """Take a watch event in."""
-        metadata = found["metadata"]
-        if (found["kind"], metadata["name"]) in FIXTURES:
+    def note(self, event: str, live: dict[str, Any]) -> None:
+        """Record a watch event."""
+        metadata = live["metadata"]
+        if (live["kind"], metadata["name"]) in FIXTURES:
             return
         self.changed = time.monotonic()
         uid = metadata["uid"]
         if uid not in self._uids:
             self._uids.add(uid)
-            self.created[key_of(found)] += 1
+            self.created[key_of(live)] += 1
         if event == "DELETED":
             self.live.pop(uid, None)
-            self.deleted[key_of(found)] += 1
+            self.deleted[key_of(live)] += 1
         else:
-            self.live[uid] = found
+            self.live[uid] = live
 
     def counts(self) -> dict[str, tuple[int, int]]:
-        """How often each object was created and deleted."""
+        """Return how often each object was created and deleted."""
         return {name: (self.created[name], self.deleted[name]) for name in sorted(self.created)}
 
 
 class Observer:
-    """Every namespace."""
+    """The observed state of every namespace."""
 
     def __init__(self, upstream: Upstream) -> None:
-        """Nothing is watched before `watching`."""
+        """Start empty; `watching` starts the watches."""
         self.worlds: defaultdict[str, World] = defaultdict(World)
         self._upstream = upstream
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[Observer]:
-        """Watch every namespaced kind that the API server has."""
+        """Watch every namespaced kind of the API server during the block."""
         paths = await self._paths()
         versions = {path: await self._version(path) for path in paths}
         tasks = [asyncio.create_task(self._watch(path, version)) for path, version in versions.items()]
@@ -85,7 +85,7 @@ class Observer:
     async def _paths(self) -> list[str]:
         groups = (await self._upstream.ask("GET", "/apis"))["groups"]
         roots = ["/api/v1", *(f"/apis/{group['preferredVersion']['groupVersion']}" for group in groups)]
-        found = []
+        paths = []
         for root in roots:
             try:
                 resources = (await self._upstream.ask("GET", root))["resources"]
@@ -93,8 +93,8 @@ class Observer:
                 if error.status != HTTPStatus.NOT_FOUND:
                     raise
                 continue  # the last CRD of the group was just removed
-            found += [f"{root}/{each['name']}" for each in resources if _counts(each)]
-        return found
+            paths += [f"{root}/{each['name']}" for each in resources if _is_observed(each)]
+        return paths
 
     async def _version(self, path: str) -> str:
         listed = await self._upstream.ask("GET", f"{path}?limit=1")
@@ -115,5 +115,5 @@ class Observer:
                         self.worlds[metadata["namespace"]].note(event["type"], event["object"])
 
 
-def _counts(resource: dict[str, Any]) -> bool:
+def _is_observed(resource: dict[str, Any]) -> bool:
     return resource["namespaced"] and "watch" in resource["verbs"] and resource["name"] not in NOISE

@@ -1,4 +1,4 @@
-"""What can happen between the operator and the API server for a while, from a point of the scenario on."""
+"""Outages between the operator and the API server that begin at a point of the scenario."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 class Stale(NoFault):
-    """For a while after a write, reads get the answers that they got before it."""
+    """Repeat the responses from before a write to later reads, for a while."""
 
     LASTS = 2.0
 
     def __init__(self, point: Point | None = None, *, verb: str) -> None:
-        """Of the reads only those with `verb`: get or list."""
+        """Affect only reads with `verb`: get or list."""
         super().__init__(point)
         self._verb = verb
         self._latest: dict[str, Answer] = {}
         self._frozen: dict[str, Answer] | None = None
 
     async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
-        """Answer as before, where there was an answer before."""
+        """Return the earlier response, if there is one."""
         if self._frozen is not None and path in self._frozen:
             return self._frozen[path]
         answer = await send()
@@ -38,7 +38,7 @@ class Stale(NoFault):
         return answer
 
     def pending(self) -> bool:
-        """Until the answers are the server's again."""
+        """Return True until reads return current state again."""
         return self._frozen is not None
 
     def _thaw(self) -> None:
@@ -46,14 +46,14 @@ class Stale(NoFault):
 
 
 class Partition(NoFault):
-    """Nothing gets through for a while."""
+    """Block all traffic for a while."""
 
     def __init__(
         self, point: Point | None = None, *, lasts: float, how: Literal["cut", "silent", "503"]
     ) -> None:
-        """Begin with the step of `point`; connections are cut, just say nothing, or there is only a 503."""
+        """Start with the step of `point`: close connections, keep them silent, or respond with 503."""
         super().__init__(point)
-        # After so many failures the operator's next try, and kopf's, may be as far away as the partition was long.
+        # After repeated failures the next try of the operator, or of kopf, may be as late as the partition was long.
         self.seconds = 2 * lasts + 10
         self._lasts = lasts
         self._how = how
@@ -61,10 +61,10 @@ class Partition(NoFault):
         self._open.set()
 
     async def step(self, name: str) -> None:
-        """Close the gate."""
+        """Close the gate at the fault's step."""
         if self.point is None or name != self.point.step or self.hit:
             return
-        assert self.stage is not None  # noqa: S101 - it is set before anything runs
+        assert self.stage is not None  # noqa: S101 - set before the run starts
         self.hit = True
         self._open.clear()
         asyncio.get_running_loop().call_later(self._lasts, self._open.set)
@@ -72,20 +72,20 @@ class Partition(NoFault):
             self.stage.cut()
 
     async def watch(self, point: Point, call: Call) -> Answer | None:
-        """Refuse, or wait."""
+        """Refuse the watch, or hold it."""
         return await self._gate()
 
     async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
-        """Refuse, or wait, and then pass on what is still waited for."""
+        """Refuse the request, or hold it and forward it afterwards."""
         return await self._gate() or await send()
 
     async def event(self, point: Point, line: bytes) -> list[bytes]:
-        """Wait: of the streams only silent ones are left."""
+        """Hold the event: only silent partitions leave streams open."""
         await self._open.wait()
         return [line]
 
     def pending(self) -> bool:
-        """Until the gate is open."""
+        """Return True until the gate opens."""
         return not self._open.is_set()
 
     async def _gate(self) -> Answer | None:

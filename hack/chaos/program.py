@@ -1,7 +1,7 @@
-"""The operator as a process that can be killed and started again.
+"""The operator as a process that can be killed and restarted.
 
-Its modules take 1.5 s of a core to load, which is most of what a case costs. So each operator is forked from a server
-process that has loaded them, and enters by the same function as `python -m mcq_operator`.
+Its modules take 1.5 s of CPU to load, most of a case's cost. So each operator is forked from a server process that
+has loaded them, and starts with the same function as `python -m mcq_operator`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ RESYNC_SECONDS = 3
 VERIFY_SECONDS = 1
 STALE_SECONDS = 2
 TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?: .*\n|\n)*(.{0,300})")
-"""On lines of its own, or in a line of JSON."""
+"""The start of a traceback, on its own lines or in a JSON line."""
 
 
 @dataclass
 class Program:
-    """One operator of one namespace; `home` is a directory of its own."""
+    """The operator of one namespace; `home` is its own directory."""
 
     home: Path
     namespace: str
@@ -40,7 +40,7 @@ class Program:
 
     @property
     def log(self) -> Path:
-        """Everything that its processes wrote."""
+        """The output of all its processes."""
         return self.home / "operator.log"
 
     def start(self) -> None:
@@ -61,7 +61,7 @@ class Program:
         self._process.start()
 
     def kill(self) -> None:
-        """SIGKILL, if it runs."""
+        """Send SIGKILL if the process runs."""
         if self._process is not None:
             self._process.kill()
             self._process.join()
@@ -69,19 +69,19 @@ class Program:
             self._process = None
 
     def revive(self) -> None:
-        """Start it again if it ended by itself, as a kubelet would, and note that it did."""
+        """Restart the operator if it exited by itself, as a kubelet would, and record the exit."""
         if self._process is not None and not self._process.is_alive():
             self.ends.append(f"the operator ended by itself, with status {self._process.exitcode}")
             self.start()
 
     def complaints(self) -> list[str]:
-        """What its log has that no fault excuses: tracebacks, of which the last line says most."""
+        """Return log entries that no fault excuses: tracebacks, shown by their last line."""
         log = self.log.read_text() if self.log.exists() else ""
         return [f"a traceback in the log: {last}" for last in TRACEBACK.findall(log.replace("\\n", "\n"))]
 
 
 def _operate(environment: dict[str, str], log: str) -> None:
-    """Be the operator."""
+    """Run the operator in this process."""
     from kubernetes.aio.config import kube_config
 
     from mcq_operator.__main__ import main

@@ -1,7 +1,7 @@
-"""A reverse proxy in front of the API server that lets a fault have each request, each answer and each watch event.
+"""A reverse proxy before the API server that passes each request, response and watch event to a fault.
 
-The operator speaks plain HTTP to it. Upstream the proxy is the administrator acting as the operator's service account
-(impersonation), so that the operator has the rights of config/rbac and no others.
+The operator connects with plain HTTP. Upstream, the proxy is the administrator impersonating the operator's service
+account, so that the operator has exactly the rights of config/rbac.
 """
 
 from __future__ import annotations
@@ -26,45 +26,45 @@ HTTP_OK = 200
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer."""
+    """A complete response."""
 
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/json"),)
 
 
-class Cut(Exception):  # noqa: N818 - it is what happens, not what went wrong
-    """The connection ends without an answer."""
+class Cut(Exception):  # noqa: N818 - a control flow signal, no error
+    """Close the connection without a response."""
 
 
 Send = Callable[[], Awaitable[Answer]]
 
 
 class Fault(Protocol):
-    """What is done to the traffic."""
+    """Changes the traffic of one operator."""
 
     async def watch(self, point: Point, call: Call) -> Answer | None:
-        """What to answer to a watch; None lets it through. May raise Cut."""
+        """Return the response to a watch; None forwards it. May raise Cut."""
 
     async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
-        """The answer to any other request; `send` passes it on. May raise Cut."""
+        """Return the response to any other request; `send` forwards it. May raise Cut."""
 
     async def answered(self, point: Point, call: Call) -> None:
-        """The operator has been sent the answer."""
+        """React after a response was sent to the operator."""
 
     async def event(self, point: Point, line: bytes) -> list[bytes]:
-        """What to send in place of a watch event. May raise Cut."""
+        """Return the lines to send in place of a watch event. May raise Cut."""
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """The API server, as the administrator reaches it."""
+    """The API server, with the administrator's credentials."""
 
     url: str
     session: aiohttp.ClientSession
 
     async def ask(self, method: str, path: str, body: object = None, *, content: str = "json") -> Any:
-        """Ask as the administrator; returns the JSON. Raises aiohttp.ClientError."""
+        """Send a request as administrator; return the JSON. Raises aiohttp.ClientError."""
         headers = {"Content-Type": f"application/{content}"}
         data = None if body is None else json.dumps(body)
         async with self.session.request(method, self.url + path, data=data, headers=headers) as response:
@@ -73,10 +73,10 @@ class Upstream:
 
 
 class Proxy:
-    """One operator's way to the API server."""
+    """One operator's connection to the API server."""
 
     def __init__(self, upstream: Upstream, trace: Trace, fault: Fault) -> None:
-        """Nothing listens before `serving`."""
+        """Create the proxy; `serving` starts it."""
         self.trace = trace
         self.watching: set[str] = set()
         self.last_write = 0.0
@@ -86,10 +86,10 @@ class Proxy:
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
-        """Listen; gives the URL."""
+        """Listen during the block; yield the URL."""
         app = web.Application(client_max_size=2**24)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        # An operator that is gone waits for nothing: its requests end with it.
+        # Drop the requests of a killed operator.
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         try:
@@ -100,7 +100,7 @@ class Proxy:
             await runner.cleanup()
 
     def cut(self) -> None:
-        """End every connection without another word."""
+        """Close every connection at once."""
         for transport in self._transports:
             transport.abort()
 
@@ -108,7 +108,7 @@ class Proxy:
         call = Call.of(request.method, request.path, request.query_string)
         point = self.trace.call(call)
         transport = request.transport
-        assert isinstance(transport, asyncio.Transport), "it has just been read from"  # noqa: S101
+        assert isinstance(transport, asyncio.Transport), "the request was read from it"  # noqa: S101
         self._transports.add(transport)
         try:
             if call.verb == "watch":
@@ -124,7 +124,7 @@ class Proxy:
         body = await request.read()
 
         async def send() -> Answer:
-            # What was passed on is carried out, even if the operator is killed meanwhile.
+            # The API server completes a forwarded request even if the operator is killed meanwhile.
             return await asyncio.shield(asyncio.create_task(self._send(request, call, body)))
 
         answer = await self._fault.request(point, call, request.path_qs, send)
@@ -176,7 +176,7 @@ class Proxy:
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """A stream's lines, however long."""
+    """Yield a stream's lines, of any length."""
     rest = b""
     async for chunk in response.content.iter_any():
         *whole, rest = (rest + chunk).split(b"\n")

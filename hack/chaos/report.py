@@ -1,4 +1,4 @@
-"""What a campaign found, for people and as JSON."""
+"""A campaign's results, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def table(results: list[Result]) -> str:
-    """Cases, and cases with alarms, for each fault."""
+    """Return, for each fault, the number of cases and of cases with alarms."""
     lines = [f"{'fault':20} {'cases':>6} {'reached':>8} {'alarms':>7} {'s a case':>9}"]
     for name in FAMILIES:
         of_fault = [each for each in results if each.name.startswith(f"{name}@")]
@@ -25,12 +25,12 @@ def table(results: list[Result]) -> str:
 
 
 def alarms(results: list[Result]) -> str:
-    """Each case with alarms, and how to repeat it."""
+    """Return each case with alarms, and the command that repeats it."""
     return "\n".join(text(each) for each in results if each.alarms)
 
 
 def text(result: Result) -> str:
-    """One case."""
+    """Return one case as text."""
     lines = [f"{result.name}: {'ALARM' if result.alarms else 'as in a clean run'}, {result.seconds:.1f} s"]
     if not result.hit:
         lines.append("  its point was not reached this time, so no fault struck")
@@ -41,7 +41,7 @@ def text(result: Result) -> str:
 
 
 def write(results: list[Result], path: Path) -> None:
-    """Keep the results as JSON."""
+    """Write the results as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps([dataclasses.asdict(each) for each in results], indent=1))
 

@@ -1,4 +1,4 @@
-"""One run of the scenario: clean, to learn what is right, or with a fault, to compare."""
+"""One run of the scenario: clean, to record the reference, or with a fault, to compare with it."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
     from hack.chaos.proxy import Upstream
 
 SETTLED_SECONDS = 0.4
-"""How long everything is as it should be, and nobody writes, before a step counts as done."""
+"""A step is done after this long in the expected state without a write."""
 STEP_SECONDS = 1.1
-"""How long a step lasts at least: in which order a Deployment's old ReplicaSets shrink depends on their times of
-creation, which are in seconds."""
+"""A step's minimum length. A Deployment scales old ReplicaSets down in the order of their creation times, which have a
+resolution of one second."""
 QUIET_SECONDS = 1.2
-"""How long nothing happens in a clean run before a step counts as done."""
+"""A clean run's step is done after this long without a change."""
 AFTER_SECONDS = 1.0
-"""How long what a fault left behind has to show, when all is over."""
+"""The time after the last step for a fault's late effects to show."""
 BOUND_SECONDS = 45.0
-"""How long a step may take, besides what its fault takes."""
+"""The most that a step may take, in addition to its fault's time."""
 CLEAN_SECONDS = 120.0
-"""How long a clean run may take."""
+"""The most that a clean run may take."""
 POLL_SECONDS = 0.05
 LABEL = "mcq-operator.dev/chaos"
-"""On each namespace of a campaign."""
+"""The label of a campaign's namespaces."""
 
 
 @dataclass(frozen=True)
 class Arena:
-    """What all runs share."""
+    """The environment that all runs share."""
 
     upstream: Upstream
     observer: Observer
@@ -51,7 +51,7 @@ class Arena:
 
 @dataclass(frozen=True)
 class Clean:
-    """What a clean run shows: the namespace after each step, what is watched, and how often each object was made."""
+    """A clean run's record: a snapshot after each step, the watched kinds, and creations and deletions per object."""
 
     trace: Trace
     snapshots: dict[str, Snapshot]
@@ -61,7 +61,7 @@ class Clean:
 
 @dataclass
 class Result:
-    """How a run with a fault went."""
+    """The result of a run with a fault."""
 
     name: str
     hit: bool = False
@@ -81,7 +81,7 @@ class _Run:
         self.world: World = arena.observer.worlds[self.namespace]
         self._taken: tuple[float, Snapshot] | None = None
 
-    async def namespaced(self) -> None:
+    async def create_namespace(self) -> None:
         metadata = {"name": self.namespace, "labels": {LABEL: ""}}
         await self.arena.upstream.ask(
             "POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
@@ -93,7 +93,7 @@ class _Run:
         return Program(home, self.namespace, server)
 
     def still(self) -> float:
-        """Seconds since anybody changed anything in the namespace, or the operator tried to."""
+        """Return the seconds since the last change in the namespace or the operator's last write."""
         return time.monotonic() - max(self.world.changed, self.proxy.last_write)
 
     def snapshot(self) -> Snapshot:
@@ -104,7 +104,7 @@ class _Run:
 
 @dataclass
 class _Stage:
-    """What a fault acts on; see hack.chaos.faults.Stage."""
+    """The actions of hack.chaos.faults.Stage for one run."""
 
     program: Program
     proxy: Proxy
@@ -123,12 +123,12 @@ async def clean(arena: Arena) -> Clean:
     """Run the scenario without a fault. Raises TimeoutError."""
     run = _Run(arena, NoFault())
     snapshots = {}
-    await run.namespaced()
+    await run.create_namespace()
     async with asyncio.timeout(CLEAN_SECONDS), run.proxy.serving() as server:
         program = run.program(server)
         try:
             program.start()
-            while not run.proxy.watching:  # noqa: ASYNC110 - nobody tells when there is nothing more to come
+            while not run.proxy.watching:  # noqa: ASYNC110 - no event marks the end of the start-up
                 await asyncio.sleep(QUIET_SECONDS)
             await asyncio.sleep(QUIET_SECONDS)
             watching = frozenset(run.proxy.watching)
@@ -136,7 +136,7 @@ async def clean(arena: Arena) -> Clean:
                 run.trace.step = step.name
                 await step.take(arena.upstream, run.namespace)
                 await asyncio.sleep(QUIET_SECONDS)
-                # The garbage collector may take half a minute to hear of a kind that is new to it.
+                # The garbage collector may take half a minute to discover a new kind.
                 while (  # noqa: ASYNC110 - as above
                     run.still() < QUIET_SECONDS or (step == STEPS[-1] and run.world.live)
                 ):
@@ -148,22 +148,22 @@ async def clean(arena: Arena) -> Clean:
 
 
 async def faulty(arena: Arena, name: str, fault: NoFault, expected: Clean) -> Result:
-    """Run the scenario with a fault, and tell what came out otherwise than in a clean run."""
+    """Run the scenario with a fault, and report every difference from a clean run."""
     run, result, started = _Run(arena, fault), Result(name), time.monotonic()
-    await run.namespaced()
+    await run.create_namespace()
     async with run.proxy.serving() as server:
         program = run.program(server)
         fault.stage = _Stage(program, run.proxy)
         try:
             await fault.step(START)
             program.start()
-            await _started(run, program, expected, result)
+            await _wait_started(run, program, expected, result)
             for step in STEPS:
                 run.trace.step = step.name
                 await fault.step(step.name)
                 await step.take(arena.upstream, run.namespace)
-                await _settled(run, program, expected.snapshots[step.name], result)
-            await _over(run, program)
+                await _wait_settled(run, program, expected.snapshots[step.name], result)
+            await _wait_over(run, program)
         finally:
             program.kill()
     counts = run.world.counts()
@@ -179,8 +179,8 @@ async def faulty(arena: Arena, name: str, fault: NoFault, expected: Clean) -> Re
     return result
 
 
-async def _started(run: _Run, program: Program, expected: Clean, result: Result) -> None:
-    """Wait until the operator watches all that it should."""
+async def _wait_started(run: _Run, program: Program, expected: Clean, result: Result) -> None:
+    """Wait until the operator watches every expected kind."""
     end = time.monotonic() + BOUND_SECONDS + run.fault.seconds
     while not run.proxy.watching >= expected.watching:
         program.revive()
@@ -191,11 +191,11 @@ async def _started(run: _Run, program: Program, expected: Clean, result: Result)
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _settled(run: _Run, program: Program, expected: Snapshot, result: Result) -> None:
-    """Wait until the namespace is as after a clean run's step, and stays so."""
+async def _wait_settled(run: _Run, program: Program, expected: Snapshot, result: Result) -> None:
+    """Wait until the namespace reaches the clean run's state after this step, and stays in it."""
     start = time.monotonic()
     end = start + BOUND_SECONDS + run.fault.seconds
-    # After the last one nothing may be left at all, of what other controllers made either.
+    # After the last step no object may be left, other controllers' included.
     last = run.trace.step == STEPS[-1].name
     while (
         time.monotonic() < start + STEP_SECONDS
@@ -211,8 +211,8 @@ async def _settled(run: _Run, program: Program, expected: Snapshot, result: Resu
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _over(run: _Run, program: Program) -> None:
-    """Wait until the fault is over, and give what it left behind the time to show."""
+async def _wait_over(run: _Run, program: Program) -> None:
+    """Wait until the fault is over and its late effects had time to show."""
     while run.fault.pending():  # noqa: ASYNC110 - as all waiting here
         await asyncio.sleep(POLL_SECONDS)
     await asyncio.sleep(AFTER_SECONDS)

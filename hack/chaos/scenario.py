@@ -1,4 +1,4 @@
-"""A solver's life: created, changed, cut down and deleted, by somebody who speaks to the API server directly."""
+"""A solver's life: create, update, remove features and delete it, through direct API requests."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from hack.chaos.proxy import Upstream
 
 START = "start"
-"""The operator comes up; there is no solver yet."""
+"""The operator starts; there is no solver yet."""
 GROUP_VERSION = "mcq-operator.dev/v1alpha1"
 CREATED = {
     "replicas": 1,
     "ingress": {"enabled": True, "className": "traefik", "host": "mcq.example.com"},
-    # Once a year, so that none is made while a case runs: each would be another write of the CronJob's status.
+    # Once a year, so that no backup runs during a case: each would write the CronJob's status.
     "storage": {"cache": {"type": "PVC"}, "backup": {"uri": "s3://backups", "schedule": "@yearly"}},
 }
 
@@ -27,7 +27,7 @@ class Step:
     change: dict[str, Any] | None
 
     async def take(self, upstream: Upstream, namespace: str) -> None:
-        """Do it."""
+        """Apply the change."""
         path = f"/apis/{GROUP_VERSION}/namespaces/{namespace}/mcqsolvers"
         if self.change is None:
             await upstream.ask("DELETE", f"{path}/demo")

@@ -1,4 +1,4 @@
-"""A namespace's objects in a form that is the same in each run, and the difference between two of them."""
+"""A namespace's objects in a form that is equal in each run, and the difference between two such snapshots."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ HASH_LABEL = "pod-template-hash"
 CHANCE = frozenset(
     {"uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "generateName", "name"}
 )
-"""Fields of the metadata that differ from run to run; the name is the object's key."""
+"""Metadata fields that differ from run to run; the name is part of the object's key."""
 ASSIGNED = frozenset({"clusterIP", "clusterIPs", "volumeName"})
-"""Fields of a spec that the server chooses."""
-TOLD = ("type", "status", "reason", "observedGeneration")
-"""What of a solver's conditions is compared: not the times, nor the words, which may name a Pod."""
+"""Spec fields that the server assigns."""
+COMPARED = ("type", "status", "reason", "observedGeneration")
+"""The compared fields of a solver's conditions: no times, and no messages, which may name a Pod."""
 BOARD_UID = re.compile(r"(mcq-[a-z]+-)[0-9a-f]{16}")
-"""Of a dashboard: it ends with a digest of the solver's namespace and name."""
+"""A dashboard's uid: it ends with a digest of the solver's namespace and name."""
 SOLVER = "MCQSolver"
 OTHERS = frozenset({"Pod", "ReplicaSet"})
-"""What another controller makes of the Deployment: which of its ReplicaSets shrinks first, chance has a part in."""
+"""Objects that the Deployment controller creates; it is not deterministic which ReplicaSet shrinks first."""
 
 Snapshot = dict[str, Any]
 """Normalised objects by kind and name."""
 
 
-def key_of(found: dict[str, Any]) -> str:
-    """Kind and name, without what a controller makes up."""
-    metadata = found["metadata"]
+def key_of(live: dict[str, Any]) -> str:
+    """Return kind and name, without generated parts."""
+    metadata = live["metadata"]
     name = metadata.get("generateName") or metadata["name"]
     template = metadata.get("labels", {}).get(HASH_LABEL)
-    return f"{found['kind']}/{name.replace(template, 'HASH') if template else name}"
+    return f"{live['kind']}/{name.replace(template, 'HASH') if template else name}"
 
 
 def take(world: World, namespace: str) -> Snapshot:
-    """The namespace as it is now."""
-    # Like Pods are told apart by what they are, in whatever order.
+    """Return the namespace's current objects, normalised."""
+    # Objects with the same key, such as Pods, are sorted by content.
     alike: defaultdict[str, list[str]] = defaultdict(list)
-    words = _chance_words(world.live.values(), namespace)
-    for found in (each for each in world.live.values() if each["kind"] not in OTHERS):
-        text = json.dumps(_normal(found), sort_keys=True)
-        alike[key_of(found)].append(BOARD_UID.sub(r"\1*", words.sub("*", text)))
+    chance = _chance_pattern(world.live.values(), namespace)
+    for live in (each for each in world.live.values() if each["kind"] not in OTHERS):
+        text = json.dumps(_normal(live), sort_keys=True)
+        alike[key_of(live)].append(BOARD_UID.sub(r"\1*", chance.sub("*", text)))
     return {
         key if len(texts) == 1 else f"{key} ({number} of {len(texts)})": json.loads(text)
         for key, texts in alike.items()
@@ -54,51 +54,51 @@ def take(world: World, namespace: str) -> Snapshot:
     }
 
 
-def _chance_words(objects: Iterable[dict[str, Any]], namespace: str) -> re.Pattern[str]:
-    """Whatever else is written into objects that differs from run to run: namespace, uids, templates' hashes."""
-    words = {namespace}
-    for found in objects:
-        metadata = found["metadata"]
-        words |= {metadata["uid"], metadata.get("labels", {}).get(HASH_LABEL, namespace)}
-        # The solver's uid, even when the solver is gone.
-        words |= {owner["uid"] for owner in metadata.get("ownerReferences", [])}
-    return re.compile("|".join(map(re.escape, sorted(words))))
+def _chance_pattern(objects: Iterable[dict[str, Any]], namespace: str) -> re.Pattern[str]:
+    """Match the values in objects that differ from run to run: namespace, uids, template hashes."""
+    values = {namespace}
+    for live in objects:
+        metadata = live["metadata"]
+        values |= {metadata["uid"], metadata.get("labels", {}).get(HASH_LABEL, namespace)}
+        # The solver's uid, even if the solver is deleted.
+        values |= {owner["uid"] for owner in metadata.get("ownerReferences", [])}
+    return re.compile("|".join(map(re.escape, sorted(values))))
 
 
-def _normal(found: dict[str, Any]) -> dict[str, Any]:
-    metadata = {name: value for name, value in found["metadata"].items() if name not in CHANCE}
+def _normal(live: dict[str, Any]) -> dict[str, Any]:
+    metadata = {name: value for name, value in live["metadata"].items() if name not in CHANCE}
     if "annotations" in metadata:
-        # Digests are of what has the owner's uid in it.
+        # Digests include the owner's uid.
         metadata["annotations"] = {
             name: "*" if name.endswith("-digest") else value
             for name, value in metadata["annotations"].items()
         }
-    content = {name: value for name, value in found.items() if name not in {"metadata", "status"}}
+    content = {name: value for name, value in live.items() if name not in {"metadata", "status"}}
     if isinstance(content.get("spec"), dict):
         content["spec"] = {name: value for name, value in content["spec"].items() if name not in ASSIGNED}
-    if found["kind"] == SOLVER:
-        content["status"] = _status(found.get("status", {}))
+    if live["kind"] == SOLVER:
+        content["status"] = _status(live.get("status", {}))
     return {**content, "metadata": metadata}
 
 
 def _status(status: dict[str, Any]) -> dict[str, Any]:
-    conditions = [{name: each.get(name) for name in TOLD} for each in status.get("conditions", [])]
+    conditions = [{name: each.get(name) for name in COMPARED} for each in status.get("conditions", [])]
     return {**status, "conditions": sorted(conditions, key=lambda each: str(each["type"]))}
 
 
-def difference(found: Any, expected: Any, path: str = "") -> Iterator[str]:
-    """What is other than expected, a line each."""
-    if isinstance(found, dict) and isinstance(expected, dict):
-        for key in sorted({*found, *expected}):
+def difference(actual: Any, expected: Any, path: str = "") -> Iterator[str]:
+    """Yield each difference from `expected` as a line."""
+    if isinstance(actual, dict) and isinstance(expected, dict):
+        for key in sorted({*actual, *expected}):
             where = f"{path}.{key}" if path else key
-            if key not in found:
+            if key not in actual:
                 yield f"{where} is missing"
             elif key not in expected:
-                yield f"{where} should not be there: {_short(found[key])}"
+                yield f"{where} should not be there: {_short(actual[key])}"
             else:
-                yield from difference(found[key], expected[key], where)
-    elif found != expected:
-        yield f"{path} is {_short(found)}, not {_short(expected)}"
+                yield from difference(actual[key], expected[key], where)
+    elif actual != expected:
+        yield f"{path} is {_short(actual)}, not {_short(expected)}"
 
 
 def _short(value: object) -> str:

@@ -1,1 +1,1 @@
-"""A Kubernetes on this machine: the local one of this package, kind, or the current kubectl context."""
+"""A local Kubernetes: kind, or the cluster of the current kubectl context."""

@@ -1,4 +1,4 @@
-"""What a kind cluster lacks: a network plugin (with our node image), an Ingress controller, and volumes by name."""
+"""A kind cluster's add-ons: network plugin (with our node image), Ingress controller, StorageClass."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ JAEGER = "http://jaeger.monitoring.svc:4318/v1/traces"
 
 @dataclass(frozen=True)
 class Addons:
-    """The add-ons of one cluster. Installing them again changes nothing."""
+    """Installs one cluster's add-ons; a second install changes nothing."""
 
     kubectl: Kubectl
     progress: Progress
 
     def install(self, *, has_network: bool) -> None:
-        """Install all of them and wait until they run. Raises KubectlError."""
+        """Install all add-ons and wait until they run. Raises KubectlError."""
         if not has_network:
             with self.progress.step("kube-router"):
                 self._apply("kube-router.yaml")
@@ -32,7 +32,7 @@ class Addons:
             self.kubectl("wait", "nodes", "--all", "--for=condition=Ready", "--timeout=180s")
         with self.progress.step("StorageClass, Gateway API, Traefik, DNS"):
             self._apply("storage.yaml")
-            # One default class: kind's own does not name volumes by their claims.
+            # Exactly one default class: kind's own does not name volumes after their claims.
             no_default = "storageclass.kubernetes.io/is-default-class=false"
             self.kubectl("annotate", "--overwrite", "storageclass", "standard", no_default)
             for path in crds.files(crds.GATEWAY_API):
@@ -46,7 +46,7 @@ class Addons:
                 self._wait(namespace, name)
 
     def install_ingress(self) -> None:
-        """Install Traefik; it traces requests if a Jaeger runs in the cluster."""
+        """Install Traefik, with tracing if Jaeger runs in the cluster."""
         manifest = (MANIFESTS / "traefik.yaml").read_text()
         jaeger = self.kubectl(
             "-n", "monitoring", "get", "service", "jaeger", "--ignore-not-found", "-o", "name"

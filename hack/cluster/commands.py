@@ -1,4 +1,4 @@
-"""Running a command to its end."""
+"""Runs a command to completion."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ def run(
     env: Mapping[str, str] | None = None, cwd: Path | None = None,
 ) -> str:  # fmt: skip
     """Run `command` and return its stdout; with `check`, a failure raises CommandError with the output."""
-    words = [str(word) for word in command]
+    argv = [str(word) for word in command]
     try:
-        done = subprocess.run(
-            words, capture_output=True, text=True, input=stdin, timeout=timeout, env=env, cwd=cwd, check=False
+        completed = subprocess.run(
+            argv, capture_output=True, text=True, input=stdin, timeout=timeout, env=env, cwd=cwd, check=False
         )
     except FileNotFoundError as error:
-        message = f"{words[0]} is not installed."
+        message = f"{argv[0]} is not installed."
         raise MissingToolError(message) from error
     except subprocess.TimeoutExpired as error:
-        message = f"No answer in {timeout:.0f} s from: {shlex.join(words)}"
+        message = f"No answer in {timeout:.0f} s from: {shlex.join(argv)}"
         raise CommandError(message) from error
-    if check and done.returncode:
-        printed = "\n".join((done.stdout + done.stderr).strip().splitlines()[-25:])
-        message = f"Exit code {done.returncode} from: {shlex.join(words)}\n{printed}"
+    if check and completed.returncode:
+        printed = "\n".join((completed.stdout + completed.stderr).strip().splitlines()[-25:])
+        message = f"Exit code {completed.returncode} from: {shlex.join(argv)}\n{printed}"
         raise CommandError(message)
-    return done.stdout
+    return completed.stdout

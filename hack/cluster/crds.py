@@ -1,4 +1,4 @@
-"""CRDs that a Kubernetes has only where their programs are installed, from the pinned Go modules in tools/apis."""
+"""CRDs of optional programs, from the pinned Go modules in tools/apis."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ FILES: Mapping[str, tuple[str, ...]] = {
     PROMETHEUS_OPERATOR: ("example/prometheus-operator-crd/*.yaml",),
     GATEWAY_API: ("config/crd/standard/*.yaml",),
 }
-"""Where each module has its CRDs."""
+"""Each module's folder of CRDs."""
 
 
 def directory(module: str, *, pinned_in: str = "apis") -> Path:
-    """The module's source; fetches it where the machine doesn't have it."""
+    """Return the module's source folder; download it if it is missing."""
     require_go()
-    found = json.loads(run(["go", "mod", "download", "-json", module], cwd=MODULES / pinned_in, timeout=600))
-    return Path(found["Dir"])
+    module_info = json.loads(
+        run(["go", "mod", "download", "-json", module], cwd=MODULES / pinned_in, timeout=600)
+    )
+    return Path(module_info["Dir"])
 
 
 def files(module: str) -> list[Path]:
-    """The manifests of the module's CRDs."""
+    """Return the manifests of the module's CRDs."""
     source = directory(module)
     return sorted(path for pattern in FILES[module] for path in source.glob(pattern))

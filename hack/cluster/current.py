@@ -1,4 +1,4 @@
-"""The cluster that kubectl's current context points at: used as it is, neither started nor stopped."""
+"""The cluster of kubectl's current context: used as it is, never started or stopped."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ class Current:
     progress: Progress
 
     def up(self) -> None:
-        """Check that it answers."""
+        """Check that the cluster answers."""
         with self.progress.step(f"the cluster of context {self._context()!r} answers"):
             run([self.kubectl(), "version"], timeout=30)
 
     def down(self) -> None:
-        """Leave it alone, and say so."""
+        """Do nothing, and report that."""
         self.progress.say(f"The cluster of context {self._context()!r} is not ours to stop.")
 
     def status(self) -> bool:
-        """Show its nodes."""
+        """Show the cluster's nodes."""
         self.progress.say(run([self.kubectl(), "get", "nodes", "-o", "wide"], timeout=30))
         return True
 
     def load(self, image: str) -> str:
-        """Push the image to the registry named by REGISTRY; returns the reference by digest."""
+        """Push the image to the registry in REGISTRY; return the reference by digest."""
         registry = os.environ.get("REGISTRY")
         if not registry:
             raise ProviderError("Set REGISTRY to a registry that the cluster pulls from (HOST[:PORT]/PATH).")
@@ -47,15 +47,15 @@ class Current:
         return f"{registry}/{name}@{digest}"
 
     def kubeconfig(self) -> Path:
-        """The path of the kubeconfig that kubectl reads first."""
+        """Return the first kubeconfig that kubectl reads."""
         return Path(os.environ.get("KUBECONFIG", "").split(os.pathsep)[0] or Path.home() / ".kube/config")
 
     def kubectl(self) -> Path:
-        """kubectl from PATH."""
-        found = shutil.which("kubectl")
-        if not found:
+        """Return kubectl from PATH."""
+        kubectl = shutil.which("kubectl")
+        if not kubectl:
             raise MissingToolError("kubectl is not installed.")
-        return Path(found)
+        return Path(kubectl)
 
     def _context(self) -> str:
         return run([self.kubectl(), "config", "current-context"]).strip()

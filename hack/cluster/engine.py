@@ -1,6 +1,6 @@
-"""The Docker engine: the one that answers `docker info`, or one that this tool installs, starts and stops.
+"""The Docker engine: one that answers `docker info`, or one that this tool installs, starts and stops.
 
-Our own engine is for a bare Debian machine, where root may start one but nothing does. It keeps everything in
+Our own engine serves bare Debian machines without systemd, where root must start it. It keeps its data in
 `$MCQ_CACHE/docker` and listens on Docker's usual socket, so that `docker` and kind need no settings. Images stay in
 the cache when the engine stops.
 """
@@ -44,7 +44,7 @@ SYSCTLS = tuple(
     Path("/proc/sys/net") / name
     for name in ("ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/default/forwarding")
 )
-"""What dockerd sets: the second and third for kind's network, which has IPv6."""
+"""Kernel settings that dockerd changes; the second and third are for kind's IPv6 network."""
 ADVICE = (
     "Install Docker Engine (Linux) or Docker Desktop (macOS, Windows), start it, and try again. As root on Debian"
     " this tool installs and starts an engine by itself. With CLUSTER=current it uses kubectl's current context."
@@ -86,7 +86,7 @@ def stop(progress: Progress) -> None:
 
 
 def left_behind() -> bool:
-    """True if our engine ended without `stop`: its containers come back when it is started again."""
+    """True if our engine exited without `stop`: the next start brings its containers back."""
     engine = OwnEngine(Progress(quiet=True))
     return engine.before.exists() and not engine.runs
 
@@ -110,7 +110,7 @@ def _reason() -> str:
 
 
 def ensure_plugin(name: str, progress: Progress) -> None:
-    """Make `docker NAME` work: link a binary of ours into the user's plugin folder if docker lacks the plugin."""
+    """Make `docker NAME` work: if the plugin is missing, link our binary into the user's plugin folder."""
     if subprocess.run(["docker", name, "version"], capture_output=True, check=False).returncode == 0:
         return
     module, binary = PLUGINS[name]
@@ -137,14 +137,14 @@ class OwnEngine:
     def start(self) -> None:
         """Install Debian's packages if they are missing and start dockerd. Raises StartError with the log's end."""
         install_programs(PACKAGES, self.progress)
-        install_programs({"docker": "docker-cli"}, self.progress)  # Debian 13 has it in a package of its own
-        if answers():  # Debian starts the engine of the package where systemd runs
+        install_programs({"docker": "docker-cli"}, self.progress)  # a separate package since Debian 13
+        if answers():  # with systemd, Debian's package starts the engine
             return
         self.home.mkdir(parents=True, exist_ok=True)
         if not self.before.exists():
             self.before.write_text(json.dumps(_kernel_settings()))
         pid_file = self.home / "dockerd.pid"
-        pid_file.unlink(missing_ok=True)  # a dockerd that was killed leaves it behind, and its containerd
+        pid_file.unlink(missing_ok=True)  # a killed dockerd leaves this file and its containerd behind
         self._end_orphaned_containerd()
         options = [
             f"--host=unix://{SOCKET}", f"--data-root={self.home / 'data'}", f"--exec-root={self._run}",
@@ -159,7 +159,7 @@ class OwnEngine:
             pid = int(record.read_text())
             if str(self._run) in Path(f"/proc/{pid}/cmdline").read_text():
                 os.kill(pid, signal.SIGKILL)
-        record.unlink(missing_ok=True)  # while the process is a zombie, dockerd would wait for its socket
+        record.unlink(missing_ok=True)  # dockerd waits for the socket while the process is a zombie
 
     def stop(self) -> None:
         """Stop dockerd; remove its network, rules, mounts and cgroups, and restore the kernel's settings."""
@@ -182,16 +182,16 @@ class OwnEngine:
 
     @property
     def _run(self) -> Path:
-        # Not in the cache: a Unix socket's path is limited to 107 bytes.
+        # Outside the cache: a Unix socket's path is limited to 107 bytes.
         return Path("/run/mcq-docker")
 
     @property
     def before(self) -> Path:
-        """The record of the kernel's settings before dockerd was first started; `stop` removes it."""
+        """The record of the kernel's settings before dockerd first started; `stop` removes it."""
         return self.home / "kernel-settings.json"
 
     def _runtime(self) -> list[str]:
-        """Return the options for a root without CAP_SYS_RESOURCE, which privileged containers request."""
+        """Return the options for a root without CAP_SYS_RESOURCE, a capability that privileged containers request."""
         bounding = next(
             line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapBnd")
         )
@@ -203,7 +203,7 @@ class OwnEngine:
 
 
 def _outgoing_mtu() -> int:
-    """Return the MTU of the link with the default route: containers with a larger one lose packets."""
+    """Return the MTU of the default route's link: containers with a larger MTU lose packets."""
     routes = json.loads(run(["ip", "-4", "-json", "route", "show", "default"]) or "[]")
     links = json.loads(run(["ip", "-json", "link", "show", "dev", routes[0]["dev"]])) if routes else []
     return min([1500, *(int(link["mtu"]) for link in links)])
@@ -219,7 +219,7 @@ def _forward_policy() -> str:
 
 
 def _restore(before: Mapping[str, str]) -> None:
-    """Remove Docker's rules and chains, and restore the policy and the settings that dockerd changes."""
+    """Remove Docker's rules and chains, and restore the policy and the changed settings."""
     rules = run(["iptables-save"]).splitlines()
     others = [line for line in rules if "docker" not in line.lower()]
     run(["iptables-restore", "--wait"], stdin="\n".join([*others, ""]))
@@ -230,11 +230,11 @@ def _restore(before: Mapping[str, str]) -> None:
     root = Path("/sys/fs/cgroup")
     for parent in [root / "docker", *root.glob("*/docker")]:  # version 2, version 1
         for folder, _, _ in os.walk(parent, topdown=False):
-            with suppress(OSError):  # a container of another engine
+            with suppress(OSError):  # another engine's container
                 Path(folder).rmdir()
 
 
 def _mounts_below(*folders: Path) -> list[str]:
-    """Mount points in the folders, outermost first."""
+    """Return the mount points in the folders, outermost first."""
     points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     return [point for point in points if any(Path(point).is_relative_to(each) for each in folders)]

@@ -1,10 +1,10 @@
-"""The errors of the tools, as one tree. Each message says what the user can do.
+"""The errors of the tools. Each message says what the user can do.
 
 ClusterError
 ├── ProviderError       the requested kind of cluster can't be used here
 ├── EngineError         no Docker engine answers, and none can be started
 ├── MissingToolError    a program is missing and can't be installed or built
-├── CommandError        a command that must work failed
+├── CommandError        a required command failed
 └── StartError          a process did not start; carries the last lines of its log
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 
 class ClusterError(Exception):
-    """The root of the tree."""
+    """The base class of the tools' errors."""
 
 
 class ProviderError(ClusterError):
@@ -28,7 +28,7 @@ class MissingToolError(ClusterError):
 
 
 class CommandError(ClusterError):
-    """A command that must work failed."""
+    """A required command failed."""
 
 
 class StartError(ClusterError):

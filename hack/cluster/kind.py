@@ -30,7 +30,7 @@ NETWORK = "kind"
 HTTP, HTTPS = 8080, 8443
 MOST_NODES = 9
 API_SECONDS = 120
-# Where kind's storage provisioner keeps volumes in a node.
+# The folder of kind's storage provisioner in a node.
 VOLUMES_IN_NODE = "/var/local-path-provisioner"
 INGRESS_NODE = {"ingress-ready": "true"}
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -38,7 +38,7 @@ PATCHES, PATCHES_IN_NODE = CLUSTER / "kubeadm-patches", "/kubeadm-patches"
 
 
 def nodes_asked_for() -> int | None:
-    """Return NODES of the environment. Raises ProviderError if it is no number from 1 to MOST_NODES."""
+    """Return NODES from the environment. Raises ProviderError unless it is a number from 1 to MOST_NODES."""
     text = os.environ.get("NODES")
     if not text:
         return None
@@ -61,17 +61,17 @@ class KindCluster:
 
     @property
     def nodes(self) -> list[str]:
-        """The names of the nodes, which are the names of their containers. The control plane is the first."""
-        found = run([self._kind(), "get", "nodes", "--name", NAME]).split()
-        return sorted(found, key=lambda name: (not name.endswith("-control-plane"), name))
+        """The nodes' names, equal to their containers' names; the control plane is first."""
+        names = run([self._kind(), "get", "nodes", "--name", NAME]).split()
+        return sorted(names, key=lambda name: (not name.endswith("-control-plane"), name))
 
     @property
     def pulls_public_images(self) -> bool:
-        """True if the nodes run the public node image, so this machine reaches the public registries."""
+        """True if the nodes run the public node image: then this machine reaches the public registries."""
         return self._image in PUBLIC.values()
 
     def up(self) -> None:
-        """Create the cluster unless it is there; install what it lacks. It is ready when this returns."""
+        """Create the cluster if it is missing, and install its add-ons. The cluster is ready on return."""
         with locked(CLUSTER / ".lock"):
             engine.ensure(self.progress)
             if self._exists():
@@ -85,13 +85,13 @@ class KindCluster:
             Addons(self.kubectl_command, self.progress).install(has_network=self.pulls_public_images)
 
     def down(self) -> None:
-        """Delete the cluster, the registry, their network, and the engine if it is ours. The cache stays."""
+        """Delete the cluster, the registry, their network, and our own engine. The cache stays."""
         with locked(CLUSTER / ".lock"):
             if not engine.answers():
                 if not engine.left_behind():
                     self.progress.say("No Docker engine runs, so no cluster does.")
                     return
-                engine.ensure(self.progress)  # it ended without us, and a start brings its containers back
+                engine.ensure(self.progress)  # it exited without `stop`: its containers return with it
             if self._exists():
                 with self.progress.step("kind delete cluster"):
                     run([self._kind(), "delete", "cluster", "--name", NAME], timeout=300)
@@ -102,7 +102,7 @@ class KindCluster:
             engine.stop(self.progress)
 
     def status(self) -> bool:
-        """Show the nodes and addresses; return True if the cluster is there."""
+        """Show the nodes and addresses; return True if the cluster exists."""
         if not engine.answers() or not self._exists():
             self.progress.say("The kind cluster is down.")
             return False
@@ -118,28 +118,28 @@ class KindCluster:
         return True
 
     def load(self, image: str) -> str:
-        """Push the image to the cluster's registry; return the reference by digest that nodes pull."""
+        """Push the image to the cluster's registry; return the reference by digest for pods."""
         return Registry(self.progress).push(image)
 
     def trace_requests(self) -> None:
-        """Make the Ingress controller send traces to the Jaeger that runs in the cluster now."""
+        """Make the Ingress controller send traces to the cluster's Jaeger."""
         Addons(self.kubectl_command, self.progress).install_ingress()
 
     def host_address(self) -> str:
-        """Return the address of this machine that pods reach."""
+        """Return an address of this machine that pods can reach."""
         gateways = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
-        found = run(["docker", "network", "inspect", NETWORK, "--format", gateways]).split()
-        return next(address for address in found if ":" not in address)
+        addresses = run(["docker", "network", "inspect", NETWORK, "--format", gateways]).split()
+        return next(address for address in addresses if ":" not in address)
 
     def kubeconfig(self) -> Path:
         """Return the path of the cluster's own kubeconfig."""
         return CLUSTER / "kubeconfig"
 
     def kubectl(self) -> Path:
-        """Return the path of a kubectl: ours if it was built, else the one on PATH, else ours, built now."""
+        """Return the path of a kubectl: our own build, else the one on PATH, else a new build."""
         ours = self.tools.binary("kubernetes", "kubectl")
-        if not ours.exists() and (found := shutil.which("kubectl")):
-            return Path(found)
+        if not ours.exists() and (installed := shutil.which("kubectl")):
+            return Path(installed)
         self.tools.build(["kubernetes"])
         return ours
 
@@ -149,8 +149,8 @@ class KindCluster:
         return Kubectl(self.kubectl(), self.kubeconfig())
 
     def _kind(self) -> Path:
-        if found := shutil.which("kind"):
-            return Path(found)
+        if installed := shutil.which("kind"):
+            return Path(installed)
         self.tools.build(["kind"])
         return self.tools.binary("kind")
 
@@ -181,7 +181,7 @@ class KindCluster:
                     run(["docker", "start", node])
 
     def _wait_for_the_api_server(self) -> None:
-        """Wait for the API server of a node that was started again. Raises KubectlError."""
+        """Wait for the API server of a restarted node. Raises KubectlError."""
         until = time.monotonic() + API_SECONDS
         while True:
             try:
@@ -216,7 +216,7 @@ class KindCluster:
         patches = {"hostPath": str(PATCHES), "containerPath": PATCHES_IN_NODE, "readOnly": True}
         init: dict[str, Any] = {"kind": "InitConfiguration", "patches": {"directory": PATCHES_IN_NODE}}
         if count > 1:
-            # NODES counts the nodes that run pods. kind itself removes the taint of a control plane that is alone.
+            # NODES counts the nodes that run pods. kind removes the control plane's taint if that is the only node.
             init["nodeRegistration"] = {"taints": []}
         first = {
             "role": "control-plane",
@@ -235,7 +235,7 @@ class KindCluster:
 
 
 def _write_patches() -> None:
-    """Have kubeadm request little CPU for the control plane: its usual 650m are a third of a machine of two cores."""
+    """Make kubeadm request little CPU for the control plane: the default 650m are a third of a two-core machine."""
     PATCHES.mkdir(parents=True, exist_ok=True)
     for name in CONTROL_PLANE:
         container = {"name": name, "resources": {"requests": {"cpu": "20m"}}}

@@ -1,4 +1,4 @@
-"""The directories that the tools keep between runs."""
+"""Directories that the tools keep between runs."""
 
 from __future__ import annotations
 

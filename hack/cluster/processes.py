@@ -1,6 +1,6 @@
-"""Background processes: started in the background, recorded by pid and start time, ended by pid.
+"""Background processes, recorded by pid and start time, ended by pid.
 
-The start time tells a process from a later one that was given the same pid.
+The start time distinguishes a process from a later one with the same pid.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LOG_LINES = 15
 
 @dataclass(frozen=True)
 class Part:
-    """A process of the cluster, and how to know that it works."""
+    """A process of the cluster, and its readiness check."""
 
     name: str
     command: Sequence[str | Path]
@@ -43,17 +43,17 @@ class Processes:
     logs: Path
 
     def running(self, name: str) -> int | None:
-        """The pid, if the process that was started under this name still runs."""
+        """Return the process's pid if it still runs."""
         try:
             record = json.loads((self.records / name).read_text())
         except (FileNotFoundError, json.JSONDecodeError):
             return None
         pid, started = record["pid"], record["start_time"]
-        # None: it had ended before its start time could be read.
+        # None if the process exited before its start time was read.
         return pid if started is not None and start_time(pid) == started else None
 
     def names(self) -> list[str]:
-        """All that were started, in that order."""
+        """Return the names of all started processes, in start order."""
         if not self.records.is_dir():
             return []
         return [
@@ -61,7 +61,7 @@ class Processes:
         ]
 
     def ensure(self, part: Part, progress: Progress) -> None:
-        """Start the part unless it runs, and wait until it is ready; StartError has its log's last lines."""
+        """Start the part if it does not run, and wait until it is ready. Raises StartError with the end of its log."""
         if self.running(part.name):
             if _answers(part.ready):
                 return
@@ -71,13 +71,13 @@ class Processes:
             self._wait(part)
 
     def confirm(self) -> None:
-        """Raise StartError if a process that was started has ended since."""
+        """Raise StartError if a started process has exited."""
         for name in self.names():
             if not self.running(name):
                 self._fail(name, "has ended")
 
     def stop(self, names: Iterable[str], *, grace: float = 10.0) -> None:
-        """End the processes: SIGTERM to all, and SIGKILL to those that still run after `grace` seconds."""
+        """End the processes: SIGTERM to all, SIGKILL after `grace` seconds."""
         pids = {name: pid for name in names if (pid := self.running(name))}
         for signal_number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
             for name, pid in pids.items():
@@ -91,7 +91,7 @@ class Processes:
             (self.records / name).unlink(missing_ok=True)
 
     def tail(self, name: str) -> str:
-        """The last lines of the process's log."""
+        """Return the last lines of the process's log."""
         log = self.logs / f"{name}.log"
         lines = log.read_text(errors="replace").splitlines() if log.exists() else []
         return "\n".join(f"    {line[:400]}" for line in lines[-LOG_LINES:])
@@ -99,16 +99,16 @@ class Processes:
     def _start(self, part: Part) -> None:
         self.records.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
-        words = [str(word) for word in part.command]
+        argv = [str(word) for word in part.command]
         log = str(self.logs / f"{part.name}.log")
         files = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ]
-        # Not subprocess: this process ends before the one it starts, and never waits for it.
+        # Not subprocess: this process exits before its child and never waits for it.
         environment = {**os.environ, **part.env}
-        pid = os.posix_spawnp(words[0], words, environment, file_actions=files, setsid=True)
+        pid = os.posix_spawnp(argv[0], argv, environment, file_actions=files, setsid=True)
         record = {"pid": pid, "start_time": start_time(pid)}
         (self.records / part.name).write_text(json.dumps(record))
 
@@ -121,20 +121,20 @@ class Processes:
                 self._fail(part.name, f"was not ready in {part.timeout:.0f} s")
             time.sleep(0.1)
 
-    def _fail(self, name: str, how: str) -> NoReturn:
-        message = f"{name} {how}. The last lines of {self.logs / f'{name}.log'}:\n{self.tail(name)}"
+    def _fail(self, name: str, reason: str) -> NoReturn:
+        message = f"{name} {reason}. The last lines of {self.logs / f'{name}.log'}:\n{self.tail(name)}"
         raise StartError(message)
 
 
 def _answers(ready: Callable[[], bool]) -> bool:
     try:
         return ready()
-    except OSError:  # connection refused, reset, timed out: not yet
+    except OSError:  # connection refused, reset, timed out: not ready yet
         return False
 
 
 def start_time(pid: int) -> int | None:
-    """When the process started, in clock ticks since boot; None if it doesn't run (a zombie doesn't)."""
+    """Return the process's start time in clock ticks since boot; None if it does not run or is a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

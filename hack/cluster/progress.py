@@ -1,6 +1,6 @@
-"""Steps with their elapsed time, on stderr: stdout is for what scripts read.
+"""Prints steps with their elapsed time to stderr; stdout is for script output.
 
-A terminal sees the seconds run; a log file gets one line a step, and one a minute from a long one.
+A terminal shows the running seconds. A log file gets one line per step, and one per minute of a long step.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Writes what is being done and how long it took."""
+    """Prints the current step and its duration."""
 
     def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
-        """Write to `stream`, by default stderr; `quiet` writes no lines of `say`."""
+        """Write to `stream`, by default stderr; with `quiet`, `say` prints nothing."""
         self._stream = stream or sys.stderr
         self._quiet = quiet
         self._terminal = self._stream.isatty()
 
     def say(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         if not self._quiet:
             self._write(f"{text}\n")
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time the block; it is named when it ends, and while it runs where that is long."""
+        """Time the block. Print its name at the end, and during a long step also while it runs."""
         started = time.monotonic()
         done = threading.Event()
         ticker = threading.Thread(target=self._tick, args=(name, started, done), daemon=True)

@@ -1,4 +1,4 @@
-"""Which cluster to use: kind, or the one of kubectl's current context."""
+"""Choose the cluster: kind, or the cluster of kubectl's current context."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ CHOICES = ("kind", "current")
 
 
 class Provider(Protocol):
-    """What every kind of cluster can do."""
+    """The operations of every kind of cluster."""
 
     def up(self) -> None:
-        """Start what is not running. The cluster is ready when this returns."""
+        """Start whatever does not run yet. The cluster is ready on return."""
 
     def down(self) -> None:
         """Remove the cluster."""
@@ -31,7 +31,7 @@ class Provider(Protocol):
         """Show the cluster; return True if it is up."""
 
     def load(self, image: str) -> str:
-        """Make a local image available to the cluster; return the reference to use in a pod."""
+        """Make a local image available to the cluster; return the reference for pods."""
 
     def kubeconfig(self) -> Path:
         """Return the path of its kubeconfig."""
@@ -41,7 +41,7 @@ class Provider(Protocol):
 
 
 def choose(progress: Progress, *, environment: Mapping[str, str] = os.environ) -> Provider:
-    """Return the provider that CLUSTER names, kind by default. Raises ProviderError."""
+    """Return the provider named by CLUSTER, by default kind. Raises ProviderError."""
     name = environment.get("CLUSTER") or "kind"
     if name not in CHOICES:
         message = f"CLUSTER={name} is unknown: {', '.join(CHOICES)}, or unset for kind."

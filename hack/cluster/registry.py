@@ -1,7 +1,7 @@
-"""The local cluster's registry, set up as kind's documentation has it.
+"""The local cluster's registry, set up as in kind's documentation.
 
-A container on this machine's loopback address. Nodes reach it as the same name, `localhost:5001`, through a hosts.toml
-that sends them to the container. An image is pushed once and pulled by digest. The contents outlive the cluster.
+A container on this machine's loopback address. Nodes reach it by the same name, `localhost:5001`: a hosts.toml
+redirects them to the container. An image is pushed once and pulled by digest. The contents outlive the cluster.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Registry:
     address: ClassVar[str] = f"localhost:{PORT}"
 
     def ensure(self, network: str, nodes: Iterable[str]) -> None:
-        """Run the registry in kind's network and tell the nodes where it is."""
+        """Run the registry in kind's network, and configure its address on the nodes."""
         running = run(["docker", "ps", "--format", "{{.Names}}"]).split()
         if CONTAINER not in running:
             programs.ensure([programs.REGISTRY], self.progress)
@@ -54,7 +54,7 @@ class Registry:
         run(["docker", "rm", "--force", CONTAINER])
 
     def push(self, image: str) -> str:
-        """Push a local image; return the reference by digest."""
+        """Push a local image; return its reference by digest."""
         name, _, tag = image.partition(":")
         with self.progress.step(f"push {image}"):
             digest = docker.push(image, f"{self.address}/{name}:{tag or 'latest'}")

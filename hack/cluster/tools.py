@@ -1,6 +1,6 @@
-"""Programs: those built from the pinned Go modules in tools/, and those of the distribution.
+"""External programs: built from the pinned Go modules in tools/, or installed from Debian.
 
-A module is built once into `$MCQ_CACHE/tools/<module>-<hash of its go.mod and go.sum>/`; only binaries stay.
+A module is built once into `$MCQ_CACHE/tools/<module>-<hash of its go.mod and go.sum>/`; only binaries are kept.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PACKAGES_LOCK = Path("/run/lock/mcq-operator-packages")
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, against other processes of this tool."""
+    """Hold an exclusive lock on `path` against other processes of this tool."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -40,40 +40,40 @@ def locked(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Tools:
-    """The Go modules' binaries, built when they are first asked for."""
+    """The Go modules' binaries, built on first use."""
 
     cache: Path
     progress: Progress
 
     def directory(self, module: str) -> Path:
-        """Where the module's binaries are, or will be."""
+        """Return the folder of the module's binaries, built or not."""
         return self.cache / "tools" / f"{module}-{hashlib.sha256(self.pins(module)).hexdigest()[:12]}"
 
     @staticmethod
     def pins(module: str) -> bytes:
-        """Return what the module is built from: the contents of its go.mod and go.sum."""
+        """Return the module's build inputs: the contents of its go.mod and go.sum."""
         return b"".join((MODULES / module / name).read_bytes() for name in ("go.mod", "go.sum"))
 
     def binary(self, module: str, name: str | None = None) -> Path:
-        """The path of a built binary."""
+        """Return the path of one of the module's binaries, built or not."""
         return self.directory(module) / (name or module)
 
     def build(self, modules: Sequence[str]) -> None:
-        """Build those of `modules` that are not there yet, one after the other."""
+        """Build the modules that are missing, one after the other."""
 
         def missing() -> list[str]:
             return [module for module in modules if not self.directory(module).exists()]
 
-        if not missing():  # don't wait for another process's build
+        if not missing():  # don't wait for the lock without need
             return
         with locked(self.cache / "tools" / ".lock"):
-            wanted = missing()
-            if not wanted:
+            absent = missing()
+            if not absent:
                 return
             require_go()
-            self.progress.say(f"Building {', '.join(wanted)} once, from pinned Go modules (minutes each):")
+            self.progress.say(f"Building {', '.join(absent)} once, from pinned Go modules (minutes each):")
             build_cache = self.cache / "go-build"
-            for module in wanted:
+            for module in absent:
                 with self.progress.step(f"go build {module}"):
                     self._build(module, build_cache)
             shutil.rmtree(build_cache, ignore_errors=True)
@@ -94,7 +94,7 @@ class Tools:
 
 
 def _linker_flags(module: str) -> str:
-    """Smaller binaries; Kubernetes must also be told its version, which it compares between its parts."""
+    """Return flags for smaller binaries. Kubernetes also needs its version, because its parts compare theirs."""
     flags = "-s -w"
     if module.startswith("kubernetes"):
         pins = (MODULES / module / "go.mod").read_text()
@@ -112,25 +112,25 @@ def _linker_flags(module: str) -> str:
 
 
 def require_go() -> None:
-    """Refuse to go on without it."""
-    wanted = ".".join(map(str, GO_VERSION))
+    """Raise MissingToolError if Go is missing or too old."""
+    required = ".".join(map(str, GO_VERSION))
     advice = (
-        f"Go {wanted} or newer is needed, to build Kubernetes and its surroundings once: https://go.dev/dl"
+        f"Go {required} or newer is needed, to build Kubernetes and its surroundings once: https://go.dev/dl"
     )
     if not shutil.which("go"):
         raise MissingToolError(advice)
-    found = run(["go", "env", "GOVERSION", "GOTOOLCHAIN"]).split()
-    numbers = re.match(r"go(\d+)\.(\d+)", found[0])
-    # With GOTOOLCHAIN=auto an older Go fetches the newer one that go.mod asks for.
-    if numbers and (int(numbers[1]), int(numbers[2])) < GO_VERSION and found[-1] == "local":
-        message = f"{advice}; here is {found[0]}."
+    go_env = run(["go", "env", "GOVERSION", "GOTOOLCHAIN"]).split()
+    numbers = re.match(r"go(\d+)\.(\d+)", go_env[0])
+    # With GOTOOLCHAIN=auto an older Go downloads the version in go.mod.
+    if numbers and (int(numbers[1]), int(numbers[2])) < GO_VERSION and go_env[-1] == "local":
+        message = f"{advice}; here is {go_env[0]}."
         raise MissingToolError(message)
 
 
 def install_programs(programs: Mapping[str, str], progress: Progress) -> None:
-    """Install what is missing of {program: Debian package} with apt-get, or say what to install."""
+    """Install missing programs, {program: Debian package}, with apt-get, or raise an error that lists them."""
     search = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    os.environ["PATH"] = search  # Debian keeps iptables, and others that need root, in /usr/sbin
+    os.environ["PATH"] = search  # Debian installs iptables and other root programs in /usr/sbin
 
     def missing() -> list[str]:
         return [package for program, package in programs.items() if not shutil.which(program)]
@@ -139,13 +139,13 @@ def install_programs(programs: Mapping[str, str], progress: Progress) -> None:
 
 
 def install_packages(missing: Callable[[], list[str]], progress: Progress) -> None:
-    """Install the Debian packages that `missing` names with apt-get; MissingToolError where that can't be."""
+    """Install the Debian packages that `missing` returns with apt-get. Raises MissingToolError if apt-get can't."""
     if not missing():
         return
     if not shutil.which("apt-get") or os.geteuid() != 0 or sys.platform != "linux":
         message = f"Please install (Debian's names): {' '.join(missing())}"
         raise MissingToolError(message)
-    # apt-get refuses to run twice at once. Look again after the wait: another process may have installed them.
+    # Only one apt-get runs at a time. Check again after the wait: another process may have installed the packages.
     with locked(PACKAGES_LOCK):
         packages = missing()
         if not packages:

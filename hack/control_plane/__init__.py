@@ -1,1 +1,1 @@
-"""A Kubernetes API server without nodes, as processes of this machine: etcd, kube-apiserver, controller manager."""
+"""A Kubernetes API server without nodes, as local processes: etcd, kube-apiserver, controller manager."""

@@ -1,4 +1,4 @@
-"""The few questions this tool asks an API server itself."""
+"""Direct requests to an API server."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Api:
-    """An API server, asked with the administrator's certificate."""
+    """An API server, queried with the administrator's certificate."""
 
     server: str
     authority: Authority
 
     def get(self, path: str) -> Any:
-        """The JSON at `path`, or None if there is none; OSError where the server does not answer."""
+        """Return the JSON at `path`, or None if it does not exist. Raises OSError if the server does not answer."""
         answer = self._fetch(path)
         return None if answer is None else json.loads(answer)
 
     def ready(self) -> bool:
-        """Whether /readyz says so."""
+        """Return True if /readyz reports ready."""
         return self._fetch("/readyz") is not None
 
     def _fetch(self, path: str) -> bytes | None:
@@ -46,6 +46,6 @@ class Api:
 
 
 def listening(host: str, port: int) -> bool:
-    """Whether something accepts connections there."""
+    """Return True if a process accepts connections there."""
     with socket.create_connection((host, port), timeout=2):
         return True

@@ -1,4 +1,4 @@
-"""The cluster's certificate authority, its certificates and kubeconfigs, made with openssl."""
+"""The cluster's certificate authority, certificates and kubeconfigs, created with openssl."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _CURVE = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
 
 @dataclass(frozen=True)
 class Authority:
-    """A directory with a certificate authority and the certificates it signed."""
+    """A folder with a certificate authority and its certificates."""
 
     directory: Path
 
     @property
     def certificate(self) -> Path:
-        """What clients and servers trust."""
+        """The certificate that clients and servers trust."""
         return self.directory / "ca.crt"
 
     def path(self, name: str) -> Path:
-        """A file of the directory."""
+        """Return the path of a file in the folder."""
         return self.directory / name
 
     def create(self) -> None:
-        """Make the authority and the key that signs service accounts' tokens; nothing if they are there."""
+        """Create the authority and the signing key of service account tokens, unless they exist."""
         if self.certificate.exists():
             return
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -48,9 +48,9 @@ class Authority:
     def issue(
         self, name: str, *, user: str, group: str = "", addresses: tuple[str, ...] = ()
     ) -> tuple[Path, Path]:
-        """Make `<name>.crt` and `<name>.key` for `user` (CN) in `group` (O), and return both paths.
+        """Create `<name>.crt` and `<name>.key` for `user` (CN) in `group` (O); return both paths.
 
-        `addresses`, in openssl's words like `IP:127.0.0.1`, make it a server's certificate too.
+        With `addresses`, in openssl's syntax (`IP:127.0.0.1`), the certificate is also a server's.
         """
         certificate, key = self.path(f"{name}.crt"), self.path(f"{name}.key")
         if certificate.exists():
@@ -86,7 +86,7 @@ class Authority:
         return certificate, key
 
     def kubeconfig(self, path: Path, *, server: str, user: str, group: str = "") -> Path:
-        """Write a kubeconfig for `user` (JSON, which is YAML); it names the certificates by path."""
+        """Write a kubeconfig for `user` as JSON, which is YAML; it refers to the certificates by path."""
         certificate, key = self.issue(path.name, user=user, group=group)
         config = {
             "apiVersion": "v1",

@@ -1,4 +1,4 @@
-"""Starting and stopping a control plane. It needs neither root nor a container engine, and is up in seconds."""
+"""Starts and stops a control plane in seconds, without root and without a container engine."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ControlPlane:
         return Processes(self.instance.state / "processes", self.instance.logs)
 
     def up(self) -> None:
-        """Start the processes that are not running and wait until they are ready."""
+        """Start the missing processes and wait until they are ready."""
         with locked(self.instance.home / ".lock"):
             install_programs({"openssl": "openssl"}, self.progress)
             self.tools.build(parts.MODULES)

@@ -1,4 +1,4 @@
-"""Writing configuration files."""
+"""Writes configuration files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ if TYPE_CHECKING:
 
 
 def write(path: Path, text: str) -> None:
-    """Write the file unless it has this text already."""
+    """Write the file if its text differs."""
     if not path.exists() or path.read_text() != text:
         path.write_text(text)

@@ -17,7 +17,7 @@ ADDRESS = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports of one control plane, all on the loopback address."""
+    """One control plane's ports on the loopback address."""
 
     api: int
     etcd: int
@@ -25,7 +25,7 @@ class Ports:
 
 
 def free_ports(count: int) -> list[int]:
-    """Choose ports of the loopback address that are free now."""
+    """Return ports of the loopback address that are free now."""
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind((ADDRESS, 0))
@@ -37,24 +37,24 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Instance:
-    """One control plane, by name."""
+    """A named control plane."""
 
     name: str
     cache: Path = CACHE
 
     @property
     def home(self) -> Path:
-        """The directory of everything that the control plane owns."""
+        """The folder of all the control plane's files."""
         return self.cache / f"control-plane-{self.name}"
 
     @property
     def state(self) -> Path:
-        """Certificates, configuration, etcd's data and process records. `down` removes it."""
+        """Certificates, configuration, etcd's data and process records; `down` removes it."""
         return self.home / "state"
 
     @property
     def logs(self) -> Path:
-        """One file a process. They stay until the next `up`."""
+        """One log file per process, kept until the next `up`."""
         return self.home / "logs"
 
     @property
@@ -68,7 +68,7 @@ class Instance:
         return f"https://{ADDRESS}:{self.ports().api}"
 
     def ports(self) -> Ports:
-        """The ports of this control plane, chosen once."""
+        """Return the control plane's ports, chosen once."""
         record = self.state / "ports.json"
         if record.exists():
             return Ports(**json.loads(record.read_text()))

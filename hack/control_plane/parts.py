@@ -1,4 +1,4 @@
-"""The processes of a control plane and their configuration."""
+"""A control plane's processes and their configuration."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class _Parts:
             f"--key-file={key}",
             f"--trusted-ca-file={self.authority.certificate}",
             "--client-cert-auth",
-            "--unsafe-no-fsync",  # nothing in it outlives a test or a benchmark
+            "--unsafe-no-fsync",  # its data is disposable
             "--log-level=warn",
         ]
         return Part("etcd", command, ready=lambda: listening(ADDRESS, ports.etcd))
@@ -83,7 +83,7 @@ class _Parts:
             f"--bind-address={ADDRESS}",
             f"--advertise-address={ADDRESS}",
             f"--secure-port={ports.api}",
-            "--endpoint-reconciler-type=none",  # the `kubernetes` Service is for pods, and there are none
+            "--endpoint-reconciler-type=none",  # only pods use the `kubernetes` Service
             f"--etcd-servers=https://{ADDRESS}:{ports.etcd}",
             f"--etcd-cafile={authority.certificate}",
             f"--etcd-certfile={etcd_certificate}",

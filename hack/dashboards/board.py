@@ -1,4 +1,4 @@
-"""What all dashboards share: a data source, variables, links, and panels that always have a unit and a description."""
+"""Common parts of the dashboards: data source, variables, links, and panels with required units and descriptions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Panel = TypeVar("Panel", timeseries.Panel, stat.Panel, heatmap.Panel)
 
 
 class Query(NamedTuple):
-    """What to ask Prometheus, and how its series are called; `{{label}}` is that label's value."""
+    """A Prometheus query and the legend of its series; `{{label}}` is the label's value."""
 
     expr: str
     legend: str = ""
@@ -34,7 +34,7 @@ def graph(
     title: str, description: str, unit: str, *queries: Query,
     exemplars: bool = False, stacked: bool = False, width: int = 12, most: float | None = None,
 ) -> timeseries.Panel:  # fmt: skip
-    """Lines over time. With `exemplars`, points that lead to traces; `most` is the axis' end."""
+    """Return a panel of lines over time. `exemplars` adds points that link to traces; `most` is the axis' maximum."""
     panel = _panel(timeseries.Panel(), title, description, unit, width, queries, exemplars=exemplars)
     panel.min(0).fill_opacity(30 if stacked else 8).show_points(common.VisibilityMode.NEVER)
     panel.legend(
@@ -57,7 +57,7 @@ def number(
     bad_above: float | None = None,
     good_above: float | None = None,
 ) -> stat.Panel:
-    """One figure; red above `bad_above`, or below `good_above`."""
+    """Return a panel of one figure; red above `bad_above`, or below `good_above`."""
     panel = _panel(stat.Panel(), title, description, unit, 4, [Query(expr)])
     panel.height(4).graph_mode(common.BigValueGraphMode.NONE)
     panel.reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
@@ -73,7 +73,7 @@ def number(
 
 
 def buckets(title: str, description: str, unit: str, expr: str) -> heatmap.Panel:
-    """How a histogram's counts are spread, over time; `expr` gives a rate for each `le`."""
+    """Return a heatmap of a histogram over time; `expr` gives a rate for each `le`."""
     query = [Query(expr, "{{le}}")]
     panel = _panel(
         heatmap.Panel(), title, description, unit, 12, query, form=query_models.PromQueryFormat.HEATMAP
@@ -96,7 +96,7 @@ def _panel(
 
 
 def solver_variables(**constants: str) -> list[builders.QueryVariable | builders.ConstantVariable]:
-    """Which solver is looked at; `constants` are what its spec says, and the operator fills in."""
+    """Return the variables that select a solver; `constants` come from its spec, set by the operator."""
     namespace = _choice("namespace", "Namespace", "label_values(mcq_model_info, namespace)")
     solver = _choice("solver", "Solver", 'label_values(mcq_model_info{namespace="$namespace"}, job)')
     return [
@@ -120,18 +120,18 @@ def board(
     uid: str, title: str, description: str, *,
     variables: Sequence[Any], rows: Sequence[tuple[str, Sequence[Any]]],
 ) -> str:  # fmt: skip
-    """The dashboard as JSON; `rows` are titles with their panels."""
-    made = builders.Dashboard(title).uid(uid).description(description).tags([TAG]).editable()
-    made.time("now-1h", "now").refresh("30s").timezone("browser").tooltip(
+    """Return the dashboard as JSON; `rows` are titles with their panels."""
+    builder = builders.Dashboard(title).uid(uid).description(description).tags([TAG]).editable()
+    builder.time("now-1h", "now").refresh("30s").timezone("browser").tooltip(
         dashboard.DashboardCursorSync.CROSSHAIR
     )
     source = builders.DatasourceVariable("datasource").label("Prometheus").type("prometheus")
     for variable in (source, *variables):
-        made.with_variable(variable)
+        builder.with_variable(variable)
     link = builders.DashboardLink("MCQ dashboards").type(dashboard.DashboardLinkType.DASHBOARDS).tags([TAG])
-    made.link(link.as_dropdown(True).include_vars(True).keep_time(True))
+    builder.link(link.as_dropdown(True).include_vars(True).keep_time(True))
     for name, panels in rows:
-        made.with_row(builders.Row(name))
+        builder.with_row(builders.Row(name))
         for panel in panels:
-            made.with_panel(panel)
-    return json.dumps(made.build(), cls=JSONEncoder, indent=1, sort_keys=True) + "\n"
+            builder.with_panel(panel)
+    return json.dumps(builder.build(), cls=JSONEncoder, indent=1, sort_keys=True) + "\n"

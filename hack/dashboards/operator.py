@@ -9,7 +9,7 @@ RATE = "$__rate_interval"
 
 
 def operator() -> str:
-    """What it does, and whether it keeps up."""
+    """Return the dashboard of the operator's work and lag."""
     now = [
         number("Leaders", "Operators that hold the lease.", "none", f"sum(mcq_operator_leader{{{MINE}}})",
                good_above=1),

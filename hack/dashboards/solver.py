@@ -1,4 +1,4 @@
-"""The dashboards of one solver: how it does, how well it answers, how it computes."""
+"""The dashboards of one solver: overview, quality, inference."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def _rate(metric: str, *, by: str = "", labels: str = "") -> str:
     return f"{summed} (rate({metric}{{{matched}}}[{RATE}]))"
 
 
-def _sat(metric: str) -> str:
-    """What the operator tells of each exam, whichever of its replicas leads."""
+def _exam_metric(metric: str) -> str:
+    """Return the operator's metric of each exam, from whichever replica leads."""
     return f"max by (name) ({metric}{{{SAT}}})"
 
 
@@ -37,7 +37,7 @@ def _quantiles(metric: str) -> list[Query]:
 
 
 def overview() -> str:
-    """Rate, errors, durations and saturation."""
+    """Return the overview: rate, errors, durations and saturation."""
     failed = outcomes(*FAILED)
     now = [
         number("Ready", "1 when every replica runs the newest spec and a test question was answered; where no operator"
@@ -88,7 +88,7 @@ def overview() -> str:
 
 
 def quality() -> str:
-    """How right and how sure the model is, and what it chooses."""
+    """Return the dashboard of accuracy, confidence and the distribution of answers."""
     answered = _rate("mcq_requests_total", labels=outcomes(*ANSWERED))
     letters = f"{_rate('mcq_answers_total', by='label')} / on () group_left {_rate('mcq_answers_total')}"
     chosen = [
@@ -109,15 +109,15 @@ def quality() -> str:
     exams = [
         graph("Accuracy in exams", "The share of questions answered right in each exam's last sitting, with its 95 %"
               " interval.", "percentunit",
-              Query(_sat("mcq_exam_accuracy_ratio"), "{{name}}"),
-              Query(_sat("mcq_exam_accuracy_low_ratio"), "{{name}}, low"),
-              Query(_sat("mcq_exam_accuracy_high_ratio"), "{{name}}, high"), most=1),
+              Query(_exam_metric("mcq_exam_accuracy_ratio"), "{{name}}"),
+              Query(_exam_metric("mcq_exam_accuracy_low_ratio"), "{{name}}, low"),
+              Query(_exam_metric("mcq_exam_accuracy_high_ratio"), "{{name}}, high"), most=1),
         graph("Calibration error in exams", "How far, on average, the confidence is from the accuracy (ECE).",
-              "percentunit", Query(_sat("mcq_exam_calibration_error_ratio"), "{{name}}")),
+              "percentunit", Query(_exam_metric("mcq_exam_calibration_error_ratio"), "{{name}}")),
         graph("Questions of exams", "How many were answered in the last sitting: few make a wide interval.", "none",
-              Query(_sat("mcq_exam_questions"), "{{name}}")),
+              Query(_exam_metric("mcq_exam_questions"), "{{name}}")),
         graph("Age of the results", "The time since each exam was sat last.", "s",
-              Query(f"time() - {_sat('mcq_exam_sat_timestamp_seconds')}", "{{name}}")),
+              Query(f"time() - {_exam_metric('mcq_exam_sat_timestamp_seconds')}", "{{name}}")),
     ]  # fmt: skip
     return board(
         "mcq-quality", "MCQ model quality", "How right and how sure the model of one MCQSolver is, what it chooses.",
@@ -126,7 +126,7 @@ def quality() -> str:
 
 
 def inference() -> str:
-    """What the engine does."""
+    """Return the engine's dashboard."""
     prompt = _rate("mcq_tokens_total", labels='type="prompt"')
     steps = [
         buckets("Batch size", "Texts that were read in one step of the engine.", "none",

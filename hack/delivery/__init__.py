@@ -1,1 +1,1 @@
-"""The pipeline's stages from the registry on: push, install, verify, roll back, collect; each a make target."""
+"""The delivery stages of the pipeline: push, install, verify, roll back, collect; each is a make target."""

@@ -1,4 +1,4 @@
-"""`python -m hack.delivery STAGE`: one stage of the delivery pipeline, with its settings in the environment."""
+"""`python -m hack.delivery STAGE`: run one stage of the delivery pipeline, configured by the environment."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _solvers(settings: Settings, kubectl: Kubectl) -> list[Solver]:
 
 
 def main() -> int:
-    """Run one stage, or exit with what failed."""
+    """Run one stage, or exit with the error."""
     parser = argparse.ArgumentParser(prog="python -m hack.delivery", description=__doc__)
     parser.add_argument("stage", choices=STAGES)
     stage = parser.parse_args().stage

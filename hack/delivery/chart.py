@@ -1,6 +1,7 @@
-"""dist/chart: config/default as a Helm chart, for those who expect one. Its defaults render what kustomize renders.
+"""dist/chart: config/default as a Helm chart. With default values it renders the same objects as kustomize.
 
-The manifests stay the source: each place that a value sets is marked in them and becomes an expression of Helm's.
+The manifests stay the source: this module marks each field that a value sets, then turns the marks into Helm
+expressions.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from hack.kubectl import Kubectl
 
 CHART = DIST / "chart"
-# Set by Helm itself: --namespace, --create-namespace.
+# Helm creates the namespace itself: --namespace, --create-namespace.
 LEFT_OUT = ("Namespace",)
 VALUES = """\
 # Values of the MCQ operator's chart. An MCQSolver is applied by itself: see config/samples.
@@ -44,7 +45,7 @@ service:
   image: {service}
 """
 IMAGES = {"MCQ_OPERATOR_SERVICE_IMAGE": "service", "MCQ_OPERATOR_IMAGE": "operator"}
-"""Variables of the operator that name an image, and the values that do."""
+"""The operator's image variables, and the value of each."""
 TEXT = {"type": "string", "minLength": 1}
 SCHEMA = {
     "$schema": "https://json-schema.org/draft-07/schema#",
@@ -79,12 +80,12 @@ SCHEMA = {
 
 
 def write_chart(kubectl: Kubectl, images: Images | None, folder: Path = CHART) -> Path:
-    """Write the chart, with these images as its defaults or with those that config names. Raises KubectlError."""
+    """Write the chart. Its default images are `images`, or those of config. Raises KubectlError."""
     objects = [*yaml.safe_load_all(kubectl("kustomize", str(DEFAULT)))]
     shutil.rmtree(folder, ignore_errors=True)
     for part in ("crds", "templates"):
         (folder / part).mkdir(parents=True)
-    (folder / "Chart.yaml").write_text(_yaml(_about()))
+    (folder / "Chart.yaml").write_text(_yaml(_chart_yaml()))
     (folder / "values.schema.json").write_text(json.dumps(SCHEMA, indent=2) + "\n")
     for each in objects:
         name = f"{each['kind'].lower()}-{each['metadata']['name']}.yaml"
@@ -99,7 +100,7 @@ def write_chart(kubectl: Kubectl, images: Images | None, folder: Path = CHART) -
     return folder
 
 
-def _about() -> dict[str, Any]:
+def _chart_yaml() -> dict[str, Any]:
     return {
         "apiVersion": "v2",
         "name": "mcq-operator",
@@ -125,7 +126,7 @@ def _values(deployment: dict[str, Any], images: Images | None) -> str:
 
 
 def _mark_deployment(deployment: dict[str, Any]) -> None:
-    """Put a mark, which _template knows, wherever a value goes."""
+    """Put a mark for _template at every field that a value sets."""
     deployment["spec"]["replicas"] = _mark("toJson .Values.operator.replicas")
     pod = deployment["spec"]["template"]["spec"]
     pod["affinity"] = _mark("toJson .Values.operator.affinity")
@@ -140,8 +141,8 @@ def _mark_deployment(deployment: dict[str, Any]) -> None:
 
 
 def _template(manifest: dict[str, Any]) -> str:
-    """A manifest's text, with the marks in it as Helm's expressions."""
-    _place(manifest)
+    """Return the manifest's text, with Helm expressions in place of the marks."""
+    _mark_namespace(manifest)
     text = re.sub(r"'@@=(.+?)@@'", r"{{ \1 }}", _yaml(manifest))
     return re.sub(
         r"^( *)'@@optional (\w+)@@': null$",
@@ -151,8 +152,8 @@ def _template(manifest: dict[str, Any]) -> str:
     )
 
 
-def _place(manifest: dict[str, Any]) -> None:
-    """The namespace is the release's, wherever it is named."""
+def _mark_namespace(manifest: dict[str, Any]) -> None:
+    """Replace the namespace by the release's in every field."""
     for holder, key in _strings(manifest):
         if holder[key] == NAMESPACE:
             holder[key] = _mark("toJson .Release.Namespace")
@@ -160,13 +161,13 @@ def _place(manifest: dict[str, Any]) -> None:
             rest = holder[key].removeprefix(NAMESPACE)
             holder[key] = _mark(f'printf "%s{rest}" .Release.Namespace | toJson')
         elif NAMESPACE in holder[key]:
-            # Within a CEL expression.
+            # Inside a CEL expression.
             text = holder[key].replace(NAMESPACE, "%s")
             holder[key] = _mark(f"printf `{text}` .Release.Namespace | toJson")
 
 
 def _strings(node: Any) -> Iterator[tuple[Any, Any]]:
-    """Each string in a manifest, as its holder and its place in it."""
+    """Yield each string of a manifest as its container and key."""
     for key, value in list(node.items() if isinstance(node, dict) else enumerate(node)):
         if isinstance(value, str):
             yield node, key

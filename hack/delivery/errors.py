@@ -1,23 +1,23 @@
-"""What can be wrong with a delivery.
+"""The errors of a delivery.
 
 DeliveryError
-├── SettingError      a setting of the environment is missing or can't be meant
-├── RecordError       what an earlier stage should have left isn't there
-└── VerificationError the deployment is not what it should be
+├── SettingError      an environment variable is missing or invalid
+├── RecordError       a record of an earlier stage is missing or damaged
+└── VerificationError the deployment differs from the delivery
 """
 
 
 class DeliveryError(Exception):
-    """A stage can't be carried out; the message says what to do."""
+    """A stage failed; the message says what to do."""
 
 
 class SettingError(DeliveryError):
-    """A setting is missing or unknown."""
+    """A setting is missing or invalid."""
 
 
 class RecordError(DeliveryError):
-    """A file that an earlier stage writes is missing or damaged."""
+    """A record of an earlier stage is missing or damaged."""
 
 
 class VerificationError(DeliveryError):
-    """Something that was promised of the deployment does not hold."""
+    """The deployment differs from the delivery."""

@@ -1,4 +1,4 @@
-"""Which images are delivered: dist/images.json, written by push and read by everything after it."""
+"""The delivered images: dist/images.json, written by push and read by the later stages."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Images:
     service: str
 
     def write(self, path: Path) -> None:
-        """Keep them for the stages to come."""
+        """Write the record for later stages."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def read(cls, path: Path = RECORD) -> Images:
-        """Those that were pushed last. Raises RecordError if none were."""
+        """Return the images of the last push. Raises RecordError if there was none."""
         try:
             return cls(**json.loads(path.read_text()))
         except FileNotFoundError:

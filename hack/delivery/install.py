@@ -1,4 +1,4 @@
-"""Install the CRDs, the operator by digest, and a solver; what was there before is kept for a way back."""
+"""Install the CRDs, the operator by digest, and solvers; record the previous state for a rollback."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ class Solver:
 
     @classmethod
     def of(cls, manifest: dict[str, Any]) -> Solver:
-        """That of a manifest with a namespace."""
+        """Return the solver of a manifest that has a namespace."""
         return cls(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
 
     @property
     def resource(self) -> str:
-        """As kubectl names it."""
+        """The solver's name for kubectl."""
         return f"mcqsolver/{self.name}"
 
 
 def install(
     kubectl: Kubectl, images: Images, overlay: Path, solver: Path, progress: Progress
 ) -> list[Solver]:
-    """Bring the cluster to these images and this solver, and wait until it is. Raises KubectlError, DeliveryError."""
+    """Install these images and this solver, and wait until they are ready. Raises KubectlError, DeliveryError."""
     PREVIOUS.unlink(missing_ok=True)
     manifests = solvers_of(kubectl, solver)
-    remember(kubectl, manifests)
+    record_previous(kubectl, manifests)
     with progress.step("CRDs"):
         install_crds(kubectl)
     with progress.step(f"operator {images.operator}"):
@@ -68,20 +68,20 @@ def install(
 
 
 def install_crds(kubectl: Kubectl) -> None:
-    """The CRDs first: what comes after needs them."""
+    """Install the CRDs, which everything else needs."""
     kubectl(*APPLY, "--kustomize", str(ROOT / "config/crds"))
     wait_established(kubectl, CRDS)
 
 
 def install_operator(kubectl: Kubectl, images: Images, base: Path) -> None:
-    """The kustomization `base` with these images, and wait until all of its replicas are it."""
+    """Apply the kustomization `base` with these images; wait until all operator replicas run them."""
     write_overlay(images, base, OVERLAY)
     kubectl(*APPLY, "--kustomize", str(OVERLAY))
     wait_for_operator(kubectl)
 
 
 def wait_for_operator(kubectl: Kubectl) -> None:
-    """Until every replica of the operator is of its newest revision and ready. Raises DeliveryError."""
+    """Wait until every operator replica has the newest revision and is ready. Raises DeliveryError."""
     scope = ("--namespace", NAMESPACE)
     try:
         kubectl(*scope, "rollout", "status", OPERATOR, "--timeout=300s")
@@ -92,7 +92,7 @@ def wait_for_operator(kubectl: Kubectl) -> None:
 
 
 def write_overlay(images: Images, base: Path, folder: Path) -> None:
-    """Write into `folder` a kustomization of `base` with the images by digest."""
+    """Write a kustomization into `folder` that is `base` with the images by digest."""
     name, _, digest = images.operator.partition("@")
     patch = {
         "apiVersion": "apps/v1",
@@ -118,16 +118,16 @@ def write_overlay(images: Images, base: Path, folder: Path) -> None:
 
 
 def solvers_of(kubectl: Kubectl, path: Path) -> list[dict[str, Any]]:
-    """The MCQSolvers in a file or a kustomization; raises DeliveryError if there is none."""
+    """Return the MCQSolvers in a file or kustomization. Raises DeliveryError if there is none, or another kind."""
     text = kubectl("kustomize", str(path)) if path.is_dir() else path.read_text()
-    found = [document for document in yaml.safe_load_all(text) if document]
-    others = [document.get("kind") for document in found if document.get("kind") != "MCQSolver"]
-    if others or not found:
+    solvers = [document for document in yaml.safe_load_all(text) if document]
+    others = [document.get("kind") for document in solvers if document.get("kind") != "MCQSolver"]
+    if others or not solvers:
         message = f"{path} should have MCQSolvers and nothing else; it has {others or 'nothing'}."
         raise DeliveryError(message)
-    for document in found:
+    for document in solvers:
         document["metadata"].setdefault("namespace", "default")
-    return found
+    return solvers
 
 
 def apply_solver(kubectl: Kubectl, manifest: dict[str, Any]) -> Solver:
@@ -137,9 +137,9 @@ def apply_solver(kubectl: Kubectl, manifest: dict[str, Any]) -> Solver:
 
 
 def wait_updated(kubectl: Kubectl, solver: Solver, image: str, *, seconds: float = READY_SECONDS) -> None:
-    """Until the solver is Ready with this image; raises DeliveryError with its conditions if that does not come.
+    """Wait until the solver is Ready with this image. Raises DeliveryError with its conditions on timeout.
 
-    Ready alone could be of what ran before: a new operator takes a moment to take over.
+    Ready alone may describe the previous image, until a new operator takes over.
     """
     deadline = time.monotonic() + seconds
     while running_image(kubectl, solver) != image:
@@ -153,30 +153,30 @@ def wait_updated(kubectl: Kubectl, solver: Solver, image: str, *, seconds: float
 
 
 def wait_ready(kubectl: Kubectl, solver: Solver, *, seconds: float) -> None:
-    """Until the solver is Ready; raises DeliveryError with its conditions if that does not come."""
+    """Wait until the solver is Ready. Raises DeliveryError with its conditions on timeout."""
     wait = ("wait", "--for=condition=Ready", solver.resource, f"--timeout={int(seconds)}s")
     try:
         kubectl("--namespace", solver.namespace, *wait, timeout=seconds + 30)
     except KubectlError as error:
-        shown = kubectl("--namespace", solver.namespace, "get", solver.resource, "--output", "json")
+        output = kubectl("--namespace", solver.namespace, "get", solver.resource, "--output", "json")
         lines = [f"  {c['type']}: {c['status']} ({c['reason']}) {c['message']}"
-                 for c in json.loads(shown).get("status", {}).get("conditions", [])]  # fmt: skip
+                 for c in json.loads(output).get("status", {}).get("conditions", [])]  # fmt: skip
         message = "\n".join([f"{solver.resource} is not Ready: {error}", *lines])
         raise DeliveryError(message) from error
 
 
 def running_image(kubectl: Kubectl, solver: Solver) -> str:
-    """The image that the solver's Deployment is to run; empty while there is none."""
+    """Return the image in the solver's Deployment; empty if there is no Deployment."""
     what = ("get", f"deployment/{solver.name}", "--ignore-not-found", "--output")
     path = "jsonpath={.spec.template.spec.containers[0].image}"
     return kubectl("--namespace", solver.namespace, *what, path)
 
 
-def remember(kubectl: Kubectl, manifests: list[dict[str, Any]]) -> None:
-    """Write what the cluster has now where rollback will look for it."""
-    found = kubectl("--namespace", NAMESPACE, "get", OPERATOR, "--ignore-not-found", "--output", "json")
-    operator = json.loads(found) if found else None
-    solvers = [_before(kubectl, manifest) for manifest in manifests] if operator else []
+def record_previous(kubectl: Kubectl, manifests: list[dict[str, Any]]) -> None:
+    """Record the cluster's present state for rollback."""
+    output = kubectl("--namespace", NAMESPACE, "get", OPERATOR, "--ignore-not-found", "--output", "json")
+    operator = json.loads(output) if output else None
+    solvers = [_previous(kubectl, manifest) for manifest in manifests] if operator else []
     record = {
         "revision": operator["metadata"]["annotations"]["deployment.kubernetes.io/revision"]
         if operator
@@ -188,21 +188,21 @@ def remember(kubectl: Kubectl, manifests: list[dict[str, Any]]) -> None:
     PREVIOUS.write_text(json.dumps(record, indent=2) + "\n")
 
 
-def _before(kubectl: Kubectl, manifest: dict[str, Any]) -> dict[str, Any] | None:
-    """A solver as it could be applied again, and the image it runs."""
+def _previous(kubectl: Kubectl, manifest: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the solver's live manifest and image; None if it does not exist."""
     solver = Solver.of(manifest)
-    found = kubectl(
+    output = kubectl(
         "--namespace", solver.namespace, "get", solver.resource, "--ignore-not-found", "--output", "json"
     )
-    if not found:
+    if not output:
         return None
-    there = json.loads(found)
+    live = json.loads(output)
     kept = ("name", "namespace", "labels", "annotations")
-    metadata = {key: value for key, value in there["metadata"].items() if key in kept}
+    metadata = {key: value for key, value in live["metadata"].items() if key in kept}
     applied = {
-        "apiVersion": there["apiVersion"],
-        "kind": there["kind"],
+        "apiVersion": live["apiVersion"],
+        "kind": live["kind"],
         "metadata": metadata,
-        "spec": there["spec"],
+        "spec": live["spec"],
     }
     return {"manifest": applied, "image": running_image(kubectl, solver)}

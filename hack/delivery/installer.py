@@ -1,4 +1,4 @@
-"""dist/install.yaml: everything that `kubectl apply` needs, in one file, with the images by digest."""
+"""dist/install.yaml: all manifests for `kubectl apply` in one file, with the images by digest."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ INSTALLER = DIST / "install.yaml"
 
 
 def installer(kubectl: Kubectl, images: Images, overlay: Path) -> str:
-    """A kustomization of config with these images; namespace and CRDs come first, as kustomize orders kinds.
+    """Return a kustomization of config with these images; kustomize puts namespace and CRDs first.
 
     Raises KubectlError.
     """
     with tempfile.TemporaryDirectory() as folder:
-        # Links resolved: kustomize takes the way to the base from where the folder really is.
+        # Resolve links: kustomize resolves the base's path from the folder's real location.
         write_overlay(images, overlay, Path(folder).resolve())
         return kubectl("kustomize", folder)
 
 
 def write_installer(kubectl: Kubectl, images: Images, overlay: Path) -> Path:
-    """Write it to dist/install.yaml. Raises KubectlError."""
+    """Write the installer to dist/install.yaml. Raises KubectlError."""
     INSTALLER.write_text(installer(kubectl, images, overlay))
     return INSTALLER

@@ -1,4 +1,4 @@
-"""Push both images, each for one platform or several, and keep their digests."""
+"""Push both images, each for one platform or several, and record their digests."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 def push(settings: Settings, progress: Progress) -> Images:
-    """Push what `make images` built to the registry of the settings. Raises ImageError or SettingError."""
-    # What an earlier push left is not what this one will have pushed if it fails.
+    """Push the images of `make images` to the configured registry. Raises ImageError or SettingError."""
+    # A failed push must not leave an earlier push's record.
     RECORD.unlink(missing_ok=True)
     registry = settings.registry
     digests = {}
@@ -40,7 +40,7 @@ def push(settings: Settings, progress: Progress) -> Images:
 
 
 def _push(program: str, name: str, version: str, auth: Path | None) -> str:
-    """The digest of the image, or of an index of one for each platform, which have its tag and their own suffix."""
+    """Push the image and return its digest; for several platforms, an index of images with suffixed tags."""
     platforms = chosen()
     if len(platforms) == 1:
         return docker.push(tag(program, *platforms), f"{name}:{version}", auth=auth)
@@ -53,7 +53,7 @@ def _push(program: str, name: str, version: str, auth: Path | None) -> str:
 
 @contextmanager
 def login_file(registry: str, login: tuple[str, str] | None) -> Iterator[Path | None]:
-    """A docker configuration file that knows the registry's user while it is needed."""
+    """Yield a temporary docker configuration file with the registry's login; None without a login."""
     if login is None:
         yield None
         return
@@ -61,7 +61,7 @@ def login_file(registry: str, login: tuple[str, str] | None) -> Iterator[Path | 
         path = Path(directory) / "config.json"
         path.touch(mode=0o600)
         secret = base64.b64encode(":".join(login).encode()).decode()
-        # docker looks for plugins beside its configuration.
+        # docker looks for plugins in its configuration folder.
         plugins = {"cliPluginsExtraDirs": [str(PLUGIN_FOLDER)]}
         path.write_text(json.dumps({"auths": {registry.partition("/")[0]: {"auth": secret}}, **plugins}))
         yield path

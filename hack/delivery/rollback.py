@@ -1,4 +1,4 @@
-"""The way back: the operator's revision of before, and the solvers as they were."""
+"""Roll back to the operator's previous revision and the solvers' previous manifests."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ READY_SECONDS = 600
 
 
 def rollback(kubectl: Kubectl, progress: Progress) -> None:
-    """Undo what the last install changed. Raises KubectlError or DeliveryError.
+    """Undo the last install. Raises KubectlError or DeliveryError.
 
-    CRDs stay: a newer one takes what an older one took, and taking it back could lose fields of stored objects.
+    The CRDs stay: a newer CRD accepts older objects, and an older CRD could drop fields of stored objects.
     """
     if not PREVIOUS.exists():
         progress.say("Nothing was installed: nothing to roll back.")

@@ -1,4 +1,4 @@
-"""The settings of a delivery: environment variables, as Jenkins hands its parameters to what it runs."""
+"""The settings of a delivery: environment variables, as Jenkins passes its parameters."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ YES, NO = ("1", "true", "yes"), ("", "0", "false", "no")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a person or Jenkins has set."""
+    """The settings from an environment."""
 
     environment: Mapping[str, str]
 
     @classmethod
     def of_process(cls) -> Settings:
-        """Those of this process."""
+        """Return the settings of this process's environment."""
         return cls(os.environ)
 
     @property
     def registry(self) -> str:
-        """Where images are pushed to and pulled from, HOST[:PORT][/PATH]. Raises SettingError if it isn't set."""
-        found = self._text("REGISTRY").rstrip("/")
-        if not found:
+        """The registry for push and pull, HOST[:PORT][/PATH]. Raises SettingError if it is not set."""
+        value = self._text("REGISTRY").rstrip("/")
+        if not value:
             raise SettingError("Set REGISTRY to where the images go, HOST[:PORT][/PATH].")
-        return found
+        return value
 
     @property
     def registry_login(self) -> tuple[str, str] | None:
-        """User and password for the registry, if it wants any."""
+        """The registry's user and password, if set."""
         user = self._text("REGISTRY_USER")
         return (user, self._text("REGISTRY_PASSWORD")) if user else None
 
     @property
     def signing_key(self) -> str:
-        """The key that images are signed with: a file, or where a key management service has it (awskms://…, k8s://…).
-        Raises SettingError if it isn't set."""
-        found = self._text("COSIGN_KEY")
-        if not found:
+        """The signing key: a file, or its address in a key management service (awskms://…, k8s://…).
+        Raises SettingError if it is not set."""
+        value = self._text("COSIGN_KEY")
+        if not value:
             raise SettingError(
                 "Set COSIGN_KEY to the private key, a file as `cosign generate-key-pair` makes it or a KMS address."
             )
-        return found
+        return value
 
     @property
     def tag(self) -> str:
@@ -64,7 +64,7 @@ class Settings:
 
     @property
     def overlay(self) -> Path:
-        """The kustomization that is installed: config/default, or that of ENVIRONMENT. Raises SettingError."""
+        """The kustomization to install: config/default, or ENVIRONMENT's overlay. Raises SettingError."""
         name = self._text("ENVIRONMENT")
         known = sorted(path.name for path in OVERLAYS.iterdir())
         if name and name not in known:
@@ -74,7 +74,7 @@ class Settings:
 
     @property
     def monitoring(self) -> bool:
-        """Whether the monitoring stack is part of it. Raises SettingError for what is neither yes nor no."""
+        """True if the delivery includes the monitoring stack. Raises SettingError for an invalid value."""
         value = self._text("MONITORING").lower()
         if value not in (*YES, *NO):
             message = f"MONITORING={value} can't be meant: 1 or 0."
@@ -83,8 +83,8 @@ class Settings:
 
     @property
     def solver(self) -> Path:
-        """The file or kustomization of the MCQSolver to apply; by default the sample, watched where there is
-        monitoring. Raises SettingError if there is no such file."""
+        """The file or kustomization of the MCQSolvers to apply; by default a sample, with monitoring if enabled.
+        Raises SettingError if it does not exist."""
         path = Path(self._text("SOLVER") or (MONITORED_SAMPLE if self.monitoring else SAMPLE))
         if not path.exists():
             message = f"SOLVER={path} is no file and no folder."
@@ -93,12 +93,12 @@ class Settings:
 
     @property
     def ingress_url(self) -> str | None:
-        """Where the Ingress is asked, if not at the address that the solver's status has."""
+        """The Ingress's URL, if it differs from the solver's status."""
         return self._text("INGRESS_URL") or None
 
     @property
     def patience(self) -> float:
-        """For how many seconds verify waits for what takes a while: an Ingress, a scrape, a trace."""
+        """The seconds that verify waits for an Ingress, a scrape or a trace."""
         text = self._text("VERIFY_SECONDS") or "180"
         try:
             return float(text)
@@ -108,7 +108,7 @@ class Settings:
 
     @property
     def api_key(self) -> str | None:
-        """The key for a solver that wants one."""
+        """The API key of a solver that requires one."""
         return self._text("MCQ_API_KEY") or None
 
     def _text(self, name: str) -> str:

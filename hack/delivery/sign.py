@@ -1,7 +1,7 @@
-"""Sign both images as they were pushed, by cosign, and see that whoever has the public key can verify it.
+"""Sign the pushed images with cosign, and check that the public key verifies them.
 
-Signatures are kept beside the images, in their registry. No public service is told: neither Sigstore's transparency
-log nor a time stamp authority.
+The signatures are stored in the images' registry. No public service is involved: neither Sigstore's transparency log
+nor a time stamp authority.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Cosign:
-    """The program, for nobody to be asked for a password: COSIGN_PASSWORD has it."""
+    """The cosign program. COSIGN_PASSWORD has the key's password, so that cosign never prompts."""
 
     program: Path
 
     @classmethod
     def built(cls, progress: Progress) -> Cosign:
-        """From its pinned Go module, the first time in minutes. Raises ClusterError."""
+        """Build cosign from its pinned Go module; the first build takes minutes. Raises ClusterError."""
         tools = Tools(CACHE, progress)
         tools.build(["cosign"])
         return cls(tools.binary("cosign"))
 
     def __call__(self, *arguments: str | Path, **environment: str) -> str:
-        """Run it to its end; returns its stdout. Raises CommandError with what it said."""
+        """Run cosign and return its stdout. Raises CommandError with its output."""
         return run([self.program, *arguments], stdin="", timeout=SECONDS, env={**os.environ, **environment})
 
 
 def sign(settings: Settings, images: Images, progress: Progress, *, public_key: Path = PUBLIC_KEY) -> None:
-    """Sign the images, of an index each that it is of as well, by the key of the settings.
+    """Sign every image, and every platform image of an index, with the configured key.
 
-    Leaves the public key. Raises SettingError or ClusterError.
+    Also write the public key. Raises SettingError or ClusterError.
     """
     key, cosign = settings.signing_key, Cosign.built(progress)
     public_key.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Whether the deployment is what was delivered, and does what it should: asked of the cluster, not of the files."""
+"""Verify in the cluster that the deployment matches the delivery and works."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ T = TypeVar("T")
 PROMETHEUS = ("prometheus-operated", "web")
 ALERTMANAGER = ("alertmanager-operated", "web")
 JAEGER = ("jaeger", "query")
-# The spans that each answered question has, whatever its mode.
+# Spans of every answered question, in any mode.
 SPANS = {"admit", "prefill"}
 
 
 @dataclass(frozen=True)
 class Verification:
-    """The checks of one deployment; each returns what it saw, or raises VerificationError."""
+    """The checks of one deployment. Each returns a summary or raises VerificationError."""
 
     kubectl: Kubectl
     images: Images
@@ -43,10 +43,10 @@ class Verification:
     ingress_url: str | None
     api_key: str | None
     patience: float
-    """For how many seconds to wait for what may be a while away: a scrape, a trace, an Ingress controller's look."""
+    """Seconds to wait for slow results: a scrape, a trace, an Ingress controller's update."""
 
     def run(self, progress: Progress, *, monitoring: bool) -> None:
-        """All of them, to the end. Raises VerificationError with everything that does not hold."""
+        """Run all checks, then raise VerificationError with every failure."""
         wrong = []
         for title, check in self._checks(monitoring=monitoring):
             try:
@@ -70,38 +70,40 @@ class Verification:
             yield "no critical alert fires", self.alerts
 
     def operator(self) -> str:
-        """Every replica runs the delivered image, and is available."""
-        there = self._get(NAMESPACE, OPERATOR)
-        image = there["spec"]["template"]["spec"]["containers"][0]["image"]
-        wanted, available = there["spec"]["replicas"], there["status"].get("availableReplicas", 0)
+        """Check that every operator replica is available with the delivered image."""
+        live = self._get(NAMESPACE, OPERATOR)
+        image = live["spec"]["template"]["spec"]["containers"][0]["image"]
+        desired, available = live["spec"]["replicas"], live["status"].get("availableReplicas", 0)
         if image != self.images.operator:
             message = f"it runs {image}, not {self.images.operator}"
             raise VerificationError(message)
-        if available != wanted:
-            message = f"{available} of {wanted} replicas are available"
+        if available != desired:
+            message = f"{available} of {desired} replicas are available"
             raise VerificationError(message)
-        return f"{available} of {wanted} replicas with {image}"
+        return f"{available} of {desired} replicas with {image}"
 
     def ready(self, solver: Solver) -> str:
-        """Ready, of the newest spec, and nothing degraded."""
-        there = self._get(solver.namespace, solver.resource)
-        conditions = {each["type"]: each for each in there.get("status", {}).get("conditions", [])}
-        generation = there["metadata"]["generation"]
-        for name, wanted in (("Ready", "True"), ("Degraded", "False")):
-            found = conditions.get(name, {"status": "unknown", "reason": "", "message": "no such condition"})
-            if found["status"] != wanted or found.get("observedGeneration") != generation:
-                message = f"{name} is {found['status']} ({found['reason']}): {found['message']}"
+        """Check that the solver is Ready and not Degraded, for its newest spec."""
+        live = self._get(solver.namespace, solver.resource)
+        conditions = {each["type"]: each for each in live.get("status", {}).get("conditions", [])}
+        generation = live["metadata"]["generation"]
+        for name, expected in (("Ready", "True"), ("Degraded", "False")):
+            condition = conditions.get(
+                name, {"status": "unknown", "reason": "", "message": "no such condition"}
+            )
+            if condition["status"] != expected or condition.get("observedGeneration") != generation:
+                message = f"{name} is {condition['status']} ({condition['reason']}): {condition['message']}"
                 raise VerificationError(message)
-        return f"{there['status']['readyReplicas']} replicas of generation {generation}"
+        return f"{live['status']['readyReplicas']} replicas of generation {generation}"
 
     def pods(self, solver: Solver) -> str:
-        """Every pod is of the very image."""
+        """Check that every pod has the delivered image."""
         image = self._get(solver.namespace, solver.resource)["spec"].get("image", self.images.service)
         selector = f"app.kubernetes.io/instance={solver.name}"
         pods = self._get(solver.namespace, "pods", "--selector", selector)["items"]
         running = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
         digest = image.partition("@")[2]
-        # Not the status' imageID: of an image that a node knows by an index and by itself, it has either.
+        # Not the status's imageID: for an image in an index it may be the digest of either.
         others = [
             f"{pod['metadata']['name']} runs {container['image']}"
             for pod in running
@@ -114,30 +116,30 @@ class Verification:
         return f"{len(running)} pods with {image}"
 
     def answer(self, solver: Solver) -> str:
-        """A question gets an answer."""
-        found = self._ask(solver)
-        best = max(row["probability"] for row in found["probabilities"])
-        if found["answer"] is None:
+        """Check that the solver answers a question."""
+        answer = self._ask(solver)
+        best = max(row["probability"] for row in answer["probabilities"])
+        if answer["answer"] is None:
             return f"it abstains, at {best:.1%}"
-        return f"{found['answer']['label']} ({found['answer']['text']}), {best:.1%}"
+        return f"{answer['answer']['label']} ({answer['answer']['text']}), {best:.1%}"
 
     def targets(self, solver: Solver) -> str:
-        """Prometheus scrapes each replica of the solver and of the operator."""
+        """Check that Prometheus scrapes each replica of the solver and of the operator."""
         replicas = self._get(solver.namespace, solver.resource)["status"]["readyReplicas"]
         operators = self._get(NAMESPACE, OPERATOR)["spec"]["replicas"]
-        wanted = {(solver.namespace, solver.name): replicas, (NAMESPACE, "mcq-operator"): operators}
+        expected = {(solver.namespace, solver.name): replicas, (NAMESPACE, "mcq-operator"): operators}
 
         def up() -> str:
             targets = self._page(PROMETHEUS, "api/v1/targets", state="active")["data"]["activeTargets"]
             labels = [target["labels"] for target in targets if target["health"] == "up"]
             counts = {
                 key: sum((each.get("namespace"), each.get("service")) == key for each in labels)
-                for key in wanted
+                for key in expected
             }
             missing = [
-                f"{count} of {wanted[key]} of {key[1]}"
+                f"{count} of {expected[key]} of {key[1]}"
                 for key, count in counts.items()
-                if count < wanted[key]
+                if count < expected[key]
             ]
             if missing:
                 message = f"targets up: {', '.join(missing)}"
@@ -147,7 +149,7 @@ class Verification:
         return self._eventually(up)
 
     def trace(self, solver: Solver) -> str:
-        """A question's trace is in Jaeger, down to the model."""
+        """Check that Jaeger has a question's trace, with the model's spans."""
         identity = self._ask(solver)["trace_id"]
 
         def kept() -> str:
@@ -161,7 +163,7 @@ class Verification:
         return self._eventually(kept)
 
     def alerts(self) -> str:
-        """Alertmanager knows no critical alert, of whomever."""
+        """Check that Alertmanager has no active critical alert."""
         chosen = {
             "active": "true",
             "silenced": "false",
@@ -170,8 +172,10 @@ class Verification:
         }
         firing = self._page(ALERTMANAGER, "api/v2/alerts", **chosen)
         if firing:
-            told = [f"{a['labels']['alertname']}: {a['annotations'].get('summary', '')}" for a in firing]
-            raise VerificationError("; ".join(told))
+            descriptions = [
+                f"{a['labels']['alertname']}: {a['annotations'].get('summary', '')}" for a in firing
+            ]
+            raise VerificationError("; ".join(descriptions))
         return "none"
 
     def _ask(self, solver: Solver) -> dict[str, Any]:
@@ -183,8 +187,8 @@ class Verification:
             try:
                 return ask(url, {**QUESTION, "mode": "answer"}, key=self.api_key)
             except urllib.error.HTTPError as error:
-                said = error.read().decode(errors="replace")[:500]
-                message = f"{url} answered {error.code}: {said}"
+                detail = error.read().decode(errors="replace")[:500]
+                message = f"{url} answered {error.code}: {detail}"
                 raise VerificationError(message) from error
             except OSError as error:
                 message = f"{url} could not be asked: {error}"
@@ -203,7 +207,7 @@ class Verification:
                 time.sleep(2)
 
     def _page(self, service: tuple[str, str], path: str, **query: str) -> Any:
-        """What a page of the monitoring stack says."""
+        """Return a JSON page of a service of the monitoring stack."""
         name, port = service
         with self.kubectl.forward(STACK, name, port) as url:
             address = f"{url}/{path}?{urlencode(query)}"
@@ -215,7 +219,7 @@ class Verification:
                 raise VerificationError(message) from error
 
     def _get(self, namespace: str, *what: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(
+        live: dict[str, Any] = json.loads(
             self.kubectl("--namespace", namespace, "get", *what, "--output", "json")
         )
-        return found
+        return live

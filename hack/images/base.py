@@ -1,4 +1,4 @@
-"""The base image of our images: a pinned public one, or, where no public registry answers, one made here."""
+"""The base image: a pinned public one, or a debootstrap build if no public registry answers."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ PULL_SECONDS = 120.0
 def base_image(platform: str) -> str:
     """Return the name of a local image with Python 3.11 or newer and its venv module, for the platform.
 
-    The first time this pulls the public image or runs debootstrap (a minute; for another platform than this machine's,
-    ten). Raises ImageError or MissingToolError.
+    The first call pulls the public image or runs debootstrap (a minute; for a foreign platform ten minutes). Raises
+    ImageError or MissingToolError.
     """
     local = f"mcq-base:{RELEASE}{suffix(platform)}"
     with locked(CACHE / ".base-image.lock"):
@@ -58,7 +58,7 @@ def _debootstrap_image(name: str, platform: str) -> None:
 
 
 def _mirror() -> str:
-    """The address that this machine's own apt has the release from."""
+    """Return the address of this machine's apt mirror."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         message = f"{PUBLIC} can't be pulled, and making a base image needs root on Debian {RELEASE}."
         raise ImageError(message)

@@ -1,4 +1,4 @@
-"""Builds the product's two images: `python -m hack.images`."""
+"""Build the product's two images: `python -m hack.images`."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ OCI = "org.opencontainers.image"
 
 
 def tag(program: str, platform: str | None = None) -> str:
-    """The local name of a program's image, for this machine's platform or another."""
+    """Return the local name of a program's image for a platform, by default this machine's."""
     return f"mcq-{program}:dev{suffix(platform or own())}"
 
 
 def version() -> str:
-    """The product's version, as pyproject.toml has it."""
-    found: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    return found
+    """Return the product's version from pyproject.toml."""
+    version: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    return version
 
 
 def build(programs: Sequence[str] = PROGRAMS, *, platforms: Sequence[str] | None = None) -> None:
     """Build images from this checkout, by default for this machine; unchanged layers come from the cache.
 
-    TORCH_BACKEND=cpu in the environment picks torch's build without CUDA for the service.
+    TORCH_BACKEND=cpu in the environment selects torch without CUDA for the service.
     Raises ImageError if a build fails, and ClusterError if there is no Docker engine.
     """
     progress = Progress()
@@ -60,7 +60,7 @@ def build(programs: Sequence[str] = PROGRAMS, *, platforms: Sequence[str] | None
 
 
 def _labels(base: str) -> dict[str, str]:
-    """What changes from commit to commit; the rest stands in the Dockerfile."""
+    """Return the labels that change with each commit; the Dockerfile has the constant ones."""
     created = committed_at(ROOT)
     return {
         f"{OCI}.version": version(),

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 NOTHING: Mapping[str, str] = {}
 NO_FILES: Mapping[str, Path] = {}
-# The creation time that images record. The time of the build is not part of their content.
+# The images' recorded creation time: a constant, so that the build's time does not change their content.
 EPOCH = "0"
 
 
 class ImageError(Exception):
-    """An image could not be built, pulled or pushed. The message has the last lines that docker printed."""
+    """A build, pull or push failed. The message has the last lines of docker's output."""
 
 
 def build(
@@ -29,15 +29,15 @@ def build(
 ) -> None:  # fmt: skip
     """Build `context` with `dockerfile` as the local image `tag`. Raises ImageError.
 
-    `args` are its ARGs, `secrets` files that it may mount, `platform` is "linux/arm64" or the like (default: the
-    engine's own), `target` one of its stages. Build steps use this machine's network, as the build itself does.
+    `args` are its ARGs, `secrets` the files that it may mount, `platform` for example "linux/arm64" (default: the
+    engine's own), `target` one of its stages. Build steps use this machine's network.
     """
     options = [f"--build-arg={name}={value}" for name, value in args.items()]
     options += [f"--label={name}={value}" for name, value in labels.items()]
     options += [f"--secret=id={name},src={path}" for name, path in secrets.items()]
     options += [f"--platform={platform}"] if platform else []
     options += [f"--target={target}"] if target else []
-    # By the plugin's name: `docker build` of older command lines is a builder that knows no secrets and no mounts.
+    # Call buildx directly: an older `docker build` is a builder without secrets and mounts.
     command = [
         "docker",
         "buildx",
@@ -53,7 +53,7 @@ def build(
 def push(tag: str, reference: str, *, auth: Path | None = None) -> str:
     """Push the local image `tag` as `reference` and return its digest, "sha256:…". Raises ImageError.
 
-    `auth` is a docker configuration file, config.json, with the registry's user.
+    `auth` is a docker configuration file, config.json, with the registry's login.
     """
     quiet(["docker", "tag", tag, reference])
     printed = quiet([*_docker(auth), "push", reference])
@@ -65,14 +65,14 @@ def push(tag: str, reference: str, *, auth: Path | None = None) -> str:
 
 
 def join(reference: str, images: Sequence[str], *, auth: Path | None = None) -> str:
-    """Push an index of pushed images, NAME@DIGEST each, one for each platform. Return its digest."""
+    """Push an index of pushed images, one NAME@DIGEST per platform. Return its digest."""
     tools = [*_docker(auth), "buildx", "imagetools"]
     quiet([*tools, "create", "--tag", reference, *images])
     return quiet([*tools, "inspect", reference, "--format", "{{.Manifest.Digest}}"]).strip()
 
 
 def pull(reference: str, *, timeout: float) -> bool:
-    """Pull the image. Return False, and print why, if its registry does not deliver it within `timeout` seconds."""
+    """Pull the image. Return False and print the reason if that fails or takes longer than `timeout` seconds."""
     try:
         quiet(["docker", "pull", "--quiet", reference], timeout=timeout)
     except ImageError as error:
@@ -100,14 +100,14 @@ def save(tags: Sequence[str], file: Path) -> None:
 
 
 def on_this_machine(reference: str) -> bool:
-    """Return True for an image of a registry on this machine, which may be plain HTTP."""
+    """Return True if the image's registry is on this machine and may use plain HTTP."""
     return re.match(r"(127\.0\.0\.1|localhost):", reference) is not None
 
 
 def quiet(
     command: Sequence[str], environment: Mapping[str, str] = NOTHING, *, timeout: float | None = None
 ) -> str:
-    """Run and return stdout. Raises ImageError with the last lines of the output."""
+    """Run the command and return stdout. Raises ImageError with the last lines of its output."""
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,

@@ -1,4 +1,4 @@
-"""The platforms that the images are built for: PLATFORMS in the environment, by default this machine's own."""
+"""The target platforms of the images: PLATFORMS in the environment, by default this machine's own."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 from hack.images.docker import ImageError
 
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
-"""All that each of our packages is published for, with the kernel's name of the machine."""
+"""The platforms that all our packages support, with the kernel's machine names."""
 EMULATORS = Path("/proc/sys/fs/binfmt_misc")
 
 
 def own() -> str:
-    """This machine's, or, where it is no Linux, that of its Docker engine."""
+    """Return this machine's platform; on a system other than Linux its Docker engine's."""
     return "linux/arm64" if platform.machine() in {"aarch64", "arm64"} else "linux/amd64"
 
 
 def chosen() -> list[str]:
-    """Those to build for, in the order they are named, separated by commas or spaces. Raises ImageError."""
+    """Return the target platforms in PLATFORMS' order, separated there by commas or spaces. Raises ImageError."""
     names = re.findall(r"[^\s,]+", os.environ.get("PLATFORMS", "")) or [own()]
     if unknown := set(names) - set(MACHINES):
         message = f"PLATFORMS has {', '.join(sorted(unknown))}: there are {', '.join(MACHINES)}."
@@ -30,19 +30,19 @@ def chosen() -> list[str]:
 
 
 def suffix(name: str) -> str:
-    """What tells a platform's images and files from this machine's own, which have none: `-arm64`."""
+    """Return the platform's suffix for images and files, such as `-arm64`; empty for this machine's own platform."""
     return "" if name == own() else f"-{architecture(name)}"
 
 
 def architecture(name: str) -> str:
-    """`arm64` of `linux/arm64`."""
+    """Return `arm64` for `linux/arm64`."""
     return name.removeprefix("linux/")
 
 
 def require_runnable(name: str) -> None:
     """Raise ImageError if this kernel can't run the platform's programs, as a build does.
 
-    An engine on another machine, or Docker Desktop's, has emulators of its own.
+    A remote engine and Docker Desktop have their own emulators.
     """
     if name == own() or sys.platform != "linux" or os.environ.get("DOCKER_HOST"):
         return

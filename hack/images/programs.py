@@ -1,7 +1,7 @@
-"""Images of other projects' programs: pulled, or built around a binary of a pinned Go module.
+"""Images of third-party programs: pulled, or built around a binary of a pinned Go module.
 
-A machine that can't reach the public registries gets an image of the same name with the same program at the same
-place, so that manifests and compose.yaml name public images and nothing else.
+Without access to the public registries, an image of the same name gets the same program at the same path. So the
+manifests and compose.yaml always name public images.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from hack.cluster.progress import Progress
 
 INPUTS = "mcq-operator.dev/inputs"
-"""The label of images that are built here: a hash of their inputs."""
+"""The label of images built here: a hash of their inputs."""
 PULL_SECONDS = 300.0
 NOBODY = "65534:65534"
 
 
 @dataclass(frozen=True)
 class Program:
-    """What an image holds."""
+    """The contents of an image."""
 
     module: str | None
     """The Go module in hack/cluster/tools; None for an image of busybox alone."""
@@ -43,9 +43,9 @@ class Program:
     """{name of the built binary: its path in the image}."""
     user: str = NOBODY
     owned: tuple[str, ...] = ()
-    """Folders that the user owns. A volume that Docker creates there belongs to the user."""
+    """Folders that the user owns, so that volumes that Docker creates there belong to the user."""
     busybox: bool = False
-    """True if something runs a shell or another small command in the image."""
+    """True if the image needs a shell or another small command."""
     command: tuple[str, ...] = ()
     """The entry point; by default the first binary."""
 
@@ -84,7 +84,7 @@ PROGRAMS: Mapping[str, Program] = {
 
 
 def ensure(references: Iterable[str], progress: Progress) -> None:
-    """Make the engine have these images of PROGRAMS. Raises ImageError or MissingToolError."""
+    """Make these images of PROGRAMS available in the engine. Raises ImageError or MissingToolError."""
     for reference in references:
         program = PROGRAMS[reference]
         # An image without the label was pulled.
@@ -124,7 +124,7 @@ def build(reference: str, program: Program, tools: Tools) -> None:
 
 
 def require_linux(reference: str) -> None:
-    """Raise ImageError on another system: the binaries that Go builds there are not for containers."""
+    """Raise ImageError on other systems: the Go binaries built there don't run in containers."""
     if sys.platform != "linux":
         message = (
             f"{reference} can't be pulled, and only Linux can build it here. Check the engine's network."
@@ -134,7 +134,7 @@ def require_linux(reference: str) -> None:
 
 @contextmanager
 def context() -> Iterator[Path]:
-    """A temporary folder for a build context, on the cache's file system so that binaries can be linked into it."""
+    """Yield a temporary folder for a build context, on the cache's file system so that binaries can be hard links."""
     parent = CACHE / "build"
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent) as folder:
@@ -142,7 +142,7 @@ def context() -> Iterator[Path]:
 
 
 def add_file(source: Path, root: Path, place: str) -> None:
-    """Link the file into `root`, at its absolute path in the image."""
+    """Link the file into `root` at its absolute path in the image."""
     target = root / place.lstrip("/")
     target.parent.mkdir(parents=True, exist_ok=True)
     os.link(source, target)

@@ -1,4 +1,4 @@
-"""What the images are made of, as CycloneDX: `python -m hack.images.sbom` writes dist/*.cdx.json."""
+"""The images' bills of materials in CycloneDX format: `python -m hack.images.sbom` writes dist/*.cdx.json."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from hack.images.platforms import chosen, suffix
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Packages as they are installed, not the files that they consist of.
+# List the installed packages, not their files.
 CATALOGERS = ("--override-default-catalogers", "image", "--select-catalogers", "-file")
 
 
 def write_sboms(progress: Progress) -> list[Path]:
-    """One file for each local image, for the platforms of PLATFORMS, of its Debian and Python packages.
+    """Write one file per local image and platform in PLATFORMS, with its Debian and Python packages.
 
     Raises ImageError or ClusterError.
     """
     tools = Tools(CACHE, progress)
     tools.build(["syft"])
     DIST.mkdir(exist_ok=True)
-    # It would ask for a newer release of itself.
+    # Disable syft's check for a newer release.
     os.environ["SYFT_CHECK_FOR_APP_UPDATE"] = "false"
     written = []
     for platform, program in product(chosen(), PROGRAMS):

@@ -1,1 +1,1 @@
-"""The Jenkinsfile without Jenkins: a strict interpreter of what it uses (jenkins/), and a job for it."""
+"""The Jenkinsfile without Jenkins: a strict interpreter of the syntax it uses (jenkins/), and a job for it."""

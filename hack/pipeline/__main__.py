@@ -1,4 +1,4 @@
-"""`make pipeline`: the whole Jenkinsfile, as committed, into the local cluster and its registry."""
+"""`make pipeline`: run the whole Jenkinsfile, as committed, into the local cluster and its registry."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOME = CACHE / "pipeline"
 
 
 def pipeline_job(cluster: Provider, commit: str) -> Job:
-    """The job "mcq-operator" for a commit of this checkout, with what the local cluster can't fetch."""
+    """Return the job "mcq-operator" for a commit of this checkout, with what the local cluster can't download."""
     solver = yaml.safe_load(SAMPLE.read_text())
     metadata = solver["metadata"]
     seed_model(cluster, metadata["namespace"], f"{metadata['name']}-model-cache")
@@ -44,7 +44,7 @@ def pipeline_job(cluster: Provider, commit: str) -> Job:
 
 
 def main() -> int:
-    """Run one build of the job "mcq-operator", or exit with what kept it from starting."""
+    """Run one build of the job "mcq-operator", or exit with the error that prevented it."""
     progress = Progress()
     commit = revision(ROOT)
     if commit.endswith("-dirty"):

@@ -1,4 +1,4 @@
-"""A job as Jenkins has it configured, and a build of it by the interpreter in jenkins/."""
+"""A job as configured in Jenkins, and its build by the interpreter in jenkins/."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GROOVY = Path("/usr/share/java/groovy-all.jar")
 
 @dataclass(frozen=True)
 class ChangeRequest:
-    """A pull request: its number, the commit it would be merged into, and whether a fork sent it."""
+    """A pull request: its number, the target commit, and whether it comes from a fork."""
 
     id: str
     target: str
@@ -29,29 +29,29 @@ class ChangeRequest:
 
 @dataclass(frozen=True)
 class Job:
-    """What Jenkins knows before it starts a build."""
+    """The configuration of a job in Jenkins."""
 
     name: str
     home: Path
-    """Where its workspace and its builds are."""
+    """The folder of its workspace and builds."""
     scm: dict[str, str]
     """The repository, `url`, and the commit, `revision`."""
     branch: str = "main"
     change_request: ChangeRequest | None = None
     parameters: dict[str, str | bool] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
-    """The agent's; nothing else of this process's environment reaches the build."""
+    """The agent's environment; the build gets no other variable of this process."""
     credentials: dict[str, dict[str, str]] = field(default_factory=dict)
     """By id: {kind: file, content}, {kind: string, secret} or {kind: usernamePassword, username, password}."""
     labels: tuple[str, ...] = ("mcq",)
 
     @property
     def workspace(self) -> Path:
-        """Where the repository is checked out; kept from build to build."""
+        """The folder of the checkout, kept between builds."""
         return self.home / "workspace" / self.name
 
     def settings(self) -> dict[str, Any]:
-        """As the interpreter reads it."""
+        """Return the job in the interpreter's format."""
         return {
             "name": self.name,
             "home": str(self.home),
@@ -68,59 +68,61 @@ class Job:
 
 @dataclass(frozen=True)
 class Build:
-    """A build that has ended."""
+    """A completed build."""
 
     number: int
     result: str
     reason: str | None
     stages: dict[str, str]
-    """The result of each stage, by its name; SKIPPED for one that was."""
+    """Each stage's result by name; SKIPPED for a skipped stage."""
     record: dict[str, Any]
     directory: Path
 
     @property
     def log(self) -> str:
-        """All that it printed."""
+        """The build's complete log."""
         return (self.directory / "log").read_text()
 
 
 def run(job: Job, output: IO[str] | None = None) -> Build:
-    """Run a build to its end, with its log on `output`, by default this process's.
+    """Run a build to its end, with its log on `output`, by default this process's stdout.
 
-    Raises MissingToolError where Groovy is missing and can't be installed.
+    Raises MissingToolError if Groovy is missing and can't be installed.
     """
     install_packages(_missing, Progress())
     job.home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as directory:  # nobody else's to read: it holds secrets
+    with tempfile.TemporaryDirectory() as directory:  # readable for this user only: it holds secrets
         settings, place = Path(directory) / "job.json", Path(directory) / "build"
         settings.write_text(json.dumps(job.settings()))
         with subprocess.Popen(command(settings, place), stdin=subprocess.DEVNULL, stdout=output) as process:
             try:
                 process.wait()
             except KeyboardInterrupt:
-                process.wait()  # the same signal reached it: it aborts the build, which cleans up
+                process.wait()  # it got the same signal, and aborts the build with its clean-up
         return ended(Path(place.read_text()))
 
 
 def command(settings: Path, place: Path) -> list[str]:
-    """What runs a build of the job whose settings are in a JSON file, and writes the build's directory to `place`;
-    SIGINT or SIGTERM aborts the build."""
+    """Return the command that runs a build of the job in a JSON file, and writes the build's directory to `place`.
+
+    SIGINT or SIGTERM aborts the build.
+    """
     classpath = os.pathsep.join([str(GROOVY), str(INTERPRETER)])
     script = str(INTERPRETER / "run.groovy")
-    # Most of a short build is the start of a Java machine: no time for its second compiler.
+    # Skip the JVM's second compiler: start-up is most of a short build.
     java = ["java", "-XX:TieredStopAtLevel=1", "-cp", classpath]
     return [*java, "groovy.ui.GroovyMain", script, str(settings), str(place)]
 
 
 def ended(directory: Path) -> Build:
-    """The build that is told of in a directory. Raises FileNotFoundError if it has not ended."""
+    """Read the build's record in its directory. Raises FileNotFoundError if the build has not ended."""
     record = json.loads((directory / "build.json").read_text())
     stages = {stage["name"]: stage["result"] for stage in record["stages"]}
     return Build(record["number"], record["result"], record["reason"], stages, record, directory)
 
 
 def _missing() -> list[str]:
-    """The Debian packages that the interpreter lacks."""
+    """Return the Debian packages that the interpreter lacks."""
     return [
         *([] if GROOVY.exists() else ["groovy"]),
         *([] if shutil.which("java") else ["default-jre-headless"]),

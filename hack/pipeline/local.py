@@ -1,4 +1,4 @@
-"""A job as it would be configured for the local cluster: its registry, its kubeconfig, a key to sign with."""
+"""A job configured for the local cluster: its registry, its kubeconfig, a signing key."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hack.pipeline.job import Job
 if TYPE_CHECKING:
     from hack.cluster.providers import Provider
 
-# Not the agent's: what this process was told by its own make or shell, and what the job's credentials are for.
+# Excluded from the agent's environment: variables of this make or shell, and those that credentials replace.
 FOREIGN = (
     "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "KUBECONFIG", "VIRTUAL_ENV", "PYTHONPATH", "CLUSTER", "COVERAGE_FILE",
     "REPORTS",
@@ -29,7 +29,7 @@ def local_job(
     cluster: Provider, name: str, home: Path, scm: dict[str, str], *,
     parameters: dict[str, str | bool], environment: dict[str, str], **settings: Any,
 ) -> Job:  # fmt: skip
-    """A job that delivers into the cluster, which is up; the settings are Job's, over those made here.
+    """Return a job that delivers into the running cluster; `settings` are Job's and override the defaults here.
 
     Raises ProviderError for another cluster than kind: a team's own cluster has a Jenkins.
     """
@@ -37,7 +37,7 @@ def local_job(
         raise ProviderError("`make pipeline` delivers into the local kind cluster: unset CLUSTER.")
     key, password = _signing_key()
     credentials = {
-        # The local registry lets everybody in, whatever the name.
+        # The local registry accepts any login.
         "mcq-registry": {"kind": "usernamePassword", "username": "jenkins", "password": "not-looked-at"},
         "mcq-kubeconfig": {"kind": "file", "content": cluster.kubeconfig().read_text()},
         "mcq-cosign-key": {"kind": "file", "content": key},
@@ -56,7 +56,7 @@ def local_job(
 
 
 def _signing_key() -> tuple[str, str]:
-    """A private key for this job alone, and the password that opens it."""
+    """Return a private key for this job, and its password."""
     password = secrets.token_hex()
     with tempfile.TemporaryDirectory() as directory:
         prefix = Path(directory) / "cosign"

@@ -1,1 +1,1 @@
-"""A release: one version everywhere, a changelog section, CRDs that take what they took, images and installer."""
+"""A release: one version everywhere, a changelog section, backwards-compatible CRDs, images and installer."""

@@ -1,4 +1,4 @@
-"""`make release VERSION=x.y.z REGISTRY=HOST/PATH`: a release of the commit that is checked out."""
+"""`make release VERSION=x.y.z REGISTRY=HOST/PATH`: release the checked-out commit."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from hack.release.release import prepare, publish
 
 
 def main() -> int:
-    """Release, or exit with what speaks against it."""
+    """Release, or exit with the reason against it."""
     progress, tools = Progress(), Tools(CACHE, Progress())
     version = os.environ.get("VERSION", "")
     settings = Settings({**os.environ, "TAG": version})
     try:
-        settings.registry  # noqa: B018 (refused before anything is done)
+        settings.registry  # noqa: B018 (raises early if it is not set)
         tools.build(["crdify", "helm", "kubernetes"])
         prepare(ROOT, version, datetime.now(UTC).date(), tools.binary("crdify"), progress)
         kubectl = Kubectl(tools.binary("kubernetes", "kubectl"), CACHE / "no-kubeconfig")

@@ -1,4 +1,4 @@
-"""The changelog's sections, as Keep a Changelog has them."""
+"""The changelog's sections, in the format of Keep a Changelog."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNRELEASED = "## [Unreleased]"
 
 
 def section(text: str, version: str) -> str | None:
-    """What the changelog says of a version, without its heading; None if there is no such section."""
+    """Return a version's section without its heading; None if there is none."""
     match = re.search(
         rf"^## \[{re.escape(version)}\][^\n]*\n(.*?)(?=^## \[|\Z)", text, re.MULTILINE | re.DOTALL
     )
@@ -22,7 +22,7 @@ def section(text: str, version: str) -> str | None:
 
 
 def released(text: str, version: str, day: date) -> str:
-    """The changelog with what was unreleased under the version. Raises ReleaseError if nothing was."""
+    """Return the changelog with the unreleased section under the version. Raises ReleaseError if it is empty."""
     if not section(text, "Unreleased"):
         message = "CHANGELOG.md says nothing under [Unreleased]: a release needs something to tell."
         raise ReleaseError(message)

@@ -1,4 +1,4 @@
-"""Whether the CRDs take what those of an earlier release took: what was valid stays valid, and means the same."""
+"""Check that the CRDs stay backwards compatible: valid objects stay valid and keep their meaning."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import yaml
 
 from hack.release.errors import ReleaseError
 
-# What it looks for: https://github.com/kubernetes-sigs/crdify; words about a field may change.
+# crdify's checks: https://github.com/kubernetes-sigs/crdify; a field's description may change.
 CONFIGURATION = {"validations": [{"name": "description", "enforcement": "None"}]}
 ADVICE = "Serve a new API version beside the old one instead, or undo the change."
 
 
 def check(before: dict[str, str], after: dict[str, str], crdify: Path) -> None:
-    """Compare CRDs, as {file name: text}. Raises ReleaseError with every change that breaks something."""
+    """Compare CRDs, as {file name: text}. Raises ReleaseError with every breaking change."""
     broken = []
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
@@ -30,17 +30,19 @@ def check(before: dict[str, str], after: dict[str, str], crdify: Path) -> None:
             (folder / "new.yaml").write_text(after[name])
             files = [f"file://{folder / each}.yaml" for each in ("old", "new")]
             command: list[str | Path] = [crdify, "--config", folder / "crdify.yaml", *files]
-            done = subprocess.run(
+            completed = subprocess.run(
                 command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
             )
-            if done.returncode:
+            if completed.returncode:
                 errors = [
-                    line.strip(" -") for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line
+                    line.strip(" -")
+                    for line in (completed.stdout + completed.stderr).splitlines()
+                    if "ERROR" in line
                 ]
-                broken += [f"{name}: {error}" for error in errors or [done.stderr.strip()]]
+                broken += [f"{name}: {error}" for error in errors or [completed.stderr.strip()]]
     if broken:
-        told = ["The CRDs break what was valid before:", *(f"  {each}" for each in broken), ADVICE]
-        raise ReleaseError("\n".join(told))
+        lines = ["The CRDs break what was valid before:", *(f"  {each}" for each in broken), ADVICE]
+        raise ReleaseError("\n".join(lines))
 
 
 def _versions_gone(old: str, new: str) -> list[str]:

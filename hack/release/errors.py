@@ -1,5 +1,5 @@
-"""Why there is no release."""
+"""The errors of a release."""
 
 
 class ReleaseError(Exception):
-    """Something speaks against this release; the message says what, and what to do."""
+    """A check forbids this release; the message names it and says what to do."""

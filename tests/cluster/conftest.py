@@ -1,4 +1,4 @@
-"""A cluster with the operator in it, as hack/with-cluster leaves it, and one solver that answers."""
+"""A cluster with the operator from hack/with-cluster, and one solver that answers."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ HOST = "exam.localhost"
 
 @dataclass(frozen=True)
 class Solver:
-    """The solver under test and how to look at it."""
+    """The solver under test."""
 
     kubectl: Kubectl
     url: str = f"http://{HOST}:8080"
 
     def get(self, *resource: str) -> dict[str, Any]:
-        """One object, or a list, of the solver's namespace."""
-        found: dict[str, Any] = json.loads(
+        """Return an object, or a list, of the solver's namespace."""
+        live: dict[str, Any] = json.loads(
             self.kubectl("--namespace", NAMESPACE, "get", *resource, "--output", "json")
         )
-        return found
+        return live
 
     def wait_ready(self) -> None:
-        """Until Ready is True, at most some minutes."""
+        """Wait some minutes until Ready is True."""
         wait_ready(self.kubectl, Installed(NAMESPACE, NAME), seconds=900)
 
 
 @pytest.fixture(scope="session")
 def deployed() -> Deployed:
-    """The cluster; the suite is run by hack/with-cluster, which brings it up."""
+    """Return the cluster that hack/with-cluster started."""
     provider = choose(Progress(quiet=True))
     return Deployed(provider, Kubectl(provider.kubectl(), provider.kubeconfig()))
 
 
 @pytest.fixture(scope="module")
 def solver(deployed: Deployed) -> Iterator[Solver]:
-    """The sample in a namespace of its own, which Pod Security restricts; removed afterwards."""
+    """Yield the sample in its own namespace with restricted Pod Security; delete it afterwards."""
     kubectl = deployed.kubectl
     manifest = yaml.safe_load(SAMPLE.read_text())
     manifest["metadata"] |= {"name": NAME, "namespace": NAMESPACE}
@@ -62,8 +62,8 @@ def solver(deployed: Deployed) -> Iterator[Solver]:
     restricted_namespace(kubectl, NAMESPACE)
     seed_model(deployed.provider, NAMESPACE, f"{NAME}-model-cache")
     kubectl("apply", "--filename", "-", stdin=yaml.safe_dump(manifest))
-    found = Solver(kubectl)
-    found.wait_ready()
-    yield found
+    sample = Solver(kubectl)
+    sample.wait_ready()
+    yield sample
     if not os.environ.get("MCQ_KEEP"):
         kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")

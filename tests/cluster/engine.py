@@ -1,7 +1,6 @@
 """An OpenAI-compatible server without a model: `python -m tests.cluster.engine [--seconds S] ADDRESS PORT MODEL...`.
 
-For tests of what is around the answers: every question's is B, at once; a line of reasoning takes so many seconds. A
-model that it does not serve is a 404.
+It answers every question with B at once, and takes `--seconds` for a line of reasoning. An unknown model is a 404.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ USAGE = {"prompt_tokens": 90, "completion_tokens": 1}
 
 
 def app(models: list[str], *, seconds: float) -> web.Application:
-    """The server's routes."""
+    """Return the server's routes."""
 
     async def served(_: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": model} for model in models]})
@@ -49,13 +48,13 @@ def app(models: list[str], *, seconds: float) -> web.Application:
             {"id": "x", "object": "text_completion", "choices": [choice], "usage": USAGE}
         )
 
-    made = web.Application()
-    made.add_routes([web.get("/v1/models", served), web.post("/v1/completions", complete)])
-    return made
+    application = web.Application()
+    application.add_routes([web.get("/v1/models", served), web.post("/v1/completions", complete)])
+    return application
 
 
 def main() -> None:
-    """Serve until the end."""
+    """Serve until the process is killed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("address")

@@ -1,4 +1,4 @@
-"""A steady load through the Ingress: bounded in rate, and every request counted."""
+"""A steady load through the Ingress: a bounded rate, and a count of every request."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ CLIENTS = 8
 
 @dataclass
 class Load:
-    """Asks from CLIENTS clients at once, each its next question when it has the answer, until the block ends.
+    """Send requests from CLIENTS clients during the block, each the next one after the last answer.
 
-    `lost` has what became of each request that was not answered, or not by `label` if there is one.
+    `lost` has the error of each request without an answer; with `label`, also of each with another label.
     """
 
     host: str
@@ -33,7 +33,7 @@ class Load:
     lost: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Load:
-        """Start to ask."""
+        """Start the clients."""
         self._stop = threading.Event()
         self._started = time.monotonic()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._ask()))
@@ -43,7 +43,7 @@ class Load:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ask no more, and wait for what was asked."""
+        """Stop the clients, and wait for their last answers."""
         self._stop.set()
         self._thread.join()
 

@@ -1,7 +1,7 @@
-"""A solver that is asked steadily while something happens to it.
+"""A solver under steady load during a change.
 
-Its replicas are the product's own image; behind them is an engine without a model (tests/cluster/engine.py), so that
-they start in seconds and thousands of small answers take minutes.
+Its replicas run the product's image; their engine has no model (tests/cluster/engine.py), so that they start in
+seconds, and thousands of small answers take minutes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Steady:
-    """The solver; its namespace is its own."""
+    """The solver, alone in its namespace."""
 
     kubectl: Kubectl
     namespace: str
@@ -38,28 +38,28 @@ class Steady:
         return f"{self.name}.localhost"
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
-        """kubectl in its namespace."""
+        """Run kubectl in the solver's namespace."""
         return self.kubectl("--namespace", self.namespace, *arguments, stdin=stdin)
 
     def patch(self, spec: dict[str, Any]) -> None:
-        """Change its spec."""
+        """Change the solver's spec."""
         change = json.dumps({"spec": spec})
         self.run("patch", f"mcqsolver/{self.name}", "--type=merge", "--patch", change)
 
     def get(self, *resource: str) -> dict[str, Any]:
-        """One object, or a list."""
-        found: dict[str, Any] = json.loads(self.run("get", *resource, "--output", "json"))
-        return found
+        """Return one object, or a list."""
+        live: dict[str, Any] = json.loads(self.run("get", *resource, "--output", "json"))
+        return live
 
     def replicas(self) -> list[dict[str, Any]]:
-        """Its replicas' Pods, those that are ending among them."""
-        found: list[dict[str, Any]] = self.get(
+        """Return the replicas' Pods, including those that are terminating."""
+        pods: list[dict[str, Any]] = self.get(
             "pods", "--selector", f"app.kubernetes.io/instance={self.name}"
         )["items"]
-        return found
+        return pods
 
     def pods(self) -> list[str]:
-        """The names of its replicas' Pods, but of those that are ending."""
+        """Return the names of the replicas' Pods, without those that are terminating."""
         return [
             each["metadata"]["name"]
             for each in self.replicas()
@@ -67,7 +67,7 @@ class Steady:
         ]
 
     def places(self) -> Counter[str]:
-        """How many replicas are on each node; those that are ending are not counted."""
+        """Return the number of replicas on each node, without those that are terminating."""
         return Counter(
             each["spec"].get("nodeName", "")
             for each in self.replicas()
@@ -75,26 +75,26 @@ class Steady:
         )
 
     def conditions(self) -> dict[str, dict[str, Any]]:
-        """Its conditions by type."""
-        found = self.get("mcqsolver", self.name)
-        return {item["type"]: item for item in found.get("status", {}).get("conditions", [])}
+        """Return the solver's conditions by type."""
+        live = self.get("mcqsolver", self.name)
+        return {item["type"]: item for item in live.get("status", {}).get("conditions", [])}
 
     def settle(self, *, seconds: float = 180) -> None:
-        """Until it is Ready for its newest spec and no old replica is left."""
+        """Wait until the solver is Ready for its newest spec and no old replica is left."""
 
         def settled() -> bool:
-            found = self.get("mcqsolver", self.name)
+            live = self.get("mcqsolver", self.name)
             ready = self.conditions().get("Ready", {})
-            current = ready.get("observedGeneration") == found["metadata"]["generation"]
-            wanted = self.get("deployment", self.name)["spec"]["replicas"]
-            return ready.get("status") == "True" and current and len(self.replicas()) == wanted
+            current = ready.get("observedGeneration") == live["metadata"]["generation"]
+            desired = self.get("deployment", self.name)["spec"]["replicas"]
+            return ready.get("status") == "True" and current and len(self.replicas()) == desired
 
         eventually(settled, seconds=seconds, what=f"{self.name} is Ready and no old replica is left")
 
 
 @contextmanager
 def serving(address: str, *, seconds: float = 0) -> Iterator[str]:
-    """An engine on an address that pods reach, while the block runs: its URL. A line takes `seconds`."""
+    """Yield the URL of an engine on an address that pods reach. A reasoning line takes `seconds`."""
     with socket.socket() as probe:
         probe.bind((address, 0))
         port = probe.getsockname()[1]
@@ -108,7 +108,7 @@ def serving(address: str, *, seconds: float = 0) -> Iterator[str]:
 
 @contextmanager
 def steady_solver(kubectl: Kubectl, engine: str, solver: Steady, /, **spec: Any) -> Iterator[Steady]:
-    """The solver, Ready, with `spec` beside its engine and its Ingress; removed afterwards."""
+    """Yield the Ready solver, with `spec` in addition to its engine and Ingress; delete it afterwards."""
     manifest = {
         "apiVersion": "mcq-operator.dev/v1alpha1",
         "kind": "MCQSolver",
@@ -124,7 +124,7 @@ def steady_solver(kubectl: Kubectl, engine: str, solver: Steady, /, **spec: Any)
     kubectl("apply", "--filename", "-", stdin=json.dumps(manifest))
     eventually(lambda: bool(solver.conditions()), seconds=30)
     solver.run("wait", f"mcqsolver/{solver.name}", "--for=condition=Ready", "--timeout=180s")
-    # Ready means so: the very next thing is a question through the Ingress.
+    # Ready must be exact: tests send a question through the Ingress next.
     answer = ask(f"http://{solver.host}:8080", {**QUESTION, "mode": "answer"})
     assert answer["answer"]["label"] == "B"
     yield solver

@@ -1,4 +1,4 @@
-"""What the tests of several parts need of a cluster."""
+"""Shared helpers of the cluster tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def eventually(holds: Callable[[], object], *, seconds: float, what: str = "") -> None:
-    """Wait until it holds; `what` says in the failure what that is."""
+    """Wait until `holds()` is true; a failure's message has `what`."""
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until, f"not so within {seconds} s: {what or holds}"
@@ -21,7 +21,7 @@ def eventually(holds: Callable[[], object], *, seconds: float, what: str = "") -
 
 
 def restricted_namespace(kubectl: Kubectl, name: str) -> None:
-    """Make the namespace, empty, and restricted by Pod Security."""
+    """Create the namespace anew, with restricted Pod Security."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     kubectl("delete", "namespace", name, "--ignore-not-found")
@@ -32,9 +32,9 @@ def pod(
     kubectl: Kubectl, namespace: str, name: str, *, program: str = "import time; time.sleep(3600)",
     node: str | None = None, claim: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """A Pod that runs a Python program in the operator's image, which every cluster under test has.
+    """Return a Pod that runs a Python program in the operator's image, which every cluster under test has.
 
-    `claim` is mounted at /data.
+    It mounts `claim` at /data.
     """
     image = kubectl(
         "-n", "mcq-operator-system", "get", "deployment/mcq-operator",

@@ -1,6 +1,6 @@
-"""One MCQSolver on a real node, from `kubectl apply` to an answer of the real model, to nothing left.
+"""One MCQSolver on a real node: from `kubectl apply` through answers of the real model to its complete removal.
 
-The tests go through one solver's life, in the order of this file.
+The tests follow one solver's life in the order of this file.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ CHILDREN = [
 ]
 
 
-def test_a_question_is_answered_at_once_when_the_solver_is_ready(solver: Solver) -> None:
-    """Ready means answered: through the Ingress, by the real model, with reasoning and probabilities."""
+def test_a_ready_solver_answers_at_once(solver: Solver) -> None:
+    """Ready means that it answers through the Ingress: the real model, with reasoning and probabilities."""
     answer = ask(solver.url, QUESTION)
     assert answer["mode"] == "explain"
     assert answer["answer"] == {"label": "B", "index": 1, "text": "Service"}
@@ -45,16 +45,16 @@ def test_a_question_is_answered_at_once_when_the_solver_is_ready(solver: Solver)
 
 
 def test_three_pods_answer_behind_one_service(solver: Solver) -> None:
-    """The default is three replicas, each with an address of its own in the Service."""
+    """The default is three replicas, each with its own address in the Service."""
     slices = solver.get("endpointslices", "--selector", f"kubernetes.io/service-name={NAME}")["items"]
     ready = [a for s in slices for e in s["endpoints"] if e["conditions"]["ready"] for a in e["addresses"]]
     assert len(set(ready)) == 3
 
 
-def test_the_printed_line_tells_the_truth(solver: Solver) -> None:
+def test_kubectl_get_shows_the_solvers_state(solver: Solver) -> None:
     """`kubectl get mcq` shows readiness, replicas, model and URL."""
     header, line = solver.kubectl("--namespace", NAMESPACE, "get", "mcq").splitlines()
-    # By the columns' places: no exam was sat, so that one of them is empty.
+    # Split by the columns' positions, because the exam column is empty.
     ends = [*(match.start() for match in re.finditer(r"\S+", header)), None]
     shown = {header[a:b].strip(): line[a:b].strip() for a, b in pairwise(ends)}
     assert shown["ACCURACY"] == ""
@@ -65,8 +65,8 @@ def test_the_printed_line_tells_the_truth(solver: Solver) -> None:
     assert HOST in shown["URL"]
 
 
-def test_a_bad_question_is_a_problem_through_the_ingress(solver: Solver) -> None:
-    """The problem document arrives whole, with its status and media type."""
+def test_an_invalid_question_gets_a_problem_document_through_the_ingress(solver: Solver) -> None:
+    """The problem document keeps its status, media type and body."""
     with pytest.raises(urllib.error.HTTPError) as refused:
         ask(solver.url, {"question": "Which?", "choices": ["only one"]})
     with refused.value as response:
@@ -76,7 +76,7 @@ def test_a_bad_question_is_a_problem_through_the_ingress(solver: Solver) -> None
 
 
 def test_a_reconcile_that_changes_nothing_writes_nothing(solver: Solver) -> None:
-    """The operator counts no write after a change that needs none."""
+    """A change without effect adds nothing to the operator's count of writes."""
     before = _counted(solver, "mcq_operator_writes_total")
     reconciles = _reconciles(solver)
     solver.kubectl("--namespace", NAMESPACE, "annotate", f"mcqsolver/{NAME}", "example.com/touched=yes")
@@ -85,7 +85,7 @@ def test_a_reconcile_that_changes_nothing_writes_nothing(solver: Solver) -> None
 
 
 def _answers_steadily(url: str) -> bool:
-    """Longer than Traefik goes on with what it knew: it takes changes in every two seconds."""
+    """Return True if the URL answers longer than Traefik's configuration lags, which updates every two seconds."""
     try:
         for _ in range(4):
             ask(url, {**QUESTION, "mode": "answer"})
@@ -96,16 +96,16 @@ def _answers_steadily(url: str) -> bool:
 
 
 @pytest.mark.parametrize("child", ["service", "ingress", "poddisruptionbudget"])
-def test_a_deleted_child_is_back(solver: Solver, child: str) -> None:
-    """Whatever is deleted of a solver is made again, and when the Ingress controller has seen that, it answers."""
+def test_a_deleted_child_is_recreated(solver: Solver, child: str) -> None:
+    """The operator recreates every deleted child, and the solver answers once the Ingress controller has updated."""
     old = solver.get(child, NAME)["metadata"]["uid"]
     solver.kubectl("--namespace", NAMESPACE, "delete", child, NAME, "--wait=false")
     eventually(lambda: _uid(solver, child, NAME) not in {None, old}, seconds=30)
     eventually(lambda: _answers_steadily(solver.url), seconds=60, what="it answers through the Ingress again")
 
 
-def test_an_edited_deployment_is_repaired(solver: Solver) -> None:
-    """An edit of a field that the operator owns is undone."""
+def test_an_edited_deployment_is_reverted(solver: Solver) -> None:
+    """The operator reverts an edit of a field that it owns."""
     patch = '{"spec": {"minReadySeconds": 0, "strategy": {"rollingUpdate": {"maxUnavailable": 1}}}}'
     solver.kubectl("--namespace", NAMESPACE, "patch", "deployment", NAME, "--patch", patch)
     eventually(
@@ -116,7 +116,7 @@ def test_an_edited_deployment_is_repaired(solver: Solver) -> None:
 
 
 def test_kubectl_scale_changes_the_replicas(solver: Solver) -> None:
-    """The scale subresource works in both directions of status, and the solver is Ready at its new size."""
+    """The scale subresource's spec and status both work, and the solver becomes Ready at the new size."""
     solver.kubectl("--namespace", NAMESPACE, "scale", f"mcqsolver/{NAME}", "--replicas=2")
     eventually(lambda: solver.get("mcqsolver", NAME)["status"].get("readyReplicas") == 2, seconds=90)
     solver.wait_ready()
@@ -131,8 +131,8 @@ def test_kubectl_scale_changes_the_replicas(solver: Solver) -> None:
 
 
 @pytest.mark.slow
-def test_a_solver_whose_engine_is_another_server_answers_who_has_a_key(solver: Solver) -> None:
-    """The other server is the first solver; no model is mounted, and a changed Secret needs no restart."""
+def test_a_solver_with_a_remote_engine_answers_clients_with_a_key(solver: Solver) -> None:
+    """The engine is the first solver; no model is mounted, and a changed Secret needs no restart."""
     first, second = "first-key-of-alice-0123", "second-key-of-alice-4567"
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "clients", "namespace": NAMESPACE}}
     spec = {
@@ -173,8 +173,8 @@ def _status(url: str, key: str | None) -> int:
     return 200
 
 
-def test_a_bad_solver_is_refused_with_a_message(solver: Solver) -> None:
-    """What the schema can know is refused by the API server, naming the field."""
+def test_an_invalid_solver_is_refused_with_a_message(solver: Solver) -> None:
+    """The API server refuses a spec that violates the schema, and names the field."""
     with pytest.raises(KubectlError, match=r"spec\.replicas"):
         solver.kubectl(
             "--namespace", NAMESPACE, "patch", f"mcqsolver/{NAME}",
@@ -182,8 +182,8 @@ def test_a_bad_solver_is_refused_with_a_message(solver: Solver) -> None:
         )  # fmt: skip
 
 
-def test_nothing_is_left_when_the_operator_goes_first(solver: Solver) -> None:
-    """Owner references delete: no finalizer waits for an operator that is not there."""
+def test_deletion_is_complete_without_the_operator(solver: Solver) -> None:
+    """Owner references delete the children: no finalizer waits for a missing operator."""
     operator = ["--namespace", OPERATOR_NAMESPACE]
     solver.kubectl(*operator, "scale", "deployment/mcq-operator", "--replicas=0")
     try:
@@ -210,14 +210,14 @@ def _uid(solver: Solver, kind: str, name: str) -> str | None:
 
 
 def _reconciles(solver: Solver) -> float:
-    """How many reconciles the operator has counted."""
+    """Return the operator's number of reconciles."""
     return _counted(solver, "mcq_operator_reconciles_total")
 
 
 def _counted(solver: Solver, metric: str) -> float:
-    """The sum of a counter of the operator's."""
+    """Return the sum of one of the operator's counters."""
     pods = json.loads(solver.kubectl("--namespace", OPERATOR_NAMESPACE, "get", "pods", "--output", "json"))
-    # Each Pod by itself: of the two, one leads and counts.
+    # Query each Pod: only the leader of the two counts.
     lines = [
         line
         for pod in pods["items"]

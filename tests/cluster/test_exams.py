@@ -1,4 +1,4 @@
-"""Exams on the real cluster: real Pods ask the real model, and what they find is told of."""
+"""Exams on the real cluster: Pods ask the real model, and statuses and reports show the result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MINE = f"--namespace={NAMESPACE}"
 
 
 def questions() -> str:
-    """Sums: of each the right letter is another."""
+    """Return arithmetic questions; the correct label differs between them."""
     rows = []
     for number in range(COUNT):
         right = 2 * number + 3
@@ -53,7 +53,7 @@ def condition(solver: Solver, exam: str, kind: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def sums(solver: Solver) -> Iterator[str]:
-    """An exam in a ConfigMap, which two Pods have sat; one of them was killed while it asked."""
+    """Yield an exam from a ConfigMap that two Pods completed; one was killed during it."""
     text = json.dumps(
         {
             "apiVersion": "v1",
@@ -68,7 +68,7 @@ def sums(solver: Solver) -> Iterator[str]:
         "sums",
         questions={"configMapRef": {"name": "sums", "key": "sums.jsonl"}},
         parallelism=2,
-        # Less than guessing: what the model knows of sums is not what is tested.
+        # A limit below guessing: the model's arithmetic is not under test.
         **{"pass": {"minAccuracy": 0.1, "maxP95Seconds": 600}},
     )
     mine = ["pods", "-l", "app.kubernetes.io/name=mcq-exam,batch.kubernetes.io/job-completion-index=1"]
@@ -87,7 +87,7 @@ def sums(solver: Solver) -> Iterator[str]:
     solver.kubectl(MINE, "delete", "mcqexam", "sums", "--ignore-not-found")
 
 
-def test_each_question_counts_once_though_a_pod_was_lost(solver: Solver, sums: str) -> None:
+def test_each_question_counts_once_after_a_pod_is_lost(solver: Solver, sums: str) -> None:
     status = solver.get("mcqexam", sums)["status"]
     assert (status["count"], status["unanswered"]) == (COUNT, 0)
     assert status["model"]["digest"].startswith("sha256:")
@@ -95,19 +95,17 @@ def test_each_question_counts_once_though_a_pod_was_lost(solver: Solver, sums: s
     assert condition(solver, sums, "Passed")["reason"] == "Passed"
 
 
-def test_the_solver_says_how_right_it_is(solver: Solver, sums: str) -> None:
+def test_the_solvers_status_shows_the_exams_result(solver: Solver, sums: str) -> None:
     exam = solver.get("mcqexam", sums)["status"]
     eventually(lambda: "exam" in solver.get("mcq", NAME)["status"], seconds=10)
-    told = solver.get("mcq", NAME)["status"]["exam"]
-    assert told == {
+    reported = solver.get("mcq", NAME)["status"]["exam"]
+    assert reported == {
         "name": sums, "accuracy": exam["accuracy"], "ci95": exam["ci95"], "count": COUNT, "sat": exam["sat"]
     }  # fmt: skip
     assert exam["summary"] in solver.kubectl(MINE, "get", "mcqexams")
 
 
-def test_the_report_is_printed_as_tables_as_json_and_as_a_page(
-    deployed: Deployed, solver: Solver, sums: str
-) -> None:
+def test_the_report_prints_tables_json_and_a_page(deployed: Deployed, solver: Solver, sums: str) -> None:
     def report(*options: str) -> str:
         command = [sys.executable, "-m", "mcq_operator", "exam", "report", "-n", NAMESPACE, sums, *options]
         environment = {**os.environ, "KUBECONFIG": str(deployed.provider.kubeconfig())}
@@ -119,11 +117,11 @@ def test_the_report_is_printed_as_tables_as_json_and_as_a_page(
 
     accuracy = solver.get("mcqexam", sums)["status"]["accuracy"]
     assert f"{accuracy:.3f}" in report()
-    found = json.loads(report("-o", "json"))
-    assert [row["id"] for row in found["rows"]] == [f"sum/{number}" for number in range(COUNT)]
-    right = [row for row in found["rows"] if row["chosen"] == row["answer"]]
+    printed = json.loads(report("-o", "json"))
+    assert [row["id"] for row in printed["rows"]] == [f"sum/{number}" for number in range(COUNT)]
+    right = [row for row in printed["rows"] if row["chosen"] == row["answer"]]
     assert accuracy == pytest.approx(len(right) / COUNT, abs=1e-4)
-    assert {name: each["total"] for name, each in found["figures"]["subjects"].items()} == {
+    assert {name: each["total"] for name, each in printed["figures"]["subjects"].items()} == {
         "small": COUNT // 2,
         "large": COUNT // 2,
     }
@@ -131,7 +129,7 @@ def test_the_report_is_printed_as_tables_as_json_and_as_a_page(
 
 
 @pytest.mark.parametrize(
-    ("name", "wanted", "said"),
+    ("name", "questions", "message"),
     [
         ("absent", {"uri": f"http://{NAME}.{NAMESPACE}.svc/no-such-file"}, "answers 404"),
         (
@@ -141,17 +139,17 @@ def test_the_report_is_printed_as_tables_as_json_and_as_a_page(
         ),
     ],
 )
-def test_questions_that_are_not_there_or_not_the_ones_are_said_and_not_tried_again(
-    solver: Solver, sums: str, name: str, wanted: dict[str, Any], said: str
+def test_missing_or_changed_questions_are_reported_and_not_retried(
+    solver: Solver, sums: str, name: str, questions: dict[str, Any], message: str
 ) -> None:
-    sit(solver, name, questions=wanted)
+    sit(solver, name, questions=questions)
     try:
         eventually(
             lambda: condition(solver, name, "Complete").get("reason") == "ExamUnreadable",
             seconds=60,
             what=f"{name} can't be sat",
         )
-        assert said in condition(solver, name, "Complete")["message"]
+        assert message in condition(solver, name, "Complete")["message"]
         pods = solver.get("pods", "-l", f"app.kubernetes.io/instance={name}")["items"]
         assert len(pods) == 1
     finally:
@@ -159,18 +157,18 @@ def test_questions_that_are_not_there_or_not_the_ones_are_said_and_not_tried_aga
 
 
 def gated(solver: Solver, change: dict[str, Any], reason: str) -> dict[str, Any]:
-    """Change the solver, whose gate asks for the exam, and wait until the gate has said this; the condition."""
+    """Change the solver and its gate's exam; return the gate's condition once it has this reason."""
     solver.kubectl(MINE, "patch", "mcq", NAME, "--type=merge", "--patch", json.dumps({"spec": change}))
 
-    def said() -> dict[str, Any]:
+    def gate_condition() -> dict[str, Any]:
         status = solver.get("mcq", NAME)["status"]
-        told: list[dict[str, Any]] = status["conditions"]
-        found = next((each for each in told if each["type"] == "ExamPassed"), {})
+        conditions: list[dict[str, Any]] = status["conditions"]
+        condition = next((each for each in conditions if each["type"] == "ExamPassed"), {})
         current = status["observedGeneration"] == solver.get("mcq", NAME)["metadata"]["generation"]
-        return found if current and found.get("reason") == reason else {}
+        return condition if current and condition.get("reason") == reason else {}
 
-    eventually(said, seconds=300, what=f"the gate says {reason}")
-    return said()
+    eventually(gate_condition, seconds=300, what=f"the gate says {reason}")
+    return gate_condition()
 
 
 def image_and_precision(solver: Solver) -> tuple[str, str]:
@@ -179,14 +177,14 @@ def image_and_precision(solver: Solver) -> tuple[str, str]:
     return container["image"], values["MCQ_MODEL_PRECISION"]
 
 
-def test_a_change_as_good_is_promoted_and_one_that_misses_a_limit_is_not(solver: Solver, sums: str) -> None:
+def test_the_gate_promotes_an_equal_change_and_stops_a_worse_one(solver: Solver, sums: str) -> None:
     image, before = image_and_precision(solver)
     assert before == "auto"
     gate = {"examRef": {"name": sums}, "maxRegression": 0.5}
-    # What auto means on this machine, said in so many words: another spec, the same answers.
-    found = gated(solver, {"rollout": {"gate": gate}, "model": {"precision": "int8"}}, "Passed")
-    assert found["status"] == "True"
-    assert "0 right only before and 0 only now" in found["message"]
+    # The effective value of auto on this machine, set explicitly: a new spec with the same answers.
+    gate_condition = gated(solver, {"rollout": {"gate": gate}, "model": {"precision": "int8"}}, "Passed")
+    assert gate_condition["status"] == "True"
+    assert "0 right only before and 0 only now" in gate_condition["message"]
     solver.wait_ready()
     assert image_and_precision(solver) == (image, "int8")
     eventually(
@@ -195,9 +193,9 @@ def test_a_change_as_good_is_promoted_and_one_that_misses_a_limit_is_not(solver:
         what="the promoted replicas have sat it",
     )
     change = {"rollout": {"gate": {**gate, "maxCalibrationError": 0}}, "answering": {"debias": "none"}}
-    found = gated(solver, change, "ExamNotPassed")
-    assert found["status"] == "False"
-    assert "is more than 0" in found["message"]
+    gate_condition = gated(solver, change, "ExamNotPassed")
+    assert gate_condition["status"] == "False"
+    assert "is more than 0" in gate_condition["message"]
     assert solver.get("mcq", NAME)["status"]["answering"]
     eventually(lambda: f"{NAME}-candidate" not in solver.kubectl(MINE, "get", "mcq"), seconds=60)
     back = {"rollout": {"gate": None}, "answering": {"debias": "prior"}}

@@ -1,4 +1,4 @@
-"""What goes wrong on a real node is said in conditions, with what to do; and where replicas are placed."""
+"""Conditions report failures on a real node and say what to do; the scheduler places replicas as specified."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GPU_NODE = "gpu-node"
 UNREACHABLE = {"type": "OpenAI", "openai": {"endpoint": "http://nowhere.invalid/v1", "model": "x"}}
 SMALL = {"requests": {"cpu": "10m", "memory": "32Mi"}}
 CASES: dict[str, tuple[dict[str, Any], set[str], str]] = {
-    # what is wrong: the spec, the reasons that say so, and words of the message
+    # fault: the spec, the expected reasons, and a part of the message
     "model": (
         {"model": {"uri": "hf://nobody/no-such-model"}},
         {"ModelUnreachable", "ModelNotFound"},
@@ -57,12 +57,12 @@ CASES: dict[str, tuple[dict[str, Any], set[str], str]] = {
 
 @pytest.fixture(scope="module")
 def kubectl(deployed: Deployed) -> Iterator[Kubectl]:
-    """All solvers at once, each with one replica and the model that is prepared already."""
+    """Yield all solvers at once, each with one replica and the prepared model."""
     if not isinstance(deployed.provider, KindCluster):
         pytest.skip("the model is where the local cluster makes volumes only")
-    made = deployed.kubectl
-    made("delete", "namespace", NAMESPACE, "--ignore-not-found")
-    made("create", "namespace", NAMESPACE)
+    kubectl = deployed.kubectl
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+    kubectl("create", "namespace", NAMESPACE)
     specs = {name: case[0] for name, case in CASES.items()} | {"waiting": {"engine": UNREACHABLE}}
     for name, spec in specs.items():
         if "engine" not in spec and "model" not in spec:
@@ -73,24 +73,24 @@ def kubectl(deployed: Deployed) -> Iterator[Kubectl]:
             "metadata": {"name": name, "namespace": NAMESPACE},
             "spec": {"replicas": 1, "resources": SMALL, **spec},
         }  # fmt: skip
-        made("apply", "--filename", "-", stdin=json.dumps(solver))
-    yield made
-    made("delete", "namespace", NAMESPACE, "--wait=false")
+        kubectl("apply", "--filename", "-", stdin=json.dumps(solver))
+    yield kubectl
+    kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def condition(kubectl: Kubectl, name: str, kind: str) -> dict[str, Any]:
-    """One condition of a solver; empty before it has one."""
+    """Return one condition of a solver; empty if it does not exist."""
     solver = json.loads(kubectl("--namespace", NAMESPACE, "get", "mcqsolver", name, "--output", "json"))
-    found: list[dict[str, Any]] = solver.get("status", {}).get("conditions", [])
-    return next((item for item in found if item["type"] == kind), {})
+    conditions: list[dict[str, Any]] = solver.get("status", {}).get("conditions", [])
+    return next((item for item in conditions if item["type"] == kind), {})
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_failure_is_named_with_what_to_do(kubectl: Kubectl, name: str) -> None:
-    """In Degraded and in Ready, and as an Event."""
-    _, reasons, words = CASES[name]
+def test_conditions_report_a_failure_with_its_remedy(kubectl: Kubectl, name: str) -> None:
+    """Degraded, Ready and an Event show it."""
+    _, reasons, text = CASES[name]
     eventually(lambda: condition(kubectl, name, "Degraded").get("reason") in reasons, seconds=120)
-    assert words in condition(kubectl, name, "Degraded")["message"]
+    assert text in condition(kubectl, name, "Degraded")["message"]
     ready = condition(kubectl, name, "Ready")
     assert ready["status"] == "False"
     assert ready["reason"] in reasons
@@ -101,8 +101,8 @@ def test_a_failure_is_named_with_what_to_do(kubectl: Kubectl, name: str) -> None
     assert reasons & {item["reason"] for item in json.loads(events)["items"]}
 
 
-def test_what_a_starting_replica_waits_for_is_shown(kubectl: Kubectl) -> None:
-    """In ModelLoaded, in the replica's own words."""
+def test_a_starting_replicas_progress_is_shown(kubectl: Kubectl) -> None:
+    """ModelLoaded has the replica's own message."""
     eventually(
         lambda: "nowhere.invalid" in condition(kubectl, "waiting", "ModelLoaded").get("message", ""),
         seconds=60,
@@ -111,8 +111,8 @@ def test_what_a_starting_replica_waits_for_is_shown(kubectl: Kubectl) -> None:
     assert message.startswith("Pod waiting-")
 
 
-def test_replicas_are_placed_where_the_spec_says(kubectl: Kubectl) -> None:
-    """By the real scheduler: a labelled and tainted node with a GPU takes them, and no other does."""
+def test_replicas_are_placed_as_specified(kubectl: Kubectl) -> None:
+    """With the real scheduler: only a labelled and tainted node with a GPU takes them."""
     node = {
         "apiVersion": "v1", "kind": "Node",
         "metadata": {"name": GPU_NODE, "labels": {"pool": "gpu", "kubernetes.io/hostname": GPU_NODE}},

@@ -1,4 +1,4 @@
-"""The real stack: prometheus-operator, Prometheus and Alertmanager on the node, and what they make of real solvers."""
+"""The real prometheus-operator, Prometheus and Alertmanager on a node, observing real solvers."""
 
 from __future__ import annotations
 
@@ -55,32 +55,32 @@ EXAM_QUESTIONS = 4
 
 
 def fetch(host: str, path: str) -> Any:
-    """What a page of the stack says, through the Ingress."""
+    """Return a JSON page of the stack, through the Ingress."""
     request = urllib.request.Request(INGRESS + path, headers={"Host": host})
     with urllib.request.urlopen(request, timeout=30) as response:
         return json.load(response)
 
 
 def query(expression: str) -> list[dict[str, Any]]:
-    """Prometheus' answer, without series that are not numbers."""
+    """Return Prometheus's answer, without series that are not numbers."""
     path = "/api/v1/query?" + urllib.parse.urlencode({"query": expression})
     return numbers(fetch("prometheus.localhost", path))
 
 
 @dataclass
 class Receiver:
-    """Whom Alertmanager tells."""
+    """Alertmanager's receiver; it collects the alerts."""
 
     alerts: list[dict[str, Any]] = field(default_factory=list)
 
-    def told(self, name: str, **labels: str) -> bool:
-        wanted = {"alertname": name, **labels}
-        return any(wanted.items() <= alert["labels"].items() for alert in self.alerts)
+    def received(self, name: str, **labels: str) -> bool:
+        expected = {"alertname": name, **labels}
+        return any(expected.items() <= alert["labels"].items() for alert in self.alerts)
 
 
 @pytest.fixture(scope="module")
 def receiver(deployed: Deployed, stack: Kubectl) -> Iterator[Receiver]:
-    """A webhook on the machine's side of the pods' network, and Alertmanager's routes to it."""
+    """Yield a webhook on the machine's address in the pods' network, with Alertmanager's routes to it."""
     heard = Receiver()
     assert isinstance(deployed.provider, KindCluster)
     address = deployed.provider.host_address()
@@ -93,7 +93,7 @@ def receiver(deployed: Deployed, stack: Kubectl) -> Iterator[Receiver]:
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer((address, 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -114,12 +114,12 @@ def receiver(deployed: Deployed, stack: Kubectl) -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def stack(deployed: Deployed) -> Iterator[Kubectl]:
-    """The stack, as `make demo MONITORING=1` leaves it."""
+    """Yield the stack of `make demo MONITORING=1`."""
     if not isinstance(deployed.provider, KindCluster):
         pytest.skip("the webhook listens in the local cluster's network")
     kubectl = deployed.kubectl
     monitoring(deployed, Progress(quiet=True))
-    # As often as the solver's: a rate needs two scrapes.
+    # As often as the solver's metrics: a rate needs two scrapes.
     often = [{"op": "replace", "path": "/spec/endpoints/0/interval", "value": "2s"}]
     patch = ["--type=json", "--patch", json.dumps(often)]
     kubectl("-n", "mcq-operator-system", "patch", "servicemonitor", "mcq-operator", *patch)
@@ -129,7 +129,7 @@ def stack(deployed: Deployed) -> Iterator[Kubectl]:
 
 @pytest.fixture(scope="module")
 def watched(deployed: Deployed, stack: Kubectl) -> Iterator[Kubectl]:
-    """Two solvers of the real model that are scraped, of which one loses its replica and gets no other."""
+    """Yield two scraped solvers of the real model; one loses its replica for good."""
     kubectl = stack
     restricted_namespace(kubectl, NAMESPACE)
     sample = yaml.safe_load(MONITORED_SAMPLE.read_text())["spec"]
@@ -148,7 +148,7 @@ def watched(deployed: Deployed, stack: Kubectl) -> Iterator[Kubectl]:
         kubectl("apply", "--filename", "-", stdin=yaml.safe_dump(solver))
     for name in (NAME, LOST):
         wait_ready(kubectl, Installed(NAMESPACE, name), seconds=900)
-    _sit(kubectl)
+    _run_exam(kubectl)
     nodes = kubectl("get", "nodes", "-o", "name").split()
     kubectl("cordon", *nodes)
     try:
@@ -159,8 +159,8 @@ def watched(deployed: Deployed, stack: Kubectl) -> Iterator[Kubectl]:
         kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
-def _sit(kubectl: Kubectl) -> None:
-    """Have the solver sit an exam, as its dashboards have a row of that."""
+def _run_exam(kubectl: Kubectl) -> None:
+    """Run an exam of the solver, for its dashboards' exam row."""
     rows = [
         {
             "id": str(number),
@@ -182,36 +182,36 @@ def _sit(kubectl: Kubectl) -> None:
 
 
 @pytest.fixture(scope="module")
-def asked(watched: Kubectl, receiver: Receiver) -> Kubectl:
-    """After a known load, while Prometheus scraped."""
+def loaded(watched: Kubectl, receiver: Receiver) -> Kubectl:
+    """Send a known load while Prometheus scrapes."""
     eventually(lambda: query(f'up{{job="{NAME}"}} == 1'), seconds=90, what="the replica is scraped")
     eventually(lambda: query('up{job="mcq-operator"} == 1'), seconds=90, what="the operator is scraped")
     for _ in range(3):
         for each in ASKED:
             ask(f"http://{HOST}:8080", {**QUESTION, **each})
-    # The panels show the last minute, in which the operator may have had nothing to do.
-    watched("-n", NAMESPACE, "annotate", "--overwrite", "mcqsolver", NAME, f"test/asked={time.time()}")
+    # The panels show the last minute, and the operator may have been idle in it.
+    watched("-n", NAMESPACE, "annotate", "--overwrite", "mcqsolver", NAME, f"test/loaded={time.time()}")
     time.sleep(11)  # two scrapes
     return watched
 
 
 def boards(kubectl: Kubectl) -> dict[str, dict[str, Any]]:
-    """The dashboards as they are in the cluster."""
+    """Return the dashboards from the cluster."""
     mine = kubectl("-n", NAMESPACE, "get", "configmap", f"{NAME}-dashboards", "-o", "json")
     operators = kubectl(
         "-n", "mcq-operator-system", "get", "configmap", "mcq-operator-dashboard", "-o", "json"
     )
     return {
         name: json.loads(text)
-        for found in (mine, operators)
-        for name, text in json.loads(found)["data"].items()
+        for listed in (mine, operators)
+        for name, text in json.loads(listed)["data"].items()
     }
 
 
-def test_every_panel_of_every_dashboard_has_data(asked: Kubectl) -> None:
+def test_every_panel_of_every_dashboard_has_data(loaded: Kubectl) -> None:
     shown = [
         (f"{name}: {title}", expression)
-        for name, board in boards(asked).items()
+        for name, board in boards(loaded).items()
         for title, expression in expressions(board)
     ]
     assert len(shown) > 40
@@ -219,8 +219,8 @@ def test_every_panel_of_every_dashboard_has_data(asked: Kubectl) -> None:
     assert empty == []
 
 
-def test_the_known_load_is_what_the_panels_say(asked: Kubectl) -> None:
-    """Counted by the replica, scraped, and asked of Prometheus: as many as were asked."""
+def test_panels_show_the_known_load(loaded: Kubectl) -> None:
+    """The replica's counters, scraped by Prometheus, equal the number of questions."""
     mine = f'namespace="{NAMESPACE}",job="{NAME}"'
     [answered] = query(f'sum(mcq_requests_total{{{mine},outcome="answered"}})')
     [abstained] = query(f'sum(mcq_requests_total{{{mine},outcome="abstained"}})')
@@ -230,7 +230,7 @@ def test_the_known_load_is_what_the_panels_say(asked: Kubectl) -> None:
     assert {"namespace", "job", "pod", "service", "instance"} <= labels.keys()
 
 
-def test_every_rule_is_loaded_and_every_recording_has_data(asked: Kubectl) -> None:
+def test_every_rule_is_loaded_and_every_recording_has_data(loaded: Kubectl) -> None:
     def mine() -> list[dict[str, Any]]:
         groups = fetch("prometheus.localhost", "/api/v1/rules")["data"]["groups"]
         return [rule for group in groups if f"{NAMESPACE}-{NAME}" in group["file"] for rule in group["rules"]]
@@ -242,7 +242,7 @@ def test_every_rule_is_loaded_and_every_recording_has_data(asked: Kubectl) -> No
     )
     recorded = {rule["name"] for rule in mine() if rule["type"] == "recording"}
     assert len(recorded) == 15
-    # What was evaluated before the load has none yet.
+    # A rule's evaluation before the load has no data.
     selector = f'{{namespace="{NAMESPACE}",mcqsolver="{NAME}"}}'
     eventually(
         lambda: all(len(query(name + selector)) == 1 for name in recorded),
@@ -258,13 +258,13 @@ def test_every_rule_is_loaded_and_every_recording_has_data(asked: Kubectl) -> No
     }
 
 
-def test_the_operators_rules_are_loaded(asked: Kubectl) -> None:
+def test_the_operators_rules_are_loaded(loaded: Kubectl) -> None:
     groups = fetch("prometheus.localhost", "/api/v1/rules")["data"]["groups"]
     [group] = [group for group in groups if group["name"] == "mcq-operator.alerts"]
     assert {rule["state"] for rule in group["rules"]} == {"inactive"}
 
 
-def test_an_exemplar_carries_the_trace_of_an_answer(asked: Kubectl) -> None:
+def test_an_exemplar_links_an_answers_trace(loaded: Kubectl) -> None:
     answer = ask(f"http://{HOST}:8080", {**QUESTION, "mode": "answer"})
     selector = f'mcq_answer_duration_seconds_bucket{{namespace="{NAMESPACE}",job="{NAME}"}}'
 
@@ -273,15 +273,15 @@ def test_an_exemplar_carries_the_trace_of_an_answer(asked: Kubectl) -> None:
         path = "/api/v1/query_exemplars?" + urllib.parse.urlencode(
             {"query": selector, "start": now - 300, "end": now}
         )
-        found = fetch("prometheus.localhost", path)["data"]
-        return {each["labels"]["trace_id"] for series in found for each in series["exemplars"]}
+        series = fetch("prometheus.localhost", path)["data"]
+        return {exemplar["labels"]["trace_id"] for each in series for exemplar in each["exemplars"]}
 
     eventually(lambda: answer["trace_id"] in traces(), seconds=20, what="the exemplar is there")
 
 
 @dataclass(frozen=True)
 class Span:
-    """What Jaeger tells of one."""
+    """A span of Jaeger's API."""
 
     name: str
     service: str
@@ -289,14 +289,14 @@ class Span:
     parents: set[str]
 
 
-def test_the_trace_of_an_answer_is_read_back(asked: Kubectl) -> None:
-    """From Jaeger's query API: it has the response's id, begins at the Ingress, and has all the service's spans."""
+def test_jaeger_has_the_complete_trace_of_an_answer(loaded: Kubectl) -> None:
+    """Jaeger's API has it under the response's id, from the Ingress to all spans of the service."""
     answer = ask(f"http://{HOST}:8080", {**QUESTION, "mode": "explain", "max_reasoning_tokens": 8})
 
     def spans() -> list[Span]:
         try:
             [trace] = fetch("jaeger.localhost", f"/api/traces/{answer['trace_id']}")["data"]
-        except urllib.error.HTTPError:  # not there yet
+        except urllib.error.HTTPError:  # not stored yet
             return []
         return [
             Span(
@@ -309,34 +309,34 @@ def test_the_trace_of_an_answer_is_read_back(asked: Kubectl) -> None:
         ]
 
     expected = {"admit", "prefill", "decode", "parse"}
-    # A span is sent when it has ended, so those around it come last, from the service and from the Ingress controller.
+    # A span is sent when it ends, so the enclosing spans of the service and the Ingress controller come last.
     eventually(
         lambda: expected <= {span.name for span in spans()} and any(not span.parents for span in spans()),
         seconds=30,
         what="the trace is there, whole",
     )
-    found = spans()
-    [root] = [span for span in found if not span.parents]
+    complete = spans()
+    [root] = [span for span in complete if not span.parents]
     assert root.service == "traefik"
-    services = {span.span_id: span.service for span in found}
-    [served] = [span for span in found if span.service == NAME and "/api/v1/mcq/answer" in span.name]
+    services = {span.span_id: span.service for span in complete}
+    [served] = [span for span in complete if span.service == NAME and "/api/v1/mcq/answer" in span.name]
     assert {services[parent] for parent in served.parents} == {"traefik"}
-    # A step is made for several questions: it has a trace of its own, and links theirs.
+    # A step serves several questions: it has its own trace, with links to theirs.
     batches = fetch("jaeger.localhost", f"/api/traces?service={NAME}&operation=batch&limit=500")["data"]
     linked = {ref["traceID"] for batch in batches for span in batch["spans"] for ref in span["references"]}
     assert answer["trace_id"] in linked
 
 
-def test_the_alert_of_a_solver_that_lost_its_replica_reaches_the_receiver(
-    asked: Kubectl, receiver: Receiver
+def test_the_alert_of_a_solver_without_a_replica_reaches_the_receiver(
+    loaded: Kubectl, receiver: Receiver
 ) -> None:
-    """Prometheus finds it after two minutes, Alertmanager tells it; of the other solver nothing is told."""
+    """Prometheus fires it after two minutes and Alertmanager sends it; the other solver has no alert."""
     eventually(
-        lambda: receiver.told(
+        lambda: receiver.received(
             "MCQSolverNoReadyReplica", namespace=NAMESPACE, mcqsolver=LOST, severity="critical"
         ),
         seconds=240,
-        what="the alert is told",
+        what="the alert is sent",
     )
     assert not [alert for alert in receiver.alerts if alert["labels"].get("mcqsolver") == NAME]
     alert = next(each for each in receiver.alerts if each["labels"]["alertname"] == "MCQSolverNoReadyReplica")
@@ -344,26 +344,26 @@ def test_the_alert_of_a_solver_that_lost_its_replica_reaches_the_receiver(
     assert (ROOT / f"docs/operations/{page}.md").exists()
 
 
-def test_the_pipelines_verification_sees_what_is_scraped_and_traced_and_what_fires(asked: Kubectl) -> None:
-    found = Verification(asked, Images("", ""), [], f"http://{HOST}:8080", None, patience=60)
+def test_the_pipelines_verification_checks_targets_traces_and_alerts(loaded: Kubectl) -> None:
+    verification = Verification(loaded, Images("", ""), [], f"http://{HOST}:8080", None, patience=60)
     solver = Installed(NAMESPACE, NAME)
 
-    assert found.targets(solver) == f"1 of {NAME}, 2 of mcq-operator"
-    assert re.fullmatch(r"trace [0-9a-f]{32} with \d+ kinds of spans", found.trace(solver))
-    # Of the solver that lost its replica.
+    assert verification.targets(solver) == f"1 of {NAME}, 2 of mcq-operator"
+    assert re.fullmatch(r"trace [0-9a-f]{32} with \d+ kinds of spans", verification.trace(solver))
+    # From the solver that lost its replica.
     with pytest.raises(VerificationError, match="MCQSolverNoReadyReplica"):
-        found.alerts()
+        verification.alerts()
 
 
-def test_a_deleted_solver_takes_its_monitoring_with_it_and_nothing_else(asked: Kubectl) -> None:
-    asked("-n", NAMESPACE, "delete", "mcqsolver", NAME)
+def test_deleting_a_solver_deletes_only_its_own_monitoring(loaded: Kubectl) -> None:
+    loaded("-n", NAMESPACE, "delete", "mcqsolver", NAME)
     children = [("servicemonitor", ""), ("prometheusrule", ""), ("configmap", "-dashboards")]
     eventually(
-        lambda: all(_gone(asked, kind, NAME + suffix) for kind, suffix in children),
+        lambda: all(_gone(loaded, kind, NAME + suffix) for kind, suffix in children),
         seconds=60,
-        what="what was made for its monitoring is gone",
+        what="its monitoring objects are gone",
     )
-    assert not any(_gone(asked, kind, LOST + suffix) for kind, suffix in children)
+    assert not any(_gone(loaded, kind, LOST + suffix) for kind, suffix in children)
     eventually(lambda: not query(f'mcq_solver_ready{{namespace="{NAMESPACE}",name="{NAME}"}}'), seconds=60)
 
 
@@ -371,13 +371,13 @@ def _gone(kubectl: Kubectl, kind: str, name: str) -> bool:
     return not kubectl("-n", NAMESPACE, "get", kind, name, "--ignore-not-found", "-o", "name").strip()
 
 
-def test_grafana_would_be_admitted_beside_them_with_a_password_that_stays(stack: Kubectl) -> None:
-    """Its image is in no index that the node could pull from: only the API server judges it here."""
+def test_grafana_is_admitted_and_keeps_its_password(stack: Kubectl) -> None:
+    """Grafana's image is in no index that the node reaches, so only the API server validates it."""
     ensure_password(stack)
-    made = stack("-n", STACK, "get", "secret", "grafana", "-o", "jsonpath={.data.password}")
+    password = stack("-n", STACK, "get", "secret", "grafana", "-o", "jsonpath={.data.password}")
     ensure_password(stack)
-    assert made == stack("-n", STACK, "get", "secret", "grafana", "-o", "jsonpath={.data.password}")
-    assert len(made) > 32
+    assert password == stack("-n", STACK, "get", "secret", "grafana", "-o", "jsonpath={.data.password}")
+    assert len(password) > 32
     manifests = [*yaml.safe_load_all(stack("kustomize", str(ROOT / "monitoring")))]
     named = {each["kind"]: each for each in manifests if each["metadata"]["name"] == "grafana"}
     template = named["Deployment"]["spec"]["template"]
@@ -388,7 +388,7 @@ def test_grafana_would_be_admitted_beside_them_with_a_password_that_stays(stack:
         "metadata": {**template["metadata"], "name": "grafana", "namespace": STACK},
     }
     try_out = ("apply", "--server-side", "--dry-run=server", "-f", "-")
-    # A Pod's namespace enforces the restricted Pod Security Standard; a Deployment's is only warned.
+    # Pod Security rejects Pods, and only warns of Deployments.
     everything = [named["ServiceAccount"], named["Service"], named["ServiceMonitor"], named["Deployment"]]
     stack(*try_out, stdin=yaml.safe_dump_all(everything))
     stack("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(named["ServiceAccount"]))

@@ -1,4 +1,4 @@
-"""A solver's NetworkPolicy, enforced by the cluster's network plugin: who is refused, and who is let in."""
+"""The cluster's network plugin enforces a solver's NetworkPolicy."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ FROM: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def solver(deployed: Deployed) -> Iterator[Steady]:
-    """One replica that lets in Traefik and the clients with the label."""
+    """Yield one replica that admits Traefik and clients with the label."""
     if not isinstance(deployed.provider, KindCluster):
         pytest.skip("pods reach this machine on the kind cluster only")
-    made = Steady(deployed.kubectl, NAMESPACE, "guarded")
+    solver = Steady(deployed.kubectl, NAMESPACE, "guarded")
     policy = {"enabled": True, "allowedFrom": FROM}
     with (
         serving(deployed.provider.host_address()) as engine,
-        steady_solver(deployed.kubectl, engine, made, replicas=1, networkPolicy=policy),
+        steady_solver(deployed.kubectl, engine, solver, replicas=1, networkPolicy=policy),
     ):
-        yield made
+        yield solver
 
 
 @pytest.fixture(scope="module")
 def client(deployed: Deployed, solver: Steady) -> Iterator[str]:
-    """A Pod in another namespace, without the label."""
+    """Yield a Pod in another namespace, without the label."""
     kubectl = deployed.kubectl
     restricted_namespace(kubectl, CLIENTS)
     kubectl("apply", "--filename", "-", stdin=json.dumps(pod(kubectl, CLIENTS, "client")))
@@ -51,14 +51,14 @@ def client(deployed: Deployed, solver: Steady) -> Iterator[str]:
 
 
 def connects(solver: Steady, client: str) -> bool:
-    """Whether the client gets an answer from the replica, past the Service."""
+    """Return True if the replica answers the client directly, without the Service."""
     [replica] = solver.replicas()
     address = (replica["status"]["podIP"], 8000)
     program = f"import socket; s = socket.socket(); s.settimeout(3); print(s.connect_ex({address!r}))"
     return solver.kubectl("-n", CLIENTS, "exec", client, "--", "python", "-c", program).strip() == "0"
 
 
-def test_a_client_that_no_peer_matches_is_refused_until_it_has_the_label(solver: Steady, client: str) -> None:
+def test_an_unlabelled_client_is_refused_until_it_has_the_label(solver: Steady, client: str) -> None:
     eventually(lambda: not connects(solver, client), seconds=30, what="the client is refused")
     labels = [f"{name}={value}" for name, value in ALLOWED.items()]
     solver.kubectl("-n", CLIENTS, "label", "pod", client, *labels)
@@ -67,7 +67,7 @@ def test_a_client_that_no_peer_matches_is_refused_until_it_has_the_label(solver:
     eventually(lambda: not connects(solver, client), seconds=30, what="the client is refused again")
 
 
-def test_the_ingress_and_the_operators_canary_are_let_in(solver: Steady) -> None:
+def test_the_ingress_and_the_operators_canary_are_admitted(solver: Steady) -> None:
     answer = ask(f"http://{solver.host}:8080", {**QUESTION, "mode": "answer"})
     assert answer["answer"]["label"] == "B"
     assert solver.conditions()["Ready"]["status"] == "True"

@@ -1,4 +1,4 @@
-"""Ten times the questions that a solver can answer, through the Ingress: it refuses most, and stays healthy."""
+"""Ten times a solver's capacity through the Ingress: it refuses most requests and stays healthy."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ TIMES = 10
 MEASURED_SECONDS = 20.0
 OVERLOAD_SECONDS = 300.0
 MOST_A_SECOND = 100.0
-"""Load is bounded, however fast the solver is."""
+"""The most requests a second, even if the solver is faster."""
 
 
 def test_ten_times_the_load_of_a_solver_for_five_minutes_fails_no_probe_and_loses_no_request(
     solver: Solver,
 ) -> None:
-    """A request is answered, or refused with the time to come back; none is cut off or times out."""
+    """Every request is answered, or refused with Retry-After; none breaks off or times out."""
     with Load(HOST) as alone:
         time.sleep(MEASURED_SECONDS)
     assert alone.lost == []
@@ -52,7 +52,7 @@ def test_ten_times_the_load_of_a_solver_for_five_minutes_fails_no_probe_and_lose
 
 
 async def _ask(rate: float, seconds: float) -> Counter[str]:
-    """Send so many questions a second, whatever becomes of those before; returns how many came to each end."""
+    """Send questions at a constant rate, without waiting for answers; return the number of each outcome."""
     outcomes: Counter[str] = Counter()
     timeout = aiohttp.ClientTimeout(total=120)
     connector = aiohttp.TCPConnector(limit=0)
@@ -68,7 +68,7 @@ async def _ask(rate: float, seconds: float) -> Counter[str]:
 
 
 async def _one(session: aiohttp.ClientSession, outcomes: Counter[str], number: int) -> None:
-    # Each is another question, so that no answer comes of what was read for the one before.
+    # Each question differs, so that no answer comes from the prefix cache.
     question = {**QUESTION, "question": f"{QUESTION['question']} ({number})"}
     body = json.dumps({**question, "mode": "answer"})
     headers = {"Host": HOST, "Content-Type": "application/json"}
@@ -85,7 +85,7 @@ async def _one(session: aiohttp.ClientSession, outcomes: Counter[str], number: i
 
 
 def _failed_probes(solver: Solver) -> list[str]:
-    """What the kubelet said of failing probes of ready replicas."""
+    """Return the kubelet's messages about failing probes of ready replicas."""
     events = solver.get("events", "--field-selector", "reason=Unhealthy")["items"]
-    # A replica that starts is not ready yet, and its readiness probe says so.
+    # A starting replica fails its startup probe as intended.
     return [each["message"] for each in events if "Startup" not in each["message"]]

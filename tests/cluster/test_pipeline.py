@@ -1,4 +1,4 @@
-"""The Jenkinsfile, run against the cluster and its registry: what is delivered, what is stopped, what is undone."""
+"""The Jenkinsfile, run against the cluster and its registry: delivery, failures and rollback."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ STAGES = {
     "Checkout", "Build", "Operator image", "Service image", "Test", "Deliver", "Scan", "Push", "Sign", "Release",
     "Deploy", "Monitor", "Verify",
 }  # fmt: skip
-# The whole suite would run this test again.
+# Only a part of the suite: all of it would run this test again.
 QUICK = {"SUITES": "test-operator", "PYTEST_ADDOPTS": "-k test_queue"}
 NOWHERE = "http://127.0.0.1:9"
 PARAMETERS: dict[str, str | bool] = {
@@ -50,13 +50,13 @@ PARAMETERS: dict[str, str | bool] = {
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A job whose repository is a clone of this checkout, and what it delivers to."""
+    """A job for a clone of this checkout, and the cluster that it delivers to."""
 
     deployed: Deployed
     repository: Repository
 
     def job(self, commit: str, *, parameters: dict[str, str | bool] | None = None, **settings: Any) -> Job:
-        """The job for a commit."""
+        """Return the job for a commit."""
         return local_job(
             self.deployed.provider, "test", CACHE / "pipeline-tests",
             {"url": str(self.repository.root), "revision": commit},
@@ -65,19 +65,19 @@ class Pipeline:
         )  # fmt: skip
 
     def operator(self) -> str:
-        """The image that the operator's Deployment runs."""
+        """Return the image of the operator's Deployment."""
         return self._image(OPERATOR_NAMESPACE, "mcq-operator")
 
     def service(self) -> str:
-        """The image that the solver's Deployment runs."""
+        """Return the image of the solver's Deployment."""
         return self._image(NAMESPACE, "delivered")
 
     def tags(self, name: str) -> list[str]:
-        """The tags of an image that the registry has."""
+        """Return an image's tags in the registry."""
         address = f"http://{Registry.address}/v2/pipeline/{name}/tags/list"
         with urllib.request.urlopen(address, timeout=10) as response:
-            found: list[str] = json.load(response)["tags"]
-            return found
+            tags: list[str] = json.load(response)["tags"]
+            return tags
 
     def _image(self, namespace: str, name: str) -> str:
         path = "jsonpath={.spec.template.spec.containers[0].image}"
@@ -86,7 +86,7 @@ class Pipeline:
 
 @pytest.fixture(scope="module")
 def pipeline(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """With a solver of one replica; the operator that was there comes back in the end."""
+    """Yield a pipeline with a solver of one replica; restore the previous operator at the end."""
     if not isinstance(deployed.provider, KindCluster):
         pytest.skip("the pipeline's registry is the local cluster's")
     kubectl = deployed.kubectl
@@ -105,7 +105,7 @@ def pipeline(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="module")
 def commit(pipeline: Pipeline) -> str:
-    """One that adds the solver to be delivered."""
+    """Return a commit that adds the solver to deliver."""
     solver = yaml.safe_load(SAMPLE.read_text())
     solver["metadata"] = {"name": "delivered", "namespace": NAMESPACE}
     solver["spec"] |= {"replicas": 1}
@@ -115,17 +115,17 @@ def commit(pipeline: Pipeline) -> str:
 
 @pytest.fixture(scope="module")
 def green(pipeline: Pipeline, commit: str) -> Build:
-    """A build of main, with nothing wrong."""
+    """Return a successful build of main."""
     return built(pipeline.job(commit, parameters={"SIGN": True}))
 
 
 def images(build: Build) -> dict[str, str]:
-    """What a build pushed, by its archive."""
-    found: dict[str, str] = json.loads((build.directory / "archive/dist/images.json").read_text())
-    return found
+    """Return the images that a build pushed, from its archive."""
+    record: dict[str, str] = json.loads((build.directory / "archive/dist/images.json").read_text())
+    return record
 
 
-def test_a_green_build_ends_in_a_verified_deployment_of_the_very_images_pushed(
+def test_a_successful_build_deploys_and_verifies_the_images_that_it_pushed(
     pipeline: Pipeline, commit: str, green: Build
 ) -> None:
     assert {name for name, result in green.stages.items() if result == "SUCCESS"} == STAGES - {"Monitor"}
@@ -138,7 +138,7 @@ def test_a_green_build_ends_in_a_verified_deployment_of_the_very_images_pushed(
     assert ask(f"http://{HOST}:8080", {**QUESTION, "mode": "answer"})["answer"]["label"] == "B"
 
 
-def test_without_monitoring_its_stage_is_skipped_and_its_checks_are_not_made(green: Build) -> None:
+def test_without_monitoring_its_stage_and_checks_are_skipped(green: Build) -> None:
     assert green.stages["Monitor"] == "SKIPPED"
     assert 'Stage "Monitor" skipped due to when conditional' in green.log
     assert "  ok    mcqsolver/delivered answers through its Ingress: B (Service)" in green.log
@@ -146,7 +146,7 @@ def test_without_monitoring_its_stage_is_skipped_and_its_checks_are_not_made(gre
     assert "not-looked-at" not in green.log  # the registry's password
 
 
-def test_a_build_keeps_its_tests_its_coverage_and_what_the_images_are_made_of(green: Build) -> None:
+def test_a_build_archives_test_reports_coverage_and_sboms(green: Build) -> None:
     assert green.record["tests"]["tests"] > 0
     assert 0 < green.record["lineCoverage"] < 1
     for program, package in (("operator", "kopf"), ("service", "torch")):
@@ -156,12 +156,12 @@ def test_a_build_keeps_its_tests_its_coverage_and_what_the_images_are_made_of(gr
         assert {package, "libc6"} <= names
 
 
-def test_the_images_that_a_build_pushed_are_signed_by_its_key(pipeline: Pipeline, green: Build) -> None:
+def test_a_build_signs_its_images_with_its_key(pipeline: Pipeline, green: Build) -> None:
     public = green.directory / "archive/dist/cosign.pub"
     cosign = Cosign.built(Progress())
     for image in images(green).values():
-        found = cosign("verify", "--insecure-ignore-tlog", "--allow-http-registry", "--key", public, image)
-        (signature,) = json.loads(found)
+        verified = cosign("verify", "--insecure-ignore-tlog", "--allow-http-registry", "--key", public, image)
+        (signature,) = json.loads(verified)
         assert image.endswith(signature["critical"]["image"]["docker-manifest-digest"])
 
 
@@ -183,7 +183,7 @@ def test_a_failing_test_stops_the_build_before_anything_is_pushed(pipeline: Pipe
     assert pipeline.operator() == images(green)["operator"]
 
 
-def test_a_pull_request_of_a_fork_stops_after_test_and_sees_no_credential(
+def test_a_forks_pull_request_stops_after_the_tests_without_credentials(
     pipeline: Pipeline, commit: str, green: Build
 ) -> None:
     change = ChangeRequest("7", commit, fork=True)
@@ -198,7 +198,7 @@ def test_a_pull_request_of_a_fork_stops_after_test_and_sees_no_credential(
     assert pipeline.operator() == images(green)["operator"]
 
 
-def test_a_missing_credential_ends_the_build_where_it_is_needed(pipeline: Pipeline, green: Build) -> None:
+def test_a_missing_credential_fails_the_stage_that_needs_it(pipeline: Pipeline, green: Build) -> None:
     commit = pipeline.repository.commit({})
 
     build = built(pipeline.job(commit, credentials={}), result="FAILURE")
@@ -213,9 +213,7 @@ def test_a_missing_credential_ends_the_build_where_it_is_needed(pipeline: Pipeli
     assert pipeline.operator() == images(green)["operator"]
 
 
-def test_what_is_not_verified_is_rolled_back_to_the_images_of_before(
-    pipeline: Pipeline, green: Build
-) -> None:
+def test_a_failed_verification_rolls_back_to_the_previous_images(pipeline: Pipeline, green: Build) -> None:
     commit = pipeline.repository.commit({})
 
     build = built(pipeline.job(commit, parameters={"INGRESS_URL": NOWHERE}), result="FAILURE")

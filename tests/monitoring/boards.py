@@ -1,4 +1,4 @@
-"""What a dashboard asks Prometheus, and what of the answer is a number."""
+"""A dashboard's Prometheus queries, and the numeric series of a response."""
 
 import math
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def expressions(board: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each panel's title with its queries, variables filled in as Grafana does; a rate is over a minute."""
+    """Yield each panel's title and queries, with variables filled in as in Grafana; rates are over a minute."""
     variables = {
         each["name"]: str(each["current"]["value"] if "current" in each else each["query"])
         for each in board["templating"]["list"]
@@ -20,5 +20,5 @@ def expressions(board: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def numbers(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """The series of a query's answer, but for those that are not numbers."""
+    """Return the series of a response without those that are not numbers."""
     return [series for series in answer["data"]["result"] if not math.isnan(float(series["value"][1]))]

@@ -1,4 +1,4 @@
-"""The real promtool and amtool, built once from their Go modules."""
+"""Fixtures for the real promtool and amtool, built once from their Go modules."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from hack.cluster.tools import Tools
 
 @pytest.fixture(scope="session")
 def tools() -> Tools:
-    """The programs."""
-    made = Tools(CACHE, Progress())
-    made.build(["prometheus", "alertmanager", "kubernetes"])
-    return made
+    """Return the built programs."""
+    tools = Tools(CACHE, Progress())
+    tools.build(["prometheus", "alertmanager", "kubernetes"])
+    return tools
 
 
 @pytest.fixture(scope="session")
 def promtool(tools: Tools) -> Path:
-    """The program that tests rules."""
+    """Return the program that tests rules."""
     return tools.binary("prometheus", "promtool")

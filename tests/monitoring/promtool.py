@@ -10,22 +10,22 @@ import yaml
 
 @dataclass(frozen=True)
 class Promtool:
-    """The real promtool, with rules to test."""
+    """The real promtool with rules to test."""
 
     program: Path
     folder: Path
     groups: list[dict[str, Any]]
 
     def check(self) -> None:
-        """Fail where the rules are no valid rules."""
+        """Fail if the rules are invalid."""
         self._run("check", "rules", "--lint=all", "--lint-fatal", self._rules())
 
     def alert(
         self, name: str, series: dict[str, str], *, at: str, fires: list[dict[str, str]], value: str = ""
     ) -> None:
-        """Fail unless, with these series of one value a minute, just these alerts of the name fire at that time.
+        """Fail unless exactly these alerts of the name fire at that time; the series have one value per minute.
 
-        `fires` has the labels of each, that of the name left out; `value` is what its summary shows.
+        `fires` has each alert's labels without its name; `value` is the number in its summary.
         """
         expected = [
             {"exp_labels": labels, "exp_annotations": self._annotations(name, labels, value)}
@@ -47,7 +47,7 @@ class Promtool:
         self._run("test", "rules", path)
 
     def _annotations(self, name: str, labels: dict[str, str], value: str) -> dict[str, str]:
-        """Those of the rule that has the alert's window, with what stands for the value filled in."""
+        """Return the annotations of the rule with the alert's window, with the value filled in."""
         rules = [rule for group in self.groups for rule in group["rules"] if rule.get("alert") == name]
         window = labels.get("window")
         rule = next(rule for rule in rules if rule["labels"].get("window") == window)

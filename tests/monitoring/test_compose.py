@@ -1,4 +1,4 @@
-"""compose.yaml, read and run by Docker Compose: a question is answered, scraped and traced."""
+"""Docker Compose reads and runs compose.yaml: a question is answered, scraped and traced."""
 
 import json
 import os
@@ -27,12 +27,12 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "monitoring/compose"
 PORTS = ("API", "PROMETHEUS", "ALERTMANAGER", "JAEGER")
-"""Grafana is no program of any package index, so it does not run here."""
+"""No package index has Grafana, so it does not run here."""
 
 
 @pytest.fixture(scope="module")
 def config() -> dict[str, Any]:
-    """compose.yaml as Docker Compose reads it, with .env.example as .env."""
+    """Return compose.yaml as Docker Compose reads it, with .env.example as .env."""
     engine.ensure_plugin("compose", Progress(quiet=True))
     command = ["docker", "compose", "--env-file=.env.example", "--profile=grafana", "config"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -40,7 +40,7 @@ def config() -> dict[str, Any]:
     return dict(yaml.safe_load(done.stdout))
 
 
-def test_what_env_example_says_is_the_default(config: dict[str, Any]) -> None:
+def test_env_example_has_the_defaults(config: dict[str, Any]) -> None:
     text = (ROOT / "compose.yaml").read_text()
     defaults = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", text))
     example = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
@@ -48,7 +48,7 @@ def test_what_env_example_says_is_the_default(config: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ["api", "prometheus", "alertmanager", "jaeger", "grafana"])
-def test_a_service_is_bounded_checked_and_only_this_machines(config: dict[str, Any], name: str) -> None:
+def test_a_service_has_limits_a_health_check_and_loopback_ports(config: dict[str, Any], name: str) -> None:
     service = config["services"][name]
     assert service["healthcheck"]["test"][0] == "CMD"
     assert service["deploy"]["resources"]["limits"]["memory"]
@@ -57,14 +57,14 @@ def test_a_service_is_bounded_checked_and_only_this_machines(config: dict[str, A
     assert {port["host_ip"] for port in service["ports"]} == {"127.0.0.1"}
 
 
-def test_images_are_those_of_the_cluster(config: dict[str, Any]) -> None:
+def test_images_equal_the_clusters(config: dict[str, Any]) -> None:
     pinned = yaml.safe_load((ROOT / "monitoring/stack/kustomization.yaml").read_text())["images"]
-    # Compose's Grafana is given its dashboards as files.
+    # Compose's Grafana gets its dashboards as files.
     named = {f"{image['newName']}:{image['newTag']}" for image in pinned if image["name"] != "k8s-sidecar"}
     assert {each["image"] for name, each in config["services"].items() if name != "api"} == named
 
 
-def test_the_programs_take_their_configuration(tools: Tools) -> None:
+def test_the_programs_accept_their_configuration(tools: Tools) -> None:
     tools.build(["jaeger"])
     jaeger = [str(tools.binary("jaeger")), "validate", f"--config={ROOT}/monitoring/stack/jaeger-config.yaml"]
     subprocess.run(jaeger, check=True, capture_output=True, env={**os.environ, "JAEGER_STORAGE": "/tmp/x"})  # noqa: S108
@@ -75,8 +75,8 @@ def test_the_programs_take_their_configuration(tools: Tools) -> None:
     )
 
 
-def test_grafana_is_given_what_there_is(config: dict[str, Any]) -> None:
-    """Its files are mounted, and name services and dashboards that exist."""
+def test_grafanas_files_name_existing_services_and_dashboards(config: dict[str, Any]) -> None:
+    """Its mounted files name existing services and dashboards."""
     grafana = config["services"]["grafana"]
     for volume in grafana["volumes"]:
         assert volume["source"] in config["volumes"] or Path(volume["source"]).exists()
@@ -88,8 +88,8 @@ def test_grafana_is_given_what_there_is(config: dict[str, Any]) -> None:
     assert (COMPOSE / "dashboards" / Path(home).name).exists()
 
 
-def test_grafana_lets_anybody_look_and_nobody_change(config: dict[str, Any]) -> None:
-    """It is left out unless it is asked for, and only this machine reaches it."""
+def test_grafana_is_read_only_without_a_login(config: dict[str, Any]) -> None:
+    """Grafana runs only on request, and only this machine reaches it."""
     grafana = config["services"]["grafana"]
     assert grafana["profiles"] == ["grafana"]
     assert grafana["environment"]["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
@@ -98,7 +98,7 @@ def test_grafana_lets_anybody_look_and_nobody_change(config: dict[str, Any]) -> 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[dict[str, str]]:
-    """The URLs of all services but Grafana, healthy, with volumes that are empty at first."""
+    """Yield the URLs of all services but Grafana, healthy and with empty volumes."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("COMPOSE_PROJECT_NAME", "mcq-compose-test")
         urls = {}
@@ -124,7 +124,7 @@ def query(running: dict[str, str], expression: str) -> list[dict[str, Any]]:
 
 
 def test_a_question_is_answered_scraped_and_traced(running: dict[str, str]) -> None:
-    """With the model that this machine has prepared. Every panel that Grafana would show has data."""
+    """The prepared model answers, and every panel of Grafana has data."""
     modes: list[dict[str, Any]] = [
         {"mode": "answer"}, {"mode": "explain", "max_reasoning_tokens": 8},
         {"mode": "reason", "max_reasoning_tokens": 8}, {"mode": "answer", "min_confidence": 1},

@@ -1,4 +1,4 @@
-"""What every dashboard must have, whoever looks at it."""
+"""Every dashboard's required properties."""
 
 import json
 import re
@@ -17,11 +17,13 @@ SPEC = {"monitoring": {"dashboards": {"enabled": True}, "alerts": {"answerSecond
 
 
 def boards() -> dict[str, dict[str, Any]]:
-    """Those of a solver, and the operator's."""
-    made = dashboards(solver(SPEC))
-    assert made is not None
+    """Return a solver's dashboards, and the operator's."""
+    config_map = dashboards(solver(SPEC))
+    assert config_map is not None
     of_the_operator = json.loads((ROOT / "monitoring/operator/dashboard.json").read_text())
-    return {name: json.loads(text) for name, text in made["data"].items()} | {"operator": of_the_operator}
+    return {name: json.loads(text) for name, text in config_map["data"].items()} | {
+        "operator": of_the_operator
+    }
 
 
 def panels() -> Iterator[Any]:
@@ -38,12 +40,12 @@ def test_a_panel_has_a_description_a_unit_and_a_query(panel: dict[str, Any]) -> 
     assert panel["targets"]
     for target in panel["targets"]:
         assert target["datasource"]["uid"] == "${datasource}"
-        # A line that isn't named by its labels can't be told from another.
+        # A line without a legend by labels can't be distinguished from another.
         assert target["legendFormat"] or panel["type"] == "stat"
 
 
 @pytest.mark.parametrize("name", [*boards()])
-def test_a_query_uses_variables_that_there_are(name: str) -> None:
+def test_a_query_uses_existing_variables(name: str) -> None:
     board = boards()[name]
     known = {variable["name"] for variable in board["templating"]["list"]} | {"__rate_interval"}
     for panel in board["panels"]:
@@ -51,8 +53,8 @@ def test_a_query_uses_variables_that_there_are(name: str) -> None:
             assert set(re.findall(r"\$(\w+)", target["expr"])) <= known
 
 
-def test_a_solvers_dashboards_are_about_it() -> None:
-    """And have what its spec says; no two solvers' are taken for one."""
+def test_a_solvers_dashboards_are_its_own() -> None:
+    """They show the spec's values, and no two solvers share a dashboard."""
     mine = boards()
     other = dashboards(solver(SPEC, name="other"))
     assert other is not None
@@ -70,7 +72,7 @@ def test_a_solvers_dashboards_are_about_it() -> None:
     assert overview["title"] == "MCQ overview: team/demo"
 
 
-def test_dashboards_lead_to_each_other() -> None:
+def test_dashboards_link_to_each_other() -> None:
     for board in boards().values():
         assert board["tags"] == board["links"][0]["tags"] == ["mcq"]
         assert board["links"][0]["includeVars"]
@@ -78,6 +80,6 @@ def test_dashboards_lead_to_each_other() -> None:
 
 def test_the_operators_dashboard_is_installed_with_its_alerts() -> None:
     kustomization = yaml.safe_load((ROOT / "monitoring/operator/kustomization.yaml").read_text())
-    [made] = kustomization["configMapGenerator"]
-    assert made["files"] == ["mcq-operator.json=dashboard.json"]
-    assert made["options"]["labels"]["grafana_dashboard"] == "1"
+    [generated] = kustomization["configMapGenerator"]
+    assert generated["files"] == ["mcq-operator.json=dashboard.json"]
+    assert generated["options"]["labels"]["grafana_dashboard"] == "1"

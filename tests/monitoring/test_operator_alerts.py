@@ -1,4 +1,4 @@
-"""Each alert of the operator fires when it should, and at no other time, by the real promtool."""
+"""Each alert of the operator fires exactly when it should, checked by the real promtool."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ HOME = {"namespace": "mcq-operator-system"}
 
 @pytest.fixture
 def rules(promtool: Path, tmp_path: Path) -> Promtool:
-    """What monitoring/operator installs."""
+    """Return the rules that monitoring/operator installs."""
     groups: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["spec"]["groups"]
     return Promtool(promtool, tmp_path, groups)
 
@@ -31,7 +31,7 @@ def test_the_rules_are_valid(rules: Promtool) -> None:
     rules.check()
 
 
-def test_they_ask_for_metrics_that_there_are(rules: Promtool) -> None:
+def test_rules_query_existing_metrics(rules: Promtool) -> None:
     known = {family.name for family in Metrics(CollectorRegistry()).registry.collect()}
     for rule in (rule for group in rules.groups for rule in group["rules"]):
         asked = [
@@ -49,13 +49,13 @@ def test_the_operator_is_down(rules: Promtool, up: str, fires: bool) -> None:
     rules.alert("MCQOperatorDown", {f"up{{{OPERATOR}}}": up}, at="20m", fires=expected)
 
 
-def test_the_operator_is_not_there_at_all(rules: Promtool) -> None:
+def test_the_operator_is_absent(rules: Promtool) -> None:
     rules.alert("MCQOperatorDown", {}, at="20m", fires=fired("critical"))
 
 
 @pytest.mark.parametrize(("leads", "fires"), [("0x30", True), ("1x30", False), ("1x10 0x1 1x19", False)])
-def test_nobody_leads(rules: Promtool, leads: str, fires: bool) -> None:
-    """The other one waits for the lease."""
+def test_no_replica_leads(rules: Promtool, leads: str, fires: bool) -> None:
+    """The other replica waits for the lease."""
     series = {f"mcq_operator_leader{{{OPERATOR}}}": leads, f"mcq_operator_leader{{{SECOND}}}": "0x30"}
     rules.alert("MCQOperatorNoLeader", series, at="12m", fires=fired("critical", **HOME) if fires else [])
 

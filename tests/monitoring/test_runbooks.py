@@ -1,4 +1,4 @@
-"""Each alert has a page, and its annotation leads there."""
+"""Each alert's annotation links to its page."""
 
 from pathlib import Path
 from typing import Any
@@ -19,24 +19,24 @@ def alerts() -> list[dict[str, Any]]:
     of_the_operator = yaml.safe_load((ROOT / "monitoring/operator/prometheusrule.yaml").read_text())
     rules = [
         rule
-        for made in (of_a_solver, of_the_operator)
-        for group in made["spec"]["groups"]
+        for resource in (of_a_solver, of_the_operator)
+        for group in resource["spec"]["groups"]
         for rule in group["rules"]
     ]
     return [rule for rule in rules if "alert" in rule]
 
 
-def test_each_alert_has_a_page_and_each_page_an_alert() -> None:
+def test_alerts_and_pages_correspond() -> None:
     pages = {path.stem for path in PAGES.glob("*.md")} - {"README"}
     assert {rule["alert"] for rule in alerts()} == pages
 
 
-def test_the_annotation_leads_to_the_page() -> None:
+def test_the_annotation_links_to_the_page() -> None:
     for rule in alerts():
         assert rule["annotations"]["runbook_url"] == f"{RUNBOOKS}/{rule['alert']}"
 
 
-def test_a_page_says_what_it_means_what_to_look_at_and_what_to_do() -> None:
+def test_a_page_has_meaning_diagnosis_and_remedy() -> None:
     for rule in alerts():
         page = (PAGES / f"{rule['alert']}.md").read_text()
         assert page.startswith(f"# {rule['alert']}\n")
@@ -44,7 +44,7 @@ def test_a_page_says_what_it_means_what_to_look_at_and_what_to_do() -> None:
             assert heading in page, f"{rule['alert']} lacks {heading}"
 
 
-def test_the_index_names_them_all() -> None:
+def test_the_index_lists_every_page() -> None:
     index = (PAGES / "README.md").read_text()
     for rule in alerts():
         assert f"[{rule['alert']}]({rule['alert']}.md)" in index

@@ -1,4 +1,4 @@
-"""Each alert of a solver fires when it should, and at no other time, by the real promtool."""
+"""Each alert of a solver fires exactly when it should, checked by the real promtool."""
 
 from pathlib import Path
 from typing import Any
@@ -19,31 +19,31 @@ TOLD = 'namespace="team",name="demo"'
 
 @pytest.fixture
 def rules(promtool: Path, tmp_path: Path) -> Promtool:
-    """Those of a solver that has everything at its default."""
-    return of(promtool, tmp_path)
+    """Return the rules of a solver with default settings."""
+    return rules_of(promtool, tmp_path)
 
 
-def of(promtool: Path, folder: Path, **alerts: Any) -> Promtool:
-    """The rules of a solver, by spec.monitoring.alerts."""
-    made = prometheus_rule(solver({"monitoring": {"alerts": {"enabled": True, **alerts}}}))
-    assert made is not None
-    return Promtool(promtool, folder, made["spec"]["groups"])
+def rules_of(promtool: Path, folder: Path, **alerts: Any) -> Promtool:
+    """Return the rules of a solver with these spec.monitoring.alerts."""
+    rule = prometheus_rule(solver({"monitoring": {"alerts": {"enabled": True, **alerts}}}))
+    assert rule is not None
+    return Promtool(promtool, folder, rule["spec"]["groups"])
 
 
-def asked(*, answered: float, failed: float = 0, minutes: int = 180) -> dict[str, str]:
-    """So many questions a minute, in counters."""
+def question_counters(*, answered: float, failed: float = 0, minutes: int = 180) -> dict[str, str]:
+    """Return counters of questions, with these rates per minute."""
     outcomes = {"answered": answered, "overloaded": failed * 0.5, "internal-error": failed * 0.5}
     series = {
         f'mcq_requests_total{{{REPLICA},mode="answer",outcome="{outcome}"}}': f"0+{rate:g}x{minutes}"
         for outcome, rate in outcomes.items()
     }
-    # What a client did wrong is nobody's failure.
+    # Client errors do not count as failures.
     series[f'mcq_requests_total{{{REPLICA},mode="answer",outcome="invalid-question"}}'] = f"0+1000x{minutes}"
     return series
 
 
-def took(*, quick: float, slow: float, minutes: int = 180) -> dict[str, str]:
-    """So many answers a minute that took 3 and 20 seconds."""
+def answer_durations(*, quick: float, slow: float, minutes: int = 180) -> dict[str, str]:
+    """Return a duration histogram, with these rates per minute of 3 s and 20 s answers."""
     counts = {"2.0": 0.0, "4.0": quick, "30.0": quick + slow, "+Inf": quick + slow}
     buckets = {
         f'mcq_answer_duration_seconds_bucket{{{REPLICA},mode="answer",le="{bound}"}}': f"0+{count:g}x{minutes}"
@@ -62,7 +62,7 @@ def fired(severity: str, **labels: str) -> list[dict[str, str]]:
 
 
 def burns(count: int) -> list[dict[str, str]]:
-    """The `count` slowest of the burns, as labels."""
+    """Return the labels of the `count` slowest burn alerts."""
     windows = [("3d", "warning"), ("1d", "warning"), ("6h", "critical"), ("1h", "critical")]
     return [each for window, severity in windows[:count] for each in fired(severity, window=window)]
 
@@ -76,13 +76,13 @@ def test_the_rules_are_valid(rules: Promtool) -> None:
 )
 def test_the_error_budget_burns(rules: Promtool, failed: float, windows: int) -> None:
     """Of a hundred questions a minute, 1 may fail."""
-    series = asked(answered=100 - failed, failed=failed)
+    series = question_counters(answered=100 - failed, failed=failed)
     rules.alert("MCQSolverErrorBudgetBurn", series, at="170m", fires=burns(windows))
 
 
-def test_the_error_budget_no_longer_burns_when_the_failures_are_over(rules: Promtool) -> None:
-    """The short windows end the alerts of the last hours."""
-    series = asked(answered=100) | {
+def test_the_error_budget_alerts_end_with_the_failures(rules: Promtool) -> None:
+    """The short windows end the alerts that the last hours would keep."""
+    series = question_counters(answered=100) | {
         f'mcq_requests_total{{{REPLICA},mode="answer",outcome="overloaded"}}': "0+100x90 9000x90"
     }
     rules.alert("MCQSolverErrorBudgetBurn", series, at="80m", fires=burns(4))
@@ -92,28 +92,28 @@ def test_the_error_budget_no_longer_burns_when_the_failures_are_over(rules: Prom
 @pytest.mark.parametrize(("slow", "windows"), [(0, 0), (4, 0), (10, 1), (20, 2), (40, 3), (80, 4)])
 def test_the_latency_budget_burns(rules: Promtool, slow: float, windows: int) -> None:
     """Of a hundred answers, 5 may take more than 4 s."""
-    series = took(quick=100 - slow, slow=slow)
+    series = answer_durations(quick=100 - slow, slow=slow)
     rules.alert("MCQSolverLatencyBudgetBurn", series, at="170m", fires=burns(windows))
 
 
 def test_thresholds_are_the_solvers_own(promtool: Path, tmp_path: Path) -> None:
-    """And a burn that is faster than everything failing is not looked for."""
-    loose = of(promtool, tmp_path, latencyObjective=0.5, answerSeconds=30)
-    loose.alert("MCQSolverLatencyBudgetBurn", took(quick=0, slow=100), at="170m", fires=[])
+    """A burn rate that even total failure can't reach has no rule."""
+    loose = rules_of(promtool, tmp_path, latencyObjective=0.5, answerSeconds=30)
+    loose.alert("MCQSolverLatencyBudgetBurn", answer_durations(quick=0, slow=100), at="170m", fires=[])
     alerts = [rule for rule in loose.groups[1]["rules"] if rule["alert"] == "MCQSolverLatencyBudgetBurn"]
     assert [rule["labels"]["window"] for rule in alerts] == ["3d"]
 
 
 @pytest.mark.parametrize(("failed", "fires"), [(4, False), (6, True)])
 def test_the_error_ratio_is_high(rules: Promtool, failed: float, fires: bool) -> None:
-    series = asked(answered=100 - failed, failed=failed)
+    series = question_counters(answered=100 - failed, failed=failed)
     expected = fired("warning") if fires else []
     rules.alert("MCQSolverErrorRatioHigh", series, at="30m", fires=expected, value=f"{failed}%")
 
 
 @pytest.mark.parametrize(("depth", "fires"), [(51, False), (52, True)])
 def test_a_queue_is_saturated(rules: Promtool, depth: int, fires: bool) -> None:
-    """Each replica's own: its limit is 64."""
+    """The limit is 64 for each replica's own queue."""
     series = {f"mcq_queue_depth{{{REPLICA}}}": f"{depth}x30", 'mcq_queue_depth{job="other"}': "999x30"}
     expected = fired("warning") if fires else []
     rules.alert("MCQSolverQueueSaturated", series, at="20m", fires=expected, value=str(depth))
@@ -121,7 +121,7 @@ def test_a_queue_is_saturated(rules: Promtool, depth: int, fires: bool) -> None:
 
 
 @pytest.mark.parametrize(("abstained", "fires"), [(40, False), (60, True)])
-def test_it_abstains_from_much(rules: Promtool, abstained: int, fires: bool) -> None:
+def test_many_answers_are_abstentions(rules: Promtool, abstained: int, fires: bool) -> None:
     requests = f'mcq_requests_total{{{REPLICA},mode="answer",outcome='
     series = {
         f'mcq_abstentions_total{{{REPLICA},mode="answer"}}': f"0+{abstained}x90",
@@ -166,19 +166,19 @@ def test_the_backups_fail(rules: Promtool, status: str, fires: bool) -> None:
     rules.alert("MCQSolverBackupFailing", series, at="10m", fires=fired("warning") if fires else [])
 
 
-def sat(metric: str, values: str, *, pod: str = "one") -> dict[str, str]:
-    """What an operator tells of an exam of the solver."""
+def exam_metric(metric: str, values: str, *, pod: str = "one") -> dict[str, str]:
+    """Return an operator's metric of an exam of the solver."""
     return {f'mcq_exam_{metric}{{namespace="team",name="aqua",solver="demo",pod="{pod}"}}': values}
 
 
 @pytest.mark.parametrize(("now", "fires"), [("0.44", True), ("0.47", False)])
-def test_an_exam_has_fewer_right_than_before(rules: Promtool, now: str, fires: bool) -> None:
-    """After another operator took the lead, which tells of it under another name."""
+def test_an_exams_accuracy_drops(rules: Promtool, now: str, fires: bool) -> None:
+    """A new leader reports the exam from another pod."""
     series = {
-        **sat("accuracy_ratio", "0.5x30 stale"),
-        **sat("accuracy_low_ratio", "0.46x30 stale"),
-        **sat("accuracy_ratio", f"_x30 {now}x60", pod="two"),
-        **sat("accuracy_low_ratio", "_x30 0.4x60", pod="two"),
+        **exam_metric("accuracy_ratio", "0.5x30 stale"),
+        **exam_metric("accuracy_low_ratio", "0.46x30 stale"),
+        **exam_metric("accuracy_ratio", f"_x30 {now}x60", pod="two"),
+        **exam_metric("accuracy_low_ratio", "_x30 0.4x60", pod="two"),
     }
     expected = fired("warning", name="aqua") if fires else []
     rules.alert("MCQExamAccuracyDropped", series, at="60m", fires=expected, value=f"{now[2:]}%")
@@ -187,7 +187,7 @@ def test_an_exam_has_fewer_right_than_before(rules: Promtool, now: str, fires: b
 
 @pytest.mark.parametrize(("now", "fires"), [("0.15", True), ("0.11", False)])
 def test_an_exams_calibration_drifts(rules: Promtool, now: str, fires: bool) -> None:
-    series = sat("calibration_error_ratio", f"0.08x30 {now}x60")
+    series = exam_metric("calibration_error_ratio", f"0.08x30 {now}x60")
     expected = fired("warning", name="aqua") if fires else []
     rules.alert("MCQExamCalibrationDrifted", series, at="60m", fires=expected, value="7%")
 
@@ -195,11 +195,11 @@ def test_an_exams_calibration_drifts(rules: Promtool, now: str, fires: bool) -> 
 @pytest.mark.parametrize(("passed", "fires"), [("0", True), ("1", False)])
 def test_an_exam_is_not_passed(rules: Promtool, passed: str, fires: bool) -> None:
     expected = fired("warning", name="aqua") if fires else []
-    rules.alert("MCQExamNotPassed", sat("passed", f"{passed}x60"), at="30m", fires=expected)
+    rules.alert("MCQExamNotPassed", exam_metric("passed", f"{passed}x60"), at="30m", fires=expected)
 
 
-def test_what_the_operator_knows_of_the_service_is_so() -> None:
-    """Its outcomes and its histogram's bounds; they share no code."""
+def test_the_operators_metric_names_equal_the_services() -> None:
+    """The operator's outcome names and histogram bounds equal the service's; they share no code."""
     known = {each.slug: each.status for each in vars(problems).values() if hasattr(each, "slug")}
     failures = {slug for slug, status in known.items() if status == 429 or (status >= 500 and status != 501)}
     assert failures == set(FAILED)

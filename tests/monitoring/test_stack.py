@@ -1,4 +1,4 @@
-"""The stack's manifests and configuration, as the real programs read them."""
+"""The real programs read the stack's manifests and configuration."""
 
 import re
 import string
@@ -19,7 +19,7 @@ MODULES = MONITORING.parent / "hack/cluster/tools"
 STACK = MONITORING / "stack"
 ROUTES = STACK / "alertmanager-routes.yaml"
 
-# Jaeger's releases have two numbers, the Go module's and the image's ("v1.76.0 / v2.13.0").
+# Jaeger's releases have two versions, of the Go module and of the image ("v1.76.0 / v2.13.0").
 IMAGE_OF = {"1.76.0": "2.13.0"}
 
 
@@ -29,35 +29,35 @@ def run(*command: str | Path) -> str:
 
 @pytest.fixture(scope="module")
 def manifests(tools: Tools) -> list[dict[str, Any]]:
-    """What `kubectl apply -k monitoring` applies."""
+    """Return the objects of `kubectl apply -k monitoring`."""
     return [*yaml.safe_load_all(run(tools.binary("kubernetes", "kubectl"), "kustomize", MONITORING))]
 
 
 def the(manifests: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
-    """The one manifest of this kind and name."""
-    [found] = [each for each in manifests if (each["kind"], each["metadata"]["name"]) == (kind, name)]
-    return found
+    """Return the manifest of this kind and name."""
+    [match] = [each for each in manifests if (each["kind"], each["metadata"]["name"]) == (kind, name)]
+    return match
 
 
 @pytest.fixture(scope="module")
 def grafana(manifests: list[dict[str, Any]]) -> dict[str, Any]:
-    """Its Pod's spec."""
+    """Return Grafana's Pod spec."""
     spec: dict[str, Any] = the(manifests, "Deployment", "grafana")["spec"]["template"]["spec"]
     return spec
 
 
 def environment(pod: dict[str, Any], container: str) -> dict[str, str]:
-    """What a container is given, but from Secrets."""
-    [found] = [each for each in pod["containers"] if each["name"] == container]
-    return {each["name"]: each["value"] for each in found["env"] if "value" in each}
+    """Return a container's environment variables, without those from Secrets."""
+    [match] = [each for each in pod["containers"] if each["name"] == container]
+    return {each["name"]: each["value"] for each in match["env"] if "value" in each}
 
 
-def test_alertmanager_takes_its_configuration(tools: Tools) -> None:
+def test_alertmanager_accepts_its_configuration(tools: Tools) -> None:
     run(tools.binary("alertmanager", "amtool"), "check-config", ROUTES)
 
 
 def test_every_version_is_pinned_in_one_place(manifests: list[dict[str, Any]]) -> None:
-    """What the resources are made for is the image that the kustomization pins."""
+    """The kustomization pins the image version that the resources are written for."""
     pinned = yaml.safe_load((MONITORING / "stack/kustomization.yaml").read_text())["images"]
     tags = {image["newName"]: image["newTag"] for image in pinned}
     named = [each for each in manifests if "image" in each.get("spec", {})]
@@ -79,7 +79,7 @@ def test_every_version_is_pinned_in_one_place(manifests: list[dict[str, Any]]) -
     assert programs.PROMETHEUS_ADAPTER.endswith(f":{adapter['newTag']}")
 
 
-def test_every_pod_is_bounded_and_runs_as_nobody(manifests: list[dict[str, Any]]) -> None:
+def test_every_pod_has_limits_and_an_unprivileged_user(manifests: list[dict[str, Any]]) -> None:
     for each in manifests:
         if each["kind"] in {"Prometheus", "Alertmanager", "Deployment"}:
             spec = each["spec"]["template"]["spec"] if each["kind"] == "Deployment" else each["spec"]
@@ -90,7 +90,7 @@ def test_every_pod_is_bounded_and_runs_as_nobody(manifests: list[dict[str, Any]]
                 assert bounded["resources"]["requests"]["cpu"]
 
 
-def test_each_may_read_what_it_must_and_no_more(manifests: list[dict[str, Any]]) -> None:
+def test_each_account_has_the_least_rights(manifests: list[dict[str, Any]]) -> None:
     roles = {each["metadata"]["name"]: each for each in manifests if each["kind"] == "ClusterRole"}
     may_read = {
         name: {resource for rule in role["rules"] for resource in rule["resources"]}
@@ -105,14 +105,14 @@ def test_each_may_read_what_it_must_and_no_more(manifests: list[dict[str, Any]])
             assert set(rule["verbs"]) == {"get", "list", "watch"}
 
 
-def test_grafanas_sidecar_looks_for_what_the_operator_labels(
+def test_grafanas_sidecar_selects_the_operators_label(
     grafana: dict[str, Any], manifests: list[dict[str, Any]]
 ) -> None:
-    """Its own dashboard's ConfigMap, and those of solvers by default."""
+    """The label of its own dashboard's ConfigMap, and of solvers' by default."""
     looked_for = environment(grafana, "dashboards")
     label = {looked_for["LABEL"]: looked_for["LABEL_VALUE"]}
-    found = [each for each in manifests if label.items() <= each["metadata"].get("labels", {}).items()]
-    assert [(each["kind"], [*each["data"]]) for each in found] == [("ConfigMap", ["mcq-operator.json"])]
+    labelled = [each for each in manifests if label.items() <= each["metadata"].get("labels", {}).items()]
+    assert [(each["kind"], [*each["data"]]) for each in labelled] == [("ConfigMap", ["mcq-operator.json"])]
     assert label == Dashboards().labels
 
 
@@ -126,14 +126,14 @@ def test_grafana_shows_the_files_that_its_sidecar_writes(grafana: dict[str, Any]
         }
 
 
-def test_grafanas_data_sources_are_the_stacks(
+def test_grafanas_data_sources_name_the_stacks_services(
     grafana: dict[str, Any], manifests: list[dict[str, Any]]
 ) -> None:
     given = environment(grafana, "grafana")
     sources = yaml.safe_load(
         string.Template((STACK / "grafana-datasources.yaml").read_text()).substitute(given)
     )["datasources"]
-    # What prometheus-operator makes Services of, and by what name.
+    # The Services that prometheus-operator creates, by name.
     services = {
         "Prometheus": ("prometheus-operated", 9090),
         "Alertmanager": ("alertmanager-operated", 9093),
@@ -145,13 +145,13 @@ def test_grafanas_data_sources_are_the_stacks(
     assert sources[0]["jsonData"]["timeInterval"] == prometheus["spec"]["scrapeInterval"]
 
 
-def test_grafana_has_no_password_of_ours(grafana: dict[str, Any]) -> None:
+def test_grafanas_password_is_not_in_the_manifests(grafana: dict[str, Any]) -> None:
     [password] = [each for each in grafana["containers"][0]["env"] if each["name"].endswith("PASSWORD")]
     assert password["valueFrom"] == {"secretKeyRef": {"name": "grafana", "key": "password"}}
 
 
-def test_all_solvers_monitors_and_rules_are_found(manifests: list[dict[str, Any]]) -> None:
-    """In whatever namespace."""
+def test_all_solvers_monitors_and_rules_are_selected(manifests: list[dict[str, Any]]) -> None:
+    """In every namespace."""
     prometheus = the(manifests, "Prometheus", "mcq")
     for selector in ("serviceMonitor", "rule"):
         assert prometheus["spec"][f"{selector}Selector"] == {}

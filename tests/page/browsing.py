@@ -1,4 +1,4 @@
-"""What people do on the page, and what they see."""
+"""A user's actions on the page, and the visible result."""
 
 import re
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from playwright.async_api import ConsoleMessage, Locator, Page, Request, expect
 
 QUESTION = "Which planet has the shortest day?"
 CHOICES = ("Mercury", "Earth", "Jupiter", "Neptune")
-# The browser says so itself whenever an answer is not 2xx: that is no error of the page's.
+# The browser logs every response that is not 2xx; that is no error of the page.
 REFUSED = re.compile(r"Failed to load resource: the server responded with a status of \d+")
 
 expect.set_options(timeout=5_000)
 
 
 class Visit:
-    """One person's tab; `errors` has what went wrong in it, `foreign` every address elsewhere that was asked."""
+    """One user's tab; `errors` has its errors, `foreign` every request to another address."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
@@ -37,7 +37,7 @@ class Visit:
         await self.page.goto(f"{self.url}{path}")
 
     async def write(self, question: str = QUESTION, choices: Sequence[str] = CHOICES) -> None:
-        """Fill the form, with as many rows as there are choices."""
+        """Fill in the form, with one row per choice."""
         await self.page.get_by_label("Question", exact=True).fill(question)
         for index, choice in enumerate(choices):
             area = self.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[index])
@@ -50,7 +50,7 @@ class Visit:
         await self.page.get_by_role("button", name="Ask").click()
 
     async def paste(self, text: str) -> None:
-        """Put the text into the clipboard and press Ctrl+V where the focus is."""
+        """Copy the text to the clipboard, and press Ctrl+V in the focused element."""
         await self.page.evaluate("text => navigator.clipboard.writeText(text)", text)
         await self.page.keyboard.press("Control+V")
 
@@ -59,7 +59,7 @@ class Visit:
         return text
 
     async def choices(self) -> list[str]:
-        """The texts in the rows."""
+        """Return the texts of the rows."""
         texts: list[str] = await self.page.locator("#choice-list textarea").evaluate_all(
             "areas => areas.map(area => area.value)"
         )

@@ -11,15 +11,15 @@ from tests.page.scripted import Script, app, serving
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """The distribution's Chromium, with a fresh profile that calls nobody."""
+    """Yield the distribution's Chromium, with a fresh profile and no background requests."""
     install_programs({"chromium": "chromium"}, Progress())
     async with async_playwright() as playwright:
-        made = await playwright.chromium.launch(
+        chromium = await playwright.chromium.launch(
             executable_path="/usr/bin/chromium",
             args=["--no-sandbox", "--disable-background-networking", "--disable-component-update"],
         )
-        yield made
-        await made.close()
+        yield chromium
+        await chromium.close()
 
 
 @pytest.fixture
@@ -29,14 +29,14 @@ def script() -> Script:
 
 @pytest.fixture
 def url(script: Script) -> Iterator[str]:
-    """Where the scripted service listens."""
+    """Yield the scripted service's URL."""
     with serving(app(script)) as address:
         yield address
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def visit(browser: Browser, url: str) -> AsyncIterator[Visit]:
-    """A fresh profile on the page; it may not log an error that a test does not expect."""
+    """Yield a fresh profile on the page; a test fails on any log error that it does not expect."""
     context = await browser.new_context(viewport={"width": 1280, "height": 900}, base_url=url)
     await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)
     visit = Visit(await context.new_page(), url)

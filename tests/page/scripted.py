@@ -1,6 +1,6 @@
-"""The wire contract, scripted: what a real service can't be made to do at will, over real HTTP.
+"""A scripted service over real HTTP, for behaviour that a real service can't produce on demand.
 
-Each question names the script it is answered by: its first word.
+The first word of a question selects the script that answers it.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ IDENTITY = Identity(
 
 
 def ready() -> SimpleNamespace:
-    """What the page's route reads of a lifecycle."""
+    """Return the parts of a lifecycle that the page's route reads."""
     defaults = SimpleNamespace(mode="explain", max_reasoning_tokens=96)
     answering = SimpleNamespace(model="scripted/model", defaults=defaults)
     backend = SimpleNamespace(identity=IDENTITY, answering=answering)
@@ -55,19 +55,19 @@ def fetching() -> SimpleNamespace:
 
 @dataclass
 class Script:
-    """What the service was asked, and how it behaves."""
+    """The service's behaviour, and the requests that it received."""
 
     bodies: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     key: str | None = None
-    """The only key that is accepted, if one is needed."""
+    """The only accepted key; None accepts any request."""
     lifecycle: SimpleNamespace = field(default_factory=ready)
     exam_file: Path | None = None
-    """Where the operator would tell of the last exam."""
+    """The operator's file with the result of the last exam."""
     left: threading.Event = field(default_factory=threading.Event)
     """Set when a client leaves a stream."""
     go_on: threading.Event = field(default_factory=threading.Event)
-    """A slow stream waits for this in its middle."""
+    """A slow stream waits for this event in its middle."""
 
 
 def problem(status: int, slug: str, title: str, detail: str, **more: Any) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def refuse(body: dict[str, Any], headers: dict[str, str] | None = None) -> Respo
 
 
 def decision(body: dict[str, Any]) -> dict[str, Any]:
-    """The third choice with 70 %, the others share the rest."""
+    """Return the third choice with 70 %; the others share the rest."""
     choices = body["choices"]
     best = min(2, len(choices) - 1)
     rest = 0.3 / (len(choices) - 1)
@@ -104,17 +104,17 @@ def event(name: str, data: dict[str, Any]) -> bytes:
 
 
 def app(script: Script) -> FastAPI:
-    """The page's own routes, and a scripted POST /api/v1/mcq/answer."""
-    made = FastAPI(title="MCQ service", description="Scripted.", docs_url=None, redoc_url=None)
-    made.state.trace_url = "http://jaeger.example:16686/trace/{trace_id}"
-    made.include_router(page.router)
-    made.include_router(service_router)
-    errors.install(made)
+    """Return an app with the page's own routes and a scripted POST /api/v1/mcq/answer."""
+    application = FastAPI(title="MCQ service", description="Scripted.", docs_url=None, redoc_url=None)
+    application.state.trace_url = "http://jaeger.example:16686/trace/{trace_id}"
+    application.include_router(page.router)
+    application.include_router(service_router)
+    errors.install(application)
 
-    @made.middleware("http")
+    @application.middleware("http")
     async def needs_key(request: Request, go_on: Any) -> Response:
-        made.state.lifecycle = script.lifecycle
-        made.state.exam_file = script.exam_file
+        application.state.lifecycle = script.lifecycle
+        application.state.exam_file = script.exam_file
         guarded = request.url.path.startswith("/api/")
         if guarded and script.key and request.headers.get("authorization") != f"Bearer {script.key}":
             unauthorized = problem(401, "unauthorized", "A key is needed", "Send Authorization: Bearer.")
@@ -122,7 +122,7 @@ def app(script: Script) -> FastAPI:
         response: Response = await go_on(request)
         return response
 
-    @made.post("/api/v1/mcq/answer")
+    @application.post("/api/v1/mcq/answer")
     async def answer(request: Request) -> Response:
         body = await request.json()
         script.bodies.append(body)
@@ -133,7 +133,7 @@ def app(script: Script) -> FastAPI:
             return refusal()
         return StreamingResponse(stream(name, body, script), media_type="text/event-stream")
 
-    return made
+    return application
 
 
 REFUSALS = {
@@ -163,11 +163,11 @@ REFUSALS = {
 
 
 async def stream(name: str, body: dict[str, Any], script: Script) -> AsyncIterator[bytes]:
-    """The events of one answer; `slow` waits in the middle, `broken` and `lost` never end well."""
-    words = None if body["mode"] == "answer" else REASONING
+    """Yield the events of one answer; `slow` waits in the middle, `broken` and `lost` end early."""
+    reasoning = None if body["mode"] == "answer" else REASONING
     if name == "markup":
-        words = "<b>bold</b> & <script>document.title = 'owned'</script>"
-    pieces = [f"{word} " for word in words.split(" ")] if words else []
+        reasoning = "<b>bold</b> & <script>document.title = 'owned'</script>"
+    pieces = [f"{word} " for word in reasoning.split(" ")] if reasoning else []
     reasons_first = body["mode"] == "reason"
     try:
         if not reasons_first:
@@ -186,7 +186,7 @@ async def stream(name: str, body: dict[str, Any], script: Script) -> AsyncIterat
             yield event("reasoning", {"delta": piece})
         if reasons_first:
             yield event("answer", decision(body))
-        yield event("done", whole(body, words))
+        yield event("done", whole(body, reasoning))
     except (asyncio.CancelledError, GeneratorExit):
         script.left.set()
         raise
@@ -198,9 +198,9 @@ async def until_set(happened: threading.Event) -> None:
 
 
 @contextmanager
-def serving(made: FastAPI) -> Iterator[str]:
-    """Serve the app on the loopback, in a thread; yields its address."""
-    config = uvicorn.Config(made, port=0, log_level="warning", timeout_graceful_shutdown=1, ws="none")
+def serving(application: FastAPI) -> Iterator[str]:
+    """Serve the app on the loopback address in a thread; yield its URL."""
+    config = uvicorn.Config(application, port=0, log_level="warning", timeout_graceful_shutdown=1, ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -13,10 +13,10 @@ PHONE: Any = {"viewport": {"width": 375, "height": 740}, "has_touch": True, "is_
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
-async def test_no_state_of_the_page_has_a_barrier(
+async def test_every_state_of_the_page_is_accessible(
     browser: Browser, url: str, screen: Any, scheme: Literal["light", "dark"]
 ) -> None:
-    """axe finds nothing, and nothing is wider than the screen: empty, answered, refused, wrong, and the reference."""
+    """axe reports no violation, and the page fits the screen: empty, answered, refused, invalid, and the reference."""
     context = await browser.new_context(**screen, color_scheme=scheme, reduced_motion="reduce")
     visit = Visit(await context.new_page(), url)
     await visit.open("/")
@@ -40,13 +40,13 @@ async def test_no_state_of_the_page_has_a_barrier(
 
 
 async def check(page: Page) -> None:
-    found = await Axe().run(page, options={"resultTypes": ["violations"]})
-    assert found.violations_count == 0, found.generate_snapshot()
+    results = await Axe().run(page, options={"resultTypes": ["violations"]})
+    assert results.violations_count == 0, results.generate_snapshot()
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 async def test_the_colours_follow_the_system(page: Page) -> None:
-    """Dark paper where the system is dark."""
+    """A dark system gives a dark page."""
 
     async def lightness() -> float:
         colours = "getComputedStyle(document.documentElement).backgroundColor.match(/\\d+/g).map(Number)"
@@ -58,11 +58,11 @@ async def test_the_colours_follow_the_system(page: Page) -> None:
     assert await lightness() < 50
 
 
-async def test_everything_can_be_reached_with_tab(visit: Visit, page: Page) -> None:
-    """In the order of reading, from the skip link on; every stop shows where the focus is."""
+async def test_tab_reaches_every_control(visit: Visit, page: Page) -> None:
+    """In reading order from the skip link on; every stop shows the focus."""
     await visit.write()
     await page.reload()
-    seen = []
+    stops = []
     for _ in range(40):
         await page.keyboard.press("Tab")
         name = await page.evaluate(
@@ -70,7 +70,7 @@ async def test_everything_can_be_reached_with_tab(visit: Visit, page: Page) -> N
         )
         if name == "" or await page.evaluate("document.activeElement === document.body"):
             break
-        seen.append(name)
+        stops.append(name)
         assert await page.evaluate("document.activeElement.matches(':focus-visible')")
-    assert seen[:4] == ["Skip to the question", "API reference", "question", "Choice A"]
-    assert seen.index("add") < seen.index("Options") < seen.index("ask") < seen.index("copy-curl")
+    assert stops[:4] == ["Skip to the question", "API reference", "question", "Choice A"]
+    assert stops.index("add") < stops.index("Options") < stops.index("ask") < stops.index("copy-curl")

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_an_explained_answer_shows_all_its_parts(visit: Visit, page: Page, script: Script) -> None:
-    """The choice, the bars, the reasoning, time, tokens, and the trace's address."""
+    """The choice, the bars, the reasoning, time, tokens, and the trace's link."""
     await visit.ask()
     verdict = page.locator("#verdict")
     await expect(verdict).to_contain_text("Jupiter")
@@ -36,7 +36,7 @@ async def test_an_explained_answer_shows_all_its_parts(visit: Visit, page: Page,
 
 
 async def test_the_bars_are_as_long_as_the_probabilities(visit: Visit, page: Page) -> None:
-    """As widths on the screen, once they have grown."""
+    """Measured on the screen, after their animation."""
     await visit.ask()
     chosen = page.locator("#bars .chosen .fill")
     await expect(chosen).to_have_js_property("style.width", "70%")
@@ -48,10 +48,8 @@ async def test_the_bars_are_as_long_as_the_probabilities(visit: Visit, page: Pag
 
 
 @pytest.mark.parametrize("mode", ["Answer", "Explain", "Reason"])
-async def test_each_mode_is_asked_for_by_its_name(
-    visit: Visit, page: Page, script: Script, mode: str
-) -> None:
-    """All three end with the answer and the facts."""
+async def test_each_mode_is_sent_by_its_name(visit: Visit, page: Page, script: Script, mode: str) -> None:
+    """All three modes end with the answer and its statistics."""
     await page.get_by_role("radio", name=mode).check()
     await visit.ask()
     await expect(page.locator("#facts")).to_contain_text("scripted/model")
@@ -60,10 +58,8 @@ async def test_each_mode_is_asked_for_by_its_name(
     await expect(page.locator("#reasoning")).to_be_visible(visible=mode != "Answer")
 
 
-async def test_the_answer_is_there_while_the_reasoning_is_still_written(
-    visit: Visit, page: Page, script: Script
-) -> None:
-    """Mode explain: answer and first words come before the stream's end."""
+async def test_the_answer_appears_before_the_reasoning_ends(visit: Visit, page: Page, script: Script) -> None:
+    """In mode explain the answer and the first words arrive before the stream's end."""
     await visit.ask("Slow question?")
     await expect(page.locator("#verdict")).to_contain_text("Jupiter")
     await expect(page.locator("#reasoning-text")).to_have_text("Jupiter turns once ")
@@ -73,8 +69,10 @@ async def test_the_answer_is_there_while_the_reasoning_is_still_written(
     await expect(page.locator("#result")).to_have_attribute("aria-busy", "false")
 
 
-async def test_escape_stops_the_request_and_keeps_what_came(visit: Visit, page: Page, script: Script) -> None:
-    """The server sees the client leave; the page can ask again at once."""
+async def test_escape_stops_the_request_and_keeps_the_partial_answer(
+    visit: Visit, page: Page, script: Script
+) -> None:
+    """The server notices that the client left; the page can ask again at once."""
     await visit.ask("Slow question?")
     await expect(page.locator("#reasoning-text")).to_have_text("Jupiter turns once ")
     await page.keyboard.press("Escape")
@@ -88,14 +86,14 @@ async def test_escape_stops_the_request_and_keeps_what_came(visit: Visit, page: 
 
 
 async def test_the_stop_button_gives_the_focus_back(visit: Visit, page: Page) -> None:
-    """It goes away with the request: the focus must not go with it."""
+    """The focused button disappears with the request, and the focus must stay on the page."""
     await visit.ask("Slow question?")
     await page.get_by_role("button", name="Stop").click()
     await expect(page.get_by_role("button", name="Ask")).to_be_focused()
 
 
 async def test_only_one_request_runs_at_a_time(visit: Visit, page: Page, script: Script) -> None:
-    """Asking again while one runs does nothing."""
+    """A second request during the first does nothing."""
     await visit.ask("Slow question?")
     await expect(page.locator("#verdict")).to_contain_text("Jupiter")
     await page.keyboard.press("Control+Enter")
@@ -105,10 +103,8 @@ async def test_only_one_request_runs_at_a_time(visit: Visit, page: Page, script:
     assert len(script.bodies) == 1
 
 
-async def test_an_abstained_answer_says_so_and_shows_the_bars(
-    visit: Visit, page: Page, script: Script
-) -> None:
-    """Least confidence is asked for in percent, and sent as a share."""
+async def test_an_abstention_is_shown_with_its_bars(visit: Visit, page: Page, script: Script) -> None:
+    """The form takes the least confidence in percent, and sends a share."""
     await page.get_by_text("Options").click()
     await page.get_by_label("Least confidence").fill("90")
     await page.get_by_label("Longest reasoning").fill("40")
@@ -120,8 +116,8 @@ async def test_an_abstained_answer_says_so_and_shows_the_bars(
     assert (script.bodies[0]["min_confidence"], script.bodies[0]["max_reasoning_tokens"]) == (0.9, 40)
 
 
-async def test_text_is_never_markup(visit: Visit, page: Page) -> None:
-    """Neither the client's nor the model's."""
+async def test_text_is_never_rendered_as_markup(visit: Visit, page: Page) -> None:
+    """Neither from the client nor from the model."""
     markup = "<img src=x onerror=alert(1)>"
     await visit.ask("Markup?", ["<b>one</b>", "two", markup])
     await expect(page.locator("#verdict .text")).to_contain_text(markup)
@@ -131,7 +127,7 @@ async def test_text_is_never_markup(visit: Visit, page: Page) -> None:
 
 
 async def test_an_example_is_filled_in_and_asked(page: Page, script: Script) -> None:
-    """One click from an empty page to an answer."""
+    """One click leads from an empty page to an answer."""
     await page.get_by_role("button", name="A train covers 180 km").click()
     await expect(page.locator("#facts")).to_contain_text("scripted/model")
     assert script.bodies[0]["mode"] == "reason"
@@ -139,7 +135,7 @@ async def test_an_example_is_filled_in_and_asked(page: Page, script: Script) -> 
 
 
 async def test_the_answer_is_announced(visit: Visit, page: Page) -> None:
-    """People who listen hear the choice, how sure it is, and the reasoning once."""
+    """A screen reader gets the choice, its confidence, and the reasoning once."""
     await visit.ask()
     status = page.get_by_role("status")
     await expect(status).to_have_text(f"Answer C: Jupiter. 70% confident. Reasoning: {REASONING}")

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def reference(browser: Browser) -> AsyncIterator[Visit]:
-    """The reference of the real service's schema; its model is scripted."""
+    """Yield the reference of the real service's schema, with a scripted model."""
     replica = Replica()
     replica.load()
     with serving(replica.app) as url:
@@ -27,7 +27,7 @@ async def reference(browser: Browser) -> AsyncIterator[Visit]:
 
 
 async def test_the_reference_has_every_operation_and_schema(reference: Visit) -> None:
-    """All that is in /openapi.json, and nothing from elsewhere."""
+    """Everything in /openapi.json, and no request to another address."""
     page = reference.page
     await expect(page.locator("#operations h2").first).to_be_visible()
     response = await page.request.get(f"{reference.url}/openapi.json")
@@ -40,7 +40,7 @@ async def test_the_reference_has_every_operation_and_schema(reference: Visit) ->
 
 
 async def test_an_operation_can_be_tried(reference: Visit) -> None:
-    """The example body, sent as it stands, is answered; curl shows the same."""
+    """The unchanged example body gets an answer, and curl shows the same request."""
     page = reference.page
     section = page.locator("#post-api-v1-mcq-answer")
     await section.get_by_text("Try it").click()
@@ -52,16 +52,14 @@ async def test_an_operation_can_be_tried(reference: Visit) -> None:
     await expect(section.locator("pre").last).to_contain_text('"probabilities"')
 
 
-async def test_a_place_in_the_reference_can_be_linked_to(reference: Visit) -> None:
-    """The fragment is followed once the reference is drawn."""
+async def test_the_reference_has_links_to_its_sections(reference: Visit) -> None:
+    """The browser jumps to the fragment once the reference is rendered."""
     await reference.open("/docs#schema-Problem")
     await expect(reference.page.locator("#schema-Problem")).to_be_in_viewport()
 
 
-async def test_the_reference_asks_for_a_key_where_one_is_needed(
-    visit: Visit, page: Page, script: Script
-) -> None:
-    """Only the requests that are tried need it."""
+async def test_the_reference_asks_for_a_required_key(visit: Visit, page: Page, script: Script) -> None:
+    """Only requests need the key, not the reference."""
     await visit.open("/docs")
     script.key = "s3cret"
     section = page.locator("#get-api-v1-service")

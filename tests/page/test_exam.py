@@ -1,4 +1,4 @@
-"""The page says how right the model was in its last exam, where the operator tells of it."""
+"""The page shows the result of the last exam from the operator's file."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.page.scripted import Script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SAT = {
+RESULT = {
     "name": "mmlu",
     "accuracy": 0.4762,
     "ci95": [0.4277, 0.5252],
@@ -19,11 +19,11 @@ SAT = {
 }
 
 
-async def test_it_says_what_was_asked_when_and_with_what_result(
+async def test_the_page_shows_the_last_exams_questions_date_and_result(
     visit: Visit, page: Page, script: Script, tmp_path: Path
 ) -> None:
     script.exam_file = tmp_path / "exam.json"
-    script.exam_file.write_text(json.dumps(SAT))
+    script.exam_file.write_text(json.dumps(RESULT))
     await visit.open("/")
     await expect(page.locator("#exam")).to_have_text(
         "Of the 399 questions of its last exam, “mmlu”, sat on November 24, 2026, it had 47.6 % right"
@@ -32,7 +32,7 @@ async def test_it_says_what_was_asked_when_and_with_what_result(
 
 
 @pytest.mark.parametrize("content", [None, "", "{}"])
-async def test_it_says_nothing_where_none_was_sat_or_nobody_can_read_it(
+async def test_the_page_shows_nothing_without_a_readable_result(
     visit: Visit, page: Page, script: Script, tmp_path: Path, content: str | None
 ) -> None:
     script.exam_file = tmp_path / "exam.json"

@@ -1,4 +1,4 @@
-"""The page's files as HTTP serves them, without a browser."""
+"""The page's files over HTTP, without a browser."""
 
 from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
@@ -10,8 +10,8 @@ from mcq_service.api.page import _FILES, MEDIA_TYPES
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/page/main.js", "/page/base.css", "/page/icon.svg"])
-def test_a_file_has_the_headers_that_keep_it_safe(url: str, path: str) -> None:
-    """Only our own scripts, no frames, no sniffing, no referrer; and a media type that says what it is."""
+def test_a_file_has_security_headers(url: str, path: str) -> None:
+    """Only our own scripts, no frames, no sniffing, no referrer, and the correct media type."""
     response = httpx.get(url + path)
     assert response.status_code == 200
     policy = response.headers["content-security-policy"]
@@ -24,22 +24,22 @@ def test_a_file_has_the_headers_that_keep_it_safe(url: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("sent", ["{}", "W/{}", '"other", {}', "*"])
-def test_a_file_that_did_not_change_is_not_sent_again(url: str, sent: str) -> None:
-    """304 without a body, for every form of If-None-Match that has the ETag."""
+def test_an_unchanged_file_is_not_sent_again(url: str, sent: str) -> None:
+    """304 without a body, for every form of If-None-Match with the ETag."""
     etag = httpx.get(f"{url}/page/main.js").headers["etag"]
     again = httpx.get(f"{url}/page/main.js", headers={"If-None-Match": sent.format(etag)})
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
 
 
-def test_a_file_that_changed_is_sent(url: str) -> None:
-    """An ETag of another content."""
+def test_a_changed_file_is_sent(url: str) -> None:
+    """The request has another content's ETag."""
     response = httpx.get(f"{url}/page/main.js", headers={"If-None-Match": '"other"'})
     assert (response.status_code, response.headers["cache-control"]) == (200, "no-cache")
     assert response.content
 
 
-def test_head_says_the_same_without_the_body(url: str) -> None:
-    """For curl -I and for load balancers."""
+def test_head_has_the_same_headers_without_a_body(url: str) -> None:
+    """For curl -I and load balancers."""
     whole, head = httpx.get(url), httpx.head(url)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == whole.headers["content-length"]
@@ -56,8 +56,8 @@ def test_head_says_the_same_without_the_body(url: str) -> None:
         "",
     ],
 )
-def test_nothing_but_the_pages_files_is_served(url: str, name: str) -> None:
-    """A problem for everything else, however it is spelt."""
+def test_only_the_pages_files_are_served(url: str, name: str) -> None:
+    """Any other path gets a problem document, in any spelling."""
     response = httpx.get(f"{url}/page/{name}")
     assert (response.status_code, response.json()["type"]) == (
         404,
@@ -66,7 +66,7 @@ def test_nothing_but_the_pages_files_is_served(url: str, name: str) -> None:
 
 
 class _Markup(HTMLParser):
-    """Collects what a strict policy forbids, and every address."""
+    """Collects inline code that a strict policy forbids, and every address."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,21 +82,21 @@ class _Markup(HTMLParser):
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
-def test_a_page_has_no_inline_code_and_every_file_it_names(url: str, path: str) -> None:
-    """Nothing inline, nothing from elsewhere, nothing missing."""
+def test_a_page_has_no_inline_code_and_all_its_files_exist(url: str, path: str) -> None:
+    """No inline code, no foreign address, and no missing file."""
     markup = _Markup()
     markup.feed(httpx.get(url + path).text)
     assert markup.inline == []
     assert markup.addresses
     for address in markup.addresses:
-        # Relative, so that it holds below a path prefix.
+        # Relative, so that it works below a path prefix.
         assert urlsplit(address)[:2] == ("", "")
         assert not address.startswith("/")
         assert httpx.get(urljoin(url + path, address)).status_code == 200
 
 
-def test_no_file_writes_markup_or_asks_elsewhere() -> None:
-    """What the policy would stop in a browser is not even written."""
+def test_no_script_writes_markup_or_requests_another_address() -> None:
+    """The files do not even contain code that the policy would block."""
     assert len(_FILES) > 20
     for name, file in _FILES.items():
         text = file.content.decode()
@@ -112,8 +112,8 @@ def test_no_file_writes_markup_or_asks_elsewhere() -> None:
             assert word not in text.replace("http://www.w3.org/2000/svg", ""), f"{name}: {word}"
 
 
-def test_the_service_says_what_it_offers(url: str) -> None:
-    """For the page, and for other programs."""
+def test_the_service_describes_its_limits_and_defaults(url: str) -> None:
+    """For the page and for other programs."""
     assert httpx.get(f"{url}/api/v1/service").json() == {
         "model": "scripted/model",
         "identity": {

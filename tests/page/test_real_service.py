@@ -14,18 +14,18 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterator[Service]:
-    """The service itself, with the default model."""
+    """Yield the real service with the default model."""
     log = tmp_path_factory.mktemp("service") / "log"
     with service(
         log, MCQ_MODEL_CACHE=str(model_cache), MCQ_TRACE_URL="http://127.0.0.1/trace/{trace_id}"
-    ) as made:
-        made.wait_started()
-        yield made
+    ) as process:
+        process.wait_started()
+        yield process
 
 
 @pytest.mark.parametrize("mode", ["Answer", "Explain", "Reason"])
 async def test_the_real_model_answers_on_the_page(browser: Browser, running: Service, mode: str) -> None:
-    """From the keyboard to the bars, the streamed reasoning and the trace, with nothing scripted."""
+    """From the keyboard to the bars, the streamed reasoning and the trace, without a script."""
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
     visit = Visit(await context.new_page(), running.url)
     page = visit.page

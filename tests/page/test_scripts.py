@@ -1,4 +1,4 @@
-"""The page's modules by themselves, in the browser that runs them."""
+"""The page's modules alone, in a real browser."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ SPLIT = "async text => (await import('/page/split.js')).split(text)"
 EVENTS = """async chunks => {
   const { events } = await import('/page/sse.js');
   const bytes = new Uint8Array(chunks);
-  const found = [];
+  const received = [];
   const pull = { at: 0 };
   const body = new ReadableStream({ pull(to) {
     if (pull.at === bytes.length) to.close();
     else to.enqueue(bytes.slice(pull.at, ++pull.at));
   } });
-  for await (const event of events(body)) found.push([event.event, event.data]);
-  return found;
+  for await (const event of events(body)) received.push([event.event, event.data]);
+  return received;
 }"""
 
 
@@ -66,8 +66,10 @@ EVENTS = """async chunks => {
         ("What is 2+2 A) 3 B) 4 C) 5", "What is 2+2", ["3", "4", "5"]),
     ],
 )  # fmt: skip
-async def test_a_block_is_taken_apart(page: Page, block: str, question: str, choices: list[str]) -> None:
-    """Every common way of marking choices; a choice may have several lines."""
+async def test_a_block_is_split_into_question_and_choices(
+    page: Page, block: str, question: str, choices: list[str]
+) -> None:
+    """Every common mark of choices; a choice may have several lines."""
     assert await page.evaluate(SPLIT, block) == {"question": question, "choices": choices}
 
 
@@ -80,13 +82,13 @@ async def test_a_block_is_taken_apart(page: Page, block: str, question: str, cho
         "U.S.A. and B.B.C. news",
     ],
 )  # fmt: skip
-async def test_other_text_is_left_alone(page: Page, text: str) -> None:
-    """Fewer than two choices, letters that are part of a sentence, a mark without a choice."""
+async def test_other_text_is_not_split(page: Page, text: str) -> None:
+    """Fewer than two choices, letters in a sentence, a mark without a choice."""
     assert await page.evaluate(SPLIT, text) is None
 
 
 @pytest.mark.parametrize(
-    ("sent", "found"),
+    ("sent", "expected"),
     [
         ("event: a\ndata: 1\n\n", [["a", "1"]]),
         ("event: a\r\ndata: 1\r\n\r\nevent: b\r\ndata: 2\r\n\r\n", [["a", "1"], ["b", "2"]]),
@@ -97,6 +99,6 @@ async def test_other_text_is_left_alone(page: Page, text: str) -> None:
         ("event: a\n\n", []),
     ],
 )
-async def test_events_are_read_however_they_are_cut(page: Page, sent: str, found: list[Any]) -> None:
-    """One byte at a time: in the middle of a character, of a line break, of a field."""
-    assert await page.evaluate(EVENTS, list(sent.encode())) == found
+async def test_events_are_read_in_any_fragments(page: Page, sent: str, expected: list[Any]) -> None:
+    """One byte at a time: splits within a character, a line break, a field."""
+    assert await page.evaluate(EVENTS, list(sent.encode())) == expected

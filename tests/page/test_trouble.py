@@ -6,8 +6,8 @@ from tests.page.scripted import Script, fetching, ready
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_overload_says_when_to_try_again(visit: Visit, page: Page, script: Script) -> None:
-    """Retry-After runs down; then one click asks the same again."""
+async def test_overload_shows_the_time_to_retry(visit: Visit, page: Page, script: Script) -> None:
+    """Retry-After counts down; then one click sends the question again."""
     await visit.ask("Busy?")
     alert = page.get_by_role("alert")
     await expect(alert).to_contain_text("The service is busy")
@@ -20,8 +20,8 @@ async def test_overload_says_when_to_try_again(visit: Visit, page: Page, script:
     assert [body["question"] for body in script.bodies] == ["Busy?", "Better now?"]
 
 
-async def test_a_loading_model_is_no_fault_of_the_question(visit: Visit, page: Page) -> None:
-    """The service's own words, and when to come back."""
+async def test_a_loading_model_is_not_shown_as_an_error_of_the_question(visit: Visit, page: Page) -> None:
+    """The page shows the service's own message, and when to retry."""
     await visit.ask("Loading?")
     alert = page.get_by_role("alert")
     await expect(alert).to_contain_text("The model is not ready")
@@ -29,8 +29,8 @@ async def test_a_loading_model_is_no_fault_of_the_question(visit: Visit, page: P
     await expect(alert).to_contain_text("Try again in 5 seconds.")
 
 
-async def test_a_wrong_field_is_marked_where_it_is(visit: Visit, page: Page) -> None:
-    """Each pointer at its field; the first has the focus; writing there takes the mark away."""
+async def test_an_invalid_field_is_marked(visit: Visit, page: Page) -> None:
+    """Each pointer marks its field; the first gets the focus; typing there removes the mark."""
     await visit.ask("Bad?")
     wrong = visit.choice("B")
     await expect(wrong).to_be_focused()
@@ -43,13 +43,13 @@ async def test_a_wrong_field_is_marked_where_it_is(visit: Visit, page: Page) -> 
 
 
 async def test_an_error_without_a_field_is_shown_in_full(visit: Visit, page: Page) -> None:
-    """Nothing is swallowed."""
+    """The complete problem is shown."""
     await visit.ask("Foreign?")
     await expect(page.get_by_role("alert")).to_contain_text("/extra: not permitted")
 
 
-async def test_a_problem_in_the_middle_keeps_what_came(visit: Visit, page: Page) -> None:
-    """The answer stays; the alert says that it broke off, and why."""
+async def test_a_problem_in_the_stream_keeps_the_partial_answer(visit: Visit, page: Page) -> None:
+    """The answer stays; the alert says that the stream broke off, and why."""
     await visit.ask("Broken?")
     alert = page.get_by_role("alert")
     await expect(alert).to_contain_text("The answer broke off")
@@ -59,15 +59,15 @@ async def test_a_problem_in_the_middle_keeps_what_came(visit: Visit, page: Page)
     await expect(page.locator("#reasoning-text")).to_have_text("Jupiter turns once ")
 
 
-async def test_a_stream_that_just_ends_is_a_lost_connection(visit: Visit, page: Page) -> None:
-    """No `done`, no `problem`: that is not taken for the whole answer."""
+async def test_a_truncated_stream_is_a_lost_connection(visit: Visit, page: Page) -> None:
+    """A stream without `done` or `problem` does not count as complete."""
     await visit.ask("Lost?")
     await expect(page.get_by_role("alert")).to_contain_text("The connection was lost")
     await expect(page.locator("#verdict")).to_contain_text("Jupiter")
 
 
-async def test_a_service_out_of_reach_is_said_in_plain_words(visit: Visit, page: Page) -> None:
-    """The network is gone: no answer at all."""
+async def test_an_unreachable_service_is_reported(visit: Visit, page: Page) -> None:
+    """The network fails, without a response."""
     await expect(page.locator("#service")).to_contain_text("scripted/model")
     await page.context.set_offline(True)
     await visit.ask()
@@ -79,17 +79,17 @@ async def test_a_service_out_of_reach_is_said_in_plain_words(visit: Visit, page:
     visit.errors.clear()  # the browser logs the failed request
 
 
-async def test_a_proxys_page_is_not_shown(visit: Visit, page: Page) -> None:
-    """A 502 with HTML in it is told in our words."""
+async def test_a_proxys_error_page_is_not_shown(visit: Visit, page: Page) -> None:
+    """A 502 with HTML gets our own message."""
     await visit.ask("Proxy?")
     await expect(page.get_by_role("alert")).to_contain_text("The service failed (502)")
     await expect(page.get_by_role("alert")).not_to_contain_text("Bad Gateway")
 
 
-async def test_the_key_is_asked_for_only_where_one_is_needed(
+async def test_the_key_field_appears_only_when_a_key_is_required(
     visit: Visit, page: Page, script: Script
 ) -> None:
-    """Hidden at first; shown with the first 401; kept for the tab; left out of curl."""
+    """Hidden at first, shown after the first 401, kept for the tab, left out of curl."""
     field = page.get_by_label("API key")
     await expect(page.locator("#service")).to_contain_text("scripted/model")
     await expect(field).to_be_hidden()
@@ -115,10 +115,10 @@ async def test_the_key_is_asked_for_only_where_one_is_needed(
     assert "s3cret" not in command + page.url
 
 
-async def test_a_page_opened_without_a_key_asks_for_it_at_once(
+async def test_a_page_without_the_required_key_asks_for_it_at_once(
     visit: Visit, page: Page, script: Script
 ) -> None:
-    """The service's description is refused too."""
+    """The request for the service's description fails, too."""
     script.key = "s3cret"
     await page.reload()
     await expect(page.locator("#service")).to_contain_text("An API key is needed")
@@ -127,8 +127,8 @@ async def test_a_page_opened_without_a_key_asks_for_it_at_once(
     await expect(page.locator("#service")).to_contain_text("scripted/model")
 
 
-async def test_the_page_says_how_far_the_model_is(visit: Visit, page: Page, script: Script) -> None:
-    """While it loads, and then that it is there, without a reload."""
+async def test_the_page_shows_the_models_load_progress(visit: Visit, page: Page, script: Script) -> None:
+    """During the load and after it, without a reload."""
     script.lifecycle = fetching()
     await page.reload()
     await expect(page.locator("#service")).to_have_text("Fetching 42%: 630 of 1500 MB.")

@@ -16,8 +16,10 @@ C) Jupiter
 D) Neptune"""
 
 
-async def test_choices_are_written_with_the_keyboard_alone(visit: Visit, page: Page, script: Script) -> None:
-    """Tab to the choices, Enter from one to the next and to a new one, Ctrl+Enter asks."""
+async def test_choices_can_be_written_with_the_keyboard_alone(
+    visit: Visit, page: Page, script: Script
+) -> None:
+    """Tab moves to the choices, Enter to the next or a new one, Ctrl+Enter sends."""
     await page.get_by_label("Question", exact=True).focus()
     await page.keyboard.type("Which?")
     await page.keyboard.press("Tab")
@@ -35,7 +37,7 @@ async def test_choices_are_written_with_the_keyboard_alone(visit: Visit, page: P
 
 
 async def test_choices_are_moved_with_the_keyboard(visit: Visit, page: Page) -> None:
-    """Alt and an arrow; the focus goes along, and the move is announced."""
+    """With Alt and an arrow key; the focus moves along, and the move is announced."""
     await visit.write()
     await visit.choice("C").focus()
     await page.keyboard.press("Alt+ArrowUp")
@@ -49,7 +51,7 @@ async def test_choices_are_moved_with_the_keyboard(visit: Visit, page: Page) -> 
 
 
 async def test_choices_are_moved_and_removed_with_buttons(visit: Visit, page: Page) -> None:
-    """Down to two, and no further."""
+    """Two choices are the minimum."""
     await visit.write()
     await page.get_by_role("button", name="Move choice A down").click()
     assert await visit.choices() == ["Earth", "Mercury", "Jupiter", "Neptune"]
@@ -64,28 +66,26 @@ async def test_choices_are_moved_and_removed_with_buttons(visit: Visit, page: Pa
 
 
 async def test_there_are_at_most_26_choices(visit: Visit, page: Page, script: Script) -> None:
-    """A to Z; then no more can be added."""
-    words = [f"choice {number}" for number in range(26)]
-    await visit.write(QUESTION, words)
+    """A to Z; then no choice can be added."""
+    texts = [f"choice {number}" for number in range(26)]
+    await visit.write(QUESTION, texts)
     await expect(page.get_by_role("button", name="Add a choice")).to_be_hidden()
     await visit.choice("Z").press("Enter")
     await page.get_by_role("button", name="Ask").click()
     await expect(page.locator("#bars li")).to_have_count(26)
-    assert script.bodies[0]["choices"] == words
+    assert script.bodies[0]["choices"] == texts
 
 
 async def test_empty_rows_are_left_out(visit: Visit, page: Page, script: Script) -> None:
-    """In the middle and at the end; the labels on the page are then those of the answer."""
+    """In the middle and at the end; the page's labels match the answer's."""
     await visit.ask(QUESTION, ["one", "", "three", ""])
     await expect(page.locator("#bars li")).to_have_count(2)
     assert script.bodies[0]["choices"] == ["one", "three"]
     assert await visit.choices() == ["one", "three"]
 
 
-async def test_what_is_missing_is_said_before_anything_is_sent(
-    visit: Visit, page: Page, script: Script
-) -> None:
-    """The focus goes to the first place that must be filled."""
+async def test_missing_input_is_reported_before_a_request(visit: Visit, page: Page, script: Script) -> None:
+    """The focus moves to the first required field."""
     await page.get_by_role("button", name="Ask").click()
     await expect(page.get_by_label("Question", exact=True)).to_be_focused()
     await expect(page.locator("#question-error")).to_have_text("Write a question.")
@@ -95,8 +95,8 @@ async def test_what_is_missing_is_said_before_anything_is_sent(
     assert script.bodies == []
 
 
-async def test_a_pasted_block_splits_itself_and_can_be_put_back(visit: Visit, page: Page) -> None:
-    """Undo gives the block back in one piece, and the choices that were there."""
+async def test_a_pasted_block_is_split_and_can_be_restored(visit: Visit, page: Page) -> None:
+    """Undo restores the block in one piece, and the previous choices."""
     await visit.write("", ["kept", "as", "they", "were"])
     await page.get_by_label("Question", exact=True).focus()
     await visit.paste(BLOCK)
@@ -111,7 +111,7 @@ async def test_a_pasted_block_splits_itself_and_can_be_put_back(visit: Visit, pa
 
 
 async def test_choices_pasted_into_a_choice_keep_the_question(visit: Visit, page: Page) -> None:
-    """Only the choices were copied."""
+    """The clipboard has only choices."""
     await visit.write(QUESTION, [])
     await visit.choice("A").focus()
     await visit.paste("a) yes\nb) no\nc) perhaps")
@@ -119,8 +119,8 @@ async def test_choices_pasted_into_a_choice_keep_the_question(visit: Visit, page
     assert await visit.choices() == ["yes", "no", "perhaps"]
 
 
-async def test_ordinary_text_is_pasted_as_it_is(visit: Visit, page: Page) -> None:
-    """Nothing in it marks choices."""
+async def test_ordinary_text_is_pasted_unchanged(visit: Visit, page: Page) -> None:
+    """It has no marks of choices."""
     await page.get_by_label("Question", exact=True).focus()
     await visit.paste("Who wrote “Plan A”? I mean plan B.")
     await expect(page.get_by_label("Question", exact=True)).to_have_value(
@@ -129,7 +129,7 @@ async def test_ordinary_text_is_pasted_as_it_is(visit: Visit, page: Page) -> Non
 
 
 async def test_a_link_has_the_whole_question(visit: Visit, page: Page) -> None:
-    """Copied, and opened in another tab: question, choices, mode and options, and nothing is asked yet."""
+    """Opened in another tab: question, choices, mode and options; no request is sent yet."""
     choices = ["x² & y", "50 % = ½", "#3", "line\nbreak"]
     await visit.write("¿Qué? 1+1", choices)
     await page.get_by_role("radio", name="Reason").check()
@@ -148,8 +148,8 @@ async def test_a_link_has_the_whole_question(visit: Visit, page: Page) -> None:
     await expect(other.locator("#idle")).to_be_visible()
 
 
-async def test_what_was_written_survives_a_reload(visit: Visit, page: Page) -> None:
-    """It is in the address; a new question clears it."""
+async def test_input_survives_a_reload(visit: Visit, page: Page) -> None:
+    """The input is in the address; a new question clears it."""
     await visit.write()
     await page.reload()
     await expect(page.get_by_label("Question", exact=True)).to_have_value(QUESTION)
@@ -159,8 +159,10 @@ async def test_what_was_written_survives_a_reload(visit: Visit, page: Page) -> N
     assert await visit.choices() == [""] * 4
 
 
-async def test_copied_curl_is_a_command_that_asks_the_same(visit: Visit, page: Page, script: Script) -> None:
-    """Run by a shell, quotes and all."""
+async def test_the_copied_curl_command_sends_the_same_request(
+    visit: Visit, page: Page, script: Script
+) -> None:
+    """A shell runs it, with all quotes."""
     await visit.write('Isn\'t "it" $HOME?', ["it's", "not"])
     await page.get_by_role("button", name="Copy as curl").click()
     await expect(page.get_by_role("button", name="Copied")).to_be_visible()

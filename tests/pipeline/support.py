@@ -1,4 +1,4 @@
-"""Repositories with a Jenkinsfile, and builds of them."""
+"""Repositories with a Jenkinsfile, and their builds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Repository:
     root: Path
 
     def git(self, *arguments: str) -> str:
-        """Run git there, as somebody."""
+        """Run git in the repository, with a test identity."""
         command = [
             "git",
             "-C",
@@ -51,7 +51,7 @@ class Repository:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def commit(self, files: Mapping[str, str]) -> str:
-        """Write the files and commit all that changed; returns the commit."""
+        """Write the files and commit all changes; return the commit."""
         for name, text in files.items():
             path = self.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,12 +62,12 @@ class Repository:
 
 
 def jenkinsfile(stages: str, *, options: str = "", sections: str = "", post: str = "") -> str:
-    """A pipeline of these stages and nothing that they don't need."""
+    """Return a pipeline of these stages with only the required sections."""
     return FRAME.format(stages=stages, options=options, sections=sections, post=post)
 
 
 def job(root: Path, files: Mapping[str, str], **settings: Any) -> Job:
-    """A job whose repository has just these files."""
+    """Return a job for a repository with these files."""
     repository = Repository(root / "repository")
     if not repository.root.exists():
         repository.root.mkdir()
@@ -79,7 +79,7 @@ def job(root: Path, files: Mapping[str, str], **settings: Any) -> Job:
 
 
 def built(job: Job, *, result: str = "SUCCESS") -> Build:
-    """Run it; the build must end like this."""
+    """Run the job, and check the build's result."""
     with Path(os.devnull).open("w") as nowhere:
         build = run(job, nowhere)
     assert build.result == result, build.log

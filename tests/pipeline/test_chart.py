@@ -1,4 +1,4 @@
-"""The Helm chart: by default what kustomize makes, and by its values something else."""
+"""The Helm chart renders the same objects as kustomize by default, and its values change them."""
 
 from __future__ import annotations
 
@@ -27,44 +27,44 @@ IMAGES = Images(
 
 @pytest.fixture(scope="module")
 def tools() -> Tools:
-    """helm and kubectl."""
-    made = Tools(CACHE, Progress())
-    made.build(["helm", "kubernetes"])
-    return made
+    """Return helm and kubectl."""
+    tools = Tools(CACHE, Progress())
+    tools.build(["helm", "kubernetes"])
+    return tools
 
 
 @pytest.fixture(scope="module")
 def kubectl(tools: Tools) -> Kubectl:
-    """For what needs no cluster."""
+    """Return a kubectl for commands that need no cluster."""
     return Kubectl(tools.binary("kubernetes", "kubectl"), ROOT / "no-kubeconfig")
 
 
 def by_name(text: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """Manifests by kind and name."""
-    found = [each for each in yaml.safe_load_all(text) if each]
-    named = {(each["kind"], each["metadata"]["name"]): each for each in found}
-    assert len(named) == len(found)
+    """Return the manifests by kind and name."""
+    manifests = [each for each in yaml.safe_load_all(text) if each]
+    named = {(each["kind"], each["metadata"]["name"]): each for each in manifests}
+    assert len(named) == len(manifests)
     return named
 
 
 def rendered(
     tools: Tools, chart: Path, *options: str, namespace: str = NAMESPACE
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """What Helm makes of it."""
-    # Built from its module, it takes Kubernetes to be of some years ago.
+    """Return the objects that Helm renders."""
+    # A Helm built from its module assumes a Kubernetes of some years ago.
     where = ("--namespace", namespace, "--kube-version", "v1.34.4", "--include-crds")
     command: list[str | Path] = [tools.binary("helm"), "template", "mcq-operator", chart, *where, *options]
     return by_name(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def test_by_default_it_is_what_kustomize_makes(tools: Tools, kubectl: Kubectl, tmp_path: Path) -> None:
-    wanted = by_name(kubectl("kustomize", str(ROOT / "config/default")))
-    del wanted["Namespace", NAMESPACE]  # --create-namespace makes it
+def test_the_default_chart_equals_the_kustomization(tools: Tools, kubectl: Kubectl, tmp_path: Path) -> None:
+    expected = by_name(kubectl("kustomize", str(ROOT / "config/default")))
+    del expected["Namespace", NAMESPACE]  # --create-namespace makes it
 
-    assert rendered(tools, write_chart(kubectl, None, tmp_path / "mcq-operator")) == wanted
+    assert rendered(tools, write_chart(kubectl, None, tmp_path / "mcq-operator")) == expected
 
 
-def test_it_is_without_a_fault_to_helms_own_linter(tools: Tools, kubectl: Kubectl, tmp_path: Path) -> None:
+def test_helms_linter_accepts_the_chart(tools: Tools, kubectl: Kubectl, tmp_path: Path) -> None:
     command: list[str | Path] = [
         tools.binary("helm"),
         "lint",
@@ -76,20 +76,18 @@ def test_it_is_without_a_fault_to_helms_own_linter(tools: Tools, kubectl: Kubect
     assert "0 chart(s) failed" in done.stdout
 
 
-def test_its_values_reach_the_operator_and_its_namespace_is_the_releases(
-    tools: Tools, kubectl: Kubectl, tmp_path: Path
-) -> None:
+def test_values_and_namespace_reach_the_operator(tools: Tools, kubectl: Kubectl, tmp_path: Path) -> None:
     chart = write_chart(kubectl, IMAGES, tmp_path / "mcq-operator")
     values = [
         "operator.replicas=1",
         "operator.nodeSelector.pool=cpu",
         "operator.imagePullSecrets[0].name=door",
     ]
-    found = rendered(
+    objects = rendered(
         tools, chart, *(word for value in values for word in ("--set", value)), namespace="elsewhere"
     )
 
-    deployment = found["Deployment", "mcq-operator"]
+    deployment = objects["Deployment", "mcq-operator"]
     pod = deployment["spec"]["template"]["spec"]
     [container] = pod["containers"]
     environment = {variable["name"]: variable["value"] for variable in container["env"]}
@@ -101,17 +99,17 @@ def test_its_values_reach_the_operator_and_its_namespace_is_the_releases(
     assert environment["MCQ_OPERATOR_SERVICE_IMAGE"] == IMAGES.service
     assert environment["MCQ_OPERATOR_IMAGE"] == IMAGES.operator
     assert environment["MCQ_OPERATOR_LEASE"] == "elsewhere/mcq-operator"
-    assert found["ClusterRoleBinding", "mcq-operator"]["subjects"][0]["namespace"] == "elsewhere"
-    assert NAMESPACE not in str(found)
+    assert objects["ClusterRoleBinding", "mcq-operator"]["subjects"][0]["namespace"] == "elsewhere"
+    assert NAMESPACE not in str(objects)
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [("operator.replica=2", "replica"), ("operator.replicas=0", "replicas"), ("service.image=", "image")],
 )
-def test_a_value_that_means_nothing_is_refused(
-    tools: Tools, kubectl: Kubectl, tmp_path: Path, value: str, told: str
+def test_an_invalid_value_is_refused(
+    tools: Tools, kubectl: Kubectl, tmp_path: Path, value: str, message: str
 ) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
         rendered(tools, write_chart(kubectl, None, tmp_path / "mcq-operator"), "--set", value)
-    assert told in refused.value.stderr
+    assert message in refused.value.stderr

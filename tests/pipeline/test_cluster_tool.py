@@ -1,4 +1,4 @@
-"""The local cluster's tool without a cluster: what it keeps, and what it says when something is wrong."""
+"""The local cluster's tool without a cluster: its records, and its error messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hack.cluster.providers import choose
 from hack.control_plane.instance import Instance
 
 
-def test_a_part_that_fails_is_named_with_the_last_lines_of_its_log(tmp_path: Path) -> None:
+def test_a_failing_process_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     processes = Processes(tmp_path / "records", tmp_path / "logs")
     part = Part("etcd", ["sh", "-c", "echo the disk is full; exit 3"], ready=lambda: False)
 
@@ -25,7 +25,7 @@ def test_a_part_that_fails_is_named_with_the_last_lines_of_its_log(tmp_path: Pat
         processes.ensure(part, Progress())
 
 
-def test_a_process_that_ended_before_it_was_recorded_does_not_run(tmp_path: Path) -> None:
+def test_a_process_that_ended_before_its_record_does_not_run(tmp_path: Path) -> None:
     processes = Processes(tmp_path / "records", tmp_path / "logs")
     (tmp_path / "records").mkdir()
     ended = os.posix_spawnp("true", ["true"], os.environ)
@@ -34,8 +34,8 @@ def test_a_process_that_ended_before_it_was_recorded_does_not_run(tmp_path: Path
     assert processes.running("etcd") is None
 
 
-def test_a_process_is_ended_by_its_own_pid_only(tmp_path: Path) -> None:
-    """If the start time differs from the record, the pid now belongs to another process."""
+def test_only_the_recorded_process_is_ended(tmp_path: Path) -> None:
+    """If the start time differs from the record, another process has the pid now."""
     processes = Processes(tmp_path / "records", tmp_path / "logs")
     (tmp_path / "records").mkdir()
     (tmp_path / "records/etcd").write_text(json.dumps({"pid": os.getpid(), "start_time": 1}))
@@ -51,9 +51,7 @@ def test_an_unknown_provider_is_refused() -> None:
         choose(Progress(), environment={"CLUSTER": "minikube"})
 
 
-def test_a_tool_is_built_anew_only_when_its_pins_change(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tool_is_rebuilt_only_when_its_pins_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = tmp_path / "modules/etcd"
     module.mkdir(parents=True)
     for name in ("go.mod", "go.sum"):
@@ -68,7 +66,7 @@ def test_a_tool_is_built_anew_only_when_its_pins_change(
     assert built.directory("etcd").parent == before.parent == tmp_path / "tools"
 
 
-def test_a_control_plane_keeps_the_ports_it_was_given(tmp_path: Path) -> None:
+def test_a_control_plane_keeps_its_ports(tmp_path: Path) -> None:
     instance = Instance("mine", cache=tmp_path)
 
     assert instance.ports() == instance.ports()
@@ -76,18 +74,18 @@ def test_a_control_plane_keeps_the_ports_it_was_given(tmp_path: Path) -> None:
 
 @pytest.fixture
 def no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """docker reaches no engine."""
+    """Let docker reach no engine."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
 
 
 @pytest.mark.usefixtures("no_engine")
-def test_an_engine_that_docker_host_names_and_that_does_not_answer_is_an_error() -> None:
-    """Another one is not started behind the user's back."""
+def test_an_unreachable_docker_host_is_an_error() -> None:
+    """The tool does not start another engine instead."""
     with pytest.raises(EngineError, match=r"DOCKER_HOST names does not answer: .*none\.sock"):
         engine.ensure(Progress())
 
 
-def test_where_no_engine_can_be_started_the_message_says_what_to_install(
+def test_without_an_engine_the_message_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(engine, "answers", lambda: False)
@@ -99,13 +97,13 @@ def test_where_no_engine_can_be_started_the_message_says_what_to_install(
         engine.ensure(Progress())
 
 
-def test_a_kubernetes_version_that_nothing_is_pinned_for_is_refused() -> None:
+def test_an_unpinned_kubernetes_version_is_refused() -> None:
     with pytest.raises(ProviderError, match=r"KUBERNETES=1\.20 is unknown: 1\.34, 1\.33, or unset for 1\.34"):
         node_image("1.20", Progress())
 
 
-def test_the_runtime_asks_for_the_capabilities_that_there_are(tmp_path: Path) -> None:
-    """The runc of this test prints its arguments."""
+def test_the_runtime_requests_only_available_capabilities(tmp_path: Path) -> None:
+    """This test's runc prints its arguments."""
     runc = tmp_path / "runc"
     runc.write_text('#!/bin/sh\necho "$@"\n')
     runc.chmod(0o755)
@@ -125,7 +123,7 @@ def test_the_runtime_asks_for_the_capabilities_that_there_are(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("value", ["0", "many", "-1", "10"])
-def test_a_number_of_nodes_that_can_not_be_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_an_invalid_number_of_nodes_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("NODES", value)
     with pytest.raises(ProviderError, match=f"NODES={value} can't be used: a number from 1 to 9"):
         kind.nodes_asked_for()

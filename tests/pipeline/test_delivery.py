@@ -1,4 +1,4 @@
-"""The delivery's stages by themselves: what they are told, what they leave to each other, and a registry's door."""
+"""Each delivery stage alone: its settings, its records, and a registry that requires a login."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 IMAGE = "mcq-nothing:latest"
-# The password "right" of the user "robot", as htpasswd keeps it.
+# The user "robot" with the password "right", in htpasswd's format.
 DOOR = "robot:$2b$04$aLapt7SfSlGefqFTXtEXmuyeDrDpiuWnjvsRW6sZLPefF4Z6hzU9u\n"
-# An index of images that docker pushed is of docker's own kind.
+# docker pushes an index in its own media type.
 INDEX = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json"
 ROBOT = {"REGISTRY_USER": "robot", "REGISTRY_PASSWORD": "right"}
 UNREACHABLE = Kubectl(Path("/bin/false"), Path("/nowhere"))
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "setting", "told"),
+    ("name", "value", "setting", "message"),
     [
         ("REGISTRY", " ", "registry", "Set REGISTRY to where the images go"),
         ("COSIGN_KEY", "", "signing_key", "Set COSIGN_KEY to the private key"),
@@ -60,22 +60,22 @@ UNREACHABLE = Kubectl(Path("/bin/false"), Path("/nowhere"))
         ("VERIFY_SECONDS", "long", "patience", "VERIFY_SECONDS=long is no number of seconds"),
     ],
 )
-def test_a_setting_that_cannot_be_meant_is_refused_with_what_to_set(
-    name: str, value: str, setting: str, told: str
+def test_an_invalid_setting_is_refused_with_a_remedy(
+    name: str, value: str, setting: str, message: str
 ) -> None:
-    with pytest.raises(SettingError, match=told):
+    with pytest.raises(SettingError, match=message):
         getattr(Settings({name: value}), setting)
 
 
-def test_jenkins_false_is_no(subtests: pytest.Subtests) -> None:
-    for value, wanted in {"true": True, "1": True, "false": False, "0": False, "": False}.items():
+def test_monitoring_accepts_jenkins_booleans(subtests: pytest.Subtests) -> None:
+    for value, expected in {"true": True, "1": True, "false": False, "0": False, "": False}.items():
         with subtests.test(value=value):
-            assert Settings({"MONITORING": value}).monitoring is wanted
+            assert Settings({"MONITORING": value}).monitoring is expected
     assert Settings({}).solver == SAMPLE
     assert Settings({"MONITORING": "true"}).solver == MONITORED_SAMPLE
 
 
-def test_without_a_push_the_stages_after_it_say_what_is_missing(tmp_path: Path) -> None:
+def test_later_stages_require_the_record_of_a_push(tmp_path: Path) -> None:
     record = tmp_path / "images.json"
     with pytest.raises(RecordError, match="make push REGISTRY="):
         Images.read(record)
@@ -89,7 +89,7 @@ def test_without_a_push_the_stages_after_it_say_what_is_missing(tmp_path: Path) 
 @pytest.mark.parametrize(
     "text", ["kind: ConfigMap\n", "", "kind: MCQSolver\nmetadata: {name: a}\n---\nkind: Pod\n"]
 )
-def test_only_solvers_are_installed_as_solvers(tmp_path: Path, text: str) -> None:
+def test_a_solver_file_with_other_kinds_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "solver.yaml"
     path.write_text(text)
     with pytest.raises(DeliveryError, match="should have MCQSolvers and nothing else"):
@@ -97,15 +97,15 @@ def test_only_solvers_are_installed_as_solvers(tmp_path: Path, text: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("record", "said"),
+    ("record", "message"),
     [
         (None, "nothing to roll back"),
         ({"revision": None, "image": None, "solvers": []}, "There was no operator before this one"),
     ],
 )
-def test_where_nothing_was_there_before_nothing_is_touched(
+def test_rollback_without_a_previous_install_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    record: dict[str, object] | None, said: str,
+    record: dict[str, object] | None, message: str,
 ) -> None:  # fmt: skip
     path = tmp_path / "previous.json"
     if record:
@@ -114,12 +114,12 @@ def test_where_nothing_was_there_before_nothing_is_touched(
 
     way_back.rollback(UNREACHABLE, Progress())
 
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
 def guarded_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real registry that asks who comes."""
+    """Yield the address of a real registry that requires a login."""
     directory = tmp_path_factory.mktemp("registry")
     tools = Tools(CACHE, Progress())
     tools.build(["registry"])
@@ -145,7 +145,7 @@ def guarded_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A local image of one file."""
+    """Return a local image of one file."""
     engine.ensure(Progress())
     context = tmp_path_factory.mktemp("image")
     (context / "Dockerfile").write_text("FROM scratch\nCOPY file /\n")
@@ -154,7 +154,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     return IMAGE
 
 
-def test_the_registrys_user_is_known_while_it_is_needed(guarded_registry: str, image: str) -> None:
+def test_the_registry_login_exists_only_during_the_push(guarded_registry: str, image: str) -> None:
     with login_file(guarded_registry, ("robot", "right")) as auth:
         assert auth is not None
         assert auth.stat().st_mode & 0o077 == 0
@@ -164,7 +164,7 @@ def test_the_registrys_user_is_known_while_it_is_needed(guarded_registry: str, i
 
 
 @pytest.mark.parametrize("login", [None, ("robot", "wrong")])
-def test_a_registry_that_knows_nobody_of_that_name_refuses(
+def test_a_registry_refuses_an_unknown_user(
     guarded_registry: str, image: str, login: tuple[str, str] | None
 ) -> None:
     with (
@@ -176,7 +176,7 @@ def test_a_registry_that_knows_nobody_of_that_name_refuses(
 
 @pytest.fixture
 def two_platforms(guarded_registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Images:
-    """Both images for both platforms, pushed; of files alone, so that nothing of another platform has to run."""
+    """Return both images for both platforms, pushed. They have only files, so that no foreign program must run."""
     monkeypatch.setenv("PLATFORMS", "linux/amd64, linux/arm64")
     monkeypatch.setattr(pushing, "RECORD", tmp_path / "dist/images.json")
     monkeypatch.setattr(pushing, "tag", lambda program, platform: f"mcq-{program}-only{suffix(platform)}")
@@ -187,16 +187,16 @@ def two_platforms(guarded_registry: str, tmp_path: Path, monkeypatch: pytest.Mon
     return pushing.push(Settings({"REGISTRY": f"{guarded_registry}/two", "TAG": "1", **ROBOT}), Progress())
 
 
-def test_images_for_two_platforms_are_one_reference(guarded_registry: str, two_platforms: Images) -> None:
+def test_images_for_two_platforms_have_one_reference(guarded_registry: str, two_platforms: Images) -> None:
     for image in (two_platforms.operator, two_platforms.service):
         name, _, digest = image.removeprefix(f"{guarded_registry}/").partition("@")
-        found = httpx2.get(
+        response = httpx2.get(
             f"http://{guarded_registry}/v2/{name}/manifests/1",
             auth=("robot", "right"),
             headers={"Accept": INDEX},
         )
-        assert found.headers["Docker-Content-Digest"] == digest
-        platforms = [each["platform"] for each in found.json()["manifests"]]
+        assert response.headers["Docker-Content-Digest"] == digest
+        platforms = [each["platform"] for each in response.json()["manifests"]]
         assert [(each["os"], each["architecture"]) for each in platforms] == [
             ("linux", "amd64"),
             ("linux", "arm64"),
@@ -204,7 +204,7 @@ def test_images_for_two_platforms_are_one_reference(guarded_registry: str, two_p
 
 
 @pytest.mark.slow
-def test_what_was_pushed_is_signed_and_nothing_else_passes_for_it(
+def test_pushed_images_are_signed_and_others_fail_verification(
     guarded_registry: str, image: str, two_platforms: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cosign, public = Cosign.built(Progress()), tmp_path / "dist/cosign.pub"
@@ -230,13 +230,13 @@ def test_what_was_pushed_is_signed_and_nothing_else_passes_for_it(
         sign(settings, two_platforms, Progress(), public_key=public)
 
 
-def test_a_platform_that_nothing_is_published_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsupported_platform_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLATFORMS", "linux/amd64,linux/s390x")
     with pytest.raises(ImageError, match="PLATFORMS has linux/s390x: there are linux/amd64, linux/arm64"):
         chosen()
 
 
-def test_without_an_emulator_a_build_for_another_platform_says_what_is_missing(
+def test_a_build_for_a_foreign_platform_requires_an_emulator(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(platforms, "EMULATORS", tmp_path)

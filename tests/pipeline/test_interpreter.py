@@ -1,4 +1,4 @@
-"""The interpreter of Jenkinsfiles: what it runs, it runs as Jenkins would; what it doesn't know, it refuses."""
+"""The Jenkinsfile interpreter runs supported syntax as Jenkins does, and refuses the rest."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ JUNIT = '<testsuite tests="3" failures="{failures}" errors="0" skipped="1"/>'
 
 
 def stage(name: str, *steps: str, more: str = "") -> str:
-    """A stage as text."""
+    """Return a stage's text."""
     return f"stage('{name}') {{\n{more}\nsteps {{\n{chr(10).join(steps)}\n}}\n}}\n"
 
 
 def wait_for(path: Path, text: str = "") -> None:
-    """Until the file is there and has the text; half a minute at most."""
+    """Wait until the file exists and has the text; half a minute at most."""
     deadline = time.monotonic() + 30
     while not path.exists() or (text and text not in path.read_text()):
         assert time.monotonic() < deadline, path
@@ -45,25 +45,25 @@ def test_stages_run_in_order_in_a_checkout_of_the_commit(tmp_path: Path) -> None
         stage("Look", "sh 'cat greeting'"),
         stage("Last", "sh 'pwd'"),
     ]
-    found = job(
+    pipeline = job(
         tmp_path, {"Jenkinsfile": jenkinsfile("\n".join(stages)), "greeting": "hello of the commit\n"}
     )
 
-    build = built(found)
+    build = built(pipeline)
 
     assert build.stages == {"Checkout": "SUCCESS", "Look": "SUCCESS", "Last": "SUCCESS"}
     log = lines(build.log)
     assert [line for line in log if not line.startswith((" > git", "Running on"))] == [
         "Started by hack/pipeline",
-        f"Obtained Jenkinsfile from {found.scm['revision']}",
+        f"Obtained Jenkinsfile from {pipeline.scm['revision']}",
         "[Pipeline] Start of Pipeline",
         "[Pipeline] node",
         "[Pipeline] {",
         "[Pipeline] stage",
         "[Pipeline] { (Checkout)",
         "[Pipeline] checkout",
-        f"Fetching changes from the repository {found.scm['url']}",
-        f"Checking out Revision {found.scm['revision']}",
+        f"Fetching changes from the repository {pipeline.scm['url']}",
+        f"Checking out Revision {pipeline.scm['revision']}",
         "[Pipeline] }",
         "[Pipeline] // stage",
         "[Pipeline] stage",
@@ -77,7 +77,7 @@ def test_stages_run_in_order_in_a_checkout_of_the_commit(tmp_path: Path) -> None
         "[Pipeline] { (Last)",
         "[Pipeline] sh",
         "+ pwd",
-        str(found.workspace),
+        str(pipeline.workspace),
         "[Pipeline] }",
         "[Pipeline] // stage",
         "[Pipeline] }",
@@ -87,7 +87,7 @@ def test_stages_run_in_order_in_a_checkout_of_the_commit(tmp_path: Path) -> None
     ]
 
 
-def test_parameters_and_environment_reach_the_steps_and_nothing_else_does(tmp_path: Path) -> None:
+def test_steps_get_only_the_parameters_and_the_environment(tmp_path: Path) -> None:
     sections = """
     parameters {
         string(name: 'WHERE', defaultValue: 'here', description: 'a place')
@@ -96,9 +96,9 @@ def test_parameters_and_environment_reach_the_steps_and_nothing_else_does(tmp_pa
         booleanParam(name: 'LOUD', defaultValue: true, description: 'how')
     }
     environment { PLACE = "over ${params.WHERE}" }"""
-    told = "sh 'echo \"$WHERE|$TAG|$SIZE|$LOUD|$PLACE|$BRANCH_NAME|${PYTEST_CURRENT_TEST-nothing}\"'"
+    echo = "sh 'echo \"$WHERE|$TAG|$SIZE|$LOUD|$PLACE|$BRANCH_NAME|${PYTEST_CURRENT_TEST-nothing}\"'"
     silent = stage("Silent", "sh 'true'", more="when { expression { !params.LOUD } }")
-    files = {"Jenkinsfile": jenkinsfile(stage("Tell", told) + "\n" + silent, sections=sections)}
+    files = {"Jenkinsfile": jenkinsfile(stage("Tell", echo) + "\n" + silent, sections=sections)}
 
     build = built(job(tmp_path, files, parameters={"WHERE": "there", "LOUD": True}))
 
@@ -114,7 +114,9 @@ def test_parameters_and_environment_reach_the_steps_and_nothing_else_does(tmp_pa
         ({"SIZE": "huge"}, "Parameter SIZE is none of small, large: huge"),
     ],
 )
-def test_wrong_parameters_are_refused(tmp_path: Path, parameters: dict[str, str | bool], reason: str) -> None:
+def test_invalid_parameters_are_refused(
+    tmp_path: Path, parameters: dict[str, str | bool], reason: str
+) -> None:
     sections = "parameters { choice(name: 'SIZE', choices: ['small', 'large'], description: 'a size') }"
     files = {"Jenkinsfile": jenkinsfile(stage("Tell", "sh 'echo ran'"), sections=sections)}
 
@@ -124,7 +126,7 @@ def test_wrong_parameters_are_refused(tmp_path: Path, parameters: dict[str, str 
     assert build.stages == {}
 
 
-def test_what_is_unknown_is_an_error_with_its_line_and_nothing_runs(tmp_path: Path) -> None:
+def test_unknown_syntax_is_an_error_with_its_line_before_anything_runs(tmp_path: Path) -> None:
     text = """\
 pipeline {
     agent { docker 'python' }
@@ -166,11 +168,11 @@ pipeline {
 
     assert build.stages == {}
     assert build.reason is not None
-    told = [
+    errors = [
         error.removeprefix("Jenkinsfile: ").partition(";")[0].rstrip(".")
         for error in build.reason.splitlines()
     ]
-    assert told == [
+    assert errors == [
         'line 3: unknown section of pipeline "tools"',
         'line 2: unknown agent "docker"',
         'line 4: unknown trigger "cron"',
@@ -215,7 +217,7 @@ pipeline {
         ),
     ],
 )
-def test_what_jenkins_could_not_run_fails(tmp_path: Path, text: str, reason: str) -> None:
+def test_a_file_that_jenkins_refuses_fails(tmp_path: Path, text: str, reason: str) -> None:
     build = built(job(tmp_path, {"Jenkinsfile": text}), result="FAILURE")
 
     assert reason in (build.reason or "")
@@ -243,8 +245,8 @@ def test_a_failing_step_skips_what_follows_and_runs_the_post_actions(tmp_path: P
     assert said == ["rolled back", "always", "told", "swept"]
 
 
-def test_parallel_stages_run_at_once_and_each_has_its_own_result(tmp_path: Path) -> None:
-    # Each waits for the other's file: one after the other they would wait in vain.
+def test_parallel_stages_run_together_with_separate_results(tmp_path: Path) -> None:
+    # Each waits for the other's file, which never comes if they run in sequence.
     meet = "sh 'touch {own}; for i in $(seq 50); do [ -e {other} ] && exit {code}; sleep 0.1; done; exit 9'"
     left = stage("Left", meet.format(own="left", other="right", code=0))
     right = stage("Right", meet.format(own="right", other="left", code=4))
@@ -257,7 +259,7 @@ def test_parallel_stages_run_at_once_and_each_has_its_own_result(tmp_path: Path)
     assert "Failed in branch Right" in build.log
 
 
-def test_credentials_are_there_for_their_block_only_and_never_in_the_log(tmp_path: Path) -> None:
+def test_credentials_exist_only_in_their_block_and_never_in_the_log(tmp_path: Path) -> None:
     bound = "usernamePassword(credentialsId: 'registry', usernameVariable: 'WHO', passwordVariable: 'WORD')"
     others = (
         "file(credentialsId: 'config', variable: 'CONFIG'), string(credentialsId: 'token', variable: 'TOKEN')"
@@ -274,14 +276,14 @@ def test_credentials_are_there_for_their_block_only_and_never_in_the_log(tmp_pat
         "config": {"kind": "file", "content": "of the cluster\n"},
         "token": {"kind": "string", "secret": "t0ken-text"},
     }
-    found = job(tmp_path, {"Jenkinsfile": jenkinsfile(stages)}, credentials=credentials)
+    pipeline = job(tmp_path, {"Jenkinsfile": jenkinsfile(stages)}, credentials=credentials)
 
-    build = built(found)
+    build = built(pipeline)
 
     assert {"robot **** ****", "600", "nobody nothing nothing nowhere"} <= set(lines(build.log))
     assert "s3cr3t-word" not in build.log
     assert "t0ken-text" not in build.log
-    assert (found.workspace / "copy").read_text() == "of the cluster\n"
+    assert (pipeline.workspace / "copy").read_text() == "of the cluster\n"
 
 
 @pytest.mark.parametrize(
@@ -306,7 +308,7 @@ def test_missing_or_wrong_credentials_fail_before_their_block(
     assert "+ echo reached" not in build.log
 
 
-def test_reports_are_read_and_a_failed_test_makes_the_build_unstable(tmp_path: Path) -> None:
+def test_a_failed_test_in_a_report_makes_the_build_unstable(tmp_path: Path) -> None:
     publish = "junit 'reports/*.xml'"
     files = {
         "Jenkinsfile": jenkinsfile(
@@ -341,35 +343,33 @@ def test_reports_are_read_and_a_failed_test_makes_the_build_unstable(tmp_path: P
         ("recordCoverage(tools: [[parser: 'JACOCO', pattern: 'none.xml']])", "parser COBERTURA"),
     ],
 )
-def test_what_should_have_been_published_and_is_not_there_fails(
-    tmp_path: Path, step: str, reason: str
-) -> None:
+def test_publishing_a_missing_file_fails(tmp_path: Path, step: str, reason: str) -> None:
     build = built(job(tmp_path, {"Jenkinsfile": jenkinsfile(stage("Publish", step))}), result="FAILURE")
 
     assert reason in (build.reason or "")
 
 
-def test_a_build_that_takes_too_long_is_stopped_with_all_it_started_and_cleans_up(tmp_path: Path) -> None:
-    # A child of the shell's: it must end as well.
+def test_a_timeout_ends_all_processes_of_the_build_and_cleans_up(tmp_path: Path) -> None:
+    # The shell's child must end as well.
     stages = stage(
         "Long",
         "sh 'sh -c \"echo $$ > pid; sleep 600\" & wait'",
         more="post { unsuccessful { sh 'echo undone' } }",
     )
     files = {"Jenkinsfile": jenkinsfile(stages, options="timeout(time: 3, unit: 'SECONDS')")}
-    found = job(tmp_path, files)
+    pipeline = job(tmp_path, files)
 
-    build = built(found, result="ABORTED")
+    build = built(pipeline, result="ABORTED")
 
     assert {"Timeout has been exceeded", "undone"} <= set(lines(build.log))
-    pid = int((found.workspace / "pid").read_text())
+    pid = int((pipeline.workspace / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
 
-def terminated(found: Job, settings: Path, begun: Callable[[], None]) -> Build:
-    """A build that gets SIGTERM once it has come so far."""
-    settings.write_text(json.dumps(found.settings()))
+def terminated(pipeline: Job, settings: Path, begun: Callable[[], None]) -> Build:
+    """Return a build that gets SIGTERM once `begun()` returns."""
+    settings.write_text(json.dumps(pipeline.settings()))
     place = settings.with_suffix(".place")
     with subprocess.Popen(command(settings, place), stdout=subprocess.DEVNULL) as process:
         try:
@@ -383,9 +383,9 @@ def terminated(found: Job, settings: Path, begun: Callable[[], None]) -> Build:
 
 def test_an_interrupted_build_is_aborted_and_cleans_up(tmp_path: Path) -> None:
     stages = stage("Long", "sh 'touch begun; sleep 600'", more="post { unsuccessful { sh 'echo undone' } }")
-    found = job(tmp_path, {"Jenkinsfile": jenkinsfile(stages)})
+    pipeline = job(tmp_path, {"Jenkinsfile": jenkinsfile(stages)})
 
-    build = terminated(found, tmp_path / "job.json", lambda: wait_for(found.workspace / "begun"))
+    build = terminated(pipeline, tmp_path / "job.json", lambda: wait_for(pipeline.workspace / "begun"))
 
     assert build.result == "ABORTED"
     assert {"Aborted by SIGTERM", "undone"} <= set(lines(build.log))
@@ -393,44 +393,49 @@ def test_an_interrupted_build_is_aborted_and_cleans_up(tmp_path: Path) -> None:
 
 def test_a_build_that_waits_for_another_can_be_aborted(tmp_path: Path) -> None:
     busy = "sh 'touch busy; until [ -e go ]; do sleep 0.1; done'"
-    found = job(tmp_path, {"Jenkinsfile": jenkinsfile(stage("A", busy))})
-    log = found.home / "jobs/test/builds/2/log"
+    pipeline = job(tmp_path, {"Jenkinsfile": jenkinsfile(stage("A", busy))})
+    log = pipeline.home / "jobs/test/builds/2/log"
 
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(built, found)
-        wait_for(found.workspace / "busy")
-        second = terminated(found, tmp_path / "job.json", lambda: wait_for(log, "Waiting: another build"))
-        (found.workspace / "go").touch()
+        first = pool.submit(built, pipeline)
+        wait_for(pipeline.workspace / "busy")
+        second = terminated(pipeline, tmp_path / "job.json", lambda: wait_for(log, "Waiting: another build"))
+        (pipeline.workspace / "go").touch()
 
     assert (first.result().result, second.result, second.stages) == ("SUCCESS", "ABORTED", {})
 
 
 def test_only_the_newest_builds_are_kept(tmp_path: Path) -> None:
     options = "buildDiscarder(logRotator(numToKeepStr: '2'))"
-    found = job(tmp_path, {"Jenkinsfile": jenkinsfile(stage("A", "sh 'true'"), options=options)})
+    pipeline = job(tmp_path, {"Jenkinsfile": jenkinsfile(stage("A", "sh 'true'"), options=options)})
 
-    numbers = [built(found).number for _ in range(3)]
+    numbers = [built(pipeline).number for _ in range(3)]
 
     assert numbers == [1, 2, 3]
-    assert {path.name for path in (found.home / "jobs/test/builds").iterdir() if path.is_dir()} == {"2", "3"}
+    assert {path.name for path in (pipeline.home / "jobs/test/builds").iterdir() if path.is_dir()} == {
+        "2",
+        "3",
+    }
 
 
 def test_builds_of_a_job_run_one_at_a_time(tmp_path: Path) -> None:
-    # mkdir fails where another build is in the middle.
+    # mkdir fails if another build is running.
     busy = "sh 'mkdir busy; until [ -e go ]; do sleep 0.1; done; rmdir busy'"
-    found = job(tmp_path, {"Jenkinsfile": jenkinsfile(stage("A", busy))})
+    pipeline = job(tmp_path, {"Jenkinsfile": jenkinsfile(stage("A", busy))})
 
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(built, found)
-        wait_for(found.workspace / "busy")
-        second = pool.submit(built, found)
-        wait_for(found.home / "jobs/test/builds/2/log", "Waiting: another build of this job is in progress")
-        (found.workspace / "go").touch()
+        first = pool.submit(built, pipeline)
+        wait_for(pipeline.workspace / "busy")
+        second = pool.submit(built, pipeline)
+        wait_for(
+            pipeline.home / "jobs/test/builds/2/log", "Waiting: another build of this job is in progress"
+        )
+        (pipeline.workspace / "go").touch()
 
     assert {first.result().result, second.result().result} == {"SUCCESS"}
 
 
-def test_of_a_fork_the_jenkinsfile_is_not_taken(tmp_path: Path) -> None:
+def test_a_forks_jenkinsfile_is_not_used(tmp_path: Path) -> None:
     guarded = stage(
         "Secret", "sh 'echo deployed'", more="when { allOf { branch 'main'; not { changeRequest() } } }"
     )

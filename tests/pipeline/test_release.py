@@ -1,4 +1,4 @@
-"""A release: one version, a changelog that tells, and CRDs that take what they took."""
+"""A release: one version, a changelog section, and backwards-compatible CRDs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- A thing.\n\n## [0.
 
 @pytest.fixture(scope="module")
 def crdify() -> Path:
-    """The real one."""
+    """Return the real crdify."""
     tools = Tools(CACHE, Progress())
     tools.build(["crdify"])
     return tools.binary("crdify")
@@ -37,22 +37,22 @@ def crdify() -> Path:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
-    """The files that a release is about, committed."""
-    found = Repository(tmp_path / "repository")
-    found.root.mkdir()
-    found.git("init", "--quiet")
-    found.git("config", "user.name", "Test")
-    found.git("config", "user.email", "test@localhost")
+    """Return a repository with the files that a release changes, committed."""
+    repository = Repository(tmp_path / "repository")
+    repository.root.mkdir()
+    repository.git("init", "--quiet")
+    repository.git("config", "user.name", "Test")
+    repository.git("config", "user.email", "test@localhost")
     files = {place: (ROOT / place).read_text() for place in versions.PLACES}
-    found.commit({**files, "CHANGELOG.md": CHANGELOG, f"crds/{CRD}": (ROOT / "crds" / CRD).read_text()})
-    return found
+    repository.commit({**files, "CHANGELOG.md": CHANGELOG, f"crds/{CRD}": (ROOT / "crds" / CRD).read_text()})
+    return repository
 
 
-def test_the_version_is_the_same_everywhere() -> None:
+def test_all_files_have_the_same_version() -> None:
     assert versions.parse(versions.current(ROOT))
 
 
-def test_a_place_with_another_version_is_named(repository: Repository) -> None:
+def test_a_file_with_another_version_is_reported(repository: Repository) -> None:
     path = repository.root / "compose.yaml"
     path.write_text(path.read_text().replace(f"mcq-service:{versions.current(ROOT)}", "mcq-service:9.9.9"))
     with pytest.raises(ReleaseError, match=r"compose\.yaml: 9\.9\.9"):
@@ -67,12 +67,12 @@ def test_versions_are_ordered_as_semver_says() -> None:
 
 
 @pytest.mark.parametrize("version", ["", "1", "1.2", "v1.2.3", "1.2.3+build", "1.2.3-", "latest"])
-def test_what_is_no_version_is_refused(version: str) -> None:
+def test_an_invalid_version_is_refused(version: str) -> None:
     with pytest.raises(ReleaseError, match=r"is no semantic version, like 1\.2\.3"):
         versions.parse(version)
 
 
-def test_a_release_is_a_commit_with_the_version_everywhere_and_what_was_unreleased_under_it(
+def test_a_release_commits_the_version_and_its_changelog_section(
     repository: Repository, crdify: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prepare(repository.root, "1.0.0", DAY, crdify, Progress())
@@ -91,7 +91,7 @@ def test_a_release_is_a_commit_with_the_version_everywhere_and_what_was_unreleas
 
 
 @pytest.mark.parametrize(
-    ("version", "change", "told"),
+    ("version", "change", "message"),
     [
         ("1.0.0", lambda repository: repository.git("tag", "v1.0.0"), "v1.0.0 is released already"),
         ("1.0.0", lambda repository: repository.git("tag", "v1.1.0"), "older than the last release, 1.1.0"),
@@ -105,19 +105,19 @@ def test_a_release_is_a_commit_with_the_version_everywhere_and_what_was_unreleas
         ),
     ],
 )
-def test_what_speaks_against_a_release_is_told_and_nothing_is_changed(
-    repository: Repository, crdify: Path, version: str, change: Callable[[Repository], object], told: str
+def test_a_refused_release_says_why_and_changes_nothing(
+    repository: Repository, crdify: Path, version: str, change: Callable[[Repository], object], message: str
 ) -> None:
     change(repository)
     commit = repository.git("rev-parse", "HEAD")
-    with pytest.raises(ReleaseError, match=told):
+    with pytest.raises(ReleaseError, match=message):
         prepare(repository.root, version, DAY, crdify, Progress())
     assert repository.git("rev-parse", "HEAD") == commit
     assert versions.current(repository.root) == versions.current(ROOT)
 
 
 def changed(change: Callable[[dict[str, Any], dict[str, Any]], object]) -> str:
-    """The CRD, with a change to it and the schema of its spec."""
+    """Return the CRD after a change to it and its spec's schema."""
     crd = yaml.safe_load((ROOT / "crds" / CRD).read_text())
     change(crd, crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"])
     return yaml.safe_dump(crd)
@@ -146,7 +146,7 @@ HARMLESS: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
 }
 
 
-def test_a_crd_that_refuses_what_it_took_stops_the_release(crdify: Path, subtests: pytest.Subtests) -> None:
+def test_a_crd_that_refuses_valid_objects_stops_the_release(crdify: Path, subtests: pytest.Subtests) -> None:
     before = {CRD: (ROOT / "crds" / CRD).read_text()}
     for what, change in BREAKING.items():
         with (
@@ -158,7 +158,7 @@ def test_a_crd_that_refuses_what_it_took_stops_the_release(crdify: Path, subtest
         compatibility.check(before, {}, crdify)
 
 
-def test_a_crd_that_takes_more_does_not(crdify: Path, subtests: pytest.Subtests) -> None:
+def test_a_crd_that_accepts_more_does_not_stop_the_release(crdify: Path, subtests: pytest.Subtests) -> None:
     before = {CRD: (ROOT / "crds" / CRD).read_text()}
     for what, change in HARMLESS.items():
         with subtests.test(what):
@@ -173,8 +173,8 @@ def test_the_crds_are_compared_with_those_of_the_last_release(repository: Reposi
     assert list(crds_at(repository.root, "v0.0.1")) == [CRD]
 
 
-def test_without_a_registry_nothing_is_begun() -> None:
+def test_a_release_without_a_registry_does_nothing() -> None:
     command = ["make", "--no-print-directory", "release", "VERSION=1.2.3", "REGISTRY="]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert "Set REGISTRY to where the images go" in done.stderr
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert completed.returncode != 0
+    assert "Set REGISTRY to where the images go" in completed.stderr

@@ -1,7 +1,7 @@
-"""The image of a kind node: kindest/node where it can be pulled, else built from Go modules and Debian packages.
+"""The image of a kind node: kindest/node if it can be pulled, else a build from Go modules and Debian packages.
 
-The built image differs from the public one in its network plugin. kindnet is no Go module, so kube-router takes its
-place: one program that gives each node a subnet, routes between nodes and enforces NetworkPolicy. (flannel has no
+The build differs from the public image in its network plugin. kindnet is not a Go module, so kube-router replaces it:
+one program that assigns each node a subnet, routes between nodes and enforces NetworkPolicy. (flannel has no
 policies; Cilium and Calico need a C toolchain for eBPF or many images.)
 """
 

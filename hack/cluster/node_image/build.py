@@ -41,25 +41,25 @@ NODE_BINARIES = ("kubelet", "kubeadm", "kubectl")
 
 @dataclass(frozen=True)
 class NodeImage:
-    """A node image that the engine has."""
+    """A node image in the local engine."""
 
     reference: str
     built: bool
-    """True if it was built here: it has kube-router and the add-ons' images in it, and no kindnet."""
+    """True for our own build: it contains kube-router and the add-ons' images, and no kindnet."""
 
 
 def node_image(version: str, progress: Progress) -> NodeImage:
-    """Return the image for a minor version of Kubernetes, pulling or building it the first time.
+    """Return the node image for a minor version of Kubernetes; pull or build it the first time.
 
-    Raises ProviderError for a version that nothing is pinned for, ImageError or MissingToolError.
+    Raises ProviderError for a version without pins, ImageError or MissingToolError.
     """
     if version not in PUBLIC:
         message = f"KUBERNETES={version} is unknown: {', '.join(PUBLIC)}, or unset for {DEFAULT_VERSION}."
         raise ProviderError(message)
     public, builder = PUBLIC[version], _Builder(MODULES[version], progress)
-    for found in (NodeImage(public, built=False), NodeImage(builder.reference, built=True)):
-        if docker.has(found.reference):
-            return found
+    for image in (NodeImage(public, built=False), NodeImage(builder.reference, built=True)):
+        if docker.has(image.reference):
+            return image
     with progress.step(f"docker pull {public.partition('@')[0]}"):
         if docker.pull(public, timeout=programs.PULL_SECONDS):
             return NodeImage(public, built=False)
@@ -91,13 +91,13 @@ class _Builder:
 
     @property
     def version(self) -> str:
-        found = re.search(r"k8s\.io/kubernetes (v[\d.]+)", Tools.pins(self.kubernetes).decode())
-        assert found  # noqa: S101 (a module of MODULES)
-        return found[1]
+        pin = re.search(r"k8s\.io/kubernetes (v[\d.]+)", Tools.pins(self.kubernetes).decode())
+        assert pin  # noqa: S101 (a module of MODULES)
+        return pin[1]
 
     @property
     def reference(self) -> str:
-        """The name has the hash of the inputs, so that a changed input makes another image."""
+        """The image's name, with a hash of its inputs: changed inputs give a new image."""
         sources = [DOCKERFILE, Path(__file__), Path(programs.__file__)]
         inputs = b"".join(
             [*(Tools.pins(each) for each in self.modules), *(each.read_bytes() for each in sources)]
@@ -127,7 +127,7 @@ class _Builder:
         self._remove_earlier()
 
     def _remove_earlier(self) -> None:
-        """Remove images of this version that were built from other inputs: each is a gigabyte."""
+        """Remove builds of this version from other inputs: each takes a gigabyte."""
         listed = run(["docker", "image", "ls", "--format={{.Repository}}:{{.Tag}}", "mcq-node"]).split()
         for reference in listed:
             if reference.startswith(f"mcq-node:{self.version}-") and reference != self.reference:
@@ -163,7 +163,7 @@ class _Builder:
         return list(images)
 
     def _files(self, context: Path) -> None:
-        """Copy kind's files into the context, with the two that kind's build writes."""
+        """Copy kind's files into the context, and the two files that kind's build generates."""
         shutil.copytree(self._kind / "images/base/files", context / "files")
         manifest = self._storage.partition("const defaultStorageManifest = `")[2].rpartition("`")[0]
         for name, value in self._storage_constants().items():

@@ -1,4 +1,4 @@
-/** What NAME = value in an environment block assigns to. */
+/** Collects the assignments NAME = value of an environment block. */
 class Assignments {
 
     private final Map<String, String> target

@@ -5,8 +5,8 @@ import java.nio.file.StandardOpenOption
 import java.util.concurrent.TimeUnit
 
 /**
- * One build of a job: from its Jenkinsfile, as its repository has it, to a result. What Jenkins does on an agent that
- * has the label asked for, in Jenkins' words.
+ * One build of a job, from the Jenkinsfile in its repository to a result. It acts as Jenkins does on an agent with the
+ * required label, and logs the same messages.
  */
 class Build {
 
@@ -18,7 +18,7 @@ class Build {
     final File directory
     final BuildLog log
     final Processes processes
-    /** What is told of the build when it has ended. */
+    /** The build's record, written when it ends. */
     final Map<String, Object> record = [stages: []]
 
     private final int number
@@ -54,21 +54,21 @@ class Build {
         result
     }
 
-    /** Stop what runs, for a reason; the build goes on with its post actions. */
+    /** Stop the running commands; the build continues with its post actions. */
     void abort(String why) {
         abortion = why
         log.say(why)
         processes.end()
     }
 
-    /** Refuse to go on with a build that is aborted. */
+    /** Fail if the build is aborted. */
     void refuseIfAborted() {
         if (abortion) {
             throw new BuildFailure(abortion)
         }
     }
 
-    /** The build is at best this from now on; the first reason given is the one told. */
+    /** Lower the build's result to at most this; the first reason is kept. */
     synchronized void worsen(Result worse, String why = null) {
         Result actual = worse == Result.FAILURE && abortion ? Result.ABORTED : worse
         result = [result, actual].max()
@@ -84,7 +84,7 @@ class Build {
     }
 
     private String jenkinsfile() {
-        // Of a fork that nobody vouches for, Jenkins takes the Jenkinsfile of the branch that the change would go into.
+        // For an untrusted fork Jenkins takes the target branch's Jenkinsfile.
         String revision = job.changeRequest?.fork ? job.changeRequest.target : job.scm.revision
         Process git = ['git', '-C', job.scm.url, 'show', "$revision:Jenkinsfile"]*.toString().execute()
         StringBuilder text = new StringBuilder(), error = new StringBuilder()
@@ -199,16 +199,16 @@ class Build {
         log.pipeline('stage')
         log.pipeline("{ ($stage.name)")
         long started = System.nanoTime()
-        Map<String, Object> told = [name: stage.name]
+        Map<String, Object> stageRecord = [name: stage.name]
         synchronized (record) {
-            record.stages << told
+            record.stages << stageRecord
         }
         Result own = skipped(stage) ? null : content(stage)
         if (own != null) {
             own = [own, post(stage.post, own, 'Post stage')].max()
         }
-        told.result = own?.name() ?: 'SKIPPED'
-        told.seconds = Math.round((System.nanoTime() - started) / 1e8) / 10
+        stageRecord.result = own?.name() ?: 'SKIPPED'
+        stageRecord.seconds = Math.round((System.nanoTime() - started) / 1e8) / 10
         log.pipeline('}')
         log.pipeline('// stage')
         own ?: Result.SUCCESS
@@ -240,11 +240,11 @@ class Build {
         results.findAll { inner, own -> own > Result.UNSTABLE }.keySet().each { inner ->
             log.say("Failed in branch $inner.name")
         }
-        // A branch that has no result died of an error of this program's.
+        // A branch without a result failed in the interpreter itself.
         branches.size() == results.size() ? results.values().max() : Result.FAILURE
     }
 
-    /** `cleaningUp`: also when the build is aborted. */
+    /** `cleaningUp` runs the steps even in an aborted build. */
     private Result steps(Closure<Void> body, boolean cleaningUp) {
         Steps target = new Steps(this, environment, cleaningUp)
         try {
@@ -267,13 +267,13 @@ class Build {
             unsuccessful: own != Result.SUCCESS,
             cleanup: true,
         ]
-        // Jenkins' order, whatever the file's.
-        List<Closure<Void>> wanted = applies.findResults { name, applied -> applied ? blocks[name] : null }
-        if (wanted.empty) {
+        // Jenkins' order, not the file's.
+        List<Closure<Void>> applicable = applies.findResults { name, applied -> applied ? blocks[name] : null }
+        if (applicable.empty) {
             return Result.SUCCESS
         }
         log.say(title)
-        wanted.collect { body -> steps(body, true) }.max()
+        applicable.collect { body -> steps(body, true) }.max()
     }
 
     private void finish() {

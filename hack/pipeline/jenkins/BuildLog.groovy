@@ -1,7 +1,7 @@
 import java.time.Instant
 import java.time.temporal.ChronoUnit
 
-/** The build's log, on stdout and in a file: whole lines, with the time of each if wanted, and no secret in any. */
+/** The build's log, on stdout and in a file: whole lines, optionally with times, without secrets. */
 class BuildLog implements Closeable {
 
     private static final String MASK = '****'
@@ -14,15 +14,15 @@ class BuildLog implements Closeable {
         file = new PrintWriter(log.newWriter('UTF-8'), true)
     }
 
-    /** From now on these are shown as asterisks. */
+    /** Show these secrets as asterisks from now on. */
     synchronized void mask(Collection<String> values) {
         secrets.addAll(values.findAll())
     }
 
-    /** One line, or several. */
+    /** Log one or several lines. */
     synchronized void say(String text) {
         text.split('\n', -1).each { line ->
-            // The longest first: one secret may be part of another.
+            // Longest first: one secret may contain another.
             String masked = secrets.toSorted { secret -> -secret.length() }.inject(line) { shown, secret ->
                 shown.replace(secret, MASK)
             }
@@ -33,7 +33,7 @@ class BuildLog implements Closeable {
         System.out.flush()
     }
 
-    /** What Jenkins itself did. */
+    /** Log an action of Jenkins itself. */
     void pipeline(String what) {
         say("[Pipeline] $what")
     }

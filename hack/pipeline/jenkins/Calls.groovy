@@ -1,4 +1,4 @@
-/** An object with the methods that a map gives it, and with nothing else. */
+/** An object whose only methods are a map's closures. */
 class Calls {
 
     private final Map<String, Closure> methods

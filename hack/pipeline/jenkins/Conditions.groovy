@@ -1,8 +1,8 @@
-/** What stands in a when block: each is a boolean, and a block of several is true if all of them are. */
+/** The conditions of a when block, each a boolean; the block is true if all of them are. */
 class Conditions {
 
     private final Map<String, Object> job
-    private final List<Boolean> found = []
+    private final List<Boolean> values = []
 
     Conditions(Map<String, Object> job) {
         this.job = job
@@ -27,11 +27,11 @@ class Conditions {
     boolean allOf(Closure<Boolean> body) {
         Conditions inner = new Conditions(job)
         Declarations.within(body, inner)
-        add(inner.found.every())
+        add(inner.values.every())
     }
 
     private boolean add(boolean value) {
-        found << value
+        values << value
         value
     }
 

@@ -1,10 +1,10 @@
 /**
- * Runs the declaring part of a Jenkinsfile: its sections, of which the blocks of steps and of conditions are kept to
- * be run later. What may stand where was checked by Grammar.
+ * Evaluates a Jenkinsfile's declarations, and keeps its blocks of steps and conditions for later. Grammar has checked
+ * the structure before.
  */
 class Declarations {
 
-    /** The model of a Jenkinsfile's text; `binding` has what its expressions may name. */
+    /** The model of a Jenkinsfile's text; `binding` has the variables of its expressions. */
     static Model read(String source, Binding binding) {
         Script script = new GroovyShell(binding).parse(source, 'Jenkinsfile')
         PipelineSections sections = new PipelineSections()
@@ -29,7 +29,7 @@ class Declarations {
         }
 
         void triggers(Closure<Void> body) {
-            // GitHub's webhook starts builds in Jenkins; here a person or a test does.
+            // In Jenkins GitHub's webhook starts builds; here a person or a test does.
             within(body, new Calls(githubPush: { }))
         }
 
@@ -119,21 +119,21 @@ class Declarations {
     }
 
     private static List<Stage> stages(Closure<Void> body) {
-        List<Stage> found = []
+        List<Stage> stages = []
         within(body, new Calls(stage: { String name, Closure<Void> content ->
             StageSections sections = new StageSections(name)
             within(content, sections)
-            found << sections.stage
+            stages << sections.stage
         }))
-        found
+        stages
     }
 
     private static Map<String, Closure<Void>> post(Closure<Void> body) {
-        Map<String, Closure<Void>> found = [:]
+        Map<String, Closure<Void>> blocks = [:]
         within(body, new Calls(Grammar.POST.collectEntries { name ->
-            [name, { Closure<Void> steps -> found[name] = steps }]
+            [name, { Closure<Void> steps -> blocks[name] = steps }]
         }))
-        found
+        blocks
     }
 
 }

@@ -14,19 +14,19 @@ import org.codehaus.groovy.ast.stmt.Statement
 import org.codehaus.groovy.control.CompilePhase
 
 /**
- * Which declarative pipelines are understood here, checked on the syntax tree before anything runs, as Jenkins does.
+ * Checks a declarative pipeline's syntax tree before anything runs, as Jenkins does.
  *
- * Only what is carried out is listed: whatever else a Jenkinsfile says is an error with its line, never ignored.
+ * It lists only the syntax that this interpreter carries out. Anything else in a Jenkinsfile is an error with its line.
  * Source of the rules: Jenkins' Pipeline Syntax reference.
  */
 class Grammar {
 
-    /** What a call takes: its named arguments, of which the first may stand without its name, and a block or none. */
+    /** A call's named arguments, and whether it takes a block. The first argument may omit its name. */
     static class Signature {
         List<String> names = []
         List<String> required = []
         boolean block = false
-        /** By argument: what may be called inside its value. */
+        /** The calls that each argument's value may contain. */
         Map<String, Map<String, Signature>> nested = [:]
     }
 
@@ -75,7 +75,7 @@ class Grammar {
     final List<String> errors = []
     private final Set<String> names = []
 
-    /** The errors of a Jenkinsfile's text, in its order; none if it is understood. Fails on what is no Groovy. */
+    /** The errors of a Jenkinsfile's text, in its order; none if it is valid. Fails on text that is not Groovy. */
     static List<String> errorsOf(String source) {
         Grammar grammar = new Grammar()
         List<Statement> statements =
@@ -87,7 +87,7 @@ class Grammar {
         grammar.errors
     }
 
-    /** Add to the errors what is wrong with these. */
+    /** Check the statements, and add their errors. */
     void check(List<Statement> statements) {
         calls(statements, 'block of a Jenkinsfile', ['pipeline']).each { call -> pipeline(call) }
     }
@@ -98,7 +98,7 @@ class Grammar {
 
     private static List<Expression> arguments(MethodCallExpression call) {
         List<Expression> values = call.arguments.expressions
-        // Named arguments alone come as one expression of their own kind.
+        // Named arguments alone are a single expression of their own type.
         values.collect { value ->
             value instanceof NamedArgumentListExpression ? new MapExpression(value.mapEntryExpressions) : value
         }
@@ -122,8 +122,8 @@ class Grammar {
     }
 
     private void stages(MethodCallExpression stages, boolean parallel) {
-        List<MethodCallExpression> found = sections(stages, stages.methodAsString, ['stage'], ['stage'], true)
-        found.each { call -> stage(call, parallel) }
+        List<MethodCallExpression> matches = sections(stages, stages.methodAsString, ['stage'], ['stage'], true)
+        matches.each { call -> stage(call, parallel) }
     }
 
     private void stage(MethodCallExpression stage, boolean parallel) {
@@ -160,11 +160,11 @@ class Grammar {
     }
 
     private void conditions(MethodCallExpression outer, boolean one) {
-        List<MethodCallExpression> found = known(outer, 'condition', CONDITIONS)
-        if (found.empty || one && found.size() > 1) {
+        List<MethodCallExpression> matches = known(outer, 'condition', CONDITIONS)
+        if (matches.empty || one && matches.size() > 1) {
             fail(outer, "${outer.methodAsString} takes ${one ? 'one condition' : 'conditions'}")
         }
-        found.each { call ->
+        matches.each { call ->
             if (call.methodAsString in ['not', 'allOf']) {
                 conditions(call, call.methodAsString == 'not')
             }
@@ -172,11 +172,11 @@ class Grammar {
     }
 
     private void steps(MethodCallExpression outer) {
-        List<MethodCallExpression> found = known(outer, 'step', STEPS)
-        if (found.empty) {
+        List<MethodCallExpression> matches = known(outer, 'step', STEPS)
+        if (matches.empty) {
             fail(outer, "${outer.methodAsString} has no step")
         }
-        found.each { call ->
+        matches.each { call ->
             if (STEPS[call.methodAsString].block) {
                 steps(call)
             }
@@ -197,24 +197,24 @@ class Grammar {
     /** The calls in a block, each with its signature checked. */
     private List<MethodCallExpression> known(
             MethodCallExpression outer, String what, Map<String, Signature> signatures) {
-        List<MethodCallExpression> found = calls(block(outer), what, signatures.keySet() as List)
-        found.each { call -> signature(call, signatures[call.methodAsString]) }
-        found
+        List<MethodCallExpression> matches = calls(block(outer), what, signatures.keySet() as List)
+        matches.each { call -> signature(call, signatures[call.methodAsString]) }
+        matches
     }
 
-    /** The calls in a block that has certain sections, each once at most unless it may be repeated. */
+    /** The calls in a block of sections, each at most once unless it may repeat. */
     private List<MethodCallExpression> sections(
             MethodCallExpression outer, String what, List<String> allowed, List<String> required,
             boolean repeated = false) {
-        List<MethodCallExpression> found = calls(block(outer), "section of $what", allowed)
-        Map<String, List<MethodCallExpression>> byName = found.groupBy { call -> call.methodAsString }
+        List<MethodCallExpression> matches = calls(block(outer), "section of $what", allowed)
+        Map<String, List<MethodCallExpression>> byName = matches.groupBy { call -> call.methodAsString }
         (required - byName.keySet()).each { name -> fail(outer, "$what has no $name") }
         if (!repeated) {
             byName.values().findAll { same -> same.size() > 1 }.each { same ->
                 fail(same[1], "${same[1].methodAsString} stands twice")
             }
         }
-        found
+        matches
     }
 
     private List<MethodCallExpression> calls(List<Statement> statements, String what, List<String> allowed) {

@@ -1,4 +1,4 @@
-/** A pipeline as declared: what Declarations makes of a Jenkinsfile that Grammar understands. */
+/** A pipeline as declared: the result of Declarations for a Jenkinsfile that passes Grammar. */
 class Model {
 
     String label

@@ -1,7 +1,7 @@
 import java.nio.file.Files
 import java.util.concurrent.ConcurrentHashMap
 
-/** The commands in work, each in a session of its own, so that what it started ends with it. */
+/** The running commands, each in its own session, so that its children end with it. */
 class Processes {
 
     private final Set<File> running = ConcurrentHashMap.newKeySet()
@@ -12,7 +12,7 @@ class Processes {
         scratch.mkdirs()
     }
 
-    /** Run a command with its lines given to `each`; its exit code, after it has closed its output. */
+    /** Run a command and pass its lines to `each`; return the exit code once its output is closed. */
     int run(List<String> command, File directory, Map<String, String> environment, Closure<Void> each) {
         File pid = Files.createTempFile(scratch.toPath(), 'pid', '').toFile()
         List<String> own = ['setsid', 'sh', '-c', 'echo $$ > "$0"; exec "$@"', pid.path]
@@ -31,7 +31,7 @@ class Processes {
         }
     }
 
-    /** Ask all of them to end, and after ten seconds make them. */
+    /** Terminate all commands, and kill them after ten seconds. */
     void end() {
         List<String> groups = running.collect { pid -> "-${pid.text.trim()}" }.findAll { group -> group.length() > 1 }
         signal('TERM', groups)

@@ -1,4 +1,4 @@
-/** A stage as declared: it has steps, or other stages, which run one after the other or at once. */
+/** A stage as declared: steps, or nested stages that run in sequence or in parallel. */
 class Stage {
 
     String name

@@ -8,8 +8,8 @@ import java.nio.file.attribute.PosixFilePermissions
 import java.security.MessageDigest
 
 /**
- * The steps, carried out for real: commands run, reports are read, files are kept. One object for each line of
- * execution (parallel branches have their own), since the environment is what withCredentials has bound so far.
+ * The steps, executed for real: they run commands, read reports and keep files. Each parallel branch has its own
+ * object, because withCredentials changes the environment of one branch.
  */
 class Steps {
 
@@ -18,7 +18,7 @@ class Steps {
     private final Build build
     private final Map<String, String> environment
     private final boolean cleaningUp
-    /** What those steps that have not failed have come to. */
+    /** The worst result of the steps that did not fail. */
     Result worst = Result.SUCCESS
 
     Steps(Build build, Map<String, String> environment, boolean cleaningUp) {
@@ -175,15 +175,15 @@ class Steps {
     }
 
     private Map<String, String> credential(Map<String, String> binding) {
-        Map<String, String> found = build.job.credentials[binding.credentialsId]
-        if (found == null) {
+        Map<String, String> credential = build.job.credentials[binding.credentialsId]
+        if (credential == null) {
             throw new BuildFailure("Could not find credentials entry with ID '$binding.credentialsId'")
         }
-        if (found.kind != binding.kind) {
+        if (credential.kind != binding.kind) {
             throw new BuildFailure(
-                "Credentials '$binding.credentialsId' is of type '$found.kind' where '$binding.kind' was expected")
+                "Credentials '$binding.credentialsId' is of type '$credential.kind' where '$binding.kind' was expected")
         }
-        found
+        credential
     }
 
     private File secretFile(String content) {
@@ -205,17 +205,17 @@ class Steps {
         }
     }
 
-    /** The workspace's files that match one of the patterns, which are separated by commas. */
+    /** The workspace's files that match one of the comma-separated patterns. */
     private List<Path> matching(String patterns) {
         Path root = build.workspace.toPath()
         patterns.split(',').collectMany { pattern ->
             PathMatcher matcher = FileSystems.default.getPathMatcher("glob:${pattern.trim()}")
-            // Only where the pattern can match: a workspace has a great many files.
+            // Only where the pattern can match: a workspace has many files.
             Path start = root.resolve(pattern.trim().split('/').takeWhile { part -> !(part =~ /[*?\[{]/) }.join('/'))
             if (!Files.exists(start)) {
                 return []
             }
-            // A pattern without wild cards is a file's name.
+            // A pattern without wildcards is a file's name.
             Files.walk(start)
                 .filter { path -> Files.isRegularFile(path) && matcher.matches(root.relativize(path)) }
                 .sorted().toArray() as List

@@ -1,4 +1,4 @@
-"""Both kinds of autoscalers and the stack's Prometheus, which they ask, on the local cluster."""
+"""Fixtures for both autoscalers, and for the stack's Prometheus that they query, on the local cluster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LINE_SECONDS = 0.25
 
 @pytest.fixture(scope="session")
 def prometheus(deployed: Deployed) -> Iterator[str]:
-    """The address of the stack's Prometheus."""
+    """Yield the URL of the stack's Prometheus."""
     if not isinstance(deployed.provider, KindCluster):
         pytest.skip("the autoscalers are built for the local cluster's registry")
     monitoring(deployed, Progress(quiet=True), only=PROMETHEUS_ALONE)
@@ -32,7 +32,7 @@ def prometheus(deployed: Deployed) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def engine(deployed: Deployed, prometheus: str) -> Iterator[str]:
-    """An engine that takes a while for a line of reasoning, so that questions queue."""
+    """Yield an engine that writes a reasoning line slowly, so that questions queue."""
     assert isinstance(deployed.provider, KindCluster)
     with serving(deployed.provider.host_address(), seconds=LINE_SECONDS) as address:
         yield address
@@ -40,19 +40,19 @@ def engine(deployed: Deployed, prometheus: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def keda(deployed: Deployed, prometheus: str) -> Iterator[Keda]:
-    """KEDA, not yet installed; it is gone afterwards."""
+    """Yield KEDA, not yet installed; remove it afterwards."""
     assert isinstance(deployed.provider, KindCluster)
-    found = Keda(deployed.provider, deployed.kubectl)
-    found.remove()
-    yield found
-    found.remove()
+    keda = Keda(deployed.provider, deployed.kubectl)
+    keda.remove()
+    yield keda
+    keda.remove()
 
 
 @pytest.fixture(scope="session")
 def adapter(deployed: Deployed, prometheus: str) -> Iterator[PrometheusAdapter]:
-    """prometheus-adapter, not yet installed; it is gone afterwards."""
+    """Yield prometheus-adapter, not yet installed; remove it afterwards."""
     assert isinstance(deployed.provider, KindCluster)
-    found = PrometheusAdapter(deployed.provider, deployed.kubectl)
-    found.remove()
-    yield found
-    found.remove()
+    adapter = PrometheusAdapter(deployed.provider, deployed.kubectl)
+    adapter.remove()
+    yield adapter
+    adapter.remove()

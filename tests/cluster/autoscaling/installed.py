@@ -1,4 +1,4 @@
-"""KEDA, by its module's own manifests, and prometheus-adapter, by ours: programs built from pinned Go modules."""
+"""KEDA, from its module's manifests, and prometheus-adapter, from ours: programs built from pinned Go modules."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class Keda:
     kubectl: Kubectl
 
     def install(self) -> None:
-        """Until its metrics are served."""
+        """Install KEDA and wait until its metrics are served."""
         images = local_images(self.provider, (programs.KEDA, programs.KEDA_METRICS))
         _apply(self.kubectl, "keda", _overlay(crds.directory(crds.KEDA) / "config/minimal", images))
         wait_established(self.kubectl, [SCALED_OBJECTS])
         for name in ("keda-operator", "keda-metrics-apiserver"):
             self.kubectl("-n", KEDA_NAMESPACE, "rollout", "status", f"deployment/{name}", "--timeout=300s")
-        _served(self.kubectl, "v1beta1.external.metrics.k8s.io")
+        _wait_served(self.kubectl, "v1beta1.external.metrics.k8s.io")
 
     def remove(self) -> None:
-        """ScaledObjects first: KEDA has to take its finalizer from them."""
+        """Remove the ScaledObjects first, because KEDA must release their finalizers, then KEDA."""
         if self.kubectl("get", "crd", SCALED_OBJECTS, "--ignore-not-found", "-o", "name"):
             self.kubectl("delete", SCALED_OBJECTS, "--all", "--all-namespaces", "--timeout=120s")
         _delete(self.kubectl, "keda")
@@ -48,26 +48,26 @@ class Keda:
 
 @dataclass(frozen=True)
 class PrometheusAdapter:
-    """What serves the custom metrics API, on one cluster."""
+    """The server of the custom metrics API on one cluster."""
 
     provider: KindCluster
     kubectl: Kubectl
 
     def install(self) -> None:
-        """Until its metrics are served."""
+        """Install the adapter and wait until its metrics are served."""
         images = local_images(self.provider, (programs.PROMETHEUS_ADAPTER,))
         _apply(self.kubectl, "prometheus-adapter", _overlay(ROOT / "monitoring/prometheus-adapter", images))
         rollout = ("rollout", "status", "deployment/prometheus-adapter", "--timeout=300s")
         self.kubectl("-n", "monitoring", *rollout)
-        _served(self.kubectl, "v1beta2.custom.metrics.k8s.io")
+        _wait_served(self.kubectl, "v1beta2.custom.metrics.k8s.io")
 
     def remove(self) -> None:
-        """Take it away; nothing if it is not there."""
+        """Remove the adapter, if it is there."""
         _delete(self.kubectl, "prometheus-adapter")
 
 
 def _overlay(base: Path, images: dict[str, str]) -> dict[str, Any]:
-    """A kustomization of the base with our copies of its images."""
+    """Return a kustomization of the base with our copies of its images."""
     ours = {name: image.partition("@") for name, image in images.items()}
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -87,17 +87,17 @@ def _apply(kubectl: Kubectl, name: str, overlay: dict[str, Any]) -> None:
 
 
 def _delete(kubectl: Kubectl, name: str) -> None:
-    """What was applied last, if anything was."""
+    """Delete the objects of the last apply, if there was one."""
     folder = OVERLAYS / name
     if (folder / "kustomization.yaml").exists():
         kubectl("delete", "--ignore-not-found", "--kustomize", str(folder))
 
 
-def _served(kubectl: Kubectl, service: str) -> None:
-    """Until the API server reaches what serves this group of metrics."""
+def _wait_served(kubectl: Kubectl, service: str) -> None:
+    """Wait until the API server reaches the server of this metrics group."""
     try:
         kubectl("wait", f"apiservice/{service}", "--for=condition=Available", "--timeout=120s")
     except KubectlError as error:
-        told = kubectl("get", f"apiservice/{service}", "-o", "jsonpath={.status.conditions}")
-        message = f"{error}: {told}"
+        conditions = kubectl("get", f"apiservice/{service}", "-o", "jsonpath={.status.conditions}")
+        message = f"{error}: {conditions}"
         raise KubectlError(message) from error

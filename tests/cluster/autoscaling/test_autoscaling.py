@@ -1,6 +1,7 @@
-"""Autoscalers add replicas under load and take them away after it, and conditions say when they can't.
+"""Autoscalers add replicas under load and remove them afterwards; conditions report when they can't.
 
-By the real KEDA, and by a HorizontalPodAutoscaler with the real prometheus-adapter; both ask the stack's Prometheus.
+Tested with the real KEDA, and with a HorizontalPodAutoscaler and the real prometheus-adapter. Both query the stack's
+Prometheus.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 NAMESPACE = "mcq-autoscaling"
 MOST = 3
-# Of eight clients one is served by each replica at a time: seven wait for one replica, five for three.
+# There are eight clients, and a replica serves one at a time: seven wait for one replica, five for three.
 SPEC: dict[str, Any] = {
     "replicas": 1,
     "monitoring": {"serviceMonitor": {"enabled": False, "intervalSeconds": 2}},
@@ -36,42 +37,42 @@ AUTOSCALING = {
 
 @pytest.fixture
 def solver(deployed: Deployed, engine: str) -> Iterator[Steady]:
-    """One replica that writes for one question at a time, and no autoscaler yet."""
-    made = Steady(deployed.kubectl, NAMESPACE, "elastic")
+    """Yield one replica that serves one reasoning request at a time, without an autoscaler."""
+    solver = Steady(deployed.kubectl, NAMESPACE, "elastic")
     slow = {"type": "OpenAI", "openai": {"endpoint": engine, "model": "first"}, "maxBatchSize": 1}
-    with steady_solver(deployed.kubectl, engine, made, **{**SPEC, "engine": slow}):
-        yield made
+    with steady_solver(deployed.kubectl, engine, solver, **{**SPEC, "engine": slow}):
+        yield solver
 
 
 def scaling(solver: Steady) -> dict[str, Any]:
-    """The condition."""
+    """Return the condition ScalingReady."""
     return solver.conditions().get("ScalingReady", {})
 
 
-def scaling_becomes(solver: Steady, status: str, *, words: str = "", seconds: float = 180) -> None:
-    """Until the condition has this status, and these words in its message."""
+def wait_scaling(solver: Steady, status: str, *, text: str = "", seconds: float = 180) -> None:
+    """Wait until the condition has this status, and `message` contains `text`."""
 
-    def so() -> bool:
-        found = scaling(solver)
-        return found.get("status") == status and words in found["message"]
+    def matches() -> bool:
+        condition = scaling(solver)
+        return condition.get("status") == status and text in condition["message"]
 
     try:
-        eventually(so, seconds=seconds)
+        eventually(matches, seconds=seconds)
     except AssertionError as error:
-        message = f"ScalingReady is {scaling(solver)}, not {status} with {words!r}"
+        message = f"ScalingReady is {scaling(solver)}, not {status} with {text!r}"
         raise AssertionError(message) from error
 
 
-class Watched:
-    """The number of replicas that the Deployment wanted, each time it changed while the block ran."""
+class ReplicaRecorder:
+    """Records each number of replicas that the Deployment desires during the block."""
 
     def __init__(self, solver: Steady) -> None:
-        self.seen: list[int] = []
+        self.observed: list[int] = []
         self._solver = solver
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
-    def __enter__(self) -> Watched:
+    def __enter__(self) -> ReplicaRecorder:
         self._thread.start()
         return self
 
@@ -81,44 +82,44 @@ class Watched:
 
     def _watch(self) -> None:
         while not self._stop.wait(0.3):
-            wanted = self._solver.get("deployment", self._solver.name)["spec"]["replicas"]
-            if self.seen[-1:] != [wanted]:
-                self.seen.append(wanted)
+            desired = self._solver.get("deployment", self._solver.name)["spec"]["replicas"]
+            if self.observed[-1:] != [desired]:
+                self.observed.append(desired)
 
 
 def grows_and_shrinks(solver: Steady, what: str) -> None:
-    """From one replica to the most under load, and back after it; nobody else writes the number meanwhile."""
-    with Watched(solver) as watched:
+    """Grow from one replica to the maximum under load, and shrink afterwards; only the HPA writes the number."""
+    with ReplicaRecorder(solver) as recorder:
         started = time.monotonic()
         with Load(solver.host, mode="reason") as load:
-            eventually(lambda: watched.seen[-1:] == [MOST], seconds=180, what="replicas are added")
+            eventually(lambda: recorder.observed[-1:] == [MOST], seconds=180, what="replicas are added")
             solver.settle()
             grown = time.monotonic() - started
             assert scaling(solver)["status"] == "True"
         started = time.monotonic()
-        eventually(lambda: watched.seen[-1:] == [1], seconds=300, what="replicas are taken away")
+        eventually(lambda: recorder.observed[-1:] == [1], seconds=300, what="replicas are taken away")
         solver.settle()
         shrunk = time.monotonic() - started
     print(
-        f"{what}: {watched.seen} replicas wanted, all ready {grown:.0f} s after the load began, one {shrunk:.0f} s"
+        f"{what}: {recorder.observed} replicas, all ready {grown:.0f} s after the load began, one {shrunk:.0f} s"
         f" after it ended; {load.answered} answered, {len(load.lost)} lost"
     )
     assert load.lost == []
-    most = watched.seen.index(MOST)
-    up, down = watched.seen[: most + 1], watched.seen[most:]
+    most = recorder.observed.index(MOST)
+    up, down = recorder.observed[: most + 1], recorder.observed[most:]
     assert up == sorted(up), "it went down while it grew"
     assert down == sorted(down, reverse=True), "it went up while it shrank"
     assert owners_of_replicas(solver) == {"kube-controller-manager"}
 
 
 def owners_of_replicas(solver: Steady) -> set[str]:
-    """Who has written the number of replicas last, by the API server's own account."""
-    found = json.loads(
+    """Return the managers that own the number of replicas, from the managed fields."""
+    live = json.loads(
         solver.run("get", "deployment", solver.name, "--show-managed-fields", "--output", "json")
     )
     return {
         each["manager"]
-        for each in found["metadata"]["managedFields"]
+        for each in live["metadata"]["managedFields"]
         if "f:replicas" in each["fieldsV1"].get("f:spec", {})
     }
 
@@ -126,20 +127,20 @@ def owners_of_replicas(solver: Steady) -> set[str]:
 def test_keda_scales_the_replicas_and_the_condition_follows_it(
     solver: Steady, keda: Keda, prometheus: str
 ) -> None:
-    """KEDA comes later than the wish for it; nobody scrapes the replicas at first; the Prometheus is another."""
+    """KEDA is installed late, the replicas are not scraped at first, and then the Prometheus address is wrong."""
     solver.patch({"autoscaling": {**AUTOSCALING, "provider": "KEDA", "prometheusAddress": prometheus}})
-    scaling_becomes(solver, "False", words="ScaledObject", seconds=60)
+    wait_scaling(solver, "False", text="ScaledObject", seconds=60)
     assert scaling(solver)["reason"] == "CRDNotInstalled"
     keda.install()
-    scaling_becomes(solver, "False", words="The autoscaler can't work")
+    wait_scaling(solver, "False", text="The autoscaler can't work")
     solver.patch(SCRAPED)
-    scaling_becomes(solver, "True")
+    wait_scaling(solver, "True")
     grows_and_shrinks(solver, "KEDA")
 
     solver.patch({"autoscaling": {"prometheusAddress": "http://nowhere.invalid:9090"}})
-    scaling_becomes(solver, "False", words="The autoscaler can't work")
+    wait_scaling(solver, "False", text="The autoscaler can't work")
     solver.patch({"autoscaling": {"prometheusAddress": prometheus}})
-    scaling_becomes(solver, "True")
+    wait_scaling(solver, "True")
 
     solver.patch({"autoscaling": {"enabled": False}, "replicas": 2})
     solver.settle()
@@ -149,9 +150,9 @@ def test_keda_scales_the_replicas_and_the_condition_follows_it(
 def test_an_hpa_scales_the_replicas_by_the_custom_metrics_api(
     solver: Steady, adapter: PrometheusAdapter
 ) -> None:
-    """Which nobody serves at first."""
+    """The custom metrics API is missing at first."""
     solver.patch({**SCRAPED, "autoscaling": {**AUTOSCALING, "provider": "HPA"}})
-    scaling_becomes(solver, "False", words="The autoscaler can't work")
+    wait_scaling(solver, "False", text="The autoscaler can't work")
     adapter.install()
-    scaling_becomes(solver, "True")
+    wait_scaling(solver, "True")
     grows_and_shrinks(solver, "HPA")

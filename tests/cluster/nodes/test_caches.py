@@ -1,4 +1,4 @@
-"""Replicas with a model of their own on three nodes: each kind of cache, and what a drain means for it."""
+"""Replicas with their own model on three nodes: each kind of cache, and the effect of a drain on it."""
 
 from __future__ import annotations
 
@@ -32,49 +32,47 @@ DRAIN_SECONDS = 120
 
 @pytest.fixture(scope="module")
 def nodes(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
-    """Three nodes, a namespace, and a bucket with a model that pods reach."""
+    """Yield the three nodes, with a namespace and a bucket with a model."""
     if not isinstance(deployed.provider, KindCluster) or len(deployed.provider.nodes) != 3:
         pytest.fail("these tests need kind with three nodes: make test-nodes")
     folder = tmp_path_factory.mktemp("buckets")
     tiny.make_answering(folder / URI.removeprefix("s3://"))
     restricted_namespace(deployed.kubectl, NAMESPACE)
     with s3_server(folder, host=deployed.provider.host_address()) as url:
-        made = json.dumps(
+        namespace = json.dumps(
             {**secret("reader", variables(url)), "metadata": {"name": "reader", "namespace": NAMESPACE}}
         )
-        deployed.kubectl("apply", "--filename", "-", stdin=made)
+        deployed.kubectl("apply", "--filename", "-", stdin=namespace)
         yield deployed.provider.nodes
         deployed.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def apply(deployed: Deployed, name: str, **spec: Any) -> Steady:
-    """The solver, Ready, with `spec` beside its model."""
+    """Apply the solver with `spec` in addition to its model, and wait until it is Ready."""
     solver = Steady(deployed.kubectl, NAMESPACE, name)
-    made = {
+    manifest = {
         "apiVersion": "mcq-operator.dev/v1alpha1",
         "kind": "MCQSolver",
         "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {**SPEC, **spec},
     }
-    deployed.kubectl("apply", "--filename", "-", stdin=json.dumps(made))
+    deployed.kubectl("apply", "--filename", "-", stdin=json.dumps(manifest))
     eventually(lambda: bool(solver.conditions()), seconds=30)
-    # The first replica on a node waits for its image, of gigabytes.
+    # The first replica on a node pulls its image of gigabytes.
     solver.settle(seconds=600)
     return solver
 
 
 def drain(solver: Steady, node: str) -> None:
-    """Cordon the node and evict the solver's replicas from it, as far as its budget allows; fails after a time."""
+    """Cordon the node and evict the solver's replicas within its budget; fail after a timeout."""
     solver.kubectl(
         "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force",
         f"--timeout={DRAIN_SECONDS}s", f"--pod-selector=app.kubernetes.io/instance={solver.name}",
     )  # fmt: skip
 
 
-def test_by_the_default_spec_each_node_is_drained_in_turn_and_no_request_is_lost(
-    deployed: Deployed, nodes: list[str]
-) -> None:
-    """Three replicas, a node each, each with its own copy of the model."""
+def test_draining_each_node_in_turn_loses_no_request_by_default(deployed: Deployed, nodes: list[str]) -> None:
+    """Three replicas on three nodes, each with its own copy of the model."""
     solver = apply(deployed, "spread", ingress={"host": "spread.localhost"})
     assert sorted(solver.places()) == sorted(nodes)
     with Load(solver.host, label=None) as load:
@@ -91,10 +89,10 @@ def test_by_the_default_spec_each_node_is_drained_in_turn_and_no_request_is_lost
     solver.run("delete", "mcqsolver/spread")
 
 
-def test_replicas_of_a_volume_that_one_node_mounts_all_run_there_and_leave_it_at_once(
+def test_replicas_with_a_single_node_volume_run_on_one_node_and_leave_it_together(
     deployed: Deployed, nodes: list[str]
 ) -> None:
-    """A drain ends, and they start again once a node with the volume takes them: here the same one."""
+    """A drain ends; the replicas start again on a node with the volume, here the same one."""
     solver = apply(deployed, "shared", storage={"cache": {"type": "PVC", "size": "1Gi"}})
     [(node, count)] = solver.places().items()
     assert (node in nodes, count) == (True, REPLICAS)

@@ -1,4 +1,4 @@
-"""Three kind nodes: replicas spread over them, and what takes a node away loses no request."""
+"""Three kind nodes: replicas spread over them, and the loss of a node loses no request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NAMESPACE = "mcq-nodes"
 REPLICAS = 3
-# The time between the notice and the end of an instance of the clouds' spot markets: two minutes at most.
+# The notice before a spot instance ends in the public clouds: two minutes at most.
 NOTICE_SECONDS = 120
 PORT = 9999
 # Prints the address of the first client that connects.
@@ -37,7 +37,7 @@ TAINT = {"key": "mcq-operator.dev/test-dedicated", "value": "gpu", "effect": "No
 
 @pytest.fixture(scope="module")
 def cluster(deployed: Deployed) -> KindCluster:
-    """kind with three nodes, as `make test-nodes` brings it up."""
+    """Return kind with three nodes, as started by `make test-nodes`."""
     if not isinstance(deployed.provider, KindCluster) or len(deployed.provider.nodes) != 3:
         pytest.fail("these tests need kind with three nodes: make test-nodes")
     return deployed.provider
@@ -45,26 +45,26 @@ def cluster(deployed: Deployed) -> KindCluster:
 
 @pytest.fixture(scope="module")
 def nodes(cluster: KindCluster) -> tuple[str, str, str]:
-    """The names of the nodes; the Ingress controller is on the first."""
+    """Return the nodes' names; the Ingress controller is on the first."""
     first, second, third = cluster.nodes
     return first, second, third
 
 
 @pytest.fixture(scope="module")
 def solver(deployed: Deployed, cluster: KindCluster) -> Iterator[Steady]:
-    """Three replicas, with scheduling at its defaults."""
-    made = Steady(deployed.kubectl, NAMESPACE, "placed")
+    """Yield three replicas with default scheduling."""
+    solver = Steady(deployed.kubectl, NAMESPACE, "placed")
     with (
         serving(cluster.host_address()) as engine,
-        steady_solver(deployed.kubectl, engine, made, replicas=REPLICAS),
+        steady_solver(deployed.kubectl, engine, solver, replicas=REPLICAS),
     ):
-        yield made
+        yield solver
 
 
-def test_pods_reach_pods_and_services_from_every_node_under_their_own_addresses(
+def test_pods_reach_pods_and_services_from_every_node_with_their_own_addresses(
     nodes: tuple[str, str, str], solver: Steady
 ) -> None:
-    """By programs that run in the replicas' containers."""
+    """Checked by programs in the replicas' containers."""
     replicas = {each["spec"]["nodeName"]: each for each in solver.replicas()}
     assert replicas.keys() == set(nodes)
     with ThreadPoolExecutor() as pool:
@@ -79,12 +79,12 @@ def test_pods_reach_pods_and_services_from_every_node_under_their_own_addresses(
 
 
 def python(solver: Steady, replica: dict[str, Any], program: str) -> str:
-    """What the program prints in the replica's container."""
+    """Run the program in the replica's container, and return its output."""
     return solver.run("exec", replica["metadata"]["name"], "--", "python", "-c", program)
 
 
 def connects(solver: Steady, replica: dict[str, Any], address: str) -> bool:
-    """Whether the replica's container connects to where LISTEN listens."""
+    """Return True if the replica's container can connect to LISTEN's address."""
     try:
         python(solver, replica, f"import socket; socket.create_connection(({address!r}, {PORT}), 5)")
     except KubectlError:
@@ -95,7 +95,7 @@ def connects(solver: Steady, replica: dict[str, Any], address: str) -> bool:
 def test_replicas_are_spread_over_the_nodes_and_each_answers(
     nodes: tuple[str, str, str], solver: Steady
 ) -> None:
-    """By the default spec; asked one by one, past the Service."""
+    """With the default spec; each replica is asked directly, without the Service."""
     assert solver.places() == Counter(nodes)
     for pod in solver.pods():
         answer = solver.run("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8081/proxy/answerz")
@@ -103,7 +103,7 @@ def test_replicas_are_spread_over_the_nodes_and_each_answers(
 
 
 def test_a_node_tainted_noexecute_loses_no_request(nodes: tuple[str, str, str], solver: Steady) -> None:
-    """Its replica has to go at once, past the disruption budget; the others answer."""
+    """The tainted node's replica leaves at once, past the disruption budget; the others answer."""
     _, _, third = nodes
     assert solver.places()[third] == 1
     taint = "mcq-operator.dev/test-terminating=soon:NoExecute"
@@ -127,7 +127,7 @@ def test_a_node_tainted_noexecute_loses_no_request(nodes: tuple[str, str, str], 
 def test_a_drain_within_a_spot_nodes_notice_loses_no_request(
     nodes: tuple[str, str, str], solver: Steady
 ) -> None:
-    """A termination handler cordons and drains. The budget lets one replica go at a time."""
+    """A termination handler cordons and drains. The budget lets one replica leave at a time."""
     _, second, _ = nodes
     assert solver.places()[second]
     with Load(solver.host) as load:
@@ -150,16 +150,16 @@ def test_a_drain_within_a_spot_nodes_notice_loses_no_request(
 
 
 def movable(solver: Steady) -> list[str]:
-    """The option by which a drain spares other solvers' replicas: those of `make demo` can't leave their volume."""
-    found = json.loads(solver.kubectl("get", "mcqsolvers", "--all-namespaces", "--output", "json"))["items"]
-    others = [each["metadata"]["name"] for each in found if each["metadata"]["namespace"] != NAMESPACE]
+    """Return a drain's option to spare other solvers' replicas: those of `make demo` can't leave their volume."""
+    solvers = json.loads(solver.kubectl("get", "mcqsolvers", "--all-namespaces", "--output", "json"))["items"]
+    others = [each["metadata"]["name"] for each in solvers if each["metadata"]["namespace"] != NAMESPACE]
     return [f"--pod-selector=app.kubernetes.io/instance notin ({','.join(others)})"] if others else []
 
 
 def test_replicas_go_to_the_nodes_of_their_pool_and_only_with_a_toleration(
     nodes: tuple[str, str, str], solver: Steady
 ) -> None:
-    """Until the taint is tolerated the replicas of before answer, and the condition has the scheduler's words."""
+    """Until the spec tolerates the taint, the old replicas answer, and the condition has the scheduler's message."""
     _, second, _ = nodes
     before = set(solver.pods())
     [(label, value)] = POOL.items()
@@ -189,7 +189,7 @@ def test_replicas_go_to_the_nodes_of_their_pool_and_only_with_a_toleration(
 def test_when_a_node_stops_ready_is_false_and_the_other_replicas_answer(
     nodes: tuple[str, str, str], solver: Steady
 ) -> None:
-    """The node is stopped without notice, as by a power cut, and comes back."""
+    """The node stops without notice, as in a power cut, and comes back."""
     _, _, third = nodes
     spread(solver)
     run(["docker", "stop", "--time=0", third])
@@ -208,7 +208,7 @@ def test_when_a_node_stops_ready_is_false_and_the_other_replicas_answer(
 
 
 def spread(solver: Steady) -> None:
-    """Put one replica on each node: leave the pool, which is a roll-out."""
+    """Put one replica on each node: leave the pool with a roll-out."""
     solver.patch({"scheduling": {"nodeSelector": None, "tolerations": None}})
     solver.settle()
     assert sorted(solver.places().values()) == [1, 1, 1]

@@ -1,6 +1,6 @@
-"""Roll-outs under a steady load through the Ingress: none of the requests is lost.
+"""Roll-outs under a steady load through the Ingress lose no request.
 
-Traefik, the node and the operator are the real ones; what happens to nodes is in nodes/.
+Traefik, the node and the operator are real. nodes/ tests the loss of nodes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ENOUGH = 10_000
 
 @pytest.fixture(scope="module")
 def engine(deployed: Deployed) -> Iterator[str]:
-    """The address of an engine that pods can reach."""
+    """Yield the URL of an engine that pods can reach."""
     if not isinstance(deployed.provider, KindCluster):
         pytest.skip("pods reach this machine on the local cluster only")
     with serving(deployed.provider.host_address()) as address:
@@ -47,7 +47,7 @@ def engine(deployed: Deployed) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def steady(deployed: Deployed, engine: str) -> Iterator[Steady]:
-    """Three replicas, Ready."""
+    """Yield three Ready replicas."""
     gateway = {
         "enabled": True,
         "parentRefs": [{"name": "public", "namespace": "gateway"}],
@@ -55,13 +55,13 @@ def steady(deployed: Deployed, engine: str) -> Iterator[Steady]:
     }
     solver = Steady(deployed.kubectl, NAMESPACE, "steady")
     spec = {"gateway": gateway, "rollout": {"autoRollback": True}}
-    with steady_solver(deployed.kubectl, engine, solver, **spec) as made:
-        yield made
+    with steady_solver(deployed.kubectl, engine, solver, **spec) as ready:
+        yield ready
 
 
 @pytest.fixture(scope="module")
 def other_image(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The service's image with another digest."""
+    """Return the service's image with another digest."""
     context: Path = tmp_path_factory.mktemp("image")
     dockerfile = context / "Dockerfile"
     dockerfile.write_text(f"FROM {tag('service')}\nLABEL mcq-operator.dev/test=other\n")
@@ -70,7 +70,7 @@ def other_image(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_the_gateway_answers_as_the_ingress_does(steady: Steady) -> None:
-    """Traefik, by the real HTTPRoute."""
+    """Through Traefik and the real HTTPRoute."""
     answer = None
 
     def answers() -> bool:
@@ -86,8 +86,8 @@ def test_the_gateway_answers_as_the_ingress_does(steady: Steady) -> None:
     assert answer["answer"]["label"] == "B"
 
 
-def test_below_a_path_the_ingress_and_the_gateway_serve_answers_and_the_page(steady: Steady) -> None:
-    """And at the host's root there is nothing then."""
+def test_ingress_and_gateway_serve_answers_and_the_page_below_a_path(steady: Steady) -> None:
+    """The host's root then serves nothing."""
     path = "/teams/blue"
     hosts = [steady.host, GATEWAY_HOST]
     steady.patch({"ingress": {"path": path}, "gateway": {"path": path}})
@@ -119,7 +119,7 @@ def _status(host: str, path: str) -> int:
 
 
 def test_the_ingress_serves_https_with_the_certificate_of_the_spec(steady: Steady, tmp_path: Path) -> None:
-    """Which a client verifies, for the host's name."""
+    """A client verifies the certificate for the host's name."""
     key, certificate = tmp_path / "tls.key", tmp_path / "tls.crt"
     command = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-days", "1", "-subj", "/CN=test"]
     files = ["-keyout", str(key), "-out", str(certificate), "-addext", f"subjectAltName=DNS:{steady.host}"]
@@ -146,7 +146,7 @@ def test_the_ingress_serves_https_with_the_certificate_of_the_spec(steady: Stead
 
 
 def test_no_request_is_lost_by_any_change(steady: Steady, other_image: str) -> None:
-    """Other model, image, settings; 3 to 5 to 2 replicas; evictions; a deleted Pod; the operator's upgrade."""
+    """Change model, image and settings; scale 3 to 5 to 2; evict, delete a Pod, upgrade the operator."""
     with Load(steady.host) as load:
         steps: list[tuple[str, Callable[[], None]]] = [
             ("model", lambda: steady.patch({"engine": {"openai": {"model": "second"}}})),
@@ -179,10 +179,10 @@ BROKEN: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("what", "spec", "reason"), BROKEN, ids=[row[0] for row in BROKEN])
-def test_a_roll_out_that_fails_stops_says_so_and_is_undone_and_nothing_is_lost(
+def test_a_failing_roll_out_stops_with_a_condition_and_is_undone_without_losing_a_request(
     steady: Steady, what: str, spec: dict[str, Any], reason: str
 ) -> None:
-    """The old replicas answer all the while; a corrected spec is rolled out again."""
+    """The old replicas answer throughout; a corrected spec is rolled out again."""
     before = steady.get("mcqsolver", steady.name)["spec"]
     old = set(steady.pods())
     with Load(steady.host) as load:
@@ -207,7 +207,7 @@ def test_a_roll_out_that_fails_stops_says_so_and_is_undone_and_nothing_is_lost(
 
 
 def drain(steady: Steady) -> None:
-    """Evict every replica, as a drain does; the budget lets go of one at a time."""
+    """Evict every replica, as a drain does; the budget allows one at a time."""
     for pod in steady.pods():
         eviction = {
             "apiVersion": "policy/v1", "kind": "Eviction",

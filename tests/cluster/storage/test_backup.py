@@ -1,4 +1,4 @@
-"""A namespace backed up by the Pod of a real CronJob into a real S3 server, deleted, and restored: Ready again."""
+"""A real CronJob's Pod backs a namespace up to a real S3 server; deleted and restored, the solver is Ready again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MINE = f"--namespace={NAMESPACE}"
 
 @pytest.fixture(scope="module")
 def s3(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An S3 server that pods can reach, with the bucket `backups`."""
+    """Yield an S3 server that pods can reach, with the bucket `backups`."""
     if not isinstance(deployed.provider, KindCluster):
         pytest.skip("pods reach this machine on the local cluster only")
     folder = tmp_path_factory.mktemp("s3")
@@ -40,17 +40,17 @@ def s3(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def kubectl(deployed: Deployed, s3: str) -> Iterator[Kubectl]:
-    """One replica, Ready, and a backup that is to be made some day."""
-    made = deployed.kubectl
-    restricted_namespace(made, NAMESPACE)
+    """Yield a namespace with one Ready replica and a backup schedule in the far future."""
+    kubectl = deployed.kubectl
+    restricted_namespace(kubectl, NAMESPACE)
     literals = (f"--from-literal={name}={value}" for name, value in variables(s3).items())
-    made(MINE, "create", "secret", "generic", "s3", *literals)
+    kubectl(MINE, "create", "secret", "generic", "s3", *literals)
     assert isinstance(deployed.provider, KindCluster)
     with serving(deployed.provider.host_address()) as engine:
-        made("apply", "--filename", "-", stdin=json.dumps(kept(engine)))
-        eventually(lambda: ready(made), seconds=180, what="the solver is Ready")
-        yield made
-    made("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
+        kubectl("apply", "--filename", "-", stdin=json.dumps(kept(engine)))
+        eventually(lambda: ready(kubectl), seconds=180, what="the solver is Ready")
+        yield kubectl
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
 
 
 def kept(engine: str) -> dict[str, Any]:
@@ -69,8 +69,8 @@ def kept(engine: str) -> dict[str, Any]:
 
 
 def solver(kubectl: Kubectl) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(kubectl(MINE, "get", "mcqsolver", NAME, "--output", "json"))
-    return found
+    live: dict[str, Any] = json.loads(kubectl(MINE, "get", "mcqsolver", NAME, "--output", "json"))
+    return live
 
 
 def condition(kubectl: Kubectl, kind: str) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def ready(kubectl: Kubectl) -> bool:
     return bool(condition(kubectl, "Ready").get("status") == "True")
 
 
-def test_what_the_cron_jobs_pod_wrote_is_listed_and_brings_the_solver_back(
+def test_a_backup_by_the_cron_job_is_listed_and_restores_the_solver(
     kubectl: Kubectl, s3: str, deployed: Deployed
 ) -> None:
     def command(*arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""Models from a bucket: a real S3 server on this machine, a real node, and replicas that fetch from one and answer."""
+"""Models from a bucket: replicas on a real node download them from a real S3 server and answer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SPEC: dict[str, Any] = {
     "storage": {"cache": {"type": "EmptyDir", "size": "1Gi"}},
 }
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
-    # what is wrong: the model, the reason that says so, and words of the message
+    # fault: the model, the expected reason, and a part of the message
     "digest": ({"digest": "sha256:" + "0" * 64}, "DigestMismatch", "correct the digest"),
     "credentials": ({"credentialsSecretRef": {"name": "stranger"}}, "AccessDenied", "AWS_ACCESS_KEY_ID"),
     "prefix": ({"uri": "s3://models/none"}, "ModelNotFound", "has no config.json"),
@@ -40,26 +40,26 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
 
 @pytest.fixture(scope="module")
 def kubectl(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
-    """All solvers at once, beside a bucket that pods reach."""
+    """Yield all solvers at once, and a bucket that pods reach."""
     if not isinstance(deployed.provider, KindCluster):
         pytest.skip("pods reach this machine on the local cluster only")
     folder = tmp_path_factory.mktemp("buckets")
     tiny.make_answering(folder / URI.removeprefix("s3://"))
-    made = deployed.kubectl
-    restricted_namespace(made, NAMESPACE)
+    kubectl = deployed.kubectl
+    restricted_namespace(kubectl, NAMESPACE)
     with s3_server(folder, host=deployed.provider.host_address()) as url:
-        apply(made, secret("reader", variables(url)))
-        apply(made, secret("stranger", variables(url, keys=("stranger", "wrong"))))
+        apply(kubectl, secret("reader", variables(url)))
+        apply(kubectl, secret("stranger", variables(url, keys=("stranger", "wrong"))))
         ingress = {"enabled": True, "className": "traefik", "host": HOST}
-        apply(made, solver("good", {}, replicas=2, ingress=ingress))
+        apply(kubectl, solver("good", {}, replicas=2, ingress=ingress))
         for name, (model, _, _) in WRONG.items():
-            apply(made, solver(name, model, replicas=1))
-        yield made
-        made("delete", "namespace", NAMESPACE, "--wait=false")
+            apply(kubectl, solver(name, model, replicas=1))
+        yield kubectl
+        kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
-def apply(kubectl: Kubectl, made: dict[str, Any]) -> None:
-    kubectl("apply", "--filename", "-", stdin=json.dumps(made))
+def apply(kubectl: Kubectl, manifest: dict[str, Any]) -> None:
+    kubectl("apply", "--filename", "-", stdin=json.dumps(manifest))
 
 
 def secret(name: str, data: dict[str, str]) -> dict[str, Any]:
@@ -77,20 +77,22 @@ def solver(name: str, model: dict[str, Any], *, replicas: int, **more: Any) -> d
     }  # fmt: skip
 
 
-def test_replicas_fetch_their_model_from_a_bucket_and_answer(kubectl: Kubectl) -> None:
-    """The answer tells of the model."""
+def test_replicas_download_their_model_from_a_bucket_and_answer(kubectl: Kubectl) -> None:
+    """The answer names the model."""
     kubectl("--namespace", NAMESPACE, "wait", "mcqsolver/good", "--for=condition=Ready", "--timeout=240s")
     assert ask(f"http://{HOST}:8080", {**QUESTION, "mode": "answer"})["model"] == URI.removeprefix("s3://")
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_with_a_bucket_is_said_in_the_conditions(kubectl: Kubectl, name: str) -> None:
-    _, reason, words = WRONG[name]
+def test_conditions_report_a_bucket_fault(kubectl: Kubectl, name: str) -> None:
+    _, reason, text = WRONG[name]
 
     def degraded() -> dict[str, Any]:
-        found = json.loads(kubectl("--namespace", NAMESPACE, "get", "mcqsolver", name, "--output", "json"))
-        conditions: list[dict[str, Any]] = found.get("status", {}).get("conditions", [])
+        live = json.loads(kubectl("--namespace", NAMESPACE, "get", "mcqsolver", name, "--output", "json"))
+        conditions: list[dict[str, Any]] = live.get("status", {}).get("conditions", [])
         return next((item for item in conditions if item["type"] == "Degraded"), {})
 
-    eventually(lambda: degraded().get("reason") == reason, seconds=120, what=f"{name} is told of as {reason}")
-    assert words in degraded()["message"]
+    eventually(
+        lambda: degraded().get("reason") == reason, seconds=120, what=f"{name} is reported as {reason}"
+    )
+    assert text in degraded()["message"]

@@ -1,6 +1,6 @@
-"""`make up` and `make down` leave the machine as it was: `make test-teardown`, where no cluster is up.
+"""`make up` and `make down` leave the machine unchanged: `make test-teardown`, without a running cluster.
 
-With an engine that this tool starts, nothing is left of it either. With one that ran before, it goes on running.
+An engine that this tool starts is removed too. An engine that ran before keeps running.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def command(*arguments: str) -> None:
 
 
 def machine() -> dict[str, object]:
-    """What a cluster and an engine could leave: links, addresses, routes, rules, mounts, cgroups, processes."""
+    """Return all possible traces of a cluster: links, addresses, routes, rules, mounts, cgroups, processes."""
     rules = [line for line in run(["iptables-save"]).splitlines() if line.startswith(("-A", ":"))]
     return {
         "links": [link["ifname"] for link in json.loads(run(["ip", "-json", "link"]))],
@@ -49,7 +49,7 @@ def machine() -> dict[str, object]:
 
 
 def names() -> Iterator[str]:
-    """The processes that a cluster starts."""
+    """Yield the names of the processes that a cluster starts."""
     for path in Path("/proc").glob("[0-9]*/comm"):
         try:
             name = path.read_text().strip()
@@ -60,13 +60,13 @@ def names() -> Iterator[str]:
 
 
 def of_the_engine() -> dict[str, str]:
-    """Containers, networks and volumes."""
+    """Return the engine's containers, networks and volumes."""
     kinds = {"container": ["--all"], "network": [], "volume": []}
     return {kind: run(["docker", kind, "ls", "--quiet", *options]) for kind, options in kinds.items()}
 
 
 def with_a_volume() -> None:
-    """Have a Pod use a volume and a token, which are mounts of its node."""
+    """Run a Pod with a volume and a token, which are mounts of its node."""
     kubectl = KindCluster(Progress(quiet=True)).kubectl_command
     claim = {
         "apiVersion": "v1",
@@ -106,10 +106,10 @@ def nothing_up() -> None:
 
 
 @pytest.mark.usefixtures("nothing_up")
-def test_nothing_is_left_of_a_cluster_and_of_the_engine_that_was_started_for_it(
+def test_down_removes_the_cluster_and_the_engine_started_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of three nodes."""
+    """With three nodes."""
     before = machine()
     monkeypatch.setenv("NODES", "3")
 
@@ -126,8 +126,8 @@ def test_nothing_is_left_of_a_cluster_and_of_the_engine_that_was_started_for_it(
 
 
 @pytest.mark.usefixtures("nothing_up")
-def test_an_engine_that_ran_before_goes_on_and_keeps_what_is_not_ours() -> None:
-    """Another dockerd than the one this tool starts and records, with a container in it."""
+def test_down_leaves_an_engine_that_ran_before_with_foreign_objects() -> None:
+    """A dockerd that this tool does not manage, with a container."""
     with foreign_engine():
         before = of_the_engine()
         command("up")
@@ -142,7 +142,7 @@ def test_an_engine_that_ran_before_goes_on_and_keeps_what_is_not_ours() -> None:
 
 @contextmanager
 def foreign_engine() -> Iterator[None]:
-    """It has our engine's images, so that nothing is built again, and a container that runs."""
+    """Start an engine with a running container and our engine's images, so that no image is rebuilt."""
     ours = engine.OwnEngine(Progress())
     ours.start()
     programs.ensure([programs.TRAEFIK], Progress())
