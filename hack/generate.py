@@ -17,8 +17,8 @@ import yaml
 
 from hack.dashboards.operator import operator
 from hack.dashboards.solver import EXAMS_ROW, inference, overview, quality
-from hack.reference.environment import environment_page
-from hack.reference.metrics import metrics_page
+from hack.reference.environment_page import environment_page
+from hack.reference.metrics_page import metrics_page
 from hack.reference.page import exam_page, page, policy_page
 from mcq_operator.desired.alerts import prometheus_rule
 from mcq_operator.desired.dashboards import dashboards
