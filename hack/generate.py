@@ -1,6 +1,7 @@
-"""Write the CustomResourceDefinitions, the RBAC and the reference from the operator's models, and the dashboards.
+"""Write the CustomResourceDefinitions, the RBAC and the dashboards, and the reference pages of docs/.
 
-hack/generate          writes crds/, config/rbac/, config/policies/, docs/mcq*.md and the JSON of each dashboard
+hack/generate          writes crds/, config/rbac/, config/policies/, the JSON of each dashboard, and of docs/ mcq*.md,
+                       metrics.md and environment.md
 hack/generate --check  writes nothing; shows the difference and exits 1 where a checked-in file is out of date
 """
 
@@ -16,6 +17,8 @@ import yaml
 
 from hack.dashboards.operator import operator
 from hack.dashboards.solver import EXAMS_ROW, inference, overview, quality
+from hack.reference.environment_page import environment_page
+from hack.reference.metrics_page import metrics_page
 from hack.reference.page import exam_page, page, policy_page
 from mcq_operator.desired.alerts import prometheus_rule
 from mcq_operator.desired.dashboards import dashboards
@@ -51,6 +54,8 @@ def generated() -> Iterator[tuple[str, str]]:
     yield "docs/mcqsolver.md", page()
     yield "docs/mcqexam.md", exam_page()
     yield "docs/mcqpolicy.md", policy_page()
+    yield "docs/metrics.md", metrics_page()
+    yield "docs/environment.md", environment_page()
     yield from _compose().items()
 
 
