@@ -9,7 +9,7 @@ from pydantic import ByteSize
 
 from mcq_operator import __version__
 from mcq_operator.settings import Settings as OperatorSettings
-from mcq_service.settings import Settings as ServiceSettings
+from mcq_service.runtime.settings import Settings as ServiceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

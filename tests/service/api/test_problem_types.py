@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from mcq_service.problems import ProblemError
+from mcq_service.api.problems import ProblemError
 
-PAGE = Path(__file__).resolve().parents[2] / "docs/troubleshooting.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs/troubleshooting.md"
 
 
 def problems(kind: type[ProblemError] = ProblemError) -> Iterator[type[ProblemError]]:
