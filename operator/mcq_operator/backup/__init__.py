@@ -1,4 +1,4 @@
-"""The MCQSolvers, MCQExams and exam reports of a namespace, kept in an object store and brought back from it."""
+"""Backs up the MCQSolvers, MCQExams and exam reports of a namespace to an object store, and restores them."""
 
 from .commands import run
 from .parsers import add_parsers

@@ -1,7 +1,7 @@
-"""What a restore accepts: objects as backups of ours have them, and nothing else.
+"""The check of a restore: it accepts only objects in the form that our backups write.
 
-A restore writes with the rights of who runs it, often an administrator's. Whoever can put an archive into the store
-must not choose what it writes.
+A restore writes with the permissions of its user, often an administrator. Someone with write access to the store must
+not be able to make it write other objects.
 """
 
 import re
@@ -31,7 +31,7 @@ class _Metadata(_Strict):
 
 
 class _Resource(_Strict):
-    """An MCQSolver or MCQExam as its user would write it."""
+    """An MCQSolver or MCQExam in the form that a user writes."""
 
     api_version: str = Field(alias="apiVersion", pattern=f"^{re.escape(API_VERSION)}$")
     kind: str
@@ -51,7 +51,7 @@ class _Results(_Strict):
 
 
 def accepted(objects: Iterable[Manifest]) -> Iterator[Manifest]:
-    """The objects, each once it was looked at. Raises CorruptError at one that no backup of ours has."""
+    """Check each object and yield it. Raises CorruptError at an object that no backup of ours contains."""
     for item in objects:
         if (problem := _problem(item)) is not None:
             metadata = item.get("metadata")
@@ -83,7 +83,7 @@ def _of_results(item: _Results) -> str | None:
         return f"it is not named as the results of MCQExam {item.exam}"
     if item.metadata.labels or item.metadata.annotations.keys() - {names.RESTORED_ANNOTATION}:
         return "it has labels, or annotations of others"
-    held = item.data.keys() | item.binary_data.keys()
-    if others := held - reports(held):
+    keys = item.data.keys() | item.binary_data.keys()
+    if others := keys - reports(keys):
         return f"{min(others)} is no part of a result"
     return None

@@ -1,6 +1,6 @@
-"""A backup's content: JSON lines, compressed; an object each, and at the end a manifest of them all.
+"""A backup's content: compressed JSON lines, one object each, and a manifest of all objects as the last line.
 
-The manifest comes last, so that what was cut short has none; and it has the SHA-256 of each line before it.
+The manifest has the SHA-256 of each line before it. It comes last, so a truncated file has none.
 """
 
 import gzip
@@ -19,14 +19,14 @@ from mcq_operator.models.kinds import CONFIG_MAP
 from .errors import CorruptError
 
 FORMAT = 1
-"""Grows when a release could misread what another wrote."""
+"""The version of the format; it grows when a release could misread another release's backup."""
 MANIFEST = "manifest"
 LONGEST_LINE = 16 * 2**20
-"""Bytes: an object has at most a few, and the manifest of a hundred thousand objects fits."""
+"""Bytes. An object has at most a few MiB, and the manifest of a hundred thousand objects fits."""
 
 
 class Kept(BaseModel):
-    """One object of a backup."""
+    """One object in a backup's manifest."""
 
     kind: str
     name: str
@@ -34,7 +34,7 @@ class Kept(BaseModel):
 
 
 class Contents(BaseModel):
-    """What a backup says of itself."""
+    """A backup's manifest."""
 
     format: int = FORMAT
     operator: str = __version__
@@ -43,66 +43,68 @@ class Contents(BaseModel):
     objects: list[Kept] = []
 
     def count(self, kind: str) -> int:
-        """How many objects of this kind are in it; an exam's reports are one, in however many ConfigMaps."""
-        found = [each.name for each in self.objects if each.kind == kind]
-        return len(found) - sum(kind == CONFIG_MAP.kind and names.is_of_shard(name) for name in found)
+        """Return the number of objects of a kind; all report ConfigMaps of one exam count as one."""
+        object_names = [each.name for each in self.objects if each.kind == kind]
+        return len(object_names) - sum(
+            kind == CONFIG_MAP.kind and names.is_of_shard(name) for name in object_names
+        )
 
 
 class Writer:
     """Writes a backup into a file, one object at a time."""
 
     def __init__(self, file: IO[bytes], *, namespace: str, created: str) -> None:
-        """Begin."""
+        """Start a backup of `namespace`."""
         self.contents = Contents(namespace=namespace, created=created)
-        # Without its own time: what is the same is the same file.
+        # No timestamp, so that equal content gives equal files.
         self._packed = gzip.GzipFile(fileobj=file, mode="wb", mtime=0)
 
     def add(self, item: Manifest) -> None:
-        """Keep one object."""
+        """Add one object."""
         line = _line(item)
         kept = Kept(kind=item["kind"], name=item["metadata"]["name"], sha256=_digest(line))
         self.contents.objects.append(kept)
         self._packed.write(line)
 
     def close(self) -> None:
-        """End; without this, what was written is no backup."""
+        """Write the manifest and close the file, which is no valid backup before."""
         self._packed.write(_line({MANIFEST: self.contents.model_dump()}))
         self._packed.close()
 
 
 def digest(file: IO[bytes]) -> str:
-    """The SHA-256 of the whole file."""
+    """Return the SHA-256 of the whole file."""
     file.seek(0)
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     while chunk := file.read(2**20):
-        found.update(chunk)
-    return found.hexdigest()
+        sha256.update(chunk)
+    return sha256.hexdigest()
 
 
 def verified(file: IO[bytes], *, of: str) -> Contents:
-    """What the file says that it has, once every line of it was compared with that. Raises CorruptError.
+    """Compare every line of a file with its manifest, and return the manifest. Raises CorruptError.
 
-    `of` is the file's SHA-256, as its name has it.
+    `of` is the file's SHA-256 according to its name.
     """
-    if (found := digest(file)) != of:
-        message = f"its SHA-256 is {found[:16]}…, and its name says {of[:16]}…: it was changed, or cut short"
+    if (actual := digest(file)) != of:
+        message = f"its SHA-256 is {actual[:16]}…, and its name says {of[:16]}…: it was changed, or cut short"
         raise CorruptError(message)
     last: dict[str, Any] = {}
     digests = []
-    for last, line in _lines(file):  # noqa: B007 - which is the last one, the end tells
+    for last, line in _lines(file):  # noqa: B007 - the last line is used after the loop
         digests.append(line)
-    told = last.get(MANIFEST)
-    if not isinstance(told, dict):
+    manifest = last.get(MANIFEST)
+    if not isinstance(manifest, dict):
         message = "it has no manifest at its end: its writing was cut short"
         raise CorruptError(message)
-    if told.get("format") != FORMAT:
+    if manifest.get("format") != FORMAT:
         message = (
-            f"it is of format {told.get('format')}, written by operator {told.get('operator')}; this one,"
+            f"it is of format {manifest.get('format')}, written by operator {manifest.get('operator')}; this one,"
             f" {__version__}, reads format {FORMAT}: use that release"
         )
         raise CorruptError(message)
     try:
-        contents = Contents.model_validate(told)
+        contents = Contents.model_validate(manifest)
     except ValidationError as error:
         message = f"its manifest can't be read: {error.errors()[0]['msg']}"
         raise CorruptError(message) from error
@@ -113,7 +115,7 @@ def verified(file: IO[bytes], *, of: str) -> Contents:
 
 
 def objects(file: IO[bytes]) -> Iterator[Manifest]:
-    """The objects of a file that was verified, one at a time."""
+    """Yield the objects of a verified file, one at a time."""
     for item, _ in _lines(file):
         if MANIFEST not in item:
             yield item

@@ -1,4 +1,4 @@
-"""`python -m mcq_operator backup create|list` and `restore`."""
+"""The commands `python -m mcq_operator backup create|list` and `restore`."""
 
 import argparse
 import asyncio
@@ -32,11 +32,11 @@ from .restoring import LACKING, Fate, Restore
 from .store import Store
 
 AGAIN, PERSON = 1, 2
-"""Exit statuses: where another try may help, and where a person has to change something first."""
+"""Exit statuses: a retry may help, or a person must change something first."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what the arguments say; returns the exit status."""
+    """Run the command and return its exit status."""
     try:
         match getattr(arguments, "backup_command", "restore"):
             case "create":
@@ -56,23 +56,23 @@ async def _create(arguments: argparse.Namespace) -> int:
     try:
         async with await connect(connections=1) as client:
             api = Api(client, wrote=lambda *_: None)
-            made = await create(api, store, namespace=namespace, keep=arguments.keep, now=datetime.now(UTC))
+            backup = await create(api, store, namespace=namespace, keep=arguments.keep, now=datetime.now(UTC))
     except (ClusterError, ConfigException) as error:
-        raise _told(error, f"Namespace {namespace} can't be backed up") from error
-    say(f"{store.url}/{made.name}: {_counts(made.contents)}, {made.size:,} bytes, read back and good")
-    say(f"To restore it: --digest={made.name.checksum}")
-    for name in made.deleted:
+        raise _error(error, f"Namespace {namespace} can't be backed up") from error
+    say(f"{store.url}/{backup.name}: {_counts(backup.contents)}, {backup.size:,} bytes, read back and good")
+    say(f"To restore it: --digest={backup.name.checksum}")
+    for name in backup.deleted:
         say(f"{store.url}/{name}: deleted, as --keep={arguments.keep} asks")
     return 0
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    found = listed(Store.of(arguments.source), arguments.of_namespace)
-    for each in found:
-        what = f"CORRUPT: {each.problem}" if each.contents is None else _counts(each.contents)
+    backups = listed(Store.of(arguments.source), arguments.of_namespace)
+    for each in backups:
+        content = f"CORRUPT: {each.problem}" if each.contents is None else _counts(each.contents)
         by = f", by operator {each.contents.operator}" if each.contents else ""
-        say(f"{each.name}  {each.name.checksum}  {what}{by}")
-    if not found:
+        say(f"{each.name}  {each.name.checksum}  {content}{by}")
+    if not backups:
         complain(f"There is no backup in {arguments.source}.")
     return 0
 
@@ -90,19 +90,19 @@ def _restore(arguments: argparse.Namespace) -> int:
             raise DigestNeededError(message)
         try:
             contents = opened(store, name, file)
-            found = [(item["kind"], item["metadata"]["name"]) for item in accepted(archive.objects(file))]
+            restored = [(item["kind"], item["metadata"]["name"]) for item in accepted(archive.objects(file))]
         except CorruptError as error:
             raise CorruptError(_refusal(store, name, str(error))) from error
         say(f"{store.url}/{name}: {_counts(contents)}, {name.checksum}")
         namespace = arguments.of_namespace or contents.namespace
-        for kind, object_name in found:
+        for kind, object_name in restored:
             say(f"  {kind} {namespace}/{object_name}")
         fates = asyncio.run(_restored(file, arguments, namespace))
     return PERSON if LACKING.intersection(fates) else 0
 
 
 async def _restored(file: IO[bytes], arguments: argparse.Namespace, namespace: str) -> list[Fate]:
-    """Make again what is in a verified backup, and say what it refers to."""
+    """Restore a verified backup, and list the objects that it refers to."""
     try:
         async with await connect(connections=1) as client:
             api = Api(client, wrote=lambda *_: None)
@@ -114,19 +114,19 @@ async def _restored(file: IO[bytes], arguments: argparse.Namespace, namespace: s
                 say=say,
             )
             fates = await restore.run(archive.objects(file))
-            await _tell_references(api, archive.objects(file), namespace)
+            await _list_references(api, archive.objects(file), namespace)
     except (ClusterError, ConfigException) as error:
-        raise _told(error, f"Namespace {namespace} is not restored, or only in part") from error
+        raise _error(error, f"Namespace {namespace} is not restored, or only in part") from error
     return fates
 
 
-async def _tell_references(api: Api, objects: Iterable[Manifest], namespace: str) -> None:
-    """Say what must be there besides. Secrets are not looked for: nobody has to have the right to read them."""
-    wanted = sorted({found for item in objects for found in references(item)})
-    if not wanted:
+async def _list_references(api: Api, objects: Iterable[Manifest], namespace: str) -> None:
+    """List the objects that the backup needs but lacks. It does not look up Secrets, which may be unreadable."""
+    needed = sorted({reference for item in objects for reference in references(item)})
+    if not needed:
         return
     say(f"\nNot in a backup, and needed in namespace {namespace}:")
-    for kind, name in wanted:
+    for kind, name in needed:
         missing = ""
         if kind == CONFIG_MAP.kind and await api.get(CONFIG_MAP, namespace=namespace, name=name) is None:
             missing = ": MISSING"
@@ -142,11 +142,11 @@ def _refusal(store: Store, name: Name, problem: str) -> str:
 
 
 def _counts(contents: archive.Contents) -> str:
-    words = {SOLVER_KIND: "MCQSolvers", EXAM_KIND: "MCQExams", CONFIG_MAP.kind: "exams' reports"}
-    return ", ".join(f"{contents.count(kind)} {word}" for kind, word in words.items())
+    nouns = {SOLVER_KIND: "MCQSolvers", EXAM_KIND: "MCQExams", CONFIG_MAP.kind: "exams' reports"}
+    return ", ".join(f"{contents.count(kind)} {noun}" for kind, noun in nouns.items())
 
 
-def _told(error: Exception, what: str) -> BackupError:
+def _error(error: Exception, summary: str) -> BackupError:
     if isinstance(error, RefusedError | ConfigException):
-        return RefusedByClusterError(f"{what}: {error}")
-    return TryAgainError(f"{what}: {error}. Run it again.")
+        return RefusedByClusterError(f"{summary}: {error}")
+    return TryAgainError(f"{summary}: {error}. Run it again.")

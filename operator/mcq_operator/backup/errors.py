@@ -1,37 +1,37 @@
-"""What can go wrong with a backup, by what to do about it.
+"""The errors of backups, grouped by their remedy.
 
 BackupError
-├── PersonNeededError        another try alone mends nothing: exit status 2
-│   ├── LocationError        what was given is no place for backups
-│   ├── CredentialsError     the store does not know who asks, or does not let them
-│   ├── MissingError         there is no such bucket, directory or backup
+├── PersonNeededError        a retry alone can't help: exit status 2
+│   ├── LocationError        the address is no place for backups
+│   ├── CredentialsError     the store refuses the credentials
+│   ├── MissingError         the bucket, directory or backup does not exist
 │   ├── FullError            there is no room left
-│   ├── CorruptError         an object is not what was written
-│   ├── DigestNeededError    nothing tells that the backup is the one that was made
-│   ├── NothingToKeepError   the namespace has nothing that would go into a backup
-│   └── RefusedByClusterError  the API server will not take, or tell, this
+│   ├── CorruptError         a backup differs from what was written
+│   ├── DigestNeededError    the user gave no digest to verify the backup with
+│   ├── NothingToKeepError   the namespace has nothing to back up
+│   └── RefusedByClusterError  the API server refuses a read or a write
 └── TryAgainError            the store or the API server did not answer: exit status 1
 """
 
 
 class BackupError(Exception):
-    """Any failure; the message says what to do."""
+    """Base of all failures; the message says what to do."""
 
 
 class PersonNeededError(BackupError):
-    """Something has to be changed first."""
+    """A person must change something first."""
 
 
 class LocationError(PersonNeededError):
-    """What was given is no place for backups."""
+    """The address is no place for backups."""
 
 
 class CredentialsError(PersonNeededError):
-    """The store does not know who asks, or does not let them."""
+    """The store refuses the credentials."""
 
 
 class MissingError(PersonNeededError):
-    """There is no such bucket, directory or backup."""
+    """The bucket, directory or backup does not exist."""
 
 
 class FullError(PersonNeededError):
@@ -39,20 +39,20 @@ class FullError(PersonNeededError):
 
 
 class CorruptError(PersonNeededError):
-    """An object is not what was written."""
+    """A backup differs from what was written."""
 
 
 class DigestNeededError(PersonNeededError):
-    """Nothing tells that the backup is the one that was made."""
+    """The user gave no digest to verify the backup with."""
 
 
 class NothingToKeepError(PersonNeededError):
-    """The namespace has nothing that would go into a backup."""
+    """The namespace has nothing to back up."""
 
 
 class RefusedByClusterError(PersonNeededError):
-    """The API server will not take, or tell, this."""
+    """The API server refuses a read or a write."""
 
 
 class TryAgainError(BackupError):
-    """No answer, or a cut one: nothing is half done, and another try may help."""
+    """The answer is missing or cut short. Nothing is half done; a retry may help."""

@@ -1,4 +1,4 @@
-"""A new backup: taken, written, read back; then those that are too many are deleted."""
+"""Creates a backup: collects, writes and reads it back, then deletes surplus backups."""
 
 import tempfile
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from .taking import contents
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """A new backup, and those that it took the place of."""
+    """A new backup, and the old ones that were deleted after it."""
 
     name: Name
     contents: Contents
@@ -26,7 +26,7 @@ class Made:
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """A backup, and what is in it or why it is none."""
+    """A backup, with its manifest or the reason why it is corrupt."""
 
     name: Name
     contents: Contents | None = None
@@ -34,45 +34,45 @@ class Listed:
 
 
 async def create(api: Api, store: Store, *, namespace: str, keep: int | None, now: datetime) -> Made:
-    """Back the namespace up; of its good backups the last `keep` stay. Raises BackupError, ClusterError."""
+    """Back the namespace up, and keep its last `keep` good backups. Raises BackupError, ClusterError."""
     with tempfile.TemporaryFile() as file:
-        told = await _taken(api, file, namespace=namespace, now=now)
+        manifest = await _collect(api, file, namespace=namespace, now=now)
         name = Name.of(namespace, now, digest(file))
         size = file.seek(0, 2)
         store.put(name, file)
-        # Nothing is deleted for the sake of one that can't be read.
+        # Read the new backup before deleting old ones.
         opened(store, name, file)
-        deleted = _retained(store, name, keep=keep, file=file) if keep else []
-    return Made(name=name, contents=told, size=size, deleted=deleted)
+        deleted = _delete_surplus(store, name, keep=keep, file=file) if keep else []
+    return Made(name=name, contents=manifest, size=size, deleted=deleted)
 
 
 def listed(store: Store, namespace: str | None) -> list[Listed]:
-    """Every backup, read whole, as only so it is known to be good. Raises BackupError."""
-    found = []
+    """Return every backup. Read each as a whole: only that shows that it is good. Raises BackupError."""
+    backups = []
     with tempfile.TemporaryFile() as file:
         for name in store.names(namespace):
             try:
-                found.append(Listed(name=name, contents=opened(store, name, file)))
-            except MissingError:  # deleted since it was listed
+                backups.append(Listed(name=name, contents=opened(store, name, file)))
+            except MissingError:  # deleted since the listing
                 continue
             except CorruptError as error:
-                found.append(Listed(name=name, problem=str(error)))
-    return found
+                backups.append(Listed(name=name, problem=str(error)))
+    return backups
 
 
 def opened(store: Store, name: Name, file: IO[bytes]) -> Contents:
-    """Fetch a backup into `file`, and verify it. Raises BackupError, CorruptError where it is not what was written."""
+    """Fetch a backup into `file`, and verify it. Raises BackupError: CorruptError if the backup is damaged."""
     store.get(name, file)
     return verified(file, of=name.digest)
 
 
-async def _taken(api: Api, file: IO[bytes], *, namespace: str, now: datetime) -> Contents:
+async def _collect(api: Api, file: IO[bytes], *, namespace: str, now: datetime) -> Contents:
     try:
         writer = Writer(file, namespace=namespace, created=now.isoformat(timespec="seconds"))
         async for item in contents(api, namespace):
             writer.add(item)
         if not writer.contents.objects:
-            # An empty one would, by and by, take the place of the good ones.
+            # Empty backups would eventually replace the good ones.
             message = (
                 f"Namespace {namespace} has no MCQSolver and no MCQExam, so no backup was made: is it the right"
                 " one, of the right cluster, and are the operator's CRDs installed?"
@@ -87,9 +87,9 @@ async def _taken(api: Api, file: IO[bytes], *, namespace: str, now: datetime) ->
     return writer.contents
 
 
-def _retained(store: Store, new: Name, *, keep: int, file: IO[bytes]) -> list[Name]:
-    """Delete what is older than the last `keep` good backups; one that is corrupt takes no good one's place."""
-    good, gone = 1, []
+def _delete_surplus(store: Store, new: Name, *, keep: int, file: IO[bytes]) -> list[Name]:
+    """Delete and return the backups older than the last `keep` good ones. Corrupt backups don't count as good."""
+    good, deleted = 1, []
     for name in reversed(store.names(new.namespace)):
         if name == new:
             continue
@@ -101,5 +101,5 @@ def _retained(store: Store, new: Name, *, keep: int, file: IO[bytes]) -> list[Na
             good += 1
         else:
             store.delete(name)
-            gone.append(name)
-    return gone
+            deleted.append(name)
+    return deleted

@@ -1,4 +1,4 @@
-"""How a backup's object is named: by its namespace, its time and the SHA-256 of all that is in it."""
+"""The name of a backup's object: the namespace, the time and the SHA-256 of its content."""
 
 import re
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ _PATH = re.compile(
 )
 _TIME = "%Y-%m-%dT%H-%M-%SZ"
 _SHOWN = 8
-"""Digits of the digest that people see: two backups may be of one second."""
+"""How many digits of the digest people see: two backups may have the same second."""
 
 
 @dataclass(frozen=True, order=True)
@@ -25,55 +25,54 @@ class Name:
     digest: str
 
     @classmethod
-    def of(cls, namespace: str, made: datetime, digest: str) -> Self:
-        """That of what was made then."""
-        return cls(namespace, made.astimezone(UTC).strftime(_TIME), digest)
+    def of(cls, namespace: str, created: datetime, digest: str) -> Self:
+        """Return the name of a backup created at that time."""
+        return cls(namespace, created.astimezone(UTC).strftime(_TIME), digest)
 
     @classmethod
     def parse(cls, path: str) -> Self | None:
-        """The name that an object has; None for an object that is no backup, which is never touched."""
-        found = _PATH.fullmatch(path)
-        return cls(**found.groupdict()) if found else None
+        """Parse the path of an object; None if it is no backup. Such objects are never changed."""
+        match = _PATH.fullmatch(path)
+        return cls(**match.groupdict()) if match else None
 
     @property
     def checksum(self) -> str:
-        """The digest as people give it."""
+        """The digest in the form of the option --digest."""
         return f"sha256:{self.digest}"
 
     @property
     def path(self) -> str:
-        """Where the object is, below the store's prefix."""
+        """The object's path below the store's prefix."""
         return f"{self.namespace}/{self.time}-sha256-{self.digest}.jsonl.gz"
 
     def begins(self, beginning: str) -> bool:
-        """Whether it is meant by the beginning of its name."""
+        """Return whether the name, with or without its namespace, begins like this."""
         shown = str(self)
         return any(each.startswith(beginning) for each in (shown, shown.partition("/")[2]))
 
     def __str__(self) -> str:
-        """As people see and give it."""
+        """Return the name for people."""
         return f"{self.namespace}/{self.time}-{self.digest[:_SHOWN]}"
 
 
 def chosen(names: Iterable[Name], beginning: str | None, checksum: str | None = None) -> Name:
-    """The newest backup, or the newest of those whose names begin so, with their namespace or without it.
+    """Return the newest backup with this beginning of its name, with or without the namespace, and this checksum.
 
-    Where a checksum is given, only what has it. Raises MissingError where there is none, or where it could be one of
-    several namespaces.
+    Raises MissingError if there is none, or if the matches belong to several namespaces.
     """
-    found = [
+    matches = [
         name
         for name in names
         if (beginning is None or name.begins(beginning)) and checksum in (None, name.checksum)
     ]
-    if not found:
-        told = [f"whose name begins with {beginning}"] if beginning else []
-        told += [f"with the digest {checksum}"] if checksum else []
-        which = f" {' and '.join(told)}: `backup list` shows those that there are" if told else ""
+    if not matches:
+        criteria = [f"whose name begins with {beginning}"] if beginning else []
+        criteria += [f"with the digest {checksum}"] if checksum else []
+        which = f" {' and '.join(criteria)}: `backup list` shows those that there are" if criteria else ""
         message = f"There is no backup{which}."
         raise MissingError(message)
-    namespaces = sorted({name.namespace for name in found})
+    namespaces = sorted({name.namespace for name in matches})
     if len(namespaces) > 1:
         message = f"There are backups of {', '.join(namespaces)}: say of which by --backup={namespaces[0]}/"
         raise MissingError(message)
-    return max(found)
+    return max(matches)

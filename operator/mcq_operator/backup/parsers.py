@@ -1,4 +1,4 @@
-"""What the commands `backup` and `restore` are told, which the operator's own command line has to know."""
+"""The arguments of the commands `backup` and `restore`, for the operator's command line."""
 
 import argparse
 import re
@@ -7,7 +7,7 @@ _PLACES = "s3://BUCKET/PREFIX, by the usual AWS_* variables; file:///DIRECTORY; 
 
 
 def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Let the parser know the commands."""
+    """Add the commands to the parser."""
     backup = commands.add_parser("backup", help="back a namespace up, or list backups")
     of_backup = backup.add_subparsers(dest="backup_command", metavar="COMMAND", required=True)
     creating = of_backup.add_parser("create", help="back up a namespace's MCQSolvers, MCQExams and reports")

@@ -1,4 +1,4 @@
-"""What restored resources refer to, and no backup has: Secrets, ConfigMaps of questions, claims."""
+"""Objects that restored resources refer to but no backup contains: Secrets, ConfigMaps of questions, claims."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,22 +7,22 @@ from mcq_operator.models import Manifest
 
 
 def references(item: Manifest) -> set[tuple[str, str]]:
-    """Kind and name of each object that the resource's spec names, by the API's own way of calling such fields."""
-    return set(_found(item.get("spec", {})))
+    """Return kind and name of each object that the resource's spec names. It knows them by the fields' names."""
+    return set(_references(item.get("spec", {})))
 
 
-def _found(node: Any) -> Iterator[tuple[str, str]]:
+def _references(node: Any) -> Iterator[tuple[str, str]]:
     if isinstance(node, list):
         for each in node:
-            yield from _found(each)
+            yield from _references(each)
     elif isinstance(node, dict):
         for key, value in node.items():
             named = _named(key, value)
-            yield from _found(value) if named is None else named
+            yield from _references(value) if named is None else named
 
 
 def _named(key: str, value: Any) -> list[tuple[str, str]] | None:
-    """What a field refers to; None for one that is no reference."""
+    """Return the references of a field; None if it is not a reference."""
     if key.endswith("SecretRef"):
         return [("Secret", value["name"])]
     if key == "imagePullSecrets":

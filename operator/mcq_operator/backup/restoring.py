@@ -1,6 +1,6 @@
-"""A backup's objects, made again in a namespace: what is there already is not touched unless asked for.
+"""Restores a backup's objects in a namespace. It changes existing objects only with --overwrite.
 
-It can be run again at any time: what an earlier run made is found to be the same.
+A restore is idempotent: it leaves alone the objects that an earlier run created.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ MANAGER = "mcq-operator-restore"
 
 
 class Fate(StrEnum):
-    """What becomes of an object."""
+    """The outcome of restoring an object."""
 
     CREATED = "created"
     UNCHANGED = "unchanged: it is there already"
@@ -35,11 +35,11 @@ class Fate(StrEnum):
 
 
 LACKING = frozenset({Fate.LEFT_ALONE, Fate.LEAVING, Fate.FOREIGN, Fate.WITHOUT_EXAM, Fate.REFUSED})
-"""After these the namespace is not as the backup has it."""
+"""Outcomes after which the namespace differs from the backup."""
 
 
 class Restore:
-    """One run."""
+    """One run of a restore."""
 
     def __init__(
         self, api: Api, *, namespace: str, overwrite: bool, dry_run: bool, say: Callable[[str], None]
@@ -47,11 +47,11 @@ class Restore:
         """Restore into `namespace`.
 
         Args:
-            api: the cluster's.
-            namespace: which need not be the one that was backed up.
-            overwrite: whether what is there, and other, becomes what the backup has.
-            dry_run: whether nothing is written.
-            say: told a line for each object.
+            api: the cluster's API.
+            namespace: the target; it may differ from the namespace in the backup.
+            overwrite: whether to replace existing objects that differ from the backup.
+            dry_run: whether to write nothing.
+            say: called with a line for each object.
 
         """
         self._api = api
@@ -61,16 +61,16 @@ class Restore:
         self._say = say
 
     async def run(self, objects: Iterable[Manifest]) -> list[Fate]:
-        """Restore the objects in this order, and go on where one is refused. Raises ClusterError, BackupError."""
+        """Restore the objects in this order; continue after a refused one. Raises ClusterError, BackupError."""
         fates = []
         for item in objects:
-            fate, words = await self._settled(item)
+            fate, detail = await self._restore(item)
             would = "would be " if self._dry_run and fate in {Fate.CREATED, Fate.OVERWRITTEN} else ""
-            self._say(f"{item['kind']} {self._namespace}/{item['metadata']['name']}: {would}{fate}{words}")
+            self._say(f"{item['kind']} {self._namespace}/{item['metadata']['name']}: {would}{fate}{detail}")
             fates.append(fate)
         return fates
 
-    async def _settled(self, item: Manifest) -> tuple[Fate, str]:
+    async def _restore(self, item: Manifest) -> tuple[Fate, str]:
         restore = self._reports if kind_of(item) is CONFIG_MAP else self._resource
         try:
             return await restore(item), ""
@@ -97,7 +97,7 @@ class Restore:
         if not self._overwrite:
             return Fate.LEFT_ALONE
         if not self._dry_run:
-            # Replaced, not applied: a field that the backup doesn't have is not to stay.
+            # Replace, not apply, to remove fields that the backup lacks.
             metadata = {
                 **live["metadata"],
                 **{key: item["metadata"].get(key, {}) for key in ("labels", "annotations")},
@@ -108,25 +108,25 @@ class Restore:
         return Fate.OVERWRITTEN
 
     async def _reports(self, item: Manifest) -> Fate:
-        """The results of an exam, whose ConfigMap the operator may have made meanwhile, empty."""
-        found = await self._api.get(EXAM, namespace=self._namespace, name=item["exam"])
+        """Restore a ConfigMap of an exam's results; the operator may have created it already, without content."""
+        live_exam = await self._api.get(EXAM, namespace=self._namespace, name=item["exam"])
         live = await self._live(item)
-        if found is None:
+        if live_exam is None:
             return Fate.CREATED if self._dry_run else Fate.WITHOUT_EXAM
-        exam = MCQExam.without_spec(found)
+        exam = MCQExam.without_spec(live_exam)
         if live is not None and not (owned(live, exam) or orphaned(live, exam)):
             return Fate.FOREIGN
-        there = _content(live or {})
-        if there == _content(item):
+        live_content = _content(live or {})
+        if live_content == _content(item):
             return Fate.UNCHANGED
-        if there and not self._overwrite:
+        if live_content and not self._overwrite:
             return Fate.LEFT_ALONE
         if not self._dry_run:
-            made = results_map(MCQExam.model_validate(found), item["metadata"]["name"])
-            made["metadata"]["annotations"] |= item["metadata"]["annotations"]
+            desired = results_map(MCQExam.model_validate(live_exam), item["metadata"]["name"])
+            desired["metadata"]["annotations"] |= item["metadata"]["annotations"]
             content = {field: item[field] for field in ("data", "binaryData")}
-            await self._api.apply({**made, **content}, force=True, manager=MANAGER)
-        return Fate.OVERWRITTEN if there else Fate.CREATED
+            await self._api.apply({**desired, **content}, force=True, manager=MANAGER)
+        return Fate.OVERWRITTEN if live_content else Fate.CREATED
 
     async def _live(self, item: Manifest) -> Manifest | None:
         name = item["metadata"]["name"]
@@ -137,6 +137,6 @@ class Restore:
 
 
 def _content(results: Manifest) -> dict[str, Any]:
-    """The whole sittings that are in it."""
-    held = {**results.get("data", {}), **results.get("binaryData", {})}
-    return {key: held[key] for key in reports(held)}
+    """Return the keys of whole sittings with their values."""
+    data = {**results.get("data", {}), **results.get("binaryData", {})}
+    return {key: data[key] for key in reports(data)}

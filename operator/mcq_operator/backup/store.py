@@ -1,9 +1,9 @@
-"""Where backups are: the only module that talks to an object store, S3's or a directory.
+"""The store of backups, S3 or a directory. Only this module talks to it.
 
-A put is atomic in both: an object is there whole, or not at all.
+A put is atomic in both: an object exists as a whole or not at all.
 
-Everything here blocks. obstore's awaitable functions are set by threads that may outlive the interpreter of a program
-as short as a command, which then ends by SIGABRT (PyO3/pyo3-async-runtimes#40).
+All functions block. The threads behind obstore's awaitables may outlive the interpreter of a short command, which
+then ends with SIGABRT (PyO3/pyo3-async-runtimes#40).
 """
 
 import os
@@ -37,23 +37,23 @@ _RETRIES: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=
 _FAILURES = (BaseError, OSError, ValueError)
 _NO_ROOM = ("No space left on device", "Disk quota exceeded")
 _INSTANCE_METADATA = "169.254.169.254"
-"""Who is asked last for credentials, on a cloud's machine: where nobody answers there, there are none at all."""
+"""A cloud machine's metadata server, the last source of credentials. If it does not answer, there are none."""
 
 
 class Store:
     """The backups below one address."""
 
     def __init__(self, store: LocalStore | S3Store, url: str) -> None:
-        """Use `store`, which people know as `url`."""
+        """Use `store`; messages call it `url`."""
         self._store = store
         self.url = url
 
     @classmethod
     def of(cls, url: str, *, make: bool = False) -> Self:
-        """The store at s3://bucket/prefix, file:///directory or a path. Raises BackupError.
+        """Open the store at s3://bucket/prefix, file:///directory or a path. Raises BackupError.
 
         S3 takes credentials, region and endpoint from the usual AWS_* variables, or from the workload's identity.
-        `make` has a directory made that is not there.
+        `make` creates a missing directory.
         """
         parts = urlsplit(url)
         try:
@@ -62,41 +62,41 @@ class Store:
             if parts.scheme in {"", "file"} and not parts.netloc:
                 return cls(_directory(Path(parts.path), make=make), url.rstrip("/") or "/")
         except _FAILURES as error:
-            raise _told(error, url) from error
+            raise _error(error, url) from error
         message = f"{url} is no place for backups: give s3://BUCKET/PREFIX, file:///DIRECTORY or a directory."
         raise LocationError(message)
 
     def names(self, namespace: str | None = None) -> list[Name]:
-        """The backups of a namespace, or of all, the oldest first. Raises BackupError."""
-        found: list[Name] = []
+        """Return the backups of a namespace, or of all, the oldest first. Raises BackupError."""
+        result: list[Name] = []
         try:
             for listed in obstore.list(self._store, namespace):
                 paths = (Name.parse(each["path"]) for each in listed)
-                found += [name for name in paths if name and namespace in (None, name.namespace)]
+                result += [name for name in paths if name and namespace in (None, name.namespace)]
         except _FAILURES as error:
-            raise _told(error, self.url) from error
-        return sorted(found)
+            raise _error(error, self.url) from error
+        return sorted(result)
 
     def put(self, name: Name, content: IO[bytes]) -> None:
-        """Write a backup, whole or not at all. Raises BackupError."""
+        """Write a backup as a whole or not at all. Raises BackupError."""
         content.seek(0)
         try:
             obstore.put(self._store, name.path, content)
         except _FAILURES as error:
-            raise _told(error, self.url) from error
+            raise _error(error, self.url) from error
 
     def get(self, name: Name, into: IO[bytes]) -> None:
-        """Read a backup into a file. Raises BackupError, CorruptError where the store gives less than it says."""
+        """Read a backup into a file. Raises BackupError: CorruptError if it is shorter than the store says."""
         into.seek(0)
         into.truncate()
         try:
-            found = obstore.get(self._store, name.path)
-            for chunk in found.stream():
+            response = obstore.get(self._store, name.path)
+            for chunk in response.stream():
                 _append(into, bytes(chunk))
         except _FAILURES as error:
-            raise _told(error, f"{self.url}/{name.path}") from error
-        if into.tell() != found.meta["size"]:
-            message = f"{into.tell()} of its {found.meta['size']} bytes came"
+            raise _error(error, f"{self.url}/{name.path}") from error
+        if into.tell() != response.meta["size"]:
+            message = f"{into.tell()} of its {response.meta['size']} bytes came"
             raise CorruptError(message)
 
     def delete(self, name: Name) -> None:
@@ -104,7 +104,7 @@ class Store:
         try:
             obstore.delete(self._store, name.path)
         except _FAILURES as error:
-            raise _told(error, self.url) from error
+            raise _error(error, self.url) from error
 
 
 def _s3(bucket: str, prefix: str) -> S3Store:
@@ -132,38 +132,40 @@ def _append(file: IO[bytes], chunk: bytes) -> None:
         raise FullError(message) from error
 
 
-def _told(error: Exception, url: str) -> BackupError:
-    """The store's failure, with what to do about it."""
-    words = str(error).strip()
-    said = _said(words)
-    if any(each in words for each in _NO_ROOM):
-        return FullError(f"There is no room for it in {url}: {said}. Make room, or keep fewer with --keep.")
-    if _INSTANCE_METADATA in words:
+def _error(error: Exception, url: str) -> BackupError:
+    """Return the BackupError of a store's failure, with what to do about it."""
+    text = str(error).strip()
+    summary = _summary(text)
+    if any(each in text for each in _NO_ROOM):
+        return FullError(
+            f"There is no room for it in {url}: {summary}. Make room, or keep fewer with --keep."
+        )
+    if _INSTANCE_METADATA in text:
         advice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the Pod a workload identity"
-        return CredentialsError(f"There are no credentials for {url}: {advice}. {said}.")
+        return CredentialsError(f"There are no credentials for {url}: {advice}. {summary}.")
     refused = isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError)
-    if refused or any(status in words for status in ("401 Unauthorized", "403 Forbidden")):
+    if refused or any(status in text for status in ("401 Unauthorized", "403 Forbidden")):
         advice = "They must be right, and be allowed to list, read, write and delete"
-        return CredentialsError(f"{url} refuses these credentials: {said}. {advice}.")
-    if isinstance(error, FileNotFoundError) or "404 Not Found" in words:
+        return CredentialsError(f"{url} refuses these credentials: {summary}. {advice}.")
+    if isinstance(error, FileNotFoundError) or "404 Not Found" in text:
         server = os.environ.get("AWS_ENDPOINT_URL", "its server")
         return MissingError(
-            f"{url} is not there: {said}. Create the bucket at {server}, or correct the address."
+            f"{url} is not there: {summary}. Create the bucket at {server}, or correct the address."
         )
-    if "redirect" in words:
-        return LocationError(f"{url} is elsewhere: set AWS_REGION to its bucket's. {said}.")
-    return TryAgainError(f"{url} does not answer as it should: {said}. Nothing is half done: try again.")
+    if "redirect" in text:
+        return LocationError(f"{url} is elsewhere: set AWS_REGION to its bucket's. {summary}.")
+    return TryAgainError(f"{url} does not answer as it should: {summary}. Nothing is half done: try again.")
 
 
-def _said(words: str) -> str:
-    """What the server said, or else the first line of the library's words: the others are its own source."""
-    told = (re.search(rf"<{name}>(.+?)</{name}>", words, re.DOTALL) for name in ("Code", "Message"))
-    found = ": ".join(each[1].strip() for each in told if each)
-    return (found or words.partition("\n")[0])[:500].rstrip(".")
+def _summary(text: str) -> str:
+    """Return the server's message, or the first line of the library's; its other lines show its source."""
+    matches = (re.search(rf"<{name}>(.+?)</{name}>", text, re.DOTALL) for name in ("Code", "Message"))
+    message = ": ".join(each[1].strip() for each in matches if each)
+    return (message or text.partition("\n")[0])[:500].rstrip(".")
 
 
 def _check_variables() -> None:
-    """One that was made of a file ends in a new line, which no server's answer would tell of."""
+    """Refuse AWS_* variables with outer white space. Values from files end in a new line, which no server reports."""
     for name, value in os.environ.items():
         if name.startswith("AWS_") and value != value.strip():
             message = (

@@ -1,4 +1,4 @@
-"""What goes into a backup: what people wrote, and what exams found; no status, no identity, and no Secret."""
+"""The content of a backup: resources as users wrote them, and exam reports; no status, no identity, no Secret."""
 
 from collections.abc import AsyncIterator, Iterable
 
@@ -14,29 +14,29 @@ from mcq_operator.models.result import SUFFIX
 REPORT = ".report."
 ROWS = names.rows_key("")
 LEFT_OUT = frozenset({names.PROMOTE_ANNOTATION, names.APPLIED_DIGEST, names.RESTORED_ANNOTATION})
-"""Annotations of this operator: one that let a change through its gate must let no other one through, later."""
+"""The operator's own annotations. A restored approval must not let another change through a gate."""
 
 
 async def contents(api: Api, namespace: str) -> AsyncIterator[Manifest]:
-    """Each object of the namespace that belongs into a backup: solvers, then each exam and its results.
+    """Yield each object of a namespace's backup: the solvers, then each exam with its results.
 
     Raises ClusterError.
     """
     for item in await api.list(SOLVER, namespace=namespace):
-        if _lasting(item):
+        if _is_user_made(item):
             yield plain(SOLVER, item)
     for item in await api.list(EXAM, namespace=namespace):
-        if _lasting(item):
+        if _is_user_made(item):
             yield plain(EXAM, item)
             for results in await _results(api, item):
                 yield results
 
 
 def plain(kind: Kind, item: Manifest) -> Manifest:
-    """A resource as its user would write it."""
+    """Return a resource in the form that a user writes."""
     metadata = item["metadata"]
     annotations = metadata.get("annotations", {})
-    kept = {
+    fields = {
         "name": metadata["name"],
         "labels": metadata.get("labels", {}),
         "annotations": {key: value for key, value in annotations.items() if key not in LEFT_OUT},
@@ -44,61 +44,63 @@ def plain(kind: Kind, item: Manifest) -> Manifest:
     return {
         "apiVersion": kind.api_version,
         "kind": kind.kind,
-        "metadata": {key: value for key, value in kept.items() if value},
+        "metadata": {key: value for key, value in fields.items() if value},
         "spec": item.get("spec", {}),
     }
 
 
 def reports(data: Iterable[str]) -> set[str]:
-    """Those keys of an exam's results that are of a whole sitting: shares of one that runs are worth nothing alone."""
+    """Return the keys of whole sittings in an exam's results. Shares of an unfinished sitting are useless alone."""
     return {key for key in data if key.endswith((SUFFIX, ROWS)) or REPORT in key}
 
 
-def _lasting(item: Manifest) -> bool:
-    """Whether a person made it: what was made for a gate is made anew."""
+def _is_user_made(item: Manifest) -> bool:
+    """Return whether a user created the resource and keeps it; the operator creates a gate's resources again."""
     owners = item["metadata"].get("ownerReferences", [])
-    made = any(owner.get("controller") and owner["kind"] in KEYS for owner in owners)
-    return not made and "deletionTimestamp" not in item["metadata"]
+    controlled = any(owner.get("controller") and owner["kind"] in KEYS for owner in owners)
+    return not controlled and "deletionTimestamp" not in item["metadata"]
 
 
 async def _results(api: Api, item: Manifest) -> list[Manifest]:
-    """What the exam's sittings found, if one has ended: the figures and reports, and the questions of each shard."""
+    """Return the exam's results, if a sitting has ended: figures and reports, and the questions of each shard."""
     try:
         exam = MCQExam.model_validate(item)
         marked = _mark(exam)
-    except ValidationError:  # its own reconcile tells of it
+    except ValidationError:  # the exam's reconcile reports it
         exam, marked = MCQExam.without_spec(item), None
     name = names.results_name(exam)
     whole = await _kept(api, exam, name, {names.RESTORED_ANNOTATION: marked} if marked else {})
     if whole is None or not whole["data"]:
         return []
     ended = {key.removesuffix(SUFFIX) for key in whole["data"]}
-    found = [whole]
+    result = [whole]
     for shard in range(exam.status.report.shards if exam.status.report else 0):
         if (kept := await _kept(api, exam, names.shard_results_name(name, shard), {})) is not None:
-            rows = {key: held for key, held in kept["binaryData"].items() if key.removesuffix(ROWS) in ended}
-            found.append({**kept, "binaryData": rows})
-    return found
+            rows = {
+                key: value for key, value in kept["binaryData"].items() if key.removesuffix(ROWS) in ended
+            }
+            result.append({**kept, "binaryData": rows})
+    return result
 
 
 async def _kept(api: Api, exam: MCQExam, name: str, annotations: dict[str, str]) -> Manifest | None:
-    """A ConfigMap of the exam's results, with what is of whole sittings."""
-    found = await api.get(CONFIG_MAP, namespace=exam.namespace, name=name)
-    owners = found["metadata"].get("ownerReferences", []) if found else []
-    if found is None or not any(owner["uid"] == exam.metadata.uid for owner in owners):
+    """Return a ConfigMap of the exam's results with only whole sittings; None if the exam does not own it."""
+    live = await api.get(CONFIG_MAP, namespace=exam.namespace, name=name)
+    owners = live["metadata"].get("ownerReferences", []) if live else []
+    if live is None or not any(owner["uid"] == exam.metadata.uid for owner in owners):
         return None
-    fields = {field: found.get(field, {}) for field in ("data", "binaryData")}
+    fields = {field: live.get(field, {}) for field in ("data", "binaryData")}
     return {
         "apiVersion": CONFIG_MAP.api_version,
         "kind": CONFIG_MAP.kind,
         "metadata": {"name": name, "annotations": annotations},
         "exam": exam.name,
-        **{field: {key: held[key] for key in reports(held)} for field, held in fields.items()},
+        **{field: {key: data[key] for key in reports(data)} for field, data in fields.items()},
     }
 
 
 def _mark(exam: MCQExam) -> str | None:
-    """What tells the operator, after a restore, of whom the last result is, if it is of the present replicas."""
+    """Return the mark by which the operator recognises the result after a restore, if the current replicas gave it."""
     status = exam.status
     current = status.is_true("Complete") and status.observed_generation == exam.metadata.generation
     if not current or status.report is None:

@@ -1,4 +1,4 @@
-"""Desired state: pure functions from a resource to the objects that it means."""
+"""Desired state: pure functions from a resource to its objects."""
 
 from collections.abc import Collection
 
@@ -30,20 +30,21 @@ def objects(
     pods: Manifest | None = None,
     sat: SatExam | None = None,
 ) -> list[Manifest]:
-    """What a solver wants to exist, in the order of creation: what Pods need comes before the Deployment.
+    """Return a solver's desired objects in the order of creation: everything that Pods need before the Deployment.
 
     Args:
-        solver: whose objects.
-        service_image: the image where the spec names none.
+        solver: the owner of the objects.
+        service_image: the replicas' image if the spec names none.
         operator_image: the operator's own image, which backs the namespace up.
         operator_namespace: where the operator runs.
-        absent: kinds that the API server does not know. Objects of those are returned too, but nothing waits for them.
-        pods: the template of the replicas in place of the spec's, after a roll-out that was undone.
-        sat: the last exam of the present replicas.
+        absent: kinds that the API server does not know. Their objects are returned too, but no other object relies on
+            them.
+        pods: the replicas' template after a rollback, in place of the spec's.
+        sat: the last exam of the current replicas.
 
     """
     replicas_template = pods or template(solver, service_image=service_image)
-    wanted = [
+    desired = [
         service_account(solver),
         cache_claim(solver),
         network_policy(solver, operator_namespace=operator_namespace),
@@ -60,22 +61,22 @@ def objects(
         sat_exam(solver, sat),
         *backup.objects(solver, operator_image=operator_image),
     ]
-    return [manifest for manifest in wanted if manifest is not None]
+    return [manifest for manifest in desired if manifest is not None]
 
 
 def possible(solver: MCQSolver) -> list[ObjectRef]:
-    """Every object that this release could make for a solver, whatever its spec says now.
+    """Return every object that this release could create for a solver, whatever its current spec.
 
-    They are looked at in each reconcile, so that an object whose creation was not recorded any more (the
-    operator was killed in between) is pruned all the same.
+    Each reconcile checks them all, so that it also prunes an object that is missing in the inventory because the
+    operator was killed between creating and recording it.
     """
-    other_names = {CLAIM: names.cache_name(solver), CONFIG_MAP: names.dashboards_name(solver)}
-    of_the_gate = [kind.named(names.candidate_name(solver)) for kind in RECONCILED]
-    told = CONFIG_MAP.named(names.sat_exam_name(solver))
-    named = [kind.named(other_names.get(kind, solver.name)) for kind in SOLVER_CHILDREN]
-    return [*of_the_gate, told, *backup.possible(solver), *named]
+    special_names = {CLAIM: names.cache_name(solver), CONFIG_MAP: names.dashboards_name(solver)}
+    candidate = [kind.named(names.candidate_name(solver)) for kind in RECONCILED]
+    last_exam = CONFIG_MAP.named(names.sat_exam_name(solver))
+    children = [kind.named(special_names.get(kind, solver.name)) for kind in SOLVER_CHILDREN]
+    return [*candidate, last_exam, *backup.possible(solver), *children]
 
 
 def reference(manifest: Manifest) -> ObjectRef:
-    """How the inventory names an object."""
+    """Return the inventory's reference to an object."""
     return kind_of(manifest).named(manifest["metadata"]["name"])

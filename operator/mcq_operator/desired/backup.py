@@ -1,4 +1,4 @@
-"""The backups of a solver's namespace: a CronJob, and an identity that may read what goes into them, and no Secret."""
+"""The backups of a solver's namespace: a CronJob, and an identity that may read their objects, but no Secret."""
 
 from typing import Any
 
@@ -14,15 +14,15 @@ from .sources import env_from
 from .workload import image_pull_secrets
 
 HOPELESS = 2
-"""The command's exit code where no other try will help."""
+"""The command's exit code when a retry can't help."""
 TRIES = 3
 LONGEST_SECONDS = 3600
 RESOURCES = Resources(requests={"cpu": "50m", "memory": "128Mi"}, limits={"memory": "512Mi"})
-"""Of a Pod that has one object at a time in memory; the backup grows in a file of its /tmp."""
+"""The Pod holds one object at a time in memory and writes the backup to a file in /tmp."""
 
 
 def objects(solver: MCQSolver, *, operator_image: str) -> list[Manifest]:
-    """What backs the namespace up, in the order of creation; nothing where the spec asks for none."""
+    """Return the backup's objects in the order of creation; none if the spec has no backup."""
     backup = solver.spec.storage.backup
     if backup is None:
         return []
@@ -51,7 +51,7 @@ def objects(solver: MCQSolver, *, operator_image: str) -> list[Manifest]:
 
 
 def possible(solver: MCQSolver) -> list[ObjectRef]:
-    """Every object that this release could make for it."""
+    """Return every object that this release could create for a solver's backups."""
     return [kind.named(names.backup_name(solver)) for kind in (*tasks.IDENTITY, CRON_JOB)]
 
 

@@ -1,4 +1,4 @@
-"""The service's settings: environment variables."""
+"""The service's settings, as environment variables."""
 
 import math
 
@@ -16,10 +16,10 @@ EXAM_FILE = "exam.json"
 
 
 def environment(solver: MCQSolver) -> dict[str, str]:
-    """What the spec means to the service, in the service's own terms.
+    """Return the service's environment variables for a solver's spec.
 
-    They are part of the Pods' template and not a ConfigMap: a replica that restarts in the middle of a roll-out
-    starts with the settings of its own revision, and an undone roll-out brings the old ones back.
+    They are in the Pod template and not in a ConfigMap: a replica that restarts during a roll-out starts with the
+    settings of its own revision, and a rollback restores the old settings.
     """
     spec = solver.spec
     variables: dict[str, object | None] = {
@@ -66,34 +66,34 @@ def _engine(solver: MCQSolver) -> dict[str, object | None]:
 
 
 def _root_path(solver: MCQSolver) -> str | None:
-    """The path that the Ingress passes on; a Gateway strips its own."""
+    """Return the path prefix that the Ingress passes on; a Gateway strips its prefix."""
     ingress = solver.spec.ingress
     return ingress.path.rstrip("/") or None if ingress.is_on else None
 
 
 def _threads(solver: MCQSolver) -> int:
-    """As many as the CPU request, rounded up; 0 with a CPU limit, by which the service counts itself.
+    """Return the CPU request, rounded up; 0 with a CPU limit, which the service reads itself.
 
-    Without either, each replica of a node would take all of its CPUs.
+    Without either, each replica would use all CPUs of its node.
     """
-    made = solver.spec.resources.over(REPLICA_RESOURCES)
-    if "cpu" in (made.limits or {}):
+    resources = solver.spec.resources.over(REPLICA_RESOURCES)
+    if "cpu" in (resources.limits or {}):
         return 0
-    return max(1, math.ceil(quantity((made.requests or {})["cpu"]) or 0))
+    return max(1, math.ceil(quantity((resources.requests or {})["cpu"]) or 0))
 
 
 def model_path(model: Mounted) -> str:
-    """Where a volume with models is mounted: replicas know their model by its path, so each volume has its own."""
+    """Return the mount path of a model volume. Replicas identify a model by its path, so each volume has its own."""
     return f"/mnt/{model.name}"
 
 
 def _model_uri(uri: str) -> str:
-    found = mounted(uri)
-    return f"file://{model_path(found)}/{found.path}".rstrip("/") if found else uri
+    model = mounted(uri)
+    return f"file://{model_path(model)}/{model.path}".rstrip("/") if model else uri
 
 
 def drain_seconds(solver: MCQSolver) -> int:
-    """How long a stopping replica may take: whatever it admitted ends by its deadline."""
+    """Return how long a stopping replica may take: every admitted request ends by its deadline."""
     return solver.spec.limits.deadline_seconds
 
 

@@ -1,4 +1,4 @@
-"""What an exam wants to exist: a Job or CronJob whose Pods ask, and a ConfigMap that they alone may write to."""
+"""An exam's objects: a Job or CronJob that asks the questions, and ConfigMaps that only its Pods may write."""
 
 from typing import Any
 
@@ -18,35 +18,35 @@ QUESTIONS_PATH = "/etc/mcq-exam"
 QUESTIONS_FILE = "questions.jsonl"
 BASELINE_PATH = "/etc/mcq-baseline"
 UNREADABLE = 2
-"""The runner's exit code where no other try will help."""
+"""The runner's exit code when a retry can't help."""
 TRIES = 3
-"""How often the share of a Pod that failed is asked again by another."""
+"""How often another Pod retries the share of a failed Pod."""
 LONGEST_SECONDS = 6 * 3600
 SITTING = "MCQ_EXAM_SITTING"
 RUN = "MCQ_EXAM_RUN"
 RESOURCES = Resources(requests={"cpu": "50m", "memory": "160Mi"}, limits={"memory": "1Gi"})
-"""Of a Pod that only asks; it holds the questions, up to 64 MiB of them, and the answers."""
+"""The Pod only asks; it holds up to 64 MiB of questions, and the answers."""
 
 
 def objects(
     exam: MCQExam, solver: MCQSolver | None, *, baseline: ReportRef | None = None, service_image: str
 ) -> list[Manifest]:
-    """What an exam wants to exist, in the order of creation.
+    """Return an exam's desired objects in the order of creation.
 
-    Without its solver, or without the report of its baseline where it has one, only what keeps the results.
+    Without the solver, or without the report of a baseline that the spec names, there is no Job.
     """
-    made = [*results(exam), *_identity(exam)]
+    desired = [*results(exam), *_identity(exam)]
     if solver is not None and (baseline or not exam.spec.baseline_ref):
         spec = _job_spec(exam, solver, baseline, service_image=service_image)
-        made.append(_cron_job(exam, spec) if exam.spec.schedule else _job(exam, spec, solver))
-    return made
+        desired.append(_cron_job(exam, spec) if exam.spec.schedule else _job(exam, spec, solver))
+    return desired
 
 
 def restored(exam: MCQExam, solver: MCQSolver | None, kept: Manifest | None) -> str | None:
-    """The sitting that a restore brought back, if the present replicas were asked the same in it.
+    """Return the restored sitting, if the current replicas answered the same questions in it.
 
-    The exam is not sat for their sake then. Who wants it sat all the same removes the annotation. The exam of a gate
-    is always sat: whoever may change its ConfigMap could say that it was restored.
+    The exam then does not run again for these replicas, unless a user removes the annotation. A gate's exam always
+    runs: anyone with write access to its ConfigMap could add the annotation.
     """
     if solver is None or kept is None or exam.spec.schedule or exam.parent:
         return None
@@ -58,13 +58,13 @@ def restored(exam: MCQExam, solver: MCQSolver | None, kept: Manifest | None) -> 
 
 
 def mark(exam: MCQExam, sitting: str, template_digest: str) -> str:
-    """What tells of a sitting what was asked, and of whom."""
-    asked = exam.spec.model_dump(mode="json", exclude_defaults=True)
-    return f"{sitting}/{digest([asked, template_digest])}"
+    """Return the value of RESTORED_ANNOTATION: the sitting, and a digest of the exam's spec and the replicas."""
+    spec = exam.spec.model_dump(mode="json", exclude_defaults=True)
+    return f"{sitting}/{digest([spec, template_digest])}"
 
 
 def possible(exam: MCQExam) -> list[ObjectRef]:
-    """Every object that this release could make for an exam, but for its Jobs, which are listed."""
+    """Return every object that this release could create for an exam, except Jobs, which are listed instead."""
     return [
         *(CONFIG_MAP.named(name) for name in result_names(exam)),
         *(kind.named(names.exam_name(exam)) for kind in (*tasks.IDENTITY, CRON_JOB)),
@@ -72,17 +72,17 @@ def possible(exam: MCQExam) -> list[ObjectRef]:
 
 
 def results(exam: MCQExam) -> list[Manifest]:
-    """What keeps the results: its content is the Pods', or a restore's, and not applied."""
+    """Return the ConfigMaps of the results, without content: the Pods or a restore write it."""
     return [results_map(exam, name) for name in result_names(exam)]
 
 
 def results_map(exam: MCQExam, name: str) -> Manifest:
-    """One of them."""
+    """Return one ConfigMap of the results."""
     return manifest(CONFIG_MAP, exam, name=name)
 
 
 def result_names(exam: MCQExam) -> list[str]:
-    """The ConfigMaps of its results: the whole's, and one for each shard of the next sitting and of the last one."""
+    """Return the names of the results' ConfigMaps: the whole's, and one per shard of the last or next sitting."""
     whole = names.results_name(exam)
     last = exam.status.report.shards if exam.status.report else 0
     shards = max(exam.spec.parallelism, last)
@@ -99,9 +99,9 @@ def _identity(exam: MCQExam) -> list[Manifest]:
 
 
 def _job(exam: MCQExam, spec: dict[str, Any], solver: MCQSolver) -> Manifest:
-    """Of a name for what is asked of whom: other questions, or other replicas, make another Job."""
-    meant = digest([spec, solver.metadata.uid, solver.status.template_digest])
-    return manifest(JOB, exam, name=f"{exam.name}-{meant[:8]}", spec=spec)
+    """Return a Job. Its name has a digest of spec and replicas, so that a change of either starts a new Job."""
+    job_digest = digest([spec, solver.metadata.uid, solver.status.template_digest])
+    return manifest(JOB, exam, name=f"{exam.name}-{job_digest[:8]}", spec=spec)
 
 
 def _cron_job(exam: MCQExam, spec: dict[str, Any]) -> Manifest:
@@ -120,7 +120,7 @@ def _job_spec(
     exam: MCQExam, solver: MCQSolver, baseline: ReportRef | None, *, service_image: str
 ) -> dict[str, Any]:
     shards = exam.spec.parallelism
-    made: dict[str, Any] = without_none(
+    job_spec: dict[str, Any] = without_none(
         {
             "completionMode": "Indexed",
             "completions": shards,
@@ -139,7 +139,7 @@ def _job_spec(
             ),
         }
     )
-    return made
+    return job_spec
 
 
 def _container(
@@ -162,7 +162,7 @@ def _container(
         mounts.append({"name": "baseline", "mountPath": BASELINE_PATH})
     return {
         "name": names.EXAM_CONTAINER,
-        # Not the solver's own: its spec may name one that is not promoted yet, or has no such command.
+        # Not the solver's image: that may not be promoted yet, or may lack the command.
         "image": service_image,
         "imagePullPolicy": "IfNotPresent",
         "args": _arguments(exam, solver, baseline),
@@ -204,19 +204,19 @@ def _source(exam: MCQExam) -> str:
     uri = exam.spec.questions.uri
     if uri is None:
         return f"{QUESTIONS_PATH}/{QUESTIONS_FILE}"
-    if (found := mounted(uri)) is not None:
-        return f"{QUESTIONS_PATH}/{found.path}"
+    if (volume := mounted(uri)) is not None:
+        return f"{QUESTIONS_PATH}/{volume.path}"
     return uri
 
 
 def _mounted(exam: MCQExam) -> dict[str, Any] | None:
-    """The volume that has the questions, if one has."""
+    """Return the source of the volume with the questions, if they are in a volume."""
     questions = exam.spec.questions
     if (ref := questions.config_map_ref) is not None:
         items = [{"key": ref.key, "path": QUESTIONS_FILE}]
         return {"configMap": {"name": ref.name, "items": items}}
-    found = mounted(questions.uri or "")
-    return found.volume if found else None
+    source = mounted(questions.uri or "")
+    return source.volume if source else None
 
 
 def _volumes(exam: MCQExam, baseline: ReportRef | None) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
-"""A change before its gate: a solver that nobody asks but its exam, and that exam, both resources of their own.
+"""A gate's objects: the candidate, a solver that only the gate's exam asks, and that exam.
 
-So whatever can happen to a solver or an exam happens to these as to any other, and their statuses tell of it.
+Both are ordinary resources, so the operator handles their failures like those of any other, and their statuses show
+them.
 """
 
 from typing import Any
@@ -16,10 +17,10 @@ OFF = {"enabled": False}
 
 
 def identity(solver: MCQSolver, *, service_image: str) -> str:
-    """Return the digest of all that may change answers: the model, where it is from, and what computes.
+    """Return the digest of everything that may change answers: the model, its source, and the engine.
 
-    A Secret of credentials may say which server s3:// is, so it counts unless the model's digest is given. So may
-    variables of the Pods; and a claim may have other weights.
+    A Secret of credentials may set the server of s3://, so it counts unless the model's digest is given. The Pods'
+    environment may set the server too, and a claim may hold other weights.
     """
     spec = solver.spec
     model = (
@@ -40,12 +41,12 @@ def identity(solver: MCQSolver, *, service_image: str) -> str:
 
 
 def candidate_id(solver: MCQSolver, gate: Gate, *, service_image: str) -> str:
-    """What tells a change, and what is asked of it, from others."""
+    """Return a digest of a change and the gate's limits."""
     return digest([identity(solver, service_image=service_image), _plain(gate)])
 
 
 def candidate(solver: MCQSolver) -> Manifest:
-    """One replica of what the spec asks for, which shares the solver's model cache."""
+    """Return the candidate: one replica of the solver's spec, with the solver's model cache."""
     spec = _plain(solver.spec)
     cache = spec["storage"]["cache"]
     if cache["type"] == "PVC":
@@ -65,7 +66,7 @@ def candidate(solver: MCQSolver) -> Manifest:
 
 
 def sitting(solver: MCQSolver, exam: MCQExam, gate: Gate) -> Manifest:
-    """The gate's exam: the questions of `exam`, asked of the candidate and compared with that exam's result."""
+    """Return the gate's exam: the questions of `exam` for the candidate, with the result of `exam` as baseline."""
     spec = _plain(exam.spec)
     for left_out in ("schedule", "pass"):
         spec.pop(left_out, None)
@@ -84,13 +85,13 @@ def sitting(solver: MCQSolver, exam: MCQExam, gate: Gate) -> Manifest:
 
 
 def _plain(model: Model) -> dict[str, Any]:
-    """As the API server has it."""
-    made: dict[str, Any] = _whole(model.model_dump(by_alias=True, exclude_none=True))
-    return made
+    """Return a model in the form that the API server stores."""
+    content: dict[str, Any] = _whole(model.model_dump(by_alias=True, exclude_none=True))
+    return content
 
 
 def _whole(value: Any) -> Any:
-    """The value with whole numbers as such: 1.0 is stored as 1, which would never be what was applied."""
+    """Return the value with whole floats as integers: the API server stores 1.0 as 1, which would differ for ever."""
     if isinstance(value, dict):
         return {key: _whole(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The frame of every object: names, labels, owner, and a digest of what was meant."""
+"""The common parts of every object: names, labels, owner, and a digest of the applied manifest."""
 
 import hashlib
 import json
@@ -17,15 +17,15 @@ def manifest(
     annotations: dict[str, str] | None = None,
     **content: Any,
 ) -> Manifest:
-    """An object of `owner`, named like it unless `name` says otherwise, without fields that are None."""
-    made = without_none(
+    """Return an object of `owner`, without None fields. Its name is `name`, or the owner's."""
+    desired = without_none(
         {
             "apiVersion": kind.api_version,
             "kind": kind.kind,
             "metadata": {
                 "name": name or owner.name,
                 "namespace": owner.namespace,
-                # What the operator finds its objects by can't be taken from it.
+                # The operator's labels win: it finds its objects by them.
                 "labels": {**(labels or {}), **names.labels(owner)},
                 "annotations": annotations or {},
                 "ownerReferences": [owner_reference(owner)],
@@ -33,12 +33,12 @@ def manifest(
             **content,
         }
     )
-    made["metadata"]["annotations"][names.APPLIED_DIGEST] = digest(made)
-    return dict(made)
+    desired["metadata"]["annotations"][names.APPLIED_DIGEST] = digest(desired)
+    return dict(desired)
 
 
 def owner_reference(owner: Resource) -> dict[str, Any]:
-    """By this reference the garbage collector deletes an object after its owner: no finalizer needed."""
+    """Return the reference by which the garbage collector deletes an object after its owner, without a finalizer."""
     return {
         "apiVersion": API_VERSION,
         "kind": owner.KEY.KIND,
@@ -50,12 +50,12 @@ def owner_reference(owner: Resource) -> dict[str, Any]:
 
 
 def digest(value: object) -> str:
-    """A short digest that is equal for equal values, whatever the order of their keys."""
+    """Return a short digest of a value; the order of keys does not matter."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def without_none(value: Any) -> Any:
-    """The value without keys that are None: server-side apply would own them as explicit nulls."""
+    """Return the value without None fields: server-side apply would own them as explicit nulls."""
     if isinstance(value, dict):
         return {key: without_none(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What others need for watching over the replicas."""
+"""The ServiceMonitor of a solver, and the switch of optional monitoring objects."""
 
 from collections.abc import Collection
 
@@ -10,29 +10,29 @@ from .manifest import manifest
 
 
 def is_on(switch: Switch, kind: Kind, *, absent: Collection[Kind]) -> bool:
-    """Whether there is to be an object of a kind; Auto means where the cluster has the kind."""
+    """Return whether an object of a kind is desired. Auto means if the cluster has the kind."""
     return kind not in absent if switch == "Auto" else switch
 
 
 def service_monitor(solver: MCQSolver, *, absent: Collection[Kind] = ()) -> Manifest | None:
-    """What makes prometheus-operator's Prometheus scrape each replica."""
-    wanted = solver.spec.monitoring.service_monitor
-    if not is_on(wanted.enabled, SERVICE_MONITOR, absent=absent):
+    """Return the ServiceMonitor, which makes Prometheus scrape each replica, or None if it is off."""
+    monitor = solver.spec.monitoring.service_monitor
+    if not is_on(monitor.enabled, SERVICE_MONITOR, absent=absent):
         return None
     return manifest(
         SERVICE_MONITOR,
         solver,
-        labels=wanted.labels,
+        labels=monitor.labels,
         spec={
-            # The job is the solver's name, and not that of the Service, which is the same by chance.
+            # The job is the solver's name, from its label; that the Service has the same name is a coincidence.
             "jobLabel": names.INSTANCE_LABEL,
             "selector": {"matchLabels": names.selector_labels(solver)},
             "endpoints": [
                 {
                     "port": "probes",
                     "path": "/metrics",
-                    "interval": f"{wanted.interval_seconds}s",
-                    "scrapeTimeout": f"{min(wanted.interval_seconds, 10)}s",
+                    "interval": f"{monitor.interval_seconds}s",
+                    "scrapeTimeout": f"{min(monitor.interval_seconds, 10)}s",
                 }
             ],
         },

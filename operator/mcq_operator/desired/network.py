@@ -1,4 +1,4 @@
-"""How questions reach the replicas."""
+"""The network objects of a solver: Service, Ingress, HTTPRoute and NetworkPolicy."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from mcq_operator.models.kinds import HTTP_ROUTE, INGRESS, NETWORK_POLICY, SERVI
 from .manifest import manifest
 
 EXAMS = {"podSelector": {"matchLabels": names.EXAM_LABELS}}
-"""The Pods of exams in the solver's namespace."""
+"""The peer that matches the Pods of exams in the solver's namespace."""
 
 
 def service(solver: MCQSolver) -> Manifest:
-    """The stable address of a solver's ready replicas."""
+    """Return the Service, the stable address of a solver's ready replicas."""
     return manifest(
         SERVICE,
         solver,
@@ -21,7 +21,7 @@ def service(solver: MCQSolver) -> Manifest:
             "selector": names.selector_labels(solver),
             "ports": [
                 {"name": "http", "port": names.SERVICE_PORT, "protocol": "TCP", "targetPort": "http"},
-                # For the test question and Prometheus; no Ingress leads to it.
+                # For the test question and Prometheus; no Ingress leads here.
                 {"name": "probes", "port": names.PROBE_PORT, "protocol": "TCP", "targetPort": "probes"},
             ],
         },
@@ -29,45 +29,45 @@ def service(solver: MCQSolver) -> Manifest:
 
 
 def ingress(solver: MCQSolver) -> Manifest | None:
-    """The way in from outside the cluster, where it is wanted."""
-    wanted = solver.spec.ingress
-    if not wanted.is_on:
+    """Return the Ingress, or None if it is off."""
+    options = solver.spec.ingress
+    if not options.is_on:
         return None
     backend = {"service": {"name": solver.name, "port": {"name": "http"}}}
     spec: dict[str, Any] = {
-        "ingressClassName": wanted.class_name,
+        "ingressClassName": options.class_name,
         "rules": [
             {
-                "host": wanted.host,
-                "http": {"paths": [{"path": wanted.path, "pathType": "Prefix", "backend": backend}]},
+                "host": options.host,
+                "http": {"paths": [{"path": options.path, "pathType": "Prefix", "backend": backend}]},
             }
         ],
     }
-    if wanted.tls_secret_name:
-        spec["tls"] = [{"hosts": [wanted.host], "secretName": wanted.tls_secret_name}]
-    return manifest(INGRESS, solver, annotations=dict(wanted.annotations or {}), spec=spec)
+    if options.tls_secret_name:
+        spec["tls"] = [{"hosts": [options.host], "secretName": options.tls_secret_name}]
+    return manifest(INGRESS, solver, annotations=dict(options.annotations or {}), spec=spec)
 
 
 def http_route(solver: MCQSolver) -> Manifest | None:
-    """The way in through Gateways, where it is wanted."""
-    wanted = solver.spec.gateway
-    if not wanted.enabled:
+    """Return the HTTPRoute, or None if the gateway is off."""
+    options = solver.spec.gateway
+    if not options.enabled:
         return None
     return manifest(
         HTTP_ROUTE,
         solver,
         spec={
             "parentRefs": [
-                parent.model_dump(by_alias=True, exclude_none=True) for parent in wanted.parent_refs or []
+                parent.model_dump(by_alias=True, exclude_none=True) for parent in options.parent_refs or []
             ],
-            "hostnames": list(wanted.hostnames or []) or None,
-            "rules": _rules(solver, wanted.path.rstrip("/")),
+            "hostnames": list(options.hostnames or []) or None,
+            "rules": _rules(solver, options.path.rstrip("/")),
         },
     )
 
 
 def _rules(solver: MCQSolver, prefix: str) -> list[dict[str, Any]]:
-    """What a Gateway does with requests below the prefix: it strips it, so that replicas need not know it."""
+    """Return the rules that strip the prefix from requests, so that replicas need not know it."""
     to_replicas = {"backendRefs": [{"name": solver.name, "port": names.SERVICE_PORT}]}
     if not prefix:
         return [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}], **to_replicas}]
@@ -90,14 +90,14 @@ def _rules(solver: MCQSolver, prefix: str) -> list[dict[str, Any]]:
 
 
 def network_policy(solver: MCQSolver, *, operator_namespace: str) -> Manifest | None:
-    """Who may reach the replicas, where that is restricted; their node, which probes them, always may."""
-    wanted = solver.spec.network_policy
-    if not wanted.enabled:
+    """Return the NetworkPolicy, or None if it is off. The replicas' node may always probe them."""
+    options = solver.spec.network_policy
+    if not options.enabled:
         return None
     ports = [{"port": port, "protocol": "TCP"} for port in ("http", "probes")]
     allowed: dict[str, Any] = {"ports": ports}
-    if wanted.allowed_from is not None:
-        allowed["from"] = [*wanted.allowed_from, _operator(operator_namespace), EXAMS]
+    if options.allowed_from is not None:
+        allowed["from"] = [*options.allowed_from, _operator(operator_namespace), EXAMS]
     return manifest(
         NETWORK_POLICY,
         solver,
@@ -110,7 +110,7 @@ def network_policy(solver: MCQSolver, *, operator_namespace: str) -> Manifest | 
 
 
 def _operator(namespace: str) -> dict[str, Any]:
-    """The Pods that ask the test question: anyone can give a Pod their label, but not in their namespace."""
+    """Return the peer that matches the operator's Pods. The namespace counts: any user may set the label elsewhere."""
     return {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
         "podSelector": {"matchLabels": {names.NAME_LABEL: names.OPERATOR_NAME}},

@@ -1,4 +1,4 @@
-"""What a user's spec.podTemplate makes of the operator's own Pods."""
+"""Merges a user's spec.podTemplate into the operator's own Pod template."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from .security import USER_FIELDS
 def merged(template: dict[str, Any], overrides: PodTemplate) -> dict[str, Any]:
     """Return a Pod template with a user's additions, by Kubernetes' strategic rules: maps by key, lists by name.
 
-    The template's only container is the operator's. Fields that the operator owns are refused by the CRD; where a
-    stored one has them all the same, the operator's win.
+    The template's only container is the operator's. The CRD refuses fields that the operator owns; if a stored
+    resource has them anyway, the operator's win.
     """
     metadata, spec = template["metadata"], template["spec"]
     [container] = spec["containers"]
@@ -31,7 +31,7 @@ def merged(template: dict[str, Any], overrides: PodTemplate) -> dict[str, Any]:
                 {
                     **container,
                     "env": _joined(container.get("env"), overrides.env, by="name"),
-                    # Of two sources with the same key, the later one wins.
+                    # If two sources have the same key, the later one wins.
                     "envFrom": [*(overrides.env_from or []), *(container.get("envFrom") or [])] or None,
                     "volumeMounts": _joined(
                         container.get("volumeMounts"), overrides.volume_mounts, by="mountPath"

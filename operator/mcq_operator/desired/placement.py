@@ -9,8 +9,8 @@ HOST = "kubernetes.io/hostname"
 
 
 def placement(scheduling: Scheduling) -> dict[str, Any]:
-    """Return the fields of a Pod's spec that a user's scheduling means, but for the spread over nodes."""
-    # The API server stores no empty text, so that one would look like a difference for ever.
+    """Return the fields of a Pod's spec for a user's scheduling, except the topology spread."""
+    # The API server drops empty strings, so one would differ from the stored object for ever.
     tolerations = [
         {
             name: value
@@ -29,23 +29,23 @@ def placement(scheduling: Scheduling) -> dict[str, Any]:
 
 
 def of_replicas(solver: MCQSolver) -> dict[str, Any]:
-    """Return where replicas run: spread over nodes, or on the one node that can mount their volume."""
+    """Return the placement of replicas: spread over nodes, or on the one node that can mount their volume."""
     scheduling = solver.spec.scheduling
-    made = placement(scheduling)
+    fields = placement(scheduling)
     if (claim := names.single_node_claim(solver)) is not None:
-        made["affinity"] = _together(scheduling.affinity or {}, claim)
+        fields["affinity"] = _together(scheduling.affinity or {}, claim)
     selector = {"matchLabels": names.selector_labels(solver)}
-    return {**made, "topologySpreadConstraints": _spread(scheduling.topology_spread, selector) or None}
+    return {**fields, "topologySpreadConstraints": _spread(scheduling.topology_spread, selector) or None}
 
 
 def with_selector(scheduling: Scheduling, labels: dict[str, str]) -> dict[str, Any]:
-    """Return where a Job's Pods run; they are spread only where a user says so."""
+    """Return the placement of a Job's Pods; they spread only if the user says so."""
     spread = _spread(scheduling.topology_spread or [], {"matchLabels": labels}, by_revision=False)
     return {**placement(scheduling), "topologySpreadConstraints": spread or None}
 
 
 def _together(affinity: dict[str, Any], claim: str) -> dict[str, Any]:
-    """Add that a Pod runs on the node of the others that mount the claim; the first one chooses it."""
+    """Add an affinity to the node of the other Pods that mount the claim; the first Pod chooses the node."""
     term = {
         "labelSelector": {"matchLabels": {names.CLAIM_LABEL: names.claim_label(claim)}},
         "topologyKey": HOST,
@@ -59,10 +59,10 @@ def _together(affinity: dict[str, Any], claim: str) -> dict[str, Any]:
 
 
 def _spread(
-    wanted: list[TopologySpread] | None, selector: dict[str, Any], *, by_revision: bool = True
+    spread: list[TopologySpread] | None, selector: dict[str, Any], *, by_revision: bool = True
 ) -> list[dict[str, Any]]:
-    """Constraints over the Pods with the selector, by default over nodes, and of each revision by itself."""
-    constraints = [TopologySpread(topology_key=HOST)] if wanted is None else wanted
+    """Return the constraints for the selected Pods: by default over nodes, and for each revision separately."""
+    constraints = [TopologySpread(topology_key=HOST)] if spread is None else spread
     revision = {"matchLabelKeys": [names.POD_REVISION]} if by_revision else {}
     return [
         {**constraint.model_dump(by_alias=True), "labelSelector": selector, **revision}

@@ -1,4 +1,4 @@
-"""What keeps enough replicas running."""
+"""The PodDisruptionBudget and the autoscalers of a solver."""
 
 from typing import Any
 
@@ -8,19 +8,21 @@ from mcq_operator.models.kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET,
 from .manifest import manifest
 
 QUEUE_DEPTH = "mcq_queue_depth"
-"""The service's metric: requests that wait in one replica."""
+"""The service's metric of requests that wait in one replica."""
 
 
 def disruption_budget(solver: MCQSolver) -> Manifest:
-    """How many replicas a drain may take at once: one, unless the spec says how many must stay.
+    """Return the disruption budget: a drain takes one replica at a time, unless the spec says how many must stay.
 
-    `maxUnavailable: 1` follows every scaling by itself and never blocks the drain of a single replica.
-    A replica that isn't ready may always be evicted: it serves nobody.
+    `maxUnavailable: 1` holds for any number of replicas and never blocks the drain of a single replica.
+    A replica that isn't ready may always be evicted: it serves no requests.
     """
-    wanted = solver.spec.disruption.min_available
-    # Replicas that only one node can have can't be moved one by one: none starts elsewhere before the last has gone.
+    min_available = solver.spec.disruption.min_available
+    # Replicas that share a single-node volume can't move one by one: none starts elsewhere before the last is gone.
     at_once = 1 if names.single_node_claim(solver) is None else "100%"
-    bound: dict[str, Any] = {"maxUnavailable": at_once} if wanted is None else {"minAvailable": wanted}
+    bound: dict[str, Any] = (
+        {"maxUnavailable": at_once} if min_available is None else {"minAvailable": min_available}
+    )
     return manifest(
         DISRUPTION_BUDGET,
         solver,
@@ -33,23 +35,23 @@ def disruption_budget(solver: MCQSolver) -> Manifest:
 
 
 def autoscaler(solver: MCQSolver) -> Manifest | None:
-    """The HorizontalPodAutoscaler, where it is wanted; it asks the custom metrics API for each replica's queue."""
-    wanted = solver.spec.autoscaling
-    if not wanted.enabled or wanted.provider != "HPA":
+    """Return the HorizontalPodAutoscaler, or None if it is off. It reads queue depths from the custom metrics API."""
+    options = solver.spec.autoscaling
+    if not options.enabled or options.provider != "HPA":
         return None
     return manifest(
         AUTOSCALER,
         solver,
         spec={
             "scaleTargetRef": _target(solver),
-            "minReplicas": wanted.min_replicas,
-            "maxReplicas": wanted.max_replicas,
+            "minReplicas": options.min_replicas,
+            "maxReplicas": options.max_replicas,
             "metrics": [
                 {
                     "type": "Pods",
                     "pods": {
                         "metric": {"name": QUEUE_DEPTH},
-                        "target": {"type": "AverageValue", "averageValue": str(wanted.target_queue_depth)},
+                        "target": {"type": "AverageValue", "averageValue": str(options.target_queue_depth)},
                     },
                 }
             ],
@@ -59,9 +61,9 @@ def autoscaler(solver: MCQSolver) -> Manifest | None:
 
 
 def scaled_object(solver: MCQSolver) -> Manifest | None:
-    """KEDA's ScaledObject, where it is wanted; it asks a Prometheus for the sum of the replicas' queues."""
-    wanted = solver.spec.autoscaling
-    if not wanted.enabled or wanted.provider != "KEDA":
+    """Return KEDA's ScaledObject, or None if it is off. It reads the sum of the replicas' queues from Prometheus."""
+    options = solver.spec.autoscaling
+    if not options.enabled or options.provider != "KEDA":
         return None
     labels = f'namespace="{solver.namespace}",service="{solver.name}"'
     return manifest(
@@ -69,17 +71,17 @@ def scaled_object(solver: MCQSolver) -> Manifest | None:
         solver,
         spec={
             "scaleTargetRef": _target(solver),
-            "minReplicaCount": wanted.min_replicas,
-            "maxReplicaCount": wanted.max_replicas,
+            "minReplicaCount": options.min_replicas,
+            "maxReplicaCount": options.max_replicas,
             "triggers": [
                 {
                     "type": "prometheus",
                     "metricType": "AverageValue",
                     "metadata": {
-                        "serverAddress": wanted.prometheus_address,
+                        "serverAddress": options.prometheus_address,
                         "query": f"sum({QUEUE_DEPTH}{{{labels}}})",
-                        "threshold": str(wanted.target_queue_depth),
-                        # Of replicas that nobody scrapes nothing is known: that is an error, and not an empty queue.
+                        "threshold": str(options.target_queue_depth),
+                        # No data means that replicas are not scraped: an error, not an empty queue.
                         "ignoreNullValues": "false",
                     },
                 }

@@ -1,8 +1,8 @@
-"""What the Pod Security level `restricted` asks for, and a root file system that can't be written to."""
+"""Security contexts for the Pod Security level `restricted`, with a read-only root file system."""
 
 USER = 65532
 USER_FIELDS = ("runAsUser", "runAsGroup", "fsGroup")
-"""Which user and group Pods have: on OpenShift the namespace says so."""
+"""The fields that set user and group; on OpenShift the namespace sets them."""
 POD_SECURITY = {
     "runAsNonRoot": True,
     "runAsUser": USER,

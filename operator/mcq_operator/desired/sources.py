@@ -1,4 +1,4 @@
-"""Where Pods get a model or questions from that are neither in their image nor the hub's: credentials, and claims."""
+"""Sources of models and questions outside the image: volumes of claims and images, and credentials."""
 
 from typing import Any, NamedTuple
 
@@ -6,12 +6,12 @@ from mcq_operator.models.replica import SecretName
 
 
 class Mounted(NamedTuple):
-    """A path of a volume that is only read.
+    """A path in a read-only volume.
 
     Attributes:
-        name: what tells the volume from others, fit for a path.
+        name: the volume's unique name, usable in a path.
         path: inside the volume; empty for its root.
-        volume: its source, as a Pod has it.
+        volume: the volume's source, as in a Pod.
 
     """
 
@@ -21,10 +21,10 @@ class Mounted(NamedTuple):
 
 
 def mounted(uri: str) -> Mounted | None:
-    """The volume that a pvc:// or oci:// address names; None for any other."""
+    """Return the volume of a pvc:// or oci:// address; None for any other."""
     scheme, _, rest = uri.partition("://")
     if scheme == "oci":
-        # A mount path may not have the colon of a tag.
+        # A mount path must not contain the colon of a tag.
         image = {"image": {"reference": rest, "pullPolicy": "IfNotPresent"}}
         return Mounted(rest.replace(":", "-").replace("/", "-").replace("@", "-"), "", image)
     if scheme == "pvc":
@@ -34,5 +34,5 @@ def mounted(uri: str) -> Mounted | None:
 
 
 def env_from(credentials: SecretName | None) -> list[dict[str, Any]] | None:
-    """The Secret's keys as environment variables. The kubelet reads it, and nobody else."""
+    """Return the Secret's keys as environment variables. Only the kubelet reads the Secret."""
     return [{"secretRef": {"name": credentials.name}}] if credentials else None

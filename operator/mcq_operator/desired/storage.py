@@ -1,4 +1,4 @@
-"""What replicas find in their file system: the model cache that they share, and Secrets."""
+"""The replicas' volumes: model cache, models, the last exam and Secrets."""
 
 import json
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from .sources import mounted
 
 
 class Volume(NamedTuple):
-    """A volume of the Pod, where the container has it, and what is in it."""
+    """A volume of the Pod: its name, its mount path and its source."""
 
     name: str
     path: str
@@ -20,10 +20,12 @@ class Volume(NamedTuple):
 
 
 def cache_claim(solver: MCQSolver) -> Manifest | None:
-    """The claim for the model cache, unless each replica has its own, the user named one, or none is needed.
+    """Return the claim for the model cache.
 
-    The solver owns it, so it is deleted with the solver. Of its spec only the size can change later, and only
-    grow; the CRD's rules refuse the rest, so that nothing here is ever applied in vain.
+    None if each replica has its own cache, if the user named a claim, or if the engine needs no cache.
+
+    The solver owns the claim, so it is deleted with the solver. Of its spec only the size can change later, and only
+    grow. The CRD's rules refuse any other change.
     """
     cache = solver.spec.storage.cache
     if cache.type != "PVC" or cache.claim_name or solver.spec.engine.type == "OpenAI":
@@ -41,32 +43,32 @@ def cache_claim(solver: MCQSolver) -> Manifest | None:
 
 
 def sat_exam(solver: MCQSolver, sat: SatExam | None) -> Manifest | None:
-    """What the replicas tell of their last exam."""
+    """Return the ConfigMap with the last exam, which replicas show; None before the first exam."""
     if sat is None:
         return None
-    told = {**sat.model_dump(exclude={"ci95"}), "ci95": [sat.ci95.low, sat.ci95.high]}
-    data = {EXAM_FILE: json.dumps(told, sort_keys=True)}
+    summary = {**sat.model_dump(exclude={"ci95"}), "ci95": [sat.ci95.low, sat.ci95.high]}
+    data = {EXAM_FILE: json.dumps(summary, sort_keys=True)}
     return manifest(CONFIG_MAP, solver, name=names.sat_exam_name(solver), data=data)
 
 
 def volumes(solver: MCQSolver) -> list[Volume]:
-    """What a replica's container finds in its file system."""
+    """Return the volumes of a replica."""
     engine, keys = solver.spec.engine, solver.spec.auth.api_keys_secret_ref
-    found = [Volume("cache", CACHE_PATH, _cache(solver))] if engine.type == "Transformers" else []
+    result = [Volume("cache", CACHE_PATH, _cache(solver))] if engine.type == "Transformers" else []
     if engine.type == "Transformers" and (model := mounted(solver.spec.model.uri)):
-        found.append(Volume("model", model_path(model), model.volume))
-    found.append(Volume("tmp", "/tmp", {"emptyDir": {}}))  # noqa: S108 - the Pod's own
-    # Not there before an exam was sat; a new one is seen without a restart.
-    told = {"name": names.sat_exam_name(solver), "optional": True}
-    found.append(Volume("exam", EXAM_PATH, {"configMap": told}))
+        result.append(Volume("model", model_path(model), model.volume))
+    result.append(Volume("tmp", "/tmp", {"emptyDir": {}}))  # noqa: S108 - the Pod's own
+    # Optional: it does not exist before the first exam. Replicas read a new one without a restart.
+    last_exam = {"name": names.sat_exam_name(solver), "optional": True}
+    result.append(Volume("exam", EXAM_PATH, {"configMap": last_exam}))
     if engine.openai and (key := engine.openai.api_key_secret_ref):
         only = [{"key": key.key, "path": key.key}]
-        found.append(Volume("engine-key", ENGINE_KEY_PATH, _secret(key.name, items=only)))
+        result.append(Volume("engine-key", ENGINE_KEY_PATH, _secret(key.name, items=only)))
     if keys:
-        # Optional, or the kubelet would leave the keys of a deleted Secret in running replicas. Without one, replicas
-        # start and let nobody in.
-        found.append(Volume("api-keys", API_KEYS_PATH, _secret(keys.name, optional=True)))
-    return found
+        # Optional, because otherwise the kubelet keeps the keys of a deleted Secret in running replicas. Without the
+        # Secret, replicas start and refuse every client.
+        result.append(Volume("api-keys", API_KEYS_PATH, _secret(keys.name, optional=True)))
+    return result
 
 
 def _cache(solver: MCQSolver) -> dict[str, Any]:
@@ -77,5 +79,5 @@ def _cache(solver: MCQSolver) -> dict[str, Any]:
 
 
 def _secret(name: str, **more: Any) -> dict[str, Any]:
-    # 0440: the service's group reads it, and nobody else.
+    # 0440: only the service's user and group can read it.
     return {"secret": {"secretName": name, "defaultMode": 0o440, **more}}

@@ -1,4 +1,4 @@
-"""What a Job for an owner has in common with others: an identity with few rights, restricted Pods, a schedule."""
+"""The common parts of an owner's Jobs: an identity with few permissions, restricted Pods, a schedule."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ IDENTITY = (SERVICE_ACCOUNT, ROLE, ROLE_BINDING)
 
 
 def rule(kind: Kind, *verbs: str, of: list[str] | None = None) -> dict[str, Any]:
-    """What an identity may do with objects of a kind, or with those named `of`."""
+    """Return an RBAC rule for the objects of a kind, or only for those named in `of`."""
     only = {} if of is None else {"resourceNames": of}
     return {"apiGroups": [kind.group], "resources": [kind.plural], **only, "verbs": [*verbs]}
 
@@ -26,7 +26,7 @@ def rule(kind: Kind, *verbs: str, of: list[str] | None = None) -> dict[str, Any]
 def identity(
     owner: Resource, name: str, *, annotations: Mapping[str, str] | None, rules: list[dict[str, Any]]
 ) -> list[Manifest]:
-    """A service account that may do that in the owner's namespace, in the order of creation."""
+    """Return a ServiceAccount with these permissions in the owner's namespace, in the order of creation."""
     return [
         manifest(
             SERVICE_ACCOUNT,
@@ -56,7 +56,7 @@ def cron_job(
     labels: dict[str, str],
     job: dict[str, Any],
 ) -> Manifest:
-    """A CronJob, one run at a time, in UTC; a run that can't be started within that many seconds is left out."""
+    """Return a CronJob in UTC, one run at a time. It skips a run that can't start within `start_within` seconds."""
     return manifest(
         CRON_JOB,
         owner,
@@ -64,7 +64,7 @@ def cron_job(
         spec={
             "schedule": schedule,
             "timeZone": "Etc/UTC",
-            # Two at once would ask for each other's time.
+            # Two runs at once would slow each other down.
             "concurrencyPolicy": "Forbid",
             "startingDeadlineSeconds": start_within,
             "successfulJobsHistoryLimit": history,
@@ -75,12 +75,12 @@ def cron_job(
 
 
 def failures(container: str, *, hopeless: int) -> dict[str, Any]:
-    """A Job's podFailurePolicy: the exit code after which no other try will help, and what is nobody's failure."""
+    """Return a podFailurePolicy: the exit code `hopeless` fails the Job, and disruptions do not count as failures."""
     only = {"containerName": container, "operator": "In", "values": [hopeless]}
     return {
         "rules": [
             {"action": "FailJob", "onExitCodes": only},
-            # A drained node is nothing that the Pod failed by.
+            # A drained node is not a failure of the Pod.
             {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
         ]
     }
@@ -96,7 +96,7 @@ def pods(
     scheduling: Scheduling,
     overrides: PodTemplate,
 ) -> dict[str, Any]:
-    """The template of a Job's Pods, which talk to the API server as their account."""
+    """Return the template of a Job's Pods, which use the API server as `account`."""
     own = {
         "metadata": {"labels": labels},
         "spec": {
@@ -111,5 +111,5 @@ def pods(
             **with_selector(scheduling, labels),
         },
     }
-    made: dict[str, Any] = without_none(merged(own, overrides))
-    return made
+    template: dict[str, Any] = without_none(merged(own, overrides))
+    return template

@@ -1,4 +1,4 @@
-"""The replicas: a Deployment that never has fewer than wanted, and the identity it runs under."""
+"""The replicas: a Deployment that never falls below the desired number, and its identity."""
 
 import math
 from collections.abc import Collection
@@ -18,30 +18,30 @@ from .sources import env_from
 from .storage import volumes
 
 LOADING_SECONDS = 300
-"""How long a replica may take to be ready when nothing has to be fetched."""
+"""How long a replica may take to become ready if it fetches nothing."""
 FETCHED_A_SECOND = 10 * 2**20
-"""Bytes, of a slow connection."""
+"""Bytes a second over a slow connection."""
 SCHEDULING_SECONDS = 300
-"""How long a Pod may wait for a node and its image, above the time it may take to start."""
+"""How long a Pod may wait for a node and its image, in addition to its start-up time."""
 STARTUP_PERIOD = 5
 PRE_STOP_SECONDS = 5
-"""Time for load balancers to notice that a stopping replica is no endpoint any more."""
+"""Time for load balancers to notice that a stopping replica is no longer an endpoint."""
 MIN_READY_SECONDS = 5
-"""Time for Ingress controllers to notice a new replica, before an old one goes for it and the solver is Ready."""
+"""Time for Ingress controllers to notice a new replica before it replaces an old one and the solver is Ready."""
 EXIT_SECONDS = 5
 """Time for the process to end after its drain."""
 LOCAL_VOLUMES = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
-"""The annotation that names the volumes for whose sake cluster-autoscaler need not keep a node."""
+"""The annotation with the volumes that do not keep cluster-autoscaler from removing a node."""
 
 
 def service_account(solver: MCQSolver) -> Manifest:
-    """An identity with no permissions and no mounted token: replicas never talk to the API server."""
+    """Return an identity without permissions or a mounted token: replicas never use the API server."""
     annotations = dict(solver.spec.service_account.annotations or {})
     return manifest(SERVICE_ACCOUNT, solver, annotations=annotations, automountServiceAccountToken=False)
 
 
 def deployment(solver: MCQSolver, pods: Manifest, *, absent: Collection[Kind] = ()) -> Manifest:
-    """The replicas, from the template `pods`. Their number is the autoscaler's, if there can be one."""
+    """Return the Deployment with the template `pods`. The autoscaler, if there can be one, sets the replicas."""
     startup = startup_seconds(solver)
     return manifest(
         DEPLOYMENT,
@@ -59,13 +59,13 @@ def deployment(solver: MCQSolver, pods: Manifest, *, absent: Collection[Kind] = 
 
 
 def autoscaled(solver: MCQSolver, *, absent: Collection[Kind]) -> bool:
-    """Whether something else than the spec says how many replicas there are."""
-    wanted = solver.spec.autoscaling
-    return wanted.enabled and not (wanted.provider == "KEDA" and SCALED_OBJECT in absent)
+    """Return whether an autoscaler, instead of the spec, sets the number of replicas."""
+    options = solver.spec.autoscaling
+    return options.enabled and not (options.provider == "KEDA" and SCALED_OBJECT in absent)
 
 
 def template(solver: MCQSolver, *, service_image: str) -> Manifest:
-    """What each replica is. `service_image` is used where the spec names none."""
+    """Return the replicas' Pod template. `service_image` is the image if the spec names none."""
     own = without_none(
         {
             "metadata": {
@@ -78,14 +78,14 @@ def template(solver: MCQSolver, *, service_image: str) -> Manifest:
             "spec": _pod(solver, service_image=service_image),
         }
     )
-    made: Manifest = without_none(merged(own, solver.spec.pod_template))
-    return made
+    pods: Manifest = without_none(merged(own, solver.spec.pod_template))
+    return pods
 
 
 def startup_seconds(solver: MCQSolver) -> int:
-    """How long a replica may take to fetch, convert and load its model; the first one has gigabytes to fetch.
+    """Return how long a replica may take to fetch, convert and load its model; the first one fetches gigabytes.
 
-    How large a model is, is known only once it was fetched; how large it can be, from the cache that must hold it.
+    The model's size is unknown before it is fetched, but the size of the cache bounds it.
     """
     if solver.spec.rollout.startup_seconds is not None:
         return solver.spec.rollout.startup_seconds
@@ -115,12 +115,12 @@ def _claim_label(solver: MCQSolver) -> dict[str, str]:
 
 
 def _local_volumes(solver: MCQSolver) -> str:
-    """Whatever is in an emptyDir can be fetched or made again elsewhere."""
+    """Return the names of the emptyDir volumes: their content can be fetched or computed again elsewhere."""
     return ",".join(volume.name for volume in volumes(solver) if "emptyDir" in volume.source)
 
 
 def image_pull_secrets(solver: MCQSolver) -> list[dict[str, str]] | None:
-    """The Secrets that its image is pulled with."""
+    """Return the Secrets for pulling the solver's image."""
     return [{"name": secret.name} for secret in solver.spec.image_pull_secrets or []] or None
 
 
@@ -142,7 +142,7 @@ def _container(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
         "resources": spec.resources.over(REPLICA_RESOURCES).manifest,
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [
-            # Secrets are mounted read-only whatever is said; a cache and /tmp are written to.
+            # No readOnly: Secrets are always read-only, and the cache and /tmp need writing.
             {"name": volume.name, "mountPath": volume.path}
             for volume in volumes(solver)
         ],
@@ -156,7 +156,7 @@ def _container(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
 
 
 def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
-    """A probe on the port that clients don't use: connections of theirs must not have a sound replica restarted."""
+    """Return a probe. It uses a port without clients, so that their connections can't cause a restart."""
     return {
         "httpGet": {"path": path, "port": "probes"},
         "periodSeconds": period,

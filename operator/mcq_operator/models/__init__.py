@@ -1,4 +1,4 @@
-"""The API's kinds as pydantic models; the CustomResourceDefinition and the RBAC are generated from them."""
+"""Pydantic models of the API's kinds. The CRDs and the RBAC are generated from them."""
 
 from . import names
 from .base import API_VERSION, FIELD_MANAGER, GROUP, SOLVERS, VERSION, Manifest

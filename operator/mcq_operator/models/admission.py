@@ -1,4 +1,4 @@
-"""The admission policies that come with the operator: the API server evaluates them, and no webhook of ours."""
+"""The operator's admission policies. The API server evaluates them; there is no webhook."""
 
 from . import rbac
 from .base import API_VERSION, EXAMS, GROUP, SOLVERS, Manifest
@@ -13,15 +13,18 @@ OPERATOR = f"system:serviceaccount:{rbac.NAMESPACE}:{rbac.NAME}"
 
 
 def promote() -> list[Manifest]:
-    """Who lets a change through its gate names it, and themselves as the API server knows them."""
-    said = f"metadata.?annotations[?'{PROMOTE_ANNOTATION}'].orValue('')"
+    """Return the policy that makes an approval name its change and its author.
+
+    The author is the user that the API server authenticated.
+    """
+    annotation = f"metadata.?annotations[?'{PROMOTE_ANNOTATION}'].orValue('')"
     return [
         _policy(
             PROMOTE,
             resources=[SOLVERS],
             variables={
-                "said": f"object.{said}",
-                "before": f"request.operation == 'UPDATE' ? oldObject.{said} : ''",
+                "said": f"object.{annotation}",
+                "before": f"request.operation == 'UPDATE' ? oldObject.{annotation} : ''",
             },
             validations=[
                 {
@@ -40,7 +43,7 @@ def promote() -> list[Manifest]:
 
 
 def tenants() -> list[Manifest]:
-    """What authors of solvers and exams may refer to, as each MCQPolicy of the cluster says; without one, all."""
+    """Return the policy that limits solvers and exams to the lists of each MCQPolicy; without one, it allows all."""
     names = "params.?spec.?{}.orValue([]).exists(p, {})"
     own = NAME.cel(v="request.namespace")
     operator = NAME.cel(v="request.userInfo.username")
@@ -63,7 +66,7 @@ def tenants() -> list[Manifest]:
             {"name": "namespace", "expression": names.format("namespaces", own)},
             {"name": "not-the-operator", "expression": f'request.userInfo.username != "{OPERATOR}"'},
             {"name": "not-another-operator", "expression": f"!{names.format('operators', operator)}"},
-            # What was there before the policy can be labelled, annotated and deleted.
+            # Objects older than the policy can still be labelled, annotated and deleted.
             {
                 "name": "spec-changed",
                 "expression": "request.operation == 'CREATE' || object.?spec != oldObject.?spec",
@@ -76,7 +79,7 @@ def tenants() -> list[Manifest]:
 
 
 def _refused(rule: Rule) -> str:
-    """The values that the policy's list does not have."""
+    """Return the CEL expression of the values that the policy's list lacks."""
     allowed = f"params.?spec.?{rule.field}.orValue([]).exists(p, {rule.matcher.cel()})"
     if rule.field == "hosts":
         own = NAME.cel(v="request.namespace", p="n")
@@ -88,7 +91,7 @@ def _refused(rule: Rule) -> str:
 
 
 def _message(rule: Rule) -> str:
-    """Return the CEL expression of the sentence that says what is refused."""
+    """Return the CEL expression of the refusal."""
     _, between, _ = refusal(rule.about, "\0", rule.field, "\0").split("\0")
     return f"variables.{rule.field}.join(', ') + '{between}' + params.metadata.name"
 

@@ -1,4 +1,4 @@
-"""What every model of the API shares: names, the base class, and rules the API server evaluates."""
+"""The base of the API's models: names, the base class, and rules that the API server evaluates."""
 
 from typing import Annotated, Any, Literal
 
@@ -21,8 +21,8 @@ Manifest = dict[str, Any]
 class Model(BaseModel):
     """An immutable value in the API's camelCase.
 
-    Unknown fields are ignored here, not refused: the API server has already refused or pruned them, and an
-    operator one release behind its CRD must still be able to read what is stored.
+    It ignores unknown fields. The API server has already refused or pruned them, and an operator one release behind
+    its CRD must still read stored objects.
     """
 
     model_config = ConfigDict(
@@ -37,9 +37,10 @@ class Model(BaseModel):
 def rule(
     expression: str, message: str, *, path: str | None = None, computed: str | None = None
 ) -> dict[str, Any]:
-    """One CEL rule (`x-kubernetes-validations`) with the message its violator reads.
+    """Return one CEL rule (`x-kubernetes-validations`) with the message for a violation.
 
-    `computed` is a CEL expression for a message that quotes the value; where it can't be computed, `message` is read.
+    `computed` is a CEL expression for a message that quotes the value. The API server falls back to `message` if it
+    can't evaluate the expression.
     """
     entry = {"rule": expression, "message": message}
     if computed is not None:
@@ -50,21 +51,21 @@ def rule(
 
 
 def rules(*entries: dict[str, Any]) -> dict[str, Any]:
-    """The JSON-schema extra that attaches CEL rules to a field or a model."""
+    """Return the JSON-schema extra that attaches CEL rules to a field or a model."""
     return {"x-kubernetes-validations": list(entries)}
 
 
 def text(expression: str, message: str, *, longest: int) -> Any:
-    """A bounded string checked by a CEL rule, which, unlike a bare pattern, can say what to write instead."""
+    """Return a bounded string with a CEL rule. Unlike a bare pattern, a rule can say what to write instead."""
     return Field(min_length=1, max_length=longest, json_schema_extra=rules(rule(expression, message)))
 
 
 HTTP_HOST = "([A-Za-z0-9][A-Za-z0-9.-]*|\\\\[[0-9A-Fa-f:.]+\\\\])(:[0-9]{1,5})?"
-"""A URL's host, which may be an IPv6 address in brackets, and its port; an expression inside a CEL string."""
+"""Matches a URL's host, which may be an IPv6 address in brackets, and its port. For use inside a CEL string."""
 
 
 def http_url(message: str) -> Any:
-    """A string that must be an HTTP URL; `message` says of what."""
+    """Return a string that must be an HTTP URL; `message` says which one."""
     return text(f"self.matches('^https?://{HTTP_HOST}(/.*)?$')", message, longest=512)
 
 
@@ -72,12 +73,12 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 PassThrough = Annotated[
     dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
 ]
-"""An object handed to Kubernetes as it is; the API server checks it when the object with it is applied."""
+"""An object that the operator passes to Kubernetes unchanged. The API server checks it on apply."""
 Switch = Annotated[
     bool | Literal["Auto"],
     WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True, "enum": ["Auto", True, False]}),
 ]
-"""On, off, or Auto: on where the cluster has the kind that it needs."""
+"""On, off, or Auto: on if the cluster has the kind that it needs."""
 QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|k|[MGTPE]|[KMGTPE]i)?$"
 Quantity = Annotated[
     int | str,
@@ -93,7 +94,7 @@ Digest = Annotated[
         longest=71,
     ),
 ]
-"""Of a file's content."""
+"""The SHA-256 digest of a file's content."""
 
 Schedule = Annotated[
     str,
@@ -104,7 +105,7 @@ Schedule = Annotated[
         longest=128,
     ),
 ]
-"""Cron's form, in UTC."""
+"""A cron expression, in UTC."""
 
 Host = Annotated[
     str,

@@ -1,7 +1,7 @@
-"""The CustomResourceDefinitions, made from the pydantic models.
+"""The CustomResourceDefinitions, generated from the pydantic models.
 
-Pydantic speaks JSON Schema 2020-12; the API server wants a *structural* OpenAPI v3 schema: no `$ref`, no
-`null` type, no `title`, and a default for each optional object, so that defaults inside it are filled in too.
+Pydantic emits JSON Schema 2020-12. The API server needs a *structural* OpenAPI v3 schema: no `$ref`, no `null` type,
+no `title`. It fills in the defaults inside an optional object only if the object has a default itself.
 """
 
 from dataclasses import dataclass, field
@@ -21,18 +21,18 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:
-    """What tells one CustomResourceDefinition from another.
+    """The parts of a CustomResourceDefinition that differ between kinds.
 
     Attributes:
         kind: the kind.
         description: one sentence for `kubectl explain`.
         spec, status: the models; a kind that the operator does not reconcile has no status.
-        short_names: for kubectl.
-        name_rule: what its names must be.
-        columns: what `kubectl get` prints.
-        subresources: beside the status.
+        short_names: kubectl's short names.
+        name_rule: the CEL rule for names.
+        columns: the columns of `kubectl get`.
+        subresources: subresources besides status.
         spec_default: whether the spec may be left out.
-        scope: whether its objects are in namespaces.
+        scope: whether objects are namespaced or cluster-wide.
 
     """
 
@@ -52,13 +52,13 @@ AGE = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 
 
 def _condition(name: str, description: str) -> Schema:
-    """A column with a condition's status."""
+    """Return a column with a condition's status."""
     path = f".status.conditions[?(@.type=='{name}')].status"
     return {"name": name, "type": "string", "jsonPath": path, "description": description}
 
 
 def _reason(condition: str) -> Schema:
-    """A wide column with a condition's reason."""
+    """Return a wide column with a condition's reason."""
     path = f".status.conditions[?(@.type=='{condition}')].reason"
     return {"name": "Reason", "type": "string", "jsonPath": path, "priority": 1}
 
@@ -75,7 +75,9 @@ SOLVER_DEFINITION = Definition(
         " starting with a letter",
     ),
     columns=(
-        _condition("Ready", "Whether every wanted replica runs the current spec and a question was answered"),
+        _condition(
+            "Ready", "Whether every desired replica runs the current spec and a test question was answered"
+        ),
         {
             "name": "Replicas",
             "type": "integer",
@@ -87,7 +89,7 @@ SOLVER_DEFINITION = Definition(
             "name": "Accuracy",
             "type": "number",
             "jsonPath": ".status.exam.accuracy",
-            "description": "The share of questions that the present replicas answered right in their last exam",
+            "description": "The share of right answers of the current replicas in their last exam",
         },
         {"name": "URL", "type": "string", "jsonPath": ".status.url"},
         _reason("Ready"),
@@ -104,7 +106,7 @@ SOLVER_DEFINITION = Definition(
 )
 EXAM_DEFINITION = Definition(
     kind=EXAM,
-    description="Questions whose answers are known, which a solver is asked to find out how right it is.",
+    description="Questions with known answers, which measure a solver's accuracy.",
     spec=ExamSpec,
     status=ExamStatus,
     short_names=(),
@@ -119,7 +121,7 @@ EXAM_DEFINITION = Definition(
             "name": "Accuracy",
             "type": "string",
             "jsonPath": ".status.summary",
-            "description": "The share of questions that were answered right, and its 95 % interval",
+            "description": "The share of right answers, and its 95 % interval",
         },
         {"name": "Questions", "type": "integer", "jsonPath": ".status.count"},
         {
@@ -128,8 +130,8 @@ EXAM_DEFINITION = Definition(
             "jsonPath": ".status.calibrationError",
             "description": "The expected calibration error",
         },
-        _condition("Passed", "Whether the result is as good as spec.pass asks"),
-        _condition("Complete", "Whether the solver's present replicas have sat it"),
+        _condition("Passed", "Whether the result meets the limits in spec.pass"),
+        _condition("Complete", "Whether the solver's current replicas have sat the exam"),
         _reason("Complete"),
         {
             "name": "Sat",
@@ -159,7 +161,7 @@ DEFINITIONS = (SOLVER_DEFINITION, EXAM_DEFINITION, POLICY_DEFINITION)
 
 
 def structural(schema: Schema, definitions: dict[str, Schema], *, defaults: bool = True) -> Schema:
-    """A pydantic schema in the dialect of a CustomResourceDefinition, with or without its defaults."""
+    """Return a pydantic schema in the dialect of a CustomResourceDefinition, with or without its defaults."""
     schema = _resolve(schema, definitions)
     result: Schema = {}
     for key, value in schema.items():
@@ -168,7 +170,7 @@ def structural(schema: Schema, definitions: dict[str, Schema], *, defaults: bool
         match key:
             case "const":
                 result["enum"] = [value]
-            case "exclusiveMinimum" | "exclusiveMaximum":  # a number there, a flag beside the bound here
+            case "exclusiveMinimum" | "exclusiveMaximum":  # a number in 2020-12, a flag in OpenAPI v3
                 result |= {key.removeprefix("exclusive").lower(): value, key: True}
             case "properties":
                 result[key] = {
@@ -194,9 +196,9 @@ def _property(schema: Schema, definitions: dict[str, Schema], *, defaults: bool)
 
 
 def _object_default(default: Schema, schema: Schema) -> Schema:
-    """The shortest default of an optional object: what its fields' own defaults fill in is left out.
+    """Return the shortest default of an optional object: leave out values that equal the fields' own defaults.
 
-    Not where the object has CEL rules: the API server evaluates them on the default as it is written.
+    An object with CEL rules keeps them, because the API server evaluates the rules on the default as written.
     """
     ruled = "x-kubernetes-validations" in schema
     return {
@@ -207,7 +209,7 @@ def _object_default(default: Schema, schema: Schema) -> Schema:
 
 
 def _resolve(schema: Schema, definitions: dict[str, Schema]) -> Schema:
-    """The schema with its reference or its `X | None` replaced by what it stands for; its own keys win."""
+    """Return the schema with its reference or its `X | None` resolved; its own keys win."""
     own = {key: value for key, value in schema.items() if key not in ("$ref", "anyOf")}
     if "$ref" in schema:
         target = definitions[schema["$ref"].rpartition("/")[2]]
@@ -227,7 +229,7 @@ def _schema(model: type[BaseModel], *, defaults: bool) -> Schema:
 
 
 def crd(definition: Definition) -> Manifest:
-    """The CustomResourceDefinition of a kind."""
+    """Return the CustomResourceDefinition of a kind."""
     kind = definition.kind
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -259,8 +261,8 @@ def crd(definition: Definition) -> Manifest:
 
 def _subresources(definition: Definition) -> Schema:
     status: Schema = {"status": {}} if definition.status else {}
-    found = {**status, **definition.subresources}
-    return {"subresources": found} if found else {}
+    subresources = {**status, **definition.subresources}
+    return {"subresources": subresources} if subresources else {}
 
 
 def _root(definition: Definition) -> Schema:

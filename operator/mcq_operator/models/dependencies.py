@@ -1,7 +1,7 @@
-"""Which objects an object depends on, read from the names in its manifest.
+"""The objects that an object depends on, read from the names in its manifest.
 
-A Deployment runs as the ServiceAccount that it names, an Ingress leads to the Service that it names. Where that name
-is someone else's, the object would use what its author may have no right to.
+A Deployment runs as the ServiceAccount that it names; an Ingress routes to the Service that it names. If that object
+belongs to someone else, the dependent object could use something that its author has no right to.
 """
 
 from collections.abc import Iterator
@@ -22,11 +22,11 @@ from .kinds import (
 from .status import ObjectRef
 
 BY_NAME: dict[str, tuple[Kind, ...]] = {
-    # An identity is worth what its Role and RoleBinding, which have its name, let it do.
+    # The Role and the RoleBinding of the same name define what the account may do.
     "serviceAccountName": (SERVICE_ACCOUNT, ROLE, ROLE_BINDING),
     "claimName": (CLAIM,),
 }
-"""Fields that are a name."""
+"""Fields that hold a name."""
 BY_OBJECT: dict[str, Kind] = {
     "configMap": CONFIG_MAP,
     "service": SERVICE,
@@ -34,13 +34,13 @@ BY_OBJECT: dict[str, Kind] = {
     "roleRef": ROLE,
     "solverRef": SOLVER,
 }
-"""Fields that are an object with a name."""
+"""Fields that hold an object with a name."""
 BY_LIST: dict[str, Kind] = {"subjects": SERVICE_ACCOUNT, "backendRefs": SERVICE}
-"""Fields that are a list of objects with names."""
+"""Fields that hold a list of objects with names."""
 
 
 def dependencies(manifest: Manifest) -> set[ObjectRef]:
-    """Every object that the manifest names."""
+    """Return every object that the manifest names."""
     return set(_named({key: value for key, value in manifest.items() if key != "metadata"}))
 
 
@@ -55,7 +55,7 @@ def _named(node: Any) -> Iterator[ObjectRef]:
 
 
 def _of_field(field: str, value: Any) -> Iterator[ObjectRef]:
-    """What a field names; parts of a manifest are the user's, and may have any form."""
+    """Yield the objects that a field names. Users write parts of a manifest, so the value may have any type."""
     if field in BY_NAME and isinstance(value, str):
         yield from (kind.named(value) for kind in BY_NAME[field])
     elif field in BY_OBJECT:
@@ -63,7 +63,7 @@ def _of_field(field: str, value: Any) -> Iterator[ObjectRef]:
     elif field in BY_LIST and isinstance(value, list):
         yield from _of_objects(BY_LIST[field], value)
     elif field == "resourceNames" and isinstance(value, list):
-        # Of a Role: only ConfigMaps are named in one.
+        # A field of Roles; the operator's name only ConfigMaps.
         yield from (CONFIG_MAP.named(name) for name in value if isinstance(name, str))
 
 

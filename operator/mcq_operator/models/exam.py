@@ -1,4 +1,4 @@
-"""MCQExam: which questions a solver is asked, when, and what is asked of the result."""
+"""MCQExam: the questions for a solver, when to ask them, and the limits for the result."""
 
 from typing import Annotated, Literal
 
@@ -32,7 +32,7 @@ class QuestionsMap(Model):
             longest=253,
         ),
     ] = "questions.jsonl"
-    """The key whose value has the questions."""
+    """The key that holds the questions."""
 
 
 class Questions(Model):
@@ -53,7 +53,7 @@ class Questions(Model):
     )
 
     config_map_ref: QuestionsMap | None = None
-    """A ConfigMap that has them: up to 1 MiB, about a thousand questions."""
+    """A ConfigMap with the questions: up to 1 MiB, about a thousand questions."""
     uri: (
         Annotated[
             str,
@@ -66,32 +66,33 @@ class Questions(Model):
         ]
         | None
     ) = None
-    """A file that has them, up to 64 MiB: https://, s3://, or pvc://<claim>/<path> of a claim in this namespace."""
+    """A file with the questions: https://, s3://, or pvc://<claim>/<path> of a claim in this namespace;
+    up to 64 MiB."""
     digest: Digest | None = None
-    """SHA-256 of the file; of any other file no question is asked."""
+    """SHA-256 of the file; the exam refuses any other file."""
     credentials_secret_ref: SecretName | None = None
-    """A Secret whose keys are AWS_* variables: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for a server
-    other than Amazon's, AWS_ENDPOINT_URL. Left out, the Pod's workload identity is used."""
+    """A Secret with AWS_* variables as its keys: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for a
+    server other than Amazon's, AWS_ENDPOINT_URL. Left out, the Pod's workload identity is used."""
 
 
 class Pass(Model):
-    """What is asked of the result; each limit may be held, missed, or undecided with so few questions."""
+    """Limits for the result. A limit passes, fails, or is inconclusive if there are too few questions."""
 
     min_accuracy: Fraction | None = None
-    """The least accuracy, which the 95 % interval (one-sided) must not reach below. A question without an answer
-    counts as wrong; more than 5 % without one fail any limit."""
+    """The least accuracy. The low end of the one-sided 95 % interval must not be below it. A question without an
+    answer counts as wrong; if more than 5 % have no answer, every limit fails."""
     max_calibration_error: Fraction | None = None
     """The greatest expected calibration error."""
     max_regression: Fraction | None = None
-    """The greatest loss of accuracy against the baseline's result: passed where the high end of Tango's interval
-    (one-sided 95 %) is within it, failed where the low end is beyond it. A question without an answer counts as
-    wrong."""
+    """The greatest loss of accuracy against the baseline's result. It passes if the high end of Tango's interval
+    (one-sided 95 %) is within the limit, and fails if the low end is beyond it. A question without an answer counts
+    as wrong."""
     max_p95_seconds: float | None = Field(None, gt=0)
-    """The longest time within which 95 % of the answers must come."""
+    """The longest time in which 95 % of the answers must arrive, in seconds."""
 
 
 class ExamSpec(Model):
-    """What is asked for."""
+    """The questions for a solver, when to ask them, and the limits for the result."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -104,31 +105,32 @@ class ExamSpec(Model):
     )
 
     solver_ref: SolverRef
-    """Who sits the exam."""
+    """The solver that sits the exam."""
     questions: Questions
-    """What is asked."""
+    """The questions."""
     schedule: Schedule | None = None
-    """When the exam is sat, in cron's form and UTC; left out, once, and anew whenever the solver's replicas change."""
+    """When the solver sits the exam, as a cron expression in UTC. Left out: once, and again whenever its replicas
+    change."""
     debias: Literal["none", "prior", "rotations"] | None = None
-    """How the model's preference for some letters is taken out; left out, as the solver does it."""
+    """How to correct the model's preference for some letters; left out, as the solver does."""
     parallelism: int = Field(1, ge=1, le=64)
-    """Pods that ask at the same time, each its share of the questions. The solver's replicas do the work."""
+    """Pods that ask in parallel, each a share of the questions. The solver's replicas do the work."""
     pass_: Annotated[Pass, Field(alias="pass")] = Pass()
-    """What is asked of the result, for the condition Passed."""
+    """Limits for the result; the condition Passed reports them."""
     baseline_ref: ExamRef | None = None
-    """Another exam with the same questions, whose last result this one's is compared with, question by question."""
+    """Another exam with the same questions. Its last result is the baseline for a comparison question by question."""
     service_account: ServiceAccount = ServiceAccount()
     """The identity of the Pods that ask."""
     resources: Resources = Resources()
-    """CPU and memory of one of those Pods. Left out: requests of 50m and 160Mi, and a limit of 1Gi."""
+    """CPU and memory of one Pod that asks. Left out: requests of 50m and 160Mi, and a limit of 1Gi."""
     scheduling: Scheduling = Scheduling()
-    """Where those Pods may run."""
+    """Where the Pods that ask may run."""
     pod_template: PodTemplate = PodTemplate()
-    """What those Pods have beside what the operator gives them."""
+    """Additions to the Pods that ask."""
     history_limit: int = Field(3, ge=1, le=20)
-    """Reports that are kept."""
+    """How many reports to keep."""
     api_key_secret_ref: SecretKey | None = None
-    """An API key of the solver, where spec.auth of the solver asks for one."""
+    """An API key of the solver, if its spec.auth requires one."""
 
 
 class MCQExam(Resource):
@@ -145,5 +147,5 @@ class MCQExam(Resource):
 
     @property
     def solver_key(self) -> SolverKey:
-        """Who sits it."""
+        """The solver that sits the exam."""
         return SolverKey(self.namespace, self.spec.solver_ref.name)

@@ -1,4 +1,4 @@
-"""Every kind the operator touches, in one table: its client, its watches and its RBAC all come from here."""
+"""Every kind that the operator uses, in one table: the source of the client, the watches and the RBAC."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Kind:
         plural: the name in the API's paths.
         verbs: what the operator may do with it.
         subresources: verbs on the object's subresources, by their name.
-        provider: what has to be installed for the API server to know the kind; None for Kubernetes' own.
+        provider: the software that installs the kind; None for Kubernetes' own kinds.
 
     """
 
@@ -42,13 +42,13 @@ class Kind:
         return self.api_version.rpartition("/")[2]
 
     def path(self, namespace: str | None, name: str | None = None) -> str:
-        """Where the API server has the object, or all objects of a namespace, or of all."""
+        """Return the API path of one object, or of all objects in a namespace or in the cluster."""
         scope = f"/namespaces/{namespace}" if namespace else ""
         prefix = "/apis" if self.group else "/api"
         return f"{prefix}/{self.api_version}{scope}/{self.plural}" + (f"/{name}" if name else "")
 
     def named(self, name: str) -> ObjectRef:
-        """How the inventory names an object of this kind."""
+        """Return the inventory's reference to an object of this kind."""
         return ObjectRef(api_version=self.api_version, kind=self.kind, name=name)
 
 
@@ -56,9 +56,9 @@ SOLVER = Kind(
     api_version=API_VERSION,
     kind=SOLVER_KIND,
     plural=SOLVERS,
-    # One is made for another's gate.
+    # The operator creates the candidate of a gate.
     verbs=OWN,
-    # finalizers: where OwnerReferencesPermissionEnforcement is on, blockOwnerDeletion asks for it.
+    # finalizers: blockOwnerDeletion needs it if OwnerReferencesPermissionEnforcement is on.
     subresources=(("status", ("patch",)), ("finalizers", ("update",))),
 )
 EXAM = Kind(
@@ -69,7 +69,7 @@ EXAM = Kind(
     subresources=(("status", ("patch",)), ("finalizers", ("update",))),
 )
 POLICY = Kind(api_version=API_VERSION, kind="MCQPolicy", plural="mcqpolicies", verbs=())
-"""Cluster-wide, and read by the API server alone."""
+"""Cluster-wide; only the API server reads it."""
 
 RECONCILED = (SOLVER, EXAM)
 """The operator's own kinds."""
@@ -126,12 +126,12 @@ PROMETHEUS_RULE = Kind(
 )
 
 EVENT = Kind(api_version="events.k8s.io/v1", kind="Event", plural="events", verbs=("create", "list"))
-"""Told of a resource, and not owned by it; and what the node tells of a Pod that can't start."""
+"""Emitted about a resource, which does not own it; read to learn why a Pod can't start."""
 
 LEASE = Kind(
     api_version="coordination.k8s.io/v1", kind="Lease", plural="leases", verbs=("get", "create", "update")
 )
-"""In the operator's own namespace, for electing a leader; no resource has one."""
+"""For leader election, in the operator's own namespace; no resource owns it."""
 
 SOLVER_CHILDREN = (
     SERVICE_ACCOUNT,
@@ -148,21 +148,21 @@ SOLVER_CHILDREN = (
     SERVICE_MONITOR,
     PROMETHEUS_RULE,
 )
-"""What a solver may own, beside what backs its namespace up: that is of kinds which an exam's are, too."""
+"""Kinds that a solver may own. The objects of a backup are not listed: EXAM_CHILDREN has their kinds."""
 
 EXAM_CHILDREN = (SERVICE_ACCOUNT, ROLE, ROLE_BINDING, CONFIG_MAP, CRON_JOB, JOB)
-"""What an exam may own, a Job perhaps through its CronJob."""
+"""Kinds that an exam may own. A CronJob of the exam may own the Job."""
 
 CHILDREN = (*SOLVER_CHILDREN, *(kind for kind in EXAM_CHILDREN if kind not in SOLVER_CHILDREN))
 
 METADATA_ONLY = frozenset({CONFIG_MAP})
-"""Kinds of which the watches bring only the metadata: one object may hold 1 MiB, and anyone may make them."""
+"""Kinds that are watched without their content: one object may hold 1 MiB, and anyone may create many."""
 
 WATCHED = (*RECONCILED, POD, *CHILDREN)
-"""All that events tell of; of Pods and children those with the operator's label (names.watch_selector)."""
+"""Kinds that are watched; Pods and children only with the operator's label (names.watch_selector)."""
 
 OPTIONAL = tuple(kind for kind in CHILDREN if kind.provider)
-"""What the API server may not know."""
+"""Kinds that the API server may not know."""
 
 ALL = (*RECONCILED, POD, REPLICA_SET, *CHILDREN, EVENT)
 
@@ -170,10 +170,10 @@ _BY_NAME = {(kind.api_version, kind.kind): kind for kind in ALL}
 
 
 def kind_named(api_version: str, kind: str) -> Kind | None:
-    """The table's row for a kind, or None for one that this release doesn't know."""
+    """Return the table's row for a kind, or None if this release doesn't know the kind."""
     return _BY_NAME.get((api_version, kind))
 
 
 def kind_of(manifest: Manifest) -> Kind:
-    """The table's row for a manifest. Raises KeyError for a kind that isn't in the table."""
+    """Return the table's row for a manifest. Raises KeyError for a kind that isn't in the table."""
     return _BY_NAME[manifest["apiVersion"], manifest["kind"]]

@@ -1,4 +1,4 @@
-"""The ways in to a solver's replicas, and who may use them."""
+"""How clients reach a solver's replicas, and which clients may."""
 
 from typing import Annotated, Literal
 
@@ -41,7 +41,7 @@ class Ingress(Model):
     host: Host | None = None
     """The DNS name."""
     path: RoutePath = "/"
-    """The path prefix that is routed to the solver."""
+    """The path prefix of the solver."""
     tls_secret_name: ObjectName | None = None
     """A kubernetes.io/tls Secret in the solver's namespace; set, the Ingress serves HTTPS."""
     annotations: dict[str, str] | None = None
@@ -49,7 +49,7 @@ class Ingress(Model):
 
     @property
     def is_on(self) -> bool:
-        """Whether there is to be an Ingress."""
+        """Whether the solver has an Ingress."""
         return self.host is not None if self.enabled is None else self.enabled
 
 
@@ -68,9 +68,9 @@ class ParentRef(Model):
     namespace: ObjectName | None = None
     """The Gateway's namespace; left out, the solver's. The Gateway must allow routes of the solver's."""
     section_name: ObjectName | None = None
-    """The Gateway's listener; left out, each that the hostnames match."""
+    """The Gateway's listener; left out, every listener that the hostnames match."""
     port: int | None = Field(None, ge=1, le=65535)
-    """The port of the Gateway's listeners; left out, each."""
+    """The port of the Gateway's listeners; left out, any port."""
 
 
 class Gateway(Model):
@@ -93,15 +93,15 @@ class Gateway(Model):
     hostnames: Annotated[list[Host], Field(max_length=16)] | None = None
     """The DNS names; left out, those of the Gateways' listeners."""
     path: RoutePath = "/"
-    """The path prefix that is routed to the solver."""
+    """The path prefix of the solver."""
 
 
 class NetworkPolicy(Model):
     """Who may reach the replicas."""
 
     enabled: bool = False
-    """Whether there is a NetworkPolicy: connections to the replicas' ports `http` and `probes`, from those who are
-    allowed to."""
+    """Whether there is a NetworkPolicy: allowed peers may connect to the replicas' ports `http` and `probes`, and to
+    no other port."""
     allowed_from: Annotated[list[PassThrough], Field(max_length=64)] | None = None
-    """Peers that may connect, as in a NetworkPolicy's `from`; left out, all. The Ingress controller and Prometheus
-    have to be among them; the operator, which asks the test question, always is."""
+    """Peers that may connect, as in a NetworkPolicy's `from`; left out, all. Include the Ingress controller and
+    Prometheus. The operator, which asks the test question, and the namespace's exams may always connect."""

@@ -1,4 +1,4 @@
-"""What a reconcile saw, in the terms that status is computed from."""
+"""What a reconcile observed: the input for computing the status."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from .status import ObjectRef, ReportRef
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """The numbers of a Deployment that tell how far it is."""
+    """The numbers of a Deployment that show its progress."""
 
     uid: str
     generation: int
@@ -40,18 +40,18 @@ class Deployment:
 
     @property
     def current(self) -> bool:
-        """Whether its status is about its newest spec."""
+        """Whether the status is about the newest spec."""
         return self.observed_generation >= self.generation
 
     @property
     def complete(self) -> bool:
-        """Whether exactly the wanted replicas exist, all of the newest revision and available."""
+        """Whether exactly the desired replicas exist, all of the newest revision and available."""
         return self.current and self.replicas == self.updated == self.available == self.wanted
 
     def settled(self, solver: MCQSolver) -> bool:
-        """Whether every replica is of the newest revision, and as many as the spec asks for are available.
+        """Return whether every replica has the newest revision, and the desired number is available.
 
-        An autoscaler changes their number at any time, so with one it is enough that its minimum is available.
+        An autoscaler changes the number at any time; with one, its minimum is enough.
         """
         scaling = solver.spec.autoscaling
         if not scaling.enabled:
@@ -62,13 +62,13 @@ class Deployment:
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """Something that could not be done with an object.
+    """A failed operation on an object.
 
     Attributes:
         ref: the object.
-        message: why, in the server's words.
-        attempt: what could not be done.
-        temporary: whether another try alone may help.
+        message: the server's message.
+        attempt: the operation.
+        temporary: whether a retry may help.
 
     """
 
@@ -80,12 +80,12 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True)
 class Rival:
-    """An older Ingress or HTTPRoute that takes requests which the solver's would take.
+    """An older Ingress or HTTPRoute that takes requests meant for the solver's own.
 
     Attributes:
         ref: kind, namespace and name, for people.
         route: its host and path.
-        elsewhere: whether it is in another namespace, so that the solver's was not applied.
+        elsewhere: whether it is in another namespace; the operator then does not apply the solver's.
 
     """
 
@@ -96,12 +96,12 @@ class Rival:
 
 @dataclass(frozen=True, kw_only=True)
 class Warned:
-    """What an Event warns of: a node that can't start a Pod, or a controller that can't create one for a Job.
+    """A warning Event: a node can't start a Pod, or a controller can't create a Pod for a Job.
 
     Attributes:
         kind: Pod or Job.
         name: the object's name.
-        reason: in a word.
+        reason: the Event's reason, one word.
         message: the Event's note.
 
     """
@@ -122,7 +122,7 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class KeyCount:
-    """How many API keys a replica accepts, and how many entries of its Secret are no keys."""
+    """How many API keys a replica accepts, and how many entries of its Secret are invalid."""
 
     accepted: int
     invalid: int
@@ -130,7 +130,7 @@ class KeyCount:
 
 @dataclass(frozen=True, kw_only=True)
 class ObservedBackups:
-    """What backs the namespace up: the CronJob, its Jobs and their Pods."""
+    """The namespace's backups: the CronJob, its Jobs and their Pods."""
 
     cron_job: Manifest
     jobs: list[Manifest]
@@ -140,25 +140,25 @@ class ObservedBackups:
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
-    """One look at the cluster.
+    """What a reconcile of a solver observed.
 
     Attributes:
         deployment: the solver's own Deployment, if it exists.
         pods: the replicas' Pods as the API server returns them.
-        conflicts: wanted objects whose name someone else's object has.
-        held: wanted objects that are left as they are because they depend on one of those.
+        conflicts: desired objects with the name of someone else's object.
+        held: desired objects that the operator left alone because they depend on one in conflict.
         refused: objects that could not be applied, deleted or read.
-        absent: wanted objects of kinds that the API server does not know.
+        absent: desired objects of kinds that the API server does not know.
         scaler: the HorizontalPodAutoscaler or ScaledObject, if there is one.
-        replica_sets: the Deployment's ReplicaSets, where a roll-out may have to be undone.
+        replica_sets: the Deployment's ReplicaSets, if a roll-out may need undoing.
         ingress: the solver's Ingress, if there is one.
-        route: the same of its HTTPRoute.
+        route: the solver's HTTPRoute, if there is one.
         monitored: whether there is a ServiceMonitor or a PrometheusRule.
-        rivals: older Ingresses and HTTPRoutes that take requests of the solver's.
-        warning: what was warned of last about a replica that is not being created.
-        starting: what a replica that is not ready yet says that it is doing.
-        backups: what backs the namespace up, if it could be made.
-        keys: the API keys of a replica, if it needs any and has said so.
+        rivals: older Ingresses and HTTPRoutes that take the solver's requests.
+        warning: the last warning about a replica that can't be created.
+        starting: the start-up step that an unready replica reports.
+        backups: the namespace's backups, if the operator could apply them.
+        keys: the number of API keys of a replica, if it needs any and reported it.
 
     """
 
@@ -182,17 +182,17 @@ class Observed:
 
 @dataclass(frozen=True, kw_only=True)
 class ObservedExam:
-    """One look at an exam.
+    """What a reconcile of an exam observed.
 
     Attributes:
-        solver: who sits it, if there is such a solver.
-        job: the Job that asks the present replicas, or the last one that was scheduled.
-        jobs: every Job that the exam, or its CronJob, has made.
-        results: the ConfigMap that its Pods write to.
+        solver: the solver that sits it, if it exists.
+        job: the Job that asks the current replicas, or the last scheduled one.
+        jobs: every Job of the exam or its CronJob.
+        results: the ConfigMap with the results, which its Pods write.
         pods: its Pods.
-        baseline: the report of the exam that it is compared with, if there is one.
-        restored: the sitting of the present replicas that a restore brought back, for which there is no Job.
-        conflicts, held, refused, warning: as of a solver.
+        baseline: the report of the baseline exam, if there is one.
+        restored: the restored sitting of the current replicas; it has no Job.
+        conflicts, held, refused, warning: as in Observed.
 
     """
 
@@ -210,6 +210,6 @@ class ObservedExam:
 
 
 def is_ready(pod: Manifest) -> bool:
-    """Whether the Pod's readiness probe passes."""
+    """Return whether the Pod's readiness probe passes."""
     conditions = pod.get("status", {}).get("conditions", [])
     return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)

@@ -1,4 +1,4 @@
-"""What a user adds to the Pods that the operator makes: for a mesh, a proxy, a private CA, a cloud's identity."""
+"""A user's additions to the operator's Pods: for a mesh, a proxy, a private CA, a cloud's identity."""
 
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ OWNED_LABELS = (
     "app.kubernetes.io/component",
     "app.kubernetes.io/managed-by",
 )
-"""By these the operator, Services and NetworkPolicies find Pods."""
+"""Labels by which the operator, Services and NetworkPolicies select Pods."""
 OWNED_PREFIXES = (f"{GROUP}/", "pod-template-hash", "controller-", "job-name", "batch.kubernetes.io/")
 OWNED_ENV = (
     "MCQ_API_KEY",
@@ -50,11 +50,11 @@ OWNED_ENV = (
     "OTEL_TRACES_SAMPLER",
     "OTEL_TRACES_SAMPLER_ARG",
 )
-"""Variables that fields of the spec set."""
+"""Environment variables that fields of the spec set."""
 OWNED_CONTAINERS = ("service", "exam", "backup")
 OWNED_VOLUMES = ("cache", "model", "tmp", "exam", "engine-key", "api-keys", "questions", "baseline")
 OWNED_PATHS = ("/", "/tmp", "/app", "/var/cache/mcq", "/etc/mcq", "/etc/mcq-exam", "/etc/mcq-baseline")  # noqa: S108
-"""Where the operator mounts volumes, or the image has the program."""
+"""Paths of the operator's volumes and of the program in the image."""
 
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 253}
@@ -65,7 +65,7 @@ def _cel(items: tuple[str, ...]) -> str:
 
 
 def _keys(kind: str, owned: tuple[str, ...], prefixes: tuple[str, ...]) -> Any:
-    """A map of labels or annotations, of which some are the operator's."""
+    """Return a map of labels or annotations that refuses the operator's own keys."""
     starts = [f"key.startsWith('{prefix}')" for prefix in prefixes]
     taken = " || ".join([*([f"key in {_cel(owned)}"] if owned else []), *starts])
     names = ", ".join([*owned, *(f"{prefix}*" for prefix in prefixes)])
@@ -74,7 +74,7 @@ def _keys(kind: str, owned: tuple[str, ...], prefixes: tuple[str, ...]) -> Any:
 
 
 def _item(key: str, owned: tuple[str, ...], message: str, **more: Any) -> WithJsonSchema:
-    """An object that is handed to Kubernetes as it is. The rule is the key's own, and names the value."""
+    """Return an object that is passed to Kubernetes unchanged. Its key's CEL rule quotes the refused value."""
     named = f"self + ': {message}'"
     field = {**_TEXT, **rules(rule(f"!(self in {_cel(owned)})", message, computed=named))}
     return WithJsonSchema(
@@ -88,7 +88,7 @@ def _item(key: str, owned: tuple[str, ...], message: str, **more: Any) -> WithJs
 
 
 def _by(key: str) -> Any:
-    """A list whose items are told apart by the key."""
+    """Return a list with `key` as the identity of its items."""
     return Field(
         max_length=32,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]},
@@ -145,7 +145,7 @@ Containers = Annotated[
 
 
 class PodMetadata(Model):
-    """Labels and annotations that Pods have beside the operator's."""
+    """Labels and annotations of Pods, in addition to the operator's."""
 
     labels: Labels | None = None
     """Further labels, such as a mesh's opt-out."""
@@ -154,7 +154,7 @@ class PodMetadata(Model):
 
 
 class PodTemplate(Model):
-    """What Pods have beside what the operator gives them; its own fields are refused by name."""
+    """Additions to the operator's Pods. The API server refuses the fields that the operator sets itself."""
 
     metadata: PodMetadata = PodMetadata()
     """Labels and annotations."""
@@ -162,17 +162,17 @@ class PodTemplate(Model):
     """Environment variables of the container, as in a Pod: HTTPS_PROXY, SSL_CERT_FILE, HF_ENDPOINT, or a setting of
     the service that the spec has no field for."""
     env_from: Annotated[list[PassThrough], Field(max_length=16)] | None = None
-    """ConfigMaps and Secrets whose keys become environment variables of the container; one that the operator or `env`
-    sets wins."""
+    """ConfigMaps and Secrets; their keys become environment variables of the container. Variables of the operator and
+    of `env` win."""
     volumes: Volumes | None = None
     """Further volumes, as in a Pod."""
     volume_mounts: Mounts | None = None
-    """Where the container finds them, as in a Pod."""
+    """Where the container mounts the volumes, as in a Pod."""
     security_context: PassThrough | None = None
-    """The Pod's security context, merged over the operator's. Given, even empty, it also says the user: the operator
-    then sets neither runAsUser nor runAsGroup nor fsGroup, and OpenShift can choose them."""
+    """The Pod's security context, merged over the operator's. If it is given, even empty, the operator
+    sets neither runAsUser nor runAsGroup nor fsGroup, so that OpenShift can choose them."""
     init_containers: Containers | None = None
     """Containers that run before the others, as in a Pod."""
     sidecars: Containers | None = None
     """Containers that start before the operator's container and stop after it (init containers with restartPolicy
-    Always). A Job's Pod ends although they run."""
+    Always). A Job's Pod completes even while they run."""

@@ -1,4 +1,7 @@
-"""MCQPolicy: what authors of MCQSolvers and MCQExams may refer to. It is the parameter of an admission policy."""
+"""MCQPolicy: the images, addresses and objects that MCQSolvers and MCQExams may use.
+
+It is the parameter of an admission policy.
+"""
 
 from typing import Annotated
 
@@ -65,22 +68,22 @@ class PolicyMetadata(Model):
 
 
 class PolicySpec(Model):
-    """What is allowed. Whatever a list does not have is refused, and what a solver leaves out is not looked at."""
+    """What is allowed. A value that its list lacks is refused; a field that is left out is not checked."""
 
     namespaces: Names = ("*",)
-    """The namespaces that this policy is for. Where several policies are for a namespace, each must allow."""
+    """The namespaces that this policy applies to. If several apply to a namespace, each must allow the value."""
     operators: Annotated[tuple[NamePattern, ...], Field(max_length=16)] = ()
     """User names of further operators, such as system:serviceaccount:team-a:mcq-operator. Their requests are not
-    looked at, nor are those of the operator that came with the admission policy: an operator makes a gate's candidate
-    from a solver that was allowed."""
+    checked, nor are those of the operator that was installed with the admission policy: an operator creates a gate's
+    candidate from a solver that was allowed."""
     images: Annotated[tuple[ImagePattern, ...], Field(max_length=64)] = ()
-    """Images in image. The operator's own release, for which image is left out, needs none."""
+    """Images in image. A solver that leaves image out runs the operator's own release and needs no entry."""
     endpoints: Annotated[tuple[OriginPattern, ...], Field(max_length=64)] = ()
     """Servers in engine.openai.endpoint, tracing.endpoint and autoscaling.prometheusAddress."""
     models: Annotated[tuple[UriPattern, ...], Field(max_length=64)] = ("hf://*",)
-    """Addresses in model.uri, but for pvc://."""
+    """Addresses in model.uri, except pvc://, which claims limits."""
     questions: Annotated[tuple[UriPattern, ...], Field(max_length=64)] = ()
-    """Addresses in an MCQExam's questions.uri, but for pvc://. A ConfigMap needs none."""
+    """Addresses in an MCQExam's questions.uri, except pvc://, which claims limits. A ConfigMap needs no entry."""
     backups: Annotated[tuple[UriPattern, ...], Field(max_length=64)] = ()
     """Addresses in storage.backup.uri."""
     claims: Names = ()
@@ -90,9 +93,9 @@ class PolicySpec(Model):
     hosts: Annotated[tuple[PolicyHosts, ...], Field(max_length=64)] = ()
     """Hosts in ingress.host and gateway.hostnames, by namespace."""
     ingress_annotations: Names = ()
-    """Keys in ingress.annotations: some Ingress controllers execute what they say."""
+    """Keys in ingress.annotations: some Ingress controllers execute their values."""
     service_account_annotations: Names = ()
-    """Keys in serviceAccount.annotations: clouds give an identity by them."""
+    """Keys in serviceAccount.annotations: clouds grant identities by them."""
     priority_classes: Names = ()
     """PriorityClasses in scheduling.priorityClassName."""
     runtime_classes: Names = ()
@@ -100,12 +103,12 @@ class PolicySpec(Model):
     tolerations: Names = ()
     """Keys in scheduling.tolerations. A toleration of all taints needs *."""
     pod_template: Names = ()
-    """Fields of podTemplate that may be given, such as env. No list of this policy limits what is in them: volumes,
+    """Fields of podTemplate that a solver may use, such as env. No list of this policy limits their content: volumes,
     envFrom and containers reach every Secret of the namespace."""
 
 
 class MCQPolicy(Model):
-    """An MCQPolicy as it is written."""
+    """An MCQPolicy as its author writes it."""
 
     metadata: PolicyMetadata
     spec: PolicySpec = PolicySpec()

@@ -1,6 +1,6 @@
-"""The rules of MCQPolicy: one table, evaluated by the API server as CEL, and by `mcq_operator check` here.
+"""The rules of MCQPolicy, in one table. The API server evaluates them as CEL, `mcq_operator check` as Python.
 
-Each row says which values of a resource it is about, and how a value is compared with an entry of the policy's list.
+Each row names values of a resource, and a matcher that compares a value with an entry of the policy's list.
 """
 
 import re
@@ -16,13 +16,13 @@ PVC = "pvc://"
 
 @dataclass(frozen=True)
 class Values:
-    """Values of a resource: how CEL finds them in `object`, and how Python does in its manifest."""
+    """Values of a resource: a CEL expression that reads them from `object`, and a function that reads its manifest."""
 
     cel: str
     of: Callable[[Manifest], list[str]]
 
     def __add__(self, other: "Values") -> "Values":
-        """Return both."""
+        """Return the values of both."""
         return Values(f"{self.cel} + {other.cel}", lambda item: [*self.of(item), *other.of(item)])
 
 
@@ -31,7 +31,7 @@ class Matcher:
     """Whether an entry `p` of the policy allows the value `v`.
 
     Attributes:
-        template: a CEL expression of `{v}` and `{p}`.
+        template: a CEL expression with the placeholders `{v}` and `{p}`.
         allows: the same in Python.
 
     """
@@ -40,19 +40,19 @@ class Matcher:
     allows: Callable[[str, str], bool]
 
     def cel(self, *, v: str = "v", p: str = "p") -> str:
-        """Return the expression of these variables."""
+        """Return the CEL expression for the variables `v` and `p`."""
         return self.template.format(v=v, p=p)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What one field of the policy limits.
+    """The limit that one field of the policy sets.
 
     Attributes:
-        field: the policy's.
+        field: the policy's field.
         about: the resource's fields, for the message.
-        values: their values.
-        matcher: how one of them is compared with an entry.
+        values: the values of those fields.
+        matcher: compares a value with an entry.
 
     """
 
@@ -63,7 +63,7 @@ class Rule:
 
 
 def at(path: str) -> Values:
-    """The values at a path of the spec: `a.b`, `a[].b` for each item of a list, `a{}` for the keys of a map."""
+    """Return the values at a path of the spec: `a.b`, `a[].b` for each item of a list, `a{}` for the keys of a map."""
     if path.endswith("{}"):
         return Values(
             f"{_select(path[:-2])}.orValue({{}}).map(k, k)", lambda item: [*(_get(item, path[:-2]) or {})]
@@ -81,7 +81,7 @@ def at(path: str) -> Values:
 
 
 def given_in(path: str) -> Values:
-    """The names of the fields, in an object at a path of the spec, that have anything in them."""
+    """Return the names of the non-empty fields in the object at a path of the spec."""
     fields = f"{_select(path)}.orValue({{}})"
     return Values(
         f"{fields}.map(k, size({fields}[k]) > 0, k)",
@@ -90,12 +90,12 @@ def given_in(path: str) -> Values:
 
 
 def only(values: Values, cel: str, test: Callable[[str], bool]) -> Values:
-    """Those of the values that pass a test; `cel` is the same test of `v`."""
+    """Return the values that pass a test; `cel` is the same test of `v`."""
     return Values(f"({values.cel}).filter(v, {cel})", lambda item: list(filter(test, values.of(item))))
 
 
 def claims_of(values: Values) -> Values:
-    """The claims in pvc:// addresses."""
+    """Return the claims in pvc:// addresses."""
     named = only(values, f"v.startsWith('{PVC}')", lambda value: value.startswith(PVC))
     return Values(
         f"{named.cel}.map(v, v.split('/')[2])", lambda item: [value.split("/")[2] for value in named.of(item)]
@@ -103,7 +103,7 @@ def claims_of(values: Values) -> Values:
 
 
 def but_claims(values: Values) -> Values:
-    """The addresses that are not pvc://."""
+    """Return the addresses that are not pvc://."""
     return only(values, f"!v.startsWith('{PVC}')", lambda value: not value.startswith(PVC))
 
 
@@ -112,15 +112,15 @@ def _select(path: str) -> str:
 
 
 def _get(item: Manifest, path: str) -> Any:
-    found: Any = item.get("spec", {})
+    value: Any = item.get("spec", {})
     for step in path.split("."):
-        found = found.get(step) if isinstance(found, dict) else None
-    return found
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
 
 
 BEGINS = "{p}.endsWith('*') && {v}.startsWith({p}.substring(0, size({p}) - 1))"
 STEPS = re.compile(r"/[.][.]?(/|\Z)|%")
-"""A step up, or an encoded character, which leads out of what the beginning of an address says."""
+"""A step up or an encoded character: with either, an address can leave the prefix that the pattern allows."""
 
 
 def _begins(value: str, pattern: str) -> bool:
@@ -152,7 +152,7 @@ HOST = Matcher(
     "{p} == '*' || {p} == {v} || ({p}.startsWith('*.') && {v}.endsWith({p}.substring(1)))",
     lambda v, p: p in ("*", v) or _below(v, p),
 )
-"""A host, or `*.` and what it ends in."""
+"""A host, or `*.` and the end of a host."""
 
 ORIGIN = Matcher(
     "{p} == '*' || ({v}.lowerAscii().split('/')[0] == {p}.split('/')[0]"
@@ -160,7 +160,7 @@ ORIGIN = Matcher(
     " && {v}.lowerAscii().split('/')[2].endsWith({p}.split('/')[2].substring(1)))))",
     _same_origin,
 )
-"""A URL's scheme, host and port; `*.` stands for what is before the rest of a host."""
+"""A URL's scheme, host and port; `*.` stands for the beginning of a host."""
 
 SECRETS = (
     "model.credentialsSecretRef.name",
@@ -173,7 +173,7 @@ SECRETS = (
     "apiKeySecretRef.name",
 )
 MODEL = Values(
-    # A solver of another server's model has the default address, and does not use it.
+    # With another server's model the address keeps its default, but the solver does not use it.
     f"({_select('engine.type')}.orValue('') == 'OpenAI' ? [] : {at('model.uri').cel})",
     lambda item: [] if _get(item, "engine.type") == "OpenAI" else at("model.uri").of(item),
 )
@@ -236,7 +236,7 @@ RULES = (
 
 
 def refusals(policy: MCQPolicy, resource: Manifest, *, namespace: str) -> Iterator[str]:
-    """What the policy refuses of a resource, with its defaults filled in; a sentence for each rule, as CEL says it."""
+    """Yield a message for each rule that a resource, with its defaults filled in, breaks: the same as CEL's."""
     spec = policy.spec
     if not any(NAME.allows(namespace, pattern) for pattern in spec.namespaces):
         return
@@ -253,7 +253,7 @@ def refusals(policy: MCQPolicy, resource: Manifest, *, namespace: str) -> Iterat
 
 
 def refusal(about: str, bad: str, field: str, policy: str) -> str:
-    """The sentence."""
+    """Return the message of a refusal."""
     return f"{bad}: not allowed in {about} by spec.{field} of MCQPolicy {policy}"
 
 

@@ -12,7 +12,7 @@ SUFFIXES = {
 
 
 def quantity(value: object) -> Decimal | None:
-    """The number that a Kubernetes quantity stands for, or None when it isn't one."""
+    """Return the number that a Kubernetes quantity stands for, or None if it isn't a quantity."""
     text = str(value)
     number = text.rstrip("kMGTPEimK")
     try:

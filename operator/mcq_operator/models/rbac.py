@@ -1,8 +1,8 @@
-"""The operator's permissions, made from the table of kinds: what it touches, and nothing else; and those of users.
+"""The permissions of the operator, generated from the table of kinds, and those of users.
 
-None is for Secrets. But the operator creates Pods, and a Pod may mount any Secret of its namespace: who has the
-operator's account has the Secrets of the namespaces that it serves. An operator of named namespaces has no right
-outside of them, but for its own Lease.
+The operator has no permission on Secrets. But it creates Pods, and a Pod may mount any Secret of its namespace: the
+operator's account gives access to the Secrets of the namespaces that it serves. An operator of named namespaces has
+no permission outside of them, except on its own Lease.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ AUTHORIZATION = "rbac.authorization.k8s.io"
 
 
 def kind_rules(kind: Kind) -> list[Manifest]:
-    """The policy rules for one kind and its subresources."""
+    """Return the policy rules for one kind and its subresources."""
     grants = [(kind.plural, kind.verbs)]
     grants += [(f"{kind.plural}/{name}", verbs) for name, verbs in kind.subresources]
     return [
@@ -26,19 +26,19 @@ def kind_rules(kind: Kind) -> list[Manifest]:
 
 
 def manifests(*, namespaces: Iterable[str] = (), home: str = NAMESPACE) -> list[Manifest]:
-    """ServiceAccount, roles and bindings of an operator in namespace `home`.
+    """Return the ServiceAccount, roles and bindings of an operator in namespace `home`.
 
-    It may serve `namespaces`, by a Role in each, or all where none is named, by a ClusterRole; what else is in those
-    namespaces is none of its business. Its Role in `home` is for the election.
+    A Role in each of `namespaces` lets it serve them. Without `namespaces`, a ClusterRole lets it serve all. Its Role
+    in `home` is for leader election.
     """
     rules = [entry for kind in ALL for entry in kind_rules(kind)]
     account = {"kind": "ServiceAccount", "name": NAME, "namespace": home}
     scopes: list[str | None] = [*namespaces] or [None]
-    # Two operators may serve one namespace, each by a role of its own.
+    # Two operators may serve one namespace, each with its own role.
     served_by = NAME if home == NAMESPACE else f"{NAME}-of-{home}"
     roles = [
         *(_role(served_by, namespace, rules) for namespace in scopes),
-        # Of a name of its own: an operator may serve the namespace that it runs in.
+        # The name differs because an operator may serve the namespace that it runs in.
         _role(f"{NAME}-leader", home, kind_rules(LEASE)),
     ]
     return [
@@ -48,9 +48,9 @@ def manifests(*, namespaces: Iterable[str] = (), home: str = NAMESPACE) -> list[
 
 
 def user_roles() -> list[Manifest]:
-    """ClusterRoles that add solvers and exams to Kubernetes' own view, edit and admin.
+    """Return the ClusterRoles that add solvers and exams to Kubernetes' own view, edit and admin.
 
-    Who has edit may create Pods and read Secrets already, so that a solver gives them no more.
+    Users with edit may already create Pods and read Secrets, so a solver gives them no further access.
     """
     read = ["get", "list", "watch"]
     write = ["create", "update", "patch", "delete", "deletecollection"]

@@ -1,4 +1,4 @@
-"""What one replica runs, and within which bounds."""
+"""One replica: its model, its engine and its limits."""
 
 from typing import Annotated, Literal
 
@@ -40,7 +40,7 @@ _URI = (
 
 
 class ModelSource(Model):
-    """Which model answers."""
+    """The model that answers."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -67,9 +67,9 @@ class ModelSource(Model):
             longest=1024,
         ),
     ] = "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"
-    """The model: hf://<organisation>/<name>, or a directory that has its files: s3://<bucket>/<prefix>,
+    """The model: hf://<organisation>/<name>, or a directory with its files: s3://<bucket>/<prefix>,
     https://<host>/<path>, pvc://<claim>/<path> of a claim in this namespace, or oci://<registry>/<image>:<tag> of an
-    image that has them in its root; the node pulls it as it pulls images."""
+    image with the files in its root; the node pulls it like any image."""
     revision: (
         Annotated[
             str,
@@ -83,14 +83,14 @@ class ModelSource(Model):
     ) = None
     """Branch, tag or commit; left out, a commit that the service pins for its default model, else main."""
     digest: Digest | None = None
-    """SHA-256 of the model's files: configuration, tokenizer and weights; a replica that fetches anything else refuses
-    to start."""
+    """SHA-256 of the model's files: configuration, tokenizer and weights. A replica refuses to start with any other
+    files."""
     credentials_secret_ref: SecretName | None = None
-    """A Secret whose keys become the replicas' environment variables. For s3://: AWS_ACCESS_KEY_ID,
+    """A Secret; its keys become the replicas' environment variables. For s3://: AWS_ACCESS_KEY_ID,
     AWS_SECRET_ACCESS_KEY, AWS_REGION and, for a server other than Amazon's, AWS_ENDPOINT_URL; left out, the Pod's
     workload identity is used. For a private hf:// repository: HF_TOKEN."""
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
-    """The number format the model computes in; auto picks what the node is fastest at, int8 on most CPUs."""
+    """The number format that the model computes in; auto picks the fastest on the node, int8 on most CPUs."""
 
 
 class SecretKey(Model):
@@ -106,11 +106,11 @@ class SecretKey(Model):
             longest=253,
         ),
     ]
-    """The key whose value is meant."""
+    """The key in the Secret."""
 
 
 class OpenAI(Model):
-    """Another server that computes the answers: vLLM, llama-server, any with OpenAI's completions."""
+    """Another server that computes the answers: vLLM, llama-server, or any other with OpenAI's completions API."""
 
     endpoint: Annotated[
         str,
@@ -123,11 +123,11 @@ class OpenAI(Model):
     model: str | None = Field(None, min_length=1, max_length=256)
     """One of the models it serves; left out, the only one."""
     api_key_secret_ref: SecretKey | None = None
-    """Where its API key is; a changed key is used without a restart."""
+    """The server's API key. Replicas use a changed key without a restart."""
 
 
 class Engine(Model):
-    """What computes the answers."""
+    """The engine that computes the answers."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -150,36 +150,35 @@ class Engine(Model):
     )
 
     type: Literal["Transformers", "OpenAI"] = "Transformers"
-    """Transformers: each replica has the model. OpenAI: another server has it, and replicas ask that."""
+    """Transformers: each replica has the model. OpenAI: another server has it, and the replicas ask that server."""
     openai: OpenAI | None = None
     """The other server."""
     threads: int = Field(0, ge=0, le=256)
     """Compute threads of a replica; 0 takes them from its CPU limit or, without one, its CPU request, rounded up."""
     max_batch_size: int = Field(16, ge=1, le=256)
-    """Requests whose reasoning one replica writes at once."""
+    """How many requests one replica generates reasoning for at once."""
     context_length: int = Field(4096, ge=512, le=131_072)
-    """The longest prompt and reasoning together, in tokens."""
+    """The greatest length of prompt and reasoning together, in tokens."""
 
 
 class Auth(Model):
-    """Who may ask."""
+    """Which clients may ask questions."""
 
     api_keys_secret_ref: SecretName | None = None
-    """A Secret whose keys are clients' names, and whose values their API keys; left out, everybody may ask.
+    """A Secret with clients' names as keys and their API keys as values; left out, everybody may ask.
 
-    A changed Secret is used without a restart, once the kubelet has brought it to the replicas."""
+    Replicas use a changed Secret without a restart, once the kubelet has updated their volume."""
 
 
 class ServiceAccount(Model):
-    """The identity that Pods run under. It has no permissions in the cluster but those it needs."""
+    """The identity that Pods run under. It has only the permissions in the cluster that it needs."""
 
     annotations: dict[str, str] | None = None
-    """Annotations of the made ServiceAccount, by which clouds give it an identity of theirs, such as
-    eks.amazonaws.com/role-arn."""
+    """Annotations of the ServiceAccount. Clouds grant their identities by them, such as eks.amazonaws.com/role-arn."""
 
 
 class Resources(Model):
-    """CPU and memory of one Pod; what is left out keeps its default."""
+    """CPU and memory of one Pod; fields that are left out keep their defaults."""
 
     requests: dict[str, Quantity] | None = None
     """What the scheduler reserves."""
@@ -187,9 +186,9 @@ class Resources(Model):
     """What the Pod may not exceed."""
 
     def over(self, default: "Resources") -> "Resources":
-        """Return these resources, and the defaults of those that are left out.
+        """Return these resources, with `default` for those that are left out.
 
-        A default gives way to what is given: no request is above its limit, whichever of them is the default.
+        Given values win: a default request is lowered to a given limit, a default limit raised to a given request.
         """
         requests, limits = dict(default.requests or {}), dict(default.limits or {})
         for name, limit in (self.limits or {}).items():
@@ -202,7 +201,7 @@ class Resources(Model):
 
     @property
     def manifest(self) -> Manifest:
-        """As a container has them."""
+        """The resources as a container's manifest has them."""
         return self.model_dump(by_alias=True, exclude_none=True)
 
 
@@ -211,7 +210,7 @@ def _more(value: str | int, *, than: str | int) -> bool:
 
 
 REPLICA_RESOURCES = Resources(requests={"cpu": "250m", "memory": "2Gi"}, limits={"memory": "8Gi"})
-"""The int8 model and its texts hold 1.7 GiB; the limit leaves room for converting other models."""
+"""The int8 model and its texts use 1.7 GiB; the limit leaves room for converting other models."""
 
 
 class Answering(Model):
@@ -222,10 +221,10 @@ class Answering(Model):
     max_reasoning_tokens: int = Field(96, ge=1, le=512)
     """The longest reasoning, in tokens."""
     min_confidence: Fraction = 0
-    """A replica abstains, and its answer is null, where the most probable choice is less probable than this."""
+    """A replica abstains, with null as its answer, if the most probable choice is less probable than this."""
     debias: Literal["none", "prior", "rotations"] = "prior"
-    """How the model's preference for some letters is taken out: by what was measured before, or by asking in every
-    rotation of the choices, which is as many times the work."""
+    """How to correct the model's preference for some letters. prior uses a preference measured before; rotations
+    asks in every rotation of the choices, which multiplies the work by their number."""
 
 
 class Limits(Model):
@@ -234,6 +233,6 @@ class Limits(Model):
     max_queued_requests: int = Field(64, ge=1, le=10_000)
     """Requests waiting in one replica before further ones get 429."""
     max_queued_tokens: int = Field(65_536, ge=512, le=10_000_000)
-    """Tokens of those requests, their room for reasoning among them, before further ones get 429."""
+    """Tokens of those requests, including their room for reasoning, before further ones get 429."""
     deadline_seconds: int = Field(60, ge=1, le=3600)
-    """The longest time for one request. A replica that stops is given as long to finish what it admitted."""
+    """The longest time for one request. A stopping replica has the same time to finish its admitted requests."""

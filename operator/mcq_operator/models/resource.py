@@ -1,4 +1,4 @@
-"""What MCQSolver and MCQExam have in common: an identity, and a status with conditions and an inventory."""
+"""The base of MCQSolver and MCQExam: an identity, and a status with conditions and an inventory."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Self, cast
@@ -17,7 +17,7 @@ class ExamRef(Model):
 
 
 class Owner(Model):
-    """An object's owner, as far as it is one of the operator's kinds."""
+    """An owner reference of an object."""
 
     api_version: str
     kind: str
@@ -39,7 +39,7 @@ class Metadata(Model):
 
 @dataclass(frozen=True, order=True)
 class Key:
-    """Which resource of a kind: all that an event needs to say. Keys of two kinds are never equal."""
+    """Identifies one resource of a kind; an event carries nothing else. Keys of different kinds are never equal."""
 
     KIND: ClassVar[str]
     namespace: str
@@ -47,7 +47,7 @@ class Key:
 
     @property
     def word(self) -> str:
-        """What logs and traces call its kind: solver, exam."""
+        """The kind's short name in logs and traces: solver or exam."""
         return self.KIND.removeprefix("MCQ").lower()
 
     def __str__(self) -> str:
@@ -56,19 +56,19 @@ class Key:
 
 
 class SolverKey(Key):
-    """Which solver."""
+    """Identifies a solver."""
 
     KIND = SOLVER_KIND
 
 
 class ExamKey(Key):
-    """Which exam."""
+    """Identifies an exam."""
 
     KIND = EXAM_KIND
 
 
 KEYS: dict[str, type[Key]] = {key.KIND: key for key in (SolverKey, ExamKey)}
-"""The keys of each kind that the operator reconciles."""
+"""The key class of each kind that the operator reconciles."""
 
 
 class Resource(Model):
@@ -80,13 +80,13 @@ class Resource(Model):
 
     @classmethod
     def without_spec(cls, raw: Manifest) -> Self:
-        """Metadata and status of a resource whose spec can't be read."""
+        """Return a resource with an unreadable spec: only its metadata and status."""
         status: ResourceStatus = cls.model_fields["status"].default
-        known = cls.model_construct(
+        resource = cls.model_construct(
             metadata=Metadata.model_validate(raw["metadata"]),
             status=type(status).model_validate(raw.get("status", {})),
         )
-        return cast("Self", known)
+        return cast("Self", resource)
 
     @property
     def name(self) -> str:
@@ -100,7 +100,7 @@ class Resource(Model):
 
     @property
     def parent(self) -> Key | None:
-        """The resource that it was made for, if it was."""
+        """The resource that owns this one, if any."""
         for owner in self.metadata.owner_references:
             if owner.controller and owner.kind in KEYS and owner.api_version == API_VERSION:
                 return KEYS[owner.kind](self.namespace, owner.name)
@@ -108,5 +108,5 @@ class Resource(Model):
 
     @property
     def deleting(self) -> bool:
-        """Whether the garbage collector is already at work."""
+        """Whether the resource is being deleted."""
         return self.metadata.deletion_timestamp is not None

@@ -1,4 +1,4 @@
-"""The result of an exam as the service writes it into the exam's ConfigMap: what the operator reads of it."""
+"""An exam's result, which the service writes into the exam's ConfigMap: the fields that the operator reads."""
 
 import hashlib
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from .base import Manifest
 
 SUFFIX = ".json"
 
-# Whoever may write ConfigMaps may write a result, and what is read of it becomes part of a status.
+# Anyone with write access to ConfigMaps may write a result, and its values become part of a status: bound them.
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 Text = Annotated[str, StringConstraints(max_length=4096)]
@@ -32,27 +32,27 @@ class CalibrationError(BaseModel):
 
 
 class Figures(BaseModel):
-    """What the questions say together."""
+    """The figures over all questions."""
 
     accuracy: Accuracy
     ece: CalibrationError
 
 
 class Latency(BaseModel):
-    """Milliseconds."""
+    """Answer times, in milliseconds."""
 
     p95_ms: float = Field(ge=0, allow_inf_nan=False)
 
 
 class Judged(BaseModel):
-    """What became of one limit."""
+    """The verdict on one limit."""
 
     outcome: Text
     detail: Text
 
 
 class Verdict(BaseModel):
-    """Whether the result is good enough."""
+    """The verdict on the result: its outcome over all limits."""
 
     outcome: Literal["Passed", "Failed", "Inconclusive"]
     limits: list[Judged]
@@ -77,14 +77,14 @@ class ExamResult(BaseModel):
 
 
 class Statement(BaseModel):
-    """What a Pod states of what it wrote, in its termination message: the digests of its part, and of the result."""
+    """A Pod's termination message: the digests of the part and of the result that it wrote."""
 
     part: Text
     result: Text | None
 
 
 class Sitting(NamedTuple):
-    """A result, the Job that it is of, and the digest of its text."""
+    """A result, the name of its Job, and the digest of its text."""
 
     name: str
     result: ExamResult
@@ -92,8 +92,8 @@ class Sitting(NamedTuple):
 
 
 def sittings(results: Manifest | None) -> list[Sitting]:
-    """Every result that an exam's ConfigMap has, and that can be read."""
-    found = []
+    """Return every readable result in an exam's ConfigMap."""
+    readable = []
     for key, text in (results or {}).get("data", {}).items():
         if key.endswith(SUFFIX):
             try:
@@ -101,10 +101,10 @@ def sittings(results: Manifest | None) -> list[Sitting]:
             except ValidationError:
                 continue
             digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-            found.append(Sitting(key.removesuffix(SUFFIX), result, digest))
-    return found
+            readable.append(Sitting(key.removesuffix(SUFFIX), result, digest))
+    return readable
 
 
 def newest(kept: Iterable[Sitting]) -> Sitting | None:
-    """The last one."""
+    """Return the newest sitting, or None if there is none."""
     return max(kept, key=lambda sitting: sitting.result.created, default=None)

@@ -1,4 +1,4 @@
-"""Which requests an Ingress or HTTPRoute takes, and whether two of them take the same ones."""
+"""The requests that an Ingress or HTTPRoute takes, and whether two of them take the same ones."""
 
 import re
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from .kinds import INGRESS, Kind
 EXACT = "Exact"
 PREFIX = "Prefix"
 PATTERN = "Pattern"
-"""A path that each Ingress controller reads in its own way, most often as a regular expression."""
+"""A path that each Ingress controller interprets in its own way, usually as a regular expression."""
 _TYPES = {"Exact": EXACT, "Prefix": PREFIX, "PathPrefix": PREFIX}
 _LITERAL = re.compile(r"[^.*+?()\[\]{}|\\^$]*")
-"""The beginning of a regular expression that stands for itself."""
+"""The literal beginning of a regular expression."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +24,11 @@ class Route:
     """One host and path of an Ingress or HTTPRoute.
 
     Attributes:
-        kind, namespace, name: of the object.
-        created: when the object was made, in the API's own form; empty for one that is not made yet.
-        host: the host; empty for one that takes what no other host does.
+        kind, namespace, name: the object.
+        created: the object's creation time, as the API formats it; empty if it does not exist yet.
+        host: the host; empty to take the requests that no other host takes.
         path: the path, decoded.
-        how: how the path is compared: EXACT, PREFIX or PATTERN.
+        how: how to compare the path: EXACT, PREFIX or PATTERN.
         ingress_class: the Ingress's class.
         gateways: the HTTPRoute's Gateways, as namespace/name.
 
@@ -46,23 +46,23 @@ class Route:
 
     @property
     def object(self) -> tuple[str, str, str]:
-        """Which object it is of."""
+        """The identity of the route's object."""
         return self.kind, self.namespace, self.name
 
     @property
     def takes(self) -> tuple[str, str, str, str, frozenset[str]]:
-        """What it takes."""
+        """The requests that the route takes."""
         return self.host, self.path, self.how, self.ingress_class, self.gateways
 
     @property
     def age(self) -> tuple[bool, str, str, str]:
-        """Sorts by age, the oldest first, and what is not made yet last."""
+        """A sort key: the oldest first, and objects that don't exist yet last."""
         return not self.created, self.created, self.namespace, self.name
 
     def meets(self, other: "Route") -> bool:
-        """Whether a request may be taken by this one that is the other's.
+        """Return whether this route may take a request meant for the other.
 
-        In one namespace, only where both say the same: its owner may share a host between objects.
+        Within one namespace, only if both are equal: its owner may share a host between objects.
         """
         if self.namespace == other.namespace:
             return self.kind == other.kind == INGRESS.kind and self.takes == other.takes
@@ -70,10 +70,10 @@ class Route:
 
     def _meets_host(self, other: "Route") -> bool:
         if not self.host:
-            # It takes what arrives at its Gateways, and so does any other route of theirs.
+            # It takes every request of its Gateways, so it meets all their other routes.
             return not self.gateways.isdisjoint(other.gateways)
         if not other.host:
-            # Who takes what is left over has no host that one could take from it.
+            # The other takes only leftover requests, so no host can be taken from it.
             return False
         return _within(self.host, other.host) or _within(other.host, self.host)
 
@@ -85,7 +85,7 @@ class Route:
 
 
 def routes(kind: Kind, manifest: Manifest) -> Iterator[Route]:
-    """What an Ingress or HTTPRoute takes."""
+    """Yield the routes of an Ingress or HTTPRoute."""
     metadata, spec = manifest["metadata"], manifest.get("spec") or {}
     route = partial(
         Route,
@@ -126,15 +126,15 @@ def _of_http_route(spec: dict[str, Any], route: partial[Route], *, namespace: st
 
 
 def _within(host: str, wildcard: str) -> bool:
-    """Whether the host is that one, or among those that a wildcard stands for."""
+    """Return whether a host equals `wildcard` or matches it."""
     return host == wildcard or (wildcard.startswith("*.") and host.endswith(wildcard[1:]))
 
 
 def _below(path: str, prefix: str) -> bool:
-    """Whether the path is that one, or below it."""
+    """Return whether a path equals `prefix` or is below it."""
     return f"{path.rstrip('/')}/".startswith(f"{prefix.rstrip('/')}/")
 
 
 def _literal(pattern: str) -> str:
-    found = _LITERAL.match(pattern.removeprefix("^"))
-    return found[0] if found else ""
+    match = _LITERAL.match(pattern.removeprefix("^"))
+    return match[0] if match else ""

@@ -1,4 +1,4 @@
-"""How many replicas there are, and how they are replaced."""
+"""The number of replicas, and how changes roll out."""
 
 from typing import Annotated, Literal
 
@@ -34,7 +34,7 @@ class Disruption(Model):
 
 
 class Autoscaling(Model):
-    """Replicas by demand: by how many requests wait in each of them."""
+    """Scaling by demand: by the number of requests that wait in each replica."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -60,16 +60,16 @@ class Autoscaling(Model):
     enabled: bool = False
     """Whether an autoscaler sets the number of replicas; spec.replicas is then not used."""
     provider: Literal["HPA", "KEDA"] = "HPA"
-    """HPA: a HorizontalPodAutoscaler by the Pods' metric mcq_queue_depth, which needs an adapter that serves the
-    custom metrics API. KEDA: a ScaledObject that asks Prometheus for the same."""
+    """HPA: a HorizontalPodAutoscaler on the Pods' metric mcq_queue_depth; it needs an adapter that serves the custom
+    metrics API. KEDA: a ScaledObject that queries Prometheus for the same metric."""
     min_replicas: int = Field(1, ge=1, le=1000)
     """The fewest replicas."""
     max_replicas: int = Field(10, ge=1, le=1000)
     """The most replicas."""
     target_queue_depth: int = Field(4, ge=1, le=10_000)
-    """Waiting requests a replica above which replicas are added."""
+    """Waiting requests per replica; the autoscaler adds replicas above this."""
     scale_down_seconds: int = Field(300, ge=0, le=3600)
-    """How long demand must have been lower before replicas are removed."""
+    """How long demand must stay lower before the autoscaler removes replicas, in seconds."""
     prometheus_address: (
         Annotated[
             str,
@@ -80,35 +80,35 @@ class Autoscaling(Model):
         ]
         | None
     ) = None
-    """The Prometheus that KEDA asks."""
+    """The Prometheus that KEDA queries."""
 
 
 class Gate(Model):
-    """What replicas of another model, image or way of answering must show before questions of users reach them.
+    """The exam that a change of model, image or debiasing must pass before users' questions reach the new replicas.
 
-    One of them is brought up beside the solver, as an MCQSolver of its own without a way in from outside, and sits the
-    exam; the result is compared with that of the present replicas, question by question.
+    The operator starts a candidate beside the solver: an MCQSolver with one replica and no way in from outside. The
+    candidate sits the exam, and its result is compared with that of the current replicas, question by question.
     """
 
     exam_ref: ExamRef
-    """The MCQExam of this solver that is sat."""
+    """The MCQExam of this solver that the candidate must pass."""
     min_accuracy: Fraction | None = None
-    """The least accuracy, which the 95 % interval (one-sided) must not reach below."""
+    """The least accuracy. The low end of the one-sided 95 % interval must not be below it."""
     max_regression: Fraction = 0.05
-    """The greatest loss of accuracy against the present replicas."""
+    """The greatest loss of accuracy against the current replicas."""
     max_calibration_error: Fraction | None = None
     """The greatest expected calibration error."""
 
 
 class Rollout(Model):
-    """What happens when the spec changes."""
+    """How a change of the spec rolls out."""
 
     gate: Gate | None = None
-    """The exam that a change has to pass if it may change answers: of the model or its credentials, the engine, the
-    image, answering.debias, storage.cache.claimName or podTemplate; left out, none."""
+    """The exam that a change must pass if it may change answers: a change of the model or its credentials, the engine,
+    the image, answering.debias, storage.cache.claimName or podTemplate; left out, none."""
     auto_rollback: bool = False
-    """Whether a spec whose replicas do not start is replaced by the last one whose replicas were all available,
-    until the spec is changed again. Replicas of that keep answering meanwhile in any case."""
+    """Whether the operator rolls back to the last spec with all replicas available if the new replicas do not start.
+    The rollback lasts until the spec changes again. The old replicas keep answering in any case."""
     startup_seconds: int | None = Field(None, ge=30, le=86_400)
-    """How long a replica may take to be ready, fetching and converting its model among it; left out, as long as
-    filling the model cache takes at 10 MiB a second, and 5 minutes more."""
+    """How long a replica may take to become ready, in seconds, including fetching and converting its model. Left out:
+    the time to fill the model cache at 10 MiB a second, and 5 minutes more."""

@@ -30,7 +30,7 @@ class TopologySpread(Model):
     max_skew: int = Field(1, ge=1)
     """The largest allowed difference in the number of replicas between two values of the label."""
     when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = "ScheduleAnyway"
-    """Whether a replica that can't be placed evenly waits or is placed all the same."""
+    """Whether a replica that can't be placed evenly waits (DoNotSchedule) or is placed anyway (ScheduleAnyway)."""
 
 
 class Scheduling(Model):
@@ -55,7 +55,7 @@ class Scheduling(Model):
         ]
         | None
     ) = None
-    """How replicas spread; left out, over nodes as far as possible. An empty list: not at all."""
+    """How replicas spread; left out, over nodes as far as possible. With an empty list they don't."""
     priority_class_name: ObjectName | None = None
     """The PriorityClass of the replicas."""
     runtime_class_name: ObjectName | None = None

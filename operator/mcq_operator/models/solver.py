@@ -1,4 +1,4 @@
-"""MCQSolver: what a user asks for, and the rules by which the API server refuses what can't work."""
+"""MCQSolver: its spec, and the rules by which the API server refuses specs that can't work."""
 
 from typing import Annotated, Literal
 
@@ -26,12 +26,12 @@ from .telemetry import Monitoring, Tracing
 
 
 class SolverSpec(Model):
-    """What is asked for."""
+    """The desired state of a solver."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                # The API server tries the rule on the empty default too.
+                # The API server also evaluates the rule on the empty default.
                 "!has(self.engine) || self.engine.type != 'OpenAI' || (!has(self.model.revision)"
                 " && !has(self.model.digest) && !has(self.model.credentialsSecretRef)"
                 " && self.model.precision == 'auto')",
@@ -43,13 +43,13 @@ class SolverSpec(Model):
     )
 
     model: ModelSource = ModelSource()
-    """Which model answers."""
+    """The model that answers."""
     engine: Engine = Engine()
-    """What computes the answers."""
+    """The engine that computes the answers."""
     image: str | None = Field(None, min_length=1, max_length=512)
-    """The service's image; left out, the operator's own release of it."""
+    """The service's image; left out, the image of the operator's release."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    """When the image is pulled."""
+    """When to pull the image."""
     image_pull_secrets: (
         Annotated[
             list[SecretName],
@@ -65,13 +65,13 @@ class SolverSpec(Model):
     ) = None
     """Secrets for pulling the image."""
     replicas: int = Field(3, ge=0, le=1000)
-    """How many replicas answer; not used while autoscaling is enabled."""
+    """How many replicas answer; ignored while autoscaling is enabled."""
     resources: Resources = Resources()
     """CPU and memory of one replica. Left out: requests of 250m and 2Gi, a limit of 8Gi, and no CPU limit."""
     scheduling: Scheduling = Scheduling()
     """Where replicas may run."""
     pod_template: PodTemplate = PodTemplate()
-    """What the replicas' Pods have beside what the operator gives them."""
+    """Additions to the replicas' Pods."""
     answering: Answering = Answering()
     """How questions are answered when the request doesn't say."""
     limits: Limits = Limits()
@@ -79,7 +79,7 @@ class SolverSpec(Model):
     service_account: ServiceAccount = ServiceAccount()
     """The identity of the replicas."""
     auth: Auth = Auth()
-    """Who may ask."""
+    """Which clients may ask questions."""
     ingress: Ingress = Ingress()
     """The way in from outside the cluster."""
     service: ServiceOptions = ServiceOptions()
@@ -89,17 +89,17 @@ class SolverSpec(Model):
     network_policy: NetworkPolicy = NetworkPolicy()
     """Who may reach the replicas."""
     autoscaling: Autoscaling = Autoscaling()
-    """Replicas by demand."""
+    """Scaling by demand."""
     rollout: Rollout = Rollout()
-    """What happens when the spec changes."""
+    """How a change of the spec rolls out."""
     disruption: Disruption = Disruption()
     """How many replicas a drain must leave."""
     storage: Storage = Storage()
     """The solver's volumes, and the backups of its namespace."""
     tracing: Tracing = Tracing()
-    """Where spans go."""
+    """Where replicas send their spans."""
     monitoring: Monitoring = Monitoring()
-    """What is measured."""
+    """Scraping, alerts and dashboards."""
 
 
 class MCQSolver(Resource):
@@ -116,13 +116,13 @@ class MCQSolver(Resource):
 
     @property
     def model_uri(self) -> str:
-        """The model's address; of another server, the model that it is asked for."""
+        """The model's address; with another server, the server's model or address."""
         openai = self.spec.engine.openai
         return self.spec.model.uri if openai is None else openai.model or openai.endpoint
 
     @property
     def model_name(self) -> str:
-        """What answers, as a person would call it: the model's address, or the other server's."""
+        """The model's name for people: its address, or the other server's model and address."""
         openai = self.spec.engine.openai
         if openai is None:
             return self.spec.model.uri

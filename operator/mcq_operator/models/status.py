@@ -1,4 +1,4 @@
-"""The statuses: what was observed, never what is hoped for."""
+"""The statuses: observed facts, never expectations."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from .base import Fraction, Model
 
 LONGEST_REASON = 1024
 LONGEST_MESSAGE = 32768
-"""Characters, as metav1.Condition has them."""
+"""The limits of metav1.Condition, in characters."""
 
 
 class Condition(Model):
@@ -25,11 +25,11 @@ class Condition(Model):
     reason: str = Field(max_length=LONGEST_REASON)
     """One word for programs."""
     message: str = Field(max_length=LONGEST_MESSAGE)
-    """A sentence for people: what is the case and what to do about it."""
+    """A message for people: the situation and what to do about it."""
 
 
 class ObjectRef(Model):
-    """An object that the operator made for a resource, in the resource's namespace."""
+    """An object that the operator created for a resource, in the resource's namespace."""
 
     api_version: str
     """The object's group and version."""
@@ -43,10 +43,10 @@ GatePhase = Literal["Waiting", "Sitting", "Passed", "Refused", "Inconclusive", "
 
 
 class GateTerms(Model):
-    """What a gate asks of a change."""
+    """The limits that a gate sets for a change."""
 
     exam: str
-    """The MCQExam that is sat."""
+    """The MCQExam that the candidate must pass."""
     min_accuracy: Fraction | None = None
     """The least accuracy."""
     max_regression: Fraction | None = None
@@ -56,47 +56,47 @@ class GateTerms(Model):
 
 
 class GateStatus(Model):
-    """How far a change is that has to pass an exam."""
+    """The progress of a change that must pass an exam."""
 
     candidate: str
-    """What tells this change, and what is asked of it, from others."""
+    """A digest of the change and the gate's limits."""
     change: str = ""
-    """The digest of the change: an approval names it."""
+    """The digest of the change; an approval names it."""
     generation: int = Field(ge=0)
-    """The spec's generation that asked for it."""
+    """The spec's generation with the change."""
     phase: GatePhase
-    """Waiting for the present replicas' result, Sitting the exam, or what became of it."""
+    """Waiting for the current replicas' result, Sitting the exam, or its outcome."""
     replica_set: str
-    """The ReplicaSet of the replicas that answer meanwhile."""
+    """The ReplicaSet of the replicas that answer until the change passes."""
     template_digest: str
-    """What tells those replicas from others."""
+    """A digest of those replicas' template."""
     reason: str = Field(max_length=LONGEST_REASON)
-    """Why, in one word."""
+    """The reason, in one word."""
     message: str = Field(max_length=LONGEST_MESSAGE)
-    """Why, with figures."""
+    """The reason, with figures."""
     image: str = ""
-    """The digest of the image by which it passed; left out where the node does not tell it."""
+    """The digest of the image that passed; left out if the node does not report it."""
 
 
 class Override(Model):
-    """A change that was let through without having passed what the gate before it asked."""
+    """A change that went through without passing the previous gate."""
 
     annotation: str
-    """What the annotation mcq-operator.dev/promote said, if that let it through; it does so once."""
+    """The value of the annotation mcq-operator.dev/promote, if it let the change through. A value works once."""
     candidate: str
-    """The change, and what was asked of it."""
+    """A digest of the change and the gate's limits."""
     change: str = ""
     """The digest of the change."""
     reason: str = ""
     """Overridden by the annotation, GateRemoved or GateLoosened."""
     gate: GateTerms | None = None
-    """What the gate before it asked."""
+    """The limits of the previous gate."""
     time: str = Field(json_schema_extra={"format": "date-time"})
-    """When it was seen."""
+    """When the operator observed the change."""
 
 
 class ResourceStatus(Model):
-    """What every status has."""
+    """The fields of every status."""
 
     observed_generation: int = Field(0, ge=0)
     """The spec's generation that this status is about."""
@@ -104,7 +104,7 @@ class ResourceStatus(Model):
         default_factory=list,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
-    """Each aspect that is observed."""
+    """The observed aspects."""
     inventory: list[ObjectRef] = Field(
         default_factory=list,
         json_schema_extra={
@@ -112,29 +112,29 @@ class ResourceStatus(Model):
             "x-kubernetes-list-map-keys": ["apiVersion", "kind", "name"],
         },
     )
-    """The objects made for this resource; what is no longer wanted is deleted by this list."""
+    """The objects of this resource. The operator deletes those in this list that the spec no longer needs."""
 
     def is_true(self, condition: str) -> bool:
-        """Whether the condition of this type is True."""
+        """Return whether the condition of this type is True."""
         return any(each.type == condition and each.status == "True" for each in self.conditions)
 
 
 class ObservedModel(Model):
-    """The model that replicas were told to load."""
+    """The model that replicas load."""
 
     uri: str
     """The model's address."""
 
 
 class Rollback(Model):
-    """A roll-out that was undone."""
+    """A roll-out that the operator undid."""
 
     generation: int = Field(ge=0)
-    """The spec's generation whose replicas did not start."""
+    """The spec's generation that did not start."""
     digest: str
-    """What tells those replicas from others: the spec is tried again once it means other ones."""
+    """A digest of those replicas' template: the operator tries the spec again once it yields another digest."""
     replica_set: str
-    """The ReplicaSet that was gone back to."""
+    """The ReplicaSet that the operator went back to."""
     reason: str
     """Why the replicas did not start, in one word."""
     message: str = Field(max_length=LONGEST_MESSAGE)
@@ -151,22 +151,22 @@ class Interval(Model):
 
 
 class SatExam(Model):
-    """The last exam of a solver's present replicas."""
+    """The last exam of a solver's current replicas."""
 
     name: str
     """The MCQExam."""
     accuracy: float = Field(ge=0, le=1)
-    """The share of questions that were answered right."""
+    """The share of right answers."""
     ci95: Interval
     """Its 95 % interval (Wilson)."""
     count: int = Field(0, ge=0)
-    """Questions that were answered."""
+    """The number of answered questions."""
     sat: str = Field(json_schema_extra={"format": "date-time"})
-    """When the last question was answered."""
+    """When the last answer arrived."""
 
 
 class SolverStatus(ResourceStatus):
-    """What was observed of a solver."""
+    """The observed state of a solver."""
 
     replicas: int = Field(0, ge=0)
     """Replicas that exist."""
@@ -175,84 +175,84 @@ class SolverStatus(ResourceStatus):
     selector: str = ""
     """The replicas' label selector, for autoscalers."""
     url: str = ""
-    """Where the solver is asked: through its Ingress, or inside the cluster without one."""
+    """The solver's address for clients: of its Ingress or Gateway, or inside the cluster without one."""
     model: ObservedModel | None = None
-    """The model."""
+    """The model that replicas load."""
     template_digest: str = ""
-    """What tells the replicas that the spec means from others: an exam is sat anew when they change."""
+    """A digest of the replicas' template. When it changes, the solver sits its exams again."""
     release: str = ""
-    """The operator's release that the replicas are of: its version and the service's image."""
+    """The operator's release that the replicas come from: its version and the service's image."""
     exam: SatExam | None = None
-    """How right it is; left out while the present replicas have sat no exam."""
+    """The last exam of the current replicas; left out until they have sat one."""
     answering: bool = False
-    """Whether all replicas that are to answer now are available, and a test question was answered."""
+    """Whether all replicas that should answer now are available, and a test question was answered."""
     promoted: str = ""
-    """The digest of all that may change the replicas' answers: a change of it has to pass the gate."""
+    """The digest of everything that may change the replicas' answers. A new digest must pass the gate."""
     gate: GateStatus | None = None
-    """The last change that had to pass an exam."""
+    """The last change that needed to pass an exam."""
     last_gate: GateTerms | None = None
-    """What the gate asks of the next change. If that comes without a gate, or with one that asks less, it is recorded
-    as an override."""
+    """The gate's limits for the next change. A change that removes the gate or loosens its limits is recorded as an
+    override."""
     override: Override | None = None
-    """The last change that was let through without."""
+    """The last change that went through without passing its gate."""
     image: str = ""
-    """The digest of the image that the ready replicas run, as their nodes tell it; empty while they differ."""
+    """The digest of the image that the ready replicas run, as their nodes report it; empty while they differ."""
     rollback: Rollback | None = None
-    """The roll-out that was undone, while the spec that was is still asked for."""
+    """The undone roll-out, as long as the spec still asks for it."""
 
 
 class SatModel(Model):
-    """Which model answered an exam, and by which prompt: results are compared by it."""
+    """The model and the prompt that answered an exam; they decide whether two results can be compared."""
 
     uri: str
     """The model's address."""
     digest: str | None = None
-    """SHA-256 of its source weights; left out where another server has it."""
+    """SHA-256 of its source weights; left out if another server has the model."""
     precision: str | None = None
-    """The number format it computes in; left out where another server does."""
+    """The number format it computes in; left out if another server computes."""
     prompt_digest: str | None = None
     """SHA-256 of the prompt's constant parts."""
 
 
 class ReportRef(Model):
-    """Where a whole report is."""
+    """The location of a full report."""
 
     config_map: str
     """The ConfigMap."""
     name: str
-    """The sitting: the report's keys begin with it."""
+    """The sitting; the report's keys begin with it."""
     shards: int = 1
-    """How many shares the questions were asked in: the ConfigMaps NAME-0, NAME-1 and so on have one each."""
+    """The number of shares of the questions. The ConfigMaps NAME-0, NAME-1 and so on hold one each."""
     digest: str | None = None
-    """SHA-256 of the result, which the exam's Pods have stated; left out where it is from a backup."""
+    """SHA-256 of the result, as the exam's Pods reported it; left out for a result from a backup."""
 
 
 class ExamStatus(ResourceStatus):
-    """What was observed of an exam: the figures are of its last result."""
+    """The observed state of an exam, with the figures of its last result."""
 
     solver: str = ""
-    """The MCQSolver that is asked."""
+    """The MCQSolver that sits the exam."""
     summary: str = ""
     """The accuracy with its 95 % interval, for people."""
     accuracy: float | None = Field(None, ge=0, le=1)
-    """The share of answered questions that were answered right."""
+    """The share of right answers among the answered questions."""
     ci95: Interval | None = None
     """Its 95 % interval (Wilson)."""
     calibration_error: float | None = Field(None, ge=0, le=1)
     """The expected calibration error, in 15 bins of equal width."""
     count: int | None = Field(None, ge=0)
-    """Questions that were answered."""
+    """The number of answered questions."""
     unanswered: int | None = Field(None, ge=0)
-    """Questions that were not. They are in no figure, and count as wrong for the condition Passed."""
+    """The number of unanswered questions. No figure includes them; the condition Passed counts them as wrong."""
     p95_seconds: float | None = Field(None, ge=0)
-    """The time within which 95 % of the answers came."""
+    """The time in which 95 % of the answers arrived, in seconds."""
     sat: str | None = Field(None, json_schema_extra={"format": "date-time"})
-    """When the last question was answered."""
+    """When the last answer arrived."""
     exam_digest: str | None = None
-    """SHA-256 of the file of questions."""
+    """SHA-256 of the questions' file."""
     template_digest: str = ""
-    """What tells the replicas that the conditions are about from others: of a schedule those that answered last."""
+    """A digest of the replicas that the conditions are about; with a schedule, of those that answered last."""
     model: SatModel | None = None
-    """What answered."""
+    """The model that answered."""
     report: ReportRef | None = None
-    """The whole report: python -m mcq_operator exam report NAME."""
+    """The full report; `python -m mcq_operator exam report NAME` prints it."""

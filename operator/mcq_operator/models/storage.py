@@ -1,4 +1,4 @@
-"""The volumes that a solver's replicas share, and where its namespace is backed up."""
+"""The volumes that a solver's replicas share, and the backups of its namespace."""
 
 from typing import Annotated, Literal
 
@@ -13,7 +13,8 @@ from .scheduling import Scheduling
 class Cache(Model):
     """Where replicas keep the prepared model.
 
-    A made claim belongs to the solver and goes with it; name an existing one in claimName to keep it.
+    The solver owns a claim that the operator creates; both are deleted together. To keep the claim, name an existing
+    one in claimName.
     """
 
     model_config = ConfigDict(
@@ -47,16 +48,16 @@ class Cache(Model):
     size: Quantity = "16Gi"
     """The volume's size: the source weights and one converted copy."""
     storage_class_name: ObjectName | None = None
-    """The StorageClass of the made claim; left out, the cluster's default."""
+    """The StorageClass of the claim that the operator creates; left out, the cluster's default."""
     claim_name: ObjectName | None = None
-    """An existing claim to use in place of a made one."""
+    """An existing claim to use; left out, the operator creates one."""
     access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = "ReadWriteOnce"
-    """How the claim is mounted. With ReadWriteOnce all replicas run on one node, and a drain takes them all at once;
-    ReadWriteMany needs a shared file system."""
+    """How replicas mount the claim. With ReadWriteOnce all replicas run on one node, and a drain takes them all at
+    once; ReadWriteMany needs a shared file system."""
 
 
 class Backup(Model):
-    """Where the MCQSolvers, MCQExams and exam reports of the solver's namespace are kept, and how often."""
+    """Scheduled backups of the MCQSolvers, MCQExams and exam reports in the solver's namespace."""
 
     uri: Annotated[
         str,
@@ -67,20 +68,20 @@ class Backup(Model):
             longest=512,
         ),
     ]
-    """The bucket, and a prefix inside it; backups of a namespace are below its name."""
+    """The bucket, and a prefix inside it; a namespace's backups are in a directory with its name."""
     schedule: Schedule = "@daily"
-    """When a backup is made, in cron's form and UTC."""
+    """When to back up, as a cron expression in UTC."""
     keep: int = Field(14, ge=1, le=1000)
-    """Backups that are kept; those before them are deleted once a new one was read back and is good."""
+    """How many backups to keep. Older ones are deleted once a new one was read back and verified."""
     credentials_secret_ref: SecretName | None = None
-    """A Secret whose keys are AWS_* variables: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for a server
-    other than Amazon's, AWS_ENDPOINT_URL. Left out, the Pod's workload identity is used."""
+    """A Secret with AWS_* variables as its keys: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for a
+    server other than Amazon's, AWS_ENDPOINT_URL. Left out, the Pod's workload identity is used."""
     resources: Resources = Resources()
-    """CPU and memory of the Pod that makes it. Left out: requests of 50m and 128Mi, and a limit of 512Mi."""
+    """CPU and memory of the backup's Pod. Left out: requests of 50m and 128Mi, and a limit of 512Mi."""
     scheduling: Scheduling = Scheduling()
-    """Where that Pod may run."""
+    """Where the backup's Pod may run."""
     pod_template: PodTemplate = PodTemplate()
-    """What that Pod has beside what the operator gives it."""
+    """Additions to the backup's Pod."""
 
 
 class Storage(Model):
@@ -89,4 +90,4 @@ class Storage(Model):
     cache: Cache = Cache()
     """The model cache."""
     backup: Backup | None = None
-    """Scheduled backups of the namespace; one solver's are enough for all that is in it."""
+    """Scheduled backups of the namespace; one solver's backups cover all of it."""

@@ -1,4 +1,4 @@
-"""What a solver's replicas tell about themselves, and to whom."""
+"""A solver's telemetry: tracing, scraping, alerts and dashboards."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from .base import Fraction, Model, Switch, http_url, rule, rules
 
 
 class Tracing(Model):
-    """Where spans go."""
+    """Where replicas send their spans."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -22,7 +22,7 @@ class Tracing(Model):
     )
 
     enabled: bool = False
-    """Whether spans are sent."""
+    """Whether replicas send spans."""
     endpoint: (
         Annotated[
             str,
@@ -34,14 +34,14 @@ class Tracing(Model):
     ) = None
     """The OTLP/HTTP receiver."""
     sampling_ratio: Fraction = 1.0
-    """The share of requests traced, 0 to 1. A caller can only have fewer of its own traced."""
+    """The share of requests traced, 0 to 1. A caller can only lower it for its own requests."""
 
 
 class ServiceMonitor(Model):
-    """What makes prometheus-operator scrape the replicas."""
+    """The object that makes prometheus-operator scrape the replicas."""
 
     enabled: Switch = "Auto"
-    """Whether there is a ServiceMonitor; Auto: where the cluster has prometheus-operator's CRDs."""
+    """Whether there is a ServiceMonitor; Auto: if the cluster has prometheus-operator's CRDs."""
     interval_seconds: int = Field(30, ge=1, le=3600)
     """The time between two scrapes."""
     labels: dict[str, str] | None = None
@@ -50,40 +50,40 @@ class ServiceMonitor(Model):
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 ANSWER_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
-"""Those of the histogram mcq_answer_duration_seconds: between them it can't count."""
+"""The bucket bounds of the histogram mcq_answer_duration_seconds; it can't count between them."""
 AnswerBound = Annotated[float, WithJsonSchema({"type": "number", "enum": list(ANSWER_BOUNDS)})]
 
 
 class Alerts(Model):
-    """What Prometheus computes of the metrics, and warns of."""
+    """Prometheus' recording rules and alerts on the metrics."""
 
     enabled: Switch = "Auto"
-    """Whether there is a PrometheusRule, with recording rules and alerts; Auto: where the cluster has
+    """Whether there is a PrometheusRule, with recording rules and alerts; Auto: if the cluster has
     prometheus-operator's CRDs."""
     labels: dict[str, str] | None = None
     """Further labels of the PrometheusRule, for the ruleSelector of a Prometheus."""
     availability_objective: Share = 0.99
-    """The share of questions of 30 days that must be answered; the error budget is the rest."""
+    """The share of questions in 30 days that must be answered; the rest is the error budget."""
     answer_seconds: AnswerBound = 4
-    """The time within which an answer is quick: one of the bounds of mcq_answer_duration_seconds."""
+    """The time limit of a quick answer, in seconds: one of the bounds of mcq_answer_duration_seconds."""
     latency_objective: Share = 0.95
-    """The share of answers of 30 days that must be quick."""
+    """The share of answers in 30 days that must be quick."""
     max_error_ratio: Share = 0.05
-    """The share of questions of 5 minutes that may fail."""
+    """The share of questions in 5 minutes that may fail."""
     max_queue_ratio: Share = 0.8
-    """How full the fullest replica's queue may be, of limits.maxQueuedRequests."""
+    """How full the fullest replica's queue may be, as a share of limits.maxQueuedRequests."""
     max_abstention_ratio: Share = 0.5
-    """The share of questions of 30 minutes that may be abstained from."""
+    """The share of questions in 30 minutes that replicas may abstain from."""
     max_calibration_drift: Share = 0.05
-    """How far an exam's calibration error may be above its least of 30 days."""
+    """How far an exam's calibration error may rise above its lowest in 30 days."""
 
 
 SIDECAR_LABELS = {"grafana_dashboard": "1"}
-"""What the sidecar of Grafana's Helm charts looks for."""
+"""The label that the sidecar of Grafana's Helm charts looks for."""
 
 
 class Dashboards(Model):
-    """What Grafana draws of the metrics."""
+    """Grafana's dashboards of the metrics."""
 
     enabled: Switch = "Auto"
     """Whether there is a ConfigMap with dashboards; Auto: there is one."""
@@ -92,7 +92,7 @@ class Dashboards(Model):
 
 
 class Monitoring(Model):
-    """What is measured."""
+    """Scraping, alerts and dashboards."""
 
     service_monitor: ServiceMonitor = ServiceMonitor()
     """Scraping by Prometheus."""

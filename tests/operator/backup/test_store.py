@@ -189,7 +189,7 @@ def test_a_backup_that_finds_no_room_where_it_is_fetched_to_is_told_of(tmp_path:
 )
 def test_what_amazons_own_say_is_understood(words: str, error: type[BackupError]) -> None:
     """No machine of ours has an instance's identity, or a bucket in another region."""
-    assert isinstance(stores._told(ValueError(words), "s3://a"), error)
+    assert isinstance(stores._error(ValueError(words), "s3://a"), error)
 
 
 @contextmanager

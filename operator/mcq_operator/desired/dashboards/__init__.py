@@ -1,4 +1,4 @@
-"""Grafana's dashboards of a solver. Their JSON is written by hack/generate, from hack/dashboards."""
+"""Grafana's dashboards of a solver. hack/generate writes their JSON from hack/dashboards."""
 
 import json
 from functools import cache
@@ -13,22 +13,22 @@ BOARDS = ("overview", "quality", "inference")
 
 
 def dashboards(solver: MCQSolver) -> Manifest | None:
-    """The ConfigMap by whose labels a Grafana's sidecar finds them."""
-    wanted = solver.spec.monitoring.dashboards
-    if not is_on(wanted.enabled, CONFIG_MAP, absent=()):
+    """Return the ConfigMap of the dashboards, or None if they are off. Grafana's sidecar finds it by its labels."""
+    options = solver.spec.monitoring.dashboards
+    if not is_on(options.enabled, CONFIG_MAP, absent=()):
         return None
     return manifest(
         CONFIG_MAP,
         solver,
         name=names.dashboards_name(solver),
-        labels=wanted.labels,
+        labels=options.labels,
         # A sidecar puts the files of all ConfigMaps into one folder.
         data={f"{solver.namespace}-{solver.name}-{board}.json": _of(solver, board) for board in BOARDS},
     )
 
 
 def _of(solver: MCQSolver, board: str) -> str:
-    """The dashboard with this solver chosen, and what its spec says filled in."""
+    """Return a dashboard with this solver selected and its spec's values filled in."""
     values = {
         "<digest>": digest(str(solver.key)),
         "<namespace>": solver.namespace,
@@ -36,25 +36,25 @@ def _of(solver: MCQSolver, board: str) -> str:
         "<answer_seconds>": f"{solver.spec.monitoring.alerts.answer_seconds:g}",
         "<queue_limit>": str(solver.spec.limits.max_queued_requests),
     }
-    made = _template(board)
-    for mark, value in values.items():
-        made = made.replace(mark, value)
-    return made
+    dashboard = _template(board)
+    for placeholder, value in values.items():
+        dashboard = dashboard.replace(placeholder, value)
+    return dashboard
 
 
 @cache
 def _template(board: str) -> str:
-    """The dashboard with marks for a solver's values, none of which needs escapes in JSON.
+    """Return a dashboard with placeholders for a solver's values. The values need no escapes in JSON.
 
-    Made once: to parse and write 48 KB of JSON in each reconcile would take a fifth of its time.
+    It is cached: parsing and writing 48 KB of JSON in each reconcile would take a fifth of its time.
     """
-    made = json.loads(files(__package__).joinpath(f"{board}.json").read_text())
-    made["uid"] = f"mcq-{board}-<digest>"
-    made["title"] = f"{made['title']}: <namespace>/<solver>"
-    for variable in made["templating"]["list"]:
+    dashboard = json.loads(files(__package__).joinpath(f"{board}.json").read_text())
+    dashboard["uid"] = f"mcq-{board}-<digest>"
+    dashboard["title"] = f"{dashboard['title']}: <namespace>/<solver>"
+    for variable in dashboard["templating"]["list"]:
         name = variable["name"]
         if name in ("namespace", "solver"):
             variable["current"] = {"selected": True, "text": f"<{name}>", "value": f"<{name}>"}
         elif name in ("answer_seconds", "queue_limit"):
             variable["query"] = f"<{name}>"
-    return json.dumps(made, separators=(",", ":"))
+    return json.dumps(dashboard, separators=(",", ":"))
