@@ -73,6 +73,7 @@ def of(
         model: the model that the replicas in force should load; None for the spec's.
         release: the operator's release that these replicas belong to.
         held_back: why they don't belong to this operator's release yet; empty if they do.
+
     """
     deployment = observed.deployment
     images = loaded.images(observed.pods)

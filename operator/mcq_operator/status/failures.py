@@ -33,6 +33,7 @@ class PodKind:
         container: the operator's container; other tools added all others.
         image: advice if its image is missing.
         room: advice if no node can take the Pod.
+
     """
 
     container: str

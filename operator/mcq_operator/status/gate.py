@@ -31,6 +31,7 @@ class Seen:
         exam: the exam that the gate names.
         candidate: the solver that runs the change.
         sitting: the candidate's exam.
+
     """
 
     exam: MCQExam | None
