@@ -21,7 +21,9 @@ class Altered:
         key = (desired["metadata"]["namespace"], ref)
         self._stored.pop(key, None)
         if not covers(stored, desired):
-            logger.warning("%s %s is stored otherwise than applied: by a webhook?", ref.kind, ref.name)
+            logger.warning(
+                "the stored %s %s differs from the applied one, probably by a webhook", ref.kind, ref.name
+            )
             altered: Manifest = project(stored, desired)
             altered["metadata"]["uid"] = stored["metadata"]["uid"]
             self._stored[key] = altered

@@ -231,7 +231,7 @@ class Cluster:
             pruned.leaving.append(ref)
             metadata = live["metadata"]
             if "deletionTimestamp" not in metadata:
-                logger.info("deleting %s %s, which is no longer wanted", ref.kind, ref.name)
+                logger.info("deleting %s %s, which the spec no longer needs", ref.kind, ref.name)
                 call = self._api.delete(
                     kind, namespace=resource.namespace, name=ref.name, uid=metadata["uid"]
                 )

@@ -150,7 +150,7 @@ async def reconcile_solver(
 async def _held_back(
     solver: MCQSolver, cluster: Cluster, upgrades: Upgrades, *, digest: str
 ) -> tuple[str, Manifest | None]:
-    """Return why the replicas of the operator's last release stay for now, and their template; otherwise "" and None."""
+    """Return why the replicas of the operator's last release stay for now, and their template, or "" and None."""
     reason = upgrades.held(solver, digest=digest)
     newest = status.rollback.newest(await cluster.replica_sets(solver)) if reason else None
     return (reason, status.rollback.template(newest)) if newest else ("", None)
