@@ -1,3 +1,3 @@
-"""Keeps MCQSolver resources true: watches them and reconciles their workloads."""
+"""The operator: it watches MCQSolvers and MCQExams, and reconciles their objects."""
 
 __version__ = "0.1.0"

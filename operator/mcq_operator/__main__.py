@@ -24,7 +24,7 @@ from .tracing import tracing
 logger = logging.getLogger(__name__)
 
 UNUSABLE = 2
-"""The exit status where the settings can't be used."""
+"""The exit status for unusable settings."""
 
 
 def main() -> None:
@@ -43,21 +43,21 @@ def _main() -> int:
         case "backup" | "restore":
             return backup.run(arguments)
         case "rbac":
-            made = [
+            manifests = [
                 *rbac.manifests(namespaces=namespaces, home=arguments.home),
                 *rbac.user_roles(),
                 *admission.promote(),
                 *admission.tenants(),
             ]
-            yaml.safe_dump_all(made, sys.stdout, sort_keys=False)
+            yaml.safe_dump_all(manifests, sys.stdout, sort_keys=False)
             return 0
-    named = {"namespaces": namespaces} if namespaces else {}
+    overrides = {"namespaces": namespaces} if namespaces else {}
     settings = _settings()
-    return UNUSABLE if settings is None else _run(settings.model_copy(update=named))
+    return UNUSABLE if settings is None else _run(settings.model_copy(update=overrides))
 
 
 def _settings() -> Settings | None:
-    """The configuration; of one that can't be used each mistake is a line."""
+    """Return the configuration, or None after printing a line for each mistake in it."""
     try:
         return Settings()
     except ValidationError as error:
@@ -123,7 +123,7 @@ def _add_namespaces(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--namespace",
         action="append",
-        # Not None: a command's would replace what stands before the command.
+        # With None, the command's default would replace the option before the command.
         default=argparse.SUPPRESS,
         metavar="NAME",
         help="a namespace to serve, once for each; without it, all",
@@ -133,14 +133,14 @@ def _add_namespaces(parser: argparse.ArgumentParser) -> None:
 def _report(arguments: argparse.Namespace) -> int:
     key = ExamKey(arguments.exam_namespace, arguments.name)
     try:
-        found = asyncio.run(report(key, sitting=arguments.sitting, form=arguments.output))
+        content = asyncio.run(report(key, sitting=arguments.sitting, form=arguments.output))
     except ReportError as error:
         complain(f"error: {error}")
         return 1
     if arguments.output == "text" or sys.stdout.isatty():
-        sys.stdout.write(plain(found.decode(errors="replace")))
+        sys.stdout.write(plain(content.decode(errors="replace")))
     else:
-        sys.stdout.buffer.write(found)
+        sys.stdout.buffer.write(content)
     return 0
 
 
@@ -150,10 +150,10 @@ def _check(arguments: argparse.Namespace) -> int:
         return UNUSABLE
     try:
         if arguments.policy:
-            found = refused(arguments.file, arguments.policy, namespace=arguments.of_namespace)
-            for line in found:
+            refusals = refused(arguments.file, arguments.policy, namespace=arguments.of_namespace)
+            for line in refusals:
                 complain(f"refused: {line}")
-            return 1 if found else 0
+            return 1 if refusals else 0
         check(
             arguments.file,
             namespace=arguments.of_namespace,

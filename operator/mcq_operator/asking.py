@@ -1,4 +1,4 @@
-"""Questions that are asked beside the reconciles, at most one a solver at a time."""
+"""Questions to replicas beside the reconciles, at most one for each solver at a time."""
 
 import asyncio
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from .models import SolverKey
 
 @dataclass(kw_only=True)
 class Asking:
-    """What is known of a solver, and the question that is being asked."""
+    """The known answers of a solver, and the task of the current question."""
 
     asking: asyncio.Task[None] | None = None
 
@@ -18,21 +18,21 @@ Entry = TypeVar("Entry", bound=Asking)
 
 
 class Askings(Generic[Entry]):
-    """An entry for each solver that something is asked about."""
+    """An entry for each solver with questions."""
 
     def __init__(self) -> None:
-        """Nothing is known of any solver."""
+        """Start without entries."""
         self._entries: dict[SolverKey, Entry] = {}
 
     def forget(self, key: SolverKey) -> None:
-        """Drop what is known about a solver, and the question that is being asked."""
+        """Drop a solver's entry and cancel its current question."""
         entry = self._entries.pop(key, None)
         if entry is not None and entry.asking is not None:
             entry.asking.cancel()
 
     async def close(self) -> None:
-        """Ask no more."""
-        asking = [entry.asking for entry in self._entries.values() if entry.asking is not None]
+        """Cancel all questions."""
+        tasks = [entry.asking for entry in self._entries.values() if entry.asking is not None]
         for key in list(self._entries):
             self.forget(key)
-        await asyncio.gather(*asking, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)

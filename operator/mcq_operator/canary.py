@@ -1,7 +1,7 @@
 """The canary: a real question to a solver's Service, so that Ready means answering and not just running.
 
-Asking takes as long as an answer takes, so it happens beside the reconciles: a reconcile gets the verdict
-that is known, and a new verdict wakes the solver's key.
+An answer takes time, so the canary asks beside the reconciles. A reconcile gets the last known verdict, and a new
+verdict requeues the solver's key.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 30.0
 ANSWERING = frozenset({200, 429})
-"""A replica that has no room for one more question answers others: that is load, and no failure."""
+"""A replica that rejects the question under load still answers others, so 429 is no failure."""
 REDIRECTS = range(300, 400)
 LONGEST_QUOTE = 300
-"""Characters of a replica's own words that a verdict quotes."""
+"""Characters that a verdict quotes from a replica."""
 PENDING = Verdict(outcome="pending")
 
 
@@ -35,14 +35,14 @@ class Ask(Protocol):
 
 
 class HttpAsk:
-    """Asks over HTTP, through the Service, as any client in the cluster would.
+    """Asks over HTTP, through the Service, as any client in the cluster does.
 
-    The question is the replica's own (`/answerz`), which needs no API key: the operator may not read Secrets. It goes
-    through the replica's engine and parser as a client's does, but does not wait behind clients.
+    The replica itself has the question (`/answerz`), which needs no API key, because the operator must not read
+    Secrets. It passes the replica's engine and parser like a client's question, but does not queue behind clients.
     """
 
     def __init__(self, prober: Prober, *, url: str) -> None:
-        """Ask at `url`, in which `{name}` and `{namespace}` stand for the solver's."""
+        """Ask at `url`, with the solver's `{name}` and `{namespace}` filled in."""
         self._prober = prober
         self._url = url
 
@@ -65,7 +65,7 @@ class _Entry(Asking):
 
 
 class Canaries(Askings[_Entry]):
-    """Remembers each solver's verdict, for the very replicas it was about."""
+    """Keeps each solver's verdict, together with the replicas that it is about."""
 
     ANSWERED_SECONDS = 600.0
     FIRST_RETRY_SECONDS = 2.0
@@ -95,23 +95,23 @@ class Canaries(Askings[_Entry]):
         self._turns = asyncio.Semaphore(at_once)
 
     def verdict(self, solver: MCQSolver, deployment: Deployment | None, pods: Iterable[Manifest]) -> Verdict:
-        """What is known about these replicas; asks if nothing is, or if it is time to ask again.
+        """Return the known verdict about these replicas; ask if there is none, or if it has expired.
 
-        Nobody is asked before the roll-out is complete: until then the answer could be an old replica's.
+        Don't ask before the roll-out is complete: an old replica could answer.
         """
         if deployment is None or not deployment.settled(solver):
             return PENDING
-        about = fingerprint(solver, deployment, pods)
+        replicas = fingerprint(solver, deployment, pods)
         entry = self._entries.get(solver.key)
-        if entry is None or entry.fingerprint != about:
+        if entry is None or entry.fingerprint != replicas:
             self.forget(solver.key)
-            entry = self._entries[solver.key] = _Entry(fingerprint=about)
+            entry = self._entries[solver.key] = _Entry(fingerprint=replicas)
         if entry.asking is None and self._clock() >= entry.expires:
             entry.asking = asyncio.create_task(self._question(solver.key, entry))
         return entry.verdict
 
     def retry_in(self, key: SolverKey) -> float | None:
-        """Seconds until a failed question is to be asked again, or None when none failed."""
+        """Return the seconds until the next try of a failed question, or None if none failed."""
         entry = self._entries.get(key)
         if entry is None or entry.asking is not None or entry.verdict.outcome != "failed":
             return None
@@ -121,26 +121,26 @@ class Canaries(Askings[_Entry]):
         try:
             async with self._turns:
                 verdict = await self._ask(key)
-        except Exception as error:  # otherwise nobody would ask again before the next roll-out
+        except Exception as error:  # otherwise the next question would wait for the next roll-out
             logger.exception("%s: the test question could not be asked", key)
             verdict = _failed(f"{type(error).__name__}: {error}")
         finally:
             entry.asking = None
         entry.failures = entry.failures + 1 if verdict.outcome == "failed" else 0
-        entry.expires = self._clock() + self._lasts(entry)
+        entry.expires = self._clock() + self._lifetime(entry)
         if verdict != entry.verdict:
             logger.info("%s: the test question was %s. %s", key, verdict.outcome, verdict.detail)
         entry.verdict = verdict
         self._learned(key)
 
-    def _lasts(self, entry: _Entry) -> float:
+    def _lifetime(self, entry: _Entry) -> float:
         if not entry.failures:
             return self.ANSWERED_SECONDS
         return min(self.FIRST_RETRY_SECONDS * 2.0 ** (entry.failures - 1), self.LONGEST_RETRY_SECONDS)
 
 
 def fingerprint(solver: MCQSolver, deployment: Deployment, pods: Iterable[Manifest]) -> str:
-    """What a verdict is about: solver, Deployment, the revisions of its ready Pods; not how many they are."""
+    """Return the identity of a verdict's subject: solver, Deployment, revisions of ready Pods; not their number."""
     revisions = {
         pod["metadata"].get("labels", {}).get(names.POD_REVISION, "") for pod in pods if is_ready(pod)
     }

@@ -1,4 +1,4 @@
-"""What a manifest would make, or which policy refuses it, without a cluster: `python -m mcq_operator check FILE`."""
+"""`python -m mcq_operator check FILE`: print a manifest's objects, or what policies refuse, without a cluster."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,12 +16,12 @@ from .models.policy import MCQPolicy, PolicySpec
 from .models.policy_rules import refusals
 
 UID = "00000000-0000-0000-0000-000000000000"
-"""In place of the one that the API server gives."""
+"""Stands in for the uid that the API server assigns."""
 SPECS: dict[str, type[BaseModel]] = {SOLVER_KIND: SolverSpec, EXAM_KIND: ExamSpec, POLICY.kind: PolicySpec}
 
 
 class CheckError(Exception):
-    """A file that can't be read, or that has something else than it should; the message says where."""
+    """A file is unreadable or has an invalid manifest. The message says where."""
 
 
 def check(
@@ -33,9 +33,9 @@ def check(
     operator_namespace: str,
     out: TextIO,
 ) -> None:
-    """Print every object that each MCQSolver of the file means, as YAML. Raises CheckError.
+    """Print the objects of each MCQSolver in the file as YAML. Raises CheckError.
 
-    The rules that the API server evaluates (`x-kubernetes-validations` of the CRD) are not.
+    This does not evaluate the API server's rules (`x-kubernetes-validations` of the CRD).
     """
     objects = [
         manifest
@@ -51,7 +51,7 @@ def check(
 
 
 def refused(path: str, policy_paths: Sequence[str], *, namespace: str) -> list[str]:
-    """What the policies refuse of the MCQSolvers and MCQExams of the file, a line each. Raises CheckError."""
+    """Return a line for each refusal of the file's MCQSolvers and MCQExams by the policies. Raises CheckError."""
     policies = [
         MCQPolicy.model_validate(document)
         for policy_path in policy_paths
@@ -78,7 +78,7 @@ def _placed(document: Manifest, namespace: str) -> Manifest:
 
 
 def _documents(path: str, *kinds: str) -> Iterator[tuple[Manifest, str]]:
-    """Each manifest of a file that should have these kinds, and where it is. Raises CheckError."""
+    """Yield each manifest of the file and its position. Raises CheckError for a kind that is not in `kinds`."""
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
         documents = [document for document in yaml.safe_load_all(text) if document is not None]

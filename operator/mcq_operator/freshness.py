@@ -1,11 +1,11 @@
-"""How far the watches are behind the cluster: a watch that hangs says nothing, which is what a quiet cluster says too.
+"""Watch staleness: how far the watches are behind the cluster. A hanging watch looks like a quiet cluster.
 
-So once in a while the versions of all watched objects are listed, which the API server answers from its cache, and
-compared with what events have shown. What is listed and not yet seen is late, from the moment that it was listed.
+So the operator regularly lists the versions of all watched objects, which the API server answers from its cache, and
+compares them with the events. A listed version without an event counts as late from the time of the list.
 
-A server's cache may also be behind the events. But if an object stays older than an event showed it, the server was
-restored from a backup: its versions began again at an older one, and a watch shows no event below the version that it
-began with.
+The server's cache may also be behind the events. But if an object stays older than an event showed it, the server was
+restored from a backup: its versions started again at an older one, and a watch shows no event below the version that
+it started with.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class List(Protocol):
 
 
 class Freshness:
-    """Compares what events showed with what there is."""
+    """Compares the versions in events with the versions in lists."""
 
     def __init__(self, versions: List, *, clock: Callable[[], float]) -> None:
         """`clock` is monotonic, in seconds."""
@@ -38,28 +38,28 @@ class Freshness:
         self._late: dict[Kind, dict[tuple[str, str], tuple[int, float]]] = {}
         self._older: dict[Kind, dict[tuple[str, str], tuple[int, float]]] = {}
 
-    def saw(self, seen: Sighting) -> None:
-        """An event came."""
-        versions = self._seen.setdefault(seen.kind, {})
-        if seen.gone:
-            versions.pop(seen.name, None)
-            self._late.get(seen.kind, {}).pop(seen.name, None)
+    def saw(self, observed: Sighting) -> None:
+        """Take in an event."""
+        versions = self._seen.setdefault(observed.kind, {})
+        if observed.gone:
+            versions.pop(observed.name, None)
+            self._late.get(observed.kind, {}).pop(observed.name, None)
         else:
-            versions[seen.name] = max(versions.get(seen.name, 0), seen.version)
+            versions[observed.name] = max(versions.get(observed.name, 0), observed.version)
 
     def listed(self, listing: Listing) -> None:
-        """Take in a watch's list: no event will come for what it has or lacks."""
-        for told in self._seen.get(listing.kind, {}), self._late.get(listing.kind, {}):
-            for name in [name for name in told if listing.lacks(name)]:
-                del told[name]
+        """Take in a watch's list: no event will come for its objects, or for those that it lacks."""
+        for known in self._seen.get(listing.kind, {}), self._late.get(listing.kind, {}):
+            for name in [name for name in known if listing.lacks(name)]:
+                del known[name]
         self._older.pop(listing.kind, None)
         versions = self._seen.setdefault(listing.kind, {})
-        versions.update({name: seen.version for name, seen in listing.objects.items()})
+        versions.update({name: observed.version for name, observed in listing.objects.items()})
 
     async def verify(self, kinds: Collection[Kind]) -> None:
-        """Compare once. A kind that can't be listed is left to the next time. Raises NoAnswerError."""
-        found = await asyncio.gather(*(self._list(kind) for kind in kinds), return_exceptions=True)
-        for kind, versions in zip(kinds, found, strict=True):
+        """Compare once. Skip a kind until the next time if its list fails. Raises NoAnswerError."""
+        lists = await asyncio.gather(*(self._list(kind) for kind in kinds), return_exceptions=True)
+        for kind, versions in zip(kinds, lists, strict=True):
             if isinstance(versions, BaseException):
                 if isinstance(versions, NoAnswerError) or not isinstance(versions, ClusterError):
                     raise versions
@@ -67,13 +67,13 @@ class Freshness:
             else:
                 self._compare(kind, versions)
         for kind in set(self._seen) - set(kinds):
-            # Its CRD was removed: there is nothing to be late for.
+            # Its CRD was removed, so no event can be late.
             del self._seen[kind]
             self._late.pop(kind, None)
             self._older.pop(kind, None)
 
     def age(self, kind: Kind) -> float:
-        """For how many seconds events of this kind have been missing; 0 when none is."""
+        """Return how many seconds the oldest missing event of the kind is late; 0 if none is."""
         seen = self._seen.get(kind, {})
         late = [
             since
@@ -83,11 +83,11 @@ class Freshness:
         return self._clock() - min(late) if late else 0.0
 
     def behind(self) -> bool:
-        """Return whether the last comparison found events missing, or versions older than seen."""
+        """Return whether the last comparison found missing events, or versions older than the events."""
         return any(self._late.values()) or any(self._older.values())
 
     def restored(self, seconds: float) -> bool:
-        """Return whether an object has been older than an event showed it for so long."""
+        """Return whether an object has been older than an event showed it for so many seconds."""
         now = self._clock()
         return any(
             self._seen[kind].get(name) == version and now - since >= seconds
@@ -96,17 +96,17 @@ class Freshness:
         )
 
     def late(self, seconds: float) -> list[Kind]:
-        """Return the kinds of which events have been missing for so long."""
+        """Return the kinds with events that have been missing for so many seconds."""
         return [kind for kind in self._late if self.age(kind) >= seconds]
 
     def _compare(self, kind: Kind, listed: Mapping[tuple[str, str], int]) -> None:
         seen, late = self._seen.setdefault(kind, {}), self._late.get(kind, {})
         now = self._clock()
-        # What is seen and no longer there has an event to come too, which no version is as new as. What is too new for
-        # the server's cache looks the same, until the next time.
+        # The deletion event of an object that the list lacks is missing, too. Its version is unknown, so it gets the
+        # highest number. An object too new for the server's cache looks the same, until the next comparison.
         missing = {**listed, **{name: sys.maxsize for name in seen if name not in listed}}
         self._late[kind] = {
-            # Late for the version that was listed first: newer ones may come all the time.
+            # Keep the first listed version: newer ones may come all the time.
             name: late[name] if name in late and seen.get(name, 0) < late[name][0] else (version, now)
             for name, version in missing.items()
             if seen.get(name, 0) < version

@@ -1,8 +1,8 @@
-"""How many API keys a solver's replicas accept, as one of them says itself.
+"""The number of API keys that a solver's replicas accept, as one of them reports it.
 
-The operator may not read Secrets, so it can't know whether the one that `auth.apiKeysSecretRef` names exists, or what
-is wrong with its keys. A replica knows, and says how many it accepts and how many it can't use, without names. One
-ready replica after the other is asked, beside the reconciles; only what is new makes one.
+The operator must not read Secrets, so it can't know whether the one in `auth.apiKeysSecretRef` exists, or which of its
+keys are invalid. A replica knows, and reports how many it accepts and how many it can't use, without names. The
+operator asks one ready replica after the other, beside the reconciles. Only a new answer requeues the solver.
 """
 
 import asyncio
@@ -27,14 +27,14 @@ Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class Keys(BaseModel):
-    """How many API keys a replica has."""
+    """A replica's API keys by validity."""
 
     accepted: Count
     invalid: Count
 
 
 class Readiness(BaseModel):
-    """What `/readyz` answers."""
+    """The body of `/readyz`."""
 
     api_keys: Keys
 
@@ -43,7 +43,7 @@ class AskKeys(Protocol):
     """Asks a replica about its API keys."""
 
     async def __call__(self, address: str, /) -> KeyCount | None:
-        """Return how many it has; None where it doesn't say. Never raises."""
+        """Return the replica's counts; None if it gives none. Never raises."""
 
 
 class HttpAskKeys:
@@ -70,13 +70,13 @@ class _Entry(Asking):
     count: KeyCount | None = None
 
     def next(self) -> str | None:
-        """The name of the replica after the one that was asked last."""
+        """Return the name of the replica after the last asked one."""
         ordered = sorted(self.pods)
         return next((name for name in ordered if name > self.last), ordered[0] if ordered else None)
 
 
 class KeyStates(Askings[_Entry]):
-    """Remembers what a replica of each solver with API keys said last."""
+    """Keeps the last answer of a replica for each solver with API keys."""
 
     def __init__(
         self,
@@ -89,8 +89,8 @@ class KeyStates(Askings[_Entry]):
 
         Args:
             ask: asks a replica.
-            learned: called with the solver's key when a replica says something new.
-            every_seconds: between two questions about a solver.
+            learned: called with the solver's key when an answer is new.
+            every_seconds: the pause between two questions about a solver.
 
         """
         super().__init__()
@@ -99,7 +99,7 @@ class KeyStates(Askings[_Entry]):
         self._every_seconds = every_seconds
 
     def count(self, solver: MCQSolver, pods: Iterable[Manifest]) -> KeyCount | None:
-        """What one of the solver's ready replicas said last; None where none is asked, or none has answered."""
+        """Return the last answer of the solver's ready replicas; None without keys, or before an answer."""
         ready = {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in pods if _may_be_asked(pod)}
         if solver.spec.auth.api_keys_secret_ref is None or not ready:
             self.forget(solver.key)
@@ -114,16 +114,16 @@ class KeyStates(Askings[_Entry]):
         while True:
             if (pod := entry.next()) is not None:
                 entry.last = pod
-                said = await self._said(key, entry.pods[pod])
-                if said not in {None, entry.count}:
-                    entry.count = said
+                answer = await self._answer(key, entry.pods[pod])
+                if answer not in {None, entry.count}:
+                    entry.count = answer
                     self._learned(key)
             await asyncio.sleep(self._every_seconds)
 
-    async def _said(self, key: SolverKey, address: str) -> KeyCount | None:
+    async def _answer(self, key: SolverKey, address: str) -> KeyCount | None:
         try:
             return await self._ask(address)
-        except Exception:  # otherwise nobody would ask again
+        except Exception:  # otherwise the questions would stop
             logger.exception("%s: a replica could not be asked about its API keys", key)
             return None
 

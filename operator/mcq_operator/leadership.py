@@ -1,9 +1,9 @@
-"""Which of several operators writes: the one that holds a Lease, and only as long as it surely does.
+"""Leader election: only the operator that holds the Lease writes, and only while it surely holds it.
 
-The client library's election is not used: it tells times by the wall clock, waits for an answer without bound, and
-goes on leading after an error of the network. Source of the protocol: client-go, tools/leaderelection.
+The client library's election does not fit: it uses the wall clock, waits for an answer without a timeout, and keeps
+leading after a network error. The protocol is client-go's, tools/leaderelection.
 
-Who holds the Lease is what its record says, read again whenever a write of it fails: a lost answer, or somebody's
+The record of the Lease names its holder. Read it again after each failed write: a lost answer, or another client's
 annotation, changes the Lease's version and not its holder.
 """
 
@@ -21,20 +21,20 @@ logger = logging.getLogger(__name__)
 
 
 class Leases(Protocol):
-    """Where the Lease is kept. Each method raises ClusterError within a few seconds, or ConflictError."""
+    """The store of the Lease. Each method raises ClusterError within a few seconds, or ConflictError."""
 
     async def read(self) -> Manifest | None:
-        """The Lease as it is, or None."""
+        """Return the Lease, or None."""
 
     async def create(self, lease: Manifest) -> Manifest:
-        """Make it, unless somebody else was faster."""
+        """Create the Lease, unless another candidate was faster."""
 
     async def replace(self, lease: Manifest) -> Manifest:
-        """Change it, unless it was changed since it was read."""
+        """Replace the Lease, unless it changed since the read."""
 
 
 class _Observed(NamedTuple):
-    """A record that somebody else holds the Lease by, and when it was observed first."""
+    """Another holder's record, and when this process first observed it."""
 
     record: dict[str, Any]
     at: float
@@ -42,12 +42,12 @@ class _Observed(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """How long a Lease lasts, in seconds; client-go's values.
+    """The times of a Lease in seconds; client-go's values.
 
     Attributes:
-        duration: others take the Lease so long after they have observed a change of its record.
-        renew_deadline: how long after the start of a renewal its Lease is relied on: less, so that two never write
-            at once.
+        duration: others take the Lease this long after they last observed a change of its record.
+        renew_deadline: the leader relies on the Lease this long after the start of its last renewal: less than
+            `duration`, so that two leaders never write at once.
         retry: the pause between two tries.
 
     """
@@ -58,7 +58,7 @@ class Timing:
 
 
 class Leadership:
-    """One candidate."""
+    """A candidate of the election."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Leadership:
         clock: Callable[[], float],
         timing: Timing | None = None,
     ) -> None:
-        """`identity` is this process's alone; `clock` is monotonic, in seconds."""
+        """`identity` is unique to this process; `clock` is monotonic, in seconds."""
         self._leases = leases
         self._identity = identity
         self._clock = clock
@@ -79,7 +79,7 @@ class Leadership:
 
     @property
     def held(self) -> bool:
-        """Whether this process may write: asked right before each write."""
+        """Whether this process may write. Check it right before each write."""
         return self._clock() < self._until
 
     async def acquire(self) -> None:
@@ -96,7 +96,7 @@ class Leadership:
             await asyncio.sleep(self._timing.retry)
 
     async def keep(self) -> None:
-        """Renew; returns when the Lease is lost."""
+        """Renew the Lease; return when it is lost."""
         while self.held:
             await asyncio.sleep(self._timing.retry)
             try:
@@ -112,35 +112,35 @@ class Leadership:
         if lease is None or not was_held:
             return
         try:
-            # Whoever has changed it since may hold it.
+            # After a conflict, another candidate may hold it.
             try:
                 await self._leases.replace(_released(lease))
             except ConflictError:
-                found = await self._leases.read()
-                if found is not None and self._is_holder(found):
-                    await self._leases.replace(_released(found))
+                live = await self._leases.read()
+                if live is not None and self._is_holder(live):
+                    await self._leases.replace(_released(live))
         except ClusterError as error:
             logger.warning("the lease was not released, others wait for its end: %s", error)
 
     async def _take(self) -> bool:
-        """Take the Lease if nobody holds it; returns whether this process does."""
+        """Take the Lease if it is free; return whether this process holds it."""
         started = self._clock()
-        found = await self._leases.read()
-        if found is None:
+        live = await self._leases.read()
+        if live is None:
             self._hold(await self._leases.create(self._claimed({})), started)
-        elif self._is_holder(found):
+        elif self._is_holder(live):
             # The answer to an earlier try was lost.
-            self._hold(await self._leases.replace(_renewed(found)), started)
-        elif _holder(found) and not self._expired(found):
+            self._hold(await self._leases.replace(_renewed(live)), started)
+        elif _holder(live) and not self._expired(live):
             return False
         else:
-            spec = found.get("spec", {})
+            spec = live.get("spec", {})
             claimed = self._claimed(spec, transitions=spec.get("leaseTransitions", 0) + 1)
-            self._hold(await self._leases.replace({**found, **claimed}), started)
+            self._hold(await self._leases.replace({**live, **claimed}), started)
         return True
 
     async def _renew(self) -> bool:
-        """Renew the Lease; returns False if somebody else holds it. Raises ClusterError if it was not renewed."""
+        """Renew the Lease; return False if another process holds it. Raises ClusterError if the renewal failed."""
         assert self._lease is not None, "it was taken"  # noqa: S101
         started = self._clock()
         try:
@@ -148,13 +148,13 @@ class Leadership:
         except NoAnswerError:
             raise
         except ClusterError:
-            found = await self._leases.read()
-            if found is None:
+            live = await self._leases.read()
+            if live is None:
                 lease = await self._leases.create(self._claimed({}))
-            elif self._is_holder(found):
-                lease = await self._leases.replace(_renewed(found))
+            elif self._is_holder(live):
+                lease = await self._leases.replace(_renewed(live))
             else:
-                logger.warning("the lease was taken by %s", _holder(found) or "nobody")
+                logger.warning("the lease was taken by %s", _holder(live) or "nobody")
                 return False
         self._hold(lease, started)
         return True
@@ -163,7 +163,7 @@ class Leadership:
         return _holder(lease) == self._identity
 
     def _expired(self, lease: Manifest) -> bool:
-        """Whether its record has not changed for as long as it says; by our own clock, not by its times."""
+        """Return whether the record has not changed for its duration, by our own clock and not by its times."""
         record = lease["spec"]
         if self._observed is None or self._observed.record != record:
             self._observed = _Observed(record, self._clock())
@@ -198,7 +198,7 @@ def _renewed(lease: Manifest) -> Manifest:
 
 
 def _released(lease: Manifest) -> Manifest:
-    """The Lease without a holder: there is nobody to wait for."""
+    """Return the Lease without a holder, so that no candidate has to wait."""
     return {
         **lease,
         "spec": {name: value for name, value in lease["spec"].items() if name != "holderIdentity"},
@@ -206,5 +206,5 @@ def _released(lease: Manifest) -> Manifest:
 
 
 def _now() -> str:
-    """In the API's form, for people to read."""
+    """Return the time in the API's format. Only people read it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

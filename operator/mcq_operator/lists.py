@@ -1,11 +1,11 @@
-"""kopf's lists, read as they pass: they fill the store when the watches begin, and again after each 410 or error.
+"""A reader of kopf's lists. They fill the store when the watches start, and after each 410 or error.
 
-kopf tells its handlers of each object in a list, but never of one that is missing from it, and no event will. So the
-pages are read here, and kopf gets them without their objects: it needs only the resourceVersion to watch from.
+kopf calls its handlers for each object in a list, but not for an object that the list lacks, and no event follows. So
+this module reads the pages, and hands them to kopf without objects: kopf needs only the resourceVersion to watch from.
 
-A page is limited in bytes and not only in objects, and only a few are read at once: anyone may make large objects with
-our label. Streaming lists (WatchList) would do the same, but servers before Kubernetes 1.34 lack them, and kopf does
-not show where such a list ends.
+A page is limited in bytes and not only in objects, and only a few are read at once: anyone may create large objects
+with our label. Streaming lists (WatchList) would do the same, but servers before Kubernetes 1.34 lack them, and kopf
+does not show where such a list ends.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ CHUNK = 100
 LONGEST_PAGE = 8 * 2**20
 """Bytes of a page. One object has at most 1.5 MiB."""
 AT_ONCE = 4
-"""Pages that are read at the same time."""
+"""Pages that are read concurrently."""
 METADATA = "application/json;as={kind};g=meta.k8s.io;v=v1"
 
 Scope = tuple[Kind, str | None]
@@ -36,7 +36,7 @@ class TooLongError(aiohttp.ClientPayloadError):
 
 
 class Response(aiohttp.ClientResponse):
-    """A response of limited length. Of a list, kopf gets `page` in place of what the server sent."""
+    """A response of limited length. For a list, kopf gets `page` instead of the server's body."""
 
     page: dict[str, Any] | None = None
 
@@ -109,14 +109,14 @@ class Lists:
         kind, namespace = scope
         try:
             page = _DECODER.decode(body)
-            seen = [sighting(kind, msgspec.json.decode(item)) for item in page.items or ()]
+            observed = [sighting(kind, msgspec.json.decode(item)) for item in page.items or ()]
         except msgspec.DecodeError:
-            # kopf can't read it either, and asks again.
+            # kopf can't read it either, and repeats the request.
             return None
         if first:
             self._objects[scope] = {}
         objects = self._objects.setdefault(scope, {})
-        objects.update({each.name: each for each in seen})
+        objects.update({each.name: each for each in observed})
         version, continuation = page.metadata.resource_version, page.metadata.continuation
         if not continuation:
             del self._objects[scope]
@@ -142,7 +142,7 @@ async def _bounded(
 
 
 def _scope(path: str) -> Scope | None:
-    """Return the watched kind whose objects the path lists, and their namespace, or None for all."""
+    """Return the watched kind of a list's path and its namespace, None for all; or None for any other path."""
     *parts, plural = path.split("/")
     namespace = parts[-1] if parts[-2:-1] == ["namespaces"] else None
     for kind in WATCHED:

@@ -1,8 +1,8 @@
-"""kopf's way to the API server, on which an odd answer is waited out instead of ending the process.
+"""kopf's login to the API server. It makes kopf retry after a bad answer instead of ending the process.
 
-kopf ends at once, and the process with it, when a list or a watch is answered with 409 or 410, or with 404 because its
-CRD was removed, and after a minute of tries when it is answered with 5xx: an API server behind a load balancer that is
-away for longer than that. At 429 it tries as long, and then lists anew.
+kopf ends at once, and the process with it, if a list or a watch returns 409 or 410, or 404 because the CRD was
+removed. If it returns 5xx, kopf ends after a minute of tries, and a load balancer may be without an API server for
+longer. If it returns 429, kopf tries for as long, and then lists again.
 """
 
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ _PLURALS = frozenset(kind.plural for kind in WATCHED)
 
 
 class Memo(Protocol):
-    """The part of the handlers' memo that is needed here."""
+    """The part of the handlers' memo that the login needs."""
 
     @property
     def lists(self) -> Lists:
@@ -30,19 +30,19 @@ class Memo(Protocol):
 
 
 async def login(*, memo: Memo, **kwargs: Any) -> kopf.AiohttpSession | None:
-    """As the Pod's service account or, outside a cluster, by KUBECONFIG."""
-    found = kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
-    if found is None:
+    """Return a session with the Pod's service account or, outside a cluster, with KUBECONFIG."""
+    connection = kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+    if connection is None:
         return None
     return kopf.AiohttpSession(
-        server=found.server,
-        default_namespace=found.default_namespace,
+        server=connection.server,
+        default_namespace=connection.default_namespace,
         aiohttp_session=aiohttp.ClientSession(
             response_class=Response,
-            connector=aiohttp.TCPConnector(limit=0, ssl=found.as_ssl_context()),
-            headers=found.as_http_headers(),
-            proxy=found.proxy_url,
-            trust_env=found.trust_env,
+            connector=aiohttp.TCPConnector(limit=0, ssl=connection.as_ssl_context()),
+            headers=connection.as_http_headers(),
+            proxy=connection.proxy_url,
+            trust_env=connection.trust_env,
             middlewares=(waited_out, memo.lists.read_along),
         ),
     )
@@ -51,11 +51,11 @@ async def login(*, memo: Memo, **kwargs: Any) -> kopf.AiohttpSession | None:
 async def waited_out(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """The answer, as a 429 where kopf would give up although another try may help.
+    """Turn a status that ends kopf into 429 if another try may help.
 
-    404 of an API group stays: by it kopf learns that a kind is not installed. Of a kind that it watches it is waited
-    out until the operator's own discovery finds it gone, and ends its watch. 401 stays, at which kopf logs in anew,
-    and 403, which tells of missing rights and must be noticed.
+    404 for an API group stays: it tells kopf that a kind is not installed. 404 for a watched kind becomes 429 until
+    the operator's own discovery notices that the kind is gone, and ends its watch. 401 stays, which makes kopf log in
+    again, and 403, because missing permissions must be noticed.
     """
     response = await handler(request)
     removed = response.status == NOT_FOUND and request.url.name in _PLURALS

@@ -1,4 +1,4 @@
-"""The operator at work: election, queue, watches, canaries and the metrics server, put together and run."""
+"""The operator's process: leader election, queue, watches, probes and the metrics server, assembled and run."""
 
 import asyncio
 import logging
@@ -40,16 +40,16 @@ logger = logging.getLogger(__name__)
 
 TRACER = trace.get_tracer("mcq_operator")
 ANEW_SECONDS = 300.0
-"""How long watches have that begin anew, before they are made to do so again: that lists everything."""
+"""The pause between two restarts of stale watches: each restart lists everything."""
 
 
 def measured(
     work: Callable[[Key], Awaitable[Result]], metrics: Metrics, wake: Callable[[Key], None]
 ) -> Callable[[Key], Awaitable[float | None]]:
-    """The work as the queue wants it, with its outcome and duration counted; `wake` has other keys looked at."""
+    """Wrap the work for the queue: count its outcome and duration, and call `wake` for the keys that it requeues."""
 
     async def measure(key: Key) -> float | None:
-        # For the queue's own line about a failure too: it is written after this, in the same task.
+        # The queue logs a failure after this, in the same task, with the same context.
         reconciling.set(About(key, secrets.token_hex(4)))
         label = "failed"
         attributes = {f"mcq.{key.word}.namespace": key.namespace, f"mcq.{key.word}.name": key.name}
@@ -80,7 +80,7 @@ async def verify(
     every: float,
     stale: float,
 ) -> None:
-    """Find out how far the watches are behind, and have them begin anew where that is too far."""
+    """Measure regularly how far the watches are behind, and restart them if that is too far."""
     clock = asyncio.get_running_loop().time
     due = float("-inf")
     pause = every
@@ -99,16 +99,16 @@ async def verify(
                 logger.warning("the API server was restored from a backup, so the watches begin anew")
                 cluster.forget()
             else:
-                what = ", ".join(kind.kind for kind in late)
-                logger.warning("no events for %.0f s, so the watches begin anew: %s", stale, what)
+                kinds_late = ", ".join(kind.kind for kind in late)
+                logger.warning("no events for %.0f s, so the watches begin anew: %s", stale, kinds_late)
             begin_anew()
             due = clock() + ANEW_SECONDS
-        # Whether a missing event still comes is soon known.
+        # Check again soon whether a missing event has come.
         pause = min(every, stale) if freshness.behind() else every
 
 
 async def operate(settings: Settings, metrics: Metrics) -> int:
-    """Run until SIGTERM or SIGINT, or until the lease is lost; returns the exit status."""
+    """Run until SIGTERM or SIGINT, or until the lease is lost; return the exit status."""
     ready, stopped = threading.Event(), asyncio.Event()
     health = Health(stuck_seconds=settings.stuck_seconds)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -126,12 +126,12 @@ async def operate(settings: Settings, metrics: Metrics) -> int:
     ):
         if settings.lease is None:
             metrics.leader.set(1)
-            alone = CachedApi(api_client, wrote=metrics.wrote, sent=metrics.sent)
-            await _first(lead(settings, metrics, alone, ready, health), stopped.wait())
+            api_without_lease = CachedApi(api_client, wrote=metrics.wrote, sent=metrics.sent)
+            await _first(lead(settings, metrics, api_without_lease, ready, health), stopped.wait())
             return 0
         namespace, _, name = settings.lease.partition("/")
-        asking = Api(api_client, wrote=metrics.wrote, sent=metrics.sent)
-        leases = KubeLease(asking, namespace=namespace, name=name)
+        lease_api = Api(api_client, wrote=metrics.wrote, sent=metrics.sent)
+        leases = KubeLease(lease_api, namespace=namespace, name=name)
         timing = Timing(
             duration=settings.lease_duration_seconds,
             renew_deadline=settings.lease_renew_deadline_seconds,
@@ -194,7 +194,7 @@ async def _elected(
 ) -> int:
     """Wait for the lease, then work while it is held.
 
-    A process that lost it ends with status 1, and starts anew as a candidate: nothing of its work can linger.
+    A process that loses it ends with status 1 and restarts as a candidate, so that nothing of its work lingers.
     """
     if not await _first(leadership.acquire(), stopped.wait()):
         return 0
@@ -209,7 +209,7 @@ async def _elected(
 
 
 async def _first(one: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any]) -> bool:
-    """Whether `one` ended first, or as soon; what did not end is cancelled. Raises what the first one raises."""
+    """Return whether `one` ended first, or at the same time; cancel the other. Raises the first one's error."""
     tasks = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
     done: set[asyncio.Future[Any]] = set()
     try:
@@ -225,18 +225,18 @@ async def _first(one: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any])
 
 
 def _identity() -> str:
-    """The Pod's name, and what tells this process from one that had the name before."""
+    """Return the Pod's name plus a unique part: a restarted process has the same Pod name."""
     return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 
-def _seen(api: CachedApi, queue: WorkQueue[Key], freshness: Freshness, seen: Sighting) -> None:
-    freshness.saw(seen)
-    if news := api.note(seen):
-        # A solver's or an exam's own change is somebody's wish, and a child's drift undoes one; all else is only what
-        # became of wishes, as Pods come and go by themselves.
-        urgent = seen.kind in RECONCILED or (news is News.DRIFT and seen.kind is not POD)
-        for key in api.woken(seen):
-            queue.add(key, urgent=urgent and key == seen.owner)
+def _seen(api: CachedApi, queue: WorkQueue[Key], freshness: Freshness, observed: Sighting) -> None:
+    freshness.saw(observed)
+    if change := api.note(observed):
+        # A change of a solver or an exam is a person's request, and drift of a child undoes one. All other events only
+        # report progress, as Pods come and go by themselves.
+        urgent = observed.kind in RECONCILED or (change is News.DRIFT and observed.kind is not POD)
+        for key in api.woken(observed):
+            queue.add(key, urgent=urgent and key == observed.owner)
 
 
 def _listed(
@@ -256,7 +256,7 @@ def _queue(
     startups: Startups,
     key_states: KeyStates,
 ) -> WorkQueue[Key]:
-    """The queue, with the reconcile as its work."""
+    """Return the queue with the reconcile as its work."""
     upgrades = Upgrades(
         release=f"{__version__} {settings.service_image}",
         at_once=settings.upgrades_at_once,

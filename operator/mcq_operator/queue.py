@@ -1,10 +1,10 @@
-"""A keyed work queue: many events, one look.
+"""A keyed work queue: many events, one reconcile.
 
-- A key that is waiting is not queued twice: any number of events means one piece of work.
-- A key that is being worked on is not given to a second worker; events meanwhile mean one more turn after it.
-- What is urgent comes first, what a person has just asked for does not wait for what others' Pods report; but not for
-  ever: who fights with the operator over a child must not keep all others waiting.
-- Work that fails is tried again, later each time; the delays are spread so that failures don't march in step.
+- A waiting key is queued once, however many events come.
+- One worker handles a key at a time. Events meanwhile cause one more turn afterwards.
+- Urgent keys come first: a person's request does not wait for reports about others' Pods. But the other keys get
+  turns, too, so that someone who fights with the operator over a child can't block them.
+- Failed work is tried again with growing delays, which are spread so that failures don't march in step.
 """
 
 import asyncio
@@ -22,21 +22,21 @@ Key = TypeVar("Key", bound=Hashable)
 FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 120.0
 URGENT_IN_A_ROW = 32
-"""After so many urgent keys one of those that wait has its turn."""
+"""After this many urgent keys, one of the others gets its turn."""
 
 
 class Timer(Protocol):
-    """A call that is to come."""
+    """A scheduled call."""
 
     def cancel(self) -> None:
-        """Don't make it."""
+        """Cancel the call."""
 
     def when(self) -> float:
-        """The time it is to be made at, by the clock of whoever makes it."""
+        """Return the time of the call, by the scheduler's clock."""
 
 
 class CallLater(Protocol):
-    """How a call is put off; an event loop's `call_later` is one."""
+    """Schedules a call, as an event loop's `call_later` does."""
 
     def __call__(self, delay: float, call: Callable[[], None], /) -> Timer:
         """Make `call` in `delay` seconds."""
@@ -58,12 +58,12 @@ class WorkQueue(Generic[Key]):
         """Set up; nothing runs before `run`.
 
         Args:
-            work: returns in how many seconds to look at the key again, or None.
-            workers: how many keys are worked on at once.
+            work: handles a key; returns in how many seconds to handle it again, or None.
+            workers: the number of keys that are handled at once.
             call_later: makes a call after a delay in seconds.
             random: a number from 0 to 1 for spreading retries.
             clock: monotonic seconds.
-            depth: told the number of waiting keys whenever it changes.
+            depth: called with the number of waiting keys when it changes.
 
         """
         self._work = work
@@ -82,7 +82,7 @@ class WorkQueue(Generic[Key]):
         self._timers: dict[Key, Timer] = {}
 
     def add(self, key: Key, *, urgent: bool = False) -> None:
-        """Have the key looked at soon; if it is `urgent`, before all that are not."""
+        """Queue the key; if it is `urgent`, before all keys that are not."""
         if key in self._running:
             self._again[key] = urgent or self._again.get(key, False)
             return
@@ -96,7 +96,7 @@ class WorkQueue(Generic[Key]):
         self._depth(self._length())
 
     def add_later(self, key: Key, seconds: float) -> None:
-        """Have the key looked at after a while, or earlier if an earlier time was set already."""
+        """Queue the key after a delay, unless it is already due earlier."""
         timer = self._call_later(seconds, lambda: self._due(key))
         earlier = self._timers.get(key)
         if earlier is not None and earlier.when() <= timer.when():
@@ -107,11 +107,11 @@ class WorkQueue(Generic[Key]):
         self._timers[key] = timer
 
     def longest(self) -> float:
-        """Seconds since the start of the piece of work that takes longest; 0 when there is none."""
+        """Return the seconds since the start of the longest running work; 0 if none runs."""
         return self._clock() - min(self._running.values(), default=self._clock())
 
     async def run(self) -> None:
-        """Work until cancelled. Work that is cut short is found again by whoever looks next."""
+        """Work until cancelled. The next leader finds the work that is cut short."""
         async with asyncio.TaskGroup() as workers:
             for _ in range(self._workers):
                 workers.create_task(self._worker())
@@ -131,8 +131,8 @@ class WorkQueue(Generic[Key]):
                 self.add(key, urgent=self._again.pop(key))
 
     def _next(self) -> Key:
-        waited = self._others and self._urgent_in_a_row >= URGENT_IN_A_ROW
-        urgent = bool(self._urgent) and not waited
+        others_turn = self._others and self._urgent_in_a_row >= URGENT_IN_A_ROW
+        urgent = bool(self._urgent) and not others_turn
         self._urgent_in_a_row = self._urgent_in_a_row + 1 if urgent else 0
         key, _ = (self._urgent if urgent else self._others).popitem(last=False)
         return key
@@ -143,14 +143,17 @@ class WorkQueue(Generic[Key]):
     async def _turn(self, key: Key) -> None:
         try:
             seconds = await self._work(key)
-        except Exception as error:  # whatever went wrong, the other keys go on and this one gets its retry
+        except Exception as error:  # one key's failure must not stop the other keys
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             delay = backoff(failures, self._random())
-            # Of what the server did not do, a traceback says nothing more.
-            known = isinstance(error, ClusterError)
-            words = f"{key} failed {failures} time(s), next try in {delay:.1f} s: {error}"
+            # A traceback adds nothing to an error of the API server.
+            is_known = isinstance(error, ClusterError)
+            message = f"{key} failed {failures} time(s), next try in {delay:.1f} s: {error}"
             logger.log(
-                logging.WARNING if known else logging.ERROR, "%s", words, exc_info=None if known else error
+                logging.WARNING if is_known else logging.ERROR,
+                "%s",
+                message,
+                exc_info=None if is_known else error,
             )
             self.add_later(key, delay)
         else:
@@ -169,6 +172,6 @@ class WorkQueue(Generic[Key]):
 
 
 def backoff(failures: int, random: float) -> float:
-    """Seconds to wait after so many failures: doubling up to a bound, less up to a half by chance."""
+    """Return the seconds to wait after so many failures: doubled up to a limit, less a random part of up to a half."""
     longest = min(FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 32), LONGEST_RETRY_SECONDS)
     return float(longest * (1 - random / 2))

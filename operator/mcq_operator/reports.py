@@ -1,4 +1,4 @@
-"""The whole report of an exam, from the ConfigMap of its results: `python -m mcq_operator exam report NAME`."""
+"""`python -m mcq_operator exam report NAME`: the full report of an exam, from the ConfigMap of its results."""
 
 import base64
 import json
@@ -13,18 +13,18 @@ from .models.kinds import CONFIG_MAP
 
 Format = Literal["text", "json", "html"]
 LONGEST_REPORT = 64 * 2**20
-"""Bytes: whoever may write ConfigMaps chooses what is packed in one."""
+"""Bytes. Anyone who may write ConfigMaps can pack anything into one."""
 MOST_SHARDS = 64
-"""The most that spec.parallelism may be."""
+"""The maximum of spec.parallelism."""
 _SUFFIXES: dict[Format, str] = {"text": "txt", "json": "json", "html": "html"}
 
 
 class ReportError(Exception):
-    """There is no such report; the message says what there is."""
+    """The report does not exist or can't be read. The message says what exists."""
 
 
 async def report(key: ExamKey, *, sitting: str | None, form: Format) -> bytes:
-    """The report of the last sitting, or of the one that is named. Raises ReportError."""
+    """Return the report of the last sitting, or of the named one. Raises ReportError."""
     try:
         async with await connect(connections=1) as api_client:
             api = Api(api_client, wrote=lambda *_: None)
@@ -35,12 +35,12 @@ async def report(key: ExamKey, *, sitting: str | None, form: Format) -> bytes:
             last = exam.status.report
             if last is None:
                 conditions = {each.type: each for each in exam.status.conditions}
-                why = f" {conditions['Complete'].message}" if "Complete" in conditions else ""
-                message = f"MCQExam {key} has no result yet.{why}"
+                detail = f" {conditions['Complete'].message}" if "Complete" in conditions else ""
+                message = f"MCQExam {key} has no result yet.{detail}"
                 raise ReportError(message)
             name = sitting or last.name
-            kept = await api.get(CONFIG_MAP, namespace=key.namespace, name=last.config_map) or {}
-            content = _content(kept, name, form)
+            results = await api.get(CONFIG_MAP, namespace=key.namespace, name=last.config_map) or {}
+            content = _content(results, name, form)
             if form != "json":
                 return content
             return _with_rows(content, name, await _shards(api, key, last.config_map, content))
@@ -50,17 +50,17 @@ async def report(key: ExamKey, *, sitting: str | None, form: Format) -> bytes:
 
 
 async def _shards(api: Api, key: ExamKey, results: str, report: bytes) -> list[Manifest]:
-    """What each shard of the report has kept."""
+    """Return the results ConfigMap of each shard of the report."""
     shards = _read(report)["shards"]
     if not isinstance(shards, int) or not 0 <= shards <= MOST_SHARDS:
         message = f"The report can't be read: it is of {shards!r} shares. Have the exam sat again."
         raise ReportError(message)
-    found = [names.shard_results_name(results, shard) for shard in range(shards)]
-    return [await api.get(CONFIG_MAP, namespace=key.namespace, name=name) or {} for name in found]
+    config_maps = [names.shard_results_name(results, shard) for shard in range(shards)]
+    return [await api.get(CONFIG_MAP, namespace=key.namespace, name=name) or {} for name in config_maps]
 
 
 def _with_rows(report: bytes, sitting: str, shards: list[Manifest]) -> bytes:
-    """The report with its questions, in their order. Raises ReportError."""
+    """Return the report with its questions, in their order. Raises ReportError."""
     rows = []
     for shard in shards:
         packed = shard.get("binaryData", {}).get(names.rows_key(sitting))
@@ -75,7 +75,7 @@ def _with_rows(report: bytes, sitting: str, shards: list[Manifest]) -> bytes:
 
 
 def _read(report: bytes) -> Manifest:
-    """Return a report, or a share of one, of the service's making. Raises ReportError."""
+    """Parse a report or a share of one, which the service wrote. Raises ReportError."""
     try:
         return {"shards": None, "rows": [], **json.loads(report)}
     except (ValueError, TypeError, RecursionError) as error:
@@ -83,11 +83,11 @@ def _read(report: bytes) -> Manifest:
         raise ReportError(message) from error
 
 
-def _content(kept: Manifest, sitting: str, form: Format) -> bytes:
-    found: dict[str, str] = kept.get("binaryData", {})
+def _content(results: Manifest, sitting: str, form: Format) -> bytes:
+    files: dict[str, str] = results.get("binaryData", {})
     suffix = f".report.{_SUFFIXES[form]}.gz"
-    if (packed := found.get(f"{sitting}{suffix}")) is None:
-        sittings = sorted(name.removesuffix(suffix) for name in found if name.endswith(suffix))
+    if (packed := files.get(f"{sitting}{suffix}")) is None:
+        sittings = sorted(name.removesuffix(suffix) for name in files if name.endswith(suffix))
         message = f"There is no report of {sitting}; there is one of {', '.join(sittings) or 'no sitting'}."
         raise ReportError(message)
     return _unpacked(packed, sitting)
@@ -96,12 +96,12 @@ def _content(kept: Manifest, sitting: str, form: Format) -> bytes:
 def _unpacked(packed: str, sitting: str) -> bytes:
     """Return the content of a gzip file in base64. Raises ReportError."""
     try:
-        unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        content = unpacking.decompress(base64.b64decode(packed), LONGEST_REPORT)
+        decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        content = decompressor.decompress(base64.b64decode(packed), LONGEST_REPORT)
     except (ValueError, zlib.error) as error:
         message = f"The report of {sitting} can't be unpacked: {error}. Have the exam sat again."
         raise ReportError(message) from error
-    if not unpacking.eof:
+    if not decompressor.eof:
         message = (
             f"The report of {sitting} can't be unpacked: it is cut short, or has more than {LONGEST_REPORT >> 20} MiB."
             " Have the exam sat again."

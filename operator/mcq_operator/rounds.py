@@ -1,4 +1,4 @@
-"""When every resource is reconciled without an event: at the start, once in a while, and when kinds come or go."""
+"""Reconciles of every resource without an event: at the start, at intervals, and when kinds come or go."""
 
 import asyncio
 import logging
@@ -13,23 +13,23 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
 """The pause before the next try of a request that failed."""
 LISTED_SECONDS = 30.0
-"""How long the start waits for the lists of kinds with a CRD, which a failing conversion webhook can withhold."""
+"""How long the start waits for lists of kinds with a CRD, which a failing conversion webhook can block."""
 
 
 async def discovered(cluster: Cluster) -> None:
-    """Find out which optional kinds the server knows: the status would call an unknown kind absent."""
+    """Discover the optional kinds before any reconcile: the status would call an undiscovered kind absent."""
     while True:
         try:
             await cluster.discover()
         except ClusterError as error:
-            logger.warning("the API server can't say which kinds it knows: %s", error)
+            logger.warning("the API server can't list its kinds: %s", error)
             await asyncio.sleep(RETRY_SECONDS)
         else:
             return
 
 
 async def work(cluster: Cluster, queue: WorkQueue[Key], listed: asyncio.Event) -> None:
-    """Reconcile everything once the watches have listed it: before that, each reconcile would read its own objects.
+    """Reconcile everything once the watches have listed it. Earlier, each reconcile would have to read its objects.
 
     `listed` is set after each list.
     """
@@ -42,13 +42,13 @@ async def work(cluster: Cluster, queue: WorkQueue[Key], listed: asyncio.Event) -
 async def discover(
     cluster: Cluster, queue: WorkQueue[Key], changed: Callable[[], None], *, every: float
 ) -> None:
-    """Begin the watches anew, and reconcile every resource, when a CRD came or went."""
+    """Restart the watches, and reconcile every resource, when a CRD came or went."""
     while True:
         await asyncio.sleep(every)
         try:
             came_or_went = await cluster.discover()
         except ClusterError as error:
-            logger.warning("the API server can't say which kinds it knows, which is asked again: %s", error)
+            logger.warning("the API server can't list its kinds, trying again: %s", error)
             continue
         if came_or_went:
             changed()
@@ -58,18 +58,18 @@ async def discover(
 
 
 async def resync(cluster: Cluster, queue: WorkQueue[Key], *, every: float) -> None:
-    """Reconcile every resource once in a while, so that a missed event has no lasting effect."""
+    """Reconcile every resource at intervals, so that a missed event has no lasting effect."""
     while True:
         await asyncio.sleep(every)
         keys = await _keys(cluster)
         for key in keys:
             queue.add(key)
-            # Spread out: changes that happen now must not wait behind all of these.
+            # Spread them over time, so that new changes don't wait behind all of them.
             await asyncio.sleep(every / 4 / len(keys))
 
 
 async def _all_listed(cluster: Cluster, listed: asyncio.Event) -> None:
-    """Wait for the lists; for those of kinds with a CRD only for a while."""
+    """Wait for the lists; for those of kinds with a CRD only for a limited time."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + LISTED_SECONDS
     while missing := cluster.unlisted():
@@ -84,10 +84,10 @@ async def _all_listed(cluster: Cluster, listed: asyncio.Event) -> None:
 
 
 async def _keys(cluster: Cluster) -> list[Key]:
-    """Every resource, asked for until the server answers."""
+    """Return every resource's key; repeat the request until the server answers."""
     while True:
         try:
             return await cluster.keys()
         except ClusterError as error:
-            logger.warning("the resources can't be listed, which is tried again: %s", error)
+            logger.warning("the resources can't be listed, trying again: %s", error)
             await asyncio.sleep(RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""The operator's own HTTP surface: metrics for Prometheus, and two probes."""
+"""The operator's HTTP server: metrics for Prometheus, and two probes."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 async def serve(
     *, host: str, port: int, registry: CollectorRegistry, ready: Callable[[], bool], ailing: Callable[[], str]
 ) -> AsyncIterator[None]:
-    """Serve `/metrics`, `/readyz` (the watches are set up) and `/livez` (the loop turns, and nothing is `ailing`)."""
+    """Serve `/metrics`, `/readyz` (the watches are set up) and `/livez` (the loop runs, and `ailing` is empty)."""
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -31,7 +31,7 @@ async def serve(
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        # Without a host, asyncio opens a socket for each family that the machine has.
+        # Without a host, asyncio opens a socket for each address family of the machine.
         await web.TCPSite(runner, None if host == "::" else host, port).start()
         yield
     finally:

@@ -11,7 +11,7 @@ from .models.rbac import NAMESPACE
 
 
 class Settings(BaseSettings):
-    """What an operator's process is told."""
+    """The configuration of an operator's process."""
 
     model_config = SettingsConfigDict(env_prefix="MCQ_OPERATOR_", frozen=True, use_attribute_docstrings=True)
 

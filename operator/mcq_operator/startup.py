@@ -1,6 +1,6 @@
-"""How far a starting replica is, as it says itself, so that the wait for a model's gigabytes can be followed.
+"""The load progress of a starting replica, as it reports it, so that users can follow a download of gigabytes.
 
-Replicas are asked beside the reconciles, as for the canary: a reconcile gets what is known.
+The operator asks replicas beside the reconciles, as for the canary. A reconcile gets the last known answer.
 """
 
 import asyncio
@@ -21,25 +21,25 @@ logger = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 3.0
 EVERY_SECONDS = 3.0
 LONGEST_QUOTE = 500
-"""Characters of a replica's own words that a status quotes."""
+"""Characters that a status quotes from a replica."""
 
 
 class Progress(BaseModel):
-    """What `/startupz` answers."""
+    """The body of `/startupz`."""
 
     detail: str
     progress: float | None = Field(ge=0, le=1)
 
 
 class AskStartup(Protocol):
-    """Asks a replica how far it is."""
+    """Asks a replica for its load progress."""
 
     async def __call__(self, address: str, /) -> str:
-        """Return it in words, or nothing where it doesn't say; never raises."""
+        """Return the progress as text, or an empty string if the replica gives none. Never raises."""
 
 
 class HttpAskStartup:
-    """Asks over HTTP at the Pod's address: the Service has no replica that isn't ready."""
+    """Asks over HTTP at the Pod's address, because the Service leads only to ready replicas."""
 
     def __init__(self, prober: Prober) -> None:
         """Ask through `prober`."""
@@ -56,9 +56,9 @@ class HttpAskStartup:
 
 
 def words(detail: str, progress: float | None) -> str:
-    """One line, in steps of ten per cent: each step is a write of the solver's status."""
-    said = one_line(detail)[:LONGEST_QUOTE]
-    return said if progress is None else f"{said} {int(progress * 10) * 10} % done."
+    """Return the progress as one line, in steps of ten per cent: each step is a write of the solver's status."""
+    text = one_line(detail)[:LONGEST_QUOTE]
+    return text if progress is None else f"{text} {int(progress * 10) * 10} % done."
 
 
 @dataclass(kw_only=True)
@@ -69,7 +69,7 @@ class _Entry(Asking):
 
 
 class Startups(Askings[_Entry]):
-    """Remembers what each solver's starting replica said last."""
+    """Keeps the last answer of each solver's starting replica."""
 
     def __init__(
         self, ask: AskStartup, *, clock: Callable[[], float], learned: Callable[[SolverKey], None]
@@ -79,7 +79,7 @@ class Startups(Askings[_Entry]):
         Args:
             ask: asks a replica.
             clock: monotonic seconds.
-            learned: called with the solver's key when a replica says something new.
+            learned: called with the solver's key when an answer is new.
 
         """
         super().__init__()
@@ -88,7 +88,7 @@ class Startups(Askings[_Entry]):
         self._learned = learned
 
     def words(self, solver: MCQSolver, pods: Iterable[Manifest]) -> str:
-        """What a starting replica of the solver said last; asks again when that is some seconds ago."""
+        """Return the last answer of a starting replica of the solver; ask again if it is some seconds old."""
         pod = next((pod for pod in pods if _starts(pod)), None)
         if pod is None:
             self.forget(solver.key)
@@ -104,24 +104,24 @@ class Startups(Askings[_Entry]):
         return f"Pod {name}: {entry.words}" if entry.words else ""
 
     def retry_in(self, key: SolverKey) -> float | None:
-        """Seconds until a replica is to be asked again, or None when none starts."""
+        """Return the seconds until the next question to a replica, or None if no replica starts."""
         entry = self._entries.get(key)
         if entry is None:
             return None
-        # Who is being asked has not answered yet: there is nothing new to look at before it may be asked again.
+        # During a question there is nothing new before the next one is due.
         return EVERY_SECONDS if entry.asking else max(0.1, entry.due - self._clock())
 
     async def _question(self, key: SolverKey, entry: _Entry, address: str) -> None:
-        said = ""
+        answer = ""
         try:
-            said = await self._ask(address)
-        except Exception:  # otherwise nobody would ask again before the next replica
+            answer = await self._ask(address)
+        except Exception:  # otherwise the next question would wait for the next replica
             logger.exception("%s: a starting replica could not be asked how far it is", key)
         finally:
             entry.asking = None
         entry.due = self._clock() + EVERY_SECONDS
-        if said != entry.words:
-            entry.words = said
+        if answer != entry.words:
+            entry.words = answer
             self._learned(key)
 
 

@@ -1,4 +1,4 @@
-"""Names of the operator's metrics, and its log lines as JSON."""
+"""The operator's metrics, and its log lines as JSON."""
 
 import json
 import logging
@@ -18,38 +18,38 @@ PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "tas
 
 
 class About(NamedTuple):
-    """What a log line is about."""
+    """The subject of a log line."""
 
     key: Key
     """The resource."""
     id: str
-    """The reconcile's."""
+    """The id of the reconcile."""
 
 
 reconciling: ContextVar[About | None] = ContextVar("reconciling", default=None)
-"""The reconcile that this task is at, or was at last."""
+"""The current reconcile of this task, or its last one."""
 
 
-class _Told(NamedTuple):
+class _ConditionLabels(NamedTuple):
     type: str
     status: str
     reason: str
 
 
 class Solvers(Collector):
-    """What the status of each solver says, as metrics; of a solver that is gone they are gone too."""
+    """The status of each existing solver as metrics."""
 
     def __init__(self) -> None:
-        """No solver is known yet."""
-        self._told: dict[SolverKey, tuple[int, list[_Told]]] = {}
+        """Start without solvers."""
+        self._statuses: dict[SolverKey, tuple[int, list[_ConditionLabels]]] = {}
 
     def show(self, key: SolverKey, status: SolverStatus | None) -> None:
-        """Tell of this solver from now on; of one without status nothing."""
+        """Export the status of this solver from now on; None removes it."""
         if status is None:
-            self._told.pop(key, None)
+            self._statuses.pop(key, None)
         else:
-            conditions = [_Told(each.type, each.status, each.reason) for each in status.conditions]
-            self._told[key] = status.ready_replicas, conditions
+            conditions = [_ConditionLabels(each.type, each.status, each.reason) for each in status.conditions]
+            self._statuses[key] = status.ready_replicas, conditions
 
     def collect(self) -> Iterator[Metric]:
         """See Collector."""
@@ -63,10 +63,10 @@ class Solvers(Collector):
             "1 for each condition of the solver as it is.",
             labels=[*solver, "type", "status", "reason"],
         )
-        for key, (count, told) in list(self._told.items()):
+        for key, (count, solver_conditions) in list(self._statuses.items()):
             labels = [key.namespace, key.name]
             replicas.add_metric(labels, count)
-            for condition in told:
+            for condition in solver_conditions:
                 if condition.type == "Ready":
                     ready.add_metric(labels, condition.status == "True")
                 conditions.add_metric([*labels, *condition], 1)
@@ -74,29 +74,29 @@ class Solvers(Collector):
 
 
 class Exams(Collector):
-    """The last result of each exam, as metrics; of an exam that is gone they are gone too."""
+    """The last result of each existing exam as metrics."""
 
     LABELS = ("namespace", "name", "solver")
 
     def __init__(self) -> None:
-        """No exam is known yet."""
-        self._told: dict[ExamKey, ExamStatus] = {}
+        """Start without exams."""
+        self._statuses: dict[ExamKey, ExamStatus] = {}
 
     def show(self, key: ExamKey, status: ExamStatus | None) -> None:
-        """Tell of this exam from now on; of one without a result nothing."""
+        """Export the result of this exam from now on; None, or a status without a result, removes it."""
         if status is None or status.accuracy is None:
-            self._told.pop(key, None)
+            self._statuses.pop(key, None)
         else:
-            self._told[key] = status
+            self._statuses[key] = status
 
     def collect(self) -> Iterator[Metric]:
         """See Collector."""
-        for name, (says, value) in _EXAM_GAUGES.items():
-            gauge = GaugeMetricFamily(name, says, labels=self.LABELS)
-            for key, status in list(self._told.items()):
-                found = value(status)
-                if found is not None:
-                    gauge.add_metric([key.namespace, key.name, status.solver], found)
+        for name, (description, value) in _EXAM_GAUGES.items():
+            gauge = GaugeMetricFamily(name, description, labels=self.LABELS)
+            for key, status in list(self._statuses.items()):
+                number = value(status)
+                if number is not None:
+                    gauge.add_metric([key.namespace, key.name, status.solver], number)
             yield gauge
 
 
@@ -113,8 +113,8 @@ def _sat(status: ExamStatus) -> float | None:
 
 
 def _passed(status: ExamStatus) -> float | None:
-    judged = any(each.type == "Passed" for each in status.conditions)
-    return float(status.is_true("Passed")) if judged else None
+    has_verdict = any(each.type == "Passed" for each in status.conditions)
+    return float(status.is_true("Passed")) if has_verdict else None
 
 
 _EXAM_GAUGES: dict[str, tuple[str, Callable[[ExamStatus], float | None]]] = {
@@ -135,10 +135,10 @@ _EXAM_GAUGES: dict[str, tuple[str, Callable[[ExamStatus], float | None]]] = {
 
 
 class Metrics:
-    """Every metric of the operator, in a registry of its own."""
+    """All metrics of the operator, in their own registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        """Register them all."""
+        """Register them."""
         self.registry = registry
         ProcessCollector(registry=registry)
         self.reconciles = Counter(
@@ -185,7 +185,7 @@ class Metrics:
         registry.register(self._exams)
 
     def told(self, key: Key, status: ResourceStatus | None) -> None:
-        """A resource's status, or None where it is gone."""
+        """Export a resource's status; None if the resource is gone."""
         if isinstance(key, SolverKey):
             self._solvers.show(key, status if isinstance(status, SolverStatus) else None)
         elif isinstance(key, ExamKey):
@@ -201,7 +201,7 @@ class Metrics:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and whatever the record was given as extra."""
+    """Formats a record as one JSON object in a line: time, level, logger, message, and the record's extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Render a record."""
@@ -220,11 +220,11 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(level: str) -> None:
-    """Send every log line to stderr as JSON; the libraries' own only from warnings on."""
+    """Send every log line to stderr as JSON; from libraries only warnings and errors."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for library in ("kopf", "asyncio", "aiohttp"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    # It warns that its thread gets no signals, which is as it should be.
+    # It warns that its thread gets no signals, which is intended.
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)

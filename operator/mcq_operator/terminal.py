@@ -1,4 +1,4 @@
-"""What commands write: to a person's terminal, a file, or a pipe whose reader may leave."""
+"""Output of the commands: to a terminal, a file, or a pipe that the reader may close."""
 
 import os
 import sys
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from .models.text import plain
 
 PIPE_CLOSED = 141
-"""The exit status of a command whose reader has gone, as a shell shows it of one that SIGPIPE ended."""
+"""The exit status after the reader has closed the pipe, as a shell shows it for SIGPIPE."""
 
 
 def say(text: str) -> None:
-    """Write a line to the output. Others' words in it do nothing to a terminal."""
+    """Write a line to the output, without control characters that a terminal would obey."""
     sys.stdout.write(f"{plain(text)}\n")
 
 
@@ -21,13 +21,13 @@ def complain(text: str) -> None:
 
 
 def piped(command: Callable[[], int]) -> int:
-    """Run a command and return its exit status; one whose reader has gone ends without a word."""
+    """Run a command and return its exit status. End silently if the reader has closed the pipe."""
     try:
         try:
             status = command()
-        except SystemExit as end:  # argparse's, which has printed its help or an error
+        except SystemExit as end:  # argparse has printed its help or an error
             status = int(end.code or 0)
-        # Here, and not when the interpreter ends, which could only complain.
+        # Flush here: at the end of the interpreter, a failure would only print a traceback.
         sys.stdout.flush()
     except BrokenPipeError:
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,6 +1,7 @@
-"""Traces of reconciles, sent where OTEL_EXPORTER_OTLP_ENDPOINT says, nowhere if it is unset.
+"""Traces of reconciles, sent to OTEL_EXPORTER_OTLP_ENDPOINT if it is set.
 
-reconcile > each request to the API server. The other OTEL_ variables are OpenTelemetry's own.
+A span for each reconcile contains a span for each request to the API server. OpenTelemetry defines the other OTEL_
+variables.
 """
 
 import os
@@ -18,7 +19,7 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 @contextmanager
 def tracing(environment: Mapping[str, str] = os.environ) -> Iterator[None]:
-    """Send spans, if they are to be sent anywhere; what is left at the end is sent then."""
+    """Send spans if an endpoint is set, and the remaining ones at the end."""
     if not any(environment.get(variable) for variable in ENDPOINTS):
         yield
         return

@@ -1,7 +1,7 @@
-"""The order in which solvers take up a new release of the operator: a few at a time, and none that is paused.
+"""The order in which solvers get a new release of the operator: a few at a time, and none with the pause annotation.
 
-A new release means other replicas for each solver that names no image of its own. Rolling all of them out at once
-would start as many Pods and fetch as many models; one that does not start would take every solver with it.
+A new release replaces the replicas of each solver without an image of its own. All at once, these roll-outs would
+start as many Pods and fetch as many models, and a broken release would stop every solver.
 """
 
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from mcq_operator.models.names import PAUSE_UPGRADE
 
 
 class Upgrades:
-    """The solvers that roll out now, and those that wait. A roll-out for any other reason counts as well."""
+    """The solvers that roll out now, and those that wait. A roll-out for any other reason counts, too."""
 
     def __init__(self, *, release: str, at_once: int, wake: Callable[[SolverKey], None]) -> None:
-        """Let `at_once` solvers take up `release` at a time, 0: all; call `wake` with each whose turn comes."""
+        """Upgrade `at_once` solvers to `release` at a time, 0: all; call `wake` for each solver in turn."""
         self.release = release
         self._at_once = at_once
         self._wake = wake
@@ -24,18 +24,20 @@ class Upgrades:
     def held(self, solver: MCQSolver, *, digest: str) -> str:
         """Return why a solver keeps the replicas of an earlier release for now; empty if it does not.
 
-        `digest` is that of the replicas that the spec means now. A changed spec is rolled out at once.
+        `digest` identifies the replicas that the spec asks for. A changed spec is rolled out at once.
         """
-        told = solver.status
-        asked = told.observed_generation != solver.metadata.generation
+        status = solver.status
+        spec_changed = status.observed_generation != solver.metadata.generation
         if (
-            not told.template_digest
-            or asked
-            or told.release == self.release
-            or told.template_digest == digest
+            not status.template_digest
+            or spec_changed
+            or status.release == self.release
+            or status.template_digest == digest
         ):
             return ""
-        if told.rollback is not None or (told.gate is not None and told.gate.phase in {"Waiting", "Sitting"}):
+        if status.rollback is not None or (
+            status.gate is not None and status.gate.phase in {"Waiting", "Sitting"}
+        ):
             return ""
         if solver.metadata.annotations.get(PAUSE_UPGRADE) == "true":
             return (
@@ -52,7 +54,7 @@ class Upgrades:
         )
 
     def note(self, key: SolverKey, *, rolling: bool) -> None:
-        """Take in whether a solver's replicas of this release are on their way; if there is room, wake others."""
+        """Note whether a solver's replicas of this release are rolling out; if there is room, wake others."""
         if rolling:
             self._rolling.add(key)
         else:

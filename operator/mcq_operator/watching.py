@@ -1,6 +1,6 @@
-"""kopf's watches, in a thread with an event loop of its own, made anew when kinds come or go.
+"""kopf's watches, in a thread with its own event loop, restarted when kinds come or go.
 
-In a thread, because kopf takes every task of its loop for one of its own when it ends, and cancels it.
+They need a thread, because kopf cancels every task of its loop when it ends.
 """
 
 import asyncio
@@ -19,48 +19,48 @@ from .kube import Listing, Sighting
 from .lists import Lists
 from .models.kinds import Kind
 
-Told = TypeVar("Told")
+Item = TypeVar("Item")
 
 
 logger = logging.getLogger(__name__)
 
 STEADY_SECONDS = 300.0
-"""Watches that lasted so long were sound: what ended them is no reason to give up. kopf itself tries for a minute."""
+"""Watches that ran this long were healthy: their end does not count as a failure. kopf itself retries for a minute."""
 MOST_FAILURES = 5
-"""After so many watches in a row that ended soon, as for missing rights, the process ends too, which is noticed."""
+"""After this many early ends in a row, as for missing permissions, the process ends, too, so that it is noticed."""
 FIRST_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class _Threadsafe:
-    """Who is told, in another thread's loop."""
+    """Passes sightings and lists to callbacks in another thread's loop."""
 
     loop: asyncio.AbstractEventLoop
     seen: Callable[[Sighting], None]
     listing: Callable[[Listing], None]
 
     def saw(self, seen: Sighting) -> None:
-        """Pass it on."""
+        """Pass the sighting on."""
         self._call(self.seen, seen)
 
     def listed(self, listing: Listing) -> None:
-        """Pass it on."""
+        """Pass the list on."""
         self._call(self.listing, listing)
 
-    def _call(self, tell: Callable[[Told], None], told: Told) -> None:
-        with contextlib.suppress(RuntimeError):  # that loop has ended: so will this thread
-            self.loop.call_soon_threadsafe(tell, told)
+    def _call(self, callback: Callable[[Item], None], item: Item) -> None:
+        with contextlib.suppress(RuntimeError):  # that loop has ended, and this thread will, too
+            self.loop.call_soon_threadsafe(callback, item)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Watching:
-    """What is watched, and who is told.
+    """The watched namespaces and the receivers of events.
 
     Attributes:
-        namespaces: those to watch, or none for all.
-        seen: told what each event said, in the caller's loop.
-        listed: told what each of the watches' lists has, in the caller's loop, before the events that come of it.
-        ready: set when watches are set up.
+        namespaces: the namespaces, or empty for all.
+        seen: called with each event's object, in the caller's loop.
+        listed: called with each list, in the caller's loop, before the events that follow it.
+        ready: set when the watches are set up.
 
     """
 
@@ -70,10 +70,10 @@ class Watching:
     ready: threading.Event
 
     async def run(self, *, absent: Callable[[], frozenset[Kind]], changed: asyncio.Event) -> None:
-        """Watch until cancelled; what is `absent` is asked again whenever that has `changed`.
+        """Watch until cancelled; call `absent` again after each `changed`.
 
-        kopf ends all its watches at an error in one, such as an error event that is no 410: they begin anew, and are
-        told by their lists what has been missed. Raises what keeps ending them.
+        kopf ends all its watches at an error in one, such as an error event other than 410. They restart, and their
+        lists show what was missed. Raises the error that keeps ending them.
         """
         clock = asyncio.get_running_loop().time
         failures = 0
@@ -100,14 +100,14 @@ class Watching:
     @asynccontextmanager
     async def _watching(self, absent: frozenset[Kind]) -> AsyncIterator[asyncio.Future[None]]:
         stop = threading.Event()
-        told = _Threadsafe(asyncio.get_running_loop(), self.seen, self.listed)
-        memo = handlers.Memo(told, Lists(told.listed))
+        receiver = _Threadsafe(asyncio.get_running_loop(), self.seen, self.listed)
+        memo = handlers.Memo(receiver, Lists(receiver.listed))
         thread = asyncio.ensure_future(asyncio.to_thread(self._kopf, memo, absent, stop))
         try:
             yield thread
         finally:
             stop.set()
-            # Whoever is cancelled here still waits for the thread: two of them would watch at once.
+            # Wait for the thread even when cancelled: otherwise two threads would watch at once.
             await asyncio.wait({thread})
 
     def _kopf(self, memo: handlers.Memo, absent: frozenset[Kind], stop: threading.Event) -> None:
@@ -126,7 +126,7 @@ class Watching:
                 stop_flag=stop,
             )
         finally:
-            # kopf has yet another thread wait for it, without which this one would never end after an error.
+            # Another thread of kopf waits for this flag; after an error, it would keep this thread from ending.
             stop.set()
 
 

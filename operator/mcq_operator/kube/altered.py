@@ -1,4 +1,4 @@
-"""Objects that an admission webhook stores otherwise than applied, so as not to fight it at each reconcile."""
+"""Objects that an admission webhook changes when they are applied. The operator must not fight it each time."""
 
 import logging
 
@@ -10,31 +10,33 @@ logger = logging.getLogger(__name__)
 
 
 class Altered:
-    """What became of each such object."""
+    """The stored form of each object that a webhook changed."""
 
     def __init__(self) -> None:
-        """None is known."""
+        """Start empty."""
         self._stored: dict[tuple[str, ObjectRef], Manifest] = {}
 
-    def remember(self, ref: ObjectRef, wanted: Manifest, stored: Manifest) -> None:
-        """Note what the server made of an object that was applied."""
-        key = (wanted["metadata"]["namespace"], ref)
+    def remember(self, ref: ObjectRef, desired: Manifest, stored: Manifest) -> None:
+        """Compare an applied object with its stored form, and keep that one if it differs."""
+        key = (desired["metadata"]["namespace"], ref)
         self._stored.pop(key, None)
-        if not covers(stored, wanted):
-            logger.warning("%s %s is stored otherwise than applied: by a webhook?", ref.kind, ref.name)
-            altered: Manifest = project(stored, wanted)
+        if not covers(stored, desired):
+            logger.warning(
+                "the stored %s %s differs from the applied one, probably by a webhook", ref.kind, ref.name
+            )
+            altered: Manifest = project(stored, desired)
             altered["metadata"]["uid"] = stored["metadata"]["uid"]
             self._stored[key] = altered
 
-    def settled(self, ref: ObjectRef, wanted: Manifest, live: Manifest) -> bool:
-        """Whether applying would change nothing."""
-        if covers(live, wanted):
+    def settled(self, ref: ObjectRef, desired: Manifest, live: Manifest) -> bool:
+        """Return whether an apply would change nothing."""
+        if covers(live, desired):
             return True
-        altered = self._stored.get((wanted["metadata"]["namespace"], ref))
+        altered = self._stored.get((desired["metadata"]["namespace"], ref))
         return (
             altered is not None
             and covers(live, altered)
-            and _digest(altered) == _digest(wanted)
+            and _digest(altered) == _digest(desired)
             and live["metadata"]["uid"] == altered["metadata"]["uid"]
         )
 

@@ -1,4 +1,4 @@
-"""Requests to the API server: five verbs, typed errors, and a count of every write."""
+"""Requests to the API server: typed errors, and a count of every write."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,10 +15,10 @@ from .transport import Transport
 TRACER = trace.get_tracer("mcq_operator.kube")
 TIMEOUT_SECONDS = 30.0
 WRITE_SECONDS = 40.0
-"""Longer than the server itself waits for its webhooks (34 s), so that it is the server who says that one failed."""
+"""Longer than the server's own wait for its webhooks (34 s), so that the server reports which one failed."""
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 NO_VERSION = "1"
-"""Of an empty store's first revision, in which nothing was written."""
+"""The first revision of an empty etcd, in which no object was written."""
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -32,18 +32,18 @@ class _Object(msgspec.Struct):
 
 
 class _Listed(msgspec.Struct):
-    # Of an empty list the server makes null where only metadata are asked for.
+    # The server sends null for an empty list of metadata.
     items: list[_Object] | None = None
 
 
 _VERSIONS = msgspec.json.Decoder(_Listed).decode
-"""Most of an object's metadata are managedFields; of thousands of objects they are not even made."""
+"""Decodes only names and versions. Of thousands of objects, managedFields would take most of the memory."""
 
 
 class Api:
     """The API server, for the kinds in the operator's table.
 
-    Paths come from that table, not from discovery, which would ask for, and cache in a file, what is known.
+    Paths come from that table. Discovery by the client library would request known facts, and cache them in a file.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Api:
         sent: Callable[[str], None] = lambda _: None,
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Speak through `api_client`.
+        """Send requests through `api_client`.
 
         Args:
             api_client: from `connect`.
-            wrote: called with kind and verb for each accepted write, but for replacements of the lease.
+            wrote: called with kind and verb for each accepted write, except replacements of the lease.
             sent: called with the HTTP method of each request.
-            may_write: asked right before each of them; a False raises NotLeadingError.
+            may_write: called right before each of these writes; False raises NotLeadingError.
 
         """
         self._transport = Transport(api_client)
@@ -71,24 +71,24 @@ class Api:
     async def get(
         self, kind: Kind, *, namespace: str, name: str, seconds: float = TIMEOUT_SECONDS
     ) -> Manifest | None:
-        """One object, or None. Raises ClusterError."""
+        """Return an object, or None. Raises ClusterError."""
         return await self.ask(kind, namespace=namespace, name=name, seconds=seconds)
 
     async def ask(
         self, kind: Kind, *, namespace: str, name: str, seconds: float = TIMEOUT_SECONDS
     ) -> Manifest | None:
-        """The same, always from the server itself. Raises ClusterError."""
+        """Return an object, or None, always by a request to the server. Raises ClusterError."""
         path = kind.path(namespace, name)
-        found: Manifest | None = await self._request("get", path, missing_ok=True, seconds=seconds)
-        return found
+        manifest: Manifest | None = await self._request("get", path, missing_ok=True, seconds=seconds)
+        return manifest
 
     async def create(self, kind: Kind, manifest: Manifest, *, seconds: float = TIMEOUT_SECONDS) -> Manifest:
-        """Make an object that is no resource's child. Raises ClusterError, ConflictError if it is there."""
+        """Create an object that is no resource's child. Raises ClusterError, ConflictError if it exists."""
         self._only_if_leading()
         path = kind.path(manifest["metadata"]["namespace"])
-        made = await self._stored("post", path, manifest, seconds=seconds)
+        created = await self._stored("post", path, manifest, seconds=seconds)
         self._wrote(kind.kind, "create")
-        return made
+        return created
 
     async def replace(self, kind: Kind, manifest: Manifest, *, seconds: float) -> Manifest:
         """Replace an object of the operator's own. Raises ClusterError, ConflictError if it was changed."""
@@ -99,32 +99,32 @@ class Api:
     async def list(
         self, kind: Kind, *, namespace: str | None, selector: str | None = None, fields: str | None = None
     ) -> list[Manifest]:
-        """All objects of a namespace, or of all, that have the labels and fields. Raises ClusterError."""
+        """Return all objects of a namespace, or of all, with these labels and fields. Raises ClusterError."""
         query = {"labelSelector": selector, "fieldSelector": fields}
-        found = await self._request("get", kind.path(namespace), query=_set(query), missing_ok=True)
-        return list(found["items"]) if found else []
+        response = await self._request("get", kind.path(namespace), query=_set(query), missing_ok=True)
+        return list(response["items"]) if response else []
 
     async def exams(self, *, namespace: str, solver: str) -> Sequence[Manifest]:
-        """The exams of a solver. Raises ClusterError."""
-        found = await self.list(EXAM, namespace=namespace)
-        return [exam for exam in found if exam["spec"]["solverRef"]["name"] == solver]
+        """Return the exams of a solver. Raises ClusterError."""
+        exams = await self.list(EXAM, namespace=namespace)
+        return [exam for exam in exams if exam["spec"]["solverRef"]["name"] == solver]
 
     async def versions(
         self, kind: Kind, *, namespace: str | None, selector: str | None
     ) -> dict[tuple[str, str], int]:
-        """The version of each object, by namespace and name, as the server's cache has it. Raises ClusterError."""
+        """Return the version of each object, by namespace and name, from the server's cache. Raises ClusterError."""
         query = _set({"labelSelector": selector, "resourceVersion": "0"})
-        found = await self._request(
+        response = await self._request(
             "get", kind.path(namespace), query=query, accept=METADATA_LIST, missing_ok=True, decode=_VERSIONS
         )
-        listed = (found and found.items) or []
+        items = (response and response.items) or []
         return {
             (each.metadata.namespace, each.metadata.name): int(each.metadata.resource_version)
-            for each in listed
+            for each in items
         }
 
     def unseen(self, kind: Kind, *, namespace: str, name: str) -> bool:
-        """Whether there is most likely no such object, so that `make` need not be preceded by a look."""
+        """Return whether the object probably does not exist, so that `make` may skip the read before it."""
         return False
 
     def listed(self, kind: Kind, namespace: str | None) -> bool:
@@ -132,40 +132,40 @@ class Api:
         return False
 
     def forget(self, kind: Kind) -> None:
-        """Forget what is remembered of a kind."""
+        """Drop all that the store has of a kind."""
 
     async def resources(self, api_version: str) -> frozenset[str]:
-        """The plural names of what the server knows by this group and version. Raises ClusterError."""
-        found = await self._request("get", f"/apis/{api_version}", missing_ok=True)
-        return frozenset(item["name"] for item in found["resources"]) if found else frozenset()
+        """Return the plural names of the server's resources in this group and version. Raises ClusterError."""
+        response = await self._request("get", f"/apis/{api_version}", missing_ok=True)
+        return frozenset(item["name"] for item in response["resources"]) if response else frozenset()
 
     async def apply(self, manifest: Manifest, *, force: bool, manager: str = FIELD_MANAGER) -> Manifest:
-        """Server-side apply; returns the object as stored. Raises ClusterError.
+        """Apply an object server-side; return it as stored. Raises ClusterError.
 
-        Without `force`, a field that someone else owns with another value is a ConflictError.
+        Without `force`, a field that another manager owns with another value raises ConflictError.
         """
         return await self._apply(manifest, subresource="", force=force, manager=manager)
 
     async def make(self, manifest: Manifest, *, manager: str = FIELD_MANAGER) -> Manifest:
-        """Server-side apply of an object that must not be there yet. Raises ClusterError, ConflictError if it is.
+        """Create an object by server-side apply. Raises ClusterError, ConflictError if it exists.
 
-        No object has this resourceVersion, so that an apply which finds one is refused, whatever is in it.
+        No object has this resourceVersion, so the server refuses the apply if the object exists, whatever its content.
         """
         metadata = {**manifest["metadata"], "resourceVersion": NO_VERSION}
-        made = {**manifest, "metadata": metadata}
-        return await self._apply(made, subresource="", force=False, manager=manager)
+        new = {**manifest, "metadata": metadata}
+        return await self._apply(new, subresource="", force=False, manager=manager)
 
     async def apply_status(self, manifest: Manifest) -> Manifest:
-        """Server-side apply of the status subresource. Raises ClusterError."""
+        """Apply the status subresource server-side. Raises ClusterError."""
         return await self._apply(manifest, subresource="/status", force=True, manager=FIELD_MANAGER)
 
     async def delete(self, kind: Kind, *, namespace: str, name: str, uid: str) -> None:
-        """Delete the very object with this uid, if it is still there. Raises ClusterError."""
+        """Delete the object with this uid, if it still exists. Raises ClusterError."""
         self._only_if_leading()
         body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         path = kind.path(namespace, name)
-        found = await self._request("delete", path, body=body, missing_ok=True, seconds=WRITE_SECONDS)
-        if found is not None:
+        deleted = await self._request("delete", path, body=body, missing_ok=True, seconds=WRITE_SECONDS)
+        if deleted is not None:
             self._wrote(kind.kind, "delete")
 
     async def _apply(self, manifest: Manifest, *, subresource: str, force: bool, manager: str) -> Manifest:
@@ -189,7 +189,7 @@ class Api:
             raise NotLeadingError(message)
 
     async def _stored(self, method: str, path: str, manifest: Manifest, **parameters: Any) -> Manifest:
-        """The object as the server has it after a write."""
+        """Send a write; return the object as the server has it afterwards."""
         stored: Manifest | None = await self._request(method, path, body=manifest, **parameters)
         if stored is None:
             message = f"{path}: the API server returned nothing"

@@ -1,4 +1,4 @@
-"""One object's failure, which is no other object's."""
+"""A request for one object. Its failure must not affect other objects."""
 
 import logging
 from collections.abc import Awaitable
@@ -17,9 +17,9 @@ Returned = TypeVar("Returned")
 async def attempt(
     what: Literal["apply", "delete", "read"], ref: ObjectRef, call: Awaitable[Returned]
 ) -> Returned | Refusal:
-    """Return what the call returns, or why it failed.
+    """Return the result of the call, or why it failed.
 
-    Raises NoAnswerError and NotLeadingError, with which every other call would fail, too.
+    Raises NoAnswerError and NotLeadingError, because every other call would fail, too.
     """
     try:
         return await call

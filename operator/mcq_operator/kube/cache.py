@@ -25,19 +25,19 @@ from .sightings import Listing, Name, Sighting
 
 
 class News(IntEnum):
-    """What is new about an object, for those who read it."""
+    """The importance of a change for the reconciles that read the object."""
 
     NONE = 0
-    """Nothing: so it is false."""
+    """No change; this member is falsy."""
     STATE = 1
-    """It has come, or what became of it has changed."""
+    """The object is new, or its status has changed."""
     DRIFT = 2
-    """It was there and is gone, or what it was to be has changed, and not by an own write: those are known before."""
+    """The object is gone, or someone else changed its spec. The store knows the operator's own writes before."""
 
 
 @dataclass(slots=True)
 class _Entry:
-    """The newest that is known; `absent` where somebody asked, and there was none."""
+    """The newest known version of an object. `absent` means that a read found none."""
 
     version: int
     body: bytes | None
@@ -47,26 +47,26 @@ class _Entry:
 
 
 class Cache:
-    """Objects by their kinds and names. Used by one thread."""
+    """Objects by kind and name. Used by one thread."""
 
     def __init__(self) -> None:
-        """Nothing is known yet."""
+        """Start with an empty store."""
         self._kinds: dict[Kind, dict[Name, _Entry]] = {}
         self._groups: dict[Kind, dict[Name, set[Name]]] = {POD: {}, EXAM: {}}
         self._listed: dict[tuple[Kind, str | None], int] = {}
 
     def knows(self, kind: Kind, name: Name) -> bool:
-        """Whether `find` has an answer."""
+        """Return whether `find` has an answer."""
         entry = self._kinds.get(kind, {}).get(name)
         return entry is not None and (entry.body is not None or entry.absent)
 
     def find(self, kind: Kind, name: Name) -> Manifest | None:
-        """The object, a copy for the caller; None where there is none or nothing is known."""
+        """Return a copy of the object; None if it is absent or unknown."""
         entry = self._kinds.get(kind, {}).get(name)
         return _parsed(entry) if entry is not None and entry.body is not None else None
 
     def all(self, kind: Kind, namespace: str | None) -> list[Manifest] | None:
-        """Every object of a namespace, or of all; None where they have not been listed."""
+        """Return every object of a namespace, or of all; None before a list of them."""
         if not self.listed(kind, namespace):
             return None
         entries = self._kinds.get(kind, {}).items()
@@ -75,44 +75,44 @@ class Cache:
         ]
 
     def group(self, kind: Kind, namespace: str, instance: str) -> list[Manifest] | None:
-        """The Pods with a resource's label, or the exams of a solver; None where the kind has not been listed."""
+        """Return the Pods with a resource's label, or the exams of a solver; None before a list of the kind."""
         if not self.listed(kind, namespace):
             return None
         entries = self._kinds.get(kind, {})
-        # Sorted, so that of two that fail alike the same one is told of each time.
+        # Sorted, so that the status names the same one each time if two Pods fail alike.
         return [_parsed(entries[name]) for name in self.group_names(kind, Name(namespace, instance))]
 
     def group_names(self, kind: Kind, instance: Name) -> list[Name]:
-        """Those that are known, by their names."""
+        """Return the names of the known objects in the group."""
         return sorted(self._groups[kind].get(instance, ()))
 
-    def note(self, seen: Sighting) -> News:
-        """Take it in, unless something newer is known; returns what that changed for a reconcile."""
-        entries = self._kinds.setdefault(seen.kind, {})
-        before = entries.get(seen.name)
-        if before is not None and not _newer(seen, before):
+    def note(self, observed: Sighting) -> News:
+        """Store the object unless a newer version is known; return what changed for a reconcile."""
+        entries = self._kinds.setdefault(observed.kind, {})
+        before = entries.get(observed.name)
+        if before is not None and not _newer(observed, before):
             return News.NONE
-        entries[seen.name] = _Entry(seen.version, seen.body, seen.instance, seen.owner)
-        if seen.kind in self._groups:
-            self._index(seen, before)
+        entries[observed.name] = _Entry(observed.version, observed.body, observed.instance, observed.owner)
+        if observed.kind in self._groups:
+            self._index(observed, before)
         if before is None or before.absent:
             return News.STATE
-        return _news(seen.kind, before.body, seen.body)
+        return _change(observed.kind, before.body, observed.body)
 
     def note_absent(self, kind: Kind, name: Name) -> None:
-        """The server was asked, and has none by this name; unless one was seen meanwhile."""
+        """Store that a read found no such object, unless an event has shown one meanwhile."""
         entries = self._kinds.setdefault(kind, {})
         before = entries.get(name)
         if before is None or before.body is None:
             entries[name] = _Entry(before.version if before else 0, None, absent=True)
 
     def ended(self, kind: Kind, name: Name, version: int) -> bool:
-        """Whether the end of the object was seen, and this version is of before it."""
+        """Return whether the object was deleted after this version."""
         entry = self._kinds.get(kind, {}).get(name)
         return entry is not None and entry.body is None and version <= entry.version
 
     def forget(self, kind: Kind, name: Name) -> None:
-        """Ask for the object next time: something that was done with it did not go as it should have."""
+        """Make the next read go to the server: an operation on the object failed."""
         entry = self._kinds.get(kind, {}).get(name)
         if entry is not None and entry.body is None:
             entry.absent = False
@@ -120,7 +120,7 @@ class Cache:
             self._drop(kind, name)
 
     def forget_kind(self, kind: Kind) -> None:
-        """Know nothing of the kind: the server doesn't."""
+        """Drop all objects of a kind that the server does not know."""
         for name in list(self._kinds.get(kind, ())):
             self._drop(kind, name)
         self._listed = {scope: version for scope, version in self._listed.items() if scope[0] is not kind}
@@ -135,9 +135,9 @@ class Cache:
         return (kind, None) in self._listed or (kind, namespace) in self._listed
 
     def replace(self, listing: Listing) -> set[Key]:
-        """Take in a whole list, and drop what it lacks unless that is newer than the list.
+        """Store a whole list. Drop objects that the list lacks, unless they are newer than the list.
 
-        Returns the owners of objects that differ from what was known: no event will requeue those.
+        Returns the owners of objects that differ from the store: no event will requeue them.
         """
         kind = listing.kind
         if listing.version < self._listed.get((kind, listing.namespace), 0):
@@ -159,12 +159,12 @@ class Cache:
         if entry is not None and kind in self._groups:
             self._unindex(kind, name, entry)
 
-    def _index(self, seen: Sighting, before: _Entry | None) -> None:
+    def _index(self, observed: Sighting, before: _Entry | None) -> None:
         if before is not None:
-            self._unindex(seen.kind, seen.name, before)
-        if seen.body is not None:
-            group = Name(seen.name.namespace, seen.instance)
-            self._groups[seen.kind].setdefault(group, set()).add(seen.name)
+            self._unindex(observed.kind, observed.name, before)
+        if observed.body is not None:
+            group = Name(observed.name.namespace, observed.instance)
+            self._groups[observed.kind].setdefault(group, set()).add(observed.name)
 
     def _unindex(self, kind: Kind, name: Name, entry: _Entry) -> None:
         group = Name(name.namespace, entry.instance)
@@ -174,14 +174,14 @@ class Cache:
             self._groups[kind].pop(group, None)
 
 
-def _newer(seen: Sighting, known: _Entry) -> bool:
-    # Where an object's end has the version of its last change, the end is newer.
-    return seen.version > known.version or (seen.version == known.version and seen.body is None)
+def _newer(observed: Sighting, known: _Entry) -> bool:
+    # A deletion may have the version of the last change. Then the deletion is newer.
+    return observed.version > known.version or (observed.version == known.version and observed.body is None)
 
 
-def _news(kind: Kind, before: bytes | None, after: bytes | None) -> News:
+def _change(kind: Kind, before: bytes | None, after: bytes | None) -> News:
     if kind in METADATA_ONLY and before is not None and after is not None:
-        # A newer version that is not our own write. Its data are unknown: they are read if the reconcile needs them.
+        # The operator did not write this version. The reconcile reads the data if it needs them.
         return News.DRIFT
     if before == after:
         return News.NONE
@@ -189,16 +189,16 @@ def _news(kind: Kind, before: bytes | None, after: bytes | None) -> News:
         return News.STATE
     if after is None:
         return News.DRIFT
-    # Only children drift. Most events are of Pods, of which no spec is kept: nothing is read of both bodies for them.
+    # Only children drift. Most events are about Pods, which have no spec here, so skip decoding their bodies.
     return News.DRIFT if kind in CHILDREN and _ordered(before) != _ordered(after) else News.STATE
 
 
 def _ordered(body: bytes) -> Manifest:
-    """All of an object but what controllers tell by: its status, and annotations and generations in the metadata."""
-    found: Manifest = msgspec.json.decode(body)
-    return {key: value for key, value in found.items() if key not in ("metadata", "status")}
+    """Return the object without what controllers write: the status and the metadata."""
+    manifest: Manifest = msgspec.json.decode(body)
+    return {key: value for key, value in manifest.items() if key not in ("metadata", "status")}
 
 
 def _parsed(entry: _Entry) -> Manifest:
-    found: Manifest = msgspec.json.decode(entry.body or b"{}")
-    return found
+    manifest: Manifest = msgspec.json.decode(entry.body or b"{}")
+    return manifest

@@ -16,25 +16,25 @@ from .errors import ClusterError
 from .sightings import Listing, Name, Sighting, is_ours, sighting
 
 BODIES_BYTES = 16 * 2**20
-"""How much of the ConfigMaps' data is kept: an object that is not kept is read again when a reconcile needs it."""
+"""The size limit of the kept ConfigMap data. A reconcile reads a dropped object again when it needs it."""
 
 
 class CachedApi(Api):
-    """Api for a process that watches, and tells each event to `note`."""
+    """An Api for a process that watches, and passes each event to `note`."""
 
     def __init__(self, api_client: Any, **options: Callable[..., Any]) -> None:
-        """Remember nothing yet; see Api."""
+        """Start with an empty store; see Api."""
         super().__init__(api_client, **options)
         self._cache = Cache()
         self._bodies = _Bodies()
         self._others: set[tuple[Kind, Name]] = set()
 
-    def note(self, seen: Sighting) -> News:
-        """Take in an event; returns whether, and why, a reconcile may have to do something about it."""
-        return self._cache.note(seen)
+    def note(self, observed: Sighting) -> News:
+        """Store an event's object; return what changed for a reconcile."""
+        return self._cache.note(observed)
 
     def note_list(self, listing: Listing) -> set[Key]:
-        """Take in a watch's list; returns the owners of objects that no event will tell of."""
+        """Store a watch's list; return the owners of changed objects, which get no event."""
         return self._cache.replace(listing)
 
     def listed(self, kind: Kind, namespace: str | None) -> bool:
@@ -42,32 +42,32 @@ class CachedApi(Api):
         return self._cache.listed(kind, namespace)
 
     async def exams(self, *, namespace: str, solver: str) -> Sequence[Manifest]:
-        """The exams of a solver. Raises ClusterError."""
-        found = self._cache.group(EXAM, namespace, solver)
-        return await super().exams(namespace=namespace, solver=solver) if found is None else found
+        """Return the exams of a solver. Raises ClusterError."""
+        known = self._cache.group(EXAM, namespace, solver)
+        return await super().exams(namespace=namespace, solver=solver) if known is None else known
 
-    def woken(self, seen: Sighting) -> list[Key]:
-        """Whose reconciles read what was seen: its owner's; of a solver its exams', of an exam its solver's, too."""
-        keys = [key for key in (seen.owner, seen.parent) if key is not None]
-        if seen.kind is EXAM:
-            keys.append(SolverKey(seen.name.namespace, seen.instance))
-        if seen.kind is SOLVER:
-            keys += (ExamKey(*name) for name in self._cache.group_names(EXAM, seen.name))
+    def woken(self, observed: Sighting) -> list[Key]:
+        """Return the keys that read the object: its owner, its parent, a solver's exams, an exam's solver."""
+        keys = [key for key in (observed.owner, observed.parent) if key is not None]
+        if observed.kind is EXAM:
+            keys.append(SolverKey(observed.name.namespace, observed.instance))
+        if observed.kind is SOLVER:
+            keys += (ExamKey(*name) for name in self._cache.group_names(EXAM, observed.name))
         return keys
 
     def unseen(self, kind: Kind, *, namespace: str, name: str) -> bool:
-        """Whether nobody has told of such an object, or asked for it: most likely there is none."""
+        """Return whether no event or read has ever shown the object, so that it probably does not exist."""
         key = Name(namespace, name)
         return not self._cache.knows(kind, key) and (kind, key) not in self._others
 
     def forget(self, kind: Kind) -> None:
-        """Know nothing of a kind that the server doesn't know."""
+        """Drop all objects of a kind that the server does not know."""
         self._cache.forget_kind(kind)
 
     async def get(
         self, kind: Kind, *, namespace: str, name: str, seconds: float = TIMEOUT_SECONDS
     ) -> Manifest | None:
-        """One object, or None; asked for only where nothing is known. Raises ClusterError."""
+        """Return an object, or None; ask the server only if the store doesn't know. Raises ClusterError."""
         key = Name(namespace, name)
         if self._cache.knows(kind, key):
             known = self._cache.find(kind, key)
@@ -75,34 +75,34 @@ class CachedApi(Api):
                 return known
             if (body := self._bodies.get(kind, key, self._cache.version(kind, key))) is not None:
                 return body
-        found = await self.ask(kind, namespace=namespace, name=name, seconds=seconds)
+        manifest = await self.ask(kind, namespace=namespace, name=name, seconds=seconds)
         self._others.discard((kind, key))
-        if found is None:
+        if manifest is None:
             self._cache.note_absent(kind, key)
-        elif _is_watched(kind, found):
-            self._note(kind, found)
+        elif _is_watched(kind, manifest):
+            self._note(kind, manifest)
         else:
             self._others.add((kind, key))
-        return found
+        return manifest
 
     async def ask(
         self, kind: Kind, *, namespace: str, name: str, seconds: float = TIMEOUT_SECONDS
     ) -> Manifest | None:
-        """The same, always from the server itself; None for a resource whose end was seen. Raises ClusterError.
+        """Return an object from the server; None for a resource that was deleted meanwhile. Raises ClusterError.
 
-        An answer of before that end would have what the garbage collector takes made again. Of a child an end says
-        less: it may have lost no more than the label that its watch asks for.
+        An answer older than the deletion event would make the operator create the children again. For a child, the
+        event means less: the child may only have lost the label that its watch asks for.
         """
-        found = await super().ask(kind, namespace=namespace, name=name, seconds=seconds)
-        if kind not in RECONCILED or found is None:
-            return found
-        version = int(found["metadata"]["resourceVersion"])
-        return None if self._cache.ended(kind, Name(namespace, name), version) else found
+        manifest = await super().ask(kind, namespace=namespace, name=name, seconds=seconds)
+        if kind not in RECONCILED or manifest is None:
+            return manifest
+        version = int(manifest["metadata"]["resourceVersion"])
+        return None if self._cache.ended(kind, Name(namespace, name), version) else manifest
 
     async def list(
         self, kind: Kind, *, namespace: str | None, selector: str | None = None, fields: str | None = None
     ) -> list[Manifest]:
-        """All objects of a namespace, or of all, that have the labels and fields. Raises ClusterError."""
+        """Return all objects of a namespace, or of all, with these labels and fields. Raises ClusterError."""
         known: Iterable[Manifest] | None = None
         if kind is POD and namespace and selector:
             known = self._pods(namespace, selector)
@@ -113,7 +113,7 @@ class CachedApi(Api):
         return [*known]
 
     async def delete(self, kind: Kind, *, namespace: str, name: str, uid: str) -> None:
-        """Delete the very object with this uid, if it is still there. Raises ClusterError."""
+        """Delete the object with this uid, if it still exists. Raises ClusterError."""
         try:
             await super().delete(kind, namespace=namespace, name=name, uid=uid)
         except ClusterError:
@@ -126,45 +126,45 @@ class CachedApi(Api):
         try:
             stored = await super()._apply(manifest, **how)
         except ClusterError:
-            # What it was sent for may not be so any more, and after a lost answer nobody knows: ask next time.
+            # The store may be wrong, and a lost answer leaves the outcome open: read the object next time.
             self._cache.forget(kind, key)
             raise
         if kind in RECONCILED and not self._only_status_differs(kind, key, stored):
-            # Someone changed it meanwhile, and nobody reads this answer: the event of that change must be news.
+            # Someone else changed it meanwhile. Without this answer in the store, the event of that change counts.
             self._cache.forget(kind, key)
         elif _is_watched(kind, stored):
             self._note(kind, stored)
         return stored
 
     def _note(self, kind: Kind, manifest: Manifest) -> None:
-        """Take in an answer of the server."""
-        seen = sighting(kind, manifest)
-        self._cache.note(seen)
+        """Store an answer of the server."""
+        observed = sighting(kind, manifest)
+        self._cache.note(observed)
         if kind in METADATA_ONLY:
-            self._bodies.put(kind, seen.name, seen.version, manifest)
+            self._bodies.put(kind, observed.name, observed.version, manifest)
 
     def _only_status_differs(self, kind: Kind, key: Name, stored: Manifest) -> bool:
         known = self._cache.find(kind, key) or {}
-        seen: Manifest = msgspec.json.decode(sighting(kind, stored).body or b"{}")
-        return {**known, "status": None} == {**seen, "status": None}
+        answer: Manifest = msgspec.json.decode(sighting(kind, stored).body or b"{}")
+        return {**known, "status": None} == {**answer, "status": None}
 
     def _pods(self, namespace: str, selector: str) -> Iterable[Manifest] | None:
-        wanted = dict(label.split("=", 1) for label in selector.split(","))
-        found = self._cache.group(POD, namespace, wanted[names.INSTANCE_LABEL])
-        if found is None:
+        labels = dict(label.split("=", 1) for label in selector.split(","))
+        pods = self._cache.group(POD, namespace, labels[names.INSTANCE_LABEL])
+        if pods is None:
             return None
-        return [pod for pod in found if wanted.items() <= pod["metadata"].get("labels", {}).items()]
+        return [pod for pod in pods if labels.items() <= pod["metadata"].get("labels", {}).items()]
 
 
 def _is_watched(kind: Kind, manifest: Manifest) -> bool:
-    """Whether events will tell of its changes: otherwise it must not be remembered."""
+    """Return whether events will show changes of the object. Otherwise the store must not keep it."""
     metadata = manifest["metadata"]
     managed = metadata.get("labels", {}).get(names.MANAGED_BY_LABEL) == OPERATOR_NAME
     return kind in RECONCILED or (kind in WATCHED and managed and is_ours(kind, metadata))
 
 
 class _Bodies:
-    """The whole objects that were read or written last, of kinds that are watched by their metadata."""
+    """The last read or written objects of the kinds with a metadata-only watch."""
 
     def __init__(self) -> None:
         self._bodies: OrderedDict[tuple[Kind, Name], tuple[int, bytes]] = OrderedDict()
@@ -172,15 +172,15 @@ class _Bodies:
 
     def get(self, kind: Kind, name: Name, version: int) -> Manifest | None:
         """Return a copy of the object in exactly this version, or None."""
-        known, body = self._bodies.get((kind, name), (0, b""))
-        if known != version:
+        kept_version, body = self._bodies.get((kind, name), (0, b""))
+        if kept_version != version:
             return None
         self._bodies.move_to_end((kind, name))
-        found: Manifest = msgspec.json.decode(body)
-        return found
+        manifest: Manifest = msgspec.json.decode(body)
+        return manifest
 
     def put(self, kind: Kind, name: Name, version: int, manifest: Manifest) -> None:
-        """Keep the object, and drop those that were used the longest time ago."""
+        """Keep the object, and drop the least recently used ones over the limit."""
         body = msgspec.json.encode(manifest)
         self._bytes += len(body) - len(self._bodies.pop((kind, name), (0, b""))[1])
         self._bodies[kind, name] = version, body

@@ -1,4 +1,4 @@
-"""The cluster as the reconcile sees it: resources and their objects, read, made so, and told of."""
+"""The cluster as the reconciles see it: they read, apply and prune objects, and write statuses and Events."""
 
 import asyncio
 import contextlib
@@ -52,17 +52,17 @@ logger = logging.getLogger(__name__)
 Read = TypeVar("Read", bound=Resource)
 
 AT_ONCE = 4
-"""Lists of versions that are asked for at the same time."""
+"""Concurrent lists of versions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Children:
-    """A resource's objects as they were found.
+    """A resource's objects as a reconcile observed them.
 
     Attributes:
-        live: each object that there is, whoever owns it.
+        live: each existing object, whoever owns it.
         pods: the resource's Pods.
-        refused: objects that could not be read, which may be there or not.
+        refused: objects that could not be read, so that their existence is unknown.
 
     """
 
@@ -78,17 +78,17 @@ class Children:
 
 @dataclass(frozen=True, kw_only=True)
 class Pruned:
-    """What became of objects that are not wanted any more: on their way out, or not to be deleted."""
+    """Objects that the spec no longer needs: those under deletion, and those that the server refuses to delete."""
 
     leaving: list[ObjectRef] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
 
 
 class Cluster:
-    """The only way from the operator's logic to the API server."""
+    """The operator's only interface to the API server."""
 
     def __init__(self, api: Api, *, namespaces: Iterable[str] = (), instance: str = FIELD_MANAGER) -> None:
-        """Serve `namespaces`, or all of them when none is named; `instance` is who Events are reported by."""
+        """Serve `namespaces`, or all of them if there are none; `instance` is the reporter of Events."""
         self._api = api
         self._scopes: list[str | None] = [*namespaces] or [None]
         self._instance = instance
@@ -103,84 +103,84 @@ class Cluster:
         return self._discovery.absent
 
     async def discover(self) -> bool:
-        """Find out which kinds the server knows; returns whether that changed. Raises ClusterError."""
+        """Ask the server which kinds it knows; return whether that changed. Raises ClusterError."""
         changed = await self._discovery.refresh()
         for kind in self.absent:
             self._api.forget(kind)
         return changed
 
     def forget(self) -> None:
-        """Empty the store: the server's versions began again at an older one."""
+        """Empty the store: the server was restored, and its versions start again at an older one."""
         for kind in WATCHED:
             self._api.forget(kind)
 
     def unlisted(self) -> set[Kind]:
         """Return the kinds whose watches have not listed their objects yet."""
-        scopes = [(kind, scope) for kind in WATCHED if kind not in self.absent for scope in self._scopes]
-        return {kind for kind, scope in scopes if not self._api.listed(kind, scope)}
+        watches = [(kind, scope) for kind in WATCHED if kind not in self.absent for scope in self._scopes]
+        return {kind for kind, scope in watches if not self._api.listed(kind, scope)}
 
     async def keys(self) -> list[Key]:
-        """Every solver and exam there is. Raises ClusterError."""
-        found: list[Key] = []
+        """Return the keys of all solvers and exams. Raises ClusterError."""
+        keys: list[Key] = []
         for kind in RECONCILED:
             for namespace in self._scopes:
                 for item in await self._api.list(kind, namespace=namespace):
                     metadata = item["metadata"]
-                    found.append(KEYS[kind.kind](metadata["namespace"], metadata["name"]))
-        return found
+                    keys.append(KEYS[kind.kind](metadata["namespace"], metadata["name"]))
+        return keys
 
     async def versions(self, kind: Kind) -> dict[tuple[str, str], int]:
         """Return the versions of all watched objects of a kind, by namespace and name. Raises ClusterError."""
         selector = names.watch_selector(kind)
-        found: dict[tuple[str, str], int] = {}
+        versions: dict[tuple[str, str], int] = {}
         for namespace in self._scopes:
-            # A service that watches fifty namespaces must not ask for all of them, of all kinds, at once.
+            # An operator of fifty namespaces must not list all of them, for all kinds, at once.
             async with self._listing:
-                found |= await self._api.versions(kind, namespace=namespace, selector=selector)
-        return found
+                versions |= await self._api.versions(kind, namespace=namespace, selector=selector)
+        return versions
 
     async def solver(self, key: SolverKey) -> MCQSolver | None:
-        """The solver as it is now, or None. Raises InvalidSpecError, or another ClusterError."""
+        """Return the solver, or None. Raises InvalidSpecError or another ClusterError."""
         raw = await self._api.get(SOLVER, namespace=key.namespace, name=key.name)
         return None if raw is None else _read(MCQSolver, raw)
 
     async def exam(self, key: ExamKey) -> MCQExam | None:
-        """The exam as it is now, or None. Raises InvalidSpecError, or another ClusterError."""
+        """Return the exam, or None. Raises InvalidSpecError or another ClusterError."""
         raw = await self._api.get(EXAM, namespace=key.namespace, name=key.name)
         return None if raw is None else _read(MCQExam, raw)
 
     async def stored(self, key: Key) -> Resource | None:
-        """The resource's metadata and status, whatever its spec is. Raises ClusterError."""
+        """Return the resource's metadata and status without its spec, which may be invalid. Raises ClusterError."""
         model = {SolverKey: MCQSolver, ExamKey: MCQExam}[type(key)]
         kind = SOLVER if model is MCQSolver else EXAM
         raw = await self._api.get(kind, namespace=key.namespace, name=key.name)
         return None if raw is None else model.without_spec(raw)
 
     async def exams(self, solver: MCQSolver) -> list[MCQExam]:
-        """The solver's exams, but for those that can't be read. Raises ClusterError."""
+        """Return the solver's exams with a valid spec. Raises ClusterError."""
         if EXAM in self.absent:
             return []
-        found = []
+        exams = []
         for raw in await self._api.exams(namespace=solver.namespace, solver=solver.name):
-            with contextlib.suppress(InvalidSpecError):  # its own reconcile tells of it
-                found.append(_read(MCQExam, raw))
-        return found
+            with contextlib.suppress(InvalidSpecError):  # its own status says so
+                exams.append(_read(MCQExam, raw))
+        return exams
 
     async def jobs(self, exam: MCQExam) -> list[Manifest]:
-        """The exam's Jobs, its CronJob's among them. Raises ClusterError."""
+        """Return the exam's Jobs, including those of its CronJob. Raises ClusterError."""
         return await self._api.list(JOB, namespace=exam.namespace, selector=names.selector(exam))
 
     async def backups(self, solver: MCQSolver) -> tuple[list[Manifest], list[Manifest]]:
-        """The Jobs that back the solver's namespace up, and their Pods. Raises ClusterError."""
+        """Return the backup Jobs of the solver's namespace, and their Pods. Raises ClusterError."""
         where = {"namespace": solver.namespace, "selector": names.backup_selector(solver)}
         jobs, pods = await asyncio.gather(*(self._api.list(kind, **where) for kind in (JOB, POD)))
         return jobs, pods
 
     async def still_has(self, resource: Resource) -> bool:
-        """Whether this very resource is there, and not on its way out. Raises ClusterError.
+        """Ask the server whether this resource, with this uid, exists and is not being deleted. Raises ClusterError.
 
-        Asked after the children were looked at, it tells a child that was deleted from one that the garbage
-        collector took because the resource is gone.
+        The reconcile calls it after reading the children. A missing child was either deleted alone, or taken by the
+        garbage collector together with the resource.
         """
         kind = kind_named(API_VERSION, resource.KEY.KIND)
         assert kind is not None  # noqa: S101 - it is in the table
@@ -191,45 +191,47 @@ class Cluster:
     async def children(
         self, resource: Resource, refs: Iterable[ObjectRef], *, wanted: Collection[ObjectRef] = ()
     ) -> Children:
-        """The objects by these names, whoever owns them, and the resource's Pods. Raises ClusterError.
+        """Return the objects by these names, whoever owns them, and the resource's Pods. Raises ClusterError.
 
-        Of what was never heard, there is most likely none: if it is `wanted` it will be made, which is refused where
-        it is there; otherwise it is looked for only if the resource's status says that it was made.
+        Skip the read of an object that no event has shown, because it probably does not exist. If it is `wanted`, the
+        reconcile creates it, which the server refuses if it exists. Otherwise, read it only if the inventory has it.
         """
         recorded = {*resource.status.inventory}.difference(wanted)
-        looked = [ref for ref in refs if ref in recorded or not self._unseen(resource.namespace, ref)]
-        pods, found = await asyncio.gather(
+        to_read = [ref for ref in refs if ref in recorded or not self._unseen(resource.namespace, ref)]
+        pods, manifests = await asyncio.gather(
             self._api.list(POD, namespace=resource.namespace, selector=names.selector(resource)),
-            asyncio.gather(*(attempt("read", ref, self._get(resource.namespace, ref)) for ref in looked)),
+            asyncio.gather(*(attempt("read", ref, self._get(resource.namespace, ref)) for ref in to_read)),
         )
         children = Children(live={}, pods=pods)
-        for ref, live in zip(looked, found, strict=True):
+        for ref, live in zip(to_read, manifests, strict=True):
             if isinstance(live, Refusal):
                 children.refused.append(live)
             elif live is not None:
                 children.live[ref] = live
         return children
 
-    async def apply(self, resource: Resource, wanted: dict[ObjectRef, Manifest], found: Children) -> Applied:
-        """Apply the wanted objects that differ; what is so already costs nothing.
+    async def apply(
+        self, resource: Resource, desired: dict[ObjectRef, Manifest], children: Children
+    ) -> Applied:
+        """Apply the desired objects that differ from their live versions.
 
-        One that fails does not keep the others from being applied; one that could not be read is left alone, and so is
-        what depends on it. Raises NoAnswerError, NotLeadingError.
+        A failure does not stop the other objects. Objects that could not be read stay as they are, and so do objects
+        that depend on them. Raises NoAnswerError, NotLeadingError.
         """
-        known = {ref: manifest for ref, manifest in wanted.items() if ref not in found.unread}
-        return await self._settling.apply(resource, known, found.live, unread=found.unread)
+        readable = {ref: manifest for ref, manifest in desired.items() if ref not in children.unread}
+        return await self._settling.apply(resource, readable, children.live, unread=children.unread)
 
-    async def prune(self, resource: Resource, found: Children, *, keep: Iterable[ObjectRef]) -> Pruned:
-        """Delete what the resource owns and wants no more. Raises NoAnswerError, NotLeadingError."""
+    async def prune(self, resource: Resource, children: Children, *, keep: Iterable[ObjectRef]) -> Pruned:
+        """Delete the resource's own objects that are not in `keep`. Raises NoAnswerError, NotLeadingError."""
         kept, pruned = set(keep), Pruned()
-        for ref, live in found.live.items():
+        for ref, live in children.live.items():
             kind = kind_named(ref.api_version, ref.kind)
             if ref in kept or kind is None or not owned(live, resource):
                 continue
             pruned.leaving.append(ref)
             metadata = live["metadata"]
             if "deletionTimestamp" not in metadata:
-                logger.info("deleting %s %s, which is no longer wanted", ref.kind, ref.name)
+                logger.info("deleting %s %s, which the spec no longer needs", ref.kind, ref.name)
                 call = self._api.delete(
                     kind, namespace=resource.namespace, name=ref.name, uid=metadata["uid"]
                 )
@@ -238,39 +240,39 @@ class Cluster:
         return pruned
 
     async def replica_sets(self, solver: MCQSolver) -> list[Manifest]:
-        """The ReplicaSets of the solver's replicas, with the templates of its last revisions. Raises ClusterError."""
+        """Return the solver's ReplicaSets, with the templates of its last revisions. Raises ClusterError."""
         return await self._api.list(REPLICA_SET, namespace=solver.namespace, selector=names.selector(solver))
 
     async def warnings(self, about: Manifest) -> list[Manifest]:
-        """What was warned of about an object, the latest last. Raises ClusterError."""
+        """Return the warning Events about an object, the latest last. Raises ClusterError."""
         metadata = about["metadata"]
         fields = f"regarding.uid={metadata['uid']},type=Warning"
-        found = await self._api.list(EVENT, namespace=metadata["namespace"], fields=fields)
-        return sorted(found, key=lambda event: event.get("deprecatedLastTimestamp") or "")
+        events = await self._api.list(EVENT, namespace=metadata["namespace"], fields=fields)
+        return sorted(events, key=lambda event: event.get("deprecatedLastTimestamp") or "")
 
     async def rival(self, kind: Kind, desired: Manifest, live: Manifest | None) -> Rival | None:
         """Return the older Ingress or HTTPRoute that takes requests of the desired one. Raises ClusterError."""
         return await self._hosts.rival(kind, desired, live)
 
     def knows_route(self, kind: Kind, live: Manifest) -> bool:
-        """Whether rivals were looked for since the Ingress or HTTPRoute takes what it does."""
+        """Return whether the list of routes is newer than the object's hosts and paths."""
         return self._hosts.listed(kind, live)
 
     async def tell(self, resource: Resource, event: Manifest) -> None:
-        """Create an Event. One that can't be is logged: nothing depends on it."""
+        """Create an Event. Log a failure: nothing depends on Events."""
         try:
             await self._api.create(EVENT, {**event, "reportingInstance": self._instance})
         except ClusterError as error:
             logger.warning("%s: the Event %s was not created: %s", resource.name, event.get("reason"), error)
 
     async def write_status(self, resource: Resource, status: ResourceStatus) -> bool:
-        """Write the status if it differs from what the resource has; returns whether it was written."""
+        """Write the status if it differs from the stored one; return whether it did. Raises ClusterError."""
         if status == resource.status:
             return False
         metadata = {
             "name": resource.name,
             "namespace": resource.namespace,
-            # Not the status of a namesake that was created in between.
+            # Refuse the write if the resource was replaced by one of the same name.
             "uid": resource.metadata.uid,
         }
         await self._api.apply_status(

@@ -1,17 +1,17 @@
-"""Whether a live object already is what was wanted, so that nothing needs to be sent.
+"""Comparison of a live object with the desired one, so that equal objects cause no request.
 
-A live object has more than what was applied: defaults filled in by the server, fields that others own. So the
-question is whether everything wanted is in it ("wanted is covered by live"), compared as the server means it:
+A live object has more than was applied: the server fills in defaults, and other managers own fields. So the question
+is whether the live object covers the desired one. The comparison follows the server's rules:
 
-- a quantity is a number, however it is spelt (`1000m` is stored as `1`);
-- an item of a list that the server merges by key is looked up by that key, and others' items don't matter;
-- any other list, and a selector, is one value: a further item or key is a difference, anywhere inside it, but for
-  defaults that the server fills in there.
+- a quantity is a number in any spelling (`1000m` is stored as `1`);
+- lists that the server merges by key are compared by that key, and other managers' items don't matter;
+- any other list, and a selector, is one value: an additional item or key is a difference, except for defaults that
+  the server fills in.
 
-What this can't see is a field that was applied once and is wanted no more. But it changes the digest of the
-wanted object, which is applied with it as an annotation, so a differing digest shows it.
+The comparison can't see a field that was applied once and is no longer desired. But such a change also changes the
+digest of the desired object, which is applied as an annotation.
 
-Reading `managedFields` instead would not do: they name the fields that are owned, not the values in them.
+`managedFields` can't replace this: they name the owned fields, but not their values.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ LIST_KEYS: dict[str, tuple[str, ...]] = {
     "volumeMounts": ("mountPath",),
     "volumes": ("name",),
 }
-"""Lists that server-side apply merges item by item, by the keys that it merges them by."""
+"""Lists that server-side apply merges item by item, with their merge keys."""
 
 ATOMIC_MAPS = frozenset({"labelSelector", "matchLabels", "nodeSelector", "podSelector", "selector"})
 """Maps that server-side apply replaces as a whole."""
@@ -44,57 +44,57 @@ FILLED_IN: dict[str, tuple[Any, ...]] = {
     "protocol": ("TCP",),
     "weight": (1,),
 }
-"""Fields in lists of that kind (ports, parentRefs, backendRefs) that the server fills in, and by what."""
+"""Defaults that the server fills in for items of ports, parentRefs and backendRefs."""
 
 
-def covers(live: Any, wanted: Any, *, field: str = "", within: str = "", whole: bool = False) -> bool:
-    """Whether everything in `wanted` is in `live`.
+def covers(live: Any, desired: Any, *, field: str = "", within: str = "", whole: bool = False) -> bool:
+    """Return whether everything in `desired` is in `live`.
 
     Args:
         live: the value as the server returns it.
-        wanted: the value as it was meant.
+        desired: the value as the operator applies it.
         field: the name of the field that holds it.
-        within: the name of the field that holds that one.
-        whole: whether it is part of a list that is one value, so that nothing more may be in `live` either.
+        within: the name of the field around that one.
+        whole: whether it is in a list that is one value, so that `live` may have nothing more.
 
     """
-    if isinstance(wanted, dict):
+    if isinstance(desired, dict):
         if not isinstance(live, dict):
-            return not wanted and live is None
-        if field in ATOMIC_MAPS and live.keys() != wanted.keys():
+            return not desired and live is None
+        if field in ATOMIC_MAPS and live.keys() != desired.keys():
             return False
-        if whole and any(live[key] not in FILLED_IN.get(key, ()) for key in live.keys() - wanted.keys()):
+        if whole and any(live[key] not in FILLED_IN.get(key, ()) for key in live.keys() - desired.keys()):
             return False
         return all(
-            covers(live.get(key), item, field=key, within=field, whole=whole) for key, item in wanted.items()
+            covers(live.get(key), item, field=key, within=field, whole=whole) for key, item in desired.items()
         )
-    if isinstance(wanted, list):
-        return _covers_list(live, wanted, field, whole=whole)
-    if type(live) is type(wanted) and live == wanted:
+    if isinstance(desired, list):
+        return _covers_list(live, desired, field, whole=whole)
+    if type(live) is type(desired) and live == desired:
         return True
-    return (within in QUANTITIES or field == "sizeLimit") and _same_quantity(live, wanted)
+    return (within in QUANTITIES or field == "sizeLimit") and _same_quantity(live, desired)
 
 
-def project(live: Any, wanted: Any, *, field: str = "") -> Any:
-    """The part of `live` that `wanted` speaks about: what the server made of it."""
-    if isinstance(wanted, dict) and isinstance(live, dict):
-        return {key: project(live[key], item, field=key) for key, item in wanted.items() if key in live}
-    if isinstance(wanted, list) and isinstance(live, list) and field in LIST_KEYS:
-        found = _by_key(live, field)
-        keys = _by_key(wanted, field)
-        return [project(found[key], item) for key, item in keys.items() if key in found]
+def project(live: Any, desired: Any, *, field: str = "") -> Any:
+    """Return the part of `live` that `desired` covers."""
+    if isinstance(desired, dict) and isinstance(live, dict):
+        return {key: project(live[key], item, field=key) for key, item in desired.items() if key in live}
+    if isinstance(desired, list) and isinstance(live, list) and field in LIST_KEYS:
+        live_items = _by_key(live, field)
+        desired_items = _by_key(desired, field)
+        return [project(live_items[key], item) for key, item in desired_items.items() if key in live_items]
     return live
 
 
-def _covers_list(live: Any, wanted: list[Any], field: str, *, whole: bool) -> bool:
+def _covers_list(live: Any, desired: list[Any], field: str, *, whole: bool) -> bool:
     if not isinstance(live, list):
-        return not wanted and live is None
+        return not desired and live is None
     if field in LIST_KEYS and not whole:
-        found = _by_key(live, field)
-        keys = _by_key(wanted, field)
-        return all(key in found and covers(found[key], item) for key, item in keys.items())
-    return len(live) == len(wanted) and all(
-        covers(*pair, whole=True) for pair in zip(live, wanted, strict=True)
+        live_items = _by_key(live, field)
+        desired_items = _by_key(desired, field)
+        return all(key in live_items and covers(live_items[key], item) for key, item in desired_items.items())
+    return len(live) == len(desired) and all(
+        covers(*pair, whole=True) for pair in zip(live, desired, strict=True)
     )
 
 
@@ -102,6 +102,6 @@ def _by_key(items: list[Any], field: str) -> dict[tuple[Any, ...], Any]:
     return {tuple(item.get(key) for key in LIST_KEYS[field]): item for item in items}
 
 
-def _same_quantity(live: object, wanted: object) -> bool:
-    number = quantity(wanted)
+def _same_quantity(live: object, desired: object) -> bool:
+    number = quantity(desired)
     return number is not None and number == quantity(live)

@@ -1,13 +1,13 @@
-"""What can go wrong at the API server, by what to do about it.
+"""Errors of the API server, classified by the way to handle them.
 
 ClusterError
-├── RefusedError      the server will not take this request, now or later: a person must change something
-│   └── NotFoundError  neither the object nor, perhaps, its namespace or its kind
-├── ConflictError     someone else was faster: look again
-├── NotLeadingError   this process does not hold the Lease any more, so it may not write
-├── UnavailableError  "not now", or something else failed behind the server: try again later
-│   └── NoAnswerError  the server can't be reached, so nothing else can be done either
-└── InvalidSpecError  a stored Resource that this release can't read
+├── RefusedError      the server refuses this request for good: a person must change something
+│   └── NotFoundError  the object, its namespace or its kind is missing
+├── ConflictError     someone else was faster: read the object again
+├── NotLeadingError   this process has lost the Lease, so it may not write
+├── UnavailableError  the server, or something behind it, fails for now: try again later
+│   └── NoAnswerError  the server can't be reached, so all other requests would fail, too
+└── InvalidSpecError  this release can't read the spec of a stored resource
 """
 
 import json
@@ -20,9 +20,9 @@ REFUSED = frozenset({400, 403, 405, 413, 415, 422})
 CONFLICT = 409
 NOT_FOUND = 404
 LONGEST_MESSAGE = 4096
-"""Characters of the server's words: a webhook's are in them."""
+"""Characters of the server's message, which may contain a webhook's."""
 UNTYPED = "failed to create typed patch object"
-"""Server-side apply's refusal of a field that the schema doesn't have: for good, though its status is 500."""
+"""The server's permanent refusal of a field that the schema lacks, although its status is 500."""
 
 
 class ClusterError(Exception):
@@ -34,11 +34,11 @@ class RefusedError(ClusterError):
 
 
 class NotFoundError(RefusedError):
-    """There is no such thing."""
+    """The object does not exist."""
 
 
 class ConflictError(ClusterError):
-    """The object was changed, replaced or created by someone else in between."""
+    """Someone else changed, replaced or created the object in between."""
 
 
 class NotLeadingError(ClusterError):
@@ -46,7 +46,7 @@ class NotLeadingError(ClusterError):
 
 
 class UnavailableError(ClusterError):
-    """The server asked to come back later, or what it asked itself has failed: a webhook, etcd."""
+    """The server is overloaded, or a webhook or etcd behind it has failed."""
 
 
 class NoAnswerError(UnavailableError):
@@ -54,16 +54,16 @@ class NoAnswerError(UnavailableError):
 
 
 class InvalidSpecError(ClusterError):
-    """A stored spec that the models refuse."""
+    """The models refuse a stored spec."""
 
     def __init__(self, resource: Resource, problem: str) -> None:
-        """Tell of `problem`; `resource` has the stored metadata and status, and no spec."""
+        """Store the `problem`; `resource` has the stored metadata and status, and no spec."""
         super().__init__(problem)
         self.resource = resource
 
 
 def cluster_error(error: ApiException) -> ClusterError:
-    """The typed form of an HTTP error, with the server's own words."""
+    """Return the typed form of an HTTP error, with the server's message."""
     message = _message(error)
     if error.status == CONFLICT:
         return ConflictError(message)
@@ -75,7 +75,7 @@ def cluster_error(error: ApiException) -> ClusterError:
 
 
 def _message(error: ApiException) -> str:
-    """The `message` of the server's Status object, or whatever it said instead."""
+    """Return the `message` of the server's Status object, or else the body or the reason."""
     body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else error.body
     try:
         message = str(json.loads(body or "")["message"])

@@ -1,7 +1,8 @@
-"""Which Ingresses and HTTPRoutes have a host and path already.
+"""The hosts and paths that Ingresses and HTTPRoutes have already taken.
 
-Nothing in the API server refuses a second one with the same, or with a longer path on another team's host: the Ingress
-controller sends the requests to one of them. So all Ingresses and HTTPRoutes are listed, seldom, for all solvers.
+The API server accepts a second one with the same host and path, or with a longer path on another team's host. The
+Ingress controller sends the requests to one of them. So the operator lists all Ingresses and HTTPRoutes, rarely, for
+all solvers.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ SOON_SECONDS = 2.0
 
 
 class Hosts:
-    """The routes of all Ingresses and HTTPRoutes in the operator's namespaces, as they were listed last."""
+    """The routes of all Ingresses and HTTPRoutes in the operator's namespaces, from the last list."""
 
     def __init__(self, api: Api, *, scopes: Iterable[str | None], clock: Callable[[], float]) -> None:
         """`scopes` are the namespaces, or None for all; `clock` is monotonic, in seconds."""
@@ -34,9 +35,9 @@ class Hosts:
     async def rival(self, kind: Kind, desired: Manifest, live: Manifest | None) -> Rival | None:
         """Return the older object that takes requests of the desired one. Raises ClusterError.
 
-        What `live`, the object as it is, does not take yet is younger than all that is there. What is not on the list
-        yet is looked for anew: at most every two seconds for a new object, whose age will decide, and at once for an
-        older one that is to take something else.
+        A route that `live`, the existing object, lacks counts as younger than all others. If the list lacks a route,
+        list again: at most every two seconds for a new object, because its age decides, and at once for an existing
+        object that gets other routes.
         """
         own = _own(kind, desired, live)
         if self._routes.issuperset(own):
@@ -60,23 +61,23 @@ class Hosts:
         )
 
     def listed(self, kind: Kind, live: Manifest) -> bool:
-        """Whether the list has all that an object takes; before that, two may have come at the same time."""
+        """Return whether the list has all of the object's routes. Before, it may lack a rival of the same moment."""
         return self._routes.issuperset(routes(kind, live))
 
     async def _list(self, seconds: float) -> None:
-        asked = self._clock()
-        # Whoever asks while it is listed waits: what is not on an old list may be there all the same.
+        called = self._clock()
+        # Wait for a list that is under way: the old one may lack objects that exist.
         async with self._listing:
-            if asked - self._listed < seconds:
+            if called - self._listed < seconds:
                 return
             started = self._clock()
-            wanted = [(kind, namespace) for namespace in self._scopes for kind in (INGRESS, HTTP_ROUTE)]
+            scopes = [(kind, namespace) for namespace in self._scopes for kind in (INGRESS, HTTP_ROUTE)]
             lists = await asyncio.gather(
-                *(self._api.list(kind, namespace=namespace) for kind, namespace in wanted)
+                *(self._api.list(kind, namespace=namespace) for kind, namespace in scopes)
             )
             self._routes = {
                 route
-                for (kind, _), items in zip(wanted, lists, strict=True)
+                for (kind, _), items in zip(scopes, lists, strict=True)
                 for item in items
                 for route in routes(kind, item)
             }
@@ -84,6 +85,6 @@ class Hosts:
 
 
 def _own(kind: Kind, desired: Manifest, live: Manifest | None) -> set[Route]:
-    """What the desired object takes; where the live one takes the same, since that was made."""
+    """Return the desired object's routes, with the creation time of the live object for those that it has already."""
     since = {route.takes: route.created for route in routes(kind, live)} if live else {}
     return {replace(route, created=since.get(route.takes, "")) for route in routes(kind, desired)}

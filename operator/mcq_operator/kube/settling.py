@@ -1,4 +1,4 @@
-"""Objects made what is wanted, and written only where they differ."""
+"""Application of the desired objects. Only those that differ are written."""
 
 import asyncio
 import contextlib
@@ -21,18 +21,18 @@ from .owners import orphaned, owned
 logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 5.0
-"""How long one write holds up the next: a webhook that hangs takes half a minute for each object."""
+"""How long a write may delay the next one: a hanging webhook takes half a minute for each object."""
 
 
 @dataclass(kw_only=True)
 class Applied:
-    """What became of the wanted objects.
+    """The results for the desired objects.
 
     Attributes:
         live: each of the resource's objects as the server has it.
-        conflicts: objects whose name someone else's object has.
-        held: objects that were left as they are because they depend on one of those.
-        refused: objects that the server did not take.
+        conflicts: objects with a name that someone else's object has.
+        held: objects that stay as they are, because they depend on one of those.
+        refused: objects that the server refused.
         absent: objects of kinds that the server does not know.
 
     """
@@ -45,10 +45,10 @@ class Applied:
 
 
 class Settling:
-    """Who writes a resource's objects, and remembers what the API server made of them."""
+    """Writes a resource's objects, and remembers those that a webhook changed."""
 
     def __init__(self, api: Api, discovery: Discovery) -> None:
-        """`discovery` knows which kinds there are, and is told of one that has gone."""
+        """`discovery` knows which kinds exist; `apply` reports a removed one to it."""
         self._api = api
         self._discovery = discovery
         self._altered = Altered()
@@ -56,33 +56,32 @@ class Settling:
     async def apply(
         self,
         resource: Resource,
-        wanted: Mapping[ObjectRef, Manifest],
-        found: Mapping[ObjectRef, Manifest],
+        desired: Mapping[ObjectRef, Manifest],
+        live_objects: Mapping[ObjectRef, Manifest],
         *,
         unread: Collection[ObjectRef] = (),
     ) -> Applied:
-        """Apply each wanted object that differs from `found`, one after the other, in an order in which what an object
-        depends on comes before it.
+        """Apply each desired object that differs from its live version, dependencies first.
 
-        One that fails, or takes long, does not hold up the others. But nothing is made on top of an object that is
-        someone else's, or that may be because it is among the `unread`. Raises NoAnswerError, NotLeadingError.
+        A failed or slow write does not delay the other objects. But an object stays as it is if it depends on someone
+        else's object, or on one of the `unread`, which may be someone else's. Raises NoAnswerError, NotLeadingError.
         """
         applied = Applied()
         writes: dict[ObjectRef, asyncio.Task[None]] = {}
         try:
-            for ref, manifest in wanted.items():
-                live = found.get(ref)
+            for ref, manifest in desired.items():
+                live = live_objects.get(ref)
                 if kind_of(manifest) in self._discovery.absent:
                     applied.absent.append(ref)
                 elif live is not None and self._settled(resource, ref, manifest, live):
                     applied.live[ref] = live
                 else:
-                    needed = dependencies(manifest)
-                    before = [writes[each] for each in needed & writes.keys() if not writes[each].done()]
+                    needs = dependencies(manifest)
+                    earlier = [writes[each] for each in needs & writes.keys() if not writes[each].done()]
                     write = writes[ref] = asyncio.create_task(
-                        self._write_after(before, applied, resource, manifest, live, needed, unread)
+                        self._write_after(earlier, applied, resource, manifest, live, needs, unread)
                     )
-                    await asyncio.wait({write}, timeout=0 if before else PATIENCE_SECONDS)
+                    await asyncio.wait({write}, timeout=0 if earlier else PATIENCE_SECONDS)
                     if write.done():
                         write.result()
             await asyncio.gather(*writes.values())
@@ -92,39 +91,39 @@ class Settling:
             await asyncio.gather(*writes.values(), return_exceptions=True)
         return applied
 
-    def _settled(self, resource: Resource, ref: ObjectRef, wanted: Manifest, live: Manifest) -> bool:
-        """Return whether there is nothing to write; one on its way out is left to go, and its end is an event."""
+    def _settled(self, resource: Resource, ref: ObjectRef, desired: Manifest, live: Manifest) -> bool:
+        """Return whether there is nothing to write. An object under deletion stays alone; its end is an event."""
         return _ours(live, resource) and (
-            "deletionTimestamp" in live["metadata"] or self._altered.settled(ref, wanted, live)
+            "deletionTimestamp" in live["metadata"] or self._altered.settled(ref, desired, live)
         )
 
     async def _write_after(
         self,
-        before: Collection[asyncio.Task[None]],
+        earlier: Collection[asyncio.Task[None]],
         applied: Applied,
         resource: Resource,
-        wanted: Manifest,
+        desired: Manifest,
         live: Manifest | None,
-        needed: Collection[ObjectRef],
+        needs: Collection[ObjectRef],
         unread: Collection[ObjectRef],
     ) -> None:
-        """Write one object once those before it are done, unless one that it needs is, or may be, someone else's."""
-        if before:
-            await asyncio.wait(before)
-        ref = _ref(wanted)
-        if not {*applied.conflicts, *applied.held, *unread}.isdisjoint(needed):
+        """Write an object after the earlier ones, unless one that it needs is, or may be, someone else's."""
+        if earlier:
+            await asyncio.wait(earlier)
+        ref = _ref(desired)
+        if not {*applied.conflicts, *applied.held, *unread}.isdisjoint(needs):
             applied.held.append(ref)
             if live is not None and _ours(live, resource):
                 applied.live[ref] = live
             return
-        await self._write(applied, resource, ref, wanted, live)
+        await self._write(applied, resource, ref, desired, live)
 
     async def _write(
-        self, applied: Applied, resource: Resource, ref: ObjectRef, wanted: Manifest, live: Manifest | None
+        self, applied: Applied, resource: Resource, ref: ObjectRef, desired: Manifest, live: Manifest | None
     ) -> None:
-        """Make or apply one object, and note in `applied` what became of it."""
-        stored = await attempt("apply", ref, self._settle(resource, ref, wanted, live))
-        if kind_of(wanted) in self._discovery.absent:
+        """Create or apply one object, and add the result to `applied`."""
+        stored = await attempt("apply", ref, self._settle(resource, ref, desired, live))
+        if kind_of(desired) in self._discovery.absent:
             applied.absent.append(ref)
         elif stored is None:
             applied.conflicts.append(ref)
@@ -136,59 +135,59 @@ class Settling:
                 applied.live[ref] = live
 
     async def _settle(
-        self, resource: Resource, ref: ObjectRef, wanted: Manifest, live: Manifest | None
+        self, resource: Resource, ref: ObjectRef, desired: Manifest, live: Manifest | None
     ) -> Manifest | None:
-        """Make or apply one object; returns it, or None where one by its name is someone else's."""
+        """Create or apply one object; return it, or None if its name is taken by someone else's object."""
         try:
-            return await self._make_or_apply(resource, ref, wanted, live)
+            return await self._make_or_apply(resource, ref, desired, live)
         except ConflictError:
-            # It was made, deleted or replaced since it was looked at.
-            live = await self._api.get(kind_of(wanted), namespace=resource.namespace, name=ref.name)
-            return await self._make_or_apply(resource, ref, wanted, live)
+            # It was created, deleted or replaced since the read.
+            live = await self._api.get(kind_of(desired), namespace=resource.namespace, name=ref.name)
+            return await self._make_or_apply(resource, ref, desired, live)
         except NotFoundError:
-            if kind_of(wanted).provider:
-                # Its CRD was removed a moment ago.
-                self._discovery.lost(kind_of(wanted))
+            if kind_of(desired).provider:
+                # Its CRD has just been removed.
+                self._discovery.lost(kind_of(desired))
             raise
 
     async def _make_or_apply(
-        self, resource: Resource, ref: ObjectRef, wanted: Manifest, live: Manifest | None
+        self, resource: Resource, ref: ObjectRef, desired: Manifest, live: Manifest | None
     ) -> Manifest | None:
         if live is None:
-            stored = await self._api.make(wanted)
+            stored = await self._api.make(desired)
         elif not _ours(live, resource):
             return None
-        elif self._settled(resource, ref, wanted, live):
+        elif self._settled(resource, ref, desired, live):
             return live
         else:
-            metadata = {**wanted["metadata"], "uid": live["metadata"]["uid"]}
-            await self._hand_over_replicas(wanted, live)
-            stored = await self._api.apply({**wanted, "metadata": metadata}, force=True)
-        logger.info("applied %s %s/%s", ref.kind, wanted["metadata"]["namespace"], ref.name)
-        self._altered.remember(ref, wanted, stored)
+            metadata = {**desired["metadata"], "uid": live["metadata"]["uid"]}
+            await self._hand_over_replicas(desired, live)
+            stored = await self._api.apply({**desired, "metadata": metadata}, force=True)
+        logger.info("applied %s %s/%s", ref.kind, desired["metadata"]["namespace"], ref.name)
+        self._altered.remember(ref, desired, stored)
         return stored
 
-    async def _hand_over_replicas(self, wanted: Manifest, live: Manifest) -> None:
-        """Where the number of replicas becomes the autoscaler's, keep the number that there is.
+    async def _hand_over_replicas(self, desired: Manifest, live: Manifest) -> None:
+        """Keep the number of replicas when it becomes the autoscaler's.
 
-        A field that its only owner applies no more is reset, to one replica here. So it gets a second owner first, and
-        who changes the number, as the autoscaler does, takes it from that one.
-        Source: Kubernetes, Server-Side Apply, "Transferring ownership".
+        The server resets a field when its only owner stops applying it, here to one replica. So the field gets a
+        second owner first, and the autoscaler takes it from that one when it changes the number. Source: Kubernetes,
+        Server-Side Apply, "Transferring ownership".
         """
-        spec = wanted.get("spec", {})
+        spec = desired.get("spec", {})
         if "template" not in spec or "replicas" in spec or not live["spec"].get("replicas"):
-            # Of none an autoscaler makes none: there the reset is wanted.
+            # An autoscaler doesn't scale up from 0 replicas, so there the reset is right.
             return
         metadata = {name: live["metadata"][name] for name in ("name", "namespace", "uid")}
-        kept = {
-            "apiVersion": wanted["apiVersion"],
-            "kind": wanted["kind"],
+        replicas = {
+            "apiVersion": desired["apiVersion"],
+            "kind": desired["kind"],
             "metadata": metadata,
             "spec": {"replicas": live["spec"]["replicas"]},
         }
-        # A conflict says that it is the autoscaler's already.
+        # A conflict means that the autoscaler owns it already.
         with contextlib.suppress(ConflictError):
-            await self._api.apply(kept, force=False, manager=f"{FIELD_MANAGER}-replicas")
+            await self._api.apply(replicas, force=False, manager=f"{FIELD_MANAGER}-replicas")
 
 
 def _ref(manifest: Manifest) -> ObjectRef:

@@ -1,4 +1,4 @@
-"""What a watch, a list or the server's answer says of one object, reduced to the fields that a reconcile reads."""
+"""An object of a watch, a list or the server's answer, reduced to the fields that a reconcile reads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,13 +31,13 @@ UNREAD = {
     **dict.fromkeys((CLAIM, SERVICE, DISRUPTION_BUDGET), frozenset({"status"})),
     **dict.fromkeys(METADATA_ONLY, frozenset({"data", "binaryData", "immutable"})),
 }
-"""Fields that no reconcile reads. They are not kept, and a change of them requeues nothing."""
+"""Fields that no reconcile reads. The store drops them, and a change of them requeues nothing."""
 READ_OF_PODS = frozenset({names.MODEL_ANNOTATION, names.JOB_INDEX_ANNOTATION})
 """The annotations of Pods that a reconcile reads."""
 
 
 class Name(NamedTuple):
-    """Which object of a kind."""
+    """The name of an object of a kind."""
 
     namespace: str
     name: str
@@ -45,17 +45,17 @@ class Name(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What an event or an answer says of an object.
+    """The state of an object in an event or an answer.
 
     Attributes:
         kind: the object's kind.
-        name: which one.
+        name: its name.
         version: the resourceVersion.
         body: the object as JSON, without the unread fields; None if it is gone or not ours.
-        instance: the value of the label that names a resource; of an exam the name of its solver.
-        owner: the resource that it belongs to, or that it is.
-        gone: it was deleted, or no longer matches the watch.
-        parent: of a resource the one that it was made for.
+        instance: the value of the label that names a resource; for an exam, the name of its solver.
+        owner: the resource that the object belongs to, or is.
+        gone: whether it was deleted, or no longer matches the watch.
+        parent: for a resource, the one that it was created for.
 
     """
 
@@ -76,7 +76,7 @@ class Listing:
     Attributes:
         kind: the kind.
         namespace: the namespace, or None for all.
-        objects: what the list says of each object.
+        objects: the objects by name.
         version: the resourceVersion of the list.
 
     """
@@ -94,8 +94,8 @@ class Listing:
 def is_ours(kind: Kind, metadata: Manifest) -> bool:
     """Return whether the object is one of our resources, a Pod, or controlled by one of our resources.
 
-    A Job may be controlled by a CronJob of ours. Of Pods the watches show only those with our label, and no specs are
-    kept.
+    A Job may also be controlled by our CronJob. The watches show only Pods with our label, and the store keeps no
+    specs of Pods.
     """
     if kind not in CHILDREN:
         return True
@@ -107,7 +107,7 @@ def is_ours(kind: Kind, metadata: Manifest) -> bool:
 
 
 def sighting(kind: Kind, manifest: Manifest, *, gone: bool = False) -> Sighting:
-    """Make a sighting of an object as the server sent it."""
+    """Return the sighting of an object that the server sent."""
     metadata = manifest["metadata"]
     return Sighting(
         kind=kind,
@@ -130,7 +130,7 @@ def _body(kind: Kind, manifest: Manifest) -> bytes:
         annotations = metadata.pop("annotations", {})
         metadata["annotations"] = {key: annotations[key] for key in READ_OF_PODS & annotations.keys()}
     kept = {key: value for key, value in manifest.items() if key not in unread}
-    # An item of a list has no kind of its own.
+    # The server omits apiVersion and kind in the items of a list.
     frame = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
     return msgspec.json.encode({**frame, **kept})
 

@@ -1,7 +1,7 @@
-"""One request and its answer, over the client library's connections and with its credentials.
+"""One request and its answer, with the client library's connections and credentials.
 
-The library's own ways of sending copy every body twice and ask the environment for a proxy each time, in another
-thread: that was half of what the operator did.
+The library's own request methods copy every body twice, and look for a proxy in the environment each time, in another
+thread. That was half of the operator's CPU time.
 """
 
 from collections.abc import Callable
@@ -23,10 +23,10 @@ JSON = "application/json"
 
 
 async def connect(*, connections: int) -> Any:
-    """A client from the Pod's service account or, outside a cluster, from KUBECONFIG."""
+    """Return a client with the Pod's service account or, outside a cluster, with KUBECONFIG."""
     settings = client.Configuration()
     settings.connection_pool_maxsize = connections
-    # As kopf does it for the watches: no proxies, and no passwords of a .netrc.
+    # As kopf does for the watches: no proxies from the environment, and no passwords from .netrc.
     settings.client_session_kwargs = {"trust_env": False}
     try:
         config.load_incluster_config(client_configuration=settings)
@@ -36,14 +36,14 @@ async def connect(*, connections: int) -> Any:
 
 
 LONGEST_ANSWER = 64 * 2**20
-"""Bytes: what others store must not fill the operator's memory."""
+"""Bytes. Other users' objects must not fill the operator's memory."""
 
 
 class Transport:
-    """Sends JSON, and returns what comes back."""
+    """Sends JSON, and returns the decoded answer."""
 
     def __init__(self, api_client: Any) -> None:
-        """Speak through `api_client`, from `connect`."""
+        """Send requests through `api_client`, from `connect`."""
         self._client = api_client
 
     async def send(
@@ -58,12 +58,12 @@ class Transport:
         accept: str = JSON,
         decode: Callable[[bytes], Any] = msgspec.json.decode,
     ) -> Any:
-        """The answer, as `decode` makes it of JSON.
+        """Send a request; return the answer, decoded by `decode`.
 
-        Raises ClusterError, NoAnswerError where no answer comes within `seconds`.
+        Raises ClusterError, NoAnswerError if no answer comes within `seconds`.
         """
         headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": self._client.user_agent}
-        # It renews a token that is about to expire.
+        # This renews a token that is about to expire.
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         timeout = aiohttp.ClientTimeout(total=seconds)

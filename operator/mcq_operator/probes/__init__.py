@@ -1,4 +1,4 @@
-"""Requests to replicas, whose answers are not trusted."""
+"""HTTP probes of replicas. Their answers are not trusted."""
 
 from .prober import ProbeError, Prober, Reply, connections, replica_url
 

@@ -1,8 +1,8 @@
 """One bounded GET request to a replica.
 
-A replica runs any image and can answer anything: gigabytes, a compressed bomb, a redirect to a server that only the
-operator reaches, a body that never ends. So a probe takes the status and the first bytes as they are, within a
-deadline, and follows nothing.
+A replica runs any image and may answer anything: gigabytes, a compressed bomb, a redirect to a server that only the
+operator can reach, an endless body. So a probe reads the status and the first bytes, undecoded and within a deadline,
+and follows no redirect.
 """
 
 from typing import NamedTuple
@@ -12,16 +12,16 @@ import aiohttp
 from mcq_operator.models import names
 
 LONGEST_BODY = 4096
-"""Bytes of a body that are read; the connection is closed after them."""
+"""Bytes to read of a body; then the connection is closed."""
 IDENTITY = "identity"
 
 
 class ProbeError(Exception):
-    """No usable answer came; the message says what happened."""
+    """No usable answer came. The message says what happened."""
 
 
 class Reply(NamedTuple):
-    """An answer's status, and its body's first bytes."""
+    """An answer's status and the first bytes of its body."""
 
     status: int
     body: bytes
@@ -34,7 +34,7 @@ def replica_url(address: str, path: str) -> str:
 
 
 def connections() -> aiohttp.ClientSession:
-    """Return a session that keeps nothing of an answer: no cookie, no connection, no unpacked body."""
+    """Return a session that stores no cookies, reuses no connections and unpacks no bodies."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -65,7 +65,7 @@ class Prober:
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
-    """Return the first bytes; none of a body that is encoded although that was not asked for."""
+    """Return the first bytes of the body; none if it is encoded, which the request did not allow."""
     if response.headers.get("Content-Encoding", IDENTITY) != IDENTITY:
         return b""
     body = b""

@@ -1,4 +1,4 @@
-"""One function for create, update, resume and drift: look, want, apply, prune, tell."""
+"""One function for create, update, resume and drift: observe, compute, apply, prune, write the status."""
 
 import logging
 from collections.abc import Callable
@@ -24,7 +24,7 @@ __all__ = ["Outcome", "Result", "reconcile"]
 logger = logging.getLogger(__name__)
 
 BAD: dict[type[Key], str] = {SolverKey: "Ready", ExamKey: "Complete"}
-"""The condition that nothing is known of while a resource's reconcile fails."""
+"""The condition that becomes Unknown when the reconcile of a resource fails."""
 
 
 async def reconcile(
@@ -40,9 +40,9 @@ async def reconcile(
     operator_namespace: str = NAMESPACE,
     now: Callable[[], datetime],
 ) -> Result:
-    """Make the cluster what a solver or an exam says, as far as it differs, and its status what is so.
+    """Make the cluster match a solver or an exam, and its status match the cluster.
 
-    What goes wrong is told in the status and returned. Raises ClusterError where that can't be told.
+    A failure is written into the status and returned. Raises ClusterError if the status can't be written.
     """
     try:
         match key:
@@ -64,17 +64,19 @@ async def reconcile(
         message = f"no kind of resource has the key {key!r}"
         raise TypeError(message)
     except (ConflictError, NoAnswerError, NotLeadingError):
-        # Another look tells what is so; this process may not write, or nothing can be.
+        # A retry resolves a conflict. After the other two, no status can be written either.
         raise
     except Exception as error:
-        told = await _told(key, error, cluster, now())
-        if told is None:
+        new_status = await _write_failure(key, error, cluster, now())
+        if new_status is None:
             raise
-        return Result(outcome=Outcome.FAILED, told=told, error=error)
+        return Result(outcome=Outcome.FAILED, told=new_status, error=error)
 
 
-async def _told(key: Key, error: Exception, cluster: Cluster, now: datetime) -> ResourceStatus | None:
-    """Write the failure into the resource's status; returns None where there is none to write."""
+async def _write_failure(
+    key: Key, error: Exception, cluster: Cluster, now: datetime
+) -> ResourceStatus | None:
+    """Write the failure into the resource's status; return that, or None if it could not be written."""
     problem = str(error) if isinstance(error, ClusterError) else f"{type(error).__name__}: {error}"
     try:
         resource = await cluster.stored(key)
@@ -83,6 +85,6 @@ async def _told(key: Key, error: Exception, cluster: Cluster, now: datetime) -> 
         told = status.failed(resource, problem=problem, bad=BAD[type(key)], now=now)
         await write(cluster, resource, told, now)
     except (ClusterError, ValidationError) as another:
-        logger.warning("%s: its status can't say what went wrong: %s", key, another)
+        logger.warning("%s: the failure can't be written into its status: %s", key, another)
         return None
     return told

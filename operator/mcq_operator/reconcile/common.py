@@ -1,4 +1,4 @@
-"""What the reconciles of both kinds have in common."""
+"""Helpers of the solver's and the exam's reconcile."""
 
 import logging
 from collections.abc import Awaitable, Iterable, Sequence
@@ -28,15 +28,15 @@ logger = logging.getLogger(__name__)
 Read = TypeVar("Read")
 
 REFUSED_RETRY_SECONDS = 30.0
-"""A quota, a policy or another's Ingress may change without an event that the operator sees."""
+"""A quota, a policy or another namespace's Ingress may change without an event for the operator."""
 
 
 class UnfinishedError(ClusterError):
-    """Some objects could not be applied, deleted or read, and another try may help."""
+    """Some objects could not be applied, deleted or read. Another try may help."""
 
 
 class Outcome(StrEnum):
-    """How a reconcile ended. An exam is ready once it was sat."""
+    """The outcome of a reconcile. An exam is ready when it has a result."""
 
     GONE = "gone"
     INVALID = "invalid"
@@ -47,14 +47,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How a reconcile ended.
+    """The result of a reconcile.
 
     Attributes:
-        outcome: in a word.
+        outcome: the outcome.
         told: the status.
-        wakes: who reads that status, and has to look at what changed in it.
-        look_again_in: seconds after which to look again if no event comes first.
-        error: what went wrong, and is told in the status already; the next try is the queue's affair.
+        wakes: the keys of resources that read this status and must be reconciled because it changed.
+        look_again_in: seconds until the next reconcile if no event comes first.
+        error: the failure, already written into the status; the queue decides when to try again.
 
     """
 
@@ -66,7 +66,7 @@ class Result:
 
 
 async def readable_solver(cluster: Cluster, key: SolverKey) -> MCQSolver | None:
-    """The solver; one whose spec can't be read is none: its own reconcile tells of it. Raises ClusterError."""
+    """Return the solver; None if there is none or its spec is invalid, as its own status says. Raises ClusterError."""
     try:
         return await cluster.solver(key)
     except InvalidSpecError:
@@ -74,7 +74,7 @@ async def readable_solver(cluster: Cluster, key: SolverKey) -> MCQSolver | None:
 
 
 async def readable_exam(cluster: Cluster, key: ExamKey) -> MCQExam | None:
-    """The same of an exam. Raises ClusterError."""
+    """Return the exam; None if there is none or its spec is invalid, as its own status says. Raises ClusterError."""
     try:
         return await cluster.exam(key)
     except InvalidSpecError:
@@ -84,51 +84,51 @@ async def readable_exam(cluster: Cluster, key: ExamKey) -> MCQExam | None:
 async def warning(
     cluster: Cluster, pods: Sequence[Manifest], now: datetime, *, jobs: Iterable[Manifest] = ()
 ) -> Warned | None:
-    """What was warned of about a Pod that hangs, or a Job that gets no Pod. Raises ClusterError."""
-    found = status.pending.hanging(pods, now=now) or status.pending.childless(jobs, pods, now=now)
-    warned = await secondary(cluster.warnings(found)) if found else []
-    if not found or not warned:
+    """Return the last warning Event about a Pod that hangs, or a Job that gets no Pod. Raises ClusterError."""
+    subject = status.pending.hanging(pods, now=now) or status.pending.childless(jobs, pods, now=now)
+    warnings = await secondary(cluster.warnings(subject)) if subject else []
+    if not subject or not warnings:
         return None
-    last = warned[-1]
+    last = warnings[-1]
     return Warned(
-        kind=found.get("kind") or POD.kind,
-        name=found["metadata"]["name"],
+        kind=subject.get("kind") or POD.kind,
+        name=subject["metadata"]["name"],
         reason=last["reason"],
         message=last.get("note", ""),
     )
 
 
 async def secondary(call: Awaitable[Read]) -> Read | None:
-    """Return what was read; None where the server fails to tell what the status could do without."""
+    """Return the result of a read that the status can do without; None if the server refuses it."""
     try:
         return await call
     except NoAnswerError:
         raise
     except ClusterError as error:
-        logger.warning("could not read what a status would have told: %s", error)
+        logger.warning("a status lacks a detail that could not be read: %s", error)
         return None
 
 
-async def write(cluster: Cluster, stored: Resource, told: ResourceStatus, now: datetime) -> bool:
-    """Write the status if it differs, with an Event of each change; returns whether it did. Raises ClusterError."""
-    written = await cluster.write_status(stored, told)
+async def write(cluster: Cluster, stored: Resource, new_status: ResourceStatus, now: datetime) -> bool:
+    """Write the status if it differs, with an Event for each change; return whether it did. Raises ClusterError."""
+    written = await cluster.write_status(stored, new_status)
     if written:
-        for event in status.events(stored, told, now=now):
+        for event in status.events(stored, new_status, now=now):
             await cluster.tell(stored, event)
     return written
 
 
 def unfinished(refused: Iterable[Refusal]) -> UnfinishedError | None:
-    """What is to be tried again, as an error for the queue."""
-    what = [f"{each.attempt} {each.ref.kind} {each.ref.name}" for each in refused if each.temporary]
-    return UnfinishedError(f"could not {', '.join(what)}") if what else None
+    """Return an error for the queue if a refusal is temporary, or None."""
+    attempts = [f"{each.attempt} {each.ref.kind} {each.ref.name}" for each in refused if each.temporary]
+    return UnfinishedError(f"could not {', '.join(attempts)}") if attempts else None
 
 
 def kept(resource: Resource, refused: Iterable[Refusal], left: Iterable[ObjectRef] = ()) -> list[ObjectRef]:
-    """Objects that stay on the list although they were not seen.
+    """Return the objects that stay in the inventory although the reconcile did not read them.
 
-    Of kinds that only another release knows, for that release to prune; those that may be there, unread; and those
-    that were `left` as they are.
+    These are kinds that only another release knows, which that release must prune; objects that could not be read; and
+    objects that were `left` as they are.
     """
     unsure = {*left, *(refusal.ref for refusal in refused)}
     return [

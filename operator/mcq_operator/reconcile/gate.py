@@ -1,4 +1,4 @@
-"""The gate of a solver: what its replicas are while a change has to pass an exam, and how far that is."""
+"""The gate of a solver: its replicas while a change has to pass an exam, and the progress of that."""
 
 from mcq_operator import desired, status
 from mcq_operator.kube import Applied, Cluster
@@ -11,60 +11,60 @@ from .common import readable_exam, readable_solver
 async def held(
     solver: MCQSolver, cluster: Cluster, *, service_image: str
 ) -> tuple[GateStatus | None, Manifest | None]:
-    """The change that has to pass, and the replicas' template of before it while it is kept from users.
+    """Return the change that has a gate, and the template of the earlier replicas while the gate holds the change.
 
-    Which template that is, Kubernetes keeps in a ReplicaSet. Raises ClusterError.
+    Kubernetes keeps the template in a ReplicaSet. Raises ClusterError.
     """
-    gate, before = solver.spec.rollout.gate, solver.status.gate
-    meant = desired.gate.identity(solver, service_image=service_image)
-    unchanged = not solver.status.promoted or meant == solver.status.promoted
+    gate, recorded = solver.spec.rollout.gate, solver.status.gate
+    identity = desired.gate.identity(solver, service_image=service_image)
+    unchanged = not solver.status.promoted or identity == solver.status.promoted
     if gate is None:
-        return status.waiver.ungated(solver, meant, unchanged=unchanged), None
+        return status.waiver.ungated(solver, identity, unchanged=unchanged), None
     if unchanged:
-        # Of a change that was taken back nothing is told any more; of one that went through it is.
-        return (None, None) if status.gate.holds(before) else (before, None)
+        # Drop the gate of a change that was taken back; keep the one of a change that went through.
+        return (None, None) if status.gate.holds(recorded) else (recorded, None)
     candidate = desired.gate.candidate_id(solver, gate, service_image=service_image)
-    kept = {item["metadata"]["name"]: item for item in await cluster.replica_sets(solver)}
-    if before is None or not status.gate.holds(before) or before.replica_set not in kept:
-        newest = status.rollback.newest(kept.values())
+    replica_sets = {item["metadata"]["name"]: item for item in await cluster.replica_sets(solver)}
+    if recorded is None or not status.gate.holds(recorded) or recorded.replica_set not in replica_sets:
+        newest = status.rollback.newest(replica_sets.values())
         if newest is None:
             return None, None
         replica_set, digest = newest["metadata"]["name"], solver.status.template_digest
     else:
-        replica_set, digest = before.replica_set, before.template_digest
-    if before is None or before.candidate != candidate:
-        before = GateStatus(
+        replica_set, digest = recorded.replica_set, recorded.template_digest
+    if recorded is None or recorded.candidate != candidate:
+        recorded = GateStatus(
             candidate=candidate,
-            change=meant,
+            change=identity,
             generation=solver.metadata.generation,
-            # The candidate of the change before becomes the one of this.
-            phase="Sitting" if before and before.phase == "Sitting" else "Waiting",
+            # The earlier change's candidate becomes this change's.
+            phase="Sitting" if recorded and recorded.phase == "Sitting" else "Waiting",
             replica_set=replica_set,
             template_digest=digest,
             reason="CandidateStarting",
             message="",
         )
-    return before, status.rollback.template(kept[replica_set])
+    return recorded, status.rollback.template(replica_sets[replica_set])
 
 
 async def objects(solver: MCQSolver, gate: GateStatus | None, cluster: Cluster) -> list[Manifest]:
-    """The candidate and its exam while it is sat; of a change that was decided upon only the exam, for its report."""
-    wanted = solver.spec.rollout.gate
-    if gate is None or wanted is None or gate.phase == "Waiting":
+    """Return the candidate and its exam; only the exam, for its report, once the gate has decided."""
+    spec = solver.spec.rollout.gate
+    if gate is None or spec is None or gate.phase == "Waiting":
         return []
-    exam = await readable_exam(cluster, ExamKey(solver.namespace, wanted.exam_ref.name))
+    exam = await readable_exam(cluster, ExamKey(solver.namespace, spec.exam_ref.name))
     if exam is None:
         return []
-    sitting = desired.gate.sitting(solver, exam, wanted)
+    sitting = desired.gate.sitting(solver, exam, spec)
     return [sitting] if gate.phase in status.gate.ENDED else [desired.gate.candidate(solver), sitting]
 
 
 async def look(solver: MCQSolver, applied: Applied, cluster: Cluster) -> status.gate.Seen:
-    """What the gate waits for. Raises ClusterError."""
+    """Read the objects that the gate waits for. Raises ClusterError."""
     gate, name = solver.spec.rollout.gate, names.candidate_name(solver)
-    made = applied.live
-    candidate = SOLVER.named(name) in made
-    sitting = EXAM.named(name) in made
+    live = applied.live
+    candidate = SOLVER.named(name) in live
+    sitting = EXAM.named(name) in live
     return status.gate.Seen(
         exam=await readable_exam(cluster, ExamKey(solver.namespace, gate.exam_ref.name)) if gate else None,
         candidate=await readable_solver(cluster, SolverKey(solver.namespace, name)) if candidate else None,

@@ -1,4 +1,4 @@
-"""A solver's reconcile."""
+"""The reconcile of a solver."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -36,7 +36,7 @@ from .common import (
 from .ways_in import SOON_SECONDS, unsettled, ways_in
 
 UNDO_SECONDS = 15.0
-"""Whether replicas of a roll-out will not start, time alone may tell."""
+"""A roll-out may become hopeless by time alone, without an event."""
 
 
 async def reconcile_solver(
@@ -52,65 +52,69 @@ async def reconcile_solver(
     operator_namespace: str,
     now: Callable[[], datetime],
 ) -> Result:
-    """Make the cluster what the solver says, as far as it differs, and the solver's status what is so.
+    """Make the cluster match the solver, and the solver's status match the cluster.
 
-    Raises ClusterError where another try may help.
+    Raises ClusterError if another try may help.
     """
     try:
         solver = await cluster.solver(key)
     except InvalidSpecError as error:
-        told = status.invalid(error.resource, problem=str(error), bad="Ready", now=now())
-        await write(cluster, error.resource, told, now())
-        return Result(outcome=Outcome.INVALID, told=told)
+        new_status = status.invalid(error.resource, problem=str(error), bad="Ready", now=now())
+        await write(cluster, error.resource, new_status, now())
+        return Result(outcome=Outcome.INVALID, told=new_status)
     if solver is None or solver.deleting:
         return _gone(key, canaries, startups, key_states, upgrades)
     template = desired.template(solver, service_image=service_image)
     digest = desired.digest(template)
     stored = solver
-    solver, earlier = await _undone(stored, cluster, digest=digest)
+    solver, rollback_template = await _rollback_template(stored, cluster, digest=digest)
     exams = await cluster.exams(solver)
-    held_back, present = await _held_back(solver, cluster, upgrades, digest=digest)
-    if present is None:
-        change, before = await gate.held(solver, cluster, service_image=service_image)
+    held_back, upgrade_template = await _held_back(solver, cluster, upgrades, digest=digest)
+    if upgrade_template is None:
+        change, gate_template = await gate.held(solver, cluster, service_image=service_image)
     else:
-        change, before = solver.status.gate, present
+        change, gate_template = solver.status.gate, upgrade_template
     objects = desired.objects(
         solver,
         service_image=service_image,
         operator_image=operator_image,
         operator_namespace=operator_namespace,
         absent=cluster.absent,
-        pods=earlier or before or template,
+        pods=rollback_template or gate_template or template,
         sat=status.sat(exams),
     )
     objects += await gate.objects(solver, change, cluster)
-    wanted = {desired.reference(item): item for item in objects}
+    desired_objects = {desired.reference(item): item for item in objects}
     possible = {*desired.possible(solver), *solver.status.inventory}
-    found = await cluster.children(solver, possible, wanted=wanted)
+    children = await cluster.children(solver, possible, wanted=desired_objects)
     reconciled_before = solver.status.observed_generation > 0
-    if reconciled_before and wanted.keys() - found.live.keys() and not await cluster.still_has(solver):
-        # The missing objects went with the solver. They must not be made again.
+    if (
+        reconciled_before
+        and desired_objects.keys() - children.live.keys()
+        and not await cluster.still_has(solver)
+    ):
+        # The garbage collector took the missing objects with the solver. They must not be created again.
         return _gone(key, canaries, startups, key_states, upgrades)
-    ways = await ways_in(cluster, wanted, found)
-    uncontested = {ref: item for ref, item in wanted.items() if ref not in ways.withheld}
-    applied = await cluster.apply(solver, uncontested, found)
-    pruned = await cluster.prune(solver, found, keep=wanted.keys() - ways.deleted)
-    refused = [*applied.refused, *found.refused, *pruned.refused, *ways.refused]
-    if DEPLOYMENT.named(solver.name) in found.unread:
-        # Nothing is known of the replicas then.
-        raise UnfinishedError("; ".join(refusal.message for refusal in found.refused))
+    ways = await ways_in(cluster, desired_objects, children)
+    uncontested = {ref: item for ref, item in desired_objects.items() if ref not in ways.withheld}
+    applied = await cluster.apply(solver, uncontested, children)
+    pruned = await cluster.prune(solver, children, keep=desired_objects.keys() - ways.deleted)
+    refused = [*applied.refused, *children.refused, *pruned.refused, *ways.refused]
+    if DEPLOYMENT.named(solver.name) in children.unread:
+        # Without the Deployment, the state of the replicas is unknown.
+        raise UnfinishedError("; ".join(refusal.message for refusal in children.refused))
     observed = await _observed(
-        solver, cluster, applied, found, refused, ways.rivals, startups, key_states, now()
+        solver, cluster, applied, children, refused, ways.rivals, startups, key_states, now()
     )
     verdict = canaries.verdict(solver, observed.deployment, observed.pods)
-    # Of those that were asked for just now: a change that passes in this look is rolled out in the next.
+    # The replicas applied above: a change that passes in this reconcile is rolled out in the next one.
     in_force = change.template_digest if change and status.gate.holds(change) else digest
-    if present is not None:
+    if upgrade_template is not None:
         in_force = solver.status.template_digest
     elif change is not None:
-        seen = await gate.look(solver, applied, cluster)
-        change = status.gate.advanced(solver, change, seen, now=now())
-    told = status.of(
+        gate_objects = await gate.look(solver, applied, cluster)
+        change = status.gate.advanced(solver, change, gate_objects, now=now())
+    new_status = status.of(
         solver,
         observed=observed,
         verdict=status.canary_carried(solver, verdict),
@@ -120,24 +124,25 @@ async def reconcile_solver(
         template_digest=in_force,
         held=change,
         meant=solver.status.promoted
-        if present
+        if upgrade_template
         else desired.gate.identity(solver, service_image=service_image),
-        release=solver.status.release if present else upgrades.release,
+        release=solver.status.release if upgrade_template else upgrades.release,
         held_back=held_back,
-        model=status.loaded.told(earlier or before or template),
+        model=status.loaded.told(rollback_template or gate_template or template),
         now=now(),
     )
-    upgrades.note(key, rolling=present is None and _rolls(told))
-    written = await write(cluster, stored, told, now())
+    upgrades.note(key, rolling=upgrade_template is None and _rolls(new_status))
+    written = await write(cluster, stored, new_status, now())
     return Result(
-        outcome=Outcome.READY if told.is_true("Ready") else Outcome.NOT_READY,
+        outcome=Outcome.READY if new_status.is_true("Ready") else Outcome.NOT_READY,
         error=unfinished(refused),
-        told=told,
-        wakes=_waiting(solver, exams) if written else (),
+        told=new_status,
+        wakes=_readers(solver, exams) if written else (),
         look_again_in=0.0
-        if told.rollback != solver.status.rollback or _moved(told.gate, stored.status.gate)
+        if new_status.rollback != solver.status.rollback
+        or _phase_changed(new_status.gate, stored.status.gate)
         else _look_again_in(
-            key, observed, canaries, startups, told.gate, now(), new_route=unsettled(cluster, applied)
+            key, observed, canaries, startups, new_status.gate, now(), new_route=unsettled(cluster, applied)
         ),
     )
 
@@ -145,26 +150,26 @@ async def reconcile_solver(
 async def _held_back(
     solver: MCQSolver, cluster: Cluster, upgrades: Upgrades, *, digest: str
 ) -> tuple[str, Manifest | None]:
-    """Why the replicas of the operator's last release stay for now, and their template; or nothing of both."""
+    """Return why the replicas of the operator's last release stay for now, and their template, or "" and None."""
     reason = upgrades.held(solver, digest=digest)
     newest = status.rollback.newest(await cluster.replica_sets(solver)) if reason else None
     return (reason, status.rollback.template(newest)) if newest else ("", None)
 
 
-def _rolls(told: SolverStatus) -> bool:
-    """Whether replicas, or a gate's candidate, are on their way and nothing is wrong with them."""
-    sits = told.gate is not None and told.gate.phase in {"Waiting", "Sitting"}
-    return not told.is_true("Degraded") and (sits or told.is_true("Progressing"))
+def _rolls(new_status: SolverStatus) -> bool:
+    """Return whether replicas, or a gate's candidate, are starting without a problem."""
+    has_candidate = new_status.gate is not None and new_status.gate.phase in {"Waiting", "Sitting"}
+    return not new_status.is_true("Degraded") and (has_candidate or new_status.is_true("Progressing"))
 
 
-def _waiting(solver: MCQSolver, exams: Sequence[MCQExam]) -> list[Key]:
-    """Who reads the solver's status."""
+def _readers(solver: MCQSolver, exams: Sequence[MCQExam]) -> list[Key]:
+    """Return the keys of the resources that read the solver's status."""
     return [*(exam.key for exam in exams), *([solver.parent] if solver.parent else [])]
 
 
-def _moved(told: GateStatus | None, before: GateStatus | None) -> bool:
-    """Whether the gate's phase has changed, and with it what is wanted."""
-    return (told and told.phase) != (before and before.phase)
+def _phase_changed(after: GateStatus | None, before: GateStatus | None) -> bool:
+    """Return whether the gate's phase has changed, and with it the desired objects."""
+    return (after and after.phase) != (before and before.phase)
 
 
 def _gone(key: SolverKey, *memories: Canaries | Startups | KeyStates | Upgrades) -> Result:
@@ -173,27 +178,29 @@ def _gone(key: SolverKey, *memories: Canaries | Startups | KeyStates | Upgrades)
     return Result(outcome=Outcome.GONE)
 
 
-async def _undone(solver: MCQSolver, cluster: Cluster, *, digest: str) -> tuple[MCQSolver, Manifest | None]:
-    """The replicas' template of before, while what the spec means for them is what was undone.
+async def _rollback_template(
+    solver: MCQSolver, cluster: Cluster, *, digest: str
+) -> tuple[MCQSolver, Manifest | None]:
+    """Return the template that a rollback went back to, while the spec still asks for the failed replicas.
 
-    Otherwise the solver without the record of it.
+    Otherwise return the solver without the record of the rollback.
     """
     rollback = solver.status.rollback
     if rollback is None:
         return solver, None
     if solver.spec.rollout.auto_rollback and rollback.digest == digest:
-        kept = {item["metadata"]["name"]: item for item in await cluster.replica_sets(solver)}
-        if rollback.replica_set in kept:
-            return solver, status.rollback.template(kept[rollback.replica_set])
-    forgotten = solver.status.model_copy(update={"rollback": None})
-    return solver.model_copy(update={"status": forgotten}), None
+        replica_sets = {item["metadata"]["name"]: item for item in await cluster.replica_sets(solver)}
+        if rollback.replica_set in replica_sets:
+            return solver, status.rollback.template(replica_sets[rollback.replica_set])
+    new_status = solver.status.model_copy(update={"rollback": None})
+    return solver.model_copy(update={"status": new_status}), None
 
 
 async def _observed(
     solver: MCQSolver,
     cluster: Cluster,
     applied: Applied,
-    found: Children,
+    children: Children,
     refused: list[Refusal],
     rivals: list[Rival],
     startups: Startups,
@@ -203,10 +210,10 @@ async def _observed(
     manifest = applied.live.get(DEPLOYMENT.named(solver.name))
     deployment = Deployment.of(manifest) if manifest else None
     scalers = [applied.live.get(kind.named(solver.name)) for kind in (AUTOSCALER, SCALED_OBJECT)]
-    undoable = status.rollback.concerns(solver, deployment, found.pods)
+    undoable = status.rollback.concerns(solver, deployment, children.pods)
     return Observed(
         deployment=deployment,
-        pods=found.pods,
+        pods=children.pods,
         conflicts=applied.conflicts,
         held=applied.held,
         refused=refused,
@@ -217,10 +224,10 @@ async def _observed(
         route=applied.live.get(HTTP_ROUTE.named(solver.name)),
         monitored=any(kind.named(solver.name) in applied.live for kind in (SERVICE_MONITOR, PROMETHEUS_RULE)),
         rivals=rivals,
-        warning=await warning(cluster, found.pods, now),
-        starting=startups.words(solver, found.pods),
+        warning=await warning(cluster, children.pods, now),
+        starting=startups.words(solver, children.pods),
         backups=await _backups(solver, cluster, applied, now),
-        keys=key_states.count(solver, found.pods),
+        keys=key_states.count(solver, children.pods),
     )
 
 
@@ -231,8 +238,8 @@ async def _backups(
     if cron_job is None:
         return None
     jobs, pods = await cluster.backups(solver)
-    warned = await warning(cluster, pods, now, jobs=jobs)
-    return ObservedBackups(cron_job=cron_job, jobs=jobs, pods=pods, warning=warned)
+    backup_warning = await warning(cluster, pods, now, jobs=jobs)
+    return ObservedBackups(cron_job=cron_job, jobs=jobs, pods=pods, warning=backup_warning)
 
 
 def _look_again_in(
@@ -245,15 +252,15 @@ def _look_again_in(
     *,
     new_route: bool,
 ) -> float | None:
-    """When to look without an event; None: not before the next one."""
+    """Return in how many seconds to reconcile again without an event; None to wait for the next event."""
     times = [canaries.retry_in(key), startups.retry_in(key), status.gate.retry_in(change)]
     if observed.refused or observed.rivals:
         times.append(REFUSED_RETRY_SECONDS)
     if new_route:
         times.append(SOON_SECONDS)
     backups = observed.backups
-    unmade = backups is not None and status.pending.expecting(backups.jobs, backups.pods)
-    if observed.warning or unmade or status.pending.young(observed.pods, now=now):
+    podless = backups is not None and status.pending.expecting(backups.jobs, backups.pods)
+    if observed.warning or podless or status.pending.young(observed.pods, now=now):
         times.append(status.pending.SECONDS)
     if observed.replica_sets:
         times.append(UNDO_SECONDS)

@@ -1,4 +1,4 @@
-"""A solver's Ingress and HTTPRoute, which must not take requests that are another namespace's."""
+"""A solver's Ingress and HTTPRoute, which must not take another namespace's requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,20 +9,20 @@ from mcq_operator.models.kinds import HTTP_ROUTE, INGRESS
 from mcq_operator.models.observed import Refusal, Rival
 
 SOON_SECONDS = 3.0
-"""By then the list has every object that was created at the same moment."""
+"""After this time, the list has every object that was created at the same moment."""
 
 _KINDS = {kind.kind: kind for kind in (INGRESS, HTTP_ROUTE)}
 
 
 @dataclass(kw_only=True)
 class WaysIn:
-    """What was found of them.
+    """The rivals of the solver's Ingress and HTTPRoute.
 
     Attributes:
-        rivals: the objects that have such a host and path already.
-        withheld: objects that are not applied for its sake.
-        deleted: those of them that have to go.
-        refused: objects that are not applied because rivals could not be listed.
+        rivals: older objects with one of the solver's hosts and paths.
+        withheld: objects that must not be applied, because a rival is in another namespace.
+        deleted: those of them that must be deleted.
+        refused: objects that are not applied because the list of rivals could not be read.
 
     """
 
@@ -32,14 +32,14 @@ class WaysIn:
     refused: list[Refusal] = field(default_factory=list)
 
 
-async def ways_in(cluster: Cluster, desired: Mapping[ObjectRef, Manifest], found: Children) -> WaysIn:
+async def ways_in(cluster: Cluster, desired: Mapping[ObjectRef, Manifest], children: Children) -> WaysIn:
     """Look for rivals of the desired Ingress and HTTPRoute. Raises NoAnswerError."""
     result = WaysIn()
     for ref, manifest in desired.items():
         kind = _KINDS.get(ref.kind)
         if kind is None or kind in cluster.absent:
             continue
-        live = found.live.get(ref)
+        live = children.live.get(ref)
         try:
             rival = await cluster.rival(kind, manifest, live)
             if rival is None:
@@ -61,7 +61,7 @@ async def ways_in(cluster: Cluster, desired: Mapping[ObjectRef, Manifest], found
 
 
 def unsettled(cluster: Cluster, applied: Applied) -> bool:
-    """Whether an Ingress or HTTPRoute is so new that a rival of the same moment is not known yet."""
+    """Return whether an Ingress or HTTPRoute is so new that the list may lack a rival of the same moment."""
     return any(
         not cluster.knows_route(_KINDS[ref.kind], live)
         for ref, live in applied.live.items()

@@ -1,4 +1,4 @@
-"""Status: pure functions from what was observed to what is written."""
+"""Pure functions from the observed state of the cluster to the status of a resource."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -57,22 +57,22 @@ def of(
     release: str = "",
     held_back: str = "",
 ) -> SolverStatus:
-    """The status of a solver after one look at the cluster.
+    """Return the status of a solver for one observation of the cluster.
 
     Args:
-        solver: whose status.
-        observed: what was seen.
-        verdict: what became of the test question.
-        inventory: what was made for it.
-        replicas_digest: what tells its spec's replicas from others.
-        template_digest: the same of the replicas that are to answer now.
+        solver: the solver.
+        observed: the observed state of its objects.
+        verdict: the canary's verdict.
+        inventory: the objects that the operator created for it.
+        replicas_digest: the digest of the replicas that the spec asks for.
+        template_digest: the digest of the replicas that should answer now.
         now: the time.
-        exams: the exams that it sits.
-        held: the last change that had to pass its gate.
-        meant: what tells the spec's model, image and way of answering from others.
-        model: what the replicas that are to answer now are told to load; left out, the spec's.
-        release: the operator's release that those replicas are of.
-        held_back: why they are not of this operator's release yet, if they are not.
+        exams: the solver's exams.
+        held: the last change that has a gate.
+        meant: the identity of the spec's model, image and way of answering.
+        model: the model that the replicas in force should load; None for the spec's.
+        release: the operator's release that these replicas belong to.
+        held_back: why they don't belong to this operator's release yet; empty if they do.
 
     """
     deployment = observed.deployment
@@ -83,7 +83,7 @@ def of(
         ready_replicas=deployment.ready if deployment else 0,
         selector=names.selector(solver),
         url=names.url(solver),
-        model=ObservedModel(uri=loaded.model(solver, observed.pods, told=model)),
+        model=ObservedModel(uri=loaded.model(solver, observed.pods, fallback=model)),
         template_digest=template_digest,
         answering=_answering(solver, observed, verdict),
         promoted=solver.status.promoted if gate.holds(held) else meant,
@@ -102,7 +102,7 @@ def of(
 
 
 def _answering(solver: MCQSolver, observed: Observed, verdict: Verdict) -> bool:
-    """Whether an exam may ask: its questions, and its API key, go to the Service of the solver's name."""
+    """Return whether an exam may ask: its questions and its API key go to the Service of the solver's name."""
     deployment = observed.deployment
     if any(ref.kind == SERVICE.kind for ref in observed.conflicts):
         return False
@@ -110,31 +110,31 @@ def _answering(solver: MCQSolver, observed: Observed, verdict: Verdict) -> bool:
 
 
 def sat(exams: Iterable[MCQExam]) -> SatExam | None:
-    """The last exam of those that are of the present replicas."""
-    sat = [each for each in exams if each.status.is_true("Complete") and each.status.sat]
-    last = max(sat, key=lambda each: str(each.status.sat), default=None)
+    """Return the last completed exam of the present replicas."""
+    completed = [each for each in exams if each.status.is_true("Complete") and each.status.sat]
+    last = max(completed, key=lambda each: str(each.status.sat), default=None)
     if last is None or last.status.accuracy is None or last.status.ci95 is None or last.status.sat is None:
         return None
-    found = last.status
+    status = last.status
     return SatExam(
-        name=last.name, accuracy=found.accuracy, ci95=found.ci95, count=found.count or 0, sat=found.sat
+        name=last.name, accuracy=status.accuracy, ci95=status.ci95, count=status.count or 0, sat=status.sat
     )
 
 
 def invalid(resource: Resource, *, problem: str, bad: str, now: datetime) -> ResourceStatus:
-    """The status of a resource whose stored spec this release can't read; its objects are left as they are.
+    """Return the status of a resource with a stored spec that this release can't read.
 
-    `bad` is the condition that is False then.
+    The operator leaves its objects as they are. `bad` is the condition that becomes False.
     """
     message = f"The stored spec can't be read by this operator, so nothing was changed: {problem}"
-    told = _broken(resource, Finding(bad, "False", "InvalidSpec", message), now)
-    return told.model_copy(update={"observed_generation": resource.metadata.generation})
+    new_status = _broken(resource, Finding(bad, "False", "InvalidSpec", message), now)
+    return new_status.model_copy(update={"observed_generation": resource.metadata.generation})
 
 
 def failed(resource: Resource, *, problem: str, bad: str, now: datetime) -> ResourceStatus:
-    """The status of a resource that could not be looked at to the end: what it said before may not be so any more.
+    """Return the status of a resource after a failed reconcile: its last status may be out of date.
 
-    `bad` is the condition that is Unknown then.
+    `bad` is the condition that becomes Unknown.
     """
     message = (
         f"The operator could not finish its work on it, and tries again: {quoted(problem)} Its log says more."
@@ -142,19 +142,19 @@ def failed(resource: Resource, *, problem: str, bad: str, now: datetime) -> Reso
     return _broken(resource, Finding(bad, "Unknown", "ReconcileFailed", message), now)
 
 
-def _broken(resource: Resource, found: Finding, now: datetime) -> ResourceStatus:
-    """The status as it is stored, but for `found` and Degraded."""
-    degraded = Finding("Degraded", "True", found.reason, found.message)
-    kept = [item for item in resource.status.conditions if item.type not in {found.type, degraded.type}]
-    conditions = [*dated(resource, [found, degraded], now), *kept]
+def _broken(resource: Resource, finding: Finding, now: datetime) -> ResourceStatus:
+    """Return the stored status with `finding` and Degraded in it."""
+    degraded = Finding("Degraded", "True", finding.reason, finding.message)
+    kept = [item for item in resource.status.conditions if item.type not in {finding.type, degraded.type}]
+    conditions = [*dated(resource, [finding, degraded], now), *kept]
     return resource.status.model_copy(update={"conditions": conditions})
 
 
 def canary_carried(solver: MCQSolver, verdict: Verdict) -> Verdict:
-    """A pending verdict, or the recorded one where it is about this very spec.
+    """Replace a pending verdict by the recorded one, if that one is about this generation of the spec.
 
-    After its restart the operator has forgotten the canary's answers. A solver that was answering stays so until the
-    question, asked anew, fails: a restart of the operator is no event in a solver's life.
+    After a restart the operator has lost the canary's answers. A solver that answered before stays Ready until the
+    question fails again: a restart of the operator must not change a solver's status.
     """
     known = solver.status.answering and solver.status.observed_generation == solver.metadata.generation
     return Verdict(outcome="answered") if verdict.outcome == "pending" and known else verdict

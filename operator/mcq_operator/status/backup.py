@@ -1,4 +1,4 @@
-"""Whether the namespace is backed up: what became of the last Job that was to do it."""
+"""The BackedUp condition: the result of the last backup Job."""
 
 from mcq_operator.models import Manifest, MCQSolver, names
 from mcq_operator.models.observed import Observed, ObservedBackups
@@ -19,57 +19,59 @@ PODS = PodKind(
 
 
 def finding(solver: MCQSolver, observed: Observed) -> Finding | None:
-    """The condition, where the spec asks for backups."""
+    """Return the condition, if the spec asks for backups."""
     backup = solver.spec.storage.backup
     if backup is None:
         return None
-    name, seen = names.backup_name(solver), observed.backups
-    if seen is None:
+    name, backups = names.backup_name(solver), observed.backups
+    if backups is None:
         message = "What is to make the backups could not be applied; the Degraded condition says why."
         return Finding(TYPE, "False", "NotApplied", message)
-    if (failed := _failure(seen)) is not None:
+    if (failed := _failure(backups)) is not None:
         reason, message = failed
-        return Finding(TYPE, "False", reason, f"{message} {_good(solver, seen)}")
-    if succeeded := _succeeded(seen):
+        return Finding(TYPE, "False", reason, f"{message} {_good(solver, backups)}")
+    if succeeded := _succeeded(backups):
         return Finding(TYPE, "True", "BackedUp", f"The last good backup is of {succeeded}.")
     message = f"No backup has been made yet; the schedule is {backup.schedule}, in UTC. {_now(solver, name)}"
     return Finding(TYPE, "Unknown", NOT_YET, message)
 
 
-def _failure(seen: ObservedBackups) -> tuple[str, str] | None:
-    """Why the last Job made none, or the running one makes none: reason and message."""
-    for job in sorted(seen.jobs, key=_made, reverse=True):
+def _failure(backups: ObservedBackups) -> tuple[str, str] | None:
+    """Return reason and message if the last Job failed, or the running one can't work."""
+    for job in sorted(backups.jobs, key=_created, reverse=True):
         name = job["metadata"]["name"]
         if (ended := jobs.condition(job, "Failed")) is not None:
-            words = jobs.last_words(seen.pods, name, container=PODS.container) or ended.get("message", "")
-            return "BackupFailed", f"Job {name} failed: {quoted(words)}"
+            message = jobs.last_words(backups.pods, name, container=PODS.container) or ended.get(
+                "message", ""
+            )
+            return "BackupFailed", f"Job {name} failed: {quoted(message)}"
         if not jobs.running(job):
             return None
-        for pod in filter(present, jobs.pods_of(name, seen.pods)):
+        for pod in filter(present, jobs.pods_of(name, backups.pods)):
             for failure in task_failures(pod, PODS):
                 return failure.reason, failure.message
-        if seen.warning is not None:
-            failure = warning_failure(seen.warning)
+        if backups.warning is not None:
+            failure = warning_failure(backups.warning)
             return failure.reason, failure.message
-        # Of one that only runs nothing is known yet: what the one before it came to still holds.
+        # A running Job has no result yet: the one before it still counts.
     return None
 
 
-def _good(solver: MCQSolver, seen: ObservedBackups) -> str:
-    succeeded = _succeeded(seen)
+def _good(solver: MCQSolver, backups: ObservedBackups) -> str:
+    succeeded = _succeeded(backups)
     last = f"The last good backup is of {succeeded}." if succeeded else "There is no good backup yet."
     return f"{last} {_now(solver, names.backup_name(solver))}"
 
 
-def _succeeded(seen: ObservedBackups) -> str | None:
-    """When a backup was made last."""
-    told = seen.cron_job.get("status", {}).get("lastSuccessfulTime", "")
-    ends = [job.get("status", {}).get("completionTime", "") for job in seen.jobs]
-    return max([told, *ends], default="") or None
+def _succeeded(backups: ObservedBackups) -> str | None:
+    """Return the time of the last good backup."""
+    last = backups.cron_job.get("status", {}).get("lastSuccessfulTime", "")
+    ends = [job.get("status", {}).get("completionTime", "") for job in backups.jobs]
+    return max([last, *ends], default="") or None
 
 
-def _made(job: Manifest) -> tuple[str, str]:
-    """Times are in whole seconds."""
+def _created(job: Manifest) -> tuple[str, str]:
+    """Return a sort key. Times are in whole seconds, so the name breaks ties."""
     metadata = job["metadata"]
     return metadata["creationTimestamp"], metadata["name"]
 

@@ -1,4 +1,4 @@
-"""Conditions: arithmetic over what was observed."""
+"""Conditions of a solver, computed from the observed state."""
 
 from collections.abc import Sequence
 
@@ -25,10 +25,10 @@ def findings(
     model: str | None = None,
     held_back: str = "",
 ) -> list[Finding]:
-    """Every condition of a solver.
+    """Return every condition of a solver.
 
-    `held` is the change that has to pass its gate, `model` what replicas have, and `held_back` why they are not of
-    this operator's release yet.
+    `held` is the change that has a gate, `model` the model of the replicas in force, and `held_back` says why they
+    don't belong to this operator's release yet.
     """
     failed = failure(solver, observed)
     rolling = progressing(solver, observed.deployment)
@@ -59,24 +59,24 @@ def available(
     failed: Failure | None,
     keyed: Finding | None,
 ) -> Finding:
-    """True while clients are answered, by whichever replicas, be they fewer or older than the spec asks for."""
+    """True while replicas answer clients, even if there are fewer of them, or older ones, than the spec asks for."""
 
-    def told(state: State, reason: str, message: str) -> Finding:
+    def finding(state: State, reason: str, message: str) -> Finding:
         return Finding("Available", state, reason, message)
 
     deployment = observed.deployment
     if deployment is None or deployment.available == 0:
         if deployment is not None and deployment.wanted == 0:
-            return told("False", "ScaledToZero", "No replica is wanted, so no question can be answered.")
+            return finding("False", "ScaledToZero", "No replica is wanted, so no question can be answered.")
         reason = failed.reason if failed else "NoReplica"
-        return told("False", reason, "No replica is available, so no question can be answered.")
+        return finding("False", reason, "No replica is available, so no question can be answered.")
     if keyed is not None and keyed.reason == keys.NONE:
-        return told("False", keyed.reason, keyed.message)
+        return finding("False", keyed.reason, keyed.message)
     if verdict.outcome == "failed":
-        return told("False", "CanaryFailed", f"A test question failed: {verdict.detail}")
+        return finding("False", "CanaryFailed", f"A test question failed: {verdict.detail}")
     if verdict.outcome == "answered" or solver.status.is_true("Available"):
-        return told("True", "Answering", f"{deployment.available} replica(s) answer questions.")
-    return told("Unknown", "CanaryPending", "Replicas are available; no test question was answered yet.")
+        return finding("True", "Answering", f"{deployment.available} replica(s) answer questions.")
+    return finding("Unknown", "CanaryPending", "Replicas are available; no test question was answered yet.")
 
 
 def ready(
@@ -89,7 +89,7 @@ def ready(
     held: GateStatus | None,
     ways_in: Sequence[Finding],
 ) -> Finding:
-    """True only when all that is asked for is there, a question was really answered, and clients can reach it."""
+    """True if all that the spec asks for exists, a test question was answered, and clients can reach the solver."""
     deployment = observed.deployment
     if failed is not None:
         return Finding("Ready", "False", failed.reason, failed.message)
@@ -116,7 +116,7 @@ def ready(
 
 
 def progressing(solver: MCQSolver, deployment: Deployment | None) -> Finding:
-    """True while replicas are on their way to the newest spec."""
+    """True while a roll-out to the newest spec is under way."""
 
     def true(reason: str, message: str) -> Finding:
         return Finding("Progressing", "True", reason, message)
@@ -152,7 +152,7 @@ def degraded(
     keyed: Finding | None,
     held: GateStatus | None,
 ) -> Finding:
-    """True when something is wrong that waiting alone may not mend."""
+    """True if there is a problem that waiting may not fix."""
     if failed is not None:
         return Finding("Degraded", "True", failed.reason, failed.message)
     if keyed is not None and keyed.status == "False":
@@ -168,7 +168,7 @@ def degraded(
 def model_loaded(
     solver: MCQSolver, observed: Observed, failed: Failure | None, *, model: str | None
 ) -> Finding:
-    """Whether a replica has the model in memory: a replica is ready only after its first warm-up answer."""
+    """True if a replica has the model in memory. A replica is ready only after its first warm-up answer."""
     deployment = observed.deployment
     if deployment is not None and deployment.current and deployment.wanted == 0:
         return Finding(
@@ -190,16 +190,16 @@ def model_loaded(
     return Finding("ModelLoaded", "False", "Loading", message)
 
 
-def _loaded(solver: MCQSolver, observed: Observed, told: str | None) -> str:
-    """Say which model the ready replicas have, and that the spec names another one if it does."""
-    model = loaded.model(solver, observed.pods, told=told)
+def _loaded(solver: MCQSolver, observed: Observed, fallback: str | None) -> str:
+    """Name the model that the ready replicas have, and the spec's if that is another one."""
+    model = loaded.model(solver, observed.pods, fallback=fallback)
     if model == solver.model_uri:
         return f"{solver.model_name} is loaded."
     return f"{model} is loaded; spec.model names {solver.model_uri}, which does not answer yet."
 
 
 def scaling_ready(solver: MCQSolver, observed: Observed) -> Finding:
-    """Whether the number of replicas is what whoever sets it wants: the spec, or an autoscaler that works."""
+    """True if the spec sets the number of replicas, or an autoscaler that works."""
     if not solver.spec.autoscaling.enabled:
         return Finding("ScalingReady", "True", "Fixed", "spec.replicas says how many replicas there are.")
     absent = absence(observed, "HorizontalPodAutoscaler", "ScaledObject")
@@ -210,8 +210,8 @@ def scaling_ready(solver: MCQSolver, observed: Observed) -> Finding:
         return Finding("ScalingReady", "False", "CRDNotInstalled", fixed)
     if observed.scaler is None:
         return Finding("ScalingReady", "False", "Creating", "The autoscaler has not been created yet.")
-    told = observed.scaler.get("status", {}).get("conditions", [])
-    conditions = {condition["type"]: condition for condition in told}
+    status_conditions = observed.scaler.get("status", {}).get("conditions", [])
+    conditions = {condition["type"]: condition for condition in status_conditions}
     for kind in ("Ready",) if observed.scaler["kind"] == "ScaledObject" else ("AbleToScale", "ScalingActive"):
         condition = conditions.get(kind)
         if condition is None:
@@ -224,9 +224,9 @@ def scaling_ready(solver: MCQSolver, observed: Observed) -> Finding:
 
 
 def monitoring_ready(solver: MCQSolver, observed: Observed) -> Finding:
-    """Whether what monitoring needs is there."""
-    wanted = solver.spec.monitoring
-    if wanted.service_monitor.enabled is False and wanted.alerts.enabled is False:
+    """True if the objects for monitoring that the spec asks for exist."""
+    monitoring = solver.spec.monitoring
+    if monitoring.service_monitor.enabled is False and monitoring.alerts.enabled is False:
         return Finding("MonitoringReady", "True", "NotWanted", "The spec asks for no monitoring.")
     absent = absence(observed, SERVICE_MONITOR.kind, PROMETHEUS_RULE.kind)
     if absent is not None:

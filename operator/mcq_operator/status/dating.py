@@ -1,4 +1,4 @@
-"""Conditions as they are stored: with the time when each one's status last changed."""
+"""Conditions with the time of their last transition."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -10,22 +10,22 @@ from .finding import Finding
 
 
 def stamp(time: datetime) -> str:
-    """A time as the API writes it."""
+    """Format a time as the API does."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def dated(resource: Resource, found: Iterable[Finding], now: datetime) -> list[Condition]:
-    """Conditions with the time when each one's status last changed, which a new message does not move."""
+def dated(resource: Resource, findings: Iterable[Finding], now: datetime) -> list[Condition]:
+    """Turn findings into conditions. A new message alone doesn't change the time of the last transition."""
     before = {condition.type: condition for condition in resource.status.conditions}
     conditions = []
-    for finding in found:
+    for finding in findings:
         earlier = before.get(finding.type)
         unchanged = earlier is not None and earlier.status == finding.status and earlier.last_transition_time
         conditions.append(
             Condition(
                 type=finding.type,
                 status=finding.status,
-                # Reasons and messages quote others: one that is too long must not keep all the others unwritten.
+                # They quote other programs. The API server refuses the whole status if one of them is too long.
                 reason=finding.reason[:LONGEST_REASON],
                 message=finding.message[:LONGEST_MESSAGE],
                 observed_generation=resource.metadata.generation,

@@ -1,4 +1,4 @@
-"""Events: what a person should hear of when a condition changes."""
+"""Events for condition changes that a person should know about."""
 
 from datetime import datetime
 
@@ -20,7 +20,7 @@ GOOD = {
     "BackedUp": "True",
     "Exposed": "False",
 }
-"""The conditions whose changes are told, and how each should be; Progressing comes and goes with all of them."""
+"""The good status of each condition that gets Events. Progressing gets none: it changes with all the others."""
 QUIET = frozenset(
     {
         *("NotSat", "Sitting", "Scheduled", "WaitingForSolver", "WaitingForBaseline"),
@@ -29,22 +29,26 @@ QUIET = frozenset(
         "Asking",
     }
 )
-"""An exam that is to be sat yet is no news, nor is a backup that is to be made, or a replica that has not answered."""
+"""Reasons without an Event: an exam, a backup or an answer is still to come."""
 LONGEST_NOTE = 1024
-"""Bytes, which is the API's own bound."""
+"""Bytes. The API server accepts no more."""
 
 
-def events(resource: Resource, told: ResourceStatus, *, now: datetime) -> list[Manifest]:
-    """An Event for each condition whose status changed, or that is bad for another reason than before.
+def events(resource: Resource, new_status: ResourceStatus, *, now: datetime) -> list[Manifest]:
+    """Return an Event for each condition that changed its status, or is bad for a new reason.
 
-    A condition that is new is told of if it is bad for a reason: not while everything is only on its way.
+    A new condition gets an Event if it is bad, and not just in progress.
     """
     before = {condition.type: condition for condition in resource.status.conditions}
-    changed = [item for item in told.conditions if item.type in GOOD and _news(item, before.get(item.type))]
+    changed = [
+        item
+        for item in new_status.conditions
+        if item.type in GOOD and _is_newsworthy(item, before.get(item.type))
+    ]
     return [_event(resource, condition, now=now) for condition in changed]
 
 
-def _news(condition: Condition, before: Condition | None) -> bool:
+def _is_newsworthy(condition: Condition, before: Condition | None) -> bool:
     if condition.reason in QUIET:
         return False
     good = condition.status == GOOD[condition.type]

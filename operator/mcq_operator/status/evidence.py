@@ -1,8 +1,9 @@
-"""Proof of an exam's results: they are in a ConfigMap, which others may have the right to change.
+"""Proof of an exam's results. They are in a ConfigMap, which other users may have the right to change.
 
-Each Pod of the exam states the digest of its part in its termination message, and the last Pod that of the result,
-which has the digests of all parts. Only the kubelet writes that message. A result counts if Pods of its own Job that
-ended well have stated it and all its parts. The status keeps its digest, so that the Pods may go.
+Each Pod of the exam writes the digest of its share into its termination message. The last Pod also writes the digest
+of the result, which contains the digests of all shares. Only the kubelet writes that message. A result counts if
+successful Pods of its own Job stated its digest and the digests of all shares. The status keeps the result's digest,
+so that the Pods may be deleted.
 """
 
 from collections.abc import Iterable
@@ -19,12 +20,12 @@ from .pods import containers, present
 
 
 def proven(exam: MCQExam, observed: ObservedExam, kept: Iterable[Sitting]) -> list[Sitting]:
-    """Return the sittings that are what the exam's Pods have stated, now or at an earlier look."""
+    """Return the sittings that match the statements of the exam's Pods, now or at an earlier reconcile."""
     return [each for each in kept if _recorded(exam, each.name) == each.digest or _stated(observed, each)]
 
 
 def problem(exam: MCQExam, observed: ObservedExam, kept: Iterable[Sitting]) -> Failure | None:
-    """Return why the result of the last Job, which has ended well, does not count; None if it does, or may yet."""
+    """Return why the result of the last, successful Job does not count; None if it does, or still may."""
     job = observed.job
     if job is None or jobs.condition(job, "Complete") is None:
         return None
@@ -34,12 +35,14 @@ def problem(exam: MCQExam, observed: ObservedExam, kept: Iterable[Sitting]) -> F
         message = f"The result of Job {name} is not in ConfigMap {results}. {again(exam, name)}"
         return Failure(reason="ResultLost", message=message)
     if proven(exam, observed, [sitting]) or any(map(present, _pods(observed, name))):
-        # The Job's end was seen before that of its Pods.
+        # The event of the Job's end may arrive before those of its Pods.
         return None
-    found = _statements(observed, name)
-    said = {each.result for stated in found.values() for each in stated} | {_recorded(exam, name)}
-    complete = found.keys() >= {str(shard) for shard in range(len(sitting.result.parts))}
-    if said == {None} or (sitting.digest in said and not complete):
+    statements = _statements(observed, name)
+    results_stated = {each.result for stated in statements.values() for each in stated} | {
+        _recorded(exam, name)
+    }
+    complete = statements.keys() >= {str(shard) for shard in range(len(sitting.result.parts))}
+    if results_stated == {None} or (sitting.digest in results_stated and not complete):
         message = (
             f"No Pod proves the result of Job {name}, so it does not count: one is gone, or"
             f" MCQ_OPERATOR_SERVICE_IMAGE is of a release whose Pods state nothing. {again(exam, name)}"
@@ -54,7 +57,7 @@ def problem(exam: MCQExam, observed: ObservedExam, kept: Iterable[Sitting]) -> F
 
 
 def again(exam: MCQExam, job: str | None) -> str:
-    """Say how to have an exam sat again."""
+    """Return the command that repeats an exam."""
     return f"To have it sat again: kubectl delete job -n {exam.namespace} {job}"
 
 
@@ -64,17 +67,17 @@ def _recorded(exam: MCQExam, sitting: str) -> str | None:
 
 
 def _stated(observed: ObservedExam, sitting: Sitting) -> bool:
-    found = _statements(observed, sitting.name)
-    results = {each.result for stated in found.values() for each in stated}
+    statements = _statements(observed, sitting.name)
+    results = {each.result for stated in statements.values() for each in stated}
     return sitting.digest in results and all(
-        part in {each.part for each in found.get(str(shard), [])}
+        part in {each.part for each in statements.get(str(shard), [])}
         for shard, part in enumerate(sitting.result.parts)
     )
 
 
 def _statements(observed: ObservedExam, sitting: str) -> dict[str, list[Statement]]:
-    """Return what the Pods of the sitting's Job have stated, by shard; a shard may have had several Pods."""
-    found: dict[str, list[Statement]] = {}
+    """Return the statements of the Job's Pods by shard. A shard may have had several Pods."""
+    by_shard: dict[str, list[Statement]] = {}
     for pod in _pods(observed, sitting):
         for each in containers(pod):
             ended = each.get("state", {}).get("terminated")
@@ -84,12 +87,12 @@ def _statements(observed: ObservedExam, sitting: str) -> dict[str, list[Statemen
                     stated = Statement.model_validate_json(ended.get("message", ""))
                 except ValidationError:
                     continue
-                found.setdefault(shard, []).append(stated)
-    return found
+                by_shard.setdefault(shard, []).append(stated)
+    return by_shard
 
 
 def _pods(observed: ObservedExam, sitting: str) -> list[Manifest]:
-    """Return the Pods of the exam's own Job of this name, by its uid: anyone may set labels."""
+    """Return the Pods of the exam's own Job of this name. Compare uids: anyone may set labels."""
     own = {job["metadata"]["uid"] for job in observed.jobs if job["metadata"]["name"] == sitting}
     return [
         pod

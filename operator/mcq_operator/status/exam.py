@@ -1,4 +1,4 @@
-"""An exam's status: the figures of its last result, and how far the present sitting is."""
+"""An exam's status: the figures of its last result, and the progress of the present sitting."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -27,9 +27,9 @@ PODS = PodKind(
 
 
 def of(exam: MCQExam, *, observed: ObservedExam, inventory: Iterable[ObjectRef], now: datetime) -> ExamStatus:
-    """The status of an exam after one look at the cluster."""
+    """Return the status of an exam for one observation of the cluster."""
     if observed.solver is None and exam.parent and exam.status.is_true("Complete"):
-        # That of a gate outlives its candidate, for its report.
+        # A gate's exam outlives its candidate, because people read its report.
         return exam.status.model_copy(update={"inventory": _sorted(inventory)})
     kept = sittings(observed.results)
     proven = evidence.proven(exam, observed, kept)
@@ -37,13 +37,13 @@ def of(exam: MCQExam, *, observed: ObservedExam, inventory: Iterable[ObjectRef],
     last = newest([*proven, *restored])
     failed = failure(exam, observed, kept)
     complete = _complete(exam, observed, proven, restored, failed)
-    found = [complete, _degraded(failed), *_passed(exam, last, complete)]
+    findings = [complete, _degraded(failed), *_passed(exam, last, complete)]
     return ExamStatus(
         observed_generation=exam.metadata.generation,
         solver=exam.spec.solver_ref.name,
         **(_figures(exam, last, proven=last in proven) if last else {}),
         template_digest=_about(exam, observed, last),
-        conditions=dated(exam, found, now),
+        conditions=dated(exam, findings, now),
         inventory=_sorted(inventory),
     )
 
@@ -82,7 +82,7 @@ def _figures(exam: MCQExam, sitting: Sitting, *, proven: bool) -> dict[str, Any]
 
 
 def _about(exam: MCQExam, observed: ObservedExam, last: Sitting | None) -> str:
-    """Which replicas the conditions are about: of a schedule those that there were when its last result was seen."""
+    """Return the digest of the replicas that the conditions describe. For a schedule: of the last new result."""
     if observed.solver is None:
         return exam.status.template_digest
     if exam.spec.schedule and (last is None or stamp(last.result.created) == exam.status.sat):
@@ -97,17 +97,17 @@ def _complete(
     restored: list[Sitting],
     failed: Failure | None,
 ) -> Finding:
-    """True when the last sitting that was asked for has a result."""
+    """True if the latest sitting has a result."""
     job, solver = observed.job, exam.spec.solver_ref.name
     name = job["metadata"]["name"] if job else None
     done = next((each for each in proven if each.name == name), None)
     if done is None and exam.spec.schedule and (job is None or jobs.running(job)):
         done = newest(proven)
     if done is not None:
-        return Finding("Complete", "True", "Sat", _said(exam, done))
+        return Finding("Complete", "True", "Sat", _summary(exam, done))
     for each in restored:
         message = (
-            f"{_said(exam, each)} It is from a backup, and no Pod proves it: no gate compares with it. To have the"
+            f"{_summary(exam, each)} It is from a backup, and no Pod proves it: no gate compares with it. To have the"
             f" exam sat: kubectl annotate configmap -n {exam.namespace} {names.results_name(exam)}"
             f" {names.RESTORED_ANNOTATION}-"
         )
@@ -135,7 +135,7 @@ def _complete(
     return Finding("Complete", "False", "Sitting", message)
 
 
-def _said(exam: MCQExam, sitting: Sitting) -> str:
+def _summary(exam: MCQExam, sitting: Sitting) -> str:
     result = sitting.result
     accuracy = result.figures.accuracy
     low, high = accuracy.ci95
@@ -156,7 +156,7 @@ def _degraded(failed: Failure | None) -> Finding:
 
 
 def _passed(exam: MCQExam, last: Sitting | None, complete: Finding) -> Iterable[Finding]:
-    """Whether the result is as good as asked; nothing where nothing is asked."""
+    """Yield whether the result meets spec.pass; nothing if spec.pass is empty."""
     if not exam.spec.pass_.model_dump(exclude_none=True):
         return
     verdict = last.result.verdict if last else None
@@ -178,7 +178,7 @@ def _passed(exam: MCQExam, last: Sitting | None, complete: Finding) -> Iterable[
 
 
 def failure(exam: MCQExam, observed: ObservedExam, kept: list[Sitting]) -> Failure | None:
-    """What keeps the exam from being sat, or None."""
+    """Return why the exam can't be sat, or None."""
     return next(_failures(exam, observed, kept), None)
 
 
@@ -189,11 +189,11 @@ def _failures(exam: MCQExam, observed: ObservedExam, kept: list[Sitting]) -> Ite
         return
     name = job["metadata"]["name"]
     if (ended := jobs.condition(job, "Failed")) is not None:
-        words = jobs.last_words(observed.pods, name, container=PODS.container) or ended.get("message", "")
+        message = jobs.last_words(observed.pods, name, container=PODS.container) or ended.get("message", "")
         unreadable = ended.get("reason") == "PodFailurePolicy"
         yield Failure(
             reason="ExamUnreadable" if unreadable else "SittingFailed",
-            message=f"Job {name} failed: {quoted(words)} {evidence.again(exam, name)}",
+            message=f"Job {name} failed: {quoted(message)} {evidence.again(exam, name)}",
         )
     elif (unproven := evidence.problem(exam, observed, kept)) is not None:
         yield unproven

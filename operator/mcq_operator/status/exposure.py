@@ -1,4 +1,4 @@
-"""Whether anyone who reaches a solver's way in may ask it, without a key."""
+"""The Exposed condition: whether clients from outside the cluster may ask without a key."""
 
 from mcq_operator.models import MCQSolver, names
 
@@ -8,7 +8,7 @@ TYPE = "Exposed"
 
 
 def finding(solver: MCQSolver) -> Finding:
-    """True where there is a way in from outside the cluster, and neither API keys nor a list of allowed peers."""
+    """True if an Ingress or HTTPRoute exists without API keys and without a list of allowed peers."""
     spec = solver.spec
     if not (spec.ingress.is_on or spec.gateway.enabled):
         return Finding(TYPE, "False", "NoWayIn", "No Ingress and no HTTPRoute leads to the solver.")

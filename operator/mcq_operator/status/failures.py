@@ -1,4 +1,4 @@
-"""Why replicas don't come up, in words: from the Pods' statuses and the Deployment's conditions."""
+"""Why replicas don't start, derived from Pod statuses and Deployment conditions."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,26 +13,26 @@ from mcq_operator.models.text import one_line
 from .pods import containers, predecessors, present
 
 LONGEST_DETAIL = 1000
-"""Characters of a container's or the server's own words that a message quotes."""
+"""Characters that a message quotes from a container or the API server."""
 
 IMAGE = frozenset({"ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"})
-"""What a container waits for that has no image."""
+"""Waiting reasons of a container without an image."""
 START = {
     "CreateContainerConfigError": "Something the Pod refers to is missing or not allowed.",
     "CreateContainerError": "The node could not create the container.",
     "RunContainerError": "The node could not start the container.",
 }
-"""What else keeps a container from starting, and what it means."""
+"""Other waiting reasons that keep a container from starting, and their meaning."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PodKind:
-    """Pods of one purpose: our container in them, and what to change for them, by fields that their resource has.
+    """Pods of one purpose: the name of the operator's container, and advice that fits their resource.
 
     Attributes:
-        container: the name of ours; every other one was put there by someone else.
-        image: what to do where its image is missing.
-        room: what to do where no node can take the Pod.
+        container: the operator's container; other tools added all others.
+        image: advice if its image is missing.
+        room: advice if no node can take the Pod.
 
     """
 
@@ -58,7 +58,7 @@ EXITS = {
     8: "ModelNotFound",
     9: "AccessDenied",
 }
-"""What the service's exit codes mean (docs/api.md); its last words say the rest."""
+"""Reasons for the service's exit codes (docs/api.md). The termination message gives the details."""
 
 CREATION = (
     (
@@ -77,19 +77,19 @@ CREATION = (
         "Change what the spec asks for, or the namespace's Pod Security level.",
     ),
 )
-"""What the API server says where it refuses Pods, the reason that stands for it, and what to do."""
+"""Text in the API server's refusal of a Pod, the reason for it, and advice."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A reason in one word, and a message that says what to do."""
+    """A reason, and a message that says what to do."""
 
     reason: str
     message: str
 
 
 def failure(solver: MCQSolver, observed: Observed) -> Failure | None:
-    """The most telling failure, or None: what the user must resolve first comes first."""
+    """Return the most important failure, or None. The problem that the user must solve first comes first."""
     return next(_failures(solver, observed), None)
 
 
@@ -112,7 +112,7 @@ def _failures(solver: MCQSolver, observed: Observed) -> Iterator[Failure]:
 def object_failures(
     conflicts: Iterable[ObjectRef], held: Iterable[ObjectRef], refused: Iterable[Refusal], *, kind: str
 ) -> Iterator[Failure]:
-    """Objects of a resource of this kind that are not as they should be."""
+    """Yield a failure for each object of the resource that could not be applied, deleted or read."""
     waiting = ", ".join(f"{ref.kind} {ref.name}" for ref in held)
     holds = (
         f" Until then these are neither made nor changed, as they depend on it: {waiting}." if waiting else ""
@@ -160,25 +160,25 @@ def _refusal_failure(refusal: Refusal) -> Failure:
 
 
 def warning_failure(warned: Warned) -> Failure:
-    """A Pod that its node can't start, or a Job for which no Pod can be created."""
+    """Return the failure of a Pod that its node can't start, or of a Job that gets no Pod."""
     if warned.kind == JOB.kind:
-        return _creation_failure(warned.message, otherwise=warned.reason, whose=f"for Job {warned.name} ")
+        return _creation_failure(warned.message, otherwise=warned.reason, for_job=f"for Job {warned.name} ")
     return Failure(
         reason=warned.reason,
         message=f"Pod {warned.name} can't start: {quoted(warned.message)} Make what it lacks, or correct the spec.",
     )
 
 
-def _creation_failure(said: str, *, otherwise: str, whose: str = "") -> Failure:
-    """Pods that the API server refuses to create; `otherwise` is the reason where its words are not known."""
+def _creation_failure(refusal: str, *, otherwise: str, for_job: str = "") -> Failure:
+    """Return the failure of Pods that the API server refuses; `otherwise` is the reason of an unknown refusal."""
     _, reason, advice = next(
-        (entry for entry in CREATION if entry[0] in said), ("", otherwise, "Correct the spec.")
+        (entry for entry in CREATION if entry[0] in refusal), ("", otherwise, "Correct the spec.")
     )
-    return Failure(reason=reason, message=f"Pods {whose}can't be created: {quoted(said)} {advice}")
+    return Failure(reason=reason, message=f"Pods {for_job}can't be created: {quoted(refusal)} {advice}")
 
 
 def absence(observed: Observed, *kinds: str) -> str | None:
-    """What to install for the first object of these kinds that the API server does not know, or None."""
+    """Return what to install for the first object of these kinds that the API server does not know, or None."""
     for ref in observed.absent:
         kind = kind_named(ref.api_version, ref.kind)
         if ref.kind in kinds and kind is not None:
@@ -202,31 +202,31 @@ def _deployment_failures(deployment: Deployment) -> Iterator[Failure]:
 
 
 def pod_failures(solver: MCQSolver, pod: Manifest) -> Iterator[Failure]:
-    """What keeps one Pod from answering."""
+    """Yield why a Pod does not answer."""
     status = pod.get("status", {})
     name = pod["metadata"]["name"]
     yield from waiting_failures(pod, REPLICAS)
     for container in containers(pod):
-        whose = _whose(container, REPLICAS)
-        if container.get("ready") or _waits(container) in IMAGE | START.keys():
+        prefix = _container_prefix(container, REPLICAS)
+        if container.get("ready") or _waiting_reason(container) in IMAGE | START.keys():
             continue
-        if ended := _ended(container):
-            yield _crash(solver, name, container, ended)
-        elif _unready_again(status, container):
+        if terminated := _last_failure(container):
+            yield _crash(solver, name, container, terminated)
+        elif _became_unready(status, container):
             yield Failure(
                 reason="ProbeFailing",
-                message=f"{whose}Pod {name} was ready, but now its readiness probe fails."
+                message=f"{prefix}Pod {name} was ready, but now its readiness probe fails."
                 f" See: kubectl describe pod -n {solver.namespace} {name}",
             )
 
 
 def _lost(solver: MCQSolver, pod: Manifest, pods: Iterable[Manifest]) -> Iterator[Failure]:
-    """Tell of a replica that is lost again and again; one that was lost once is replaced, which is no failure."""
+    """Yield a failure if replicas fail repeatedly. A single failed Pod is replaced, which is no failure."""
     if is_ready(pod):
         return
-    lost = list(predecessors(pod, pods))
-    if len(lost) > 1:
-        status, name = lost[0]["status"], lost[0]["metadata"]["name"]
+    failed = list(predecessors(pod, pods))
+    if len(failed) > 1:
+        status, name = failed[0]["status"], failed[0]["metadata"]["name"]
         yield Failure(
             reason=status.get("reason") or "PodFailed",
             message=f"Pod {name} has failed, as the one before it: {quoted(status.get('message', ''))} Another takes"
@@ -235,7 +235,7 @@ def _lost(solver: MCQSolver, pod: Manifest, pods: Iterable[Manifest]) -> Iterato
 
 
 def waiting_failures(pod: Manifest, kind: PodKind) -> Iterator[Failure]:
-    """What keeps one Pod from starting."""
+    """Yield why a Pod does not start."""
     status = pod.get("status", {})
     name = pod["metadata"]["name"]
     for condition in status.get("conditions", []):
@@ -246,69 +246,71 @@ def waiting_failures(pod: Manifest, kind: PodKind) -> Iterator[Failure]:
                 message=f"No node can take Pod {name}: {quoted(condition.get('message', ''))} {kind.room}",
             )
     for container in containers(pod):
-        if (reason := _waits(container)) in IMAGE | START.keys():
-            whose = _whose(container, kind)
-            advice = START.get(reason) or (FOREIGN_IMAGE if whose else kind.image)
+        if (reason := _waiting_reason(container)) in IMAGE | START.keys():
+            prefix = _container_prefix(container, kind)
+            advice = START.get(reason) or (FOREIGN_IMAGE if prefix else kind.image)
             detail = quoted(container["state"]["waiting"].get("message", ""))
-            yield Failure(reason=reason, message=f"{whose}Pod {name} can't start: {detail} {advice}")
+            yield Failure(reason=reason, message=f"{prefix}Pod {name} can't start: {detail} {advice}")
 
 
 def task_failures(pod: Manifest, kind: PodKind) -> Iterator[Failure]:
-    """What keeps a Job's Pod from doing its work: it can't start, or a container beside ours ends again and again."""
+    """Yield why a Job's Pod makes no progress: it can't start, or another tool's container keeps crashing."""
     yield from waiting_failures(pod, kind)
     name = pod["metadata"]["name"]
     for container in containers(pod):
-        if _waits(container) == "CrashLoopBackOff":
-            ended = _ended(container) or {}
-            said = quoted(ended.get("message", "")) or f"exit code {ended.get('exitCode', 'unknown')}."
-            message = f"{_whose(container, kind)}Pod {name} crashes again and again: {said}"
+        if _waiting_reason(container) == "CrashLoopBackOff":
+            terminated = _last_failure(container) or {}
+            detail = (
+                quoted(terminated.get("message", "")) or f"exit code {terminated.get('exitCode', 'unknown')}."
+            )
+            message = f"{_container_prefix(container, kind)}Pod {name} crashes again and again: {detail}"
             yield Failure(reason="Crashing", message=message)
 
 
-def _whose(container: Manifest, kind: PodKind) -> str:
-    """The beginning of a sentence about a Pod: nothing for our own container, the name of any other."""
+def _container_prefix(container: Manifest, kind: PodKind) -> str:
+    """Return the start of a sentence about a Pod: the container's name, empty for the operator's own."""
     if container["name"] == kind.container:
         return ""
     return f"Container {container['name']}, which is not the operator's, of "
 
 
-def _waits(container: dict[str, Any]) -> str:
-    """Why it does not run, in a word."""
+def _waiting_reason(container: dict[str, Any]) -> str:
+    """Return the reason that the container waits for, or an empty string."""
     return str(container.get("state", {}).get("waiting", {}).get("reason", ""))
 
 
-def _unready_again(status: Manifest, container: dict[str, Any]) -> bool:
-    """Whether the container answered once since its start, and does no more; one that starts is not meant."""
+def _became_unready(status: Manifest, container: dict[str, Any]) -> bool:
+    """Return whether the container was ready since its start and no longer is. A starting one doesn't count."""
     started = container.get("state", {}).get("running", {}).get("startedAt")
     conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
     ready = conditions.get("Ready", {})
     changed = ready.get("lastTransitionTime")
-    # Both in the API's own form of UTC, which sorts as time does.
+    # Both are in the API's UTC format, which sorts by time.
     return bool(ready.get("status") == "False" and started and changed and changed > started)
 
 
-def _ended(container: dict[str, Any]) -> dict[str, Any] | None:
-    """How the container ended last, if not well: now, or before it was restarted."""
+def _last_failure(container: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the container's last termination with an exit code other than 0, of this run or the one before."""
     for state in ("state", "lastState"):
-        ended: dict[str, Any] | None = container.get(state, {}).get("terminated")
-        if ended and ended.get("exitCode") != 0:
-            return ended
+        terminated: dict[str, Any] | None = container.get(state, {}).get("terminated")
+        if terminated and terminated.get("exitCode") != 0:
+            return terminated
     return None
 
 
-def _crash(solver: MCQSolver, pod: str, container: Manifest, ended: dict[str, Any]) -> Failure:
-    code = ended.get("exitCode", 0)
-    said = quoted(ended.get("message", "")) or "It left no message."
-    if whose := _whose(container, REPLICAS):
-        # Its exit codes are not ours, and neither is its memory limit.
-        oom = ended.get("reason") == "OOMKilled"
-        what = "was killed for using more memory than its limit" if oom else "crashed"
+def _crash(solver: MCQSolver, pod: str, container: Manifest, terminated: dict[str, Any]) -> Failure:
+    code = terminated.get("exitCode", 0)
+    detail = quoted(terminated.get("message", "")) or "It left no message."
+    if prefix := _container_prefix(container, REPLICAS):
+        # The service's exit codes and the spec's memory limit don't apply to it.
+        oom = terminated.get("reason") == "OOMKilled"
+        outcome = "was killed for using more memory than its limit" if oom else "crashed"
         return Failure(
             reason="OutOfMemory" if oom else "Crashing",
-            message=f"{whose}Pod {pod} {what}, exit code {code}: {said}"
+            message=f"{prefix}Pod {pod} {outcome}, exit code {code}: {detail}"
             f" See: kubectl logs -n {solver.namespace} {pod} -c {container['name']} --previous",
         )
-    if ended.get("reason") == "OOMKilled":
+    if terminated.get("reason") == "OOMKilled":
         limits = solver.spec.resources.over(REPLICA_RESOURCES).limits or {}
         return Failure(
             reason="OutOfMemory",
@@ -317,15 +319,15 @@ def _crash(solver: MCQSolver, pod: str, container: Manifest, ended: dict[str, An
         )
     return Failure(
         reason=EXITS.get(code, "Crashing"),
-        message=f"Pod {pod} crashed, exit code {code}: {said}"
+        message=f"Pod {pod} crashed, exit code {code}: {detail}"
         f" See: kubectl logs -n {solver.namespace} {pod} -c {container['name']} --previous",
     )
 
 
-def quoted(words: str) -> str:
-    """Someone else's words, fit to be part of a sentence: one line, bounded, ending in a full stop."""
-    line = one_line(words)
+def quoted(text: str) -> str:
+    """Make text of another program fit for a sentence: one line, of limited length, with a full stop."""
+    line = one_line(text)
     if len(line) > LONGEST_DETAIL:
-        # The end says most: a traceback's last line is the error.
+        # Keep the end: a traceback's last line is the error.
         line = "…" + line[-LONGEST_DETAIL:]
     return line if not line or line.endswith((".", "!", "?")) else f"{line}."

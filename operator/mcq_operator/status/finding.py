@@ -1,4 +1,4 @@
-"""A condition before it is dated."""
+"""A condition before it has a time of transition."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ State = Literal["True", "False", "Unknown"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one aspect."""
+    """The state of one aspect."""
 
     type: str
     status: State

@@ -1,4 +1,4 @@
-"""Whether a change may reach users: what became of its candidate's exam."""
+"""The gate of a change: it decides by the candidate's exam whether the change may reach users."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from . import loaded, waiver
 from .finding import Finding
 
 PATIENCE_SECONDS = 120.0
-"""For how long candidate or exam may be degraded before it is refused: an image may come late, a node may be slow."""
+"""How long a candidate or an exam may be degraded before the change is refused: images and nodes may be slow."""
 PATIENT = frozenset({"Unschedulable", "FailedMount", "FailedAttachVolume", "ModelUnreachable"})
-"""What time may mend: a node is added, a volume is let go, a source answers. It lasts until the candidate's own
-deadline, which is its time to start and five minutes for a node."""
+"""Reasons that may go away with time: a node joins, a volume is released, a source answers. They are tolerated until
+the candidate's progress deadline, which is its time to start plus five minutes for a node."""
 FINAL = frozenset({"ExamUnreadable", "SittingFailed"})
-"""What an exam does not recover from."""
+"""Reasons that an exam does not recover from."""
 OTHER_IMAGE = "ImageNotExamined"
 ENDED: frozenset[GatePhase] = frozenset({"Passed", "Refused", "Inconclusive", "Overridden"})
 THROUGH: frozenset[GatePhase] = frozenset({"Passed", "Overridden"})
@@ -25,12 +25,12 @@ THROUGH: frozenset[GatePhase] = frozenset({"Passed", "Overridden"})
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """One look at what the gate waits for.
+    """The observed objects that the gate waits for.
 
     Attributes:
         exam: the exam that the gate names.
-        candidate: the solver that sits it for the change.
-        sitting: its exam.
+        candidate: the solver that runs the change.
+        sitting: the candidate's exam.
 
     """
 
@@ -40,15 +40,15 @@ class Seen:
 
 
 def holds(gate: GateStatus | None) -> bool:
-    """Whether the change is kept from users, still or for good."""
+    """Return whether the gate keeps the change from users, for now or for good."""
     return gate is not None and gate.phase not in THROUGH
 
 
 def advanced(solver: MCQSolver, gate: GateStatus, seen: Seen, *, now: datetime) -> GateStatus:
-    """The gate after one look."""
-    if holds(gate) and (said := waiver.approval(solver, gate)) is not None:
+    """Return the gate's next state for one observation."""
+    if holds(gate) and (approval := waiver.approval(solver, gate)) is not None:
         message = (
-            f"Promoted without having passed, by the annotation {names.PROMOTE_ANNOTATION}: {said}."
+            f"Promoted without having passed, by the annotation {names.PROMOTE_ANNOTATION}: {approval}."
             f" Before, the gate said: {gate.message}"
         )
         return _to(gate, "Overridden", "Overridden", message)
@@ -63,46 +63,51 @@ def advanced(solver: MCQSolver, gate: GateStatus, seen: Seen, *, now: datetime) 
     if seen.exam.spec.solver_ref.name != solver.name:
         message = f"MCQExam {name} is not this solver's, but of {seen.exam.spec.solver_ref.name}."
         return _to(gate, "Waiting", "ExamOfAnother", message)
-    told = seen.exam.status
-    if not told.is_true("Complete") or told.template_digest != gate.template_digest:
-        why = _message(seen.exam, "Complete")
+    exam_status = seen.exam.status
+    if not exam_status.is_true("Complete") or exam_status.template_digest != gate.template_digest:
+        detail = _message(seen.exam, "Complete")
         return _to(
-            gate, "Waiting", "NoBaseline", f"The present replicas have no result to compare with. {why}"
+            gate, "Waiting", "NoBaseline", f"The present replicas have no result to compare with. {detail}"
         )
-    if told.report is None or told.report.digest is None:
-        why = _message(seen.exam, "Complete")
-        return _to(gate, "Waiting", "NoBaseline", f"No Pod proves the present replicas' result. {why}")
-    return _sat(solver, gate, seen, now=now)
+    if exam_status.report is None or exam_status.report.digest is None:
+        detail = _message(seen.exam, "Complete")
+        return _to(gate, "Waiting", "NoBaseline", f"No Pod proves the present replicas' result. {detail}")
+    return _follow_candidate(solver, gate, seen, now=now)
 
 
-def _sat(solver: MCQSolver, gate: GateStatus, seen: Seen, *, now: datetime) -> GateStatus:
+def _follow_candidate(solver: MCQSolver, gate: GateStatus, seen: Seen, *, now: datetime) -> GateStatus:
     candidate, sitting = seen.candidate, seen.sitting
-    mine = f"MCQSolver {names.candidate_name(solver)}"
-    if candidate is None or sitting is None or not (_seen(candidate) and _seen(sitting)):
-        return _to(gate, "Sitting", "CandidateStarting", f"{mine} is brought up.")
-    # What the exam says of a candidate before this one, says nothing of this one.
+    name = f"MCQSolver {names.candidate_name(solver)}"
+    if candidate is None or sitting is None or not (_is_current(candidate) and _is_current(sitting)):
+        return _to(gate, "Sitting", "CandidateStarting", f"{name} is brought up.")
+    # The exam's status may still be about an earlier candidate.
     current = sitting.status.template_digest == candidate.status.template_digest
     if current and sitting.status.is_true("Complete"):
-        return _judged(solver, gate, candidate, sitting)
-    if current and (why := _lasting(sitting, now, at_once=FINAL)) is not None:
-        return _to(gate, "Refused", "ExamFailed", f"The exam could not be sat. {why} {_kept(solver, gate)}")
-    if (late := _hopeless(candidate, now)) is not None:
+        return _decide(solver, gate, candidate, sitting)
+    if current and (detail := _lasting_failure(sitting, now, at_once=FINAL)) is not None:
         return _to(
-            gate, "Refused", "CandidateNotReady", f"{mine} did not get ready. {late} {_kept(solver, gate)}"
+            gate, "Refused", "ExamFailed", f"The exam could not be sat. {detail} {_advice(solver, gate)}"
+        )
+    if (failed := _start_failure(candidate, now)) is not None:
+        return _to(
+            gate,
+            "Refused",
+            "CandidateNotReady",
+            f"{name} did not get ready. {failed} {_advice(solver, gate)}",
         )
     if not candidate.status.is_true("Ready"):
-        why = _message(candidate, "Ready")
-        return _to(gate, "Sitting", "CandidateStarting", f"{mine} is brought up. {why}")
-    why = _message(sitting, "Complete")
-    return _to(gate, "Sitting", "CandidateSitting", f"{mine} sits the exam. {why}")
+        detail = _message(candidate, "Ready")
+        return _to(gate, "Sitting", "CandidateStarting", f"{name} is brought up. {detail}")
+    detail = _message(sitting, "Complete")
+    return _to(gate, "Sitting", "CandidateSitting", f"{name} sits the exam. {detail}")
 
 
-def _seen(resource: MCQSolver | MCQExam) -> bool:
-    """Whether its status is about its present spec: another one's, of a change before, says nothing of this one."""
+def _is_current(resource: MCQSolver | MCQExam) -> bool:
+    """Return whether the status is about the present generation of the spec."""
     return resource.status.observed_generation == resource.metadata.generation
 
 
-def _judged(solver: MCQSolver, gate: GateStatus, candidate: MCQSolver, sitting: MCQExam) -> GateStatus:
+def _decide(solver: MCQSolver, gate: GateStatus, candidate: MCQSolver, sitting: MCQExam) -> GateStatus:
     passed = next((each for each in sitting.status.conditions if each.type == "Passed"), None)
     if passed is None or passed.reason == "NotSat":
         return gate
@@ -111,18 +116,18 @@ def _judged(solver: MCQSolver, gate: GateStatus, candidate: MCQSolver, sitting: 
         case "Passed":
             gate = gate.model_copy(update={"image": candidate.status.image})
             if less := waiver.loosened(solver):
-                words = (
+                message = (
                     f"{figures} But with this change, or before it, the gate was made to ask less: {less}."
                 )
-                return _to(gate, "Overridden", waiver.LOOSENED, words)
+                return _to(gate, "Overridden", waiver.LOOSENED, message)
             return _to(gate, "Passed", "Passed", figures)
         case "Inconclusive":
-            advice = f"Too few questions to tell, which is no pass. {_kept(solver, gate)}"
+            advice = f"Too few questions to tell, which is no pass. {_advice(solver, gate)}"
             return _to(gate, "Inconclusive", "Inconclusive", f"{figures} {advice}")
-    return _to(gate, "Refused", "ExamNotPassed", f"{figures} {_kept(solver, gate)}")
+    return _to(gate, "Refused", "ExamNotPassed", f"{figures} {_advice(solver, gate)}")
 
 
-def _kept(solver: MCQSolver, gate: GateStatus) -> str:
+def _advice(solver: MCQSolver, gate: GateStatus) -> str:
     return (
         "The replicas of before go on answering. Change the spec, or let this change through once: kubectl annotate"
         f" --overwrite mcq -n {solver.namespace} {solver.name}"
@@ -130,16 +135,18 @@ def _kept(solver: MCQSolver, gate: GateStatus) -> str:
     )
 
 
-def _hopeless(candidate: MCQSolver, now: datetime) -> str | None:
-    """Why the candidate will not get ready, or None while it may."""
+def _start_failure(candidate: MCQSolver, now: datetime) -> str | None:
+    """Return why the candidate will not become ready, or None while it may."""
     for each in candidate.status.conditions:
         if each.type == "Progressing" and each.reason == "ProgressDeadlineExceeded":
             return each.message
-    return _lasting(candidate, now)
+    return _lasting_failure(candidate, now)
 
 
-def _lasting(resource: MCQSolver | MCQExam, now: datetime, *, at_once: Collection[str] = ()) -> str | None:
-    """What is wrong with it and has been so for long, or is of a kind that time does not mend."""
+def _lasting_failure(
+    resource: MCQSolver | MCQExam, now: datetime, *, at_once: Collection[str] = ()
+) -> str | None:
+    """Return the problem of a resource that is degraded for long, or for one of the `at_once` reasons."""
     for each in resource.status.conditions:
         wrong = each.type == "Degraded" and each.status == "True"
         lasts = each.reason not in PATIENT and _age(each, now) >= PATIENCE_SECONDS
@@ -149,12 +156,12 @@ def _lasting(resource: MCQSolver | MCQExam, now: datetime, *, at_once: Collectio
 
 
 def retry_in(gate: GateStatus | None) -> float | None:
-    """When to look without an event: a candidate's troubles may last, and time alone tells."""
+    """Return in how many seconds to look again without an event: a candidate's problem becomes final by time alone."""
     return PATIENCE_SECONDS / 4 if gate and gate.phase == "Sitting" else None
 
 
 def finding(solver: MCQSolver, gate: GateStatus | None, observed: Observed) -> Finding | None:
-    """The condition ExamPassed, where there is a gate, or was one before the last change."""
+    """Return the condition ExamPassed, if the solver has a gate or had one before the last change."""
     if gate is None:
         if solver.spec.rollout.gate is None:
             return None
@@ -172,10 +179,12 @@ def finding(solver: MCQSolver, gate: GateStatus | None, observed: Observed) -> F
 
 
 def _other_image(solver: MCQSolver, gate: GateStatus, observed: Observed) -> str | None:
-    """Say that replicas run another image than the one that passed, once those of the change have been rolled out."""
-    deployment, told = observed.deployment, solver.status.gate
+    """Return a message if, after the roll-out, replicas run another image than the one that passed."""
+    deployment, recorded = observed.deployment, solver.status.gate
     known = any(each.reason == OTHER_IMAGE for each in solver.status.conditions)
-    rolled_out = told is not None and not holds(told) and deployment is not None and deployment.complete
+    rolled_out = (
+        recorded is not None and not holds(recorded) and deployment is not None and deployment.complete
+    )
     if not gate.image or not (rolled_out or known):
         return None
     others = loaded.images(observed.pods) - {gate.image}

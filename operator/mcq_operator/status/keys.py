@@ -1,4 +1,4 @@
-"""Whether clients have API keys, as the replicas say: the operator reads no Secret."""
+"""The APIKeysReady condition, from what the replicas report: the operator reads no Secret."""
 
 from mcq_operator.models import MCQSolver
 from mcq_operator.models.observed import Observed
@@ -6,11 +6,11 @@ from mcq_operator.models.observed import Observed
 from .finding import Finding
 
 NONE = "NoAPIKeys"
-"""Nobody is let in."""
+"""The replicas accept no key, so no client gets in."""
 
 
 def finding(solver: MCQSolver, observed: Observed) -> Finding | None:
-    """Whether each entry of the Secret is a key; None where none is needed."""
+    """Return whether each entry of the Secret is a valid key; None if the solver needs no keys."""
     ref = solver.spec.auth.api_keys_secret_ref
     if ref is None:
         return None

@@ -1,4 +1,4 @@
-"""Which model the replicas have, which is not always the spec's: a gate or a rollback keeps another one."""
+"""The model and the image that the replicas have. A gate or a rollback may keep others than the spec's."""
 
 from collections.abc import Iterable
 
@@ -8,31 +8,31 @@ from mcq_operator.models.observed import is_ready
 from .pods import present
 
 
-def model(solver: MCQSolver, pods: Iterable[Manifest], *, told: str | None) -> str:
-    """Return the model that answers: that of the ready replicas, or `told` where they have several or none."""
-    found = {
+def model(solver: MCQSolver, pods: Iterable[Manifest], *, fallback: str | None) -> str:
+    """Return the model of the ready replicas, or `fallback` if they have several or none."""
+    models = {
         annotations[names.MODEL_ANNOTATION]
         for pod in pods
         if present(pod)
         and is_ready(pod)
         and names.MODEL_ANNOTATION in (annotations := pod["metadata"].get("annotations", {}))
     }
-    return found.pop() if len(found) == 1 else told or solver.model_uri
+    return models.pop() if len(models) == 1 else fallback or solver.model_uri
 
 
 def images(pods: Iterable[Manifest]) -> set[str]:
-    """Return the digests of the service's image that the ready replicas run, as their nodes tell them."""
-    found = (
+    """Return the digests of the service's image that the ready replicas run, as their nodes report them."""
+    image_ids = (
         each.get("imageID", "")
         for pod in pods
         if present(pod) and is_ready(pod)
         for each in pod["status"].get("containerStatuses", [])
         if each["name"] == names.SERVICE_CONTAINER
     )
-    return {image.rpartition("@")[2] for image in found if image}
+    return {image.rpartition("@")[2] for image in image_ids if image}
 
 
 def told(template: Manifest) -> str | None:
-    """Return what a template tells replicas to load; None for one that an older operator made."""
-    found: str | None = template["metadata"].get("annotations", {}).get(names.MODEL_ANNOTATION)
-    return found
+    """Return the model that a template's replicas should load; None if an older operator made the template."""
+    uri: str | None = template["metadata"].get("annotations", {}).get(names.MODEL_ANNOTATION)
+    return uri

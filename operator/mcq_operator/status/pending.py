@@ -1,4 +1,4 @@
-"""Pods that hang before their containers are created, and Jobs that get no Pod: only Events say why."""
+"""Pods that hang before their containers are created, and Jobs without Pods. Only Events give the cause."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -9,24 +9,24 @@ from .jobs import pods_of, running
 from .pods import CREATING, present, waiting
 
 SECONDS = 10.0
-"""How long the creation of a container may take before it is asked what is the matter."""
+"""How long the creation of a container may take before the operator looks for a warning Event."""
 
 
 def hanging(pods: Iterable[Manifest], *, now: datetime) -> Manifest | None:
-    """A Pod whose containers should have been created by now."""
+    """Return a Pod with containers that are overdue."""
     return next((pod for pod in pods if _creating(pod) and _age(pod, now) >= SECONDS), None)
 
 
 def childless(jobs: Iterable[Manifest], pods: Iterable[Manifest], *, now: datetime) -> Manifest | None:
-    """A running Job that should have a Pod by now and has none."""
-    there = [*pods]
-    return next((job for job in jobs if _childless(job, there) and _age(job, now) >= SECONDS), None)
+    """Return a running Job with an overdue Pod."""
+    known_pods = [*pods]
+    return next((job for job in jobs if _childless(job, known_pods) and _age(job, now) >= SECONDS), None)
 
 
 def expecting(jobs: Iterable[Manifest], pods: Iterable[Manifest]) -> bool:
-    """Whether there is a running Job without a Pod."""
-    there = [*pods]
-    return any(_childless(job, there) for job in jobs)
+    """Return whether there is a running Job without a Pod."""
+    known_pods = [*pods]
+    return any(_childless(job, known_pods) for job in jobs)
 
 
 def _childless(job: Manifest, pods: Iterable[Manifest]) -> bool:
@@ -35,7 +35,7 @@ def _childless(job: Manifest, pods: Iterable[Manifest]) -> bool:
 
 
 def young(pods: Iterable[Manifest], *, now: datetime) -> bool:
-    """Whether there is a Pod that may hang soon."""
+    """Return whether there is a Pod that may start to hang soon."""
     return any(_creating(pod) and _age(pod, now) < SECONDS for pod in pods)
 
 
@@ -43,6 +43,6 @@ def _creating(pod: Manifest) -> bool:
     return present(pod) and not waiting(pod).isdisjoint(CREATING)
 
 
-def _age(made: Manifest, now: datetime) -> float:
-    started = made.get("status", {}).get("startTime") or made["metadata"]["creationTimestamp"]
+def _age(manifest: Manifest, now: datetime) -> float:
+    started = manifest.get("status", {}).get("startTime") or manifest["metadata"]["creationTimestamp"]
     return (now - datetime.fromisoformat(started)).total_seconds()

@@ -1,4 +1,4 @@
-"""What several parts of the status read from a Pod."""
+"""Helpers that read a Pod's status."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -6,49 +6,49 @@ from datetime import datetime, timedelta
 from mcq_operator.models import Manifest
 
 CREATING = frozenset({"ContainerCreating", "PodInitializing"})
-"""What a container waits for that has not been created yet."""
+"""Waiting reasons of a container that does not exist yet."""
 REPLACED_WITHIN = timedelta(minutes=1)
-"""A ReplicaSet makes another Pod as soon as it sees that one has failed."""
+"""A ReplicaSet creates another Pod as soon as it sees that one has failed."""
 
 
 def leaving(pod: Manifest) -> bool:
-    """Whether it was told to end."""
+    """Return whether the Pod is being deleted."""
     return "deletionTimestamp" in pod["metadata"]
 
 
 def containers(pod: Manifest) -> list[Manifest]:
-    """What its containers are doing; those that run before the others, or beside them for good, come first."""
+    """Return the statuses of the Pod's containers, init containers and sidecars first."""
     status = pod.get("status", {})
     return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
 
 
 def over(pod: Manifest) -> bool:
-    """Whether it has ended for good, as an evicted one has: whoever made it makes another instead."""
+    """Return whether the Pod has ended for good, for example by eviction: its controller creates another one."""
     return pod.get("status", {}).get("phase") in {"Failed", "Succeeded"}
 
 
 def present(pod: Manifest) -> bool:
-    """Whether it is meant to run, so that what is wrong with it is wrong now."""
+    """Return whether the Pod should be running, so that its problems matter now."""
     return not leaving(pod) and not over(pod)
 
 
 def predecessors(pod: Manifest, pods: Iterable[Manifest]) -> Iterator[Manifest]:
-    """Yield the Pod that failed and that this one was made instead of, then the one before that, and so on."""
-    failed = sorted((each for each in pods if _failed(each)), key=_ended, reverse=True)
+    """Yield the failed Pod that this one replaces, then the one that that one replaced, and so on."""
+    failed = sorted((each for each in pods if _failed(each)), key=_end_time, reverse=True)
     successor = pod
     for each in failed:
-        if timedelta() <= _made(successor) - _ended(each) <= REPLACED_WITHIN:
+        if timedelta() <= _created(successor) - _end_time(each) <= REPLACED_WITHIN:
             yield each
             successor = each
 
 
 def restarts(pod: Manifest) -> int:
-    """How often the container of it that ended most often has ended."""
+    """Return the highest restart count of the Pod's containers."""
     return max((container.get("restartCount", 0) for container in containers(pod)), default=0)
 
 
 def waiting(pod: Manifest) -> set[str]:
-    """Why its containers don't run, in a word each."""
+    """Return the waiting reasons of the Pod's containers."""
     reasons = (item.get("state", {}).get("waiting", {}).get("reason") for item in containers(pod))
     return {reason for reason in reasons if reason}
 
@@ -57,12 +57,12 @@ def _failed(pod: Manifest) -> bool:
     return bool(pod.get("status", {}).get("phase") == "Failed")
 
 
-def _made(pod: Manifest) -> datetime:
+def _created(pod: Manifest) -> datetime:
     return datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
 
 
-def _ended(pod: Manifest) -> datetime:
-    """When it ended, as far as its status tells: the last time in it."""
-    told = [condition.get("lastTransitionTime") for condition in pod["status"].get("conditions", [])]
-    told += [item.get("state", {}).get("terminated", {}).get("finishedAt") for item in containers(pod)]
-    return max([datetime.fromisoformat(time) for time in told if time], default=_made(pod))
+def _end_time(pod: Manifest) -> datetime:
+    """Return the last time in the Pod's status, which is about when it ended."""
+    times = [condition.get("lastTransitionTime") for condition in pod["status"].get("conditions", [])]
+    times += [item.get("state", {}).get("terminated", {}).get("finishedAt") for item in containers(pod)]
+    return max([datetime.fromisoformat(time) for time in times if time], default=_created(pod))

@@ -1,7 +1,7 @@
-"""When a roll-out is undone: its replicas don't start, while those of the revision before answer.
+"""The decision to undo a roll-out: its replicas don't start while those of the previous revision answer.
 
-Which revisions there were, and what their replicas are, Kubernetes keeps in ReplicaSets; nothing is recorded but which
-one was gone back to, so that the failed one isn't tried again.
+Kubernetes keeps the revisions and their templates in ReplicaSets. The status records only which one the operator went
+back to, so that it doesn't try the failed one again.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,24 +14,24 @@ from .failures import Failure, pod_failures
 from .pods import CREATING, present, restarts, waiting
 
 RESTARTS = 3
-"""A replica that ended this often on its own will not start."""
+"""A replica that crashed this often will not start."""
 IMAGE_SECONDS = 60.0
-"""How long an image that can't be pulled is waited for."""
+"""How long a failing image pull is tolerated."""
 REVISION = "deployment.kubernetes.io/revision"
 
 
 def concerns(solver: MCQSolver, deployment: Deployment | None, pods: Iterable[Manifest]) -> bool:
-    """Whether it has to be looked at: a roll-out that may have to be undone is under way, and something is wrong."""
-    wanted = solver.spec.rollout.auto_rollback and solver.status.rollback is None
-    if not wanted or deployment is None or not deployment.current or deployment.complete:
+    """Return whether `decided` needs the ReplicaSets: a roll-out may be undone and has a problem."""
+    enabled = solver.spec.rollout.auto_rollback and solver.status.rollback is None
+    if not enabled or deployment is None or not deployment.current or deployment.complete:
         return False
     return _late(deployment) is not None or any(map(_troubled, pods))
 
 
 def decided(solver: MCQSolver, observed: Observed, *, digest: str, now: datetime) -> Rollback | None:
-    """The roll-out to undo, if its replicas have failed and there is something to go back to.
+    """Return the rollback, if the roll-out has failed and an earlier revision is available.
 
-    `digest` tells the spec's replicas from others.
+    `digest` identifies the replicas that the spec asks for.
     """
     if not concerns(solver, observed.deployment, observed.pods) or not observed.replica_sets:
         return solver.status.rollback
@@ -52,19 +52,19 @@ def decided(solver: MCQSolver, observed: Observed, *, digest: str, now: datetime
 
 
 def newest(replica_sets: Iterable[Manifest]) -> Manifest | None:
-    """The one whose replicas the Deployment asks for, if there is any."""
+    """Return the ReplicaSet of the newest revision, or None."""
     return max(replica_sets, key=_revision, default=None)
 
 
 def template(replica_set: Manifest) -> Manifest:
-    """What the ReplicaSet's replicas are, as a Deployment's template."""
-    found: Manifest = replica_set["spec"]["template"]
-    metadata = found["metadata"]
+    """Return the Pod template of a ReplicaSet in the form of a Deployment's."""
+    pod_template: Manifest = replica_set["spec"]["template"]
+    metadata = pod_template["metadata"]
     labels = {name: value for name, value in metadata["labels"].items() if name != names.POD_REVISION}
-    kept = {"labels": labels}
+    kept_metadata = {"labels": labels}
     if annotations := metadata.get("annotations"):
-        kept["annotations"] = annotations
-    return {"metadata": kept, "spec": found["spec"]}
+        kept_metadata["annotations"] = annotations
+    return {"metadata": kept_metadata, "spec": pod_template["spec"]}
 
 
 def _failures(solver: MCQSolver, observed: Observed, newest: Manifest, now: datetime) -> Iterator[Failure]:
@@ -78,13 +78,13 @@ def _failures(solver: MCQSolver, observed: Observed, newest: Manifest, now: date
 
 
 def _late(deployment: Deployment) -> str | None:
-    """What is said of a roll-out that takes too long, or None."""
-    told = deployment.conditions.get("Progressing", {})
-    return told.get("message", "") if told.get("reason") == "ProgressDeadlineExceeded" else None
+    """Return the Deployment's message if it exceeded its progress deadline, or None."""
+    condition = deployment.conditions.get("Progressing", {})
+    return condition.get("message", "") if condition.get("reason") == "ProgressDeadlineExceeded" else None
 
 
 def _troubled(pod: Manifest) -> bool:
-    """Whether it may be hopeless, or become so by its age alone."""
+    """Return whether the Pod has a problem that may become final, by its age alone."""
     return present(pod) and (bool(waiting(pod) - CREATING) or restarts(pod) > 0)
 
 

@@ -1,4 +1,4 @@
-"""The ways in from outside the cluster: whether an Ingress controller and Gateways have taken them."""
+"""The Ingress and the HTTPRoute of a solver: whether their controllers have accepted them."""
 
 from typing import Any
 
@@ -13,19 +13,21 @@ CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 
 
 def findings(solver: MCQSolver, observed: Observed) -> list[Finding]:
-    """One condition for each way in that the spec asks for."""
-    found = []
+    """Return a condition for each way in that the spec asks for."""
+    conditions = []
     if solver.spec.ingress.is_on:
         ingress = observed.ingress
-        found.append(_not_applied("IngressReady", INGRESS.kind, ingress, observed) or _ingress(ingress))
+        conditions.append(_not_applied("IngressReady", INGRESS.kind, ingress, observed) or _ingress(ingress))
     if solver.spec.gateway.enabled:
         route = observed.route
-        found.append(_not_applied("RouteAccepted", HTTP_ROUTE.kind, route, observed) or _route(solver, route))
-    return found
+        conditions.append(
+            _not_applied("RouteAccepted", HTTP_ROUTE.kind, route, observed) or _route(solver, route)
+        )
+    return conditions
 
 
 def _not_applied(condition: str, kind: str, live: Manifest | None, observed: Observed) -> Finding | None:
-    """The condition of an object that could not be applied, or that another namespace's host withholds."""
+    """Return the condition of an object that was not applied, or None."""
     if (absent := absence(observed, kind)) is not None:
         return Finding(condition, "False", "CRDNotInstalled", absent)
     if live is None and any(rival.elsewhere for rival in observed.rivals):
@@ -41,7 +43,7 @@ def _not_applied(condition: str, kind: str, live: Manifest | None, observed: Obs
 
 
 def _ingress(ingress: Manifest | None) -> Finding:
-    """Of the status that its controller writes: an address means that it is served."""
+    """Read the status that the Ingress controller writes: an address means that it serves the Ingress."""
 
     def false(reason: str, message: str) -> Finding:
         return Finding("IngressReady", "False", reason, message)
@@ -67,18 +69,20 @@ def _ingress(ingress: Manifest | None) -> Finding:
 
 
 def _route(solver: MCQSolver, route: Manifest | None) -> Finding:
-    """Of the status that each Gateway's controller writes: all of them have to take the route."""
+    """Read the statuses that the Gateways' controllers write: all of them must accept the route."""
 
     def false(reason: str, message: str) -> Finding:
         return Finding("RouteAccepted", "False", reason, message)
 
     if route is None:
         return false("Creating", "The HTTPRoute has not been created yet.")
-    told = route.get("status", {}).get("parents", [])
+    parent_statuses = route.get("status", {}).get("parents", [])
     generation = route["metadata"].get("generation", 0)
     for parent in solver.spec.gateway.parent_refs or []:
         gateway = f"{parent.namespace or solver.namespace}/{parent.name}"
-        answers = [each for each in told if _is_about(each["parentRef"], parent.model_dump(), solver)]
+        answers = [
+            each for each in parent_statuses if _is_about(each["parentRef"], parent.model_dump(), solver)
+        ]
         conditions = [
             condition
             for answer in answers
@@ -87,9 +91,9 @@ def _route(solver: MCQSolver, route: Manifest | None) -> Finding:
         ]
         for condition in conditions:
             if condition["type"] in {"Accepted", "ResolvedRefs"} and condition["status"] != "True":
-                said = quoted(condition.get("message", ""))
+                detail = quoted(condition.get("message", ""))
                 return false(
-                    condition.get("reason") or "NotAccepted", f"Gateway {gateway} refuses it: {said}"
+                    condition.get("reason") or "NotAccepted", f"Gateway {gateway} refuses it: {detail}"
                 )
         if not any(condition["type"] == "Accepted" for condition in conditions):
             return false(
@@ -100,11 +104,11 @@ def _route(solver: MCQSolver, route: Manifest | None) -> Finding:
     return Finding("RouteAccepted", "True", "Accepted", "Every Gateway has taken it.")
 
 
-def _is_about(told: dict[str, Any], wanted: dict[str, Any], solver: MCQSolver) -> bool:
-    """Whether a status is about the Gateway, and the listener and port, that the spec names."""
+def _is_about(parent: dict[str, Any], desired: dict[str, Any], solver: MCQSolver) -> bool:
+    """Return whether a status is about the Gateway, listener and port that the spec names."""
     return bool(
-        told.get("name") == wanted["name"]
-        and told.get("namespace", solver.namespace) == (wanted["namespace"] or solver.namespace)
-        and told.get("sectionName") == wanted["section_name"]
-        and told.get("port") == wanted["port"]
+        parent.get("name") == desired["name"]
+        and parent.get("namespace", solver.namespace) == (desired["namespace"] or solver.namespace)
+        and parent.get("sectionName") == desired["section_name"]
+        and parent.get("port") == desired["port"]
     )

@@ -1,7 +1,7 @@
-"""What lets a change through that has not passed its gate, and the record of it.
+"""How a change gets through without passing its gate, and the record of it.
 
-A person may approve the change by its digest, or remove or loosen the gate with it. All of that is allowed, and
-recorded.
+A person may approve the change by its digest, or remove or loosen the gate together with the change. The operator
+allows and records it.
 """
 
 from datetime import datetime
@@ -18,29 +18,29 @@ LOOSENED = "GateLoosened"
 
 
 def approval(solver: MCQSolver, gate: GateStatus) -> str | None:
-    """Return what the annotation says, if it names this change and has not let one through before."""
-    said = solver.metadata.annotations.get(names.PROMOTE_ANNOTATION, "")
+    """Return the annotation's text, if it names this change and did not let one through before."""
+    text = solver.metadata.annotations.get(names.PROMOTE_ANNOTATION, "")
     used = solver.status.override
-    names_it = gate.change != "" and said.startswith(f"{gate.change} ")
-    return said if names_it and (used is None or used.annotation != said) else None
+    matches = gate.change != "" and text.startswith(f"{gate.change} ")
+    return text if matches and (used is None or used.annotation != text) else None
 
 
 def unheeded(solver: MCQSolver, gate: GateStatus) -> str:
-    """Say that the annotation does nothing for this change; empty if there is no annotation."""
-    said = solver.metadata.annotations.get(names.PROMOTE_ANNOTATION)
-    if not said or approval(solver, gate) is not None:
+    """Return a message if the annotation has no effect on this change; empty if there is no annotation."""
+    text = solver.metadata.annotations.get(names.PROMOTE_ANNOTATION)
+    if not text or approval(solver, gate) is not None:
         return ""
     return (
         f" The annotation {names.PROMOTE_ANNOTATION} does nothing: it does not name this change, {gate.change}, or has"
-        f" let it through before. It says: {quoted(said)}"
+        f" let it through before. It says: {quoted(text)}"
     )
 
 
 def ungated(solver: MCQSolver, change: str, *, unchanged: bool) -> GateStatus | None:
-    """Return the last change of a solver without a gate that its gate did not see, because it was removed."""
-    told, last = solver.status.gate, solver.status.last_gate
+    """Return the last change of a solver without a gate, if it went around a gate that was removed."""
+    recorded, last = solver.status.gate, solver.status.last_gate
     if unchanged:
-        return told if told and told.reason == REMOVED else None
+        return recorded if recorded and recorded.reason == REMOVED else None
     if last is None:
         return None
     message = (
@@ -60,15 +60,15 @@ def ungated(solver: MCQSolver, change: str, *, unchanged: bool) -> GateStatus | 
 
 
 def last(solver: MCQSolver, change: str, *, held: bool) -> GateTerms | None:
-    """Return what the gate asks of the next change, to compare with the gate that comes with it.
+    """Return the gate's terms, to compare the next change's gate with.
 
-    It stays while a change is `held`, and if the gate is removed or loosened while nothing else changes.
+    They stay while a change is `held`, and if the gate is removed or loosened while nothing else changes.
     """
-    asked, before = solver.spec.rollout.gate, solver.status.last_gate
-    alone = change == solver.status.promoted and (asked is None or loosened(solver) != "")
-    if before is not None and (held or alone):
-        return before
-    return _terms(asked) if asked else None
+    gate, recorded = solver.spec.rollout.gate, solver.status.last_gate
+    only_gate_changed = change == solver.status.promoted and (gate is None or loosened(solver) != "")
+    if recorded is not None and (held or only_gate_changed):
+        return recorded
+    return _terms(gate) if gate else None
 
 
 def _terms(gate: Gate) -> GateTerms:
@@ -81,24 +81,24 @@ def _terms(gate: Gate) -> GateTerms:
 
 
 def loosened(solver: MCQSolver) -> str:
-    """Say where the spec's gate asks less than the one before it; empty if nowhere."""
-    asked, before = solver.spec.rollout.gate, solver.status.last_gate
-    if asked is None or before is None:
+    """Describe how the spec's gate asks less than the one before it; empty if it does not."""
+    gate, recorded = solver.spec.rollout.gate, solver.status.last_gate
+    if gate is None or recorded is None:
         return ""
-    now = _terms(asked)
-    said = [f"examRef {before.exam}, now {now.exam}"] if now.exam != before.exam else []
-    for name, least, then, here in (
-        ("minAccuracy", True, before.min_accuracy, now.min_accuracy),
-        ("maxRegression", False, before.max_regression, now.max_regression),
-        ("maxCalibrationError", False, before.max_calibration_error, now.max_calibration_error),
+    terms = _terms(gate)
+    changes = [f"examRef {recorded.exam}, now {terms.exam}"] if terms.exam != recorded.exam else []
+    for name, is_minimum, old, new in (
+        ("minAccuracy", True, recorded.min_accuracy, terms.min_accuracy),
+        ("maxRegression", False, recorded.max_regression, terms.max_regression),
+        ("maxCalibrationError", False, recorded.max_calibration_error, terms.max_calibration_error),
     ):
-        if then is not None and (here is None or (here < then if least else here > then)):
-            said.append(f"{name} {then:g}, now {'none' if here is None else f'{here:g}'}")
-    return "; ".join(said)
+        if old is not None and (new is None or (new < old if is_minimum else new > old)):
+            changes.append(f"{name} {old:g}, now {'none' if new is None else f'{new:g}'}")
+    return "; ".join(changes)
 
 
 def override(solver: MCQSolver, gate: GateStatus | None, *, now: datetime) -> Override | None:
-    """Return the record of the last change that was let through."""
+    """Return the record of the last change that got through without passing."""
     if gate is None or gate.phase != "Overridden" or gate == solver.status.gate:
         return solver.status.override
     return Override(
