@@ -153,10 +153,10 @@ async def test_a_stream_brings_the_answer_before_the_reasoning(client: httpx.Asy
 
 
 async def test_rotations_agree_with_the_easy_answer(client: httpx.AsyncClient) -> None:
-    """All four orders are asked, and most of their tokens are shared."""
+    """All four orders are asked, and the question before their choices is read once."""
     body = await ask(client, mode="answer", debias="rotations")
     assert body["answer"]["text"] == "Paris"
-    assert body["usage"]["cached_tokens"] > 0.6 * body["usage"]["prompt_tokens"]
+    assert body["usage"]["cached_tokens"] > 0.3 * body["usage"]["prompt_tokens"]
 
 
 async def test_a_batch_is_answered(client: httpx.AsyncClient) -> None:
