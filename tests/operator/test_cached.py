@@ -192,6 +192,23 @@ async def test_a_config_map_that_someone_changed_is_read_and_repaired(operator: 
     assert await operator.reconcile() == []
 
 
+async def test_the_answers_of_an_exams_share_are_not_read(operator: Operator) -> None:
+    """Each share writes up to 1 MiB, and each write is an event."""
+    owner = {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQExam", "name": "demo", "uid": "u"}
+    metadata = {
+        "name": "demo-results-0",
+        "namespace": "team",
+        "resourceVersion": "5",
+        "ownerReferences": [owner],
+    }
+    operator.api.note(sighting(CONFIG_MAP, {"metadata": metadata}))
+    operator.server.requests.clear()
+    live = await operator.api.get(CONFIG_MAP, namespace="team", name="demo-results-0")
+    assert live is not None
+    assert live["metadata"]["ownerReferences"] == [owner]
+    assert operator.server.requests == []
+
+
 async def test_a_config_map_whose_data_are_not_kept_is_read_again(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,7 +71,7 @@ class CachedApi(Api):
         key = Name(namespace, name)
         if self._cache.knows(kind, key):
             known = self._cache.find(kind, key)
-            if known is None or kind not in METADATA_ONLY:
+            if known is None or not _reads_data(kind, name):
                 return known
             if (body := self._bodies.get(kind, key, self._cache.version(kind, key))) is not None:
                 return body
@@ -140,7 +140,7 @@ class CachedApi(Api):
         """Store an answer of the server."""
         observed = sighting(kind, manifest)
         self._cache.note(observed)
-        if kind in METADATA_ONLY:
+        if _reads_data(kind, manifest["metadata"]["name"]):
             self._bodies.put(kind, observed.name, observed.version, manifest)
 
     def _only_status_differs(self, kind: Kind, key: Name, stored: Manifest) -> bool:
@@ -161,6 +161,14 @@ def _is_watched(kind: Kind, manifest: Manifest) -> bool:
     metadata = manifest["metadata"]
     managed = metadata.get("labels", {}).get(names.MANAGED_BY_LABEL) == OPERATOR_NAME
     return kind in RECONCILED or (kind in WATCHED and managed and is_ours(kind, metadata))
+
+
+def _reads_data(kind: Kind, name: str) -> bool:
+    """Return whether a reconcile reads the data of an object that is watched by its metadata.
+
+    It never reads an exam's questions and answers, of which each share of the exam may store 1 MiB.
+    """
+    return kind in METADATA_ONLY and not names.is_of_shard(name)
 
 
 class _Bodies:
