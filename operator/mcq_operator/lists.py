@@ -17,6 +17,7 @@ import aiohttp
 import msgspec
 
 from .kube import Listing, Name, Sighting, sighting
+from .kube.transport import METADATA_LIST, METADATA_WATCH, TooLongError, read_at_most
 from .models.kinds import METADATA_ONLY, WATCHED, Kind
 
 OK = 200
@@ -26,13 +27,7 @@ LONGEST_PAGE = 8 * 2**20
 """Bytes of a page. One object has at most 1.5 MiB."""
 AT_ONCE = 4
 """Pages that are read concurrently."""
-METADATA = "application/json;as={kind};g=meta.k8s.io;v=v1"
-
 Scope = tuple[Kind, str | None]
-
-
-class TooLongError(aiohttp.ClientPayloadError):
-    """The response is longer than a page may be."""
 
 
 class Response(aiohttp.ClientResponse):
@@ -43,14 +38,11 @@ class Response(aiohttp.ClientResponse):
     async def read(self) -> bytes:
         """Read the body. Raises TooLongError."""
         if self._body is None:
-            body = bytearray()
-            async for chunk in self.content.iter_chunked(2**16):
-                body += chunk
-                if len(body) > LONGEST_PAGE:
-                    self.close()
-                    message = f"{self.url.path}: more than {LONGEST_PAGE} bytes"
-                    raise TooLongError(message)
-            self._body = bytes(body)
+            try:
+                self._body = await read_at_most(LONGEST_PAGE, self.content, self.url.path)
+            except TooLongError:
+                self.close()
+                raise
         return await super().read()
 
     async def json(self, **options: Any) -> Any:
@@ -93,8 +85,7 @@ class Lists:
         if scope is None:
             return await handler(request)
         if scope[0] in METADATA_ONLY:
-            partial = "PartialObjectMetadata" if watches else "PartialObjectMetadataList"
-            request.headers["Accept"] = METADATA.format(kind=partial)
+            request.headers["Accept"] = METADATA_WATCH if watches else METADATA_LIST
         if watches:
             return await handler(request)
         async with self._turns:

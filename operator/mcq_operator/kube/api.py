@@ -10,13 +10,12 @@ from mcq_operator.models import FIELD_MANAGER, Manifest
 from mcq_operator.models.kinds import EXAM, Kind, kind_of
 
 from .errors import NotFoundError, NotLeadingError, UnavailableError
-from .transport import Transport
+from .transport import METADATA_LIST, Transport
 
 TRACER = trace.get_tracer("mcq_operator.kube")
 TIMEOUT_SECONDS = 30.0
 WRITE_SECONDS = 40.0
 """Longer than the server's own wait for its webhooks (34 s), so that the server reports which one failed."""
-METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 NO_VERSION = "1"
 """The first revision of an empty etcd, in which no object was written."""
 

@@ -151,8 +151,7 @@ class Cluster:
 
     async def stored(self, key: Key) -> Resource | None:
         """Return the resource's metadata and status without its spec, which may be invalid. Raises ClusterError."""
-        model = {SolverKey: MCQSolver, ExamKey: MCQExam}[type(key)]
-        kind = SOLVER if model is MCQSolver else EXAM
+        model, kind = (MCQSolver, SOLVER) if isinstance(key, SolverKey) else (MCQExam, EXAM)
         raw = await self._api.get(kind, namespace=key.namespace, name=key.name)
         return None if raw is None else model.without_spec(raw)
 

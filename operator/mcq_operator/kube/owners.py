@@ -30,7 +30,12 @@ def orphaned(live: Manifest, resource: Resource) -> bool:
 
 def owner(meta: Mapping[str, Any]) -> Key | None:
     """Return the resource that controls the object, or the one that its labels name."""
+    return referenced(meta) or names.labelled(meta["namespace"], meta.get("labels", {}))
+
+
+def referenced(meta: Mapping[str, Any]) -> Key | None:
+    """Return the resource that the object's owner references name."""
     for reference in meta.get("ownerReferences", []):
         if reference["kind"] in KEYS and reference["apiVersion"] == API_VERSION:
             return KEYS[reference["kind"]](meta["namespace"], reference["name"])
-    return names.labelled(meta["namespace"], meta.get("labels", {}))
+    return None

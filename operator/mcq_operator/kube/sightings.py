@@ -22,7 +22,7 @@ from mcq_operator.models.kinds import (
 )
 from mcq_operator.models.resource import KEYS
 
-from .owners import owner
+from .owners import owner, referenced
 
 FRAME = frozenset({"apiVersion", "kind", "metadata"})
 UNREAD_METADATA = frozenset({"managedFields", "resourceVersion"})
@@ -97,13 +97,12 @@ def is_ours(kind: Kind, metadata: Manifest) -> bool:
     A Job may also be controlled by our CronJob. The watches show only Pods with our label, and the store keeps no
     specs of Pods.
     """
-    if kind not in CHILDREN:
+    if kind not in CHILDREN or referenced(metadata) is not None:
         return True
-    controllers = {(each["apiVersion"], each["kind"]) for each in metadata.get("ownerReferences", [])}
-    ours = {(own.api_version, own.kind) for own in RECONCILED}
-    if kind is JOB:
-        ours.add((CRON_JOB.api_version, CRON_JOB.kind))
-    return not controllers.isdisjoint(ours)
+    owners = metadata.get("ownerReferences", [])
+    return kind is JOB and any(
+        (each["apiVersion"], each["kind"]) == (CRON_JOB.api_version, CRON_JOB.kind) for each in owners
+    )
 
 
 def sighting(kind: Kind, manifest: Manifest, *, gone: bool = False) -> Sighting:

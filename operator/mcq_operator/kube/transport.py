@@ -35,6 +35,9 @@ async def connect(*, connections: int) -> Any:
     return client.ApiClient(configuration=settings)
 
 
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+METADATA_WATCH = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""To accept only the metadata of objects."""
 LONGEST_ANSWER = 64 * 2**20
 """Bytes. Other users' objects must not fill the operator's memory."""
 
@@ -71,7 +74,9 @@ class Transport:
             answer = await self._client.rest_client.request(
                 method, url, headers=headers, body=body, _request_timeout=timeout
             )
-            content = await _read(path, answer.response.content)
+            content = await read_at_most(LONGEST_ANSWER, answer.response.content, path)
+        except TooLongError as error:
+            raise UnavailableError(str(error)) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             message = f"the API server can't be reached: {error!r}"
             raise NoAnswerError(message) from error
@@ -86,11 +91,16 @@ class Transport:
             raise UnavailableError(message) from error
 
 
-async def _read(path: str, stream: aiohttp.StreamReader) -> bytes:
+class TooLongError(aiohttp.ClientPayloadError):
+    """An answer has more bytes than allowed."""
+
+
+async def read_at_most(longest: int, stream: aiohttp.StreamReader, path: str) -> bytes:
+    """Read a body of at most `longest` bytes. Raises TooLongError, which names the `path`."""
     content = bytearray()
     async for chunk in stream.iter_chunked(2**16):
         content += chunk
-        if len(content) > LONGEST_ANSWER:
-            message = f"{path}: the API server's answer has more than {LONGEST_ANSWER} bytes"
-            raise UnavailableError(message)
+        if len(content) > longest:
+            message = f"{path}: the API server's answer has more than {longest} bytes"
+            raise TooLongError(message)
     return bytes(content)
