@@ -73,7 +73,7 @@ async def _measure(plane: control_plane.ControlPlane, options: argparse.Namespac
             figures["restart"] = _printed("restart", await scenarios.restart(operator, started, count))
             figures["drift"] = _printed("drift", await scenarios.drift(stage, solvers))
             await scenarios.settled(operator, lambda _: True)
-            figures["idle"] = _printed("idle", await scenarios.idle(operator, started))
+            figures["idle"] = _printed("idle", await scenarios.idle(operator))
     return figures
 
 
