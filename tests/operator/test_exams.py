@@ -124,7 +124,14 @@ async def sat(
         assert bool(whole.parts) == (shard == len(shares) - 1)
         digest = await published(kept, sitting, whole, limits=limits, before=before) if whole.parts else None
         await ended(kubectl, sitting, shard, {"part": whole.digest, "result": digest})
+    await until(lambda: completed(existing(kubectl, "job", sitting)))
     return whole.parts
+
+
+def completed(job: Manifest) -> bool:
+    """Whether the Job's controller has counted the Pods that ended."""
+    conditions = job.get("status", {}).get("conditions", [])
+    return any(each["type"] == "Complete" and each["status"] == "True" for each in conditions)
 
 
 async def published(
