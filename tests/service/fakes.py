@@ -184,6 +184,7 @@ class Replica:
             queued_tokens=max_queued_tokens,
             active_tokens=10_000,
             writers=max_active,
+            deadline_seconds=deadline_seconds,
         )
         self.admission = Admission(limits)
         self.answering = Answering(

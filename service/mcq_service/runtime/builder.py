@@ -195,6 +195,7 @@ def admission_limits(settings: Settings) -> Limits:
         queued_tokens=settings.max_queued_tokens,
         active_tokens=max(settings.max_active_tokens, settings.context_length),
         writers=settings.max_batch_size,
+        deadline_seconds=settings.deadline_seconds,
     )
 
 

@@ -7,6 +7,10 @@ that only answers writes nothing, so it never waits for another's reasoning.
 A request of many parts (a batch of questions, a completion of several prompts) is admitted once and counts as one
 request. Only one of its parts is in the queue at a time, and its next part queues behind requests that came since. So
 requests take turns, and a single question waits for at most one part of each batch.
+
+The queue is also bounded in time. A slow replica can't finish a full queue before the requests' deadline, and would
+compute answers that nobody gets. So a request is refused if those before it will take more than half of the deadline;
+the other half is for its own computation, and for an estimate that is too low.
 """
 
 from __future__ import annotations
@@ -14,8 +18,10 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from mcq_service.api.problems import Draining, Overloaded
@@ -25,8 +31,9 @@ from mcq_service.runtime.task_group import task_group
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
 
-_WEIGHT = 0.1  # of the newest request in the moving average
+_MEASURED_REQUESTS = 32
 _MAX_RETRY_SECONDS = 60
+_QUEUED_SHARE = 0.5  # of the deadline
 # Active parts of all requests: enough to fill every step. More would only wait in the engine's queue, where their
 # deadlines run.
 MAX_ACTIVE_PARTS = 32
@@ -39,37 +46,44 @@ class Limits:
     """Bounds of the work in progress.
 
     At most `queued_requests` with `queued_tokens` wait; a request of many parts counts as one. Requests with a slot
-    keep at most `active_tokens` in memory, and at most `writers` of them write at once.
+    keep at most `active_tokens` in memory, and at most `writers` of them write at once. Each has `deadline_seconds`.
     """
 
     queued_requests: int
     queued_tokens: int
     active_tokens: int
     writers: int
+    deadline_seconds: float
 
 
 class ServiceRate:
-    """The moving average of the seconds between two finished requests while there is work."""
+    """The mean seconds between two finished requests while others wait.
+
+    Without a waiting request, the time between two of them shows how often clients ask and not what a replica can do.
+    """
 
     def __init__(self, clock: Callable[[], float], *, initial: float = 1.0) -> None:
-        """Assume `initial` seconds before the first request."""
+        """Assume `initial` seconds for Retry-After before the first measured request."""
         self._clock = clock
-        self._seconds = initial
-        self._since = 0.0
+        self._initial = initial
+        self._measured: deque[float] = deque(maxlen=_MEASURED_REQUESTS)
+        self._since: float | None = None
 
-    def busy(self) -> None:
-        """Start the clock: the first request after an idle time came."""
-        self._since = self._clock()
-
-    def ended(self) -> None:
-        """Count a finished request."""
+    def ended(self, *, others_wait: bool) -> None:
+        """Count a finished request; `others_wait` says if requests wait for their turn now."""
         now = self._clock()
-        self._seconds += _WEIGHT * (now - self._since - self._seconds)
-        self._since = now
+        if self._since is not None and others_wait:
+            self._measured.append(now - self._since)
+        self._since = now if others_wait else None
+
+    def wait_seconds(self, waiting: int) -> float:
+        """Return the seconds until `waiting` requests should be finished; 0 if nothing was measured yet."""
+        return fmean(self._measured) * waiting if self._measured else 0.0
 
     def retry_after(self, waiting: int) -> int:
         """Return the whole seconds until half of `waiting` requests should be finished, 1 to 60."""
-        return min(_MAX_RETRY_SECONDS, max(1, math.ceil(self._seconds * waiting / 2)))
+        seconds = self.wait_seconds(waiting) or self._initial * waiting
+        return min(_MAX_RETRY_SECONDS, max(1, math.ceil(seconds / 2)))
 
 
 class Startable(Protocol):
@@ -98,7 +112,8 @@ class Admission:
     def __init__(self, limits: Limits, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Admit up to `limits`; `clock` is in seconds."""
         self._limits = limits
-        self._rate = ServiceRate(clock)
+        # Requests that write wait for a writer's slot, and others pass them: two queues with a rate each.
+        self._rates = {writes: ServiceRate(clock) for writes in (False, True)}
         self._waiting: list[_Request] = []
         self._active: list[_Request] = []
         self._lanes: set[Lane] = set()
@@ -123,7 +138,7 @@ class Admission:
         Raises Overloaded or Draining.
         """
         self._refuse_if_draining()
-        self._refuse_if_full(0)
+        self._refuse_if_full(0, writes=(False, True))
         lane = Lane(parts, on_empty=self._lanes.discard)
         self._lanes.add(lane)
         try:
@@ -139,9 +154,7 @@ class Admission:
         """
         self._refuse_if_draining()
         if part is None:
-            self._refuse_if_full(tokens)
-        if not self.pending:
-            self._rate.busy()
+            self._refuse_if_full(tokens, writes=(writes,))
         turn = asyncio.get_running_loop().create_future()
         request = _Request(min(tokens, self._limits.active_tokens), writes, part, turn)
         self._waiting.append(request)
@@ -149,7 +162,7 @@ class Admission:
         self._grant()
         try:
             yield Slot(request)
-            self._rate.ended()
+            self._rates[writes].ended(others_wait=self._waiting_before(writes=writes) > 0)
         finally:
             (self._active if request in self._active else self._waiting).remove(request)
             self._grant()
@@ -169,16 +182,28 @@ class Admission:
         if self._draining:
             raise Draining("Send the request again: another replica will take it.")
 
-    def _refuse_if_full(self, tokens: int) -> None:
+    def _queue(self) -> list[_Request]:
+        """Return the requests in the queue; of one with many parts, the part that is in it."""
         alone = [each for each in [*self._waiting, *self._active] if each.part is None and each.queued]
-        heads = [each for each in self._waiting if each.part is not None]
-        size = sum(each.tokens for each in [*alone, *heads])
-        count = len(alone) + len(self._lanes)
-        if count < self._limits.queued_requests and (
-            not count or size + tokens <= self._limits.queued_tokens
+        return [*alone, *(each for each in self._waiting if each.part is not None)]
+
+    def _waiting_before(self, *, writes: bool) -> int:
+        return sum(each.writes is writes for each in self._queue())
+
+    def _refuse_if_full(self, tokens: int, *, writes: Sequence[bool]) -> None:
+        """Raise Overloaded if there is no place in the queue for a request that may write, or not, or both."""
+        queue = self._queue()
+        size = sum(each.tokens for each in queue)
+        count = sum(each.part is None for each in queue) + len(self._lanes)
+        seconds = max(self._rates[each].wait_seconds(self._waiting_before(writes=each)) for each in writes)
+        if (
+            count < self._limits.queued_requests
+            and (not count or size + tokens <= self._limits.queued_tokens)
+            and seconds <= _QUEUED_SHARE * self._limits.deadline_seconds
         ):
             return
-        wait = self._rate.retry_after(len(alone) + sum(lane.waiting for lane in self._lanes))
+        waiting = count - len(self._lanes) + sum(lane.waiting for lane in self._lanes)
+        wait = max(self._rates[each].retry_after(waiting) for each in writes)
         raise Overloaded(
             f"{count} requests with {size} tokens are waiting; try again in {wait} s.",
             headers={"Retry-After": str(wait)},

@@ -29,7 +29,7 @@ class Text:
 
 def admission(clock: Clock | None = None, **limits: int) -> Admission:
     bounds = {"queued_requests": 4, "queued_tokens": 1000, "active_tokens": 1000, "writers": 2, **limits}
-    return Admission(Limits(**bounds), clock=clock or Clock())
+    return Admission(Limits(**bounds, deadline_seconds=60), clock=clock or Clock())
 
 
 def has_turn(slot: Slot) -> bool:
@@ -139,20 +139,61 @@ async def test_drain_gives_up_after_its_time() -> None:
         assert not await queue.drain(seconds=0.01)
 
 
+async def finish(queue: Admission, clock: Clock, count: int, *, seconds: float, writes: bool = False) -> None:
+    """Finish `count` requests, one each `seconds`; the next one waits meanwhile."""
+    last = ExitStack()
+    for _ in range(count + 1):
+        following = ExitStack()
+        slot = following.enter_context(queue.admit(1, writes=writes))
+        clock.now += seconds
+        last.close()
+        slot.watch(Text(begun=clock.now))
+        last = following
+    last.close()
+
+
 async def test_retry_after_follows_the_measured_rate() -> None:
-    """Half the queue's time; only finished requests count, and only time with work."""
+    """Half the queue's time; only finished requests count, and only time in which others wait."""
     clock = Clock()
-    queue = admission(clock, queued_requests=1)
-    for _ in range(100):
-        with queue.admit(1, writes=False):
-            clock.now += 8
-        clock.now += 1000  # no requests
+    queue = admission(clock, queued_requests=2)
+    await finish(queue, clock, 100, seconds=8)
+    clock.now += 1000  # no requests
+    with queue.admit(1, writes=False):
+        clock.now += 500  # one alone
     with suppress(ValueError), queue.admit(1, writes=False):
-        clock.now += 500
         raise ValueError("failed")
-    with queue.admit(1, writes=False), pytest.raises(Overloaded) as refused, queue.admit(1, writes=False):
+    with (
+        queue.admit(1, writes=False), queue.admit(1, writes=False),
+        pytest.raises(Overloaded) as refused, queue.admit(1, writes=False),
+    ):  # fmt: skip
         pass
-    assert refused.value.headers["Retry-After"] == "4"
+    assert refused.value.headers["Retry-After"] == "8"
+
+
+async def test_a_request_that_would_wait_for_half_of_its_deadline_is_refused() -> None:
+    """A queue with room for it would make it end with 504, after work that nobody gets."""
+    clock = Clock()
+    queue = admission(clock, queued_requests=64)
+    await finish(queue, clock, 5, seconds=12, writes=True)
+    with ExitStack() as stack:
+        for _ in range(3):  # 12 s each: the third waits for 24 s
+            stack.enter_context(queue.admit(1, writes=True))
+        with pytest.raises(Overloaded) as refused, queue.admit(1, writes=True):
+            pass
+        assert refused.value.headers["Retry-After"] == "18"
+        with pytest.raises(Overloaded), queue.lane(2):
+            pass
+        with queue.admit(1, writes=False):  # it passes those that write
+            pass
+
+
+async def test_however_slow_a_replica_is_it_takes_a_request_if_none_waits() -> None:
+    """The estimate may be of an hour ago."""
+    clock = Clock()
+    queue = admission(clock)
+    await finish(queue, clock, 5, seconds=500)
+    with queue.admit(1, writes=False):
+        pass
 
 
 def test_retry_after_is_at_least_a_second_and_at_most_a_minute() -> None:
