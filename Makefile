@@ -95,34 +95,34 @@ sbom: .venv/.ready ## what the images are made of, as CycloneDX: dist/*.cdx.json
 	@$(PYTHON) -m hack.images.sbom
 
 push: .venv/.ready ## push the images and keep their digests in dist/images.json: REGISTRY=HOST/PATH [TAG=]
-	@$(PYTHON) -m hack.delivery push
+	@$(PYTHON) -m delivery push
 
 sign: .venv/.ready ## sign the pushed images by cosign, and verify them: COSIGN_KEY=FILE [COSIGN_PASSWORD=]
-	@$(PYTHON) -m hack.delivery sign
+	@$(PYTHON) -m delivery sign
 
 install: .venv/.ready ## CRDs, the pushed operator by digest, a solver: [ENVIRONMENT=dev|production] [SOLVER=FILE]
-	@$(PYTHON) -m hack.delivery install
+	@$(PYTHON) -m delivery install
 
 verify: .venv/.ready ## what was installed runs, answers, and is watched: [MONITORING=1] [INGRESS_URL=]
-	@$(PYTHON) -m hack.delivery verify
+	@$(PYTHON) -m delivery verify
 
 rollback: .venv/.ready ## back to what was there before the last install
-	@$(PYTHON) -m hack.delivery rollback
+	@$(PYTHON) -m delivery rollback
 
 diagnostics: .venv/.ready ## logs, events and objects of the deployment: build/diagnostics
-	@$(PYTHON) -m hack.delivery diagnostics
+	@$(PYTHON) -m delivery diagnostics
 
 installer: .venv/.ready ## all that kubectl apply needs, with the pushed images by digest: dist/install.yaml
-	@$(PYTHON) -m hack.delivery installer
+	@$(PYTHON) -m delivery installer
 
 chart: .venv/.ready ## the same as a Helm chart: dist/chart
-	@$(PYTHON) -m hack.delivery chart
+	@$(PYTHON) -m delivery chart
 
 release: .venv/.ready ## tag and publish: VERSION=x.y.z REGISTRY=HOST/PATH; dist/x.y.z has what goes with it
-	@$(PYTHON) -m hack.release
+	@$(PYTHON) -m delivery.release
 
 pipeline: .venv/.ready ## run the whole Jenkinsfile without Jenkins, into the local cluster
-	@$(PYTHON) -m hack.pipeline
+	@$(PYTHON) -m delivery.pipeline
 
 # --- development ---
 
@@ -143,7 +143,7 @@ test-page: .venv/.ready ## the web page, in a real browser
 	@$(STEP) "Page tests" $(PYTEST) tests/page
 
 test-operator: .venv/.ready ## the operator: its pure parts, and reconciles against a real API server
-	@$(STEP) "Operator tests" $(PYTEST) $(COVERAGE) -n $(WORKERS) --dist loadgroup tests/operator \
+	@$(STEP) "Operator tests" $(PYTEST) $(COVERAGE) -n $(WORKERS) --dist loadgroup tests/operator tests/chaos \
 		$(if $(SLOW),--ignore tests/operator/adversary)
 
 test-adversary: .venv/.ready ## what a tenant tries who may only write solvers and exams, as a table; a short form is in test-operator
@@ -153,26 +153,26 @@ test-monitoring: .venv/.ready ## alerts by the real promtool; with SLOW=1 the se
 	@$(STEP) "Monitoring tests" $(PYTEST) tests/monitoring
 
 test-pipeline: .venv/.ready ## the delivery's stages, the Jenkinsfile's interpreter, the local cluster's tool
-	@$(STEP) "Pipeline tests" $(PYTEST) -n 2 tests/pipeline
+	@$(STEP) "Pipeline tests" $(PYTEST) -n 2 tests/delivery
 
 test-cluster: .venv/.ready ## a cluster: install, answer through the Ingress, repair, delete; with SLOW=1 also exams, storage, pipeline, monitoring
-	@$(STEP) "Cluster tests" hack/with-cluster $(PYTEST) tests/cluster \
-		$(foreach part,autoscaling nodes rollouts teardown,--ignore tests/cluster/$(part))
+	@$(STEP) "Cluster tests" hack/with-cluster $(PYTEST) tests/e2e \
+		$(foreach part,autoscaling nodes rollouts teardown,--ignore tests/e2e/$(part))
 
 test-rollouts: .venv/.ready ## roll-outs under load: no request is lost
-	@$(STEP) "Roll-out tests" hack/with-cluster $(PYTEST) tests/cluster/rollouts
+	@$(STEP) "Roll-out tests" hack/with-cluster $(PYTEST) tests/e2e/rollouts
 
 test-nodes: .venv/.ready ## three nodes: drains, taints, a node that stops, volumes of one node
-	@NODES=3 $(STEP) "Node tests" hack/with-cluster $(PYTEST) tests/cluster/nodes
+	@NODES=3 $(STEP) "Node tests" hack/with-cluster $(PYTEST) tests/e2e/nodes
 
 test-autoscaling: .venv/.ready ## KEDA and prometheus-adapter add and remove replicas
-	@$(STEP) "Autoscaling tests" hack/with-cluster $(PYTEST) tests/cluster/autoscaling
+	@$(STEP) "Autoscaling tests" hack/with-cluster $(PYTEST) tests/e2e/autoscaling
 
 test-teardown: .venv/.ready ## what `make down` leaves on the machine: nothing; only where no cluster is up
-	@$(STEP) "Teardown tests" $(PYTEST) tests/cluster/teardown
+	@$(STEP) "Teardown tests" $(PYTEST) tests/e2e/teardown
 
 chaos: .venv/.ready ## the fault campaign: each fault at each point of a solver's life, about an hour (CHAOS="--fault kill-seen")
-	@$(PYTHON) -m hack.chaos $(CHAOS)
+	@$(PYTHON) -m tests.chaos $(CHAOS)
 
 format: .venv/.ready ## format the code and fix what ruff can fix
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
@@ -185,10 +185,10 @@ lock: ## lock the dependencies anew (pyproject.toml -> requirements.lock)
 
 bench: .venv/.ready ## measure seconds a question in one run: EXAM=FILE.jsonl [RUNS=3] [PEERS=DIR GGUF=FILE]
 	@test -n "$(EXAM)" || { echo "make bench EXAM=FILE.jsonl: the questions to ask; see docs/benchmarks.md" >&2; exit 2; }
-	@$(PYTHON) -m hack.bench --exam $(EXAM) --runs $(or $(RUNS),1) $(if $(PEERS),--peers $(PEERS) --gguf $(GGUF))
+	@$(PYTHON) -m benchmarks.service --exam $(EXAM) --runs $(or $(RUNS),1) $(if $(PEERS),--peers $(PEERS) --gguf $(GGUF))
 
 bench-operator: .venv/.ready ## measure the operator with many solvers against a control plane of its own: [SOLVERS=1000] [RUNS=1]
-	@$(PYTHON) -m hack.bench_operator --solvers $(or $(SOLVERS),1000) --runs $(or $(RUNS),1)
+	@$(PYTHON) -m benchmarks.operator --solvers $(or $(SOLVERS),1000) --runs $(or $(RUNS),1)
 
 clean: ## remove what was made in the checkout (the cache, $MCQ_CACHE, stays)
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

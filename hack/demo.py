@@ -7,27 +7,27 @@ the environment adds the monitoring stack, with metrics, traces, dashboards and 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
 import time
 
 from hack.ask import PATH, QUESTION, ask, render
-from hack.cluster.progress import Progress
-from hack.delivery.install import apply_solver, solvers_of, wait_ready
-from hack.delivery.settings import MONITORED_SAMPLE, SAMPLE, Settings
 from hack.deploy import FAILURES, deploy, seed_model
-from hack.monitoring import PAGES, monitoring
+from hack.installation import MONITORED_SAMPLE, SAMPLE, apply_solver, solvers_of, wait_ready
+from hack.monitoring import PAGES, monitoring, requested
+from hack.toolchain.progress import Progress
 
 READY_SECONDS = 900
 PORT = 8080
 
 
-def demo(settings: Settings, progress: Progress) -> None:
+def demo(progress: Progress) -> None:
     """Run all steps, and print the answer."""
     started = time.monotonic()
     deployed = deploy(progress)
-    watched = settings.monitoring
+    watched = requested(os.environ)
     if watched:
         progress.say("Monitoring")
         monitoring(deployed, progress)
@@ -64,7 +64,7 @@ def main() -> int:
     """Run the demo, or exit with the error."""
     progress = Progress()
     try:
-        demo(Settings.of_process(), progress)
+        demo(progress)
     except (*FAILURES, OSError) as error:
         said = (
             f"\n{error.stderr}" if isinstance(error, subprocess.CalledProcessError) and error.stderr else ""
