@@ -31,5 +31,5 @@ def read_images(path: Path = RECORD) -> Images:
         message = f"{path} isn't there: `make push REGISTRY=...` writes it."
         raise RecordError(message) from None
     except (ValueError, TypeError) as error:
-        message = f"{path} is no record of pushed images ({error}): run `make push REGISTRY=...` again."
+        message = f"{path} is not a record of pushed images ({error}): run `make push REGISTRY=...` again."
         raise RecordError(message) from error

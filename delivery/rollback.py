@@ -26,7 +26,7 @@ def rollback(kubectl: Kubectl, progress: Progress) -> None:
         return
     record = json.loads(PREVIOUS.read_text())
     if record["revision"] is None:
-        progress.say("There was no operator before this one: it is left as it is, to be looked at.")
+        progress.say("There was no operator before this one: it stays as it is, for you to inspect.")
         return
     with progress.step(f"operator back to revision {record['revision']}, {record['image']}"):
         undo = ("rollout", "undo", OPERATOR, f"--to-revision={record['revision']}")

@@ -81,7 +81,7 @@ class Settings:
         Raises SettingError if it does not exist."""
         path = Path(self._text("SOLVER") or (MONITORED_SAMPLE if self.monitoring else SAMPLE))
         if not path.exists():
-            message = f"SOLVER={path} is no file and no folder."
+            message = f"SOLVER={path} does not exist."
             raise SettingError(message)
         return path
 
@@ -97,7 +97,7 @@ class Settings:
         try:
             return float(text)
         except ValueError:
-            message = f"VERIFY_SECONDS={text} is no number of seconds."
+            message = f"VERIFY_SECONDS={text} is not a number of seconds."
             raise SettingError(message) from None
 
     @property

@@ -55,7 +55,7 @@ class Verification:
                 progress.say(f"  WRONG {title}: {error}")
                 wrong.append(f"{title}: {error}")
         if wrong:
-            raise VerificationError("The deployment is not what it should be:\n" + "\n".join(wrong))
+            raise VerificationError("The deployment differs from the delivery:\n" + "\n".join(wrong))
 
     def _checks(self, *, monitoring: bool) -> Iterator[tuple[str, Callable[[], str]]]:
         yield "operator", self.operator
@@ -191,7 +191,7 @@ class Verification:
                 message = f"{url} answered {error.code}: {detail}"
                 raise VerificationError(message) from error
             except OSError as error:
-                message = f"{url} could not be asked: {error}"
+                message = f"{url} did not answer: {error}"
                 raise VerificationError(message) from error
 
         return self._eventually(answered)
@@ -215,7 +215,7 @@ class Verification:
                 with urllib.request.urlopen(address, timeout=30) as response:  # noqa: S310 (forwarded to here)
                     return json.load(response)
             except (OSError, ValueError) as error:
-                message = f"{name} can't be asked for {path}: {error}"
+                message = f"{name} did not answer {path}: {error}"
                 raise VerificationError(message) from error
 
     def _get(self, namespace: str, *what: str) -> dict[str, Any]:

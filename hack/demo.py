@@ -27,11 +27,11 @@ def demo(progress: Progress) -> None:
     """Run all steps, and print the answer."""
     started = time.monotonic()
     deployed = deploy(progress)
-    watched = requested(os.environ)
-    if watched:
+    monitored = requested(os.environ)
+    if monitored:
         progress.say("Monitoring")
         monitoring(deployed, progress)
-    [manifest] = solvers_of(deployed.kubectl, MONITORED_SAMPLE if watched else SAMPLE)
+    [manifest] = solvers_of(deployed.kubectl, MONITORED_SAMPLE if monitored else SAMPLE)
     name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
     host = manifest["spec"]["ingress"]["host"]
     progress.say("Model")
@@ -45,7 +45,7 @@ def demo(progress: Progress) -> None:
     print(f"\n{render(QUESTION, answer)}\n")
     print(deployed.kubectl("--namespace", namespace, "get", "mcqsolver", name))
     print(f"URL:       {url}")
-    if watched:
+    if monitored:
         print(f"trace:     {PAGES['jaeger']}/trace/{answer['trace_id']}")
         print(f"metrics:   {PAGES['prometheus']}/alerts and {PAGES['alertmanager']}")
     print(
@@ -66,10 +66,10 @@ def main() -> int:
     try:
         demo(progress)
     except (*FAILURES, OSError) as error:
-        said = (
+        output = (
             f"\n{error.stderr}" if isinstance(error, subprocess.CalledProcessError) and error.stderr else ""
         )
-        print(f"\n{error}{said}", file=sys.stderr)
+        print(f"\n{error}{output}", file=sys.stderr)
         return 1
     return 0
 

@@ -61,7 +61,7 @@ def requested(environment: Mapping[str, str]) -> bool:
     """Return True if MONITORING asks for the stack. Raises SettingError for an invalid value."""
     value = environment.get("MONITORING", "").strip().lower()
     if value not in (*YES, *NO):
-        message = f"MONITORING={value} can't be meant: 1 or 0."
+        message = f"MONITORING={value} is invalid: use 1 or 0."
         raise SettingError(message)
     return value in YES
 

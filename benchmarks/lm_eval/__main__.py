@@ -27,13 +27,13 @@ TIMEOUT_SECONDS = 900
 BATCH = 16
 
 
-class Marked(NamedTuple):
+class Scored(NamedTuple):
     """One question's result: the position that each of the two chose, and the correct one."""
 
     id: str
     harness: int
     ours: int
-    right: int
+    correct: int
 
 
 def main() -> int:
@@ -45,11 +45,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         task = _write_task(Path(scratch), questions, _form(arguments.url))
         chosen = _harness(arguments, task, Path(scratch))
-    marked = [
-        Marked(each.id, harness, ours, each.answer)
+    scored = [
+        Scored(each.id, harness, ours, each.answer)
         for each, harness, ours in zip(questions, chosen, _ours(arguments.url, questions), strict=True)
     ]
-    return _report(marked)
+    return _report(scored)
 
 
 def _arguments() -> argparse.Namespace:
@@ -146,12 +146,12 @@ def _ours(url: str, questions: list[ExamQuestion]) -> list[int]:
     return chosen
 
 
-def _report(marked: list[Marked]) -> int:
-    by_harness = sum(each.harness == each.right for each in marked)
-    by_ours = sum(each.ours == each.right for each in marked)
-    print(f"lm-evaluation-harness  {by_harness}/{len(marked)}  {by_harness / len(marked):.4f}")
-    print(f"letters, uncalibrated  {by_ours}/{len(marked)}  {by_ours / len(marked):.4f}")
-    differing = [each for each in marked if each.harness != each.ours]
+def _report(scored: list[Scored]) -> int:
+    by_harness = sum(each.harness == each.correct for each in scored)
+    by_ours = sum(each.ours == each.correct for each in scored)
+    print(f"lm-evaluation-harness  {by_harness}/{len(scored)}  {by_harness / len(scored):.4f}")
+    print(f"letters, uncalibrated  {by_ours}/{len(scored)}  {by_ours / len(scored):.4f}")
+    differing = [each for each in scored if each.harness != each.ours]
     print(f"another choice in {len(differing)}: {', '.join(each.id for each in differing) or 'none'}")
     return int(abs(by_harness - by_ours) > 2)
 

@@ -56,7 +56,7 @@ def table(results: dict[str, Any]) -> str:
     lines = [
         f"{machine['cpu']}, {machine['cpus']} CPUs, load {machine['load']:.1f} before the end;"
         f" {results['solvers']} solvers of {results['replicas']} replicas; runs: {len(results['runs'])}",
-        f"{'':46} {'median':>10} {'spread':>21} {'wanted':>8}",
+        f"{'':46} {'median':>10} {'spread':>21} {'limit':>8}",
     ]
     for title, path, most in ROWS:
         values = [float(_at(run, path)) for run in results["runs"]]

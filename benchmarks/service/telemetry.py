@@ -42,11 +42,11 @@ class Cost:
 
     def __str__(self) -> str:
         """Return the medians and spreads."""
-        said = [
+        parts = [
             f"{median(shares):+.1%} {name} ({min(shares):+.1%} to {max(shares):+.1%})"
             for name, shares in (("time", self.wall), ("processor time", self.cpu))
         ]
-        return f"telemetry, {len(self.wall)} rounds of {TURN.name}: {', '.join(said)}"
+        return f"telemetry, {len(self.wall)} rounds of {TURN.name}: {', '.join(parts)}"
 
 
 def measure(precision: str, questions: Sequence[Question]) -> Cost | None:

@@ -31,9 +31,9 @@ def main() -> int:
     except (*FAILURES, ReleaseError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
-    print(f"{folder}\n`git push --follow-tags` makes it known.")
+    print(f"{folder}\n`git push --follow-tags` publishes it.")
     print(
-        "`python -m delivery.release.record`, committed, has the next release upgrade from this one in its tests."
+        "Then run `python -m delivery.release.record` and commit the result: the next release's upgrade test needs it."
     )
     return 0
 

@@ -24,6 +24,6 @@ def section(text: str, version: str) -> str | None:
 def released(text: str, version: str, day: date) -> str:
     """Return the changelog with the unreleased section under the version. Raises ReleaseError if it is empty."""
     if not section(text, "Unreleased"):
-        message = "CHANGELOG.md says nothing under [Unreleased]: a release needs something to tell."
+        message = "CHANGELOG.md has nothing under [Unreleased]: a release needs an entry there."
         raise ReleaseError(message)
     return text.replace(UNRELEASED, f"{UNRELEASED}\n\n## [{version}] - {day.isoformat()}", 1)

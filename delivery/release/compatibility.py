@@ -23,7 +23,7 @@ def check(before: dict[str, str], after: dict[str, str], crdify: Path) -> None:
         (folder / "crdify.yaml").write_text(yaml.safe_dump(CONFIGURATION))
         for name, old in before.items():
             if name not in after:
-                broken.append(f"{name} is gone")
+                broken.append(f"{name} is missing")
                 continue
             broken += [f"{name}: {what}" for what in _versions_gone(old, after[name])]
             (folder / "old.yaml").write_text(old)
@@ -41,7 +41,7 @@ def check(before: dict[str, str], after: dict[str, str], crdify: Path) -> None:
                 ]
                 broken += [f"{name}: {error}" for error in errors or [completed.stderr.strip()]]
     if broken:
-        lines = ["The CRDs break what was valid before:", *(f"  {each}" for each in broken), ADVICE]
+        lines = ["The CRDs refuse objects that were valid before:", *(f"  {each}" for each in broken), ADVICE]
         raise ReleaseError("\n".join(lines))
 
 

@@ -34,7 +34,7 @@ CRDS = "crds"
 UPGRADE = """\
 ## Upgrade
 
-CRDs first, then the rest; solvers are rolled to the new service image one replica at a time.
+CRDs first, then the rest. The operator rolls solvers to the new service image, one replica at a time.
 
 ```
 kubectl apply --server-side --force-conflicts -f install.yaml
@@ -42,7 +42,7 @@ kubectl --namespace mcq-operator-system rollout status deployment/mcq-operator
 kubectl get mcqsolvers --all-namespaces
 ```
 
-Back: the same with the earlier release's `install.yaml`. Its CRDs are not needed: these take what those took.
+To go back, do the same with the earlier release's `install.yaml`, without its CRDs: the new ones accept its objects.
 
 ## Images
 
@@ -57,23 +57,23 @@ def prepare(root: Path, version: str, day: date, crdify: Path, progress: Progres
     """Commit the version and its changelog section, unless that is done. Raises ReleaseError."""
     release = versions.parse(version)
     if git(root, "status", "--porcelain"):
-        raise ReleaseError("There are uncommitted changes: a release is made of a commit.")
+        raise ReleaseError("There are uncommitted changes: commit them, because a release is a commit.")
     tags = git(root, "tag", "--list", "v*").split()
     if f"v{version}" in tags:
-        message = f"v{version} is released already."
+        message = f"v{version} is already released."
         raise ReleaseError(message)
     last = max((tag.removeprefix("v") for tag in tags), key=versions.parse, default=None)
     if last and release < versions.parse(last):
         message = f"VERSION={version} is older than the last release, {last}."
         raise ReleaseError(message)
     if last:
-        with progress.step(f"CRDs take what those of {last} took"):
+        with progress.step(f"CRDs accept what those of {last} accepted"):
             compatibility.check(crds_at(root, f"v{last}"), crds_at(root, "HEAD"), crdify)
     else:
-        progress.say("  There is no earlier release whose CRDs these could break.")
+        progress.say("  No earlier release: there are no CRDs to compare with.")
     text = (root / "CHANGELOG.md").read_text()
     if versions.current(root) == version and changelog.section(text, version):
-        progress.say(f"  {version} is committed already.")
+        progress.say(f"  {version} is already committed.")
         return
     (root / "CHANGELOG.md").write_text(changelog.released(text, version, day))
     versions.write(root, version)
@@ -105,9 +105,9 @@ def publish(settings: Settings, version: str, kubectl: Kubectl, tools: Tools, pr
     for sbom in write_sboms(progress):
         shutil.move(sbom, folder)
     shutil.copy(RECORD, folder)
-    said = changelog.section((ROOT / "CHANGELOG.md").read_text(), version)
+    section = changelog.section((ROOT / "CHANGELOG.md").read_text(), version)
     upgrade = UPGRADE.format(operator=images.operator, service=images.service)
-    (folder / "NOTES.md").write_text(f"# {version}\n\n{said}\n\n{upgrade}")
+    (folder / "NOTES.md").write_text(f"# {version}\n\n{section}\n\n{upgrade}")
     files = sorted(path for path in folder.iterdir())
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
     (folder / "SHA256SUMS").write_text("".join(sums))

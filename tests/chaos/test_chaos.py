@@ -29,14 +29,14 @@ from tests.chaos.world import World
         ("POST", "/apis/events.k8s.io/v1/namespaces/team/events", "create.events"),
     ],
 )
-def test_a_request_is_named_as_rbac_would_name_it(method: str, target: str, label: str) -> None:
+def test_a_request_is_named_in_rbacs_terms(method: str, target: str, label: str) -> None:
     path, _, query = target.partition("?")
     call = Call.of(method, path, query)
     assert call.label == label
     assert call.writes == (method != "GET")
 
 
-def test_a_point_is_the_so_many_th_of_its_kind_in_its_step() -> None:
+def test_a_points_number_counts_its_kind_within_its_step() -> None:
     trace = Trace("create")
     call = Call("patch", "services", "demo")
     assert [str(trace.call(call)) for _ in range(2)] == [
@@ -48,7 +48,7 @@ def test_a_point_is_the_so_many_th_of_its_kind_in_its_step() -> None:
     assert len(trace.writes) == 3
 
 
-def test_every_case_can_be_repeated_by_its_name() -> None:
+def test_every_case_is_parsed_from_its_name() -> None:
     trace = Trace(START)
     trace.call(Call("watch", "pods"))
     trace.call(Call("patch", "services", "demo"))
@@ -66,7 +66,7 @@ def _deployment(uid: str, **spec: Any) -> dict[str, Any]:
     return {"kind": "Deployment", "metadata": metadata, "spec": {"where": f"svc.space-{uid}", **spec}}
 
 
-def test_a_snapshot_is_the_same_in_another_namespace_and_shows_what_is_not() -> None:
+def test_snapshots_ignore_the_namespace_and_show_every_difference() -> None:
     worlds = World(), World()
     for world, uid in zip(worlds, ("one", "two"), strict=True):
         world.note("ADDED", _deployment(uid, replicas=1))
@@ -81,17 +81,17 @@ def test_a_snapshot_is_the_same_in_another_namespace_and_shows_what_is_not() -> 
     assert worlds[1].counts() == {"Deployment/demo": (1, 1)}
 
 
-def test_a_traceback_in_the_operators_log_is_told_by_its_last_line(tmp_path: Path) -> None:
+def test_a_traceback_in_the_log_is_reported_by_its_last_line(tmp_path: Path) -> None:
     operator = Program(tmp_path, "team", "http://127.0.0.1:9")
     assert operator.complaints() == []
     traceback = 'Traceback (most recent call last):\n  File "x.py"\n    x()\nValueError: bad'
     lines = [json.dumps({"message": "failed"}), traceback, json.dumps({"exception": traceback})]
     operator.log.write_text("\n".join(lines))
-    told = [line.rstrip('"}') for line in operator.complaints()]
-    assert told == ["a traceback in the log: ValueError: bad"] * 2
+    last_lines = [line.rstrip('"}') for line in operator.complaints()]
+    assert last_lines == ["a traceback in the log: ValueError: bad"] * 2
 
 
-def test_a_report_counts_by_fault_and_says_how_to_repeat_an_alarm(tmp_path: Path) -> None:
+def test_a_report_counts_by_fault_and_has_the_command_that_repeats_an_alarm(tmp_path: Path) -> None:
     results = [
         Result("kill-seen@create/patch.services.demo#1", hit=True, seconds=1),
         Result("kill-seen@create/patch.services.demo#2", hit=False, alarms=["x is 1, not 2"], seconds=3),

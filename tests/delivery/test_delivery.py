@@ -55,9 +55,9 @@ UNREACHABLE = Kubectl(Path("/bin/false"), Path("/nowhere"))
             "overlay",
             "ENVIRONMENT=moon is unknown: dev, monitoring, openshift, production",
         ),
-        ("MONITORING", "perhaps", "monitoring", "MONITORING=perhaps can't be meant: 1 or 0"),
-        ("SOLVER", "/no/such.yaml", "solver", "SOLVER=/no/such.yaml is no file"),
-        ("VERIFY_SECONDS", "long", "patience", "VERIFY_SECONDS=long is no number of seconds"),
+        ("MONITORING", "perhaps", "monitoring", "MONITORING=perhaps is invalid: use 1 or 0"),
+        ("SOLVER", "/no/such.yaml", "solver", "SOLVER=/no/such.yaml does not exist"),
+        ("VERIFY_SECONDS", "long", "patience", "VERIFY_SECONDS=long is not a number of seconds"),
     ],
 )
 def test_an_invalid_setting_is_refused_with_a_remedy(
@@ -80,7 +80,7 @@ def test_later_stages_require_the_record_of_a_push(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="make push REGISTRY="):
         read_images(record)
     record.write_text('{"operator": "here"}')
-    with pytest.raises(RecordError, match="is no record of pushed images"):
+    with pytest.raises(RecordError, match="is not a record of pushed images"):
         read_images(record)
     write_images(Images("a@sha256:1", "b@sha256:2"), record)
     assert read_images(record) == Images("a@sha256:1", "b@sha256:2")

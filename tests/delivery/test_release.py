@@ -86,13 +86,13 @@ def test_a_release_commits_the_version_and_its_changelog_section(
     commit = repository.git("rev-parse", "HEAD")
     prepare(repository.root, "1.0.0", DAY, crdify, Progress())
     assert repository.git("rev-parse", "HEAD") == commit
-    assert "1.0.0 is committed already" in capsys.readouterr().err
+    assert "1.0.0 is already committed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("version", "change", "message"),
     [
-        ("1.0.0", lambda repository: repository.git("tag", "v1.0.0"), "v1.0.0 is released already"),
+        ("1.0.0", lambda repository: repository.git("tag", "v1.0.0"), "v1.0.0 is already released"),
         ("1.0.0", lambda repository: repository.git("tag", "v1.1.0"), "older than the last release, 1.1.0"),
         ("1.0.0", lambda repository: (repository.root / "new").touch(), "There are uncommitted changes"),
         (
@@ -100,7 +100,7 @@ def test_a_release_commits_the_version_and_its_changelog_section(
             lambda repository: repository.commit(
                 {"CHANGELOG.md": "# Changelog\n\n## [Unreleased]\n\n## [0.1.0]\n"}
             ),
-            "says nothing under",
+            "has nothing under",
         ),
     ],
 )
@@ -123,7 +123,7 @@ def changed(change: Callable[[dict[str, Any], dict[str, Any]], object]) -> str:
 
 
 BREAKING: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
-    "a field is gone": lambda crd, spec: spec["properties"].pop("replicas"),
+    "a field is missing": lambda crd, spec: spec["properties"].pop("replicas"),
     "a field is required": lambda crd, spec: spec.update(required=["replicas"]),
     "a type is another": lambda crd, spec: spec["properties"]["replicas"].update(type="string"),
     "a bound is narrower": lambda crd, spec: spec["properties"]["replicas"].update(maximum=3),
@@ -150,10 +150,10 @@ def test_a_crd_that_refuses_valid_objects_stops_the_release(crdify: Path, subtes
     for what, change in BREAKING.items():
         with (
             subtests.test(what),
-            pytest.raises(ReleaseError, match=r"break what was valid before:\n  mcq-operator\.dev"),
+            pytest.raises(ReleaseError, match=r"refuse objects that were valid before:\n  mcq-operator\.dev"),
         ):
             compatibility.check(before, {CRD: changed(change)}, crdify)
-    with subtests.test("it is gone"), pytest.raises(ReleaseError, match="is gone"):
+    with subtests.test("the file is missing"), pytest.raises(ReleaseError, match="is missing"):
         compatibility.check(before, {}, crdify)
 
 
@@ -166,7 +166,7 @@ def test_a_crd_that_accepts_more_does_not_stop_the_release(crdify: Path, subtest
 
 def test_the_crds_are_compared_with_those_of_the_last_release(repository: Repository, crdify: Path) -> None:
     repository.git("tag", "v0.0.1")
-    repository.commit({f"crds/{CRD}": changed(BREAKING["a field is gone"])})
+    repository.commit({f"crds/{CRD}": changed(BREAKING["a field is missing"])})
     with pytest.raises(ReleaseError, match=r"removed field : v1alpha1.*spec.replicas"):
         prepare(repository.root, "1.0.0", DAY, crdify, Progress())
     assert list(crds_at(repository.root, "v0.0.1")) == [CRD]

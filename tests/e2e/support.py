@@ -1,4 +1,4 @@
-"""Shared helpers of the cluster tests."""
+"""Shared helpers of the tests on a cluster."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def eventually(holds: Callable[[], object], *, seconds: float, what: str = "") -
 
 
 def restricted_namespace(kubectl: Kubectl, name: str) -> None:
-    """Create the namespace anew, with restricted Pod Security."""
+    """Delete the namespace if it exists, and create it with restricted Pod Security."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     kubectl("delete", "namespace", name, "--ignore-not-found")

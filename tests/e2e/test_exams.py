@@ -208,7 +208,11 @@ def test_a_deleted_exam_leaves_nothing_behind(solver: Solver, sums: str) -> None
     solver.kubectl(MINE, "delete", "mcqexam", sums)
     labels = f"app.kubernetes.io/instance={sums},app.kubernetes.io/name=mcq-exam"
     kinds = "configmaps,serviceaccounts,roles,rolebindings,jobs,pods"
-    eventually(lambda: not solver.get(kinds, "-l", labels)["items"], seconds=60, what="all of it is gone")
     eventually(
-        lambda: "exam" not in solver.get("mcq", NAME)["status"], seconds=10, what="it is told of no more"
+        lambda: not solver.get(kinds, "-l", labels)["items"], seconds=60, what="all its objects are deleted"
+    )
+    eventually(
+        lambda: "exam" not in solver.get("mcq", NAME)["status"],
+        seconds=10,
+        what="the status no longer names it",
     )

@@ -1,4 +1,4 @@
-"""A real S3 server: rclone's, which serves a folder of this machine, each folder in it a bucket."""
+"""A real S3 server: rclone serves a local folder, and each folder in it is a bucket."""
 
 import os
 import subprocess
@@ -18,14 +18,14 @@ KEYS = ("reader", "not-so-secret")
 
 @contextmanager
 def s3_server(folder: Path, *, host: str = "127.0.0.1") -> Iterator[str]:
-    """Serve while the block runs, to whom has KEYS; its address."""
+    """Serve the folder during the block to clients that have KEYS; yield the URL."""
     tools = Tools(CACHE, Progress(quiet=True))
     tools.build(["rclone"])
     with socket() as free:
         free.bind((host, 0))
         port = free.getsockname()[1]
     address = ["--addr", f"{host}:{port}", "--auth-key", ",".join(KEYS)]
-    fresh = ["--dir-cache-time", "0s"]  # what a test changes in the folder is seen at once
+    fresh = ["--dir-cache-time", "0s"]  # a test's changes to the folder are visible at once
     command = [str(tools.binary("rclone")), "serve", "s3", *address, *fresh, str(folder)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
         until = time.monotonic() + 20
@@ -42,7 +42,7 @@ def s3_server(folder: Path, *, host: str = "127.0.0.1") -> Iterator[str]:
 
 
 def variables(url: str, *, keys: tuple[str, str] = KEYS) -> dict[str, str]:
-    """What a client of the server has in its environment."""
+    """Return the environment variables of a client of the server."""
     return {
         "AWS_ACCESS_KEY_ID": keys[0],
         "AWS_SECRET_ACCESS_KEY": keys[1],
@@ -52,7 +52,7 @@ def variables(url: str, *, keys: tuple[str, str] = KEYS) -> dict[str, str]:
 
 
 def only_variables(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """Give this process what a client of the server has, and no other AWS_* variables."""
+    """Set this process's AWS_* variables to those of a client of the server."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in variables(url).items():

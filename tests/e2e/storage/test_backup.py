@@ -111,7 +111,7 @@ def test_a_backup_by_the_cron_job_is_listed_and_restores_the_solver(
     eventually(
         lambda: not kubectl(MINE, "get", "pods", "--output", "name").split(),
         seconds=120,
-        what="everything of it is gone",
+        what="all its objects are deleted",
     )
     assert f"MCQSolver {NAMESPACE}/{NAME}: created" in command("restore", f"--digest={digest}")
     after = solver(kubectl)
