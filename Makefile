@@ -115,7 +115,7 @@ diagnostics: .venv/.ready ## collect the deployment's logs, events and objects: 
 installer: .venv/.ready ## write all manifests as one file, with the pushed images by digest: dist/install.yaml
 	@$(PYTHON) -m delivery installer
 
-chart: .venv/.ready ## the same as a Helm chart: dist/chart
+chart: .venv/.ready ## write the Helm chart with the pushed images: dist/chart
 	@$(PYTHON) -m delivery chart
 
 release: .venv/.ready ## tag and publish: VERSION=x.y.z REGISTRY=HOST/PATH; the files are in dist/x.y.z

@@ -65,8 +65,8 @@ def _installer(settings: Settings, progress: Progress) -> None:
     print(write_installer(_kubectl(progress), read_images(), settings.overlay))
 
 
-def _chart(_: Settings, progress: Progress) -> None:
-    print(write_chart(_kubectl(progress), read_images() if RECORD.exists() else None))
+def _chart(_: Settings, __: Progress) -> None:
+    print(write_chart(read_images() if RECORD.exists() else None))
 
 
 STAGES: dict[str, Callable[[Settings, Progress], None]] = {

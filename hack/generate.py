@@ -1,7 +1,7 @@
 """Write the CustomResourceDefinitions, the RBAC and the dashboards, and the reference pages of docs/.
 
-hack/generate          writes crds/, config/rbac/, config/policies/, the JSON of each dashboard, and of docs/ mcq*.md,
-                       metrics.md and environment.md
+hack/generate          writes crds/, config/rbac/, config/policies/, the same for charts/mcq-operator, the JSON of each
+                       dashboard, and of docs/ mcq*.md, metrics.md and environment.md
 hack/generate --check  writes nothing; shows the difference and exits 1 where a checked-in file is out of date
 """
 
@@ -25,10 +25,11 @@ from mcq_operator.desired.dashboards import dashboards
 from mcq_operator.models import Manifest, MCQSolver, admission
 from mcq_operator.models.base import GROUP
 from mcq_operator.models.crd import DEFINITIONS, crd
-from mcq_operator.models.rbac import manifests, user_roles
+from mcq_operator.models.rbac import NAMESPACE, manifests, user_roles
 
 ROOT = Path(__file__).resolve().parent.parent
 DASHBOARDS = "operator/mcq_operator/desired/dashboards"
+CHART = "charts/mcq-operator"
 COMPOSE_FILES = "monitoring/compose"
 COMPOSE = {
     "metadata": {"name": "api", "namespace": "compose"},
@@ -46,11 +47,15 @@ def generated() -> Iterator[tuple[str, str]]:
         yield f"{DASHBOARDS}/{board.__name__}.json", board()
     yield "monitoring/operator/dashboard.json", operator()
     for definition in DEFINITIONS:
-        yield f"crds/{GROUP}_{definition.kind.plural}.yaml", _yaml(crd(definition))
-    yield "config/rbac/rbac.yaml", _documents(manifests())
-    yield "config/rbac/users.yaml", _documents(user_roles())
-    for policy in (admission.promote, admission.tenants):
-        yield f"config/policies/{policy.__name__}.yaml", _documents(policy())
+        name, text = f"crds/{GROUP}_{definition.kind.plural}.yaml", _yaml(crd(definition))
+        yield name, text
+        yield f"{CHART}/{name}", text
+    rights = {"rbac/rbac": manifests(), "rbac/users": user_roles()}
+    policies = {f"policies/{each.__name__}": each() for each in (admission.promote, admission.tenants)}
+    for name, objects in {**rights, **policies}.items():
+        text = _documents(objects)
+        yield f"config/{name}.yaml", text
+        yield f"{CHART}/templates/{name.partition('/')[2]}.yaml", _template(text)
     yield "docs/mcqsolver.md", page()
     yield "docs/mcqexam.md", exam_page()
     yield "docs/mcqpolicy.md", policy_page()
@@ -121,6 +126,12 @@ def run(root: Path, *, check: bool) -> int:
         sys.stderr.write(f"{differing} generated file(s) are out of date: run hack/generate\n")
         return 1
     return 0
+
+
+def _template(text: str) -> str:
+    """Return the manifests as a template of the Helm chart: their namespace is the release's."""
+    text = text.replace(f"namespace: {NAMESPACE}\n", "namespace: {{ .Release.Namespace | quote }}\n")
+    return text.replace(NAMESPACE, "{{ .Release.Namespace }}")  # inside a CEL expression
 
 
 def _documents(manifests: Iterable[Manifest]) -> str:

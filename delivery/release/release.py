@@ -99,7 +99,7 @@ def publish(settings: Settings, version: str, kubectl: Kubectl, tools: Tools, pr
     folder.mkdir(parents=True)
     with progress.step("installer and chart"):
         shutil.move(write_installer(kubectl, images, settings.overlay), folder)
-        chart = write_chart(kubectl, images)
+        chart = write_chart(images)
         helm: list[str | Path] = [tools.binary("helm"), "package", chart, "--destination", folder]
         subprocess.run(helm, check=True, capture_output=True, text=True)
     for sbom in write_sboms(progress):

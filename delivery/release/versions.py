@@ -17,6 +17,8 @@ PLACES = {
     "service/pyproject.toml": r'^version = "(.+)"$',
     "operator/mcq_operator/__init__.py": r'^__version__ = "(.+)"$',
     "config/operator/deployment.yaml": r"mcq-(?:operator|service):(\S+)$",
+    "charts/mcq-operator/Chart.yaml": r"^(?:v|appV)ersion: (\S+)$",
+    "charts/mcq-operator/values.yaml": r"mcq-(?:operator|service):(\S+)$",
     "compose.yaml": r"mcq-service:([^}\s]+)\}",
     ".env.example": r"mcq-service:(\S+)$",
 }

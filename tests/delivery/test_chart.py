@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from delivery.chart import write_chart
+from delivery.chart import SOURCE, write_chart
 from hack.installation import NAMESPACE, Images
 from hack.kubectl import Kubectl
 from hack.toolchain.paths import CACHE, ROOT
@@ -55,27 +55,27 @@ def rendered(
     return by_name(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def test_the_default_chart_equals_the_kustomization(tools: Tools, kubectl: Kubectl, tmp_path: Path) -> None:
+def test_the_default_chart_equals_the_kustomization(tools: Tools, kubectl: Kubectl) -> None:
     expected = by_name(kubectl("kustomize", str(ROOT / "config/default")))
     del expected["Namespace", NAMESPACE]  # --create-namespace makes it
 
-    assert rendered(tools, write_chart(kubectl, None, tmp_path / "mcq-operator")) == expected
+    assert rendered(tools, SOURCE) == expected
 
 
-def test_helms_linter_accepts_the_chart(tools: Tools, kubectl: Kubectl, tmp_path: Path) -> None:
+def test_helms_linter_accepts_the_chart(tools: Tools, tmp_path: Path) -> None:
     command: list[str | Path] = [
         tools.binary("helm"),
         "lint",
         "--strict",
-        write_chart(kubectl, IMAGES, tmp_path / "mcq-operator"),
+        write_chart(IMAGES, tmp_path / "mcq-operator"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "0 chart(s) failed" in done.stdout
 
 
-def test_values_and_namespace_reach_the_operator(tools: Tools, kubectl: Kubectl, tmp_path: Path) -> None:
-    chart = write_chart(kubectl, IMAGES, tmp_path / "mcq-operator")
+def test_values_and_namespace_reach_the_operator(tools: Tools, tmp_path: Path) -> None:
+    chart = write_chart(IMAGES, tmp_path / "mcq-operator")
     values = [
         "operator.replicas=1",
         "operator.nodeSelector.pool=cpu",
@@ -105,9 +105,7 @@ def test_values_and_namespace_reach_the_operator(tools: Tools, kubectl: Kubectl,
     ("value", "message"),
     [("operator.replica=2", "replica"), ("operator.replicas=0", "replicas"), ("service.image=", "image")],
 )
-def test_an_invalid_value_is_refused(
-    tools: Tools, kubectl: Kubectl, tmp_path: Path, value: str, message: str
-) -> None:
+def test_an_invalid_value_is_refused(tools: Tools, value: str, message: str) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
-        rendered(tools, write_chart(kubectl, None, tmp_path / "mcq-operator"), "--set", value)
+        rendered(tools, SOURCE, "--set", value)
     assert message in refused.value.stderr
