@@ -1,4 +1,4 @@
-# Everything a user, a developer and CI run. `make` alone lists the targets.
+# The commands of users, developers and CI. `make` alone lists the targets.
 
 export MCQ_CACHE ?= $(HOME)/.cache/mcq-operator
 export UV_CACHE_DIR := $(MCQ_CACHE)/uv/cache
@@ -35,98 +35,98 @@ help: ## list the targets
 
 # --- what the README promises ---
 
-demo: .venv/.ready ## from a fresh machine to an answered question, through an Ingress of a real Kubernetes [MONITORING=1]
+demo: .venv/.ready ## go from a fresh machine to an answered question, through the Ingress of a real Kubernetes [MONITORING=1]
 	@$(PYTHON) -m hack.demo
 
-test: .venv/.ready ## the main path of every part: lint, types, layers, all programs, a cluster [SUITES=] [REPORTS=DIR]
+test: .venv/.ready ## test the main path of every part: lint, types, layers, all programs, a cluster [SUITES=] [REPORTS=DIR]
 	@$(if $(REPORTS),rm -rf $(REPORTS))
 	@$(PYTHON) -m hack.suites $(or $(SUITES),$(MAIN_SUITES))
 	@$(if $(REPORTS),.venv/bin/coverage combine --quiet $(REPORTS)/coverage/data.*)
 	@$(if $(REPORTS),.venv/bin/coverage xml -q -o $(REPORTS)/coverage/coverage.xml)
 
-test-all: .venv/.ready ## every test there is: more clusters, nodes, roll-outs, faults; hours [SUITES=] [REPORTS=DIR]
+test-all: .venv/.ready ## run every test: more clusters, nodes, roll-outs, faults; hours [SUITES=] [REPORTS=DIR]
 	@$(if $(REPORTS),rm -rf $(REPORTS))
 	@SLOW=1 $(PYTHON) -m hack.suites $(or $(SUITES),$(ALL_SUITES))
 	@$(if $(REPORTS),.venv/bin/coverage combine --quiet $(REPORTS)/coverage/data.*)
 	@$(if $(REPORTS),.venv/bin/coverage xml -q -o $(REPORTS)/coverage/coverage.xml)
 
-prepare: .venv/.ready ## fetch and build what the tests need, with progress
+prepare: .venv/.ready ## fetch and build the tests' dependencies, with progress
 	@$(PYTHON) -m hack.prepare $(if $(SLOW),--all)
 
-serve: .venv/.ready ## answer questions on http://HOST:PORT with no cluster (127.0.0.1:8000)
+serve: .venv/.ready ## answer questions on http://HOST:PORT without a cluster (127.0.0.1:8000)
 	@hack/model >/dev/null
 	@MCQ_HOST=$(HOST) MCQ_PORT=$(PORT) MCQ_MODEL_CACHE=$(MCQ_CACHE)/models exec $(PYTHON) -m mcq_service
 
 # --- the local cluster ---
 
-up: .venv/.ready ## start a local Kubernetes by kind [NODES=1] [KUBERNETES=1.34]; CLUSTER=current only checks that one answers
+up: .venv/.ready ## start a local Kubernetes with kind [NODES=1] [KUBERNETES=1.34]; CLUSTER=current only checks that the cluster answers
 	@$(CLUSTER_TOOL) up
 
-down: .venv/.ready ## stop it and leave nothing behind but the cache
+down: .venv/.ready ## stop it; only the cache stays
 	@$(CLUSTER_TOOL) down
 
 kubeconfig: .venv/.ready ## print the path of the local cluster's kubeconfig
 	@$(CLUSTER_TOOL) kubeconfig
 
-images: .venv/.ready ## build the operator's and the service's image; image-operator, image-service: one of them [PLATFORMS=]
+images: .venv/.ready ## build both images; image-operator and image-service build one [PLATFORMS=]
 	@$(PYTHON) -m hack.images
 
 image-operator image-service: .venv/.ready
 	@$(PYTHON) -m hack.images $(@:image-%=%)
 
-monitoring: .venv/.ready ## after demo or deploy: Prometheus, Alertmanager, Jaeger and Grafana watch over the operator and its solvers
+monitoring: .venv/.ready ## after demo or deploy: monitor the operator and its solvers with Prometheus, Alertmanager, Jaeger and Grafana
 	@$(PYTHON) -m hack.monitoring
 
-compose: .venv/.ready ## run compose.yaml with images that are built here where they can't be pulled
+compose: .venv/.ready ## run compose.yaml; images that can't be pulled are built here
 	@$(PYTHON) -m hack.compose up
 
-compose-down: .venv/.ready ## stop it, and the Docker engine if it was started for it; the volumes stay
+compose-down: .venv/.ready ## stop it, and the Docker engine if `make compose` started it; the volumes stay
 	@$(PYTHON) -m hack.compose down
 
-deploy: .venv/.ready ## cluster, images and operator, without a solver
+deploy: .venv/.ready ## create cluster and images, and install the operator without a solver
 	@$(PYTHON) -m hack.deploy
 
-model: .venv/.ready ## fetch, verify and convert the model's weights into the cache
+model: .venv/.ready ## fetch and verify the model's weights, and convert them into the cache
 	@hack/model
 
-# --- delivery: the stages of the Jenkinsfile; CLUSTER=current is kubectl's current context ---
+# --- delivery: the Jenkinsfile's stages; CLUSTER=current means kubectl's current context ---
 
-sbom: .venv/.ready ## what the images are made of, as CycloneDX: dist/*.cdx.json
+sbom: .venv/.ready ## list the images' packages, as CycloneDX: dist/*.cdx.json
 	@$(PYTHON) -m hack.images.sbom
 
-push: .venv/.ready ## push the images and keep their digests in dist/images.json: REGISTRY=HOST/PATH [TAG=]
-	@$(PYTHON) -m hack.delivery push
+push: .venv/.ready ## push the images and record their digests in dist/images.json: REGISTRY=HOST/PATH [TAG=]
+	@$(PYTHON) -m delivery push
 
-sign: .venv/.ready ## sign the pushed images by cosign, and verify them: COSIGN_KEY=FILE [COSIGN_PASSWORD=]
-	@$(PYTHON) -m hack.delivery sign
+sign: .venv/.ready ## sign the pushed images with cosign, and verify the signatures: COSIGN_KEY=FILE [COSIGN_PASSWORD=]
+	@$(PYTHON) -m delivery sign
 
-install: .venv/.ready ## CRDs, the pushed operator by digest, a solver: [ENVIRONMENT=dev|production] [SOLVER=FILE]
-	@$(PYTHON) -m hack.delivery install
+install: .venv/.ready ## install the CRDs, the pushed operator by digest, and a solver: [ENVIRONMENT=dev|production] [SOLVER=FILE]
+	@$(PYTHON) -m delivery install
 
-verify: .venv/.ready ## what was installed runs, answers, and is watched: [MONITORING=1] [INGRESS_URL=]
-	@$(PYTHON) -m hack.delivery verify
+verify: .venv/.ready ## check that the installed solver runs, answers and is monitored: [MONITORING=1] [INGRESS_URL=]
+	@$(PYTHON) -m delivery verify
 
-rollback: .venv/.ready ## back to what was there before the last install
-	@$(PYTHON) -m hack.delivery rollback
+rollback: .venv/.ready ## undo the last install
+	@$(PYTHON) -m delivery rollback
 
-diagnostics: .venv/.ready ## logs, events and objects of the deployment: build/diagnostics
-	@$(PYTHON) -m hack.delivery diagnostics
+diagnostics: .venv/.ready ## collect the deployment's logs, events and objects: build/diagnostics
+	@$(PYTHON) -m delivery diagnostics
 
-installer: .venv/.ready ## all that kubectl apply needs, with the pushed images by digest: dist/install.yaml
-	@$(PYTHON) -m hack.delivery installer
+installer: .venv/.ready ## write all manifests as one file, with the pushed images by digest: dist/install.yaml
+	@$(PYTHON) -m delivery installer
 
-chart: .venv/.ready ## the same as a Helm chart: dist/chart
-	@$(PYTHON) -m hack.delivery chart
+chart: .venv/.ready ## write the Helm chart with the pushed images: dist/chart
+	@$(PYTHON) -m delivery chart
 
-release: .venv/.ready ## tag and publish: VERSION=x.y.z REGISTRY=HOST/PATH; dist/x.y.z has what goes with it
-	@$(PYTHON) -m hack.release
+release: .venv/.ready ## tag and publish: VERSION=x.y.z REGISTRY=HOST/PATH; the files are in dist/x.y.z
+	@$(PYTHON) -m delivery.release
 
 pipeline: .venv/.ready ## run the whole Jenkinsfile without Jenkins, into the local cluster
-	@$(PYTHON) -m hack.pipeline
+	@$(PYTHON) -m delivery.pipeline
 
 # --- development ---
 
-check: .venv/.ready ## lint, format, types, layers, generated files
+check: .venv/.ready ## check lint, format, types, layers and generated files
 	@$(STEP) "Lint (ruff)" .venv/bin/ruff check .
 	@$(STEP) "Format (ruff)" .venv/bin/ruff format --check .
 	@$(STEP) "Types (mypy --strict)" .venv/bin/mypy
@@ -134,45 +134,45 @@ check: .venv/.ready ## lint, format, types, layers, generated files
 	@$(STEP) "Jenkinsfile (npm-groovy-lint)" hack/lint-groovy
 	@$(STEP) "Generated files (CRDs, RBAC)" hack/generate --check
 
-test-service: .venv/.ready ## the service: its parts, and the real model behind a real server
+test-service: .venv/.ready ## test the service: its parts, and the real model behind a real server
 	@$(STEP) "Weights" hack/model >/dev/null
 	@$(STEP) "Service tests" $(PYTEST) $(COVERAGE) -n $(WORKERS) --dist loadfile tests/service
 
-test-page: .venv/.ready ## the web page, in a real browser
+test-page: .venv/.ready ## test the web page in a real browser
 	@$(STEP) "Weights" hack/model >/dev/null
 	@$(STEP) "Page tests" $(PYTEST) tests/page
 
-test-operator: .venv/.ready ## the operator: its pure parts, and reconciles against a real API server
-	@$(STEP) "Operator tests" $(PYTEST) $(COVERAGE) -n $(WORKERS) --dist loadgroup tests/operator \
+test-operator: .venv/.ready ## test the operator: its pure parts, and reconciles against a real API server
+	@$(STEP) "Operator tests" $(PYTEST) $(COVERAGE) -n $(WORKERS) --dist loadgroup tests/operator tests/chaos \
 		$(if $(SLOW),--ignore tests/operator/adversary)
 
-test-adversary: .venv/.ready ## what a tenant tries who may only write solvers and exams, as a table; a short form is in test-operator
+test-adversary: .venv/.ready ## test what a tenant with rights to solvers and exams only can do, as a table; test-operator has a short form
 	@$(STEP) "Tenants" .venv/bin/pytest -q $(if $(JUNIT),--junitxml=$(JUNIT)/$@.xml) tests/operator/adversary
 
-test-monitoring: .venv/.ready ## alerts by the real promtool; with SLOW=1 the services of compose.yaml, run by Docker Compose
+test-monitoring: .venv/.ready ## test the alerts with the real promtool; with SLOW=1 also compose.yaml with Docker Compose
 	@$(STEP) "Monitoring tests" $(PYTEST) tests/monitoring
 
-test-pipeline: .venv/.ready ## the delivery's stages, the Jenkinsfile's interpreter, the local cluster's tool
-	@$(STEP) "Pipeline tests" $(PYTEST) -n 2 tests/pipeline
+test-pipeline: .venv/.ready ## test the delivery's stages, the Jenkinsfile's interpreter, and the local cluster's tool
+	@$(STEP) "Pipeline tests" $(PYTEST) -n 2 tests/delivery
 
-test-cluster: .venv/.ready ## a cluster: install, answer through the Ingress, repair, delete; with SLOW=1 also exams, storage, pipeline, monitoring
-	@$(STEP) "Cluster tests" hack/with-cluster $(PYTEST) tests/cluster \
-		$(foreach part,autoscaling nodes rollouts teardown,--ignore tests/cluster/$(part))
+test-cluster: .venv/.ready ## test on a cluster: install, answer through the Ingress, repair, delete; with SLOW=1 also exams, storage, pipeline, monitoring
+	@$(STEP) "Cluster tests" hack/with-cluster $(PYTEST) tests/e2e \
+		$(foreach part,autoscaling nodes rollouts teardown,--ignore tests/e2e/$(part))
 
-test-rollouts: .venv/.ready ## roll-outs under load: no request is lost
-	@$(STEP) "Roll-out tests" hack/with-cluster $(PYTEST) tests/cluster/rollouts
+test-rollouts: .venv/.ready ## test roll-outs under load: no request is lost
+	@$(STEP) "Roll-out tests" hack/with-cluster $(PYTEST) tests/e2e/rollouts
 
-test-nodes: .venv/.ready ## three nodes: drains, taints, a node that stops, volumes of one node
-	@NODES=3 $(STEP) "Node tests" hack/with-cluster $(PYTEST) tests/cluster/nodes
+test-nodes: .venv/.ready ## test on three nodes: drains, taints, a stopped node, volumes of one node
+	@NODES=3 $(STEP) "Node tests" hack/with-cluster $(PYTEST) tests/e2e/nodes
 
-test-autoscaling: .venv/.ready ## KEDA and prometheus-adapter add and remove replicas
-	@$(STEP) "Autoscaling tests" hack/with-cluster $(PYTEST) tests/cluster/autoscaling
+test-autoscaling: .venv/.ready ## test that KEDA and prometheus-adapter add and remove replicas
+	@$(STEP) "Autoscaling tests" hack/with-cluster $(PYTEST) tests/e2e/autoscaling
 
-test-teardown: .venv/.ready ## what `make down` leaves on the machine: nothing; only where no cluster is up
-	@$(STEP) "Teardown tests" $(PYTEST) tests/cluster/teardown
+test-teardown: .venv/.ready ## test that `make down` leaves nothing on the machine; only if no cluster is up
+	@$(STEP) "Teardown tests" $(PYTEST) tests/e2e/teardown
 
-chaos: .venv/.ready ## the fault campaign: each fault at each point of a solver's life, about an hour (CHAOS="--fault kill-seen")
-	@$(PYTHON) -m hack.chaos $(CHAOS)
+chaos: .venv/.ready ## run the fault campaign: each fault at each point of a solver's life, about an hour (CHAOS="--fault kill-seen")
+	@$(PYTHON) -m tests.chaos $(CHAOS)
 
 format: .venv/.ready ## format the code and fix what ruff can fix
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
@@ -180,17 +180,17 @@ format: .venv/.ready ## format the code and fix what ruff can fix
 generate: .venv/.ready ## write crds/ and config/rbac/ from the models
 	@hack/generate
 
-lock: ## lock the dependencies anew (pyproject.toml -> requirements.lock)
+lock: ## lock the dependencies again (pyproject.toml -> requirements.lock)
 	@hack/lock
 
-bench: .venv/.ready ## measure seconds a question in one run: EXAM=FILE.jsonl [RUNS=3] [PEERS=DIR GGUF=FILE]
+bench: .venv/.ready ## measure the service's seconds per question: EXAM=FILE.jsonl [RUNS=3] [PEERS=DIR GGUF=FILE]
 	@test -n "$(EXAM)" || { echo "make bench EXAM=FILE.jsonl: the questions to ask; see docs/benchmarks.md" >&2; exit 2; }
-	@$(PYTHON) -m hack.bench --exam $(EXAM) --runs $(or $(RUNS),1) $(if $(PEERS),--peers $(PEERS) --gguf $(GGUF))
+	@$(PYTHON) -m benchmarks.service --exam $(EXAM) --runs $(or $(RUNS),1) $(if $(PEERS),--peers $(PEERS) --gguf $(GGUF))
 
-bench-operator: .venv/.ready ## measure the operator with many solvers against a control plane of its own: [SOLVERS=1000] [RUNS=1]
-	@$(PYTHON) -m hack.bench_operator --solvers $(or $(SOLVERS),1000) --runs $(or $(RUNS),1)
+bench-operator: .venv/.ready ## measure the operator with many solvers, on its own control plane: [SOLVERS=1000] [RUNS=1]
+	@$(PYTHON) -m benchmarks.operator --solvers $(or $(SOLVERS),1000) --runs $(or $(RUNS),1)
 
-clean: ## remove what was made in the checkout (the cache, $MCQ_CACHE, stays)
+clean: ## remove generated files from the checkout (the cache, $MCQ_CACHE, stays)
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

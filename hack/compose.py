@@ -12,18 +12,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hack.cluster import engine
-from hack.cluster.errors import ClusterError, CommandError
-from hack.cluster.progress import Progress
-from hack.images import docker, programs
-from hack.images.build import ROOT, build, tag, version
+from hack.images import docker, engine, programs
+from hack.images.build import build, tag, version
+from hack.toolchain.errors import CommandError, ToolError
+from hack.toolchain.paths import ROOT
+from hack.toolchain.progress import Progress
 
 IMAGES = (programs.PROMETHEUS, programs.ALERTMANAGER, programs.JAEGER)
 START_SECONDS = 600
 
 
 def up(progress: Progress) -> None:
-    """Prepare images and model, and start the services. Raises ClusterError, ImageError or CalledProcessError.
+    """Prepare images and model, and start the services. Raises ToolError, ImageError or CalledProcessError.
 
     The service uses this machine's prepared models and downloads nothing.
     """
@@ -59,7 +59,7 @@ def main() -> int:
             engine.stop(Progress())
             return 0
         up(Progress())
-    except (ClusterError, docker.ImageError, subprocess.CalledProcessError) as error:
+    except (ToolError, docker.ImageError, subprocess.CalledProcessError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     port = os.environ.get("MCQ_API_PORT", "8000")

@@ -7,31 +7,31 @@ the environment adds the monitoring stack, with metrics, traces, dashboards and 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
 import time
 
 from hack.ask import PATH, QUESTION, ask, render
-from hack.cluster.progress import Progress
-from hack.delivery.install import apply_solver, solvers_of, wait_ready
-from hack.delivery.settings import MONITORED_SAMPLE, SAMPLE, Settings
 from hack.deploy import FAILURES, deploy, seed_model
-from hack.monitoring import PAGES, monitoring
+from hack.installation import MONITORED_SAMPLE, SAMPLE, apply_solver, solvers_of, wait_ready
+from hack.monitoring import PAGES, monitoring, requested
+from hack.toolchain.progress import Progress
 
 READY_SECONDS = 900
 PORT = 8080
 
 
-def demo(settings: Settings, progress: Progress) -> None:
+def demo(progress: Progress) -> None:
     """Run all steps, and print the answer."""
     started = time.monotonic()
     deployed = deploy(progress)
-    watched = settings.monitoring
-    if watched:
+    monitored = requested(os.environ)
+    if monitored:
         progress.say("Monitoring")
         monitoring(deployed, progress)
-    [manifest] = solvers_of(deployed.kubectl, MONITORED_SAMPLE if watched else SAMPLE)
+    [manifest] = solvers_of(deployed.kubectl, MONITORED_SAMPLE if monitored else SAMPLE)
     name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
     host = manifest["spec"]["ingress"]["host"]
     progress.say("Model")
@@ -45,7 +45,7 @@ def demo(settings: Settings, progress: Progress) -> None:
     print(f"\n{render(QUESTION, answer)}\n")
     print(deployed.kubectl("--namespace", namespace, "get", "mcqsolver", name))
     print(f"URL:       {url}")
-    if watched:
+    if monitored:
         print(f"trace:     {PAGES['jaeger']}/trace/{answer['trace_id']}")
         print(f"metrics:   {PAGES['prometheus']}/alerts and {PAGES['alertmanager']}")
     print(
@@ -64,12 +64,12 @@ def main() -> int:
     """Run the demo, or exit with the error."""
     progress = Progress()
     try:
-        demo(Settings.of_process(), progress)
+        demo(progress)
     except (*FAILURES, OSError) as error:
-        said = (
+        output = (
             f"\n{error.stderr}" if isinstance(error, subprocess.CalledProcessError) and error.stderr else ""
         )
-        print(f"\n{error}{said}", file=sys.stderr)
+        print(f"\n{error}{output}", file=sys.stderr)
         return 1
     return 0
 

@@ -12,21 +12,18 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.cluster.errors import ClusterError
 from hack.cluster.kind import KindCluster
-from hack.cluster.paths import VOLUMES
-from hack.cluster.progress import Progress
 from hack.cluster.providers import Provider, choose
-from hack.delivery.errors import DeliveryError
-from hack.delivery.images import Images
-from hack.delivery.install import install_crds, install_operator
-from hack.delivery.settings import DEFAULT
+from hack.errors import InstallError
 from hack.images.build import PROGRAMS, build, tag
 from hack.images.docker import ImageError
+from hack.installation import DEFAULT, Images, install_crds, install_operator
 from hack.kubectl import Kubectl, KubectlError
+from hack.toolchain.errors import ToolError
+from hack.toolchain.paths import ROOT, VOLUMES
+from hack.toolchain.progress import Progress
 
-ROOT = Path(__file__).resolve().parent.parent
-FAILURES = (ClusterError, DeliveryError, ImageError, KubectlError, subprocess.SubprocessError)
+FAILURES = (ToolError, InstallError, ImageError, KubectlError, subprocess.SubprocessError)
 
 
 @dataclass(frozen=True)

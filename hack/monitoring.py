@@ -19,14 +19,16 @@ import yaml
 
 from hack.cluster import crds
 from hack.cluster.kind import KindCluster
-from hack.cluster.progress import Progress
 from hack.cluster.providers import Provider, choose
-from hack.deploy import FAILURES, ROOT, Deployed
+from hack.deploy import FAILURES, Deployed
+from hack.errors import SettingError
 from hack.images import programs
 from hack.kubectl import Kubectl, KubectlError, wait_established
+from hack.toolchain.paths import ROOT
+from hack.toolchain.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 MANIFESTS = ROOT / "monitoring"
 OVERLAYS = ROOT / "build/monitoring"
@@ -51,7 +53,17 @@ OPTIONAL = {
     GRAFANA: ("deployment/grafana", {"labelSelector": "app.kubernetes.io/name=grafana"}),
 }
 DELETE = yaml.safe_dump({"apiVersion": "any", "kind": "any", "metadata": {"name": "any"}, "$patch": "delete"})
+YES, NO = ("1", "true", "yes"), ("", "0", "false", "no")
 KINDS = ("prometheuses", "alertmanagers", "servicemonitors", "prometheusrules")
+
+
+def requested(environment: Mapping[str, str]) -> bool:
+    """Return True if MONITORING asks for the stack. Raises SettingError for an invalid value."""
+    value = environment.get("MONITORING", "").strip().lower()
+    if value not in (*YES, *NO):
+        message = f"MONITORING={value} is invalid: use 1 or 0."
+        raise SettingError(message)
+    return value in YES
 
 
 def monitoring(deployed: Deployed, progress: Progress, *, only: Collection[str] = IMAGES) -> bool:
@@ -108,7 +120,7 @@ def _prometheus_operator(images: dict[str, str]) -> dict[str, Any]:
     module = crds.directory(crds.PROMETHEUS_OPERATOR)
     version = re.search(r"\?ref=(\S+)", (base / "kustomization.yaml").read_text())
     if version is None or not module.name.endswith(f"@{version[1]}"):
-        message = f"{base} and hack/cluster/tools/apis name other versions of prometheus-operator."
+        message = f"{base} and hack/toolchain/modules/apis name other versions of prometheus-operator."
         raise KubectlError(message)
     reloader = f"--prometheus-config-reloader={images[RELOADER]}"
     return {

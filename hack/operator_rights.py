@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
 from hack.kubectl import wait_established
+from hack.toolchain.paths import ROOT
 from mcq_operator.models.kinds import RECONCILED
 from mcq_operator.models.rbac import NAME, NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-ROOT = Path(__file__).resolve().parent.parent
+    from pathlib import Path
 
 
 def install(kubectl: Callable[..., str]) -> None:

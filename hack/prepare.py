@@ -11,22 +11,22 @@ import os
 import subprocess
 import sys
 
-from hack.cluster import engine
-from hack.cluster.errors import ClusterError
 from hack.cluster.node_image import node_image
 from hack.cluster.node_image.build import DEFAULT_VERSION
-from hack.cluster.paths import CACHE
-from hack.cluster.progress import Progress
-from hack.cluster.tools import Tools, install_programs
-from hack.images.build import ROOT, build
+from hack.images import engine
+from hack.images.build import build
 from hack.images.docker import ImageError
+from hack.toolchain.errors import ToolError
+from hack.toolchain.paths import CACHE, ROOT
+from hack.toolchain.progress import Progress
+from hack.toolchain.tools import Tools, install_programs
 
 MODULES = ("etcd", "kubernetes", "helm", "crdify", "registry", "rclone", "prometheus", "alertmanager")
 MORE_MODULES = ("jaeger", "compose", "cosign", "syft", "prometheus-operator", "keda", "prometheus-adapter")
 
 
 def prepare(progress: Progress, *, everything: bool) -> None:
-    """Prepare all dependencies. Raises ClusterError, ImageError or CalledProcessError."""
+    """Prepare all dependencies. Raises ToolError, ImageError or CalledProcessError."""
     with progress.step("weights"):
         subprocess.run([ROOT / "hack/model"], check=True, stdout=subprocess.DEVNULL)
     install_programs({"chromium": "chromium"}, progress)
@@ -43,7 +43,7 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="also what `make test-all` needs")
     try:
         prepare(Progress(), everything=parser.parse_args().all)
-    except (ClusterError, ImageError, subprocess.SubprocessError) as error:
+    except (ToolError, ImageError, subprocess.SubprocessError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     return 0

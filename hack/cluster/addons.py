@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from hack.cluster import crds
 
 if TYPE_CHECKING:
-    from hack.cluster.progress import Progress
     from hack.kubectl import Kubectl
+    from hack.toolchain.progress import Progress
 
 MANIFESTS = Path(__file__).parent / "manifests"
 JAEGER = "http://jaeger.monitoring.svc:4318/v1/traces"

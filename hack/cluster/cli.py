@@ -8,11 +8,11 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from hack.cluster.errors import ClusterError
-from hack.cluster.progress import Progress
 from hack.cluster.providers import choose
 from hack.images.docker import ImageError
 from hack.kubectl import KubectlError
+from hack.toolchain.errors import ToolError
+from hack.toolchain.progress import Progress
 
 if TYPE_CHECKING:
     from hack.cluster.providers import Provider
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     progress = Progress(quiet=options.command in ("kubeconfig", "kubectl"))
     try:
         return _run(options, choose(progress), progress)
-    except (ClusterError, ImageError, KubectlError) as error:
+    except (ToolError, ImageError, KubectlError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

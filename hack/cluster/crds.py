@@ -1,4 +1,4 @@
-"""CRDs of optional programs, from the pinned Go modules in tools/apis."""
+"""CRDs of optional programs, from the pinned Go modules in hack/toolchain/modules/apis."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hack.cluster.commands import run
-from hack.cluster.tools import MODULES, require_go
+from hack.toolchain.commands import run
+from hack.toolchain.tools import MODULES, require_go
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

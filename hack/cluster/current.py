@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hack.cluster.commands import run
-from hack.cluster.errors import MissingToolError, ProviderError
 from hack.images import docker
+from hack.toolchain.commands import run
+from hack.toolchain.errors import MissingToolError, ProviderError
 
 if TYPE_CHECKING:
-    from hack.cluster.progress import Progress
+    from hack.toolchain.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hack.cluster import engine
 from hack.cluster.addons import Addons
-from hack.cluster.commands import run
-from hack.cluster.errors import ProviderError
 from hack.cluster.node_image import node_image
 from hack.cluster.node_image.build import DEFAULT_VERSION, PUBLIC
-from hack.cluster.paths import CACHE, CLUSTER, VOLUMES
 from hack.cluster.registry import Registry
-from hack.cluster.tools import Tools, locked
+from hack.images import engine
 from hack.kubectl import Kubectl, KubectlError
+from hack.toolchain.commands import run
+from hack.toolchain.errors import ProviderError
+from hack.toolchain.paths import CACHE, CLUSTER, VOLUMES
+from hack.toolchain.tools import Tools, locked
 
 if TYPE_CHECKING:
     from hack.cluster.node_image import NodeImage
-    from hack.cluster.progress import Progress
+    from hack.toolchain.progress import Progress
 
 NAME = "mcq"
 NETWORK = "kind"

@@ -6,14 +6,14 @@ import os
 from typing import TYPE_CHECKING, Protocol
 
 from hack.cluster.current import Current
-from hack.cluster.errors import ProviderError
 from hack.cluster.kind import KindCluster
+from hack.toolchain.errors import ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from hack.cluster.progress import Progress
+    from hack.toolchain.progress import Progress
 
 CHOICES = ("kind", "current")
 

@@ -10,14 +10,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from hack.cluster.commands import run
-from hack.cluster.paths import CLUSTER
 from hack.images import docker, programs
+from hack.toolchain.commands import run
+from hack.toolchain.paths import CLUSTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hack.cluster.progress import Progress
+    from hack.toolchain.progress import Progress
 
 CONTAINER = "mcq-registry"
 PORT = 5001

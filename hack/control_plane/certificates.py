@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hack.cluster.commands import run
 from hack.control_plane.files import write
+from hack.toolchain.commands import run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,15 +6,15 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hack.cluster.processes import Processes
-from hack.cluster.tools import Tools, install_programs, locked
 from hack.control_plane import parts
+from hack.toolchain.processes import Processes
+from hack.toolchain.tools import Tools, install_programs, locked
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hack.cluster.progress import Progress
     from hack.control_plane.instance import Instance
+    from hack.toolchain.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import socket
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
-from hack.cluster.paths import CACHE
+from hack.toolchain.paths import CACHE
 
 if TYPE_CHECKING:
     from pathlib import Path

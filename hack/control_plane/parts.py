@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hack.cluster.processes import Part
 from hack.control_plane.api import Api, listening
 from hack.control_plane.certificates import Authority
 from hack.control_plane.instance import ADDRESS
+from hack.toolchain.processes import Part
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hack.cluster.tools import Tools
     from hack.control_plane.instance import Instance
+    from hack.toolchain.tools import Tools
 
 MODULES = ("etcd", "kubernetes")
 DEFAULT_SERVICE_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"

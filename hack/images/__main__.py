@@ -3,10 +3,10 @@
 import argparse
 import sys
 
-from hack.cluster.errors import ClusterError
 from hack.images.build import PROGRAMS, build, tag
 from hack.images.docker import ImageError
 from hack.images.platforms import chosen
+from hack.toolchain.errors import ToolError
 
 parser = argparse.ArgumentParser(prog="python -m hack.images", description=__doc__)
 parser.add_argument("programs", nargs="*", metavar="PROGRAM", help=" or ".join(PROGRAMS))
@@ -15,6 +15,6 @@ if unknown := set(programs) - set(PROGRAMS):
     parser.error(f"no such program: {', '.join(unknown)}; there are {', '.join(PROGRAMS)}")
 try:
     build(programs, platforms=chosen())
-except (ClusterError, ImageError) as error:
+except (ToolError, ImageError) as error:
     sys.exit(str(error))
 print("\n".join(tag(program, platform) for platform in chosen() for program in programs))

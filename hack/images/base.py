@@ -9,12 +9,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hack.cluster.paths import CACHE
-from hack.cluster.progress import Progress
-from hack.cluster.tools import install_programs, locked
 from hack.images import docker
 from hack.images.docker import ImageError, quiet
 from hack.images.platforms import architecture, suffix
+from hack.toolchain.paths import CACHE
+from hack.toolchain.progress import Progress
+from hack.toolchain.tools import install_programs, locked
 
 PUBLIC = "python:3.11.14-slim-bookworm"
 RELEASE = "bookworm"

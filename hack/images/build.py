@@ -7,17 +7,16 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hack.cluster import engine
-from hack.cluster.progress import Progress
 from hack.git import committed_at, revision
-from hack.images import docker
+from hack.images import docker, engine
 from hack.images.base import base_image
 from hack.images.platforms import own, require_runnable, suffix
+from hack.toolchain.paths import ROOT
+from hack.toolchain.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 DIST = ROOT / "dist"
 PROGRAMS = ("operator", "service")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -39,7 +38,7 @@ def build(programs: Sequence[str] = PROGRAMS, *, platforms: Sequence[str] | None
     """Build images from this checkout, by default for this machine; unchanged layers come from the cache.
 
     TORCH_BACKEND=cpu in the environment selects torch without CUDA for the service.
-    Raises ImageError if a build fails, and ClusterError if there is no Docker engine.
+    Raises ImageError if a build fails, and ToolError if there is no Docker engine.
     """
     progress = Progress()
     engine.ensure(progress)

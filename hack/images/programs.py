@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hack.cluster.commands import run
-from hack.cluster.paths import CACHE
-from hack.cluster.tools import Tools, install_programs
 from hack.images import docker
+from hack.toolchain.commands import run
+from hack.toolchain.paths import CACHE
+from hack.toolchain.tools import Tools, install_programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from hack.cluster.progress import Progress
+    from hack.toolchain.progress import Progress
 
 INPUTS = "mcq-operator.dev/inputs"
 """The label of images built here: a hash of their inputs."""
@@ -38,7 +38,7 @@ class Program:
     """The contents of an image."""
 
     module: str | None
-    """The Go module in hack/cluster/tools; None for an image of busybox alone."""
+    """The Go module in hack/toolchain/modules; None for an image of busybox alone."""
     binaries: Mapping[str, str] = field(default_factory=dict)
     """{name of the built binary: its path in the image}."""
     user: str = NOBODY

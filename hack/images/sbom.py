@@ -8,13 +8,13 @@ import sys
 from itertools import product
 from typing import TYPE_CHECKING
 
-from hack.cluster.errors import ClusterError
-from hack.cluster.paths import CACHE
-from hack.cluster.progress import Progress
-from hack.cluster.tools import Tools
-from hack.images.build import DIST, PROGRAMS, ROOT, tag, version
+from hack.images.build import DIST, PROGRAMS, tag, version
 from hack.images.docker import ImageError, quiet
 from hack.images.platforms import chosen, suffix
+from hack.toolchain.errors import ToolError
+from hack.toolchain.paths import CACHE, ROOT
+from hack.toolchain.progress import Progress
+from hack.toolchain.tools import Tools
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ CATALOGERS = ("--override-default-catalogers", "image", "--select-catalogers", "
 def write_sboms(progress: Progress) -> list[Path]:
     """Write one file per local image and platform in PLATFORMS, with its Debian and Python packages.
 
-    Raises ImageError or ClusterError.
+    Raises ImageError or ToolError.
     """
     tools = Tools(CACHE, progress)
     tools.build(["syft"])
@@ -48,5 +48,5 @@ def write_sboms(progress: Progress) -> list[Path]:
 if __name__ == "__main__":
     try:
         print("\n".join(map(str, write_sboms(Progress()))))
-    except (ClusterError, ImageError, subprocess.SubprocessError) as error:
+    except (ToolError, ImageError, subprocess.SubprocessError) as error:
         sys.exit(str(error))

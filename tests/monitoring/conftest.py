@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from hack.cluster.paths import CACHE
-from hack.cluster.progress import Progress
-from hack.cluster.tools import Tools
+from hack.toolchain.paths import CACHE
+from hack.toolchain.progress import Progress
+from hack.toolchain.tools import Tools
 
 
 @pytest.fixture(scope="session")

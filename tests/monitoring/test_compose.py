@@ -16,11 +16,11 @@ import pytest
 import yaml
 from hack import compose
 from hack.ask import QUESTION, ask
-from hack.cluster import engine
-from hack.cluster.progress import Progress
-from hack.cluster.tools import Tools
 from hack.control_plane.instance import free_ports
-from tests.monitoring.boards import expressions, numbers
+from hack.images import engine
+from hack.toolchain.progress import Progress
+from hack.toolchain.tools import Tools
+from tests.support.boards import expressions, numbers
 
 pytestmark = pytest.mark.slow
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
-from hack.cluster.tools import Tools
 from hack.images import programs
+from hack.toolchain.tools import Tools
 
 from mcq_operator.models.telemetry import Dashboards
 
 MONITORING = Path(__file__).resolve().parents[2] / "monitoring"
-MODULES = MONITORING.parent / "hack/cluster/tools"
+MODULES = MONITORING.parent / "hack/toolchain/modules"
 STACK = MONITORING / "stack"
 ROUTES = STACK / "alertmanager-routes.yaml"
 

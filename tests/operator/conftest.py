@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hack.cluster.paths import CACHE
-from hack.cluster.progress import Progress
-from hack.cluster.tools import locked
 from hack.control_plane.control_plane import ControlPlane
 from hack.control_plane.instance import Instance
 from hack.kubectl import wait_established
+from hack.toolchain.paths import CACHE
+from hack.toolchain.progress import Progress
+from hack.toolchain.tools import locked
 from kubernetes.aio import client, config
 from tests.operator.server import Server
 from tests.operator.support import IMAGE, NOON, OPERATOR_IMAGE, list_all

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from hack.delivery.images import Images
-from hack.delivery.installer import installer
-from hack.delivery.settings import Settings
+from delivery.installer import installer
+from delivery.settings import Settings
+from hack.installation import Images
 from hack.kubectl import Kubectl as Delivery
 
 if TYPE_CHECKING:

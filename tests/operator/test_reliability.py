@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from hack import operator_rights
-from hack.chaos import campaign
-from hack.chaos.calls import Call, Point, Trace
-from hack.chaos.faults import NoFault
-from hack.chaos.program import Program
-from hack.chaos.proxy import Answer, Proxy, Send
-from hack.cluster.progress import Progress
 from hack.control_plane.control_plane import ControlPlane
 from hack.control_plane.instance import Instance
+from hack.toolchain.progress import Progress
+from tests.chaos import campaign
+from tests.chaos.calls import Call, Point, Trace
+from tests.chaos.faults import NoFault
+from tests.chaos.program import Program
+from tests.chaos.proxy import Answer, Proxy, Send
 from tests.operator.conftest import CONTROL_PLANE, Bench, Kubectl, control_plane
 from tests.operator.live import apply, existing, kubelet, own_host, patch, until
 

@@ -1,6 +1,6 @@
 """From the last release to this one: its CRDs, its resources with their statuses, and its objects are taken over.
 
-tests/operator/upgrade has what the last release's operator made, as `python -m hack.release.record` has found it.
+tests/operator/upgrade has what the last release's operator made, as `python -m delivery.release.record` has found it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from hack.cluster.paths import CACHE
-from hack.cluster.progress import Progress
-from hack.cluster.tools import Tools
+from delivery.release import compatibility
+from delivery.release.errors import ReleaseError
+from delivery.release.record import NAMESPACE, RECORDED
 from hack.kubectl import wait_established
-from hack.release import compatibility
-from hack.release.errors import ReleaseError
-from hack.release.record import NAMESPACE, RECORDED
+from hack.toolchain.paths import CACHE
+from hack.toolchain.progress import Progress
+from hack.toolchain.tools import Tools
 from tests.operator.conftest import ROOT, with_crds
 
 from mcq_operator.desired import digest

@@ -2,8 +2,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from hack.cluster.progress import Progress
-from hack.cluster.tools import install_programs
+from hack.toolchain.progress import Progress
+from hack.toolchain.tools import install_programs
 from playwright.async_api import Browser, Page, async_playwright
 from tests.page.browsing import Visit
 from tests.page.scripted import Script, app, serving

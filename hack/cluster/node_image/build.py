@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hack.cluster import crds
-from hack.cluster.commands import run
-from hack.cluster.errors import ProviderError
-from hack.cluster.paths import CACHE
-from hack.cluster.tools import Tools
 from hack.images import docker, programs
 from hack.images.base import base_image
 from hack.images.platforms import own
 from hack.images.programs import Program
+from hack.toolchain.commands import run
+from hack.toolchain.errors import ProviderError
+from hack.toolchain.paths import CACHE
+from hack.toolchain.tools import Tools
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hack.cluster.progress import Progress
+    from hack.toolchain.progress import Progress
 
 DOCKERFILE = Path(__file__).with_name("Dockerfile")
 DEFAULT_VERSION = "1.34"

@@ -18,7 +18,7 @@ from kubernetes.aio.config import kube_config
 from tests.operator.conftest import Bench, Kubectl, connected
 from tests.operator.live import apply, existing, patch, until
 from tests.operator.test_exams import answered, condition, jobs, key, ready, sit
-from tests.s3_server import s3_server, variables
+from tests.support.s3_server import s3_server, variables
 
 from mcq_operator import backup
 from mcq_operator.__main__ import _parser

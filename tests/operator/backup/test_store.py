@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from tests.s3_server import only_variables, s3_server
+from tests.support.s3_server import only_variables, s3_server
 
 from mcq_operator.backup import store as stores
 from mcq_operator.backup.errors import (

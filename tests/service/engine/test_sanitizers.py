@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hack.cluster.progress import Progress
-from hack.cluster.tools import install_packages
+from hack.toolchain.progress import Progress
+from hack.toolchain.tools import install_packages
 from tests.service.engine import native_workload
 from tests.service.engine.test_int8_engine import SETS
 from tests.service.tiny_int8 import write_tiny_int8

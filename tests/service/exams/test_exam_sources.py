@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tests.s3_server import only_variables, s3_server
+from tests.support.s3_server import only_variables, s3_server
 
 from mcq_service.exams import sources
 from mcq_service.exams.errors import ExamUnavailable, ExamUnreadable

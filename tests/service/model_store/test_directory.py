@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from hack.control_plane.certificates import Authority
 from safetensors.torch import load_file
-from tests.s3_server import KEYS, only_variables, s3_server
 from tests.service.fakes import ANSWER, QUESTION, Replica
 from tests.service.model_store import tiny
 from tests.service.model_store.object_server import ObjectServer, serving
+from tests.support.s3_server import KEYS, only_variables, s3_server
 
 from mcq_service.model_store import (
     AccessDenied,

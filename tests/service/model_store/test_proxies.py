@@ -14,10 +14,10 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 import pytest
-from tests.s3_server import s3_server, variables
 from tests.service.model_store import hub_server, object_server, tiny
 from tests.service.model_store.hub_server import HubServer
 from tests.service.model_store.object_server import ObjectServer
+from tests.support.s3_server import s3_server, variables
 
 
 class _Proxy(BaseHTTPRequestHandler):

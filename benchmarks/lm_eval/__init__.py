@@ -1,0 +1,1 @@
+"""The service under EleutherAI's lm-evaluation-harness."""

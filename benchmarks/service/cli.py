@@ -1,0 +1,165 @@
+"""Benchmark the service on this machine, and the peers if their directory is given."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from hack.toolchain.paths import ROOT
+
+from benchmarks.service import bound, peers, replica_process, telemetry
+from benchmarks.service.workload import SCENARIOS, Measured, load, offsets
+
+if TYPE_CHECKING:
+    from benchmarks.service.bound import Bound
+
+FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+Rows = dict[str, dict[str, list[Measured]]]  # by target and scenario, one item per run
+
+
+def main() -> int:
+    """Run the benchmark and print a table; write the figures as JSON to build/bench.json."""
+    options = _parser().parse_args()
+    questions = load(options.exam)
+    rows: Rows = {}
+    start: list[dict[str, Any]] = []
+    bounds: list[Bound] = []
+    for number in range(options.runs):
+        print(f"run {number + 1} of {options.runs}", file=sys.stderr)
+        start.append(_ours(rows, options, questions))
+        if _computes_in_int8(rows):
+            bounds.append(
+                bound.measure(replica_process.prepared("int8"), questions[: SCENARIOS[0].questions])
+            )
+        if options.peers:
+            _peers(rows, options, questions)
+    print("telemetry", file=sys.stderr)
+    cost = telemetry.measure(options.precision, questions)
+    report = {
+        "machine": _machine(),
+        "runs": options.runs,
+        "start": start,
+        "rows": _figures(rows),
+        "telemetry": cost and dataclasses.asdict(cost),
+        "bounds": [dataclasses.asdict(each) | {"seconds": each.seconds} for each in bounds],
+    }
+    target = ROOT / "build/bench.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(report, indent=2))
+    _print(report)
+    print(cost or "telemetry: not measured, as the exam has too few questions")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.service", description=__doc__)
+    parser.add_argument("--exam", type=Path, required=True, help="questions, a JSON object a line")
+    parser.add_argument("--runs", type=int, default=1, help="how often all of it is measured")
+    parser.add_argument("--precision", default="auto", help="the service's weights")
+    parser.add_argument("--peers", type=Path, help="a directory with llama-server and openvino")
+    parser.add_argument("--gguf", type=Path, help="the peers' weights")
+    parser.add_argument(
+        "--slots", type=int, nargs="+", default=[4, 8], help="llama-server's; the best counts"
+    )
+    return parser
+
+
+def _ours(rows: Rows, options: argparse.Namespace, questions: list[Any]) -> dict[str, Any]:
+    with replica_process.service(options.precision) as target:
+        for scenario in SCENARIOS:
+            batch = questions[offsets()[scenario.name] :][: scenario.questions]
+            _add(
+                rows,
+                f"service: {target.engine}",
+                scenario.name,
+                replica_process.measure(target, scenario, batch),
+            )
+        now, most = target.memory
+        return {"ready_seconds": target.start_seconds, "resident_gib": now, "peak_gib": most}
+
+
+def _computes_in_int8(rows: Rows) -> bool:
+    return any("int8" in target for target in rows)
+
+
+def _peers(rows: Rows, options: argparse.Namespace, questions: list[Any]) -> None:
+    service = next(target for target in rows if target.startswith("service"))
+    for slots in options.slots:
+        with peers.llama_server(options.peers, options.gguf, slots) as target:
+            for scenario in SCENARIOS:
+                batch = questions[offsets()[scenario.name] :][: scenario.questions]
+                tokens = _tokens(rows[service][scenario.name][-1])
+                measured = peers.measure(target, scenario, batch, tokens=tokens)
+                _add(rows, f"llama-server, {slots} slots", scenario.name, measured)
+    for scenario in SCENARIOS:
+        tokens = _tokens(rows[service][scenario.name][-1])
+        measured = peers.openvino(options.peers, options.gguf, options.exam, scenario, tokens=tokens)
+        _add(rows, "OpenVINO GenAI", scenario.name, measured)
+
+
+def _tokens(measured: Measured) -> int:
+    """Return the number of tokens that a peer must write to match the service: the label and the reasoning."""
+    return max(1, round(measured.tokens))
+
+
+def _add(rows: Rows, target: str, scenario: str, measured: Measured) -> None:
+    rows.setdefault(target, {}).setdefault(scenario, []).append(measured)
+    print(f"  {target}: {scenario}: {measured.seconds:.3f} s a question", file=sys.stderr)
+
+
+def _machine() -> dict[str, Any]:
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    model = next(line.partition(": ")[2] for line in cpuinfo.splitlines() if line.startswith("model name"))
+    fields = set(cpuinfo.split())
+    return {"cpu": model, "cpus": os.cpu_count(), "flags": [flag for flag in FLAGS if flag in fields]}
+
+
+def _figures(rows: Rows) -> list[dict[str, Any]]:
+    """Return one row per target and scenario: the median of the runs, and their spread."""
+    return [
+        {
+            "target": target,
+            "scenario": scenario,
+            "seconds_per_question": round(median(each.seconds for each in runs), 3),
+            "lowest": round(min(each.seconds for each in runs), 3),
+            "highest": round(max(each.seconds for each in runs), 3),
+            "tokens": round(median(each.tokens for each in runs), 1),
+            "first_seconds": _median([each.first for each in runs if each.first is not None]),
+        }
+        for target, scenarios in rows.items()
+        for scenario, runs in scenarios.items()
+    ]
+
+
+def _median(values: list[float]) -> float | None:
+    return round(median(values), 3) if values else None
+
+
+def _print(report: dict[str, Any]) -> None:
+    machine = report["machine"]
+    print(f"{machine['cpu']}, {machine['cpus']} CPUs, {' '.join(machine['flags'])}; runs: {report['runs']}")
+    for each in report["start"]:
+        print(
+            f"service: ready after {each['ready_seconds']:.1f} s, {each['resident_gib']:.2f} GiB resident, "
+            f"{each['peak_gib']:.2f} at most"
+        )
+    answers = report["rows"][0]["seconds_per_question"]
+    for each in report["bounds"]:
+        print(
+            f"the int8 products alone: {each['tokens_per_second']:.0f} tokens/s, {each['seconds']:.3f} s a question "
+            f"of {each['tokens']:.1f} tokens; {SCENARIOS[0].name}: {each['seconds'] / answers:.0%} of that rate"
+        )
+    print(f"{'target':34} {'scenario':38} {'s/question':>10} {'spread':>15} {'tokens':>7} {'first s':>8}")
+    for row in report["rows"]:
+        spread = f"{row['lowest']:.3f}-{row['highest']:.3f}"
+        first = "" if row["first_seconds"] is None else f"{row['first_seconds']:.3f}"
+        print(
+            f"{row['target']:34} {row['scenario']:38} {row['seconds_per_question']:>10.3f} {spread:>15} "
+            f"{row['tokens']:>7.1f} {first:>8}"
+        )

@@ -1,0 +1,107 @@
+"""`python -m delivery STAGE`: run one stage of the delivery pipeline, configured by the environment."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from hack.cluster.providers import choose
+from hack.deploy import FAILURES
+from hack.installation import Solver, solvers_of
+from hack.kubectl import Kubectl
+from hack.toolchain.progress import Progress
+
+from delivery.chart import write_chart
+from delivery.diagnostics import diagnostics
+from delivery.install import install
+from delivery.installer import write_installer
+from delivery.push import push
+from delivery.pushed_images import RECORD, read_images
+from delivery.rollback import rollback
+from delivery.settings import Settings
+from delivery.sign import PUBLIC_KEY, sign
+from delivery.verify import Verification
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _push(settings: Settings, progress: Progress) -> None:
+    images = push(settings, progress)
+    print(f"{images.operator}\n{images.service}\nkept in {RECORD}")
+
+
+def _sign(settings: Settings, progress: Progress) -> None:
+    sign(settings, read_images(), progress)
+    print(f"the public key is kept in {PUBLIC_KEY}")
+
+
+def _install(settings: Settings, progress: Progress) -> None:
+    kubectl = _kubectl(progress)
+    install(kubectl, read_images(), settings.overlay, settings.solver, progress)
+
+
+def _verify(settings: Settings, progress: Progress) -> None:
+    kubectl = _kubectl(progress)
+    solvers = _solvers(settings, kubectl)
+    check = Verification(
+        kubectl, read_images(), solvers, settings.ingress_url, settings.api_key, settings.patience
+    )
+    check.run(progress, monitoring=settings.monitoring)
+
+
+def _rollback(_: Settings, progress: Progress) -> None:
+    rollback(_kubectl(progress), progress)
+
+
+def _diagnostics(settings: Settings, progress: Progress) -> None:
+    kubectl = _kubectl(progress)
+    solvers = _solvers(settings, kubectl)
+    print(diagnostics(kubectl, [solver.namespace for solver in solvers], progress))
+
+
+def _installer(settings: Settings, progress: Progress) -> None:
+    print(write_installer(_kubectl(progress), read_images(), settings.overlay))
+
+
+def _chart(_: Settings, __: Progress) -> None:
+    print(write_chart(read_images() if RECORD.exists() else None))
+
+
+STAGES: dict[str, Callable[[Settings, Progress], None]] = {
+    "push": _push,
+    "sign": _sign,
+    "install": _install,
+    "verify": _verify,
+    "rollback": _rollback,
+    "diagnostics": _diagnostics,
+    "installer": _installer,
+    "chart": _chart,
+}
+
+
+def _kubectl(progress: Progress) -> Kubectl:
+    provider = choose(progress)
+    return Kubectl(provider.kubectl(), provider.kubeconfig())
+
+
+def _solvers(settings: Settings, kubectl: Kubectl) -> list[Solver]:
+    return [Solver.of(manifest) for manifest in solvers_of(kubectl, settings.solver)]
+
+
+def main() -> int:
+    """Run one stage, or exit with the error."""
+    parser = argparse.ArgumentParser(prog="python -m delivery", description=__doc__)
+    parser.add_argument("stage", choices=STAGES)
+    stage = parser.parse_args().stage
+    try:
+        STAGES[stage](Settings.of_process(), Progress())
+    except (*FAILURES, OSError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,16 @@
+"""The errors of a delivery, which are also errors of an installation.
+
+InstallError
+├── RecordError       a record of an earlier stage is missing or damaged
+└── VerificationError the deployment differs from the delivery
+"""
+
+from hack.errors import InstallError
+
+
+class RecordError(InstallError):
+    """A record of an earlier stage is missing or damaged."""
+
+
+class VerificationError(InstallError):
+    """The deployment differs from the delivery."""

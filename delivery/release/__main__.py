@@ -1,0 +1,42 @@
+"""`make release VERSION=x.y.z REGISTRY=HOST/PATH`: release the checked-out commit."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+
+from hack.deploy import FAILURES
+from hack.kubectl import Kubectl
+from hack.toolchain.paths import CACHE, ROOT
+from hack.toolchain.progress import Progress
+from hack.toolchain.tools import Tools
+
+from delivery.release.errors import ReleaseError
+from delivery.release.release import prepare, publish
+from delivery.settings import Settings
+
+
+def main() -> int:
+    """Release, or exit with the reason against it."""
+    progress, tools = Progress(), Tools(CACHE, Progress())
+    version = os.environ.get("VERSION", "")
+    settings = Settings({**os.environ, "TAG": version})
+    try:
+        settings.registry  # noqa: B018 (raises early if it is not set)
+        tools.build(["crdify", "helm", "kubernetes"])
+        prepare(ROOT, version, datetime.now(UTC).date(), tools.binary("crdify"), progress)
+        kubectl = Kubectl(tools.binary("kubernetes", "kubectl"), CACHE / "no-kubeconfig")
+        folder = publish(settings, version, kubectl, tools, progress)
+    except (*FAILURES, ReleaseError, OSError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    print(f"{folder}\n`git push --follow-tags` publishes it.")
+    print(
+        "Then run `python -m delivery.release.record` and commit the result: the next release's upgrade test needs it."
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""The steps of a release; each skips work that an earlier attempt completed."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from hack.git import git
+from hack.images.build import DIST, build
+from hack.images.platforms import chosen
+from hack.images.sbom import write_sboms
+from hack.toolchain.paths import ROOT
+
+from delivery.chart import write_chart
+from delivery.installer import write_installer
+from delivery.push import push
+from delivery.pushed_images import RECORD
+from delivery.release import changelog, compatibility, versions
+from delivery.release.errors import ReleaseError
+
+if TYPE_CHECKING:
+    from datetime import date
+    from pathlib import Path
+
+    from hack.kubectl import Kubectl
+    from hack.toolchain.progress import Progress
+    from hack.toolchain.tools import Tools
+
+    from delivery.settings import Settings
+
+CRDS = "crds"
+UPGRADE = """\
+## Upgrade
+
+CRDs first, then the rest. The operator rolls solvers to the new service image, one replica at a time.
+
+```
+kubectl apply --server-side --force-conflicts -f install.yaml
+kubectl --namespace mcq-operator-system rollout status deployment/mcq-operator
+kubectl get mcqsolvers --all-namespaces
+```
+
+To go back, do the same with the earlier release's `install.yaml`, without its CRDs: the new ones accept its objects.
+
+## Images
+
+```
+{operator}
+{service}
+```
+"""
+
+
+def prepare(root: Path, version: str, day: date, crdify: Path, progress: Progress) -> None:
+    """Commit the version and its changelog section, unless that is done. Raises ReleaseError."""
+    release = versions.parse(version)
+    if git(root, "status", "--porcelain"):
+        raise ReleaseError("There are uncommitted changes: commit them, because a release is a commit.")
+    tags = git(root, "tag", "--list", "v*").split()
+    if f"v{version}" in tags:
+        message = f"v{version} is already released."
+        raise ReleaseError(message)
+    last = max((tag.removeprefix("v") for tag in tags), key=versions.parse, default=None)
+    if last and release < versions.parse(last):
+        message = f"VERSION={version} is older than the last release, {last}."
+        raise ReleaseError(message)
+    if last:
+        with progress.step(f"CRDs accept what those of {last} accepted"):
+            compatibility.check(crds_at(root, f"v{last}"), crds_at(root, "HEAD"), crdify)
+    else:
+        progress.say("  No earlier release: there are no CRDs to compare with.")
+    text = (root / "CHANGELOG.md").read_text()
+    if versions.current(root) == version and changelog.section(text, version):
+        progress.say(f"  {version} is already committed.")
+        return
+    (root / "CHANGELOG.md").write_text(changelog.released(text, version, day))
+    versions.write(root, version)
+    git(root, "commit", "--quiet", "--all", "--message", f"Release {version}")
+
+
+def crds_at(root: Path, revision: str) -> dict[str, str]:
+    """Return a commit's CRDs by file name."""
+    names = git(root, "ls-tree", "--name-only", f"{revision}:{CRDS}").split()
+    texts = {name: git(root, "show", f"{revision}:{CRDS}/{name}") for name in names}
+    return {name: text for name, text in texts.items() if "\nkind: CustomResourceDefinition\n" in text}
+
+
+def publish(settings: Settings, version: str, kubectl: Kubectl, tools: Tools, progress: Progress) -> Path:
+    """Build and push the images, write the release's files into dist/VERSION, and tag. Return the folder.
+
+    Raises ImageError, SettingError, KubectlError or ReleaseError.
+    """
+    build(platforms=chosen())
+    images = push(settings, progress)
+    folder = DIST / version
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with progress.step("installer and chart"):
+        shutil.move(write_installer(kubectl, images, settings.overlay), folder)
+        chart = write_chart(images)
+        helm: list[str | Path] = [tools.binary("helm"), "package", chart, "--destination", folder]
+        subprocess.run(helm, check=True, capture_output=True, text=True)
+    for sbom in write_sboms(progress):
+        shutil.move(sbom, folder)
+    shutil.copy(RECORD, folder)
+    section = changelog.section((ROOT / "CHANGELOG.md").read_text(), version)
+    upgrade = UPGRADE.format(operator=images.operator, service=images.service)
+    (folder / "NOTES.md").write_text(f"# {version}\n\n{section}\n\n{upgrade}")
+    files = sorted(path for path in folder.iterdir())
+    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
+    (folder / "SHA256SUMS").write_text("".join(sums))
+    git(ROOT, "tag", "--annotate", f"v{version}", "--message", f"Release {version}")
+    return folder

@@ -1,0 +1,225 @@
+"""Verify in the cluster that the deployment matches the delivery and works."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
+
+from hack.ask import QUESTION, ask
+from hack.installation import NAMESPACE, OPERATOR
+from hack.kubectl import Kubectl, KubectlError
+from hack.monitoring import NAMESPACE as STACK
+
+from delivery.errors import VerificationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hack.installation import Images, Solver
+    from hack.toolchain.progress import Progress
+
+T = TypeVar("T")
+
+PROMETHEUS = ("prometheus-operated", "web")
+ALERTMANAGER = ("alertmanager-operated", "web")
+JAEGER = ("jaeger", "query")
+# Spans of every answered question, in any mode.
+SPANS = {"admit", "prefill"}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The checks of one deployment. Each returns a summary or raises VerificationError."""
+
+    kubectl: Kubectl
+    images: Images
+    solvers: list[Solver]
+    ingress_url: str | None
+    api_key: str | None
+    patience: float
+    """Seconds to wait for slow results: a scrape, a trace, an Ingress controller's update."""
+
+    def run(self, progress: Progress, *, monitoring: bool) -> None:
+        """Run all checks, then raise VerificationError with every failure."""
+        wrong = []
+        for title, check in self._checks(monitoring=monitoring):
+            try:
+                progress.say(f"  ok    {title}: {check()}")
+            except (VerificationError, KubectlError) as error:
+                progress.say(f"  WRONG {title}: {error}")
+                wrong.append(f"{title}: {error}")
+        if wrong:
+            raise VerificationError("The deployment differs from the delivery:\n" + "\n".join(wrong))
+
+    def _checks(self, *, monitoring: bool) -> Iterator[tuple[str, Callable[[], str]]]:
+        yield "operator", self.operator
+        for solver in self.solvers:
+            yield f"{solver.resource} is Ready", partial(self.ready, solver)
+            yield f"{solver.resource} runs the image", partial(self.pods, solver)
+            yield f"{solver.resource} answers through its Ingress", partial(self.answer, solver)
+            if monitoring:
+                yield f"{solver.resource} is scraped", partial(self.targets, solver)
+                yield f"{solver.resource} is traced", partial(self.trace, solver)
+        if monitoring:
+            yield "no critical alert fires", self.alerts
+
+    def operator(self) -> str:
+        """Check that every operator replica is available with the delivered image."""
+        live = self._get(NAMESPACE, OPERATOR)
+        image = live["spec"]["template"]["spec"]["containers"][0]["image"]
+        desired, available = live["spec"]["replicas"], live["status"].get("availableReplicas", 0)
+        if image != self.images.operator:
+            message = f"it runs {image}, not {self.images.operator}"
+            raise VerificationError(message)
+        if available != desired:
+            message = f"{available} of {desired} replicas are available"
+            raise VerificationError(message)
+        return f"{available} of {desired} replicas with {image}"
+
+    def ready(self, solver: Solver) -> str:
+        """Check that the solver is Ready and not Degraded, for its newest spec."""
+        live = self._get(solver.namespace, solver.resource)
+        conditions = {each["type"]: each for each in live.get("status", {}).get("conditions", [])}
+        generation = live["metadata"]["generation"]
+        for name, expected in (("Ready", "True"), ("Degraded", "False")):
+            condition = conditions.get(
+                name, {"status": "unknown", "reason": "", "message": "no such condition"}
+            )
+            if condition["status"] != expected or condition.get("observedGeneration") != generation:
+                message = f"{name} is {condition['status']} ({condition['reason']}): {condition['message']}"
+                raise VerificationError(message)
+        return f"{live['status']['readyReplicas']} replicas of generation {generation}"
+
+    def pods(self, solver: Solver) -> str:
+        """Check that every pod has the delivered image."""
+        image = self._get(solver.namespace, solver.resource)["spec"].get("image", self.images.service)
+        selector = f"app.kubernetes.io/instance={solver.name}"
+        pods = self._get(solver.namespace, "pods", "--selector", selector)["items"]
+        running = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        digest = image.partition("@")[2]
+        # Not the status's imageID: for an image in an index it may be the digest of either.
+        others = [
+            f"{pod['metadata']['name']} runs {container['image']}"
+            for pod in running
+            for container in pod["spec"]["containers"]
+            if not container["image"].endswith(digest)
+        ]
+        if others or not running:
+            message = f"{', '.join(others) or 'there are no pods'}, not {image}"
+            raise VerificationError(message)
+        return f"{len(running)} pods with {image}"
+
+    def answer(self, solver: Solver) -> str:
+        """Check that the solver answers a question."""
+        answer = self._ask(solver)
+        best = max(row["probability"] for row in answer["probabilities"])
+        if answer["answer"] is None:
+            return f"it abstains, at {best:.1%}"
+        return f"{answer['answer']['label']} ({answer['answer']['text']}), {best:.1%}"
+
+    def targets(self, solver: Solver) -> str:
+        """Check that Prometheus scrapes each replica of the solver and of the operator."""
+        replicas = self._get(solver.namespace, solver.resource)["status"]["readyReplicas"]
+        operators = self._get(NAMESPACE, OPERATOR)["spec"]["replicas"]
+        expected = {(solver.namespace, solver.name): replicas, (NAMESPACE, "mcq-operator"): operators}
+
+        def up() -> str:
+            targets = self._page(PROMETHEUS, "api/v1/targets", state="active")["data"]["activeTargets"]
+            labels = [target["labels"] for target in targets if target["health"] == "up"]
+            counts = {
+                key: sum((each.get("namespace"), each.get("service")) == key for each in labels)
+                for key in expected
+            }
+            missing = [
+                f"{count} of {expected[key]} of {key[1]}"
+                for key, count in counts.items()
+                if count < expected[key]
+            ]
+            if missing:
+                message = f"targets up: {', '.join(missing)}"
+                raise VerificationError(message)
+            return ", ".join(f"{count} of {name}" for (_, name), count in counts.items())
+
+        return self._eventually(up)
+
+    def trace(self, solver: Solver) -> str:
+        """Check that Jaeger has a question's trace, with the model's spans."""
+        identity = self._ask(solver)["trace_id"]
+
+        def kept() -> str:
+            traces = self._page(JAEGER, f"api/traces/{identity}")["data"]
+            names = {span["operationName"] for trace in traces for span in trace["spans"]}
+            if not names >= SPANS:
+                message = f"trace {identity} has the spans {sorted(names)}, not {sorted(SPANS)}"
+                raise VerificationError(message)
+            return f"trace {identity} with {len(names)} kinds of spans"
+
+        return self._eventually(kept)
+
+    def alerts(self) -> str:
+        """Check that Alertmanager has no active critical alert."""
+        chosen = {
+            "active": "true",
+            "silenced": "false",
+            "inhibited": "false",
+            "filter": 'severity="critical"',
+        }
+        firing = self._page(ALERTMANAGER, "api/v2/alerts", **chosen)
+        if firing:
+            descriptions = [
+                f"{a['labels']['alertname']}: {a['annotations'].get('summary', '')}" for a in firing
+            ]
+            raise VerificationError("; ".join(descriptions))
+        return "none"
+
+    def _ask(self, solver: Solver) -> dict[str, Any]:
+        url = self.ingress_url or self._get(solver.namespace, solver.resource)["status"].get("url")
+        if not url:
+            raise VerificationError("the solver has no URL: enable its Ingress, or set INGRESS_URL")
+
+        def answered() -> dict[str, Any]:
+            try:
+                return ask(url, {**QUESTION, "mode": "answer"}, key=self.api_key)
+            except urllib.error.HTTPError as error:
+                detail = error.read().decode(errors="replace")[:500]
+                message = f"{url} answered {error.code}: {detail}"
+                raise VerificationError(message) from error
+            except OSError as error:
+                message = f"{url} did not answer: {error}"
+                raise VerificationError(message) from error
+
+        return self._eventually(answered)
+
+    def _eventually(self, check: Callable[[], T]) -> T:
+        deadline = time.monotonic() + self.patience
+        while True:
+            try:
+                return check()
+            except (VerificationError, KubectlError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(2)
+
+    def _page(self, service: tuple[str, str], path: str, **query: str) -> Any:
+        """Return a JSON page of a service of the monitoring stack."""
+        name, port = service
+        with self.kubectl.forward(STACK, name, port) as url:
+            address = f"{url}/{path}?{urlencode(query)}"
+            try:
+                with urllib.request.urlopen(address, timeout=30) as response:  # noqa: S310 (forwarded to here)
+                    return json.load(response)
+            except (OSError, ValueError) as error:
+                message = f"{name} did not answer {path}: {error}"
+                raise VerificationError(message) from error
+
+    def _get(self, namespace: str, *what: str) -> dict[str, Any]:
+        live: dict[str, Any] = json.loads(
+            self.kubectl("--namespace", namespace, "get", *what, "--output", "json")
+        )
+        return live

@@ -1,0 +1,220 @@
+"""One run of the scenario: clean, to record the reference, or with a fault, to compare with it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.chaos.calls import Trace
+from tests.chaos.faults import NoFault
+from tests.chaos.program import Program
+from tests.chaos.proxy import Proxy
+from tests.chaos.scenario import START, STEPS
+from tests.chaos.snapshot import Snapshot, difference, take
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.chaos.observer import Observer
+    from tests.chaos.proxy import Upstream
+    from tests.chaos.world import World
+
+SETTLED_SECONDS = 0.4
+"""A step is done after this long in the expected state without a write."""
+STEP_SECONDS = 1.1
+"""A step's minimum length. A Deployment scales old ReplicaSets down in the order of their creation times, which have a
+resolution of one second."""
+QUIET_SECONDS = 1.2
+"""A clean run's step is done after this long without a change."""
+AFTER_SECONDS = 1.0
+"""The time after the last step for a fault's late effects to show."""
+BOUND_SECONDS = 45.0
+"""The most that a step may take, in addition to its fault's time."""
+CLEAN_SECONDS = 120.0
+"""The most that a clean run may take."""
+POLL_SECONDS = 0.05
+LABEL = "mcq-operator.dev/chaos"
+"""The label of a campaign's namespaces."""
+
+
+@dataclass(frozen=True)
+class Arena:
+    """The environment that all runs share."""
+
+    upstream: Upstream
+    observer: Observer
+    directory: Path
+
+
+@dataclass(frozen=True)
+class Clean:
+    """A clean run's record: a snapshot after each step, the watched kinds, and creations and deletions per object."""
+
+    trace: Trace
+    snapshots: dict[str, Snapshot]
+    watching: frozenset[str]
+    counts: dict[str, tuple[int, int]]
+
+
+@dataclass
+class Result:
+    """The result of a run with a fault."""
+
+    name: str
+    hit: bool = False
+    alarms: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class _Run:
+    """One operator, its proxy and its namespace."""
+
+    def __init__(self, arena: Arena, fault: NoFault) -> None:
+        self.namespace = f"chaos-{uuid.uuid4().hex[:8]}"
+        self.arena = arena
+        self.fault = fault
+        self.trace = Trace(START)
+        self.proxy = Proxy(arena.upstream, self.trace, fault)
+        self.world: World = arena.observer.worlds[self.namespace]
+        self._taken: tuple[float, Snapshot] | None = None
+
+    async def create_namespace(self) -> None:
+        metadata = {"name": self.namespace, "labels": {LABEL: ""}}
+        await self.arena.upstream.ask(
+            "POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+        )
+
+    def program(self, server: str) -> Program:
+        home = self.arena.directory / self.namespace
+        home.mkdir(parents=True)
+        return Program(home, self.namespace, server)
+
+    def still(self) -> float:
+        """Return the seconds since the last change in the namespace or the operator's last write."""
+        return time.monotonic() - max(self.world.changed, self.proxy.last_write)
+
+    def snapshot(self) -> Snapshot:
+        if self._taken is None or self._taken[0] != self.world.changed:
+            self._taken = self.world.changed, take(self.world, self.namespace)
+        return self._taken[1]
+
+
+@dataclass
+class _Stage:
+    """The actions of tests.chaos.faults.Stage for one run."""
+
+    program: Program
+    proxy: Proxy
+
+    def kill(self) -> None:
+        self.program.kill()
+
+    def start(self) -> None:
+        self.program.start()
+
+    def cut(self) -> None:
+        self.proxy.cut()
+
+
+async def clean(arena: Arena) -> Clean:
+    """Run the scenario without a fault. Raises TimeoutError."""
+    run = _Run(arena, NoFault())
+    snapshots = {}
+    await run.create_namespace()
+    async with asyncio.timeout(CLEAN_SECONDS), run.proxy.serving() as server:
+        program = run.program(server)
+        try:
+            program.start()
+            while not run.proxy.watching:  # noqa: ASYNC110 - no event marks the end of the start-up
+                await asyncio.sleep(QUIET_SECONDS)
+            await asyncio.sleep(QUIET_SECONDS)
+            watching = frozenset(run.proxy.watching)
+            for step in STEPS:
+                run.trace.step = step.name
+                await step.take(arena.upstream, run.namespace)
+                await asyncio.sleep(QUIET_SECONDS)
+                # The garbage collector may take half a minute to discover a new kind.
+                while (  # noqa: ASYNC110 - as above
+                    run.still() < QUIET_SECONDS or (step == STEPS[-1] and run.world.live)
+                ):
+                    await asyncio.sleep(POLL_SECONDS)
+                snapshots[step.name] = run.snapshot()
+        finally:
+            program.kill()
+    return Clean(run.trace, snapshots, watching, run.world.counts())
+
+
+async def faulty(arena: Arena, name: str, fault: NoFault, expected: Clean) -> Result:
+    """Run the scenario with a fault, and report every difference from a clean run."""
+    run, result, started = _Run(arena, fault), Result(name), time.monotonic()
+    await run.create_namespace()
+    async with run.proxy.serving() as server:
+        program = run.program(server)
+        fault.stage = _Stage(program, run.proxy)
+        try:
+            await fault.step(START)
+            program.start()
+            await _wait_started(run, program, expected, result)
+            for step in STEPS:
+                run.trace.step = step.name
+                await fault.step(step.name)
+                await step.take(arena.upstream, run.namespace)
+                await _wait_settled(run, program, expected.snapshots[step.name], result)
+            await _wait_over(run, program)
+        finally:
+            program.kill()
+    counts = run.world.counts()
+    result.alarms += [f"created, deleted: {line}" for line in difference(counts, expected.counts)]
+    result.alarms += [f"at the end: {line}" for line in difference(run.snapshot(), {})]
+    result.alarms += [*program.ends, *program.complaints()]
+    result.hit = fault.hit
+    result.seconds = time.monotonic() - started
+    if not result.alarms:
+        shutil.rmtree(program.home)
+    else:
+        result.alarms.append(f"log: {program.log}")
+    return result
+
+
+async def _wait_started(run: _Run, program: Program, expected: Clean, result: Result) -> None:
+    """Wait until the operator watches every expected kind."""
+    end = time.monotonic() + BOUND_SECONDS + run.fault.seconds
+    while not run.proxy.watching >= expected.watching:
+        program.revive()
+        if time.monotonic() > end:
+            missing = sorted(expected.watching - run.proxy.watching)
+            result.alarms.append(f"{START}: not watching {', '.join(missing)}")
+            return
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _wait_settled(run: _Run, program: Program, expected: Snapshot, result: Result) -> None:
+    """Wait until the namespace reaches the clean run's state after this step, and stays in it."""
+    start = time.monotonic()
+    end = start + BOUND_SECONDS + run.fault.seconds
+    # After the last step no object may be left, other controllers' included.
+    last = run.trace.step == STEPS[-1].name
+    while (
+        time.monotonic() < start + STEP_SECONDS
+        or run.still() < SETTLED_SECONDS
+        or run.snapshot() != expected
+        or (last and run.world.live)
+    ):
+        program.revive()
+        if time.monotonic() > end:
+            differences = list(difference(run.snapshot(), expected)) or ["the operator goes on writing"]
+            result.alarms += [f"{run.trace.step}: {line}" for line in differences[:10]]
+            return
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _wait_over(run: _Run, program: Program) -> None:
+    """Wait until the fault is over and its late effects had time to show."""
+    while run.fault.pending():  # noqa: ASYNC110 - as all waiting here
+        await asyncio.sleep(POLL_SECONDS)
+    await asyncio.sleep(AFTER_SECONDS)
+    program.revive()

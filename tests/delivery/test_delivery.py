@@ -1,0 +1,248 @@
+"""Each delivery stage alone: its settings, its records, and a registry that requires a login."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx2
+import pytest
+from delivery import push as pushing
+from delivery import rollback as way_back
+from delivery.errors import RecordError
+from delivery.push import login_file
+from delivery.pushed_images import read_images, write_images
+from delivery.settings import Settings
+from delivery.sign import Cosign, sign
+from hack.control_plane.api import listening
+from hack.control_plane.instance import free_ports
+from hack.errors import InstallError, SettingError
+from hack.images import docker, engine, platforms
+from hack.images.build import PROGRAMS
+from hack.images.docker import ImageError
+from hack.images.platforms import MACHINES, chosen, own, require_runnable, suffix
+from hack.installation import MONITORED_SAMPLE, SAMPLE, Images, solvers_of
+from hack.kubectl import Kubectl
+from hack.toolchain.errors import CommandError
+from hack.toolchain.paths import CACHE
+from hack.toolchain.processes import Part, Processes
+from hack.toolchain.progress import Progress
+from hack.toolchain.tools import Tools
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IMAGE = "mcq-nothing:latest"
+# The user "robot" with the password "right", in htpasswd's format.
+DOOR = "robot:$2b$04$aLapt7SfSlGefqFTXtEXmuyeDrDpiuWnjvsRW6sZLPefF4Z6hzU9u\n"
+# docker pushes an index in its own media type.
+INDEX = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json"
+ROBOT = {"REGISTRY_USER": "robot", "REGISTRY_PASSWORD": "right"}
+UNREACHABLE = Kubectl(Path("/bin/false"), Path("/nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "setting", "message"),
+    [
+        ("REGISTRY", " ", "registry", "Set REGISTRY to where the images go"),
+        ("COSIGN_KEY", "", "signing_key", "Set COSIGN_KEY to the private key"),
+        (
+            "ENVIRONMENT",
+            "moon",
+            "overlay",
+            "ENVIRONMENT=moon is unknown: dev, monitoring, openshift, production",
+        ),
+        ("MONITORING", "perhaps", "monitoring", "MONITORING=perhaps is invalid: use 1 or 0"),
+        ("SOLVER", "/no/such.yaml", "solver", "SOLVER=/no/such.yaml does not exist"),
+        ("VERIFY_SECONDS", "long", "patience", "VERIFY_SECONDS=long is not a number of seconds"),
+    ],
+)
+def test_an_invalid_setting_is_refused_with_a_remedy(
+    name: str, value: str, setting: str, message: str
+) -> None:
+    with pytest.raises(SettingError, match=message):
+        getattr(Settings({name: value}), setting)
+
+
+def test_monitoring_accepts_jenkins_booleans(subtests: pytest.Subtests) -> None:
+    for value, expected in {"true": True, "1": True, "false": False, "0": False, "": False}.items():
+        with subtests.test(value=value):
+            assert Settings({"MONITORING": value}).monitoring is expected
+    assert Settings({}).solver == SAMPLE
+    assert Settings({"MONITORING": "true"}).solver == MONITORED_SAMPLE
+
+
+def test_later_stages_require_the_record_of_a_push(tmp_path: Path) -> None:
+    record = tmp_path / "images.json"
+    with pytest.raises(RecordError, match="make push REGISTRY="):
+        read_images(record)
+    record.write_text('{"operator": "here"}')
+    with pytest.raises(RecordError, match="is not a record of pushed images"):
+        read_images(record)
+    write_images(Images("a@sha256:1", "b@sha256:2"), record)
+    assert read_images(record) == Images("a@sha256:1", "b@sha256:2")
+
+
+@pytest.mark.parametrize(
+    "text", ["kind: ConfigMap\n", "", "kind: MCQSolver\nmetadata: {name: a}\n---\nkind: Pod\n"]
+)
+def test_a_solver_file_with_other_kinds_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "solver.yaml"
+    path.write_text(text)
+    with pytest.raises(InstallError, match="should have MCQSolvers and nothing else"):
+        solvers_of(UNREACHABLE, path)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (None, "nothing to roll back"),
+        ({"revision": None, "image": None, "solvers": []}, "There was no operator before this one"),
+    ],
+)
+def test_rollback_without_a_previous_install_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    record: dict[str, object] | None, message: str,
+) -> None:  # fmt: skip
+    path = tmp_path / "previous.json"
+    if record:
+        path.write_text(json.dumps(record))
+    monkeypatch.setattr(way_back, "PREVIOUS", path)
+
+    way_back.rollback(UNREACHABLE, Progress())
+
+    assert message in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def guarded_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Yield the address of a real registry that requires a login."""
+    directory = tmp_path_factory.mktemp("registry")
+    tools = Tools(CACHE, Progress())
+    tools.build(["registry"])
+    (directory / "htpasswd").write_text(DOOR)
+    [port] = free_ports(1)
+    address = f"127.0.0.1:{port}"
+    configuration = {
+        "version": "0.1",
+        "log": {"accesslog": {"disabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(directory / "images")}},
+        "http": {"addr": address},
+        "auth": {"htpasswd": {"realm": "test", "path": str(directory / "htpasswd")}},
+    }
+    (directory / "registry.json").write_text(json.dumps(configuration))
+    command: list[str | Path] = [tools.binary("registry"), "serve", directory / "registry.json"]
+    processes = Processes(directory / "processes", directory)
+    quiet = {"OTEL_TRACES_EXPORTER": "none"}
+    part = Part("registry", command, ready=lambda: listening("127.0.0.1", port), env=quiet)
+    processes.ensure(part, Progress())
+    yield address
+    processes.stop(["registry"])
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a local image of one file."""
+    engine.ensure(Progress())
+    context = tmp_path_factory.mktemp("image")
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY file /\n")
+    (context / "file").write_text("nothing\n")
+    docker.build(context / "Dockerfile", context, IMAGE)
+    return IMAGE
+
+
+def test_the_registry_login_exists_only_during_the_push(guarded_registry: str, image: str) -> None:
+    with login_file(guarded_registry, ("robot", "right")) as auth:
+        assert auth is not None
+        assert auth.stat().st_mode & 0o077 == 0
+        digest = docker.push(image, f"{guarded_registry}/nothing:1", auth=auth)
+    assert digest.startswith("sha256:")
+    assert not auth.exists()
+
+
+@pytest.mark.parametrize("login", [None, ("robot", "wrong")])
+def test_a_registry_refuses_an_unknown_user(
+    guarded_registry: str, image: str, login: tuple[str, str] | None
+) -> None:
+    with (
+        login_file(guarded_registry, login) as auth,
+        pytest.raises(ImageError, match=r"(?i)unauthorized|no basic auth credentials"),
+    ):
+        docker.push(image, f"{guarded_registry}/nothing:2", auth=auth)
+
+
+@pytest.fixture
+def two_platforms(guarded_registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Images:
+    """Return both images for both platforms, pushed. They have only files, so that no foreign program must run."""
+    monkeypatch.setenv("PLATFORMS", "linux/amd64, linux/arm64")
+    monkeypatch.setattr(pushing, "RECORD", tmp_path / "dist/images.json")
+    monkeypatch.setattr(pushing, "tag", lambda program, platform: f"mcq-{program}-only{suffix(platform)}")
+    for program, platform in product(PROGRAMS, MACHINES):
+        dockerfile = tmp_path / f"{program}{suffix(platform)}"
+        dockerfile.write_text(f"FROM scratch\nCOPY {dockerfile.name} /\n")
+        docker.build(dockerfile, tmp_path, f"mcq-{program}-only{suffix(platform)}", platform=platform)
+    return pushing.push(Settings({"REGISTRY": f"{guarded_registry}/two", "TAG": "1", **ROBOT}), Progress())
+
+
+def test_images_for_two_platforms_have_one_reference(guarded_registry: str, two_platforms: Images) -> None:
+    for image in (two_platforms.operator, two_platforms.service):
+        name, _, digest = image.removeprefix(f"{guarded_registry}/").partition("@")
+        response = httpx2.get(
+            f"http://{guarded_registry}/v2/{name}/manifests/1",
+            auth=("robot", "right"),
+            headers={"Accept": INDEX},
+        )
+        assert response.headers["Docker-Content-Digest"] == digest
+        platforms = [each["platform"] for each in response.json()["manifests"]]
+        assert [(each["os"], each["architecture"]) for each in platforms] == [
+            ("linux", "amd64"),
+            ("linux", "arm64"),
+        ]
+
+
+@pytest.mark.slow
+def test_pushed_images_are_signed_and_others_fail_verification(
+    guarded_registry: str, image: str, two_platforms: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cosign, public = Cosign.built(Progress()), tmp_path / "dist/cosign.pub"
+    monkeypatch.setenv("COSIGN_PASSWORD", "opens it")
+    cosign("generate-key-pair", "--output-key-prefix", tmp_path / "own")
+    settings = Settings({"COSIGN_KEY": str(tmp_path / "own.key"), **ROBOT})
+
+    sign(settings, two_platforms, Progress(), public_key=public)
+
+    assert public.read_text() == (tmp_path / "own.pub").read_text()
+    with login_file(guarded_registry, ("robot", "right")) as auth:
+        assert auth is not None
+        monkeypatch.setenv("DOCKER_CONFIG", str(auth.parent))
+        unsigned = (
+            f"{guarded_registry}/nothing@{docker.push(image, f'{guarded_registry}/nothing:3', auth=auth)}"
+        )
+        verify = partial(cosign, "verify", "--insecure-ignore-tlog", "--allow-http-registry", "--key", public)
+        verify(f"{guarded_registry}/two/mcq-service:1-arm64")
+        with pytest.raises(CommandError, match="no signatures found"):
+            verify(unsigned)
+    monkeypatch.setenv("COSIGN_PASSWORD", "does not")
+    with pytest.raises(CommandError, match="decrypt"):
+        sign(settings, two_platforms, Progress(), public_key=public)
+
+
+def test_an_unsupported_platform_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLATFORMS", "linux/amd64,linux/s390x")
+    with pytest.raises(ImageError, match="PLATFORMS has linux/s390x: there are linux/amd64, linux/arm64"):
+        chosen()
+
+
+def test_a_build_for_a_foreign_platform_requires_an_emulator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platforms, "EMULATORS", tmp_path)
+    other = next(name for name in MACHINES if name != own())
+    with pytest.raises(ImageError, match=f"Building for {other} runs its programs.*qemu-user-static"):
+        require_runnable(other)
+    (tmp_path / f"qemu-{MACHINES[other]}").touch()
+    require_runnable(other)
+    require_runnable(own())
