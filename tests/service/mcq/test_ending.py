@@ -12,7 +12,7 @@ from tests.service.scripted import ScriptedEngine, ScriptedSequence
 
 from mcq_service.api.mcq.schemas import Answer, Question
 from mcq_service.api.problems import DeadlineExceeded, InvalidQuestion, ProblemError
-from mcq_service.engine import BatchItem as Feed
+from mcq_service.engine import BatchItem
 from mcq_service.engine import Output, Tokenizer
 from mcq_service.model_store import PreparedModel
 from mcq_service.scheduler.scheduler import STEP_TOKENS
@@ -83,10 +83,10 @@ async def test_a_deadline_in_a_long_prompt_ends_its_reading(replica: Replica, en
 class Holding(ScriptedEngine):
     """Holds its fifth step."""
 
-    def step(self, feeds: Sequence[Feed[ScriptedSequence]]) -> list[Output]:
+    def step(self, items: Sequence[BatchItem[ScriptedSequence]]) -> list[Output]:
         if len(self.steps) == 4:
             self.gate.clear()
-        return super().step(feeds)
+        return super().step(items)
 
 
 async def test_a_deadline_in_writing_ends_it(tokenizer: Tokenizer) -> None:
@@ -107,14 +107,14 @@ class Failing(ScriptedEngine):
 
     fails: int | None = None
 
-    def step(self, feeds: Sequence[Feed[ScriptedSequence]]) -> list[Output]:
+    def step(self, items: Sequence[BatchItem[ScriptedSequence]]) -> list[Output]:
         doomed = self.opened[self.fails : self.fails + 1] if self.fails is not None else []
-        if any(feed.sequence is each for feed in feeds for each in doomed):
-            if len(feeds) == 1:
+        if any(item.sequence is each for item in items for each in doomed):
+            if len(items) == 1:
                 self.fails = None
                 self.gate.clear()
             raise RuntimeError("broken")
-        return super().step(feeds)
+        return super().step(items)
 
 
 @pytest.mark.parametrize("fails", range(6))

@@ -15,7 +15,7 @@ from mcq_service.engine import EngineFailed, Share
 from mcq_service.mcq.calibration import Calibration, ChoicesCalibration, SecondOrder
 from mcq_service.mcq.decision import decide, mean_over_rotations, rotations, softmax
 from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Prompt
-from mcq_service.prompts import plain_form as plain
+from mcq_service.prompts import plain_form
 
 Events = list[tuple[str, dict[str, Any]]]
 
@@ -167,7 +167,7 @@ async def test_rotations_take_a_letters_preference_out(client: httpx.AsyncClient
 def calibrated(**more: Any) -> Calibration:
     """A calibration for three choices."""
     measured = ChoicesCalibration(prior=dict.fromkeys("ABC", 1 / 3), **more)
-    return Calibration(choices={3: measured}, prompt_digest=plain(5).digest)
+    return Calibration(choices={3: measured}, prompt_digest=plain_form(5).digest)
 
 
 async def test_a_question_that_its_order_leaves_open_is_asked_in_a_second(
@@ -211,7 +211,7 @@ async def test_an_answer_by_a_letter_alone_is_explained_on_a_text_of_its_own(
     else:
         body = (await client.post(ANSWER, json=QUESTION)).json()
     assert (body["answer"]["label"], body["reasoning"]) == ("B", "Because so.")
-    assert [each.prefix for each in replica.texts.read] == [plain(5).prefix, ANSWER_FIRST.prefix]
+    assert [each.prefix for each in replica.texts.read] == [plain_form(5).prefix, ANSWER_FIRST.prefix]
     assert replica.texts.forced == [' B\nreasoning: "']
     assert body["usage"] == {"prompt_tokens": 60, "completion_tokens": 3, "cached_tokens": 40}
     assert replica.texts.open_texts == 0
