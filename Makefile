@@ -134,9 +134,9 @@ check: .venv/.ready ## check lint, format, types, layers and generated files
 	@$(STEP) "Jenkinsfile (npm-groovy-lint)" hack/lint-groovy
 	@$(STEP) "Generated files (CRDs, RBAC)" hack/generate --check
 
-test-service: .venv/.ready ## test the service: its parts, and the real model behind a real server
+test-service: .venv/.ready ## test the service and its exams: their parts, and the real model behind a real server
 	@$(STEP) "Weights" hack/model >/dev/null
-	@$(STEP) "Service tests" $(PYTEST) $(COVERAGE) -n $(WORKERS) --dist loadfile tests/service
+	@$(STEP) "Service tests" $(PYTEST) $(COVERAGE) -n $(WORKERS) --dist loadfile tests/service tests/eval
 
 test-page: .venv/.ready ## test the web page in a real browser
 	@$(STEP) "Weights" hack/model >/dev/null

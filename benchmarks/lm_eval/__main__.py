@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import httpx2
 import yaml
 
-from mcq_service.exams.questions import ExamQuestion, read
+from mcq_eval.dataset.exam_file import ExamQuestion, read_exams
 from mcq_service.prompts import Form, answer_form, render
 
 TASK = "mcq_exam"
@@ -39,7 +39,7 @@ class Scored(NamedTuple):
 def main() -> int:
     """Print both scores; exit with 1 if they differ by more than two questions."""
     arguments = _arguments()
-    questions = [each for each in read([arguments.exam]).questions if each.labels[0] == "A"][
+    questions = [each for each in read_exams([arguments.exam]).questions if each.labels[0] == "A"][
         : arguments.limit
     ]
     with tempfile.TemporaryDirectory() as scratch:

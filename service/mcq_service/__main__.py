@@ -8,7 +8,7 @@ import sys
 
 from pydantic import ValidationError
 
-from mcq_service.exams import cli as exams
+from mcq_eval import cli
 from mcq_service.model_store.fetch_command import add_parser
 from mcq_service.runtime.api_keys import InvalidKeys
 from mcq_service.runtime.settings import Settings
@@ -25,7 +25,7 @@ def main() -> int:
         "serve", help="answer questions over HTTP (the default); configured by MCQ_* variables"
     )
     add_parser(subparsers)
-    exams.add_parsers(subparsers, _settings)
+    cli.add_parsers(subparsers, _settings)
     arguments = parser.parse_args()
     code: int = arguments.func(arguments)
     return code

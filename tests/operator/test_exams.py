@@ -17,16 +17,16 @@ import yaml
 from tests.operator.conftest import Bench, Kubectl
 from tests.operator.live import apply, existing, kubelet, names_of_pods, patch, until
 
+from mcq_eval import parts
+from mcq_eval.errors import ResultsNotKept
+from mcq_eval.parts import Part
+from mcq_eval.report.rows import Row
+from mcq_eval.results import Account, ResultStore, StoredPart
+from mcq_eval.verdict import Limits
 from mcq_operator.models import ExamKey, Manifest
 from mcq_service.api.mcq.schemas import Usage
 from mcq_service.api.service.schemas import Identity
 from mcq_service.api.service.schemas import LastExam as SatExam
-from mcq_service.exams import parts
-from mcq_service.exams.errors import ResultsNotKept
-from mcq_service.exams.judging import Limits
-from mcq_service.exams.parts import Part
-from mcq_service.exams.report import Row
-from mcq_service.exams.results import Account, Kept, Results
 
 QUESTIONS = {"configMapRef": {"name": "questions"}}
 SPEC = {"solverRef": {"name": "demo"}, "questions": QUESTIONS}
@@ -80,7 +80,7 @@ def part(answers: str, *, start: int = 0) -> Part:
     )  # fmt: skip
 
 
-def results(kubectl: Kubectl, tmp_path: Path, *, exam: str = "aqua", name: str | None = None) -> Results:
+def results(kubectl: Kubectl, tmp_path: Path, *, exam: str = "aqua", name: str | None = None) -> ResultStore:
     """As a Pod of the exam has them: with a token of its ServiceAccount."""
     found = yaml.safe_load(kubectl.kubeconfig.read_text())["clusters"][0]["cluster"]
     token, authority = tmp_path / "token", tmp_path / "ca.crt"
@@ -96,7 +96,7 @@ def results(kubectl: Kubectl, tmp_path: Path, *, exam: str = "aqua", name: str |
     async def at_once(_: float) -> None:
         return
 
-    return Results(account, name or f"{exam}-results", sleep=at_once)
+    return ResultStore(account, name or f"{exam}-results", sleep=at_once)
 
 
 async def answered(
@@ -110,7 +110,7 @@ async def answered(
 
 async def sat(
     kubectl: Kubectl,
-    kept: Results,
+    kept: ResultStore,
     sitting: str,
     shares: Sequence[Part],
     *,
@@ -135,16 +135,16 @@ def completed(job: Manifest) -> bool:
 
 
 async def published(
-    kept: Results,
+    kept: ResultStore,
     sitting: str,
-    whole: Kept,
+    whole: StoredPart,
     *,
     limits: Limits | None = None,
     before: Sequence[Row] | None = None,
     history: int = 2,
 ) -> str:
     """Write the report as the last Pod does, and return its digest."""
-    report = parts.report(whole.parts, limits=limits or Limits(), before=before)
+    report = parts.build_report(whole.parts, limits=limits or Limits(), before=before)
     return await kept.publish(sitting, report, whole.digests, history=history)
 
 

@@ -10,9 +10,9 @@ from tests.operator.conftest import Bench, Kubectl
 from tests.operator.live import apply, condition, existing, names_of_pods, patch, until
 from tests.operator.test_exams import jobs, part, results, sit
 
+from mcq_eval.report.rows import Row
+from mcq_eval.verdict import Limits
 from mcq_operator.models import ExamKey, Key, Manifest, SolverKey
-from mcq_service.exams.judging import Limits
-from mcq_service.exams.report import Row
 
 GATE = {"gate": {"examRef": {"name": "aqua"}, "maxRegression": 0.1}}
 SPEC: dict[str, Any] = {"replicas": 1, "rollout": GATE, "storage": {"cache": {"type": "PVC"}}}

@@ -40,8 +40,8 @@ IDENTITY = Identity(
 def ready() -> SimpleNamespace:
     """Return the parts of a lifecycle that the page's route reads."""
     defaults = SimpleNamespace(mode="explain", max_reasoning_tokens=96)
-    answering = SimpleNamespace(model="scripted/model", defaults=defaults)
-    backend = SimpleNamespace(identity=IDENTITY, answering=answering)
+    mcq = SimpleNamespace(model="scripted/model", defaults=defaults)
+    backend = SimpleNamespace(identity=IDENTITY, mcq=mcq)
     return SimpleNamespace(
         backend=backend, is_ready=True, status="ready", detail="Answering questions.", progress=None
     )

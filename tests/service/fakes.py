@@ -13,11 +13,11 @@ import httpx
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from mcq_service.answering import Answering, Defaults
-from mcq_service.answering.calibration import Calibration
 from mcq_service.api import app
 from mcq_service.api.mcq.schemas import Debias
 from mcq_service.engine import Share, Tokens
+from mcq_service.mcq import Defaults, MCQService
+from mcq_service.mcq.calibration import Calibration
 from mcq_service.openai import Generation
 from mcq_service.prompts import Prompt
 from mcq_service.runtime.builder import Backend, RemoteModel, identity_of
@@ -82,7 +82,7 @@ class FakeTexts:
     async def score(
         self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share
     ) -> tuple[list[list[float]], Tokens]:
-        scores = [await FakeText(self, prompt).letters(labels) for prompt in prompts]
+        scores = [await FakeText(self, prompt).score_labels(labels) for prompt in prompts]
         return scores, Tokens(prompt=30 * len(prompts), cached=25 * len(prompts))
 
     async def step(self) -> None:
@@ -118,7 +118,7 @@ class FakeText:
         self._texts = texts
         self._prompt = prompt
 
-    async def letters(self, labels: Sequence[str]) -> list[float]:
+    async def score_labels(self, labels: Sequence[str]) -> list[float]:
         """0.7 for the letter of the best choice, wherever the prompt has it."""
         self._begin()
         if self._texts.broken and self._texts.broken in self._prompt.stem:
@@ -187,7 +187,7 @@ class Replica:
             deadline_seconds=deadline_seconds,
         )
         self.admission = Admission(limits)
-        self.answering = Answering(
+        self.mcq = MCQService(
             self.texts,
             self.admission,
             model="fake/model",
@@ -214,10 +214,10 @@ class Replica:
         self.lifecycle.set_ready(
             Backend(
                 identity=IDENTITY,
-                answering=self.answering,
+                mcq=self.mcq,
                 generation=generation if isinstance(self.texts, LocalTextEngine) else None,
                 admission=self.admission,
-                selftest=SelfTest(self.answering),
+                selftest=SelfTest(self.mcq),
                 engine="fake",
                 alive=lambda: self.alive,
                 stop=_nothing,

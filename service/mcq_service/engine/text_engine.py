@@ -49,7 +49,7 @@ class Text(Protocol):
     begun: float | None
     """When the first computation for it began, on the monotonic clock in seconds; None before."""
 
-    async def letters(self, labels: Sequence[str]) -> list[float]:
+    async def score_labels(self, labels: Sequence[str]) -> list[float]:
         """Score each letter (A to Z) as the next token: log-probabilities, up to one constant."""
 
     def force(self, text: str) -> None:

@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mcq_service.answering import Answering, Defaults
-from mcq_service.answering.calibration import Calibration
-from mcq_service.answering.calibration_files import calibration_for, calibration_of_remote
 from mcq_service.api.service.schemas import Identity
 from mcq_service.engine import Tokenizer
 from mcq_service.engine.cpus import available_cpus
 from mcq_service.engine.errors import EngineMismatch
 from mcq_service.engine.remote.openai_client import OpenAIClient
+from mcq_service.mcq import Defaults, MCQService
+from mcq_service.mcq.calibration import Calibration
+from mcq_service.mcq.calibration_files import calibration_for, remote_calibration
 from mcq_service.model_store.precision import best_float
 from mcq_service.openai import Generation
 from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Form
@@ -51,7 +51,7 @@ class Backend:
     """
 
     identity: Identity
-    answering: Answering
+    mcq: MCQService
     admission: Admission
     selftest: SelfTest
     engine: str
@@ -135,13 +135,13 @@ def local(
             scheduler.stop()
             prepared.release()
 
-        answering = build_answering(
+        mcq = build_mcq_service(
             texts, admission, settings, model=prepared.name,
             calibration=calibration, metrics=metrics, tracing=tracing,
         )  # fmt: skip
         return Backend(
             identity=identity_of(prepared, calibration.form),
-            answering=answering,
+            mcq=mcq,
             admission=admission,
             selftest=build_selftest(texts, settings, tracing=tracing),
             engine=engine.name,
@@ -150,7 +150,7 @@ def local(
             generation=Generation(
                 texts,
                 admission,
-                model=answering.model,
+                model=mcq.model,
                 deadline_seconds=settings.deadline_seconds,
                 metrics=metrics,
                 tracing=tracing,
@@ -173,10 +173,10 @@ def openai_client(settings: Settings) -> OpenAIClient:
 def remote(texts: RemoteTextEngine, settings: Settings, *, metrics: Metrics, tracing: Tracing) -> Backend:
     """Build the backend for another server as the engine. Call it in the event loop's thread."""
     admission = Admission(admission_limits(settings))
-    calibration = calibration_of_remote(settings.calibration)
+    calibration = remote_calibration(settings.calibration)
     return Backend(
         identity=identity_of(RemoteModel(texts.model), calibration.form),
-        answering=build_answering(
+        mcq=build_mcq_service(
             texts, admission, settings,
             model=texts.model, calibration=calibration, metrics=metrics, tracing=tracing,
         ),
@@ -202,19 +202,19 @@ def admission_limits(settings: Settings) -> Limits:
 def build_selftest(texts: TextEngine, settings: Settings, *, tracing: Tracing) -> SelfTest:
     """Build the self-test. Its question does not queue behind clients, and is neither counted nor calibrated."""
     return SelfTest(
-        build_answering(
+        build_mcq_service(
             texts, Admission(admission_limits(settings)), settings,
             model="", calibration=Calibration(), metrics=Metrics(), tracing=tracing,
         )
     )  # fmt: skip
 
 
-def build_answering(
+def build_mcq_service(
     texts: TextEngine, admission: Admission, settings: Settings,
     *, model: str, calibration: Calibration, metrics: Metrics, tracing: Tracing,
-) -> Answering:  # fmt: skip
+) -> MCQService:  # fmt: skip
     """Build the multiple-choice use cases on an engine."""
-    return Answering(
+    return MCQService(
         texts,
         admission,
         model=model,

@@ -12,7 +12,7 @@ from mcq_service.api.problems import ProblemError, as_problem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mcq_service.answering import Answering
+    from mcq_service.mcq import MCQService
 
 QUESTION = Question(question="Which of these is a colour?", choices=["blue", "seven"], mode="answer")
 WARM_UP = QUESTION.model_copy(update={"mode": "explain", "max_reasoning_tokens": 2})
@@ -23,9 +23,9 @@ FRESH_SECONDS = 5.0
 class SelfTest:
     """Asks the test question, to find out whether questions are answered."""
 
-    def __init__(self, answering: Answering, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Ask `answering`; give it metrics of its own, because these are no clients' questions."""
-        self._answering = answering
+    def __init__(self, mcq: MCQService, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Ask `mcq`. It needs metrics of its own, because clients do not ask these questions."""
+        self._mcq = mcq
         self._clock = clock
         self._lock = asyncio.Lock()
         self._asked: float | None = None
@@ -33,7 +33,7 @@ class SelfTest:
 
     async def warm_up(self) -> None:
         """Read, score and write for the first time. Raises ProblemError."""
-        await self._answering.answer(WARM_UP)
+        await self._mcq.answer(WARM_UP)
 
     async def seconds(self) -> float:
         """Return how long the answer took, reusing a fresh outcome. Raises ProblemError without an answer."""
@@ -47,6 +47,6 @@ class SelfTest:
 
     async def _ask(self) -> float | ProblemError:
         try:
-            return (await self._answering.answer(QUESTION)).timings.total_ms / 1000
+            return (await self._mcq.answer(QUESTION)).timings.total_ms / 1000
         except Exception as error:  # noqa: BLE001 - reused like an answer, or each probe would ask again
             return as_problem(error)

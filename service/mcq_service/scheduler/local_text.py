@@ -77,7 +77,7 @@ class LocalText:
         """Read what is pending, so that forks can share it."""
         await self.run(Task(self, span=_span()))
 
-    async def letters(self, labels: Sequence[str]) -> list[float]:
+    async def score_labels(self, labels: Sequence[str]) -> list[float]:
         """See Text."""
         ids = [self._tokenizer.label_tokens[label] for label in labels]
         output = await self.run(ScoreTask(self, score=ids, span=_span()))
@@ -172,7 +172,7 @@ class LocalTextEngine:
         async def one(rest: list[int]) -> tuple[list[float], Tokens]:
             async with limiter:
                 with self.open_tokens([*stem, *rest], room=0, share=share, parent=shared) as text:
-                    return await text.letters(labels), text.tokens
+                    return await text.score_labels(labels), text.tokens
 
         with self.open_tokens(stem, room=0, share=share) as shared:
             await shared.read()

@@ -44,10 +44,10 @@ def texts(client: OpenAIClient) -> RemoteTextEngine:
     return RemoteTextEngine(client, model="m", top=20)
 
 
-async def letters(texts: RemoteTextEngine) -> list[float]:
+async def score_labels(texts: RemoteTextEngine) -> list[float]:
     encoded = await texts.encode(render(QUESTION), room=8)
     with encoded.open(Share()) as text:
-        return await text.letters(["A", "B", "C"])
+        return await text.score_labels(["A", "B", "C"])
 
 
 async def write(texts: RemoteTextEngine, *, limit: int = 8) -> tuple[str, int]:
@@ -67,7 +67,7 @@ async def test_letters_are_scored_from_the_most_probable_tokens(
 ) -> None:
     """A missing letter gets less than the least probable of them; one token is requested, greedily."""
     upstream.replies = [reply]
-    assert await letters(texts) == [-3.0, -0.1, -7.5 - FLOOR_NATS]
+    assert await score_labels(texts) == [-3.0, -0.1, -7.5 - FLOOR_NATS]
     [body] = upstream.bodies
     assert (body["model"], body["max_tokens"], body["temperature"], body["logprobs"]) == ("m", 1, 0, 20)
     assert body["prompt"].endswith("answer:")
@@ -75,7 +75,7 @@ async def test_letters_are_scored_from_the_most_probable_tokens(
 
 async def test_client_text_never_becomes_a_control_token(upstream: Upstream, texts: RemoteTextEngine) -> None:
     """The server tokenises the whole prompt, so the client's part is escaped; our own is not."""
-    await letters(texts)
+    await score_labels(texts)
     ours = render(QUESTION)
     assert upstream.bodies[0]["prompt"].startswith(ours.prefix)
     clients = upstream.bodies[0]["prompt"].removeprefix(ours.prefix).removesuffix(ours.suffix)
@@ -99,7 +99,7 @@ async def test_the_usage_is_the_servers(texts: RemoteTextEngine) -> None:
     """Its prompt tokens, and the cached ones."""
     encoded = await texts.encode(render(QUESTION), room=8)
     with encoded.open(Share()) as text:
-        await text.letters(["A", "B"])
+        await text.score_labels(["A", "B"])
         assert (text.tokens.prompt, text.tokens.cached, text.tokens.completion) == (140, 115, 0)
 
 
@@ -141,7 +141,7 @@ async def test_written_text_is_part_of_the_text(upstream: Upstream, texts: Remot
         async for _ in text.write(Line(), limit=8):
             pass
         text.force('"\nanswer:')
-        await text.letters(["A", "B"])
+        await text.score_labels(["A", "B"])
     assert upstream.bodies[1]["prompt"].endswith('reasoning: "So it is."\nanswer:')
 
 
@@ -171,7 +171,7 @@ async def test_a_failure_says_what_to_check(
     """It never quotes the server, whose message may quote a client."""
     upstream.replies = [reply]
     with pytest.raises(error, match=says) as raised:
-        await letters(texts)
+        await score_labels(texts)
     assert raised.type is error
     assert "secret" not in str(raised.value)
     assert len(upstream.bodies) == 1
@@ -273,7 +273,7 @@ async def test_a_real_llama_server_answers() -> None:
     line = Line()
     encoded = await texts.encode(render(question), room=40)
     with encoded.open(Share()) as text:
-        scores = await text.letters(["A", "B", "C", "D"])
+        scores = await text.score_labels(["A", "B", "C", "D"])
         assert max(range(4), key=scores.__getitem__) == 2
         text.force(' C\nreasoning: "')
         async for _ in text.write(line, limit=40):

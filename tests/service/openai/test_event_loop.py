@@ -62,7 +62,7 @@ async def test_calibration_does_not_tokenise_on_the_event_loop(
     unloaded: Replica, client: httpx.AsyncClient, threads: list[int]
 ) -> None:
     """Neither in the process of a service nor in its own."""
-    await unloaded.answering.letters(Question.model_validate(ASKED), rotation=1)
+    await unloaded.mcq.score_labels(Question.model_validate(ASKED), rotation=1)
     assert threads
     assert threading.get_ident() not in threads
 

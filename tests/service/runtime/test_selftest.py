@@ -40,7 +40,7 @@ async def test_a_failure_is_reported_and_tried_again_later(replica: Replica) -> 
     """A failure is reused like an answer."""
     replica.load()
     now = 0.0
-    selftest = SelfTest(replica.answering, clock=lambda: now)
+    selftest = SelfTest(replica.mcq, clock=lambda: now)
     replica.texts.error = BadEngine("The engine is gone.")
     for _ in range(3):
         with pytest.raises(BadEngine, match="gone"):
@@ -79,7 +79,7 @@ async def test_it_does_not_wait_behind_clients(replica: Replica) -> None:
     selftest = builder.build_selftest(replica.texts, settings, tracing=replica.tracing)
     question = Question.model_validate({**QUESTION, "mode": "explain"})
     replica.texts.gate.clear()
-    clients = [asyncio.create_task(replica.answering.answer(question)) for _ in range(4)]
+    clients = [asyncio.create_task(replica.mcq.answer(question)) for _ in range(4)]
     await until(lambda: replica.admission.queued)
     asked = asyncio.create_task(selftest.seconds())
     await until(lambda: any("blue" in prompt.choices for prompt in replica.texts.read))
@@ -92,7 +92,7 @@ async def test_it_does_not_wait_behind_clients(replica: Replica) -> None:
 async def test_a_client_that_leaves_does_not_affect_the_others(replica: Replica) -> None:
     """Clients that wait for the same outcome still get one."""
     replica.load()
-    selftest = SelfTest(replica.answering)
+    selftest = SelfTest(replica.mcq)
     replica.texts.gate.clear()
     first, second = (asyncio.create_task(selftest.seconds()) for _ in range(2))
     await until(lambda: replica.texts.read)

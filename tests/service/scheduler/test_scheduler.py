@@ -15,7 +15,7 @@ from mcq_service.scheduler.scheduler import STEP_TOKENS, STEP_TOKENS_WHILE_WRITI
 from mcq_service.yaml_output import Line
 
 
-class Letters(Tokenizer):
+class LetterTokenizer(Tokenizer):
     """A tokenizer whose tokens are letters: 1 is "B", 2 is "C"."""
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Letters(Tokenizer):
 
     encode_untrusted = encode_trusted
 
-    def stream(self) -> "Letters":  # type: ignore[override]
+    def stream(self) -> "LetterTokenizer":  # type: ignore[override]
         return self
 
     def push(self, token: int) -> str:
@@ -42,7 +42,7 @@ def engine() -> ScriptedEngine:
 @pytest.fixture
 def texts(engine: ScriptedEngine) -> Iterator[LocalTextEngine]:
     scheduler = Scheduler(engine)
-    yield LocalTextEngine(scheduler, Letters())
+    yield LocalTextEngine(scheduler, LetterTokenizer())
     engine.gate.set()
     scheduler.stop()
 
@@ -54,7 +54,7 @@ async def written(text: LocalText, limit: int) -> str:
 async def test_a_text_is_read_and_scored_in_one_step(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
     """The prompt is read once, and its letters' logits come back in the requested order."""
     with texts.open_tokens([5, 6, 7], room=0) as text:
-        assert await text.letters(["A", "B", "C"]) == [0, 1, 0]
+        assert await text.score_labels(["A", "B", "C"]) == [0, 1, 0]
     assert engine.steps == [[[5, 6, 7]]]
     await until(lambda: engine.open_sequences == 0)
 
@@ -63,7 +63,7 @@ async def test_a_shared_prefix_is_not_read_again(texts: LocalTextEngine, engine:
     """It counts as cached."""
     engine.cache_prefix([5, 6])
     with texts.open_tokens([5, 6, 7], room=0) as text:
-        await text.letters(["A"])
+        await text.score_labels(["A"])
         assert (text.tokens.prompt, text.tokens.cached) == (3, 2)
     assert engine.steps == [[[7]]]
 
@@ -71,7 +71,7 @@ async def test_a_shared_prefix_is_not_read_again(texts: LocalTextEngine, engine:
 async def test_writing_continues_forced_text(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
     """Forced tokens are read with the step that writes the next one."""
     with texts.open_tokens([9], room=8) as text:
-        await text.letters(["A"])
+        await text.score_labels(["A"])
         text.force("AB")
         assert await written(text, 3) == "CDE"
         assert text.tokens.completion == 3
@@ -98,7 +98,7 @@ async def test_the_characters_that_closed_the_line_may_be_forced(
     with texts.open_tokens([2], room=8) as text:
         assert "".join([piece async for piece in text.write(Closing(), limit=8)]) == "CD"
         text.force("Z")
-        await text.letters(["A"])
+        await text.score_labels(["A"])
     assert engine.steps[-1] == [[26]]
     assert engine.opened[0].tokens == [2, 3, 4, 26]
 
@@ -107,10 +107,10 @@ async def test_texts_share_steps(texts: LocalTextEngine, engine: ScriptedEngine)
     """All texts that come during a step are in the next one."""
     engine.gate.clear()
     with texts.open_tokens([9], room=0) as first:
-        tasks = [asyncio.create_task(first.letters(["A"]))]
+        tasks = [asyncio.create_task(first.score_labels(["A"]))]
         await until(lambda: engine.steps)
         opened = [texts.open_tokens([9, number], room=0) for number in range(5)]
-        tasks += [asyncio.create_task(each.__enter__().letters(["A"])) for each in opened]
+        tasks += [asyncio.create_task(each.__enter__().score_labels(["A"])) for each in opened]
         await asyncio.sleep(0.01)
         engine.gate.set()
         await asyncio.gather(*tasks)
@@ -122,14 +122,14 @@ async def test_a_long_prompt_is_read_in_parts(texts: LocalTextEngine, engine: Sc
     engine.context_length = 4096
     tokens = [number % 50 for number in range(2 * STEP_TOKENS + 7)]
     with texts.open_tokens(tokens, room=0) as text:
-        await text.letters(["A"])
+        await text.score_labels(["A"])
     assert [len(step[0]) for step in engine.steps] == [STEP_TOKENS, STEP_TOKENS, 7]
     assert engine.opened[0].tokens == tokens
 
 
-async def letters(texts: LocalTextEngine, tokens: list[int], share: Share) -> None:
+async def score_labels(texts: LocalTextEngine, tokens: list[int], share: Share) -> None:
     with texts.open_tokens(tokens, room=0, share=share) as text:
-        await text.letters(["A"])
+        await text.score_labels(["A"])
 
 
 async def test_requests_take_turns_in_the_engine(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
@@ -137,11 +137,11 @@ async def test_requests_take_turns_in_the_engine(texts: LocalTextEngine, engine:
     engine.context_length = 4096
     engine.gate.clear()
     first, second = Share(), Share()
-    tasks = [asyncio.create_task(letters(texts, [1] * 300, first)) for _ in range(9)]
+    tasks = [asyncio.create_task(score_labels(texts, [1] * 300, first)) for _ in range(9)]
     await until(lambda: engine.steps)
     await asyncio.sleep(0.01)
-    tasks += [asyncio.create_task(letters(texts, [2] * 100, second)) for _ in range(9)]
-    tasks += [asyncio.create_task(letters(texts, [3] * 50, Share()))]
+    tasks += [asyncio.create_task(score_labels(texts, [2] * 100, second)) for _ in range(9)]
+    tasks += [asyncio.create_task(score_labels(texts, [3] * 50, Share()))]
     await asyncio.sleep(0.01)
     engine.gate.set()
     await asyncio.gather(*tasks)
@@ -158,10 +158,10 @@ async def test_a_long_prompt_lets_short_ones_pass(texts: LocalTextEngine, engine
     """After one step's worth of tokens; then they take turns."""
     engine.context_length = 8192
     engine.gate.clear()
-    tasks = [asyncio.create_task(letters(texts, [1] * 8 * STEP_TOKENS, Share()))]
+    tasks = [asyncio.create_task(score_labels(texts, [1] * 8 * STEP_TOKENS, Share()))]
     await until(lambda: engine.steps)
     share = Share()
-    tasks += [asyncio.create_task(letters(texts, [2] * 400, share)) for _ in range(12)]
+    tasks += [asyncio.create_task(score_labels(texts, [2] * 400, share)) for _ in range(12)]
     await asyncio.sleep(0.01)
     engine.gate.set()
     await asyncio.gather(*tasks)
@@ -181,7 +181,7 @@ async def test_writers_get_a_token_in_every_step_beside_a_long_prompt(
     with texts.open_tokens([1], room=60) as writer, texts.open_tokens([2] * 1000, room=0) as prompt:
         writing = asyncio.create_task(written(writer, 50))
         await until(lambda: engine.steps)
-        reading = asyncio.create_task(prompt.letters(["A"]))
+        reading = asyncio.create_task(prompt.score_labels(["A"]))
         await asyncio.sleep(0.01)
         engine.gate.set()
         await reading
@@ -199,7 +199,7 @@ async def test_an_answer_does_not_wait_for_others_reasoning(
     with texts.open_tokens([1], room=60) as writer, texts.open_tokens([2, 2], room=0) as short:
         writing = asyncio.create_task(written(writer, 50))
         await until(lambda: engine.steps)
-        asked = asyncio.create_task(short.letters(["A"]))
+        asked = asyncio.create_task(short.score_labels(["A"]))
         await asyncio.sleep(0.01)
         engine.gate.set()
         await asked
@@ -233,10 +233,10 @@ async def test_an_engines_error_affects_only_that_step(
     """It reaches the texts of the step; the next text is served."""
     engine.error = ValueError("broken")
     with texts.open_tokens([1], room=0) as text, pytest.raises(ValueError, match="broken"):
-        await text.letters(["A"])
+        await text.score_labels(["A"])
     engine.error = None
     with texts.open_tokens([1], room=0) as text:
-        assert await text.letters(["B"]) == [1]
+        assert await text.score_labels(["B"]) == [1]
     assert texts.scheduler.alive
 
 
@@ -255,7 +255,7 @@ async def test_stop_ends_the_thread_and_cancels_the_rest(
         with pytest.raises(asyncio.CancelledError):
             await writing
         with pytest.raises(asyncio.CancelledError):
-            await text.letters(["A"])
+            await text.score_labels(["A"])
     assert not texts.scheduler.alive
 
 
@@ -282,7 +282,7 @@ async def test_cancelled_requests_leak_nothing(texts: LocalTextEngine, engine: S
         with texts.open_tokens(
             [chance.randrange(20) for _ in range(chance.randrange(1, 40))], room=60
         ) as text:
-            await text.letters(["A"])
+            await text.score_labels(["A"])
             text.force("AB")
             await written(text, 20)
 
@@ -295,7 +295,7 @@ async def test_cancelled_requests_leak_nothing(texts: LocalTextEngine, engine: S
     assert all(outcome is None or isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
     await until(lambda: engine.open_sequences == 0)
     with texts.open_tokens([1], room=0) as text:
-        assert await text.letters(["B"]) == [1]
+        assert await text.score_labels(["B"]) == [1]
 
 
 async def test_rotations_read_the_question_once(

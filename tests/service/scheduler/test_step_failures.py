@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.service.fakes import until
-from tests.service.scheduler.test_scheduler import Letters, written
+from tests.service.scheduler.test_scheduler import LetterTokenizer, written
 from tests.service.scripted import ScriptedEngine, ScriptedSequence
 from tests.service.tiny_int8 import CONTEXT, VOCABULARY, write_tiny_int8
 
@@ -48,25 +48,25 @@ def engine() -> FragileEngine:
 @pytest.fixture
 async def texts(engine: FragileEngine) -> AsyncIterator[LocalTextEngine]:
     scheduler = Scheduler(engine)
-    yield LocalTextEngine(scheduler, Letters())
+    yield LocalTextEngine(scheduler, LetterTokenizer())
     engine.gate.set()
     await until(lambda: engine.open_sequences == 0)
     assert scheduler.alive
     scheduler.stop()
 
 
-async def letters(texts: LocalTextEngine, tokens: list[int]) -> list[float]:
+async def score_labels(texts: LocalTextEngine, tokens: list[int]) -> list[float]:
     with texts.open_tokens(tokens, room=0) as text:
-        return await text.letters(["A", "B"])
+        return await text.score_labels(["A", "B"])
 
 
 async def together(engine: ScriptedEngine, texts: LocalTextEngine, prompts: list[list[int]]) -> list[Any]:
     """Run prompts in one step; return their outcomes."""
     engine.gate.clear()
     before = len(engine.steps)
-    first = asyncio.create_task(letters(texts, [1, 1]))
+    first = asyncio.create_task(score_labels(texts, [1, 1]))
     await until(lambda: len(engine.steps) > before)
-    tasks = [asyncio.create_task(letters(texts, prompt)) for prompt in prompts]
+    tasks = [asyncio.create_task(score_labels(texts, prompt)) for prompt in prompts]
     await asyncio.sleep(0.01)
     engine.steps.clear()
     engine.gate.set()
@@ -112,7 +112,7 @@ async def test_a_text_is_written_correctly_beside_bad_ones(
         writing = asyncio.create_task(written(text, 25))
         while not writing.done():
             with pytest.raises(ValueError, match="broken"):
-                await letters(texts, [BAD])
+                await score_labels(texts, [BAD])
         assert await writing == "".join(chr(64 + number) for number in range(2, 27))
 
 
@@ -124,7 +124,7 @@ async def test_a_cancelled_text_is_not_read_again(engine: FragileEngine, texts: 
     async def leaving() -> None:
         left.append(asyncio.current_task())
         try:
-            await letters(texts, [2, 7])
+            await score_labels(texts, [2, 7])
         finally:
             gone.set()
 
@@ -134,9 +134,9 @@ async def test_a_cancelled_text_is_not_read_again(engine: FragileEngine, texts: 
             assert gone.wait(10)
 
     engine.gate.clear()
-    first = asyncio.create_task(letters(texts, [1, 1]))
+    first = asyncio.create_task(score_labels(texts, [1, 1]))
     await until(lambda: engine.steps)
-    works = [letters(texts, [2, BAD]), leaving(), letters(texts, [2, 8])]
+    works = [score_labels(texts, [2, BAD]), leaving(), score_labels(texts, [2, 8])]
     tasks = [asyncio.create_task(work) for work in works]
     await asyncio.sleep(0.01)
     engine.before_failing = leave  # type: ignore[method-assign]
@@ -159,8 +159,8 @@ async def test_a_text_without_memory_does_not_start(
     with monkeypatch.context() as patched:
         patched.setattr(engine, "open", no_memory)
         with pytest.raises(MemoryError):
-            await letters(texts, [1])
-    assert await letters(texts, [1]) == [0, 1]
+            await score_labels(texts, [1])
+    assert await score_labels(texts, [1]) == [0, 1]
 
 
 class BadTask(ScoreTask):
@@ -188,10 +188,10 @@ async def test_an_error_before_or_after_the_step_affects_only_that_text(
 ) -> None:
     """Even a panic of native code, which is no Exception: it must not end the engine's thread."""
     engine.gate.clear()
-    first = asyncio.create_task(letters(texts, [1, 1]))
+    first = asyncio.create_task(score_labels(texts, [1, 1]))
     await until(lambda: engine.steps)
     with texts.open_tokens([2, 3], room=0) as text:
-        other = asyncio.create_task(letters(texts, [2, 4]))
+        other = asyncio.create_task(score_labels(texts, [2, 4]))
         bad = asyncio.create_task(text.run(BadTask(text, where, error)))
         await asyncio.sleep(0.01)
         engine.gate.set()
@@ -231,9 +231,9 @@ async def test_a_step_that_can_not_be_recorded_fails_no_text(engine: FragileEngi
         raise RuntimeError("metrics")
 
     scheduler = Scheduler(engine, observer=observe)
-    texts = LocalTextEngine(scheduler, Letters())
+    texts = LocalTextEngine(scheduler, LetterTokenizer())
     engine.close = observe  # type: ignore[method-assign, assignment]
-    assert [await letters(texts, [1, number]) for number in range(3)] == [[0, 1]] * 3
+    assert [await score_labels(texts, [1, number]) for number in range(3)] == [[0, 1]] * 3
     assert scheduler.alive
     scheduler.stop()
 
@@ -252,7 +252,7 @@ async def test_the_int8_engine_is_unaffected_by_failed_steps(tiny: Path) -> None
     """Every logit of the other texts is the same to the bit, in steps of several, and all memory is freed."""
     engine = Int8Engine(tiny, context_length=CONTEXT, threads=2)
     scheduler = Scheduler(engine)
-    texts = LocalTextEngine(scheduler, Letters())
+    texts = LocalTextEngine(scheduler, LetterTokenizer())
     engine.cache_prefix([5, 6, 7])
     before = engine.cache_bytes
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from fastapi.responses import StreamingResponse
     from pydantic import BaseModel
 
-    from mcq_service.answering import Event
     from mcq_service.api.problems import ProblemError
+    from mcq_service.mcq import Event
 
 RESPONSE_SCHEMA: dict[str, Any] = {
     "description": "The answer; with `stream`, as events: `answer` (the decision), `reasoning` ({delta}, any number), "

@@ -7,13 +7,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from mcq_service.answering import Answering
 from mcq_service.api.http import validation
 from mcq_service.api.http.disconnect import cancel_on_disconnect
 from mcq_service.api.http.json_route import JSONRoute, question_body_path
 from mcq_service.api.mcq import answer_events
 from mcq_service.api.mcq.schemas import Answer, AnswerRequest, Batch, MalformedQuestion, Results
 from mcq_service.api.problems import MEDIA_TYPE, Problem
+from mcq_service.mcq import MCQService
 
 router = APIRouter(prefix="/api/v1", tags=["mcq"], route_class=JSONRoute)
 
@@ -33,26 +33,26 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
 }
 
 
-def current_answering(request: Request) -> Answering:
+def current_mcq_service(request: Request) -> MCQService:
     """Return the use cases. Raises NotReady before the model is loaded, Draining after SIGTERM."""
-    answering: Answering = request.app.state.lifecycle.require_backend().answering
-    return answering
+    mcq: MCQService = request.app.state.lifecycle.require_backend().mcq
+    return mcq
 
 
-AnsweringDep = Annotated[Answering, Depends(current_answering)]
+MCQServiceDep = Annotated[MCQService, Depends(current_mcq_service)]
 
 
 @router.post("/mcq/answer", responses={200: answer_events.RESPONSE_SCHEMA, **PROBLEMS}, response_model=Answer)
-async def answer(request: Request, question: AnswerRequest, answering: AnsweringDep) -> Answer | Response:
+async def answer(request: Request, question: AnswerRequest, mcq: MCQServiceDep) -> Answer | Response:
     """Answer one multiple-choice question."""
-    request.state.mode = question.mode or answering.defaults.mode
+    request.state.mode = question.mode or mcq.defaults.mode
     if question.stream or answer_events.accepts_events_only(request):
-        return await answer_events.answer_stream(request, answering.stream(question))
-    return await cancel_on_disconnect(request, answering.answer(question))
+        return await answer_events.answer_stream(request, mcq.stream(question))
+    return await cancel_on_disconnect(request, mcq.answer(question))
 
 
 @router.post("/mcq/answers", responses=PROBLEMS, response_model=Results)
-async def answers(request: Request, batch: Batch, answering: AnsweringDep) -> Response:
+async def answers(request: Request, batch: Batch, mcq: MCQServiceDep) -> Response:
     """Answer up to 256 questions; each gets an answer or a problem of its own."""
     questions = [
         validation.from_pydantic(each.errors, question_body_path)
@@ -60,6 +60,6 @@ async def answers(request: Request, batch: Batch, answering: AnsweringDep) -> Re
         else each
         for each in batch.items
     ]
-    results = await cancel_on_disconnect(request, answering.answers(questions))
+    results = await cancel_on_disconnect(request, mcq.answers(questions))
     # Serialised here: FastAPI would go through the results three times on the event loop.
     return Response(await asyncio.to_thread(results.model_dump_json), media_type="application/json")

@@ -77,7 +77,7 @@ async def models(backend: BackendDep) -> Models:
 @router.get("/models/{model:path}", responses=_NO_SUCH_MODEL)
 async def model(model: str, backend: BackendDep) -> Model:
     """Describe the model that answers."""
-    _check_model(model, backend.answering.model)
+    _check_model(model, backend.mcq.model)
     return _model(backend)
 
 
@@ -125,7 +125,7 @@ def _check_model(requested: str | None, served: str) -> None:
 def _model(backend: Backend) -> Model:
     generation = backend.generation
     return Model(
-        id=backend.answering.model,
+        id=backend.mcq.model,
         created=backend.since,
         owned_by="mcq-operator",
         max_model_len=None if generation is None else generation.context_length,

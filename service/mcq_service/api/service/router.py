@@ -28,13 +28,13 @@ async def service(request: Request) -> Service:
     """Describe the service and its limits, and say whether it is ready."""
     lifecycle: Lifecycle = request.app.state.lifecycle
     backend = lifecycle.backend
-    answering = backend.answering if backend else None
+    mcq = backend.mcq if backend else None
     return Service(
-        model=answering.model if answering else None,
+        model=mcq.model if mcq else None,
         identity=backend.identity if backend else None,
         exam=await asyncio.to_thread(_last_exam, request.app.state.exam_file),
         modes=list(get_args(Mode)),
-        default_mode=answering.defaults.mode if answering else None,
+        default_mode=mcq.defaults.mode if mcq else None,
         max_choices=len(ascii_uppercase),
         max_reasoning_tokens=MAX_REASONING_TOKENS,
         trace_url=request.app.state.trace_url,

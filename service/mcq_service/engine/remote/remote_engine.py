@@ -46,7 +46,7 @@ class RemoteText:
         self._top = top
         self._text = text
 
-    async def letters(self, labels: Sequence[str]) -> list[float]:
+    async def score_labels(self, labels: Sequence[str]) -> list[float]:
         """See Text. Raises EngineFailed if no letter is among the most probable tokens."""
         completion = await self._client.complete(self._body(max_tokens=1, logprobs=self._top))
         self._count_prompt(completion.usage)
@@ -119,7 +119,7 @@ class RemoteTextEngine:
         texts = [
             RemoteText(self._client, model=self.model, top=self._top, text=_text(each)) for each in prompts
         ]
-        scores = await gather(text.letters(labels) for text in texts)
+        scores = await gather(text.score_labels(labels) for text in texts)
         prompt, cached = sum(text.tokens.prompt for text in texts), sum(text.tokens.cached for text in texts)
         return scores, Tokens(prompt=prompt, cached=cached)
 

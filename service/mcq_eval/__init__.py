@@ -1,0 +1,1 @@
+"""Exams: measure and calibrate the service by questions with known answers."""

@@ -1,0 +1,1 @@
+"""Fit a calibration to a model's scores."""

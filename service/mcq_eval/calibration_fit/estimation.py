@@ -1,0 +1,115 @@
+"""Estimate the parameters of a calibration: prior, temperatures, margin; pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mcq_eval.metrics.outcomes import quantile
+from mcq_service.mcq.calibration import ChoicesCalibration, SecondOrder, second_order
+from mcq_service.mcq.decision import mean_by_choice, mean_over_rotations, softmax
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mcq_eval.calibration_fit.plans import Plan
+    from mcq_eval.calibration_fit.scored_question import ScoredQuestion
+
+_MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.05, 20.0
+_SPREAD = 0.5
+"""The usual distance of a temperature's logarithm from 0: with few questions the fit stays within it."""
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+def fit_plan(questions: Sequence[ScoredQuestion], plan: Plan, prior: dict[str, float]) -> ChoicesCalibration:
+    """Fit the calibration of questions with one number of choices and this prior, under a plan.
+
+    Each scored order of a question counts: that is several times as much data as their own orders.
+    """
+    turns = [turn for each in questions for turn in each.turns]
+    answers = [each.answer for each in turns]
+    bare = ChoicesCalibration(prior=prior, strength=plan.strength)
+    debiased = [bare.without_prior(each.scores[0], each.labels) for each in turns]
+    temperature = best_temperature(debiased, answers)
+    second = None
+    if plan.again:
+        probabilities = [softmax([score / temperature for score in row]) for row in debiased]
+        margins = [_margin(each) for each in probabilities]
+        margin = round(quantile(margins, plan.again), 4)
+        left_open = [each for each, leaves in zip(turns, margins, strict=True) if leaves < margin]
+        second = SecondOrder(
+            margin=margin,
+            temperature=best_temperature(
+                [_mean_of_both_orders(bare, each) for each in left_open], [each.answer for each in left_open]
+            ),
+        )
+    rotated = [each for each in questions if len(each.scores) == len(each.labels)]
+    return ChoicesCalibration(
+        prior=prior,
+        strength=plan.strength,
+        temperature=temperature,
+        second_order=second,
+        rotations_temperature=best_temperature(
+            [mean_over_rotations(each.scores) for each in rotated], [each.answer for each in rotated]
+        ),
+    )
+
+
+def letter_prior(questions: Sequence[ScoredQuestion]) -> dict[str, float]:
+    """Return each letter's probability for any choice, in questions with one number of choices; they sum to 1."""
+    values_of: dict[str, list[float]] = defaultdict(list)
+    for each in questions:
+        for row in each.scores:
+            for label, probability in zip(each.labels, softmax(row), strict=True):
+                values_of[label].append(math.log(max(probability, 1e-300)))
+    means = softmax([sum(values) / len(values) for values in values_of.values()])
+    return dict(sorted(zip(values_of, means, strict=True)))
+
+
+def best_temperature(scores: Sequence[Sequence[float]], answers: Sequence[int]) -> float:
+    """Return the temperature of least negative log-likelihood, from 0.05 to 20, to 4 digits, by golden-section search.
+
+    The likelihood has one minimum, because it is convex in the inverse of the temperature. A penalty holds the
+    temperature near 1 if there are few questions: ten questions that are all right would otherwise give 0.
+    """
+    if not scores:
+        return 1.0
+    rows = np.asarray(scores) - np.max(scores, axis=1, keepdims=True)
+    right = rows[np.arange(len(rows)), answers]
+
+    def loss(log_temperature: float) -> float:
+        scale = math.exp(-log_temperature)
+        log_loss = float((np.log(np.exp(rows * scale).sum(axis=1)) - right * scale).sum())
+        return log_loss + (log_temperature / _SPREAD) ** 2 / 2
+
+    return round(math.exp(_minimum(loss, math.log(_MIN_TEMPERATURE), math.log(_MAX_TEMPERATURE))), 4)
+
+
+def _mean_of_both_orders(calibration: ChoicesCalibration, question: ScoredQuestion) -> list[float]:
+    count = len(question.labels)
+    rows = [calibration.without_prior(question.scores[index], question.labels) for index in (0, count // 2)]
+    return mean_by_choice(rows, [list(range(count)), second_order(count)])
+
+
+def _margin(probabilities: Sequence[float]) -> float:
+    *_, second, best = sorted(probabilities)
+    return best - second
+
+
+def _minimum(function: Callable[[float], float], low: float, high: float, within: float = 1e-5) -> float:
+    """Return where a function with one minimum has it."""
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    at_left, at_right = function(left), function(right)
+    while high - low > within:
+        if at_left < at_right:
+            high, right, at_right = right, left, at_left
+            left = high - _GOLDEN * (high - low)
+            at_left = function(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + _GOLDEN * (high - low)
+            at_right = function(right)
+    return (low + high) / 2

@@ -1,0 +1,1 @@
+"""Exams: files of questions with known answers."""

@@ -1,0 +1,1 @@
+"""Convert published exams and quizzes to our exam files."""

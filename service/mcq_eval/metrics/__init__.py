@@ -1,0 +1,1 @@
+"""Statistics of answered questions; pure functions."""

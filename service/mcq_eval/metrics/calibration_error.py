@@ -1,0 +1,124 @@
+"""Measure how far confidence is from accuracy; pure functions.
+
+**Calibration error (ECE)**: put the confidences, the probabilities of the chosen answers, into bins; in each, compare
+the share of right answers with the mean confidence; average the differences, weighted by the bins' counts. *The* ECE
+in a report has 15 bins of equal width, as in Guo et al. (arXiv 1706.04599), because published figures and thresholds
+are of that kind. A report has bins of equal mass, too, which do not depend on where a few questions fall. Both are
+above zero even for a perfectly calibrated model, the more the fewer questions there are. `chance_ece` says by how
+much, and `max_ece` bounds the error that infinitely many such questions would have.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mcq_eval.metrics.outcomes import Outcome
+
+BINS = 15
+Binning = Literal["equal-width", "equal-mass"]
+
+
+def ece(outcomes: Sequence[Outcome], *, binning: Binning = "equal-width", bins: int = BINS) -> float:
+    """Return the expected calibration error of the chosen answers, 0 to 1."""
+    confidences, rights = _arrays(outcomes)
+    return float(_gaps(rights[None], confidences, _bin_of(confidences, binning, bins))[0])
+
+
+def chance_ece(
+    outcomes: Sequence[Outcome], *, binning: Binning = "equal-width", bins: int = BINS, draws: int = 1000
+) -> float:
+    """Return the mean ECE of these questions if each confidence were exactly the probability of being right.
+
+    It is a simulation with a fixed seed: the same outcomes always give the same figure.
+    """
+    confidences = np.array([each.confidence for each in outcomes])
+    rights = np.random.default_rng(0).random((draws, len(confidences))) < confidences
+    return float(_gaps(rights.astype(float), confidences, _bin_of(confidences, binning, bins)).mean())
+
+
+def max_ece(
+    outcomes: Sequence[Outcome], *, binning: Binning = "equal-width", bins: int = BINS, draws: int = 1000
+) -> float:
+    """Return the upper end of the calibration error's interval, one-sided, 95 %; it needs 100 questions or more.
+
+    The square of a bin's difference, less the variance of its share of right answers, is unbiased (Kumar et al., arXiv
+    1909.10155). The root of the mean square is never less than the ECE, so a bound on it bounds the ECE. The bound
+    comes from a bootstrap with a fixed seed. A bootstrap's interval is too narrow, so its 2.5 % stand for 5 %.
+    """
+    confidences, rights = _arrays(outcomes)
+    members = np.eye(bins)[_bin_of(confidences, binning, bins)]
+    members = members[:, members.any(axis=0)]
+    totals, right = members.sum(axis=0), rights @ members
+    means = confidences @ members / totals
+    generator = np.random.default_rng(0)
+    drawn = generator.multinomial(len(outcomes), totals / len(outcomes), draws)
+    printable, unbiased = _squares(totals, right, means)
+    _, resampled = _squares(drawn, generator.binomial(drawn, right / totals), means)
+    # The plain square is what the resampled ones estimate.
+    return math.sqrt(max(0.0, float(unbiased + printable - np.quantile(resampled, 0.025))))
+
+
+def _squares(totals: np.ndarray, right: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean square of the bins' differences, and the same less the variance of the shares of right answers.
+
+    `totals` and `right` count the questions of each bin, in the last axis; `means` are the bins' mean confidences.
+    """
+    shares = right / np.maximum(totals, 1)
+    squares = (shares - means) ** 2
+    variances = shares * (1 - shares) / np.maximum(totals - 1, 1)
+    parts = totals / totals.sum(axis=-1, keepdims=True)
+    return (parts * squares).sum(axis=-1), (parts * (squares - variances)).sum(axis=-1)
+
+
+def _arrays(outcomes: Sequence[Outcome]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the confidences, and 1 for a right answer, 0 for a wrong one."""
+    return (
+        np.array([each.confidence for each in outcomes]),
+        np.array([each.right for each in outcomes], dtype=float),
+    )
+
+
+def _bin_of(confidences: np.ndarray, binning: Binning, bins: int) -> np.ndarray:
+    """Return the bin of each question, shape (n,). Bins of equal width are open below and closed above."""
+    if binning == "equal-width":
+        widths: np.ndarray = np.clip(np.ceil(confidences * bins).astype(int) - 1, 0, bins - 1)
+        return widths
+    ranks = np.argsort(np.argsort(confidences, kind="stable"), kind="stable")
+    masses: np.ndarray = ranks * min(bins, len(ranks)) // max(len(ranks), 1)
+    return masses
+
+
+def _gaps(rights: np.ndarray, confidences: np.ndarray, bin_of: np.ndarray) -> np.ndarray:
+    """Return, for each row of `rights`, shape (draws, n), the sum over bins of |rights - confidences| / n."""
+    members = np.eye(BINS if bin_of.size == 0 else int(bin_of.max()) + 1)[bin_of]
+    gaps: np.ndarray = np.abs((rights - confidences) @ members).sum(axis=1) / max(len(confidences), 1)
+    return gaps
+
+
+class Bin(NamedTuple):
+    """The questions with a confidence above `low` and at most `high`: their mean confidence and right answers."""
+
+    low: float
+    high: float
+    total: int
+    confidence: float
+    right: int
+
+
+def reliability(outcomes: Sequence[Outcome], *, bins: int = BINS) -> list[Bin]:
+    """Return the non-empty bins of equal width of the calibration error."""
+    confidences, rights = _arrays(outcomes)
+    bin_of = _bin_of(confidences, "equal-width", bins)
+    found = []
+    for index in range(bins):
+        members = bin_of == index
+        if members.any():
+            confidence, right = float(confidences[members].mean()), int(rights[members].sum())
+            found.append(Bin(index / bins, (index + 1) / bins, int(members.sum()), confidence, right))
+    return found

@@ -1,0 +1,106 @@
+"""Answered questions, and how right and how confident they are; pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Z95 = 1.959963984540054
+Z95_ONE_SIDED = 1.6448536269514722
+_MIN_PROBABILITY = 1e-12  # limits the loss of a probability that was rounded to 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An answered question: a probability for each of `labels`, and the position of the correct one."""
+
+    labels: Sequence[str]
+    probabilities: Sequence[float]
+    answer: int
+    subject: str | None = None
+    abstained: bool = False
+
+    @property
+    def chosen(self) -> int:
+        """The position of the most probable choice; the first of several."""
+        return max(range(len(self.probabilities)), key=self.probabilities.__getitem__)
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the most probable choice."""
+        return max(self.probabilities)
+
+    @property
+    def right(self) -> bool:
+        """True if the most probable choice is the correct one."""
+        return self.chosen == self.answer
+
+
+class Share(NamedTuple):
+    """`right` of `total`, with the Wilson score interval (95 %)."""
+
+    right: int
+    total: int
+    value: float
+    low: float
+    high: float
+
+
+def share(right: int, total: int, *, z: float = Z95) -> Share:
+    """Return a share with its interval. Of a total of 0 the interval is 0 to 1, and `value` is NaN.
+
+    The interval is the one of 95 %, unless `z` is another quantile of the normal distribution.
+    """
+    if total == 0:
+        return Share(0, 0, math.nan, 0.0, 1.0)
+    value, z2 = right / total, z**2
+    centre = (value + z2 / (2 * total)) / (1 + z2 / total)
+    half = z / (1 + z2 / total) * math.sqrt(value * (1 - value) / total + z2 / (4 * total**2))
+    low = 0.0 if right == 0 else max(0.0, centre - half)
+    high = 1.0 if right == total else min(1.0, centre + half)
+    return Share(right, total, value, low, high)
+
+
+def accuracy(outcomes: Iterable[Outcome]) -> Share:
+    """Return the share of right answers, abstentions included."""
+    rights = [each.right for each in outcomes]
+    return share(sum(rights), len(rights))
+
+
+def accuracy_by_subject(outcomes: Iterable[Outcome]) -> dict[str, Share]:
+    """Return the accuracy in each subject, by its name. Questions without a subject are left out."""
+    subjects: dict[str, list[bool]] = defaultdict(list)
+    for each in outcomes:
+        if each.subject is not None:
+            subjects[each.subject].append(each.right)
+    return {name: share(sum(rights), len(rights)) for name, rights in sorted(subjects.items())}
+
+
+def brier(outcomes: Sequence[Outcome]) -> float:
+    """Return the mean over questions of the summed squared errors of all choices' probabilities, 0 to 2."""
+    return _mean(
+        sum((p - (index == each.answer)) ** 2 for index, p in enumerate(each.probabilities))
+        for each in outcomes
+    )
+
+
+def negative_log_likelihood(outcomes: Sequence[Outcome]) -> float:
+    """Return the mean over questions of -ln(probability of the correct choice), in nats."""
+    return _mean(-math.log(max(each.probabilities[each.answer], _MIN_PROBABILITY)) for each in outcomes)
+
+
+def quantile(values: Sequence[float], share_below: float) -> float:
+    """Return a quantile, interpolated between neighbours (Hyndman and Fan's type 7)."""
+    return float(np.quantile(values, share_below))
+
+
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return sum(listed) / len(listed) if listed else math.nan

@@ -1,0 +1,212 @@
+"""The result of an exam as a document: the questions asked, the figures, the verdict, every answer."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from mcq_eval.dataset.exam_file import Split
+from mcq_eval.metrics import calibration_error, letter_bias, outcomes
+from mcq_eval.metrics.calibration_error import BINS, Binning
+from mcq_eval.report.comparison import Comparison
+from mcq_eval.report.rows import Failure, Row
+from mcq_service.api.mcq.schemas import Debias, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mcq_eval.metrics.outcomes import Outcome, Share
+
+
+class Proportion(BaseModel):
+    """A share: `right` of `total`. `ci95` is the Wilson score interval. `value` is null for a total of 0."""
+
+    right: int
+    total: int
+    value: float | None
+    ci95: tuple[float, float]
+
+    @classmethod
+    def of(cls, share: Share) -> Self:
+        """Return the share as a document has it."""
+        value = None if math.isnan(share.value) else share.value
+        return cls(right=share.right, total=share.total, value=value, ci95=(share.low, share.high))
+
+
+class CalibrationError(BaseModel):
+    """An expected calibration error. `by_chance` is the mean error of a perfect calibration on these questions.
+
+    `at_most` is the upper end of the interval of the error on infinitely many such questions, one-sided, 95 %.
+    """
+
+    value: float
+    by_chance: float
+    at_most: float
+    binning: Binning
+    bins: int
+
+    @classmethod
+    def of(cls, answered: Sequence[Outcome], binning: Binning) -> Self:
+        """Return the error of these outcomes."""
+        return cls(
+            value=calibration_error.ece(answered, binning=binning),
+            by_chance=calibration_error.chance_ece(answered, binning=binning),
+            at_most=calibration_error.max_ece(answered, binning=binning),
+            binning=binning,
+            bins=BINS,
+        )
+
+
+class Letter(BaseModel):
+    """How often a letter was correct and how often chosen. `recall` is null if it was never correct."""
+
+    label: str
+    right: int
+    chosen: int
+    recall: float | None
+
+
+class Reliability(BaseModel):
+    """The questions with a confidence above `low` and at most `high`; `confidence` is the mean."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    accuracy: Proportion
+
+    @classmethod
+    def of(cls, each: calibration_error.Bin) -> Self:
+        """Return the bin as a document has it."""
+        accuracy = Proportion.of(outcomes.share(each.right, each.total))
+        return cls(
+            low=each.low, high=each.high, count=each.total, confidence=each.confidence, accuracy=accuracy
+        )
+
+
+class Latency(BaseModel):
+    """Milliseconds from a question's admission to its probabilities: quantiles over the questions.
+
+    Up to `at_once` questions are in progress at the same time, and most of the time is the wait for the others.
+    """
+
+    p50_ms: float
+    p95_ms: float
+    at_once: int
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], *, at_once: int) -> Self:
+        """Return the latency of at least one question."""
+        values = [row.answer_ms for row in rows]
+        p50, p95 = (outcomes.quantile(values, share_below) for share_below in (0.5, 0.95))
+        return cls(p50_ms=p50, p95_ms=p95, at_once=at_once)
+
+
+class Figures(BaseModel):
+    """The figures of all questions together.
+
+    `ece` and `reliability` have bins of equal width. `answered` leaves out the abstentions. `confusion` counts how
+    often the second letter was chosen when the first was correct.
+    """
+
+    accuracy: Proportion
+    answered: Proportion
+    abstained: float
+    mean_confidence: float
+    ece: CalibrationError
+    ece_equal_mass: CalibrationError
+    brier: float
+    negative_log_likelihood: float
+    letters: list[Letter]
+    confusion: dict[str, dict[str, int]]
+    recall_deviation: float
+    reliability: list[Reliability]
+    subjects: dict[str, Proportion]
+
+    @classmethod
+    def of(cls, answered: Sequence[Outcome]) -> Self:
+        """Return the figures of at least one question."""
+        rows = letter_bias.letter_rows(answered)
+        return cls(
+            accuracy=Proportion.of(outcomes.accuracy(answered)),
+            answered=Proportion.of(outcomes.accuracy(each for each in answered if not each.abstained)),
+            abstained=sum(each.abstained for each in answered) / len(answered),
+            mean_confidence=sum(each.confidence for each in answered) / len(answered),
+            ece=CalibrationError.of(answered, "equal-width"),
+            ece_equal_mass=CalibrationError.of(answered, "equal-mass"),
+            brier=outcomes.brier(answered),
+            negative_log_likelihood=outcomes.negative_log_likelihood(answered),
+            letters=[
+                Letter(label=r.label, right=r.right, chosen=r.chosen, recall=r.recall if r.right else None)
+                for r in rows
+            ],
+            confusion=letter_bias.confusion(answered),
+            recall_deviation=letter_bias.recall_deviation(rows),
+            reliability=[Reliability.of(each) for each in calibration_error.reliability(answered)],
+            subjects={
+                name: Proportion.of(each) for name, each in outcomes.accuracy_by_subject(answered).items()
+            },
+        )
+
+
+VerdictOutcome = Literal["Passed", "Failed", "Inconclusive"]
+
+
+class LimitVerdict(BaseModel):
+    """The verdict on one limit. About `more_questions` would decide it; null if it is decided or can't be."""
+
+    outcome: VerdictOutcome
+    detail: str
+    more_questions: int | None = None
+
+
+class Verdict(BaseModel):
+    """Whether the result is good enough: Failed if it misses one limit, Passed if it keeps all."""
+
+    outcome: VerdictOutcome
+    limits: list[LimitVerdict]
+
+
+class Report(BaseModel):
+    """The whole result. `seconds` is the wall time of all questions together, `tokens` is their sum.
+
+    `shards` Pods each asked a share. `unanswered` counts all failures; the list of them may be shortened.
+    """
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    format: Literal[1] = 1
+    created: datetime
+    target: str
+    model: str
+    model_digest: str | None
+    precision: str | None
+    prompt_digest: str | None
+    debias: Debias | None
+    split: Split
+    exams: dict[str, str]
+    duplicates: list[str]
+    skipped: list[str]
+    seconds: float
+    latency: Latency
+    tokens: Usage
+    figures: Figures
+    compared: Comparison | None
+    verdict: Verdict | None
+    shards: int
+    unanswered: int
+    failures: list[Failure]
+    rows: list[Row]
+
+    def shortened(self, longest: int) -> Self:
+        """Return the report with at most `longest` failures, and lines about questions left out."""
+        lists = {name: _first(getattr(self, name), longest) for name in ("duplicates", "skipped")}
+        return self.model_copy(update={**lists, "failures": self.failures[:longest]})
+
+
+def _first(lines: list[str], longest: int) -> list[str]:
+    more = len(lines) - longest
+    return [*lines[:longest], f"… and {more} more"] if more > 0 else lines

@@ -1,0 +1,130 @@
+"""Print a report as tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TextIO
+
+from rich.table import Table
+
+from mcq_service.runtime.terminal import PlainConsole
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mcq_eval.report.comparison import Comparison
+    from mcq_eval.report.document import Figures, Proportion, Report
+
+_DISCORDANT_SHOWN = 40
+
+
+def print_report(report: Report, stream: TextIO) -> None:
+    """Print the report, without its questions."""
+    console = plain_console(stream)
+    console.print(_figures(report))
+    console.print(_letters(report.figures))
+    if len(report.figures.subjects) > 1:
+        console.print(_subjects(report.figures))
+    if report.compared is not None:
+        _print_comparison(console, report.compared)
+    if report.verdict is not None:
+        console.print(f"{report.verdict.outcome}:")
+        for limit in report.verdict.limits:
+            console.print(f"- {limit.outcome}: {limit.detail}")
+    for line in [*report.skipped, *report.duplicates]:
+        console.print(f"left out: {line}")
+    for failure in report.failures:
+        console.print(f"not answered: in no figure, wrong for the verdict: {failure.id}: {failure.detail}")
+
+
+def plain_console(stream: TextIO) -> Console:
+    """Return a console without colours; a file gets lines of 110 characters."""
+    return PlainConsole(file=stream, width=None if stream.isatty() else 110)
+
+
+def _figures(report: Report) -> Table:
+    figures, count = report.figures, len(report.rows)
+    table = Table(title=f"{report.model}: {', '.join(report.exams)}", show_header=False, title_justify="left")
+    table.add_column()
+    table.add_column()
+    rows = {
+        "questions": f"{count} ({report.split}), debias: {report.debias or 'as the service has it'}",
+        "accuracy": _proportion(figures.accuracy),
+        "abstained": f"{figures.abstained:.1%}; accuracy of the answered {_proportion(figures.answered)}",
+        **_scores(figures),
+        "spread of recalls": f"{figures.recall_deviation:.3f} (RStd over letters; 0 is no selection bias)",
+        "time": f"{report.seconds / count:.3f} s a question ({report.seconds:.1f} s, {report.target})",
+        "time to an answer": f"{report.latency.p50_ms:.0f} ms at the median, {report.latency.p95_ms:.0f} ms at the"
+        f" 95th percentile, {report.latency.at_once} asked at once",
+        "tokens": f"{report.tokens.prompt_tokens} read, {report.tokens.cached_tokens} of them computed before",
+    }
+    if not figures.abstained:
+        del rows["abstained"]
+    for name, text in rows.items():
+        table.add_row(name, text)
+    return table
+
+
+def _proportion(share: Proportion) -> str:
+    """Return a share with its 95 % interval."""
+    if share.value is None:
+        return "of no question"
+    low, high = share.ci95
+    return f"{share.value:.3f} ({share.right} of {share.total}; 95 %: {low:.3f} to {high:.3f})"
+
+
+def _scores(figures: Figures) -> dict[str, str]:
+    """Return how well calibrated the probabilities are."""
+    ece, mass = figures.ece, figures.ece_equal_mass
+    return {
+        "mean confidence": f"{figures.mean_confidence:.3f}",
+        "calibration error": f"{ece.value:.3f} (ECE, {ece.bins} bins of equal width; by chance alone "
+        f"{ece.by_chance:.3f}; 95 %: at most {ece.at_most:.3f}); {mass.value:.3f} in bins of equal mass (by chance "
+        f"{mass.by_chance:.3f})",
+        "Brier score": f"{figures.brier:.3f}",
+        "log-likelihood": f"{-figures.negative_log_likelihood:.3f} nats a question",
+    }
+
+
+def _letters(figures: Figures) -> Table:
+    """Return the selection-bias table."""
+    table = Table(title="Letters", title_justify="left")
+    for column in ("letter", "right", "chosen", "recall"):
+        table.add_column(column, justify="right")
+    for row in figures.letters:
+        recall = "" if row.recall is None else f"{row.recall:.3f}"
+        table.add_row(row.label, str(row.right), str(row.chosen), recall)
+    return table
+
+
+def _subjects(figures: Figures) -> Table:
+    """Return the subjects, two in a row because there may be many."""
+    table = Table(title="Subjects", title_justify="left")
+    for _ in range(2):
+        table.add_column("subject")
+        table.add_column("right", justify="right")
+        table.add_column("95 %", justify="right")
+    cells = [
+        (name, f"{each.right}/{each.total}", f"{each.ci95[0]:.2f}-{each.ci95[1]:.2f}")
+        for name, each in figures.subjects.items()
+    ]
+    half = (len(cells) + 1) // 2
+    for left, right in zip(cells[:half], [*cells[half:], ("", "", "")], strict=False):
+        table.add_row(*left, *right)
+    return table
+
+
+def _print_comparison(console: Console, compared: Comparison) -> None:
+    console.print(
+        f"Compared on {compared.questions} questions, {compared.unanswered} of them without an answer now: only the "
+        f"earlier result has {compared.only_before} right, only this one {compared.only_now}; McNemar's exact p = "
+        f"{compared.p_value:.3g}."
+    )
+    table = Table(title="Discordant questions", title_justify="left")
+    for column in ("question", "right", "before", "now"):
+        table.add_column(column)
+    for each in compared.discordant[:_DISCORDANT_SHOWN]:
+        table.add_row(each.id, each.answer, each.before, each.now or "no answer")
+    if compared.discordant:
+        console.print(table)
+    if (more := len(compared.discordant) - _DISCORDANT_SHOWN) > 0:
+        console.print(f"… and {more} more: see the JSON.")

@@ -1,0 +1,298 @@
+"""Store the results of an exam's shards in ConfigMaps.
+
+A ConfigMap holds 1 MiB, so an exam has one for each shard, `NAME-SHARD`, with the shard's questions, and one for the
+whole, `NAME`, with the figures and the report. The operator creates them; a Pod may write only to them.
+
+Each shard writes its questions, and then the run in which it answered, because there may have been a Job of the same
+name. The API's response says which other shards have done so: the last shard sees that it is the last, and writes the
+report. Every write first removes the oldest sittings if it needs the space, so a full ConfigMap loses no answers.
+
+A Pod may answer a share again because the Pod before was lost. It replaces that share and the report, so that both
+match the digests that successful Pods have stated (evidence.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import io
+import json
+import re
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import httpx2
+from pydantic import BaseModel
+
+from mcq_eval.errors import ResultsNotKept, TooManyQuestions
+from mcq_eval.evidence import digest
+from mcq_eval.parts import Part, placeholder_part
+from mcq_eval.report.html_page import render_page
+from mcq_eval.report.tables import print_report
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from pydantic.main import IncEx
+
+    from mcq_eval.dataset.exam_file import ExamQuestion
+    from mcq_eval.report.document import Report
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+MAX_BYTES = 1_000_000
+"""The most bytes of all values of a ConfigMap: Kubernetes accepts 1 MiB."""
+MAX_PART_BYTES = MAX_BYTES // 2
+"""The most bytes of a shard's questions: those of the sitting before stay until this sitting has a report."""
+MAX_SHARDS = 64
+"""The maximum of spec.parallelism."""
+MAX_LIST_LENGTH = 1000
+"""The most failures, and lines left out, that a report lists; it counts all."""
+_SECONDS = 30.0
+_TRIES = 6
+_LATER = (409, 429)
+_KEY = re.compile(r"(.+?)\.(?:json|report\..+|rows\.json\.gz|answered-\d+)")
+_FIGURES: Mapping[str, IncEx | bool] = {
+    "created": True, "model": True, "model_digest": True, "precision": True, "prompt_digest": True, "exams": True,
+    "shards": True, "unanswered": True, "latency": True, "verdict": True, "figures": {"accuracy", "ece"},
+}  # fmt: skip
+"""The fields of a report that the operator reads."""
+
+Values = dict[str, dict[str, str]]
+Patch = dict[str, dict[str, str | None]]
+
+
+class Account(BaseModel):
+    """The API server's address, and the account of its client."""
+
+    url: str
+    namespace: str
+    token_file: Path
+    ca_file: Path | None = None
+
+
+def pod_account(environment: Mapping[str, str]) -> Account:
+    """Return the account of the Pod that runs this process. Raises ResultsNotKept outside a Pod."""
+    host, port = (environment.get(f"KUBERNETES_SERVICE_{name}") for name in ("HOST", "PORT"))
+    if not host or not (ACCOUNT / "token").exists():
+        raise ResultsNotKept("A ConfigMap of results needs a Pod with a token of its ServiceAccount.")
+    return Account(
+        url=f"https://{f'[{host}]' if ':' in host else host}:{port}",
+        namespace=(ACCOUNT / "namespace").read_text(),
+        token_file=ACCOUNT / "token",
+        ca_file=ACCOUNT / "ca.crt",
+    )
+
+
+def check_size(questions: Sequence[ExamQuestion], *, shards: int) -> None:
+    """Raise TooManyQuestions if the answers to one shard's questions do not fit into a ConfigMap."""
+    size = len(gzip.compress(_json(placeholder_part(questions))))
+    if size > MAX_PART_BYTES:
+        fewest = size * shards // MAX_PART_BYTES + 1
+        advice = "take fewer questions" if fewest > MAX_SHARDS else f"set spec.parallelism to {fewest}"
+        msg = (
+            f"The answers to {len(questions)} questions take about {size >> 10} KiB, and a ConfigMap has room for"
+            f" {MAX_PART_BYTES >> 10} KiB: {advice}, so that each Pod asks fewer."
+        )
+        raise TooManyQuestions(msg)
+
+
+class StoredPart(NamedTuple):
+    """A stored part of a shard, with the parts of all shards once none is missing.
+
+    Attributes:
+        digest: The digest of the shard's part.
+        parts: The parts of all shards; empty while one is missing.
+        digests: The digests of `parts`.
+
+    """
+
+    digest: str
+    parts: list[Part]
+    digests: list[str]
+
+
+class ResultStore:
+    """The ConfigMaps `name` and `name-SHARD` of an exam."""
+
+    def __init__(
+        self, account: Account, name: str, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        """Use the API as `account`; `sleep` takes seconds."""
+        self._account = account
+        self._name = name
+        self._sleep = sleep
+
+    async def put(
+        self, sitting: str, shard: int, shards: int, part: Part, *, run: str, history: int = 1
+    ) -> StoredPart:
+        """Store a shard's part of one `run` of the sitting. Raises ResultsNotKept."""
+        others = _newest_first(await self._call("GET", self._name), but=sitting)
+        own = self._of_shard(shard)
+        packed = gzip.compress(_json(part), mtime=0)
+        mine: Values = {"data": {}, "binaryData": {_rows(sitting): _encoded(packed)}}
+        # The last result stays until there is a new one: a comparison may read it.
+        await self._write(own, mine, sitting, await self._call("GET", own), others[: max(history - 1, 1)])
+        answered = {"data": {f"{_answered(sitting)}{shard}": run}}
+        whole = await self._call("PATCH", self._name, answered)
+        if any(whole["data"].get(f"{_answered(sitting)}{number}") != run for number in range(shards)):
+            return StoredPart(digest(packed), [], [])
+        found = [await self._packed(sitting, number) for number in range(shards)]
+        parts = [Part.model_validate_json(gzip.decompress(each)) for each in found]
+        return StoredPart(digest(packed), parts, [digest(each) for each in found])
+
+    async def publish(self, sitting: str, report: Report, digests: Sequence[str], *, history: int) -> str:
+        """Store the report, keep those of the last `history` sittings that fit, and return the report's digest.
+
+        The figures are plain JSON, with the `digests` of the parts. The report is compressed: as a page, as tables,
+        and as JSON without the questions, which stay in the shards' ConfigMaps. Raises ResultsNotKept.
+        """
+        whole = await self._call("GET", self._name)
+        figures = report.model_dump(mode="json", include=_FIGURES) | {"parts": [*digests]}
+        text = json.dumps(figures, separators=(",", ":"))
+        shortened = report.shortened(MAX_LIST_LENGTH)
+        answered = {key: at for key, at in whole["data"].items() if key.startswith(_answered(sitting))}
+        mine: Values = {
+            "data": {**answered, f"{sitting}.json": text},
+            "binaryData": {
+                f"{sitting}.report.json.gz": _compressed(shortened.model_dump_json(exclude={"rows"})),
+                f"{sitting}.report.txt.gz": _compressed(_text(shortened)),
+                f"{sitting}.report.html.gz": _compressed(render_page(shortened)),
+            },
+        }
+        others = _newest_first(whole, but=sitting)
+        await self._write(self._name, mine, sitting, whole, others[: history - 1])
+        return digest(text.encode())
+
+    async def _write(
+        self, name: str, mine: Values, sitting: str, stored: Values, others: Sequence[str]
+    ) -> None:
+        """Replace a sitting's values; remove all other sittings but `others`, which are oldest last.
+
+        It is one write, because the API refuses a ConfigMap that is too large even for a moment. If there is no room,
+        it drops the oldest of the others, then the page and the tables, which the JSON can replace.
+        """
+        kept = list(others)
+        while _size(mine) + _size(_of(stored, kept)) > MAX_BYTES and kept:
+            kept.pop()
+        for form in ("html", "txt"):
+            if _size(mine) > MAX_BYTES:
+                mine["binaryData"].pop(f"{sitting}.report.{form}.gz", None)
+        desired = _of(stored, kept)
+        patch: Patch = {
+            field: {
+                **{key: None for key in stored[field] if key not in desired[field]},
+                **mine[field],
+            }
+            for field in ("data", "binaryData")
+        }
+        await self._call("PATCH", name, patch)
+
+    async def _packed(self, sitting: str, shard: int) -> bytes:
+        stored = await self._call("GET", self._of_shard(shard))
+        packed = stored["binaryData"].get(_rows(sitting))
+        if packed is None:
+            raise ResultsNotKept(f"The answers of shard {shard} are gone from {self._of_shard(shard)}.")
+        return base64.b64decode(packed)
+
+    def _of_shard(self, shard: int) -> str:
+        return f"{self._name}-{shard}"
+
+    async def _call(self, method: str, name: str, patch: Mapping[str, Any] | None = None) -> Values:
+        """Read a ConfigMap, or merge into it; return all of it. Raises ResultsNotKept."""
+        account = self._account
+        path = f"/api/v1/namespaces/{account.namespace}/configmaps/{name}"
+        verify = ssl.create_default_context(cafile=account.ca_file) if account.ca_file else True
+        failure = ""
+        async with httpx2.AsyncClient(base_url=account.url, verify=verify, timeout=_SECONDS) as client:
+            for attempt in range(_TRIES):
+                if attempt:
+                    await self._sleep(2.0**attempt)
+                headers = {
+                    "Authorization": f"Bearer {account.token_file.read_text().strip()}",
+                    "Content-Type": "application/merge-patch+json",
+                }
+                try:
+                    response = await client.request(method, path, json=patch, headers=headers)
+                except httpx2.HTTPError as error:
+                    failure = str(error) or type(error).__name__
+                    continue
+                if response.status_code == httpx2.codes.OK:
+                    found: dict[str, Any] = response.json()
+                    return {field: found.get(field, {}) for field in ("data", "binaryData")}
+                failure = f"{response.status_code}: {_message(response)}"
+                if (
+                    response.status_code < httpx2.codes.INTERNAL_SERVER_ERROR
+                    and response.status_code not in _LATER
+                ):
+                    break
+        verb = "read" if method == "GET" else "written"
+        raise ResultsNotKept(f"The ConfigMap {name} can't be {verb}: {failure}")
+
+
+def _message(response: httpx2.Response) -> str:
+    try:
+        return str(response.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return response.text[:500]
+
+
+def _answered(sitting: str) -> str:
+    """Return the prefix of the keys that say in which run a shard has answered."""
+    return f"{sitting}.answered-"
+
+
+def _rows(sitting: str) -> str:
+    return f"{sitting}.rows.json.gz"
+
+
+def _json(document: BaseModel) -> bytes:
+    return document.model_dump_json().encode()
+
+
+def _compressed(text: str) -> str:
+    # Without the time, so that the same content gives the same bytes.
+    return _encoded(gzip.compress(text.encode(), mtime=0))
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _newest_first(whole: Values, *, but: str) -> list[str]:
+    """Return the sittings with a report, other than `but`, the last one first."""
+    ended = {
+        key.removesuffix(".json"): _ended(figures)
+        for key, figures in whole["data"].items()
+        if key.endswith(".json") and key != f"{but}.json"
+    }
+    return sorted(ended, key=ended.__getitem__, reverse=True)
+
+
+def _of(stored: Values, sittings: Iterable[str]) -> Values:
+    """Return the stored values of these sittings."""
+    kept = set(sittings)
+    return {field: {k: v for k, v in held.items() if _sitting(k) in kept} for field, held in stored.items()}
+
+
+def _sitting(key: str) -> str:
+    found = _KEY.fullmatch(key)
+    return found[1] if found else key
+
+
+def _size(values: Values) -> int:
+    """Return the size in bytes as the API server counts it."""
+    printable = sum(len(each.encode()) for each in values["data"].values())
+    return printable + sum(len(each) * 3 // 4 for each in values["binaryData"].values())
+
+
+def _text(report: Report) -> str:
+    stream = io.StringIO()
+    print_report(report, stream)
+    return stream.getvalue()
+
+
+def _ended(figures: str) -> str:
+    found = re.search(r'"created":"([^"]+)"', figures)
+    return found[1] if found else ""

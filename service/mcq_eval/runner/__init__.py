@@ -1,0 +1,1 @@
+"""Ask the questions of an exam, and score them for a calibration."""

@@ -1,0 +1,124 @@
+"""Ask the questions of an exam: the model in this process, by the service's own code, or a running service."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from mcq_eval.calibration_fit.scored_question import ScoredQuestion
+from mcq_eval.errors import AskingFailed
+from mcq_eval.runner.service_client import PATIENCE_SECONDS
+from mcq_service.api.mcq.schemas import Results
+from mcq_service.api.problems import ProblemError
+from mcq_service.mcq.decision import rotations
+from mcq_service.prompts import ANSWER_FIRST, Form
+from mcq_service.runtime import builder
+from mcq_service.runtime.task_group import gather
+from mcq_service.telemetry import Metrics, Tracing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+
+    from mcq_eval.dataset.exam_file import ExamQuestion
+    from mcq_service.api.mcq.schemas import Question
+    from mcq_service.mcq import LabelScores
+    from mcq_service.model_store import PreparedModel
+    from mcq_service.runtime.builder import Backend
+    from mcq_service.runtime.settings import Settings
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The number of questions in a request, and of requests at the same time."""
+
+    chunk: int
+    requests: int
+
+    @property
+    def at_once(self) -> int:
+        """The number of questions in progress."""
+        return self.chunk * self.requests
+
+
+ALONE = Pace(chunk=16, requests=2)
+"""For an exam alone on the service: a batch is full while the last questions of a chunk are answered."""
+BESIDE_USERS = Pace(chunk=8, requests=1)
+"""For a shard in a Job: users wait behind a few questions, and not behind a full queue."""
+_SCORED_AT_ONCE = 8
+
+
+class Answerer(Protocol):
+    """Answers a batch of questions."""
+
+    async def answers(self, questions: Sequence[Question]) -> Results:
+        """Return a result for each question, in their order. Raises AskingFailed if it can answer none."""
+
+
+class Scorer(Protocol):
+    """Gives a model's own scores."""
+
+    async def score_labels(
+        self, question: Question, *, rotation: int = 0, form: Form = ANSWER_FIRST
+    ) -> LabelScores:
+        """Score the choices, rotated by `rotation` places; see MCQService."""
+
+
+@asynccontextmanager
+async def load_in_process(
+    prepared: PreparedModel, settings: Settings, *, forms: Iterable[Form] = ()
+) -> AsyncIterator[Backend]:
+    """Load the prepared model into this process as the service does, with a longer deadline.
+
+    The prefixes of `forms` are cached, too.
+    """
+    patient = settings.model_copy(update={"deadline_seconds": PATIENCE_SECONDS})
+    build = await asyncio.to_thread(
+        lambda: builder.local(prepared, patient, metrics=Metrics(), tracing=Tracing({}), forms=forms)
+    )
+    backend = build()
+    try:
+        yield backend
+    finally:
+        await backend.stop()
+
+
+async def answer_all(
+    answerer: Answerer, questions: Sequence[Question], *, advance: Callable[[int], None], pace: Pace = ALONE
+) -> Results:
+    """Ask all questions; call `advance` with the number of newly answered ones. Raises AskingFailed."""
+    at_once = asyncio.Semaphore(pace.requests)
+
+    async def answer_chunk(first: int) -> Results:
+        async with at_once:
+            chunk = questions[first : first + pace.chunk]
+            results = await answerer.answers(chunk)
+        advance(len(chunk))
+        return results
+
+    chunks = await gather(answer_chunk(first) for first in range(0, len(questions), pace.chunk))
+    return Results(results=[result for chunk in chunks for result in chunk.results])
+
+
+async def score_all(
+    scorer: Scorer, questions: Sequence[ExamQuestion], form: Form, *, rotate: bool,
+    advance: Callable[[int], None],
+) -> list[ScoredQuestion]:  # fmt: skip
+    """Score each question in its own order, or in every rotation of its choices. Raises AskingFailed."""
+    at_once = asyncio.Semaphore(_SCORED_AT_ONCE)
+
+    async def score_question(question: ExamQuestion) -> ScoredQuestion:
+        rows = []
+        async with at_once:
+            orders = rotations(len(question.labels)) if rotate else [range(len(question.labels))]
+            for rotation, order in enumerate(orders):
+                try:
+                    scores = await scorer.score_labels(question.question, rotation=rotation, form=form)
+                except ProblemError as error:
+                    raise AskingFailed(f"Question {question.id} can't be scored: {error}") from error
+                rows.append([scores.log_probabilities[choice] for choice in order])
+        advance(1)
+        return ScoredQuestion(question.labels, rows, question.answer, question.subject, question.exam)
+
+    return await gather(score_question(each) for each in questions)

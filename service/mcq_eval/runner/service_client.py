@@ -1,0 +1,120 @@
+"""Ask a running service over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+import httpx2
+from pydantic import ValidationError
+
+from mcq_eval.errors import AskingFailed
+from mcq_service.api.mcq.schemas import Batch, Results
+from mcq_service.api.service.schemas import Service
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from mcq_service.api.mcq.schemas import Question
+    from mcq_service.api.service.schemas import Identity
+
+PATIENCE_SECONDS = 600.0
+"""How long one question may take."""
+_RETRIES = 20
+_MIN_PAUSE_SECONDS = 1.0
+_MAX_PAUSE_SECONDS = 60.0
+"""The longest pause, even if the service says it is busy for an hour: the proxy before it may be mistaken."""
+_BUSY = (429, 503, 504)
+"""The statuses of a question that may be answered later, when the load is lower."""
+
+
+class ServiceClient:
+    """A client of a running service."""
+
+    def __init__(
+        self, client: httpx2.AsyncClient, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        """`client` has the service's base URL, and its key if it needs one; `sleep` takes seconds."""
+        self._client = client
+        self._sleep = sleep
+
+    async def answers(self, questions: Sequence[Question]) -> Results:
+        """See Answerer. Wait while the service is busy, and ask again the questions that it was too busy for."""
+        results = (await self._post(questions)).results
+        for _ in range(_RETRIES):
+            busy = [each.index for each in results if each.problem and each.problem.status in _BUSY]
+            if not busy:
+                break
+            await self._sleep(1)
+            again = await self._post([questions[index] for index in busy])
+            for index, result in zip(busy, again.results, strict=True):
+                results[index] = result.model_copy(update={"index": index})
+        return Results(results=results)
+
+    async def identity(self) -> Identity | None:
+        """Return the identity of the model and prompt; None if the service does not say. Raises AskingFailed."""
+        try:
+            response = await self._client.get("/api/v1/service")
+        except httpx2.HTTPError as error:
+            raise AskingFailed(f"{self._client.base_url} does not answer: {error}") from error
+        if response.status_code != httpx2.codes.OK:
+            return None  # an older release, without identities
+        try:
+            return Service.model_validate_json(response.content).identity
+        except ValidationError as error:
+            raise AskingFailed(f"{response.url} does not answer as an MCQ service does: {error}") from error
+
+    async def _post(self, questions: Sequence[Question]) -> Results:
+        body = Batch(questions=list(questions)).model_dump(mode="json", exclude_none=True)
+        for _ in range(_RETRIES):
+            try:
+                response = await self._client.post("/api/v1/mcq/answers", json=body)
+            except httpx2.HTTPError as error:
+                raise AskingFailed(f"{self._client.base_url} does not answer: {error}") from error
+            if response.status_code not in _BUSY:
+                break
+            await self._sleep(_pause_seconds(response.headers.get("Retry-After", "")))
+        if response.status_code != httpx2.codes.OK:
+            raise AskingFailed(f"{response.url} answers {response.status_code}: {response.text[:500]}")
+        try:
+            results = Results.model_validate_json(response.content)
+        except ValidationError as error:
+            raise AskingFailed(f"{response.url} does not answer as an MCQ service does: {error}") from error
+        if [each.index for each in results.results] != list(range(len(questions))):
+            msg = f"{response.url} does not answer each of {len(questions)} questions, in order."
+            raise AskingFailed(msg)
+        return results
+
+
+def _pause_seconds(retry_after: str) -> float:
+    """Return the seconds to wait: the header is a number of seconds, or the date when they are over (RFC 9110)."""
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        seconds = _seconds_until(retry_after)
+    # NaN is not equal to itself.
+    return (
+        min(max(seconds, _MIN_PAUSE_SECONDS), _MAX_PAUSE_SECONDS)
+        if seconds == seconds
+        else _MIN_PAUSE_SECONDS
+    )
+
+
+def _seconds_until(date: str) -> float:
+    try:
+        then = parsedate_to_datetime(date)
+    except ValueError:
+        return _MIN_PAUSE_SECONDS
+    # A date without a zone is UTC.
+    return (then.replace(tzinfo=then.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+
+
+@asynccontextmanager
+async def connect(url: str, key: str | None) -> AsyncIterator[ServiceClient]:
+    """Connect to the service at a URL."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=PATIENCE_SECONDS) as client:
+        yield ServiceClient(client)

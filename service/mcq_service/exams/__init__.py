@@ -1,1 +1,0 @@
-"""Exams: calibrate a model, and say how right it is."""

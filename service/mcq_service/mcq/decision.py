@@ -1,0 +1,80 @@
+"""Compute the decision from the scores of the letters; pure functions."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from mcq_service.api.mcq.schemas import Choice, LabelProbability
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mcq_service.api.mcq.schemas import Option
+
+
+class Selection(NamedTuple):
+    """The selected choice, or an abstention. `best` is the index of the most probable choice."""
+
+    best: int
+    answer: Choice | None
+    confidence: float
+    margin: float
+    abstained: bool
+    probabilities: list[LabelProbability]
+
+
+def decide(options: Sequence[Option], probabilities: Sequence[float], *, min_confidence: float) -> Selection:
+    """Select the most probable choice, or abstain if its probability is below `min_confidence`."""
+    best = max(range(len(options)), key=probabilities.__getitem__)
+    confidence, second, *_ = sorted(probabilities, reverse=True)
+    label, text = options[best]
+    abstained = confidence < min_confidence
+    return Selection(
+        best=best,
+        answer=None if abstained else Choice(label=label, index=best, text=text),
+        confidence=confidence,
+        margin=confidence - second,
+        abstained=abstained,
+        probabilities=[
+            LabelProbability(label=option.label, probability=probability)
+            for option, probability in zip(options, probabilities, strict=True)
+        ],
+    )
+
+
+def rotations(count: int) -> list[list[int]]:
+    """Return the cyclic orders of `count` choices, their own first. Each order gives every choice another letter."""
+    return [[(index + shift) % count for index in range(count)] for shift in range(count)]
+
+
+def mean_by_choice(scores: Sequence[Sequence[float]], orders: Sequence[Sequence[int]]) -> list[float]:
+    """Return each choice's mean log-probability over several orders.
+
+    `scores[i][letter]` are the log-probabilities, up to a constant, of the choices in `orders[i]`.
+    """
+    means = [0.0] * len(orders[0])
+    for order, row in zip(orders, scores, strict=True):
+        normaliser = _log_sum_exp(row)
+        for letter, choice in enumerate(order):
+            means[choice] += (row[letter] - normaliser) / len(orders)
+    return means
+
+
+def mean_over_rotations(scores: Sequence[Sequence[float]]) -> list[float]:
+    """Return each choice's mean log-probability over all rotations; each choice has each letter once.
+
+    `scores[r][letter]` are the log-probabilities, up to a constant, of the choices in the order `rotations(n)[r]`.
+    """
+    return mean_by_choice(scores, rotations(len(scores)))
+
+
+def softmax(scores: Sequence[float]) -> list[float]:
+    """Return probabilities in proportion to exp(score); they sum to 1."""
+    normaliser = _log_sum_exp(scores)
+    return [math.exp(score - normaliser) for score in scores]
+
+
+def _log_sum_exp(scores: Sequence[float]) -> float:
+    largest = max(scores)
+    return largest + math.log(sum(math.exp(score - largest) for score in scores))

@@ -1,0 +1,222 @@
+"""Answer a question, with reasoning after or before the answer; stream the answer; answer a batch."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from mcq_service.api.mcq.schemas import (
+    Answer,
+    Debias,
+    Decision,
+    Mode,
+    Question,
+    ReasoningDelta,
+    Result,
+    Results,
+)
+from mcq_service.api.problems import (
+    BadEngine,
+    DeadlineExceeded,
+    InvalidField,
+    InvalidQuestion,
+    ProblemError,
+    RequestTooLarge,
+    as_problem,
+)
+from mcq_service.engine import EngineFailed, PromptTooLong
+from mcq_service.mcq.decision import rotations
+from mcq_service.mcq.session import AnswerOptions, Session, uses_rotations
+from mcq_service.prompts import ANSWER_FIRST, Form, render
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+
+    from mcq_service.engine import TextEngine, Tokens
+    from mcq_service.mcq.calibration import Calibration
+    from mcq_service.scheduler import Admission, LanePart
+    from mcq_service.telemetry import Metrics, Tracing
+
+Event = Decision | ReasoningDelta | Answer
+
+MAX_CHARACTERS = 4 * 1024 * 1024
+"""The largest batch: its questions and choices, counted once for each time they are read.
+
+A request body without rotations has at most this many.
+"""
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """The options of a question that does not set them."""
+
+    mode: Mode
+    max_reasoning_tokens: int
+    min_confidence: float
+    debias: Debias
+    deadline_seconds: float
+
+
+class LabelScores(NamedTuple):
+    """A model's scores of one question: the log-probability of each choice, in order, up to one constant.
+
+    `labels` are the letters of the choices in the prompt; `seconds` is the time it took.
+    """
+
+    log_probabilities: list[float]
+    labels: list[str]
+    tokens: Tokens
+    seconds: float
+
+
+class MCQService:
+    """Answers questions on one engine."""
+
+    def __init__(
+        self, texts: TextEngine, admission: Admission, *, model: str, defaults: Defaults, calibration: Calibration,
+        metrics: Metrics, tracing: Tracing, clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        """Answer on `texts`. `model` is the name in responses; `clock`, in seconds, is the clock of the texts."""
+        self._texts = texts
+        self._admission = admission
+        self._model = model
+        self._defaults = defaults
+        self._calibration = calibration
+        self._metrics = metrics
+        self._tracing = tracing
+        self._clock = clock
+
+    @property
+    def model(self) -> str:
+        """The model's name in responses."""
+        return self._model
+
+    @property
+    def defaults(self) -> Defaults:
+        """The options of a question that does not set them."""
+        return self._defaults
+
+    async def answer(self, question: Question) -> Answer:
+        """Answer one question. Raises ProblemError."""
+        return await self._run(question, _ignore)
+
+    async def stream(self, question: Question) -> AsyncGenerator[Event]:
+        """Yield the decision, the reasoning in parts (before the decision in mode reason), and the Answer.
+
+        Raises ProblemError, before the first event or between two. Closing the iterator cancels the work.
+        """
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        # The work has its own task: a consumer may read events from several tasks, and a deadline spans only one.
+        work = asyncio.create_task(self._run(question, events.put_nowait))
+        work.add_done_callback(lambda _: events.put_nowait(None))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            yield await work
+        finally:
+            work.cancel()
+
+    async def answers(self, questions: Sequence[Question | ProblemError]) -> Results:
+        """Answer a batch. A question that fails, or is a problem already, has the problem as its result.
+
+        Raises RequestTooLarge, Overloaded or Draining.
+        """
+        self._check([each for each in questions if isinstance(each, Question)])
+        with self._admission.lane(len(questions)) as lane:
+            tasks = [partial(self._result, index, each) for index, each in enumerate(questions)]
+            return Results(results=await lane.gather(tasks))
+
+    def _check(self, questions: Sequence[Question]) -> None:
+        """Refuse a batch that is too much work: with rotations, a request body could ask for hours of it."""
+        total = sum(self._characters(question) for question in questions)
+        if total > MAX_CHARACTERS:
+            raise RequestTooLarge(
+                f"The batch has {total} characters, where each rotation of a question's choices counts; one request "
+                f"may have {MAX_CHARACTERS}. Send fewer questions at once, or with another debias than rotations."
+            )
+
+    def _characters(self, question: Question) -> int:
+        options = question.options
+        debias, mode = question.debias or self._defaults.debias, question.mode or self._defaults.mode
+        times = len(options) if uses_rotations(debias, mode) else 1
+        return times * (len(question.question) + sum(len(option.text) for option in options))
+
+    async def _result(self, index: int, question: Question | ProblemError, part: LanePart) -> Result:
+        mode = "unknown"
+        try:
+            if isinstance(question, ProblemError):
+                raise question
+            mode = question.mode or self._defaults.mode
+            return Result(index=index, answer=await self._run(question, _ignore, part))
+        except Exception as error:  # noqa: BLE001 - one question's error must not fail the others
+            problem = as_problem(error)
+            self._metrics.refused(mode=mode, outcome=problem.slug)
+            return Result(index=index, problem=problem.problem())
+
+    async def score_labels(
+        self, question: Question, *, rotation: int = 0, form: Form = ANSWER_FIRST
+    ) -> LabelScores:
+        """Score the choices without calibration, to measure the model.
+
+        `rotation` is by how many places the choices are rotated; `form` is the form of the prompt. Raises
+        PromptTooLong, EngineFailed or ProblemError.
+        """
+        options = question.options
+        order = rotations(len(options))[rotation]
+        started = self._clock()
+        encoded = await self._texts.encode(render(question, form, order=order), room=0)
+        with self._admission.admit(encoded.size, writes=False) as slot:
+            await slot.turn()
+            with encoded.open(slot.share) as text:
+                slot.watch(text)
+                scores = await text.score_labels([option.label for option in options])
+        by_choice = dict(zip(order, scores, strict=True))
+        return LabelScores(
+            log_probabilities=[by_choice[index] for index in range(len(options))],
+            labels=[options[order.index(index)].label for index in range(len(options))],
+            tokens=text.tokens,
+            seconds=self._clock() - started,
+        )
+
+    async def _run(
+        self, question: Question, emit: Callable[[Event], None], part: LanePart | None = None
+    ) -> Answer:
+        defaults = self._defaults
+        session = Session(
+            id=f"mcq-{uuid.uuid4().hex}",
+            question=question,
+            options=AnswerOptions(
+                mode=question.mode or defaults.mode,
+                reasoning_tokens=question.max_reasoning_tokens or defaults.max_reasoning_tokens,
+                debias=question.debias or defaults.debias,
+                min_confidence=(
+                    defaults.min_confidence if question.min_confidence is None else question.min_confidence
+                ),
+            ),
+            model=self._model,
+            texts=self._texts,
+            calibration=self._calibration,
+            tracing=self._tracing,
+            clock=self._clock,
+            emit=emit,
+        )
+        try:
+            async with asyncio.timeout(self._defaults.deadline_seconds):
+                answer = await session.run(self._admission, part)
+        except TimeoutError:
+            raise DeadlineExceeded("The service is too busy for this deadline; try again later.") from None
+        except PromptTooLong as error:
+            field = InvalidField(pointer="/question", detail=str(error))
+            raise InvalidQuestion(f"Shorten the question. {error}", errors=[field]) from error
+        except EngineFailed as error:
+            raise BadEngine(str(error)) from error
+        self._metrics.answered(answer)
+        return answer
+
+
+def _ignore(_: Event) -> None:
+    """Drop the event."""

@@ -1,0 +1,223 @@
+"""A known prior and temperature are found again, what helps is chosen, and what is reported was not fitted on."""
+
+import math
+import random
+from string import ascii_uppercase
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcq_eval.calibration_fit.estimation import best_temperature, letter_prior
+from mcq_eval.calibration_fit.fit import best_form, fit_calibration
+from mcq_eval.calibration_fit.plans import PLAIN, PLANS, Plan, best_plan
+from mcq_eval.calibration_fit.scored_question import ScoredQuestion
+from mcq_eval.errors import NothingToFit
+from mcq_eval.metrics import calibration_error, outcomes
+from mcq_eval.metrics.outcomes import Outcome
+from mcq_service.mcq.calibration import ChoicesCalibration
+from mcq_service.mcq.decision import rotations, softmax
+from mcq_service.prompts import ANSWER_FORMS
+
+PRIOR = {"A": 0.1, "B": 0.6, "C": 0.1, "D": 0.2}
+
+
+EVEN = dict.fromkeys("ABCD", 0.25)
+
+
+def asked(
+    count: int, *, prior: dict[str, float] = PRIOR, sharpness: float = 1.0, noise: float = 0.0, seed: int = 3
+) -> list[ScoredQuestion]:
+    """Questions of a model that knows a true distribution, adds a letter prior, and is too sure by `sharpness`.
+
+    With `noise` each order of the choices moves their scores at random.
+    """
+    generator = random.Random(seed)  # noqa: S311 - a fixed sequence
+    labels = list(prior)
+    made = []
+    for _ in range(count):
+        truth = [generator.gauss(0, 1.2) for _ in labels]
+        (answer,) = generator.choices(range(len(labels)), weights=softmax(truth))
+        scores = [
+            [
+                sharpness * (truth[choice] + generator.gauss(0, noise)) + math.log(prior[label]) + 7.0
+                for label, choice in zip(labels, order, strict=True)
+            ]
+            for order in rotations(len(labels))
+        ]
+        made.append(ScoredQuestion(labels, scores, answer))
+    return made
+
+
+def test_the_prior_of_the_letters_is_found() -> None:
+    found = letter_prior(asked(40))
+    assert sum(found.values()) == pytest.approx(1)
+    assert found == pytest.approx(PRIOR, abs=1e-9)
+
+
+def test_each_number_of_choices_has_its_own_prior() -> None:
+    two = asked(200, prior={"A": 0.7, "B": 0.3}, sharpness=3)
+    choices = fit_calibration([*asked(200), *two]).calibration.choices
+    assert choices[2].prior == pytest.approx({"A": 0.7, "B": 0.3})
+    assert choices[4].prior == pytest.approx(PRIOR)
+    assert choices[4].temperature < 1.5 < choices[2].temperature
+
+
+@pytest.mark.parametrize("count", range(2, 27))
+def test_any_number_of_choices_can_be_measured(count: int) -> None:
+    prior = dict.fromkeys(ascii_uppercase[:count], 1 / count)
+    found = fit_calibration(asked(10, prior=prior))
+    assert found.calibration.choices[count].prior == pytest.approx(prior)
+    assert not found.unmeasured
+
+
+def test_a_number_of_choices_that_few_questions_have_is_not_calibrated() -> None:
+    found = fit_calibration([*asked(20), *asked(9, prior={"A": 0.5, "B": 0.5})])
+    assert set(found.calibration.choices) == {4}
+    assert found.unmeasured == {2: 9}
+    assert len(found.raw) == len(found.calibrated) == 20
+
+
+def test_the_temperature_of_a_model_that_is_too_sure_is_found() -> None:
+    fitted = fit_calibration(asked(800, sharpness=2.5)).calibration.choices[4]
+    assert fitted.temperature == pytest.approx(2.5, rel=0.15)
+    assert fitted.rotations_temperature == pytest.approx(2.5, rel=0.15)
+
+
+def test_calibrating_helps_on_questions_it_was_not_fitted_on() -> None:
+    found = fit_calibration(asked(600, sharpness=2.5))
+    assert outcomes.accuracy(found.calibrated).value > outcomes.accuracy(found.raw).value
+    assert outcomes.negative_log_likelihood(found.calibrated) < outcomes.negative_log_likelihood(found.raw)
+    assert calibration_error.ece(found.calibrated) < 0.07 < calibration_error.ece(found.raw)
+    assert [each.answer for each in found.calibrated] == [each.answer for each in found.raw]
+
+
+def test_what_is_reported_of_a_question_does_not_depend_on_its_own_answer() -> None:
+    questions = asked(20)
+    changed = [
+        ScoredQuestion(questions[0].labels, questions[0].scores, (questions[0].answer + 1) % 4),
+        *questions[1:],
+    ]
+    one, other = fit_calibration(questions), fit_calibration(changed)
+    for trial, again in zip(one.trials, other.trials, strict=True):
+        assert trial.outcomes[0].probabilities == again.outcomes[0].probabilities
+    assert one.calibration != other.calibration
+
+
+def plan_of(questions: list[ScoredQuestion]) -> Plan:
+    """The plan that is taken for four choices."""
+    found = fit_calibration(questions)
+    [taken] = [trial for trial in found.trials if trial.taken]
+    measured = found.calibration.choices[4]
+    assert (taken.choices, taken.prompts > 1) == (4, measured.second_order is not None)
+    return Plan(measured.strength, round(taken.prompts - 1, 4))
+
+
+def test_a_strong_prior_is_taken_out_whole() -> None:
+    assert plan_of(asked(400)) == Plan(1.0, 0.0)
+
+
+def test_where_the_letters_have_no_prior_nothing_is_done_to_them() -> None:
+    """Then no choice is another than without a calibration."""
+    assert plan_of(asked(400, prior=EVEN)) == PLAIN
+
+
+def test_where_an_order_of_the_choices_says_little_some_are_asked_in_a_second() -> None:
+    questions = asked(600, prior=EVEN, noise=1.5)
+    assert plan_of(questions).again == pytest.approx(0.4)
+    found = fit_calibration(questions)
+    right, before = (outcomes.accuracy(each).value for each in (found.calibrated, found.raw))
+    assert right > before + 0.01
+    second = found.calibration.choices[4].second_order
+    assert second is not None
+    assert 0 < second.margin < 1
+
+
+def answered(answer: float, right: int, total: int = 100) -> list[Outcome]:
+    """So many questions with two choices, whose right one has this probability in `right` of them."""
+    return [
+        Outcome("AB", [answer, 1 - answer] if index < right else [1 - answer, answer], 0)
+        for index in range(total)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plain", "other", "better"),
+    [
+        (answered(0.6, 60), answered(0.7, 70), True),
+        (answered(0.6, 60), answered(0.6, 60), False),
+        (answered(0.6, 60), answered(0.99, 59), False),
+    ],
+)
+def test_a_plan_is_taken_for_what_it_adds_and_not_for_less_right_answers(
+    plain: list[Outcome], other: list[Outcome], better: bool
+) -> None:
+    judged = {plan: other if plan == PLANS[1] else plain for plan in PLANS}
+    assert best_plan(judged, ["exam"] * 100) == (PLANS[1] if better else PLAIN)
+
+
+def test_a_plan_that_is_worse_in_one_of_the_exams_is_not_taken() -> None:
+    """However much better it is in the others."""
+    plain, other = (
+        answered(0.6, 60) + answered(0.6, 10, total=20),
+        answered(0.7, 90) + answered(0.6, 9, total=20),
+    )
+    exams = ["large"] * 100 + ["small"] * 20
+    judged = {plan: other if plan == PLANS[1] else plain for plan in PLANS}
+    assert best_plan(judged, exams) == PLAIN
+    assert best_plan(judged, ["both"] * 120) == PLANS[1]
+
+
+def test_the_form_that_says_most_of_the_right_answers_is_taken() -> None:
+    scored = {"blurred": asked(200, noise=2.0), "clear": asked(200), "turned": asked(200, noise=1.0)}
+    name, trials = best_form(scored)
+    assert name == "clear"
+    assert [(trial.name, trial.taken) for trial in trials] == [
+        ("blurred", False), ("clear", True), ("turned", False),
+    ]  # fmt: skip
+
+
+def test_the_calibration_is_of_the_form_that_was_asked_in() -> None:
+    form = [*ANSWER_FORMS.values()][-1]
+    assert fit_calibration(asked(20), form.digest).calibration.form == form
+
+
+def test_too_few_questions_are_refused() -> None:
+    with pytest.raises(NothingToFit, match="9 questions"):
+        fit_calibration(asked(9))
+    with pytest.raises(NothingToFit, match="9 questions"):
+        best_form({"a form": asked(9)})
+
+
+scores_and_answers = st.lists(
+    st.tuples(st.lists(st.floats(-8, 8), min_size=3, max_size=3), st.integers(0, 2)), min_size=1, max_size=20
+)
+
+
+@given(scores_and_answers)
+def test_no_temperature_in_the_range_is_better_than_the_best(rows: list[tuple[list[float], int]]) -> None:
+    def loss(temperature: float) -> float:
+        surprise = sum(
+            -math.log(max(softmax([each / temperature for each in scores])[answer], 1e-300))
+            for scores, answer in rows
+        )
+        return surprise + 2 * math.log(temperature) ** 2  # as if its logarithm were spread by 0.5
+
+    best = best_temperature([scores for scores, _ in rows], [answer for _, answer in rows])
+    assert 0.05 <= best <= 20
+    for other in (0.05, 0.2, 0.7, 1.0, 1.5, 4.0, 20.0):
+        assert loss(best) <= loss(other) + 1e-3 * (1 + abs(loss(other)))
+
+
+def test_a_few_questions_that_are_all_right_do_not_make_it_sure_of_everything() -> None:
+    """Without a bound the best temperature would be 0."""
+    assert 0.3 < best_temperature([[3.0, 0.0, 0.0]] * 10, [0] * 10) < 1
+    assert best_temperature([[3.0, 0.0, 0.0]] * 3000, [0] * 3000) < 0.33
+
+
+def test_a_fitted_calibration_gives_back_the_truth() -> None:
+    questions = asked(50)
+    measured = ChoicesCalibration(prior=letter_prior(questions))
+    for each in questions:
+        first, second = (softmax(measured.without_prior(row, each.labels)) for row in each.scores[:2])
+        assert [second[-1], *second[:-1]] == pytest.approx(first)

@@ -1,0 +1,275 @@
+"""The figures agree with hand-computed ones and with published ones, and keep their bounds whatever they are given."""
+
+import itertools
+import math
+import random
+from fractions import Fraction
+from typing import get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcq_eval.metrics import calibration_error, letter_bias, paired
+from mcq_eval.metrics.outcomes import (
+    Z95_ONE_SIDED,
+    Outcome,
+    accuracy,
+    accuracy_by_subject,
+    brier,
+    negative_log_likelihood,
+    quantile,
+    share,
+)
+
+
+def outcome(confidence: float, right: bool, **more: object) -> Outcome:
+    """Two choices, of which the first is chosen."""
+    return Outcome(["A", "B"], [confidence, 1 - confidence], 0 if right else 1, **more)  # type: ignore[arg-type]
+
+
+# Newcombe 1998 (Statistics in Medicine 17:857-872), table I, method 3 (Wilson score without continuity correction).
+@pytest.mark.parametrize(
+    ("right", "total", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_the_interval_is_the_published_one(right: int, total: int, low: float, high: float) -> None:
+    found = share(right, total)
+    assert found.value == right / total
+    assert [found.low, found.high] == pytest.approx([low, high], abs=5e-5)
+
+
+@given(total=st.integers(1, 5000), data=st.data())
+def test_an_interval_has_its_share_inside_and_mirrors(total: int, data: st.DataObject) -> None:
+    right = data.draw(st.integers(0, total))
+    found, mirrored = share(right, total), share(total - right, total)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.low == pytest.approx(1 - mirrored.high, abs=1e-12)
+
+
+def test_of_no_question_nothing_is_known() -> None:
+    found = accuracy([])
+    assert math.isnan(found.value)
+    assert (found.low, found.high) == (0, 1)
+
+
+def test_the_calibration_error_by_hand() -> None:
+    # Bin (9/15, 10/15]: 0.62 right, 0.66 wrong: |0.5 - 0.64| = 0.14. Bin (13/15, 14/15]: 0.9 right: 0.1.
+    outcomes = [outcome(0.62, True), outcome(0.66, False), outcome(0.9, True)]
+    assert calibration_error.ece(outcomes) == pytest.approx((2 * 0.14 + 1 * 0.1) / 3)
+
+
+def test_a_confidence_on_the_edge_belongs_to_the_bin_below() -> None:
+    # 0.6 = 9/15 closes bin 9; 0.61 is in bin 10: apart, the errors do not cancel.
+    assert calibration_error.ece([outcome(0.6, True), outcome(0.61, False)]) == pytest.approx(
+        (0.4 + 0.61) / 2
+    )
+
+
+def test_bins_of_equal_mass_hold_the_same_number_of_questions() -> None:
+    outcomes = [outcome(0.5 + 0.01 * index, index % 2 == 0) for index in range(4)]
+    # Two bins: (0.50 right, 0.51 wrong), (0.52 right, 0.53 wrong).
+    expected = (abs(1 - 1.01) + abs(1 - 1.05)) / 4
+    assert calibration_error.ece(outcomes, binning="equal-mass", bins=2) == pytest.approx(expected)
+
+
+def test_what_chance_alone_gives_is_near_what_a_calibrated_model_has() -> None:
+    generator = random.Random(5)  # noqa: S311 - a fixed sequence
+    drawn = []
+    for _ in range(200):
+        confidence = generator.uniform(0.5, 1)
+        drawn.append(outcome(confidence, generator.random() < confidence))
+    by_chance = calibration_error.chance_ece(drawn)
+    assert by_chance == calibration_error.chance_ece(drawn), "it is the same every time"
+    assert 0.02 < by_chance < 0.10
+    assert calibration_error.ece(drawn) == pytest.approx(by_chance, abs=0.04)
+    many = drawn * 25
+    assert calibration_error.chance_ece(many) < by_chance / 3
+
+
+@pytest.mark.parametrize("over", [0.0, 0.04, 0.1])
+def test_a_calibration_error_is_above_its_bound_in_one_exam_of_twenty(over: float) -> None:
+    generator = np.random.default_rng(9)
+    above = 0
+    for _ in range(200):
+        confidences = generator.uniform(0.5, 1, 500)
+        rights = generator.random(500) < confidences - over
+        drawn = [
+            outcome(each, right) for each, right in zip(confidences.tolist(), rights.tolist(), strict=True)
+        ]
+        above += over > calibration_error.max_ece(drawn, draws=200)
+    # Where there is no error nothing is above.
+    assert above / 200 <= 0.08
+
+
+def test_the_bound_of_a_calibration_error_comes_down_to_it_with_many_questions() -> None:
+    generator = np.random.default_rng(9)
+    for over in (0.0, 0.1):
+        confidences = generator.uniform(0.5, 1, 20_000)
+        rights = generator.random(20_000) < confidences - over
+        drawn = [
+            outcome(each, right) for each, right in zip(confidences.tolist(), rights.tolist(), strict=True)
+        ]
+        assert over <= calibration_error.max_ece(drawn) < over + 0.02
+
+
+outcomes_drawn = st.lists(
+    st.builds(outcome, confidence=st.floats(0.5, 1), right=st.booleans()), min_size=1, max_size=60
+)
+
+
+@given(outcomes=outcomes_drawn)
+def test_a_calibration_error_lies_between_the_overall_gap_and_the_mean_gap(outcomes: list[Outcome]) -> None:
+    gaps = [each.right - each.confidence for each in outcomes]
+    for binning in get_args(calibration_error.Binning):
+        error = calibration_error.ece(outcomes, binning=binning)
+        assert abs(sum(gaps)) / len(gaps) - 1e-9 <= error <= sum(map(abs, gaps)) / len(gaps) + 1e-9
+
+
+@given(outcomes=outcomes_drawn)
+def test_the_order_of_the_questions_does_not_matter(outcomes: list[Outcome]) -> None:
+    backwards = outcomes[::-1]
+    for figure in (calibration_error.ece, brier, negative_log_likelihood):
+        assert figure(outcomes) == pytest.approx(figure(backwards))
+
+
+def test_brier_and_likelihood_by_hand() -> None:
+    three = Outcome(["A", "B", "C"], [0.5, 0.3, 0.2], 1)
+    assert brier([three]) == pytest.approx(0.25 + 0.49 + 0.04)
+    assert negative_log_likelihood([three]) == pytest.approx(-math.log(0.3))
+    assert negative_log_likelihood([outcome(1.0, False)]) == pytest.approx(-math.log(1e-12))
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=6).filter(sum), st.data())
+def test_brier_is_at_most_two(weights: list[float], data: st.DataObject) -> None:
+    probabilities = [weight / sum(weights) for weight in weights]
+    answer = data.draw(st.integers(0, len(weights) - 1))
+    assert -1e-9 <= brier([Outcome("ABCDEF", probabilities, answer)]) <= 2 + 1e-9
+
+
+def test_the_letters_that_are_preferred_show() -> None:
+    always_b = [Outcome(["A", "B", "C"], [0.2, 0.6, 0.2], answer) for answer in (0, 1, 1, 2)]
+    rows = letter_bias.letter_rows(always_b)
+    assert [(row.label, row.right, row.chosen, row.recalled) for row in rows] == [
+        ("A", 1, 0, 0), ("B", 2, 4, 2), ("C", 1, 0, 0),
+    ]  # fmt: skip
+    # Recalls 0, 1, 0: standard deviation sqrt(2)/3.
+    assert letter_bias.recall_deviation(rows) == pytest.approx(math.sqrt(2) / 3)
+
+
+def test_a_letter_that_was_never_right_has_no_recall_and_no_part_in_the_deviation() -> None:
+    rows = letter_bias.letter_rows([Outcome(["A", "B", "C"], [0.5, 0.4, 0.1], 0)])
+    assert math.isnan(rows[2].recall)
+    assert letter_bias.recall_deviation(rows) == 0
+
+
+def test_subjects_have_a_row_each_and_abstaining_is_no_answer() -> None:
+    outcomes = [
+        outcome(0.9, True, subject="law"),
+        outcome(0.9, False, subject="law", abstained=True),
+        outcome(0.9, True, subject="art"),
+        outcome(0.9, True),
+    ]
+    found = accuracy_by_subject(outcomes)
+    assert {name: (each.right, each.total) for name, each in found.items()} == {"art": (1, 1), "law": (1, 2)}
+    assert accuracy(each for each in outcomes if not each.abstained).value == 1
+
+
+# By hand, from 2 * P(X <= k) of a fair coin; (6, 16) is 2 * 110056 / 2^22.
+@pytest.mark.parametrize(
+    ("only_first", "only_second", "expected"),
+    [(0, 0, 1.0), (5, 5, 1.0), (0, 5, 2 / 32), (1, 9, 2 * 11 / 1024), (6, 16, 0.0525)],
+)
+def test_mcnemar_by_hand(only_first: int, only_second: int, expected: float) -> None:
+    assert paired.mcnemar(only_first, only_second) == pytest.approx(expected, abs=5e-5)
+
+
+def test_mcnemar_of_thousands_of_pairs_is_the_exact_sum() -> None:
+    expected = Fraction(2 * sum(math.comb(2000, k) for k in range(961)), 2**2000)
+    assert paired.mcnemar(960, 1040) == float(expected)
+
+
+@given(st.integers(0, 12), st.integers(0, 12))
+def test_mcnemar_is_what_counting_all_divisions_says(first: int, second: int) -> None:
+    count = first + second
+    as_uneven = sum(
+        abs(2 * sum(sides) - count) >= abs(first - second)
+        for sides in itertools.product((0, 1), repeat=min(count, 10))
+    )
+    if count <= 10:
+        assert paired.mcnemar(first, second) == pytest.approx(float(Fraction(as_uneven, 2**count)))
+    assert paired.mcnemar(first, second) == paired.mcnemar(second, first)
+
+
+def judgements(
+    regression: float, limit: float, *, questions: int = 400, exams: int = 2000
+) -> tuple[float, float]:
+    """How often exams find a true regression to be within a limit, and beyond it; a fifth of the answers change."""
+    shares = [(0.2 + regression) / 2, (0.2 - regression) / 2, 0.8]
+    drawn = np.random.default_rng(7).multinomial(questions, shares, size=exams)
+    tables, counts = np.unique(drawn[:, :2], axis=0, return_counts=True)
+    ends = np.array([paired.regression(before, now, questions) for before, now in tables.tolist()])
+    within, beyond = (ends[:, 1] <= limit), (ends[:, 0] > limit)
+    return float(counts @ within) / exams, float(counts @ beyond) / exams
+
+
+def test_a_regression_is_judged_wrongly_no_more_often_than_is_said() -> None:
+    """Each error has 5 %; of 2,000 exams its standard error is half a per cent."""
+    _, failed = judgements(0.04, 0.05)
+    assert failed < 0.03, "the regression is within the limit"
+    assert judgements(0.05, 0.05) == pytest.approx((0.05, 0.05), abs=0.015)
+    passed, _ = judgements(0.06, 0.05)
+    assert passed < 0.03, "the regression is beyond the limit"
+    passed, failed = judgements(0.12, 0.05)
+    assert passed == 0
+    assert failed > 0.85
+
+
+@pytest.mark.parametrize("true", [0.3, 0.6, 0.9])
+def test_an_accuracy_is_below_or_above_its_interval_in_one_exam_of_twenty(true: float) -> None:
+    drawn = np.random.default_rng(7).binomial(400, true, size=20_000)
+    values, counts = np.unique(drawn, return_counts=True)
+    ends = np.array([share(int(right), 400, z=Z95_ONE_SIDED)[3:] for right in values])
+    above, below = counts @ (ends[:, 0] > true), counts @ (ends[:, 1] < true)
+    # A score interval: near 0 and 1 its errors swing about 5 %, as counts are whole.
+    assert (above / 20_000, below / 20_000) == pytest.approx((0.05, 0.05), abs=0.02)
+
+
+def test_results_are_paired_by_question() -> None:
+    first = {"a": True, "b": True, "c": False, "d": False, "only here": True}
+    second = {"a": True, "b": False, "c": True, "d": False, "only there": True}
+    found = paired.paired(first, second)
+    assert (found.both_right, found.only_first, found.only_second, found.both_wrong) == (1, 1, 1, 1)
+    assert found.p_value == 1
+
+
+@given(st.lists(st.tuples(st.floats(0.5, 1), st.booleans()), min_size=1, max_size=60))
+def test_the_reliability_diagram_has_every_question_once_and_is_what_the_calibration_error_averages(
+    drawn: list[tuple[float, bool]],
+) -> None:
+    outcomes = [outcome(confidence, right) for confidence, right in drawn]
+    bins = calibration_error.reliability(outcomes)
+    assert sum(each.total for each in bins) == len(outcomes)
+    assert sum(each.right for each in bins) == sum(right for _, right in drawn)
+    assert all(each.low - 1e-9 <= each.confidence <= each.high + 1e-9 for each in bins)
+    gaps = sum(abs(each.right - each.confidence * each.total) for each in bins)
+    assert gaps / len(outcomes) == pytest.approx(calibration_error.ece(outcomes))
+
+
+def test_the_confusion_of_letters_is_by_the_right_one() -> None:
+    outcomes = [
+        Outcome(["A", "B", "C"], [0.7, 0.2, 0.1], 1),
+        Outcome(["A", "B", "C"], [0.7, 0.2, 0.1], 1),
+        Outcome(["A", "B"], [0.4, 0.6], 1),
+    ]
+    assert letter_bias.confusion(outcomes) == {
+        "A": {"A": 0, "B": 0, "C": 0},
+        "B": {"A": 2, "B": 1, "C": 0},
+        "C": {"A": 0, "B": 0, "C": 0},
+    }
+
+
+def test_a_quantile_is_interpolated() -> None:
+    assert quantile([4, 1, 2, 3], 0.5) == 2.5
+    assert quantile([7], 0.95) == 7

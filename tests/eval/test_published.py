@@ -1,0 +1,504 @@
+"""Rows in the forms of published exams, made up here: question, choices in order, and the right one's letter."""
+
+import csv
+import io
+import json
+import sys
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.service.examples import examples
+
+from mcq_eval.dataset.exam_file import read_exams
+from mcq_eval.errors import ExamUnreadable
+from mcq_eval.importing.importer import FORMATS, Format, import_exam
+
+FOUR = ["one", "two", "three", "four"]
+LABELLED = {"text": ["two", "one", "three"], "label": ["B", "A", "C"]}
+NUMBERED = {"text": ["one", "two", "three"], "label": ["1", "2", "3"]}
+WITHOUT_ANSWER = "it has no answer"
+GPQA = {
+    "Question": "How many?", "Correct Answer": "two \n", "Incorrect Answer 1": "one", "Incorrect Answer 2": "three",
+    "Incorrect Answer 3": "four", "High-level domain": "Physics", "Record ID": "rec1", "Canary String": "…",
+}  # fmt: skip
+SCIQ = {
+    "question": "How many?", "distractor3": "four", "distractor1": "one", "distractor2": "three",
+    "correct_answer": "two", "support": "",
+}  # fmt: skip
+C_EVAL = {
+    "id": 0,
+    "question": "How many?",
+    **dict(zip("ABCD", FOUR, strict=True)),
+    "answer": "B",
+    "explanation": "",
+}
+HELLASWAG = {
+    "ind": 4, "activity_label": "Counting", "ctx_a": "She counts [title] aloud.", "ctx_b": "she", "endings": FOUR,
+    "ctx": "She counts [title] aloud. [step] she", "source_id": "x", "split": "val", "split_type": "x", "label": "1",
+}  # fmt: skip
+MEDMCQA = {
+    "id": "x", "question": "How many?", **{f"op{letter}": text for letter, text in zip("abcd", FOUR, strict=True)},
+    "cop": 1, "choice_type": "single", "exp": None, "subject_name": "Anatomy", "topic_name": None,
+}  # fmt: skip
+MMLU_PRO = {
+    "question_id": 7, "question": "How many?", "options": ["one", "N/A", "two", "three", "N/A"], "answer": "C",
+    "answer_index": 2, "cot_content": "", "category": "math", "src": "x",
+}  # fmt: skip
+
+HUB: list[tuple[Format, dict[str, Any], list[str] | None, str | None]] = [
+    ("mmlu", {"question": "How many?", "subject": "math", "choices": FOUR, "answer": 1}, FOUR, "math"),
+    ("mmlu-pro", MMLU_PRO, ["one", "two", "three"], "math"),
+    ("arc", {"id": "x", "question": "How many?", "choices": LABELLED, "answerKey": "B"}, FOUR[:3], None),
+    ("arc", {"id": "x", "question": "How many?", "choices": NUMBERED, "answerKey": "2"}, FOUR[:3], None),
+    (
+        "commonsenseqa",
+        {"id": "x", "question": "How many?", "question_concept": "n", "choices": LABELLED, "answerKey": "B"},
+        FOUR[:3],
+        None,
+    ),
+    ("medmcqa", MEDMCQA, FOUR, "Anatomy"),
+    ("hellaswag", HELLASWAG, FOUR, "Counting"),
+    ("sciq", SCIQ, None, None),
+    (
+        "race",
+        {
+            "example_id": "high1.txt",
+            "article": "Two.",
+            "question": "How many?",
+            "options": FOUR,
+            "answer": "B",
+        },
+        FOUR,
+        None,
+    ),
+    (
+        "truthfulqa",
+        {
+            "question": "How many?",
+            "mc1_targets": {"choices": ["two", "one", "three"], "labels": [1, 0, 0]},
+            "mc2_targets": {"choices": ["two", "one"], "labels": [1, 0]},
+        },
+        None,
+        None,
+    ),
+    ("ceval", C_EVAL, FOUR, "law"),
+    ("gpqa", GPQA, None, "Physics"),
+]
+
+
+def as_parquet(folder: Path, *rows: dict[str, Any]) -> Path:
+    """As the Hub keeps them: a folder for each subject."""
+    path = folder / "law/test-00000-of-00001.parquet"
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(list(rows)), path)
+    return path
+
+
+def as_json(path: Path, *rows: dict[str, Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def as_csv(path: Path, *rows: dict[str, Any], encoding: str = "utf-8") -> Path:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    path.write_text(text.getvalue(), encoding=encoding, newline="")
+    return path
+
+
+def right(row: dict[str, Any]) -> str:
+    """The text of the right choice."""
+    text: str = row["choices"]["ABCDEFGHIJ".index(row["answer"])]
+    return text
+
+
+def only(form: Format, path: Path) -> dict[str, Any]:
+    made = import_exam(form, [path])
+    assert made.left_out == []
+    (row,) = made.rows
+    return row
+
+
+@pytest.mark.parametrize("write", [as_parquet, lambda folder, row: as_json(folder / "law.jsonl", row)])
+@pytest.mark.parametrize(("form", "values", "choices", "subject"), HUB)
+def test_a_row_of_the_hub_is_imported_with_its_right_choice(
+    tmp_path: Path,
+    write: Any,
+    form: Format,
+    values: dict[str, Any],
+    choices: list[str] | None,
+    subject: str | None,
+) -> None:
+    if form == "medmcqa":  # from where its positions count shows in the whole file
+        values = {**values}
+        path = (
+            write(tmp_path, values)
+            if write is as_parquet
+            else as_json(tmp_path / "x.jsonl", values, {**values, "cop": 0})
+        )
+        row = next(row for row in import_exam(form, [path]).rows)
+    else:
+        row = only(form, write(tmp_path, values))
+    assert right(row) == "two"
+    assert choices is None or row["choices"] == choices
+    assert row["question"].endswith("How many?" if form != "hellaswag" else "she")
+    assert row["subject"] == subject
+
+
+def test_every_format_is_tried() -> None:
+    here = {form for form, *_ in HUB} | {"cmmlu", "cybermetric", "aiken", "gift"}
+    assert here | {"aqua", "agieval"} == set(FORMATS)  # those two: test_exam_importing
+
+
+CYBERMETRIC = {"question": "How many?", "answers": dict(zip("ABCD", FOUR, strict=True)), "solution": "B"}
+
+
+def test_cybermetric_is_one_object_with_a_list_of_questions(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({"questions": [CYBERMETRIC, {**CYBERMETRIC, "answers": None}]}, indent=4))
+    made = import_exam("cybermetric", [path])
+    assert [(row["id"], row["choices"], row["answer"]) for row in made.rows] == [
+        ("cybermetric/x/0", CYBERMETRIC["answers"], "B")
+    ]
+    assert made.left_out[0].startswith(f"{path}:questions[1]: choices")
+
+
+@pytest.mark.parametrize("whole", [[CYBERMETRIC], {"questions": CYBERMETRIC}, {"questions": ["How many?"]}])
+def test_what_is_no_object_with_a_list_of_questions_is_refused(tmp_path: Path, whole: object) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(whole))
+    with pytest.raises(ExamUnreadable, match="not a JSON object with a list questions of objects"):
+        import_exam("cybermetric", [path])
+
+
+def test_wikihows_marks_are_no_words_of_a_question(tmp_path: Path) -> None:
+    row = only("hellaswag", as_json(tmp_path / "x.jsonl", HELLASWAG))
+    assert row["question"] == "How does this go on?\n\nCounting: She counts. aloud. she"
+
+
+def test_a_passage_stands_before_its_question(tmp_path: Path) -> None:
+    sciq = only("sciq", as_json(tmp_path / "x.jsonl", {**SCIQ, "support": "There are two."}))
+    assert sciq["question"] == "There are two.\n\nHow many?"
+
+
+@pytest.mark.parametrize("form", ["sciq", "gpqa", "truthfulqa"])
+def test_a_right_choice_that_always_comes_first_is_dealt_among_the_others_the_same_way_each_time(
+    tmp_path: Path, form: Format
+) -> None:
+    by_form: dict[str, dict[str, Any]] = {name: values for name, values, *_ in HUB}
+    key = "Question" if form == "gpqa" else "question"
+    rows = [{**by_form[form], key: f"How many of {number}?"} for number in range(80)]
+    path = as_json(tmp_path / "x.jsonl", *rows)
+    found = import_exam(form, [path]).rows
+    assert {right(row) for row in found} == {"two"}
+    letters = Counter(row["answer"] for row in found)
+    assert len(letters) == len(found[0]["choices"])
+    assert max(letters.values()) < 45
+    assert import_exam(form, [path]).rows == found
+
+
+def test_files_of_arc_and_commonsenseqa_as_their_authors_publish_them(tmp_path: Path) -> None:
+    choices = [{"text": text, "label": label} for label, text in zip("ABC", FOUR, strict=False)]
+    values = {"id": "x", "question": {"stem": "How many?", "choices": choices}, "answerKey": "B"}
+    assert right(only("arc", as_json(tmp_path / "x.jsonl", values))) == "two"
+
+
+def test_a_file_of_truthfulqa_as_its_authors_publish_it(tmp_path: Path) -> None:
+    path = tmp_path / "mc_task.json"
+    path.write_text(json.dumps([{"question": "How many?", "mc1_targets": {"one": 0, "two": 1, "three": 0}}]))
+    assert right(only("truthfulqa", path)) == "two"
+
+
+@pytest.mark.parametrize(("cops", "texts"), [((1, 4), ["one", "four"]), ((0, 3), ["one", "four"])])
+def test_positions_of_medmcqa_count_from_where_the_whole_file_says(
+    tmp_path: Path, cops: tuple[int, int], texts: list[str]
+) -> None:
+    rows = [{**MEDMCQA, "question": f"How many of {cop}?", "cop": cop} for cop in cops]
+    assert [right(row) for row in import_exam("medmcqa", [as_json(tmp_path / "x.json", *rows)]).rows] == texts
+
+
+def test_positions_of_medmcqa_that_may_count_from_either_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExamUnreadable, match="they may count from 0 or from 1"):
+        import_exam("medmcqa", [as_json(tmp_path / "x.json", {**MEDMCQA, "cop": 2})])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("form", ["cmmlu", "ceval"])
+def test_a_csv_file_with_a_header_has_its_subject_in_its_name(
+    tmp_path: Path, form: Format, encoding: str
+) -> None:
+    row = {"": 0, "Question": "How many?", **dict(zip("ABCD", FOUR, strict=True)), "Answer": "B"}
+    values = row if form == "cmmlu" else C_EVAL
+    found = only(form, as_csv(tmp_path / "law_val.csv", values, encoding=encoding))
+    assert (right(found), found["subject"], found["question"]) == ("two", "law", "How many?")
+
+
+@pytest.mark.parametrize(
+    ("form", "values", "said"),
+    [
+        ("arc", {"question": "How many?", "choices": LABELLED, "answerKey": ""}, WITHOUT_ANSWER),
+        (
+            "arc",
+            {"question": "How many?", "choices": {**LABELLED, "label": ["A", "A", "C"]}, "answerKey": "A"},
+            "marks are A, A, C",
+        ),
+        (
+            "arc",
+            {"question": "How many?", "choices": NUMBERED, "answerKey": "4"},
+            'answer: "4" is none of the letters',
+        ),
+        ("hellaswag", {**HELLASWAG, "label": ""}, WITHOUT_ANSWER),
+        ("medmcqa", {**MEDMCQA, "cop": -1}, WITHOUT_ANSWER),
+        ("ceval", {**C_EVAL, "answer": ""}, WITHOUT_ANSWER),
+        ("mmlu-pro", {**MMLU_PRO, "answer_index": 0}, "answer: C and answer_index 0 are not the same choice"),
+        ("mmlu-pro", {**MMLU_PRO, "answer": "B", "answer_index": 1}, "the text of the right choice is N/A"),
+        (
+            "mmlu",
+            {"question": "How many?", "choices": FOUR, "answer": 4},
+            'answer: "E" is none of the letters',
+        ),
+        (
+            "mmlu",
+            {"question": "How many?", "choices": "['one' 'two']", "answer": 0},
+            "choices: it is not a list",
+        ),
+        (
+            "mmlu",
+            {"question": "How many?", "choices": FOUR, "answer": True},
+            "answer: true is none of the letters",
+        ),
+        ("truthfulqa", {"question": "How many?", "mc1_targets": {"a": 1, "b": 1}}, "2 choices are right"),
+        ("sciq", {**SCIQ, "distractor2": None}, "a wrong one is missing"),
+    ],
+)
+def test_what_has_no_right_choice_is_left_out_and_named(
+    tmp_path: Path, form: Format, values: dict[str, Any], said: str
+) -> None:
+    path = as_json(tmp_path / "x.jsonl", values)
+    with pytest.raises(ExamUnreadable) as raised:
+        import_exam(form, [path])
+    assert f"The first: {path}:1: " in str(raised.value)
+    assert said in str(raised.value)
+
+
+AIKEN = """\
+How many
+are there?
+B) two
+A) one
+ANSWER: B
+
+Is it so?
+A. Yes
+B. No
+
+ANSWER: a
+"""
+
+
+def test_an_aiken_file(tmp_path: Path) -> None:
+    path = tmp_path / "quiz.txt"
+    path.write_text(AIKEN, encoding="utf-8-sig")
+    made = import_exam("aiken", [path])
+    assert [(row["question"], row["choices"], row["answer"]) for row in made.rows] == [
+        ("How many\nare there?", ["one", "two"], "B"),
+        ("Is it so?", ["Yes", "No"], "A"),
+    ]
+    assert made.left_out == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("Which?\nA. one\nA. two\nANSWER: A", "marks are A, A"),
+        ("Which?\nA. one\nC. two\nANSWER: A", "marks are A, C"),
+        ("Which?\nA. one\nB. two", "it has no line ANSWER:"),
+        ("Which?\nA. one\nof these\nB. two\nANSWER: A", "'of these' follows a choice"),
+        ("Which?\nA. one\nB. two\nANSWER: C", 'answer: "C" is none of the letters A, B'),
+        ("Which?\nANSWER: A", "choices: "),
+    ],
+)
+def test_what_is_no_question_of_aiken_is_left_out_and_named(tmp_path: Path, lines: str, said: str) -> None:
+    path = tmp_path / "quiz.txt"
+    path.write_text(f"{AIKEN}\n{lines}\n")
+    made = import_exam("aiken", [path])
+    assert len(made.rows) == 2
+    (line,) = made.left_out
+    assert line.startswith(f"{path}:13: ")
+    assert said in line
+
+
+GIFT = r"""
+// a comment
+$CATEGORY: $course$/top/Arithmetic
+
+::Name:: How many\: 1 \= 1?
+{
+  ~one # no
+  =two\~ish # yes
+  ~%-50%three
+  #### general
+}
+
+The sum {~one =two ~three} of 1 and 1.
+
+Is 1 \{one\}?{TRUE#no#yes}
+
+[html]Which?{~%100%this ~that}
+"""
+
+
+def test_a_gift_file(tmp_path: Path) -> None:
+    path = tmp_path / "quiz.gift"
+    path.write_text(GIFT, encoding="utf-8")
+    made = import_exam("gift", [path])
+    assert made.left_out == []
+    assert [(row["question"], row["choices"], row["answer"]) for row in made.rows] == [
+        ("How many: 1 = 1?", ["one", "two~ish", "three"], "B"),
+        ("The sum _____ of 1 and 1.", ["one", "two", "three"], "B"),
+        ("Is 1 {one}?", ["True", "False"], "A"),
+        ("Which?", ["this", "that"], "A"),
+    ]
+    assert {row["subject"] for row in made.rows} == {"Arithmetic"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Who?{=no one =nobody}", "not a multiple-choice or true-false question"),
+        ("When?{#1822:5}", "not a multiple-choice or true-false question"),
+        ("Match.{=a -> b =c -> d}", "not a multiple-choice or true-false question"),
+        ("Write.{}", "not a multiple-choice or true-false question"),
+        ("A description.", "it has no answers in braces"),
+        ("Which?{~%50%a ~%50%b ~c}", "2 choices are right or partly right"),
+        ("Which?{~a ~b}", "0 choices are right"),
+        ("Which?{=a ~a}", "Choices A and B are the same"),
+    ],
+)
+def test_what_is_no_question_of_gift_with_one_right_choice_is_left_out_and_named(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "quiz.gift"
+    path.write_text(f"1?{{=a ~b}}\n\n{text}\n")
+    made = import_exam("gift", [path])
+    (line,) = made.left_out
+    assert line.startswith(f"{path}:3: ")
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "text", "said"),
+    [
+        (
+            "mmlu",
+            "x.csv",
+            "Which?;a;b;c;d;A\n",
+            ":1: 1 columns; it looks separated by semicolons: save it with commas.",
+        ),
+        (
+            "mmlu",
+            "x.csv",
+            "0,Which?,a,b,c,d,A\n",
+            ":1: 7 columns. A file of mmlu has six, and no header: question, four",
+        ),
+        ("mmlu", "x.csv", "0,Which?,a,b,c,d,A,why\n", "Question, A, B, C, D, Answer is of cmmlu or ceval"),
+        (
+            "ceval",
+            "x.csv",
+            "id;question;A;B;C;D;answer\n0;Which?;a;b;c;d;A\n",
+            "it looks separated by semicolons",
+        ),
+        (
+            "ceval",
+            "x.csv",
+            "question,A,B,C,answer\nWhich?,a,b,c,A\n",
+            "there is no column D; expected are question, A, B",
+        ),
+        ("ceval", "x.csv", "question,A,A,B\n", "the column A appears twice"),
+        (
+            "ceval",
+            "x.csv",
+            "question,A,B,C,D,answer\nWhich?,a,b,c,A\n",
+            ":2: 5 columns, and the header has 6",
+        ),
+        ("gpqa", "x.csv", "question,answer\nWhich?,A\n", "there is no column Correct Answer"),
+        ("mmlu", "x.parquet", "no parquet", "is not a Parquet file"),
+        (
+            "mmlu",
+            "x.jsonl",
+            '{"question": "a", "question": "b"}',
+            ':1: the key "question" appears twice: remove one',
+        ),
+        ("arc", "x.json", "[1]", "x.json:[0]: it is not a JSON object"),
+    ],
+)
+def test_a_file_of_another_form_is_refused_with_what_was_expected(
+    tmp_path: Path, form: Format, name: str, text: str, said: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ExamUnreadable) as raised:
+        import_exam(form, [tmp_path / name])
+    assert said in str(raised.value)
+
+
+def test_a_parquet_file_without_pyarrow_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = as_parquet(tmp_path, {"question": "How many?"})
+    for name in [name for name in sys.modules if name.startswith("pyarrow")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ExamUnreadable, match=r"pip install 'mcq-service\[parquet\]'"):
+        import_exam("mmlu", [path])
+
+
+def test_a_byte_order_mark_is_in_no_question_wherever_it_stands(tmp_path: Path) -> None:
+    line = '"Which?",a,b,c,d,A\n'
+    plain, marked = tmp_path / "plain.csv", tmp_path / "marked.csv"
+    plain.write_text(line)
+    marked.write_text(f"\ufeff{line}\ufeff{line.replace('Which', 'What')}")
+    found = import_exam("mmlu", [marked]).rows
+    assert [row["question"] for row in found] == ["Which?", "What?"]
+    assert import_exam("mmlu", [plain, marked]).left_out == [f"{marked}:1: the same question as {plain}:1"]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 5) | st.floats(-1, 5) | st.sampled_from(["", "A", "1", "x"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ABtext"), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@pytest.mark.parametrize(("form", "values"), [(form, values) for form, values, *_ in HUB])
+@examples(30)
+@given(data=st.data())
+def test_whatever_a_record_has_it_is_imported_or_said_why_not(
+    tmp_path: Path, form: Format, values: dict[str, Any], data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from([*values]))
+    inner = values[name]
+    changed = data.draw(json_values)
+    if isinstance(inner, dict) and data.draw(st.booleans()):
+        changed = {**inner, data.draw(st.sampled_from([*inner])): changed}
+    path = as_json(tmp_path / "x.jsonl", {**values, name: changed})
+    with suppress(ExamUnreadable):
+        assert len(import_exam(form, [path]).rows) == 1
+
+
+def test_an_imported_exam_can_be_read(tmp_path: Path) -> None:
+    output = tmp_path / "exam.jsonl"
+    for number, (form, values, *_) in enumerate(HUB):
+        key = "Question" if form == "gpqa" else "ctx" if form == "hellaswag" else "question"
+        row = only(form, as_parquet(tmp_path, {**values, key: f"How many of {number}?"}))
+        output.write_text((output.read_text() if number else "") + json.dumps(row) + "\n")
+    questions = read_exams([output]).questions
+    assert [each.question.options[each.answer].text for each in questions] == ["two"] * len(HUB)

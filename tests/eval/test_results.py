@@ -1,0 +1,209 @@
+"""What an exam's Pods keep, and state of it; whether it has room is known before any question is asked."""
+
+import argparse
+import asyncio
+import base64
+import gzip
+import hashlib
+import json
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from tests.eval.fakes import FakeAnswerer, run
+
+from mcq_eval import evidence, shard_command
+from mcq_eval.dataset.exam_file import ExamQuestion, read_exams
+from mcq_eval.errors import ResultsNotKept, ResultUnreadable, TooManyQuestions
+from mcq_eval.parts import Part, placeholder_part
+from mcq_eval.report.rows import read_stored_rows
+from mcq_eval.results import MAX_PART_BYTES, Account, ResultStore, Values, check_size
+from mcq_service.api.mcq.schemas import Question
+
+
+def questions(count: int) -> list[ExamQuestion]:
+    answers = random.Random(1)  # noqa: S311 - a fixed sequence
+    return [
+        ExamQuestion(
+            id=f"mmlu/a_subject_of_many_test/{number}",
+            subject="a subject",
+            question=Question(question="Which?", choices=["a", "b", "c", "d"]),
+            answer=answers.randrange(4),
+            digest=hashlib.sha256(str(number).encode()).hexdigest(),
+        )
+        for number in range(count)
+    ]
+
+
+async def test_an_earlier_result_is_read_from_the_shares_that_a_job_has_kept(
+    exam: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "baseline"
+    folder.mkdir()
+    shares = [await run(FakeAnswerer(), exam, shard=shard, shards=11) for shard in range(11)]
+    files = [gzip.compress(each.model_dump_json().encode()) for each in shares]
+    for number, content in enumerate(files):
+        (folder / f"{number}.json.gz").write_bytes(content)
+    result = json.dumps({"parts": [sha256(each) for each in files]}).encode()
+    (folder / "result.json").write_bytes(result)
+    assert read_stored_rows(folder, sha256(result)) == [row for each in shares for row in each.rows]
+    for name in ("1.json.gz", "result.json"):
+        before = (folder / name).read_bytes()
+        (folder / name).write_bytes(gzip.compress(b"{}"))
+        with pytest.raises(
+            ResultUnreadable, match=f"{name} was changed: the Pods of that exam wrote something else"
+        ):
+            read_stored_rows(folder, sha256(result))
+        (folder / name).write_bytes(before)
+    (folder / "1.json.gz").unlink()
+    with pytest.raises(ResultUnreadable, match=r"1.json.gz can't be read"):
+        read_stored_rows(folder, sha256(result))
+
+
+def sha256(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+class ConfigMaps(ResultStore):
+    """Results whose ConfigMaps are in memory."""
+
+    def __init__(self, stored: dict[str, Values]) -> None:
+        super().__init__(Account(url="", namespace="", token_file=Path()), "aqua")
+        self._stored = stored
+
+    async def _call(self, method: str, name: str, patch: Mapping[str, Any] | None = None) -> Values:
+        held = self._stored.setdefault(name, {"data": {}, "binaryData": {}})
+        for field, changes in (patch or {}).items():
+            merged = {**held[field], **changes}
+            held[field] = {key: value for key, value in merged.items() if value is not None}
+        return {field: {**values} for field, values in held.items()}
+
+
+class Pod(Protocol):
+    """Run the Pod of a shard of two, which finds this part, and return its termination message."""
+
+    def __call__(self, number: int, part: Part, *, run: str = "job") -> Mapping[str, Any] | None: ...
+
+
+@pytest.fixture
+def stored() -> dict[str, Values]:
+    """The ConfigMaps by their names."""
+    return {}
+
+
+@pytest.fixture
+def pod(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stored: dict[str, Values]) -> Pod:
+    """See Pod."""
+    log = tmp_path / "termination-log"
+    monkeypatch.setattr(evidence, "TERMINATION_LOG", log)
+    monkeypatch.setattr(shard_command, "pod_account", lambda _: None)
+    monkeypatch.setattr(shard_command, "ResultStore", lambda *_: ConfigMaps(stored))
+    limits = dict.fromkeys(["min_accuracy", "max_regression", "max_calibration_error", "max_p95_seconds"])
+
+    def started(number: int, part: Part, *, run: str = "job") -> Mapping[str, Any] | None:
+        async def found(_: argparse.Namespace) -> Part:
+            return part
+
+        monkeypatch.setattr(shard_command, "_run_shard", found)
+        log.write_text("")
+        about = {
+            "results": "aqua",
+            "sitting": "sat",
+            "run": run,
+            "shard": number,
+            "shards": 2,
+            "history": 3,
+            "before": None,
+        }
+        shard_command.run(argparse.Namespace(**about, **limits))
+        stated: Mapping[str, Any] | None = json.loads(log.read_text() or "null")
+        return stated
+
+    return started
+
+
+def packed(stored: Mapping[str, Values], number: int) -> bytes:
+    return base64.b64decode(stored[f"aqua-{number}"]["binaryData"]["sat.rows.json.gz"])
+
+
+def share(exam: Path, number: int, best: int = 1) -> Part:
+    return asyncio.run(run(FakeAnswerer(best), exam, shard=number, shards=2))
+
+
+def test_each_pod_states_what_it_has_written_and_the_last_one_the_result(
+    exam: Path, pod: Pod, stored: dict[str, Values]
+) -> None:
+    shares = [share(exam, number) for number in range(2)]
+    assert pod(1, shares[1]) == {"part": sha256(packed(stored, 1)), "result": None}
+    assert pod(0, shares[0]) == {
+        "part": sha256(packed(stored, 0)),
+        "result": sha256(stored["aqua"]["data"]["sat.json"].encode()),
+    }
+    result = json.loads(stored["aqua"]["data"]["sat.json"])
+    assert result["parts"] == [sha256(packed(stored, number)) for number in range(2)]
+
+
+def test_a_share_that_is_answered_again_replaces_the_first_in_the_report_too(
+    exam: Path, pod: Pod, stored: dict[str, Values]
+) -> None:
+    """The Pod that was lost has stated nothing: a result of its answers would have no proof."""
+    first, again, other = [share(exam, number, best) for best, number in ((1, 0), (2, 0), (1, 1))]
+    pod(0, first)
+    pod(1, other)
+    before = stored["aqua"]["data"]["sat.json"]
+    stated = pod(0, again)
+    text = stored["aqua"]["data"]["sat.json"]
+    assert text != before
+    assert stated == {"part": sha256(packed(stored, 0)), "result": sha256(text.encode())}
+    assert json.loads(text)["figures"]["accuracy"]["total"] == len(first.rows) + len(other.rows)
+    assert Part.model_validate_json(gzip.decompress(packed(stored, 0))) == again
+
+
+def test_a_job_that_is_made_again_makes_a_result_of_its_own_answers_only(
+    exam: Path, pod: Pod, stored: dict[str, Values]
+) -> None:
+    """The model may be another one by then, so that answers of both would make no result."""
+    old, new = ([share(exam, number, best) for number in range(2)] for best in (1, 2))
+    pod(0, old[0])
+    pod(1, old[1])
+    before = stored["aqua"]["data"]["sat.json"]
+    stated = pod(0, new[0], run="again")
+    assert stated is not None
+    assert stated["result"] is None
+    assert stored["aqua"]["data"]["sat.json"] == before
+    pod(1, new[1], run="again")
+    found = json.loads(stored["aqua"]["data"]["sat.json"])
+    assert found["parts"] == [sha256(packed(stored, number)) for number in range(2)]
+
+
+def test_a_pod_that_fails_states_nothing_so_that_its_last_words_are_told(
+    exam: Path, pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: Any, **__: Any) -> str:
+        raise ResultsNotKept("403")
+
+    monkeypatch.setattr(ConfigMaps, "publish", refused)
+    pod(0, share(exam, 0))
+    assert pod(1, share(exam, 1)) is None
+
+
+def test_too_many_questions_are_refused_with_the_parallelism_that_has_room() -> None:
+    many = questions(10_000)
+    with pytest.raises(
+        TooManyQuestions, match=r"10000 questions take about \d+ KiB, .* set spec.parallelism to 2,"
+    ):
+        check_size(many, shards=1)
+    check_size(many[: len(many) // 2], shards=2)
+    with pytest.raises(TooManyQuestions, match="take fewer questions"):
+        check_size(many, shards=64)
+
+
+async def test_the_room_that_is_expected_is_about_what_the_answers_take(exam: Path) -> None:
+    part = await run(FakeAnswerer(), exam)
+    expected = placeholder_part(read_exams([exam]).questions)
+    assert [(row.id, row.digest) for row in expected.rows] == [(row.id, row.digest) for row in part.rows]
+    true, guessed = (len(gzip.compress(each.model_dump_json().encode())) for each in (part, expected))
+    # The scripted answers are all alike, and take less.
+    assert true <= guessed < MAX_PART_BYTES / 10

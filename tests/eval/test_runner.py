@@ -1,0 +1,201 @@
+"""An exam is run on any answerer: every question once, failures are listed, and two results are compared."""
+
+import io
+import math
+from pathlib import Path
+
+import pytest
+from tests.eval.fakes import COUNT, IDENTITY, PREPARED, FakeAnswerer, evaluate, run
+
+from mcq_eval.calibration_fit.fit_tables import print_fit
+from mcq_eval.dataset.exam_file import read_exams
+from mcq_eval.errors import AskingFailed, ResultUnreadable
+from mcq_eval.parts import build_report
+from mcq_eval.report.rows import Failure, read_rows
+from mcq_eval.report.tables import print_report
+from mcq_eval.runner import runner
+from mcq_eval.runner.runner import ExamSpec
+from mcq_eval.verdict import Limits
+from mcq_service.api.mcq.schemas import Question, Usage
+from mcq_service.engine import Tokens
+from mcq_service.mcq import LabelScores
+from mcq_service.mcq.decision import rotations
+from mcq_service.prompts import ANSWER_FIRST, ANSWER_FORMS, Form
+
+
+async def test_every_question_is_asked_once_in_mode_answer_as_it_was_wished(exam: Path) -> None:
+    answerer = FakeAnswerer()
+    found = await evaluate(answerer, exam, debias="rotations", min_confidence=0.5)
+    assert sorted(each.question for each in answerer.asked) == sorted(
+        f"What is number {number}?" for number in range(COUNT)
+    )
+    assert {(each.mode, each.debias, each.min_confidence) for each in answerer.asked} == {
+        ("answer", "rotations", 0.5)
+    }
+    assert [row.id for row in found.rows] == [f"q{number}" for number in range(COUNT)]
+
+
+async def test_the_figures_are_those_of_the_answers(exam: Path) -> None:
+    figures = (await evaluate(FakeAnswerer(best=1), exam)).figures
+    assert (figures.accuracy.right, figures.accuracy.total) == (13, COUNT)
+    assert figures.ece.value == pytest.approx(0.8 - 13 / COUNT)
+    assert [(row.label, row.chosen, row.recall) for row in figures.letters] == [
+        ("A", 0, 0),
+        ("B", 40, 1),
+        ("C", 0, 0),
+    ]
+    assert figures.subjects["even"].total == 20
+    assert figures.confusion["A"] == {"A": 0, "B": 14, "C": 0}
+    assert [(each.count, each.accuracy.right) for each in figures.reliability] == [(COUNT, 13)]
+
+
+async def test_the_time_and_the_tokens_are_those_of_the_answers(exam: Path) -> None:
+    found = await evaluate(FakeAnswerer(), exam)
+    assert (found.latency.p50_ms, found.latency.p95_ms) == (5, 5)
+    assert found.tokens == Usage(prompt_tokens=9 * COUNT, completion_tokens=0, cached_tokens=3 * COUNT)
+
+
+async def test_a_result_of_a_release_with_fewer_figures_can_be_compared_with(
+    exam: Path, tmp_path: Path
+) -> None:
+    found = await evaluate(FakeAnswerer(), exam)
+    path = tmp_path / "earlier.json"
+    path.write_text(found.model_dump_json(include={"format", "rows"}))
+    assert read_rows(path) == found.rows
+
+
+async def test_a_question_that_fails_is_in_no_figure_and_is_reported(exam: Path) -> None:
+    found = await evaluate(FakeAnswerer(refused="number 4?"), exam)
+    assert [(each.id, each.detail) for each in found.failures] == [("q4", "Refused: Come again.")]
+    assert found.figures.accuracy.total == COUNT - 1
+    text = io.StringIO()
+    print_report(found, text)
+    assert "not answered: in no figure, wrong for the verdict: q4: Refused" in text.getvalue()
+
+
+async def test_where_none_is_answered_the_first_reason_is_said(exam: Path) -> None:
+    with pytest.raises(AskingFailed, match="Refused: Come again"):
+        await evaluate(FakeAnswerer(refused="?"), exam)
+
+
+async def test_a_result_read_back_is_compared_question_by_question(exam: Path, tmp_path: Path) -> None:
+    earlier = await evaluate(FakeAnswerer(best=0), exam)
+    path = tmp_path / "earlier.json"
+    path.write_text(earlier.model_dump_json())
+    compared = (await evaluate(FakeAnswerer(best=1), exam, before=read_rows(path))).compared
+    assert compared is not None
+    assert (compared.both_right, compared.only_before, compared.only_now, compared.both_wrong) == (
+        0,
+        14,
+        13,
+        13,
+    )
+    assert compared.p_value == 1
+    assert len(compared.discordant) == 27
+    first = compared.discordant[0]
+    assert (first.id, first.answer, first.before, first.now) == ("q0", "A", "A", "B")
+
+
+@pytest.mark.parametrize("limits", [Limits(max_regression=0.05), Limits(min_accuracy=0.25)])
+async def test_a_model_that_answers_half_of_the_questions_fails_however_right_it_is(
+    exam: Path, limits: Limits
+) -> None:
+    before = (await evaluate(FakeAnswerer(best=1), exam)).rows
+    half = await run(FakeAnswerer(best=1), exam)
+    half.failures = [
+        Failure(id=row.id, digest=row.digest, detail="Overloaded") for row in half.rows[COUNT // 2 :]
+    ]
+    half.rows = half.rows[: COUNT // 2]
+    found = build_report([half], before=before, limits=limits)
+    assert found.figures.accuracy.total == COUNT // 2
+    assert found.verdict is not None
+    assert found.verdict.outcome == "Failed"
+    said = found.verdict.limits[-1]
+    assert (said.outcome, said.detail.split(" were")[0]) == ("Failed", "20 of 40 questions (50.0%)")
+    assert found.compared is not None
+    assert (found.compared.questions, found.compared.unanswered) == (COUNT, COUNT // 2)
+    assert found.compared.only_before == sum(row.outcome.right for row in before[COUNT // 2 :])
+    assert {each.now for each in found.compared.discordant} == {None}
+    text = io.StringIO()
+    print_report(found, text)
+    assert "40 questions, 20 of them without an answer now" in text.getvalue()
+    assert "no answer" in text.getvalue()
+
+
+async def test_what_the_earlier_result_had_no_answer_to_is_not_compared(exam: Path) -> None:
+    """Taken as wrong before, it would make up for what is wrong now."""
+    before = (await evaluate(FakeAnswerer(best=0), exam)).rows[: COUNT // 2]
+    compared = (await evaluate(FakeAnswerer(best=1), exam, before=before)).compared
+    assert compared is not None
+    assert (compared.questions, compared.unanswered) == (COUNT // 2, 0)
+
+
+def test_a_file_that_is_no_result_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.json"
+    path.write_text("{}")
+    with pytest.raises(ResultUnreadable, match="is not a result"):
+        read_rows(path)
+    with pytest.raises(ResultUnreadable, match="No such file"):
+        read_rows(tmp_path / "none.json")
+
+
+async def test_results_without_a_question_in_common_are_not_compared(exam: Path) -> None:
+    earlier = await evaluate(FakeAnswerer(), exam)
+    other = [row.model_copy(update={"digest": f"other {row.digest}"}) for row in earlier.rows]
+    with pytest.raises(ResultUnreadable, match="no question in common"):
+        await evaluate(FakeAnswerer(), exam, before=other)
+
+
+async def test_the_tables_say_accuracy_interval_calibration_and_letters(exam: Path) -> None:
+    text = io.StringIO()
+    print_report(await evaluate(FakeAnswerer(), exam), text)
+    shown = text.getvalue()
+    for part in (
+        "0.325 (13 of 40; 95 %: 0.201 to 0.480)",
+        "15 bins of equal width",
+        "Brier",
+        "recall",
+        "even",
+        "s a question",
+    ):
+        assert part in shown, part
+
+
+class Biased:
+    """Scores a truth that it knows in part, and the letter B too high; asked in a chat, it knows little."""
+
+    async def score_labels(
+        self, question: Question, *, rotation: int = 0, form: Form = ANSWER_FIRST
+    ) -> LabelScores:
+        order = rotations(3)[rotation]
+        number = int(question.question.split()[-1].strip("?"))
+        knows = number % 4 != 0 and (form != ANSWER_FIRST or number % 4 == 1)
+        scores = [0.0] * 3
+        for letter, choice in enumerate(order):
+            scores[choice] = 2.0 * (knows and choice == number % 3) + (1.0 if letter == 1 else 0.0)
+        labels = ["ABC"[order.index(choice)] for choice in range(3)]
+        return LabelScores(log_probabilities=scores, labels=labels, tokens=Tokens(), seconds=0.0)
+
+
+async def test_a_calibration_is_fitted_to_the_calibration_half_alone(exam: Path) -> None:
+    sitting = ExamSpec(read_exams([exam]), "calibration")
+    stored, fit = await runner.calibrate(Biased(), sitting, PREPARED, stream=io.StringIO())
+    half = [each for each in read_exams([exam]).questions if each.half == "calibration"]
+    assert stored.fitted_on.questions == len(fit.raw) == len(half) < COUNT
+    assert stored.choices[3].prior["B"] == pytest.approx(math.e / (math.e + 2))
+    assert stored.model_digest == "sha256:me"
+    assert stored.form != ANSWER_FIRST
+    text = io.StringIO()
+    print_fit(fit, text)
+    shown = text.getvalue()
+    assert "prior of the letters of 3 choices: A 0.212, B 0.576, C 0.212" in shown
+    tried = [line for line in shown.splitlines() if "│" in line and "prompts" not in line]
+    assert all(any(name in line for line in tried) for name in [*ANSWER_FORMS, "all rotations"])
+    assert sum("* " in line for line in tried) == 2  # a form, and a plan for three choices
+
+
+async def test_the_result_says_which_model_answered_by_which_prompt(exam: Path) -> None:
+    found = await evaluate(FakeAnswerer(), exam)
+    said = (found.model_digest, found.precision, found.prompt_digest)
+    assert said == (IDENTITY.digest, IDENTITY.precision, IDENTITY.prompt_digest)
+    assert said[:2] == ("sha256:me", "float32")

@@ -1,0 +1,143 @@
+"""A running service is asked over HTTP: again if it is busy, and no reply is trusted blindly."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import httpx2
+import pytest
+from tests.eval.fakes import COUNT, FakeAnswerer, evaluate
+from tests.service.fakes import IDENTITY, Replica
+
+from mcq_eval.errors import AskingFailed
+from mcq_eval.runner.service_client import ServiceClient
+from mcq_service.api.mcq.schemas import Question, Result, Results
+from mcq_service.api.problems import Problem
+
+
+def service(*replies: httpx2.Response | Exception) -> tuple[ServiceClient, list[float]]:
+    """A service that gives these replies, one after the other, and the pauses that were made between them."""
+    pauses: list[float] = []
+    left = list(replies)
+
+    def reply(_: httpx2.Request) -> httpx2.Response:
+        if isinstance(first := left.pop(0), Exception):
+            raise first
+        return first
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    client = httpx2.AsyncClient(transport=httpx2.MockTransport(reply), base_url="http://solver")
+    return ServiceClient(client, sleep=sleep), pauses
+
+
+QUESTIONS = [Question(question="Which?", choices=["a", "b", "c"])]
+
+
+async def test_a_service_that_is_busy_is_asked_again_after_the_pause_it_names() -> None:
+    results = await FakeAnswerer().answers(QUESTIONS)
+    answered = httpx2.Response(200, text=results.model_dump_json())
+    remote, pauses = service(
+        httpx2.Response(429, headers={"Retry-After": "3"}), httpx2.Response(503), answered
+    )
+    assert await remote.answers(QUESTIONS) == results
+    assert pauses == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 1),  # over
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 60),  # no one waits so long
+        ("Fri, 31 Dec 9999 23:59:59", 60),
+        ("0", 1),
+        ("-3", 1),
+        ("2.5", 2.5),
+        ("86400", 60),
+        ("inf", 60),
+        ("nan", 1),
+        ("soon", 1),
+        ("", 1),
+    ],
+)
+async def test_the_pause_a_service_names_may_be_a_date_and_is_bounded(header: str, seconds: float) -> None:
+    results = await FakeAnswerer().answers(QUESTIONS)
+    answered = httpx2.Response(200, text=results.model_dump_json())
+    remote, pauses = service(httpx2.Response(503, headers={"Retry-After": header}), answered)
+    assert await remote.answers(QUESTIONS) == results
+    assert pauses == [seconds]
+
+
+async def test_a_service_is_asked_again_at_the_date_it_names() -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=50), usegmt=True)
+    answered = httpx2.Response(200, text=(await FakeAnswerer().answers(QUESTIONS)).model_dump_json())
+    remote, pauses = service(httpx2.Response(429, headers={"Retry-After": date}), answered)
+    await remote.answers(QUESTIONS)
+    assert 10 < pauses[0] <= 50
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (httpx2.ConnectError("refused"), "http://solver does not answer: refused"),
+        (httpx2.Response(401, text="no key"), "answers 401: no key"),
+        (httpx2.Response(200, text="<html>"), "not answer as an MCQ service"),
+    ],
+)
+async def test_what_is_wrong_with_a_service_is_said(reply: httpx2.Response | Exception, said: str) -> None:
+    remote, _ = service(reply)
+    with pytest.raises(AskingFailed, match=said):
+        await remote.answers(QUESTIONS)
+
+
+async def test_a_service_that_answers_too_few_is_not_believed() -> None:
+    remote, _ = service(httpx2.Response(200, text=Results(results=[]).model_dump_json()))
+    with pytest.raises(AskingFailed, match="does not answer each of 1 questions"):
+        await remote.answers(QUESTIONS)
+
+
+async def test_what_a_service_was_too_busy_for_is_asked_again() -> None:
+    busy = Problem(type="about:blank", title="Overloaded", status=429, detail="Later.")
+    both = await FakeAnswerer().answers(QUESTIONS * 2)
+    first = Results(results=[both.results[0], Result(index=1, problem=busy)])
+    then = await FakeAnswerer().answers(QUESTIONS)
+    remote, pauses = service(*(httpx2.Response(200, text=each.model_dump_json()) for each in (first, then)))
+    assert await remote.answers(QUESTIONS * 2) == both
+    assert pauses == [1]
+
+
+async def test_a_service_of_before_it_said_which_model_it_has_is_asked_all_the_same() -> None:
+    nowhere, _ = service(httpx2.Response(404))
+    assert await nowhere.identity() is None
+    loading = {
+        "modes": [],
+        "max_choices": 26,
+        "max_reasoning_tokens": 512,
+        "ready": False,
+        "status": "loading",
+    }
+    nulls = dict.fromkeys(("model", "default_mode", "trace_url", "progress"))
+    before, _ = service(httpx2.Response(200, json={**loading, **nulls, "detail": ""}))
+    assert await before.identity() is None
+
+
+async def test_what_does_not_answer_as_a_service_is_not_asked() -> None:
+    other, _ = service(httpx2.Response(200, text="<html>"))
+    with pytest.raises(AskingFailed, match="not answer as an MCQ service"):
+        await other.identity()
+    absent, _ = service(httpx2.ConnectError("refused"))
+    with pytest.raises(AskingFailed, match="does not answer: refused"):
+        await absent.identity()
+
+
+async def test_a_replica_is_asked_over_http(replica: Replica, exam: Path) -> None:
+    replica.load()
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(replica.app), base_url="http://replica"
+    ) as client:
+        remote = ServiceClient(client)
+        found = await evaluate(remote, exam)
+        assert await remote.identity() == IDENTITY
+    assert not found.failures
+    assert (found.model, found.figures.accuracy.right, len(found.rows)) == ("fake/model", 13, COUNT)

@@ -1,0 +1,201 @@
+"""A limit is held, missed, or can't be told of yet, and then it is said how many questions would tell."""
+
+import math
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcq_eval.metrics import paired
+from mcq_eval.metrics.outcomes import Z95_ONE_SIDED, Outcome
+from mcq_eval.report.comparison import Comparison
+from mcq_eval.report.document import Figures, Latency, LimitVerdict
+from mcq_eval.verdict import Limits, judge
+
+LATENCY = Latency(p50_ms=100, p95_ms=1500, at_once=32)
+
+
+def figures(right: int, total: int, confidence: float = 0.75) -> Figures:
+    """Of questions with two choices, all answered with one confidence."""
+    return Figures.of(
+        [
+            Outcome(["A", "B"], [confidence, 1 - confidence], 0 if number < right else 1)
+            for number in range(total)
+        ]
+    )
+
+
+def compared(only_before: int, only_now: int, questions: int) -> Comparison:
+    both = questions - only_before - only_now
+    return Comparison(
+        questions=questions,
+        unanswered=0,
+        both_right=both,
+        only_before=only_before,
+        only_now=only_now,
+        both_wrong=0,
+        p_value=paired.mcnemar(only_before, only_now),
+        discordant=[],
+    )
+
+
+def judged(limits: Limits, *, found: Figures | None = None, pairs: Comparison | None = None) -> LimitVerdict:
+    verdict = judge(found or figures(50, 100), pairs, LATENCY, limits)
+    assert verdict is not None
+    (one,) = verdict.limits
+    assert one.outcome == verdict.outcome
+    return one
+
+
+def test_where_nothing_is_asked_there_is_no_verdict() -> None:
+    assert judge(figures(1, 2), None, LATENCY, Limits()) is None
+
+
+def test_a_regression_needs_an_earlier_result() -> None:
+    with pytest.raises(ValueError, match="needs an earlier result"):
+        judge(figures(1, 2), None, LATENCY, Limits(max_regression=0.1))
+
+
+@pytest.mark.parametrize(
+    ("least", "outcome"), [(0.41, "Passed"), (0.5, "Inconclusive"), (0.45, "Inconclusive"), (0.6, "Failed")]
+)
+def test_accuracy_is_judged_by_its_interval(least: float, outcome: str) -> None:
+    assert judged(Limits(min_accuracy=least)).outcome == outcome  # 50 of 100: 0.419 to 0.581
+
+
+def test_questions_that_are_said_to_be_needed_for_an_accuracy_decide_it() -> None:
+    more = judged(Limits(min_accuracy=0.45)).more_questions
+    assert more is not None
+    assert 100 < more < 400
+    grown = figures((100 + more) // 2, 100 + more)
+    assert judged(Limits(min_accuracy=0.45), found=grown).outcome == "Passed"
+    fewer = figures(int(0.45 * (100 + more)), int(0.9 * (100 + more)))
+    assert judged(Limits(min_accuracy=0.45), found=fewer).outcome == "Inconclusive"
+
+
+def test_an_accuracy_that_is_just_the_limit_is_decided_by_no_number_of_questions() -> None:
+    one = judged(Limits(min_accuracy=0.5))
+    assert (one.outcome, one.more_questions) == ("Inconclusive", None)
+    assert "more questions are not likely to tell" in one.detail
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "questions", "most", "outcome"),
+    [
+        (0, 0, 200, 0.02, "Passed"),  # the very same answers: at worst 1.3 % worse
+        (0, 0, 100, 0.02, "Inconclusive"),  # at worst 2.6 %
+        (5, 30, 200, 0.0, "Passed"),  # better, beyond doubt
+        (10, 10, 200, 0.02, "Inconclusive"),
+        (30, 5, 200, 0.02, "Failed"),
+        (30, 5, 200, 0.07, "Failed"),  # 7.8 % worse at least
+        (
+            30,
+            5,
+            200,
+            0.10,
+            "Inconclusive",
+        ),  # 12.5 % worse, which McNemar finds beyond chance; 10 % may be the truth
+        (30, 5, 200, 0.15, "Inconclusive"),  # worse beyond doubt, but perhaps no more than is allowed
+        (9, 3, 200, 0.02, "Inconclusive"),  # 3 % worse, but p = 0.15
+    ],
+)
+def test_a_regression_is_judged_by_both_ends_of_its_interval(
+    before: int, now: int, questions: int, most: float, outcome: str
+) -> None:
+    assert judged(Limits(max_regression=most), pairs=compared(before, now, questions)).outcome == outcome
+
+
+@pytest.mark.parametrize(("before", "now", "outcome"), [(0, 0, "Passed"), (6, 6, "Passed"), (9, 3, "Failed")])
+def test_questions_that_are_said_to_be_needed_for_a_regression_decide_it(
+    before: int, now: int, outcome: str
+) -> None:
+    limits = Limits(max_regression=0.02)
+    more = judged(limits, pairs=compared(before, now, 100)).more_questions
+    assert more is not None
+    scale = (100 + more) / 100
+    grown = compared(math.ceil(before * scale), round(now * scale), 100 + more)
+    assert judged(limits, pairs=grown).outcome in {
+        outcome,
+        "Inconclusive" if outcome == "Failed" else outcome,
+    }
+    twice = compared(2 * math.ceil(before * scale), 2 * round(now * scale), 2 * (100 + more))
+    assert judged(limits, pairs=twice).outcome == outcome
+
+
+@pytest.mark.parametrize(("unanswered", "outcome"), [(0, "Passed"), (5, "Passed"), (6, "Failed")])
+def test_a_small_share_of_unanswered_questions_is_wrong_and_a_larger_one_fails(
+    unanswered: int, outcome: str
+) -> None:
+    answered = 100 - unanswered
+    verdict = judge(
+        figures(answered, answered), None, LATENCY, Limits(min_accuracy=0.8), unanswered=unanswered
+    )
+    assert verdict is not None
+    assert verdict.outcome == outcome
+    assert f"({answered} of 100" in verdict.limits[0].detail
+    assert len(verdict.limits) == (2 if unanswered else 1)
+
+
+def test_unanswered_questions_are_wrong_ones() -> None:
+    verdict = judge(figures(90, 97), None, LATENCY, Limits(min_accuracy=0.87), unanswered=3)
+    assert judged(Limits(min_accuracy=0.87), found=figures(90, 97)).outcome == "Passed"
+    assert verdict is not None
+    assert verdict.outcome == "Inconclusive"
+
+
+def test_a_calibration_error_is_compared_as_it_is() -> None:
+    assert judged(Limits(max_calibration_error=0.25)).outcome == "Passed"  # 0.75 sure, 0.5 right
+    missed = judged(Limits(max_calibration_error=0.2))
+    assert missed.outcome == "Failed"
+    assert "calibration error 0.250" in missed.detail
+    assert "is more than 0.2" in missed.detail
+
+
+def test_one_missed_limit_fails_and_an_open_one_is_no_pass() -> None:
+    found, pairs = figures(50, 100), compared(0, 0, 200)
+    for accuracy, error in product((0.3, 0.45), (0.2, 0.3)):
+        verdict = judge(found, pairs, LATENCY, Limits(accuracy, 0.02, error))
+        assert verdict is not None
+        wanted = "Failed" if error == 0.2 else "Inconclusive" if accuracy == 0.45 else "Passed"
+        assert verdict.outcome == wanted
+        assert len(verdict.limits) == 3
+
+
+def restricted(only_first: int, only_second: int, total: int, difference: float) -> float:
+    """The score statistic, its nuisance parameter found by trying: the share that only the first has right."""
+
+    def likelihood(first: float) -> float:
+        second, rest = first + difference, 1 - 2 * first - difference
+        pairs = ((only_first, first), (only_second, second), (total - only_first - only_second, rest))
+        return sum(count * math.log(max(share, 1e-300)) for count, share in pairs if count)
+
+    low, high = max(0.0, -difference), (1 - difference) / 2
+    for _ in range(200):
+        third = (high - low) / 3
+        if likelihood(low + third) < likelihood(high - third):
+            low += third
+        else:
+            high -= third
+    first = (low + high) / 2
+    variance = (2 * first + difference - difference**2) / total
+    return ((only_second - only_first) / total - difference) / math.sqrt(variance)
+
+
+@given(counts=st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 300)))
+def test_the_least_difference_is_where_the_score_test_turns(counts: tuple[int, int, int]) -> None:
+    first, second, agreeing = counts
+    total = first + second + agreeing
+    least = paired.min_difference(first, second, total)
+    assert least < (second - first) / total
+    assert restricted(first, second, total, least) == pytest.approx(Z95_ONE_SIDED, abs=1e-3)
+
+
+def test_the_least_difference_of_equal_answers_is_the_closed_form() -> None:
+    z2 = Z95_ONE_SIDED**2
+    assert paired.min_difference(0, 0, 200) == pytest.approx(-z2 / (200 + z2))
+
+
+@pytest.mark.parametrize(("most", "outcome"), [(1.5, "Passed"), (1.4, "Failed")])
+def test_a_limit_of_time_is_compared_as_it_is(most: float, outcome: str) -> None:
+    assert judged(Limits(max_p95_seconds=most)).outcome == outcome

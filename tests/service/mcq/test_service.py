@@ -1,0 +1,448 @@
+"""The use cases over HTTP: modes, streams, batches, abstention, debiasing; with a scripted engine."""
+
+import asyncio
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import pytest
+from tests.service.fakes import ANSWER, ANSWERS, QUESTION, FakeText, FakeTexts, Replica, sample, until
+
+from mcq_service.api.mcq.schemas import Answer, Option
+from mcq_service.engine import EngineFailed, Share
+from mcq_service.mcq.calibration import Calibration, ChoicesCalibration, SecondOrder
+from mcq_service.mcq.decision import decide, mean_over_rotations, rotations, softmax
+from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Prompt, plain_form
+
+Events = list[tuple[str, dict[str, Any]]]
+
+
+def events_of(text: str) -> Events:
+    """The events of a stream: (name, data)."""
+    blocks = [block.split("\n") for block in text.removesuffix("\n\n").split("\n\n")]
+    return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
+
+
+async def streamed(client: httpx.AsyncClient, **more: Any) -> Events:
+    response = await client.post(ANSWER, json={**QUESTION, "stream": True, **more})
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    return events_of(response.text)
+
+
+async def test_explain_streams_the_answer_first_and_then_its_reasoning(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """The deltas join to the reasoning; the last event is the whole answer."""
+    replica.load()
+    events = await streamed(client, mode="explain")
+    assert [name for name, _ in events] == ["answer", "reasoning", "reasoning", "done"]
+    decision, done = events[0][1], events[-1][1]
+    assert decision["answer"]["label"] == "B"
+    assert "reasoning" not in decision
+    assert (
+        "".join(data["delta"] for name, data in events if name == "reasoning")
+        == done["reasoning"]
+        == "Because so."
+    )
+    assert decision.items() <= done.items()
+    Answer.model_validate(done)
+    assert replica.texts.forced == [' B\nreasoning: "']
+
+
+async def test_reason_reasons_first(replica: Replica, client: httpx.AsyncClient) -> None:
+    """The answer is scored after the reasoning, whose quote is forced shut."""
+    replica.load()
+    events = await streamed(client, mode="reason")
+    assert [name for name, _ in events] == ["reasoning", "reasoning", "answer", "done"]
+    assert events[-1][1]["reasoning"] == "Because so."
+    assert replica.texts.forced == ['"\nanswer:']
+    assert replica.texts.read[0].suffix.endswith('reasoning: "')
+
+
+async def test_a_stream_may_be_asked_for_by_accept(replica: Replica, client: httpx.AsyncClient) -> None:
+    """And in mode answer there is no reasoning event."""
+    replica.load()
+    headers = {"Accept": "text/event-stream"}
+    response = await client.post(ANSWER, json={**QUESTION, "mode": "answer"}, headers=headers)
+    assert [name for name, _ in events_of(response.text)] == ["answer", "done"]
+
+
+async def test_what_fails_before_the_stream_is_a_plain_problem(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """With its own status, so that a client need not read the stream to know."""
+    replica.texts.error = EngineFailed("The engine's server can't be reached.")
+    replica.load()
+    response = await client.post(ANSWER, json={**QUESTION, "stream": True})
+    assert (response.status_code, response.headers["content-type"]) == (502, "application/problem+json")
+    assert response.json()["detail"] == "The engine's server can't be reached."
+
+
+async def test_what_fails_on_the_way_is_the_streams_last_event(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """Counted as such, and without a word of its inside."""
+    replica.texts.fails_after = 1
+    replica.load()
+    events = await streamed(client)
+    assert [name for name, _ in events] == ["answer", "reasoning", "problem"]
+    assert events[-1][1]["status"] == 500
+    assert "inner" not in str(events)
+    assert await sample(client, 'mcq_requests_total{mode="explain",outcome="internal-error"}') == 1
+    assert replica.texts.open_texts == 0
+
+
+async def test_a_deadline_in_a_stream_is_its_last_event(replica: Replica, client: httpx.AsyncClient) -> None:
+    """The client has the answer by then."""
+    replica.load(deadline_seconds=0.2)
+    replica.texts.pieces = ["more "] * 8
+    stuck = replica.texts.step
+
+    async def step() -> None:
+        await (asyncio.sleep(10) if replica.texts.decoded == 2 else stuck())
+
+    replica.texts.step = step
+    events = await streamed(client)
+    assert [name for name, _ in events] == ["answer", "reasoning", "reasoning", "problem"]
+    assert events[-1][1]["type"].endswith("/deadline-exceeded")
+
+
+async def test_below_the_minimum_confidence_it_abstains(replica: Replica, client: httpx.AsyncClient) -> None:
+    """The probabilities are there all the same; a request's own minimum comes before the service's."""
+    replica.load(min_confidence=0.8)
+    body = (await client.post(ANSWER, json={**QUESTION, "mode": "answer"})).json()
+    assert (body["answer"], body["abstained"]) == (None, True)
+    assert body["confidence"] == pytest.approx(0.7)
+    assert len(body["probabilities"]) == 3
+    body = (await client.post(ANSWER, json={**QUESTION, "mode": "answer", "min_confidence": 0.6})).json()
+    assert (body["answer"]["label"], body["abstained"]) == ("B", False)
+
+
+class Biased(FakeTexts):
+    """Prefers the letter A by a factor of 8, and holds "apple" for 4 times as likely as others.
+
+    `scored` are the choices of each prompt.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.scored: list[str] = []
+
+    def text(self, prompt: Prompt) -> FakeText:
+        return BiasedText(self, prompt)
+
+    async def score(self, prompts: Sequence[Prompt], labels: Sequence[str], *, share: Share) -> Any:
+        scores = [await BiasedText(self, prompt).score_labels(labels) for prompt in prompts]
+        _, tokens = await super().score(prompts, labels, share=share)
+        return scores, tokens
+
+
+class BiasedText(FakeText):
+    async def score_labels(self, labels: Sequence[str]) -> list[float]:
+        lines = self._prompt.choices.splitlines()
+        self._texts.scored.append(self._prompt.choices)  # type: ignore[attr-defined]
+        likes = [
+            (4.0 if line.endswith("apple") else 1.0) * (8.0 if line.startswith("A") else 1.0)
+            for line in lines
+        ]
+        return [math.log(like / sum(likes)) for like in likes]
+
+
+async def test_rotations_take_a_letters_preference_out(client: httpx.AsyncClient, replica: Replica) -> None:
+    """Asked in its own order alone, the model is wrong; over all rotations the letter weighs nothing."""
+    replica.texts = Biased()
+    replica.load()
+    asked = {**QUESTION, "mode": "answer"}
+    assert (await client.post(ANSWER, json=asked)).json()["answer"]["label"] == "A"
+    body = (await client.post(ANSWER, json={**asked, "debias": "rotations"})).json()
+    assert body["answer"]["text"] == "apple"
+    assert [each["probability"] for each in body["probabilities"]] == pytest.approx([1 / 6, 4 / 6, 1 / 6])
+    assert body["usage"] == {"prompt_tokens": 90, "completion_tokens": 0, "cached_tokens": 70}
+
+
+def calibrated(**more: Any) -> Calibration:
+    """A calibration for three choices."""
+    measured = ChoicesCalibration(prior=dict.fromkeys("ABC", 1 / 3), **more)
+    return Calibration(choices={3: measured}, prompt_digest=plain_form(5).digest)
+
+
+async def test_a_question_that_its_order_leaves_open_is_asked_in_a_second(
+    client: httpx.AsyncClient, replica: Replica
+) -> None:
+    """As A, the wrong choice is liked twice as much as the right one: in the second order it is not A."""
+    replica.texts = texts = Biased()
+    replica.load(debias="prior", calibration=calibrated(second_order=SecondOrder(margin=0.5)))
+    asked = {**QUESTION, "mode": "answer"}
+    body = (await client.post(ANSWER, json=asked)).json()
+    assert body["answer"]["text"] == "apple"
+    assert texts.scored == ["A. stone\nB. apple\nC. car", "A. apple\nB. car\nC. stone"]
+    assert body["usage"]["prompt_tokens"] == 60
+
+
+@pytest.mark.parametrize(
+    ("more", "margin"), [({}, 0.1), ({"debias": "none"}, 0.5), ({"debias": "rotations"}, 0.5)]
+)
+async def test_a_question_that_is_clear_or_is_to_be_asked_otherwise_is_not_asked_again(
+    client: httpx.AsyncClient, replica: Replica, more: dict[str, str], margin: float
+) -> None:
+    """Its own order leaves a margin of 4/13."""
+    replica.texts = texts = Biased()
+    replica.load(debias="prior", calibration=calibrated(second_order=SecondOrder(margin=margin)))
+    body = (await client.post(ANSWER, json={**QUESTION, "mode": "answer", **more})).json()
+    rotated = more.get("debias") == "rotations"
+    assert body["answer"]["text"] == ("apple" if rotated else "stone")
+    assert len(texts.scored) == (3 if rotated else 1)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_by_a_letter_alone_is_explained_on_a_text_of_its_own(
+    client: httpx.AsyncClient, replica: Replica, stream: bool
+) -> None:
+    """The same answer as without reasoning, whose prompt has the examples of it."""
+    replica.load(debias="prior", calibration=calibrated())
+    if stream:
+        events = await streamed(client, mode="explain")
+        assert [name for name, _ in events] == ["answer", "reasoning", "reasoning", "done"]
+        body = events[-1][1]
+    else:
+        body = (await client.post(ANSWER, json=QUESTION)).json()
+    assert (body["answer"]["label"], body["reasoning"]) == ("B", "Because so.")
+    assert [each.prefix for each in replica.texts.read] == [plain_form(5).prefix, ANSWER_FIRST.prefix]
+    assert replica.texts.forced == [' B\nreasoning: "']
+    assert body["usage"] == {"prompt_tokens": 60, "completion_tokens": 3, "cached_tokens": 40}
+    assert replica.texts.open_texts == 0
+
+
+async def test_reasoning_that_comes_first_has_a_prompt_of_its_own_whatever_was_measured(
+    client: httpx.AsyncClient, replica: Replica
+) -> None:
+    replica.load(debias="prior", calibration=calibrated(temperature=9))
+    body = (await client.post(ANSWER, json={**QUESTION, "mode": "reason"})).json()
+    assert [each.prefix for each in replica.texts.read] == [REASONING_FIRST.prefix]
+    assert body["confidence"] == pytest.approx(0.7)
+
+
+async def test_a_batch_is_answered_in_its_order(replica: Replica, client: httpx.AsyncClient) -> None:
+    """One that can't be answered has a problem of its own, and the others their answers."""
+    replica.load(max_queued=256)
+    replica.texts.pieces = ["x" * 3]
+    questions = [{**QUESTION, "question": f"Which of {number}?", "mode": "answer"} for number in range(256)]
+    body = (await client.post(ANSWERS, json={"questions": questions})).json()
+    assert [each["index"] for each in body["results"]] == list(range(256))
+    assert all(
+        each["answer"]["answer"]["label"] == "B" and each["problem"] is None for each in body["results"]
+    )
+    assert {prompt.stem for prompt in replica.texts.read} == {
+        f"Which of {number}?\n\n" for number in range(256)
+    }
+
+
+async def test_a_defect_in_one_question_is_that_questions_problem(
+    replica: Replica, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others of its batch are answered; the log says more, and the client gets no inner detail."""
+    replica.load()
+    replica.texts.broken = "What?"
+    questions = [QUESTION, {**QUESTION, "question": "What?"}, QUESTION]
+    response = await client.post(ANSWERS, json={"questions": questions})
+    first, bad, last = response.json()["results"]
+    assert first["answer"]
+    assert last["answer"]
+    assert (bad["index"], bad["answer"], bad["problem"]["status"]) == (1, None, 500)
+    assert "inner detail" not in response.text
+    assert "inner detail" in caplog.text
+    assert await sample(client, 'mcq_requests_total{mode="explain",outcome="internal-error"}') == 1
+
+
+async def test_no_memory_is_503_with_the_time_to_wait(replica: Replica, client: httpx.AsyncClient) -> None:
+    """Overload, and no defect: whole, as the first or a later event of a stream, and in a batch."""
+    replica.load()
+    replica.texts.error = MemoryError("There is no memory for the keys and values of 96 tokens.")
+    for stream in (False, True):
+        response = await client.post(ANSWER, json={**QUESTION, "stream": stream})
+        assert (response.status_code, response.json()["type"].rpartition("/")[2]) == (503, "out-of-memory")
+        assert int(response.headers["retry-after"]) >= 1
+    [result] = (await client.post(ANSWERS, json={"questions": [QUESTION]})).json()["results"]
+    assert (result["problem"]["status"], result["answer"]) == (503, None)
+    replica.texts.error, replica.texts.fails_after, replica.texts.failure = None, 1, MemoryError()
+    events = await streamed(client)
+    assert [name for name, _ in events] == ["answer", "reasoning", "problem"]
+    assert events[-1][1]["status"] == 503
+    assert await sample(client, 'mcq_requests_total{mode="explain",outcome="out-of-memory"}') == 4
+
+
+async def test_a_batch_is_one_request_of_the_queue(replica: Replica, client: httpx.AsyncClient) -> None:
+    """However large it is, it is answered whole, and others get in beside it."""
+    replica.texts.gate.clear()
+    replica.load(max_queued=4, max_active=1)
+    batch = asyncio.create_task(client.post(ANSWERS, json={"questions": [QUESTION] * 10}))
+    await until(lambda: replica.admission.pending == 2)
+    others = [asyncio.create_task(client.post(ANSWER, json=QUESTION)) for _ in range(3)]
+    await until(lambda: replica.admission.pending == 5)
+    assert (await client.post(ANSWER, json=QUESTION)).status_code == 429
+    replica.texts.gate.set()
+    assert [response.status_code for response in await asyncio.gather(*others)] == [200] * 3
+    assert all(each["answer"] for each in (await batch).json()["results"])
+
+
+@pytest.mark.parametrize("mode", ["answer", "explain"])
+async def test_batches_sent_together_are_answered_whole(
+    replica: Replica, client: httpx.AsyncClient, mode: str
+) -> None:
+    """Four of 64 questions where 8 requests may wait, and single questions beside them."""
+    replica.load(max_queued=8, max_active=2)
+    body = {"questions": [{**QUESTION, "mode": mode}] * 64}
+    batches = [asyncio.create_task(client.post(ANSWERS, json=body)) for _ in range(4)]
+    singles = [await client.post(ANSWER, json=QUESTION) for _ in range(20)]
+    assert {response.status_code for response in singles} == {200}
+    for response in await asyncio.gather(*batches):
+        results = response.json()["results"]
+        assert [each["index"] for each in results if each["answer"]] == list(range(64))
+
+
+async def test_a_single_question_waits_for_one_of_each_batch_at_most(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """And so does each batch's next question: they take turns."""
+    replica.texts.gate.clear()
+    replica.load(max_active=1)
+
+    def batch(name: str) -> Any:
+        questions = [{**QUESTION, "question": f"{name}{number}"} for number in range(5)]
+        return client.post(ANSWERS, json={"questions": questions})
+
+    first = asyncio.create_task(batch("a"))
+    await until(lambda: replica.texts.read and replica.admission.pending == 2)
+    second = asyncio.create_task(batch("b"))
+    await until(lambda: replica.admission.pending == 3)
+    single = asyncio.create_task(client.post(ANSWER, json={**QUESTION, "question": "single"}))
+    await until(lambda: replica.admission.pending == 4)
+    replica.texts.gate.set()
+    await asyncio.gather(first, second, single)
+    order = [prompt.stem.strip() for prompt in replica.texts.read]
+    assert order[:4] == ["a0", "a1", "b0", "single"]
+    assert order[4:8] in (["a2", "b1", "a3", "b2"], ["b1", "a2", "b2", "a3"])
+
+
+async def test_a_batch_is_refused_as_a_whole_where_the_queue_is_full(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """With the time to wait; one question is computed, two may wait."""
+    replica.texts.gate.clear()
+    replica.load(max_queued=2, max_active=1)
+    others = [asyncio.create_task(client.post(ANSWER, json=QUESTION))]
+    await until(lambda: replica.texts.read)  # from then on it does not count as queued
+    others += [asyncio.create_task(client.post(ANSWER, json=QUESTION)) for _ in range(2)]
+    await until(lambda: replica.admission.pending == 3)
+    response = await client.post(ANSWERS, json={"questions": [QUESTION] * 2})
+    replica.texts.gate.set()
+    assert (response.status_code, response.json()["type"].rpartition("/")[2]) == (429, "overloaded")
+    assert int(response.headers["retry-after"]) >= 1
+    assert [each.status_code for each in await asyncio.gather(*others)] == [200] * 3
+
+
+async def test_a_batch_during_the_drain_gets_what_had_its_turn(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """The questions that come after have a problem each, so that the response is there in time."""
+    replica.texts.gate.clear()
+    replica.load(max_active=1)
+    batch = asyncio.create_task(client.post(ANSWERS, json={"questions": [QUESTION] * 5}))
+    await until(lambda: replica.texts.read and replica.admission.pending == 2)
+    draining = asyncio.create_task(replica.lifecycle.drain(seconds=10))
+    await asyncio.sleep(0)
+    replica.texts.gate.set()
+    results = (await batch).json()["results"]
+    assert [each["problem"] and each["problem"]["status"] for each in results] == [None, None, 503, 503, 503]
+    assert await draining
+
+
+async def test_a_batch_may_be_so_much_work(replica: Replica, client: httpx.AsyncClient) -> None:
+    """In characters, as often as they are read: without rotations whatever a body has is taken."""
+    replica.load()
+    choices = [f"{number}" + "x" * 700 for number in range(26)]
+    questions = [{**QUESTION, "choices": choices, "mode": "answer"}] * 12
+    assert (await client.post(ANSWERS, json={"questions": questions})).status_code == 200
+    replica.texts.read.clear()
+    rotated = [{**each, "debias": "rotations"} for each in questions]
+    response = await client.post(ANSWERS, json={"questions": rotated})
+    assert (response.status_code, response.json()["type"].rpartition("/")[2]) == (413, "request-too-large")
+    assert "4194304" in response.json()["detail"]
+    assert replica.texts.read == []
+    assert (await client.post(ANSWERS, json={"questions": rotated[:8]})).status_code == 200
+
+
+@pytest.mark.parametrize("count", [0, 257])
+async def test_a_batch_has_one_to_256_questions(
+    replica: Replica, client: httpx.AsyncClient, count: int
+) -> None:
+    """A larger one is refused as a whole, before anything is computed."""
+    replica.load()
+    response = await client.post(ANSWERS, json={"questions": [QUESTION] * count})
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/questions")
+    assert replica.texts.read == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {**QUESTION, "choices": ["x"]},
+        {**QUESTION, "choices": ["x", "x"]},
+        {**QUESTION, "choices": {"A": "x", "b": "y"}},
+        {**QUESTION, "question": " ", "mode": "guess"},
+        {**QUESTION, "question": "x" * 20_001},
+        {"choices": ["x", "y"]},
+        {**QUESTION, "colour": "red"},
+    ],
+)
+async def test_a_malformed_question_of_a_batch_has_the_problem_that_it_would_have_alone(
+    replica: Replica, client: httpx.AsyncClient, bad: dict[str, Any]
+) -> None:
+    """At its place; the others are answered."""
+    replica.load()
+    alone = await client.post(ANSWER, json=bad)
+    assert alone.status_code == 422
+    response = await client.post(ANSWERS, json={"questions": [QUESTION, bad, QUESTION]})
+    assert response.status_code == 200
+    first, result, last = response.json()["results"]
+    assert first["answer"]
+    assert last["answer"]
+    assert result == {"index": 1, "answer": None, "problem": alone.json()}
+    assert await sample(client, 'mcq_requests_total{mode="unknown",outcome="invalid-question"}') == 2
+
+
+async def test_what_is_no_question_at_all_does_not_spoil_a_batch(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
+    """Nor does a batch of nothing else fail otherwise."""
+    replica.load()
+    response = await client.post(ANSWERS, json={"questions": [None, 3, [], QUESTION]})
+    problems = [each["problem"] and each["problem"]["status"] for each in response.json()["results"]]
+    assert problems == [422, 422, 422, None]
+
+
+@pytest.mark.parametrize("count", range(2, 27))
+def test_rotations_give_each_choice_each_letter_once(count: int) -> None:
+    """So that what a letter is worth cancels out."""
+    orders = rotations(count)
+    assert orders[0] == list(range(count))
+    for letter in range(count):
+        assert sorted(order[letter] for order in orders) == list(range(count))
+    liking, worth = (
+        [math.log(1 + choice) for choice in range(count)],
+        [0.3 * letter for letter in range(count)],
+    )
+    scores = [[liking[choice] + worth[letter] for letter, choice in enumerate(order)] for order in orders]
+    assert softmax(mean_over_rotations(scores)) == pytest.approx(softmax(liking))
+
+
+def test_a_tie_goes_to_the_first_and_has_no_margin() -> None:
+    """As long as it is confident enough."""
+    options = [Option("X", "one"), Option("Y", "two")]
+    decided = decide(options, [0.5, 0.5], min_confidence=0.5)
+    assert decided.answer is not None
+    assert (decided.answer.label, decided.margin, decided.abstained) == ("X", 0, False)
+    assert decide(options, [0.5, 0.5], min_confidence=0.51).answer is None
