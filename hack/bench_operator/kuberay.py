@@ -19,7 +19,7 @@ from hack.bench_operator.scenarios import LONGEST_SECONDS, REPEATS, Figures, spr
 from hack.bench_operator.workload import places
 from hack.cluster import crds
 from hack.kubectl import wait_established
-from mcq_operator.models.kinds import INGRESS, POD, ROLE, ROLE_BINDING, SERVICE, SERVICE_ACCOUNT
+from mcq_operator.api.kinds import INGRESS, POD, ROLE, ROLE_BINDING, SERVICE, SERVICE_ACCOUNT
 
 if TYPE_CHECKING:
     from hack.bench_operator.client import Client

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from hack.bench.processes import free_port
 from hack.bench_operator.client import MERGE, Client, at_once
-from mcq_operator.models.kinds import SOLVER
-from mcq_operator.models.names import MANAGED_SELECTOR
+from mcq_operator.api.kinds import SOLVER
+from mcq_operator.api.names import MANAGED_SELECTOR
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

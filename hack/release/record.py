@@ -23,13 +23,13 @@ from hack.cluster.progress import Progress
 from hack.control_plane.control_plane import ControlPlane
 from hack.control_plane.instance import Instance
 from hack.kubectl import Kubectl
-from mcq_operator.models.kinds import CHILDREN, OPTIONAL, RECONCILED
-from mcq_operator.models.names import MANAGED_SELECTOR
+from mcq_operator.api.kinds import CHILDREN, OPTIONAL, RECONCILED
+from mcq_operator.api.names import MANAGED_SELECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mcq_operator.models.kinds import Kind
+    from mcq_operator.api.kinds import Kind
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = ROOT / "tests/operator/upgrade"

@@ -10,16 +10,18 @@ import yaml
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
-from . import __version__, backup
-from .check import CheckError, check, refused
-from .models import ExamKey, admission, rbac
-from .models.text import plain
-from .operating import operate
-from .reports import Format, ReportError, report
+from . import __version__
+from .api import ExamKey, admission, rbac
+from .api.text import plain
+from .cli import backup
+from .cli.check import CheckError, check, refused
+from .cli.exam_report import Format, ReportError, report
+from .cli.terminal import complain, piped
+from .manager.json_logging import configure_logging
+from .manager.manager import operate
+from .manager.metrics import Metrics
+from .manager.tracing import tracing
 from .settings import Settings
-from .telemetry import Metrics, configure_logging
-from .terminal import complain, piped
-from .tracing import tracing
 
 logger = logging.getLogger(__name__)
 

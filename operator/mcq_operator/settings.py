@@ -5,9 +5,8 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from mcq_operator import __version__
-
-from .models.rbac import NAMESPACE
+from . import __version__
+from .api.rbac import NAMESPACE
 
 
 class Settings(BaseSettings):

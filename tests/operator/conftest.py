@@ -28,15 +28,15 @@ from kubernetes.aio import client, config
 from tests.operator.server import Server
 from tests.operator.support import IMAGE, NOON, OPERATOR_IMAGE, list_all
 
-from mcq_operator.canary import Canaries
-from mcq_operator.key_states import KeyStates
-from mcq_operator.kube import Api, CachedApi, Cluster
-from mcq_operator.models import Key, Manifest, SolverKey
-from mcq_operator.models.kinds import POLICY, RECONCILED
-from mcq_operator.models.observed import Verdict
-from mcq_operator.reconcile import Result, reconcile
-from mcq_operator.startup import Startups
-from mcq_operator.upgrades import Upgrades
+from mcq_operator.api import Key, Manifest, SolverKey
+from mcq_operator.api.kinds import POLICY, RECONCILED
+from mcq_operator.api.observed import Verdict
+from mcq_operator.client import Api, CachedApi, Cluster
+from mcq_operator.controllers import Result, reconcile
+from mcq_operator.controllers.upgrades import Upgrades
+from mcq_operator.probes.api_keys import KeyStates
+from mcq_operator.probes.canary import Canaries
+from mcq_operator.probes.load_progress import Startups
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNING = pytest.StashKey[ExitStack]()

@@ -8,11 +8,12 @@ from typing import Any
 
 from aiohttp import web
 
-from mcq_operator.kube import CachedApi, Cluster, Listing, UnavailableError, sighting
-from mcq_operator.kube.errors import NotFoundError
-from mcq_operator.models import Key, Manifest, MCQSolver, names
-from mcq_operator.models.kinds import WATCHED
-from mcq_operator.models.observed import Deployment
+from mcq_operator.api import Key, Manifest, MCQSolver, names
+from mcq_operator.api.kinds import WATCHED
+from mcq_operator.api.observed import Deployment
+from mcq_operator.client import CachedApi, Cluster, UnavailableError
+from mcq_operator.client.errors import NotFoundError
+from mcq_operator.store import Listing, sighting
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 IMAGE = "mcq-service:golden"

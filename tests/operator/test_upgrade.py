@@ -20,10 +20,10 @@ from hack.release.errors import ReleaseError
 from hack.release.record import NAMESPACE, RECORDED
 from tests.operator.conftest import ROOT, with_crds
 
+from mcq_operator.api import FIELD_MANAGER, ExamKey, Key, SolverKey
+from mcq_operator.api.kinds import RECONCILED
+from mcq_operator.controllers.upgrades import Upgrades
 from mcq_operator.desired import digest
-from mcq_operator.models import FIELD_MANAGER, ExamKey, Key, SolverKey
-from mcq_operator.models.kinds import RECONCILED
-from mcq_operator.upgrades import Upgrades
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

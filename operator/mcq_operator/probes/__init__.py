@@ -1,5 +1,5 @@
 """HTTP probes of replicas. Their answers are not trusted."""
 
-from .prober import ProbeError, Prober, Reply, connections, replica_url
+from .http_get import ProbeError, Prober, Reply, connections, replica_url
 
 __all__ = ["ProbeError", "Prober", "Reply", "connections", "replica_url"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from mcq_operator.models import (
+from mcq_operator.api import (
     GateStatus,
     MCQExam,
     MCQSolver,
@@ -15,15 +15,15 @@ from mcq_operator.models import (
     SolverStatus,
     names,
 )
-from mcq_operator.models.kinds import SERVICE
-from mcq_operator.models.observed import Observed, Verdict
+from mcq_operator.api.kinds import SERVICE
+from mcq_operator.api.observed import Observed, Verdict
 
-from . import exam, gate, loaded, pending, rollback, waiver
+from . import exam, gate, loaded_model, pending, rollback, waiver
 from .conditions import findings
-from .dating import dated
 from .events import events
 from .failures import quoted
 from .finding import Finding
+from .transitions import dated
 
 __all__ = [
     "canary_carried",
@@ -32,7 +32,7 @@ __all__ = [
     "failed",
     "gate",
     "invalid",
-    "loaded",
+    "loaded_model",
     "of",
     "pending",
     "rollback",
@@ -76,14 +76,14 @@ def of(
 
     """
     deployment = observed.deployment
-    images = loaded.images(observed.pods)
+    images = loaded_model.images(observed.pods)
     return SolverStatus(
         observed_generation=solver.metadata.generation,
         replicas=deployment.replicas if deployment else 0,
         ready_replicas=deployment.ready if deployment else 0,
         selector=names.selector(solver),
         url=names.url(solver),
-        model=ObservedModel(uri=loaded.model(solver, observed.pods, fallback=model)),
+        model=ObservedModel(uri=loaded_model.model(solver, observed.pods, fallback=model)),
         template_digest=template_digest,
         answering=_answering(solver, observed, verdict),
         promoted=solver.status.promoted if gate.holds(held) else meant,

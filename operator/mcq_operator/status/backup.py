@@ -1,7 +1,7 @@
 """The BackedUp condition: the result of the last backup Job."""
 
-from mcq_operator.models import Manifest, MCQSolver, names
-from mcq_operator.models.observed import Observed, ObservedBackups
+from mcq_operator.api import Manifest, MCQSolver, names
+from mcq_operator.api.observed import Observed, ObservedBackups
 
 from . import jobs
 from .failures import PodKind, quoted, task_failures, warning_failure

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from mcq_operator.models import GateStatus, MCQSolver, names
-from mcq_operator.models.kinds import PROMETHEUS_RULE, SERVICE_MONITOR
-from mcq_operator.models.observed import Deployment, Observed, Verdict
+from mcq_operator.api import GateStatus, MCQSolver, names
+from mcq_operator.api.kinds import PROMETHEUS_RULE, SERVICE_MONITOR
+from mcq_operator.api.observed import Deployment, Observed, Verdict
 
-from . import backup, exposure, gate, keys, loaded, routes
+from . import api_keys_ready, backup, exposure, gate, loaded_model, routes
 from .failures import Failure, absence, failure, quoted
 from .finding import Finding, State
 
@@ -34,7 +34,7 @@ def findings(
     rolling = progressing(solver, observed.deployment)
     if held_back and rolling.reason == "Complete":
         rolling = Finding("Progressing", "False", "UpgradeHeldBack", held_back)
-    keyed = keys.finding(solver, observed)
+    keyed = api_keys_ready.finding(solver, observed)
     ways_in = routes.findings(solver, observed)
     return [
         ready(solver, observed, verdict, failed, rolling, keyed, held, ways_in),
@@ -70,7 +70,7 @@ def available(
             return finding("False", "ScaledToZero", "No replica is wanted, so no question can be answered.")
         reason = failed.reason if failed else "NoReplica"
         return finding("False", reason, "No replica is available, so no question can be answered.")
-    if keyed is not None and keyed.reason == keys.NONE:
+    if keyed is not None and keyed.reason == api_keys_ready.NONE:
         return finding("False", keyed.reason, keyed.message)
     if verdict.outcome == "failed":
         return finding("False", "CanaryFailed", f"A test question failed: {verdict.detail}")
@@ -98,7 +98,7 @@ def ready(
     if deployment.wanted == 0:
         message = "No replica is wanted, so no question can be answered. Set spec.replicas to at least 1."
         return Finding("Ready", "False", "ScaledToZero", message)
-    if keyed is not None and keyed.reason == keys.NONE:
+    if keyed is not None and keyed.reason == api_keys_ready.NONE:
         return Finding("Ready", "False", keyed.reason, keyed.message)
     if verdict.outcome == "pending":
         message = "All replicas are available; waiting for the answer to a test question."
@@ -192,7 +192,7 @@ def model_loaded(
 
 def _loaded(solver: MCQSolver, observed: Observed, fallback: str | None) -> str:
     """Name the model that the ready replicas have, and the spec's if that is another one."""
-    model = loaded.model(solver, observed.pods, fallback=fallback)
+    model = loaded_model.model(solver, observed.pods, fallback=fallback)
     if model == solver.model_uri:
         return f"{solver.model_name} is loaded."
     return f"{model} is loaded; spec.model names {solver.model_uri}, which does not answer yet."

@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from mcq_operator.models import API_VERSION, Condition, Manifest, Resource, ResourceStatus
-from mcq_operator.models.kinds import EVENT
-from mcq_operator.models.names import OPERATOR_NAME
+from mcq_operator.api import API_VERSION, Condition, Manifest, Resource, ResourceStatus
+from mcq_operator.api.kinds import EVENT
+from mcq_operator.api.names import OPERATOR_NAME
 
 GOOD = {
     "Available": "True",

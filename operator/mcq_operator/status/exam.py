@@ -4,16 +4,16 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from mcq_operator.models import ExamStatus, MCQExam, ObjectRef, names
-from mcq_operator.models.observed import ObservedExam
-from mcq_operator.models.result import Sitting, newest, sittings
-from mcq_operator.models.status import Interval, ReportRef, SatModel
+from mcq_operator.api import ExamStatus, MCQExam, ObjectRef, names
+from mcq_operator.api.observed import ObservedExam
+from mcq_operator.api.result import Sitting, newest, sittings
+from mcq_operator.api.status import Interval, ReportRef, SatModel
 
 from . import evidence, jobs
-from .dating import dated, stamp
 from .failures import Failure, PodKind, object_failures, quoted, task_failures, warning_failure
 from .finding import Finding
 from .pods import present
+from .transitions import dated, stamp
 
 NOT_SAT = "NotSat"
 RESTORED = "Restored"

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mcq_operator.models import Manifest, MCQSolver, ObjectRef, Rollback, names
-from mcq_operator.models.kinds import HTTP_ROUTE, JOB, kind_named
-from mcq_operator.models.observed import Deployment, Observed, Refusal, Rival, Warned, is_ready
-from mcq_operator.models.replica import REPLICA_RESOURCES
-from mcq_operator.models.text import one_line
+from mcq_operator.api import Manifest, MCQSolver, ObjectRef, Rollback, names
+from mcq_operator.api.kinds import HTTP_ROUTE, JOB, kind_named
+from mcq_operator.api.observed import Deployment, Observed, Refusal, Rival, Warned, is_ready
+from mcq_operator.api.replica import REPLICA_RESOURCES
+from mcq_operator.api.text import one_line
 
 from .pods import containers, predecessors, present
 

@@ -4,11 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from mcq_operator.models import Condition, GateStatus, MCQExam, MCQSolver, names
-from mcq_operator.models.observed import Observed
-from mcq_operator.models.status import LONGEST_MESSAGE, GatePhase
+from mcq_operator.api import Condition, GateStatus, MCQExam, MCQSolver, names
+from mcq_operator.api.observed import Observed
+from mcq_operator.api.status import LONGEST_MESSAGE, GatePhase
 
-from . import loaded, waiver
+from . import loaded_model, waiver
 from .finding import Finding
 
 PATIENCE_SECONDS = 120.0
@@ -187,7 +187,7 @@ def _other_image(solver: MCQSolver, gate: GateStatus, observed: Observed) -> str
     )
     if not gate.image or not (rolled_out or known):
         return None
-    others = loaded.images(observed.pods) - {gate.image}
+    others = loaded_model.images(observed.pods) - {gate.image}
     if not others:
         return None
     return (

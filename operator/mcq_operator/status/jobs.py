@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from mcq_operator.models import Manifest
+from mcq_operator.api import Manifest
 
 from .pods import containers
 

@@ -7,8 +7,8 @@ back to, so that it doesn't try the failed one again.
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from mcq_operator.models import Manifest, MCQSolver, Rollback, names
-from mcq_operator.models.observed import Deployment, Observed
+from mcq_operator.api import Manifest, MCQSolver, Rollback, names
+from mcq_operator.api.observed import Deployment, Observed
 
 from .failures import Failure, pod_failures
 from .pods import CREATING, present, restarts, waiting

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from mcq_operator.models import Manifest, MCQSolver
-from mcq_operator.models.kinds import HTTP_ROUTE, INGRESS
-from mcq_operator.models.observed import Observed
+from mcq_operator.api import Manifest, MCQSolver
+from mcq_operator.api.kinds import HTTP_ROUTE, INGRESS
+from mcq_operator.api.observed import Observed
 
 from .failures import absence, quoted
 from .finding import Finding

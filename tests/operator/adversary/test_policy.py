@@ -13,8 +13,8 @@ from tests.operator.adversary.conftest import Tenant, resource
 from tests.operator.conftest import ROOT, Kubectl
 from tests.operator.live import until
 
-from mcq_operator.check import refused
-from mcq_operator.models import Manifest
+from mcq_operator.api import Manifest
+from mcq_operator.cli.check import refused
 
 TEAM = {
     "images": ["registry.example.com/mcq/*", "ghcr.io/x/y@sha256:abc"],

@@ -1,0 +1,188 @@
+"""What a starting replica says of itself reaches the solver's status."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import web
+from tests.operator.support import serving, solver
+
+from mcq_operator.api import Manifest, SolverKey
+from mcq_operator.probes import Prober, connections
+from mcq_operator.probes.load_progress import HttpAskStartup, Startups, words
+
+KEY = SolverKey("team", "demo")
+
+
+def starting(name: str = "demo-1", **container: Any) -> Manifest:
+    containers = [{"name": "service", "state": {"running": {}}, **container}]
+    return {"metadata": {"name": name}, "status": {"podIP": "10.0.0.1", "containerStatuses": containers}}
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Replica:
+    """Says what it is told to, and counts how often it was asked."""
+
+    said = "Fetching. 10 % done."
+    asked = 0
+
+    async def __call__(self, _: str) -> str:
+        self.asked += 1
+        return self.said
+
+
+@pytest.fixture
+def replica() -> Replica:
+    return Replica()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def learned() -> list[SolverKey]:
+    return []
+
+
+@pytest.fixture
+def startups(replica: Replica, clock: Clock, learned: list[SolverKey]) -> Startups:
+    return Startups(replica, clock=clock, learned=learned.append)
+
+
+async def look(startups: Startups, *pods: Manifest) -> str:
+    said = startups.words(solver(), pods)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return said
+
+
+async def test_a_starting_replica_is_asked_and_what_is_new_wakes_the_solver(
+    startups: Startups, replica: Replica, clock: Clock, learned: list[SolverKey]
+) -> None:
+    assert await look(startups, starting()) == ""
+    assert learned == [KEY]
+    assert await look(startups, starting()) == "Pod demo-1: Fetching. 10 % done."
+    assert replica.asked == 1
+    clock.now = 4
+    assert startups.retry_in(KEY) == 0.1
+    await look(startups, starting())
+    assert (replica.asked, learned) == (2, [KEY])
+    clock.now, replica.said = 8, "Loading."
+    await look(startups, starting())
+    assert learned == [KEY, KEY]
+    assert await look(startups, starting()) == "Pod demo-1: Loading."
+
+
+async def test_a_replica_that_has_not_answered_yet_is_no_reason_to_look_all_the_time(
+    replica: Replica, clock: Clock, learned: list[SolverKey]
+) -> None:
+    never = asyncio.Event()
+
+    async def silent(_: str) -> str:
+        await never.wait()
+        return ""
+
+    startups = Startups(silent, clock=clock, learned=learned.append)
+    await look(startups, starting())
+    assert startups.retry_in(KEY) == 3
+    await startups.close()
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        starting(started=True),
+        {"metadata": {"name": "demo-1"}, "status": {}},
+        {**starting(), "metadata": {"name": "demo-1", "deletionTimestamp": "x"}},
+        starting(state={"waiting": {"reason": "ContainerCreating"}}),
+    ],
+)
+async def test_a_replica_that_is_not_starting_is_not_asked(
+    startups: Startups, replica: Replica, pod: Manifest
+) -> None:
+    await look(startups, starting())
+    assert await look(startups, pod) == ""
+    assert replica.asked == 1
+    assert startups.retry_in(KEY) is None
+
+
+async def test_another_replica_is_asked_anew(startups: Startups, replica: Replica) -> None:
+    await look(startups, starting())
+    assert await look(startups, starting("demo-2")) == ""
+    assert replica.asked == 2
+
+
+@pytest.mark.parametrize(
+    ("progress", "said"),
+    [
+        (None, "Loading the model."),
+        (0.0, "Loading the model. 0 % done."),
+        (0.59, "Loading the model. 50 % done."),
+    ],
+)
+def test_progress_is_told_in_steps_so_that_it_is_not_written_every_second(
+    progress: float | None, said: str
+) -> None:
+    assert words("Loading\n the model.", progress) == said
+
+
+async def test_a_replica_that_can_not_be_asked_is_asked_again(
+    clock: Clock, learned: list[SolverKey], caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = 0
+
+    async def broken(_: str) -> str:
+        nonlocal asked
+        asked += 1
+        raise RecursionError
+
+    startups = Startups(broken, clock=clock, learned=learned.append)
+    await look(startups, starting())
+    clock.now = 4
+    assert startups.retry_in(KEY) == 0.1
+    await look(startups, starting())
+    assert asked == 2
+    assert "Traceback" in caplog.text
+
+
+NO_ANSWERS = [
+    b"hello",
+    b"\xff\xfe",
+    b"[" * 4096,
+    b'{"detail": "x", "progress": 1e999}',
+    b'{"detail": "x", "progress": NaN}',
+    b'{"detail": "x", "progress": -1}',
+    b'{"detail": "x", "progress": "half"}',
+    b'{"detail": "' + b"x" * 4096 + b'", "progress": 0.5}',
+    b'{"progress": 0.5}',
+    b"null",
+]
+
+
+async def test_what_is_no_answer_is_no_words() -> None:
+    """Nobody there, and somebody who speaks otherwise."""
+    said = iter(NO_ANSWERS)
+
+    async def other(_: web.Request) -> web.Response:
+        return web.Response(body=next(said))
+
+    async with serving("/startupz", other, host="127.0.0.77", port=8000), connections() as session:
+        ask = HttpAskStartup(Prober(session))
+        assert [await ask("127.0.0.77") for _ in NO_ANSWERS] == [""] * len(NO_ANSWERS)
+        assert await ask("127.0.0.78") == ""
+
+
+async def test_what_a_replica_says_is_one_line_without_control_characters() -> None:
+    async def shouts(_: web.Request) -> web.Response:
+        return web.json_response({"status": "x", "detail": "Fetching\n\x1b[31mred", "progress": 0.25})
+
+    async with serving("/startupz", shouts, host="127.0.0.79", port=8000), connections() as session:
+        assert await HttpAskStartup(Prober(session))("127.0.0.79") == "Fetching [31mred 20 % done."
