@@ -188,7 +188,7 @@ async def test_its_objects_are_kept_and_no_pod_starts_anew_whose_template_is_the
     with_crds(last_release)
     await bench.cluster.discover()
     # All of them; that they take turns has tests of its own.
-    bench.upgrades = Upgrades(release="this", at_once=0, wake=lambda _: None)
+    bench.upgrades = Upgrades(release="this", at_once=0, requeue=lambda _: None)
     for key in keys(last_release.namespace):
         await bench.settle(key)
     rolled = set()

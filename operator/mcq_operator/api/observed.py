@@ -15,7 +15,7 @@ class Deployment:
     uid: str
     generation: int
     observed_generation: int
-    wanted: int
+    desired: int
     replicas: int
     updated: int
     ready: int
@@ -30,7 +30,7 @@ class Deployment:
             uid=manifest["metadata"]["uid"],
             generation=manifest["metadata"].get("generation", 0),
             observed_generation=status.get("observedGeneration", 0),
-            wanted=manifest["spec"].get("replicas", 1),
+            desired=manifest["spec"].get("replicas", 1),
             replicas=status.get("replicas", 0),
             updated=status.get("updatedReplicas", 0),
             ready=status.get("readyReplicas", 0),
@@ -46,17 +46,17 @@ class Deployment:
     @property
     def complete(self) -> bool:
         """Whether exactly the desired replicas exist, all of the newest revision and available."""
-        return self.current and self.replicas == self.updated == self.available == self.wanted
+        return self.current and self.replicas == self.updated == self.available == self.desired
 
-    def settled(self, solver: MCQSolver) -> bool:
+    def rolled_out(self, solver: MCQSolver) -> bool:
         """Return whether every replica has the newest revision, and the desired number is available.
 
         An autoscaler changes the number at any time; with one, its minimum is enough.
         """
         scaling = solver.spec.autoscaling
         if not scaling.enabled:
-            return self.complete and self.wanted > 0
-        least = min(scaling.min_replicas, self.wanted)
+            return self.complete and self.desired > 0
+        least = min(scaling.min_replicas, self.desired)
         return self.current and self.replicas == self.updated and self.available >= least > 0
 
 
@@ -95,7 +95,7 @@ class Rival:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Warned:
+class WarningEvent:
     """A warning Event: a node can't start a Pod, or a controller can't create a Pod for a Job.
 
     Attributes:
@@ -113,7 +113,7 @@ class Warned:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class CanaryVerdict:
     """The outcome of the canary question."""
 
     outcome: Literal["answered", "failed", "pending"]
@@ -135,11 +135,11 @@ class ObservedBackups:
     cron_job: Manifest
     jobs: list[Manifest]
     pods: list[Manifest]
-    warning: Warned | None = None
+    warning: WarningEvent | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observed:
+class ObservedSolver:
     """What a reconcile of a solver observed.
 
     Attributes:
@@ -174,7 +174,7 @@ class Observed:
     route: Manifest | None = None
     monitored: bool = False
     rivals: list[Rival] = field(default_factory=list)
-    warning: Warned | None = None
+    warning: WarningEvent | None = None
     starting: str = ""
     backups: ObservedBackups | None = None
     keys: KeyCount | None = None
@@ -206,7 +206,7 @@ class ObservedExam:
     conflicts: list[ObjectRef] = field(default_factory=list)
     held: list[ObjectRef] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
-    warning: Warned | None = None
+    warning: WarningEvent | None = None
 
 
 def is_ready(pod: Manifest) -> bool:

@@ -46,7 +46,7 @@ class Key:
     name: str
 
     @property
-    def word(self) -> str:
+    def short_kind(self) -> str:
         """The kind's short name in logs and traces: solver or exam."""
         return self.KIND.removeprefix("MCQ").lower()
 

@@ -12,7 +12,7 @@ def one_line(text: str) -> str:
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
-def plain(text: str) -> str:
+def escape_controls(text: str) -> str:
     """Return the text with control and reordering characters escaped, except line breaks and tabs."""
     return "".join(_escaped(each) if _is_control(each) else each for each in text)
 

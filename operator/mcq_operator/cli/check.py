@@ -50,7 +50,7 @@ def check(
     yaml.safe_dump_all(objects, out, sort_keys=False)
 
 
-def refused(path: str, policy_paths: Sequence[str], *, namespace: str) -> list[str]:
+def policy_refusals(path: str, policy_paths: Sequence[str], *, namespace: str) -> list[str]:
     """Return a line for each refusal of the file's MCQSolvers and MCQExams by the policies. Raises CheckError."""
     policies = [
         MCQPolicy.model_validate(document)

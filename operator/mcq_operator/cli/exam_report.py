@@ -9,7 +9,7 @@ from kubernetes.aio.config import ConfigException
 
 from mcq_operator.api import ExamKey, Manifest, names
 from mcq_operator.api.kinds import CONFIG_MAP
-from mcq_operator.client import Api, Cluster, ClusterError, connect
+from mcq_operator.client import Client, Cluster, ClusterError, connect
 
 Format = Literal["text", "json", "html"]
 LONGEST_REPORT = 64 * 2**20
@@ -27,8 +27,8 @@ async def report(key: ExamKey, *, sitting: str | None, form: Format) -> bytes:
     """Return the report of the last sitting, or of the named one. Raises ReportError."""
     try:
         async with await connect(connections=1) as api_client:
-            api = Api(api_client, wrote=lambda *_: None)
-            exam = await Cluster(api).exam(key)
+            client = Client(api_client, on_write=lambda *_: None)
+            exam = await Cluster(client).exam(key)
             if exam is None:
                 message = f"There is no MCQExam {key}."
                 raise ReportError(message)
@@ -39,24 +39,24 @@ async def report(key: ExamKey, *, sitting: str | None, form: Format) -> bytes:
                 message = f"MCQExam {key} has no result yet.{detail}"
                 raise ReportError(message)
             name = sitting or last.name
-            results = await api.get(CONFIG_MAP, namespace=key.namespace, name=last.config_map) or {}
+            results = await client.get(CONFIG_MAP, namespace=key.namespace, name=last.config_map) or {}
             content = _content(results, name, form)
             if form != "json":
                 return content
-            return _with_rows(content, name, await _shards(api, key, last.config_map, content))
+            return _with_rows(content, name, await _shards(client, key, last.config_map, content))
     except (ClusterError, ConfigException) as error:
         message = f"MCQExam {key} can't be read: {error}"
         raise ReportError(message) from error
 
 
-async def _shards(api: Api, key: ExamKey, results: str, report: bytes) -> list[Manifest]:
+async def _shards(client: Client, key: ExamKey, results: str, report: bytes) -> list[Manifest]:
     """Return the results ConfigMap of each shard of the report."""
     shards = _read(report)["shards"]
     if not isinstance(shards, int) or not 0 <= shards <= MOST_SHARDS:
         message = f"The report can't be read: it is of {shards!r} shares. Have the exam sat again."
         raise ReportError(message)
     config_maps = [names.shard_results_name(results, shard) for shard in range(shards)]
-    return [await api.get(CONFIG_MAP, namespace=key.namespace, name=name) or {} for name in config_maps]
+    return [await client.get(CONFIG_MAP, namespace=key.namespace, name=name) or {} for name in config_maps]
 
 
 def _with_rows(report: bytes, sitting: str, shards: list[Manifest]) -> bytes:

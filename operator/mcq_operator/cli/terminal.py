@@ -4,23 +4,23 @@ import os
 import sys
 from collections.abc import Callable
 
-from mcq_operator.api.text import plain
+from mcq_operator.api.text import escape_controls
 
 PIPE_CLOSED = 141
 """The exit status after the reader has closed the pipe, as a shell shows it for SIGPIPE."""
 
 
-def say(text: str) -> None:
+def write_line(text: str) -> None:
     """Write a line to the output, without control characters that a terminal would obey."""
-    sys.stdout.write(f"{plain(text)}\n")
+    sys.stdout.write(f"{escape_controls(text)}\n")
 
 
-def complain(text: str) -> None:
+def write_error(text: str) -> None:
     """Write a line to the standard error."""
-    sys.stderr.write(f"{plain(text)}\n")
+    sys.stderr.write(f"{escape_controls(text)}\n")
 
 
-def piped(command: Callable[[], int]) -> int:
+def run_command(command: Callable[[], int]) -> int:
     """Run a command and return its exit status. End silently if the reader has closed the pipe."""
     try:
         try:

@@ -1,8 +1,8 @@
 """The only package that talks to the API server."""
 
 from .apply import Applied
-from .cached_client import CachedApi
-from .client import Api
+from .cached_client import CachedClient
+from .client import Client
 from .cluster import Children, Cluster
 from .errors import (
     ClusterError,
@@ -13,19 +13,19 @@ from .errors import (
     RefusedError,
     UnavailableError,
 )
-from .lease import KubeLease
+from .lease import LeaseClient
 from .transport import connect
 
 __all__ = [
-    "Api",
     "Applied",
-    "CachedApi",
+    "CachedClient",
     "Children",
+    "Client",
     "Cluster",
     "ClusterError",
     "ConflictError",
     "InvalidSpecError",
-    "KubeLease",
+    "LeaseClient",
     "NoAnswerError",
     "NotLeadingError",
     "RefusedError",

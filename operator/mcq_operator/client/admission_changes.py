@@ -9,14 +9,14 @@ from .diff import covers, project
 logger = logging.getLogger(__name__)
 
 
-class Altered:
+class AdmissionChanges:
     """The stored form of each object that a webhook changed."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._stored: dict[tuple[str, ObjectRef], Manifest] = {}
 
-    def remember(self, ref: ObjectRef, desired: Manifest, stored: Manifest) -> None:
+    def record(self, ref: ObjectRef, desired: Manifest, stored: Manifest) -> None:
         """Compare an applied object with its stored form, and keep that one if it differs."""
         key = (desired["metadata"]["namespace"], ref)
         self._stored.pop(key, None)
@@ -24,20 +24,20 @@ class Altered:
             logger.warning(
                 "the stored %s %s differs from the applied one, probably by a webhook", ref.kind, ref.name
             )
-            altered: Manifest = project(stored, desired)
-            altered["metadata"]["uid"] = stored["metadata"]["uid"]
-            self._stored[key] = altered
+            stored_form: Manifest = project(stored, desired)
+            stored_form["metadata"]["uid"] = stored["metadata"]["uid"]
+            self._stored[key] = stored_form
 
-    def settled(self, ref: ObjectRef, desired: Manifest, live: Manifest) -> bool:
+    def is_applied(self, ref: ObjectRef, desired: Manifest, live: Manifest) -> bool:
         """Return whether an apply would change nothing."""
         if covers(live, desired):
             return True
-        altered = self._stored.get((desired["metadata"]["namespace"], ref))
+        stored_form = self._stored.get((desired["metadata"]["namespace"], ref))
         return (
-            altered is not None
-            and covers(live, altered)
-            and _digest(altered) == _digest(desired)
-            and live["metadata"]["uid"] == altered["metadata"]["uid"]
+            stored_form is not None
+            and covers(live, stored_form)
+            and _digest(stored_form) == _digest(desired)
+            and live["metadata"]["uid"] == stored_form["metadata"]["uid"]
         )
 
 

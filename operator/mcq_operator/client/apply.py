@@ -12,9 +12,9 @@ from mcq_operator.api.kinds import kind_of
 from mcq_operator.api.observed import Refusal
 from mcq_operator.store.ownership import orphaned, owned
 
-from .admission_changes import Altered
+from .admission_changes import AdmissionChanges
 from .attempt import attempt
-from .client import Api
+from .client import Client
 from .discovery import Discovery
 from .errors import ConflictError, NotFoundError
 
@@ -44,14 +44,14 @@ class Applied:
     absent: list[ObjectRef] = field(default_factory=list)
 
 
-class Settling:
+class Applier:
     """Writes a resource's objects, and remembers those that a webhook changed."""
 
-    def __init__(self, api: Api, discovery: Discovery) -> None:
+    def __init__(self, client: Client, discovery: Discovery) -> None:
         """`discovery` knows which kinds exist; `apply` reports a removed one to it."""
-        self._api = api
+        self._client = client
         self._discovery = discovery
-        self._altered = Altered()
+        self._admission_changes = AdmissionChanges()
 
     async def apply(
         self,
@@ -73,7 +73,7 @@ class Settling:
                 live = live_objects.get(ref)
                 if kind_of(manifest) in self._discovery.absent:
                     applied.absent.append(ref)
-                elif live is not None and self._settled(resource, ref, manifest, live):
+                elif live is not None and self._is_applied(resource, ref, manifest, live):
                     applied.live[ref] = live
                 else:
                     needs = dependencies(manifest)
@@ -91,10 +91,10 @@ class Settling:
             await asyncio.gather(*writes.values(), return_exceptions=True)
         return applied
 
-    def _settled(self, resource: Resource, ref: ObjectRef, desired: Manifest, live: Manifest) -> bool:
+    def _is_applied(self, resource: Resource, ref: ObjectRef, desired: Manifest, live: Manifest) -> bool:
         """Return whether there is nothing to write. An object under deletion stays alone; its end is an event."""
         return _ours(live, resource) and (
-            "deletionTimestamp" in live["metadata"] or self._altered.settled(ref, desired, live)
+            "deletionTimestamp" in live["metadata"] or self._admission_changes.is_applied(ref, desired, live)
         )
 
     async def _write_after(
@@ -122,7 +122,7 @@ class Settling:
         self, applied: Applied, resource: Resource, ref: ObjectRef, desired: Manifest, live: Manifest | None
     ) -> None:
         """Create or apply one object, and add the result to `applied`."""
-        stored = await attempt("apply", ref, self._settle(resource, ref, desired, live))
+        stored = await attempt("apply", ref, self._write_or_conflict(resource, ref, desired, live))
         if kind_of(desired) in self._discovery.absent:
             applied.absent.append(ref)
         elif stored is None:
@@ -134,37 +134,37 @@ class Settling:
             if live is not None:
                 applied.live[ref] = live
 
-    async def _settle(
+    async def _write_or_conflict(
         self, resource: Resource, ref: ObjectRef, desired: Manifest, live: Manifest | None
     ) -> Manifest | None:
         """Create or apply one object; return it, or None if its name is taken by someone else's object."""
         try:
-            return await self._make_or_apply(resource, ref, desired, live)
+            return await self._create_or_apply(resource, ref, desired, live)
         except ConflictError:
             # It was created, deleted or replaced since the read.
-            live = await self._api.get(kind_of(desired), namespace=resource.namespace, name=ref.name)
-            return await self._make_or_apply(resource, ref, desired, live)
+            live = await self._client.get(kind_of(desired), namespace=resource.namespace, name=ref.name)
+            return await self._create_or_apply(resource, ref, desired, live)
         except NotFoundError:
             if kind_of(desired).provider:
                 # Its CRD has just been removed.
-                self._discovery.lost(kind_of(desired))
+                self._discovery.mark_absent(kind_of(desired))
             raise
 
-    async def _make_or_apply(
+    async def _create_or_apply(
         self, resource: Resource, ref: ObjectRef, desired: Manifest, live: Manifest | None
     ) -> Manifest | None:
         if live is None:
-            stored = await self._api.make(desired)
+            stored = await self._client.create_by_apply(desired)
         elif not _ours(live, resource):
             return None
-        elif self._settled(resource, ref, desired, live):
+        elif self._is_applied(resource, ref, desired, live):
             return live
         else:
             metadata = {**desired["metadata"], "uid": live["metadata"]["uid"]}
             await self._hand_over_replicas(desired, live)
-            stored = await self._api.apply({**desired, "metadata": metadata}, force=True)
+            stored = await self._client.apply({**desired, "metadata": metadata}, force=True)
         logger.info("applied %s %s/%s", ref.kind, desired["metadata"]["namespace"], ref.name)
-        self._altered.remember(ref, desired, stored)
+        self._admission_changes.record(ref, desired, stored)
         return stored
 
     async def _hand_over_replicas(self, desired: Manifest, live: Manifest) -> None:
@@ -187,7 +187,7 @@ class Settling:
         }
         # A conflict means that the autoscaler owns it already.
         with contextlib.suppress(ConflictError):
-            await self._api.apply(replicas, force=False, manager=f"{FIELD_MANAGER}-replicas")
+            await self._client.apply(replicas, force=False, manager=f"{FIELD_MANAGER}-replicas")
 
 
 def _ref(manifest: Manifest) -> ObjectRef:

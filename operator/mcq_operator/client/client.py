@@ -39,7 +39,7 @@ _VERSIONS = msgspec.json.Decoder(_Listed).decode
 """Decodes only names and versions. Of thousands of objects, managedFields would take most of the memory."""
 
 
-class Api:
+class Client:
     """The API server, for the kinds in the operator's table.
 
     Paths come from that table. Discovery by the client library would request known facts, and cache them in a file.
@@ -49,31 +49,31 @@ class Api:
         self,
         api_client: Any,
         *,
-        wrote: Callable[[str, str], None],
-        sent: Callable[[str], None] = lambda _: None,
+        on_write: Callable[[str, str], None],
+        on_request: Callable[[str], None] = lambda _: None,
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         """Send requests through `api_client`.
 
         Args:
             api_client: from `connect`.
-            wrote: called with kind and verb for each accepted write, except replacements of the lease.
-            sent: called with the HTTP method of each request.
+            on_write: called with kind and verb for each accepted write, except replacements of the lease.
+            on_request: called with the HTTP method of each request.
             may_write: called right before each of these writes; False raises NotLeadingError.
 
         """
         self._transport = Transport(api_client)
-        self._wrote = wrote
-        self._sent = sent
+        self._on_write = on_write
+        self._on_request = on_request
         self._may_write = may_write
 
     async def get(
         self, kind: Kind, *, namespace: str, name: str, seconds: float = TIMEOUT_SECONDS
     ) -> Manifest | None:
         """Return an object, or None. Raises ClusterError."""
-        return await self.ask(kind, namespace=namespace, name=name, seconds=seconds)
+        return await self.get_live(kind, namespace=namespace, name=name, seconds=seconds)
 
-    async def ask(
+    async def get_live(
         self, kind: Kind, *, namespace: str, name: str, seconds: float = TIMEOUT_SECONDS
     ) -> Manifest | None:
         """Return an object, or None, always by a request to the server. Raises ClusterError."""
@@ -86,7 +86,7 @@ class Api:
         self._only_if_leading()
         path = kind.path(manifest["metadata"]["namespace"])
         created = await self._stored("post", path, manifest, seconds=seconds)
-        self._wrote(kind.kind, "create")
+        self._on_write(kind.kind, "create")
         return created
 
     async def replace(self, kind: Kind, manifest: Manifest, *, seconds: float) -> Manifest:
@@ -122,8 +122,8 @@ class Api:
             for each in items
         }
 
-    def unseen(self, kind: Kind, *, namespace: str, name: str) -> bool:
-        """Return whether the object probably does not exist, so that `make` may skip the read before it."""
+    def is_unknown(self, kind: Kind, *, namespace: str, name: str) -> bool:
+        """Return whether the object probably does not exist, so that `create_by_apply` may skip the read before it."""
         return False
 
     def listed(self, kind: Kind, namespace: str | None) -> bool:
@@ -145,7 +145,7 @@ class Api:
         """
         return await self._apply(manifest, subresource="", force=force, manager=manager)
 
-    async def make(self, manifest: Manifest, *, manager: str = FIELD_MANAGER) -> Manifest:
+    async def create_by_apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER) -> Manifest:
         """Create an object by server-side apply. Raises ClusterError, ConflictError if it exists.
 
         No object has this resourceVersion, so the server refuses the apply if the object exists, whatever its content.
@@ -165,7 +165,7 @@ class Api:
         path = kind.path(namespace, name)
         deleted = await self._request("delete", path, body=body, missing_ok=True, seconds=WRITE_SECONDS)
         if deleted is not None:
-            self._wrote(kind.kind, "delete")
+            self._on_write(kind.kind, "delete")
 
     async def _apply(self, manifest: Manifest, *, subresource: str, force: bool, manager: str) -> Manifest:
         self._only_if_leading()
@@ -179,7 +179,7 @@ class Api:
             query={"fieldManager": manager, "force": str(force).lower()},
             seconds=WRITE_SECONDS,
         )
-        self._wrote(kind.kind, "apply" + subresource.replace("/", "_"))
+        self._on_write(kind.kind, "apply" + subresource.replace("/", "_"))
         return stored
 
     def _only_if_leading(self) -> None:
@@ -204,7 +204,7 @@ class Api:
         seconds: float = TIMEOUT_SECONDS,
         **parameters: Any,
     ) -> Any:
-        self._sent(method)
+        self._on_request(method)
         attributes = {"http.request.method": method.upper(), "url.path": path}
         try:
             with TRACER.start_as_current_span(f"{method.upper()} API server", attributes=attributes):

@@ -14,18 +14,18 @@ from mcq_operator.api.kinds import HTTP_ROUTE, INGRESS, Kind
 from mcq_operator.api.observed import Rival
 from mcq_operator.api.routes import Route, routes
 
-from .client import Api
+from .client import Client
 
 SELDOM_SECONDS = 30.0
 SOON_SECONDS = 2.0
 
 
-class Hosts:
+class RouteTable:
     """The routes of all Ingresses and HTTPRoutes in the operator's namespaces, from the last list."""
 
-    def __init__(self, api: Api, *, scopes: Iterable[str | None], clock: Callable[[], float]) -> None:
+    def __init__(self, client: Client, *, scopes: Iterable[str | None], clock: Callable[[], float]) -> None:
         """`scopes` are the namespaces, or None for all; `clock` is monotonic, in seconds."""
-        self._api = api
+        self._client = client
         self._scopes = list(scopes)
         self._clock = clock
         self._listed = float("-inf")
@@ -60,7 +60,7 @@ class Hosts:
             elsewhere=first.namespace != namespace,
         )
 
-    def listed(self, kind: Kind, live: Manifest) -> bool:
+    def has_all(self, kind: Kind, live: Manifest) -> bool:
         """Return whether the list has all of the object's routes. Before, it may lack a rival of the same moment."""
         return self._routes.issuperset(routes(kind, live))
 
@@ -73,7 +73,7 @@ class Hosts:
             started = self._clock()
             scopes = [(kind, namespace) for namespace in self._scopes for kind in (INGRESS, HTTP_ROUTE)]
             lists = await asyncio.gather(
-                *(self._api.list(kind, namespace=namespace) for kind, namespace in scopes)
+                *(self._client.list(kind, namespace=namespace) for kind, namespace in scopes)
             )
             self._routes = {
                 route

@@ -21,7 +21,7 @@ from .upgrades import Upgrades
 
 logger = logging.getLogger(__name__)
 
-BAD: dict[type[Key], str] = {SolverKey: "Ready", ExamKey: "Complete"}
+FAILING_CONDITION: dict[type[Key], str] = {SolverKey: "Ready", ExamKey: "Complete"}
 """The condition that becomes Unknown when the reconcile of a resource fails."""
 
 
@@ -68,7 +68,7 @@ async def reconcile(
         new_status = await _write_failure(key, error, cluster, now())
         if new_status is None:
             raise
-        return Result(outcome=Outcome.FAILED, told=new_status, error=error)
+        return Result(outcome=Outcome.FAILED, status=new_status, error=error)
 
 
 async def _write_failure(
@@ -80,9 +80,9 @@ async def _write_failure(
         resource = await cluster.stored(key)
         if resource is None:
             return None
-        told = status.failed(resource, problem=problem, bad=BAD[type(key)], now=now)
-        await write(cluster, resource, told, now)
+        new_status = status.failed(resource, problem=problem, bad=FAILING_CONDITION[type(key)], now=now)
+        await write(cluster, resource, new_status, now)
     except (ClusterError, ValidationError) as another:
         logger.warning("%s: the failure can't be written into its status: %s", key, another)
         return None
-    return told
+    return new_status

@@ -32,7 +32,7 @@ async def reconcile_exam(
     except InvalidSpecError as error:
         new_status = status.invalid(error.resource, problem=str(error), bad="Complete", now=now())
         await write(cluster, error.resource, new_status, now())
-        return Result(outcome=Outcome.INVALID, told=new_status)
+        return Result(outcome=Outcome.INVALID, status=new_status)
     if exam is None or exam.deleting:
         return Result(outcome=Outcome.GONE)
     solver = await _solver(exam, cluster)
@@ -42,7 +42,7 @@ async def reconcile_exam(
     desired_objects = {desired.reference(item): item for item in manifests}
     existing = {JOB.named(job["metadata"]["name"]) for job in jobs}
     possible = {*desired.exam.possible(exam), *exam.status.inventory, *existing}
-    children = await cluster.children(exam, possible, wanted=desired_objects)
+    children = await cluster.children(exam, possible, desired=desired_objects)
     results = CONFIG_MAP.named(names.results_name(exam))
     restored = desired.exam.restored(exam, solver, children.live.get(results))
     may_ask = _may_ask(solver) and restored is None
@@ -80,9 +80,9 @@ async def reconcile_exam(
     return Result(
         outcome=Outcome.READY if new_status.is_true("Complete") else Outcome.NOT_READY,
         error=unfinished(refused),
-        told=new_status,
-        wakes=[key for key in (exam.solver_key, exam.parent) if key] if written else (),
-        look_again_in=_look_again_in(observed, new_status.conditions, now()),
+        status=new_status,
+        requeues=[key for key in (exam.solver_key, exam.parent) if key] if written else (),
+        requeue_after=_requeue_after(observed, new_status.conditions, now()),
     )
 
 
@@ -97,8 +97,8 @@ async def _baseline(exam: MCQExam, cluster: Cluster) -> ReportRef | None:
     ref = exam.spec.baseline_ref
     if ref is None:
         return None
-    found = await readable_exam(cluster, ExamKey(exam.namespace, ref.name))
-    report = found.status.report if found else None
+    baseline = await readable_exam(cluster, ExamKey(exam.namespace, ref.name))
+    report = baseline.status.report if baseline else None
     return report if report and report.digest else None
 
 
@@ -125,7 +125,7 @@ def _current_job(exam: MCQExam, applied: Applied, jobs: Iterable[Manifest]) -> M
     return max(jobs, key=lambda job: str(job["metadata"]["creationTimestamp"]), default=None)
 
 
-def _look_again_in(observed: ObservedExam, conditions: Iterable[Condition], now: datetime) -> float | None:
+def _requeue_after(observed: ObservedExam, conditions: Iterable[Condition], now: datetime) -> float | None:
     if observed.refused or any(condition.reason == "WaitingForBaseline" for condition in conditions):
         return REFUSED_RETRY_SECONDS
     running = [observed.job] if observed.job else []

@@ -59,13 +59,13 @@ async def objects(solver: MCQSolver, gate: GateStatus | None, cluster: Cluster) 
     return [sitting] if gate.phase in status.gate.ENDED else [desired.gate.candidate(solver), sitting]
 
 
-async def look(solver: MCQSolver, applied: Applied, cluster: Cluster) -> status.gate.Seen:
+async def read_objects(solver: MCQSolver, applied: Applied, cluster: Cluster) -> status.gate.GateObjects:
     """Read the objects that the gate waits for. Raises ClusterError."""
     gate, name = solver.spec.rollout.gate, names.candidate_name(solver)
     live = applied.live
     candidate = SOLVER.named(name) in live
     sitting = EXAM.named(name) in live
-    return status.gate.Seen(
+    return status.gate.GateObjects(
         exam=await readable_exam(cluster, ExamKey(solver.namespace, gate.exam_ref.name)) if gate else None,
         candidate=await readable_solver(cluster, SolverKey(solver.namespace, name)) if candidate else None,
         sitting=await readable_exam(cluster, ExamKey(solver.namespace, name)) if sitting else None,

@@ -15,7 +15,7 @@ _KINDS = {kind.kind: kind for kind in (INGRESS, HTTP_ROUTE)}
 
 
 @dataclass(kw_only=True)
-class WaysIn:
+class RouteConflicts:
     """The rivals of the solver's Ingress and HTTPRoute.
 
     Attributes:
@@ -32,9 +32,11 @@ class WaysIn:
     refused: list[Refusal] = field(default_factory=list)
 
 
-async def ways_in(cluster: Cluster, desired: Mapping[ObjectRef, Manifest], children: Children) -> WaysIn:
+async def find_route_conflicts(
+    cluster: Cluster, desired: Mapping[ObjectRef, Manifest], children: Children
+) -> RouteConflicts:
     """Look for rivals of the desired Ingress and HTTPRoute. Raises NoAnswerError."""
-    result = WaysIn()
+    result = RouteConflicts()
     for ref, manifest in desired.items():
         kind = _KINDS.get(ref.kind)
         if kind is None or kind in cluster.absent:
@@ -60,10 +62,10 @@ async def ways_in(cluster: Cluster, desired: Mapping[ObjectRef, Manifest], child
     return result
 
 
-def unsettled(cluster: Cluster, applied: Applied) -> bool:
+def has_new_route(cluster: Cluster, applied: Applied) -> bool:
     """Return whether an Ingress or HTTPRoute is so new that the list may lack a rival of the same moment."""
     return any(
-        not cluster.knows_route(_KINDS[ref.kind], live)
+        not cluster.lists_route(_KINDS[ref.kind], live)
         for ref, live in applied.live.items()
         if ref.kind in _KINDS
     )

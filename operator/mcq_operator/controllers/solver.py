@@ -15,14 +15,14 @@ from mcq_operator.api.kinds import (
     SCALED_OBJECT,
     SERVICE_MONITOR,
 )
-from mcq_operator.api.observed import Deployment, Observed, ObservedBackups, Refusal, Rival
+from mcq_operator.api.observed import Deployment, ObservedBackups, ObservedSolver, Refusal, Rival
 from mcq_operator.client import Applied, Children, Cluster, InvalidSpecError
 from mcq_operator.probes.api_keys import KeyStates
 from mcq_operator.probes.canary import Canaries
 from mcq_operator.probes.load_progress import Startups
 
 from . import gate
-from .route_conflicts import SOON_SECONDS, unsettled, ways_in
+from .route_conflicts import SOON_SECONDS, find_route_conflicts, has_new_route
 from .steps import REFUSED_RETRY_SECONDS, Outcome, Result, UnfinishedError, kept, unfinished, warning, write
 from .upgrades import Upgrades
 
@@ -52,7 +52,7 @@ async def reconcile_solver(
     except InvalidSpecError as error:
         new_status = status.invalid(error.resource, problem=str(error), bad="Ready", now=now())
         await write(cluster, error.resource, new_status, now())
-        return Result(outcome=Outcome.INVALID, told=new_status)
+        return Result(outcome=Outcome.INVALID, status=new_status)
     if solver is None or solver.deleting:
         return _gone(key, canaries, startups, key_states, upgrades)
     template = desired.template(solver, service_image=service_image)
@@ -60,7 +60,7 @@ async def reconcile_solver(
     stored = solver
     solver, rollback_template = await _rollback_template(stored, cluster, digest=digest)
     exams = await cluster.exams(solver)
-    held_back, upgrade_template = await _held_back(solver, cluster, upgrades, digest=digest)
+    held_back, upgrade_template = await _upgrade_hold(solver, cluster, upgrades, digest=digest)
     if upgrade_template is None:
         change, gate_template = await gate.held(solver, cluster, service_image=service_image)
     else:
@@ -77,7 +77,7 @@ async def reconcile_solver(
     objects += await gate.objects(solver, change, cluster)
     desired_objects = {desired.reference(item): item for item in objects}
     possible = {*desired.possible(solver), *solver.status.inventory}
-    children = await cluster.children(solver, possible, wanted=desired_objects)
+    children = await cluster.children(solver, possible, desired=desired_objects)
     reconciled_before = solver.status.observed_generation > 0
     if (
         reconciled_before
@@ -86,16 +86,16 @@ async def reconcile_solver(
     ):
         # The garbage collector took the missing objects with the solver. They must not be created again.
         return _gone(key, canaries, startups, key_states, upgrades)
-    ways = await ways_in(cluster, desired_objects, children)
-    uncontested = {ref: item for ref, item in desired_objects.items() if ref not in ways.withheld}
+    conflicts = await find_route_conflicts(cluster, desired_objects, children)
+    uncontested = {ref: item for ref, item in desired_objects.items() if ref not in conflicts.withheld}
     applied = await cluster.apply(solver, uncontested, children)
-    pruned = await cluster.prune(solver, children, keep=desired_objects.keys() - ways.deleted)
-    refused = [*applied.refused, *children.refused, *pruned.refused, *ways.refused]
+    pruned = await cluster.prune(solver, children, keep=desired_objects.keys() - conflicts.deleted)
+    refused = [*applied.refused, *children.refused, *pruned.refused, *conflicts.refused]
     if DEPLOYMENT.named(solver.name) in children.unread:
         # Without the Deployment, the state of the replicas is unknown.
         raise UnfinishedError("; ".join(refusal.message for refusal in children.refused))
     observed = await _observed(
-        solver, cluster, applied, children, refused, ways.rivals, startups, key_states, now()
+        solver, cluster, applied, children, refused, conflicts.rivals, startups, key_states, now()
     )
     verdict = canaries.verdict(solver, observed.deployment, observed.pods)
     # The replicas applied above: a change that passes in this reconcile is rolled out in the next one.
@@ -103,46 +103,56 @@ async def reconcile_solver(
     if upgrade_template is not None:
         in_force = solver.status.template_digest
     elif change is not None:
-        gate_objects = await gate.look(solver, applied, cluster)
+        gate_objects = await gate.read_objects(solver, applied, cluster)
         change = status.gate.advanced(solver, change, gate_objects, now=now())
     new_status = status.of(
         solver,
         observed=observed,
         verdict=status.canary_carried(solver, verdict),
-        inventory={*applied.live, *pruned.leaving, *kept(solver, refused, ways.withheld - ways.deleted)},
+        inventory={
+            *applied.live,
+            *pruned.leaving,
+            *kept(solver, refused, conflicts.withheld - conflicts.deleted),
+        },
         exams=exams,
         replicas_digest=digest,
         template_digest=in_force,
         held=change,
-        meant=solver.status.promoted
+        identity=solver.status.promoted
         if upgrade_template
         else desired.gate.identity(solver, service_image=service_image),
         release=solver.status.release if upgrade_template else upgrades.release,
         held_back=held_back,
-        model=status.loaded_model.told(rollback_template or gate_template or template),
+        model=status.loaded_model.model_of(rollback_template or gate_template or template),
         now=now(),
     )
-    upgrades.note(key, rolling=upgrade_template is None and _rolls(new_status))
+    upgrades.record(key, rolling=upgrade_template is None and _rolls(new_status))
     written = await write(cluster, stored, new_status, now())
     return Result(
         outcome=Outcome.READY if new_status.is_true("Ready") else Outcome.NOT_READY,
         error=unfinished(refused),
-        told=new_status,
-        wakes=_readers(solver, exams) if written else (),
-        look_again_in=0.0
+        status=new_status,
+        requeues=_readers(solver, exams) if written else (),
+        requeue_after=0.0
         if new_status.rollback != solver.status.rollback
         or _phase_changed(new_status.gate, stored.status.gate)
-        else _look_again_in(
-            key, observed, canaries, startups, new_status.gate, now(), new_route=unsettled(cluster, applied)
+        else _requeue_after(
+            key,
+            observed,
+            canaries,
+            startups,
+            new_status.gate,
+            now(),
+            new_route=has_new_route(cluster, applied),
         ),
     )
 
 
-async def _held_back(
+async def _upgrade_hold(
     solver: MCQSolver, cluster: Cluster, upgrades: Upgrades, *, digest: str
 ) -> tuple[str, Manifest | None]:
     """Return why the replicas of the operator's last release stay for now, and their template, or "" and None."""
-    reason = upgrades.held(solver, digest=digest)
+    reason = upgrades.hold_reason(solver, digest=digest)
     newest = status.rollback.newest(await cluster.replica_sets(solver)) if reason else None
     return (reason, status.rollback.template(newest)) if newest else ("", None)
 
@@ -163,9 +173,9 @@ def _phase_changed(after: GateStatus | None, before: GateStatus | None) -> bool:
     return (after and after.phase) != (before and before.phase)
 
 
-def _gone(key: SolverKey, *memories: Canaries | Startups | KeyStates | Upgrades) -> Result:
-    for memory in memories:
-        memory.forget(key)
+def _gone(key: SolverKey, *caches: Canaries | Startups | KeyStates | Upgrades) -> Result:
+    for cache in caches:
+        cache.forget(key)
     return Result(outcome=Outcome.GONE)
 
 
@@ -197,12 +207,12 @@ async def _observed(
     startups: Startups,
     key_states: KeyStates,
     now: datetime,
-) -> Observed:
+) -> ObservedSolver:
     manifest = applied.live.get(DEPLOYMENT.named(solver.name))
     deployment = Deployment.of(manifest) if manifest else None
     scalers = [applied.live.get(kind.named(solver.name)) for kind in (AUTOSCALER, SCALED_OBJECT)]
     undoable = status.rollback.concerns(solver, deployment, children.pods)
-    return Observed(
+    return ObservedSolver(
         deployment=deployment,
         pods=children.pods,
         conflicts=applied.conflicts,
@@ -233,9 +243,9 @@ async def _backups(
     return ObservedBackups(cron_job=cron_job, jobs=jobs, pods=pods, warning=backup_warning)
 
 
-def _look_again_in(
+def _requeue_after(
     key: SolverKey,
-    observed: Observed,
+    observed: ObservedSolver,
     canaries: Canaries,
     startups: Startups,
     change: GateStatus | None,

@@ -20,7 +20,7 @@ from mcq_operator.api import (
     SolverKey,
 )
 from mcq_operator.api.kinds import POD, kind_named
-from mcq_operator.api.observed import Refusal, Warned
+from mcq_operator.api.observed import Refusal, WarningEvent
 from mcq_operator.client import Cluster, ClusterError, InvalidSpecError, NoAnswerError
 
 logger = logging.getLogger(__name__)
@@ -51,17 +51,17 @@ class Result:
 
     Attributes:
         outcome: the outcome.
-        told: the status.
-        wakes: the keys of resources that read this status and must be reconciled because it changed.
-        look_again_in: seconds until the next reconcile if no event comes first.
+        status: the status.
+        requeues: the keys of resources that read this status and must be reconciled because it changed.
+        requeue_after: seconds until the next reconcile if no event comes first.
         error: the failure, already written into the status; the queue decides when to try again.
 
     """
 
     outcome: Outcome
-    told: ResourceStatus | None = None
-    wakes: Sequence[Key] = ()
-    look_again_in: float | None = None
+    status: ResourceStatus | None = None
+    requeues: Sequence[Key] = ()
+    requeue_after: float | None = None
     error: Exception | None = None
 
 
@@ -83,14 +83,14 @@ async def readable_exam(cluster: Cluster, key: ExamKey) -> MCQExam | None:
 
 async def warning(
     cluster: Cluster, pods: Sequence[Manifest], now: datetime, *, jobs: Iterable[Manifest] = ()
-) -> Warned | None:
+) -> WarningEvent | None:
     """Return the last warning Event about a Pod that hangs, or a Job that gets no Pod. Raises ClusterError."""
     subject = status.pending.hanging(pods, now=now) or status.pending.childless(jobs, pods, now=now)
     warnings = await secondary(cluster.warnings(subject)) if subject else []
     if not subject or not warnings:
         return None
     last = warnings[-1]
-    return Warned(
+    return WarningEvent(
         kind=subject.get("kind") or POD.kind,
         name=subject["metadata"]["name"],
         reason=last["reason"],
@@ -114,7 +114,7 @@ async def write(cluster: Cluster, stored: Resource, new_status: ResourceStatus, 
     written = await cluster.write_status(stored, new_status)
     if written:
         for event in status.events(stored, new_status, now=now):
-            await cluster.tell(stored, event)
+            await cluster.emit_event(stored, event)
     return written
 
 

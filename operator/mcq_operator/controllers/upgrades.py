@@ -13,15 +13,15 @@ from mcq_operator.api.names import PAUSE_UPGRADE
 class Upgrades:
     """The solvers that roll out now, and those that wait. A roll-out for any other reason counts, too."""
 
-    def __init__(self, *, release: str, at_once: int, wake: Callable[[SolverKey], None]) -> None:
-        """Upgrade `at_once` solvers to `release` at a time, 0: all; call `wake` for each solver in turn."""
+    def __init__(self, *, release: str, at_once: int, requeue: Callable[[SolverKey], None]) -> None:
+        """Upgrade `at_once` solvers to `release` at a time, 0: all; call `requeue` for each solver in turn."""
         self.release = release
         self._at_once = at_once
-        self._wake = wake
+        self._requeue = requeue
         self._rolling: set[SolverKey] = set()
         self._waiting: dict[SolverKey, None] = {}
 
-    def held(self, solver: MCQSolver, *, digest: str) -> str:
+    def hold_reason(self, solver: MCQSolver, *, digest: str) -> str:
         """Return why a solver keeps the replicas of an earlier release for now; empty if it does not.
 
         `digest` identifies the replicas that the spec asks for. A changed spec is rolled out at once.
@@ -53,17 +53,17 @@ class Upgrades:
             f" {self._at_once} solver(s) at a time, and this one waits for its turn."
         )
 
-    def note(self, key: SolverKey, *, rolling: bool) -> None:
-        """Note whether a solver's replicas of this release are rolling out; if there is room, wake others."""
+    def record(self, key: SolverKey, *, rolling: bool) -> None:
+        """Record whether a solver's replicas of this release roll out; requeue waiting solvers if there is room."""
         if rolling:
             self._rolling.add(key)
         else:
             self._rolling.discard(key)
         for waiting in [*self._waiting][: max(0, self._at_once - len(self._rolling))]:
             del self._waiting[waiting]
-            self._wake(waiting)
+            self._requeue(waiting)
 
     def forget(self, key: SolverKey) -> None:
         """Drop a solver that is gone."""
         self._waiting.pop(key, None)
-        self.note(key, rolling=False)
+        self.record(key, rolling=False)

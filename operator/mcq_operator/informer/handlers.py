@@ -13,30 +13,30 @@ import kopf
 from mcq_operator.api import names
 from mcq_operator.api.kinds import WATCHED, Kind
 from mcq_operator.client.client import TIMEOUT_SECONDS
-from mcq_operator.store import Sighting, sighting
+from mcq_operator.store import Observation, observe
 
 from .lists import CHUNK, Lists
 from .login import login
 
 
-class Told(Protocol):
+class EventReceiver(Protocol):
     """Receives events, in the thread of the watches."""
 
-    def saw(self, seen: Sighting) -> None:
+    def observe(self, observation: Observation) -> None:
         """Take in an event's object."""
 
 
 @dataclass(frozen=True)
-class Memo:
+class HandlerMemo:
     """The context of the handlers and the login."""
 
-    told: Told
+    receiver: EventReceiver
     lists: Lists
 
 
-async def object_seen(kind: Kind, /, *, event: Mapping[str, Any], memo: Memo, **_: object) -> None:
+async def forward_event(kind: Kind, /, *, event: Mapping[str, Any], memo: HandlerMemo, **_: object) -> None:
     """Pass on the event of a resource, one of its objects or one of its Pods."""
-    memo.told.saw(sighting(kind, event["object"], gone=event["type"] == "DELETED"))
+    memo.receiver.observe(observe(kind, event["object"], gone=event["type"] == "DELETED"))
 
 
 def registry(*, absent: Collection[Kind] = ()) -> kopf.OperatorRegistry:
@@ -46,7 +46,7 @@ def registry(*, absent: Collection[Kind] = ()) -> kopf.OperatorRegistry:
     for kind in WATCHED:
         if kind not in absent:
             kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(
-                partial(object_seen, kind)
+                partial(forward_event, kind)
             )
     return registry
 

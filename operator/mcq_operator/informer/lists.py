@@ -18,7 +18,7 @@ import msgspec
 
 from mcq_operator.api.kinds import METADATA_ONLY, WATCHED, Kind
 from mcq_operator.client.transport import METADATA_LIST, METADATA_WATCH, TooLongError, read_at_most
-from mcq_operator.store import Listing, Name, Sighting, sighting
+from mcq_operator.store import Listing, NamespacedName, Observation, observe
 
 OK = 200
 CHUNK = 100
@@ -69,12 +69,12 @@ class Lists:
     """Joins the pages of each list.
 
     Attributes:
-        listed: called with each whole list.
+        on_list: called with each whole list.
 
     """
 
-    listed: Callable[[Listing], None]
-    _objects: dict[Scope, dict[Name, Sighting]] = field(default_factory=dict)
+    on_list: Callable[[Listing], None]
+    _objects: dict[Scope, dict[NamespacedName, Observation]] = field(default_factory=dict)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def read_along(
@@ -100,7 +100,7 @@ class Lists:
         kind, namespace = scope
         try:
             page = _DECODER.decode(body)
-            observed = [sighting(kind, msgspec.json.decode(item)) for item in page.items or ()]
+            observed = [observe(kind, msgspec.json.decode(item)) for item in page.items or ()]
         except msgspec.DecodeError:
             # kopf can't read it either, and repeats the request.
             return None
@@ -111,7 +111,7 @@ class Lists:
         version, continuation = page.metadata.resource_version, page.metadata.continuation
         if not continuation:
             del self._objects[scope]
-            self.listed(Listing(kind=kind, namespace=namespace, objects=objects, version=int(version)))
+            self.on_list(Listing(kind=kind, namespace=namespace, objects=objects, version=int(version)))
         return {"metadata": {"resourceVersion": version, "continue": continuation}, "items": []}
 
 

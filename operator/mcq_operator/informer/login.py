@@ -22,7 +22,7 @@ TOO_MANY_REQUESTS = 429
 _PLURALS = frozenset(kind.plural for kind in WATCHED)
 
 
-class Memo(Protocol):
+class HasLists(Protocol):
     """The part of the handlers' memo that the login needs."""
 
     @property
@@ -30,7 +30,7 @@ class Memo(Protocol):
         """The reader of kopf's lists."""
 
 
-async def login(*, memo: Memo, **kwargs: Any) -> kopf.AiohttpSession | None:
+async def login(*, memo: HasLists, **kwargs: Any) -> kopf.AiohttpSession | None:
     """Return a session with the Pod's service account or, outside a cluster, with KUBECONFIG."""
     connection = kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
     if connection is None:
@@ -44,12 +44,12 @@ async def login(*, memo: Memo, **kwargs: Any) -> kopf.AiohttpSession | None:
             headers=connection.as_http_headers(),
             proxy=connection.proxy_url,
             trust_env=connection.trust_env,
-            middlewares=(waited_out, memo.lists.read_along),
+            middlewares=(retryable, memo.lists.read_along),
         ),
     )
 
 
-async def waited_out(
+async def retryable(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
     """Turn a status that ends kopf into 429 if another try may help.

@@ -15,7 +15,7 @@ from typing import TypeVar
 import kopf
 
 from mcq_operator.api.kinds import Kind
-from mcq_operator.store import Listing, Sighting
+from mcq_operator.store import Listing, Observation
 
 from . import handlers
 from .lists import Lists
@@ -33,20 +33,20 @@ FIRST_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class _Threadsafe:
-    """Passes sightings and lists to callbacks in another thread's loop."""
+class _ThreadsafeReceiver:
+    """Passes observations and lists to callbacks in another thread's loop."""
 
     loop: asyncio.AbstractEventLoop
-    seen: Callable[[Sighting], None]
-    listing: Callable[[Listing], None]
+    on_event: Callable[[Observation], None]
+    on_list: Callable[[Listing], None]
 
-    def saw(self, seen: Sighting) -> None:
-        """Pass the sighting on."""
-        self._call(self.seen, seen)
+    def observe(self, observation: Observation) -> None:
+        """Pass the observation on."""
+        self._call(self.on_event, observation)
 
-    def listed(self, listing: Listing) -> None:
+    def observe_list(self, listing: Listing) -> None:
         """Pass the list on."""
-        self._call(self.listing, listing)
+        self._call(self.on_list, listing)
 
     def _call(self, callback: Callable[[Item], None], item: Item) -> None:
         with contextlib.suppress(RuntimeError):  # that loop has ended, and this thread will, too
@@ -54,20 +54,20 @@ class _Threadsafe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watching:
+class Watches:
     """The watched namespaces and the receivers of events.
 
     Attributes:
         namespaces: the namespaces, or empty for all.
-        seen: called with each event's object, in the caller's loop.
-        listed: called with each list, in the caller's loop, before the events that follow it.
+        on_event: called with each event's object, in the caller's loop.
+        on_list: called with each list, in the caller's loop, before the events that follow it.
         ready: set when the watches are set up.
 
     """
 
     namespaces: Collection[str]
-    seen: Callable[[Sighting], None]
-    listed: Callable[[Listing], None]
+    on_event: Callable[[Observation], None]
+    on_list: Callable[[Listing], None]
     ready: threading.Event
 
     async def run(self, *, absent: Callable[[], frozenset[Kind]], changed: asyncio.Event) -> None:
@@ -81,7 +81,7 @@ class Watching:
         while True:
             changed.clear()
             began = clock()
-            async with self._watching(absent()) as thread:
+            async with self._running(absent()) as thread:
                 waiting = asyncio.ensure_future(_until(changed))
                 try:
                     await asyncio.wait({thread, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -95,14 +95,14 @@ class Watching:
             if failures > MOST_FAILURES:
                 raise error
             pause = FIRST_PAUSE_SECONDS * 2.0 ** (failures - 1)
-            logger.warning("the watches have ended, and begin anew in %.0f s: %s", pause, error)
+            logger.warning("the watches have ended and restart in %.0f s: %s", pause, error)
             await asyncio.sleep(pause)
 
     @asynccontextmanager
-    async def _watching(self, absent: frozenset[Kind]) -> AsyncIterator[asyncio.Future[None]]:
+    async def _running(self, absent: frozenset[Kind]) -> AsyncIterator[asyncio.Future[None]]:
         stop = threading.Event()
-        receiver = _Threadsafe(asyncio.get_running_loop(), self.seen, self.listed)
-        memo = handlers.Memo(receiver, Lists(receiver.listed))
+        receiver = _ThreadsafeReceiver(asyncio.get_running_loop(), self.on_event, self.on_list)
+        memo = handlers.HandlerMemo(receiver, Lists(receiver.observe_list))
         thread = asyncio.ensure_future(asyncio.to_thread(self._kopf, memo, absent, stop))
         try:
             yield thread
@@ -111,10 +111,12 @@ class Watching:
             # Wait for the thread even when cancelled: otherwise two threads would watch at once.
             await asyncio.wait({thread})
 
-    def _kopf(self, memo: handlers.Memo, absent: frozenset[Kind], stop: threading.Event) -> None:
+    def _kopf(self, memo: handlers.HandlerMemo, absent: frozenset[Kind], stop: threading.Event) -> None:
         asyncio.run(self._operator(memo, absent, stop))
 
-    async def _operator(self, memo: handlers.Memo, absent: frozenset[Kind], stop: threading.Event) -> None:
+    async def _operator(
+        self, memo: handlers.HandlerMemo, absent: frozenset[Kind], stop: threading.Event
+    ) -> None:
         try:
             await kopf.operator(
                 registry=handlers.registry(absent=absent),

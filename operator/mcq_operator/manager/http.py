@@ -16,7 +16,7 @@ class Health:
         self._stuck = stuck_seconds
         self._longest: Callable[[], float] = lambda: 0.0
 
-    def look_at(self, *, longest_reconcile: Callable[[], float]) -> None:
+    def watch(self, *, longest_reconcile: Callable[[], float]) -> None:
         """Check this function from now on."""
         self._longest = longest_reconcile
 
@@ -29,16 +29,21 @@ class Health:
 
 @asynccontextmanager
 async def serve(
-    *, host: str, port: int, registry: CollectorRegistry, ready: Callable[[], bool], ailing: Callable[[], str]
+    *,
+    host: str,
+    port: int,
+    registry: CollectorRegistry,
+    ready: Callable[[], bool],
+    problem: Callable[[], str],
 ) -> AsyncIterator[None]:
-    """Serve `/metrics`, `/readyz` (the watches are set up) and `/livez` (the loop runs, and `ailing` is empty)."""
+    """Serve `/metrics`, `/readyz` (the watches are set up) and `/livez` (the loop runs, and `problem` is empty)."""
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def livez(_: web.Request) -> web.Response:
-        problem = ailing()
-        return web.Response(status=503, text=f"{problem}\n") if problem else web.Response(text="ok\n")
+        message = problem()
+        return web.Response(status=503, text=f"{message}\n") if message else web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n") if ready() else web.Response(status=503, text="starting\n")

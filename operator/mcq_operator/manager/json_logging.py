@@ -12,7 +12,7 @@ from mcq_operator.api import Key
 PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-class About(NamedTuple):
+class ReconcileContext(NamedTuple):
     """The subject of a log line."""
 
     key: Key
@@ -21,7 +21,7 @@ class About(NamedTuple):
     """The id of the reconcile."""
 
 
-reconciling: ContextVar[About | None] = ContextVar("reconciling", default=None)
+current_reconcile: ContextVar[ReconcileContext | None] = ContextVar("reconciling", default=None)
 """The current reconcile of this task, or its last one."""
 
 
@@ -36,8 +36,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if about := reconciling.get():
-            line |= {about.key.word: str(about.key), "reconcile": about.id}
+        if context := current_reconcile.get():
+            line |= {context.key.short_kind: str(context.key), "reconcile": context.id}
         line |= {name: str(value) for name, value in vars(record).items() if name not in PLAIN}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

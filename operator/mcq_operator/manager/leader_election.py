@@ -20,7 +20,7 @@ from mcq_operator.client import ClusterError, ConflictError, NoAnswerError
 logger = logging.getLogger(__name__)
 
 
-class Leases(Protocol):
+class LeaseStore(Protocol):
     """The store of the Lease. Each method raises ClusterError within a few seconds, or ConflictError."""
 
     async def read(self) -> Manifest | None:
@@ -57,12 +57,12 @@ class Timing:
     retry: float = 2.0
 
 
-class Leadership:
+class LeaderElection:
     """A candidate of the election."""
 
     def __init__(
         self,
-        leases: Leases,
+        leases: LeaseStore,
         *,
         identity: str,
         clock: Callable[[], float],

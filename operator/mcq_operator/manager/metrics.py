@@ -17,14 +17,14 @@ class _ConditionLabels(NamedTuple):
     reason: str
 
 
-class Solvers(Collector):
+class SolverCollector(Collector):
     """The status of each existing solver as metrics."""
 
     def __init__(self) -> None:
         """Start without solvers."""
         self._statuses: dict[SolverKey, tuple[int, list[_ConditionLabels]]] = {}
 
-    def show(self, key: SolverKey, status: SolverStatus | None) -> None:
+    def export(self, key: SolverKey, status: SolverStatus | None) -> None:
         """Export the status of this solver from now on; None removes it."""
         if status is None:
             self._statuses.pop(key, None)
@@ -54,7 +54,7 @@ class Solvers(Collector):
         yield from (ready, replicas, conditions)
 
 
-class Exams(Collector):
+class ExamCollector(Collector):
     """The last result of each existing exam as metrics."""
 
     LABELS = ("namespace", "name", "solver")
@@ -63,7 +63,7 @@ class Exams(Collector):
         """Start without exams."""
         self._statuses: dict[ExamKey, ExamStatus] = {}
 
-    def show(self, key: ExamKey, status: ExamStatus | None) -> None:
+    def export(self, key: ExamKey, status: ExamStatus | None) -> None:
         """Export the result of this exam from now on; None, or a status without a result, removes it."""
         if status is None or status.accuracy is None:
             self._statuses.pop(key, None)
@@ -160,22 +160,22 @@ class Metrics:
         self.leader = Gauge(
             "mcq_operator_leader", "1 while this process holds the lease, else 0.", registry=registry
         )
-        self._solvers = Solvers()
-        self._exams = Exams()
+        self._solvers = SolverCollector()
+        self._exams = ExamCollector()
         registry.register(self._solvers)
         registry.register(self._exams)
 
-    def told(self, key: Key, status: ResourceStatus | None) -> None:
+    def export_status(self, key: Key, status: ResourceStatus | None) -> None:
         """Export a resource's status; None if the resource is gone."""
         if isinstance(key, SolverKey):
-            self._solvers.show(key, status if isinstance(status, SolverStatus) else None)
+            self._solvers.export(key, status if isinstance(status, SolverStatus) else None)
         elif isinstance(key, ExamKey):
-            self._exams.show(key, status if isinstance(status, ExamStatus) else None)
+            self._exams.export(key, status if isinstance(status, ExamStatus) else None)
 
-    def sent(self, method: str) -> None:
+    def count_request(self, method: str) -> None:
         """Count a request."""
         self.requests.labels(method=method).inc()
 
-    def wrote(self, kind: str, verb: str) -> None:
+    def count_write(self, kind: str, verb: str) -> None:
         """Count a write."""
         self.writes.labels(kind=kind, verb=verb).inc()

@@ -17,7 +17,7 @@ LISTED_SECONDS = 30.0
 """How long the start waits for lists of kinds with a CRD, which a failing conversion webhook can block."""
 
 
-async def discovered(cluster: Cluster) -> None:
+async def discover_first(cluster: Cluster) -> None:
     """Discover the optional kinds before any reconcile: the status would call an undiscovered kind absent."""
     while True:
         try:
@@ -29,12 +29,12 @@ async def discovered(cluster: Cluster) -> None:
             return
 
 
-async def work(cluster: Cluster, queue: WorkQueue[Key], listed: asyncio.Event) -> None:
+async def start(cluster: Cluster, queue: WorkQueue[Key], listed: asyncio.Event) -> None:
     """Reconcile everything once the watches have listed it. Earlier, each reconcile would have to read its objects.
 
     `listed` is set after each list.
     """
-    await _all_listed(cluster, listed)
+    await _wait_for_lists(cluster, listed)
     for key in await _keys(cluster):
         queue.add(key)
     await queue.run()
@@ -69,7 +69,7 @@ async def resync(cluster: Cluster, queue: WorkQueue[Key], *, every: float) -> No
             await asyncio.sleep(every / 4 / len(keys))
 
 
-async def _all_listed(cluster: Cluster, listed: asyncio.Event) -> None:
+async def _wait_for_lists(cluster: Cluster, listed: asyncio.Event) -> None:
     """Wait for the lists; for those of kinds with a CRD only for a limited time."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + LISTED_SECONDS

@@ -2,7 +2,7 @@
 
 - A waiting key is queued once, however many events come.
 - One worker handles a key at a time. Events meanwhile cause one more turn afterwards.
-- Urgent keys come first: a person's request does not wait for reports about others' Pods. But the other keys get
+- Priority keys come first: a person's request does not wait for reports about others' Pods. But the other keys get
   turns, too, so that someone who fights with the operator over a child can't block them.
 - Failed work is tried again with growing delays, which are spread so that failures don't march in step.
 """
@@ -17,12 +17,12 @@ from mcq_operator.client import ClusterError
 
 logger = logging.getLogger(__name__)
 
-Key = TypeVar("Key", bound=Hashable)
+Item = TypeVar("Item", bound=Hashable)
 
 FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 120.0
-URGENT_IN_A_ROW = 32
-"""After this many urgent keys, one of the others gets its turn."""
+PRIORITY_IN_A_ROW = 32
+"""After this many priority keys, one of the others gets its turn."""
 
 
 class Timer(Protocol):
@@ -42,12 +42,12 @@ class CallLater(Protocol):
         """Make `call` in `delay` seconds."""
 
 
-class WorkQueue(Generic[Key]):
+class WorkQueue(Generic[Item]):
     """Runs `work(key)` for each added key, at most `workers` at once."""
 
     def __init__(
         self,
-        work: Callable[[Key], Awaitable[float | None]],
+        work: Callable[[Item], Awaitable[float | None]],
         *,
         workers: int,
         call_later: CallLater,
@@ -72,30 +72,30 @@ class WorkQueue(Generic[Key]):
         self._random = random
         self._clock = clock
         self._depth = depth
-        self._urgent: OrderedDict[Key, None] = OrderedDict()
-        self._others: OrderedDict[Key, None] = OrderedDict()
-        self._urgent_in_a_row = 0
+        self._priority: OrderedDict[Item, None] = OrderedDict()
+        self._normal: OrderedDict[Item, None] = OrderedDict()
+        self._priority_in_a_row = 0
         self._waiting = asyncio.Semaphore(0)
-        self._running: dict[Key, float] = {}
-        self._again: dict[Key, bool] = {}
-        self._failures: dict[Key, int] = {}
-        self._timers: dict[Key, Timer] = {}
+        self._running: dict[Item, float] = {}
+        self._requeued: dict[Item, bool] = {}
+        self._failures: dict[Item, int] = {}
+        self._timers: dict[Item, Timer] = {}
 
-    def add(self, key: Key, *, urgent: bool = False) -> None:
-        """Queue the key; if it is `urgent`, before all keys that are not."""
+    def add(self, key: Item, *, priority: bool = False) -> None:
+        """Queue the key; with `priority`, before all keys without."""
         if key in self._running:
-            self._again[key] = urgent or self._again.get(key, False)
+            self._requeued[key] = priority or self._requeued.get(key, False)
             return
-        if key in self._urgent or (key in self._others and not urgent):
+        if key in self._priority or (key in self._normal and not priority):
             return
-        if key in self._others:
-            del self._others[key]
+        if key in self._normal:
+            del self._normal[key]
         else:
             self._waiting.release()
-        (self._urgent if urgent else self._others)[key] = None
+        (self._priority if priority else self._normal)[key] = None
         self._depth(self._length())
 
-    def add_later(self, key: Key, seconds: float) -> None:
+    def add_later(self, key: Item, seconds: float) -> None:
         """Queue the key after a delay, unless it is already due earlier."""
         timer = self._call_later(seconds, lambda: self._due(key))
         earlier = self._timers.get(key)
@@ -124,23 +124,23 @@ class WorkQueue(Generic[Key]):
             self._running[key] = self._clock()
             self._forget_timer(key)
             try:
-                await self._turn(key)
+                await self._handle(key)
             finally:
                 del self._running[key]
-            if key in self._again:
-                self.add(key, urgent=self._again.pop(key))
+            if key in self._requeued:
+                self.add(key, priority=self._requeued.pop(key))
 
-    def _next(self) -> Key:
-        others_turn = self._others and self._urgent_in_a_row >= URGENT_IN_A_ROW
-        urgent = bool(self._urgent) and not others_turn
-        self._urgent_in_a_row = self._urgent_in_a_row + 1 if urgent else 0
-        key, _ = (self._urgent if urgent else self._others).popitem(last=False)
+    def _next(self) -> Item:
+        normal_turn = self._normal and self._priority_in_a_row >= PRIORITY_IN_A_ROW
+        priority = bool(self._priority) and not normal_turn
+        self._priority_in_a_row = self._priority_in_a_row + 1 if priority else 0
+        key, _ = (self._priority if priority else self._normal).popitem(last=False)
         return key
 
     def _length(self) -> int:
-        return len(self._urgent) + len(self._others)
+        return len(self._priority) + len(self._normal)
 
-    async def _turn(self, key: Key) -> None:
+    async def _handle(self, key: Item) -> None:
         try:
             seconds = await self._work(key)
         except Exception as error:  # one key's failure must not stop the other keys
@@ -161,11 +161,11 @@ class WorkQueue(Generic[Key]):
             if seconds is not None:
                 self.add_later(key, seconds)
 
-    def _due(self, key: Key) -> None:
+    def _due(self, key: Item) -> None:
         self._timers.pop(key, None)
         self.add(key)
 
-    def _forget_timer(self, key: Key) -> None:
+    def _forget_timer(self, key: Item) -> None:
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()

@@ -83,20 +83,20 @@ class KeyStates(Askings[_Entry]):
         self,
         ask: AskKeys,
         *,
-        learned: Callable[[SolverKey], None],
+        requeue: Callable[[SolverKey], None],
         every_seconds: float = EVERY_SECONDS,
     ) -> None:
         """Set up.
 
         Args:
             ask: asks a replica.
-            learned: called with the solver's key when an answer is new.
+            requeue: called with the solver's key when an answer is new.
             every_seconds: the pause between two questions about a solver.
 
         """
         super().__init__()
         self._ask = ask
-        self._learned = learned
+        self._requeue = requeue
         self._every_seconds = every_seconds
 
     def count(self, solver: MCQSolver, pods: Iterable[Manifest]) -> KeyCount | None:
@@ -118,7 +118,7 @@ class KeyStates(Askings[_Entry]):
                 answer = await self._answer(key, entry.pods[pod])
                 if answer not in {None, entry.count}:
                     entry.count = answer
-                    self._learned(key)
+                    self._requeue(key)
             await asyncio.sleep(self._every_seconds)
 
     async def _answer(self, key: SolverKey, address: str) -> KeyCount | None:

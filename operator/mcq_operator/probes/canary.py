@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mcq_operator.api import Manifest, MCQSolver, SolverKey, names
-from mcq_operator.api.observed import Deployment, Verdict, is_ready
+from mcq_operator.api.observed import CanaryVerdict, Deployment, is_ready
 from mcq_operator.api.text import one_line
 
 from . import ProbeError, Prober, Reply
@@ -25,13 +25,13 @@ ANSWERING = frozenset({200, 429})
 REDIRECTS = range(300, 400)
 LONGEST_QUOTE = 300
 """Characters that a verdict quotes from a replica."""
-PENDING = Verdict(outcome="pending")
+PENDING = CanaryVerdict(outcome="pending")
 
 
 class Ask(Protocol):
     """Asks a solver the question."""
 
-    async def __call__(self, key: SolverKey, /) -> Verdict:
+    async def __call__(self, key: SolverKey, /) -> CanaryVerdict:
         """Return `answered`, or `failed` with what happened; never raises."""
 
 
@@ -47,20 +47,20 @@ class HttpAsk:
         self._prober = prober
         self._url = url
 
-    async def __call__(self, key: SolverKey) -> Verdict:
+    async def __call__(self, key: SolverKey) -> CanaryVerdict:
         """Ask once."""
         url = self._url.format(name=key.name, namespace=key.namespace) + "/answerz"
         try:
             reply = await self._prober.get(url, seconds=TIMEOUT_SECONDS)
         except ProbeError as error:
             return _failed(str(error))
-        return Verdict(outcome="answered") if reply.status in ANSWERING else _failed(_described(reply))
+        return CanaryVerdict(outcome="answered") if reply.status in ANSWERING else _failed(_described(reply))
 
 
 @dataclass(kw_only=True)
 class _Entry(Asking):
     fingerprint: str
-    verdict: Verdict = PENDING
+    verdict: CanaryVerdict = PENDING
     expires: float = 0.0
     failures: int = 0
 
@@ -77,7 +77,7 @@ class Canaries(Askings[_Entry]):
         ask: Ask,
         *,
         clock: Callable[[], float],
-        learned: Callable[[SolverKey], None],
+        requeue: Callable[[SolverKey], None],
         at_once: int = 8,
     ) -> None:
         """Set up.
@@ -85,22 +85,24 @@ class Canaries(Askings[_Entry]):
         Args:
             ask: asks the question.
             clock: monotonic seconds.
-            learned: called with the solver's key after each question.
+            requeue: called with the solver's key after each question.
             at_once: how many solvers are asked at the same time.
 
         """
         super().__init__()
         self._ask = ask
         self._clock = clock
-        self._learned = learned
+        self._requeue = requeue
         self._turns = asyncio.Semaphore(at_once)
 
-    def verdict(self, solver: MCQSolver, deployment: Deployment | None, pods: Iterable[Manifest]) -> Verdict:
+    def verdict(
+        self, solver: MCQSolver, deployment: Deployment | None, pods: Iterable[Manifest]
+    ) -> CanaryVerdict:
         """Return the known verdict about these replicas; ask if there is none, or if it has expired.
 
         Don't ask before the roll-out is complete: an old replica could answer.
         """
-        if deployment is None or not deployment.settled(solver):
+        if deployment is None or not deployment.rolled_out(solver):
             return PENDING
         replicas = fingerprint(solver, deployment, pods)
         entry = self._entries.get(solver.key)
@@ -132,7 +134,7 @@ class Canaries(Askings[_Entry]):
         if verdict != entry.verdict:
             logger.info("%s: the test question was %s. %s", key, verdict.outcome, verdict.detail)
         entry.verdict = verdict
-        self._learned(key)
+        self._requeue(key)
 
     def _lifetime(self, entry: _Entry) -> float:
         if not entry.failures:
@@ -155,5 +157,5 @@ def _described(reply: Reply) -> str:
     return f"HTTP {reply.status}: {reply.body.decode(errors='replace')}"
 
 
-def _failed(detail: str) -> Verdict:
-    return Verdict(outcome="failed", detail=one_line(detail)[:LONGEST_QUOTE])
+def _failed(detail: str) -> CanaryVerdict:
+    return CanaryVerdict(outcome="failed", detail=one_line(detail)[:LONGEST_QUOTE])

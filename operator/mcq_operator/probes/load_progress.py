@@ -73,20 +73,20 @@ class Startups(Askings[_Entry]):
     """Keeps the last answer of each solver's starting replica."""
 
     def __init__(
-        self, ask: AskStartup, *, clock: Callable[[], float], learned: Callable[[SolverKey], None]
+        self, ask: AskStartup, *, clock: Callable[[], float], requeue: Callable[[SolverKey], None]
     ) -> None:
         """Set up.
 
         Args:
             ask: asks a replica.
             clock: monotonic seconds.
-            learned: called with the solver's key when an answer is new.
+            requeue: called with the solver's key when an answer is new.
 
         """
         super().__init__()
         self._ask = ask
         self._clock = clock
-        self._learned = learned
+        self._requeue = requeue
 
     def words(self, solver: MCQSolver, pods: Iterable[Manifest]) -> str:
         """Return the last answer of a starting replica of the solver; ask again if it is some seconds old."""
@@ -123,7 +123,7 @@ class Startups(Askings[_Entry]):
         entry.due = self._clock() + EVERY_SECONDS
         if answer != entry.words:
             entry.words = answer
-            self._learned(key)
+            self._requeue(key)
 
 
 def _starts(pod: Manifest) -> bool:

@@ -1,7 +1,7 @@
 """The APIKeysReady condition, from what the replicas report: the operator reads no Secret."""
 
 from mcq_operator.api import MCQSolver
-from mcq_operator.api.observed import Observed
+from mcq_operator.api.observed import ObservedSolver
 
 from .finding import Finding
 
@@ -9,7 +9,7 @@ NONE = "NoAPIKeys"
 """The replicas accept no key, so no client gets in."""
 
 
-def finding(solver: MCQSolver, observed: Observed) -> Finding | None:
+def finding(solver: MCQSolver, observed: ObservedSolver) -> Finding | None:
     """Return whether each entry of the Secret is a valid key; None if the solver needs no keys."""
     ref = solver.spec.auth.api_keys_secret_ref
     if ref is None:

@@ -53,8 +53,8 @@ def _is_newsworthy(condition: Condition, before: Condition | None) -> bool:
         return False
     good = condition.status == GOOD[condition.type]
     if before is None:
-        told = {"Degraded", "MonitoringReady", "ScalingReady", "Exposed", "ExamPassed"}
-        return not good and condition.type in told
+        announced = {"Degraded", "MonitoringReady", "ScalingReady", "Exposed", "ExamPassed"}
+        return not good and condition.type in announced
     if condition.status != before.status:
         return True
     return condition.type in {"Degraded", "ExamPassed"} and condition.reason != before.reason

@@ -32,7 +32,7 @@ def images(pods: Iterable[Manifest]) -> set[str]:
     return {image.rpartition("@")[2] for image in image_ids if image}
 
 
-def told(template: Manifest) -> str | None:
+def model_of(template: Manifest) -> str | None:
     """Return the model that a template's replicas should load; None if an older operator made the template."""
     uri: str | None = template["metadata"].get("annotations", {}).get(names.MODEL_ANNOTATION)
     return uri

@@ -14,7 +14,7 @@ def stamp(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def dated(resource: Resource, findings: Iterable[Finding], now: datetime) -> list[Condition]:
+def with_transition_times(resource: Resource, findings: Iterable[Finding], now: datetime) -> list[Condition]:
     """Turn findings into conditions. A new message alone doesn't change the time of the last transition."""
     before = {condition.type: condition for condition in resource.status.conditions}
     conditions = []

@@ -36,7 +36,7 @@ READ_OF_PODS = frozenset({names.MODEL_ANNOTATION, names.JOB_INDEX_ANNOTATION})
 """The annotations of Pods that a reconcile reads."""
 
 
-class Name(NamedTuple):
+class NamespacedName(NamedTuple):
     """The name of an object of a kind."""
 
     namespace: str
@@ -44,7 +44,7 @@ class Name(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Observation:
     """The state of an object in an event or an answer.
 
     Attributes:
@@ -60,7 +60,7 @@ class Sighting:
     """
 
     kind: Kind
-    name: Name
+    name: NamespacedName
     version: int
     body: bytes | None
     instance: str
@@ -83,7 +83,7 @@ class Listing:
 
     kind: Kind
     namespace: str | None
-    objects: Mapping[Name, Sighting]
+    objects: Mapping[NamespacedName, Observation]
     version: int
 
     def lacks(self, name: tuple[str, str]) -> bool:
@@ -105,12 +105,12 @@ def is_ours(kind: Kind, metadata: Manifest) -> bool:
     )
 
 
-def sighting(kind: Kind, manifest: Manifest, *, gone: bool = False) -> Sighting:
-    """Return the sighting of an object that the server sent."""
+def observe(kind: Kind, manifest: Manifest, *, gone: bool = False) -> Observation:
+    """Return an observation of an object that the server sent."""
     metadata = manifest["metadata"]
-    return Sighting(
+    return Observation(
         kind=kind,
-        name=Name(metadata["namespace"], metadata["name"]),
+        name=NamespacedName(metadata["namespace"], metadata["name"]),
         version=int(metadata["resourceVersion"]),
         body=None if gone or not is_ours(kind, metadata) else _body(kind, manifest),
         instance=_instance(kind, manifest),

@@ -21,10 +21,10 @@ import msgspec
 from mcq_operator.api import Key, Manifest
 from mcq_operator.api.kinds import CHILDREN, EXAM, METADATA_ONLY, POD, Kind
 
-from .observation import Listing, Name, Sighting
+from .observation import Listing, NamespacedName, Observation
 
 
-class News(IntEnum):
+class Change(IntEnum):
     """The importance of a change for the reconciles that read the object."""
 
     NONE = 0
@@ -46,21 +46,21 @@ class _Entry:
     absent: bool = False
 
 
-class Cache:
+class Store:
     """Objects by kind and name. Used by one thread."""
 
     def __init__(self) -> None:
         """Start with an empty store."""
-        self._kinds: dict[Kind, dict[Name, _Entry]] = {}
-        self._groups: dict[Kind, dict[Name, set[Name]]] = {POD: {}, EXAM: {}}
+        self._kinds: dict[Kind, dict[NamespacedName, _Entry]] = {}
+        self._groups: dict[Kind, dict[NamespacedName, set[NamespacedName]]] = {POD: {}, EXAM: {}}
         self._listed: dict[tuple[Kind, str | None], int] = {}
 
-    def knows(self, kind: Kind, name: Name) -> bool:
+    def knows(self, kind: Kind, name: NamespacedName) -> bool:
         """Return whether `find` has an answer."""
         entry = self._kinds.get(kind, {}).get(name)
         return entry is not None and (entry.body is not None or entry.absent)
 
-    def find(self, kind: Kind, name: Name) -> Manifest | None:
+    def find(self, kind: Kind, name: NamespacedName) -> Manifest | None:
         """Return a copy of the object; None if it is absent or unknown."""
         entry = self._kinds.get(kind, {}).get(name)
         return _parsed(entry) if entry is not None and entry.body is not None else None
@@ -80,38 +80,40 @@ class Cache:
             return None
         entries = self._kinds.get(kind, {})
         # Sorted, so that the status names the same one each time if two Pods fail alike.
-        return [_parsed(entries[name]) for name in self.group_names(kind, Name(namespace, instance))]
+        return [
+            _parsed(entries[name]) for name in self.group_names(kind, NamespacedName(namespace, instance))
+        ]
 
-    def group_names(self, kind: Kind, instance: Name) -> list[Name]:
+    def group_names(self, kind: Kind, instance: NamespacedName) -> list[NamespacedName]:
         """Return the names of the known objects in the group."""
         return sorted(self._groups[kind].get(instance, ()))
 
-    def note(self, observed: Sighting) -> News:
+    def observe(self, observed: Observation) -> Change:
         """Store the object unless a newer version is known; return what changed for a reconcile."""
         entries = self._kinds.setdefault(observed.kind, {})
         before = entries.get(observed.name)
         if before is not None and not _newer(observed, before):
-            return News.NONE
+            return Change.NONE
         entries[observed.name] = _Entry(observed.version, observed.body, observed.instance, observed.owner)
         if observed.kind in self._groups:
             self._index(observed, before)
         if before is None or before.absent:
-            return News.STATE
+            return Change.STATE
         return _change(observed.kind, before.body, observed.body)
 
-    def note_absent(self, kind: Kind, name: Name) -> None:
+    def observe_absent(self, kind: Kind, name: NamespacedName) -> None:
         """Store that a read found no such object, unless an event has shown one meanwhile."""
         entries = self._kinds.setdefault(kind, {})
         before = entries.get(name)
         if before is None or before.body is None:
             entries[name] = _Entry(before.version if before else 0, None, absent=True)
 
-    def ended(self, kind: Kind, name: Name, version: int) -> bool:
+    def ended(self, kind: Kind, name: NamespacedName, version: int) -> bool:
         """Return whether the object was deleted after this version."""
         entry = self._kinds.get(kind, {}).get(name)
         return entry is not None and entry.body is None and version <= entry.version
 
-    def forget(self, kind: Kind, name: Name) -> None:
+    def forget(self, kind: Kind, name: NamespacedName) -> None:
         """Make the next read go to the server: an operation on the object failed."""
         entry = self._kinds.get(kind, {}).get(name)
         if entry is not None and entry.body is None:
@@ -125,7 +127,7 @@ class Cache:
             self._drop(kind, name)
         self._listed = {scope: version for scope, version in self._listed.items() if scope[0] is not kind}
 
-    def version(self, kind: Kind, name: Name) -> int:
+    def version(self, kind: Kind, name: NamespacedName) -> int:
         """Return the newest known resourceVersion of an object, or 0."""
         entry = self._kinds.get(kind, {}).get(name)
         return entry.version if entry else 0
@@ -143,7 +145,7 @@ class Cache:
         if listing.version < self._listed.get((kind, listing.namespace), 0):
             # The server was restored from a backup: newer versions never existed.
             self.forget_kind(kind)
-        changed = {each.owner for each in listing.objects.values() if self.note(each)}
+        changed = {each.owner for each in listing.objects.values() if self.observe(each)}
         self._listed[kind, listing.namespace] = listing.version
         for name, entry in list(self._kinds.get(kind, {}).items()):
             if listing.lacks(name) and entry.version <= listing.version:
@@ -154,43 +156,43 @@ class Cache:
                     self._kinds[kind][name] = _Entry(listing.version, None)
         return {key for key in changed if key is not None}
 
-    def _drop(self, kind: Kind, name: Name) -> None:
+    def _drop(self, kind: Kind, name: NamespacedName) -> None:
         entry = self._kinds.get(kind, {}).pop(name, None)
         if entry is not None and kind in self._groups:
             self._unindex(kind, name, entry)
 
-    def _index(self, observed: Sighting, before: _Entry | None) -> None:
+    def _index(self, observed: Observation, before: _Entry | None) -> None:
         if before is not None:
             self._unindex(observed.kind, observed.name, before)
         if observed.body is not None:
-            group = Name(observed.name.namespace, observed.instance)
+            group = NamespacedName(observed.name.namespace, observed.instance)
             self._groups[observed.kind].setdefault(group, set()).add(observed.name)
 
-    def _unindex(self, kind: Kind, name: Name, entry: _Entry) -> None:
-        group = Name(name.namespace, entry.instance)
-        found = self._groups[kind].get(group, set())
-        found.discard(name)
-        if not found:
+    def _unindex(self, kind: Kind, name: NamespacedName, entry: _Entry) -> None:
+        group = NamespacedName(name.namespace, entry.instance)
+        members = self._groups[kind].get(group, set())
+        members.discard(name)
+        if not members:
             self._groups[kind].pop(group, None)
 
 
-def _newer(observed: Sighting, known: _Entry) -> bool:
+def _newer(observed: Observation, known: _Entry) -> bool:
     # A deletion may have the version of the last change. Then the deletion is newer.
     return observed.version > known.version or (observed.version == known.version and observed.body is None)
 
 
-def _change(kind: Kind, before: bytes | None, after: bytes | None) -> News:
+def _change(kind: Kind, before: bytes | None, after: bytes | None) -> Change:
     if kind in METADATA_ONLY and before is not None and after is not None:
         # The operator did not write this version. The reconcile reads the data if it needs them.
-        return News.DRIFT
+        return Change.DRIFT
     if before == after:
-        return News.NONE
+        return Change.NONE
     if before is None:
-        return News.STATE
+        return Change.STATE
     if after is None:
-        return News.DRIFT
+        return Change.DRIFT
     # Only children drift. Most events are about Pods, which have no spec here, so skip decoding their bodies.
-    return News.DRIFT if kind in CHILDREN and _ordered(before) != _ordered(after) else News.STATE
+    return Change.DRIFT if kind in CHILDREN and _ordered(before) != _ordered(after) else Change.STATE
 
 
 def _ordered(body: bytes) -> Manifest:

@@ -7,7 +7,7 @@ import pytest
 
 from mcq_operator.api import ExamKey, Manifest
 from mcq_operator.cli.exam_report import LONGEST_REPORT, ReportError, _content, _shards
-from mcq_operator.client import Api
+from mcq_operator.client import Client
 
 
 def kept(content: bytes) -> Manifest:
@@ -39,4 +39,4 @@ def test_what_is_no_report_is_told_with_what_to_do(content: bytes) -> None:
 )
 async def test_a_report_of_no_sensible_number_of_shares_is_told_and_none_is_asked_for(report: bytes) -> None:
     with pytest.raises(ReportError, match=r"The report can't be read: .*Have the exam sat again"):
-        await _shards(Api(None, wrote=lambda *_: None), ExamKey("team", "demo"), "demo-results", report)
+        await _shards(Client(None, on_write=lambda *_: None), ExamKey("team", "demo"), "demo-results", report)

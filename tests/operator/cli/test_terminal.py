@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hack.generate import ROOT
 
-from mcq_operator.api.text import one_line, plain
+from mcq_operator.api.text import escape_controls, one_line
 
 SAMPLE = str(ROOT / "config/samples/mcqsolver.yaml")
 CLOSED = 141
@@ -119,7 +119,7 @@ def test_others_words_in_an_error_do_nothing_to_a_terminal(tmp_path: Path) -> No
     ],
 )
 def test_what_acts_on_a_terminal_is_written_out(text: str, written: str) -> None:
-    assert plain(text) == written
+    assert escape_controls(text) == written
     written.encode()
 
 

@@ -10,15 +10,15 @@ from tests.operator.support import IMAGE, NOON, OPERATOR_IMAGE, list_all, solver
 from mcq_operator import desired
 from mcq_operator.api import Key, Manifest, SolverKey
 from mcq_operator.api.kinds import CONFIG_MAP, SERVICE, SOLVER, kind_of
-from mcq_operator.api.observed import Verdict
-from mcq_operator.client import CachedApi, Cluster, ConflictError, cached_client
+from mcq_operator.api.observed import CanaryVerdict
+from mcq_operator.client import CachedClient, Cluster, ConflictError, cached_client
 from mcq_operator.client.errors import NotFoundError
 from mcq_operator.controllers import Result, reconcile
 from mcq_operator.controllers.upgrades import Upgrades
 from mcq_operator.probes.api_keys import KeyStates
 from mcq_operator.probes.canary import Canaries
 from mcq_operator.probes.load_progress import Startups
-from mcq_operator.store import News, sighting
+from mcq_operator.store import Change, observe
 
 KEY = SolverKey("team", "demo")
 SOLVERS = "/apis/mcq-operator.dev/v1alpha1/namespaces/team/mcqsolvers/demo"
@@ -104,9 +104,9 @@ class Operator:
 
     def __init__(self, server: Server | None = None) -> None:
         self.server = server or Server()
-        self.api = CachedApi(object(), wrote=lambda *_: None)
-        self.api._transport = self.server  # type: ignore[assignment]
-        self.cluster = Cluster(self.api)
+        self.client = CachedClient(object(), on_write=lambda *_: None)
+        self.client._transport = self.server  # type: ignore[assignment]
+        self.cluster = Cluster(self.client)
         if server is None:
             raw = solver().model_dump(by_alias=True, exclude_none=True)
             self.server.put(SOLVERS, {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", **raw})
@@ -114,7 +114,7 @@ class Operator:
     async def look(self) -> set[Key]:
         """Take in everything, as at the start; returns whose objects are other than was known."""
         await self.cluster.discover()
-        return await list_all(self.api, self.cluster, "team")
+        return await list_all(self.client, self.cluster, "team")
 
     async def reconcile(self) -> list[tuple[str, str]]:
         """Reconcile once; returns the requests."""
@@ -127,10 +127,10 @@ class Operator:
         return await reconcile(
             KEY,
             cluster=self.cluster,
-            canaries=Canaries(_answered, clock=lambda: 0.0, learned=lambda _: None),
-            startups=Startups(_unheard, clock=lambda: 0.0, learned=lambda _: None),
-            key_states=KeyStates(_uncounted, learned=lambda _: None),
-            upgrades=Upgrades(release="golden", at_once=0, wake=lambda _: None),
+            canaries=Canaries(_answered, clock=lambda: 0.0, requeue=lambda _: None),
+            startups=Startups(_unheard, clock=lambda: 0.0, requeue=lambda _: None),
+            key_states=KeyStates(_uncounted, requeue=lambda _: None),
+            upgrades=Upgrades(release="golden", at_once=0, requeue=lambda _: None),
             service_image=IMAGE,
             operator_image=OPERATOR_IMAGE,
             now=lambda: NOON,
@@ -142,8 +142,8 @@ class Operator:
         return next(item for item in conditions if item["type"] == kind)
 
 
-async def _answered(_: SolverKey) -> Verdict:
-    return Verdict(outcome="answered")
+async def _answered(_: SolverKey) -> CanaryVerdict:
+    return CanaryVerdict(outcome="answered")
 
 
 async def _unheard(_: str) -> str:
@@ -188,7 +188,7 @@ async def test_a_config_map_that_someone_changed_is_read_and_repaired(operator: 
     changed["metadata"].pop("resourceVersion")
     stored = operator.server.put(path, changed)
     del stored["data"]
-    assert operator.api.note(sighting(CONFIG_MAP, stored)) is News.DRIFT
+    assert operator.client.observe(observe(CONFIG_MAP, stored)) is Change.DRIFT
     assert await operator.reconcile() == [("get", path), ("patch", path)]
     assert await operator.reconcile() == []
 
@@ -202,9 +202,9 @@ async def test_the_answers_of_an_exams_share_are_not_read(operator: Operator) ->
         "resourceVersion": "5",
         "ownerReferences": [owner],
     }
-    operator.api.note(sighting(CONFIG_MAP, {"metadata": metadata}))
+    operator.client.observe(observe(CONFIG_MAP, {"metadata": metadata}))
     operator.server.requests.clear()
-    live = await operator.api.get(CONFIG_MAP, namespace="team", name="demo-results-0")
+    live = await operator.client.get(CONFIG_MAP, namespace="team", name="demo-results-0")
     assert live is not None
     assert live["metadata"]["ownerReferences"] == [owner]
     assert operator.server.requests == []
@@ -250,7 +250,7 @@ async def test_one_that_took_the_place_of_ours_unseen_is_not_overwritten(operato
     ours = copy.deepcopy(operator.server.objects[SERVICES])
     ours["metadata"]["resourceVersion"] = str(operator.server.version + 1)
     ours["spec"]["ports"] = []
-    operator.api.note(sighting(SERVICE, ours))
+    operator.client.observe(observe(SERVICE, ours))
     foreign = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -267,7 +267,7 @@ async def test_an_object_that_lost_its_labels_is_found_and_labelled_again(operat
     live = operator.server.objects[SERVICES]
     bare = operator.server.put(SERVICES, {**live, "metadata": {**live["metadata"], "labels": {}}})
     # The watch of the label tells of an end.
-    assert operator.api.note(sighting(SERVICE, bare, gone=True))
+    assert operator.client.observe(observe(SERVICE, bare, gone=True))
     await operator.reconcile()
     assert operator.server.objects[SERVICES]["metadata"]["labels"]["app.kubernetes.io/instance"] == "demo"
     assert operator.server.objects[SERVICES]["metadata"]["uid"] == live["metadata"]["uid"]
@@ -287,7 +287,7 @@ async def test_a_status_is_not_written_to_a_namesake(operator: Operator) -> None
     await operator.reconcile()
     old = copy.deepcopy(operator.server.objects[SOLVERS])
     old["metadata"] |= {"generation": 9, "resourceVersion": str(operator.server.version + 1)}
-    operator.api.note(sighting(SOLVER, old))
+    operator.client.observe(observe(SOLVER, old))
     fresh = {**old, "status": {}, "metadata": {**old["metadata"], "uid": "namesake"}}
     operator.server.version += 1
     operator.server.put(SOLVERS, fresh)
@@ -302,9 +302,11 @@ async def test_a_write_whose_answer_was_lost_is_followed_by_a_look(operator: Ope
     stored = operator.server.objects[SERVICES]
     kind = kind_of(stored)
     with pytest.raises(ConflictError):
-        await operator.api.apply({**stored, "metadata": {**stored["metadata"], "uid": "other"}}, force=True)
-    assert operator.api.unseen(kind, namespace="team", name="demo")
-    assert await operator.api.get(kind, namespace="team", name="demo") == stored
+        await operator.client.apply(
+            {**stored, "metadata": {**stored["metadata"], "uid": "other"}}, force=True
+        )
+    assert operator.client.is_unknown(kind, namespace="team", name="demo")
+    assert await operator.client.get(kind, namespace="team", name="demo") == stored
 
 
 async def test_a_spec_that_changes_while_the_status_is_written_is_still_news(operator: Operator) -> None:
@@ -312,19 +314,19 @@ async def test_a_spec_that_changes_while_the_status_is_written_is_still_news(ope
     await operator.reconcile()
     live = operator.server.objects[SOLVERS]
     changed = {**live, "spec": {"replicas": 7}, "metadata": {**live["metadata"], "generation": 3}}
-    event = sighting(SOLVER, operator.server.put(SOLVERS, changed))
+    event = observe(SOLVER, operator.server.put(SOLVERS, changed))
     status = {**operator.server.objects[SOLVERS], "status": {"url": "x"}}
-    await operator.api.apply_status(status)
-    assert operator.api.note(event)
+    await operator.client.apply_status(status)
+    assert operator.client.observe(event)
 
 
 async def test_a_look_says_whose_objects_changed_for_no_event_will(operator: Operator) -> None:
     await operator.reconcile()
     assert await operator.look() == set()
     live = operator.server.objects[SERVICES]
-    drifted = sighting(SERVICE, operator.server.put(SERVICES, {**live, "spec": {"ports": []}}))
+    drifted = observe(SERVICE, operator.server.put(SERVICES, {**live, "spec": {"ports": []}}))
     assert await operator.look() == {KEY}
-    assert not operator.api.note(drifted)
+    assert not operator.client.observe(drifted)
     del operator.server.objects[SERVICES]
     operator.server.version += 1
     assert await operator.look() == {KEY}
@@ -338,12 +340,12 @@ async def test_nothing_is_made_for_a_solver_whose_end_was_seen_though_the_server
     stale = copy.deepcopy(operator.server.objects[SOLVERS])
     end = copy.deepcopy(stale)
     end["metadata"]["resourceVersion"] = str(operator.server.version + 1)
-    assert operator.api.note(sighting(SOLVER, end, gone=True))
-    operator.api.note(sighting(SERVICE, operator.server.objects.pop(SERVICES), gone=True))
+    assert operator.client.observe(observe(SOLVER, end, gone=True))
+    operator.client.observe(observe(SERVICE, operator.server.objects.pop(SERVICES), gone=True))
     assert await operator.reconcile() == [("get", SOLVERS)]
     operator.server.objects[SOLVERS] = {**stale, "metadata": {**stale["metadata"], "uid": "other"}}
     with pytest.raises(ConflictError):
-        await operator.api.apply_status({**stale, "status": {}})
+        await operator.client.apply_status({**stale, "status": {}})
     operator.server.objects[SOLVERS] = stale
     assert await operator.reconcile() == [("get", SOLVERS)]
     assert SERVICES not in operator.server.objects
@@ -351,8 +353,8 @@ async def test_nothing_is_made_for_a_solver_whose_end_was_seen_though_the_server
 
 async def test_a_namesake_of_a_solver_whose_end_was_seen_is_served(operator: Operator) -> None:
     await operator.reconcile()
-    end = sighting(SOLVER, operator.server.objects.pop(SOLVERS), gone=True)
-    assert operator.api.note(end)
+    end = observe(SOLVER, operator.server.objects.pop(SOLVERS), gone=True)
+    assert operator.client.observe(end)
     raw = solver().model_dump(by_alias=True, exclude_none=True)
     operator.server.put(SOLVERS, {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", **raw})
     del operator.server.objects[SERVICES]

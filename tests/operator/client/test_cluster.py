@@ -20,7 +20,7 @@ class Mirror:
     def __init__(self) -> None:
         self.applied = 0
 
-    async def make(self, manifest: Manifest) -> Manifest:
+    async def create_by_apply(self, manifest: Manifest) -> Manifest:
         return await self.apply(manifest, force=False)
 
     async def apply(self, manifest: Manifest, *, force: bool) -> Manifest:

@@ -9,15 +9,15 @@ from tests.operator.conftest import Kubectl
 from tests.operator.live import existing, until
 
 from mcq_operator.api import Manifest
-from mcq_operator.client import Api, KubeLease
+from mcq_operator.client import Client, LeaseClient
 from mcq_operator.client.errors import NoAnswerError
-from mcq_operator.manager.leader_election import Leadership, Timing
+from mcq_operator.manager.leader_election import LeaderElection, Timing
 
 NAME = "mcq-operator"
 TIMING = Timing(duration=30, renew_deadline=20.0, retry=0.05)
 
 
-class Lossy(KubeLease):
+class Lossy(LeaseClient):
     """Loses the answers to the next so many writes."""
 
     losing = 0
@@ -37,12 +37,12 @@ class Lossy(KubeLease):
 
 
 @pytest.fixture
-def lease(api: Api, kubectl: Kubectl) -> Lossy:
-    return Lossy(api, namespace=kubectl.namespace, name=NAME)
+def lease(client: Client, kubectl: Kubectl) -> Lossy:
+    return Lossy(client, namespace=kubectl.namespace, name=NAME)
 
 
-def candidate(lease: KubeLease, identity: str) -> Leadership:
-    return Leadership(lease, identity=identity, clock=time.monotonic, timing=TIMING)
+def candidate(lease: LeaseClient, identity: str) -> LeaderElection:
+    return LeaderElection(lease, identity=identity, clock=time.monotonic, timing=TIMING)
 
 
 def spec(kubectl: Kubectl) -> dict[str, object]:

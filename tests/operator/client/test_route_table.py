@@ -9,7 +9,7 @@ from mcq_operator.api import Manifest
 from mcq_operator.api.kinds import HTTP_ROUTE, INGRESS, Kind, kind_of
 from mcq_operator.api.routes import routes
 from mcq_operator.client import UnavailableError
-from mcq_operator.client.route_table import Hosts
+from mcq_operator.client.route_table import RouteTable
 
 
 def ingress(host: str | None, path: str, *, how: str = "Prefix", namespace: str = "theirs") -> Manifest:
@@ -111,7 +111,7 @@ def test_inside_a_namespace_only_the_same_path_of_two_ingresses_meets(theirs: Ma
     assert meets(ingress("a.example.com", "/", namespace="ours"), theirs) is same
 
 
-class Api:
+class Client:
     """Lists Ingresses as they are told, or fails."""
 
     def __init__(self) -> None:
@@ -127,15 +127,15 @@ class Api:
         return [ingress("a.example.com", "/")] if kind is INGRESS else []
 
 
-async def test_whoever_asks_while_routes_are_listed_waits_and_after_a_failure_they_are_listed_anew() -> None:
-    api = Api()
-    hosts = Hosts(cast("Any", api), scopes=[None], clock=lambda: 0.0)
+async def test_whoever_asks_while_routes_are_listed_waits_and_after_a_failure_they_are_listed_again() -> None:
+    client = Client()
+    hosts = RouteTable(cast("Any", client), scopes=[None], clock=lambda: 0.0)
     mine = ingress("a.example.com", "/zz", namespace="ours")
-    api.failing = True
+    client.failing = True
     for _ in range(2):
         with pytest.raises(UnavailableError):
             await hosts.rival(INGRESS, mine, None)
-    api.failing = False
+    client.failing = False
     found = await asyncio.gather(*(hosts.rival(INGRESS, mine, None) for _ in range(5)))
     assert [rival and rival.ref for rival in found] == ["Ingress theirs/it"] * 5
-    assert api.lists == 2
+    assert client.lists == 2

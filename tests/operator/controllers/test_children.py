@@ -155,7 +155,7 @@ async def test_the_newer_of_two_ingresses_with_one_host_is_told_of(kubectl: Kube
     await asyncio.sleep(1.1)
     apply(kubectl, SPEC)
     result = await bench.result()
-    assert result.look_again_in is not None
+    assert result.requeue_after is not None
     assert condition(kubectl, "Degraded")["reason"] == "HostConflict"
     assert f"Ingress {kubectl.namespace}/first" in condition(kubectl, "Ready")["message"]
     kubectl("delete", "ingress", "first")

@@ -226,7 +226,7 @@ async def test_what_the_pods_found_becomes_the_status_of_exam_and_solver(
     limits = Limits(min_accuracy=0.1, max_p95_seconds=1)
     await answered(kubectl, tmp_path, ["xxxo", "xxoo"], limits=limits)
     result = await bench.result(key(bench))
-    assert list(result.wakes) == [bench.key]
+    assert list(result.requeues) == [bench.key]
     found = status(kubectl)
     assert (found["accuracy"], found["count"], found["p95Seconds"]) == (0.625, 8, 1.2)
     assert found["ci95"]["low"] < 0.625 < found["ci95"]["high"]
@@ -261,7 +261,7 @@ async def test_what_the_pods_found_becomes_the_status_of_exam_and_solver(
     assert {"Sat", "Failed"} <= set(reasons)
 
 
-async def test_an_exam_is_sat_anew_when_the_replicas_change_and_not_before_they_are_ready(
+async def test_an_exam_is_sat_again_when_the_replicas_change_and_not_before_they_are_ready(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     apply(kubectl, {"replicas": 1})
@@ -276,7 +276,7 @@ async def test_an_exam_is_sat_anew_when_the_replicas_change_and_not_before_they_
     await bench.settle(key(bench))
     assert jobs(kubectl)[0]["metadata"]["name"] == first["metadata"]["name"]
     patch(kubectl, "mcq", "demo", {"spec": {"model": {"precision": "float32"}}})
-    assert (await bench.result()).wakes == [key(bench)]
+    assert (await bench.result()).requeues == [key(bench)]
     await bench.reconcile(key(bench))
     await until(lambda: jobs(kubectl) == [])
     await bench.reconcile(key(bench))

@@ -203,4 +203,4 @@ async def test_without_an_answer_nothing_else_is_tried(operator: Operator) -> No
 
 
 def test_each_kind_of_resource_has_the_condition_that_says_that_nothing_is_known() -> None:
-    assert {key.KIND for key in dispatch.BAD} == {"MCQSolver", "MCQExam"}
+    assert {key.KIND for key in dispatch.FAILING_CONDITION} == {"MCQSolver", "MCQExam"}

@@ -94,9 +94,9 @@ class Solver:
         scaled = any(ref.kind in {"HorizontalPodAutoscaler", "ScaledObject"} for ref in found.live)
         meant = objects(solver)
         return State(
-            meant={ref: plain(manifest, scaled=scaled) for ref, manifest in meant.items()},
+            meant={ref: escape_controls(manifest, scaled=scaled) for ref, manifest in meant.items()},
             live={
-                ref: plain(live, scaled=scaled)
+                ref: escape_controls(live, scaled=scaled)
                 for ref, live in found.live.items()
                 if "deletionTimestamp" not in live["metadata"]
             },
@@ -167,7 +167,7 @@ def test_each_value_of_a_leaf_means_objects_of_its_own(path: str) -> None:
     for spec in (base, *(specs(path, value)[1] for value in EXAMPLES[path].values)):
         metadata = {"name": "demo", "namespace": "team", "uid": "u"}
         solver = MCQSolver.model_validate({"metadata": metadata, "spec": spec})
-        meanings.append({ref: plain(made, scaled=False) for ref, made in objects(solver).items()})
+        meanings.append({ref: escape_controls(made, scaled=False) for ref, made in objects(solver).items()})
     for one, other in itertools.combinations(meanings, 2):
         assert (one == other) == (path in OPERATOR_ONLY)
 
@@ -320,7 +320,7 @@ def wrong(leaf: Leaf) -> Iterator[Any]:
             yield from ([], {"a": 1}, True, "", "-1", "ü", "1" * 33)
 
 
-def plain(live: Manifest, *, scaled: bool) -> Manifest:
+def escape_controls(live: Manifest, *, scaled: bool) -> Manifest:
     """An object less its identity, its history and what controllers and, if `scaled`, autoscalers say."""
     metadata = live["metadata"]
     annotations = {

@@ -7,7 +7,7 @@ import pytest
 from tests.operator.conftest import Bench, Kubectl
 from tests.operator.live import NAMES, SPEC, apply, condition, existing, kubelet, names_of_pods, patch, until
 
-from mcq_operator.api.observed import Verdict
+from mcq_operator.api.observed import CanaryVerdict
 from mcq_operator.client import Children
 
 
@@ -123,7 +123,7 @@ async def test_a_solver_that_is_deleted_under_a_reconcile_gets_nothing_made_agai
 async def test_ready_comes_with_available_replicas_and_an_answer_and_goes_with_them(
     kubectl: Kubectl, bench: Bench
 ) -> None:
-    bench.verdict = Verdict(outcome="failed", detail="HTTP 500: broken")
+    bench.verdict = CanaryVerdict(outcome="failed", detail="HTTP 500: broken")
     apply(kubectl, SPEC)
     await bench.settle()
     assert condition(kubectl, "Ready")["status"] == "False"
@@ -131,7 +131,7 @@ async def test_ready_comes_with_available_replicas_and_an_answer_and_goes_with_t
     await bench.settle()
     assert condition(kubectl, "Ready")["reason"] == "CanaryFailed"
     assert "HTTP 500: broken" in condition(kubectl, "Ready")["message"]
-    bench.verdict = Verdict(outcome="answered")
+    bench.verdict = CanaryVerdict(outcome="answered")
     bench.restart()
     await bench.settle()
     assert condition(kubectl, "Ready")["status"] == "True"
@@ -174,7 +174,7 @@ async def test_a_child_that_the_server_refuses_is_told_of_and_does_not_stop_the_
 ) -> None:
     apply(kubectl, {"scheduling": {"affinity": {"nodeAffinity": {"nonsense": True}}}})
     result = await bench.result()
-    assert result.look_again_in is not None
+    assert result.requeue_after is not None
     assert condition(kubectl, "Degraded")["reason"] == "ApplyRefused"
     assert "nonsense" in condition(kubectl, "Ready")["message"]
     assert kubectl.get("service", "demo") is not None

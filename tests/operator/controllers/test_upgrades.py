@@ -19,26 +19,26 @@ def known(name: str = "demo", *, release: str = "1", annotations: dict[str, str]
 
 
 def upgrades(at_once: int = 1) -> tuple[Upgrades, list[SolverKey]]:
-    woken: list[SolverKey] = []
-    return Upgrades(release="2", at_once=at_once, wake=woken.append), woken
+    readers: list[SolverKey] = []
+    return Upgrades(release="2", at_once=at_once, requeue=readers.append), readers
 
 
 def test_a_few_at_a_time_take_it_up_and_the_next_is_woken_when_one_is_done() -> None:
-    made, woken = upgrades(2)
+    made, readers = upgrades(2)
     solvers = [known(f"demo-{number}") for number in range(4)]
-    held = [bool(made.held(each, digest="after")) for each in solvers]
+    held = [bool(made.hold_reason(each, digest="after")) for each in solvers]
     assert held == [False, False, True, True]
     # Looked at again, each keeps its turn.
-    assert [bool(made.held(each, digest="after")) for each in solvers] == held
-    made.note(solvers[0].key, rolling=True)
-    assert woken == []
-    made.note(solvers[0].key, rolling=False)
-    assert woken == [solvers[2].key]
-    assert made.held(solvers[2], digest="after") == ""
-    assert made.held(solvers[3], digest="after")
+    assert [bool(made.hold_reason(each, digest="after")) for each in solvers] == held
+    made.record(solvers[0].key, rolling=True)
+    assert readers == []
+    made.record(solvers[0].key, rolling=False)
+    assert readers == [solvers[2].key]
+    assert made.hold_reason(solvers[2], digest="after") == ""
+    assert made.hold_reason(solvers[3], digest="after")
     # One that is deleted makes room as well.
     made.forget(solvers[1].key)
-    assert woken == [solvers[2].key, solvers[3].key]
+    assert readers == [solvers[2].key, solvers[3].key]
 
 
 @pytest.mark.parametrize(
@@ -56,23 +56,23 @@ def test_a_few_at_a_time_take_it_up_and_the_next_is_woken_when_one_is_done() -> 
 )
 def test_a_solver_that_needs_no_turn_is_never_held_back(found: MCQSolver, digest: str) -> None:
     made, _ = upgrades()
-    made.note(SolverKey("team", "other"), rolling=True)
-    assert made.held(known("busy"), digest="after")
-    assert made.held(found, digest=digest) == ""
+    made.record(SolverKey("team", "other"), rolling=True)
+    assert made.hold_reason(known("busy"), digest="after")
+    assert made.hold_reason(found, digest=digest) == ""
 
 
 def test_a_paused_solver_is_held_back_and_takes_no_turn() -> None:
-    made, woken = upgrades()
+    made, readers = upgrades()
     paused = known(annotations={PAUSE_UPGRADE: "true"})
-    assert PAUSE_UPGRADE in made.held(paused, digest="after")
-    made.note(paused.key, rolling=False)
-    assert made.held(known("other"), digest="after") == ""
-    assert woken == []
+    assert PAUSE_UPGRADE in made.hold_reason(paused, digest="after")
+    made.record(paused.key, rolling=False)
+    assert made.hold_reason(known("other"), digest="after") == ""
+    assert readers == []
 
 
 def test_all_at_once_where_that_is_asked_for() -> None:
     made, _ = upgrades(0)
-    assert [made.held(known(f"demo-{number}"), digest="after") for number in range(50)] == [""] * 50
+    assert [made.hold_reason(known(f"demo-{number}"), digest="after") for number in range(50)] == [""] * 50
 
 
 async def test_replicas_of_an_earlier_release_answer_until_the_turn_has_come(
@@ -85,8 +85,8 @@ async def test_replicas_of_an_earlier_release_answer_until_the_turn_has_come(
     await bench.settle()
     before = existing(kubectl, "deployment", "demo")["spec"]["template"]
     assert existing(kubectl, "mcq", "demo")["status"]["release"] == "golden"
-    bench.upgrades = Upgrades(release="next", at_once=1, wake=lambda _: None)
-    bench.upgrades.note(SolverKey("elsewhere", "busy"), rolling=True)
+    bench.upgrades = Upgrades(release="next", at_once=1, requeue=lambda _: None)
+    bench.upgrades.record(SolverKey("elsewhere", "busy"), rolling=True)
     bench.service_image = "mcq-service:next"
     kubectl("delete", "service", "demo")
     await bench.settle()
@@ -96,7 +96,7 @@ async def test_replicas_of_an_earlier_release_answer_until_the_turn_has_come(
     assert (told["status"], told["reason"]) == ("False", "UpgradeHeldBack")
     assert existing(kubectl, "service", "demo")
     assert await bench.reconcile() == []
-    bench.upgrades.note(SolverKey("elsewhere", "busy"), rolling=False)
+    bench.upgrades.record(SolverKey("elsewhere", "busy"), rolling=False)
     await bench.settle()
     [container] = existing(kubectl, "deployment", "demo")["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "mcq-service:next"

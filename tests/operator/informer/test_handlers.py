@@ -6,16 +6,16 @@ import pytest
 
 from mcq_operator.api import ExamKey, Key, SolverKey
 from mcq_operator.api.kinds import CHILDREN, POD, SERVICE, SOLVER
-from mcq_operator.informer.handlers import Memo, object_seen, settings
+from mcq_operator.informer.handlers import HandlerMemo, forward_event, settings
 from mcq_operator.informer.lists import Lists
-from mcq_operator.store import Sighting, owner
+from mcq_operator.store import Observation, owner
 
 
 class Keys:
     def __init__(self) -> None:
         self.seen: list[tuple[Key | None, str, bool]] = []
 
-    def saw(self, seen: Sighting) -> None:
+    def observe(self, seen: Observation) -> None:
         self.seen.append((seen.owner, seen.kind.kind, seen.body is None))
 
 
@@ -53,12 +53,12 @@ def test_a_solver_and_an_exam_of_one_name_have_different_keys() -> None:
 
 async def test_each_event_tells_of_its_object_and_whose_it_is() -> None:
     keys = Keys()
-    memo = Memo(keys, Lists(lambda _: None))
+    memo = HandlerMemo(keys, Lists(lambda _: None))
     meta = {"namespace": "team", "name": "demo", "resourceVersion": "7"}
-    await object_seen(SOLVER, event={"type": "DELETED", "object": {"metadata": meta}}, memo=memo)
+    await forward_event(SOLVER, event={"type": "DELETED", "object": {"metadata": meta}}, memo=memo)
     owned = {"type": "MODIFIED", "object": {"metadata": {**meta, "ownerReferences": [OWNED]}}}
-    await object_seen(SERVICE, event=owned, memo=memo)
-    await object_seen(SERVICE, event={"type": None, "object": {"metadata": meta}}, memo=memo)
+    await forward_event(SERVICE, event=owned, memo=memo)
+    await forward_event(SERVICE, event={"type": None, "object": {"metadata": meta}}, memo=memo)
     key = SolverKey("team", "demo")
     assert keys.seen == [(key, "MCQSolver", True), (key, "Service", False), (None, "Service", True)]
 

@@ -11,16 +11,16 @@ import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from mcq_operator.informer.handlers import Memo, settings
+from mcq_operator.informer.handlers import HandlerMemo, settings
 from mcq_operator.informer.lists import Lists
 from mcq_operator.informer.login import login
-from mcq_operator.store import Listing, Sighting
+from mcq_operator.store import Listing, Observation
 
 
 class Nobody:
     """Hears of no event."""
 
-    def saw(self, seen: Sighting) -> None:
+    def observe(self, seen: Observation) -> None:
         raise NotImplementedError
 
 
@@ -28,7 +28,7 @@ def _no_list(listing: Listing) -> None:
     raise NotImplementedError
 
 
-MEMO = Memo(Nobody(), Lists(_no_list))
+MEMO = HandlerMemo(Nobody(), Lists(_no_list))
 
 
 async def _said(request: web.Request) -> web.Response:

@@ -18,12 +18,12 @@ from prometheus_client import CollectorRegistry
 
 from mcq_operator.api import Key, Manifest, SolverKey
 from mcq_operator.api.kinds import CONFIG_MAP, SERVICE, WATCHED, Kind
-from mcq_operator.client import CachedApi, Cluster
+from mcq_operator.client import CachedClient, Cluster
 from mcq_operator.informer import lists, watches
-from mcq_operator.informer.staleness import Freshness
-from mcq_operator.informer.watches import Watching
+from mcq_operator.informer.staleness import WatchStaleness
+from mcq_operator.informer.watches import Watches
 from mcq_operator.manager import manager
-from mcq_operator.manager.manager import _listed, _seen, verify
+from mcq_operator.manager.manager import _observe_event, _observe_list, verify_watches
 from mcq_operator.manager.metrics import Metrics
 from mcq_operator.manager.workqueue import WorkQueue
 
@@ -76,7 +76,7 @@ class Server:
             await stream.write(line.encode() + b"\n")
 
     def expired(self) -> dict[str, Any]:
-        """What makes kopf list anew."""
+        """What makes kopf list again."""
         return {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}
 
     def routes(self) -> list[web.RouteDef]:
@@ -155,8 +155,8 @@ class Operator:
     """What an operator knows by its watches, and whose turn it is then."""
 
     def __init__(self) -> None:
-        self.woken: list[Key] = []
-        self.api = CachedApi(None, wrote=lambda *_: None)
+        self.readers: list[Key] = []
+        self.client = CachedClient(None, on_write=lambda *_: None)
         self.queue: WorkQueue[Key] = WorkQueue(
             self._turn,
             workers=1,
@@ -164,25 +164,27 @@ class Operator:
             random=lambda: 0.0,
             clock=time.monotonic,
         )
-        self.freshness = Freshness(self._versions, clock=time.monotonic)
+        self.staleness = WatchStaleness(self._versions, clock=time.monotonic)
         self.server = Server()
         self.changed = asyncio.Event()
         self.listed = asyncio.Event()
 
     def names(self) -> set[str]:
         """The Services that it knows."""
-        return {name.name for name, entry in self.api._cache._kinds.get(SERVICE, {}).items() if entry.body}
+        return {name.name for name, entry in self.client._store._kinds.get(SERVICE, {}).items() if entry.body}
 
-    def watching(self) -> Watching:
-        return Watching(
+    def watches(self) -> Watches:
+        return Watches(
             namespaces=(),
-            seen=lambda seen: _seen(self.api, self.queue, self.freshness, seen),
-            listed=lambda listing: _listed(self.api, self.queue, self.freshness, self.listed, listing),
+            on_event=lambda seen: _observe_event(self.client, self.queue, self.staleness, seen),
+            on_list=lambda listing: _observe_list(
+                self.client, self.queue, self.staleness, self.listed, listing
+            ),
             ready=threading.Event(),
         )
 
     async def _turn(self, key: Key) -> None:
-        self.woken.append(key)
+        self.readers.append(key)
 
     async def _versions(self, _: object) -> dict[tuple[str, str], int]:
         items = [each["metadata"] for each in self.server.services.values()]
@@ -199,7 +201,7 @@ async def until(true: Callable[[], bool]) -> None:
 async def working(
     operator: Operator, absent: frozenset[Kind] = OTHERS
 ) -> AsyncIterator["asyncio.Task[None]"]:
-    watch = asyncio.create_task(operator.watching().run(absent=lambda: absent, changed=operator.changed))
+    watch = asyncio.create_task(operator.watches().run(absent=lambda: absent, changed=operator.changed))
     work = asyncio.create_task(operator.queue.run())
     try:
         yield watch
@@ -237,8 +239,8 @@ async def watched(operator: Operator) -> AsyncIterator[Operator]:
     operator.server.put("demo")
     async with working(operator):
         await until(lambda: operator.names() == {"kept", "demo"} and bool(operator.server.streams))
-        await until(lambda: sorted(operator.woken) == [DEMO, KEPT])
-        operator.woken.clear()
+        await until(lambda: sorted(operator.readers) == [DEMO, KEPT])
+        operator.readers.clear()
         yield operator
 
 
@@ -247,9 +249,9 @@ async def test_a_deletion_that_is_missed_during_a_relist_is_found_by_the_list(wa
     watched.server.delete("demo")
     await watched.server.tell(watched.server.expired())
     await until(lambda: watched.names() == {"kept"})
-    await until(lambda: watched.woken == [DEMO])
-    await watched.freshness.verify([SERVICE])
-    assert watched.freshness.age(SERVICE) == 0
+    await until(lambda: watched.readers == [DEMO])
+    await watched.staleness.verify([SERVICE])
+    assert watched.staleness.age(SERVICE) == 0
 
 
 async def test_a_page_that_is_too_long_is_asked_for_with_fewer_objects(
@@ -270,7 +272,7 @@ async def test_a_page_that_is_too_long_is_asked_for_with_fewer_objects(
 async def test_the_data_of_config_maps_are_neither_listed_nor_watched(operator: Operator) -> None:
     async with working(operator, absent=frozenset(WATCHED) - {CONFIG_MAP}):
         await until(lambda: len(operator.server.accepted) == 2)
-        assert operator.api.listed(CONFIG_MAP, None)
+        assert operator.client.listed(CONFIG_MAP, None)
     what = "application/json;as={};g=meta.k8s.io;v=v1"
     assert operator.server.accepted == [
         (False, what.format("PartialObjectMetadataList")),
@@ -285,7 +287,7 @@ async def test_a_relist_without_a_difference_wakes_nobody(watched: Operator) -> 
     # Which the watch tells after all that the list told.
     await watched.server.tell(watched.server.put("new"))
     await until(lambda: "new" in watched.names())
-    await until(lambda: watched.woken == [NEW])
+    await until(lambda: watched.readers == [NEW])
     assert watched.names() == {"kept", "demo", "new"}
 
 
@@ -298,14 +300,14 @@ async def test_a_relist_without_a_difference_wakes_nobody(watched: Operator) -> 
     ],
     ids=["an error event", "an error without a code", "no event"],
 )
-async def test_an_error_in_the_stream_has_the_watches_begin_anew_and_loses_nothing(
+async def test_an_error_in_the_stream_restarts_the_watches_and_loses_nothing(
     watched: Operator, line: dict[str, Any] | str
 ) -> None:
     watched.server.delete("demo")
     watched.server.put("other")
     await watched.server.tell(line)
     await until(lambda: watched.names() == {"kept", "other"})
-    await until(lambda: DEMO in watched.woken)
+    await until(lambda: DEMO in watched.readers)
     # And it goes on.
     await until(lambda: bool(watched.server.streams))
     await watched.server.tell(watched.server.put("new"))
@@ -313,7 +315,7 @@ async def test_an_error_in_the_stream_has_the_watches_begin_anew_and_loses_nothi
 
 
 @pytest.mark.parametrize("missed", ["deletion", "change"])
-async def test_an_event_that_never_comes_has_the_watches_begin_anew(
+async def test_an_event_that_never_comes_restarts_the_watches(
     watched: Operator, missed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a proxy has lost it; the process goes on, and the metric tells of it."""
@@ -322,18 +324,18 @@ async def test_an_event_that_never_comes_has_the_watches_begin_anew(
         watched.server.delete("demo")
     else:
         watched.server.put("demo")
-    cluster = Cluster(watched.api)
+    cluster = Cluster(watched.client)
     monkeypatch.setattr(manager, "WATCHED", [SERVICE])
-    monkeypatch.setattr(manager, "ANEW_SECONDS", 3600)
+    monkeypatch.setattr(manager, "RESTART_PAUSE_SECONDS", 3600)
     task = asyncio.create_task(
-        verify(cluster, watched.freshness, metrics, watched.changed.set, every=0.05, stale=0.2)
+        verify_watches(cluster, watched.staleness, metrics, watched.changed.set, every=0.05, stale=0.2)
     )
     lists = watched.server.lists
     try:
         await until(lambda: watched.server.lists == lists + 1)
-        await until(lambda: watched.woken == [DEMO])
+        await until(lambda: watched.readers == [DEMO])
         assert watched.names() == ({"kept"} if missed == "deletion" else {"kept", "demo"})
-        await until(lambda: watched.freshness.age(SERVICE) == 0)
+        await until(lambda: watched.staleness.age(SERVICE) == 0)
     finally:
         task.cancel()
     labels = {"kind": "Service"}

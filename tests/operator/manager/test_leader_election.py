@@ -8,13 +8,13 @@ import pytest
 
 from mcq_operator.api import Manifest
 from mcq_operator.client import ConflictError, NoAnswerError, RefusedError, UnavailableError
-from mcq_operator.manager.leader_election import Leadership, Timing
+from mcq_operator.manager.leader_election import LeaderElection, Timing
 
 TIMING = Timing(duration=10, renew_deadline=7.0, retry=0.001)
 
 
 @dataclass
-class Leases:
+class LeaseStore:
     """One Lease with a version; so many requests fail, and the answers to so many writes get lost."""
 
     lease: Manifest | None = None
@@ -42,8 +42,8 @@ class Leases:
             raise ConflictError("it was changed")
         return self._store(lease)
 
-    def candidate(self, name: str) -> Leadership:
-        return Leadership(self, identity=name, clock=lambda: self.now, timing=TIMING)
+    def candidate(self, name: str) -> LeaderElection:
+        return LeaderElection(self, identity=name, clock=lambda: self.now, timing=TIMING)
 
     @property
     def holder(self) -> str | None:
@@ -67,8 +67,8 @@ class Leases:
 
 
 @pytest.fixture
-def leases() -> Leases:
-    return Leases()
+def leases() -> LeaseStore:
+    return LeaseStore()
 
 
 async def turn(task: "asyncio.Task[None]") -> None:
@@ -79,7 +79,7 @@ async def turn(task: "asyncio.Task[None]") -> None:
             return
 
 
-async def test_the_first_candidate_leads_and_the_second_waits(leases: Leases) -> None:
+async def test_the_first_candidate_leads_and_the_second_waits(leases: LeaseStore) -> None:
     first, second = leases.candidate("first"), leases.candidate("second")
     await first.acquire()
     assert first.held
@@ -91,7 +91,7 @@ async def test_the_first_candidate_leads_and_the_second_waits(leases: Leases) ->
     waiting.cancel()
 
 
-async def test_of_two_that_are_as_fast_one_leads(leases: Leases) -> None:
+async def test_of_two_that_are_as_fast_one_leads(leases: LeaseStore) -> None:
     candidates = [leases.candidate(str(number)) for number in range(5)]
     tasks = [asyncio.create_task(each.acquire()) for each in candidates]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -101,7 +101,7 @@ async def test_of_two_that_are_as_fast_one_leads(leases: Leases) -> None:
         task.cancel()
 
 
-async def test_a_lease_is_taken_when_its_holder_was_silent_for_its_duration(leases: Leases) -> None:
+async def test_a_lease_is_taken_when_its_holder_was_silent_for_its_duration(leases: LeaseStore) -> None:
     """Counted from when it was seen, by the candidate's own clock; and the holder stopped relying on it before."""
     first, second = leases.candidate("first"), leases.candidate("second")
     await first.acquire()
@@ -123,7 +123,7 @@ async def test_a_lease_is_taken_when_its_holder_was_silent_for_its_duration(leas
     assert leases.lease["spec"]["leaseTransitions"] == 1
 
 
-async def test_a_renewed_lease_is_not_taken(leases: Leases) -> None:
+async def test_a_renewed_lease_is_not_taken(leases: LeaseStore) -> None:
     first, second = leases.candidate("first"), leases.candidate("second")
     await first.acquire()
     keeping, waiting = asyncio.create_task(first.keep()), asyncio.create_task(second.acquire())
@@ -136,7 +136,7 @@ async def test_a_renewed_lease_is_not_taken(leases: Leases) -> None:
     waiting.cancel()
 
 
-async def test_a_server_that_is_away_for_a_moment_costs_nothing(leases: Leases) -> None:
+async def test_a_server_that_is_away_for_a_moment_costs_nothing(leases: LeaseStore) -> None:
     first = leases.candidate("first")
     leases.fails = 3
     await first.acquire()
@@ -150,7 +150,7 @@ async def test_a_server_that_is_away_for_a_moment_costs_nothing(leases: Leases) 
     keeping.cancel()
 
 
-async def test_a_server_that_stays_away_ends_the_leadership_in_time(leases: Leases) -> None:
+async def test_a_server_that_stays_away_ends_the_leadership_in_time(leases: LeaseStore) -> None:
     """Before anybody else can take the lease."""
     first = leases.candidate("first")
     await first.acquire()
@@ -165,7 +165,7 @@ async def test_a_server_that_stays_away_ends_the_leadership_in_time(leases: Leas
 
 
 @pytest.mark.parametrize("times", [1, 3])
-async def test_a_lost_answer_to_a_renewal_does_not_end_the_leadership(leases: Leases, times: int) -> None:
+async def test_a_lost_answer_to_a_renewal_does_not_end_the_leadership(leases: LeaseStore, times: int) -> None:
     first = leases.candidate("first")
     await first.acquire()
     keeping = asyncio.create_task(first.keep())
@@ -180,7 +180,7 @@ async def test_a_lost_answer_to_a_renewal_does_not_end_the_leadership(leases: Le
     keeping.cancel()
 
 
-async def test_a_lost_answer_to_the_first_claim_is_no_other_candidate(leases: Leases) -> None:
+async def test_a_lost_answer_to_the_first_claim_is_no_other_candidate(leases: LeaseStore) -> None:
     leases.loses = 1
     first = leases.candidate("first")
     await first.acquire()
@@ -189,7 +189,7 @@ async def test_a_lost_answer_to_the_first_claim_is_no_other_candidate(leases: Le
     assert leases.lease["spec"]["leaseTransitions"] == 0
 
 
-def annotate(leases: Leases) -> None:
+def annotate(leases: LeaseStore) -> None:
     """Change the Lease as a person would, and not its record."""
     assert leases.lease
     leases.version += 1
@@ -197,7 +197,7 @@ def annotate(leases: Leases) -> None:
     leases.lease = {**leases.lease, "metadata": metadata}
 
 
-async def test_an_annotation_does_not_end_the_leadership(leases: Leases) -> None:
+async def test_an_annotation_does_not_end_the_leadership(leases: LeaseStore) -> None:
     first = leases.candidate("first")
     await first.acquire()
     keeping = asyncio.create_task(first.keep())
@@ -213,7 +213,7 @@ async def test_an_annotation_does_not_end_the_leadership(leases: Leases) -> None
     assert leases.holder is None
 
 
-async def test_an_annotation_does_not_put_off_the_end_of_a_silent_holder(leases: Leases) -> None:
+async def test_an_annotation_does_not_put_off_the_end_of_a_silent_holder(leases: LeaseStore) -> None:
     """Its record is what is observed, not its version."""
     await leases.candidate("first").acquire()
     waiting = asyncio.create_task(leases.candidate("second").acquire())
@@ -226,7 +226,7 @@ async def test_an_annotation_does_not_put_off_the_end_of_a_silent_holder(leases:
     assert leases.holder == "second"
 
 
-async def test_a_lease_that_was_deleted_is_made_again_by_its_holder(leases: Leases) -> None:
+async def test_a_lease_that_was_deleted_is_made_again_by_its_holder(leases: LeaseStore) -> None:
     first = leases.candidate("first")
     await first.acquire()
     keeping = asyncio.create_task(first.keep())
@@ -237,7 +237,7 @@ async def test_a_lease_that_was_deleted_is_made_again_by_its_holder(leases: Leas
     keeping.cancel()
 
 
-async def test_a_leader_whose_lease_was_taken_stops_at_once(leases: Leases) -> None:
+async def test_a_leader_whose_lease_was_taken_stops_at_once(leases: LeaseStore) -> None:
     """Whoever changed it: it may be a person."""
     first = leases.candidate("first")
     await first.acquire()
@@ -248,7 +248,7 @@ async def test_a_leader_whose_lease_was_taken_stops_at_once(leases: Leases) -> N
     assert leases.holder == "other"
 
 
-async def test_a_released_lease_is_taken_at_once(leases: Leases) -> None:
+async def test_a_released_lease_is_taken_at_once(leases: LeaseStore) -> None:
     first, second = leases.candidate("first"), leases.candidate("second")
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())
@@ -260,7 +260,7 @@ async def test_a_released_lease_is_taken_at_once(leases: Leases) -> None:
     waiting.cancel()
 
 
-async def test_a_lease_that_was_taken_is_not_released(leases: Leases) -> None:
+async def test_a_lease_that_was_taken_is_not_released(leases: LeaseStore) -> None:
     """Although this process still believed that it led."""
     first = leases.candidate("first")
     await first.acquire()
@@ -270,7 +270,7 @@ async def test_a_lease_that_was_taken_is_not_released(leases: Leases) -> None:
     assert leases.holder == "other"
 
 
-async def test_who_lost_the_lease_does_not_release_anothers(leases: Leases) -> None:
+async def test_who_lost_the_lease_does_not_release_anothers(leases: LeaseStore) -> None:
     first, second = leases.candidate("first"), leases.candidate("second")
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())
@@ -281,7 +281,7 @@ async def test_who_lost_the_lease_does_not_release_anothers(leases: Leases) -> N
     assert leases.holder == "second"
 
 
-async def test_a_restarted_process_of_the_same_name_is_another_candidate(leases: Leases) -> None:
+async def test_a_restarted_process_of_the_same_name_is_another_candidate(leases: LeaseStore) -> None:
     """A container that starts again keeps its Pod's name: what its former process held is not its own."""
     old = leases.candidate("pod_1")
     await old.acquire()

@@ -9,11 +9,11 @@ import pytest
 
 from mcq_operator.api import Key, Manifest, SolverKey
 from mcq_operator.api.kinds import DEPLOYMENT, POD, SERVICE, SOLVER, Kind
-from mcq_operator.client import CachedApi
-from mcq_operator.informer.staleness import Freshness
-from mcq_operator.manager.manager import _seen
+from mcq_operator.client import CachedClient
+from mcq_operator.informer.staleness import WatchStaleness
+from mcq_operator.manager.manager import _observe_event
 from mcq_operator.manager.workqueue import WorkQueue
-from mcq_operator.store import sighting
+from mcq_operator.store import observe
 
 DEMO = SolverKey("team", "demo")
 WAITING = [SolverKey("team", f"other-{number}") for number in range(3)]
@@ -31,7 +31,7 @@ class Watched:
 
     def __init__(self) -> None:
         self.turns: list[Key] = []
-        self._api = CachedApi(None, wrote=lambda *_: None)
+        self._client = CachedClient(None, on_write=lambda *_: None)
         self._queue: WorkQueue[Key] = WorkQueue(
             self._turn,
             workers=1,
@@ -39,15 +39,18 @@ class Watched:
             random=random.random,
             clock=time.monotonic,
         )
-        self._freshness = Freshness(self._no_versions, clock=time.monotonic)
+        self._staleness = WatchStaleness(self._no_versions, clock=time.monotonic)
 
     def see(self, version: int, kind: Kind, *, gone: bool = False, **more: Any) -> None:
         """As an event of the watch."""
         metadata: Manifest = {"namespace": "team", "name": "demo", "resourceVersion": str(version)}
         if kind is not SOLVER:
             metadata["ownerReferences"] = [OWNER]
-        _seen(
-            self._api, self._queue, self._freshness, sighting(kind, {"metadata": metadata, **more}, gone=gone)
+        _observe_event(
+            self._client,
+            self._queue,
+            self._staleness,
+            observe(kind, {"metadata": metadata, **more}, gone=gone),
         )
 
     async def work(self) -> list[Key]:

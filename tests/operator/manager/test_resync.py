@@ -88,7 +88,7 @@ async def test_every_resource_is_reconciled_when_a_crd_came() -> None:
 
 async def test_work_begins_when_the_watches_have_listed_everything() -> None:
     cluster, queue, listed = Cluster(missing={SERVICE, HTTP_ROUTE}), Queue(), asyncio.Event()
-    with running(resync.work(cluster, queue, listed)):  # type: ignore[arg-type]
+    with running(resync.start(cluster, queue, listed)):  # type: ignore[arg-type]
         for kind in SERVICE, HTTP_ROUTE:
             listed.set()
             await until(lambda: not listed.is_set())
@@ -106,7 +106,7 @@ async def test_a_kind_with_a_crd_that_can_not_be_listed_does_not_keep_work_from_
     monkeypatch.setattr(resync, "LISTED_SECONDS", 0.01)
     cluster, queue = Cluster(missing={SERVICE, HTTP_ROUTE}), Queue()
     listed = asyncio.Event()
-    with running(resync.work(cluster, queue, listed)):  # type: ignore[arg-type]
+    with running(resync.start(cluster, queue, listed)):  # type: ignore[arg-type]
         await asyncio.sleep(0.05)
         assert not queue.runs.is_set()
         cluster.missing.remove(SERVICE)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from mcq_operator.client import UnavailableError
-from mcq_operator.manager.workqueue import LONGEST_RETRY_SECONDS, URGENT_IN_A_ROW, WorkQueue, backoff
+from mcq_operator.manager.workqueue import LONGEST_RETRY_SECONDS, PRIORITY_IN_A_ROW, WorkQueue, backoff
 
 
 @dataclass
@@ -121,10 +121,10 @@ async def test_what_is_urgent_comes_before_all_that_waits_already_and_in_its_own
         await settle()
         for key in ("a", "b", "c"):
             queue.add(key)
-        queue.add("b", urgent=True)
-        queue.add("d", urgent=True)
+        queue.add("b", priority=True)
+        queue.add("d", priority=True)
         queue.add("b")
-        queue.add("running", urgent=True)
+        queue.add("running", priority=True)
         go.set()
         await settle()
     assert seen == ["running", "b", "d", "running", "a", "c"]
@@ -136,16 +136,16 @@ async def test_what_is_urgent_all_the_time_keeps_nobody_waiting_for_ever() -> No
 
     async def work(key: str) -> None:
         seen.append(key)
-        if key == "fought over" and len(seen) < 10 * URGENT_IN_A_ROW:
-            queue.add("fought over", urgent=True)
+        if key == "fought over" and len(seen) < 10 * PRIORITY_IN_A_ROW:
+            queue.add("fought over", priority=True)
 
     async with running(work, workers=1) as queue:
-        queue.add("fought over", urgent=True)
+        queue.add("fought over", priority=True)
         queue.add("a")
         queue.add("b")
         for _ in range(50):
             await settle()
-    assert (seen.index("a"), seen.index("b")) == (URGENT_IN_A_ROW, 2 * URGENT_IN_A_ROW + 1)
+    assert (seen.index("a"), seen.index("b")) == (PRIORITY_IN_A_ROW, 2 * PRIORITY_IN_A_ROW + 1)
     assert seen.count("fought over") == len(seen) - 2
 
 

@@ -10,7 +10,7 @@ from tests.operator.status.test_status import condition, told
 from tests.operator.support import deployment, pod, serving, solver
 
 from mcq_operator.api import Manifest, MCQSolver, SolverKey, names
-from mcq_operator.api.observed import KeyCount, Observed
+from mcq_operator.api.observed import KeyCount, ObservedSolver
 from mcq_operator.probes import Prober, connections
 from mcq_operator.probes.api_keys import HttpAskKeys, KeyStates
 
@@ -45,7 +45,7 @@ def learned() -> asyncio.Queue[SolverKey]:
 
 @pytest.fixture
 async def states(replicas: Replicas, learned: asyncio.Queue[SolverKey]) -> AsyncIterator[KeyStates]:
-    made = KeyStates(replicas, learned=learned.put_nowait, every_seconds=0.01)
+    made = KeyStates(replicas, requeue=learned.put_nowait, every_seconds=0.01)
     yield made
     await made.close()
 
@@ -92,7 +92,7 @@ async def test_a_replica_that_can_not_be_asked_is_asked_again(
             raise RecursionError
         return await replicas(address)
 
-    states = KeyStates(broken, learned=learned.put_nowait, every_seconds=0.01)
+    states = KeyStates(broken, requeue=learned.put_nowait, every_seconds=0.01)
     states.count(keyed, [replica("demo-1")])
     assert await asyncio.wait_for(learned.get(), 10) == keyed.key
     assert "Traceback" in caplog.text
@@ -147,7 +147,7 @@ def test_a_missing_or_invalid_secret_is_a_condition(
     count: KeyCount | None, keys: tuple[str, str], ready: str, degraded: str
 ) -> None:
     """Where nobody is let in, nobody is answered, whatever the test question says."""
-    found = told(Observed(deployment=deployment(), keys=count), spec=KEYED)
+    found = told(ObservedSolver(deployment=deployment(), keys=count), spec=KEYED)
     said = condition(found, "APIKeysReady")
     assert (said.status, said.reason) == keys
     assert condition(found, "Ready").status == ready
@@ -158,4 +158,6 @@ def test_a_missing_or_invalid_secret_is_a_condition(
 
 
 def test_a_solver_without_keys_has_no_such_condition() -> None:
-    assert "APIKeysReady" not in {each.type for each in told(Observed(deployment=deployment())).conditions}
+    assert "APIKeysReady" not in {
+        each.type for each in told(ObservedSolver(deployment=deployment())).conditions
+    }

@@ -10,7 +10,7 @@ from aiohttp import web
 from tests.operator.support import deployment, pod, serving, solver
 
 from mcq_operator.api import SolverKey
-from mcq_operator.api.observed import Verdict
+from mcq_operator.api.observed import CanaryVerdict
 from mcq_operator.probes import Prober, connections
 from mcq_operator.probes.canary import Canaries, HttpAsk, fingerprint
 
@@ -41,7 +41,7 @@ async def service() -> AsyncIterator[Service]:
         yield made
 
 
-async def ask(url: str) -> Verdict:
+async def ask(url: str) -> CanaryVerdict:
     async with connections() as session:
         return await HttpAsk(Prober(session), url=url)(KEY)
 
@@ -70,7 +70,7 @@ async def test_anything_else_is_a_failure_that_is_quoted(service: Service, statu
 async def test_a_body_that_is_no_text_is_quoted_without_what_acts_on_a_terminal(service: Service) -> None:
     service.status, service.body = 500, b"\xff\xfe \x1b[2J\x1b]0;title\x07 \xe2\x80\xae cut\xe2\x82"
     verdict = await ask(service.url)
-    assert verdict == Verdict(outcome="failed", detail="HTTP 500: \ufffd\ufffd [2J ]0;title cut\ufffd")
+    assert verdict == CanaryVerdict(outcome="failed", detail="HTTP 500: \ufffd\ufffd [2J ]0;title cut\ufffd")
 
 
 async def test_nobody_listening_is_a_failure(service: Service) -> None:
@@ -83,21 +83,21 @@ async def test_nobody_listening_is_a_failure(service: Service) -> None:
 class Bench:
     """Canaries with a clock that is moved by hand and verdicts that are set."""
 
-    verdict: Verdict = field(default_factory=lambda: Verdict(outcome="answered"))
+    verdict: CanaryVerdict = field(default_factory=lambda: CanaryVerdict(outcome="answered"))
     now: float = 1000.0
     asked: int = 0
     learned: list[SolverKey] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.canaries = Canaries(self.ask, clock=lambda: self.now, learned=self.learned.append)
+        self.canaries = Canaries(self.ask, clock=lambda: self.now, requeue=self.learned.append)
 
-    async def ask(self, key: SolverKey) -> Verdict:
+    async def ask(self, key: SolverKey) -> CanaryVerdict:
         self.asked += 1
         return self.verdict
 
     async def look(
         self, *, spec: dict[str, Any] | None = None, revision: str = "a", **changes: Any
-    ) -> Verdict:
+    ) -> CanaryVerdict:
         pods = [pod(ready=True, revision=revision)]
         found = self.canaries.verdict(solver(spec), deployment(**changes), pods)
         for _ in range(5):
@@ -119,19 +119,19 @@ async def test_no_question_before_the_rollout_is_complete() -> None:
     unfinished: tuple[dict[str, Any], ...] = ({"available": 2}, {"observed_generation": 3}, {"replicas": 4})
     for changes in unfinished:
         assert (await bench.look(**changes)).outcome == "pending"
-    none: dict[str, Any] = {"wanted": 0, "replicas": 0, "updated": 0, "ready": 0, "available": 0}
+    none: dict[str, Any] = {"desired": 0, "replicas": 0, "updated": 0, "ready": 0, "available": 0}
     assert (await bench.look(**none)).outcome == "pending"
     assert bench.asked == 0
 
 
-async def test_other_replicas_are_asked_anew() -> None:
+async def test_other_replicas_are_asked_again() -> None:
     bench = Bench()
     await bench.look()
     assert (await bench.look(revision="b")).outcome == "pending"
     assert bench.asked == 2
 
 
-async def test_replicas_that_are_more_or_fewer_are_not_asked_anew() -> None:
+async def test_replicas_that_are_more_or_fewer_are_not_asked_again() -> None:
     """An autoscaler changes their number all day, and with it the Deployment's generation."""
     scaled = {"autoscaling": {"enabled": True, "minReplicas": 2, "maxReplicas": 9}}
     bench = Bench()
@@ -139,7 +139,7 @@ async def test_replicas_that_are_more_or_fewer_are_not_asked_anew() -> None:
     more: dict[str, Any] = {
         "generation": 5,
         "observed_generation": 5,
-        "wanted": 5,
+        "desired": 5,
         "replicas": 5,
         "updated": 5,
     }
@@ -154,14 +154,14 @@ async def test_an_old_answer_stands_while_it_is_asked_again() -> None:
     bench = Bench()
     await bench.look()
     bench.now += Canaries.ANSWERED_SECONDS
-    bench.verdict = Verdict(outcome="failed", detail="gone")
+    bench.verdict = CanaryVerdict(outcome="failed", detail="gone")
     assert (await bench.look()).outcome == "answered"
     assert bench.asked == 2
     assert (await bench.look()).outcome == "failed"
 
 
 async def test_a_failure_is_asked_again_with_growing_pauses_until_it_is_mended() -> None:
-    bench = Bench(verdict=Verdict(outcome="failed", detail="warming up"))
+    bench = Bench(verdict=CanaryVerdict(outcome="failed", detail="warming up"))
     await bench.look()
     pauses = []
     for _ in range(7):
@@ -171,7 +171,7 @@ async def test_a_failure_is_asked_again_with_growing_pauses_until_it_is_mended()
         bench.now += pause
         await bench.look()
     assert pauses == [2, 4, 8, 16, 32, 60, 60]
-    bench.verdict = Verdict(outcome="answered")
+    bench.verdict = CanaryVerdict(outcome="answered")
     bench.now += 60
     await bench.look()
     assert (await bench.look()).outcome == "answered"
@@ -183,10 +183,10 @@ async def test_a_question_that_can_not_be_asked_is_a_failure_and_asked_again(
 ) -> None:
     bench = Bench()
 
-    async def broken(_: SolverKey) -> Verdict:
+    async def broken(_: SolverKey) -> CanaryVerdict:
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
-    canaries = Canaries(broken, clock=lambda: bench.now, learned=bench.learned.append)
+    canaries = Canaries(broken, clock=lambda: bench.now, requeue=bench.learned.append)
     canaries.verdict(solver(), deployment(), PODS)
     for _ in range(5):
         await asyncio.sleep(0)

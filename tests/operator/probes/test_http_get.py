@@ -10,7 +10,7 @@ from aiohttp import web
 from tests.operator.support import serving
 
 from mcq_operator.api import SolverKey
-from mcq_operator.api.observed import Verdict
+from mcq_operator.api.observed import CanaryVerdict
 from mcq_operator.probes import ProbeError, Prober, Reply, connections
 from mcq_operator.probes.canary import HttpAsk
 
@@ -26,7 +26,7 @@ async def get(url: str, *, seconds: float = 10) -> Reply:
         return await Prober(session).get(f"{url}/x", seconds=seconds)
 
 
-async def ask(url: str) -> Verdict:
+async def ask(url: str) -> CanaryVerdict:
     async with connections() as session:
         return await HttpAsk(Prober(session), url=url)(KEY)
 

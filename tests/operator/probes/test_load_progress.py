@@ -54,7 +54,7 @@ def learned() -> list[SolverKey]:
 
 @pytest.fixture
 def startups(replica: Replica, clock: Clock, learned: list[SolverKey]) -> Startups:
-    return Startups(replica, clock=clock, learned=learned.append)
+    return Startups(replica, clock=clock, requeue=learned.append)
 
 
 async def look(startups: Startups, *pods: Manifest) -> str:
@@ -90,7 +90,7 @@ async def test_a_replica_that_has_not_answered_yet_is_no_reason_to_look_all_the_
         await never.wait()
         return ""
 
-    startups = Startups(silent, clock=clock, learned=learned.append)
+    startups = Startups(silent, clock=clock, requeue=learned.append)
     await look(startups, starting())
     assert startups.retry_in(KEY) == 3
     await startups.close()
@@ -114,7 +114,7 @@ async def test_a_replica_that_is_not_starting_is_not_asked(
     assert startups.retry_in(KEY) is None
 
 
-async def test_another_replica_is_asked_anew(startups: Startups, replica: Replica) -> None:
+async def test_another_replica_is_asked_again(startups: Startups, replica: Replica) -> None:
     await look(startups, starting())
     assert await look(startups, starting("demo-2")) == ""
     assert replica.asked == 2
@@ -144,7 +144,7 @@ async def test_a_replica_that_can_not_be_asked_is_asked_again(
         asked += 1
         raise RecursionError
 
-    startups = Startups(broken, clock=clock, learned=learned.append)
+    startups = Startups(broken, clock=clock, requeue=learned.append)
     await look(startups, starting())
     clock.now = 4
     assert startups.retry_in(KEY) == 0.1

@@ -6,20 +6,20 @@ from tests.operator.support import NOON, deployment, solver
 
 from mcq_operator import status
 from mcq_operator.api import Manifest, SolverStatus
-from mcq_operator.api.observed import Deployment, Observed, Refusal, Verdict
+from mcq_operator.api.observed import CanaryVerdict, Deployment, ObservedSolver, Refusal
 from mcq_operator.api.status import ObjectRef
 
 SERVICE = ObjectRef(api_version="v1", kind="Service", name="demo")
 
 
 def told(
-    before: SolverStatus | None, observed: Observed, answer: Literal["answered", "pending"] = "answered"
+    before: SolverStatus | None, observed: ObservedSolver, answer: Literal["answered", "pending"] = "answered"
 ) -> tuple[SolverStatus, list[Manifest]]:
     known = solver(status=before.model_dump(by_alias=True) if before else None)
     after = status.of(
         known,
         observed=observed,
-        verdict=Verdict(outcome=answer),
+        verdict=CanaryVerdict(outcome=answer),
         inventory=[],
         replicas_digest="d",
         template_digest="d",
@@ -28,8 +28,8 @@ def told(
     return after, status.events(known, after, now=NOON)
 
 
-def seen(deployment: Deployment | None, **more: Any) -> Observed:
-    return Observed(deployment=deployment, **more)
+def seen(deployment: Deployment | None, **more: Any) -> ObservedSolver:
+    return ObservedSolver(deployment=deployment, **more)
 
 
 def test_a_new_solver_that_is_on_its_way_is_no_news() -> None:

@@ -8,14 +8,14 @@ from tests.operator.support import NOON, deployment, solver
 
 from mcq_operator import status
 from mcq_operator.api import GateStatus, MCQExam, MCQSolver, SolverStatus
-from mcq_operator.api.observed import Observed, Verdict
-from mcq_operator.status.gate import Seen, advanced, finding, holds, retry_in
+from mcq_operator.api.observed import CanaryVerdict, ObservedSolver
+from mcq_operator.status.gate import GateObjects, advanced, finding, holds, retry_in
 from mcq_operator.status.transitions import stamp
 
 PATIENCE_SECONDS = 120
 """How long docs/exams.md says a candidate may be degraded."""
 PROMOTE = "mcq-operator.dev/promote"
-EMPTY = Observed()
+EMPTY = ObservedSolver()
 SITTING = GateStatus(
     candidate="c",
     change="0123456789abcdef",
@@ -73,14 +73,14 @@ def candidate(*conditions: dict[str, Any], observed: int = 2) -> MCQSolver:
     return solver(status=told)
 
 
-def seen(**changes: Any) -> Seen:
+def seen(**changes: Any) -> GateObjects:
     """A candidate that is ready and sits the exam, but for the changes."""
     found: dict[str, Any] = {
         "exam": exam(condition("Complete", "True")),
         "candidate": candidate(condition("Ready", "True")),
         "sitting": exam(condition("Complete", "False", "Sitting"), of="demo-candidate", digest="after"),
     }
-    return Seen(**{**found, **changes})
+    return GateObjects(**{**found, **changes})
 
 
 def sat(reason: str, *, digest: str = "after") -> MCQExam:
@@ -111,17 +111,17 @@ def overdue() -> MCQSolver:
     return candidate(condition("Progressing", "False", "ProgressDeadlineExceeded"))
 
 
-def looked(known: MCQSolver, held: GateStatus | None, meant: str, **observed: Any) -> SolverStatus:
+def looked(known: MCQSolver, held: GateStatus | None, identity: str, **observed: Any) -> SolverStatus:
     """The status after one look at a solver whose replicas answer."""
     return status.of(
         known,
-        observed=Observed(**{"deployment": deployment(), **observed}),
-        verdict=Verdict(outcome="answered"),
+        observed=ObservedSolver(**{"deployment": deployment(), **observed}),
+        verdict=CanaryVerdict(outcome="answered"),
         inventory=[],
         replicas_digest="d",
         template_digest="d",
         held=held,
-        meant=meant,
+        identity=identity,
         now=NOON,
     )
 
@@ -167,7 +167,9 @@ def examined(told: SolverStatus) -> tuple[str, str] | None:
         (seen(sitting=failed("Unschedulable", age=20 * PATIENCE_SECONDS)), "Sitting", "CandidateSitting"),
     ],
 )
-def test_a_change_is_let_through_only_by_its_own_passed_exam(looked: Seen, phase: str, reason: str) -> None:
+def test_a_change_is_let_through_only_by_its_own_passed_exam(
+    looked: GateObjects, phase: str, reason: str
+) -> None:
     gate = advanced(gated(), SITTING, looked, now=NOON)
     assert (gate.phase, gate.reason) == (phase, reason)
     assert holds(gate) == (phase != "Passed")
@@ -188,7 +190,7 @@ def test_a_change_is_let_through_only_by_its_own_passed_exam(looked: Seen, phase
         (seen(exam=None), "There is no MCQExam aqua in this namespace"),
     ],
 )
-def test_the_message_has_the_cause_and_what_to_do(looked: Seen, words: str) -> None:
+def test_the_message_has_the_cause_and_what_to_do(looked: GateObjects, words: str) -> None:
     assert words in advanced(gated(), SITTING, looked, now=NOON).message
 
 

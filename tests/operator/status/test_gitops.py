@@ -12,7 +12,7 @@ from tests.operator.support import NOON, deployment, solver
 from mcq_operator import status
 from mcq_operator.api import API_VERSION, ResourceStatus
 from mcq_operator.api.kinds import SERVICE
-from mcq_operator.api.observed import Observed, Refusal, Verdict
+from mcq_operator.api.observed import CanaryVerdict, ObservedSolver, Refusal
 
 GITOPS = Path(__file__).resolve().parents[3] / "config/gitops"
 LUA = yaml.safe_load((GITOPS / "argocd-health.yaml").read_text())["data"]
@@ -47,11 +47,11 @@ def flux(resource: dict[str, Any]) -> str:
     return "InProgress"
 
 
-def of_solver(observed: Observed, outcome: str = "answered") -> dict[str, Any]:
+def of_solver(observed: ObservedSolver, outcome: str = "answered") -> dict[str, Any]:
     told: ResourceStatus = status.of(
         solver(),
         observed=observed,
-        verdict=Verdict(outcome=outcome),  # type: ignore[arg-type]
+        verdict=CanaryVerdict(outcome=outcome),  # type: ignore[arg-type]
         inventory=[],
         replicas_digest="",
         template_digest="",
@@ -60,8 +60,10 @@ def of_solver(observed: Observed, outcome: str = "answered") -> dict[str, Any]:
     return told.model_dump(by_alias=True, exclude_none=True)
 
 
-ANSWERING = of_solver(Observed(deployment=deployment()))
-REFUSED = Observed(deployment=deployment(), refused=[Refusal(ref=SERVICE.named("demo"), message="denied")])
+ANSWERING = of_solver(ObservedSolver(deployment=deployment()))
+REFUSED = ObservedSolver(
+    deployment=deployment(), refused=[Refusal(ref=SERVICE.named("demo"), message="denied")]
+)
 
 
 @pytest.mark.parametrize(
@@ -70,13 +72,15 @@ REFUSED = Observed(deployment=deployment(), refused=[Refusal(ref=SERVICE.named("
         (None, 1, "Progressing"),
         (ANSWERING, 2, "Healthy"),
         (ANSWERING, 3, "Progressing"),
-        (of_solver(Observed()), 2, "Progressing"),
-        (of_solver(Observed(deployment=deployment(available=1))), 2, "Progressing"),
-        (of_solver(Observed(deployment=deployment()), "pending"), 2, "Progressing"),
-        (of_solver(Observed(deployment=deployment()), "failed"), 2, "Degraded"),
+        (of_solver(ObservedSolver()), 2, "Progressing"),
+        (of_solver(ObservedSolver(deployment=deployment(available=1))), 2, "Progressing"),
+        (of_solver(ObservedSolver(deployment=deployment()), "pending"), 2, "Progressing"),
+        (of_solver(ObservedSolver(deployment=deployment()), "failed"), 2, "Degraded"),
         (of_solver(REFUSED), 2, "Degraded"),
         (
-            of_solver(Observed(deployment=deployment(wanted=0, replicas=0, updated=0, ready=0, available=0))),
+            of_solver(
+                ObservedSolver(deployment=deployment(desired=0, replicas=0, updated=0, ready=0, available=0))
+            ),
             2,
             "Suspended",
         ),

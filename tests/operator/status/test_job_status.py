@@ -9,7 +9,7 @@ from tests.operator.support import NOON, pod, solver
 from mcq_operator import status
 from mcq_operator.api import Manifest, MCQExam
 from mcq_operator.api.exam import ExamSpec
-from mcq_operator.api.observed import Observed, ObservedBackups, ObservedExam
+from mcq_operator.api.observed import ObservedBackups, ObservedExam, ObservedSolver
 from mcq_operator.api.solver import SolverSpec
 
 JOB = "sat-1"
@@ -45,7 +45,7 @@ def exam_says(job: Manifest, seen: Manifest) -> str:
 def backup_says(job: Manifest, seen: Manifest) -> str:
     backed_up = solver({"storage": {"backup": {"uri": "s3://b/x", "schedule": "0 3 * * *"}}})
     backups = ObservedBackups(cron_job={}, jobs=[job], pods=[seen])
-    found = status.backup.finding(backed_up, Observed(backups=backups))
+    found = status.backup.finding(backed_up, ObservedSolver(backups=backups))
     assert found is not None
     return found.message
 

@@ -8,7 +8,7 @@ from tests.operator.support import NOON, solver
 
 from mcq_operator.api.result import sittings
 from mcq_operator.status.finding import Finding
-from mcq_operator.status.transitions import dated
+from mcq_operator.status.transitions import with_transition_times
 
 RESULT: dict[str, Any] = {
     "created": "2026-01-01T12:00:00Z",
@@ -62,5 +62,7 @@ def test_a_result_that_is_no_json_is_none() -> None:
 
 
 def test_words_that_are_too_long_for_a_condition_are_cut() -> None:
-    (condition,) = dated(solver(), [Finding("Ready", "False", "R" * 9999, "m" * 99_999)], NOON)
+    (condition,) = with_transition_times(
+        solver(), [Finding("Ready", "False", "R" * 9999, "m" * 99_999)], NOON
+    )
     assert (len(condition.reason), len(condition.message)) == (1024, 32768)

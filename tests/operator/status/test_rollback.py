@@ -8,9 +8,9 @@ from tests.operator.support import NOON, deployment, solver
 
 from mcq_operator import status
 from mcq_operator.api import Manifest, Rollback
-from mcq_operator.api.observed import Deployment, Observed, Verdict
+from mcq_operator.api.observed import CanaryVerdict, Deployment, ObservedSolver
 
-ANSWERED = Verdict(outcome="answered")
+ANSWERED = CanaryVerdict(outcome="answered")
 
 SPEC = {"rollout": {"autoRollback": True}}
 ROLLING = deployment(replicas=4, updated=1)
@@ -58,7 +58,7 @@ def decided(
     *pods: Manifest, spec: dict[str, Any] | None = None, seen: Deployment = ROLLING, old: int = 3
 ) -> Rollback | None:
     sets = [replica_set(1, available=old), replica_set(2, available=0)]
-    observed = Observed(deployment=seen, pods=list(pods), replica_sets=sets)
+    observed = ObservedSolver(deployment=seen, pods=list(pods), replica_sets=sets)
     return status.rollback.decided(solver(SPEC if spec is None else spec), observed, digest="new", now=NOON)
 
 
@@ -128,7 +128,7 @@ def test_an_undone_roll_out_is_said_in_every_condition_that_it_concerns() -> Non
     )
     found = status.of(
         known,
-        observed=Observed(deployment=deployment()),
+        observed=ObservedSolver(deployment=deployment()),
         verdict=status.canary_carried(known, ANSWERED),
         inventory=[],
         replicas_digest="new",

@@ -9,7 +9,7 @@ from tests.operator.support import NOON, deployment, solver
 from mcq_operator import status
 from mcq_operator.api import Manifest, SolverStatus
 from mcq_operator.api.kinds import HTTP_ROUTE, INGRESS
-from mcq_operator.api.observed import Observed, Refusal, Rival
+from mcq_operator.api.observed import ObservedSolver, Refusal, Rival
 
 WAY_IN = {"ingress": {"host": "mcq.example.com"}}
 GATEWAYS = {
@@ -24,7 +24,7 @@ def told(spec: dict[str, Any], **seen: Any) -> SolverStatus:
     """The status of a solver whose replicas all answer."""
     return status.of(
         solver(spec),
-        observed=Observed(deployment=deployment(), **seen),
+        observed=ObservedSolver(deployment=deployment(), **seen),
         verdict=ANSWERED,
         inventory=[],
         replicas_digest="",

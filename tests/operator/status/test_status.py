@@ -9,23 +9,25 @@ from tests.operator.support import NOON, deployment, pod, solver
 
 from mcq_operator import status
 from mcq_operator.api import Condition, MCQSolver, ObjectRef, ResourceStatus, SolverStatus
-from mcq_operator.api.observed import Deployment, Observed, Refusal, Rival, Verdict, Warned
+from mcq_operator.api.observed import CanaryVerdict, Deployment, ObservedSolver, Refusal, Rival, WarningEvent
 
-ANSWERED = Verdict(outcome="answered")
-PENDING = Verdict(outcome="pending")
-FAILED = Verdict(outcome="failed", detail="HTTP 503: warming up")
+ANSWERED = CanaryVerdict(outcome="answered")
+PENDING = CanaryVerdict(outcome="pending")
+FAILED = CanaryVerdict(outcome="failed", detail="HTTP 503: warming up")
 INGRESS = ObjectRef(api_version="networking.k8s.io/v1", kind="Ingress", name="demo")
 
 
-def told(observed: Observed, verdict: Verdict = ANSWERED, spec: dict[str, Any] | None = None) -> SolverStatus:
+def told(
+    observed: ObservedSolver, verdict: CanaryVerdict = ANSWERED, spec: dict[str, Any] | None = None
+) -> SolverStatus:
     return of(solver(spec), observed=observed, verdict=verdict)
 
 
 def of(
     solver: MCQSolver,
     *,
-    observed: Observed,
-    verdict: Verdict = ANSWERED,
+    observed: ObservedSolver,
+    verdict: CanaryVerdict = ANSWERED,
     inventory: Sequence[ObjectRef] = (),
     now: datetime = NOON,
 ) -> SolverStatus:
@@ -52,7 +54,7 @@ def waiting(reason: str, message: str = "", **more: Any) -> dict[str, Any]:
     )
 
 
-ROLLOUTS: list[tuple[Deployment | None, Verdict, str, str, str]] = [
+ROLLOUTS: list[tuple[Deployment | None, CanaryVerdict, str, str, str]] = [
     # deployment, verdict, Ready's status and reason, Progressing's status
     (None, PENDING, "False", "Creating", "True"),
     (deployment(observed_generation=3), ANSWERED, "False", "Observing", "True"),
@@ -68,17 +70,17 @@ ROLLOUTS: list[tuple[Deployment | None, Verdict, str, str, str]] = [
 
 @pytest.mark.parametrize(("seen", "verdict", "ready", "reason", "progressing"), ROLLOUTS)
 def test_ready_is_true_only_when_all_is_current_available_and_answering(
-    seen: Deployment | None, verdict: Verdict, ready: str, reason: str, progressing: str
+    seen: Deployment | None, verdict: CanaryVerdict, ready: str, reason: str, progressing: str
 ) -> None:
-    found = told(Observed(deployment=seen), verdict)
+    found = told(ObservedSolver(deployment=seen), verdict)
     assert (condition(found, "Ready").status, condition(found, "Ready").reason) == (ready, reason)
     assert condition(found, "Progressing").status == progressing
     assert found.is_true("Ready") == (ready == "True")
 
 
 def test_no_wanted_replica_is_said_and_is_neither_ready_nor_a_failure() -> None:
-    none = deployment(wanted=0, replicas=0, updated=0, ready=0, available=0)
-    found = told(Observed(deployment=none), PENDING, {"replicas": 0})
+    none = deployment(desired=0, replicas=0, updated=0, ready=0, available=0)
+    found = told(ObservedSolver(deployment=none), PENDING, {"replicas": 0})
     assert condition(found, "Ready").reason == "ScaledToZero"
     assert condition(found, "Ready").status == "False"
     assert "spec.replicas" in condition(found, "Ready").message
@@ -90,20 +92,22 @@ def test_of_another_server_the_status_names_its_model_and_address() -> None:
     """There is no model of our own to speak of."""
     openai = {"endpoint": "http://vllm:8000/v1"}
     spec = {"engine": {"type": "OpenAI", "openai": openai}}
-    found = told(Observed(deployment=deployment(ready=0, available=0)), PENDING, spec)
+    found = told(ObservedSolver(deployment=deployment(ready=0, available=0)), PENDING, spec)
     assert found.model
     assert found.model.uri == "http://vllm:8000/v1"
     message = condition(found, "ModelLoaded").message
     assert "No replica has reached the model at http://vllm:8000/v1 yet" in message
     assert "converts" not in message
-    named = told(Observed(), PENDING, {"engine": {"type": "OpenAI", "openai": {**openai, "model": "qwen"}}})
+    named = told(
+        ObservedSolver(), PENDING, {"engine": {"type": "OpenAI", "openai": {**openai, "model": "qwen"}}}
+    )
     assert named.model
     assert named.model.uri == "qwen"
 
 
 def test_a_stalled_rollout_is_no_progress() -> None:
     stalled = deployment(available=1, conditions={"Progressing": {"reason": "ProgressDeadlineExceeded"}})
-    found = condition(told(Observed(deployment=stalled)), "Progressing")
+    found = condition(told(ObservedSolver(deployment=stalled)), "Progressing")
     assert (found.status, found.reason) == ("False", "ProgressDeadlineExceeded")
     assert "kubectl describe pods -n team" in found.message
 
@@ -139,62 +143,82 @@ UNSCHEDULABLE = pod(
     ]
 )
 FAILURES = [
-    (Observed(conflicts=[INGRESS]), "Conflict", "Ingress demo"),
+    (ObservedSolver(conflicts=[INGRESS]), "Conflict", "Ingress demo"),
     (
-        Observed(refused=[Refusal(ref=INGRESS, message="spec.rules[0].host: bad")]),
+        ObservedSolver(refused=[Refusal(ref=INGRESS, message="spec.rules[0].host: bad")]),
         "ApplyRefused",
         "spec.rules[0].host: bad.",
     ),
-    (Observed(deployment=refused_pods("exceeded quota: small")), "QuotaExceeded", "exceeded quota: small."),
-    (Observed(deployment=refused_pods('violates PodSecurity "restricted:latest"')), "PodSecurity", "level"),
-    (Observed(deployment=refused_pods("webhook says no")), "ReplicaFailure", "webhook says no."),
     (
-        Observed(
-            warning=Warned(kind="Pod", name="demo-1", reason="FailedMount", message='secret "x" not found')
+        ObservedSolver(deployment=refused_pods("exceeded quota: small")),
+        "QuotaExceeded",
+        "exceeded quota: small.",
+    ),
+    (
+        ObservedSolver(deployment=refused_pods('violates PodSecurity "restricted:latest"')),
+        "PodSecurity",
+        "level",
+    ),
+    (ObservedSolver(deployment=refused_pods("webhook says no")), "ReplicaFailure", "webhook says no."),
+    (
+        ObservedSolver(
+            warning=WarningEvent(
+                kind="Pod", name="demo-1", reason="FailedMount", message='secret "x" not found'
+            )
         ),
         "FailedMount",
         'secret "x" not found.',
     ),
     (
-        Observed(rivals=[Rival(ref="Ingress edge/other", route="a.b/", elsewhere=True)]),
+        ObservedSolver(rivals=[Rival(ref="Ingress edge/other", route="a.b/", elsewhere=True)]),
         "HostConflict",
         "Ingress edge/other takes the requests of a.b/ already, and is another namespace's",
     ),
-    (Observed(pods=[UNSCHEDULABLE]), "Unschedulable", "1 Insufficient cpu."),
+    (ObservedSolver(pods=[UNSCHEDULABLE]), "Unschedulable", "1 Insufficient cpu."),
     (
-        Observed(pods=[waiting("ImagePullBackOff", 'Back-off pulling image "nope"')]),
+        ObservedSolver(pods=[waiting("ImagePullBackOff", 'Back-off pulling image "nope"')]),
         "ImagePullBackOff",
         "spec.image",
     ),
     (
-        Observed(pods=[waiting("CreateContainerConfigError", "configmap not found")]),
+        ObservedSolver(pods=[waiting("CreateContainerConfigError", "configmap not found")]),
         "CreateContainerConfigError",
         "configmap not found.",
     ),
     (
-        Observed(pods=[waiting("CrashLoopBackOff", **crashed(1, "Traceback\nValueError: no"))]),
+        ObservedSolver(pods=[waiting("CrashLoopBackOff", **crashed(1, "Traceback\nValueError: no"))]),
         "Crashing",
         "ValueError: no.",
     ),
     (
-        Observed(pods=[waiting("CrashLoopBackOff", **crashed(4, "the digest differs"))]),
+        ObservedSolver(pods=[waiting("CrashLoopBackOff", **crashed(4, "the digest differs"))]),
         "DigestMismatch",
         "the digest differs.",
     ),
-    (Observed(pods=[waiting("CrashLoopBackOff", **crashed(8, "no such model"))]), "ModelNotFound", "no such"),
-    (Observed(pods=[waiting("CrashLoopBackOff", **crashed(9, "403 Forbidden"))]), "AccessDenied", "403 Forb"),
     (
-        Observed(pods=[pod(containerStatuses=[{"name": "service", "state": {}, **crashed(1, "first")}])]),
+        ObservedSolver(pods=[waiting("CrashLoopBackOff", **crashed(8, "no such model"))]),
+        "ModelNotFound",
+        "no such",
+    ),
+    (
+        ObservedSolver(pods=[waiting("CrashLoopBackOff", **crashed(9, "403 Forbidden"))]),
+        "AccessDenied",
+        "403 Forb",
+    ),
+    (
+        ObservedSolver(
+            pods=[pod(containerStatuses=[{"name": "service", "state": {}, **crashed(1, "first")}])]
+        ),
         "Crashing",
         "first.",
     ),
     (
-        Observed(pods=[running(since="2026-01-01T12:00:00Z", unready_since="2026-01-01T12:09:00Z")]),
+        ObservedSolver(pods=[running(since="2026-01-01T12:00:00Z", unready_since="2026-01-01T12:09:00Z")]),
         "ProbeFailing",
         "kubectl describe pod -n team demo-1",
     ),
     (
-        Observed(pods=[waiting("CrashLoopBackOff", **OUT_OF_MEMORY)]),
+        ObservedSolver(pods=[waiting("CrashLoopBackOff", **OUT_OF_MEMORY)]),
         "OutOfMemory",
         "more than 8Gi of memory",
     ),
@@ -203,7 +227,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("observed", "reason", "words"), FAILURES)
 def test_each_failure_is_named_in_one_look_with_what_to_do(
-    observed: Observed, reason: str, words: str
+    observed: ObservedSolver, reason: str, words: str
 ) -> None:
     found = told(observed)
     assert (condition(found, "Degraded").status, condition(found, "Degraded").reason) == ("True", reason)
@@ -212,14 +236,14 @@ def test_each_failure_is_named_in_one_look_with_what_to_do(
 
 
 def test_a_failure_beside_complete_replicas_is_not_ready_either() -> None:
-    found = told(Observed(deployment=deployment(), conflicts=[INGRESS]))
+    found = told(ObservedSolver(deployment=deployment(), conflicts=[INGRESS]))
     assert condition(found, "Ready").status == "False"
 
 
 def test_a_pod_that_is_being_deleted_is_no_failure() -> None:
     leaving = waiting("CrashLoopBackOff")
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    assert condition(told(Observed(pods=[leaving])), "Degraded").status == "False"
+    assert condition(told(ObservedSolver(pods=[leaving])), "Degraded").status == "False"
 
 
 def lost(name: str, *, made: int, ended: int, **status: Any) -> dict[str, Any]:
@@ -267,9 +291,9 @@ KILLED = {"state": {"terminated": {"exitCode": 137, "finishedAt": "2026-01-01T12
 def test_a_pod_that_failed_in_an_earlier_incident_is_no_failure(status: dict[str, Any]) -> None:
     """Nobody deletes it before there are many: neither beside complete replicas nor in a later roll-out is it one."""
     old = lost("demo-old", made=0, ended=9, **status)
-    complete = told(Observed(deployment=deployment(), pods=[old, pod("demo-2", ready=True)]))
+    complete = told(ObservedSolver(deployment=deployment(), pods=[old, pod("demo-2", ready=True)]))
     assert condition(complete, "Ready").status == "True"
-    rolling = told(Observed(deployment=deployment(updated=1), pods=[old, started("demo-3", made=9000)]))
+    rolling = told(ObservedSolver(deployment=deployment(updated=1), pods=[old, started("demo-3", made=9000)]))
     assert condition(rolling, "Degraded").status == "False"
     assert condition(rolling, "Ready").reason == "RollingOut"
 
@@ -277,7 +301,7 @@ def test_a_pod_that_failed_in_an_earlier_incident_is_no_failure(status: dict[str
 def test_a_replica_that_is_lost_once_is_replaced_which_is_no_failure() -> None:
     three = [lost(f"demo-{number}", made=number, ended=100) for number in range(3)]
     new = [started(f"demo-{number}", made=101) for number in range(3, 6)]
-    found = told(Observed(deployment=deployment(ready=0, available=0), pods=[*three, *new]))
+    found = told(ObservedSolver(deployment=deployment(ready=0, available=0), pods=[*three, *new]))
     assert condition(found, "Degraded").status == "False"
 
 
@@ -287,24 +311,24 @@ def test_a_replica_that_is_lost_again_and_again_is_a_failure_until_one_is_ready(
         lost("demo-2", made=91, ended=180),
         started("demo-3", made=182),
     ]
-    found = told(Observed(deployment=deployment(ready=2, available=2), pods=pods))
+    found = told(ObservedSolver(deployment=deployment(ready=2, available=2), pods=pods))
     assert condition(found, "Degraded").reason == "Evicted"
     assert "Pod demo-2 has failed, as the one before it: The node was low on memory." in (
         condition(found, "Ready").message
     )
     pods[2] = {**pod("demo-3", ready=True), "metadata": pods[2]["metadata"]}
-    found = told(Observed(deployment=deployment(), pods=pods))
+    found = told(ObservedSolver(deployment=deployment(), pods=pods))
     assert condition(found, "Ready").status == "True"
 
 
 def test_a_starting_container_is_no_failure() -> None:
-    assert condition(told(Observed(pods=[waiting("ContainerCreating")])), "Degraded").status == "False"
+    assert condition(told(ObservedSolver(pods=[waiting("ContainerCreating")])), "Degraded").status == "False"
 
 
 def test_a_container_that_has_just_started_is_no_failure() -> None:
     """Between its startup probe and its readiness probe."""
     starting = running(since="2026-01-01T12:00:00Z", unready_since="2026-01-01T11:59:58Z")
-    assert condition(told(Observed(pods=[starting])), "Degraded").status == "False"
+    assert condition(told(ObservedSolver(pods=[starting])), "Degraded").status == "False"
 
 
 def beside(other: dict[str, Any], *, init: bool = False) -> dict[str, Any]:
@@ -331,7 +355,7 @@ def beside(other: dict[str, Any], *, init: bool = False) -> dict[str, Any]:
 def test_a_container_that_is_not_ours_is_named_and_judged_by_no_field_or_exit_code_of_ours(
     doing: dict[str, Any], reason: str, said: str, init: bool
 ) -> None:
-    found = condition(told(Observed(pods=[beside({"name": "proxy", **doing}, init=init)])), "Degraded")
+    found = condition(told(ObservedSolver(pods=[beside({"name": "proxy", **doing}, init=init)])), "Degraded")
     assert found.reason == reason
     assert found.message.startswith("Container proxy, which is not the operator's, of Pod demo-1 ")
     assert said in found.message
@@ -340,20 +364,22 @@ def test_a_container_that_is_not_ours_is_named_and_judged_by_no_field_or_exit_co
 
 def test_a_container_that_crashed_once_and_is_ready_again_is_no_failure() -> None:
     healed = {"name": "service", "ready": True, "state": {"running": {}}, **crashed(1, "once")}
-    assert condition(told(Observed(pods=[pod(containerStatuses=[healed])])), "Degraded").status == "False"
+    assert (
+        condition(told(ObservedSolver(pods=[pod(containerStatuses=[healed])])), "Degraded").status == "False"
+    )
 
 
 def test_long_words_of_others_are_cut_to_their_end() -> None:
     crash: dict[str, Any] = {
         "lastState": {"terminated": {"exitCode": 1, "message": "x" * 5000 + " the error"}}
     }
-    message = condition(told(Observed(pods=[waiting("CrashLoopBackOff", **crash)])), "Degraded").message
+    message = condition(told(ObservedSolver(pods=[waiting("CrashLoopBackOff", **crash)])), "Degraded").message
     assert "the error." in message
     assert len(message) < 1500
 
 
 def test_a_failed_canary_is_degraded_and_quoted() -> None:
-    found = told(Observed(deployment=deployment()), FAILED)
+    found = told(ObservedSolver(deployment=deployment()), FAILED)
     assert condition(found, "Degraded").reason == "CanaryFailed"
     assert "HTTP 503: warming up" in condition(found, "Ready").message
 
@@ -364,16 +390,16 @@ UPDATING = {"updated": 1, "replicas": 4, "available": 3}
 @pytest.mark.parametrize(
     ("observed", "verdict", "before", "state", "reason"),
     [
-        (Observed(), PENDING, "", "False", "NoReplica"),
-        (Observed(deployment=deployment(available=0)), PENDING, "True", "False", "NoReplica"),
-        (Observed(deployment=deployment()), PENDING, "", "Unknown", "CanaryPending"),
-        (Observed(deployment=deployment()), ANSWERED, "", "True", "Answering"),
-        (Observed(deployment=deployment()), FAILED, "True", "False", "CanaryFailed"),
+        (ObservedSolver(), PENDING, "", "False", "NoReplica"),
+        (ObservedSolver(deployment=deployment(available=0)), PENDING, "True", "False", "NoReplica"),
+        (ObservedSolver(deployment=deployment()), PENDING, "", "Unknown", "CanaryPending"),
+        (ObservedSolver(deployment=deployment()), ANSWERED, "", "True", "Answering"),
+        (ObservedSolver(deployment=deployment()), FAILED, "True", "False", "CanaryFailed"),
         # A roll-out, a lost replica, a child that was refused: clients are answered all the same.
-        (Observed(deployment=deployment(**UPDATING)), PENDING, "True", "True", "Answering"),
-        (Observed(deployment=deployment(available=1)), PENDING, "True", "True", "Answering"),
+        (ObservedSolver(deployment=deployment(**UPDATING)), PENDING, "True", "True", "Answering"),
+        (ObservedSolver(deployment=deployment(available=1)), PENDING, "True", "True", "Answering"),
         (
-            Observed(deployment=deployment(), refused=[Refusal(ref=INGRESS, message="denied")]),
+            ObservedSolver(deployment=deployment(), refused=[Refusal(ref=INGRESS, message="denied")]),
             ANSWERED,
             "True",
             "True",
@@ -382,7 +408,7 @@ UPDATING = {"updated": 1, "replicas": 4, "available": 3}
     ],
 )
 def test_available_says_whether_clients_are_answered(
-    observed: Observed, verdict: Verdict, before: str, state: str, reason: str
+    observed: ObservedSolver, verdict: CanaryVerdict, before: str, state: str, reason: str
 ) -> None:
     """Whatever else is not as the spec asks for, which is what Ready is about."""
     kept = {"type": "Available", "status": before, "reason": "Answering", "message": ""}
@@ -393,18 +419,21 @@ def test_available_says_whether_clients_are_answered(
 
 def test_a_step_of_an_autoscaler_leaves_ready_true() -> None:
     scaled = {"autoscaling": {"enabled": True, "minReplicas": 2, "maxReplicas": 9}}
-    more = deployment(wanted=5, replicas=4, updated=4, available=3)
+    more = deployment(desired=5, replicas=4, updated=4, available=3)
     scaler = {
         "kind": "HorizontalPodAutoscaler",
         "status": {
             "conditions": [{"type": kind, "status": "True"} for kind in ("AbleToScale", "ScalingActive")]
         },
     }
-    found = told(Observed(deployment=more, scaler=scaler), spec=scaled)
+    found = told(ObservedSolver(deployment=more, scaler=scaler), spec=scaled)
     assert condition(found, "Ready").status == "True"
-    fewer = deployment(wanted=5, replicas=4, updated=4, available=1)
-    assert condition(told(Observed(deployment=fewer, scaler=scaler), spec=scaled), "Ready").status == "False"
-    assert condition(told(Observed(deployment=more)), "Ready").status == "False"
+    fewer = deployment(desired=5, replicas=4, updated=4, available=1)
+    assert (
+        condition(told(ObservedSolver(deployment=fewer, scaler=scaler), spec=scaled), "Ready").status
+        == "False"
+    )
+    assert condition(told(ObservedSolver(deployment=more)), "Ready").status == "False"
 
 
 @pytest.mark.parametrize(
@@ -428,7 +457,7 @@ def test_the_model_that_is_shown_is_the_one_that_answers(
         replica["metadata"]["annotations"] = {"mcq-operator.dev/model": model}
     found = status.of(
         solver({"model": {"uri": "hf://new/model"}}),
-        observed=Observed(deployment=deployment(), pods=replicas),
+        observed=ObservedSolver(deployment=deployment(), pods=replicas),
         verdict=ANSWERED,
         inventory=[],
         replicas_digest="",
@@ -444,14 +473,14 @@ def test_the_model_that_is_shown_is_the_one_that_answers(
 
 
 def test_the_model_is_loaded_when_a_replica_is_ready() -> None:
-    loading = told(Observed(deployment=deployment(ready=0, available=0)))
+    loading = told(ObservedSolver(deployment=deployment(ready=0, available=0)))
     assert condition(loading, "ModelLoaded").status == "False"
     assert "kubectl logs" in condition(loading, "ModelLoaded").message
-    assert condition(told(Observed(deployment=deployment())), "ModelLoaded").status == "True"
+    assert condition(told(ObservedSolver(deployment=deployment())), "ModelLoaded").status == "True"
 
 
 def test_every_condition_is_about_the_generation_that_was_looked_at() -> None:
-    found = told(Observed(deployment=deployment()))
+    found = told(ObservedSolver(deployment=deployment()))
     assert found.observed_generation == 2
     assert {item.type for item in found.conditions} == {
         "Available",
@@ -468,12 +497,12 @@ def test_every_condition_is_about_the_generation_that_was_looked_at() -> None:
 
 
 def test_the_transition_time_moves_only_when_the_status_does() -> None:
-    first = told(Observed(deployment=None), PENDING)
+    first = told(ObservedSolver(deployment=None), PENDING)
     known = solver(status=first.model_dump(by_alias=True))
     later = NOON + timedelta(minutes=5)
 
     def look(seen: Deployment) -> SolverStatus:
-        return of(known, observed=Observed(deployment=seen), now=later)
+        return of(known, observed=ObservedSolver(deployment=seen), now=later)
 
     starting = look(deployment(available=1))
     assert condition(starting, "Ready").reason != condition(first, "Ready").reason
@@ -482,9 +511,9 @@ def test_the_transition_time_moves_only_when_the_status_does() -> None:
 
 
 def test_an_unchanged_look_is_an_equal_status() -> None:
-    first = told(Observed(deployment=deployment()))
+    first = told(ObservedSolver(deployment=deployment()))
     known = solver(status=first.model_dump(by_alias=True))
-    again = of(known, observed=Observed(deployment=deployment()), now=NOON + timedelta(hours=1))
+    again = of(known, observed=ObservedSolver(deployment=deployment()), now=NOON + timedelta(hours=1))
     assert again == known.status
 
 
@@ -498,11 +527,11 @@ def test_an_unchanged_look_is_an_equal_status() -> None:
     ],
 )
 def test_the_url_is_where_a_client_asks(ingress: dict[str, Any], url: str) -> None:
-    assert told(Observed(), spec={"ingress": ingress}).url == url
+    assert told(ObservedSolver(), spec={"ingress": ingress}).url == url
 
 
 def test_a_solver_stays_ready_over_a_restart_of_the_operator_until_its_spec_changes() -> None:
-    ready = told(Observed(deployment=deployment())).model_dump(by_alias=True)
+    ready = told(ObservedSolver(deployment=deployment())).model_dump(by_alias=True)
     assert status.canary_carried(solver(status=ready), PENDING).outcome == "answered"
     assert status.canary_carried(solver(status=ready), FAILED) == FAILED
     assert status.canary_carried(solver(status=ready, generation=3), PENDING) == PENDING
@@ -510,7 +539,7 @@ def test_a_solver_stays_ready_over_a_restart_of_the_operator_until_its_spec_chan
 
 
 def test_a_spec_that_cannot_be_read_is_said_and_keeps_the_inventory() -> None:
-    before = of(solver(), observed=Observed(deployment=deployment()), inventory=[INGRESS])
+    before = of(solver(), observed=ObservedSolver(deployment=deployment()), inventory=[INGRESS])
     known = solver(status=before.model_dump(by_alias=True), generation=3)
     found = status.invalid(known, problem="spec.replicas: too many", bad="Ready", now=NOON)
     assert condition(found, "Ready").reason == "InvalidSpec"
@@ -523,18 +552,18 @@ AUTOSCALED = {"autoscaling": {"enabled": True}}
 KEDA = {"autoscaling": {"enabled": True, "provider": "KEDA", "prometheusAddress": "http://p:9090"}}
 
 
-def scaler(kind: str, **conditions: str) -> Observed:
+def scaler(kind: str, **conditions: str) -> ObservedSolver:
     """An autoscaler with these conditions."""
     told = [
         {"type": name, "status": state, "reason": "Why", "message": "so"}
         for name, state in conditions.items()
     ]
-    return Observed(scaler={"kind": kind, "status": {"conditions": told}})
+    return ObservedSolver(scaler={"kind": kind, "status": {"conditions": told}})
 
 
 SCALING = [
-    ({}, Observed(), "True", "Fixed"),
-    (AUTOSCALED, Observed(), "False", "Creating"),
+    ({}, ObservedSolver(), "True", "Fixed"),
+    (AUTOSCALED, ObservedSolver(), "False", "Creating"),
     (AUTOSCALED, scaler("HorizontalPodAutoscaler"), "Unknown", "Observing"),
     (
         AUTOSCALED,
@@ -555,7 +584,7 @@ SCALING = [
 
 @pytest.mark.parametrize(("spec", "observed", "state", "reason"), SCALING)
 def test_scaling_is_ready_when_whoever_sets_the_replicas_works(
-    spec: dict[str, Any], observed: Observed, state: str, reason: str
+    spec: dict[str, Any], observed: ObservedSolver, state: str, reason: str
 ) -> None:
     found = condition(told(observed, spec=spec), "ScalingReady")
     assert (found.status, found.reason) == (state, reason)
@@ -567,7 +596,7 @@ def test_a_missing_crd_is_said_with_what_to_install_and_is_no_failure_of_the_sol
         ObjectRef(api_version="monitoring.coreos.com/v1", kind="ServiceMonitor", name="demo"),
     ]
     spec = {**KEDA, "monitoring": {"serviceMonitor": {"enabled": True}}}
-    found = told(Observed(deployment=deployment(), absent=absent), spec=spec)
+    found = told(ObservedSolver(deployment=deployment(), absent=absent), spec=spec)
     for kind, provider in (("ScalingReady", "KEDA"), ("MonitoringReady", "prometheus-operator")):
         assert (condition(found, kind).status, condition(found, kind).reason) == ("False", "CRDNotInstalled")
         assert f"install {provider}." in condition(found, kind).message
@@ -577,7 +606,7 @@ def test_a_missing_crd_is_said_with_what_to_install_and_is_no_failure_of_the_sol
 def test_a_way_in_that_can_not_be_made_is_not_ready() -> None:
     """Its URL leads nowhere."""
     absent = [ObjectRef(api_version="gateway.networking.k8s.io/v1", kind="HTTPRoute", name="demo")]
-    found = told(Observed(deployment=deployment(), absent=absent))
+    found = told(ObservedSolver(deployment=deployment(), absent=absent))
     assert (condition(found, "Ready").status, condition(found, "Ready").reason) == (
         "False",
         "CRDNotInstalled",
@@ -586,7 +615,7 @@ def test_a_way_in_that_can_not_be_made_is_not_ready() -> None:
 
 
 def test_what_a_starting_replica_says_is_shown() -> None:
-    observed = Observed(
+    observed = ObservedSolver(
         deployment=deployment(ready=0, available=0), starting="Pod demo-1: Fetching. 40 % done."
     )
     assert condition(told(observed), "ModelLoaded").message == "Pod demo-1: Fetching. 40 % done."
@@ -634,7 +663,7 @@ KEYS = {"auth": {"apiKeysSecretRef": {"name": "clients"}}}
 def test_a_way_in_with_neither_keys_nor_allowed_peers_is_told_of(
     spec: dict[str, Any], state: str, reason: str
 ) -> None:
-    found = told(Observed(deployment=deployment()), spec=spec)
+    found = told(ObservedSolver(deployment=deployment()), spec=spec)
     [exposed] = [each for each in found.conditions if each.type == "Exposed"]
     assert (exposed.status, exposed.reason) == (state, reason)
     assert found.is_true("Available")

@@ -25,7 +25,7 @@ LONGEST_LINE = 16 * 2**20
 """Bytes. An object has at most a few MiB, and the manifest of a hundred thousand objects fits."""
 
 
-class Kept(BaseModel):
+class ManifestEntry(BaseModel):
     """One object in a backup's manifest."""
 
     kind: str
@@ -40,7 +40,7 @@ class Contents(BaseModel):
     operator: str = __version__
     namespace: str
     created: str
-    objects: list[Kept] = []
+    objects: list[ManifestEntry] = []
 
     def count(self, kind: str) -> int:
         """Return the number of objects of a kind; all report ConfigMaps of one exam count as one."""
@@ -62,7 +62,7 @@ class Writer:
     def add(self, item: Manifest) -> None:
         """Add one object."""
         line = _line(item)
-        kept = Kept(kind=item["kind"], name=item["metadata"]["name"], sha256=_digest(line))
+        kept = ManifestEntry(kind=item["kind"], name=item["metadata"]["name"], sha256=_digest(line))
         self.contents.objects.append(kept)
         self._packed.write(line)
 
@@ -81,7 +81,7 @@ def digest(file: IO[bytes]) -> str:
     return sha256.hexdigest()
 
 
-def verified(file: IO[bytes], *, of: str) -> Contents:
+def verify(file: IO[bytes], *, of: str) -> Contents:
     """Compare every line of a file with its manifest, and return the manifest. Raises CorruptError.
 
     `of` is the file's SHA-256 according to its name.

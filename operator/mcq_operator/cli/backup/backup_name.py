@@ -17,7 +17,7 @@ _SHOWN = 8
 
 
 @dataclass(frozen=True, order=True)
-class Name:
+class BackupName:
     """A backup's name; names of one namespace are ordered by time."""
 
     namespace: str
@@ -55,7 +55,7 @@ class Name:
         return f"{self.namespace}/{self.time}-{self.digest[:_SHOWN]}"
 
 
-def chosen(names: Iterable[Name], beginning: str | None, checksum: str | None = None) -> Name:
+def choose(names: Iterable[BackupName], beginning: str | None, checksum: str | None = None) -> BackupName:
     """Return the newest backup with this beginning of its name, with or without the namespace, and this checksum.
 
     Raises MissingError if there is none, or if the matches belong to several namespaces.

@@ -18,7 +18,7 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import LocalStore, S3Store
 
-from .backup_name import Name
+from .backup_name import BackupName
 from .errors import (
     BackupError,
     CorruptError,
@@ -40,7 +40,7 @@ _INSTANCE_METADATA = "169.254.169.254"
 """A cloud machine's metadata server, the last source of credentials. If it does not answer, there are none."""
 
 
-class Store:
+class BackupStore:
     """The backups below one address."""
 
     def __init__(self, store: LocalStore | S3Store, url: str) -> None:
@@ -49,35 +49,35 @@ class Store:
         self.url = url
 
     @classmethod
-    def of(cls, url: str, *, make: bool = False) -> Self:
+    def of(cls, url: str, *, create: bool = False) -> Self:
         """Open the store at s3://bucket/prefix, file:///directory or a path. Raises BackupError.
 
         S3 takes credentials, region and endpoint from the usual AWS_* variables, or from the workload's identity.
-        `make` creates a missing directory.
+        `create` creates a missing directory.
         """
         parts = urlsplit(url)
         try:
             if parts.scheme == "s3":
                 return cls(_s3(parts.netloc, parts.path.strip("/")), url.rstrip("/"))
             if parts.scheme in {"", "file"} and not parts.netloc:
-                return cls(_directory(Path(parts.path), make=make), url.rstrip("/") or "/")
+                return cls(_directory(Path(parts.path), create=create), url.rstrip("/") or "/")
         except _FAILURES as error:
             raise _error(error, url) from error
         message = f"{url} is no place for backups: give s3://BUCKET/PREFIX, file:///DIRECTORY or a directory."
         raise LocationError(message)
 
-    def names(self, namespace: str | None = None) -> list[Name]:
+    def names(self, namespace: str | None = None) -> list[BackupName]:
         """Return the backups of a namespace, or of all, the oldest first. Raises BackupError."""
-        result: list[Name] = []
+        result: list[BackupName] = []
         try:
             for listed in obstore.list(self._store, namespace):
-                paths = (Name.parse(each["path"]) for each in listed)
+                paths = (BackupName.parse(each["path"]) for each in listed)
                 result += [name for name in paths if name and namespace in (None, name.namespace)]
         except _FAILURES as error:
             raise _error(error, self.url) from error
         return sorted(result)
 
-    def put(self, name: Name, content: IO[bytes]) -> None:
+    def put(self, name: BackupName, content: IO[bytes]) -> None:
         """Write a backup as a whole or not at all. Raises BackupError."""
         content.seek(0)
         try:
@@ -85,7 +85,7 @@ class Store:
         except _FAILURES as error:
             raise _error(error, self.url) from error
 
-    def get(self, name: Name, into: IO[bytes]) -> None:
+    def get(self, name: BackupName, into: IO[bytes]) -> None:
         """Read a backup into a file. Raises BackupError: CorruptError if it is shorter than the store says."""
         into.seek(0)
         into.truncate()
@@ -99,7 +99,7 @@ class Store:
             message = f"{into.tell()} of its {response.meta['size']} bytes came"
             raise CorruptError(message)
 
-    def delete(self, name: Name) -> None:
+    def delete(self, name: BackupName) -> None:
         """Delete a backup. Raises BackupError."""
         try:
             obstore.delete(self._store, name.path)
@@ -115,11 +115,11 @@ def _s3(bucket: str, prefix: str) -> S3Store:
     return S3Store(bucket, prefix=prefix or None, client_options=_CLIENT, retry_config=_RETRIES)
 
 
-def _directory(path: Path, *, make: bool) -> LocalStore:
-    if not make and not path.is_dir():
+def _directory(path: Path, *, create: bool) -> LocalStore:
+    if not create and not path.is_dir():
         message = f"There is no directory {path}."
         raise MissingError(message)
-    return LocalStore(path.absolute(), mkdir=make)
+    return LocalStore(path.absolute(), mkdir=create)
 
 
 def _append(file: IO[bytes], chunk: bytes) -> None:

@@ -8,7 +8,7 @@ from mcq_operator.api import Manifest, MCQExam, names
 from mcq_operator.api.kinds import CONFIG_MAP, EXAM, SOLVER, Kind
 from mcq_operator.api.resource import KEYS
 from mcq_operator.api.result import SUFFIX
-from mcq_operator.client import Api
+from mcq_operator.client import Client
 from mcq_operator.desired.exam import mark
 
 REPORT = ".report."
@@ -17,22 +17,22 @@ LEFT_OUT = frozenset({names.PROMOTE_ANNOTATION, names.APPLIED_DIGEST, names.REST
 """The operator's own annotations. A restored approval must not let another change through a gate."""
 
 
-async def contents(api: Api, namespace: str) -> AsyncIterator[Manifest]:
+async def namespace_contents(client: Client, namespace: str) -> AsyncIterator[Manifest]:
     """Yield each object of a namespace's backup: the solvers, then each exam with its results.
 
     Raises ClusterError.
     """
-    for item in await api.list(SOLVER, namespace=namespace):
+    for item in await client.list(SOLVER, namespace=namespace):
         if _is_user_made(item):
-            yield plain(SOLVER, item)
-    for item in await api.list(EXAM, namespace=namespace):
+            yield as_written(SOLVER, item)
+    for item in await client.list(EXAM, namespace=namespace):
         if _is_user_made(item):
-            yield plain(EXAM, item)
-            for results in await _results(api, item):
+            yield as_written(EXAM, item)
+            for results in await _results(client, item):
                 yield results
 
 
-def plain(kind: Kind, item: Manifest) -> Manifest:
+def as_written(kind: Kind, item: Manifest) -> Manifest:
     """Return a resource in the form that a user writes."""
     metadata = item["metadata"]
     annotations = metadata.get("annotations", {})
@@ -49,7 +49,7 @@ def plain(kind: Kind, item: Manifest) -> Manifest:
     }
 
 
-def reports(data: Iterable[str]) -> set[str]:
+def whole_sitting_keys(data: Iterable[str]) -> set[str]:
     """Return the keys of whole sittings in an exam's results. Shares of an unfinished sitting are useless alone."""
     return {key for key in data if key.endswith((SUFFIX, ROWS)) or REPORT in key}
 
@@ -61,7 +61,7 @@ def _is_user_made(item: Manifest) -> bool:
     return not controlled and "deletionTimestamp" not in item["metadata"]
 
 
-async def _results(api: Api, item: Manifest) -> list[Manifest]:
+async def _results(client: Client, item: Manifest) -> list[Manifest]:
     """Return the exam's results, if a sitting has ended: figures and reports, and the questions of each shard."""
     try:
         exam = MCQExam.model_validate(item)
@@ -69,13 +69,13 @@ async def _results(api: Api, item: Manifest) -> list[Manifest]:
     except ValidationError:  # the exam's reconcile reports it
         exam, marked = MCQExam.without_spec(item), None
     name = names.results_name(exam)
-    whole = await _kept(api, exam, name, {names.RESTORED_ANNOTATION: marked} if marked else {})
+    whole = await _results_map(client, exam, name, {names.RESTORED_ANNOTATION: marked} if marked else {})
     if whole is None or not whole["data"]:
         return []
     ended = {key.removesuffix(SUFFIX) for key in whole["data"]}
     result = [whole]
     for shard in range(exam.status.report.shards if exam.status.report else 0):
-        if (kept := await _kept(api, exam, names.shard_results_name(name, shard), {})) is not None:
+        if (kept := await _results_map(client, exam, names.shard_results_name(name, shard), {})) is not None:
             rows = {
                 key: value for key, value in kept["binaryData"].items() if key.removesuffix(ROWS) in ended
             }
@@ -83,9 +83,11 @@ async def _results(api: Api, item: Manifest) -> list[Manifest]:
     return result
 
 
-async def _kept(api: Api, exam: MCQExam, name: str, annotations: dict[str, str]) -> Manifest | None:
+async def _results_map(
+    client: Client, exam: MCQExam, name: str, annotations: dict[str, str]
+) -> Manifest | None:
     """Return a ConfigMap of the exam's results with only whole sittings; None if the exam does not own it."""
-    live = await api.get(CONFIG_MAP, namespace=exam.namespace, name=name)
+    live = await client.get(CONFIG_MAP, namespace=exam.namespace, name=name)
     owners = live["metadata"].get("ownerReferences", []) if live else []
     if live is None or not any(owner["uid"] == exam.metadata.uid for owner in owners):
         return None
@@ -95,7 +97,7 @@ async def _kept(api: Api, exam: MCQExam, name: str, annotations: dict[str, str])
         "kind": CONFIG_MAP.kind,
         "metadata": {"name": name, "annotations": annotations},
         "exam": exam.name,
-        **{field: {key: data[key] for key in reports(data)} for field, data in fields.items()},
+        **{field: {key: data[key] for key in whole_sitting_keys(data)} for field, data in fields.items()},
     }
 
 

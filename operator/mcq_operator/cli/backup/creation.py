@@ -5,71 +5,73 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import IO
 
-from mcq_operator.client import Api
+from mcq_operator.client import Client
 
-from .archive import Contents, Writer, digest, verified
-from .backup_name import Name
-from .backup_store import Store
-from .contents import contents
+from .archive import Contents, Writer, digest, verify
+from .backup_name import BackupName
+from .backup_store import BackupStore
+from .contents import namespace_contents
 from .errors import CorruptError, FullError, MissingError, NothingToKeepError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
+class NewBackup:
     """A new backup, and the old ones that were deleted after it."""
 
-    name: Name
+    name: BackupName
     contents: Contents
     size: int
-    deleted: list[Name]
+    deleted: list[BackupName]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed:
+class ListedBackup:
     """A backup, with its manifest or the reason why it is corrupt."""
 
-    name: Name
+    name: BackupName
     contents: Contents | None = None
     problem: str = ""
 
 
-async def create(api: Api, store: Store, *, namespace: str, keep: int | None, now: datetime) -> Made:
+async def create(
+    client: Client, store: BackupStore, *, namespace: str, keep: int | None, now: datetime
+) -> NewBackup:
     """Back the namespace up, and keep its last `keep` good backups. Raises BackupError, ClusterError."""
     with tempfile.TemporaryFile() as file:
-        manifest = await _collect(api, file, namespace=namespace, now=now)
-        name = Name.of(namespace, now, digest(file))
+        manifest = await _collect(client, file, namespace=namespace, now=now)
+        name = BackupName.of(namespace, now, digest(file))
         size = file.seek(0, 2)
         store.put(name, file)
         # Read the new backup before deleting old ones.
-        opened(store, name, file)
+        fetch_verified(store, name, file)
         deleted = _delete_surplus(store, name, keep=keep, file=file) if keep else []
-    return Made(name=name, contents=manifest, size=size, deleted=deleted)
+    return NewBackup(name=name, contents=manifest, size=size, deleted=deleted)
 
 
-def listed(store: Store, namespace: str | None) -> list[Listed]:
+def list_backups(store: BackupStore, namespace: str | None) -> list[ListedBackup]:
     """Return every backup. Read each as a whole: only that shows that it is good. Raises BackupError."""
     backups = []
     with tempfile.TemporaryFile() as file:
         for name in store.names(namespace):
             try:
-                backups.append(Listed(name=name, contents=opened(store, name, file)))
+                backups.append(ListedBackup(name=name, contents=fetch_verified(store, name, file)))
             except MissingError:  # deleted since the listing
                 continue
             except CorruptError as error:
-                backups.append(Listed(name=name, problem=str(error)))
+                backups.append(ListedBackup(name=name, problem=str(error)))
     return backups
 
 
-def opened(store: Store, name: Name, file: IO[bytes]) -> Contents:
+def fetch_verified(store: BackupStore, name: BackupName, file: IO[bytes]) -> Contents:
     """Fetch a backup into `file`, and verify it. Raises BackupError: CorruptError if the backup is damaged."""
     store.get(name, file)
-    return verified(file, of=name.digest)
+    return verify(file, of=name.digest)
 
 
-async def _collect(api: Api, file: IO[bytes], *, namespace: str, now: datetime) -> Contents:
+async def _collect(client: Client, file: IO[bytes], *, namespace: str, now: datetime) -> Contents:
     try:
         writer = Writer(file, namespace=namespace, created=now.isoformat(timespec="seconds"))
-        async for item in contents(api, namespace):
+        async for item in namespace_contents(client, namespace):
             writer.add(item)
         if not writer.contents.objects:
             # Empty backups would eventually replace the good ones.
@@ -87,7 +89,7 @@ async def _collect(api: Api, file: IO[bytes], *, namespace: str, now: datetime) 
     return writer.contents
 
 
-def _delete_surplus(store: Store, new: Name, *, keep: int, file: IO[bytes]) -> list[Name]:
+def _delete_surplus(store: BackupStore, new: BackupName, *, keep: int, file: IO[bytes]) -> list[BackupName]:
     """Delete and return the backups older than the last `keep` good ones. Corrupt backups don't count as good."""
     good, deleted = 1, []
     for name in reversed(store.names(new.namespace)):
@@ -95,7 +97,7 @@ def _delete_surplus(store: Store, new: Name, *, keep: int, file: IO[bytes]) -> l
             continue
         if good < keep:
             try:
-                opened(store, name, file)
+                fetch_verified(store, name, file)
             except (CorruptError, MissingError):
                 continue
             good += 1

@@ -9,19 +9,19 @@ from typing import Any
 
 from mcq_operator.api import Manifest, MCQExam
 from mcq_operator.api.kinds import CONFIG_MAP, EXAM, kind_of
-from mcq_operator.client import Api, RefusedError
+from mcq_operator.client import Client, RefusedError
 from mcq_operator.client.client import TIMEOUT_SECONDS
 from mcq_operator.client.errors import NotFoundError
 from mcq_operator.desired.exam import results_map
 from mcq_operator.store.ownership import orphaned, owned
 
-from .contents import plain, reports
+from .contents import as_written, whole_sitting_keys
 from .errors import RefusedByClusterError
 
 MANAGER = "mcq-operator-restore"
 
 
-class Fate(StrEnum):
+class RestoreOutcome(StrEnum):
     """The outcome of restoring an object."""
 
     CREATED = "created"
@@ -34,7 +34,15 @@ class Fate(StrEnum):
     REFUSED = "refused"
 
 
-LACKING = frozenset({Fate.LEFT_ALONE, Fate.LEAVING, Fate.FOREIGN, Fate.WITHOUT_EXAM, Fate.REFUSED})
+INCOMPLETE = frozenset(
+    {
+        RestoreOutcome.LEFT_ALONE,
+        RestoreOutcome.LEAVING,
+        RestoreOutcome.FOREIGN,
+        RestoreOutcome.WITHOUT_EXAM,
+        RestoreOutcome.REFUSED,
+    }
+)
 """Outcomes after which the namespace differs from the backup."""
 
 
@@ -42,35 +50,41 @@ class Restore:
     """One run of a restore."""
 
     def __init__(
-        self, api: Api, *, namespace: str, overwrite: bool, dry_run: bool, say: Callable[[str], None]
+        self, client: Client, *, namespace: str, overwrite: bool, dry_run: bool, report: Callable[[str], None]
     ) -> None:
         """Restore into `namespace`.
 
         Args:
-            api: the cluster's API.
+            client: the cluster's API.
             namespace: the target; it may differ from the namespace in the backup.
             overwrite: whether to replace existing objects that differ from the backup.
             dry_run: whether to write nothing.
-            say: called with a line for each object.
+            report: called with a line for each object.
 
         """
-        self._api = api
+        self._client = client
         self._namespace = namespace
         self._overwrite = overwrite
         self._dry_run = dry_run
-        self._say = say
+        self._report = report
 
-    async def run(self, objects: Iterable[Manifest]) -> list[Fate]:
+    async def run(self, objects: Iterable[Manifest]) -> list[RestoreOutcome]:
         """Restore the objects in this order; continue after a refused one. Raises ClusterError, BackupError."""
-        fates = []
+        outcomes = []
         for item in objects:
-            fate, detail = await self._restore(item)
-            would = "would be " if self._dry_run and fate in {Fate.CREATED, Fate.OVERWRITTEN} else ""
-            self._say(f"{item['kind']} {self._namespace}/{item['metadata']['name']}: {would}{fate}{detail}")
-            fates.append(fate)
-        return fates
+            outcome, detail = await self._restore(item)
+            would = (
+                "would be "
+                if self._dry_run and outcome in {RestoreOutcome.CREATED, RestoreOutcome.OVERWRITTEN}
+                else ""
+            )
+            self._report(
+                f"{item['kind']} {self._namespace}/{item['metadata']['name']}: {would}{outcome}{detail}"
+            )
+            outcomes.append(outcome)
+        return outcomes
 
-    async def _restore(self, item: Manifest) -> tuple[Fate, str]:
+    async def _restore(self, item: Manifest) -> tuple[RestoreOutcome, str]:
         restore = self._reports if kind_of(item) is CONFIG_MAP else self._resource
         try:
             return await restore(item), ""
@@ -81,56 +95,56 @@ class Restore:
             )
             raise RefusedByClusterError(message) from error
         except RefusedError as error:
-            return Fate.REFUSED, f": {error}"
+            return RestoreOutcome.REFUSED, f": {error}"
 
-    async def _resource(self, item: Manifest) -> Fate:
+    async def _resource(self, item: Manifest) -> RestoreOutcome:
         kind = kind_of(item)
         live = await self._live(item)
         if live is None:
             if not self._dry_run:
-                await self._api.make(self._placed(item), manager=MANAGER)
-            return Fate.CREATED
+                await self._client.create_by_apply(self._placed(item), manager=MANAGER)
+            return RestoreOutcome.CREATED
         if "deletionTimestamp" in live["metadata"]:
-            return Fate.LEAVING
-        if plain(kind, live) == item:
-            return Fate.UNCHANGED
+            return RestoreOutcome.LEAVING
+        if as_written(kind, live) == item:
+            return RestoreOutcome.UNCHANGED
         if not self._overwrite:
-            return Fate.LEFT_ALONE
+            return RestoreOutcome.LEFT_ALONE
         if not self._dry_run:
             # Replace, not apply, to remove fields that the backup lacks.
             metadata = {
                 **live["metadata"],
                 **{key: item["metadata"].get(key, {}) for key in ("labels", "annotations")},
             }
-            await self._api.replace(
+            await self._client.replace(
                 kind, {**live, "metadata": metadata, "spec": item["spec"]}, seconds=TIMEOUT_SECONDS
             )
-        return Fate.OVERWRITTEN
+        return RestoreOutcome.OVERWRITTEN
 
-    async def _reports(self, item: Manifest) -> Fate:
+    async def _reports(self, item: Manifest) -> RestoreOutcome:
         """Restore a ConfigMap of an exam's results; the operator may have created it already, without content."""
-        live_exam = await self._api.get(EXAM, namespace=self._namespace, name=item["exam"])
+        live_exam = await self._client.get(EXAM, namespace=self._namespace, name=item["exam"])
         live = await self._live(item)
         if live_exam is None:
-            return Fate.CREATED if self._dry_run else Fate.WITHOUT_EXAM
+            return RestoreOutcome.CREATED if self._dry_run else RestoreOutcome.WITHOUT_EXAM
         exam = MCQExam.without_spec(live_exam)
         if live is not None and not (owned(live, exam) or orphaned(live, exam)):
-            return Fate.FOREIGN
+            return RestoreOutcome.FOREIGN
         live_content = _content(live or {})
         if live_content == _content(item):
-            return Fate.UNCHANGED
+            return RestoreOutcome.UNCHANGED
         if live_content and not self._overwrite:
-            return Fate.LEFT_ALONE
+            return RestoreOutcome.LEFT_ALONE
         if not self._dry_run:
             desired = results_map(MCQExam.model_validate(live_exam), item["metadata"]["name"])
             desired["metadata"]["annotations"] |= item["metadata"]["annotations"]
             content = {field: item[field] for field in ("data", "binaryData")}
-            await self._api.apply({**desired, **content}, force=True, manager=MANAGER)
-        return Fate.OVERWRITTEN if live_content else Fate.CREATED
+            await self._client.apply({**desired, **content}, force=True, manager=MANAGER)
+        return RestoreOutcome.OVERWRITTEN if live_content else RestoreOutcome.CREATED
 
     async def _live(self, item: Manifest) -> Manifest | None:
         name = item["metadata"]["name"]
-        return await self._api.get(kind_of(item), namespace=self._namespace, name=name)
+        return await self._client.get(kind_of(item), namespace=self._namespace, name=name)
 
     def _placed(self, item: Manifest) -> Manifest:
         return {**item, "metadata": {**item["metadata"], "namespace": self._namespace}}
@@ -139,4 +153,4 @@ class Restore:
 def _content(results: Manifest) -> dict[str, Any]:
     """Return the keys of whole sittings with their values."""
     data = {**results.get("data", {}), **results.get("binaryData", {})}
-    return {key: data[key] for key in reports(data)}
+    return {key: data[key] for key in whole_sitting_keys(data)}

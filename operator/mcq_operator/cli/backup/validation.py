@@ -14,18 +14,18 @@ from mcq_operator.api import API_VERSION, Manifest, names
 from mcq_operator.api.base import EXAM_KIND, SOLVER_KIND
 from mcq_operator.api.kinds import CONFIG_MAP
 
-from .contents import LEFT_OUT, reports
+from .contents import LEFT_OUT, whole_sitting_keys
 from .errors import CorruptError
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$")]
+KubernetesName = Annotated[str, Field(pattern=r"^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$")]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class _Metadata(_Strict):
-    name: Name
+class _ObjectMetadata(_Strict):
+    name: KubernetesName
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
 
@@ -35,7 +35,7 @@ class _Resource(_Strict):
 
     api_version: str = Field(alias="apiVersion", pattern=f"^{re.escape(API_VERSION)}$")
     kind: str
-    metadata: _Metadata
+    metadata: _ObjectMetadata
     spec: dict[str, Any]
 
 
@@ -44,13 +44,13 @@ class _Results(_Strict):
 
     api_version: Literal["v1"] = Field(alias="apiVersion")
     kind: str
-    metadata: _Metadata
-    exam: Name
+    metadata: _ObjectMetadata
+    exam: KubernetesName
     data: dict[str, str]
     binary_data: dict[str, str] = Field(alias="binaryData")
 
 
-def accepted(objects: Iterable[Manifest]) -> Iterator[Manifest]:
+def validate(objects: Iterable[Manifest]) -> Iterator[Manifest]:
     """Check each object and yield it. Raises CorruptError at an object that no backup of ours contains."""
     for item in objects:
         if (problem := _problem(item)) is not None:
@@ -84,6 +84,6 @@ def _of_results(item: _Results) -> str | None:
     if item.metadata.labels or item.metadata.annotations.keys() - {names.RESTORED_ANNOTATION}:
         return "it has labels, or annotations of others"
     keys = item.data.keys() | item.binary_data.keys()
-    if others := keys - reports(keys):
+    if others := keys - whole_sitting_keys(keys):
         return f"{min(others)} is no part of a result"
     return None

@@ -34,14 +34,14 @@ def lines(change: Callable[[list[str]], list[str]]) -> io.BytesIO:
     return io.BytesIO(gzip.compress("".join(change(text.splitlines(keepends=True))).encode()))
 
 
-def verified(file: io.BytesIO) -> archive.Contents:
+def verify(file: io.BytesIO) -> archive.Contents:
     """By the digest that the file has now: what is wrong is found inside."""
-    return archive.verified(file, of=hashlib.sha256(file.getvalue()).hexdigest())
+    return archive.verify(file, of=hashlib.sha256(file.getvalue()).hexdigest())
 
 
 def test_what_was_packed_is_read_back_in_its_order_and_its_manifest_counts_it() -> None:
     file = packed()
-    contents = verified(file)
+    contents = verify(file)
     assert (contents.namespace, contents.count("ConfigMap"), contents.count("MCQSolver")) == ("team", 3, 0)
     assert list(archive.objects(file)) == ITEMS
 
@@ -57,17 +57,17 @@ def test_a_changed_byte_is_found_by_the_digest_in_the_name(place: int) -> None:
     changed = bytearray(file.getvalue())
     changed[place] ^= 1
     with pytest.raises(CorruptError, match="its name says"):
-        archive.verified(io.BytesIO(changed), of=digest)
+        archive.verify(io.BytesIO(changed), of=digest)
 
 
 def test_what_was_cut_short_is_none() -> None:
     whole = packed().getvalue()
     with pytest.raises(CorruptError, match="can't be unpacked"):
-        verified(io.BytesIO(whole[:-20]))
+        verify(io.BytesIO(whole[:-20]))
     with pytest.raises(CorruptError, match="no manifest at its end"):
-        verified(lines(lambda found: found[:-1]))
+        verify(lines(lambda found: found[:-1]))
     with pytest.raises(CorruptError, match="no manifest at its end"):
-        verified(io.BytesIO(b""))
+        verify(io.BytesIO(b""))
 
 
 def test_an_object_that_was_changed_added_or_taken_out_is_found() -> None:
@@ -78,7 +78,7 @@ def test_an_object_that_was_changed_added_or_taken_out_is_found() -> None:
         lambda found: [found[1], found[0], *found[2:]],
     ):
         with pytest.raises(CorruptError, match="not those that its manifest names"):
-            verified(lines(change))
+            verify(lines(change))
 
 
 def test_a_format_of_a_later_release_is_not_misread() -> None:
@@ -90,12 +90,12 @@ def test_a_format_of_a_later_release_is_not_misread() -> None:
     with pytest.raises(
         CorruptError, match=r"format 2, written by operator 9\.0\.0; this one, .+ reads format 1"
     ):
-        verified(lines(later))
+        verify(lines(later))
 
 
 def test_a_manifest_that_says_nothing_is_none() -> None:
     with pytest.raises(CorruptError, match="its manifest can't be read"):
-        verified(lines(lambda found: [*found[:-1], '{"manifest": {"format": 1}}']))
+        verify(lines(lambda found: [*found[:-1], '{"manifest": {"format": 1}}']))
 
 
 @pytest.mark.parametrize(
@@ -109,4 +109,4 @@ def test_a_manifest_that_says_nothing_is_none() -> None:
 )
 def test_a_line_that_was_never_written_is_corrupt(line: str) -> None:
     with pytest.raises(CorruptError):
-        verified(lines(lambda old: [*old[:-1], line]))
+        verify(lines(lambda old: [*old[:-1], line]))

@@ -15,8 +15,8 @@ import pytest
 from tests.s3_server import only_variables, s3_server
 
 from mcq_operator.cli.backup import backup_store
-from mcq_operator.cli.backup.backup_name import Name
-from mcq_operator.cli.backup.backup_store import Store
+from mcq_operator.cli.backup.backup_name import BackupName
+from mcq_operator.cli.backup.backup_store import BackupStore
 from mcq_operator.cli.backup.errors import (
     BackupError,
     CredentialsError,
@@ -26,7 +26,7 @@ from mcq_operator.cli.backup.errors import (
     TryAgainError,
 )
 
-NAME = Name.of("team", datetime(2026, 11, 28, tzinfo=UTC), "a" * 64)
+NAME = BackupName.of("team", datetime(2026, 11, 28, tzinfo=UTC), "a" * 64)
 LARGE = os.urandom(11 * 2**20)
 """More than one part of a multipart upload."""
 
@@ -47,19 +47,19 @@ def credentials(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(params=["s3", "file", "path"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, credentials: None) -> Store:
+def store(request: pytest.FixtureRequest, tmp_path: Path, credentials: None) -> BackupStore:
     """An empty store of each form of address."""
     places = {
         "s3": f"s3://backups/{tmp_path.name}/",
         "file": f"file://{tmp_path}/new",
         "path": f"{tmp_path}/new",
     }
-    return Store.of(places[request.param], make=True)
+    return BackupStore.of(places[request.param], create=True)
 
 
-def test_what_is_put_is_listed_read_back_and_deleted(store: Store) -> None:
-    later = Name.of("team", datetime(2026, 11, 29, tzinfo=UTC), "b" * 64)
-    other = Name.of("team-2", datetime(2026, 11, 27, tzinfo=UTC), "c" * 64)
+def test_what_is_put_is_listed_read_back_and_deleted(store: BackupStore) -> None:
+    later = BackupName.of("team", datetime(2026, 11, 29, tzinfo=UTC), "b" * 64)
+    other = BackupName.of("team-2", datetime(2026, 11, 27, tzinfo=UTC), "c" * 64)
     for name, content in ((later, b"small"), (NAME, LARGE), (other, b"")):
         store.put(name, io.BytesIO(content))
     assert store.names() == [NAME, later, other]
@@ -78,25 +78,25 @@ def test_what_is_no_backup_is_neither_listed_nor_read(tmp_path: Path) -> None:
     (tmp_path / "team").mkdir()
     (tmp_path / "team/notes.txt").write_text("mine")
     (tmp_path / NAME.path.rpartition("/")[2]).write_text("in no namespace")
-    assert Store.of(str(tmp_path)).names() == []
+    assert BackupStore.of(str(tmp_path)).names() == []
 
 
 @pytest.mark.parametrize("url", ["ftp://host/a", "s3://", "file://host/a", "https://host/a"])
 def test_an_address_of_another_form_is_refused(url: str) -> None:
     with pytest.raises(LocationError, match="s3://BUCKET/PREFIX"):
-        Store.of(url)
+        BackupStore.of(url)
 
 
 def test_a_directory_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="There is no directory"):
-        Store.of(str(tmp_path / "none"))
+        BackupStore.of(str(tmp_path / "none"))
 
 
 @pytest.mark.usefixtures("credentials")
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
 def test_wrong_credentials_are_refused_whatever_is_done(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "wrong")
-    store = Store.of("s3://backups/x")
+    store = BackupStore.of("s3://backups/x")
     for act in (store.names, lambda: store.put(NAME, io.BytesIO()), lambda: store.get(NAME, io.BytesIO())):
         with pytest.raises(CredentialsError, match=r"s3://backups/x.* refuses these credentials"):
             act()
@@ -108,12 +108,12 @@ def test_a_secret_that_ends_in_a_new_line_is_told_of(monkeypatch: pytest.MonkeyP
     with pytest.raises(
         CredentialsError, match="AWS_SECRET_ACCESS_KEY begins or ends with a space or a new line"
     ):
-        Store.of("s3://backups/x")
+        BackupStore.of("s3://backups/x")
 
 
 @pytest.mark.usefixtures("credentials")
 def test_a_bucket_that_is_not_there_is_said_whatever_is_done() -> None:
-    store = Store.of("s3://none/x")
+    store = BackupStore.of("s3://none/x")
     for act in (store.names, lambda: store.put(NAME, io.BytesIO())):
         with pytest.raises(MissingError, match=r"s3://none/x is not there: NoSuchBucket.*Create the bucket"):
             act()
@@ -123,7 +123,7 @@ def test_a_bucket_that_is_not_there_is_said_whatever_is_done() -> None:
 def test_a_server_that_does_not_answer_may_answer_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(TryAgainError, match=r"does not answer as it should.*try again"):
-        Store.of("s3://backups/x").names()
+        BackupStore.of("s3://backups/x").names()
 
 
 @pytest.mark.usefixtures("credentials")
@@ -134,9 +134,9 @@ def test_an_upload_that_is_cut_leaves_nothing_that_is_taken_for_a_backup(
     with cutting(served, after=2**20) as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         with pytest.raises(TryAgainError, match="try again"):
-            Store.of("s3://backups/cut").put(NAME, io.BytesIO(LARGE))
+            BackupStore.of("s3://backups/cut").put(NAME, io.BytesIO(LARGE))
     monkeypatch.setenv("AWS_ENDPOINT_URL", served)
-    again = Store.of("s3://backups/cut")
+    again = BackupStore.of("s3://backups/cut")
     assert again.names() == []
     again.put(NAME, io.BytesIO(LARGE))
     assert again.names() == [NAME]
@@ -146,19 +146,19 @@ def test_an_upload_that_is_cut_leaves_nothing_that_is_taken_for_a_backup(
 def test_a_download_that_is_cut_is_not_taken_for_the_whole(
     served: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Store.of("s3://backups/down").put(NAME, io.BytesIO(LARGE))
+    BackupStore.of("s3://backups/down").put(NAME, io.BytesIO(LARGE))
     with cutting(served, after=2**20) as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         with pytest.raises(BackupError):
-            Store.of("s3://backups/down").get(NAME, io.BytesIO())
+            BackupStore.of("s3://backups/down").get(NAME, io.BytesIO())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system that is full")
 def test_a_full_disk_is_told_of_and_keeps_what_it_has(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk"):
-        store = Store.of(f"file://{tmp_path}/disk", make=True)
+        store = BackupStore.of(f"file://{tmp_path}/disk", create=True)
         store.put(NAME, io.BytesIO(b"small"))
-        large = Name.of("team", datetime(2026, 11, 29, tzinfo=UTC), "b" * 64)
+        large = BackupName.of("team", datetime(2026, 11, 29, tzinfo=UTC), "b" * 64)
         with pytest.raises(FullError, match=r"There is no room for it in .*No space left.*--keep"):
             store.put(large, io.BytesIO(LARGE))
         assert store.names() == [NAME]
@@ -169,7 +169,7 @@ def test_a_full_disk_is_told_of_and_keeps_what_it_has(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system that is full")
 def test_a_backup_that_finds_no_room_where_it_is_fetched_to_is_told_of(tmp_path: Path) -> None:
-    store = Store.of(str(tmp_path / "store"), make=True)
+    store = BackupStore.of(str(tmp_path / "store"), create=True)
     store.put(NAME, io.BytesIO(LARGE))
     with (
         small_disk(tmp_path / "disk"),

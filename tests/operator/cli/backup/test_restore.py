@@ -23,11 +23,11 @@ from tests.s3_server import s3_server, variables
 from mcq_operator.__main__ import _parser
 from mcq_operator.cli import backup
 from mcq_operator.cli.backup import archive
-from mcq_operator.cli.backup.backup_name import Name
-from mcq_operator.cli.backup.backup_store import Store
-from mcq_operator.cli.backup.contents import contents
-from mcq_operator.cli.backup.restore import Fate, Restore
-from mcq_operator.client import Api, NotLeadingError
+from mcq_operator.cli.backup.backup_name import BackupName
+from mcq_operator.cli.backup.backup_store import BackupStore
+from mcq_operator.cli.backup.contents import namespace_contents
+from mcq_operator.cli.backup.restore import Restore, RestoreOutcome
+from mcq_operator.client import Client, NotLeadingError
 
 SPEC = {
     "replicas": 1,
@@ -74,7 +74,7 @@ class Commands:
         """Make a backup of the test's namespace; returns what was said."""
         return self._well("backup", "create", "-n", self._kubectl.namespace, "--to", self.place, *options)
 
-    def listed(self) -> list[str]:
+    def list_backups(self) -> list[str]:
         """The lines of `backup list`."""
         return self._well("backup", "list", "--from", self.place).splitlines()
 
@@ -126,7 +126,7 @@ def wipe(kubectl: Kubectl) -> None:
 
 
 @pytest.mark.slow
-async def test_a_sat_exam_and_its_solver_come_back_with_the_result_and_nothing_is_sat_anew(
+async def test_a_sat_exam_and_its_solver_come_back_with_the_result_and_nothing_is_sat_again(
     kubectl: Kubectl, bench: Bench, commands: Commands, tmp_path: Path
 ) -> None:
     """Into a namespace where nothing is left; the operator then finds its own objects, and a result to tell of."""
@@ -146,7 +146,7 @@ async def test_a_sat_exam_and_its_solver_come_back_with_the_result_and_nothing_i
     )
     said = commands.create()
     assert "1 MCQSolvers, 1 MCQExams, 1 exams' reports" in said
-    assert commands.listed()[0].endswith("1 exams' reports, by operator 0.1.0")
+    assert commands.list_backups()[0].endswith("1 exams' reports, by operator 0.1.0")
     wipe(kubectl)
     # The garbage collector's part: what it has not got to yet belongs to the solver of before.
     children = "sa,pvc,svc,deploy,pdb,ingress,cm,role,rolebinding,job"
@@ -232,7 +232,7 @@ def test_a_corrupt_backup_is_marked_refused_and_takes_no_good_ones_place(
     content[len(content) // 2] ^= 1
     commands.files()[1].write_bytes(content)
     (commands.folder / "notes.txt").write_text("mine")
-    assert ["CORRUPT: its SHA-256 is" in line for line in commands.listed()] == [False, True, False]
+    assert ["CORRUPT: its SHA-256 is" in line for line in commands.list_backups()] == [False, True, False]
     wipe(kubectl)
     refused = commands.restore("--backup", spoiled)
     assert refused.returncode == 2
@@ -249,7 +249,7 @@ def test_a_corrupt_backup_is_marked_refused_and_takes_no_good_ones_place(
     another_second()
     said = commands.create("--keep", "2").splitlines()[2:]
     assert [name in line for name, line in zip((newest, spoiled, good), said, strict=True)] == [True] * 3
-    assert ["CORRUPT" in line for line in commands.listed()] == [False, False]
+    assert ["CORRUPT" in line for line in commands.list_backups()] == [False, False]
     assert (commands.folder / "notes.txt").exists()
 
 
@@ -305,13 +305,13 @@ def unreachable(kubectl: Kubectl, folder: Path) -> Path:
 
 
 @pytest.fixture
-async def cut(kubectl: Kubectl) -> AsyncIterator[Callable[[int], Api]]:
+async def cut(kubectl: Kubectl) -> AsyncIterator[Callable[[int], Client]]:
     """The API server, which after so many writes can't be written to any more."""
     async with connected(kubectl.kubeconfig) as client:
 
-        def after(writes: int) -> Api:
+        def after(writes: int) -> Client:
             left = iter(range(writes))
-            return Api(client, wrote=lambda *_: None, may_write=lambda: next(left, None) is not None)
+            return Client(client, on_write=lambda *_: None, may_write=lambda: next(left, None) is not None)
 
         yield after
 
@@ -319,8 +319,8 @@ async def cut(kubectl: Kubectl) -> AsyncIterator[Callable[[int], Api]]:
 async def test_a_restore_that_was_cut_goes_on_where_it_was(
     kubectl: Kubectl,
     bench: Bench,
-    api: Api,
-    cut: Callable[[int], Api],
+    client: Client,
+    cut: Callable[[int], Client],
     elsewhere: Kubectl,
     tmp_path: Path,
 ) -> None:
@@ -329,24 +329,24 @@ async def test_a_restore_that_was_cut_goes_on_where_it_was(
     await ready(kubectl, bench)
     await bench.settle(key(bench))
     await answered(kubectl, tmp_path, ["xo"])
-    items = [item async for item in contents(api, kubectl.namespace)]
+    items = [item async for item in namespace_contents(client, kubectl.namespace)]
     assert [item["kind"] for item in items] == ["MCQSolver", "MCQExam", "ConfigMap"]
 
-    async def restore(writes: int) -> list[Fate]:
+    async def restore(writes: int) -> list[RestoreOutcome]:
         one = Restore(
-            cut(writes), namespace=elsewhere.namespace, overwrite=False, dry_run=False, say=lambda _: None
+            cut(writes), namespace=elsewhere.namespace, overwrite=False, dry_run=False, report=lambda _: None
         )
         return await one.run(items)
 
     for _ in items[:-1]:
         with pytest.raises(NotLeadingError):
             await restore(1)
-    assert await restore(1) == [Fate.UNCHANGED, Fate.UNCHANGED, Fate.CREATED]
-    assert await restore(0) == [Fate.UNCHANGED] * 3
+    assert await restore(1) == [RestoreOutcome.UNCHANGED, RestoreOutcome.UNCHANGED, RestoreOutcome.CREATED]
+    assert await restore(0) == [RestoreOutcome.UNCHANGED] * 3
 
 
 async def test_a_solver_that_the_schema_refuses_is_told_of_and_the_others_are_restored(
-    api: Api, elsewhere: Kubectl
+    client: Client, elsewhere: Kubectl
 ) -> None:
     """As one of an older release may be."""
 
@@ -355,9 +355,11 @@ async def test_a_solver_that_the_schema_refuses_is_told_of_and_the_others_are_re
         return {**about, "metadata": {"name": name}, "spec": spec}
 
     said: list[str] = []
-    restore = Restore(api, namespace=elsewhere.namespace, overwrite=False, dry_run=False, say=said.append)
-    fates = await restore.run([solver("bad", {"ingress": {"enabled": True}}), solver("good", {})])
-    assert fates == [Fate.REFUSED, Fate.CREATED]
+    restore = Restore(
+        client, namespace=elsewhere.namespace, overwrite=False, dry_run=False, report=said.append
+    )
+    outcomes = await restore.run([solver("bad", {"ingress": {"enabled": True}}), solver("good", {})])
+    assert outcomes == [RestoreOutcome.REFUSED, RestoreOutcome.CREATED]
     assert "host is required when ingress is enabled" in said[0]
 
 
@@ -392,21 +394,21 @@ def test_no_status_identity_or_secret_is_in_a_backup(kubectl: Kubectl, commands:
     commands.create()
     [path] = commands.files()
     file = io.BytesIO(path.read_bytes())
-    name = Name.parse(f"{kubectl.namespace}/{path.name}")
+    name = BackupName.parse(f"{kubectl.namespace}/{path.name}")
     assert name is not None
-    assert archive.verified(file, of=name.digest).namespace == kubectl.namespace
+    assert archive.verify(file, of=name.digest).namespace == kubectl.namespace
     [item] = archive.objects(file)
     assert set(item) == {"apiVersion", "kind", "metadata", "spec"}
     assert set(item["metadata"]) <= {"name", "labels", "annotations"}
     assert "very-secret" not in gzip.decompress(path.read_bytes()).decode()
-    assert Store.of(str(commands.folder.parent)).names() == [name]
+    assert BackupStore.of(str(commands.folder.parent)).names() == [name]
 
 
 def test_a_restore_needs_the_digest_of_the_backup_that_was_made(kubectl: Kubectl, commands: Commands) -> None:
     """Whoever can write to the store could put another archive there, under a newer name."""
     apply(kubectl, {"replicas": 2})
     told = commands.create().splitlines()[1].removeprefix("To restore it: ")
-    assert told.partition("=")[2] in commands.listed()[0]
+    assert told.partition("=")[2] in commands.list_backups()[0]
     another_second()
     patch(kubectl, "mcq", "demo", {"spec": {"image": "evil.example.com/x"}})
     commands.create()
@@ -452,11 +454,15 @@ def test_nothing_is_restored_from_an_archive_that_has_anything_else(
     assert kubectl.get("rolebinding", "mine") is None
 
 
-async def test_a_result_is_not_written_over_a_config_map_of_someone_else(kubectl: Kubectl, api: Api) -> None:
+async def test_a_result_is_not_written_over_a_config_map_of_someone_else(
+    kubectl: Kubectl, client: Client
+) -> None:
     sit(kubectl, {})
     kubectl("create", "configmap", "aqua-results", "--from-literal=one.json=mine")
     about = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "aqua-results", "annotations": {}}}
     crafted = {**about, "exam": "aqua", "data": {"one.json": "{}"}, "binaryData": {}}
-    restore = Restore(api, namespace=kubectl.namespace, overwrite=True, dry_run=False, say=lambda _: None)
-    assert await restore.run([crafted]) == [Fate.FOREIGN]
+    restore = Restore(
+        client, namespace=kubectl.namespace, overwrite=True, dry_run=False, report=lambda _: None
+    )
+    assert await restore.run([crafted]) == [RestoreOutcome.FOREIGN]
     assert existing(kubectl, "cm", "aqua-results")["data"] == {"one.json": "mine"}

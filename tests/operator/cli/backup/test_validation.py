@@ -6,7 +6,7 @@ import pytest
 
 from mcq_operator.api import Manifest
 from mcq_operator.cli.backup.errors import CorruptError
-from mcq_operator.cli.backup.validation import accepted
+from mcq_operator.cli.backup.validation import validate
 
 OURS = "mcq-operator.dev/v1alpha1"
 
@@ -41,7 +41,7 @@ BINDING = {
     ],
 )
 def test_what_backups_have_is_accepted(item: Manifest) -> None:
-    assert list(accepted([item])) == [item]
+    assert list(validate([item])) == [item]
 
 
 @pytest.mark.parametrize(
@@ -72,5 +72,5 @@ def test_what_backups_have_is_accepted(item: Manifest) -> None:
 )  # fmt: skip
 def test_anything_else_is_refused(item: Manifest, says: str) -> None:
     with pytest.raises(CorruptError, match="which no backup has") as refused:
-        list(accepted([resource(), item]))
+        list(validate([resource(), item]))
     assert says in str(refused.value)
