@@ -35,9 +35,9 @@ from mcq_operator.api.observed import CanaryVerdict
 from mcq_operator.client import CachedClient, Client, Cluster
 from mcq_operator.controllers import Result, reconcile
 from mcq_operator.controllers.upgrades import Upgrades
-from mcq_operator.probes.api_keys import KeyStates
-from mcq_operator.probes.canary import Canaries
-from mcq_operator.probes.load_progress import Startups
+from mcq_operator.probes.api_keys import APIKeyProber
+from mcq_operator.probes.canary import CanaryProber
+from mcq_operator.probes.load_progress import LoadProgressProber
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNING = pytest.StashKey[ExitStack]()
@@ -185,8 +185,8 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.restart()
-        self.startups = Startups(_unheard, clock=lambda: 0.0, requeue=lambda _: None)
-        self.key_states = KeyStates(_uncounted, requeue=lambda _: None)
+        self.load_progress = LoadProgressProber(_unheard, clock=lambda: 0.0, requeue=lambda _: None)
+        self.api_keys = APIKeyProber(_uncounted, requeue=lambda _: None)
         self.upgrades = Upgrades(release="golden", at_once=1, requeue=lambda _: None)
 
     @property
@@ -196,7 +196,7 @@ class Bench:
 
     def restart(self, *others: str) -> None:
         """Forget what an operator keeps in memory; serve `others`, too, from now on."""
-        self.canaries = self._canaries()
+        self.canary = self._canaries()
         self.client = self.connect()
         self.cluster = Cluster(self.client, namespaces=[self.namespace, *others])
 
@@ -212,9 +212,9 @@ class Bench:
         return await reconcile(
             key or self.key,
             cluster=self.cluster,
-            canaries=self.canaries,
-            startups=self.startups,
-            key_states=self.key_states,
+            canary=self.canary,
+            load_progress=self.load_progress,
+            api_keys=self.api_keys,
             upgrades=self.upgrades,
             service_image=self.service_image,
             operator_image=OPERATOR_IMAGE,
@@ -232,11 +232,11 @@ class Bench:
         message = f"still writing after a hundred reconciles: {self.writes}"
         raise AssertionError(message)
 
-    def _canaries(self) -> Canaries:
+    def _canaries(self) -> CanaryProber:
         async def ask(_: SolverKey) -> CanaryVerdict:
             return self.verdict
 
-        return Canaries(ask, clock=lambda: 0.0, requeue=lambda _: None)
+        return CanaryProber(ask, clock=lambda: 0.0, requeue=lambda _: None)
 
 
 async def _unheard(_: str) -> str:
@@ -274,4 +274,4 @@ async def bench(kubectl: Kubectl) -> AsyncIterator[Bench]:
             writes=writes,
         )
         yield made
-        await made.canaries.close()
+        await made.canary.close()

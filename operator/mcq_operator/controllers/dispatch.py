@@ -10,9 +10,9 @@ from mcq_operator import status
 from mcq_operator.api import ExamKey, Key, ResourceStatus, SolverKey
 from mcq_operator.api.rbac import NAMESPACE
 from mcq_operator.client import Cluster, ClusterError, ConflictError, NoAnswerError, NotLeadingError
-from mcq_operator.probes.api_keys import KeyStates
-from mcq_operator.probes.canary import Canaries
-from mcq_operator.probes.load_progress import Startups
+from mcq_operator.probes.api_keys import APIKeyProber
+from mcq_operator.probes.canary import CanaryProber
+from mcq_operator.probes.load_progress import LoadProgressProber
 
 from .exam import reconcile_exam
 from .solver import reconcile_solver
@@ -29,9 +29,9 @@ async def reconcile(
     key: Key,
     *,
     cluster: Cluster,
-    canaries: Canaries,
-    startups: Startups,
-    key_states: KeyStates,
+    canary: CanaryProber,
+    load_progress: LoadProgressProber,
+    api_keys: APIKeyProber,
     upgrades: Upgrades,
     service_image: str,
     operator_image: str,
@@ -48,9 +48,9 @@ async def reconcile(
                 return await reconcile_solver(
                     key,
                     cluster=cluster,
-                    canaries=canaries,
-                    startups=startups,
-                    key_states=key_states,
+                    canary=canary,
+                    load_progress=load_progress,
+                    api_keys=api_keys,
                     upgrades=upgrades,
                     service_image=service_image,
                     operator_image=operator_image,

@@ -17,9 +17,9 @@ from mcq_operator.api.kinds import (
 )
 from mcq_operator.api.observed import Deployment, ObservedBackups, ObservedSolver, Refusal, Rival
 from mcq_operator.client import Applied, Children, Cluster, InvalidSpecError
-from mcq_operator.probes.api_keys import KeyStates
-from mcq_operator.probes.canary import Canaries
-from mcq_operator.probes.load_progress import Startups
+from mcq_operator.probes.api_keys import APIKeyProber
+from mcq_operator.probes.canary import CanaryProber
+from mcq_operator.probes.load_progress import LoadProgressProber
 
 from . import gate
 from .route_conflicts import SOON_SECONDS, find_route_conflicts, has_new_route
@@ -34,9 +34,9 @@ async def reconcile_solver(
     key: SolverKey,
     *,
     cluster: Cluster,
-    canaries: Canaries,
-    startups: Startups,
-    key_states: KeyStates,
+    canary: CanaryProber,
+    load_progress: LoadProgressProber,
+    api_keys: APIKeyProber,
     upgrades: Upgrades,
     service_image: str,
     operator_image: str,
@@ -54,7 +54,7 @@ async def reconcile_solver(
         await write(cluster, error.resource, new_status, now())
         return Result(outcome=Outcome.INVALID, status=new_status)
     if solver is None or solver.deleting:
-        return _gone(key, canaries, startups, key_states, upgrades)
+        return _gone(key, canary, load_progress, api_keys, upgrades)
     template = desired.template(solver, service_image=service_image)
     digest = desired.digest(template)
     stored = solver
@@ -85,7 +85,7 @@ async def reconcile_solver(
         and not await cluster.still_has(solver)
     ):
         # The garbage collector took the missing objects with the solver. They must not be created again.
-        return _gone(key, canaries, startups, key_states, upgrades)
+        return _gone(key, canary, load_progress, api_keys, upgrades)
     conflicts = await find_route_conflicts(cluster, desired_objects, children)
     uncontested = {ref: item for ref, item in desired_objects.items() if ref not in conflicts.withheld}
     applied = await cluster.apply(solver, uncontested, children)
@@ -95,9 +95,9 @@ async def reconcile_solver(
         # Without the Deployment, the state of the replicas is unknown.
         raise UnfinishedError("; ".join(refusal.message for refusal in children.refused))
     observed = await _observed(
-        solver, cluster, applied, children, refused, conflicts.rivals, startups, key_states, now()
+        solver, cluster, applied, children, refused, conflicts.rivals, load_progress, api_keys, now()
     )
-    verdict = canaries.verdict(solver, observed.deployment, observed.pods)
+    verdict = canary.verdict(solver, observed.deployment, observed.pods)
     # The replicas applied above: a change that passes in this reconcile is rolled out in the next one.
     in_force = change.template_digest if change and status.gate.holds(change) else digest
     if upgrade_template is not None:
@@ -139,8 +139,8 @@ async def reconcile_solver(
         else _requeue_after(
             key,
             observed,
-            canaries,
-            startups,
+            canary,
+            load_progress,
             new_status.gate,
             now(),
             new_route=has_new_route(cluster, applied),
@@ -173,7 +173,7 @@ def _phase_changed(after: GateStatus | None, before: GateStatus | None) -> bool:
     return (after and after.phase) != (before and before.phase)
 
 
-def _gone(key: SolverKey, *caches: Canaries | Startups | KeyStates | Upgrades) -> Result:
+def _gone(key: SolverKey, *caches: CanaryProber | LoadProgressProber | APIKeyProber | Upgrades) -> Result:
     for cache in caches:
         cache.forget(key)
     return Result(outcome=Outcome.GONE)
@@ -204,8 +204,8 @@ async def _observed(
     children: Children,
     refused: list[Refusal],
     rivals: list[Rival],
-    startups: Startups,
-    key_states: KeyStates,
+    load_progress: LoadProgressProber,
+    api_keys: APIKeyProber,
     now: datetime,
 ) -> ObservedSolver:
     manifest = applied.live.get(DEPLOYMENT.named(solver.name))
@@ -226,9 +226,9 @@ async def _observed(
         monitored=any(kind.named(solver.name) in applied.live for kind in (SERVICE_MONITOR, PROMETHEUS_RULE)),
         rivals=rivals,
         warning=await warning(cluster, children.pods, now),
-        starting=startups.words(solver, children.pods),
+        starting=load_progress.message(solver, children.pods),
         backups=await _backups(solver, cluster, applied, now),
-        keys=key_states.count(solver, children.pods),
+        keys=api_keys.count(solver, children.pods),
     )
 
 
@@ -246,15 +246,15 @@ async def _backups(
 def _requeue_after(
     key: SolverKey,
     observed: ObservedSolver,
-    canaries: Canaries,
-    startups: Startups,
+    canary: CanaryProber,
+    load_progress: LoadProgressProber,
     change: GateStatus | None,
     now: datetime,
     *,
     new_route: bool,
 ) -> float | None:
     """Return in how many seconds to reconcile again without an event; None to wait for the next event."""
-    times = [canaries.retry_in(key), startups.retry_in(key), status.gate.retry_in(change)]
+    times = [canary.retry_in(key), load_progress.retry_in(key), status.gate.retry_in(change)]
     if observed.refused or observed.rivals:
         times.append(REFUSED_RETRY_SECONDS)
     if new_route:

@@ -24,10 +24,10 @@ from mcq_operator.controllers import Result, reconcile
 from mcq_operator.controllers.upgrades import Upgrades
 from mcq_operator.informer.staleness import WatchStaleness
 from mcq_operator.informer.watches import Watches
-from mcq_operator.probes import Prober, connections
-from mcq_operator.probes.api_keys import HttpAskKeys, KeyStates
-from mcq_operator.probes.canary import Canaries, HttpAsk
-from mcq_operator.probes.load_progress import HttpAskStartup, Startups
+from mcq_operator.probes import ProbeClient, open_session
+from mcq_operator.probes.api_keys import APIKeyProber, HttpAPIKeys
+from mcq_operator.probes.canary import CanaryProber, HttpCanary
+from mcq_operator.probes.load_progress import HttpLoadProgress, LoadProgressProber
 from mcq_operator.settings import Settings
 from mcq_operator.store import Change, Listing, Observation
 
@@ -160,15 +160,17 @@ async def lead(
     settings: Settings, metrics: Metrics, client: CachedClient, ready: threading.Event, health: Health
 ) -> None:
     """Watch and reconcile until cancelled."""
-    async with connections() as session:
-        prober = Prober(session)
+    async with open_session() as session:
+        probe_client = ProbeClient(session)
         cluster = Cluster(client, namespaces=settings.namespaces, instance=socket.gethostname())
         await discover_first(cluster)
-        ask = HttpAsk(prober, url=settings.canary_url)
-        canaries = Canaries(ask, clock=time.monotonic, requeue=lambda key: queue.add(key))
-        startups = Startups(HttpAskStartup(prober), clock=time.monotonic, requeue=lambda key: queue.add(key))
-        key_states = KeyStates(HttpAskKeys(prober), requeue=lambda key: queue.add(key))
-        queue = _queue(settings, metrics, cluster, canaries, startups, key_states)
+        ask = HttpCanary(probe_client, url=settings.canary_url)
+        canary = CanaryProber(ask, clock=time.monotonic, requeue=lambda key: queue.add(key))
+        load_progress = LoadProgressProber(
+            HttpLoadProgress(probe_client), clock=time.monotonic, requeue=lambda key: queue.add(key)
+        )
+        api_keys = APIKeyProber(HttpAPIKeys(probe_client), requeue=lambda key: queue.add(key))
+        queue = _queue(settings, metrics, cluster, canary, load_progress, api_keys)
         staleness = WatchStaleness(cluster.versions, clock=time.monotonic)
         metrics.longest.set_function(queue.longest)
         health.watch(longest_reconcile=queue.longest)
@@ -196,9 +198,9 @@ async def lead(
                 tasks.create_task(resync(cluster, queue, every=settings.resync_seconds))
                 tasks.create_task(watches.run(absent=lambda: cluster.absent, changed=changed))
         finally:
-            await canaries.close()
-            await startups.close()
-            await key_states.close()
+            await canary.close()
+            await load_progress.close()
+            await api_keys.close()
 
 
 async def _elected(
@@ -270,9 +272,9 @@ def _queue(
     settings: Settings,
     metrics: Metrics,
     cluster: Cluster,
-    canaries: Canaries,
-    startups: Startups,
-    key_states: KeyStates,
+    canary: CanaryProber,
+    load_progress: LoadProgressProber,
+    api_keys: APIKeyProber,
 ) -> WorkQueue[Key]:
     """Return the queue with the reconcile as its work."""
     upgrades = Upgrades(
@@ -283,9 +285,9 @@ def _queue(
     work = partial(
         reconcile,
         cluster=cluster,
-        canaries=canaries,
-        startups=startups,
-        key_states=key_states,
+        canary=canary,
+        load_progress=load_progress,
+        api_keys=api_keys,
         upgrades=upgrades,
         service_image=settings.service_image,
         operator_image=settings.image,

@@ -16,8 +16,8 @@ from pydantic import BaseModel, Field, ValidationError
 from mcq_operator.api import Manifest, MCQSolver, SolverKey
 from mcq_operator.api.observed import KeyCount, is_ready
 
-from . import ProbeError, Prober, replica_url
-from .asking import Asking, Askings
+from . import ProbeClient, ProbeError, replica_url
+from .prober import Probe, Prober
 
 logger = logging.getLogger(__name__)
 
@@ -40,24 +40,24 @@ class Readiness(BaseModel):
     api_keys: Keys
 
 
-class AskKeys(Protocol):
+class AskAPIKeys(Protocol):
     """Asks a replica about its API keys."""
 
     async def __call__(self, address: str, /) -> KeyCount | None:
         """Return the replica's counts; None if it gives none. Never raises."""
 
 
-class HttpAskKeys:
+class HttpAPIKeys:
     """Asks over HTTP at the Pod's address, without a key."""
 
-    def __init__(self, prober: Prober) -> None:
-        """Ask through `prober`."""
-        self._prober = prober
+    def __init__(self, probe_client: ProbeClient) -> None:
+        """Ask through `probe_client`."""
+        self._client = probe_client
 
     async def __call__(self, address: str) -> KeyCount | None:
         """Ask once."""
         try:
-            reply = await self._prober.get(replica_url(address, "/readyz"), seconds=TIMEOUT_SECONDS)
+            reply = await self._client.get(replica_url(address, "/readyz"), seconds=TIMEOUT_SECONDS)
             keys = Readiness.model_validate_json(reply.body).api_keys
         except (ProbeError, ValidationError):
             return None
@@ -65,7 +65,7 @@ class HttpAskKeys:
 
 
 @dataclass(kw_only=True)
-class _Entry(Asking):
+class _APIKeyProbe(Probe):
     pods: dict[str, str] = field(default_factory=dict)
     last: str = ""
     count: KeyCount | None = None
@@ -76,12 +76,12 @@ class _Entry(Asking):
         return next((name for name in ordered if name > self.last), ordered[0] if ordered else None)
 
 
-class KeyStates(Askings[_Entry]):
+class APIKeyProber(Prober[_APIKeyProbe]):
     """Keeps the last answer of a replica for each solver with API keys."""
 
     def __init__(
         self,
-        ask: AskKeys,
+        ask: AskAPIKeys,
         *,
         requeue: Callable[[SolverKey], None],
         every_seconds: float = EVERY_SECONDS,
@@ -105,19 +105,19 @@ class KeyStates(Askings[_Entry]):
         if solver.spec.auth.api_keys_secret_ref is None or not ready:
             self.forget(solver.key)
             return None
-        entry = self._entries.setdefault(solver.key, _Entry())
-        entry.pods = ready
-        if entry.asking is None:
-            entry.asking = asyncio.create_task(self._questions(solver.key, entry))
-        return entry.count
+        probe = self._probes.setdefault(solver.key, _APIKeyProbe())
+        probe.pods = ready
+        if probe.task is None:
+            probe.task = asyncio.create_task(self._questions(solver.key, probe))
+        return probe.count
 
-    async def _questions(self, key: SolverKey, entry: _Entry) -> None:
+    async def _questions(self, key: SolverKey, probe: _APIKeyProbe) -> None:
         while True:
-            if (pod := entry.next()) is not None:
-                entry.last = pod
-                answer = await self._answer(key, entry.pods[pod])
-                if answer not in {None, entry.count}:
-                    entry.count = answer
+            if (pod := probe.next()) is not None:
+                probe.last = pod
+                answer = await self._answer(key, probe.pods[pod])
+                if answer not in {None, probe.count}:
+                    probe.count = answer
                     self._requeue(key)
             await asyncio.sleep(self._every_seconds)
 

@@ -14,8 +14,8 @@ from mcq_operator.api import Manifest, MCQSolver, SolverKey, names
 from mcq_operator.api.observed import CanaryVerdict, Deployment, is_ready
 from mcq_operator.api.text import one_line
 
-from . import ProbeError, Prober, Reply
-from .asking import Asking, Askings
+from . import ProbeClient, ProbeError, Reply
+from .prober import Probe, Prober
 
 logger = logging.getLogger(__name__)
 
@@ -28,44 +28,44 @@ LONGEST_QUOTE = 300
 PENDING = CanaryVerdict(outcome="pending")
 
 
-class Ask(Protocol):
+class AskCanary(Protocol):
     """Asks a solver the question."""
 
     async def __call__(self, key: SolverKey, /) -> CanaryVerdict:
         """Return `answered`, or `failed` with what happened; never raises."""
 
 
-class HttpAsk:
+class HttpCanary:
     """Asks over HTTP, through the Service, as any client in the cluster does.
 
     The replica itself has the question (`/answerz`), which needs no API key, because the operator must not read
     Secrets. It passes the replica's engine and parser like a client's question, but does not queue behind clients.
     """
 
-    def __init__(self, prober: Prober, *, url: str) -> None:
+    def __init__(self, probe_client: ProbeClient, *, url: str) -> None:
         """Ask at `url`, with the solver's `{name}` and `{namespace}` filled in."""
-        self._prober = prober
+        self._client = probe_client
         self._url = url
 
     async def __call__(self, key: SolverKey) -> CanaryVerdict:
         """Ask once."""
         url = self._url.format(name=key.name, namespace=key.namespace) + "/answerz"
         try:
-            reply = await self._prober.get(url, seconds=TIMEOUT_SECONDS)
+            reply = await self._client.get(url, seconds=TIMEOUT_SECONDS)
         except ProbeError as error:
             return _failed(str(error))
         return CanaryVerdict(outcome="answered") if reply.status in ANSWERING else _failed(_described(reply))
 
 
 @dataclass(kw_only=True)
-class _Entry(Asking):
+class _CanaryProbe(Probe):
     fingerprint: str
     verdict: CanaryVerdict = PENDING
     expires: float = 0.0
     failures: int = 0
 
 
-class Canaries(Askings[_Entry]):
+class CanaryProber(Prober[_CanaryProbe]):
     """Keeps each solver's verdict, together with the replicas that it is about."""
 
     ANSWERED_SECONDS = 600.0
@@ -74,7 +74,7 @@ class Canaries(Askings[_Entry]):
 
     def __init__(
         self,
-        ask: Ask,
+        ask: AskCanary,
         *,
         clock: Callable[[], float],
         requeue: Callable[[SolverKey], None],
@@ -105,22 +105,22 @@ class Canaries(Askings[_Entry]):
         if deployment is None or not deployment.rolled_out(solver):
             return PENDING
         replicas = fingerprint(solver, deployment, pods)
-        entry = self._entries.get(solver.key)
-        if entry is None or entry.fingerprint != replicas:
+        probe = self._probes.get(solver.key)
+        if probe is None or probe.fingerprint != replicas:
             self.forget(solver.key)
-            entry = self._entries[solver.key] = _Entry(fingerprint=replicas)
-        if entry.asking is None and self._clock() >= entry.expires:
-            entry.asking = asyncio.create_task(self._question(solver.key, entry))
-        return entry.verdict
+            probe = self._probes[solver.key] = _CanaryProbe(fingerprint=replicas)
+        if probe.task is None and self._clock() >= probe.expires:
+            probe.task = asyncio.create_task(self._question(solver.key, probe))
+        return probe.verdict
 
     def retry_in(self, key: SolverKey) -> float | None:
         """Return the seconds until the next try of a failed question, or None if none failed."""
-        entry = self._entries.get(key)
-        if entry is None or entry.asking is not None or entry.verdict.outcome != "failed":
+        probe = self._probes.get(key)
+        if probe is None or probe.task is not None or probe.verdict.outcome != "failed":
             return None
-        return max(0.0, entry.expires - self._clock())
+        return max(0.0, probe.expires - self._clock())
 
-    async def _question(self, key: SolverKey, entry: _Entry) -> None:
+    async def _question(self, key: SolverKey, probe: _CanaryProbe) -> None:
         try:
             async with self._turns:
                 verdict = await self._ask(key)
@@ -128,18 +128,18 @@ class Canaries(Askings[_Entry]):
             logger.exception("%s: the test question could not be asked", key)
             verdict = _failed(f"{type(error).__name__}: {error}")
         finally:
-            entry.asking = None
-        entry.failures = entry.failures + 1 if verdict.outcome == "failed" else 0
-        entry.expires = self._clock() + self._lifetime(entry)
-        if verdict != entry.verdict:
+            probe.task = None
+        probe.failures = probe.failures + 1 if verdict.outcome == "failed" else 0
+        probe.expires = self._clock() + self._lifetime(probe)
+        if verdict != probe.verdict:
             logger.info("%s: the test question was %s. %s", key, verdict.outcome, verdict.detail)
-        entry.verdict = verdict
+        probe.verdict = verdict
         self._requeue(key)
 
-    def _lifetime(self, entry: _Entry) -> float:
-        if not entry.failures:
+    def _lifetime(self, probe: _CanaryProbe) -> float:
+        if not probe.failures:
             return self.ANSWERED_SECONDS
-        return min(self.FIRST_RETRY_SECONDS * 2.0 ** (entry.failures - 1), self.LONGEST_RETRY_SECONDS)
+        return min(self.FIRST_RETRY_SECONDS * 2.0 ** (probe.failures - 1), self.LONGEST_RETRY_SECONDS)
 
 
 def fingerprint(solver: MCQSolver, deployment: Deployment, pods: Iterable[Manifest]) -> str:

@@ -15,9 +15,9 @@ from mcq_operator.client import CachedClient, Cluster, ConflictError, cached_cli
 from mcq_operator.client.errors import NotFoundError
 from mcq_operator.controllers import Result, reconcile
 from mcq_operator.controllers.upgrades import Upgrades
-from mcq_operator.probes.api_keys import KeyStates
-from mcq_operator.probes.canary import Canaries
-from mcq_operator.probes.load_progress import Startups
+from mcq_operator.probes.api_keys import APIKeyProber
+from mcq_operator.probes.canary import CanaryProber
+from mcq_operator.probes.load_progress import LoadProgressProber
 from mcq_operator.store import Change, observe
 
 KEY = SolverKey("team", "demo")
@@ -127,9 +127,9 @@ class Operator:
         return await reconcile(
             KEY,
             cluster=self.cluster,
-            canaries=Canaries(_answered, clock=lambda: 0.0, requeue=lambda _: None),
-            startups=Startups(_unheard, clock=lambda: 0.0, requeue=lambda _: None),
-            key_states=KeyStates(_uncounted, requeue=lambda _: None),
+            canary=CanaryProber(_answered, clock=lambda: 0.0, requeue=lambda _: None),
+            load_progress=LoadProgressProber(_unheard, clock=lambda: 0.0, requeue=lambda _: None),
+            api_keys=APIKeyProber(_uncounted, requeue=lambda _: None),
             upgrades=Upgrades(release="golden", at_once=0, requeue=lambda _: None),
             service_image=IMAGE,
             operator_image=OPERATOR_IMAGE,

@@ -11,8 +11,8 @@ from tests.operator.support import deployment, pod, serving, solver
 
 from mcq_operator.api import Manifest, MCQSolver, SolverKey, names
 from mcq_operator.api.observed import KeyCount, ObservedSolver
-from mcq_operator.probes import Prober, connections
-from mcq_operator.probes.api_keys import HttpAskKeys, KeyStates
+from mcq_operator.probes import ProbeClient, open_session
+from mcq_operator.probes.api_keys import APIKeyProber, HttpAPIKeys
 
 KEYED = {"auth": {"apiKeysSecretRef": {"name": "clients"}}}
 
@@ -44,8 +44,8 @@ def learned() -> asyncio.Queue[SolverKey]:
 
 
 @pytest.fixture
-async def states(replicas: Replicas, learned: asyncio.Queue[SolverKey]) -> AsyncIterator[KeyStates]:
-    made = KeyStates(replicas, requeue=learned.put_nowait, every_seconds=0.01)
+async def states(replicas: Replicas, learned: asyncio.Queue[SolverKey]) -> AsyncIterator[APIKeyProber]:
+    made = APIKeyProber(replicas, requeue=learned.put_nowait, every_seconds=0.01)
     yield made
     await made.close()
 
@@ -56,7 +56,7 @@ def keyed() -> MCQSolver:
 
 
 async def test_ready_replicas_are_asked_in_turn_and_only_what_is_new_wakes_the_solver(
-    states: KeyStates, replicas: Replicas, learned: asyncio.Queue[SolverKey], keyed: MCQSolver
+    states: APIKeyProber, replicas: Replicas, learned: asyncio.Queue[SolverKey], keyed: MCQSolver
 ) -> None:
     pods = [replica("demo-1"), replica("demo-2", ready=False), replica("demo-3")]
     assert states.count(keyed, pods) is None
@@ -70,7 +70,7 @@ async def test_ready_replicas_are_asked_in_turn_and_only_what_is_new_wakes_the_s
 
 
 async def test_a_replica_that_does_not_say_changes_nothing(
-    states: KeyStates, replicas: Replicas, learned: asyncio.Queue[SolverKey], keyed: MCQSolver
+    states: APIKeyProber, replicas: Replicas, learned: asyncio.Queue[SolverKey], keyed: MCQSolver
 ) -> None:
     states.count(keyed, [replica("demo-1")])
     await learned.get()
@@ -92,7 +92,7 @@ async def test_a_replica_that_can_not_be_asked_is_asked_again(
             raise RecursionError
         return await replicas(address)
 
-    states = KeyStates(broken, requeue=learned.put_nowait, every_seconds=0.01)
+    states = APIKeyProber(broken, requeue=learned.put_nowait, every_seconds=0.01)
     states.count(keyed, [replica("demo-1")])
     assert await asyncio.wait_for(learned.get(), 10) == keyed.key
     assert "Traceback" in caplog.text
@@ -100,7 +100,7 @@ async def test_a_replica_that_can_not_be_asked_is_asked_again(
 
 
 async def test_without_a_ready_replica_or_without_keys_nobody_is_asked(
-    states: KeyStates, replicas: Replicas, keyed: MCQSolver
+    states: APIKeyProber, replicas: Replicas, keyed: MCQSolver
 ) -> None:
     assert states.count(keyed, [replica("demo-1", ready=False)]) is None
     assert states.count(solver(), [replica("demo-1")]) is None
@@ -128,9 +128,9 @@ async def test_a_replica_is_asked_over_http(
     async def readyz(_: web.Request) -> web.Response:
         return web.json_response(body)
 
-    async with serving("/readyz", readyz) as url, connections() as session:
+    async with serving("/readyz", readyz) as url, open_session() as session:
         monkeypatch.setattr(names, "HTTP_PORT", int(url.rpartition(":")[2]))
-        assert await HttpAskKeys(Prober(session))("127.0.0.1") == count
+        assert await HttpAPIKeys(ProbeClient(session))("127.0.0.1") == count
 
 
 @pytest.mark.parametrize(

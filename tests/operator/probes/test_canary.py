@@ -11,8 +11,8 @@ from tests.operator.support import deployment, pod, serving, solver
 
 from mcq_operator.api import SolverKey
 from mcq_operator.api.observed import CanaryVerdict
-from mcq_operator.probes import Prober, connections
-from mcq_operator.probes.canary import Canaries, HttpAsk, fingerprint
+from mcq_operator.probes import ProbeClient, open_session
+from mcq_operator.probes.canary import CanaryProber, HttpCanary, fingerprint
 
 KEY = SolverKey("team", "demo")
 PODS = [pod(ready=True)]
@@ -42,8 +42,8 @@ async def service() -> AsyncIterator[Service]:
 
 
 async def ask(url: str) -> CanaryVerdict:
-    async with connections() as session:
-        return await HttpAsk(Prober(session), url=url)(KEY)
+    async with open_session() as session:
+        return await HttpCanary(ProbeClient(session), url=url)(KEY)
 
 
 async def test_an_answered_test_question_is_an_answer(service: Service) -> None:
@@ -89,7 +89,7 @@ class Bench:
     learned: list[SolverKey] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.canaries = Canaries(self.ask, clock=lambda: self.now, requeue=self.learned.append)
+        self.canary = CanaryProber(self.ask, clock=lambda: self.now, requeue=self.learned.append)
 
     async def ask(self, key: SolverKey) -> CanaryVerdict:
         self.asked += 1
@@ -99,7 +99,7 @@ class Bench:
         self, *, spec: dict[str, Any] | None = None, revision: str = "a", **changes: Any
     ) -> CanaryVerdict:
         pods = [pod(ready=True, revision=revision)]
-        found = self.canaries.verdict(solver(spec), deployment(**changes), pods)
+        found = self.canary.verdict(solver(spec), deployment(**changes), pods)
         for _ in range(5):
             await asyncio.sleep(0)
         return found
@@ -153,7 +153,7 @@ async def test_replicas_that_are_more_or_fewer_are_not_asked_again() -> None:
 async def test_an_old_answer_stands_while_it_is_asked_again() -> None:
     bench = Bench()
     await bench.look()
-    bench.now += Canaries.ANSWERED_SECONDS
+    bench.now += CanaryProber.ANSWERED_SECONDS
     bench.verdict = CanaryVerdict(outcome="failed", detail="gone")
     assert (await bench.look()).outcome == "answered"
     assert bench.asked == 2
@@ -165,7 +165,7 @@ async def test_a_failure_is_asked_again_with_growing_pauses_until_it_is_mended()
     await bench.look()
     pauses = []
     for _ in range(7):
-        pause = bench.canaries.retry_in(KEY)
+        pause = bench.canary.retry_in(KEY)
         assert pause is not None
         pauses.append(pause)
         bench.now += pause
@@ -175,7 +175,7 @@ async def test_a_failure_is_asked_again_with_growing_pauses_until_it_is_mended()
     bench.now += 60
     await bench.look()
     assert (await bench.look()).outcome == "answered"
-    assert bench.canaries.retry_in(KEY) is None
+    assert bench.canary.retry_in(KEY) is None
 
 
 async def test_a_question_that_can_not_be_asked_is_a_failure_and_asked_again(
@@ -186,23 +186,23 @@ async def test_a_question_that_can_not_be_asked_is_a_failure_and_asked_again(
     async def broken(_: SolverKey) -> CanaryVerdict:
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
-    canaries = Canaries(broken, clock=lambda: bench.now, requeue=bench.learned.append)
-    canaries.verdict(solver(), deployment(), PODS)
+    canary = CanaryProber(broken, clock=lambda: bench.now, requeue=bench.learned.append)
+    canary.verdict(solver(), deployment(), PODS)
     for _ in range(5):
         await asyncio.sleep(0)
-    found = canaries.verdict(solver(), deployment(), PODS)
+    found = canary.verdict(solver(), deployment(), PODS)
     assert found.outcome == "failed"
     assert found.detail.startswith("UnicodeDecodeError: ")
     assert bench.learned == [KEY]
-    assert canaries.retry_in(KEY) == 2
+    assert canary.retry_in(KEY) == 2
     assert "Traceback" in caplog.text
 
 
 async def test_a_forgotten_solver_is_no_longer_asked() -> None:
     bench = Bench()
-    bench.canaries.verdict(solver(), deployment(), PODS)
-    bench.canaries.forget(KEY)
-    await bench.canaries.close()
+    bench.canary.verdict(solver(), deployment(), PODS)
+    bench.canary.forget(KEY)
+    await bench.canary.close()
     assert bench.asked == 0
     assert bench.learned == []
 

@@ -8,8 +8,8 @@ from aiohttp import web
 from tests.operator.support import serving, solver
 
 from mcq_operator.api import Manifest, SolverKey
-from mcq_operator.probes import Prober, connections
-from mcq_operator.probes.load_progress import HttpAskStartup, Startups, words
+from mcq_operator.probes import ProbeClient, open_session
+from mcq_operator.probes.load_progress import HttpLoadProgress, LoadProgressProber, message
 
 KEY = SolverKey("team", "demo")
 
@@ -53,32 +53,32 @@ def learned() -> list[SolverKey]:
 
 
 @pytest.fixture
-def startups(replica: Replica, clock: Clock, learned: list[SolverKey]) -> Startups:
-    return Startups(replica, clock=clock, requeue=learned.append)
+def load_progress(replica: Replica, clock: Clock, learned: list[SolverKey]) -> LoadProgressProber:
+    return LoadProgressProber(replica, clock=clock, requeue=learned.append)
 
 
-async def look(startups: Startups, *pods: Manifest) -> str:
-    said = startups.words(solver(), pods)
+async def look(load_progress: LoadProgressProber, *pods: Manifest) -> str:
+    said = load_progress.message(solver(), pods)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     return said
 
 
 async def test_a_starting_replica_is_asked_and_what_is_new_wakes_the_solver(
-    startups: Startups, replica: Replica, clock: Clock, learned: list[SolverKey]
+    load_progress: LoadProgressProber, replica: Replica, clock: Clock, learned: list[SolverKey]
 ) -> None:
-    assert await look(startups, starting()) == ""
+    assert await look(load_progress, starting()) == ""
     assert learned == [KEY]
-    assert await look(startups, starting()) == "Pod demo-1: Fetching. 10 % done."
+    assert await look(load_progress, starting()) == "Pod demo-1: Fetching. 10 % done."
     assert replica.asked == 1
     clock.now = 4
-    assert startups.retry_in(KEY) == 0.1
-    await look(startups, starting())
+    assert load_progress.retry_in(KEY) == 0.1
+    await look(load_progress, starting())
     assert (replica.asked, learned) == (2, [KEY])
     clock.now, replica.said = 8, "Loading."
-    await look(startups, starting())
+    await look(load_progress, starting())
     assert learned == [KEY, KEY]
-    assert await look(startups, starting()) == "Pod demo-1: Loading."
+    assert await look(load_progress, starting()) == "Pod demo-1: Loading."
 
 
 async def test_a_replica_that_has_not_answered_yet_is_no_reason_to_look_all_the_time(
@@ -90,10 +90,10 @@ async def test_a_replica_that_has_not_answered_yet_is_no_reason_to_look_all_the_
         await never.wait()
         return ""
 
-    startups = Startups(silent, clock=clock, requeue=learned.append)
-    await look(startups, starting())
-    assert startups.retry_in(KEY) == 3
-    await startups.close()
+    load_progress = LoadProgressProber(silent, clock=clock, requeue=learned.append)
+    await look(load_progress, starting())
+    assert load_progress.retry_in(KEY) == 3
+    await load_progress.close()
 
 
 @pytest.mark.parametrize(
@@ -106,17 +106,17 @@ async def test_a_replica_that_has_not_answered_yet_is_no_reason_to_look_all_the_
     ],
 )
 async def test_a_replica_that_is_not_starting_is_not_asked(
-    startups: Startups, replica: Replica, pod: Manifest
+    load_progress: LoadProgressProber, replica: Replica, pod: Manifest
 ) -> None:
-    await look(startups, starting())
-    assert await look(startups, pod) == ""
+    await look(load_progress, starting())
+    assert await look(load_progress, pod) == ""
     assert replica.asked == 1
-    assert startups.retry_in(KEY) is None
+    assert load_progress.retry_in(KEY) is None
 
 
-async def test_another_replica_is_asked_again(startups: Startups, replica: Replica) -> None:
-    await look(startups, starting())
-    assert await look(startups, starting("demo-2")) == ""
+async def test_another_replica_is_asked_again(load_progress: LoadProgressProber, replica: Replica) -> None:
+    await look(load_progress, starting())
+    assert await look(load_progress, starting("demo-2")) == ""
     assert replica.asked == 2
 
 
@@ -131,7 +131,7 @@ async def test_another_replica_is_asked_again(startups: Startups, replica: Repli
 def test_progress_is_told_in_steps_so_that_it_is_not_written_every_second(
     progress: float | None, said: str
 ) -> None:
-    assert words("Loading\n the model.", progress) == said
+    assert message("Loading\n the model.", progress) == said
 
 
 async def test_a_replica_that_can_not_be_asked_is_asked_again(
@@ -144,11 +144,11 @@ async def test_a_replica_that_can_not_be_asked_is_asked_again(
         asked += 1
         raise RecursionError
 
-    startups = Startups(broken, clock=clock, requeue=learned.append)
-    await look(startups, starting())
+    load_progress = LoadProgressProber(broken, clock=clock, requeue=learned.append)
+    await look(load_progress, starting())
     clock.now = 4
-    assert startups.retry_in(KEY) == 0.1
-    await look(startups, starting())
+    assert load_progress.retry_in(KEY) == 0.1
+    await look(load_progress, starting())
     assert asked == 2
     assert "Traceback" in caplog.text
 
@@ -174,8 +174,8 @@ async def test_what_is_no_answer_is_no_words() -> None:
     async def other(_: web.Request) -> web.Response:
         return web.Response(body=next(said))
 
-    async with serving("/startupz", other, host="127.0.0.77", port=8000), connections() as session:
-        ask = HttpAskStartup(Prober(session))
+    async with serving("/startupz", other, host="127.0.0.77", port=8000), open_session() as session:
+        ask = HttpLoadProgress(ProbeClient(session))
         assert [await ask("127.0.0.77") for _ in NO_ANSWERS] == [""] * len(NO_ANSWERS)
         assert await ask("127.0.0.78") == ""
 
@@ -184,5 +184,5 @@ async def test_what_a_replica_says_is_one_line_without_control_characters() -> N
     async def shouts(_: web.Request) -> web.Response:
         return web.json_response({"status": "x", "detail": "Fetching\n\x1b[31mred", "progress": 0.25})
 
-    async with serving("/startupz", shouts, host="127.0.0.79", port=8000), connections() as session:
-        assert await HttpAskStartup(Prober(session))("127.0.0.79") == "Fetching [31mred 20 % done."
+    async with serving("/startupz", shouts, host="127.0.0.79", port=8000), open_session() as session:
+        assert await HttpLoadProgress(ProbeClient(session))("127.0.0.79") == "Fetching [31mred 20 % done."

@@ -11,8 +11,8 @@ from tests.operator.support import serving
 
 from mcq_operator.api import SolverKey
 from mcq_operator.api.observed import CanaryVerdict
-from mcq_operator.probes import ProbeError, Prober, Reply, connections
-from mcq_operator.probes.canary import HttpAsk
+from mcq_operator.probes import ProbeClient, ProbeError, Reply, open_session
+from mcq_operator.probes.canary import HttpCanary
 
 KEY = SolverKey("team", "demo")
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -22,13 +22,13 @@ FITS_IN_BUFFERS = 16 * 2**20
 
 
 async def get(url: str, *, seconds: float = 10) -> Reply:
-    async with connections() as session:
-        return await Prober(session).get(f"{url}/x", seconds=seconds)
+    async with open_session() as session:
+        return await ProbeClient(session).get(f"{url}/x", seconds=seconds)
 
 
 async def ask(url: str) -> CanaryVerdict:
-    async with connections() as session:
-        return await HttpAsk(Prober(session), url=url)(KEY)
+    async with open_session() as session:
+        return await HttpCanary(ProbeClient(session), url=url)(KEY)
 
 
 @asynccontextmanager
@@ -126,9 +126,9 @@ async def test_nothing_is_kept_between_two_probes() -> None:
         cookies.append(request.headers.get("Cookie"))
         return web.Response(headers={"Set-Cookie": "a=b"})
 
-    async with serving("/x", sets) as url, connections() as session:
+    async with serving("/x", sets) as url, open_session() as session:
         for _ in range(2):
-            await Prober(session).get(f"{url.replace('127.0.0.1', 'localhost')}/x", seconds=10)
+            await ProbeClient(session).get(f"{url.replace('127.0.0.1', 'localhost')}/x", seconds=10)
     assert cookies == [None, None]
 
 

@@ -33,7 +33,7 @@ def replica_url(address: str, path: str) -> str:
     return f"http://{host}:{names.HTTP_PORT}{path}"
 
 
-def connections() -> aiohttp.ClientSession:
+def open_session() -> aiohttp.ClientSession:
     """Return a session that stores no cookies, reuses no connections and unpacks no bodies."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True),
@@ -43,11 +43,11 @@ def connections() -> aiohttp.ClientSession:
     )
 
 
-class Prober:
+class ProbeClient:
     """Sends GET requests."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
-        """Send through `session`, from `connections`."""
+        """Send through `session`, from `open_session`."""
         self._session = session
 
     async def get(self, url: str, *, seconds: float) -> Reply:
