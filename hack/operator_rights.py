@@ -8,8 +8,8 @@ import yaml
 
 from hack.kubectl import wait_established
 from hack.toolchain.paths import ROOT
-from mcq_operator.models.kinds import RECONCILED
-from mcq_operator.models.rbac import NAME, NAMESPACE
+from mcq_operator.api.kinds import RECONCILED
+from mcq_operator.api.rbac import NAME, NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,8 +25,8 @@ from benchmarks.operator import (
     scenarios,
     workload,
 )
-from mcq_operator.models.kinds import CHILDREN
-from mcq_operator.models.names import MANAGED_SELECTOR
+from mcq_operator.api.kinds import CHILDREN
+from mcq_operator.api.names import MANAGED_SELECTOR
 
 
 def main() -> int:

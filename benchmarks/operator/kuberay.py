@@ -20,7 +20,7 @@ from benchmarks.operator.operator_process import Program
 from benchmarks.operator.scenarios import LONGEST_SECONDS, REPEATS, Figures, spread
 from benchmarks.operator.workload import places
 from benchmarks.servers import free_port
-from mcq_operator.models.kinds import INGRESS, POD, ROLE, ROLE_BINDING, SERVICE, SERVICE_ACCOUNT
+from mcq_operator.api.kinds import INGRESS, POD, ROLE, ROLE_BINDING, SERVICE, SERVICE_ACCOUNT
 
 if TYPE_CHECKING:
     from benchmarks.operator.client import Client

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from benchmarks.operator.client import Client
-    from mcq_operator.models.kinds import Kind
+    from mcq_operator.api.kinds import Kind
 
 
 WHOLE = "application/json"

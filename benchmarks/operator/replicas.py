@@ -12,8 +12,8 @@ from aiohttp import web
 
 from benchmarks.operator.client import MERGE, Client, at_once
 from benchmarks.servers import free_port
-from mcq_operator.models.kinds import SOLVER
-from mcq_operator.models.names import MANAGED_SELECTOR
+from mcq_operator.api.kinds import SOLVER
+from mcq_operator.api.names import MANAGED_SELECTOR
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

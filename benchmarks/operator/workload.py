@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.operator.observer import Child
 from mcq_operator import desired
-from mcq_operator.models import API_VERSION, MCQSolver
-from mcq_operator.models.base import SOLVER_KIND
-from mcq_operator.models.kinds import OPTIONAL, SOLVER, kind_of
+from mcq_operator.api import API_VERSION, MCQSolver
+from mcq_operator.api.base import SOLVER_KIND
+from mcq_operator.api.kinds import OPTIONAL, SOLVER, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,13 +24,13 @@ from hack.kubectl import Kubectl
 from hack.toolchain.paths import ROOT
 from hack.toolchain.progress import Progress
 
-from mcq_operator.models.kinds import CHILDREN, OPTIONAL, RECONCILED
-from mcq_operator.models.names import MANAGED_SELECTOR
+from mcq_operator.api.kinds import CHILDREN, OPTIONAL, RECONCILED
+from mcq_operator.api.names import MANAGED_SELECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mcq_operator.models.kinds import Kind
+    from mcq_operator.api.kinds import Kind
 
 RECORDED = ROOT / "tests/operator/upgrade"
 NAMESPACE = "recorded-namespace"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mcq_operator.models.crd import SOLVER_DEFINITION, Definition, crd
+from mcq_operator.api.crd import SOLVER_DEFINITION, Definition, crd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

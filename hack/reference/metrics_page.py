@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from mcq_operator.telemetry import Metrics as OperatorMetrics
+from mcq_operator.manager.metrics import Metrics as OperatorMetrics
 from mcq_service.telemetry import Metrics as ServiceMetrics
 
 if TYPE_CHECKING:

@@ -10,16 +10,18 @@ import yaml
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
-from . import __version__, backup
-from .check import CheckError, check, refused
-from .models import ExamKey, admission, rbac
-from .models.text import plain
-from .operating import operate
-from .reports import Format, ReportError, report
+from . import __version__
+from .api import ExamKey, admission, rbac
+from .api.text import escape_controls
+from .cli import backup
+from .cli.check import CheckError, check, policy_refusals
+from .cli.exam_report import Format, ReportError, report
+from .cli.terminal import run_command, write_error
+from .manager.json_logging import configure_logging
+from .manager.manager import run
+from .manager.metrics import Metrics
+from .manager.tracing import tracing
 from .settings import Settings
-from .telemetry import Metrics, configure_logging
-from .terminal import complain, piped
-from .tracing import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ UNUSABLE = 2
 
 def main() -> None:
     """Entry point of `python -m mcq_operator`."""
-    sys.exit(piped(_main))
+    sys.exit(run_command(_main))
 
 
 def _main() -> int:
@@ -64,7 +66,7 @@ def _settings() -> Settings | None:
         for each in error.errors():
             name = "_".join(str(step) for step in each["loc"]).upper()
             where = f"MCQ_OPERATOR_{name}={each['input']!r}: " if name else ""
-            complain(f"error: {where}{each['msg']}")
+            write_error(f"error: {where}{each['msg']}")
         return None
 
 
@@ -135,10 +137,10 @@ def _report(arguments: argparse.Namespace) -> int:
     try:
         content = asyncio.run(report(key, sitting=arguments.sitting, form=arguments.output))
     except ReportError as error:
-        complain(f"error: {error}")
+        write_error(f"error: {error}")
         return 1
     if arguments.output == "text" or sys.stdout.isatty():
-        sys.stdout.write(plain(content.decode(errors="replace")))
+        sys.stdout.write(escape_controls(content.decode(errors="replace")))
     else:
         sys.stdout.buffer.write(content)
     return 0
@@ -150,9 +152,9 @@ def _check(arguments: argparse.Namespace) -> int:
         return UNUSABLE
     try:
         if arguments.policy:
-            refusals = refused(arguments.file, arguments.policy, namespace=arguments.of_namespace)
+            refusals = policy_refusals(arguments.file, arguments.policy, namespace=arguments.of_namespace)
             for line in refusals:
-                complain(f"refused: {line}")
+                write_error(f"refused: {line}")
             return 1 if refusals else 0
         check(
             arguments.file,
@@ -163,7 +165,7 @@ def _check(arguments: argparse.Namespace) -> int:
             out=sys.stdout,
         )
     except CheckError as error:
-        complain(f"error: {error}")
+        write_error(f"error: {error}")
         return 1
     return 0
 
@@ -173,7 +175,7 @@ def _run(settings: Settings) -> int:
     scope = ", ".join(settings.namespaces) or "all namespaces"
     logger.info("serving %s", scope, extra={"service_image": settings.service_image})
     with tracing():
-        status = asyncio.run(operate(settings, Metrics(CollectorRegistry())))
+        status = asyncio.run(run(settings, Metrics(CollectorRegistry())))
     logger.info("stopped")
     return status
 

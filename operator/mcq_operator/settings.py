@@ -5,9 +5,8 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from mcq_operator import __version__
-
-from .models.rbac import NAMESPACE
+from . import __version__
+from .api.rbac import NAMESPACE
 
 
 class Settings(BaseSettings):
@@ -20,34 +19,34 @@ class Settings(BaseSettings):
     service_image: str = f"mcq-service:{__version__}"
     """The image of solvers that name none."""
     image: str = f"mcq-operator:{__version__}"
-    """The operator's own image, of which backups are made."""
+    """The operator's own image, which the backup Jobs run."""
     lease: (
         Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
         | None
     ) = None
-    """The Lease that is held while this process leads, as namespace/name; unset, it leads always, alone."""
+    """The Lease that this process holds while it leads, as namespace/name; without one, it always leads, alone."""
     lease_duration_seconds: int = Field(15, ge=1)
-    """How long after its last renewal the Lease is taken by another operator."""
+    """How long after its last renewal another operator takes the Lease."""
     lease_renew_deadline_seconds: float = Field(10, gt=0)
     """How long after the start of its last renewal the leader relies on the Lease: less than it lasts."""
     lease_retry_seconds: float = Field(2, gt=0)
     """The pause between two tries to take or to renew the Lease."""
     upgrades_at_once: int = Field(5, ge=0)
-    """How many solvers get the replicas of a new release of the operator at a time; 0: all."""
+    """How many solvers get the replicas of a new release of the operator at a time; 0 means all."""
     workers: int = Field(16, ge=1)
     """How many solvers are reconciled at once."""
     resync_seconds: float = Field(900, gt=0)
-    """How often every solver is looked at without an event."""
+    """How often every solver is reconciled without an event."""
     discovery_seconds: float = Field(15, gt=0)
-    """How often the API server is asked which optional kinds it knows."""
+    """How often the operator asks the API server which optional kinds it knows."""
     verify_seconds: float = Field(300, gt=0)
-    """How often the watches are compared with what there is."""
+    """How often the operator compares the watches with a list of the objects."""
     stale_seconds: float = Field(60, gt=0)
-    """For how long a watch may be behind before the watches begin anew."""
+    """For how long a watch may be behind before the watches restart."""
     stuck_seconds: float = Field(300, gt=0)
     """How long one reconcile may take before the process is no longer healthy."""
     canary_url: str = "http://{name}.{namespace}.svc:8081"
-    """Where a solver is asked the test question; `{name}` and `{namespace}` are the solver's."""
+    """Where the operator asks a solver the test question; `{name}` and `{namespace}` are the solver's."""
     host: str = "::"
     """Address of the metrics and health server; ::, every address of IPv6 and IPv4."""
     port: int = Field(8081, ge=0, le=65535)

@@ -166,7 +166,7 @@ def test_a_build_signs_its_images_with_its_key(pipeline: Pipeline, green: Build)
 
 
 def test_a_failing_test_stops_the_build_before_anything_is_pushed(pipeline: Pipeline, green: Build) -> None:
-    broken = Path("tests/operator/test_queue.py")
+    broken = Path("tests/operator/manager/test_workqueue.py")
     text = (pipeline.repository.root / broken).read_text()
     commit = pipeline.repository.commit(
         {str(broken): f"{text}\n\ndef test_broken() -> None:\n    assert not QUEUE\n"}

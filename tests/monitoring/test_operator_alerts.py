@@ -8,7 +8,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 from tests.monitoring.promtool import Promtool
 
-from mcq_operator.telemetry import Metrics
+from mcq_operator.manager.metrics import Metrics
 
 RULES = Path(__file__).resolve().parents[2] / "monitoring/operator/prometheusrule.yaml"
 OPERATOR = 'job="mcq-operator",namespace="mcq-operator-system",pod="mcq-operator-0"'

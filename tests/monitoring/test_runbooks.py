@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 from tests.operator.support import solver
 
+from mcq_operator.api.names import RUNBOOKS
 from mcq_operator.desired.alerts import prometheus_rule
-from mcq_operator.models.names import RUNBOOKS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "docs/operations"

@@ -7,8 +7,8 @@ import pytest
 from tests.monitoring.promtool import Promtool
 from tests.operator.support import solver
 
+from mcq_operator.api.telemetry import ANSWER_BOUNDS
 from mcq_operator.desired.alerts import FAILED, prometheus_rule
-from mcq_operator.models.telemetry import ANSWER_BOUNDS
 from mcq_service.api import problems
 from mcq_service.telemetry.metrics import SECONDS
 

@@ -12,7 +12,7 @@ import yaml
 from hack.images import programs
 from hack.toolchain.tools import Tools
 
-from mcq_operator.models.telemetry import Dashboards
+from mcq_operator.api.telemetry import Dashboards
 
 MONITORING = Path(__file__).resolve().parents[2] / "monitoring"
 MODULES = MONITORING.parent / "hack/toolchain/modules"

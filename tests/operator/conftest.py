@@ -24,19 +24,20 @@ from hack.kubectl import wait_established
 from hack.toolchain.paths import CACHE
 from hack.toolchain.progress import Progress
 from hack.toolchain.tools import locked
-from kubernetes.aio import client, config
+from kubernetes.aio import client as kubernetes_client
+from kubernetes.aio import config
 from tests.operator.server import Server
 from tests.operator.support import IMAGE, NOON, OPERATOR_IMAGE, list_all
 
-from mcq_operator.canary import Canaries
-from mcq_operator.key_states import KeyStates
-from mcq_operator.kube import Api, CachedApi, Cluster
-from mcq_operator.models import Key, Manifest, SolverKey
-from mcq_operator.models.kinds import POLICY, RECONCILED
-from mcq_operator.models.observed import Verdict
-from mcq_operator.reconcile import Result, reconcile
-from mcq_operator.startup import Startups
-from mcq_operator.upgrades import Upgrades
+from mcq_operator.api import Key, Manifest, SolverKey
+from mcq_operator.api.kinds import POLICY, RECONCILED
+from mcq_operator.api.observed import CanaryVerdict
+from mcq_operator.client import CachedClient, Client, Cluster
+from mcq_operator.controllers import Result, reconcile
+from mcq_operator.controllers.upgrades import Upgrades
+from mcq_operator.probes.api_keys import APIKeyProber
+from mcq_operator.probes.canary import CanaryProber
+from mcq_operator.probes.load_progress import LoadProgressProber
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNING = pytest.StashKey[ExitStack]()
@@ -175,18 +176,18 @@ class Bench:
     test knows what the reconcile has seen.
     """
 
-    connect: Callable[[], CachedApi]
+    connect: Callable[[], CachedClient]
     namespace: str
-    verdict: Verdict = field(default_factory=lambda: Verdict(outcome="answered"))
+    verdict: CanaryVerdict = field(default_factory=lambda: CanaryVerdict(outcome="answered"))
     writes: list[tuple[str, str]] = field(default_factory=list)
     now: datetime = NOON
     service_image: str = IMAGE
 
     def __post_init__(self) -> None:
         self.restart()
-        self.startups = Startups(_unheard, clock=lambda: 0.0, learned=lambda _: None)
-        self.key_states = KeyStates(_uncounted, learned=lambda _: None)
-        self.upgrades = Upgrades(release="golden", at_once=1, wake=lambda _: None)
+        self.load_progress = LoadProgressProber(_unheard, clock=lambda: 0.0, requeue=lambda _: None)
+        self.api_keys = APIKeyProber(_uncounted, requeue=lambda _: None)
+        self.upgrades = Upgrades(release="golden", at_once=1, requeue=lambda _: None)
 
     @property
     def key(self) -> SolverKey:
@@ -195,9 +196,9 @@ class Bench:
 
     def restart(self, *others: str) -> None:
         """Forget what an operator keeps in memory; serve `others`, too, from now on."""
-        self.canaries = self._canaries()
-        self.api = self.connect()
-        self.cluster = Cluster(self.api, namespaces=[self.namespace, *others])
+        self.canary = self._canaries()
+        self.client = self.connect()
+        self.cluster = Cluster(self.client, namespaces=[self.namespace, *others])
 
     async def reconcile(self, key: Key | None = None) -> list[tuple[str, str]]:
         """Reconcile the solver, or another key, once; returns the writes, as (kind, verb)."""
@@ -207,13 +208,13 @@ class Bench:
     async def result(self, key: Key | None = None) -> Result:
         """Reconcile once; returns how it ended."""
         self.writes.clear()
-        await list_all(self.api, self.cluster, self.namespace)
+        await list_all(self.client, self.cluster, self.namespace)
         return await reconcile(
             key or self.key,
             cluster=self.cluster,
-            canaries=self.canaries,
-            startups=self.startups,
-            key_states=self.key_states,
+            canary=self.canary,
+            load_progress=self.load_progress,
+            api_keys=self.api_keys,
             upgrades=self.upgrades,
             service_image=self.service_image,
             operator_image=OPERATOR_IMAGE,
@@ -231,11 +232,11 @@ class Bench:
         message = f"still writing after a hundred reconciles: {self.writes}"
         raise AssertionError(message)
 
-    def _canaries(self) -> Canaries:
-        async def ask(_: SolverKey) -> Verdict:
+    def _canaries(self) -> CanaryProber:
+        async def ask(_: SolverKey) -> CanaryVerdict:
             return self.verdict
 
-        return Canaries(ask, clock=lambda: 0.0, learned=lambda _: None)
+        return CanaryProber(ask, clock=lambda: 0.0, requeue=lambda _: None)
 
 
 async def _unheard(_: str) -> str:
@@ -249,17 +250,17 @@ async def _uncounted(_: str) -> None:
 @asynccontextmanager
 async def connected(kubeconfig: Path) -> AsyncIterator[Any]:
     """An API client of a kubeconfig."""
-    settings = client.Configuration()
+    settings = kubernetes_client.Configuration()
     await config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)
-    async with client.ApiClient(configuration=settings) as api_client:
+    async with kubernetes_client.ApiClient(configuration=settings) as api_client:
         yield api_client
 
 
 @pytest.fixture
-async def api(kubectl: Kubectl) -> AsyncIterator[Api]:
+async def client(kubectl: Kubectl) -> AsyncIterator[Client]:
     """The API server without a memory, as the Lease and the commands ask it."""
     async with connected(kubectl.kubeconfig) as api_client:
-        yield Api(api_client, wrote=lambda *_: None)
+        yield Client(api_client, on_write=lambda *_: None)
 
 
 @pytest.fixture
@@ -268,9 +269,9 @@ async def bench(kubectl: Kubectl) -> AsyncIterator[Bench]:
     writes: list[tuple[str, str]] = []
     async with connected(kubectl.kubeconfig) as api_client:
         made = Bench(
-            connect=lambda: CachedApi(api_client, wrote=lambda kind, verb: writes.append((kind, verb))),
+            connect=lambda: CachedClient(api_client, on_write=lambda kind, verb: writes.append((kind, verb))),
             namespace=kubectl.namespace,
             writes=writes,
         )
         yield made
-        await made.canaries.close()
+        await made.canary.close()

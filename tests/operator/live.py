@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.operator.conftest import Kubectl
 
-from mcq_operator.models import Manifest
+from mcq_operator.api import Manifest
 
 NAMES = {
     "serviceaccount": "demo",

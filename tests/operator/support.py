@@ -8,11 +8,12 @@ from typing import Any
 
 from aiohttp import web
 
-from mcq_operator.kube import CachedApi, Cluster, Listing, UnavailableError, sighting
-from mcq_operator.kube.errors import NotFoundError
-from mcq_operator.models import Key, Manifest, MCQSolver, names
-from mcq_operator.models.kinds import WATCHED
-from mcq_operator.models.observed import Deployment
+from mcq_operator.api import Key, Manifest, MCQSolver, names
+from mcq_operator.api.kinds import WATCHED
+from mcq_operator.api.observed import Deployment
+from mcq_operator.client import CachedClient, Cluster, UnavailableError
+from mcq_operator.client.errors import NotFoundError
+from mcq_operator.store import Listing, observe
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 IMAGE = "mcq-service:golden"
@@ -44,7 +45,7 @@ def deployment(**changes: Any) -> Deployment:
         "uid": "d",
         "generation": 4,
         "observed_generation": 4,
-        "wanted": 3,
+        "desired": 3,
         "replicas": 3,
         "updated": 3,
         "ready": 3,
@@ -83,7 +84,7 @@ async def serving(
         await runner.cleanup()
 
 
-async def list_all(api: CachedApi, cluster: Cluster, namespace: str) -> set[Key]:
+async def list_all(client: CachedClient, cluster: Cluster, namespace: str) -> set[Key]:
     """Take in the lists that the watches begin with; returns the owners of objects that differ from what was known.
 
     A kind that can't be listed is left out.
@@ -91,17 +92,17 @@ async def list_all(api: CachedApi, cluster: Cluster, namespace: str) -> set[Key]
     changed: set[Key] = set()
     for kind in WATCHED:
         if kind in cluster.absent:
-            api.forget(kind)
+            client.forget(kind)
         else:
             selector = names.watch_selector(kind)
             query = {"labelSelector": selector} if selector else {}
             # Other tests remove CRDs of optional kinds.
             with contextlib.suppress(UnavailableError, NotFoundError):
-                found = await api._transport.send("get", kind.path(namespace), query=query, seconds=30)
-                seen = [sighting(kind, item) for item in found["items"]]
-                version = int(found["metadata"]["resourceVersion"])
+                listing = await client._transport.send("get", kind.path(namespace), query=query, seconds=30)
+                seen = [observe(kind, item) for item in listing["items"]]
+                version = int(listing["metadata"]["resourceVersion"])
                 objects = {each.name: each for each in seen}
-                changed |= api.note_list(
+                changed |= client.observe_list(
                     Listing(kind=kind, namespace=namespace, objects=objects, version=version)
                 )
     return changed

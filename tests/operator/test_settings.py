@@ -6,8 +6,8 @@ import logging
 import pytest
 from pydantic import ValidationError
 
+from mcq_operator.manager.json_logging import JsonFormatter
 from mcq_operator.settings import Settings
-from mcq_operator.telemetry import JsonFormatter
 
 
 @pytest.mark.parametrize(("text", "namespaces"), [("", ()), ("a", ("a",)), ("a, b,", ("a", "b"))])

@@ -20,10 +20,10 @@ from hack.toolchain.progress import Progress
 from hack.toolchain.tools import Tools
 from tests.operator.conftest import ROOT, with_crds
 
+from mcq_operator.api import FIELD_MANAGER, ExamKey, Key, SolverKey
+from mcq_operator.api.kinds import RECONCILED
+from mcq_operator.controllers.upgrades import Upgrades
 from mcq_operator.desired import digest
-from mcq_operator.models import FIELD_MANAGER, ExamKey, Key, SolverKey
-from mcq_operator.models.kinds import RECONCILED
-from mcq_operator.upgrades import Upgrades
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,7 +188,7 @@ async def test_its_objects_are_kept_and_no_pod_starts_anew_whose_template_is_the
     with_crds(last_release)
     await bench.cluster.discover()
     # All of them; that they take turns has tests of its own.
-    bench.upgrades = Upgrades(release="this", at_once=0, wake=lambda _: None)
+    bench.upgrades = Upgrades(release="this", at_once=0, requeue=lambda _: None)
     for key in keys(last_release.namespace):
         await bench.settle(key)
     rolled = set()

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection
 
-from mcq_operator.models import Manifest, MCQSolver, SatExam, names
-from mcq_operator.models.kinds import CLAIM, CONFIG_MAP, RECONCILED, SOLVER_CHILDREN, Kind, kind_of
-from mcq_operator.models.rbac import NAMESPACE
-from mcq_operator.models.status import ObjectRef
+from mcq_operator.api import Manifest, MCQSolver, SatExam, names
+from mcq_operator.api.kinds import CLAIM, CONFIG_MAP, RECONCILED, SOLVER_CHILDREN, Kind, kind_of
+from mcq_operator.api.rbac import NAMESPACE
+from mcq_operator.api.status import ObjectRef
 
 from . import backup, exam, gate
 from .alerts import prometheus_rule

@@ -6,8 +6,8 @@ Multi-window burn rates: https://sre.google/workbook/alerting-on-slos/
 from collections.abc import Collection, Iterator
 from typing import Any, Literal, NamedTuple
 
-from mcq_operator.models import Manifest, MCQSolver, names
-from mcq_operator.models.kinds import PROMETHEUS_RULE, Kind
+from mcq_operator.api import Manifest, MCQSolver, names
+from mcq_operator.api.kinds import PROMETHEUS_RULE, Kind
 
 from .manifest import manifest
 from .monitoring import is_on

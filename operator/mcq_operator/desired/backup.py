@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from mcq_operator.models import Manifest, MCQSolver, names
-from mcq_operator.models.kinds import CONFIG_MAP, CRON_JOB, EXAM, SOLVER
-from mcq_operator.models.replica import Resources
-from mcq_operator.models.status import ObjectRef
-from mcq_operator.models.storage import Backup
+from mcq_operator.api import Manifest, MCQSolver, names
+from mcq_operator.api.kinds import CONFIG_MAP, CRON_JOB, EXAM, SOLVER
+from mcq_operator.api.replica import Resources
+from mcq_operator.api.status import ObjectRef
+from mcq_operator.api.storage import Backup
 
 from . import tasks
 from .security import CONTAINER_SECURITY

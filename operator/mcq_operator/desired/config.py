@@ -2,9 +2,9 @@
 
 import math
 
-from mcq_operator.models import MCQSolver, names
-from mcq_operator.models.quantity import quantity
-from mcq_operator.models.replica import REPLICA_RESOURCES
+from mcq_operator.api import MCQSolver, names
+from mcq_operator.api.quantity import quantity
+from mcq_operator.api.replica import REPLICA_RESOURCES
 
 from .sources import Mounted, mounted
 

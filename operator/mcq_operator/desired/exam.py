@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from mcq_operator.models import Manifest, MCQExam, MCQSolver, names
-from mcq_operator.models.kinds import CONFIG_MAP, CRON_JOB, JOB
-from mcq_operator.models.replica import Resources
-from mcq_operator.models.result import SUFFIX, newest, sittings
-from mcq_operator.models.status import ObjectRef, ReportRef
+from mcq_operator.api import Manifest, MCQExam, MCQSolver, names
+from mcq_operator.api.kinds import CONFIG_MAP, CRON_JOB, JOB
+from mcq_operator.api.replica import Resources
+from mcq_operator.api.result import SUFFIX, newest, sittings
+from mcq_operator.api.status import ObjectRef, ReportRef
 
 from . import tasks
 from .manifest import digest, manifest, without_none

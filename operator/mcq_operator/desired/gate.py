@@ -6,10 +6,10 @@ them.
 
 from typing import Any
 
-from mcq_operator.models import Manifest, MCQExam, MCQSolver, names
-from mcq_operator.models.base import Model
-from mcq_operator.models.kinds import EXAM, SOLVER
-from mcq_operator.models.scaling import Gate
+from mcq_operator.api import Manifest, MCQExam, MCQSolver, names
+from mcq_operator.api.base import Model
+from mcq_operator.api.kinds import EXAM, SOLVER
+from mcq_operator.api.scaling import Gate
 
 from .manifest import digest, manifest
 

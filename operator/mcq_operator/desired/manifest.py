@@ -4,8 +4,8 @@ import hashlib
 import json
 from typing import Any
 
-from mcq_operator.models import API_VERSION, Manifest, Resource, names
-from mcq_operator.models.kinds import Kind
+from mcq_operator.api import API_VERSION, Manifest, Resource, names
+from mcq_operator.api.kinds import Kind
 
 
 def manifest(

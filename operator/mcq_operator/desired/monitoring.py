@@ -2,9 +2,9 @@
 
 from collections.abc import Collection
 
-from mcq_operator.models import Manifest, MCQSolver, names
-from mcq_operator.models.base import Switch
-from mcq_operator.models.kinds import SERVICE_MONITOR, Kind
+from mcq_operator.api import Manifest, MCQSolver, names
+from mcq_operator.api.base import Switch
+from mcq_operator.api.kinds import SERVICE_MONITOR, Kind
 
 from .manifest import manifest
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from mcq_operator.models import Manifest, MCQSolver, names
-from mcq_operator.models.kinds import HTTP_ROUTE, INGRESS, NETWORK_POLICY, SERVICE
+from mcq_operator.api import Manifest, MCQSolver, names
+from mcq_operator.api.kinds import HTTP_ROUTE, INGRESS, NETWORK_POLICY, SERVICE
 
 from .manifest import manifest
 

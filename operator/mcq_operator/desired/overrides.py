@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mcq_operator.models.pod_template import PodTemplate
+from mcq_operator.api.pod_template import PodTemplate
 
 from .security import USER_FIELDS
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from mcq_operator.models import MCQSolver, names
-from mcq_operator.models.scheduling import Scheduling, TopologySpread
+from mcq_operator.api import MCQSolver, names
+from mcq_operator.api.scheduling import Scheduling, TopologySpread
 
 HOST = "kubernetes.io/hostname"
 

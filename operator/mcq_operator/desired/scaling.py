@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from mcq_operator.models import Manifest, MCQSolver, names
-from mcq_operator.models.kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, SCALED_OBJECT
+from mcq_operator.api import Manifest, MCQSolver, names
+from mcq_operator.api.kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, SCALED_OBJECT
 
 from .manifest import manifest
 

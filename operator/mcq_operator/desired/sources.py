@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from mcq_operator.models.replica import SecretName
+from mcq_operator.api.replica import SecretName
 
 
 class Mounted(NamedTuple):

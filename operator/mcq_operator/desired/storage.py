@@ -3,8 +3,8 @@
 import json
 from typing import Any, NamedTuple
 
-from mcq_operator.models import Manifest, MCQSolver, SatExam, names
-from mcq_operator.models.kinds import CLAIM, CONFIG_MAP
+from mcq_operator.api import Manifest, MCQSolver, SatExam, names
+from mcq_operator.api.kinds import CLAIM, CONFIG_MAP
 
 from .config import API_KEYS_PATH, CACHE_PATH, ENGINE_KEY_PATH, EXAM_FILE, EXAM_PATH, model_path
 from .manifest import manifest

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mcq_operator.models import Manifest, Resource
-from mcq_operator.models.kinds import CRON_JOB, ROLE, ROLE_BINDING, SERVICE_ACCOUNT, Kind
-from mcq_operator.models.pod_template import PodTemplate
-from mcq_operator.models.rbac import AUTHORIZATION
-from mcq_operator.models.scheduling import Scheduling
+from mcq_operator.api import Manifest, Resource
+from mcq_operator.api.kinds import CRON_JOB, ROLE, ROLE_BINDING, SERVICE_ACCOUNT, Kind
+from mcq_operator.api.pod_template import PodTemplate
+from mcq_operator.api.rbac import AUTHORIZATION
+from mcq_operator.api.scheduling import Scheduling
 
 from .manifest import manifest, without_none
 from .overrides import merged

@@ -4,10 +4,10 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from mcq_operator.models import Manifest, MCQSolver, names
-from mcq_operator.models.kinds import DEPLOYMENT, SCALED_OBJECT, SERVICE_ACCOUNT, Kind
-from mcq_operator.models.quantity import quantity
-from mcq_operator.models.replica import REPLICA_RESOURCES
+from mcq_operator.api import Manifest, MCQSolver, names
+from mcq_operator.api.kinds import DEPLOYMENT, SCALED_OBJECT, SERVICE_ACCOUNT, Kind
+from mcq_operator.api.quantity import quantity
+from mcq_operator.api.replica import REPLICA_RESOURCES
 
 from .config import drain_seconds, environment
 from .manifest import manifest, without_none

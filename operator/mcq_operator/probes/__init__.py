@@ -1,5 +1,5 @@
 """HTTP probes of replicas. Their answers are not trusted."""
 
-from .prober import ProbeError, Prober, Reply, connections, replica_url
+from .probe_client import ProbeClient, ProbeError, Reply, open_session, replica_url
 
-__all__ = ["ProbeError", "Prober", "Reply", "connections", "replica_url"]
+__all__ = ["ProbeClient", "ProbeError", "Reply", "open_session", "replica_url"]

@@ -1,74 +1,38 @@
-"""One bounded GET request to a replica.
+"""Questions to replicas beside the reconciles, at most one for each solver at a time."""
 
-A replica runs any image and may answer anything: gigabytes, a compressed bomb, a redirect to a server that only the
-operator can reach, an endless body. So a probe reads the status and the first bytes, undecoded and within a deadline,
-and follows no redirect.
-"""
+import asyncio
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from typing import NamedTuple
-
-import aiohttp
-
-from mcq_operator.models import names
-
-LONGEST_BODY = 4096
-"""Bytes to read of a body; then the connection is closed."""
-IDENTITY = "identity"
+from mcq_operator.api import SolverKey
 
 
-class ProbeError(Exception):
-    """No usable answer came. The message says what happened."""
+@dataclass(kw_only=True)
+class Probe:
+    """The known answers of a solver, and the task of the current question."""
+
+    task: asyncio.Task[None] | None = None
 
 
-class Reply(NamedTuple):
-    """An answer's status and the first bytes of its body."""
-
-    status: int
-    body: bytes
+ProbeT = TypeVar("ProbeT", bound=Probe)
 
 
-def replica_url(address: str, path: str) -> str:
-    """Return the URL of a path of the replica whose Pod has this IP address."""
-    host = f"[{address}]" if ":" in address else address
-    return f"http://{host}:{names.HTTP_PORT}{path}"
+class Prober(Generic[ProbeT]):
+    """A probe for each solver with questions."""
 
+    def __init__(self) -> None:
+        """Start without probes."""
+        self._probes: dict[SolverKey, ProbeT] = {}
 
-def connections() -> aiohttp.ClientSession:
-    """Return a session that stores no cookies, reuses no connections and unpacks no bodies."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(force_close=True),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"Accept-Encoding": IDENTITY},
-        auto_decompress=False,
-    )
+    def forget(self, key: SolverKey) -> None:
+        """Drop a solver's probe and cancel its current question."""
+        probe = self._probes.pop(key, None)
+        if probe is not None and probe.task is not None:
+            probe.task.cancel()
 
-
-class Prober:
-    """Sends GET requests."""
-
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        """Send through `session`, from `connections`."""
-        self._session = session
-
-    async def get(self, url: str, *, seconds: float) -> Reply:
-        """Return the answer, whatever its status. Raises ProbeError."""
-        timeout = aiohttp.ClientTimeout(total=seconds)
-        try:
-            async with self._session.get(url, allow_redirects=False, timeout=timeout) as response:
-                return Reply(response.status, await _body(response))
-        except TimeoutError as error:
-            message = f"no answer from {url} within {seconds:.0f} s."
-            raise ProbeError(message) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            message = f"{type(error).__name__}: {error}"
-            raise ProbeError(message) from error
-
-
-async def _body(response: aiohttp.ClientResponse) -> bytes:
-    """Return the first bytes of the body; none if it is encoded, which the request did not allow."""
-    if response.headers.get("Content-Encoding", IDENTITY) != IDENTITY:
-        return b""
-    body = b""
-    while chunk := await response.content.read(LONGEST_BODY - len(body)):
-        body += chunk
-    return body
+    async def close(self) -> None:
+        """Cancel all questions."""
+        tasks = [probe.task for probe in self._probes.values() if probe.task is not None]
+        for key in list(self._probes):
+            self.forget(key)
+        await asyncio.gather(*tasks, return_exceptions=True)

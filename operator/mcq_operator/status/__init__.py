@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from mcq_operator.models import (
+from mcq_operator.api import (
     GateStatus,
     MCQExam,
     MCQSolver,
@@ -15,15 +15,15 @@ from mcq_operator.models import (
     SolverStatus,
     names,
 )
-from mcq_operator.models.kinds import SERVICE
-from mcq_operator.models.observed import Observed, Verdict
+from mcq_operator.api.kinds import SERVICE
+from mcq_operator.api.observed import CanaryVerdict, ObservedSolver
 
-from . import exam, gate, loaded, pending, rollback, waiver
+from . import exam, gate, loaded_model, pending, rollback, waiver
 from .conditions import findings
-from .dating import dated
 from .events import events
 from .failures import quoted
 from .finding import Finding
+from .transitions import with_transition_times
 
 __all__ = [
     "canary_carried",
@@ -32,7 +32,7 @@ __all__ = [
     "failed",
     "gate",
     "invalid",
-    "loaded",
+    "loaded_model",
     "of",
     "pending",
     "rollback",
@@ -44,15 +44,15 @@ __all__ = [
 def of(
     solver: MCQSolver,
     *,
-    observed: Observed,
-    verdict: Verdict,
+    observed: ObservedSolver,
+    verdict: CanaryVerdict,
     inventory: Iterable[ObjectRef],
     replicas_digest: str,
     template_digest: str,
     now: datetime,
     exams: Iterable[MCQExam] = (),
     held: GateStatus | None = None,
-    meant: str = "",
+    identity: str = "",
     model: str | None = None,
     release: str = "",
     held_back: str = "",
@@ -69,31 +69,31 @@ def of(
         now: the time.
         exams: the solver's exams.
         held: the last change that has a gate.
-        meant: the identity of the spec's model, image and way of answering.
+        identity: the identity of the spec's model, image and way of answering.
         model: the model that the replicas in force should load; None for the spec's.
         release: the operator's release that these replicas belong to.
         held_back: why they don't belong to this operator's release yet; empty if they do.
 
     """
     deployment = observed.deployment
-    images = loaded.images(observed.pods)
+    images = loaded_model.images(observed.pods)
     return SolverStatus(
         observed_generation=solver.metadata.generation,
         replicas=deployment.replicas if deployment else 0,
         ready_replicas=deployment.ready if deployment else 0,
         selector=names.selector(solver),
         url=names.url(solver),
-        model=ObservedModel(uri=loaded.model(solver, observed.pods, fallback=model)),
+        model=ObservedModel(uri=loaded_model.model(solver, observed.pods, fallback=model)),
         template_digest=template_digest,
         answering=_answering(solver, observed, verdict),
-        promoted=solver.status.promoted if gate.holds(held) else meant,
+        promoted=solver.status.promoted if gate.holds(held) else identity,
         gate=held,
-        last_gate=waiver.last(solver, meant, held=gate.holds(held)),
+        last_gate=waiver.last(solver, identity, held=gate.holds(held)),
         override=waiver.override(solver, held, now=now),
         image=min(images) if len(images) == 1 else "",
         release=release,
         exam=sat(exams),
-        conditions=dated(
+        conditions=with_transition_times(
             solver, findings(solver, observed, verdict, held, model=model, held_back=held_back), now
         ),
         rollback=rollback.decided(solver, observed, digest=replicas_digest, now=now),
@@ -101,12 +101,12 @@ def of(
     )
 
 
-def _answering(solver: MCQSolver, observed: Observed, verdict: Verdict) -> bool:
+def _answering(solver: MCQSolver, observed: ObservedSolver, verdict: CanaryVerdict) -> bool:
     """Return whether an exam may ask: its questions and its API key go to the Service of the solver's name."""
     deployment = observed.deployment
     if any(ref.kind == SERVICE.kind for ref in observed.conflicts):
         return False
-    return deployment is not None and deployment.settled(solver) and verdict.outcome == "answered"
+    return deployment is not None and deployment.rolled_out(solver) and verdict.outcome == "answered"
 
 
 def sat(exams: Iterable[MCQExam]) -> SatExam | None:
@@ -146,15 +146,15 @@ def _broken(resource: Resource, finding: Finding, now: datetime) -> ResourceStat
     """Return the stored status with `finding` and Degraded in it."""
     degraded = Finding("Degraded", "True", finding.reason, finding.message)
     kept = [item for item in resource.status.conditions if item.type not in {finding.type, degraded.type}]
-    conditions = [*dated(resource, [finding, degraded], now), *kept]
+    conditions = [*with_transition_times(resource, [finding, degraded], now), *kept]
     return resource.status.model_copy(update={"conditions": conditions})
 
 
-def canary_carried(solver: MCQSolver, verdict: Verdict) -> Verdict:
+def canary_carried(solver: MCQSolver, verdict: CanaryVerdict) -> CanaryVerdict:
     """Replace a pending verdict by the recorded one, if that one is about this generation of the spec.
 
     After a restart the operator has lost the canary's answers. A solver that answered before stays Ready until the
     question fails again: a restart of the operator must not change a solver's status.
     """
     known = solver.status.answering and solver.status.observed_generation == solver.metadata.generation
-    return Verdict(outcome="answered") if verdict.outcome == "pending" and known else verdict
+    return CanaryVerdict(outcome="answered") if verdict.outcome == "pending" and known else verdict

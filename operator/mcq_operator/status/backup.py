@@ -1,7 +1,7 @@
 """The BackedUp condition: the result of the last backup Job."""
 
-from mcq_operator.models import Manifest, MCQSolver, names
-from mcq_operator.models.observed import Observed, ObservedBackups
+from mcq_operator.api import Manifest, MCQSolver, names
+from mcq_operator.api.observed import ObservedBackups, ObservedSolver
 
 from . import jobs
 from .failures import PodKind, quoted, task_failures, warning_failure
@@ -18,7 +18,7 @@ PODS = PodKind(
 )
 
 
-def finding(solver: MCQSolver, observed: Observed) -> Finding | None:
+def finding(solver: MCQSolver, observed: ObservedSolver) -> Finding | None:
     """Return the condition, if the spec asks for backups."""
     backup = solver.spec.storage.backup
     if backup is None:
@@ -41,7 +41,7 @@ def _failure(backups: ObservedBackups) -> tuple[str, str] | None:
     for job in sorted(backups.jobs, key=_created, reverse=True):
         name = job["metadata"]["name"]
         if (ended := jobs.condition(job, "Failed")) is not None:
-            message = jobs.last_words(backups.pods, name, container=PODS.container) or ended.get(
+            message = jobs.termination_message(backups.pods, name, container=PODS.container) or ended.get(
                 "message", ""
             )
             return "BackupFailed", f"Job {name} failed: {quoted(message)}"

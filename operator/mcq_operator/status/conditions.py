@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from mcq_operator.models import GateStatus, MCQSolver, names
-from mcq_operator.models.kinds import PROMETHEUS_RULE, SERVICE_MONITOR
-from mcq_operator.models.observed import Deployment, Observed, Verdict
+from mcq_operator.api import GateStatus, MCQSolver, names
+from mcq_operator.api.kinds import PROMETHEUS_RULE, SERVICE_MONITOR
+from mcq_operator.api.observed import CanaryVerdict, Deployment, ObservedSolver
 
-from . import backup, exposure, gate, keys, loaded, routes
+from . import api_keys_ready, backup, exposure, gate, loaded_model, routes
 from .failures import Failure, absence, failure, quoted
 from .finding import Finding, State
 
@@ -18,8 +18,8 @@ METRICS_ADVICE = (
 
 def findings(
     solver: MCQSolver,
-    observed: Observed,
-    verdict: Verdict,
+    observed: ObservedSolver,
+    verdict: CanaryVerdict,
     held: GateStatus | None,
     *,
     model: str | None = None,
@@ -34,19 +34,19 @@ def findings(
     rolling = progressing(solver, observed.deployment)
     if held_back and rolling.reason == "Complete":
         rolling = Finding("Progressing", "False", "UpgradeHeldBack", held_back)
-    keyed = keys.finding(solver, observed)
-    ways_in = routes.findings(solver, observed)
+    keys_finding = api_keys_ready.finding(solver, observed)
+    route_findings = routes.findings(solver, observed)
     return [
-        ready(solver, observed, verdict, failed, rolling, keyed, held, ways_in),
-        available(solver, observed, verdict, failed, keyed),
+        ready(solver, observed, verdict, failed, rolling, keys_finding, held, route_findings),
+        available(solver, observed, verdict, failed, keys_finding),
         rolling,
-        degraded(solver, failed, observed.deployment, verdict, keyed, held),
+        degraded(solver, failed, observed.deployment, verdict, keys_finding, held),
         model_loaded(solver, observed, failed, model=model),
         scaling_ready(solver, observed),
         monitoring_ready(solver, observed),
-        *ways_in,
+        *route_findings,
         exposure.finding(solver),
-        *([keyed] if keyed else []),
+        *([keys_finding] if keys_finding else []),
         *([examined] if (examined := gate.finding(solver, held, observed)) else []),
         *([backed_up] if (backed_up := backup.finding(solver, observed)) else []),
     ]
@@ -54,10 +54,10 @@ def findings(
 
 def available(
     solver: MCQSolver,
-    observed: Observed,
-    verdict: Verdict,
+    observed: ObservedSolver,
+    verdict: CanaryVerdict,
     failed: Failure | None,
-    keyed: Finding | None,
+    keys_finding: Finding | None,
 ) -> Finding:
     """True while replicas answer clients, even if there are fewer of them, or older ones, than the spec asks for."""
 
@@ -66,12 +66,12 @@ def available(
 
     deployment = observed.deployment
     if deployment is None or deployment.available == 0:
-        if deployment is not None and deployment.wanted == 0:
+        if deployment is not None and deployment.desired == 0:
             return finding("False", "ScaledToZero", "No replica is wanted, so no question can be answered.")
         reason = failed.reason if failed else "NoReplica"
         return finding("False", reason, "No replica is available, so no question can be answered.")
-    if keyed is not None and keyed.reason == keys.NONE:
-        return finding("False", keyed.reason, keyed.message)
+    if keys_finding is not None and keys_finding.reason == api_keys_ready.NONE:
+        return finding("False", keys_finding.reason, keys_finding.message)
     if verdict.outcome == "failed":
         return finding("False", "CanaryFailed", f"A test question failed: {verdict.detail}")
     if verdict.outcome == "answered" or solver.status.is_true("Available"):
@@ -81,25 +81,25 @@ def available(
 
 def ready(
     solver: MCQSolver,
-    observed: Observed,
-    verdict: Verdict,
+    observed: ObservedSolver,
+    verdict: CanaryVerdict,
     failed: Failure | None,
     rolling: Finding,
-    keyed: Finding | None,
+    keys_finding: Finding | None,
     held: GateStatus | None,
-    ways_in: Sequence[Finding],
+    route_findings: Sequence[Finding],
 ) -> Finding:
     """True if all that the spec asks for exists, a test question was answered, and clients can reach the solver."""
     deployment = observed.deployment
     if failed is not None:
         return Finding("Ready", "False", failed.reason, failed.message)
-    if deployment is None or not (deployment.settled(solver) or deployment.complete):
+    if deployment is None or not (deployment.rolled_out(solver) or deployment.complete):
         return Finding("Ready", "False", rolling.reason, rolling.message)
-    if deployment.wanted == 0:
+    if deployment.desired == 0:
         message = "No replica is wanted, so no question can be answered. Set spec.replicas to at least 1."
         return Finding("Ready", "False", "ScaledToZero", message)
-    if keyed is not None and keyed.reason == keys.NONE:
-        return Finding("Ready", "False", keyed.reason, keyed.message)
+    if keys_finding is not None and keys_finding.reason == api_keys_ready.NONE:
+        return Finding("Ready", "False", keys_finding.reason, keys_finding.message)
     if verdict.outcome == "pending":
         message = "All replicas are available; waiting for the answer to a test question."
         return Finding("Ready", "False", "CanaryPending", message)
@@ -108,10 +108,10 @@ def ready(
     if held is not None and gate.holds(held):
         message = f"All replicas of before are available and answer questions. {held.message}"
         return Finding("Ready", "False", held.reason, message)
-    for way_in in ways_in:
-        if way_in.status != "True":
-            message = f"All replicas are available and answer questions. {way_in.message}"
-            return Finding("Ready", "False", way_in.reason, message)
+    for route_finding in route_findings:
+        if route_finding.status != "True":
+            message = f"All replicas are available and answer questions. {route_finding.message}"
+            return Finding("Ready", "False", route_finding.reason, message)
     return Finding("Ready", "True", "Answering", "All replicas are available and answer questions.")
 
 
@@ -124,22 +124,22 @@ def progressing(solver: MCQSolver, deployment: Deployment | None) -> Finding:
     if deployment is None:
         return true("Creating", "The Deployment has not been created yet.")
     if not deployment.current:
-        return true("Observing", "The Deployment's newest spec has not been seen by its controller yet.")
+        return true("Observing", "The Deployment's newest spec has not been observed by its controller yet.")
     stalled = deployment.conditions.get("Progressing", {})
     if stalled.get("reason") == "ProgressDeadlineExceeded" and not deployment.complete:
         message = (
-            f"{deployment.available} of {deployment.wanted} replicas are available, none was added for too"
+            f"{deployment.available} of {deployment.desired} replicas are available, none was added for too"
             f" long. See: kubectl describe pods -n {solver.namespace} -l {names.selector(solver)}"
         )
         return Finding("Progressing", "False", "ProgressDeadlineExceeded", message)
-    if deployment.updated < deployment.wanted:
-        message = f"{deployment.updated} of {deployment.wanted} replicas run the newest spec."
+    if deployment.updated < deployment.desired:
+        message = f"{deployment.updated} of {deployment.desired} replicas run the newest spec."
         return true("RollingOut", message)
     if deployment.replicas > deployment.updated:
         old = deployment.replicas - deployment.updated
         return true("Replacing", f"{old} replica(s) of an older spec are still to be stopped.")
-    if deployment.available < deployment.wanted:
-        message = f"{deployment.available} of {deployment.wanted} replicas are available."
+    if deployment.available < deployment.desired:
+        message = f"{deployment.available} of {deployment.desired} replicas are available."
         return true("Starting", message)
     return Finding("Progressing", "False", "Complete", "Every wanted replica runs the newest spec.")
 
@@ -148,16 +148,16 @@ def degraded(
     solver: MCQSolver,
     failed: Failure | None,
     deployment: Deployment | None,
-    verdict: Verdict,
-    keyed: Finding | None,
+    verdict: CanaryVerdict,
+    keys_finding: Finding | None,
     held: GateStatus | None,
 ) -> Finding:
     """True if there is a problem that waiting may not fix."""
     if failed is not None:
         return Finding("Degraded", "True", failed.reason, failed.message)
-    if keyed is not None and keyed.status == "False":
-        return Finding("Degraded", "True", keyed.reason, keyed.message)
-    if deployment is not None and deployment.settled(solver) and verdict.outcome == "failed":
+    if keys_finding is not None and keys_finding.status == "False":
+        return Finding("Degraded", "True", keys_finding.reason, keys_finding.message)
+    if deployment is not None and deployment.rolled_out(solver) and verdict.outcome == "failed":
         message = f"Replicas say they are ready but a test question failed: {verdict.detail}"
         return Finding("Degraded", "True", "CanaryFailed", message)
     if held is not None and held.phase in {"Refused", "Inconclusive"}:
@@ -166,11 +166,11 @@ def degraded(
 
 
 def model_loaded(
-    solver: MCQSolver, observed: Observed, failed: Failure | None, *, model: str | None
+    solver: MCQSolver, observed: ObservedSolver, failed: Failure | None, *, model: str | None
 ) -> Finding:
     """True if a replica has the model in memory. A replica is ready only after its first warm-up answer."""
     deployment = observed.deployment
-    if deployment is not None and deployment.current and deployment.wanted == 0:
+    if deployment is not None and deployment.current and deployment.desired == 0:
         return Finding(
             "ModelLoaded", "Unknown", "ScaledToZero", "No replica is wanted, so none loads the model."
         )
@@ -190,15 +190,15 @@ def model_loaded(
     return Finding("ModelLoaded", "False", "Loading", message)
 
 
-def _loaded(solver: MCQSolver, observed: Observed, fallback: str | None) -> str:
+def _loaded(solver: MCQSolver, observed: ObservedSolver, fallback: str | None) -> str:
     """Name the model that the ready replicas have, and the spec's if that is another one."""
-    model = loaded.model(solver, observed.pods, fallback=fallback)
+    model = loaded_model.model(solver, observed.pods, fallback=fallback)
     if model == solver.model_uri:
         return f"{solver.model_name} is loaded."
     return f"{model} is loaded; spec.model names {solver.model_uri}, which does not answer yet."
 
 
-def scaling_ready(solver: MCQSolver, observed: Observed) -> Finding:
+def scaling_ready(solver: MCQSolver, observed: ObservedSolver) -> Finding:
     """True if the spec sets the number of replicas, or an autoscaler that works."""
     if not solver.spec.autoscaling.enabled:
         return Finding("ScalingReady", "True", "Fixed", "spec.replicas says how many replicas there are.")
@@ -223,7 +223,7 @@ def scaling_ready(solver: MCQSolver, observed: Observed) -> Finding:
     return Finding("ScalingReady", "True", "Autoscaling", "The autoscaler says how many replicas there are.")
 
 
-def monitoring_ready(solver: MCQSolver, observed: Observed) -> Finding:
+def monitoring_ready(solver: MCQSolver, observed: ObservedSolver) -> Finding:
     """True if the objects for monitoring that the spec asks for exist."""
     monitoring = solver.spec.monitoring
     if monitoring.service_monitor.enabled is False and monitoring.alerts.enabled is False:
@@ -241,7 +241,7 @@ def monitoring_ready(solver: MCQSolver, observed: Observed) -> Finding:
     return Finding("MonitoringReady", "True", "Applied", "Whatever the spec asks for is there.")
 
 
-def _canary_message(solver: MCQSolver, verdict: Verdict) -> str:
+def _canary_message(solver: MCQSolver, verdict: CanaryVerdict) -> str:
     return (
         f"All replicas are available but a test question failed: {verdict.detail}"
         f" It is asked again. See: kubectl logs -n {solver.namespace} deployment/{solver.name}"

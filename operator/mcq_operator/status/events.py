@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from mcq_operator.models import API_VERSION, Condition, Manifest, Resource, ResourceStatus
-from mcq_operator.models.kinds import EVENT
-from mcq_operator.models.names import OPERATOR_NAME
+from mcq_operator.api import API_VERSION, Condition, Manifest, Resource, ResourceStatus
+from mcq_operator.api.kinds import EVENT
+from mcq_operator.api.names import OPERATOR_NAME
 
 GOOD = {
     "Available": "True",
@@ -53,8 +53,8 @@ def _is_newsworthy(condition: Condition, before: Condition | None) -> bool:
         return False
     good = condition.status == GOOD[condition.type]
     if before is None:
-        told = {"Degraded", "MonitoringReady", "ScalingReady", "Exposed", "ExamPassed"}
-        return not good and condition.type in told
+        announced = {"Degraded", "MonitoringReady", "ScalingReady", "Exposed", "ExamPassed"}
+        return not good and condition.type in announced
     if condition.status != before.status:
         return True
     return condition.type in {"Degraded", "ExamPassed"} and condition.reason != before.reason

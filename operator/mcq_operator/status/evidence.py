@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 from pydantic import ValidationError
 
-from mcq_operator.models import Manifest, MCQExam, names
-from mcq_operator.models.observed import ObservedExam
-from mcq_operator.models.result import Sitting, Statement
+from mcq_operator.api import Manifest, MCQExam, names
+from mcq_operator.api.observed import ObservedExam
+from mcq_operator.api.result import Sitting, Statement
 
 from . import jobs
 from .failures import Failure

@@ -4,16 +4,16 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from mcq_operator.models import ExamStatus, MCQExam, ObjectRef, names
-from mcq_operator.models.observed import ObservedExam
-from mcq_operator.models.result import Sitting, newest, sittings
-from mcq_operator.models.status import Interval, ReportRef, SatModel
+from mcq_operator.api import ExamStatus, MCQExam, ObjectRef, names
+from mcq_operator.api.observed import ObservedExam
+from mcq_operator.api.result import Sitting, newest, sittings
+from mcq_operator.api.status import Interval, ReportRef, SatModel
 
 from . import evidence, jobs
-from .dating import dated, stamp
 from .failures import Failure, PodKind, object_failures, quoted, task_failures, warning_failure
 from .finding import Finding
 from .pods import present
+from .transitions import stamp, with_transition_times
 
 NOT_SAT = "NotSat"
 RESTORED = "Restored"
@@ -43,7 +43,7 @@ def of(exam: MCQExam, *, observed: ObservedExam, inventory: Iterable[ObjectRef],
         solver=exam.spec.solver_ref.name,
         **(_figures(exam, last, proven=last in proven) if last else {}),
         template_digest=_about(exam, observed, last),
-        conditions=dated(exam, findings, now),
+        conditions=with_transition_times(exam, findings, now),
         inventory=_sorted(inventory),
     )
 
@@ -189,7 +189,9 @@ def _failures(exam: MCQExam, observed: ObservedExam, kept: list[Sitting]) -> Ite
         return
     name = job["metadata"]["name"]
     if (ended := jobs.condition(job, "Failed")) is not None:
-        message = jobs.last_words(observed.pods, name, container=PODS.container) or ended.get("message", "")
+        message = jobs.termination_message(observed.pods, name, container=PODS.container) or ended.get(
+            "message", ""
+        )
         unreadable = ended.get("reason") == "PodFailurePolicy"
         yield Failure(
             reason="ExamUnreadable" if unreadable else "SittingFailed",

@@ -1,6 +1,6 @@
 """The Exposed condition: whether clients from outside the cluster may ask without a key."""
 
-from mcq_operator.models import MCQSolver, names
+from mcq_operator.api import MCQSolver, names
 
 from .finding import Finding
 

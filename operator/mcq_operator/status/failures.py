@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mcq_operator.models import Manifest, MCQSolver, ObjectRef, Rollback, names
-from mcq_operator.models.kinds import HTTP_ROUTE, JOB, kind_named
-from mcq_operator.models.observed import Deployment, Observed, Refusal, Rival, Warned, is_ready
-from mcq_operator.models.replica import REPLICA_RESOURCES
-from mcq_operator.models.text import one_line
+from mcq_operator.api import Manifest, MCQSolver, ObjectRef, Rollback, names
+from mcq_operator.api.kinds import HTTP_ROUTE, JOB, kind_named
+from mcq_operator.api.observed import Deployment, ObservedSolver, Refusal, Rival, WarningEvent, is_ready
+from mcq_operator.api.replica import REPLICA_RESOURCES
+from mcq_operator.api.text import one_line
 
 from .pods import containers, predecessors, present
 
@@ -88,12 +88,12 @@ class Failure:
     message: str
 
 
-def failure(solver: MCQSolver, observed: Observed) -> Failure | None:
+def failure(solver: MCQSolver, observed: ObservedSolver) -> Failure | None:
     """Return the most important failure, or None. The problem that the user must solve first comes first."""
     return next(_failures(solver, observed), None)
 
 
-def _failures(solver: MCQSolver, observed: Observed) -> Iterator[Failure]:
+def _failures(solver: MCQSolver, observed: ObservedSolver) -> Iterator[Failure]:
     if solver.status.rollback is not None:
         yield _rolled_back(solver.status.rollback)
     yield from object_failures(observed.conflicts, observed.held, observed.refused, kind=solver.KEY.KIND)
@@ -159,7 +159,7 @@ def _refusal_failure(refusal: Refusal) -> Failure:
     )
 
 
-def warning_failure(warned: Warned) -> Failure:
+def warning_failure(warned: WarningEvent) -> Failure:
     """Return the failure of a Pod that its node can't start, or of a Job that gets no Pod."""
     if warned.kind == JOB.kind:
         return _creation_failure(warned.message, otherwise=warned.reason, for_job=f"for Job {warned.name} ")
@@ -177,7 +177,7 @@ def _creation_failure(refusal: str, *, otherwise: str, for_job: str = "") -> Fai
     return Failure(reason=reason, message=f"Pods {for_job}can't be created: {quoted(refusal)} {advice}")
 
 
-def absence(observed: Observed, *kinds: str) -> str | None:
+def absence(observed: ObservedSolver, *kinds: str) -> str | None:
     """Return what to install for the first object of these kinds that the API server does not know, or None."""
     for ref in observed.absent:
         kind = kind_named(ref.api_version, ref.kind)

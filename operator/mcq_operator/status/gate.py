@@ -4,11 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from mcq_operator.models import Condition, GateStatus, MCQExam, MCQSolver, names
-from mcq_operator.models.observed import Observed
-from mcq_operator.models.status import LONGEST_MESSAGE, GatePhase
+from mcq_operator.api import Condition, GateStatus, MCQExam, MCQSolver, names
+from mcq_operator.api.observed import ObservedSolver
+from mcq_operator.api.status import LONGEST_MESSAGE, GatePhase
 
-from . import loaded, waiver
+from . import loaded_model, waiver
 from .finding import Finding
 
 PATIENCE_SECONDS = 120.0
@@ -24,7 +24,7 @@ THROUGH: frozenset[GatePhase] = frozenset({"Passed", "Overridden"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class GateObjects:
     """The observed objects that the gate waits for.
 
     Attributes:
@@ -44,7 +44,7 @@ def holds(gate: GateStatus | None) -> bool:
     return gate is not None and gate.phase not in THROUGH
 
 
-def advanced(solver: MCQSolver, gate: GateStatus, seen: Seen, *, now: datetime) -> GateStatus:
+def advanced(solver: MCQSolver, gate: GateStatus, objects: GateObjects, *, now: datetime) -> GateStatus:
     """Return the gate's next state for one observation."""
     if holds(gate) and (approval := waiver.approval(solver, gate)) is not None:
         message = (
@@ -55,28 +55,30 @@ def advanced(solver: MCQSolver, gate: GateStatus, seen: Seen, *, now: datetime) 
     if gate.phase in ENDED:
         return gate
     name = _exam_name(solver)
-    if seen.exam is None:
+    if objects.exam is None:
         message = (
             f"There is no MCQExam {name} in this namespace: create it, or correct spec.rollout.gate.examRef."
         )
         return _to(gate, "Waiting", "ExamNotFound", message)
-    if seen.exam.spec.solver_ref.name != solver.name:
-        message = f"MCQExam {name} is not this solver's, but of {seen.exam.spec.solver_ref.name}."
+    if objects.exam.spec.solver_ref.name != solver.name:
+        message = f"MCQExam {name} is not this solver's, but of {objects.exam.spec.solver_ref.name}."
         return _to(gate, "Waiting", "ExamOfAnother", message)
-    exam_status = seen.exam.status
+    exam_status = objects.exam.status
     if not exam_status.is_true("Complete") or exam_status.template_digest != gate.template_digest:
-        detail = _message(seen.exam, "Complete")
+        detail = _message(objects.exam, "Complete")
         return _to(
             gate, "Waiting", "NoBaseline", f"The present replicas have no result to compare with. {detail}"
         )
     if exam_status.report is None or exam_status.report.digest is None:
-        detail = _message(seen.exam, "Complete")
+        detail = _message(objects.exam, "Complete")
         return _to(gate, "Waiting", "NoBaseline", f"No Pod proves the present replicas' result. {detail}")
-    return _follow_candidate(solver, gate, seen, now=now)
+    return _follow_candidate(solver, gate, objects, now=now)
 
 
-def _follow_candidate(solver: MCQSolver, gate: GateStatus, seen: Seen, *, now: datetime) -> GateStatus:
-    candidate, sitting = seen.candidate, seen.sitting
+def _follow_candidate(
+    solver: MCQSolver, gate: GateStatus, objects: GateObjects, *, now: datetime
+) -> GateStatus:
+    candidate, sitting = objects.candidate, objects.sitting
     name = f"MCQSolver {names.candidate_name(solver)}"
     if candidate is None or sitting is None or not (_is_current(candidate) and _is_current(sitting)):
         return _to(gate, "Sitting", "CandidateStarting", f"{name} is brought up.")
@@ -160,7 +162,7 @@ def retry_in(gate: GateStatus | None) -> float | None:
     return PATIENCE_SECONDS / 4 if gate and gate.phase == "Sitting" else None
 
 
-def finding(solver: MCQSolver, gate: GateStatus | None, observed: Observed) -> Finding | None:
+def finding(solver: MCQSolver, gate: GateStatus | None, observed: ObservedSolver) -> Finding | None:
     """Return the condition ExamPassed, if the solver has a gate or had one before the last change."""
     if gate is None:
         if solver.spec.rollout.gate is None:
@@ -178,7 +180,7 @@ def finding(solver: MCQSolver, gate: GateStatus | None, observed: Observed) -> F
     return Finding("ExamPassed", "Unknown", gate.reason, message)
 
 
-def _other_image(solver: MCQSolver, gate: GateStatus, observed: Observed) -> str | None:
+def _other_image(solver: MCQSolver, gate: GateStatus, observed: ObservedSolver) -> str | None:
     """Return a message if, after the roll-out, replicas run another image than the one that passed."""
     deployment, recorded = observed.deployment, solver.status.gate
     known = any(each.reason == OTHER_IMAGE for each in solver.status.conditions)
@@ -187,7 +189,7 @@ def _other_image(solver: MCQSolver, gate: GateStatus, observed: Observed) -> str
     )
     if not gate.image or not (rolled_out or known):
         return None
-    others = loaded.images(observed.pods) - {gate.image}
+    others = loaded_model.images(observed.pods) - {gate.image}
     if not others:
         return None
     return (

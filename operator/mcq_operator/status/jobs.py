@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from mcq_operator.models import Manifest
+from mcq_operator.api import Manifest
 
 from .pods import containers
 
@@ -26,7 +26,7 @@ def pods_of(job: str, pods: Iterable[Manifest]) -> list[Manifest]:
     return [pod for pod in pods if pod["metadata"].get("labels", {}).get(JOB_LABEL) == job]
 
 
-def last_words(pods: Iterable[Manifest], job: str, *, container: str) -> str:
+def termination_message(pods: Iterable[Manifest], job: str, *, container: str) -> str:
     """Return the termination message of the Job's last failed Pod.
 
     The operator's container comes first. The message names any other container.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from mcq_operator.models import Manifest
+from mcq_operator.api import Manifest
 
 from .jobs import pods_of, running
 from .pods import CREATING, present, waiting

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from mcq_operator.models import Manifest
+from mcq_operator.api import Manifest
 
 CREATING = frozenset({"ContainerCreating", "PodInitializing"})
 """Waiting reasons of a container that does not exist yet."""

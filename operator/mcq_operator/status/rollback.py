@@ -7,8 +7,8 @@ back to, so that it doesn't try the failed one again.
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from mcq_operator.models import Manifest, MCQSolver, Rollback, names
-from mcq_operator.models.observed import Deployment, Observed
+from mcq_operator.api import Manifest, MCQSolver, Rollback, names
+from mcq_operator.api.observed import Deployment, ObservedSolver
 
 from .failures import Failure, pod_failures
 from .pods import CREATING, present, restarts, waiting
@@ -28,7 +28,7 @@ def concerns(solver: MCQSolver, deployment: Deployment | None, pods: Iterable[Ma
     return _late(deployment) is not None or any(map(_troubled, pods))
 
 
-def decided(solver: MCQSolver, observed: Observed, *, digest: str, now: datetime) -> Rollback | None:
+def decided(solver: MCQSolver, observed: ObservedSolver, *, digest: str, now: datetime) -> Rollback | None:
     """Return the rollback, if the roll-out has failed and an earlier revision is available.
 
     `digest` identifies the replicas that the spec asks for.
@@ -67,7 +67,9 @@ def template(replica_set: Manifest) -> Manifest:
     return {"metadata": kept_metadata, "spec": pod_template["spec"]}
 
 
-def _failures(solver: MCQSolver, observed: Observed, newest: Manifest, now: datetime) -> Iterator[Failure]:
+def _failures(
+    solver: MCQSolver, observed: ObservedSolver, newest: Manifest, now: datetime
+) -> Iterator[Failure]:
     revision = newest["metadata"]["labels"].get(names.POD_REVISION)
     for pod in observed.pods:
         if pod["metadata"].get("labels", {}).get(names.POD_REVISION) == revision and _hopeless(pod, now):

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from mcq_operator.models import Manifest, MCQSolver
-from mcq_operator.models.kinds import HTTP_ROUTE, INGRESS
-from mcq_operator.models.observed import Observed
+from mcq_operator.api import Manifest, MCQSolver
+from mcq_operator.api.kinds import HTTP_ROUTE, INGRESS
+from mcq_operator.api.observed import ObservedSolver
 
 from .failures import absence, quoted
 from .finding import Finding
@@ -12,7 +12,7 @@ from .finding import Finding
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 
 
-def findings(solver: MCQSolver, observed: Observed) -> list[Finding]:
+def findings(solver: MCQSolver, observed: ObservedSolver) -> list[Finding]:
     """Return a condition for each way in that the spec asks for."""
     conditions = []
     if solver.spec.ingress.is_on:
@@ -26,7 +26,9 @@ def findings(solver: MCQSolver, observed: Observed) -> list[Finding]:
     return conditions
 
 
-def _not_applied(condition: str, kind: str, live: Manifest | None, observed: Observed) -> Finding | None:
+def _not_applied(
+    condition: str, kind: str, live: Manifest | None, observed: ObservedSolver
+) -> Finding | None:
     """Return the condition of an object that was not applied, or None."""
     if (absent := absence(observed, kind)) is not None:
         return Finding(condition, "False", "CRDNotInstalled", absent)

@@ -6,12 +6,12 @@ allows and records it.
 
 from datetime import datetime
 
-from mcq_operator.models import GateStatus, MCQSolver, Override, names
-from mcq_operator.models.scaling import Gate
-from mcq_operator.models.status import GateTerms
+from mcq_operator.api import GateStatus, MCQSolver, Override, names
+from mcq_operator.api.scaling import Gate
+from mcq_operator.api.status import GateTerms
 
-from .dating import stamp
 from .failures import quoted
+from .transitions import stamp
 
 REMOVED = "GateRemoved"
 LOOSENED = "GateLoosened"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tests.operator.conftest import Kubectl
 
-from mcq_operator.models import Manifest
-from mcq_operator.models.base import API_VERSION, EXAMS, GROUP, SOLVERS
+from mcq_operator.api import Manifest
+from mcq_operator.api.base import API_VERSION, EXAMS, GROUP, SOLVERS
 
 HERE = "tests/operator/adversary/"
 VERBS = ["get", "list", "watch", "create", "update", "patch", "delete"]

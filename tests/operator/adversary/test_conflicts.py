@@ -9,7 +9,7 @@ from tests.operator.adversary.conftest import Tenant
 from tests.operator.conftest import ROOT, Bench, Kubectl
 from tests.operator.live import condition, existing, kubelet, patch, until
 
-from mcq_operator.models import ExamKey, Manifest
+from mcq_operator.api import ExamKey, Manifest
 
 BACKUP = {"storage": {"backup": {"uri": "s3://backups"}, "cache": {"type": "EmptyDir"}}}
 INGRESS = {"ingress": {"enabled": True, "host": "mcq.example.com"}}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.operator.adversary.conftest import Tenant
 from tests.operator.conftest import Bench, Kubectl
+from tests.operator.controllers.test_gate import BASELINE, CANDIDATE, changed, gate, precision, sat, settle
 from tests.operator.live import condition, existing
-from tests.operator.test_gate import BASELINE, CANDIDATE, changed, gate, precision, sat, settle
 
 RESULTS = f"{CANDIDATE}-results"
 

@@ -34,7 +34,7 @@ async def test_a_solver_takes_requests_of_the_ingress_of_another_namespace(
     ready = condition(kubectl, "Ready")
     assert (ready["status"], ready["reason"]) == ("False", "HostConflict")
     assert f"Ingress {victims.namespace}/theirs takes the requests of" in ready["message"]
-    assert result.look_again_in is not None
+    assert result.requeue_after is not None
     victims("delete", "ingress", "theirs")
     bench.restart(victims.namespace)
     await bench.settle()
@@ -71,8 +71,8 @@ async def test_two_ask_for_one_host_at_the_same_moment_and_the_younger_one_keeps
     tenant.solver(way_in("mcq.localhost"))
     result = await bench.result()
     assert kubectl.get("ingress", "demo") is not None
-    assert result.look_again_in is not None
-    assert result.look_again_in < 5
+    assert result.requeue_after is not None
+    assert result.requeue_after < 5
     bench.restart(victims.namespace)
     await bench.settle()
     assert kubectl.get("ingress", "demo") is None

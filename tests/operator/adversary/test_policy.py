@@ -13,8 +13,8 @@ from tests.operator.adversary.conftest import Tenant, resource
 from tests.operator.conftest import ROOT, Kubectl
 from tests.operator.live import until
 
-from mcq_operator.check import refused
-from mcq_operator.models import Manifest
+from mcq_operator.api import Manifest
+from mcq_operator.cli.check import policy_refusals
 
 TEAM = {
     "images": ["registry.example.com/mcq/*", "ghcr.io/x/y@sha256:abc"],
@@ -245,7 +245,7 @@ async def test_a_solver_or_exam_refers_to_what_the_policy_does_not_have(
     file, policy_file = tmp_path / "all.yaml", tmp_path / "policy.yaml"
     file.write_text(yaml.safe_dump_all(documents))
     policy_file.write_text(yaml.safe_dump(made))
-    lines = refused(str(file), [str(policy_file)], namespace=kubectl.namespace)
+    lines = policy_refusals(str(file), [str(policy_file)], namespace=kubectl.namespace)
     by_server = dict(
         re.findall(r'"(case-\d+)" is forbidden: .* denied request: (.*)$', done.stderr, re.MULTILINE)
     )
@@ -313,8 +313,8 @@ async def test_what_was_there_before_the_policy_is_changed(
     tenant.solver({"image": "old/image"})
     await make(kubectl, policies, {})
     assert tenant.run("label", "mcq", "demo", "team=one").returncode == 0
-    refused = tenant.run("patch", "mcq", "demo", "--type=merge", "--patch", '{"spec":{"replicas":1}}')
-    assert "old/image: not allowed in image by spec.images" in refused.stderr
+    policy_refusals = tenant.run("patch", "mcq", "demo", "--type=merge", "--patch", '{"spec":{"replicas":1}}')
+    assert "old/image: not allowed in image by spec.images" in policy_refusals.stderr
     corrected = '{"spec":{"replicas":1,"image":null}}'
     assert tenant.run("patch", "mcq", "demo", "--type=merge", "--patch", corrected).returncode == 0
     assert tenant.run("delete", "mcq", "demo").returncode == 0

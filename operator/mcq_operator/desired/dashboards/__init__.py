@@ -4,10 +4,10 @@ import json
 from functools import cache
 from importlib.resources import files
 
+from mcq_operator.api import Manifest, MCQSolver, names
+from mcq_operator.api.kinds import CONFIG_MAP
 from mcq_operator.desired.manifest import digest, manifest
 from mcq_operator.desired.monitoring import is_on
-from mcq_operator.models import Manifest, MCQSolver, names
-from mcq_operator.models.kinds import CONFIG_MAP
 
 BOARDS = ("overview", "quality", "inference")
 

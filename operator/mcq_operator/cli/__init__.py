@@ -1,0 +1,1 @@
+"""The commands beside the operator itself: check, exam report, backup and restore."""

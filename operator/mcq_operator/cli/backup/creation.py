@@ -1,0 +1,107 @@
+"""Creates a backup: collects, writes and reads it back, then deletes surplus backups."""
+
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from typing import IO
+
+from mcq_operator.client import Client
+
+from .archive import Contents, Writer, digest, verify
+from .backup_name import BackupName
+from .backup_store import BackupStore
+from .contents import namespace_contents
+from .errors import CorruptError, FullError, MissingError, NothingToKeepError
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewBackup:
+    """A new backup, and the old ones that were deleted after it."""
+
+    name: BackupName
+    contents: Contents
+    size: int
+    deleted: list[BackupName]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedBackup:
+    """A backup, with its manifest or the reason why it is corrupt."""
+
+    name: BackupName
+    contents: Contents | None = None
+    problem: str = ""
+
+
+async def create(
+    client: Client, store: BackupStore, *, namespace: str, keep: int | None, now: datetime
+) -> NewBackup:
+    """Back the namespace up, and keep its last `keep` good backups. Raises BackupError, ClusterError."""
+    with tempfile.TemporaryFile() as file:
+        manifest = await _collect(client, file, namespace=namespace, now=now)
+        name = BackupName.of(namespace, now, digest(file))
+        size = file.seek(0, 2)
+        store.put(name, file)
+        # Read the new backup before deleting old ones.
+        fetch_verified(store, name, file)
+        deleted = _delete_surplus(store, name, keep=keep, file=file) if keep else []
+    return NewBackup(name=name, contents=manifest, size=size, deleted=deleted)
+
+
+def list_backups(store: BackupStore, namespace: str | None) -> list[ListedBackup]:
+    """Return every backup. Read each as a whole: only that shows that it is good. Raises BackupError."""
+    backups = []
+    with tempfile.TemporaryFile() as file:
+        for name in store.names(namespace):
+            try:
+                backups.append(ListedBackup(name=name, contents=fetch_verified(store, name, file)))
+            except MissingError:  # deleted since the listing
+                continue
+            except CorruptError as error:
+                backups.append(ListedBackup(name=name, problem=str(error)))
+    return backups
+
+
+def fetch_verified(store: BackupStore, name: BackupName, file: IO[bytes]) -> Contents:
+    """Fetch a backup into `file`, and verify it. Raises BackupError: CorruptError if the backup is damaged."""
+    store.get(name, file)
+    return verify(file, of=name.digest)
+
+
+async def _collect(client: Client, file: IO[bytes], *, namespace: str, now: datetime) -> Contents:
+    try:
+        writer = Writer(file, namespace=namespace, created=now.isoformat(timespec="seconds"))
+        async for item in namespace_contents(client, namespace):
+            writer.add(item)
+        if not writer.contents.objects:
+            # Empty backups would eventually replace the good ones.
+            message = (
+                f"Namespace {namespace} has no MCQSolver and no MCQExam, so no backup was made: is it the right"
+                " one, of the right cluster, and are the operator's CRDs installed?"
+            )
+            raise NothingToKeepError(message)
+        writer.close()
+    except OSError as error:
+        message = (
+            f"The backup can't be put together in {tempfile.gettempdir()}: {error.strerror}. Make room there."
+        )
+        raise FullError(message) from error
+    return writer.contents
+
+
+def _delete_surplus(store: BackupStore, new: BackupName, *, keep: int, file: IO[bytes]) -> list[BackupName]:
+    """Delete and return the backups older than the last `keep` good ones. Corrupt backups don't count as good."""
+    good, deleted = 1, []
+    for name in reversed(store.names(new.namespace)):
+        if name == new:
+            continue
+        if good < keep:
+            try:
+                fetch_verified(store, name, file)
+            except (CorruptError, MissingError):
+                continue
+            good += 1
+        else:
+            store.delete(name)
+            deleted.append(name)
+    return deleted

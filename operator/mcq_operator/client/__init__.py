@@ -1,0 +1,34 @@
+"""The only package that talks to the API server."""
+
+from .apply import Applied
+from .cached_client import CachedClient
+from .client import Client
+from .cluster import Children, Cluster
+from .errors import (
+    ClusterError,
+    ConflictError,
+    InvalidSpecError,
+    NoAnswerError,
+    NotLeadingError,
+    RefusedError,
+    UnavailableError,
+)
+from .lease import LeaseClient
+from .transport import connect
+
+__all__ = [
+    "Applied",
+    "CachedClient",
+    "Children",
+    "Client",
+    "Cluster",
+    "ClusterError",
+    "ConflictError",
+    "InvalidSpecError",
+    "LeaseClient",
+    "NoAnswerError",
+    "NotLeadingError",
+    "RefusedError",
+    "UnavailableError",
+    "connect",
+]

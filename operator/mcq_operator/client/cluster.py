@@ -1,0 +1,307 @@
+"""The cluster as the reconciles see it: they read, apply and prune objects, and write statuses and Events."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from mcq_operator.api import (
+    API_VERSION,
+    FIELD_MANAGER,
+    ExamKey,
+    Key,
+    Manifest,
+    MCQExam,
+    MCQSolver,
+    ObjectRef,
+    Resource,
+    ResourceStatus,
+    SolverKey,
+    names,
+)
+from mcq_operator.api.kinds import (
+    EVENT,
+    EXAM,
+    JOB,
+    POD,
+    RECONCILED,
+    REPLICA_SET,
+    SOLVER,
+    WATCHED,
+    Kind,
+    kind_named,
+)
+from mcq_operator.api.observed import Refusal, Rival
+from mcq_operator.api.resource import KEYS
+from mcq_operator.store.ownership import owned
+
+from .apply import Applied, Applier
+from .attempt import attempt
+from .client import Client
+from .discovery import Discovery
+from .errors import ClusterError, InvalidSpecError
+from .route_table import RouteTable
+
+logger = logging.getLogger(__name__)
+
+Read = TypeVar("Read", bound=Resource)
+
+AT_ONCE = 4
+"""Concurrent lists of versions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Children:
+    """A resource's objects as a reconcile observed them.
+
+    Attributes:
+        live: each existing object, whoever owns it.
+        pods: the resource's Pods.
+        refused: objects that could not be read, so that their existence is unknown.
+
+    """
+
+    live: dict[ObjectRef, Manifest]
+    pods: list[Manifest]
+    refused: list[Refusal] = field(default_factory=list)
+
+    @property
+    def unread(self) -> set[ObjectRef]:
+        """The objects that could not be read."""
+        return {refusal.ref for refusal in self.refused}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruned:
+    """Objects that the spec no longer needs: those under deletion, and those that the server refuses to delete."""
+
+    leaving: list[ObjectRef] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+
+class Cluster:
+    """The operator's only interface to the API server."""
+
+    def __init__(
+        self, client: Client, *, namespaces: Iterable[str] = (), instance: str = FIELD_MANAGER
+    ) -> None:
+        """Serve `namespaces`, or all of them if there are none; `instance` is the reporter of Events."""
+        self._client = client
+        self._scopes: list[str | None] = [*namespaces] or [None]
+        self._instance = instance
+        self._listing = asyncio.Semaphore(AT_ONCE)
+        self._discovery = Discovery(client)
+        self._route_table = RouteTable(client, scopes=self._scopes, clock=time.monotonic)
+        self._applier = Applier(client, self._discovery)
+
+    @property
+    def absent(self) -> frozenset[Kind]:
+        """Kinds with a CRD that the API server does not know."""
+        return self._discovery.absent
+
+    async def discover(self) -> bool:
+        """Ask the server which kinds it knows; return whether that changed. Raises ClusterError."""
+        changed = await self._discovery.refresh()
+        for kind in self.absent:
+            self._client.forget(kind)
+        return changed
+
+    def forget(self) -> None:
+        """Empty the store: the server was restored, and its versions start again at an older one."""
+        for kind in WATCHED:
+            self._client.forget(kind)
+
+    def unlisted(self) -> set[Kind]:
+        """Return the kinds whose watches have not listed their objects yet."""
+        watches = [(kind, scope) for kind in WATCHED if kind not in self.absent for scope in self._scopes]
+        return {kind for kind, scope in watches if not self._client.listed(kind, scope)}
+
+    async def keys(self) -> list[Key]:
+        """Return the keys of all solvers and exams. Raises ClusterError."""
+        keys: list[Key] = []
+        for kind in RECONCILED:
+            for namespace in self._scopes:
+                for item in await self._client.list(kind, namespace=namespace):
+                    metadata = item["metadata"]
+                    keys.append(KEYS[kind.kind](metadata["namespace"], metadata["name"]))
+        return keys
+
+    async def versions(self, kind: Kind) -> dict[tuple[str, str], int]:
+        """Return the versions of all watched objects of a kind, by namespace and name. Raises ClusterError."""
+        selector = names.watch_selector(kind)
+        versions: dict[tuple[str, str], int] = {}
+        for namespace in self._scopes:
+            # An operator of fifty namespaces must not list all of them, for all kinds, at once.
+            async with self._listing:
+                versions |= await self._client.versions(kind, namespace=namespace, selector=selector)
+        return versions
+
+    async def solver(self, key: SolverKey) -> MCQSolver | None:
+        """Return the solver, or None. Raises InvalidSpecError or another ClusterError."""
+        raw = await self._client.get(SOLVER, namespace=key.namespace, name=key.name)
+        return None if raw is None else _read(MCQSolver, raw)
+
+    async def exam(self, key: ExamKey) -> MCQExam | None:
+        """Return the exam, or None. Raises InvalidSpecError or another ClusterError."""
+        raw = await self._client.get(EXAM, namespace=key.namespace, name=key.name)
+        return None if raw is None else _read(MCQExam, raw)
+
+    async def stored(self, key: Key) -> Resource | None:
+        """Return the resource's metadata and status without its spec, which may be invalid. Raises ClusterError."""
+        model, kind = (MCQSolver, SOLVER) if isinstance(key, SolverKey) else (MCQExam, EXAM)
+        raw = await self._client.get(kind, namespace=key.namespace, name=key.name)
+        return None if raw is None else model.without_spec(raw)
+
+    async def exams(self, solver: MCQSolver) -> list[MCQExam]:
+        """Return the solver's exams with a valid spec. Raises ClusterError."""
+        if EXAM in self.absent:
+            return []
+        exams = []
+        for raw in await self._client.exams(namespace=solver.namespace, solver=solver.name):
+            with contextlib.suppress(InvalidSpecError):  # its own status says so
+                exams.append(_read(MCQExam, raw))
+        return exams
+
+    async def jobs(self, exam: MCQExam) -> list[Manifest]:
+        """Return the exam's Jobs, including those of its CronJob. Raises ClusterError."""
+        return await self._client.list(JOB, namespace=exam.namespace, selector=names.selector(exam))
+
+    async def backups(self, solver: MCQSolver) -> tuple[list[Manifest], list[Manifest]]:
+        """Return the backup Jobs of the solver's namespace, and their Pods. Raises ClusterError."""
+        where = {"namespace": solver.namespace, "selector": names.backup_selector(solver)}
+        jobs, pods = await asyncio.gather(*(self._client.list(kind, **where) for kind in (JOB, POD)))
+        return jobs, pods
+
+    async def still_has(self, resource: Resource) -> bool:
+        """Ask the server whether this resource, with this uid, exists and is not being deleted. Raises ClusterError.
+
+        The reconcile calls it after reading the children. A missing child was either deleted alone, or taken by the
+        garbage collector together with the resource.
+        """
+        kind = kind_named(API_VERSION, resource.KEY.KIND)
+        assert kind is not None  # noqa: S101 - it is in the table
+        raw = await self._client.get_live(kind, namespace=resource.namespace, name=resource.name)
+        metadata: Manifest = raw["metadata"] if raw else {}
+        return metadata.get("uid") == resource.metadata.uid and "deletionTimestamp" not in metadata
+
+    async def children(
+        self, resource: Resource, refs: Iterable[ObjectRef], *, desired: Collection[ObjectRef] = ()
+    ) -> Children:
+        """Return the objects by these names, whoever owns them, and the resource's Pods. Raises ClusterError.
+
+        Skip the read of an object that no event has shown, because it probably does not exist. If it is `desired`, the
+        reconcile creates it, which the server refuses if it exists. Otherwise, read it only if the inventory has it.
+        """
+        recorded = {*resource.status.inventory}.difference(desired)
+        to_read = [ref for ref in refs if ref in recorded or not self._is_unknown(resource.namespace, ref)]
+        pods, manifests = await asyncio.gather(
+            self._client.list(POD, namespace=resource.namespace, selector=names.selector(resource)),
+            asyncio.gather(*(attempt("read", ref, self._get(resource.namespace, ref)) for ref in to_read)),
+        )
+        children = Children(live={}, pods=pods)
+        for ref, live in zip(to_read, manifests, strict=True):
+            if isinstance(live, Refusal):
+                children.refused.append(live)
+            elif live is not None:
+                children.live[ref] = live
+        return children
+
+    async def apply(
+        self, resource: Resource, desired: dict[ObjectRef, Manifest], children: Children
+    ) -> Applied:
+        """Apply the desired objects that differ from their live versions.
+
+        A failure does not stop the other objects. Objects that could not be read stay as they are, and so do objects
+        that depend on them. Raises NoAnswerError, NotLeadingError.
+        """
+        readable = {ref: manifest for ref, manifest in desired.items() if ref not in children.unread}
+        return await self._applier.apply(resource, readable, children.live, unread=children.unread)
+
+    async def prune(self, resource: Resource, children: Children, *, keep: Iterable[ObjectRef]) -> Pruned:
+        """Delete the resource's own objects that are not in `keep`. Raises NoAnswerError, NotLeadingError."""
+        kept, pruned = set(keep), Pruned()
+        for ref, live in children.live.items():
+            kind = kind_named(ref.api_version, ref.kind)
+            if ref in kept or kind is None or not owned(live, resource):
+                continue
+            pruned.leaving.append(ref)
+            metadata = live["metadata"]
+            if "deletionTimestamp" not in metadata:
+                logger.info("deleting %s %s, which the spec no longer needs", ref.kind, ref.name)
+                call = self._client.delete(
+                    kind, namespace=resource.namespace, name=ref.name, uid=metadata["uid"]
+                )
+                if isinstance(refusal := await attempt("delete", ref, call), Refusal):
+                    pruned.refused.append(refusal)
+        return pruned
+
+    async def replica_sets(self, solver: MCQSolver) -> list[Manifest]:
+        """Return the solver's ReplicaSets, with the templates of its last revisions. Raises ClusterError."""
+        return await self._client.list(
+            REPLICA_SET, namespace=solver.namespace, selector=names.selector(solver)
+        )
+
+    async def warnings(self, about: Manifest) -> list[Manifest]:
+        """Return the warning Events about an object, the latest last. Raises ClusterError."""
+        metadata = about["metadata"]
+        fields = f"regarding.uid={metadata['uid']},type=Warning"
+        events = await self._client.list(EVENT, namespace=metadata["namespace"], fields=fields)
+        return sorted(events, key=lambda event: event.get("deprecatedLastTimestamp") or "")
+
+    async def rival(self, kind: Kind, desired: Manifest, live: Manifest | None) -> Rival | None:
+        """Return the older Ingress or HTTPRoute that takes requests of the desired one. Raises ClusterError."""
+        return await self._route_table.rival(kind, desired, live)
+
+    def lists_route(self, kind: Kind, live: Manifest) -> bool:
+        """Return whether the list of routes is newer than the object's hosts and paths."""
+        return self._route_table.has_all(kind, live)
+
+    async def emit_event(self, resource: Resource, event: Manifest) -> None:
+        """Create an Event. Log a failure: nothing depends on Events."""
+        try:
+            await self._client.create(EVENT, {**event, "reportingInstance": self._instance})
+        except ClusterError as error:
+            logger.warning("%s: the Event %s was not created: %s", resource.name, event.get("reason"), error)
+
+    async def write_status(self, resource: Resource, status: ResourceStatus) -> bool:
+        """Write the status if it differs from the stored one; return whether it did. Raises ClusterError."""
+        if status == resource.status:
+            return False
+        metadata = {
+            "name": resource.name,
+            "namespace": resource.namespace,
+            # Refuse the write if the resource was replaced by one of the same name.
+            "uid": resource.metadata.uid,
+        }
+        await self._client.apply_status(
+            {
+                "apiVersion": API_VERSION,
+                "kind": resource.KEY.KIND,
+                "metadata": metadata,
+                "status": status.model_dump(by_alias=True, exclude_none=True),
+            }
+        )
+        return True
+
+    async def _get(self, namespace: str, ref: ObjectRef) -> Manifest | None:
+        kind = kind_named(ref.api_version, ref.kind)
+        if kind is None or kind in self.absent:
+            return None
+        return await self._client.get(kind, namespace=namespace, name=ref.name)
+
+    def _is_unknown(self, namespace: str, ref: ObjectRef) -> bool:
+        kind = kind_named(ref.api_version, ref.kind)
+        return kind is not None and self._client.is_unknown(kind, namespace=namespace, name=ref.name)
+
+
+def _read(model: type[Read], raw: Manifest) -> Read:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise InvalidSpecError(model.without_spec(raw), problems) from error

@@ -1,0 +1,32 @@
+"""Discovery of the optional kinds: CRDs come and go."""
+
+import asyncio
+
+from mcq_operator.api.kinds import OPTIONAL, RECONCILED, Kind
+
+from .client import Client
+
+KINDS = (*RECONCILED, *OPTIONAL)
+
+
+class Discovery:
+    """The server's kinds at the last `refresh`."""
+
+    def __init__(self, client: Client) -> None:
+        """All kinds are absent before the first `refresh`."""
+        self._client = client
+        self.absent: frozenset[Kind] = frozenset(KINDS)
+
+    async def refresh(self) -> bool:
+        """Ask the server; return whether the answer changed. Raises ClusterError."""
+        versions = sorted({kind.api_version for kind in KINDS})
+        resources = await asyncio.gather(*(self._client.resources(version) for version in versions))
+        known = dict(zip(versions, resources, strict=True))
+        absent = frozenset(kind for kind in KINDS if kind.plural not in known[kind.api_version])
+        changed = absent != self.absent
+        self.absent = absent
+        return changed
+
+    def mark_absent(self, kind: Kind) -> None:
+        """Note that the server no longer knows the kind."""
+        self.absent |= {kind}

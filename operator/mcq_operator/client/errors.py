@@ -1,0 +1,84 @@
+"""Errors of the API server, classified by the way to handle them.
+
+ClusterError
+├── RefusedError      the server refuses this request for good: a person must change something
+│   └── NotFoundError  the object, its namespace or its kind is missing
+├── ConflictError     someone else was faster: read the object again
+├── NotLeadingError   this process has lost the Lease, so it may not write
+├── UnavailableError  the server, or something behind it, fails for now: try again later
+│   └── NoAnswerError  the server can't be reached, so all other requests would fail, too
+└── InvalidSpecError  this release can't read the spec of a stored resource
+"""
+
+import json
+
+from kubernetes.aio.client.exceptions import ApiException
+
+from mcq_operator.api import Resource
+
+REFUSED = frozenset({400, 403, 405, 413, 415, 422})
+CONFLICT = 409
+NOT_FOUND = 404
+LONGEST_MESSAGE = 4096
+"""Characters of the server's message, which may contain a webhook's."""
+UNTYPED = "failed to create typed patch object"
+"""The server's permanent refusal of a field that the schema lacks, although its status is 500."""
+
+
+class ClusterError(Exception):
+    """Any failure at the API server."""
+
+
+class RefusedError(ClusterError):
+    """The request is wrong, or not allowed."""
+
+
+class NotFoundError(RefusedError):
+    """The object does not exist."""
+
+
+class ConflictError(ClusterError):
+    """Someone else changed, replaced or created the object in between."""
+
+
+class NotLeadingError(ClusterError):
+    """Another operator may be writing already."""
+
+
+class UnavailableError(ClusterError):
+    """The server is overloaded, or a webhook or etcd behind it has failed."""
+
+
+class NoAnswerError(UnavailableError):
+    """The server did not answer."""
+
+
+class InvalidSpecError(ClusterError):
+    """The models refuse a stored spec."""
+
+    def __init__(self, resource: Resource, problem: str) -> None:
+        """Store the `problem`; `resource` has the stored metadata and status, and no spec."""
+        super().__init__(problem)
+        self.resource = resource
+
+
+def cluster_error(error: ApiException) -> ClusterError:
+    """Return the typed form of an HTTP error, with the server's message."""
+    message = _message(error)
+    if error.status == CONFLICT:
+        return ConflictError(message)
+    if error.status == NOT_FOUND:
+        return NotFoundError(message)
+    if error.status in REFUSED or UNTYPED in message:
+        return RefusedError(message)
+    return UnavailableError(f"{error.status}: {message}")
+
+
+def _message(error: ApiException) -> str:
+    """Return the `message` of the server's Status object, or else the body or the reason."""
+    body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else error.body
+    try:
+        message = str(json.loads(body or "")["message"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        message = str(body or error.reason)
+    return message[:LONGEST_MESSAGE]

@@ -1,0 +1,90 @@
+"""The hosts and paths that Ingresses and HTTPRoutes have already taken.
+
+The API server accepts a second one with the same host and path, or with a longer path on another team's host. The
+Ingress controller sends the requests to one of them. So the operator lists all Ingresses and HTTPRoutes, rarely, for
+all solvers.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from mcq_operator.api import Manifest
+from mcq_operator.api.kinds import HTTP_ROUTE, INGRESS, Kind
+from mcq_operator.api.observed import Rival
+from mcq_operator.api.routes import Route, routes
+
+from .client import Client
+
+SELDOM_SECONDS = 30.0
+SOON_SECONDS = 2.0
+
+
+class RouteTable:
+    """The routes of all Ingresses and HTTPRoutes in the operator's namespaces, from the last list."""
+
+    def __init__(self, client: Client, *, scopes: Iterable[str | None], clock: Callable[[], float]) -> None:
+        """`scopes` are the namespaces, or None for all; `clock` is monotonic, in seconds."""
+        self._client = client
+        self._scopes = list(scopes)
+        self._clock = clock
+        self._listed = float("-inf")
+        self._listing = asyncio.Lock()
+        self._routes: set[Route] = set()
+
+    async def rival(self, kind: Kind, desired: Manifest, live: Manifest | None) -> Rival | None:
+        """Return the older object that takes requests of the desired one. Raises ClusterError.
+
+        A route that `live`, the existing object, lacks counts as younger than all others. If the list lacks a route,
+        list again: at most every two seconds for a new object, because its age decides, and at once for an existing
+        object that gets other routes.
+        """
+        own = _own(kind, desired, live)
+        if self._routes.issuperset(own):
+            await self._list(SELDOM_SECONDS)
+        else:
+            await self._list(0.0 if live and not all(route.created for route in own) else SOON_SECONDS)
+        older = (
+            other
+            for route in own
+            for other in self._routes
+            if other.object != route.object and other.age < route.age and route.meets(other)
+        )
+        namespace = desired["metadata"]["namespace"]
+        first = min(older, default=None, key=lambda route: (route.namespace == namespace, route.age))
+        if first is None:
+            return None
+        return Rival(
+            ref=f"{first.kind} {first.namespace}/{first.name}",
+            route=f"{first.host}{first.path}",
+            elsewhere=first.namespace != namespace,
+        )
+
+    def has_all(self, kind: Kind, live: Manifest) -> bool:
+        """Return whether the list has all of the object's routes. Before, it may lack a rival of the same moment."""
+        return self._routes.issuperset(routes(kind, live))
+
+    async def _list(self, seconds: float) -> None:
+        called = self._clock()
+        # Wait for a list that is under way: the old one may lack objects that exist.
+        async with self._listing:
+            if called - self._listed < seconds:
+                return
+            started = self._clock()
+            scopes = [(kind, namespace) for namespace in self._scopes for kind in (INGRESS, HTTP_ROUTE)]
+            lists = await asyncio.gather(
+                *(self._client.list(kind, namespace=namespace) for kind, namespace in scopes)
+            )
+            self._routes = {
+                route
+                for (kind, _), items in zip(scopes, lists, strict=True)
+                for item in items
+                for route in routes(kind, item)
+            }
+            self._listed = started
+
+
+def _own(kind: Kind, desired: Manifest, live: Manifest | None) -> set[Route]:
+    """Return the desired object's routes, with the creation time of the live object for those that it has already."""
+    since = {route.takes: route.created for route in routes(kind, live)} if live else {}
+    return {replace(route, created=since.get(route.takes, "")) for route in routes(kind, desired)}

@@ -1,0 +1,88 @@
+"""One function for create, update, resume and drift: observe, compute, apply, prune, write the status."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from mcq_operator import status
+from mcq_operator.api import ExamKey, Key, ResourceStatus, SolverKey
+from mcq_operator.api.rbac import NAMESPACE
+from mcq_operator.client import Cluster, ClusterError, ConflictError, NoAnswerError, NotLeadingError
+from mcq_operator.probes.api_keys import APIKeyProber
+from mcq_operator.probes.canary import CanaryProber
+from mcq_operator.probes.load_progress import LoadProgressProber
+
+from .exam import reconcile_exam
+from .solver import reconcile_solver
+from .steps import Outcome, Result, write
+from .upgrades import Upgrades
+
+logger = logging.getLogger(__name__)
+
+FAILING_CONDITION: dict[type[Key], str] = {SolverKey: "Ready", ExamKey: "Complete"}
+"""The condition that becomes Unknown when the reconcile of a resource fails."""
+
+
+async def reconcile(
+    key: Key,
+    *,
+    cluster: Cluster,
+    canary: CanaryProber,
+    load_progress: LoadProgressProber,
+    api_keys: APIKeyProber,
+    upgrades: Upgrades,
+    service_image: str,
+    operator_image: str,
+    operator_namespace: str = NAMESPACE,
+    now: Callable[[], datetime],
+) -> Result:
+    """Make the cluster match a solver or an exam, and its status match the cluster.
+
+    A failure is written into the status and returned. Raises ClusterError if the status can't be written.
+    """
+    try:
+        match key:
+            case SolverKey():
+                return await reconcile_solver(
+                    key,
+                    cluster=cluster,
+                    canary=canary,
+                    load_progress=load_progress,
+                    api_keys=api_keys,
+                    upgrades=upgrades,
+                    service_image=service_image,
+                    operator_image=operator_image,
+                    operator_namespace=operator_namespace,
+                    now=now,
+                )
+            case ExamKey():
+                return await reconcile_exam(key, cluster=cluster, service_image=service_image, now=now)
+        message = f"no kind of resource has the key {key!r}"
+        raise TypeError(message)
+    except (ConflictError, NoAnswerError, NotLeadingError):
+        # A retry resolves a conflict. After the other two, no status can be written either.
+        raise
+    except Exception as error:
+        new_status = await _write_failure(key, error, cluster, now())
+        if new_status is None:
+            raise
+        return Result(outcome=Outcome.FAILED, status=new_status, error=error)
+
+
+async def _write_failure(
+    key: Key, error: Exception, cluster: Cluster, now: datetime
+) -> ResourceStatus | None:
+    """Write the failure into the resource's status; return that, or None if it could not be written."""
+    problem = str(error) if isinstance(error, ClusterError) else f"{type(error).__name__}: {error}"
+    try:
+        resource = await cluster.stored(key)
+        if resource is None:
+            return None
+        new_status = status.failed(resource, problem=problem, bad=FAILING_CONDITION[type(key)], now=now)
+        await write(cluster, resource, new_status, now)
+    except (ClusterError, ValidationError) as another:
+        logger.warning("%s: the failure can't be written into its status: %s", key, another)
+        return None
+    return new_status

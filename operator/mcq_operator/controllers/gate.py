@@ -1,0 +1,72 @@
+"""The gate of a solver: its replicas while a change has to pass an exam, and the progress of that."""
+
+from mcq_operator import desired, status
+from mcq_operator.api import ExamKey, GateStatus, Manifest, MCQSolver, SolverKey, names
+from mcq_operator.api.kinds import EXAM, SOLVER
+from mcq_operator.client import Applied, Cluster
+
+from .steps import readable_exam, readable_solver
+
+
+async def held(
+    solver: MCQSolver, cluster: Cluster, *, service_image: str
+) -> tuple[GateStatus | None, Manifest | None]:
+    """Return the change that has a gate, and the template of the earlier replicas while the gate holds the change.
+
+    Kubernetes keeps the template in a ReplicaSet. Raises ClusterError.
+    """
+    gate, recorded = solver.spec.rollout.gate, solver.status.gate
+    identity = desired.gate.identity(solver, service_image=service_image)
+    unchanged = not solver.status.promoted or identity == solver.status.promoted
+    if gate is None:
+        return status.waiver.ungated(solver, identity, unchanged=unchanged), None
+    if unchanged:
+        # Drop the gate of a change that was taken back; keep the one of a change that went through.
+        return (None, None) if status.gate.holds(recorded) else (recorded, None)
+    candidate = desired.gate.candidate_id(solver, gate, service_image=service_image)
+    replica_sets = {item["metadata"]["name"]: item for item in await cluster.replica_sets(solver)}
+    if recorded is None or not status.gate.holds(recorded) or recorded.replica_set not in replica_sets:
+        newest = status.rollback.newest(replica_sets.values())
+        if newest is None:
+            return None, None
+        replica_set, digest = newest["metadata"]["name"], solver.status.template_digest
+    else:
+        replica_set, digest = recorded.replica_set, recorded.template_digest
+    if recorded is None or recorded.candidate != candidate:
+        recorded = GateStatus(
+            candidate=candidate,
+            change=identity,
+            generation=solver.metadata.generation,
+            # The earlier change's candidate becomes this change's.
+            phase="Sitting" if recorded and recorded.phase == "Sitting" else "Waiting",
+            replica_set=replica_set,
+            template_digest=digest,
+            reason="CandidateStarting",
+            message="",
+        )
+    return recorded, status.rollback.template(replica_sets[replica_set])
+
+
+async def objects(solver: MCQSolver, gate: GateStatus | None, cluster: Cluster) -> list[Manifest]:
+    """Return the candidate and its exam; only the exam, for its report, once the gate has decided."""
+    spec = solver.spec.rollout.gate
+    if gate is None or spec is None or gate.phase == "Waiting":
+        return []
+    exam = await readable_exam(cluster, ExamKey(solver.namespace, spec.exam_ref.name))
+    if exam is None:
+        return []
+    sitting = desired.gate.sitting(solver, exam, spec)
+    return [sitting] if gate.phase in status.gate.ENDED else [desired.gate.candidate(solver), sitting]
+
+
+async def read_objects(solver: MCQSolver, applied: Applied, cluster: Cluster) -> status.gate.GateObjects:
+    """Read the objects that the gate waits for. Raises ClusterError."""
+    gate, name = solver.spec.rollout.gate, names.candidate_name(solver)
+    live = applied.live
+    candidate = SOLVER.named(name) in live
+    sitting = EXAM.named(name) in live
+    return status.gate.GateObjects(
+        exam=await readable_exam(cluster, ExamKey(solver.namespace, gate.exam_ref.name)) if gate else None,
+        candidate=await readable_solver(cluster, SolverKey(solver.namespace, name)) if candidate else None,
+        sitting=await readable_exam(cluster, ExamKey(solver.namespace, name)) if sitting else None,
+    )

@@ -1,0 +1,268 @@
+"""The reconcile of a solver."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from mcq_operator import desired, status
+from mcq_operator.api import GateStatus, Key, Manifest, MCQExam, MCQSolver, SolverKey, SolverStatus, names
+from mcq_operator.api.kinds import (
+    AUTOSCALER,
+    CRON_JOB,
+    DEPLOYMENT,
+    HTTP_ROUTE,
+    INGRESS,
+    PROMETHEUS_RULE,
+    SCALED_OBJECT,
+    SERVICE_MONITOR,
+)
+from mcq_operator.api.observed import Deployment, ObservedBackups, ObservedSolver, Refusal, Rival
+from mcq_operator.client import Applied, Children, Cluster, InvalidSpecError
+from mcq_operator.probes.api_keys import APIKeyProber
+from mcq_operator.probes.canary import CanaryProber
+from mcq_operator.probes.load_progress import LoadProgressProber
+
+from . import gate
+from .route_conflicts import SOON_SECONDS, find_route_conflicts, has_new_route
+from .steps import REFUSED_RETRY_SECONDS, Outcome, Result, UnfinishedError, kept, unfinished, warning, write
+from .upgrades import Upgrades
+
+UNDO_SECONDS = 15.0
+"""A roll-out may become hopeless by time alone, without an event."""
+
+
+async def reconcile_solver(
+    key: SolverKey,
+    *,
+    cluster: Cluster,
+    canary: CanaryProber,
+    load_progress: LoadProgressProber,
+    api_keys: APIKeyProber,
+    upgrades: Upgrades,
+    service_image: str,
+    operator_image: str,
+    operator_namespace: str,
+    now: Callable[[], datetime],
+) -> Result:
+    """Make the cluster match the solver, and the solver's status match the cluster.
+
+    Raises ClusterError if another try may help.
+    """
+    try:
+        solver = await cluster.solver(key)
+    except InvalidSpecError as error:
+        new_status = status.invalid(error.resource, problem=str(error), bad="Ready", now=now())
+        await write(cluster, error.resource, new_status, now())
+        return Result(outcome=Outcome.INVALID, status=new_status)
+    if solver is None or solver.deleting:
+        return _gone(key, canary, load_progress, api_keys, upgrades)
+    template = desired.template(solver, service_image=service_image)
+    digest = desired.digest(template)
+    stored = solver
+    solver, rollback_template = await _rollback_template(stored, cluster, digest=digest)
+    exams = await cluster.exams(solver)
+    held_back, upgrade_template = await _upgrade_hold(solver, cluster, upgrades, digest=digest)
+    if upgrade_template is None:
+        change, gate_template = await gate.held(solver, cluster, service_image=service_image)
+    else:
+        change, gate_template = solver.status.gate, upgrade_template
+    objects = desired.objects(
+        solver,
+        service_image=service_image,
+        operator_image=operator_image,
+        operator_namespace=operator_namespace,
+        absent=cluster.absent,
+        pods=rollback_template or gate_template or template,
+        sat=status.sat(exams),
+    )
+    objects += await gate.objects(solver, change, cluster)
+    desired_objects = {desired.reference(item): item for item in objects}
+    possible = {*desired.possible(solver), *solver.status.inventory}
+    children = await cluster.children(solver, possible, desired=desired_objects)
+    reconciled_before = solver.status.observed_generation > 0
+    if (
+        reconciled_before
+        and desired_objects.keys() - children.live.keys()
+        and not await cluster.still_has(solver)
+    ):
+        # The garbage collector took the missing objects with the solver. They must not be created again.
+        return _gone(key, canary, load_progress, api_keys, upgrades)
+    conflicts = await find_route_conflicts(cluster, desired_objects, children)
+    uncontested = {ref: item for ref, item in desired_objects.items() if ref not in conflicts.withheld}
+    applied = await cluster.apply(solver, uncontested, children)
+    pruned = await cluster.prune(solver, children, keep=desired_objects.keys() - conflicts.deleted)
+    refused = [*applied.refused, *children.refused, *pruned.refused, *conflicts.refused]
+    if DEPLOYMENT.named(solver.name) in children.unread:
+        # Without the Deployment, the state of the replicas is unknown.
+        raise UnfinishedError("; ".join(refusal.message for refusal in children.refused))
+    observed = await _observed(
+        solver, cluster, applied, children, refused, conflicts.rivals, load_progress, api_keys, now()
+    )
+    verdict = canary.verdict(solver, observed.deployment, observed.pods)
+    # The replicas applied above: a change that passes in this reconcile is rolled out in the next one.
+    in_force = change.template_digest if change and status.gate.holds(change) else digest
+    if upgrade_template is not None:
+        in_force = solver.status.template_digest
+    elif change is not None:
+        gate_objects = await gate.read_objects(solver, applied, cluster)
+        change = status.gate.advanced(solver, change, gate_objects, now=now())
+    new_status = status.of(
+        solver,
+        observed=observed,
+        verdict=status.canary_carried(solver, verdict),
+        inventory={
+            *applied.live,
+            *pruned.leaving,
+            *kept(solver, refused, conflicts.withheld - conflicts.deleted),
+        },
+        exams=exams,
+        replicas_digest=digest,
+        template_digest=in_force,
+        held=change,
+        identity=solver.status.promoted
+        if upgrade_template
+        else desired.gate.identity(solver, service_image=service_image),
+        release=solver.status.release if upgrade_template else upgrades.release,
+        held_back=held_back,
+        model=status.loaded_model.model_of(rollback_template or gate_template or template),
+        now=now(),
+    )
+    upgrades.record(key, rolling=upgrade_template is None and _rolls(new_status))
+    written = await write(cluster, stored, new_status, now())
+    return Result(
+        outcome=Outcome.READY if new_status.is_true("Ready") else Outcome.NOT_READY,
+        error=unfinished(refused),
+        status=new_status,
+        requeues=_readers(solver, exams) if written else (),
+        requeue_after=0.0
+        if new_status.rollback != solver.status.rollback
+        or _phase_changed(new_status.gate, stored.status.gate)
+        else _requeue_after(
+            key,
+            observed,
+            canary,
+            load_progress,
+            new_status.gate,
+            now(),
+            new_route=has_new_route(cluster, applied),
+        ),
+    )
+
+
+async def _upgrade_hold(
+    solver: MCQSolver, cluster: Cluster, upgrades: Upgrades, *, digest: str
+) -> tuple[str, Manifest | None]:
+    """Return why the replicas of the operator's last release stay for now, and their template, or "" and None."""
+    reason = upgrades.hold_reason(solver, digest=digest)
+    newest = status.rollback.newest(await cluster.replica_sets(solver)) if reason else None
+    return (reason, status.rollback.template(newest)) if newest else ("", None)
+
+
+def _rolls(new_status: SolverStatus) -> bool:
+    """Return whether replicas, or a gate's candidate, are starting without a problem."""
+    has_candidate = new_status.gate is not None and new_status.gate.phase in {"Waiting", "Sitting"}
+    return not new_status.is_true("Degraded") and (has_candidate or new_status.is_true("Progressing"))
+
+
+def _readers(solver: MCQSolver, exams: Sequence[MCQExam]) -> list[Key]:
+    """Return the keys of the resources that read the solver's status."""
+    return [*(exam.key for exam in exams), *([solver.parent] if solver.parent else [])]
+
+
+def _phase_changed(after: GateStatus | None, before: GateStatus | None) -> bool:
+    """Return whether the gate's phase has changed, and with it the desired objects."""
+    return (after and after.phase) != (before and before.phase)
+
+
+def _gone(key: SolverKey, *caches: CanaryProber | LoadProgressProber | APIKeyProber | Upgrades) -> Result:
+    for cache in caches:
+        cache.forget(key)
+    return Result(outcome=Outcome.GONE)
+
+
+async def _rollback_template(
+    solver: MCQSolver, cluster: Cluster, *, digest: str
+) -> tuple[MCQSolver, Manifest | None]:
+    """Return the template that a rollback went back to, while the spec still asks for the failed replicas.
+
+    Otherwise return the solver without the record of the rollback.
+    """
+    rollback = solver.status.rollback
+    if rollback is None:
+        return solver, None
+    if solver.spec.rollout.auto_rollback and rollback.digest == digest:
+        replica_sets = {item["metadata"]["name"]: item for item in await cluster.replica_sets(solver)}
+        if rollback.replica_set in replica_sets:
+            return solver, status.rollback.template(replica_sets[rollback.replica_set])
+    new_status = solver.status.model_copy(update={"rollback": None})
+    return solver.model_copy(update={"status": new_status}), None
+
+
+async def _observed(
+    solver: MCQSolver,
+    cluster: Cluster,
+    applied: Applied,
+    children: Children,
+    refused: list[Refusal],
+    rivals: list[Rival],
+    load_progress: LoadProgressProber,
+    api_keys: APIKeyProber,
+    now: datetime,
+) -> ObservedSolver:
+    manifest = applied.live.get(DEPLOYMENT.named(solver.name))
+    deployment = Deployment.of(manifest) if manifest else None
+    scalers = [applied.live.get(kind.named(solver.name)) for kind in (AUTOSCALER, SCALED_OBJECT)]
+    undoable = status.rollback.concerns(solver, deployment, children.pods)
+    return ObservedSolver(
+        deployment=deployment,
+        pods=children.pods,
+        conflicts=applied.conflicts,
+        held=applied.held,
+        refused=refused,
+        absent=applied.absent,
+        scaler=next((scaler for scaler in scalers if scaler), None),
+        replica_sets=await cluster.replica_sets(solver) if undoable else [],
+        ingress=applied.live.get(INGRESS.named(solver.name)),
+        route=applied.live.get(HTTP_ROUTE.named(solver.name)),
+        monitored=any(kind.named(solver.name) in applied.live for kind in (SERVICE_MONITOR, PROMETHEUS_RULE)),
+        rivals=rivals,
+        warning=await warning(cluster, children.pods, now),
+        starting=load_progress.message(solver, children.pods),
+        backups=await _backups(solver, cluster, applied, now),
+        keys=api_keys.count(solver, children.pods),
+    )
+
+
+async def _backups(
+    solver: MCQSolver, cluster: Cluster, applied: Applied, now: datetime
+) -> ObservedBackups | None:
+    cron_job = applied.live.get(CRON_JOB.named(names.backup_name(solver)))
+    if cron_job is None:
+        return None
+    jobs, pods = await cluster.backups(solver)
+    backup_warning = await warning(cluster, pods, now, jobs=jobs)
+    return ObservedBackups(cron_job=cron_job, jobs=jobs, pods=pods, warning=backup_warning)
+
+
+def _requeue_after(
+    key: SolverKey,
+    observed: ObservedSolver,
+    canary: CanaryProber,
+    load_progress: LoadProgressProber,
+    change: GateStatus | None,
+    now: datetime,
+    *,
+    new_route: bool,
+) -> float | None:
+    """Return in how many seconds to reconcile again without an event; None to wait for the next event."""
+    times = [canary.retry_in(key), load_progress.retry_in(key), status.gate.retry_in(change)]
+    if observed.refused or observed.rivals:
+        times.append(REFUSED_RETRY_SECONDS)
+    if new_route:
+        times.append(SOON_SECONDS)
+    backups = observed.backups
+    podless = backups is not None and status.pending.expecting(backups.jobs, backups.pods)
+    if observed.warning or podless or status.pending.young(observed.pods, now=now):
+        times.append(status.pending.SECONDS)
+    if observed.replica_sets:
+        times.append(UNDO_SECONDS)
+    return min((seconds for seconds in times if seconds is not None), default=None)

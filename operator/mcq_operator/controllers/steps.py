@@ -1,0 +1,138 @@
+"""Helpers of the solver's and the exam's reconcile."""
+
+import logging
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
+
+from mcq_operator import status
+from mcq_operator.api import (
+    ExamKey,
+    Key,
+    Manifest,
+    MCQExam,
+    MCQSolver,
+    ObjectRef,
+    Resource,
+    ResourceStatus,
+    SolverKey,
+)
+from mcq_operator.api.kinds import POD, kind_named
+from mcq_operator.api.observed import Refusal, WarningEvent
+from mcq_operator.client import Cluster, ClusterError, InvalidSpecError, NoAnswerError
+
+logger = logging.getLogger(__name__)
+
+Read = TypeVar("Read")
+
+REFUSED_RETRY_SECONDS = 30.0
+"""A quota, a policy or another namespace's Ingress may change without an event for the operator."""
+
+
+class UnfinishedError(ClusterError):
+    """Some objects could not be applied, deleted or read. Another try may help."""
+
+
+class Outcome(StrEnum):
+    """The outcome of a reconcile. An exam is ready when it has a result."""
+
+    GONE = "gone"
+    INVALID = "invalid"
+    READY = "ready"
+    NOT_READY = "not_ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The result of a reconcile.
+
+    Attributes:
+        outcome: the outcome.
+        status: the status.
+        requeues: the keys of resources that read this status and must be reconciled because it changed.
+        requeue_after: seconds until the next reconcile if no event comes first.
+        error: the failure, already written into the status; the queue decides when to try again.
+
+    """
+
+    outcome: Outcome
+    status: ResourceStatus | None = None
+    requeues: Sequence[Key] = ()
+    requeue_after: float | None = None
+    error: Exception | None = None
+
+
+async def readable_solver(cluster: Cluster, key: SolverKey) -> MCQSolver | None:
+    """Return the solver; None if there is none or its spec is invalid, as its own status says. Raises ClusterError."""
+    try:
+        return await cluster.solver(key)
+    except InvalidSpecError:
+        return None
+
+
+async def readable_exam(cluster: Cluster, key: ExamKey) -> MCQExam | None:
+    """Return the exam; None if there is none or its spec is invalid, as its own status says. Raises ClusterError."""
+    try:
+        return await cluster.exam(key)
+    except InvalidSpecError:
+        return None
+
+
+async def warning(
+    cluster: Cluster, pods: Sequence[Manifest], now: datetime, *, jobs: Iterable[Manifest] = ()
+) -> WarningEvent | None:
+    """Return the last warning Event about a Pod that hangs, or a Job that gets no Pod. Raises ClusterError."""
+    subject = status.pending.hanging(pods, now=now) or status.pending.childless(jobs, pods, now=now)
+    warnings = await secondary(cluster.warnings(subject)) if subject else []
+    if not subject or not warnings:
+        return None
+    last = warnings[-1]
+    return WarningEvent(
+        kind=subject.get("kind") or POD.kind,
+        name=subject["metadata"]["name"],
+        reason=last["reason"],
+        message=last.get("note", ""),
+    )
+
+
+async def secondary(call: Awaitable[Read]) -> Read | None:
+    """Return the result of a read that the status can do without; None if the server refuses it."""
+    try:
+        return await call
+    except NoAnswerError:
+        raise
+    except ClusterError as error:
+        logger.warning("a status lacks a detail that could not be read: %s", error)
+        return None
+
+
+async def write(cluster: Cluster, stored: Resource, new_status: ResourceStatus, now: datetime) -> bool:
+    """Write the status if it differs, with an Event for each change; return whether it did. Raises ClusterError."""
+    written = await cluster.write_status(stored, new_status)
+    if written:
+        for event in status.events(stored, new_status, now=now):
+            await cluster.emit_event(stored, event)
+    return written
+
+
+def unfinished(refused: Iterable[Refusal]) -> UnfinishedError | None:
+    """Return an error for the queue if a refusal is temporary, or None."""
+    attempts = [f"{each.attempt} {each.ref.kind} {each.ref.name}" for each in refused if each.temporary]
+    return UnfinishedError(f"could not {', '.join(attempts)}") if attempts else None
+
+
+def kept(resource: Resource, refused: Iterable[Refusal], left: Iterable[ObjectRef] = ()) -> list[ObjectRef]:
+    """Return the objects that stay in the inventory although the reconcile did not read them.
+
+    These are kinds that only another release knows, which that release must prune; objects that could not be read; and
+    objects that were `left` as they are.
+    """
+    unsure = {*left, *(refusal.ref for refusal in refused)}
+    return [
+        ref
+        for ref in resource.status.inventory
+        if ref in unsure or kind_named(ref.api_version, ref.kind) is None
+    ]

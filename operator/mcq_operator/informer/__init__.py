@@ -1,0 +1,1 @@
+"""kopf's watches, which keep the store equal to the cluster."""

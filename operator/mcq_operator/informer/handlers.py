@@ -1,0 +1,86 @@
+"""kopf wiring: the watched kinds and the receiver of their events. Nothing else happens here.
+
+Only raw `on.event` handlers are used: for those, kopf puts no annotations and no finalizers on objects.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import kopf
+
+from mcq_operator.api import names
+from mcq_operator.api.kinds import WATCHED, Kind
+from mcq_operator.client.client import TIMEOUT_SECONDS
+from mcq_operator.store import Observation, observe
+
+from .lists import CHUNK, Lists
+from .login import login
+
+
+class EventReceiver(Protocol):
+    """Receives events, in the thread of the watches."""
+
+    def observe(self, observation: Observation) -> None:
+        """Take in an event's object."""
+
+
+@dataclass(frozen=True)
+class HandlerMemo:
+    """The context of the handlers and the login."""
+
+    receiver: EventReceiver
+    lists: Lists
+
+
+async def forward_event(kind: Kind, /, *, event: Mapping[str, Any], memo: HandlerMemo, **_: object) -> None:
+    """Pass on the event of a resource, one of its objects or one of its Pods."""
+    memo.receiver.observe(observe(kind, event["object"], gone=event["type"] == "DELETED"))
+
+
+def registry(*, absent: Collection[Kind] = ()) -> kopf.OperatorRegistry:
+    """Return the handlers of all kinds, except `absent` ones that the API server doesn't know."""
+    registry = kopf.OperatorRegistry()
+    kopf.on.login(registry=registry)(login)
+    for kind in WATCHED:
+        if kind not in absent:
+            kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(
+                partial(forward_event, kind)
+            )
+    return registry
+
+
+def settings() -> kopf.OperatorSettings:
+    """Return kopf's settings: the server filters children by label, and kopf writes nothing."""
+    result = kopf.OperatorSettings()
+    result.posting.enabled = False
+    result.peering.standalone = True
+    # The operator discovers the kinds itself, without permission to read CRDs and namespaces.
+    result.scanning.disabled = True
+    # Repeat a list after a lost answer: kopf's default waits for five minutes.
+    result.networking.request_timeout = TIMEOUT_SECONDS
+    # An idle worker keeps its last event in memory, which adds up for thousands of objects.
+    result.queueing.idle_timeout = 0.1
+    # Page the lists: the process would keep the memory that one large list needs for a moment.
+    result.watching.chunk_size = CHUNK
+    result.persistence.diffbase_storage = _NoDifferences()
+    for kind in WATCHED:
+        if (selector := names.watch_selector(kind)) is not None:
+            result.watching.label_selectors[kind.group, kind.version, kind.plural] = selector
+    return result
+
+
+class _NoDifferences(kopf.DiffBaseStorage):
+    """Switches off kopf's copy of each event's object, which it compares with the last one: no handler needs that."""
+
+    def build(self, **_: object) -> kopf.BodyEssence:
+        """Return an empty essence."""
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: object) -> kopf.BodyEssence | None:
+        """Return no last essence."""
+        return None
+
+    def store(self, **_: object) -> None:
+        """Write nothing."""

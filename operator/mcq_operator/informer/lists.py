@@ -1,0 +1,142 @@
+"""A reader of kopf's lists. They fill the store when the watches start, and after each 410 or error.
+
+kopf calls its handlers for each object in a list, but not for an object that the list lacks, and no event follows. So
+this module reads the pages, and hands them to kopf without objects: kopf needs only the resourceVersion to watch from.
+
+A page is limited in bytes and not only in objects, and only a few are read at once: anyone may create large objects
+with our label. Streaming lists (WatchList) would do the same, but servers before Kubernetes 1.34 lack them, and kopf
+does not show where such a list ends.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from mcq_operator.api.kinds import METADATA_ONLY, WATCHED, Kind
+from mcq_operator.client.transport import METADATA_LIST, METADATA_WATCH, TooLongError, read_at_most
+from mcq_operator.store import Listing, NamespacedName, Observation, observe
+
+OK = 200
+CHUNK = 100
+"""Objects in a page, unless they are too large."""
+LONGEST_PAGE = 8 * 2**20
+"""Bytes of a page. One object has at most 1.5 MiB."""
+AT_ONCE = 4
+"""Pages that are read concurrently."""
+Scope = tuple[Kind, str | None]
+
+
+class Response(aiohttp.ClientResponse):
+    """A response of limited length. For a list, kopf gets `page` instead of the server's body."""
+
+    page: dict[str, Any] | None = None
+
+    async def read(self) -> bytes:
+        """Read the body. Raises TooLongError."""
+        if self._body is None:
+            try:
+                self._body = await read_at_most(LONGEST_PAGE, self.content, self.url.path)
+            except TooLongError:
+                self.close()
+                raise
+        return await super().read()
+
+    async def json(self, **options: Any) -> Any:
+        """Parse the body, unless a page was set."""
+        return await super().json(**options) if self.page is None else self.page
+
+
+class _ListMetadata(msgspec.Struct, rename="camel"):
+    resource_version: str
+    continuation: str = msgspec.field(default="", name="continue")
+
+
+class _Page(msgspec.Struct):
+    metadata: _ListMetadata
+    # The server sends null for an empty list of metadata.
+    items: list[msgspec.Raw] | None
+
+
+_DECODER = msgspec.json.Decoder(_Page)
+
+
+@dataclass
+class Lists:
+    """Joins the pages of each list.
+
+    Attributes:
+        on_list: called with each whole list.
+
+    """
+
+    on_list: Callable[[Listing], None]
+    _objects: dict[Scope, dict[NamespacedName, Observation]] = field(default_factory=dict)
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+
+    async def read_along(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Send kopf's request; if the response is a page of a list, take in its objects."""
+        scope, watches = _scope(request.url.path), "watch" in request.url.query
+        if scope is None:
+            return await handler(request)
+        if scope[0] in METADATA_ONLY:
+            request.headers["Accept"] = METADATA_WATCH if watches else METADATA_LIST
+        if watches:
+            return await handler(request)
+        async with self._turns:
+            response = await _bounded(request, handler)
+            if response.status == OK and isinstance(response, Response):
+                first = "continue" not in request.url.query
+                response.page = self._take(scope, await response.read(), first=first)
+            return response
+
+    def _take(self, scope: Scope, body: bytes, *, first: bool) -> dict[str, Any] | None:
+        """Take in a page; returns the page without its objects, or None if it can't be read."""
+        kind, namespace = scope
+        try:
+            page = _DECODER.decode(body)
+            observed = [observe(kind, msgspec.json.decode(item)) for item in page.items or ()]
+        except msgspec.DecodeError:
+            # kopf can't read it either, and repeats the request.
+            return None
+        if first:
+            self._objects[scope] = {}
+        objects = self._objects.setdefault(scope, {})
+        objects.update({each.name: each for each in observed})
+        version, continuation = page.metadata.resource_version, page.metadata.continuation
+        if not continuation:
+            del self._objects[scope]
+            self.on_list(Listing(kind=kind, namespace=namespace, objects=objects, version=int(version)))
+        return {"metadata": {"resourceVersion": version, "continue": continuation}, "items": []}
+
+
+async def _bounded(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Send the request with ever smaller pages until one is short enough. Raises TooLongError."""
+    while True:
+        response = await handler(request)
+        try:
+            await response.read()
+        except TooLongError:
+            limit = int(request.url.query.get("limit", CHUNK)) // 2
+            if limit == 0:
+                raise
+            request.url = request.url.update_query(limit=limit)
+        else:
+            return response
+
+
+def _scope(path: str) -> Scope | None:
+    """Return the watched kind of a list's path and its namespace, None for all; or None for any other path."""
+    *parts, plural = path.split("/")
+    namespace = parts[-1] if parts[-2:-1] == ["namespaces"] else None
+    for kind in WATCHED:
+        if kind.plural == plural and path.endswith(kind.path(namespace)):
+            return kind, namespace
+    return None

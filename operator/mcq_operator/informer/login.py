@@ -1,0 +1,65 @@
+"""kopf's login to the API server. It makes kopf retry after a bad answer instead of ending the process.
+
+kopf ends at once, and the process with it, if a list or a watch returns 409 or 410, or 404 because the CRD was
+removed. If it returns 5xx, kopf ends after a minute of tries, and a load balancer may be without an API server for
+longer. If it returns 429, kopf tries for as long, and then lists again.
+"""
+
+from typing import Any, Protocol
+
+import aiohttp
+import kopf
+
+from mcq_operator.api.kinds import WATCHED
+
+from .lists import Lists, Response
+
+PASSING = frozenset({409, 410})
+NOT_FOUND = 404
+SERVER_ERROR = 500
+TOO_MANY_REQUESTS = 429
+
+_PLURALS = frozenset(kind.plural for kind in WATCHED)
+
+
+class HasLists(Protocol):
+    """The part of the handlers' memo that the login needs."""
+
+    @property
+    def lists(self) -> Lists:
+        """The reader of kopf's lists."""
+
+
+async def login(*, memo: HasLists, **kwargs: Any) -> kopf.AiohttpSession | None:
+    """Return a session with the Pod's service account or, outside a cluster, with KUBECONFIG."""
+    connection = kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+    if connection is None:
+        return None
+    return kopf.AiohttpSession(
+        server=connection.server,
+        default_namespace=connection.default_namespace,
+        aiohttp_session=aiohttp.ClientSession(
+            response_class=Response,
+            connector=aiohttp.TCPConnector(limit=0, ssl=connection.as_ssl_context()),
+            headers=connection.as_http_headers(),
+            proxy=connection.proxy_url,
+            trust_env=connection.trust_env,
+            middlewares=(retryable, memo.lists.read_along),
+        ),
+    )
+
+
+async def retryable(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Turn a status that ends kopf into 429 if another try may help.
+
+    404 for an API group stays: it tells kopf that a kind is not installed. 404 for a watched kind becomes 429 until
+    the operator's own discovery notices that the kind is gone, and ends its watch. 401 stays, which makes kopf log in
+    again, and 403, because missing permissions must be noticed.
+    """
+    response = await handler(request)
+    removed = response.status == NOT_FOUND and request.url.name in _PLURALS
+    if removed or response.status in PASSING or response.status >= SERVER_ERROR:
+        response.status = TOO_MANY_REQUESTS
+    return response

@@ -1,0 +1,120 @@
+"""Watch staleness: how far the watches are behind the cluster. A hanging watch looks like a quiet cluster.
+
+So the operator regularly lists the versions of all watched objects, which the API server answers from its cache, and
+compares them with the events. A listed version without an event counts as late from the time of the list.
+
+The server's cache may also be behind the events. But if an object stays older than an event showed it, the server was
+restored from a backup: its versions started again at an older one, and a watch shows no event below the version that
+it started with.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Collection, Mapping
+from typing import Protocol
+
+from mcq_operator.api.kinds import Kind
+from mcq_operator.client import ClusterError, NoAnswerError
+from mcq_operator.store import Listing, Observation
+
+logger = logging.getLogger(__name__)
+
+
+class ListVersions(Protocol):
+    """Lists the versions of a kind's watched objects."""
+
+    async def __call__(self, kind: Kind, /) -> dict[tuple[str, str], int]:
+        """Return the version of each object. Raises ClusterError."""
+
+
+class WatchStaleness:
+    """Compares the versions in events with the versions in lists."""
+
+    def __init__(self, versions: ListVersions, *, clock: Callable[[], float]) -> None:
+        """`clock` is monotonic, in seconds."""
+        self._list = versions
+        self._clock = clock
+        self._observed: dict[Kind, dict[tuple[str, str], int]] = {}
+        self._late: dict[Kind, dict[tuple[str, str], tuple[int, float]]] = {}
+        self._older: dict[Kind, dict[tuple[str, str], tuple[int, float]]] = {}
+
+    def observe(self, observed: Observation) -> None:
+        """Take in an event."""
+        versions = self._observed.setdefault(observed.kind, {})
+        if observed.gone:
+            versions.pop(observed.name, None)
+            self._late.get(observed.kind, {}).pop(observed.name, None)
+        else:
+            versions[observed.name] = max(versions.get(observed.name, 0), observed.version)
+
+    def observe_list(self, listing: Listing) -> None:
+        """Take in a watch's list: no event will come for its objects, or for those that it lacks."""
+        for known in self._observed.get(listing.kind, {}), self._late.get(listing.kind, {}):
+            for name in [name for name in known if listing.lacks(name)]:
+                del known[name]
+        self._older.pop(listing.kind, None)
+        versions = self._observed.setdefault(listing.kind, {})
+        versions.update({name: observed.version for name, observed in listing.objects.items()})
+
+    async def verify(self, kinds: Collection[Kind]) -> None:
+        """Compare once. Skip a kind until the next time if its list fails. Raises NoAnswerError."""
+        lists = await asyncio.gather(*(self._list(kind) for kind in kinds), return_exceptions=True)
+        for kind, versions in zip(kinds, lists, strict=True):
+            if isinstance(versions, BaseException):
+                if isinstance(versions, NoAnswerError) or not isinstance(versions, ClusterError):
+                    raise versions
+                logger.warning("the watch of %s can't be verified: %s", kind.kind, versions)
+            else:
+                self._compare(kind, versions)
+        for kind in set(self._observed) - set(kinds):
+            # Its CRD was removed, so no event can be late.
+            del self._observed[kind]
+            self._late.pop(kind, None)
+            self._older.pop(kind, None)
+
+    def age(self, kind: Kind) -> float:
+        """Return how many seconds the oldest missing event of the kind is late; 0 if none is."""
+        known = self._observed.get(kind, {})
+        late = [
+            since
+            for name, (version, since) in self._late.get(kind, {}).items()
+            if known.get(name, 0) < version
+        ]
+        return self._clock() - min(late) if late else 0.0
+
+    def behind(self) -> bool:
+        """Return whether the last comparison found missing events, or versions older than the events."""
+        return any(self._late.values()) or any(self._older.values())
+
+    def restored(self, seconds: float) -> bool:
+        """Return whether an object has been older than an event showed it for so many seconds."""
+        now = self._clock()
+        return any(
+            self._observed[kind].get(name) == version and now - since >= seconds
+            for kind, older in self._older.items()
+            for name, (version, since) in older.items()
+        )
+
+    def late(self, seconds: float) -> list[Kind]:
+        """Return the kinds with events that have been missing for so many seconds."""
+        return [kind for kind in self._late if self.age(kind) >= seconds]
+
+    def _compare(self, kind: Kind, listed: Mapping[tuple[str, str], int]) -> None:
+        known, late = self._observed.setdefault(kind, {}), self._late.get(kind, {})
+        now = self._clock()
+        # The deletion event of an object that the list lacks is missing, too. Its version is unknown, so it gets the
+        # highest number. An object too new for the server's cache looks the same, until the next comparison.
+        missing = {**listed, **{name: sys.maxsize for name in known if name not in listed}}
+        self._late[kind] = {
+            # Keep the first listed version: newer ones may come all the time.
+            name: late[name] if name in late and known.get(name, 0) < late[name][0] else (version, now)
+            for name, version in missing.items()
+            if known.get(name, 0) < version
+        }
+        older = self._older.get(kind, {})
+        self._older[kind] = {
+            name: older[name] if name in older and older[name][0] == known[name] else (known[name], now)
+            for name, version in listed.items()
+            if version < known.get(name, 0)
+        }

@@ -1,0 +1,137 @@
+"""kopf's watches, in a thread with its own event loop, restarted when kinds come or go.
+
+They need a thread, because kopf cancels every task of its loop when it ends.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import kopf
+
+from mcq_operator.api.kinds import Kind
+from mcq_operator.store import Listing, Observation
+
+from . import handlers
+from .lists import Lists
+
+Item = TypeVar("Item")
+
+
+logger = logging.getLogger(__name__)
+
+STEADY_SECONDS = 300.0
+"""Watches that ran this long were healthy: their end does not count as a failure. kopf itself retries for a minute."""
+MOST_FAILURES = 5
+"""After this many early ends in a row, as for missing permissions, the process ends, too, so that it is noticed."""
+FIRST_PAUSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class _ThreadsafeReceiver:
+    """Passes observations and lists to callbacks in another thread's loop."""
+
+    loop: asyncio.AbstractEventLoop
+    on_event: Callable[[Observation], None]
+    on_list: Callable[[Listing], None]
+
+    def observe(self, observation: Observation) -> None:
+        """Pass the observation on."""
+        self._call(self.on_event, observation)
+
+    def observe_list(self, listing: Listing) -> None:
+        """Pass the list on."""
+        self._call(self.on_list, listing)
+
+    def _call(self, callback: Callable[[Item], None], item: Item) -> None:
+        with contextlib.suppress(RuntimeError):  # that loop has ended, and this thread will, too
+            self.loop.call_soon_threadsafe(callback, item)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watches:
+    """The watched namespaces and the receivers of events.
+
+    Attributes:
+        namespaces: the namespaces, or empty for all.
+        on_event: called with each event's object, in the caller's loop.
+        on_list: called with each list, in the caller's loop, before the events that follow it.
+        ready: set when the watches are set up.
+
+    """
+
+    namespaces: Collection[str]
+    on_event: Callable[[Observation], None]
+    on_list: Callable[[Listing], None]
+    ready: threading.Event
+
+    async def run(self, *, absent: Callable[[], frozenset[Kind]], changed: asyncio.Event) -> None:
+        """Watch until cancelled; call `absent` again after each `changed`.
+
+        kopf ends all its watches at an error in one, such as an error event other than 410. They restart, and their
+        lists show what was missed. Raises the error that keeps ending them.
+        """
+        clock = asyncio.get_running_loop().time
+        failures = 0
+        while True:
+            changed.clear()
+            began = clock()
+            async with self._running(absent()) as thread:
+                waiting = asyncio.ensure_future(_until(changed))
+                try:
+                    await asyncio.wait({thread, waiting}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    waiting.cancel()
+                if not thread.done():
+                    failures = 0
+                    continue
+                error = thread.exception() or RuntimeError("kopf has ended on its own")
+            failures = 1 if clock() - began >= STEADY_SECONDS else failures + 1
+            if failures > MOST_FAILURES:
+                raise error
+            pause = FIRST_PAUSE_SECONDS * 2.0 ** (failures - 1)
+            logger.warning("the watches have ended and restart in %.0f s: %s", pause, error)
+            await asyncio.sleep(pause)
+
+    @asynccontextmanager
+    async def _running(self, absent: frozenset[Kind]) -> AsyncIterator[asyncio.Future[None]]:
+        stop = threading.Event()
+        receiver = _ThreadsafeReceiver(asyncio.get_running_loop(), self.on_event, self.on_list)
+        memo = handlers.HandlerMemo(receiver, Lists(receiver.observe_list))
+        thread = asyncio.ensure_future(asyncio.to_thread(self._kopf, memo, absent, stop))
+        try:
+            yield thread
+        finally:
+            stop.set()
+            # Wait for the thread even when cancelled: otherwise two threads would watch at once.
+            await asyncio.wait({thread})
+
+    def _kopf(self, memo: handlers.HandlerMemo, absent: frozenset[Kind], stop: threading.Event) -> None:
+        asyncio.run(self._operator(memo, absent, stop))
+
+    async def _operator(
+        self, memo: handlers.HandlerMemo, absent: frozenset[Kind], stop: threading.Event
+    ) -> None:
+        try:
+            await kopf.operator(
+                registry=handlers.registry(absent=absent),
+                settings=handlers.settings(),
+                memo=memo,
+                standalone=True,
+                clusterwide=not self.namespaces,
+                namespaces=self.namespaces,
+                ready_flag=self.ready,
+                stop_flag=stop,
+            )
+        finally:
+            # Another thread of kopf waits for this flag; after an error, it would keep this thread from ending.
+            stop.set()
+
+
+async def _until(event: asyncio.Event) -> None:
+    await event.wait()

@@ -1,0 +1,1 @@
+"""One process of the operator: what it runs, in which order, and what it reports."""

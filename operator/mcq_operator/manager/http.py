@@ -1,0 +1,62 @@
+"""The operator's HTTP server: metrics for Prometheus, readiness, and liveness (whether a restart would help)."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+
+class Health:
+    """The health of an operator that leads. One that waits for the lease is always healthy."""
+
+    def __init__(self, *, stuck_seconds: float) -> None:
+        """`stuck_seconds` is the time limit of one reconcile."""
+        self._stuck = stuck_seconds
+        self._longest: Callable[[], float] = lambda: 0.0
+
+    def watch(self, *, longest_reconcile: Callable[[], float]) -> None:
+        """Check this function from now on."""
+        self._longest = longest_reconcile
+
+    def problem(self) -> str:
+        """Return the problem; empty if there is none."""
+        if (longest := self._longest()) > self._stuck:
+            return f"a reconcile has not ended for {longest:.0f} s"
+        return ""
+
+
+@asynccontextmanager
+async def serve(
+    *,
+    host: str,
+    port: int,
+    registry: CollectorRegistry,
+    ready: Callable[[], bool],
+    problem: Callable[[], str],
+) -> AsyncIterator[None]:
+    """Serve `/metrics`, `/readyz` (the watches are set up) and `/livez` (the loop runs, and `problem` is empty)."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def livez(_: web.Request) -> web.Response:
+        message = problem()
+        return web.Response(status=503, text=f"{message}\n") if message else web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n") if ready() else web.Response(status=503, text="starting\n")
+
+    app = web.Application()
+    app.add_routes(
+        [web.get("/metrics", metrics), web.get("/livez", livez), web.get("/readyz", readyz)],
+    )
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        # Without a host, asyncio opens a socket for each address family of the machine.
+        await web.TCPSite(runner, None if host == "::" else host, port).start()
+        yield
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,210 @@
+"""Leader election: only the operator that holds the Lease writes, and only while it surely holds it.
+
+The client library's election does not fit: it uses the wall clock, waits for an answer without a timeout, and keeps
+leading after a network error. The protocol is client-go's, tools/leaderelection.
+
+The record of the Lease names its holder. Read it again after each failed write: a lost answer, or another client's
+annotation, changes the Lease's version and not its holder.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+
+from mcq_operator.api import Manifest
+from mcq_operator.client import ClusterError, ConflictError, NoAnswerError
+
+logger = logging.getLogger(__name__)
+
+
+class LeaseStore(Protocol):
+    """The store of the Lease. Each method raises ClusterError within a few seconds, or ConflictError."""
+
+    async def read(self) -> Manifest | None:
+        """Return the Lease, or None."""
+
+    async def create(self, lease: Manifest) -> Manifest:
+        """Create the Lease, unless another candidate was faster."""
+
+    async def replace(self, lease: Manifest) -> Manifest:
+        """Replace the Lease, unless it changed since the read."""
+
+
+class _Observed(NamedTuple):
+    """Another holder's record, and when this process first observed it."""
+
+    record: dict[str, Any]
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """The times of a Lease in seconds; client-go's values.
+
+    Attributes:
+        duration: others take the Lease this long after they last observed a change of its record.
+        renew_deadline: the leader relies on the Lease this long after the start of its last renewal: less than
+            `duration`, so that two leaders never write at once.
+        retry: the pause between two tries.
+
+    """
+
+    duration: int = 15
+    renew_deadline: float = 10.0
+    retry: float = 2.0
+
+
+class LeaderElection:
+    """A candidate of the election."""
+
+    def __init__(
+        self,
+        leases: LeaseStore,
+        *,
+        identity: str,
+        clock: Callable[[], float],
+        timing: Timing | None = None,
+    ) -> None:
+        """`identity` is unique to this process; `clock` is monotonic, in seconds."""
+        self._leases = leases
+        self._identity = identity
+        self._clock = clock
+        self._timing = timing or Timing()
+        self._lease: Manifest | None = None
+        self._until = float("-inf")
+        self._observed: _Observed | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this process may write. Check it right before each write."""
+        return self._clock() < self._until
+
+    async def acquire(self) -> None:
+        """Wait until this process leads."""
+        while True:
+            try:
+                if await self._take():
+                    logger.info("leading as %s", self._identity)
+                    return
+            except ConflictError:
+                logger.debug("another candidate was faster")
+            except ClusterError as error:
+                logger.warning("the lease can't be taken, next try in %.0f s: %s", self._timing.retry, error)
+            await asyncio.sleep(self._timing.retry)
+
+    async def keep(self) -> None:
+        """Renew the Lease; return when it is lost."""
+        while self.held:
+            await asyncio.sleep(self._timing.retry)
+            try:
+                if not await self._renew():
+                    self._until = float("-inf")
+            except ClusterError as error:
+                logger.warning("the lease was not renewed, next try in %.0f s: %s", self._timing.retry, error)
+
+    async def release(self) -> None:
+        """Let another candidate take over at once."""
+        lease, was_held = self._lease, self.held
+        self._until = float("-inf")
+        if lease is None or not was_held:
+            return
+        try:
+            # After a conflict, another candidate may hold it.
+            try:
+                await self._leases.replace(_released(lease))
+            except ConflictError:
+                live = await self._leases.read()
+                if live is not None and self._is_holder(live):
+                    await self._leases.replace(_released(live))
+        except ClusterError as error:
+            logger.warning("the lease was not released, others wait for its end: %s", error)
+
+    async def _take(self) -> bool:
+        """Take the Lease if it is free; return whether this process holds it."""
+        started = self._clock()
+        live = await self._leases.read()
+        if live is None:
+            self._hold(await self._leases.create(self._claimed({})), started)
+        elif self._is_holder(live):
+            # The answer to an earlier try was lost.
+            self._hold(await self._leases.replace(_renewed(live)), started)
+        elif _holder(live) and not self._expired(live):
+            return False
+        else:
+            spec = live.get("spec", {})
+            claimed = self._claimed(spec, transitions=spec.get("leaseTransitions", 0) + 1)
+            self._hold(await self._leases.replace({**live, **claimed}), started)
+        return True
+
+    async def _renew(self) -> bool:
+        """Renew the Lease; return False if another process holds it. Raises ClusterError if the renewal failed."""
+        assert self._lease is not None, "it was taken"  # noqa: S101
+        started = self._clock()
+        try:
+            lease = await self._leases.replace(_renewed(self._lease))
+        except NoAnswerError:
+            raise
+        except ClusterError:
+            live = await self._leases.read()
+            if live is None:
+                lease = await self._leases.create(self._claimed({}))
+            elif self._is_holder(live):
+                lease = await self._leases.replace(_renewed(live))
+            else:
+                logger.warning("the lease was taken by %s", _holder(live) or "nobody")
+                return False
+        self._hold(lease, started)
+        return True
+
+    def _is_holder(self, lease: Manifest) -> bool:
+        return _holder(lease) == self._identity
+
+    def _expired(self, lease: Manifest) -> bool:
+        """Return whether the record has not changed for its duration, by our own clock and not by its times."""
+        record = lease["spec"]
+        if self._observed is None or self._observed.record != record:
+            self._observed = _Observed(record, self._clock())
+        seconds = record.get("leaseDurationSeconds", self._timing.duration)
+        return self._clock() >= self._observed.at + float(seconds)
+
+    def _claimed(self, spec: Manifest, *, transitions: int = 0) -> Manifest:
+        now = _now()
+        return {
+            "spec": {
+                **spec,
+                "holderIdentity": self._identity,
+                "leaseDurationSeconds": self._timing.duration,
+                "acquireTime": now,
+                "renewTime": now,
+                "leaseTransitions": transitions,
+            }
+        }
+
+    def _hold(self, lease: Manifest, started: float) -> None:
+        self._lease = lease
+        self._until = started + self._timing.renew_deadline
+
+
+def _holder(lease: Manifest) -> str | None:
+    holder: str | None = lease.get("spec", {}).get("holderIdentity")
+    return holder
+
+
+def _renewed(lease: Manifest) -> Manifest:
+    return {**lease, "spec": {**lease["spec"], "renewTime": _now()}}
+
+
+def _released(lease: Manifest) -> Manifest:
+    """Return the Lease without a holder, so that no candidate has to wait."""
+    return {
+        **lease,
+        "spec": {name: value for name, value in lease["spec"].items() if name != "holderIdentity"},
+    }
+
+
+def _now() -> str:
+    """Return the time in the API's format. Only people read it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

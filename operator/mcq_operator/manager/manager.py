@@ -1,0 +1,305 @@
+"""The operator's process: leader election, queue, watches, probes and the metrics server, assembled and run."""
+
+import asyncio
+import logging
+import random
+import secrets
+import signal
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from opentelemetry import trace
+
+from mcq_operator import __version__
+from mcq_operator.api import Key
+from mcq_operator.api.kinds import POD, RECONCILED, WATCHED
+from mcq_operator.client import CachedClient, Client, Cluster, ClusterError, LeaseClient, connect
+from mcq_operator.controllers import Result, reconcile
+from mcq_operator.controllers.upgrades import Upgrades
+from mcq_operator.informer.staleness import WatchStaleness
+from mcq_operator.informer.watches import Watches
+from mcq_operator.probes import ProbeClient, open_session
+from mcq_operator.probes.api_keys import APIKeyProber, HttpAPIKeys
+from mcq_operator.probes.canary import CanaryProber, HttpCanary
+from mcq_operator.probes.load_progress import HttpLoadProgress, LoadProgressProber
+from mcq_operator.settings import Settings
+from mcq_operator.store import Change, Listing, Observation
+
+from .http import Health, serve
+from .json_logging import ReconcileContext, current_reconcile
+from .leader_election import LeaderElection, Timing
+from .metrics import Metrics
+from .resync import discover, discover_first, resync, start
+from .workqueue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+TRACER = trace.get_tracer("mcq_operator")
+RESTART_PAUSE_SECONDS = 300.0
+"""The pause between two restarts of stale watches: each restart lists everything."""
+
+
+def instrumented(
+    work: Callable[[Key], Awaitable[Result]], metrics: Metrics, requeue: Callable[[Key], None]
+) -> Callable[[Key], Awaitable[float | None]]:
+    """Wrap the work for the queue: count its outcome and duration, and call `requeue` for each key that it names."""
+
+    async def measure(key: Key) -> float | None:
+        # The queue logs a failure after this, in the same task, with the same context.
+        current_reconcile.set(ReconcileContext(key, secrets.token_hex(4)))
+        label = "failed"
+        attributes = {
+            f"mcq.{key.short_kind}.namespace": key.namespace,
+            f"mcq.{key.short_kind}.name": key.name,
+        }
+        with TRACER.start_as_current_span("reconcile", attributes=attributes) as span:
+            try:
+                with metrics.duration.time():
+                    result = await work(key)
+                label = "failed" if result.error else result.outcome.value
+                metrics.export_status(key, result.status)
+            finally:
+                span.set_attribute("mcq.reconcile.outcome", label)
+                metrics.reconciles.labels(outcome=label).inc()
+        for other in result.requeues:
+            requeue(other)
+        if result.error:
+            raise result.error
+        return result.requeue_after
+
+    return measure
+
+
+async def verify_watches(
+    cluster: Cluster,
+    staleness: WatchStaleness,
+    metrics: Metrics,
+    restart_watches: Callable[[], None],
+    *,
+    every: float,
+    stale: float,
+) -> None:
+    """Measure regularly how far the watches are behind, and restart them if that is too far."""
+    clock = asyncio.get_running_loop().time
+    due = float("-inf")
+    pause = every
+    while True:
+        await asyncio.sleep(pause)
+        kinds = [kind for kind in WATCHED if kind not in cluster.absent]
+        try:
+            await staleness.verify(kinds)
+        except ClusterError as error:
+            logger.warning("the watches can't be verified, next try in %.0f s: %s", every, error)
+        for kind in kinds:
+            metrics.watch_age.labels(kind=kind.kind).set_function(partial(staleness.age, kind))
+        late, restored = staleness.late(stale), staleness.restored(stale)
+        if clock() >= due and (late or restored):
+            if restored:
+                logger.warning("the API server was restored from a backup, so the watches restart")
+                cluster.forget()
+            else:
+                kinds_late = ", ".join(kind.kind for kind in late)
+                logger.warning("no events for %.0f s, so the watches restart: %s", stale, kinds_late)
+            restart_watches()
+            due = clock() + RESTART_PAUSE_SECONDS
+        # Check again soon whether a missing event has come.
+        pause = min(every, stale) if staleness.behind() else every
+
+
+async def run(settings: Settings, metrics: Metrics) -> int:
+    """Run until SIGTERM or SIGINT, or until the lease is lost; return the exit status."""
+    ready, stopped = threading.Event(), asyncio.Event()
+    health = Health(stuck_seconds=settings.stuck_seconds)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    api_client = await connect(connections=settings.workers * 4)
+    async with (
+        api_client,
+        serve(
+            host=settings.host,
+            port=settings.port,
+            registry=metrics.registry,
+            ready=ready.is_set,
+            problem=health.problem,
+        ),
+    ):
+        if settings.lease is None:
+            metrics.leader.set(1)
+            client_without_lease = CachedClient(
+                api_client, on_write=metrics.count_write, on_request=metrics.count_request
+            )
+            await _first(lead(settings, metrics, client_without_lease, ready, health), stopped.wait())
+            return 0
+        namespace, _, name = settings.lease.partition("/")
+        lease_client = Client(api_client, on_write=metrics.count_write, on_request=metrics.count_request)
+        leases = LeaseClient(lease_client, namespace=namespace, name=name)
+        timing = Timing(
+            duration=settings.lease_duration_seconds,
+            renew_deadline=settings.lease_renew_deadline_seconds,
+            retry=settings.lease_retry_seconds,
+        )
+        election = LeaderElection(leases, identity=_identity(), clock=time.monotonic, timing=timing)
+        metrics.leader.set_function(lambda: election.held)
+        client = CachedClient(
+            api_client,
+            on_write=metrics.count_write,
+            on_request=metrics.count_request,
+            may_write=lambda: election.held,
+        )
+        ready.set()
+        return await _elected(election, lambda: lead(settings, metrics, client, ready, health), stopped)
+
+
+async def lead(
+    settings: Settings, metrics: Metrics, client: CachedClient, ready: threading.Event, health: Health
+) -> None:
+    """Watch and reconcile until cancelled."""
+    async with open_session() as session:
+        probe_client = ProbeClient(session)
+        cluster = Cluster(client, namespaces=settings.namespaces, instance=socket.gethostname())
+        await discover_first(cluster)
+        ask = HttpCanary(probe_client, url=settings.canary_url)
+        canary = CanaryProber(ask, clock=time.monotonic, requeue=lambda key: queue.add(key))
+        load_progress = LoadProgressProber(
+            HttpLoadProgress(probe_client), clock=time.monotonic, requeue=lambda key: queue.add(key)
+        )
+        api_keys = APIKeyProber(HttpAPIKeys(probe_client), requeue=lambda key: queue.add(key))
+        queue = _queue(settings, metrics, cluster, canary, load_progress, api_keys)
+        staleness = WatchStaleness(cluster.versions, clock=time.monotonic)
+        metrics.longest.set_function(queue.longest)
+        health.watch(longest_reconcile=queue.longest)
+        changed, listed = asyncio.Event(), asyncio.Event()
+        watches = Watches(
+            namespaces=settings.namespaces,
+            on_event=partial(_observe_event, client, queue, staleness),
+            on_list=partial(_observe_list, client, queue, staleness, listed),
+            ready=ready,
+        )
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(start(cluster, queue, listed))
+                tasks.create_task(discover(cluster, queue, changed.set, every=settings.discovery_seconds))
+                tasks.create_task(
+                    verify_watches(
+                        cluster,
+                        staleness,
+                        metrics,
+                        changed.set,
+                        every=settings.verify_seconds,
+                        stale=settings.stale_seconds,
+                    )
+                )
+                tasks.create_task(resync(cluster, queue, every=settings.resync_seconds))
+                tasks.create_task(watches.run(absent=lambda: cluster.absent, changed=changed))
+        finally:
+            await canary.close()
+            await load_progress.close()
+            await api_keys.close()
+
+
+async def _elected(
+    election: LeaderElection, work: Callable[[], Coroutine[Any, Any, None]], stopped: asyncio.Event
+) -> int:
+    """Wait for the lease, then work while it is held.
+
+    A process that loses it ends with status 1 and restarts as a candidate, so that nothing of its work lingers.
+    """
+    if not await _first(election.acquire(), stopped.wait()):
+        return 0
+    try:
+        await _first(_first(work(), election.keep()), stopped.wait())
+        if stopped.is_set():
+            return 0
+        logger.error("the lease is lost")
+        return 1
+    finally:
+        await election.release()
+
+
+async def _first(one: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any]) -> bool:
+    """Return whether `one` ended first, or at the same time; cancel the other. Raises the first one's error."""
+    tasks = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
+    done: set[asyncio.Future[Any]] = set()
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return tasks[0] in done
+
+
+def _identity() -> str:
+    """Return the Pod's name plus a unique part: a restarted process has the same Pod name."""
+    return f"{socket.gethostname()}_{uuid.uuid4()}"
+
+
+def _observe_event(
+    client: CachedClient, queue: WorkQueue[Key], staleness: WatchStaleness, observed: Observation
+) -> None:
+    staleness.observe(observed)
+    if change := client.observe(observed):
+        # A change of a solver or an exam is a person's request, and drift of a child undoes one. All other events only
+        # report progress, as Pods come and go by themselves.
+        priority = observed.kind in RECONCILED or (change is Change.DRIFT and observed.kind is not POD)
+        for key in client.readers(observed):
+            queue.add(key, priority=priority and key == observed.owner)
+
+
+def _observe_list(
+    client: CachedClient,
+    queue: WorkQueue[Key],
+    staleness: WatchStaleness,
+    listed: asyncio.Event,
+    listing: Listing,
+) -> None:
+    staleness.observe_list(listing)
+    for key in client.observe_list(listing):
+        queue.add(key, priority=listing.kind is not POD)
+    listed.set()
+
+
+def _queue(
+    settings: Settings,
+    metrics: Metrics,
+    cluster: Cluster,
+    canary: CanaryProber,
+    load_progress: LoadProgressProber,
+    api_keys: APIKeyProber,
+) -> WorkQueue[Key]:
+    """Return the queue with the reconcile as its work."""
+    upgrades = Upgrades(
+        release=f"{__version__} {settings.service_image}",
+        at_once=settings.upgrades_at_once,
+        requeue=lambda key: queue.add(key),
+    )
+    work = partial(
+        reconcile,
+        cluster=cluster,
+        canary=canary,
+        load_progress=load_progress,
+        api_keys=api_keys,
+        upgrades=upgrades,
+        service_image=settings.service_image,
+        operator_image=settings.image,
+        operator_namespace=settings.home,
+        now=lambda: datetime.now(UTC),
+    )
+    queue = WorkQueue(
+        instrumented(work, metrics, requeue=lambda key: queue.add(key)),
+        workers=settings.workers,
+        call_later=asyncio.get_running_loop().call_later,
+        random=random.random,
+        clock=time.monotonic,
+        depth=metrics.queue_depth.set,
+    )
+    return queue

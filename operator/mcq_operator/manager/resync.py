@@ -1,0 +1,94 @@
+"""Reconciles of every resource without an event: at the start, at intervals, and when kinds come or go."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from mcq_operator.api import Key
+from mcq_operator.client import Cluster, ClusterError
+
+from .workqueue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+"""The pause before the next try of a request that failed."""
+LISTED_SECONDS = 30.0
+"""How long the start waits for lists of kinds with a CRD, which a failing conversion webhook can block."""
+
+
+async def discover_first(cluster: Cluster) -> None:
+    """Discover the optional kinds before any reconcile: the status would call an undiscovered kind absent."""
+    while True:
+        try:
+            await cluster.discover()
+        except ClusterError as error:
+            logger.warning("the API server can't list its kinds: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            return
+
+
+async def start(cluster: Cluster, queue: WorkQueue[Key], listed: asyncio.Event) -> None:
+    """Reconcile everything once the watches have listed it. Earlier, each reconcile would have to read its objects.
+
+    `listed` is set after each list.
+    """
+    await _wait_for_lists(cluster, listed)
+    for key in await _keys(cluster):
+        queue.add(key)
+    await queue.run()
+
+
+async def discover(
+    cluster: Cluster, queue: WorkQueue[Key], changed: Callable[[], None], *, every: float
+) -> None:
+    """Restart the watches, and reconcile every resource, when a CRD came or went."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            came_or_went = await cluster.discover()
+        except ClusterError as error:
+            logger.warning("the API server can't list its kinds, trying again: %s", error)
+            continue
+        if came_or_went:
+            changed()
+            logger.info("absent kinds are now: %s", ", ".join(kind.kind for kind in cluster.absent) or "none")
+            for key in await _keys(cluster):
+                queue.add(key)
+
+
+async def resync(cluster: Cluster, queue: WorkQueue[Key], *, every: float) -> None:
+    """Reconcile every resource at intervals, so that a missed event has no lasting effect."""
+    while True:
+        await asyncio.sleep(every)
+        keys = await _keys(cluster)
+        for key in keys:
+            queue.add(key)
+            # Spread them over time, so that new changes don't wait behind all of them.
+            await asyncio.sleep(every / 4 / len(keys))
+
+
+async def _wait_for_lists(cluster: Cluster, listed: asyncio.Event) -> None:
+    """Wait for the lists; for those of kinds with a CRD only for a limited time."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + LISTED_SECONDS
+    while missing := cluster.unlisted():
+        optional = all(kind.provider for kind in missing)
+        try:
+            async with asyncio.timeout_at(deadline if optional else None):
+                await listed.wait()
+        except TimeoutError:
+            logger.warning("not listed yet: %s", ", ".join(sorted(kind.kind for kind in missing)))
+            return
+        listed.clear()
+
+
+async def _keys(cluster: Cluster) -> list[Key]:
+    """Return every resource's key; repeat the request until the server answers."""
+    while True:
+        try:
+            return await cluster.keys()
+        except ClusterError as error:
+            logger.warning("the resources can't be listed, trying again: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)

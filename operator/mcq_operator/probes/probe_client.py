@@ -1,0 +1,74 @@
+"""One bounded GET request to a replica.
+
+A replica runs any image and may answer anything: gigabytes, a compressed bomb, a redirect to a server that only the
+operator can reach, an endless body. So a probe reads the status and the first bytes, undecoded and within a deadline,
+and follows no redirect.
+"""
+
+from typing import NamedTuple
+
+import aiohttp
+
+from mcq_operator.api import names
+
+LONGEST_BODY = 4096
+"""Bytes to read of a body; then the connection is closed."""
+IDENTITY = "identity"
+
+
+class ProbeError(Exception):
+    """No usable answer came. The message says what happened."""
+
+
+class Reply(NamedTuple):
+    """An answer's status and the first bytes of its body."""
+
+    status: int
+    body: bytes
+
+
+def replica_url(address: str, path: str) -> str:
+    """Return the URL of a path of the replica whose Pod has this IP address."""
+    host = f"[{address}]" if ":" in address else address
+    return f"http://{host}:{names.HTTP_PORT}{path}"
+
+
+def open_session() -> aiohttp.ClientSession:
+    """Return a session that stores no cookies, reuses no connections and unpacks no bodies."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(force_close=True),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"Accept-Encoding": IDENTITY},
+        auto_decompress=False,
+    )
+
+
+class ProbeClient:
+    """Sends GET requests."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        """Send through `session`, from `open_session`."""
+        self._session = session
+
+    async def get(self, url: str, *, seconds: float) -> Reply:
+        """Return the answer, whatever its status. Raises ProbeError."""
+        timeout = aiohttp.ClientTimeout(total=seconds)
+        try:
+            async with self._session.get(url, allow_redirects=False, timeout=timeout) as response:
+                return Reply(response.status, await _body(response))
+        except TimeoutError as error:
+            message = f"no answer from {url} within {seconds:.0f} s."
+            raise ProbeError(message) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            message = f"{type(error).__name__}: {error}"
+            raise ProbeError(message) from error
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """Return the first bytes of the body; none if it is encoded, which the request did not allow."""
+    if response.headers.get("Content-Encoding", IDENTITY) != IDENTITY:
+        return b""
+    body = b""
+    while chunk := await response.content.read(LONGEST_BODY - len(body)):
+        body += chunk
+    return body

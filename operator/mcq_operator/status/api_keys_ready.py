@@ -1,0 +1,35 @@
+"""The APIKeysReady condition, from what the replicas report: the operator reads no Secret."""
+
+from mcq_operator.api import MCQSolver
+from mcq_operator.api.observed import ObservedSolver
+
+from .finding import Finding
+
+NONE = "NoAPIKeys"
+"""The replicas accept no key, so no client gets in."""
+
+
+def finding(solver: MCQSolver, observed: ObservedSolver) -> Finding | None:
+    """Return whether each entry of the Secret is a valid key; None if the solver needs no keys."""
+    ref = solver.spec.auth.api_keys_secret_ref
+    if ref is None:
+        return None
+    keys = observed.keys
+    if keys is None:
+        message = "No ready replica has said yet how many API keys it accepts."
+        return Finding("APIKeysReady", "Unknown", "Asking", message)
+    see = f"See: kubectl logs -n {solver.namespace} deployment/{solver.name}"
+    if keys.accepted == 0:
+        message = (
+            f"The replicas accept no API key, so they let nobody in: the Secret {ref.name} is not there, or has no"
+            f" key of at least 16 characters. Make one: kubectl create secret generic -n {solver.namespace} {ref.name}"
+            f" --from-literal=NAME=$(openssl rand -hex 32). {see}"
+        )
+        return Finding("APIKeysReady", "False", NONE, message)
+    if keys.invalid:
+        message = (
+            f"{keys.invalid} of the entries of the Secret {ref.name} are no API keys and let nobody in; the other"
+            f" {keys.accepted} do. The replicas' log says which, and why. {see}"
+        )
+        return Finding("APIKeysReady", "False", "InvalidAPIKeys", message)
+    return Finding("APIKeysReady", "True", "Accepted", f"The replicas accept {keys.accepted} API key(s).")

@@ -1,0 +1,71 @@
+"""What is generated is checked in as generated, and a kustomization of it all is an install."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hack.generate import ROOT, generated, run
+from tests.operator.conftest import Kubectl
+
+from mcq_operator.api.crd import DEFINITIONS, Definition, crd
+from mcq_operator.api.rbac import manifests, user_roles
+
+
+def test_the_generated_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(ROOT, check=True) == 0, capsys.readouterr().out
+
+
+def test_a_check_shows_the_difference_and_fails_and_generating_mends_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path, check=False)
+    name = next(name for name, _ in generated() if name.startswith("crds/"))
+    path = tmp_path / name
+    path.write_text(path.read_text().replace("maximum: 1000", "maximum: 9"))
+    capsys.readouterr()
+    assert run(tmp_path, check=True) == 1
+    assert "+                maximum: 1000" in capsys.readouterr().out
+    run(tmp_path, check=False)
+    assert run(tmp_path, check=True) == 0
+
+
+def test_no_permission_names_secrets_and_none_is_a_wildcard() -> None:
+    roles = [item for item in (*manifests(), *user_roles()) if item["kind"] == "ClusterRole"]
+    for rule in (rule for role in roles for rule in role["rules"]):
+        assert "secrets" not in rule["resources"]
+        assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda each: each.kind.kind)
+def test_every_field_is_described(definition: Definition) -> None:
+    def undescribed(schema: dict[str, object], path: str) -> list[str]:
+        properties = schema.get("properties", {})
+        assert isinstance(properties, dict)
+        missing = [f"{path}.{name}" for name, item in properties.items() if "description" not in item]
+        return missing + [
+            line for name, item in properties.items() for line in undescribed(item, f"{path}.{name}")
+        ]
+
+    schema = crd(definition)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    parts = [part for part in ("spec", "status") if part in schema]
+    assert [line for part in parts for line in undescribed(schema[part], part)] == []
+
+
+def test_the_default_kustomization_is_accepted_as_a_whole(cluster_kubectl: Kubectl) -> None:
+    rendered = cluster_kubectl("kustomize", str(ROOT / "config/default"))
+    kinds = [item["kind"] for item in yaml.safe_load_all(rendered)]
+    assert {"CustomResourceDefinition", "ClusterRole", "Deployment", "Namespace"} <= set(kinds)
+    # The namespace must exist for the rest to be tried in it.
+    cluster_kubectl("apply", "--server-side", "-f", str(ROOT / "config/operator/namespace.yaml"))
+    warned = cluster_kubectl.run(
+        "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-k", str(ROOT / "config/default")
+    )
+    assert warned.returncode == 0, warned.stderr
+    assert "would violate PodSecurity" not in warned.stderr
+
+
+@pytest.mark.parametrize("name", ["mcqsolver", "mcqexam", "mcqpolicy"])
+def test_a_sample_is_accepted(kubectl: Kubectl, name: str) -> None:
+    sample = ROOT / f"config/samples/{name}.yaml"
+    text = sample.read_text().replace("  namespace: default\n", "")
+    assert "created" in kubectl("create", "--dry-run=server", "-f", "-", stdin=text)

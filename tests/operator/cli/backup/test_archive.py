@@ -1,0 +1,112 @@
+"""A backup's file: whole it is read back, and whatever else is done to it is found."""
+
+import gzip
+import hashlib
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+
+from mcq_operator.api import Manifest
+from mcq_operator.cli.backup import archive
+from mcq_operator.cli.backup.errors import CorruptError
+
+ITEMS: list[Manifest] = [
+    {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"map-{number}"}, "data": {"a": "é" * 99}}
+    for number in range(3)
+]
+
+
+def packed(*, close: bool = True) -> io.BytesIO:
+    file = io.BytesIO()
+    writer = archive.Writer(file, namespace="team", created="2026-11-28T12:00:00+00:00")
+    for item in ITEMS:
+        writer.add(item)
+    if close:
+        writer.close()
+    return file
+
+
+def lines(change: Callable[[list[str]], list[str]]) -> io.BytesIO:
+    """The file with other lines, well packed."""
+    text = gzip.decompress(packed().getvalue()).decode()
+    return io.BytesIO(gzip.compress("".join(change(text.splitlines(keepends=True))).encode()))
+
+
+def verify(file: io.BytesIO) -> archive.Contents:
+    """By the digest that the file has now: what is wrong is found inside."""
+    return archive.verify(file, of=hashlib.sha256(file.getvalue()).hexdigest())
+
+
+def test_what_was_packed_is_read_back_in_its_order_and_its_manifest_counts_it() -> None:
+    file = packed()
+    contents = verify(file)
+    assert (contents.namespace, contents.count("ConfigMap"), contents.count("MCQSolver")) == ("team", 3, 0)
+    assert list(archive.objects(file)) == ITEMS
+
+
+def test_the_same_objects_make_the_same_file() -> None:
+    assert packed().getvalue() == packed().getvalue()
+
+
+@pytest.mark.parametrize("place", [0, 40, -1])
+def test_a_changed_byte_is_found_by_the_digest_in_the_name(place: int) -> None:
+    file = packed()
+    digest = hashlib.sha256(file.getvalue()).hexdigest()
+    changed = bytearray(file.getvalue())
+    changed[place] ^= 1
+    with pytest.raises(CorruptError, match="its name says"):
+        archive.verify(io.BytesIO(changed), of=digest)
+
+
+def test_what_was_cut_short_is_none() -> None:
+    whole = packed().getvalue()
+    with pytest.raises(CorruptError, match="can't be unpacked"):
+        verify(io.BytesIO(whole[:-20]))
+    with pytest.raises(CorruptError, match="no manifest at its end"):
+        verify(lines(lambda found: found[:-1]))
+    with pytest.raises(CorruptError, match="no manifest at its end"):
+        verify(io.BytesIO(b""))
+
+
+def test_an_object_that_was_changed_added_or_taken_out_is_found() -> None:
+    for change in (
+        lambda found: [found[0].replace("map-0", "map-9"), *found[1:]],
+        lambda found: [found[0], *found],
+        lambda found: found[1:],
+        lambda found: [found[1], found[0], *found[2:]],
+    ):
+        with pytest.raises(CorruptError, match="not those that its manifest names"):
+            verify(lines(change))
+
+
+def test_a_format_of_a_later_release_is_not_misread() -> None:
+    def later(found: list[str]) -> list[str]:
+        manifest = json.loads(found[-1])
+        manifest["manifest"] |= {"format": 2, "operator": "9.0.0"}
+        return [*found[:-1], json.dumps(manifest)]
+
+    with pytest.raises(
+        CorruptError, match=r"format 2, written by operator 9\.0\.0; this one, .+ reads format 1"
+    ):
+        verify(lines(later))
+
+
+def test_a_manifest_that_says_nothing_is_none() -> None:
+    with pytest.raises(CorruptError, match="its manifest can't be read"):
+        verify(lines(lambda found: [*found[:-1], '{"manifest": {"format": 1}}']))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("[1]\n", id="no object"),
+        pytest.param("[" * 100_000 + "\n", id="too deep"),
+        pytest.param('{"manifest": 1}\n', id="a manifest that is none"),
+        pytest.param('{"a": "' + "x" * archive.LONGEST_LINE + '"}\n', id="a line without end"),
+    ],
+)
+def test_a_line_that_was_never_written_is_corrupt(line: str) -> None:
+    with pytest.raises(CorruptError):
+        verify(lines(lambda old: [*old[:-1], line]))

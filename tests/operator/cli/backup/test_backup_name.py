@@ -1,0 +1,62 @@
+"""Names of backups: what an object is called, and what a person means."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from mcq_operator.cli.backup.backup_name import BackupName, choose
+from mcq_operator.cli.backup.errors import MissingError
+
+NOON = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
+FIRST, SECOND, OTHER = (
+    BackupName.of("team", NOON, "a" * 64),
+    BackupName.of("team", NOON + timedelta(days=1), "b" * 64),
+    BackupName.of("other", NOON, "c" * 64),
+)
+
+
+def test_an_objects_path_is_read_back_and_says_the_time_in_utc() -> None:
+    east = BackupName.of("team", NOON.astimezone(timezone(timedelta(hours=5))), "d" * 64)
+    assert BackupName.parse(east.path) == east
+    assert str(east) == "team/2026-11-28T12-00-00Z-dddddddd"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "team/notes.txt",
+        FIRST.path.removeprefix("team/"),
+        "deeper/" + FIRST.path,
+        FIRST.path + ".part",
+        FIRST.path.replace("a" * 64, "a" * 63),
+    ],
+)
+def test_what_has_another_name_is_no_backup(path: str) -> None:
+    assert BackupName.parse(path) is None
+
+
+@pytest.mark.parametrize(
+    ("beginning", "meant"),
+    [
+        (None, SECOND),
+        ("2026-11-28", FIRST),
+        ("2026", SECOND),
+        ("team/", SECOND),
+        (str(FIRST), FIRST),
+    ],
+)
+def test_the_newest_that_begins_so_is_meant(beginning: str | None, meant: BackupName) -> None:
+    assert choose([SECOND, FIRST], beginning) == meant
+
+
+def test_of_several_namespaces_one_must_be_said() -> None:
+    with pytest.raises(MissingError, match="of other, team: say of which by --backup=other/"):
+        choose([FIRST, OTHER], None)
+    assert choose([FIRST, SECOND, OTHER], "team/") == SECOND
+
+
+def test_that_there_is_none_is_said() -> None:
+    with pytest.raises(MissingError, match="There is no backup\\."):
+        choose([], None)
+    with pytest.raises(MissingError, match="begins with 2025: `backup list` shows"):
+        choose([FIRST], "2025")

@@ -1,0 +1,233 @@
+"""The stores: rclone's real S3 server and a real directory, and what is said when they fail."""
+
+import io
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from tests.support.s3_server import only_variables, s3_server
+
+from mcq_operator.cli.backup import backup_store
+from mcq_operator.cli.backup.backup_name import BackupName
+from mcq_operator.cli.backup.backup_store import BackupStore
+from mcq_operator.cli.backup.errors import (
+    BackupError,
+    CredentialsError,
+    FullError,
+    LocationError,
+    MissingError,
+    TryAgainError,
+)
+
+NAME = BackupName.of("team", datetime(2026, 11, 28, tzinfo=UTC), "a" * 64)
+LARGE = os.urandom(11 * 2**20)
+"""More than one part of a multipart upload."""
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An S3 server with the bucket `backups`; its address."""
+    folder = tmp_path_factory.mktemp("s3")
+    (folder / "backups").mkdir()
+    with s3_server(folder) as url:
+        yield url
+
+
+@pytest.fixture
+def credentials(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The AWS_* variables of who may read and write, and no others."""
+    only_variables(monkeypatch, served)
+
+
+@pytest.fixture(params=["s3", "file", "path"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, credentials: None) -> BackupStore:
+    """An empty store of each form of address."""
+    places = {
+        "s3": f"s3://backups/{tmp_path.name}/",
+        "file": f"file://{tmp_path}/new",
+        "path": f"{tmp_path}/new",
+    }
+    return BackupStore.of(places[request.param], create=True)
+
+
+def test_what_is_put_is_listed_read_back_and_deleted(store: BackupStore) -> None:
+    later = BackupName.of("team", datetime(2026, 11, 29, tzinfo=UTC), "b" * 64)
+    other = BackupName.of("team-2", datetime(2026, 11, 27, tzinfo=UTC), "c" * 64)
+    for name, content in ((later, b"small"), (NAME, LARGE), (other, b"")):
+        store.put(name, io.BytesIO(content))
+    assert store.names() == [NAME, later, other]
+    assert store.names("team") == [NAME, later]
+    assert store.names("none") == []
+    into = io.BytesIO(b"what was there before")
+    store.get(NAME, into)
+    assert into.getvalue() == LARGE
+    store.get(later, into)
+    assert into.getvalue() == b"small"
+    store.delete(NAME)
+    assert store.names("team") == [later]
+
+
+def test_what_is_no_backup_is_neither_listed_nor_read(tmp_path: Path) -> None:
+    (tmp_path / "team").mkdir()
+    (tmp_path / "team/notes.txt").write_text("mine")
+    (tmp_path / NAME.path.rpartition("/")[2]).write_text("in no namespace")
+    assert BackupStore.of(str(tmp_path)).names() == []
+
+
+@pytest.mark.parametrize("url", ["ftp://host/a", "s3://", "file://host/a", "https://host/a"])
+def test_an_address_of_another_form_is_refused(url: str) -> None:
+    with pytest.raises(LocationError, match="s3://BUCKET/PREFIX"):
+        BackupStore.of(url)
+
+
+def test_a_directory_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="There is no directory"):
+        BackupStore.of(str(tmp_path / "none"))
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_wrong_credentials_are_refused_whatever_is_done(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "wrong")
+    store = BackupStore.of("s3://backups/x")
+    for act in (store.names, lambda: store.put(NAME, io.BytesIO()), lambda: store.get(NAME, io.BytesIO())):
+        with pytest.raises(CredentialsError, match=r"s3://backups/x.* refuses these credentials"):
+            act()
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_secret_that_ends_in_a_new_line_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-so-secret\n")
+    with pytest.raises(
+        CredentialsError, match="AWS_SECRET_ACCESS_KEY begins or ends with a space or a new line"
+    ):
+        BackupStore.of("s3://backups/x")
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_bucket_that_is_not_there_is_said_whatever_is_done() -> None:
+    store = BackupStore.of("s3://none/x")
+    for act in (store.names, lambda: store.put(NAME, io.BytesIO())):
+        with pytest.raises(MissingError, match=r"s3://none/x is not there: NoSuchBucket.*Create the bucket"):
+            act()
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_server_that_does_not_answer_may_answer_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(TryAgainError, match=r"does not answer as it should.*try again"):
+        BackupStore.of("s3://backups/x").names()
+
+
+@pytest.mark.usefixtures("credentials")
+def test_an_upload_that_is_cut_leaves_nothing_that_is_taken_for_a_backup(
+    served: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And another try writes it."""
+    with cutting(served, after=2**20) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        with pytest.raises(TryAgainError, match="try again"):
+            BackupStore.of("s3://backups/cut").put(NAME, io.BytesIO(LARGE))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", served)
+    again = BackupStore.of("s3://backups/cut")
+    assert again.names() == []
+    again.put(NAME, io.BytesIO(LARGE))
+    assert again.names() == [NAME]
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_download_that_is_cut_is_not_taken_for_the_whole(
+    served: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    BackupStore.of("s3://backups/down").put(NAME, io.BytesIO(LARGE))
+    with cutting(served, after=2**20) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        with pytest.raises(BackupError):
+            BackupStore.of("s3://backups/down").get(NAME, io.BytesIO())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system that is full")
+def test_a_full_disk_is_told_of_and_keeps_what_it_has(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk"):
+        store = BackupStore.of(f"file://{tmp_path}/disk", create=True)
+        store.put(NAME, io.BytesIO(b"small"))
+        large = BackupName.of("team", datetime(2026, 11, 29, tzinfo=UTC), "b" * 64)
+        with pytest.raises(FullError, match=r"There is no room for it in .*No space left.*--keep"):
+            store.put(large, io.BytesIO(LARGE))
+        assert store.names() == [NAME]
+        into = io.BytesIO()
+        store.get(NAME, into)
+        assert into.getvalue() == b"small"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system that is full")
+def test_a_backup_that_finds_no_room_where_it_is_fetched_to_is_told_of(tmp_path: Path) -> None:
+    store = BackupStore.of(str(tmp_path / "store"), create=True)
+    store.put(NAME, io.BytesIO(LARGE))
+    with (
+        small_disk(tmp_path / "disk"),
+        (tmp_path / "disk/file").open("w+b", buffering=0) as into,
+        pytest.raises(FullError, match=r"can't be fetched into .*No space left on device"),
+    ):
+        store.get(NAME, into)
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("Error performing PUT http://169.254.169.254/latest/api/token", CredentialsError),
+        ("Received redirect without LOCATION, this normally indicates an incorrect region", LocationError),
+        ("Server returned non-2xx status code: 503 Slow Down", TryAgainError),
+    ],
+)
+def test_what_amazons_own_say_is_understood(words: str, error: type[BackupError]) -> None:
+    """No machine of ours has an instance's identity, or a bucket in another region."""
+    assert isinstance(backup_store._error(ValueError(words), "s3://a"), error)
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@contextmanager
+def cutting(url: str, *, after: int) -> Iterator[str]:
+    """A way to the server on which each connection is cut once so many bytes went through; its address."""
+    parts = urlsplit(url)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    client, _ = listening.accept()
+                    server = socket.create_connection((parts.hostname or "", parts.port or 0))
+                    left = [after]
+                    for one, other in ((client, server), (server, client)):
+                        threading.Thread(target=pump, args=(one, other, left), daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def pump(one: socket.socket, other: socket.socket, left: list[int]) -> None:
+    with suppress(OSError):
+        while left[0] > 0 and (chunk := one.recv(65536)):
+            left[0] -= len(chunk)
+            other.sendall(chunk)
+    for each in (one, other):
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+            each.close()

@@ -1,0 +1,200 @@
+"""spec.storage.backup against a real API server: what is made, what it may do, and what the solver says of it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.operator.conftest import Bench, Kubectl
+from tests.operator.live import apply, condition, existing, patch, until
+from tests.operator.support import solver
+
+from mcq_operator import desired
+from mcq_operator.api.names import backup_name
+
+BACKUP = {
+    "uri": "s3://backups/mcq",
+    "schedule": "0 2 * * *",
+    "keep": 3,
+    "credentialsSecretRef": {"name": "s3"},
+}
+MADE = ("serviceaccount", "role", "rolebinding", "cronjob")
+
+
+def spec(backup: dict[str, Any] | None = BACKUP) -> dict[str, Any]:
+    return {"replicas": 0, "storage": {"backup": backup} if backup else {}}
+
+
+def reasons(kubectl: Kubectl) -> list[str]:
+    """Those of the solver's Events."""
+    return kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").split()
+
+
+async def test_a_backup_is_scheduled_by_objects_of_the_solver_and_pruned_with_the_field(
+    kubectl: Kubectl, bench: Bench
+) -> None:
+    apply(kubectl, spec())
+    await bench.settle()
+    owner = existing(kubectl, "mcq", "demo")["metadata"]["uid"]
+    for kind in MADE:
+        references = existing(kubectl, kind, "demo-backups")["metadata"]["ownerReferences"]
+        assert [each["uid"] for each in references] == [owner]
+    cron_job = existing(kubectl, "cronjob", "demo-backups")["spec"]
+    assert (cron_job["schedule"], cron_job["timeZone"]) == ("0 2 * * *", "Etc/UTC")
+    told = condition(kubectl, "BackedUp")
+    assert (told["status"], told["reason"]) == ("Unknown", "NotBackedUpYet")
+    assert "--from=cronjob/demo-backups" in told["message"]
+    kubectl("delete", "cronjob", "demo-backups")
+    await bench.settle()
+    assert kubectl.get("cronjob", "demo-backups") is not None
+    assert await bench.reconcile() == []
+
+    apply(kubectl, spec(None))
+    await bench.settle()
+    assert [kubectl.get(kind, "demo-backups") for kind in MADE] == [None] * 4
+    kinds = {each["type"] for each in existing(kubectl, "mcq", "demo")["status"]["conditions"]}
+    assert "BackedUp" not in kinds
+
+
+async def test_its_pods_pass_the_restricted_level_and_are_no_replicas(
+    kubectl: Kubectl, cluster_kubectl: Kubectl, bench: Bench
+) -> None:
+    """A question that is sent to the solver's Service reaches none of them."""
+    label = "pod-security.kubernetes.io/enforce=restricted"
+    cluster_kubectl("label", "namespace", kubectl.namespace, label)
+    apply(kubectl, spec())
+    await bench.settle()
+    kubectl("create", "job", "--from=cronjob/demo-backups", "now")
+    await until(lambda: pods(kubectl))
+    selector = existing(kubectl, "service", "demo")["spec"]["selector"]
+    assert not selector.items() <= pods(kubectl)[0]["metadata"]["labels"].items()
+
+
+async def test_what_became_of_the_last_backup_is_a_condition_and_an_event(
+    kubectl: Kubectl, bench: Bench
+) -> None:
+    apply(kubectl, spec())
+    await bench.settle()
+    kubectl("create", "job", "--from=cronjob/demo-backups", "first")
+    await until(lambda: pods(kubectl))
+    # Of a Job that only runs nothing is known yet.
+    await bench.settle()
+    assert condition(kubectl, "BackedUp")["reason"] == "NotBackedUpYet"
+    ended(kubectl, code=2, message="error: s3://backups/mcq refuses these credentials.")
+    await until(lambda: "failed" in existing(kubectl, "job", "first").get("status", {}))
+    await until(lambda: "conditions" in existing(kubectl, "job", "first")["status"])
+    await bench.settle()
+    told = condition(kubectl, "BackedUp")
+    assert (told["status"], told["reason"]) == ("False", "BackupFailed")
+    assert "Job first failed: error: s3://backups/mcq refuses these credentials." in told["message"]
+    assert "There is no good backup yet." in told["message"]
+    assert "BackupFailed" in reasons(kubectl)
+    # One try was enough: another would have come to the same.
+    assert len(pods(kubectl)) == 1
+    kubectl("delete", "job", "first")
+    await until(lambda: not pods(kubectl))
+
+    kubectl("create", "job", "--from=cronjob/demo-backups", "second")
+    await until(lambda: pods(kubectl))
+    ended(kubectl, code=0, message="")
+    await until(lambda: "completionTime" in existing(kubectl, "job", "second")["status"])
+    await bench.settle()
+    told = condition(kubectl, "BackedUp")
+    when = existing(kubectl, "job", "second")["status"]["completionTime"]
+    assert (told["status"], told["message"]) == ("True", f"The last good backup is of {when}.")
+    # The API server's clock is in whole seconds, and the newer Job is the one that counts.
+    await until(lambda: existing(kubectl, "cronjob", "demo-backups")["status"].get("lastSuccessfulTime"))
+    kubectl("delete", "job", "second")
+    await bench.settle()
+    assert condition(kubectl, "BackedUp")["status"] == "True"
+
+
+async def test_a_pod_that_can_not_start_is_told_of(kubectl: Kubectl, bench: Bench) -> None:
+    apply(kubectl, spec())
+    await bench.settle()
+    kubectl("create", "job", "--from=cronjob/demo-backups", "first")
+    await until(lambda: pods(kubectl))
+    waiting = {"reason": "CreateContainerConfigError", "message": 'secret "s3" not found'}
+    container(kubectl, {"waiting": waiting}, phase="Pending")
+    await bench.settle()
+    told = condition(kubectl, "BackedUp")
+    assert (told["status"], told["reason"]) == ("False", "CreateContainerConfigError")
+    assert 'secret "s3" not found' in told["message"]
+
+
+async def test_a_foreign_cron_job_of_its_name_is_left_alone_and_told_of(
+    kubectl: Kubectl, bench: Bench
+) -> None:
+    kubectl("create", "cronjob", "demo-backups", "--image=x", "--schedule=0 0 1 1 *")
+    apply(kubectl, spec())
+    await bench.settle()
+    assert existing(kubectl, "cronjob", "demo-backups")["spec"]["schedule"] == "0 0 1 1 *"
+    assert condition(kubectl, "BackedUp")["reason"] == "NotApplied"
+    assert (
+        "CronJob demo-backups exists and belongs to someone else" in condition(kubectl, "Degraded")["message"]
+    )
+
+
+async def test_the_rights_of_its_account_are_enough_and_no_more(
+    kubectl: Kubectl, bench: Bench, tmp_path: Path
+) -> None:
+    """The very command of the CronJob, as a program, with a token of its ServiceAccount."""
+    apply(kubectl, spec())
+    await bench.settle()
+    config = yaml.safe_load(kubectl("config", "view", "--raw", "--minify", "--flatten"))
+    config["users"][0]["user"] = {"token": kubectl("create", "token", "demo-backups").strip()}
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+    template = existing(kubectl, "cronjob", "demo-backups")["spec"]["jobTemplate"]["spec"]["template"]
+    arguments = template["spec"]["containers"][0]["args"]
+    there = [f"--to={tmp_path}/store" if each.startswith("--to=") else each for each in arguments]
+    done = program(*there, kubeconfig=tmp_path / "kubeconfig")
+    assert (done.returncode, "1 MCQSolvers" in done.stdout) == (0, True), done.stderr
+    account = f"--as=system:serviceaccount:{kubectl.namespace}:demo-backups"
+    for verb, resource in (("get", "secrets"), ("list", "configmaps"), ("patch", "mcqsolvers")):
+        assert kubectl.run("auth", "can-i", verb, resource, account).stdout.strip() == "no"
+
+
+@pytest.mark.parametrize("name", ["a" * 50, "a" * 49 + "b"])
+def test_the_longest_name_of_a_solver_has_a_cron_job_of_its_own(name: str) -> None:
+    """Kubernetes takes 52 characters."""
+    made = backup_name(solver(name=name))
+    assert len(made) <= 52
+    assert made != backup_name(solver(name="a" * 48))
+    [*_, cron_job] = desired.backup.objects(
+        solver({"storage": {"backup": BACKUP}}, name=name), operator_image="x"
+    )
+    assert cron_job["metadata"]["name"] == made
+
+
+def program(*arguments: str, kubeconfig: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mcq_operator", *arguments],
+        env={**os.environ, "KUBECONFIG": str(kubeconfig)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def pods(kubectl: Kubectl) -> list[dict[str, Any]]:
+    found = kubectl("get", "pods", "-l", "app.kubernetes.io/name=mcq-backup", "-o", "json")
+    return list(json.loads(found)["items"])
+
+
+def ended(kubectl: Kubectl, *, code: int, message: str) -> None:
+    """What the kubelet tells of the Pod's end."""
+    when = "2026-01-01T00:00:00Z"
+    terminated = {"exitCode": code, "message": message, "startedAt": when, "finishedAt": when}
+    container(kubectl, {"terminated": terminated}, phase="Failed" if code else "Succeeded")
+
+
+def container(kubectl: Kubectl, state: dict[str, Any], *, phase: str) -> None:
+    told = {"name": "backup", "state": state, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
+    [pod] = pods(kubectl)
+    status = {"status": {"phase": phase, "containerStatuses": [told]}}
+    patch(kubectl, "pod", pod["metadata"]["name"], status, subresource="status")

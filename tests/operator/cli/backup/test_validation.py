@@ -1,0 +1,76 @@
+"""What an archive may have: whoever can write to the store must not choose what an administrator's restore applies."""
+
+from typing import Any
+
+import pytest
+
+from mcq_operator.api import Manifest
+from mcq_operator.cli.backup.errors import CorruptError
+from mcq_operator.cli.backup.validation import validate
+
+OURS = "mcq-operator.dev/v1alpha1"
+
+
+def resource(kind: str = "MCQSolver", **metadata: Any) -> Manifest:
+    return {"apiVersion": OURS, "kind": kind, "metadata": {"name": "demo", **metadata}, "spec": {}}
+
+
+def results(name: str = "aqua-results", **fields: Any) -> Manifest:
+    sat = {"data": {"one.json": "{}"}, "binaryData": {"one.report.txt.gz": "", "one.rows.json.gz": ""}}
+    about = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "annotations": {}}}
+    return {**about, "exam": "aqua", **sat, **fields}
+
+
+BINDING = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "RoleBinding",
+    "metadata": {"name": "mine"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+    "subjects": [{"kind": "User", "name": "mallory"}],
+}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        resource(labels={"team": "blue"}, annotations={"example.com/note": "mine"}),
+        resource("MCQExam"),
+        results(),
+        results("aqua-results-3"),
+        results(metadata={"name": "aqua-results", "annotations": {"mcq-operator.dev/restored": "one/x"}}),
+    ],
+)
+def test_what_backups_have_is_accepted(item: Manifest) -> None:
+    assert list(validate([item])) == [item]
+
+
+@pytest.mark.parametrize(
+    ("item", "says"),
+    [
+        (BINDING, "it has RoleBinding mine, which no backup has: a backup has MCQSolvers"),
+        ({**BINDING, "kind": "MCQSolver"}, "apiVersion"),
+        ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {}}, "Secret s"),
+        ({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {}}, "Deployment d"),
+        ({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {}}, "Pod p"),
+        ({"apiVersion": OURS, "kind": "MCQPolicy", "metadata": {"name": "p"}, "spec": {}}, "MCQPolicy p"),
+        ({"kind": "List", "items": [BINDING]}, "List None"),
+        ({}, "None None"),
+        ({**resource(), "status": {"promoted": "x"}}, "status: Extra inputs"),
+        (resource(namespace="kube-system"), "metadata.namespace: Extra inputs"),
+        (resource(ownerReferences=[]), "metadata.ownerReferences: Extra inputs"),
+        (resource(finalizers=["a/b"]), "metadata.finalizers: Extra inputs"),
+        (resource(annotations={"mcq-operator.dev/promote": "admin: yes"}), "promote is the operator's"),
+        (resource(name="../../configmaps/x"), "metadata.name"),
+        (results("kube-root-ca.crt"), "not named as the results of MCQExam aqua"),
+        (results("other-results"), "not named as the results"),
+        (results(data={"ca.crt": "x"}), "ca.crt is no part of a result"),
+        (results(binaryData={"x": ""}), "x is no part"),
+        (results(metadata={"name": "aqua-results", "labels": {"a": "b"}}), "has labels"),
+        (results(metadata={"name": "aqua-results", "annotations": {"a": "b"}}), "annotations of others"),
+        (results(immutable=True), "immutable: Extra inputs"),
+    ],
+)  # fmt: skip
+def test_anything_else_is_refused(item: Manifest, says: str) -> None:
+    with pytest.raises(CorruptError, match="which no backup has") as refused:
+        list(validate([resource(), item]))
+    assert says in str(refused.value)

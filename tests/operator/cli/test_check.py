@@ -1,0 +1,102 @@
+"""`python -m mcq_operator check`: what a file would make, without a cluster."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hack.generate import ROOT
+
+from mcq_operator import __version__, desired
+from mcq_operator.api import MCQSolver
+
+SAMPLE = ROOT / "config/samples/mcqsolver.yaml"
+
+
+def run(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mcq_operator", *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=30)
+
+
+def test_the_objects_of_a_file_are_printed_as_the_operator_makes_them() -> None:
+    done = run("check", str(SAMPLE))
+    assert done.returncode == 0, done.stderr
+    found = list(yaml.safe_load_all(done.stdout))
+    sample = yaml.safe_load(SAMPLE.read_text())
+    uid = {"uid": "00000000-0000-0000-0000-000000000000"}
+    solver = MCQSolver.model_validate({**sample, "metadata": {**sample["metadata"], **uid}})
+    assert found == desired.objects(
+        solver, service_image=f"mcq-service:{__version__}", operator_image=f"mcq-operator:{__version__}"
+    )
+
+
+def test_several_solvers_may_come_from_standard_input() -> None:
+    manifest = "apiVersion: mcq-operator.dev/v1alpha1\nkind: MCQSolver\nmetadata: {name: %s}\n"
+    done = run("check", "-", stdin=manifest % "a" + "---\n" + manifest % "b")
+    names = {each["metadata"]["name"] for each in yaml.safe_load_all(done.stdout)}
+    assert {"a", "b"} <= names
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("kind: MCQSolver\nspec: {replcias: 2}", "replcias: Extra inputs are not permitted"),
+        ("kind: MCQSolver\nspec: {replicas: -1}", "replicas: Input should be greater than or equal to 0"),
+        ("kind: MCQSolver\nspec: {engine: {type: Magic}}", "engine.type: Input should be 'Transformers' or 'OpenAI'"),
+        ("kind: Pod", "not an MCQSolver"),
+        ("kind: [", "expected"),
+        ("", "there is no manifest in it"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "file.yaml"
+    head = "apiVersion: mcq-operator.dev/v1alpha1\nmetadata: {name: x}\n" if text else ""
+    file.write_text(head + text)
+    done = run("check", str(file))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {file}")
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    done = run("check", "nowhere.yaml")
+    assert done.returncode == 1
+    assert "nowhere.yaml" in done.stderr
+
+
+def test_version_and_help_are_told() -> None:
+    assert run("--version").stdout.strip() == f"mcq-operator {__version__}"
+    assert "check" in run("--help").stdout
+
+
+POLICY = """
+apiVersion: mcq-operator.dev/v1alpha1
+kind: MCQPolicy
+metadata: {name: teams}
+spec: {namespaces: ["team-*"], images: ["registry.example.com/*"]}
+"""
+SOLVER = "apiVersion: mcq-operator.dev/v1alpha1\nkind: MCQSolver\nmetadata: {name: a}\nspec: {image: %s}\n"
+
+
+@pytest.mark.parametrize(
+    ("image", "namespace", "status"),
+    [("evil/x", "team-a", 1), ("registry.example.com/x", "team-a", 0), ("evil/x", "other", 0)],
+)
+def test_what_a_policy_refuses_is_said_before_the_file_is_applied(
+    tmp_path: Path, image: str, namespace: str, status: int
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY)
+    done = run("check", "-", "--policy", str(policy), "--namespace", namespace, stdin=SOLVER % image)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert ("evil/x: not allowed in image by spec.images of MCQPolicy teams" in done.stderr) is bool(status)
+
+
+def test_a_file_that_is_no_policy_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "solver.yaml"
+    file.write_text(SOLVER % "x")
+    done = run("check", str(file), "--policy", str(file))
+    assert done.returncode == 1
+    assert f"error: {file}, document 1: not an MCQPolicy of" in done.stderr

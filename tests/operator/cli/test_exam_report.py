@@ -1,0 +1,42 @@
+"""A report is unpacked only as far as it is one."""
+
+import base64
+import gzip
+
+import pytest
+
+from mcq_operator.api import ExamKey, Manifest
+from mcq_operator.cli.exam_report import LONGEST_REPORT, ReportError, _content, _shards
+from mcq_operator.client import Client
+
+
+def kept(content: bytes) -> Manifest:
+    return {"binaryData": {"demo-1.report.txt.gz": base64.b64encode(content).decode()}}
+
+
+def test_a_report_is_unpacked() -> None:
+    assert _content(kept(gzip.compress(b"accuracy 1")), "demo-1", "text") == b"accuracy 1"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(gzip.compress(bytes(LONGEST_REPORT + 1)), id="more than a report has"),
+        pytest.param(gzip.compress(b"accuracy 1")[:-9], id="cut short"),
+        pytest.param(b"accuracy 1", id="not packed"),
+        pytest.param(b"", id="empty"),
+    ],
+)
+def test_what_is_no_report_is_told_with_what_to_do(content: bytes) -> None:
+    with pytest.raises(
+        ReportError, match=r"The report of demo-1 can't be unpacked: .*Have the exam sat again"
+    ):
+        _content(kept(content), "demo-1", "text")
+
+
+@pytest.mark.parametrize(
+    "report", [b"no JSON", b"[" * 100_000, b"7", b"{}", b'{"shards": 1000000000}', b'{"shards": "1"}']
+)
+async def test_a_report_of_no_sensible_number_of_shares_is_told_and_none_is_asked_for(report: bytes) -> None:
+    with pytest.raises(ReportError, match=r"The report can't be read: .*Have the exam sat again"):
+        await _shards(Client(None, on_write=lambda *_: None), ExamKey("team", "demo"), "demo-results", report)

@@ -1,0 +1,127 @@
+"""What commands write, where their reader has gone or is a terminal."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hack.generate import ROOT
+
+from mcq_operator.api.text import escape_controls, one_line
+
+SAMPLE = str(ROOT / "config/samples/mcqsolver.yaml")
+CLOSED = 141
+
+
+def unread(*arguments: str, errors_too: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run a command whose output nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "mcq_operator", *arguments],
+            stdout=writing,
+            stderr=writing if errors_too else subprocess.PIPE,
+            env={**os.environ, "KUBECONFIG": "/nowhere"},
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    finally:
+        os.close(writing)
+
+
+@pytest.mark.parametrize("arguments", [("check", SAMPLE), ("rbac",)])
+def test_a_command_whose_reader_has_gone_ends_without_a_word(arguments: tuple[str, ...]) -> None:
+    done = unread(*arguments)
+    assert (done.returncode, done.stderr) == (CLOSED, "")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("backup", "list", "--help")])
+def test_help_that_nobody_reads_ends_without_a_word(arguments: tuple[str, ...]) -> None:
+    """argparse itself takes a closed pipe for success where it is the first to see it."""
+    done = unread(*arguments)
+    assert done.returncode in {0, CLOSED}
+    assert done.stderr == ""
+
+
+def test_a_reader_that_leaves_half_way_is_the_same(tmp_path: Path) -> None:
+    """The output is longer than a pipe holds."""
+    manifests = [
+        Path(SAMPLE).read_text().replace("name: demo", f"name: demo-{number}") for number in range(60)
+    ]
+    file = tmp_path / "many.yaml"
+    file.write_text("\n---\n".join(manifests))
+    with subprocess.Popen(
+        [sys.executable, "-m", "mcq_operator", "check", str(file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "apiVersion: v1\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(60) == CLOSED
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("check", "/nowhere.yaml"), ("exam", "report", "x"), ("backup", "list", "--from", "/nowhere")],
+)
+def test_an_error_that_nobody_reads_is_no_traceback(arguments: tuple[str, ...]) -> None:
+    assert unread(*arguments, errors_too=True).returncode == CLOSED
+
+
+def test_settings_that_can_not_be_used_are_named_a_line_each() -> None:
+    environment = {**os.environ, "MCQ_OPERATOR_WORKERS": "many", "MCQ_OPERATOR_PORT": "-1"}
+    for arguments in (), ("check", SAMPLE):
+        done = subprocess.run(
+            [sys.executable, "-m", "mcq_operator", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.splitlines() == [
+            "error: MCQ_OPERATOR_WORKERS='many': Input should be a valid integer, unable to parse string"
+            " as an integer",
+            "error: MCQ_OPERATOR_PORT='-1': Input should be greater than or equal to 0",
+        ]
+
+
+def test_others_words_in_an_error_do_nothing_to_a_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "\x1b[31mred"
+    file.write_text('apiVersion: mcq-operator.dev/v1alpha1\nkind: MCQSolver\nspec: {"\\e[2J": 1}')
+    done = subprocess.run(
+        [sys.executable, "-m", "mcq_operator", "check", str(file)],
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert b"\x1b" not in done.stderr
+    assert rb"\x1b[2J" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("one\n\ttwo é 答え ✓", "one\n\ttwo é 答え ✓"),
+        ("\x1b[2J\x07\r", r"\x1b[2J\x07\r"),
+        ("\x9b31m\x7f", r"\x9b31m\x7f"),
+        ("\u202egnihton\u2069", r"\u202egnihton\u2069"),
+        ("\udc80", r"\udc80"),
+    ],
+)
+def test_what_acts_on_a_terminal_is_written_out(text: str, written: str) -> None:
+    assert escape_controls(text) == written
+    written.encode()
+
+
+def test_in_a_condition_it_is_left_out() -> None:
+    assert one_line("a\x1b[2J\r\n b\u202ec\ud800 é") == "a [2J b c é"

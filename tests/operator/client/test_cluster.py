@@ -1,0 +1,79 @@
+"""The cluster's errors and its quiet: what the API server is asked, and what it is not asked again."""
+
+import json
+from typing import Any
+
+import pytest
+from kubernetes.aio.client.exceptions import ApiException
+from tests.operator.support import IMAGE, OPERATOR_IMAGE, solver
+
+from mcq_operator import desired
+from mcq_operator.api import Manifest, ObjectRef
+from mcq_operator.client import Cluster, ConflictError, RefusedError, UnavailableError
+from mcq_operator.client.cluster import Children
+from mcq_operator.client.errors import cluster_error
+
+
+class Mirror:
+    """An API server with a webhook that sends every image to a mirror."""
+
+    def __init__(self) -> None:
+        self.applied = 0
+
+    async def create_by_apply(self, manifest: Manifest) -> Manifest:
+        return await self.apply(manifest, force=False)
+
+    async def apply(self, manifest: Manifest, *, force: bool) -> Manifest:
+        self.applied += 1
+        stored: Manifest = json.loads(json.dumps(manifest))
+        stored["metadata"]["uid"] = "u"
+        for container in stored["spec"]["template"]["spec"]["containers"]:
+            container["image"] = "mirror/" + container["image"]
+        return stored
+
+
+def wanted() -> dict[ObjectRef, Manifest]:
+    objects = desired.objects(solver(), service_image=IMAGE, operator_image=OPERATOR_IMAGE)
+    return {desired.reference(item): item for item in objects if item["kind"] == "Deployment"}
+
+
+async def test_what_a_webhook_alters_is_not_fought_over_but_a_further_change_is_repaired() -> None:
+    mirror: Any = Mirror()
+    cluster = Cluster(mirror)
+
+    async def reconcile(live: dict[ObjectRef, Manifest]) -> dict[ObjectRef, Manifest]:
+        return (await cluster.apply(solver(), wanted(), Children(live=live, pods=[]))).live
+
+    live = await reconcile({})
+    for _ in range(3):
+        live = await reconcile(live)
+    assert mirror.applied == 1
+    (deployment,) = live.values()
+    deployment["spec"]["replicas"] = 1
+    live = await reconcile(live)
+    assert mirror.applied == 2
+    (deployment,) = live.values()
+    assert deployment["spec"]["replicas"] == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (403, '{"message": "exceeded quota"}', RefusedError),
+        (422, '{"message": "invalid"}', RefusedError),
+        (409, '{"message": "conflict"}', ConflictError),
+        (429, "slow down", UnavailableError),
+        (500, '{"message": "etcd is gone"}', UnavailableError),
+        (500, '{"message": "failed to create typed patch object: no such field"}', RefusedError),
+        (503, "", UnavailableError),
+    ],
+)
+def test_an_error_is_typed_by_what_to_do_and_keeps_the_servers_words(
+    status: int, body: str, kind: type[Exception]
+) -> None:
+    error = ApiException(status=status, reason="Because")
+    error.body = body
+    found = cluster_error(error)
+    assert type(found) is kind
+    words = json.loads(body)["message"] if body.startswith("{") else body or "Because"
+    assert words in str(found)

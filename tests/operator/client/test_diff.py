@@ -1,0 +1,189 @@
+"""Comparison of live with wanted: what the server adds is no difference, what someone changed is."""
+
+from copy import deepcopy
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from mcq_operator.api.quantity import quantity
+from mcq_operator.client.diff import covers, project
+
+WANTED: dict[str, Any] = {
+    "metadata": {"labels": {"app": "x"}},
+    "spec": {
+        "replicas": 3,
+        "selector": {"matchLabels": {"app": "x"}},
+        "template": {
+            "spec": {
+                "nodeSelector": {"disk": "fast"},
+                "containers": [
+                    {
+                        "name": "service",
+                        "image": "service:1",
+                        "resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}},
+                        "ports": [{"containerPort": 8000, "protocol": "TCP"}],
+                        "command": ["a", "b"],
+                    }
+                ],
+                "volumes": [{"name": "tmp", "emptyDir": {}}],
+            }
+        },
+    },
+}
+
+
+def stored() -> dict[str, Any]:
+    """WANTED as a server would return it."""
+    live = deepcopy(WANTED)
+    live["metadata"] |= {"uid": "u", "resourceVersion": "7", "annotations": {"someone": "else"}}
+    live["metadata"]["labels"]["other"] = "label"
+    live["spec"]["progressDeadlineSeconds"] = 600
+    pod = live["spec"]["template"]["spec"]
+    pod["restartPolicy"] = "Always"
+    pod["containers"][0] |= {"resources": {"requests": {"cpu": "1", "memory": "1Gi"}}, "stdin": False}
+    pod["containers"].insert(0, {"name": "injected-sidecar", "image": "proxy:1"})
+    live["status"] = {"replicas": 3}
+    return live
+
+
+def container(live: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = live["spec"]["template"]["spec"]["containers"][1]
+    return found
+
+
+def test_defaults_others_fields_and_spelling_are_no_difference() -> None:
+    assert covers(stored(), WANTED)
+
+
+def pod_of(live: dict[str, Any]) -> dict[str, Any]:
+    pod: dict[str, Any] = live["spec"]["template"]["spec"]
+    return pod
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [
+        lambda live: live["spec"].update(replicas=2),
+        lambda live: live["spec"].pop("replicas"),
+        lambda live: live["metadata"]["labels"].update(app="y"),
+        lambda live: live["metadata"].pop("labels"),
+        lambda live: live["spec"]["selector"]["matchLabels"].clear(),
+        lambda live: live["spec"]["selector"].update(extra="key"),
+        lambda live: pod_of(live)["nodeSelector"].update(zone="a"),
+        lambda live: container(live).update(image="evil:1"),
+        lambda live: container(live).update(name="renamed"),
+        lambda live: container(live)["command"].append("c"),
+        lambda live: container(live)["command"].reverse(),
+        lambda live: container(live)["resources"]["requests"].update(cpu="2"),
+        lambda live: container(live)["resources"]["requests"].pop("memory"),
+        lambda live: container(live)["ports"][0].update(protocol="UDP"),
+        lambda live: pod_of(live)["volumes"][0].pop("name"),
+    ],
+)
+def test_each_drift_in_a_wanted_field_is_seen(drift: Any) -> None:
+    live = stored()
+    drift(live)
+    assert not covers(live, WANTED)
+
+
+NETWORK_POLICY = {
+    "spec": {
+        "ingress": [
+            {
+                "ports": [{"port": "http", "protocol": "TCP"}],
+                "from": [{"podSelector": {"matchLabels": {"app": "web"}}}],
+            }
+        ]
+    }
+}
+ROUTE = {
+    "spec": {
+        "parentRefs": [{"name": "public"}],
+        "rules": [
+            {
+                "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                "backendRefs": [{"name": "demo", "port": 80}],
+            }
+        ],
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "drift"),
+    [
+        (NETWORK_POLICY, lambda rule: rule["ports"].append({"port": 22, "protocol": "TCP"})),
+        (NETWORK_POLICY, lambda rule: rule["ports"][0].update(endPort=9000)),
+        (NETWORK_POLICY, lambda rule: rule["from"][0].update(namespaceSelector={})),
+        (NETWORK_POLICY, lambda rule: rule["from"].append({"ipBlock": {"cidr": "0.0.0.0/0"}})),
+        (NETWORK_POLICY, lambda rule: rule.pop("from")),
+        (ROUTE, lambda rule: rule.update(filters=[{"type": "RequestMirror"}])),
+        (ROUTE, lambda rule: rule["matches"][0].update(headers=[{"name": "a", "value": "b"}])),
+        (ROUTE, lambda rule: rule["backendRefs"][0].update(namespace="other")),
+        (ROUTE, lambda rule: rule["backendRefs"][0].update(weight=0)),
+    ],
+)
+def test_whatever_is_added_inside_a_list_that_is_one_value_is_seen(
+    wanted: dict[str, Any], drift: Any
+) -> None:
+    """Nobody else can own a part of one."""
+    live = deepcopy(wanted)
+    drift((live["spec"].get("rules") or live["spec"]["ingress"])[0])
+    assert covers(deepcopy(wanted), wanted)
+    assert not covers(live, wanted)
+
+
+def test_what_the_server_fills_in_there_is_no_difference() -> None:
+    live = deepcopy(ROUTE)
+    live["spec"]["parentRefs"] = [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "public"}]
+    live["spec"]["rules"][0]["backendRefs"] = [  # type: ignore[index]
+        {"group": "", "kind": "Service", "name": "demo", "port": 80, "weight": 1}
+    ]
+    assert covers(live, ROUTE)
+
+
+def test_zero_is_not_absence_and_true_is_not_one() -> None:
+    assert not covers({}, {"replicas": 0})
+    assert not covers({"replicas": True}, {"replicas": 1})
+    assert not covers({"automount": None}, {"automount": False})
+
+
+def test_an_empty_wanted_value_is_covered_by_absence() -> None:
+    assert covers({}, {"emptyDir": {}, "tolerations": []})
+
+
+def test_quantities_are_compared_as_numbers_only_where_quantities_are() -> None:
+    assert covers({"limits": {"memory": "1Gi"}}, {"limits": {"memory": "1024Mi"}})
+    assert covers({"limits": {"cpu": "2"}}, {"limits": {"cpu": 2}})
+    assert not covers({"data": {"THREADS": "1"}}, {"data": {"THREADS": "1000m"}})
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("250m", "0.25"),
+        ("1", "1"),
+        (2, "2"),
+        ("1.5Gi", "1610612736"),
+        ("1k", "1000"),
+        ("1e3", "1000"),
+        ("5E", "5000000000000000000"),
+    ],
+)
+def test_a_quantity_is_a_number(text: object, number: str) -> None:
+    assert quantity(text) == Decimal(number)
+
+
+@pytest.mark.parametrize("text", ["", "Gi", "1Xi", "abc", None])
+def test_what_is_no_quantity_has_no_number(text: object) -> None:
+    assert quantity(text) is None
+
+
+def test_a_projection_covers_itself_and_shows_what_a_webhook_altered() -> None:
+    live = stored()
+    container(live)["image"] = "mirror/service:1"
+    assert not covers(live, WANTED)
+    assert covers(live, project(live, WANTED))
+    container(live)["image"] = "evil:1"
+    assert not covers(live, project(stored(), WANTED))

@@ -1,0 +1,206 @@
+"""What fails with one object, or while it is looked at, is told, and holds nothing else up. The server is a fake."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.operator.client.test_cached_client import SERVICES, SOLVERS, Operator
+
+from mcq_operator import desired
+from mcq_operator.client import ConflictError, RefusedError, UnavailableError, apply
+from mcq_operator.client.errors import NoAnswerError
+from mcq_operator.controllers import Outcome, dispatch
+
+WEBHOOK = UnavailableError('500: Internal error occurred: failed calling webhook "no.example.com"')
+DEPLOYMENTS = "/apis/apps/v1/namespaces/team/deployments/demo"
+ACCOUNTS = "/api/v1/namespaces/team/serviceaccounts/demo"
+BUDGETS = "/apis/policy/v1/namespaces/team/poddisruptionbudgets/demo"
+INGRESSES = "/apis/networking.k8s.io/v1/namespaces/team/ingresses/demo"
+INGRESS_LISTS = (INGRESSES.removesuffix("/demo"), "/apis/networking.k8s.io/v1/ingresses")
+INGRESS = {"enabled": True, "className": "traefik", "host": "a.example.com"}
+
+
+@pytest.fixture
+async def operator() -> Operator:
+    made = Operator()
+    await made.look()
+    return made
+
+
+def put(operator: Operator, spec: dict[str, Any]) -> None:
+    """Change the solver as a person would."""
+    operator.server.put(SOLVERS, {**operator.server.objects[SOLVERS], "spec": spec})
+
+
+def inventory(operator: Operator) -> set[str]:
+    return {item["kind"] for item in operator.server.objects[SOLVERS]["status"]["inventory"]}
+
+
+@pytest.mark.parametrize("path", [ACCOUNTS, SERVICES, DEPLOYMENTS, BUDGETS])
+@pytest.mark.parametrize(
+    "error",
+    [
+        WEBHOOK,
+        ConflictError("admission webhook denied the request"),
+        UnavailableError("429: too many requests"),
+        UnavailableError("504: request did not complete within requested timeout"),
+        KeyError("metadata"),
+    ],
+    ids=["webhook", "conflict", "busy", "slow", "unexpected"],
+)
+async def test_an_object_that_can_not_be_applied_is_told_and_the_others_are_applied(
+    operator: Operator, path: str, error: Exception
+) -> None:
+    operator.server.failing["patch", path] = error
+    result = await operator.result()
+    assert str(result.error).startswith("could not apply ")
+    assert {ACCOUNTS, SERVICES, DEPLOYMENTS, BUDGETS} - {path} <= operator.server.objects.keys()
+    for condition in "Ready", "Degraded":
+        assert operator.condition(condition)["reason"] == "ApplyFailed"
+        assert str(error).strip("'") in operator.condition(condition)["message"]
+    assert operator.condition("Ready")["status"] == "False"
+
+    operator.server.failing.clear()
+    result = await operator.result()
+    assert result.error is None
+    assert path in operator.server.objects
+    assert operator.condition("Degraded")["status"] == "False"
+
+
+async def test_an_unexpected_failure_with_an_object_is_logged_with_its_traceback(
+    operator: Operator, caplog: pytest.LogCaptureFixture
+) -> None:
+    operator.server.failing["patch", SERVICES] = KeyError("metadata")
+    await operator.result()
+    assert "Traceback" in caplog.text
+    assert "This is a fault of the operator" in operator.condition("Degraded")["message"]
+
+
+async def test_a_write_that_hangs_does_not_hold_up_the_others(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apply, "PATIENCE_SECONDS", 0.01)
+    operator.server.hanging.add(("patch", SERVICES))
+    working = asyncio.create_task(operator.result())
+    async with asyncio.timeout(10):
+        while not {ACCOUNTS, DEPLOYMENTS, BUDGETS} <= operator.server.objects.keys():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert not working.done()
+    operator.server.released.set()
+    assert (await working).error is None
+    assert SERVICES in operator.server.objects
+
+
+async def test_what_depends_on_an_object_whose_write_hangs_waits_for_it(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may turn out to be someone else's."""
+    monkeypatch.setattr(apply, "PATIENCE_SECONDS", 0.01)
+    operator.server.hanging.add(("patch", ACCOUNTS))
+    working = asyncio.create_task(operator.result())
+    async with asyncio.timeout(10):
+        while not {SERVICES, BUDGETS} <= operator.server.objects.keys():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert DEPLOYMENTS not in operator.server.objects
+    operator.server.released.set()
+    assert (await working).error is None
+    assert DEPLOYMENTS in operator.server.objects
+
+
+async def test_an_object_that_can_not_be_deleted_is_told_and_stays_on_the_list(operator: Operator) -> None:
+    put(operator, {"ingress": INGRESS})
+    await operator.look()
+    await operator.result()
+    put(operator, {"replicas": 2})
+    await operator.look()
+    operator.server.failing["delete", INGRESSES] = WEBHOOK
+    result = await operator.result()
+    assert str(result.error) == "could not delete Ingress demo"
+    assert operator.condition("Degraded")["reason"] == "DeleteFailed"
+    assert operator.server.objects[DEPLOYMENTS]["spec"]["replicas"] == 2
+    assert {"Ingress", "Deployment"} <= inventory(operator)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_an_object_that_can_not_be_read_is_told_and_left_alone(
+    operator: Operator, wanted: bool
+) -> None:
+    """As of a kind whose conversion webhook is gone; after a restart, so that no memory has it."""
+    put(operator, {"ingress": INGRESS})
+    await operator.look()
+    await operator.result()
+    before = operator.server.objects[INGRESSES]
+    put(operator, {"ingress": INGRESS, "replicas": 2} if wanted else {"replicas": 2})
+    restarted = Operator(operator.server)
+    for path in INGRESSES, *INGRESS_LISTS:
+        restarted.server.failing["get", path] = WEBHOOK
+    await restarted.look()
+    result = await restarted.result()
+    assert str(result.error) == "could not read Ingress demo"
+    assert restarted.condition("Degraded")["reason"] == "ReadFailed"
+    assert restarted.server.objects[INGRESSES] == before
+    assert restarted.server.objects[DEPLOYMENTS]["spec"]["replicas"] == 2
+    assert "Ingress" in inventory(restarted)
+
+    restarted.server.failing.clear()
+    assert (await restarted.result()).error is None
+    assert (INGRESSES in restarted.server.objects) == wanted
+
+
+async def test_without_the_deployment_nothing_is_known_of_the_replicas(operator: Operator) -> None:
+    await operator.result()
+    restarted = Operator(operator.server)
+    for path in DEPLOYMENTS, "/apis/apps/v1/namespaces/team/deployments":
+        restarted.server.failing["get", path] = WEBHOOK
+    await restarted.look()
+    put(restarted, {"replicas": 2})
+    before = restarted.server.objects[SOLVERS]["status"]
+    result = await restarted.result()
+    assert result.error is not None
+    after = restarted.server.objects[SOLVERS]["status"]
+    assert restarted.condition("Ready")["status"] != "True"
+    assert after["inventory"] == before["inventory"]
+
+
+async def test_an_unexpected_failure_of_the_whole_look_is_told_and_keeps_what_was_known(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await operator.result()
+    before = operator.server.objects[SOLVERS]["status"]
+    monkeypatch.setattr(desired, "objects", lambda *_, **__: 1 // 0)
+    result = await operator.result()
+    assert result.outcome is Outcome.FAILED
+    assert isinstance(result.error, ZeroDivisionError)
+    assert operator.condition("Ready")["status"] == "Unknown"
+    assert (
+        operator.condition("Ready")["reason"] == operator.condition("Degraded")["reason"] == "ReconcileFailed"
+    )
+    assert "ZeroDivisionError: " in operator.condition("Degraded")["message"]
+    after = operator.server.objects[SOLVERS]["status"]
+    assert {**after, "conditions": []} == {**before, "conditions": []}
+    assert {each["type"] for each in after["conditions"]} == {each["type"] for each in before["conditions"]}
+
+    monkeypatch.undo()
+    assert (await operator.result()).error is None
+    assert operator.condition("Degraded")["status"] == "False"
+
+
+async def test_a_failure_that_the_status_can_not_tell_is_left_to_the_queue(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desired, "objects", lambda *_, **__: 1 // 0)
+    operator.server.failing["patch", f"{SOLVERS}/status"] = RefusedError("no")
+    with pytest.raises(ZeroDivisionError):
+        await operator.result()
+
+
+async def test_without_an_answer_nothing_else_is_tried(operator: Operator) -> None:
+    operator.server.failing["patch", ACCOUNTS] = NoAnswerError("the API server can't be reached")
+    operator.server.requests.clear()
+    with pytest.raises(NoAnswerError):
+        await operator.result()
+    assert [path for method, path in operator.server.requests if method == "patch"] == [ACCOUNTS]
+
+
+def test_each_kind_of_resource_has_the_condition_that_says_that_nothing_is_known() -> None:
+    assert {key.KIND for key in dispatch.FAILING_CONDITION} == {"MCQSolver", "MCQExam"}

@@ -1,0 +1,306 @@
+"""A change has to pass an exam, with a real API server and its controllers, and results as the runner writes them."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from kubernetes.client import ApiException
+from tests.operator.conftest import Bench, Kubectl
+from tests.operator.controllers.test_exams import jobs, part, results, sit
+from tests.operator.live import apply, condition, existing, names_of_pods, patch, until
+
+from mcq_eval.report.rows import Row
+from mcq_eval.verdict import Limits
+from mcq_operator.api import ExamKey, Key, Manifest, SolverKey
+
+from . import test_exams
+
+GATE = {"gate": {"examRef": {"name": "aqua"}, "maxRegression": 0.1}}
+SPEC: dict[str, Any] = {"replicas": 1, "rollout": GATE, "storage": {"cache": {"type": "PVC"}}}
+BASELINE = "x" * 60 + "o" * 40
+CHANGE = {"spec": {"model": {"precision": "float32"}}}
+CANDIDATE = "demo-candidate"
+
+
+def keys(bench: Bench) -> list[Key]:
+    here = bench.namespace
+    return [bench.key, ExamKey(here, "aqua"), SolverKey(here, CANDIDATE), ExamKey(here, CANDIDATE)]
+
+
+async def settle(bench: Bench) -> None:
+    """Reconcile every resource until none writes anything."""
+    for _ in range(40):
+        if not [write for key in keys(bench) for write in await bench.reconcile(key)]:
+            return
+    message = f"still writing: {bench.writes}"
+    raise AssertionError(message)
+
+
+def answering(kubectl: Kubectl, name: str) -> bool:
+    """Let a solver's replicas be ready, as far as their statuses tell, and return whether its Deployment knows."""
+    since = {"lastTransitionTime": "2026-01-01T00:00:00Z"}
+    ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", **since}]}}
+    labels = f"app.kubernetes.io/instance={name},app.kubernetes.io/name=mcq-solver"
+    for pod in kubectl.list("pods", labels):
+        with contextlib.suppress(ApiException):  # one that was replaced meanwhile is not there any more
+            patch(kubectl, "pod", pod["metadata"]["name"], ready, subresource="status")
+    found = kubectl.get("deployment", name) or {}
+    status = found.get("status", {})
+    current = status.get("observedGeneration") == found.get("metadata", {}).get("generation")
+    counts = {status.get(name) for name in ("availableReplicas", "updatedReplicas", "replicas")}
+    return bool(current and counts == {1})
+
+
+async def ready(kubectl: Kubectl, bench: Bench, name: str) -> None:
+    await settle(bench)
+    await until(lambda: answering(kubectl, name), seconds=30)
+    await settle(bench)
+
+
+async def sat(
+    kubectl: Kubectl, tmp_path: Path, exam: str, answers: str, before: list[Row] | None = None
+) -> list[Row]:
+    """What the Pods of an exam's Job do."""
+    [job] = [each for each in jobs(kubectl) if each["metadata"]["name"].startswith(f"{exam}-")]
+    kept, name = results(kubectl, tmp_path, exam=exam), job["metadata"]["name"]
+    limits = Limits(max_regression=0.1 if before else None)
+    [share] = await test_exams.sat(kubectl, kept, name, [part(answers)], limits=limits, before=before)
+    return share.rows
+
+
+async def baseline(kubectl: Kubectl, bench: Bench, tmp_path: Path, spec: dict[str, Any] = SPEC) -> list[Row]:
+    """A solver with a gate, whose replicas have sat the exam."""
+    await bench.cluster.discover()
+    apply(kubectl, spec)
+    sit(kubectl, {})
+    await ready(kubectl, bench, "demo")
+    rows = await sat(kubectl, tmp_path, "aqua", BASELINE)
+    await settle(bench)
+    assert condition(kubectl, "Ready")["status"] == "True"
+    return rows
+
+
+async def changed(kubectl: Kubectl, bench: Bench, tmp_path: Path) -> list[Row]:
+    """The same, and a change whose candidate sits the exam now."""
+    rows = await baseline(kubectl, bench, tmp_path)
+    patch(kubectl, "mcq", "demo", CHANGE)
+    await ready(kubectl, bench, CANDIDATE)
+    assert gate(kubectl)["reason"] == "CandidateSitting"
+    return rows
+
+
+def gate(kubectl: Kubectl) -> dict[str, Any]:
+    found: dict[str, Any] = existing(kubectl, "mcq", "demo")["status"]["gate"]
+    return found
+
+
+def precision(kubectl: Kubectl, name: str = "demo") -> str:
+    """With which the replicas compute."""
+    deployment: Manifest = existing(kubectl, "deployment", name)
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    return next(str(each["value"]) for each in container["env"] if each["name"] == "MCQ_MODEL_PRECISION")
+
+
+async def test_a_candidate_is_brought_up_dark_and_asked_the_same_questions(
+    kubectl: Kubectl, bench: Bench, tmp_path: Path
+) -> None:
+    await changed(kubectl, bench, tmp_path)
+    assert (precision(kubectl), precision(kubectl, CANDIDATE)) == ("auto", "float32")
+    assert condition(kubectl, "Ready")["status"] == "False"
+    assert condition(kubectl, "ExamPassed")["status"] == "Unknown"
+    assert existing(kubectl, "mcq", "demo")["status"]["answering"]
+    assert "demo-candidate" not in str(existing(kubectl, "service", "demo")["spec"])
+    assert kubectl.get("ingress", CANDIDATE) is None
+    candidate = existing(kubectl, "mcq", CANDIDATE)["spec"]
+    assert candidate["storage"]["cache"]["claimName"] == "demo-model-cache"
+    exam = existing(kubectl, "mcqexam", CANDIDATE)["spec"]
+    assert exam["questions"] == existing(kubectl, "mcqexam", "aqua")["spec"]["questions"]
+    assert (exam["baselineRef"], exam["pass"]) == ({"name": "aqua"}, {"maxRegression": 0.1})
+    [job] = [each for each in jobs(kubectl) if CANDIDATE in each["metadata"]["name"]]
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    assert "--before=/etc/mcq-baseline" in container["args"]
+    assert f"--url=http://{CANDIDATE}.{kubectl.namespace}.svc" in container["args"]
+
+
+async def test_one_as_good_is_promoted_and_its_candidate_goes(
+    kubectl: Kubectl, bench: Bench, tmp_path: Path
+) -> None:
+    rows = await changed(kubectl, bench, tmp_path)
+    await sat(kubectl, tmp_path, CANDIDATE, BASELINE, rows)
+    await settle(bench)
+    assert precision(kubectl) == "float32"
+    told = condition(kubectl, "ExamPassed")
+    assert (told["status"], told["reason"]) == ("True", "Passed")
+    assert "0 right only before and 0 only now" in told["message"]
+    assert existing(kubectl, "mcqexam", CANDIDATE)["status"]["summary"]  # its report is kept
+    kept = {
+        each["type"]: each["status"]
+        for each in existing(kubectl, "mcqexam", CANDIDATE)["status"]["conditions"]
+    }
+    assert (kept["Complete"], kept["Passed"]) == ("True", "True")
+    assert not [
+        each for each in jobs(kubectl) if each["metadata"]["name"].startswith("aqua-")
+    ]  # until it is ready
+    await until(lambda: kubectl.get("mcq", CANDIDATE) is None)
+    change = gate(kubectl)["change"]
+    kubectl("annotate", "mcq", "demo", f"mcq-operator.dev/promote={change} alice: nothing to let through")
+    await ready(kubectl, bench, "demo")
+    assert condition(kubectl, "ExamPassed")["reason"] == "Passed"
+    assert condition(kubectl, "Ready")["status"] == "True"
+    assert condition(kubectl, "Degraded")["status"] == "False"
+    assert [each for each in jobs(kubectl) if each["metadata"]["name"].startswith("aqua-")]
+
+
+async def test_a_worse_one_is_refused_with_the_figures_and_the_one_before_stays(
+    kubectl: Kubectl, bench: Bench, tmp_path: Path
+) -> None:
+    rows = await changed(kubectl, bench, tmp_path)
+    pods = names_of_pods(kubectl, "app.kubernetes.io/instance=demo")
+    await sat(kubectl, tmp_path, CANDIDATE, "x" * 20 + "o" * 80, rows)
+    await settle(bench)
+    assert precision(kubectl) == "auto"
+    assert names_of_pods(kubectl, "app.kubernetes.io/instance=demo") == pods
+    told = condition(kubectl, "ExamPassed")
+    assert (told["status"], told["reason"]) == ("False", "ExamNotPassed")
+    assert "40 right only before and 0 only now" in told["message"]
+    assert "mcq-operator.dev/promote" in told["message"]
+    for kind, expected in (("Ready", "False"), ("Degraded", "True")):
+        assert (condition(kubectl, kind)["status"], condition(kubectl, kind)["reason"]) == (
+            expected,
+            "ExamNotPassed",
+        )
+    await until(lambda: kubectl.get("mcq", CANDIDATE) is None)
+    assert "ExamNotPassed" in kubectl("get", "events", "-o", "jsonpath={.items[*].reason}")
+    bench.restart()  # it is not tried again by an operator that has forgotten it
+    await bench.cluster.discover()
+    await settle(bench)
+    assert gate(kubectl)["phase"] == "Refused"
+    patch(kubectl, "mcq", "demo", {"spec": {"model": {"precision": "auto"}}})  # taken back
+    await settle(bench)
+    assert "gate" not in existing(kubectl, "mcq", "demo")["status"]
+    assert condition(kubectl, "Ready")["status"] == "True"
+
+
+async def test_an_annotation_lets_one_change_through_and_no_other(
+    kubectl: Kubectl, bench: Bench, tmp_path: Path
+) -> None:
+    rows = await changed(kubectl, bench, tmp_path)
+    await sat(kubectl, tmp_path, CANDIDATE, "o" * 100, rows)
+    await settle(bench)
+    other = "mcq-operator.dev/promote=0123456789abcdef alice: measured by hand"
+    kubectl("annotate", "mcq", "demo", other)
+    await settle(bench)
+    assert precision(kubectl) == "auto"
+    assert "does nothing" in condition(kubectl, "ExamPassed")["message"]
+    words = f"{gate(kubectl)['change']} alice: measured by hand"
+    kubectl("annotate", "--overwrite", "mcq", "demo", f"mcq-operator.dev/promote={words}")
+    await settle(bench)
+    assert precision(kubectl) == "float32"
+    told = condition(kubectl, "ExamPassed")
+    assert (told["status"], told["reason"]) == ("Unknown", "Overridden")
+    override = existing(kubectl, "mcq", "demo")["status"]["override"]
+    assert override["annotation"] == words
+    assert override["time"].endswith("Z")
+    await ready(kubectl, bench, "demo")
+    await sat(kubectl, tmp_path, "aqua", "o" * 100)
+    await settle(bench)
+    patch(kubectl, "mcq", "demo", {"spec": {"model": {"precision": "int8"}}})
+    await settle(bench)
+    assert precision(kubectl) == "float32"
+    assert gate(kubectl)["phase"] == "Sitting"
+
+
+async def test_a_spec_that_changes_in_the_middle_is_examined_in_place_of_the_one_before(
+    kubectl: Kubectl, bench: Bench, tmp_path: Path
+) -> None:
+    rows = await changed(kubectl, bench, tmp_path)
+    first = gate(kubectl)
+    patch(kubectl, "mcq", "demo", {"spec": {"model": {"precision": "int8"}}})
+    # The result of the one before comes late.
+    await sat(kubectl, tmp_path, CANDIDATE, BASELINE, rows)
+    await bench.reconcile(ExamKey(bench.namespace, CANDIDATE))
+    await settle(bench)
+    assert gate(kubectl)["candidate"] != first["candidate"]
+    assert gate(kubectl)["replicaSet"] == first["replicaSet"]
+    assert (precision(kubectl), precision(kubectl, CANDIDATE)) == ("auto", "int8")
+    assert gate(kubectl)["phase"] == "Sitting"
+    await ready(kubectl, bench, CANDIDATE)
+    await sat(kubectl, tmp_path, CANDIDATE, BASELINE, rows)
+    await settle(bench)
+    assert precision(kubectl) == "int8"
+
+
+async def test_an_operator_killed_after_any_write_of_a_gate_comes_to_the_same_end(
+    kubectl: Kubectl, bench: Bench, tmp_path: Path
+) -> None:
+    """Each reconcile forgets everything: what one has begun, another must be able to end."""
+    rows = await baseline(kubectl, bench, tmp_path)
+    patch(kubectl, "mcq", "demo", CHANGE)
+    for _ in range(4):
+        for key in keys(bench):
+            bench.restart()
+            await bench.cluster.discover()
+            await bench.reconcile(key)
+    await ready(kubectl, bench, CANDIDATE)
+    await sat(kubectl, tmp_path, CANDIDATE, BASELINE, rows)
+    for _ in range(4):
+        for key in keys(bench):
+            bench.restart()
+            await bench.cluster.discover()
+            await bench.reconcile(key)
+    assert gate(kubectl)["phase"] == "Passed"
+    assert precision(kubectl) == "float32"
+
+
+async def test_the_first_replicas_have_nothing_to_be_compared_with(kubectl: Kubectl, bench: Bench) -> None:
+    await bench.cluster.discover()
+    apply(kubectl, SPEC)
+    await settle(bench)
+    assert precision(kubectl) == "auto"
+    assert condition(kubectl, "ExamPassed")["reason"] == "NoChange"
+
+
+async def test_the_present_replicas_sit_the_exam_while_a_change_waits_for_their_result(
+    kubectl: Kubectl, bench: Bench
+) -> None:
+    """Although the solver is not Ready."""
+    await bench.cluster.discover()
+    apply(kubectl, SPEC)
+    sit(kubectl, {})
+    await ready(kubectl, bench, "demo")
+    patch(kubectl, "mcq", "demo", CHANGE)
+    await settle(bench)
+    assert gate(kubectl)["reason"] == "NoBaseline"
+    assert precision(kubectl) == "auto"
+    assert kubectl.get("mcq", CANDIDATE) is None
+    assert len(jobs(kubectl)) == 1
+
+
+async def test_a_change_of_nothing_that_answers_needs_no_exam(
+    kubectl: Kubectl, bench: Bench, tmp_path: Path
+) -> None:
+    await baseline(kubectl, bench, tmp_path)
+    patch(kubectl, "mcq", "demo", {"spec": {"limits": {"maxQueuedRequests": 8}}})
+    await settle(bench)
+    assert "gate" not in existing(kubectl, "mcq", "demo")["status"]
+    deployment = existing(kubectl, "deployment", "demo")
+    assert {"name": "MCQ_MAX_QUEUED_REQUESTS", "value": "8"} in deployment["spec"]["template"]["spec"][
+        "containers"
+    ][0]["env"]
+
+
+async def test_a_gate_that_is_taken_away_lets_the_change_through_and_leaves_a_record(
+    kubectl: Kubectl, bench: Bench, tmp_path: Path
+) -> None:
+    await changed(kubectl, bench, tmp_path)
+    change = gate(kubectl)["change"]
+    patch(kubectl, "mcq", "demo", {"spec": {"rollout": {"gate": None}}})
+    await settle(bench)
+    assert precision(kubectl) == "float32"
+    assert condition(kubectl, "ExamPassed")["reason"] == "GateRemoved"
+    override = existing(kubectl, "mcq", "demo")["status"]["override"]
+    assert (override["reason"], override["change"]) == ("GateRemoved", change)
+    assert override["gate"] == {"exam": "aqua", "maxRegression": 0.1}
+    assert "GateRemoved" in kubectl("get", "events", "-o", "jsonpath={.items[*].reason}")
+    await until(lambda: kubectl.get("mcq", CANDIDATE) is None)
+    await until(lambda: kubectl.get("mcqexam", CANDIDATE) is None)

@@ -1,0 +1,198 @@
+"""The reconcile against a real API server with its real controllers; Pods' statuses are set as a kubelet would."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.operator.conftest import Bench, Kubectl
+from tests.operator.live import NAMES, SPEC, apply, condition, existing, kubelet, names_of_pods, patch, until
+
+from mcq_operator.api.observed import CanaryVerdict
+from mcq_operator.client import Children
+
+
+async def test_a_solver_becomes_its_objects_in_one_reconcile(kubectl: Kubectl, bench: Bench) -> None:
+    apply(kubectl, SPEC)
+    await bench.reconcile()
+    uid = existing(kubectl, "mcq", "demo")["metadata"]["uid"]
+    for kind, name in NAMES.items():
+        (owner,) = existing(kubectl, kind, name)["metadata"]["ownerReferences"]
+        assert owner["uid"] == uid
+        assert owner["controller"]
+    inventory = existing(kubectl, "mcq", "demo")["status"]["inventory"]
+    assert sorted(item["name"] for item in inventory) == sorted(NAMES.values())
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_reconcile_that_changes_nothing_sends_no_write(
+    kubectl: Kubectl, bench: Bench, restart: bool
+) -> None:
+    everything: dict[str, Any] = {
+        **SPEC,
+        "resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}, "limits": {"memory": "4096Mi"}},
+        "scheduling": {"tolerations": [{"operator": "Exists"}], "nodeSelector": {"a": "b"}},
+        "storage": {"cache": {"type": "PVC", "size": "16384Mi"}},
+        "tracing": {"enabled": True, "endpoint": "http://jaeger:4318"},
+        "disruption": {"minAvailable": "50%"},
+    }
+    apply(kubectl, everything)
+    await bench.settle()
+    await kubelet(kubectl)
+    await bench.settle()
+    assert condition(kubectl, "Ready")["status"] == "True"
+    before = {kind: existing(kubectl, kind, name)["metadata"] for kind, name in NAMES.items()}
+    if restart:
+        bench.restart()
+    for _ in range(5):
+        assert await bench.reconcile() == []
+    for kind, name in NAMES.items():
+        assert existing(kubectl, kind, name)["metadata"]["resourceVersion"] == before[kind]["resourceVersion"]
+
+
+async def test_scaling_by_kubectl_reaches_the_deployment_and_the_scale_subresource(
+    kubectl: Kubectl, bench: Bench
+) -> None:
+    apply(kubectl, {})
+    await bench.settle()
+    kubectl("scale", "mcq", "demo", "--replicas=5")
+    await bench.settle()
+    assert existing(kubectl, "deployment", "demo")["spec"]["replicas"] == 5
+    raw = f"/apis/mcq-operator.dev/v1alpha1/namespaces/{kubectl.namespace}/mcqsolvers/demo/scale"
+    await until(lambda: existing(kubectl, "deployment", "demo")["status"]["replicas"] == 5)
+    await bench.settle()
+    scale = json.loads(kubectl("get", "--raw", raw))
+    assert scale["spec"]["replicas"] == scale["status"]["replicas"] == 5
+    pods = kubectl("get", "pods", "-l", scale["status"]["selector"], "-o", "name").split()
+    assert len(pods) == 5
+
+
+async def test_an_evicted_pod_that_was_replaced_is_no_failure(kubectl: Kubectl, bench: Bench) -> None:
+    apply(kubectl, {})
+    await bench.settle()
+    await kubelet(kubectl)
+    first = names_of_pods(kubectl)[0]
+    evicted = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
+    killed = {
+        "name": "service",
+        "state": {"terminated": {"exitCode": 137}},
+        "ready": False,
+        "restartCount": 0,
+    }
+    killed |= {"image": "x", "imageID": "", "lastState": {}}
+    status = {**evicted, "conditions": [], "containerStatuses": [killed]}
+    patch(kubectl, "pod", first, {"status": status}, subresource="status")
+    await until(lambda: len(names_of_pods(kubectl)) == 4)
+    for name in set(names_of_pods(kubectl)) - {first}:
+        since = {"lastTransitionTime": "2026-01-01T00:00:00Z"}
+        ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", **since}]}
+        patch(kubectl, "pod", name, {"status": ready}, subresource="status")
+    await until(lambda: existing(kubectl, "deployment", "demo")["status"].get("availableReplicas") == 3)
+    await bench.settle()
+    assert first in names_of_pods(kubectl)
+    assert condition(kubectl, "Ready")["status"] == "True"
+    assert condition(kubectl, "Degraded")["status"] == "False"
+
+
+async def test_a_deleted_solver_takes_everything_with_it(kubectl: Kubectl, bench: Bench) -> None:
+    apply(kubectl, SPEC)
+    await bench.settle()
+    kubectl("delete", "mcq", "demo", "--timeout=20s")
+    assert await bench.reconcile() == []
+    kinds = ",".join([*NAMES, "replicaset", "pods"])
+    selector = "app.kubernetes.io/managed-by=mcq-operator"
+    await until(lambda: not kubectl("get", kinds, "-l", selector, "-o", "name").split(), seconds=60)
+
+
+async def test_a_solver_that_is_deleted_under_a_reconcile_gets_nothing_made_again(
+    kubectl: Kubectl, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The garbage collector is faster than the reconcile: its children are missing, but not missed."""
+    apply(kubectl, SPEC)
+    await bench.settle()
+    look = bench.cluster.children
+
+    async def look_too_late(*arguments: Any, **wanted: Any) -> Children:
+        kubectl("delete", "mcq", "demo", "--timeout=20s")
+        await until(lambda: kubectl.get("service", "demo") is None, seconds=60)
+        return await look(*arguments, **wanted)
+
+    monkeypatch.setattr(bench.cluster, "children", look_too_late)
+    assert await bench.reconcile() == []
+
+
+async def test_ready_comes_with_available_replicas_and_an_answer_and_goes_with_them(
+    kubectl: Kubectl, bench: Bench
+) -> None:
+    bench.verdict = CanaryVerdict(outcome="failed", detail="HTTP 500: broken")
+    apply(kubectl, SPEC)
+    await bench.settle()
+    assert condition(kubectl, "Ready")["status"] == "False"
+    await kubelet(kubectl)
+    await bench.settle()
+    assert condition(kubectl, "Ready")["reason"] == "CanaryFailed"
+    assert "HTTP 500: broken" in condition(kubectl, "Ready")["message"]
+    bench.verdict = CanaryVerdict(outcome="answered")
+    bench.restart()
+    await bench.settle()
+    assert condition(kubectl, "Ready")["status"] == "True"
+    assert condition(kubectl, "ModelLoaded")["status"] == "True"
+    line = kubectl("get", "mcq", "--no-headers").split()
+    assert line[:3] == ["demo", "True", "3"]
+    assert line[4] == "http://mcq.example.com"
+    kubectl("wait", "--for=condition=Ready", "mcq/demo", "--timeout=1s")
+    kubectl("scale", "mcq", "demo", "--replicas=4")
+    assert kubectl.run("wait", "--for=condition=Ready", "mcq/demo", "--timeout=1s").returncode != 0
+    await bench.settle()
+    assert condition(kubectl, "Ready")["status"] == "False"
+
+
+async def test_a_pod_that_cannot_be_created_is_explained(kubectl: Kubectl, bench: Bench) -> None:
+    kubectl("create", "quota", "none", "--hard=pods=0")
+    apply(kubectl, {})
+    await bench.reconcile()
+
+    def told() -> bool:
+        conditions = existing(kubectl, "deployment", "demo").get("status", {}).get("conditions", [])
+        return "ReplicaFailure" in {item["type"] for item in conditions}
+
+    await until(told)
+    await bench.settle()
+    assert condition(kubectl, "Degraded")["reason"] == "QuotaExceeded"
+    assert "quota" in condition(kubectl, "Ready")["message"]
+
+
+async def test_what_pod_security_refuses_is_not_ours(kubectl: Kubectl, bench: Bench) -> None:
+    level = "pod-security.kubernetes.io/enforce=restricted"
+    kubectl("label", "namespace", kubectl.namespace, level)
+    apply(kubectl, SPEC)
+    await bench.settle()
+    await until(lambda: len(names_of_pods(kubectl)) == 3)
+
+
+async def test_a_child_that_the_server_refuses_is_told_of_and_does_not_stop_the_others(
+    kubectl: Kubectl, bench: Bench
+) -> None:
+    apply(kubectl, {"scheduling": {"affinity": {"nodeAffinity": {"nonsense": True}}}})
+    result = await bench.result()
+    assert result.requeue_after is not None
+    assert condition(kubectl, "Degraded")["reason"] == "ApplyRefused"
+    assert "nonsense" in condition(kubectl, "Ready")["message"]
+    assert kubectl.get("service", "demo") is not None
+    apply(kubectl, {"scheduling": {}})
+    kubectl("patch", "mcq", "demo", "--type=merge", "--patch", '{"spec":{"scheduling":{"affinity":null}}}')
+    await bench.settle()
+    assert condition(kubectl, "Degraded")["status"] == "False"
+
+
+async def test_a_broken_image_is_named_from_the_pods_status(kubectl: Kubectl, bench: Bench) -> None:
+    apply(kubectl, {"replicas": 1})
+    await bench.settle()
+    await until(lambda: names_of_pods(kubectl))
+    (pod,) = names_of_pods(kubectl)
+    waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
+    container = {"name": "service", "image": "", "imageID": "", "ready": False, "restartCount": 0}
+    status = {"containerStatuses": [{**container, "state": {"waiting": waiting}}]}
+    patch(kubectl, "pod", pod, {"status": status}, subresource="status")
+    await bench.reconcile()
+    assert condition(kubectl, "Degraded")["reason"] == "ImagePullBackOff"
+    assert "spec.image" in condition(kubectl, "Ready")["message"]

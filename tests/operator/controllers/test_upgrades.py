@@ -1,0 +1,103 @@
+"""A new release of the operator: a few solvers at a time get its replicas, and none that is paused."""
+
+from typing import Any
+
+import pytest
+from tests.operator.conftest import Bench, Kubectl
+from tests.operator.live import apply, condition, existing, kubelet
+from tests.operator.support import solver
+
+from mcq_operator.api import MCQSolver, SolverKey
+from mcq_operator.api.names import PAUSE_UPGRADE
+from mcq_operator.controllers.upgrades import Upgrades
+
+
+def known(name: str = "demo", *, release: str = "1", annotations: dict[str, str] | None = None) -> MCQSolver:
+    """A solver whose replicas an operator of that release has made."""
+    status: dict[str, Any] = {"observedGeneration": 2, "templateDigest": "before", "release": release}
+    return solver(status=status, name=name, annotations=annotations or {})
+
+
+def upgrades(at_once: int = 1) -> tuple[Upgrades, list[SolverKey]]:
+    readers: list[SolverKey] = []
+    return Upgrades(release="2", at_once=at_once, requeue=readers.append), readers
+
+
+def test_a_few_at_a_time_take_it_up_and_the_next_is_woken_when_one_is_done() -> None:
+    made, readers = upgrades(2)
+    solvers = [known(f"demo-{number}") for number in range(4)]
+    held = [bool(made.hold_reason(each, digest="after")) for each in solvers]
+    assert held == [False, False, True, True]
+    # Looked at again, each keeps its turn.
+    assert [bool(made.hold_reason(each, digest="after")) for each in solvers] == held
+    made.record(solvers[0].key, rolling=True)
+    assert readers == []
+    made.record(solvers[0].key, rolling=False)
+    assert readers == [solvers[2].key]
+    assert made.hold_reason(solvers[2], digest="after") == ""
+    assert made.hold_reason(solvers[3], digest="after")
+    # One that is deleted makes room as well.
+    made.forget(solvers[1].key)
+    assert readers == [solvers[2].key, solvers[3].key]
+
+
+@pytest.mark.parametrize(
+    ("found", "digest"),
+    [
+        (solver(), "after"),
+        (known(release="2"), "after"),
+        (known(), "before"),
+        (
+            known().model_copy(update={"metadata": known().metadata.model_copy(update={"generation": 3})}),
+            "after",
+        ),
+    ],
+    ids=["new", "of this release", "with the same replicas", "with a changed spec"],
+)
+def test_a_solver_that_needs_no_turn_is_never_held_back(found: MCQSolver, digest: str) -> None:
+    made, _ = upgrades()
+    made.record(SolverKey("team", "other"), rolling=True)
+    assert made.hold_reason(known("busy"), digest="after")
+    assert made.hold_reason(found, digest=digest) == ""
+
+
+def test_a_paused_solver_is_held_back_and_takes_no_turn() -> None:
+    made, readers = upgrades()
+    paused = known(annotations={PAUSE_UPGRADE: "true"})
+    assert PAUSE_UPGRADE in made.hold_reason(paused, digest="after")
+    made.record(paused.key, rolling=False)
+    assert made.hold_reason(known("other"), digest="after") == ""
+    assert readers == []
+
+
+def test_all_at_once_where_that_is_asked_for() -> None:
+    made, _ = upgrades(0)
+    assert [made.hold_reason(known(f"demo-{number}"), digest="after") for number in range(50)] == [""] * 50
+
+
+async def test_replicas_of_an_earlier_release_answer_until_the_turn_has_come(
+    kubectl: Kubectl, bench: Bench
+) -> None:
+    """Or until the spec changes; meanwhile the solver is Ready, says so, and other children are kept true."""
+    apply(kubectl, {"replicas": 1})
+    await bench.settle()
+    await kubelet(kubectl, 1)
+    await bench.settle()
+    before = existing(kubectl, "deployment", "demo")["spec"]["template"]
+    assert existing(kubectl, "mcq", "demo")["status"]["release"] == "golden"
+    bench.upgrades = Upgrades(release="next", at_once=1, requeue=lambda _: None)
+    bench.upgrades.record(SolverKey("elsewhere", "busy"), rolling=True)
+    bench.service_image = "mcq-service:next"
+    kubectl("delete", "service", "demo")
+    await bench.settle()
+    assert existing(kubectl, "deployment", "demo")["spec"]["template"] == before
+    assert condition(kubectl, "Ready")["status"] == "True"
+    told = condition(kubectl, "Progressing")
+    assert (told["status"], told["reason"]) == ("False", "UpgradeHeldBack")
+    assert existing(kubectl, "service", "demo")
+    assert await bench.reconcile() == []
+    bench.upgrades.record(SolverKey("elsewhere", "busy"), rolling=False)
+    await bench.settle()
+    [container] = existing(kubectl, "deployment", "demo")["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "mcq-service:next"
+    assert existing(kubectl, "mcq", "demo")["status"]["release"] == "next"

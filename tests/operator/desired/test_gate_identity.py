@@ -1,0 +1,105 @@
+"""Which change a gate has to see, and whether replicas run what it has seen."""
+
+from typing import Any
+
+import pytest
+from tests.operator.status.test_gate_states import (
+    SITTING,
+    candidate,
+    condition,
+    examined,
+    gated,
+    looked,
+    sat,
+    seen,
+    stored,
+)
+from tests.operator.support import IMAGE, NOON, deployment, pod, solver
+
+from mcq_operator import desired
+from mcq_operator.api import Manifest
+from mcq_operator.status.gate import advanced
+
+
+def replica(image: str, name: str = "demo-1") -> Manifest:
+    ran = {"name": "service", "imageID": image, "state": {}}
+    return pod(name, ready=True, containerStatuses=[ran])
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (["reg/x@sha256:a"], ("True", "Passed")),
+        (["sha256:a"], ("True", "Passed")),
+        ([""], ("True", "Passed")),
+        (["reg/x@sha256:b"], ("Unknown", "ImageNotExamined")),
+        (["reg/x@sha256:a", "reg/x@sha256:b"], ("Unknown", "ImageNotExamined")),
+    ],
+)
+def test_replicas_of_another_image_than_the_one_that_passed_are_told_of(
+    images: list[str], expected: tuple[str, str]
+) -> None:
+    """A tag may be moved between the exam and the roll-out, or later."""
+    asker = candidate(condition("Ready", "True"))
+    asker = asker.model_copy(update={"status": asker.status.model_copy(update={"image": "sha256:a"})})
+    passed = advanced(gated(), SITTING, seen(candidate=asker, sitting=sat("Passed")), now=NOON)
+    pods = [replica(image, f"demo-{number}") for number, image in enumerate(images)]
+    # At the moment of the pass, these are the replicas of before.
+    assert examined(looked(gated(), passed, "new", pods=pods)) == ("True", "Passed")
+    known = gated(status={"gate": passed.model_dump(by_alias=True)})
+    told = looked(known, passed, "new", pods=pods)
+    assert examined(told) == expected
+    scaling = looked(gated(status=stored(told)), passed, "new", pods=pods, deployment=deployment(available=2))
+    assert examined(scaling) == expected
+
+
+def test_the_status_has_the_image_that_all_ready_replicas_run() -> None:
+    one, other = replica("reg/x@sha256:a"), replica("reg/x@sha256:b", "demo-2")
+    assert looked(solver(), None, "", pods=[one]).image == "sha256:a"
+    assert looked(solver(), None, "", pods=[one, other]).image == ""
+
+
+S3 = {"uri": "s3://models/qwen"}
+PVC = {"uri": "pvc://weights/qwen"}
+OPENAI: dict[str, Any] = {"type": "OpenAI", "openai": {"endpoint": "http://vllm:8000"}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"model": PVC}, {"model": {"uri": "pvc://other/qwen"}}),
+        ({"model": S3}, {"model": {**S3, "credentialsSecretRef": {"name": "mcq-elsewhere"}}}),
+        ({"model": S3}, {"model": S3, "podTemplate": {"env": [{"name": "AWS_ENDPOINT_URL", "value": "x"}]}}),
+        ({}, {"podTemplate": {"initContainers": [{"name": "a", "image": "x"}]}}),
+        ({}, {"storage": {"cache": {"type": "PVC", "claimName": "filled"}}}),
+        ({}, {"image": "x@sha256:a"}),
+        ({"engine": OPENAI}, {"engine": {"type": "OpenAI", "openai": {"endpoint": "http://other:8000"}}}),
+        (
+            {"engine": OPENAI},
+            {
+                "engine": {
+                    "type": "OpenAI",
+                    "openai": {**OPENAI["openai"], "apiKeySecretRef": {"name": "mcq-b", "key": "k"}},
+                }
+            },
+        ),
+        ({}, {"answering": {"debias": "none"}}),
+    ],
+)
+def test_whatever_may_change_answers_is_another_change(before: dict[str, Any], after: dict[str, Any]) -> None:
+    one, other = (desired.gate.identity(solver(each), service_image=IMAGE) for each in (before, after))
+    assert one != other
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"replicas": 7},
+        {"podTemplate": {"metadata": {"labels": {"team": "blue"}}}},
+        {"storage": {"cache": {"size": "9Gi"}}},
+        {"rollout": {"gate": {"examRef": {"name": "aqua"}}}},
+    ],
+)
+def test_what_can_not_change_answers_is_no_other_change(spec: dict[str, Any]) -> None:
+    one, other = (desired.gate.identity(solver(each), service_image=IMAGE) for each in ({}, spec))
+    assert one == other

@@ -1,0 +1,89 @@
+"""kopf's session: which answers it gets to see as they are, and which as "try again"."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import kopf
+import pytest
+import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from mcq_operator.informer.handlers import HandlerMemo, settings
+from mcq_operator.informer.lists import Lists
+from mcq_operator.informer.login import login
+from mcq_operator.store import Listing, Observation
+
+
+class Nobody:
+    """Hears of no event."""
+
+    def observe(self, seen: Observation) -> None:
+        raise NotImplementedError
+
+
+def _no_list(listing: Listing) -> None:
+    raise NotImplementedError
+
+
+MEMO = HandlerMemo(Nobody(), Lists(_no_list))
+
+
+async def _said(request: web.Request) -> web.Response:
+    assert request.headers["Authorization"] == "Bearer secret"
+    return web.Response(status=int(request.match_info["status"]))
+
+
+@pytest.fixture
+async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[kopf.AiohttpSession]:
+    """A login by a kubeconfig whose server answers /500 with 500."""
+    app = web.Application()
+    app.add_routes([web.get("/{status}", _said), web.get("/{status}/{kind}", _said)])
+    async with TestServer(app) as server:
+        config = {
+            "current-context": "test",
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+            "clusters": [{"name": "test", "cluster": {"server": str(server.make_url("/"))}}],
+            "users": [{"name": "test", "user": {"token": "secret"}}],
+        }
+        path = tmp_path / "kubeconfig"
+        await asyncio.to_thread(path.write_text, yaml.safe_dump(config))
+        monkeypatch.setenv("KUBECONFIG", str(path))
+        made = await login(memo=MEMO, settings=settings())
+        assert made is not None
+        async with made.aiohttp_session:
+            yield made
+
+
+@pytest.mark.parametrize(
+    ("said", "seen"),
+    [
+        ("200", 200),
+        ("401", 401),
+        ("403", 403),
+        ("404", 404),
+        ("404/servicemonitors?watch=true", 429),
+        ("409", 429),
+        ("410", 429),
+        ("429", 429),
+        ("500", 429),
+        ("503", 429),
+    ],
+)
+async def test_what_kopf_would_give_up_at_is_tried_again(
+    session: kopf.AiohttpSession, said: str, seen: int
+) -> None:
+    async with session.aiohttp_session.get(f"{session.server}{said}") as response:
+        assert response.status == seen
+        assert response.ok == (seen == 200)
+        if seen != 200:
+            with pytest.raises(aiohttp.ClientResponseError):
+                response.raise_for_status()
+
+
+async def test_without_credentials_there_is_no_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert await login(memo=MEMO, settings=settings()) is None

@@ -1,0 +1,186 @@
+"""A watch that hangs is found out, and a quiet one is not taken for one."""
+
+import pytest
+
+from mcq_operator.api.kinds import POD, SERVICE, Kind
+from mcq_operator.client import NoAnswerError, UnavailableError
+from mcq_operator.informer.staleness import WatchStaleness
+from mcq_operator.manager.http import Health
+from mcq_operator.store import Listing, NamespacedName, Observation, observe
+
+DEMO = ("team", "demo")
+
+
+class Cluster:
+    """What listing shows."""
+
+    def __init__(self) -> None:
+        self.versions: dict[str, dict[tuple[str, str], int]] = {}
+        self.failing: dict[Kind, Exception] = {}
+        self.now = 0.0
+
+    async def list(self, kind: Kind) -> dict[tuple[str, str], int]:
+        if kind in self.failing:
+            raise self.failing[kind]
+        return dict(self.versions.get(kind.plural, {}))
+
+    def clock(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def staleness(cluster: Cluster) -> WatchStaleness:
+    return WatchStaleness(cluster.list, clock=cluster.clock)
+
+
+def event(version: int, *, gone: bool = False) -> Observation:
+    metadata = {"namespace": "team", "name": "demo", "resourceVersion": str(version)}
+    return observe(SERVICE, {"metadata": metadata}, gone=gone)
+
+
+async def look(cluster: Cluster, staleness: WatchStaleness, at: float) -> float:
+    cluster.now = at
+    await staleness.verify([SERVICE])
+    return staleness.age(SERVICE)
+
+
+async def test_a_quiet_watch_is_not_late(cluster: Cluster, staleness: WatchStaleness) -> None:
+    staleness.observe(event(7))
+    cluster.versions["services"] = {DEMO: 7}
+    assert await look(cluster, staleness, 10) == 0
+    assert await look(cluster, staleness, 1000) == 0
+
+
+async def test_the_age_grows_from_the_first_miss_until_the_event_comes(
+    cluster: Cluster, staleness: WatchStaleness
+) -> None:
+    cluster.versions["services"] = {DEMO: 7}
+    assert await look(cluster, staleness, 10) == 0
+    assert await look(cluster, staleness, 40) == 30
+    cluster.versions["services"] = {DEMO: 9}
+    assert await look(cluster, staleness, 70) == 60
+    staleness.observe(event(9))
+    assert staleness.age(SERVICE) == 0
+    assert await look(cluster, staleness, 100) == 0
+
+
+async def test_a_busy_watch_that_follows_is_not_late(cluster: Cluster, staleness: WatchStaleness) -> None:
+    """Although each list shows something that has not come yet."""
+    for number in range(1, 6):
+        cluster.versions["services"] = {DEMO: number * 10}
+        assert await look(cluster, staleness, number * 30) == 0
+        staleness.observe(event(number * 10))
+
+
+async def test_events_out_of_order_and_lists_from_a_cache_are_not_late(
+    cluster: Cluster, staleness: WatchStaleness
+) -> None:
+    staleness.observe(event(9))
+    staleness.observe(event(8))
+    cluster.versions["services"] = {DEMO: 9}
+    assert await look(cluster, staleness, 10) == await look(cluster, staleness, 50) == 0
+    cluster.versions["services"] = {DEMO: 5}
+    assert await look(cluster, staleness, 90) == 0
+
+
+async def test_a_deletion_that_without_an_event_is_late_until_a_watch_lists_again(
+    cluster: Cluster, staleness: WatchStaleness
+) -> None:
+    """kopf tells nothing of what a list lacks: the list itself is what is known of it."""
+    staleness.observe(event(7))
+    cluster.versions["services"] = {}
+    assert await look(cluster, staleness, 10) == 0
+    assert staleness.late(60) == []
+    assert await look(cluster, staleness, 70) == 60
+    assert staleness.late(60) == [SERVICE]
+    staleness.observe_list(Listing(kind=SERVICE, namespace="other", objects={}, version=9))
+    assert staleness.age(SERVICE) == 60
+    staleness.observe_list(Listing(kind=SERVICE, namespace="team", objects={}, version=9))
+    assert staleness.age(SERVICE) == 0
+    assert staleness.late(60) == []
+    assert await look(cluster, staleness, 130) == 0
+
+
+async def test_a_deletion_that_is_seen_is_not_late(cluster: Cluster, staleness: WatchStaleness) -> None:
+    staleness.observe(event(7))
+    cluster.versions["services"] = {}
+    await look(cluster, staleness, 10)
+    staleness.observe(event(8, gone=True))
+    assert await look(cluster, staleness, 70) == 0
+
+
+async def test_a_kind_that_can_not_be_listed_does_not_keep_the_others_from_being_verified(
+    cluster: Cluster, staleness: WatchStaleness
+) -> None:
+    cluster.versions["services"] = {DEMO: 7}
+    cluster.failing[POD] = UnavailableError("500: conversion webhook failed")
+    await staleness.verify([POD, SERVICE])
+    cluster.now = 60
+    assert staleness.late(60) == [SERVICE]
+    cluster.failing[POD] = NoAnswerError("the API server can't be reached")
+    with pytest.raises(NoAnswerError):
+        await staleness.verify([POD, SERVICE])
+
+
+async def test_what_the_servers_cache_has_not_yet_is_not_late(
+    cluster: Cluster, staleness: WatchStaleness
+) -> None:
+    staleness.observe(event(7))
+    await look(cluster, staleness, 10)
+    cluster.versions["services"] = {DEMO: 7}
+    assert await look(cluster, staleness, 40) == 0
+
+
+async def test_what_is_deleted_or_no_kind_any_more_is_not_late(
+    cluster: Cluster, staleness: WatchStaleness
+) -> None:
+    cluster.versions["services"] = {DEMO: 7}
+    await look(cluster, staleness, 10)
+    cluster.versions["services"] = {}
+    assert await look(cluster, staleness, 50) == 0
+    cluster.versions["services"] = {DEMO: 8}
+    await look(cluster, staleness, 60)
+    await staleness.verify([POD])
+    cluster.now = 999
+    assert staleness.late(1) == []
+
+
+async def test_a_server_whose_versions_stay_older_was_restored_from_a_backup(
+    cluster: Cluster, staleness: WatchStaleness
+) -> None:
+    staleness.observe(event(9))
+    cluster.versions["services"] = {DEMO: 5}
+    await look(cluster, staleness, 10)
+    assert staleness.behind()
+    assert not staleness.restored(60)
+    await look(cluster, staleness, 70)
+    assert staleness.restored(60)
+    staleness.observe_list(
+        Listing(kind=SERVICE, namespace=None, objects={NamespacedName(*DEMO): event(5)}, version=6)
+    )
+    await look(cluster, staleness, 80)
+    assert not staleness.restored(0)
+
+
+async def test_a_cache_that_follows_late_is_no_restored_server(
+    cluster: Cluster, staleness: WatchStaleness
+) -> None:
+    for number in range(1, 6):
+        staleness.observe(event(number * 10))
+        cluster.versions["services"] = {DEMO: number * 10 - 1}
+        await look(cluster, staleness, number * 60)
+        assert not staleness.restored(60)
+
+
+def test_health_is_lost_with_a_stuck_reconcile() -> None:
+    health = Health(stuck_seconds=300)
+    assert health.problem() == ""
+    health.watch(longest_reconcile=lambda: 301)
+    assert health.problem() == "a reconcile has not ended for 301 s"
+    health.watch(longest_reconcile=lambda: 299)
+    assert health.problem() == ""

@@ -1,0 +1,291 @@
+"""The election, on a lease and a clock that the tests hold; test_process has the real ones."""
+
+import asyncio
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+import pytest
+
+from mcq_operator.api import Manifest
+from mcq_operator.client import ConflictError, NoAnswerError, RefusedError, UnavailableError
+from mcq_operator.manager.leader_election import LeaderElection, Timing
+
+TIMING = Timing(duration=10, renew_deadline=7.0, retry=0.001)
+
+
+@dataclass
+class LeaseStore:
+    """One Lease with a version; so many requests fail, and the answers to so many writes get lost."""
+
+    lease: Manifest | None = None
+    version: int = 0
+    fails: int = 0
+    loses: int = 0
+    now: float = 100.0
+    written: list[Manifest] = field(default_factory=list)
+
+    async def read(self) -> Manifest | None:
+        self._fail()
+        return deepcopy(self.lease)
+
+    async def create(self, lease: Manifest) -> Manifest:
+        self._fail()
+        if self.lease is not None:
+            raise ConflictError("it is there")
+        return self._store({**lease, "metadata": {}})
+
+    async def replace(self, lease: Manifest) -> Manifest:
+        self._fail()
+        if self.lease is None:
+            raise RefusedError("there is none")
+        if lease["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
+            raise ConflictError("it was changed")
+        return self._store(lease)
+
+    def candidate(self, name: str) -> LeaderElection:
+        return LeaderElection(self, identity=name, clock=lambda: self.now, timing=TIMING)
+
+    @property
+    def holder(self) -> str | None:
+        assert self.lease is not None
+        holder: str | None = self.lease["spec"].get("holderIdentity")
+        return holder
+
+    def _fail(self) -> None:
+        if self.fails:
+            self.fails -= 1
+            raise UnavailableError("not now")
+
+    def _store(self, lease: Manifest) -> Manifest:
+        self.version += 1
+        self.lease = {**deepcopy(lease), "metadata": {"resourceVersion": str(self.version)}}
+        self.written.append(self.lease)
+        if self.loses:
+            self.loses -= 1
+            raise NoAnswerError("the connection was cut")
+        return deepcopy(self.lease)
+
+
+@pytest.fixture
+def leases() -> LeaseStore:
+    return LeaseStore()
+
+
+async def turn(task: "asyncio.Task[None]") -> None:
+    """Let it try some times."""
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+        if task.done():
+            return
+
+
+async def test_the_first_candidate_leads_and_the_second_waits(leases: LeaseStore) -> None:
+    first, second = leases.candidate("first"), leases.candidate("second")
+    await first.acquire()
+    assert first.held
+    waiting = asyncio.create_task(second.acquire())
+    await turn(waiting)
+    assert not waiting.done()
+    assert not second.held
+    assert leases.holder == "first"
+    waiting.cancel()
+
+
+async def test_of_two_that_are_as_fast_one_leads(leases: LeaseStore) -> None:
+    candidates = [leases.candidate(str(number)) for number in range(5)]
+    tasks = [asyncio.create_task(each.acquire()) for each in candidates]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    await turn(tasks[0])
+    assert sum(each.held for each in candidates) == 1
+    for task in tasks:
+        task.cancel()
+
+
+async def test_a_lease_is_taken_when_its_holder_was_silent_for_its_duration(leases: LeaseStore) -> None:
+    """Counted from when it was seen, by the candidate's own clock; and the holder stopped relying on it before."""
+    first, second = leases.candidate("first"), leases.candidate("second")
+    await first.acquire()
+    waiting = asyncio.create_task(second.acquire())
+    await turn(waiting)
+    leases.now += 6.9
+    assert first.held
+    leases.now += 0.2
+    assert not first.held
+    leases.now += 2.8
+    await turn(waiting)
+    assert not waiting.done()
+    leases.now += 0.2
+    await turn(waiting)
+    assert waiting.done()
+    assert second.held
+    assert leases.holder == "second"
+    assert leases.lease
+    assert leases.lease["spec"]["leaseTransitions"] == 1
+
+
+async def test_a_renewed_lease_is_not_taken(leases: LeaseStore) -> None:
+    first, second = leases.candidate("first"), leases.candidate("second")
+    await first.acquire()
+    keeping, waiting = asyncio.create_task(first.keep()), asyncio.create_task(second.acquire())
+    for _ in range(12):
+        await turn(waiting)
+        leases.now += 3
+    assert first.held
+    assert not waiting.done()
+    keeping.cancel()
+    waiting.cancel()
+
+
+async def test_a_server_that_is_away_for_a_moment_costs_nothing(leases: LeaseStore) -> None:
+    first = leases.candidate("first")
+    leases.fails = 3
+    await first.acquire()
+    keeping = asyncio.create_task(first.keep())
+    leases.fails = 3
+    leases.now += 5
+    await turn(keeping)
+    leases.now += 5
+    assert first.held
+    assert not keeping.done()
+    keeping.cancel()
+
+
+async def test_a_server_that_stays_away_ends_the_leadership_in_time(leases: LeaseStore) -> None:
+    """Before anybody else can take the lease."""
+    first = leases.candidate("first")
+    await first.acquire()
+    leases.fails = 10**6
+    keeping = asyncio.create_task(first.keep())
+    leases.now += 6.9
+    await turn(keeping)
+    assert not keeping.done()
+    leases.now += 0.2
+    await asyncio.wait_for(keeping, 1)
+    assert not first.held
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_lost_answer_to_a_renewal_does_not_end_the_leadership(leases: LeaseStore, times: int) -> None:
+    first = leases.candidate("first")
+    await first.acquire()
+    keeping = asyncio.create_task(first.keep())
+    leases.loses = times
+    await turn(keeping)
+    leases.now += 6
+    await turn(keeping)
+    leases.now += 6
+    assert leases.loses == 0
+    assert not keeping.done()
+    assert first.held
+    keeping.cancel()
+
+
+async def test_a_lost_answer_to_the_first_claim_is_no_other_candidate(leases: LeaseStore) -> None:
+    leases.loses = 1
+    first = leases.candidate("first")
+    await first.acquire()
+    assert first.held
+    assert leases.lease
+    assert leases.lease["spec"]["leaseTransitions"] == 0
+
+
+def annotate(leases: LeaseStore) -> None:
+    """Change the Lease as a person would, and not its record."""
+    assert leases.lease
+    leases.version += 1
+    metadata = {"resourceVersion": str(leases.version), "annotations": {"note": str(leases.version)}}
+    leases.lease = {**leases.lease, "metadata": metadata}
+
+
+async def test_an_annotation_does_not_end_the_leadership(leases: LeaseStore) -> None:
+    first = leases.candidate("first")
+    await first.acquire()
+    keeping = asyncio.create_task(first.keep())
+    for _ in range(5):
+        annotate(leases)
+        await turn(keeping)
+        leases.now += 3
+    assert not keeping.done()
+    assert first.held
+    annotate(leases)
+    keeping.cancel()
+    await first.release()
+    assert leases.holder is None
+
+
+async def test_an_annotation_does_not_put_off_the_end_of_a_silent_holder(leases: LeaseStore) -> None:
+    """Its record is what is observed, not its version."""
+    await leases.candidate("first").acquire()
+    waiting = asyncio.create_task(leases.candidate("second").acquire())
+    for _ in range(5):
+        annotate(leases)
+        await turn(waiting)
+        leases.now += 2.5
+    await turn(waiting)
+    assert waiting.done()
+    assert leases.holder == "second"
+
+
+async def test_a_lease_that_was_deleted_is_made_again_by_its_holder(leases: LeaseStore) -> None:
+    first = leases.candidate("first")
+    await first.acquire()
+    keeping = asyncio.create_task(first.keep())
+    leases.lease = None
+    await turn(keeping)
+    assert not keeping.done()
+    assert leases.holder == "first"
+    keeping.cancel()
+
+
+async def test_a_leader_whose_lease_was_taken_stops_at_once(leases: LeaseStore) -> None:
+    """Whoever changed it: it may be a person."""
+    first = leases.candidate("first")
+    await first.acquire()
+    assert leases.lease
+    leases._store({**leases.lease, "spec": {**leases.lease["spec"], "holderIdentity": "other"}})
+    await asyncio.wait_for(first.keep(), 1)
+    assert not first.held
+    assert leases.holder == "other"
+
+
+async def test_a_released_lease_is_taken_at_once(leases: LeaseStore) -> None:
+    first, second = leases.candidate("first"), leases.candidate("second")
+    await first.acquire()
+    waiting = asyncio.create_task(second.acquire())
+    await turn(waiting)
+    await first.release()
+    assert not first.held
+    await turn(waiting)
+    assert second.held
+    waiting.cancel()
+
+
+async def test_a_lease_that_was_taken_is_not_released(leases: LeaseStore) -> None:
+    """Although this process still believed that it led."""
+    first = leases.candidate("first")
+    await first.acquire()
+    assert leases.lease
+    leases._store({**leases.lease, "spec": {**leases.lease["spec"], "holderIdentity": "other"}})
+    await first.release()
+    assert leases.holder == "other"
+
+
+async def test_who_lost_the_lease_does_not_release_anothers(leases: LeaseStore) -> None:
+    first, second = leases.candidate("first"), leases.candidate("second")
+    await first.acquire()
+    waiting = asyncio.create_task(second.acquire())
+    await turn(waiting)
+    leases.now += 10.1
+    await turn(waiting)
+    await first.release()
+    assert leases.holder == "second"
+
+
+async def test_a_restarted_process_of_the_same_name_is_another_candidate(leases: LeaseStore) -> None:
+    """A container that starts again keeps its Pod's name: what its former process held is not its own."""
+    old = leases.candidate("pod_1")
+    await old.acquire()
+    waiting = asyncio.create_task(leases.candidate("pod_2").acquire())
+    await turn(waiting)
+    assert not waiting.done()
+    waiting.cancel()

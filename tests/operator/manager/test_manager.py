@@ -1,0 +1,110 @@
+"""What is seen has resources looked at: whose, and which of them first."""
+
+import asyncio
+import random
+import time
+from typing import Any
+
+import pytest
+
+from mcq_operator.api import Key, Manifest, SolverKey
+from mcq_operator.api.kinds import DEPLOYMENT, POD, SERVICE, SOLVER, Kind
+from mcq_operator.client import CachedClient
+from mcq_operator.informer.staleness import WatchStaleness
+from mcq_operator.manager.manager import _observe_event
+from mcq_operator.manager.workqueue import WorkQueue
+from mcq_operator.store import observe
+
+DEMO = SolverKey("team", "demo")
+WAITING = [SolverKey("team", f"other-{number}") for number in range(3)]
+OWNER = {
+    "apiVersion": "mcq-operator.dev/v1alpha1",
+    "kind": "MCQSolver",
+    "name": "demo",
+    "uid": "uid-demo",
+    "controller": True,
+}
+
+
+class Watched:
+    """An operator's memory and queue, with no worker yet."""
+
+    def __init__(self) -> None:
+        self.turns: list[Key] = []
+        self._client = CachedClient(None, on_write=lambda *_: None)
+        self._queue: WorkQueue[Key] = WorkQueue(
+            self._turn,
+            workers=1,
+            call_later=asyncio.get_running_loop().call_later,
+            random=random.random,
+            clock=time.monotonic,
+        )
+        self._staleness = WatchStaleness(self._no_versions, clock=time.monotonic)
+
+    def see(self, version: int, kind: Kind, *, gone: bool = False, **more: Any) -> None:
+        """As an event of the watch."""
+        metadata: Manifest = {"namespace": "team", "name": "demo", "resourceVersion": str(version)}
+        if kind is not SOLVER:
+            metadata["ownerReferences"] = [OWNER]
+        _observe_event(
+            self._client,
+            self._queue,
+            self._staleness,
+            observe(kind, {"metadata": metadata, **more}, gone=gone),
+        )
+
+    async def work(self) -> list[Key]:
+        """Let the worker do all that waits; returns whose turns there were."""
+        self.turns.clear()
+        worker = asyncio.create_task(self._queue.run())
+        for _ in range(50):
+            await asyncio.sleep(0)
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+        return self.turns
+
+    def wait(self) -> None:
+        """Have others wait for their turn already."""
+        for key in WAITING:
+            self._queue.add(key)
+
+    async def _turn(self, key: Key) -> None:
+        self.turns.append(key)
+
+    async def _no_versions(self, kind: Kind) -> dict[tuple[str, str], int]:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "first"),
+    [
+        pytest.param(SERVICE, {}, None, True, id="a child that was deleted"),
+        pytest.param(
+            DEPLOYMENT,
+            {"spec": {"replicas": 3}},
+            {"spec": {"replicas": 9}},
+            True,
+            id="a child that was changed",
+        ),
+        pytest.param(SOLVER, {"spec": {"replicas": 3}}, {"spec": {"replicas": 2}}, True, id="a wish"),
+        pytest.param(
+            DEPLOYMENT,
+            {"status": {"replicas": 1}},
+            {"status": {"replicas": 2}},
+            False,
+            id="how far a roll-out is",
+        ),
+        pytest.param(POD, {"status": {}}, None, False, id="a Pod that ended"),
+    ],
+)
+async def test_who_is_seen_to_differ_from_what_was_wished_comes_before_all_that_waits(
+    kind: Kind, before: dict[str, Any], after: dict[str, Any] | None, first: bool
+) -> None:
+    watched = Watched()
+    watched.see(1, kind, **before)
+    assert await watched.work() == [DEMO]
+
+    watched.wait()
+    watched.see(2, kind, gone=after is None, **(after or {}))
+
+    assert await watched.work() == ([DEMO, *WAITING] if first else [*WAITING, DEMO])

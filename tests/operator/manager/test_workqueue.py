@@ -1,0 +1,310 @@
+"""The work queue: coalescing, one worker a key, back-off. Time is turned by hand."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from mcq_operator.client import UnavailableError
+from mcq_operator.manager.workqueue import LONGEST_RETRY_SECONDS, PRIORITY_IN_A_ROW, WorkQueue, backoff
+
+
+@dataclass
+class Call:
+    at: float
+    call: Callable[[], None]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    def when(self) -> float:
+        return self.at
+
+
+@dataclass
+class Time:
+    """A clock that stands still until it is moved."""
+
+    now: float = 0.0
+    calls: list[Call] = field(default_factory=list)
+
+    def call_later(self, delay: float, call: Callable[[], None], /) -> Call:
+        made = Call(self.now + delay, call)
+        self.calls.append(made)
+        return made
+
+    def pending(self) -> list[float]:
+        return sorted(call.at for call in self.calls if not call.cancelled and call.at > self.now)
+
+    async def move(self, seconds: float) -> None:
+        self.now += seconds
+        for call in [call for call in self.calls if call.at <= self.now]:
+            self.calls.remove(call)
+            if not call.cancelled:
+                call.call()
+        await settle()
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def running(
+    work: Callable[[str], Awaitable[float | None]], time: Time | None = None, workers: int = 2
+) -> AsyncIterator[WorkQueue[str]]:
+    clock = time or Time()
+    queue = WorkQueue(
+        work, workers=workers, call_later=clock.call_later, random=lambda: 0.0, clock=lambda: clock.now
+    )
+    task = asyncio.create_task(queue.run())
+    try:
+        yield queue
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_many_events_of_one_key_are_one_piece_of_work() -> None:
+    seen: list[str] = []
+
+    async def work(key: str) -> None:
+        seen.append(key)
+
+    async with running(work) as queue:
+        for _ in range(100):
+            queue.add("a")
+        queue.add("b")
+        await settle()
+    assert seen == ["a", "b"]
+
+
+async def test_a_key_is_never_worked_on_twice_at_once_and_events_meanwhile_mean_one_more_turn() -> None:
+    turns = 0
+    at_once = 0
+    go = asyncio.Event()
+
+    async def work(_: str) -> None:
+        nonlocal turns, at_once
+        turns += 1
+        at_once += 1
+        assert at_once == 1
+        await go.wait()
+        at_once -= 1
+
+    async with running(work) as queue:
+        queue.add("a")
+        await settle()
+        for _ in range(5):
+            queue.add("a")
+        await settle()
+        assert turns == 1
+        go.set()
+        await settle()
+    assert turns == 2
+
+
+async def test_what_is_urgent_comes_before_all_that_waits_already_and_in_its_own_order() -> None:
+    seen: list[str] = []
+    go = asyncio.Event()
+
+    async def work(key: str) -> None:
+        await go.wait()
+        seen.append(key)
+
+    async with running(work, workers=1) as queue:
+        queue.add("running")
+        await settle()
+        for key in ("a", "b", "c"):
+            queue.add(key)
+        queue.add("b", priority=True)
+        queue.add("d", priority=True)
+        queue.add("b")
+        queue.add("running", priority=True)
+        go.set()
+        await settle()
+    assert seen == ["running", "b", "d", "running", "a", "c"]
+
+
+async def test_what_is_urgent_all_the_time_keeps_nobody_waiting_for_ever() -> None:
+    """As a child over which another controller fights."""
+    seen: list[str] = []
+
+    async def work(key: str) -> None:
+        seen.append(key)
+        if key == "fought over" and len(seen) < 10 * PRIORITY_IN_A_ROW:
+            queue.add("fought over", priority=True)
+
+    async with running(work, workers=1) as queue:
+        queue.add("fought over", priority=True)
+        queue.add("a")
+        queue.add("b")
+        for _ in range(50):
+            await settle()
+    assert (seen.index("a"), seen.index("b")) == (PRIORITY_IN_A_ROW, 2 * PRIORITY_IN_A_ROW + 1)
+    assert seen.count("fought over") == len(seen) - 2
+
+
+async def test_no_more_keys_than_workers_are_worked_on_at_once() -> None:
+    started: list[str] = []
+
+    async def work(key: str) -> None:
+        started.append(key)
+        await asyncio.Event().wait()
+
+    async with running(work, workers=2) as queue:
+        for key in "abcd":
+            queue.add(key)
+        await settle()
+        assert started == ["a", "b"]
+
+
+async def test_failed_work_is_tried_again_later_each_time_and_success_forgets_it() -> None:
+    time = Time()
+    fails = 3
+    waits: list[float] = []
+
+    async def work(_: str) -> None:
+        nonlocal fails
+        if fails:
+            fails -= 1
+            message = "not now"
+            raise RuntimeError(message)
+
+    async with running(work, time) as queue:
+        queue.add("a")
+        await settle()
+        while time.pending():
+            waits.append(time.pending()[0] - time.now)
+            await time.move(waits[-1])
+        assert waits == [0.5, 1.0, 2.0]
+        fails = 1
+        queue.add("a")
+        await settle()
+        assert time.pending() == [time.now + 0.5]
+
+
+@pytest.mark.parametrize(
+    ("error", "level", "traced"),
+    [(UnavailableError("500: busy"), "WARNING", False), (KeyError("metadata"), "ERROR", True)],
+)
+async def test_only_what_nobody_expected_is_logged_with_its_traceback(
+    caplog: pytest.LogCaptureFixture, error: Exception, level: str, traced: bool
+) -> None:
+    async def work(_: str) -> None:
+        raise error
+
+    async with running(work) as queue:
+        queue.add("team/demo")
+        await settle()
+    (record,) = caplog.records
+    assert record.levelname == level
+    assert "team/demo failed 1 time(s)" in record.message
+    assert ("Traceback" in caplog.text) == traced
+
+
+async def test_a_failing_key_does_not_hold_up_the_others() -> None:
+    seen: list[str] = []
+
+    async def work(key: str) -> None:
+        if key == "bad":
+            message = "always"
+            raise RuntimeError(message)
+        seen.append(key)
+
+    async with running(work, workers=1) as queue:
+        queue.add("bad")
+        queue.add("good")
+        await settle()
+    assert seen == ["good"]
+
+
+async def test_work_may_ask_to_look_again_and_an_event_before_that_replaces_it() -> None:
+    time = Time()
+    turns = 0
+
+    async def work(_: str) -> float | None:
+        nonlocal turns
+        turns += 1
+        return 10.0 if turns == 1 else None
+
+    async with running(work, time) as queue:
+        queue.add("a")
+        await settle()
+        assert time.pending() == [10.0]
+        queue.add("a")
+        await settle()
+        assert turns == 2
+        assert time.pending() == []
+
+
+async def test_of_two_later_looks_the_earlier_one_counts() -> None:
+    time = Time()
+    turns: list[float] = []
+
+    async def work(_: str) -> None:
+        turns.append(time.now)
+
+    async with running(work, time) as queue:
+        queue.add_later("a", 10)
+        queue.add_later("a", 3)
+        queue.add_later("a", 7)
+        for _ in range(12):
+            await time.move(1)
+    assert turns == [3]
+
+
+async def test_the_depth_is_the_number_of_waiting_keys() -> None:
+    depths: list[int] = []
+
+    async def work(_: str) -> None: ...
+
+    queue = WorkQueue(
+        work,
+        workers=1,
+        call_later=Time().call_later,
+        random=lambda: 0.0,
+        clock=lambda: 0.0,
+        depth=depths.append,
+    )
+    queue.add("a")
+    queue.add("b")
+    queue.add("b")
+    task = asyncio.create_task(queue.run())
+    await settle()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert depths == [1, 2, 1, 0]
+
+
+async def test_the_longest_piece_of_work_is_known() -> None:
+    """By which an operator that is stuck is found out."""
+    done = asyncio.Event()
+
+    async def work(_: str) -> None:
+        await done.wait()
+
+    time = Time()
+    async with running(work, time) as queue:
+        assert queue.longest() == 0
+        queue.add("a")
+        await settle()
+        await time.move(7)
+        queue.add("b")
+        await settle()
+        await time.move(5)
+        assert queue.longest() == 12
+        done.set()
+        await settle()
+        assert queue.longest() == 0
+
+
+@pytest.mark.parametrize("failures", [1, 5, 20, 10_000])
+def test_the_back_off_is_bounded_and_spread(failures: int) -> None:
+    longest, shortest = backoff(failures, 0.0), backoff(failures, 1.0)
+    assert longest <= LONGEST_RETRY_SECONDS
+    assert shortest == longest / 2

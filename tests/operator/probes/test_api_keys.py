@@ -1,0 +1,163 @@
+"""What replicas say of their API keys reaches the solver's status: the operator reads no Secret."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from tests.operator.status.test_status import condition, told
+from tests.operator.support import deployment, pod, serving, solver
+
+from mcq_operator.api import Manifest, MCQSolver, SolverKey, names
+from mcq_operator.api.observed import KeyCount, ObservedSolver
+from mcq_operator.probes import ProbeClient, open_session
+from mcq_operator.probes.api_keys import APIKeyProber, HttpAPIKeys
+
+KEYED = {"auth": {"apiKeysSecretRef": {"name": "clients"}}}
+
+
+def replica(name: str, *, ready: bool = True) -> Manifest:
+    return pod(name, ready=ready, podIP=f"10.0.0.{name[-1]}")
+
+
+class Replicas:
+    """They say what they are told to, and record which one was asked."""
+
+    def __init__(self) -> None:
+        self.says: KeyCount | None = KeyCount(accepted=2, invalid=0)
+        self.asked: asyncio.Queue[str] = asyncio.Queue()
+
+    async def __call__(self, address: str) -> KeyCount | None:
+        self.asked.put_nowait(address)
+        return self.says
+
+
+@pytest.fixture
+def replicas() -> Replicas:
+    return Replicas()
+
+
+@pytest.fixture
+def learned() -> asyncio.Queue[SolverKey]:
+    return asyncio.Queue()
+
+
+@pytest.fixture
+async def states(replicas: Replicas, learned: asyncio.Queue[SolverKey]) -> AsyncIterator[APIKeyProber]:
+    made = APIKeyProber(replicas, requeue=learned.put_nowait, every_seconds=0.01)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def keyed() -> MCQSolver:
+    return solver(KEYED)
+
+
+async def test_ready_replicas_are_asked_in_turn_and_only_what_is_new_wakes_the_solver(
+    states: APIKeyProber, replicas: Replicas, learned: asyncio.Queue[SolverKey], keyed: MCQSolver
+) -> None:
+    pods = [replica("demo-1"), replica("demo-2", ready=False), replica("demo-3")]
+    assert states.count(keyed, pods) is None
+    assert await learned.get() == keyed.key
+    assert states.count(keyed, pods) == KeyCount(accepted=2, invalid=0)
+    assert [await replicas.asked.get() for _ in range(4)] == ["10.0.0.1", "10.0.0.3"] * 2
+    assert learned.empty()
+    replicas.says = KeyCount(accepted=1, invalid=1)
+    await learned.get()
+    assert states.count(keyed, pods) == replicas.says
+
+
+async def test_a_replica_that_does_not_say_changes_nothing(
+    states: APIKeyProber, replicas: Replicas, learned: asyncio.Queue[SolverKey], keyed: MCQSolver
+) -> None:
+    states.count(keyed, [replica("demo-1")])
+    await learned.get()
+    replicas.says = None
+    for _ in range(3):
+        await replicas.asked.get()
+    assert states.count(keyed, [replica("demo-1")]) == KeyCount(accepted=2, invalid=0)
+
+
+async def test_a_replica_that_can_not_be_asked_is_asked_again(
+    replicas: Replicas, learned: asyncio.Queue[SolverKey], keyed: MCQSolver, caplog: pytest.LogCaptureFixture
+) -> None:
+    fails = 2
+
+    async def broken(address: str) -> KeyCount | None:
+        nonlocal fails
+        if fails:
+            fails -= 1
+            raise RecursionError
+        return await replicas(address)
+
+    states = APIKeyProber(broken, requeue=learned.put_nowait, every_seconds=0.01)
+    states.count(keyed, [replica("demo-1")])
+    assert await asyncio.wait_for(learned.get(), 10) == keyed.key
+    assert "Traceback" in caplog.text
+    await states.close()
+
+
+async def test_without_a_ready_replica_or_without_keys_nobody_is_asked(
+    states: APIKeyProber, replicas: Replicas, keyed: MCQSolver
+) -> None:
+    assert states.count(keyed, [replica("demo-1", ready=False)]) is None
+    assert states.count(solver(), [replica("demo-1")]) is None
+    await asyncio.sleep(0)
+    assert replicas.asked.empty()
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [
+        ({"status": "ready", "api_keys": {"accepted": 2, "invalid": 1}}, KeyCount(accepted=2, invalid=1)),
+        ({"status": "ready", "api_keys": None}, None),
+        ({"status": "ready"}, None),
+        (["what"], None),
+        ({"api_keys": {"accepted": 10**30, "invalid": 0}}, None),
+        ({"api_keys": {"accepted": -1, "invalid": 0}}, None),
+        ({"api_keys": {"accepted": 2, "invalid": 0}, "more": "x" * 4096}, None),
+    ],
+)
+async def test_a_replica_is_asked_over_http(
+    body: Any, count: KeyCount | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of another release doesn't say."""
+
+    async def readyz(_: web.Request) -> web.Response:
+        return web.json_response(body)
+
+    async with serving("/readyz", readyz) as url, open_session() as session:
+        monkeypatch.setattr(names, "HTTP_PORT", int(url.rpartition(":")[2]))
+        assert await HttpAPIKeys(ProbeClient(session))("127.0.0.1") == count
+
+
+@pytest.mark.parametrize(
+    ("count", "keys", "ready", "degraded"),
+    [
+        (None, ("Unknown", "Asking"), "True", "False"),
+        (KeyCount(accepted=2, invalid=0), ("True", "Accepted"), "True", "False"),
+        (KeyCount(accepted=2, invalid=1), ("False", "InvalidAPIKeys"), "True", "True"),
+        (KeyCount(accepted=0, invalid=0), ("False", "NoAPIKeys"), "False", "True"),
+        (KeyCount(accepted=0, invalid=1), ("False", "NoAPIKeys"), "False", "True"),
+    ],
+)
+def test_a_missing_or_invalid_secret_is_a_condition(
+    count: KeyCount | None, keys: tuple[str, str], ready: str, degraded: str
+) -> None:
+    """Where nobody is let in, nobody is answered, whatever the test question says."""
+    found = told(ObservedSolver(deployment=deployment(), keys=count), spec=KEYED)
+    said = condition(found, "APIKeysReady")
+    assert (said.status, said.reason) == keys
+    assert condition(found, "Ready").status == ready
+    assert condition(found, "Degraded").status == degraded
+    if said.status == "False":
+        assert "Secret clients" in said.message
+        assert condition(found, "Degraded").message == said.message
+
+
+def test_a_solver_without_keys_has_no_such_condition() -> None:
+    assert "APIKeysReady" not in {
+        each.type for each in told(ObservedSolver(deployment=deployment())).conditions
+    }

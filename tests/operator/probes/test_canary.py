@@ -1,0 +1,216 @@
+"""The canary: asked over real HTTP, remembered, asked again, never in a reconcile's way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+from tests.operator.support import deployment, pod, serving, solver
+
+from mcq_operator.api import SolverKey
+from mcq_operator.api.observed import CanaryVerdict
+from mcq_operator.probes import ProbeClient, open_session
+from mcq_operator.probes.canary import CanaryProber, HttpCanary, fingerprint
+
+KEY = SolverKey("team", "demo")
+PODS = [pod(ready=True)]
+
+
+@dataclass
+class Service:
+    """Stands in for a solver's service."""
+
+    url: str = ""
+    status: int = 200
+    text: str = '{"seconds": 0.2}'
+    body: bytes | None = None
+    asked: int = 0
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        return web.Response(status=self.status, body=self.body or self.text.encode())
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Service]:
+    made = Service()
+    async with serving("/team/demo/answerz", made.handle) as url:
+        made.url = f"{url}/{{namespace}}/{{name}}"
+        yield made
+
+
+async def ask(url: str) -> CanaryVerdict:
+    async with open_session() as session:
+        return await HttpCanary(ProbeClient(session), url=url)(KEY)
+
+
+async def test_an_answered_test_question_is_an_answer(service: Service) -> None:
+    assert (await ask(service.url)).outcome == "answered"
+    assert service.asked == 1
+
+
+async def test_a_replica_that_is_full_answers_others(service: Service) -> None:
+    """At peak load its queue refuses a question more, which is no failure of the replica."""
+    service.status, service.text = 429, '{"title": "The queue is full"}'
+    assert (await ask(service.url)).outcome == "answered"
+
+
+@pytest.mark.parametrize("status", [404, 500, 502, 503, 504])
+async def test_anything_else_is_a_failure_that_is_quoted(service: Service, status: int) -> None:
+    service.status, service.text = status, '{"title": "It failed",\n "detail": "for a reason"}'
+    verdict = await ask(service.url)
+    assert verdict.outcome == "failed"
+    assert verdict.detail.startswith(f"HTTP {status}: ")
+    assert "for a reason" in verdict.detail
+    assert "\n" not in verdict.detail
+
+
+async def test_a_body_that_is_no_text_is_quoted_without_what_acts_on_a_terminal(service: Service) -> None:
+    service.status, service.body = 500, b"\xff\xfe \x1b[2J\x1b]0;title\x07 \xe2\x80\xae cut\xe2\x82"
+    verdict = await ask(service.url)
+    assert verdict == CanaryVerdict(outcome="failed", detail="HTTP 500: \ufffd\ufffd [2J ]0;title cut\ufffd")
+
+
+async def test_nobody_listening_is_a_failure(service: Service) -> None:
+    verdict = await ask("http://127.0.0.1:9")
+    assert verdict.outcome == "failed"
+    assert "127.0.0.1:9" in verdict.detail
+
+
+@dataclass
+class Bench:
+    """Canaries with a clock that is moved by hand and verdicts that are set."""
+
+    verdict: CanaryVerdict = field(default_factory=lambda: CanaryVerdict(outcome="answered"))
+    now: float = 1000.0
+    asked: int = 0
+    learned: list[SolverKey] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.canary = CanaryProber(self.ask, clock=lambda: self.now, requeue=self.learned.append)
+
+    async def ask(self, key: SolverKey) -> CanaryVerdict:
+        self.asked += 1
+        return self.verdict
+
+    async def look(
+        self, *, spec: dict[str, Any] | None = None, revision: str = "a", **changes: Any
+    ) -> CanaryVerdict:
+        pods = [pod(ready=True, revision=revision)]
+        found = self.canary.verdict(solver(spec), deployment(**changes), pods)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return found
+
+
+async def test_a_verdict_comes_later_wakes_the_key_and_is_remembered() -> None:
+    bench = Bench()
+    assert (await bench.look()).outcome == "pending"
+    assert bench.learned == [KEY]
+    for _ in range(10):
+        assert (await bench.look()).outcome == "answered"
+    assert bench.asked == 1
+
+
+async def test_no_question_before_the_rollout_is_complete() -> None:
+    bench = Bench()
+    unfinished: tuple[dict[str, Any], ...] = ({"available": 2}, {"observed_generation": 3}, {"replicas": 4})
+    for changes in unfinished:
+        assert (await bench.look(**changes)).outcome == "pending"
+    none: dict[str, Any] = {"desired": 0, "replicas": 0, "updated": 0, "ready": 0, "available": 0}
+    assert (await bench.look(**none)).outcome == "pending"
+    assert bench.asked == 0
+
+
+async def test_other_replicas_are_asked_again() -> None:
+    bench = Bench()
+    await bench.look()
+    assert (await bench.look(revision="b")).outcome == "pending"
+    assert bench.asked == 2
+
+
+async def test_replicas_that_are_more_or_fewer_are_not_asked_again() -> None:
+    """An autoscaler changes their number all day, and with it the Deployment's generation."""
+    scaled = {"autoscaling": {"enabled": True, "minReplicas": 2, "maxReplicas": 9}}
+    bench = Bench()
+    await bench.look(spec=scaled)
+    more: dict[str, Any] = {
+        "generation": 5,
+        "observed_generation": 5,
+        "desired": 5,
+        "replicas": 5,
+        "updated": 5,
+    }
+    assert (await bench.look(spec=scaled, **more)).outcome == "answered"
+    assert (await bench.look(spec=scaled, **more, available=5, ready=5)).outcome == "answered"
+    assert bench.asked == 1
+    # Without an autoscaler all that are wanted have to be there.
+    assert (await bench.look(**more)).outcome == "pending"
+
+
+async def test_an_old_answer_stands_while_it_is_asked_again() -> None:
+    bench = Bench()
+    await bench.look()
+    bench.now += CanaryProber.ANSWERED_SECONDS
+    bench.verdict = CanaryVerdict(outcome="failed", detail="gone")
+    assert (await bench.look()).outcome == "answered"
+    assert bench.asked == 2
+    assert (await bench.look()).outcome == "failed"
+
+
+async def test_a_failure_is_asked_again_with_growing_pauses_until_it_is_mended() -> None:
+    bench = Bench(verdict=CanaryVerdict(outcome="failed", detail="warming up"))
+    await bench.look()
+    pauses = []
+    for _ in range(7):
+        pause = bench.canary.retry_in(KEY)
+        assert pause is not None
+        pauses.append(pause)
+        bench.now += pause
+        await bench.look()
+    assert pauses == [2, 4, 8, 16, 32, 60, 60]
+    bench.verdict = CanaryVerdict(outcome="answered")
+    bench.now += 60
+    await bench.look()
+    assert (await bench.look()).outcome == "answered"
+    assert bench.canary.retry_in(KEY) is None
+
+
+async def test_a_question_that_can_not_be_asked_is_a_failure_and_asked_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+
+    async def broken(_: SolverKey) -> CanaryVerdict:
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    canary = CanaryProber(broken, clock=lambda: bench.now, requeue=bench.learned.append)
+    canary.verdict(solver(), deployment(), PODS)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    found = canary.verdict(solver(), deployment(), PODS)
+    assert found.outcome == "failed"
+    assert found.detail.startswith("UnicodeDecodeError: ")
+    assert bench.learned == [KEY]
+    assert canary.retry_in(KEY) == 2
+    assert "Traceback" in caplog.text
+
+
+async def test_a_forgotten_solver_is_no_longer_asked() -> None:
+    bench = Bench()
+    bench.canary.verdict(solver(), deployment(), PODS)
+    bench.canary.forget(KEY)
+    await bench.canary.close()
+    assert bench.asked == 0
+    assert bench.learned == []
+
+
+def test_a_verdict_is_about_ready_pods_of_a_revision() -> None:
+    one = fingerprint(solver(), deployment(), [pod(ready=True, revision="a")])
+    same = fingerprint(
+        solver(), deployment(), [pod("x", ready=True, revision="a"), pod("y", ready=False, revision="b")]
+    )
+    other = fingerprint(solver(), deployment(), [pod(ready=True, revision="b")])
+    assert one == same != other

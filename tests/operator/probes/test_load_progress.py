@@ -1,0 +1,188 @@
+"""What a starting replica says of itself reaches the solver's status."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import web
+from tests.operator.support import serving, solver
+
+from mcq_operator.api import Manifest, SolverKey
+from mcq_operator.probes import ProbeClient, open_session
+from mcq_operator.probes.load_progress import HttpLoadProgress, LoadProgressProber, message
+
+KEY = SolverKey("team", "demo")
+
+
+def starting(name: str = "demo-1", **container: Any) -> Manifest:
+    containers = [{"name": "service", "state": {"running": {}}, **container}]
+    return {"metadata": {"name": name}, "status": {"podIP": "10.0.0.1", "containerStatuses": containers}}
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Replica:
+    """Says what it is told to, and counts how often it was asked."""
+
+    said = "Fetching. 10 % done."
+    asked = 0
+
+    async def __call__(self, _: str) -> str:
+        self.asked += 1
+        return self.said
+
+
+@pytest.fixture
+def replica() -> Replica:
+    return Replica()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def learned() -> list[SolverKey]:
+    return []
+
+
+@pytest.fixture
+def load_progress(replica: Replica, clock: Clock, learned: list[SolverKey]) -> LoadProgressProber:
+    return LoadProgressProber(replica, clock=clock, requeue=learned.append)
+
+
+async def look(load_progress: LoadProgressProber, *pods: Manifest) -> str:
+    said = load_progress.message(solver(), pods)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return said
+
+
+async def test_a_starting_replica_is_asked_and_what_is_new_wakes_the_solver(
+    load_progress: LoadProgressProber, replica: Replica, clock: Clock, learned: list[SolverKey]
+) -> None:
+    assert await look(load_progress, starting()) == ""
+    assert learned == [KEY]
+    assert await look(load_progress, starting()) == "Pod demo-1: Fetching. 10 % done."
+    assert replica.asked == 1
+    clock.now = 4
+    assert load_progress.retry_in(KEY) == 0.1
+    await look(load_progress, starting())
+    assert (replica.asked, learned) == (2, [KEY])
+    clock.now, replica.said = 8, "Loading."
+    await look(load_progress, starting())
+    assert learned == [KEY, KEY]
+    assert await look(load_progress, starting()) == "Pod demo-1: Loading."
+
+
+async def test_a_replica_that_has_not_answered_yet_is_no_reason_to_look_all_the_time(
+    replica: Replica, clock: Clock, learned: list[SolverKey]
+) -> None:
+    never = asyncio.Event()
+
+    async def silent(_: str) -> str:
+        await never.wait()
+        return ""
+
+    load_progress = LoadProgressProber(silent, clock=clock, requeue=learned.append)
+    await look(load_progress, starting())
+    assert load_progress.retry_in(KEY) == 3
+    await load_progress.close()
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        starting(started=True),
+        {"metadata": {"name": "demo-1"}, "status": {}},
+        {**starting(), "metadata": {"name": "demo-1", "deletionTimestamp": "x"}},
+        starting(state={"waiting": {"reason": "ContainerCreating"}}),
+    ],
+)
+async def test_a_replica_that_is_not_starting_is_not_asked(
+    load_progress: LoadProgressProber, replica: Replica, pod: Manifest
+) -> None:
+    await look(load_progress, starting())
+    assert await look(load_progress, pod) == ""
+    assert replica.asked == 1
+    assert load_progress.retry_in(KEY) is None
+
+
+async def test_another_replica_is_asked_again(load_progress: LoadProgressProber, replica: Replica) -> None:
+    await look(load_progress, starting())
+    assert await look(load_progress, starting("demo-2")) == ""
+    assert replica.asked == 2
+
+
+@pytest.mark.parametrize(
+    ("progress", "said"),
+    [
+        (None, "Loading the model."),
+        (0.0, "Loading the model. 0 % done."),
+        (0.59, "Loading the model. 50 % done."),
+    ],
+)
+def test_progress_is_told_in_steps_so_that_it_is_not_written_every_second(
+    progress: float | None, said: str
+) -> None:
+    assert message("Loading\n the model.", progress) == said
+
+
+async def test_a_replica_that_can_not_be_asked_is_asked_again(
+    clock: Clock, learned: list[SolverKey], caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = 0
+
+    async def broken(_: str) -> str:
+        nonlocal asked
+        asked += 1
+        raise RecursionError
+
+    load_progress = LoadProgressProber(broken, clock=clock, requeue=learned.append)
+    await look(load_progress, starting())
+    clock.now = 4
+    assert load_progress.retry_in(KEY) == 0.1
+    await look(load_progress, starting())
+    assert asked == 2
+    assert "Traceback" in caplog.text
+
+
+NO_ANSWERS = [
+    b"hello",
+    b"\xff\xfe",
+    b"[" * 4096,
+    b'{"detail": "x", "progress": 1e999}',
+    b'{"detail": "x", "progress": NaN}',
+    b'{"detail": "x", "progress": -1}',
+    b'{"detail": "x", "progress": "half"}',
+    b'{"detail": "' + b"x" * 4096 + b'", "progress": 0.5}',
+    b'{"progress": 0.5}',
+    b"null",
+]
+
+
+async def test_what_is_no_answer_is_no_words() -> None:
+    """Nobody there, and somebody who speaks otherwise."""
+    said = iter(NO_ANSWERS)
+
+    async def other(_: web.Request) -> web.Response:
+        return web.Response(body=next(said))
+
+    async with serving("/startupz", other, host="127.0.0.77", port=8000), open_session() as session:
+        ask = HttpLoadProgress(ProbeClient(session))
+        assert [await ask("127.0.0.77") for _ in NO_ANSWERS] == [""] * len(NO_ANSWERS)
+        assert await ask("127.0.0.78") == ""
+
+
+async def test_what_a_replica_says_is_one_line_without_control_characters() -> None:
+    async def shouts(_: web.Request) -> web.Response:
+        return web.json_response({"status": "x", "detail": "Fetching\n\x1b[31mred", "progress": 0.25})
+
+    async with serving("/startupz", shouts, host="127.0.0.79", port=8000), open_session() as session:
+        assert await HttpLoadProgress(ProbeClient(session))("127.0.0.79") == "Fetching [31mred 20 % done."

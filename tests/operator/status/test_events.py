@@ -1,0 +1,75 @@
+"""What a person hears of when conditions change."""
+
+from typing import Any, Literal
+
+from tests.operator.support import NOON, deployment, solver
+
+from mcq_operator import status
+from mcq_operator.api import Manifest, SolverStatus
+from mcq_operator.api.observed import CanaryVerdict, Deployment, ObservedSolver, Refusal
+from mcq_operator.api.status import ObjectRef
+
+SERVICE = ObjectRef(api_version="v1", kind="Service", name="demo")
+
+
+def told(
+    before: SolverStatus | None, observed: ObservedSolver, answer: Literal["answered", "pending"] = "answered"
+) -> tuple[SolverStatus, list[Manifest]]:
+    known = solver(status=before.model_dump(by_alias=True) if before else None)
+    after = status.of(
+        known,
+        observed=observed,
+        verdict=CanaryVerdict(outcome=answer),
+        inventory=[],
+        replicas_digest="d",
+        template_digest="d",
+        now=NOON,
+    )
+    return after, status.events(known, after, now=NOON)
+
+
+def seen(deployment: Deployment | None, **more: Any) -> ObservedSolver:
+    return ObservedSolver(deployment=deployment, **more)
+
+
+def test_a_new_solver_that_is_on_its_way_is_no_news() -> None:
+    _, events = told(None, seen(None), "pending")
+    assert events == []
+
+
+def test_readiness_is_told_when_it_comes_and_when_it_goes() -> None:
+    first, _ = told(None, seen(None), "pending")
+    ready, events = told(first, seen(deployment()))
+    assert [(event["type"], event["reason"]) for event in events] == [
+        ("Normal", "Answering"),
+        ("Normal", "Answering"),
+        ("Normal", "Loaded"),
+    ]
+    assert events[0]["note"] == "Ready is True: All replicas are available and answer questions."
+    assert events[0]["regarding"]["uid"] == solver().metadata.uid
+    _, events = told(ready, seen(deployment(available=2)))
+    assert [(event["type"], event["reason"]) for event in events] == [("Warning", "Starting")]
+
+
+def test_nothing_is_told_twice() -> None:
+    ready, _ = told(None, seen(deployment()))
+    assert told(ready, seen(deployment()))[1] == []
+    starting, _ = told(None, seen(deployment(available=1)))
+    assert told(starting, seen(deployment(available=2)))[1] == []
+
+
+def test_a_failure_is_told_at_once_and_again_when_it_is_another_one() -> None:
+    refused = seen(None, refused=[Refusal(ref=SERVICE, message="x" * 3000 + "é" * 3000)])
+    first, events = told(None, refused)
+    assert [(event["type"], event["reason"]) for event in events] == [("Warning", "ApplyRefused")]
+    assert len(events[0]["note"].encode()) <= 1024
+    assert told(first, refused)[1] == []
+    _, events = told(first, seen(None, conflicts=[SERVICE]))
+    assert [event["reason"] for event in events] == ["Conflict"]
+
+
+def test_events_of_one_moment_have_names_of_their_own() -> None:
+    first, _ = told(None, seen(None), "pending")
+    _, events = told(first, seen(deployment()))
+    names = [event["metadata"]["name"] for event in events]
+    assert len(set(names)) == len(names) == 3

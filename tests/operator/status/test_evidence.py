@@ -1,0 +1,218 @@
+"""A result counts where the exam's own Pods have stated it: whoever may change ConfigMaps proves nothing."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from tests.operator.status.test_result import RESULT
+from tests.operator.support import NOON, solver
+
+from mcq_operator import desired, status
+from mcq_operator.api import ExamStatus, Manifest, MCQExam
+from mcq_operator.api.observed import ObservedExam
+from mcq_operator.api.status import ReportRef
+
+JOB = "aqua-1"
+PARTS = ["sha256:p0", "sha256:p1"]
+INDEX = "batch.kubernetes.io/job-completion-index"
+
+
+def text(**changes: Any) -> str:
+    """A result of two shares."""
+    return json.dumps({**RESULT, "shards": 2, "parts": PARTS, **changes})
+
+
+TEXT = text()
+FORGED = text(created="2027-01-01T12:00:00Z")
+
+
+def digest(content: str) -> str:
+    return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
+
+
+def exam(told: ExamStatus | None = None, **spec: Any) -> MCQExam:
+    limits = {"minAccuracy": 0.5}
+    return MCQExam.model_validate(
+        {
+            "metadata": {"name": "aqua", "namespace": "team", "uid": "e", "generation": 1},
+            "spec": {
+                "solverRef": {"name": "demo"},
+                "questions": {"configMapRef": {"name": "q"}},
+                "pass": limits,
+                **spec,
+            },
+            "status": told.model_dump(by_alias=True, exclude_none=True) if told else {},
+        }
+    )
+
+
+def a_job(uid: str = "j", *, ended: bool = True) -> Manifest:
+    conditions = [{"type": "Complete", "status": "True"}] if ended else []
+    return {
+        "metadata": {"name": JOB, "uid": uid, "creationTimestamp": "2026-01-01T11:00:00Z"},
+        "status": {"conditions": conditions, "succeeded": 2 if ended else 1},
+    }
+
+
+def a_pod(
+    shard: int,
+    part: str,
+    result: str | None = None,
+    *,
+    owner: str = "j",
+    code: int = 0,
+    message: str | None = None,
+) -> Manifest:
+    """A Pod that has ended, and what it stated."""
+    stated = json.dumps({"part": part, "result": result}) if message is None else message
+    ended = {"exitCode": code, "message": stated}
+    return {
+        "metadata": {
+            "name": f"{JOB}-{shard}",
+            "annotations": {INDEX: str(shard)},
+            "ownerReferences": [{"kind": "Job", "name": JOB, "uid": owner, "controller": True}],
+        },
+        "status": {
+            "phase": "Failed" if code else "Succeeded",
+            "containerStatuses": [{"name": "exam", "state": {"terminated": ended}}],
+        },
+    }
+
+
+GOOD = [a_pod(0, PARTS[0]), a_pod(1, PARTS[1], digest(TEXT))]
+RUNNING: Manifest = {
+    "metadata": {"name": "r", "ownerReferences": [{"uid": "j", "controller": True}]},
+    "status": {"phase": "Running"},
+}
+
+
+def looked(
+    pods: Sequence[Manifest],
+    kept: str | None = TEXT,
+    *,
+    known: ExamStatus | None = None,
+    ended: bool = True,
+    **more: Any,
+) -> ExamStatus:
+    """The exam's status after one look."""
+    data = {} if kept is None else {f"{JOB}.json": kept}
+    job = a_job(ended=ended)
+    observed = ObservedExam(
+        **{
+            "solver": solver(),
+            "job": job,
+            "jobs": [job],
+            "results": {"data": data},
+            "pods": [*pods],
+            **more,
+        }
+    )
+    return status.exam.of(exam(known), observed=observed, inventory=[], now=NOON)
+
+
+def said(told: ExamStatus, kind: str = "Complete") -> tuple[str, str]:
+    return next((each.status, each.reason) for each in told.conditions if each.type == kind)
+
+
+def test_a_result_that_its_pods_have_stated_counts_and_its_digest_is_kept() -> None:
+    told = looked(GOOD)
+    assert (said(told), said(told, "Passed")) == (("True", "Sat"), ("True", "Passed"))
+    assert told.report == ReportRef(config_map="aqua-results", name=JOB, shards=2, digest=digest(TEXT))
+
+
+def test_the_pods_may_go_once_the_result_was_seen() -> None:
+    assert looked([], known=looked(GOOD)) == looked(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("pods", "kept", "reason"),
+    [
+        (GOOD, FORGED, "ResultAltered"),
+        # A share was changed before the last Pod summed up: it has stated other parts.
+        ([a_pod(0, "sha256:other"), GOOD[1]], TEXT, "ResultAltered"),
+        (GOOD, None, "ResultLost"),
+        (GOOD, "{}", "ResultLost"),
+        ([], TEXT, "ResultUnproven"),
+        ([GOOD[1]], TEXT, "ResultUnproven"),
+        # Not by a Pod that failed, that is of another Job, or that says something else.
+        ([GOOD[0], a_pod(1, PARTS[1], digest(TEXT), code=1)], TEXT, "ResultUnproven"),
+        ([GOOD[0], a_pod(1, PARTS[1], digest(TEXT), owner="theirs")], TEXT, "ResultUnproven"),
+        ([GOOD[0], a_pod(1, "", message="[" * 9999)], TEXT, "ResultUnproven"),
+    ],
+)
+def test_a_result_without_proof_does_not_count_and_the_condition_says_why(
+    pods: Sequence[Manifest], kept: str | None, reason: str
+) -> None:
+    told = looked(pods, kept)
+    assert said(told) == ("False", reason)
+    assert said(told, "Degraded") == ("True", reason)
+    assert said(told, "Passed") == ("Unknown", "NotSat")
+    assert (told.accuracy, told.report) == (None, None)
+    message = next(each.message for each in told.conditions if each.type == "Complete")
+    assert f"kubectl delete job -n team {JOB}" in message
+
+
+def test_a_result_that_is_altered_after_it_was_seen_counts_no_more() -> None:
+    assert said(looked([], FORGED, known=looked(GOOD))) == ("False", "ResultAltered")
+
+
+def test_a_share_that_was_tried_again_is_proven_by_whichever_pod_wrote_it() -> None:
+    lost, other = a_pod(0, "sha256:lost", digest(FORGED), code=137), a_pod(0, "sha256:twice")
+    assert said(looked([lost, other, *GOOD])) == ("True", "Sat")
+
+
+def test_a_job_whose_end_is_seen_before_that_of_its_pods_is_no_failure() -> None:
+    told = looked([GOOD[0], RUNNING])
+    assert (said(told), said(told, "Degraded")[0]) == (("False", "Sitting"), "False")
+
+
+def test_results_that_nobody_asked_for_are_not_read() -> None:
+    """Another key, of a later time, that someone has put beside the result."""
+    results = {"data": {f"{JOB}.json": TEXT, "zz.json": FORGED}}
+    told = looked(GOOD, results=results)
+    assert told.report is not None
+    assert told.report.name == JOB
+    assert said(looked(GOOD, FORGED, ended=False)) == ("False", "Sitting")
+
+
+def test_a_result_of_a_backup_is_shown_and_proves_nothing() -> None:
+    told = looked([], job=None, jobs=[], restored=JOB)
+    assert (said(told), said(told, "Passed")) == (("True", "Restored"), ("Unknown", "Restored"))
+    assert told.accuracy == 0.75
+    assert told.report is not None
+    assert told.report.digest is None
+
+
+def test_what_is_said_to_be_restored_keeps_no_exam_of_a_gate_from_being_sat() -> None:
+    replicas = solver(status={"templateDigest": "t"})
+    own = exam()
+    marked = {"mcq-operator.dev/restored": desired.exam.mark(own, JOB, "t")}
+    kept = {"metadata": {"annotations": marked}, "data": {f"{JOB}.json": TEXT}}
+    assert desired.exam.restored(own, replicas, kept) == JOB
+    owner = {
+        "apiVersion": "mcq-operator.dev/v1alpha1",
+        "kind": "MCQSolver",
+        "name": "demo",
+        "uid": "s",
+        "controller": True,
+    }
+    metadata = {"name": "aqua", "namespace": "team", "uid": "e", "ownerReferences": [owner]}
+    gates = MCQExam.model_validate({"metadata": metadata, "spec": own.spec.model_dump(by_alias=True)})
+    assert desired.exam.restored(gates, replicas, kept) is None
+
+
+def test_a_baseline_is_given_to_the_pods_with_its_digest() -> None:
+    report = ReportRef(config_map="aqua-results", name=JOB, shards=2, digest="sha256:r")
+    compared = exam(baselineRef={"name": "aqua"})
+    job = desired.exam.objects(compared, solver(), baseline=report, service_image="x")[-1]
+    pod = job["spec"]["template"]["spec"]
+    assert {"--before=/etc/mcq-baseline", "--before-digest=sha256:r"} <= {*pod["containers"][0]["args"]}
+    sources = next(each["projected"]["sources"] for each in pod["volumes"] if each["name"] == "baseline")
+    found = [(each["configMap"]["name"], each["configMap"]["items"][0]) for each in sources]
+    assert found == [
+        ("aqua-results", {"key": f"{JOB}.json", "path": "result.json"}),
+        ("aqua-results-0", {"key": f"{JOB}.rows.json.gz", "path": "0.json.gz"}),
+        ("aqua-results-1", {"key": f"{JOB}.rows.json.gz", "path": "1.json.gz"}),
+    ]

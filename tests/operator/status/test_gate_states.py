@@ -1,0 +1,227 @@
+"""What becomes of a gated change, by what is seen of its exam and of its candidate."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.operator.support import NOON, deployment, solver
+
+from mcq_operator import status
+from mcq_operator.api import GateStatus, MCQExam, MCQSolver, SolverStatus
+from mcq_operator.api.observed import CanaryVerdict, ObservedSolver
+from mcq_operator.status.gate import GateObjects, advanced, finding, holds, retry_in
+from mcq_operator.status.transitions import stamp
+
+PATIENCE_SECONDS = 120
+"""How long docs/exams.md says a candidate may be degraded."""
+PROMOTE = "mcq-operator.dev/promote"
+EMPTY = ObservedSolver()
+SITTING = GateStatus(
+    candidate="c",
+    change="0123456789abcdef",
+    generation=2,
+    phase="Sitting",
+    replica_set="demo-1",
+    template_digest="before",
+    reason="CandidateStarting",
+    message="",
+)
+
+
+def condition(
+    kind: str, status: str, reason: str = "R", *, age: float = 0, message: str = ""
+) -> dict[str, Any]:
+    """A condition that has been so for `age` seconds."""
+    since = stamp(NOON - timedelta(seconds=age))
+    message = message or f"{reason}."
+    return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since}
+
+
+def exam(
+    *conditions: dict[str, Any],
+    name: str = "aqua",
+    of: str = "demo",
+    digest: str = "before",
+    proof: str | None = "sha256:r",
+) -> MCQExam:
+    """An exam with these conditions, about replicas that have this digest, whose result has this proof."""
+    return MCQExam.model_validate(
+        {
+            "metadata": {"name": name, "namespace": "team", "uid": "e", "generation": 1},
+            "spec": {"solverRef": {"name": of}, "questions": {"configMapRef": {"name": "questions"}}},
+            "status": {
+                "observedGeneration": 1,
+                "templateDigest": digest,
+                "conditions": [*conditions],
+                "report": {"configMap": "aqua-results", "name": "sat", "digest": proof},
+            },
+        }
+    )
+
+
+def gated(
+    annotations: dict[str, str] | None = None, *, status: dict[str, Any] | None = None, **gate: Any
+) -> MCQSolver:
+    """A solver whose changes have to pass an exam."""
+    asked = {"examRef": {"name": "aqua"}, "maxRegression": 0.1, **gate}
+    return solver({"rollout": {"gate": asked}}, status=status, annotations=annotations or {})
+
+
+def candidate(*conditions: dict[str, Any], observed: int = 2) -> MCQSolver:
+    """The solver that sits the exam for the change."""
+    told = {"observedGeneration": observed, "templateDigest": "after", "conditions": [*conditions]}
+    return solver(status=told)
+
+
+def seen(**changes: Any) -> GateObjects:
+    """A candidate that is ready and sits the exam, but for the changes."""
+    found: dict[str, Any] = {
+        "exam": exam(condition("Complete", "True")),
+        "candidate": candidate(condition("Ready", "True")),
+        "sitting": exam(condition("Complete", "False", "Sitting"), of="demo-candidate", digest="after"),
+    }
+    return GateObjects(**{**found, **changes})
+
+
+def sat(reason: str, *, digest: str = "after") -> MCQExam:
+    """The candidate's exam, with this verdict about replicas that have this digest."""
+    status = {"Passed": "True", "NotPassed": "False"}.get(reason, "Unknown")
+    return exam(
+        condition("Complete", "True", message="0.9 of 100"),
+        condition("Passed", status, reason, message="The verdict."),
+        of="demo-candidate",
+        digest=digest,
+    )
+
+
+def failed(reason: str, *, age: float = 0) -> MCQExam:
+    """The candidate's exam, which can't be sat."""
+    trouble = condition("Degraded", "True", reason, age=age)
+    return exam(condition("Complete", "False"), trouble, of="demo-candidate", digest="after")
+
+
+def degraded(age: float, reason: str = "ImagePullBackOff") -> MCQSolver:
+    """A candidate that has had no image, or another trouble, for so long."""
+    trouble = condition("Degraded", "True", reason, age=age, message="no such image")
+    return candidate(condition("Ready", "False", reason, message="no such image"), trouble)
+
+
+def overdue() -> MCQSolver:
+    """A candidate whose Deployment has given up."""
+    return candidate(condition("Progressing", "False", "ProgressDeadlineExceeded"))
+
+
+def looked(known: MCQSolver, held: GateStatus | None, identity: str, **observed: Any) -> SolverStatus:
+    """The status after one look at a solver whose replicas answer."""
+    return status.of(
+        known,
+        observed=ObservedSolver(**{"deployment": deployment(), **observed}),
+        verdict=CanaryVerdict(outcome="answered"),
+        inventory=[],
+        replicas_digest="d",
+        template_digest="d",
+        held=held,
+        identity=identity,
+        now=NOON,
+    )
+
+
+def stored(told: SolverStatus) -> dict[str, Any]:
+    return told.model_dump(by_alias=True, exclude_none=True)
+
+
+def examined(told: SolverStatus) -> tuple[str, str] | None:
+    return next(((each.status, each.reason) for each in told.conditions if each.type == "ExamPassed"), None)
+
+
+@pytest.mark.parametrize(
+    ("looked", "phase", "reason"),
+    [
+        (seen(exam=None), "Waiting", "ExamNotFound"),
+        (seen(exam=exam(condition("Complete", "True"), of="other")), "Waiting", "ExamOfAnother"),
+        (seen(exam=exam(condition("Complete", "False"))), "Waiting", "NoBaseline"),
+        (seen(exam=exam(condition("Complete", "True"), digest="earlier")), "Waiting", "NoBaseline"),
+        (seen(exam=exam(condition("Complete", "True", "Restored"), proof=None)), "Waiting", "NoBaseline"),
+        (seen(candidate=None), "Sitting", "CandidateStarting"),
+        (seen(sitting=None), "Sitting", "CandidateStarting"),
+        (seen(candidate=candidate(condition("Ready", "True"), observed=1)), "Sitting", "CandidateStarting"),
+        (seen(candidate=candidate(condition("Ready", "False"))), "Sitting", "CandidateStarting"),
+        (seen(), "Sitting", "CandidateSitting"),
+        (seen(sitting=sat("Passed")), "Passed", "Passed"),
+        (seen(sitting=sat("NotPassed")), "Refused", "ExamNotPassed"),
+        (seen(sitting=sat("Inconclusive")), "Inconclusive", "Inconclusive"),
+        (seen(sitting=sat("Passed", digest="earlier")), "Sitting", "CandidateSitting"),
+        (seen(sitting=failed("SittingFailed")), "Refused", "ExamFailed"),
+        (seen(sitting=failed("ExamUnreadable")), "Refused", "ExamFailed"),
+        (seen(sitting=failed("ResultAltered", age=PATIENCE_SECONDS)), "Refused", "ExamFailed"),
+        (seen(sitting=sat("Restored")), "Refused", "ExamNotPassed"),
+        (seen(sitting=failed("ImagePullBackOff", age=PATIENCE_SECONDS - 1)), "Sitting", "CandidateSitting"),
+        (seen(sitting=failed("ImagePullBackOff", age=PATIENCE_SECONDS)), "Refused", "ExamFailed"),
+        (seen(candidate=degraded(PATIENCE_SECONDS - 1)), "Sitting", "CandidateStarting"),
+        (seen(candidate=degraded(PATIENCE_SECONDS)), "Refused", "CandidateNotReady"),
+        (seen(candidate=overdue()), "Refused", "CandidateNotReady"),
+        *(
+            (seen(candidate=degraded(20 * PATIENCE_SECONDS, reason)), "Sitting", "CandidateStarting")
+            for reason in ("Unschedulable", "FailedMount", "ModelUnreachable")
+        ),
+        (seen(sitting=failed("Unschedulable", age=20 * PATIENCE_SECONDS)), "Sitting", "CandidateSitting"),
+    ],
+)
+def test_a_change_is_let_through_only_by_its_own_passed_exam(
+    looked: GateObjects, phase: str, reason: str
+) -> None:
+    gate = advanced(gated(), SITTING, looked, now=NOON)
+    assert (gate.phase, gate.reason) == (phase, reason)
+    assert holds(gate) == (phase != "Passed")
+
+
+@pytest.mark.parametrize(
+    ("looked", "words"),
+    [
+        (seen(candidate=degraded(1)), "no such image"),
+        (seen(candidate=degraded(PATIENCE_SECONDS)), "no such image"),
+        (seen(sitting=failed("ExamUnreadable")), "ExamUnreadable."),
+        (seen(sitting=sat("NotPassed")), "The verdict. 0.9 of 100."),
+        (
+            seen(sitting=sat("NotPassed")),
+            f'kubectl annotate --overwrite mcq -n team demo {PROMOTE}="0123456789abcdef WHO: WHY"',
+        ),
+        (seen(sitting=sat("Inconclusive")), "Too few questions to tell, which is no pass."),
+        (seen(exam=None), "There is no MCQExam aqua in this namespace"),
+    ],
+)
+def test_the_message_has_the_cause_and_what_to_do(looked: GateObjects, words: str) -> None:
+    assert words in advanced(gated(), SITTING, looked, now=NOON).message
+
+
+@pytest.mark.parametrize("phase", ["Passed", "Refused", "Inconclusive", "Overridden"])
+def test_a_decision_stands_whatever_is_seen_later(phase: Any) -> None:
+    decided = SITTING.model_copy(update={"phase": phase})
+    assert advanced(gated(), decided, seen(sitting=sat("Passed")), now=NOON) == decided
+
+
+@pytest.mark.parametrize(
+    ("gate", "status"),
+    [
+        (None, "Unknown"),
+        (SITTING, "Unknown"),
+        (SITTING.model_copy(update={"phase": "Passed"}), "True"),
+        (SITTING.model_copy(update={"phase": "Refused"}), "False"),
+        (SITTING.model_copy(update={"phase": "Inconclusive"}), "Unknown"),
+        (SITTING.model_copy(update={"phase": "Overridden"}), "Unknown"),
+    ],
+)
+def test_the_condition_is_true_for_a_pass_alone(gate: GateStatus | None, status: str) -> None:
+    told = finding(gated(), gate, EMPTY)
+    assert told is not None
+    assert told.status == status
+
+
+def test_without_a_gate_there_is_no_condition() -> None:
+    assert finding(solver(), None, EMPTY) is None
+
+
+def test_a_candidate_is_looked_at_again_before_patience_ends_though_no_event_comes() -> None:
+    assert 0 < (retry_in(SITTING) or 0) < PATIENCE_SECONDS
+    assert retry_in(SITTING.model_copy(update={"phase": "Refused"})) is None
+    assert retry_in(None) is None

@@ -1,0 +1,133 @@
+"""What Argo CD and Flux make of a solver's and an exam's status: the real Lua interpreter, and CEL."""
+
+from pathlib import Path
+from typing import Any
+
+import cel
+import pytest
+import yaml
+from lupa.lua54 import LuaRuntime
+from tests.operator.support import NOON, deployment, solver
+
+from mcq_operator import status
+from mcq_operator.api import API_VERSION, ResourceStatus
+from mcq_operator.api.kinds import SERVICE
+from mcq_operator.api.observed import CanaryVerdict, ObservedSolver, Refusal
+
+GITOPS = Path(__file__).resolve().parents[3] / "config/gitops"
+LUA = yaml.safe_load((GITOPS / "argocd-health.yaml").read_text())["data"]
+FLUX = yaml.safe_load((GITOPS / "flux-health.yaml").read_text())["healthCheckExprs"]
+TO_FLUX = {"Healthy": "Current", "Suspended": "Current", "Degraded": "Failed", "Progressing": "InProgress"}
+
+
+def stored(kind: str, told: dict[str, Any] | None, *, generation: int = 2) -> dict[str, Any]:
+    """A resource as the API server returns it."""
+    made = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": "demo", "generation": generation}}
+    return made if told is None else {**made, "status": told}
+
+
+def argocd(resource: dict[str, Any]) -> str:
+    """The health that Argo CD shows; its message must say something."""
+    lua = LuaRuntime(unpack_returned_tuples=True)
+    script = LUA[f"resource.customizations.health.mcq-operator.dev_{resource['kind']}"]
+    lua.globals()["obj"] = lua.table_from(resource, recursive=True)
+    found: Any = lua.execute(script)
+    assert found["message"]
+    return str(found["status"])
+
+
+def flux(resource: dict[str, Any]) -> str:
+    """The status that Flux waits for: its expressions in the order in which it evaluates them."""
+    [checks] = [each for each in FLUX if each["kind"] == resource["kind"]]
+    assert checks["apiVersion"] == API_VERSION
+    context = {"metadata": resource["metadata"], "status": resource.get("status", {})}
+    for expression, meaning in (("inProgress", "InProgress"), ("failed", "Failed"), ("current", "Current")):
+        if cel.evaluate(checks[expression], context):
+            return meaning
+    return "InProgress"
+
+
+def of_solver(observed: ObservedSolver, outcome: str = "answered") -> dict[str, Any]:
+    told: ResourceStatus = status.of(
+        solver(),
+        observed=observed,
+        verdict=CanaryVerdict(outcome=outcome),  # type: ignore[arg-type]
+        inventory=[],
+        replicas_digest="",
+        template_digest="",
+        now=NOON,
+    )
+    return told.model_dump(by_alias=True, exclude_none=True)
+
+
+ANSWERING = of_solver(ObservedSolver(deployment=deployment()))
+REFUSED = ObservedSolver(
+    deployment=deployment(), refused=[Refusal(ref=SERVICE.named("demo"), message="denied")]
+)
+
+
+@pytest.mark.parametrize(
+    ("told", "generation", "health"),
+    [
+        (None, 1, "Progressing"),
+        (ANSWERING, 2, "Healthy"),
+        (ANSWERING, 3, "Progressing"),
+        (of_solver(ObservedSolver()), 2, "Progressing"),
+        (of_solver(ObservedSolver(deployment=deployment(available=1))), 2, "Progressing"),
+        (of_solver(ObservedSolver(deployment=deployment()), "pending"), 2, "Progressing"),
+        (of_solver(ObservedSolver(deployment=deployment()), "failed"), 2, "Degraded"),
+        (of_solver(REFUSED), 2, "Degraded"),
+        (
+            of_solver(
+                ObservedSolver(deployment=deployment(desired=0, replicas=0, updated=0, ready=0, available=0))
+            ),
+            2,
+            "Suspended",
+        ),
+        (
+            status.invalid(solver(), problem="replicas: bad", bad="Ready", now=NOON).model_dump(
+                by_alias=True
+            ),
+            2,
+            "Degraded",
+        ),
+    ],
+)
+def test_a_solvers_health_is_what_its_conditions_say(
+    told: dict[str, Any] | None, generation: int, health: str
+) -> None:
+    resource = stored("MCQSolver", told, generation=generation)
+    assert (argocd(resource), flux(resource)) == (health, TO_FLUX[health])
+
+
+def exam(**conditions: str) -> dict[str, Any]:
+    """The status of an exam; a condition is its status and its reason."""
+    return {
+        "observedGeneration": 2,
+        "conditions": [
+            {"type": kind, "status": said.split("/")[0], "reason": said.split("/")[1], "message": kind}
+            for kind, said in conditions.items()
+        ],
+    }
+
+
+GOOD = {"Degraded": "False/AsExpected"}
+
+
+@pytest.mark.parametrize(
+    ("told", "health"),
+    [
+        (None, "Progressing"),
+        (exam(**GOOD, Complete="False/Sitting", Passed="Unknown/NotSat"), "Progressing"),
+        (exam(**GOOD, Complete="False/WaitingForSolver"), "Progressing"),
+        (exam(**GOOD, Complete="False/Scheduled"), "Healthy"),
+        (exam(**GOOD, Complete="True/Sat"), "Healthy"),
+        (exam(**GOOD, Complete="True/Sat", Passed="True/Passed"), "Healthy"),
+        (exam(**GOOD, Complete="True/Sat", Passed="False/Failed"), "Degraded"),
+        (exam(**GOOD, Complete="True/Sat", Passed="Unknown/Inconclusive"), "Degraded"),
+        (exam(Degraded="True/SittingFailed", Complete="False/SittingFailed"), "Degraded"),
+    ],
+)
+def test_an_exams_health_is_what_its_conditions_say(told: dict[str, Any] | None, health: str) -> None:
+    resource = stored("MCQExam", told)
+    assert (argocd(resource), flux(resource)) == (health, TO_FLUX[health])

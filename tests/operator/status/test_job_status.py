@@ -1,0 +1,91 @@
+"""Of the Pods of exams and backups the status says what applies to them: their fields, and whose container failed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.operator.support import NOON, pod, solver
+
+from mcq_operator import status
+from mcq_operator.api import Manifest, MCQExam
+from mcq_operator.api.exam import ExamSpec
+from mcq_operator.api.observed import ObservedBackups, ObservedExam, ObservedSolver
+from mcq_operator.api.solver import SolverSpec
+
+JOB = "sat-1"
+SINCE = "2026-01-01T11:00:00Z"
+UNSCHEDULABLE: dict[str, Any] = {
+    "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: Insufficient cpu",
+}  # fmt: skip
+
+
+def a_job(**told: Any) -> Manifest:
+    return {"metadata": {"name": JOB, "creationTimestamp": SINCE}, "status": told}
+
+
+def a_pod(**told: Any) -> Manifest:
+    found = pod(**told)
+    found["metadata"]["labels"]["batch.kubernetes.io/job-name"] = JOB
+    return found
+
+
+def exam_says(job: Manifest, seen: Manifest) -> str:
+    exam = MCQExam.model_validate(
+        {
+            "metadata": {"name": "aqua", "namespace": "team", "uid": "e", "generation": 1},
+            "spec": {"solverRef": {"name": "demo"}, "questions": {"configMapRef": {"name": "questions"}}},
+        }
+    )
+    found = status.exam.of(
+        exam, observed=ObservedExam(solver=solver(), job=job, pods=[seen]), inventory=[], now=NOON
+    )
+    return next(each.message for each in found.conditions if each.type == "Complete")
+
+
+def backup_says(job: Manifest, seen: Manifest) -> str:
+    backed_up = solver({"storage": {"backup": {"uri": "s3://b/x", "schedule": "0 3 * * *"}}})
+    backups = ObservedBackups(cron_job={}, jobs=[job], pods=[seen])
+    found = status.backup.finding(backed_up, ObservedSolver(backups=backups))
+    assert found is not None
+    return found.message
+
+
+BOTH = pytest.mark.parametrize(
+    ("says", "spec", "container"), [(exam_says, ExamSpec, "exam"), (backup_says, SolverSpec, "backup")]
+)
+Says = Callable[[Manifest, Manifest], str]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"conditions": [UNSCHEDULABLE]},
+        {"containerStatuses": [{"name": "exam", "state": {"waiting": {"reason": "ErrImagePull"}}}]},
+        {"containerStatuses": [{"name": "backup", "state": {"waiting": {"reason": "InvalidImageName"}}}]},
+    ],
+)
+def test_a_pod_that_can_not_start_is_not_said_to_lack_fields_that_its_resource_has_not(
+    says: Says, spec: type[Any], container: str, told: dict[str, Any]
+) -> None:
+    message = says(a_job(), a_pod(**told))
+    assert "demo-1" in message
+    names = {field.alias or name for name, field in spec.model_fields.items()}
+    own = message.replace("MCQSolver's spec.", "")
+    assert {word.split(".")[1].strip(",:;") for word in own.split() if word.startswith("spec.")} <= names
+
+
+@BOTH
+def test_the_words_of_our_container_count_before_those_of_another_that_ended_later(
+    says: Says, spec: type[Any], container: str
+) -> None:
+    failed = a_job(conditions=[{"type": "Failed", "status": "True", "message": "backoff limit"}])
+    ours = {"exitCode": 3, "message": "ours", "finishedAt": "2026-01-01T11:00:00Z"}
+    theirs = {"exitCode": 2, "message": "theirs", "finishedAt": "2026-01-01T11:00:09Z"}
+    proxy = {"name": "proxy", "state": {"terminated": theirs}}
+    both = a_pod(containerStatuses=[{"name": container, "state": {"terminated": ours}}, proxy])
+    assert f"Job {JOB} failed: ours." in says(failed, both)
+    killed = {"name": container, "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
+    assert f"Job {JOB} failed: exit code 137 (OOMKilled)." in says(failed, a_pod(containerStatuses=[killed]))
+    only = says(failed, a_pod(containerStatuses=[proxy]))
+    assert f"Job {JOB} failed: container proxy, which is not the operator's: theirs." in only

@@ -1,0 +1,68 @@
+"""A result in an exam's ConfigMap: what can't be part of a status is no result."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.operator.support import NOON, solver
+
+from mcq_operator.api.result import sittings
+from mcq_operator.status.finding import Finding
+from mcq_operator.status.transitions import with_transition_times
+
+RESULT: dict[str, Any] = {
+    "created": "2026-01-01T12:00:00Z",
+    "model": "hf://a/b",
+    "model_digest": None,
+    "precision": "int8",
+    "prompt_digest": "x",
+    "exams": {"a.csv": "y"},
+    "figures": {
+        "accuracy": {"right": 3, "total": 4, "value": 0.75, "ci95": [0.3, 0.95]},
+        "ece": {"value": 0.1},
+    },
+    "latency": {"p95_ms": 12.5},
+    "verdict": {"outcome": "Passed", "limits": [{"outcome": "Passed", "detail": "is at least 0.5"}]},
+    "shards": 1,
+    "unanswered": 2,
+}
+ACCURACY = RESULT["figures"]["accuracy"]
+
+
+def test_a_good_result_is_read() -> None:
+    data = {"a.json": json.dumps(RESULT), "a.report.txt": "no result"}
+    (sitting,) = sittings({"data": data})
+    assert sitting.result.figures.accuracy.right == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"figures": {**RESULT["figures"], "accuracy": {**ACCURACY, "value": 5}}},
+        {"figures": {**RESULT["figures"], "accuracy": {**ACCURACY, "value": float("nan")}}},
+        {"figures": {**RESULT["figures"], "accuracy": {**ACCURACY, "total": 10**30}}},
+        {"figures": {**RESULT["figures"], "accuracy": {**ACCURACY, "ci95": [-1, 2]}}},
+        {"figures": {**RESULT["figures"], "ece": {"value": float("inf")}}},
+        {"latency": {"p95_ms": float("inf")}},
+        {"unanswered": -1},
+        {"shards": 10**30},
+        {"model": "x" * 2**19},
+        {"exams": {"a.csv": "x" * 2**19}},
+        {"created": "2026-01-01T12:00:00"},
+        {"verdict": {"outcome": "Passed", "limits": [{"outcome": "Passed", "detail": "x" * 2**19}]}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_result_that_no_status_can_tell_of_is_none(change: dict[str, Any]) -> None:
+    assert sittings({"data": {"a.json": json.dumps({**RESULT, **change})}}) == []
+
+
+def test_a_result_that_is_no_json_is_none() -> None:
+    assert sittings({"data": {"a.json": "[" * 100_000, "b.json": "{", "c.json": "null"}}) == []
+
+
+def test_words_that_are_too_long_for_a_condition_are_cut() -> None:
+    (condition,) = with_transition_times(
+        solver(), [Finding("Ready", "False", "R" * 9999, "m" * 99_999)], NOON
+    )
+    assert (len(condition.reason), len(condition.message)) == (1024, 32768)

@@ -1,0 +1,161 @@
+"""When a roll-out is undone, and when it is not."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.operator.support import NOON, deployment, solver
+
+from mcq_operator import status
+from mcq_operator.api import Manifest, Rollback
+from mcq_operator.api.observed import CanaryVerdict, Deployment, ObservedSolver
+
+ANSWERED = CanaryVerdict(outcome="answered")
+
+SPEC = {"rollout": {"autoRollback": True}}
+ROLLING = deployment(replicas=4, updated=1)
+
+
+def replica_set(revision: int, *, available: int) -> Manifest:
+    return {
+        "metadata": {
+            "name": f"demo-{revision}",
+            "labels": {"pod-template-hash": str(revision)},
+            "annotations": {"deployment.kubernetes.io/revision": str(revision)},
+        },
+        "spec": {
+            "template": {"metadata": {"labels": {"a": "b", "pod-template-hash": str(revision)}}, "spec": {}}
+        },
+        "status": {"availableReplicas": available},
+    }
+
+
+def pod(container: dict[str, Any], *, revision: int = 2, age: float = 0) -> Manifest:
+    return {
+        "metadata": {
+            "name": "demo-x",
+            "labels": {"pod-template-hash": str(revision)},
+            "creationTimestamp": (NOON - timedelta(seconds=age)).isoformat(),
+        },
+        "status": {"containerStatuses": [{"name": "service", "ready": False, "state": {}, **container}]},
+    }
+
+
+def failed(made: Manifest) -> Manifest:
+    """The Pod after its eviction."""
+    return {**made, "status": {**made["status"], "phase": "Failed", "reason": "Evicted"}}
+
+
+def crashed(times: int) -> dict[str, Any]:
+    return {"restartCount": times, "lastState": {"terminated": {"exitCode": 4, "message": "wrong digest"}}}
+
+
+def waiting(reason: str) -> dict[str, Any]:
+    return {"state": {"waiting": {"reason": reason, "message": "no"}}}
+
+
+def decided(
+    *pods: Manifest, spec: dict[str, Any] | None = None, seen: Deployment = ROLLING, old: int = 3
+) -> Rollback | None:
+    sets = [replica_set(1, available=old), replica_set(2, available=0)]
+    observed = ObservedSolver(deployment=seen, pods=list(pods), replica_sets=sets)
+    return status.rollback.decided(solver(SPEC if spec is None else spec), observed, digest="new", now=NOON)
+
+
+UNDONE = [
+    (pod(crashed(3)), "DigestMismatch"),
+    (pod(waiting("ImagePullBackOff"), age=61), "ImagePullBackOff"),
+    (pod(waiting("InvalidImageName")), "InvalidImageName"),
+]
+
+
+@pytest.mark.parametrize(("failing", "reason"), UNDONE)
+def test_replicas_that_will_not_start_undo_the_roll_out(failing: Manifest, reason: str) -> None:
+    found = decided(failing)
+    assert found is not None
+    assert (found.replica_set, found.reason, found.digest, found.generation) == ("demo-1", reason, "new", 2)
+
+
+def test_a_roll_out_past_its_deadline_is_undone() -> None:
+    late = {"Progressing": {"reason": "ProgressDeadlineExceeded", "message": "timed out"}}
+    found = decided(seen=deployment(replicas=4, updated=1, conditions=late))
+    assert found is not None
+    assert found.reason == "ProgressDeadlineExceeded"
+
+
+GOES_ON = [
+    pod(crashed(2)),
+    pod(waiting("ImagePullBackOff"), age=30),
+    pod(waiting("ContainerCreating"), age=900),
+    pod(crashed(9), revision=1),
+    failed(pod(crashed(9))),
+    failed(pod(waiting("InvalidImageName"))),
+]
+
+
+@pytest.mark.parametrize("starting", GOES_ON)
+def test_replicas_that_may_still_start_and_those_of_before_or_evicted_undo_nothing(
+    starting: Manifest,
+) -> None:
+    assert decided(starting) is None
+
+
+def test_nothing_is_undone_unless_it_is_asked_for_or_where_nothing_answers() -> None:
+    assert decided(pod(crashed(3)), spec={}) is None
+    assert decided(pod(crashed(3)), old=0) is None
+    assert decided(pod(crashed(3)), seen=deployment()) is None
+
+
+def test_the_template_of_before_is_taken_without_its_mark() -> None:
+    assert status.rollback.template(replica_set(1, available=3)) == {
+        "metadata": {"labels": {"a": "b"}},
+        "spec": {},
+    }
+
+
+def test_an_undone_roll_out_is_said_in_every_condition_that_it_concerns() -> None:
+    known = solver(
+        SPEC,
+        status={
+            "rollback": {
+                "generation": 2,
+                "digest": "new",
+                "replicaSet": "demo-1",
+                "reason": "DigestMismatch",
+                "message": "Pod demo-x crashed.",
+            }
+        },
+    )
+    found = status.of(
+        known,
+        observed=ObservedSolver(deployment=deployment()),
+        verdict=status.canary_carried(known, ANSWERED),
+        inventory=[],
+        replicas_digest="new",
+        template_digest="new",
+        now=NOON,
+    )
+    conditions = {item.type: item for item in found.conditions}
+    assert (conditions["Ready"].status, conditions["Ready"].reason) == ("False", "RolledBack")
+    assert (conditions["Degraded"].status, conditions["Degraded"].reason) == ("True", "RolledBack")
+    assert "DigestMismatch: Pod demo-x crashed." in conditions["Degraded"].message
+    assert conditions["ModelLoaded"].status == "True"
+    assert found.rollback == known.status.rollback
+
+
+@pytest.mark.parametrize(
+    ("pods", "seen", "looks"),
+    [
+        ([pod({})], ROLLING, False),
+        ([pod(waiting("ContainerCreating"))], ROLLING, False),
+        ([pod({}), pod(crashed(1))], ROLLING, True),
+        ([pod(waiting("ImagePullBackOff"))], ROLLING, True),
+        ([pod(crashed(1))], deployment(), False),
+        ([], deployment(updated=1, conditions={"Progressing": {"reason": "ProgressDeadlineExceeded"}}), True),
+    ],
+)
+def test_revisions_are_only_looked_at_where_something_is_wrong(
+    pods: list[Manifest], seen: Deployment, looks: bool
+) -> None:
+    """A roll-out that goes well costs the API server nothing."""
+    assert status.rollback.concerns(solver(SPEC), seen, pods) is looks

@@ -1,0 +1,198 @@
+"""IngressReady and RouteAccepted, and what they mean for Ready: pure."""
+
+from typing import Any
+
+import pytest
+from tests.operator.status.test_status import ANSWERED, condition
+from tests.operator.support import NOON, deployment, solver
+
+from mcq_operator import status
+from mcq_operator.api import Manifest, SolverStatus
+from mcq_operator.api.kinds import HTTP_ROUTE, INGRESS
+from mcq_operator.api.observed import ObservedSolver, Refusal, Rival
+
+WAY_IN = {"ingress": {"host": "mcq.example.com"}}
+GATEWAYS = {
+    "gateway": {
+        "enabled": True,
+        "parentRefs": [{"name": "public", "namespace": "edge", "sectionName": "https"}, {"name": "inner"}],
+    }
+}
+
+
+def told(spec: dict[str, Any], **seen: Any) -> SolverStatus:
+    """The status of a solver whose replicas all answer."""
+    return status.of(
+        solver(spec),
+        observed=ObservedSolver(deployment=deployment(), **seen),
+        verdict=ANSWERED,
+        inventory=[],
+        replicas_digest="",
+        template_digest="",
+        now=NOON,
+    )
+
+
+def ingress(
+    *addresses: dict[str, str], class_name: str | None = "traefik", annotations: dict[str, str] | None = None
+) -> Manifest:
+    return {
+        "metadata": {"annotations": annotations or {}},
+        "spec": {"ingressClassName": class_name} if class_name else {},
+        "status": {"loadBalancer": {"ingress": [*addresses]}} if addresses else {"loadBalancer": {}},
+    }
+
+
+def parent(
+    name: str, *, accepted: str = "True", resolved: str = "True", generation: int = 2, **ref: str
+) -> dict[str, Any]:
+    """A Gateway's answer, as its controller writes it."""
+    return {
+        "parentRef": {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": name, **ref},
+        "controllerName": "example.com/controller",
+        "conditions": [
+            {
+                "type": kind,
+                "status": value,
+                "reason": "Accepted" if value == "True" else "NotAllowedByListeners",
+                "message": "" if value == "True" else "the listener allows no route of this namespace",
+                "observedGeneration": generation,
+            }
+            for kind, value in (("Accepted", accepted), ("ResolvedRefs", resolved))
+        ],
+    }
+
+
+def route(*parents: dict[str, Any]) -> Manifest:
+    return {"metadata": {"generation": 2}, "spec": {}, "status": {"parents": [*parents]}}
+
+
+PUBLIC: dict[str, Any] = {"namespace": "edge", "sectionName": "https"}
+
+
+@pytest.mark.parametrize(
+    ("live", "state", "reason", "words"),
+    [
+        (None, "False", "Creating", "not been created"),
+        (ingress(), "False", "NoAddress", "class traefik yet. See that the class exists"),
+        (ingress(class_name=None), "False", "NoIngressClass", "no default IngressClass"),
+        (
+            ingress(class_name=None, annotations={"kubernetes.io/ingress.class": "nginx"}),
+            "False",
+            "NoAddress",
+            "has reported an address",
+        ),
+        (ingress({"ip": "192.0.2.7"}), "True", "Served", "192.0.2.7"),
+        (
+            ingress({"hostname": "lb.example.com"}, {"ip": "fd00::1"}),
+            "True",
+            "Served",
+            "lb.example.com, fd00::1",
+        ),
+        (ingress({"ip": "192.0.2.7"}, class_name=None), "True", "Served", "192.0.2.7"),
+    ],
+)
+def test_an_ingress_is_ready_when_its_controller_has_given_it_an_address(
+    live: Manifest | None, state: str, reason: str, words: str
+) -> None:
+    found = told(WAY_IN, ingress=live)
+    way_in = condition(found, "IngressReady")
+    assert (way_in.status, way_in.reason) == (state, reason)
+    assert words in way_in.message
+    ready = condition(found, "Ready")
+    assert ready.status == state
+    if state == "False":
+        assert (ready.reason, words in ready.message) == (reason, True)
+
+
+@pytest.mark.parametrize(
+    ("live", "state", "reason", "words"),
+    [
+        (None, "False", "Creating", "not been created"),
+        (route(), "False", "Waiting", "edge/public has not taken it"),
+        (route(parent("public", **PUBLIC)), "False", "Waiting", "team/inner has not taken it"),
+        (route(parent("public", **PUBLIC), parent("inner")), "True", "Accepted", "Every Gateway"),
+        (
+            route(parent("public", **PUBLIC), parent("inner", namespace="team")),
+            "True",
+            "Accepted",
+            "Every Gateway",
+        ),
+        (
+            route(parent("public", namespace="edge", sectionName="http"), parent("inner")),
+            "False",
+            "Waiting",
+            "edge/public has not taken it",
+        ),
+        (
+            route(parent("public", **PUBLIC, accepted="False"), parent("inner")),
+            "False",
+            "NotAllowedByListeners",
+            "edge/public refuses it: “the listener allows no route of this namespace”",
+        ),
+        (
+            route(parent("public", **PUBLIC), parent("inner", resolved="False")),
+            "False",
+            "NotAllowedByListeners",
+            "team/inner refuses it",
+        ),
+        (
+            route(parent("public", **PUBLIC, accepted="False", generation=1), parent("inner")),
+            "False",
+            "Waiting",
+            "edge/public has not taken it",
+        ),
+    ],
+)
+def test_a_route_is_accepted_when_every_gateway_has_taken_it(
+    live: Manifest | None, state: str, reason: str, words: str
+) -> None:
+    """Each by the listener that the spec names, and of the route as it is now."""
+    found = told(GATEWAYS, route=live)
+    way_in = condition(found, "RouteAccepted")
+    assert (way_in.status, way_in.reason) == (state, reason)
+    assert words.replace("“", "").split(": ")[0] in way_in.message
+    assert condition(found, "Ready").status == state
+
+
+def test_a_way_in_that_could_not_be_made_points_to_why() -> None:
+    refused = [Refusal(ref=INGRESS.named("demo"), message="denied")]
+    assert condition(told(WAY_IN, refused=refused), "IngressReady").reason == "NotApplied"
+    assert condition(told(WAY_IN, conflicts=[INGRESS.named("demo")]), "IngressReady").reason == "NotApplied"
+    absent = condition(told(GATEWAYS, absent=[HTTP_ROUTE.named("demo")]), "RouteAccepted")
+    assert absent.reason == "CRDNotInstalled"
+
+
+def test_a_host_of_another_namespace_is_said_of_the_way_in_that_it_withholds() -> None:
+    rivals = [Rival(ref="Ingress other/theirs", route="mcq.example.com/", elsewhere=True)]
+    parents = route(parent("public", **PUBLIC), parent("inner"))
+    found = told({**WAY_IN, **GATEWAYS}, rivals=rivals, route=parents)
+    assert condition(found, "IngressReady").reason == "HostConflict"
+    assert condition(found, "RouteAccepted").status == "True"
+    assert condition(found, "Ready").status == "False"
+
+
+def test_a_solver_without_a_way_in_has_no_such_condition() -> None:
+    found = told({})
+    assert {"IngressReady", "RouteAccepted"}.isdisjoint({each.type for each in found.conditions})
+    assert condition(found, "Ready").status == "True"
+
+
+@pytest.mark.parametrize(
+    ("spec", "monitored", "state", "reason"),
+    [
+        ({}, True, "True", "Applied"),
+        ({}, False, "True", "NotInstalled"),
+        (
+            {"monitoring": {"serviceMonitor": {"enabled": False}, "alerts": {"enabled": False}}},
+            False,
+            "True",
+            "NotWanted",
+        ),
+    ],
+)
+def test_a_cluster_without_prometheus_operator_is_no_failure_of_auto(
+    spec: dict[str, Any], state: str, reason: str, *, monitored: bool
+) -> None:
+    found = condition(told(spec, monitored=monitored), "MonitoringReady")
+    assert (found.status, found.reason) == (state, reason)

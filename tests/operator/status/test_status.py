@@ -1,0 +1,669 @@
+"""Status is arithmetic: each row is a look at the cluster and the conditions it means."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.operator.support import NOON, deployment, pod, solver
+
+from mcq_operator import status
+from mcq_operator.api import Condition, MCQSolver, ObjectRef, ResourceStatus, SolverStatus
+from mcq_operator.api.observed import CanaryVerdict, Deployment, ObservedSolver, Refusal, Rival, WarningEvent
+
+ANSWERED = CanaryVerdict(outcome="answered")
+PENDING = CanaryVerdict(outcome="pending")
+FAILED = CanaryVerdict(outcome="failed", detail="HTTP 503: warming up")
+INGRESS = ObjectRef(api_version="networking.k8s.io/v1", kind="Ingress", name="demo")
+
+
+def told(
+    observed: ObservedSolver, verdict: CanaryVerdict = ANSWERED, spec: dict[str, Any] | None = None
+) -> SolverStatus:
+    return of(solver(spec), observed=observed, verdict=verdict)
+
+
+def of(
+    solver: MCQSolver,
+    *,
+    observed: ObservedSolver,
+    verdict: CanaryVerdict = ANSWERED,
+    inventory: Sequence[ObjectRef] = (),
+    now: datetime = NOON,
+) -> SolverStatus:
+    return status.of(
+        solver,
+        observed=observed,
+        verdict=verdict,
+        inventory=inventory,
+        replicas_digest="new",
+        template_digest="new",
+        now=now,
+    )
+
+
+def condition(found: ResourceStatus, kind: str) -> Condition:
+    return next(item for item in found.conditions if item.type == kind)
+
+
+def waiting(reason: str, message: str = "", **more: Any) -> dict[str, Any]:
+    return pod(
+        containerStatuses=[
+            {"name": "service", "state": {"waiting": {"reason": reason, "message": message}}, **more}
+        ]
+    )
+
+
+ROLLOUTS: list[tuple[Deployment | None, CanaryVerdict, str, str, str]] = [
+    # deployment, verdict, Ready's status and reason, Progressing's status
+    (None, PENDING, "False", "Creating", "True"),
+    (deployment(observed_generation=3), ANSWERED, "False", "Observing", "True"),
+    (deployment(updated=1), ANSWERED, "False", "RollingOut", "True"),
+    (deployment(replicas=4), ANSWERED, "False", "Replacing", "True"),
+    (deployment(ready=2, available=2), ANSWERED, "False", "Starting", "True"),
+    (deployment(replicas=2, updated=2, ready=2, available=2), ANSWERED, "False", "RollingOut", "True"),
+    (deployment(), PENDING, "False", "CanaryPending", "False"),
+    (deployment(), FAILED, "False", "CanaryFailed", "False"),
+    (deployment(), ANSWERED, "True", "Answering", "False"),
+]
+
+
+@pytest.mark.parametrize(("seen", "verdict", "ready", "reason", "progressing"), ROLLOUTS)
+def test_ready_is_true_only_when_all_is_current_available_and_answering(
+    seen: Deployment | None, verdict: CanaryVerdict, ready: str, reason: str, progressing: str
+) -> None:
+    found = told(ObservedSolver(deployment=seen), verdict)
+    assert (condition(found, "Ready").status, condition(found, "Ready").reason) == (ready, reason)
+    assert condition(found, "Progressing").status == progressing
+    assert found.is_true("Ready") == (ready == "True")
+
+
+def test_no_wanted_replica_is_said_and_is_neither_ready_nor_a_failure() -> None:
+    none = deployment(desired=0, replicas=0, updated=0, ready=0, available=0)
+    found = told(ObservedSolver(deployment=none), PENDING, {"replicas": 0})
+    assert condition(found, "Ready").reason == "ScaledToZero"
+    assert condition(found, "Ready").status == "False"
+    assert "spec.replicas" in condition(found, "Ready").message
+    assert condition(found, "Degraded").status == "False"
+    assert condition(found, "ModelLoaded").status == "Unknown"
+
+
+def test_of_another_server_the_status_names_its_model_and_address() -> None:
+    """There is no model of our own to speak of."""
+    openai = {"endpoint": "http://vllm:8000/v1"}
+    spec = {"engine": {"type": "OpenAI", "openai": openai}}
+    found = told(ObservedSolver(deployment=deployment(ready=0, available=0)), PENDING, spec)
+    assert found.model
+    assert found.model.uri == "http://vllm:8000/v1"
+    message = condition(found, "ModelLoaded").message
+    assert "No replica has reached the model at http://vllm:8000/v1 yet" in message
+    assert "converts" not in message
+    named = told(
+        ObservedSolver(), PENDING, {"engine": {"type": "OpenAI", "openai": {**openai, "model": "qwen"}}}
+    )
+    assert named.model
+    assert named.model.uri == "qwen"
+
+
+def test_a_stalled_rollout_is_no_progress() -> None:
+    stalled = deployment(available=1, conditions={"Progressing": {"reason": "ProgressDeadlineExceeded"}})
+    found = condition(told(ObservedSolver(deployment=stalled)), "Progressing")
+    assert (found.status, found.reason) == ("False", "ProgressDeadlineExceeded")
+    assert "kubectl describe pods -n team" in found.message
+
+
+def crashed(code: int, said: str) -> dict[str, Any]:
+    return {"lastState": {"terminated": {"exitCode": code, "message": said}}}
+
+
+def refused_pods(message: str) -> Deployment:
+    return deployment(conditions={"ReplicaFailure": {"status": "True", "message": message}})
+
+
+def running(*, since: str, unready_since: str) -> dict[str, Any]:
+    """A Pod that runs and is not ready."""
+    return {
+        "metadata": {"name": "demo-1", "labels": {}},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": unready_since}],
+            "containerStatuses": [{"name": "service", "state": {"running": {"startedAt": since}}}],
+        },
+    }
+
+
+OUT_OF_MEMORY: dict[str, Any] = {"lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
+UNSCHEDULABLE = pod(
+    conditions=[
+        {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": "0/1 nodes are available: 1 Insufficient cpu",
+        }
+    ]
+)
+FAILURES = [
+    (ObservedSolver(conflicts=[INGRESS]), "Conflict", "Ingress demo"),
+    (
+        ObservedSolver(refused=[Refusal(ref=INGRESS, message="spec.rules[0].host: bad")]),
+        "ApplyRefused",
+        "spec.rules[0].host: bad.",
+    ),
+    (
+        ObservedSolver(deployment=refused_pods("exceeded quota: small")),
+        "QuotaExceeded",
+        "exceeded quota: small.",
+    ),
+    (
+        ObservedSolver(deployment=refused_pods('violates PodSecurity "restricted:latest"')),
+        "PodSecurity",
+        "level",
+    ),
+    (ObservedSolver(deployment=refused_pods("webhook says no")), "ReplicaFailure", "webhook says no."),
+    (
+        ObservedSolver(
+            warning=WarningEvent(
+                kind="Pod", name="demo-1", reason="FailedMount", message='secret "x" not found'
+            )
+        ),
+        "FailedMount",
+        'secret "x" not found.',
+    ),
+    (
+        ObservedSolver(rivals=[Rival(ref="Ingress edge/other", route="a.b/", elsewhere=True)]),
+        "HostConflict",
+        "Ingress edge/other takes the requests of a.b/ already, and is another namespace's",
+    ),
+    (ObservedSolver(pods=[UNSCHEDULABLE]), "Unschedulable", "1 Insufficient cpu."),
+    (
+        ObservedSolver(pods=[waiting("ImagePullBackOff", 'Back-off pulling image "nope"')]),
+        "ImagePullBackOff",
+        "spec.image",
+    ),
+    (
+        ObservedSolver(pods=[waiting("CreateContainerConfigError", "configmap not found")]),
+        "CreateContainerConfigError",
+        "configmap not found.",
+    ),
+    (
+        ObservedSolver(pods=[waiting("CrashLoopBackOff", **crashed(1, "Traceback\nValueError: no"))]),
+        "Crashing",
+        "ValueError: no.",
+    ),
+    (
+        ObservedSolver(pods=[waiting("CrashLoopBackOff", **crashed(4, "the digest differs"))]),
+        "DigestMismatch",
+        "the digest differs.",
+    ),
+    (
+        ObservedSolver(pods=[waiting("CrashLoopBackOff", **crashed(8, "no such model"))]),
+        "ModelNotFound",
+        "no such",
+    ),
+    (
+        ObservedSolver(pods=[waiting("CrashLoopBackOff", **crashed(9, "403 Forbidden"))]),
+        "AccessDenied",
+        "403 Forb",
+    ),
+    (
+        ObservedSolver(
+            pods=[pod(containerStatuses=[{"name": "service", "state": {}, **crashed(1, "first")}])]
+        ),
+        "Crashing",
+        "first.",
+    ),
+    (
+        ObservedSolver(pods=[running(since="2026-01-01T12:00:00Z", unready_since="2026-01-01T12:09:00Z")]),
+        "ProbeFailing",
+        "kubectl describe pod -n team demo-1",
+    ),
+    (
+        ObservedSolver(pods=[waiting("CrashLoopBackOff", **OUT_OF_MEMORY)]),
+        "OutOfMemory",
+        "more than 8Gi of memory",
+    ),
+]
+
+
+@pytest.mark.parametrize(("observed", "reason", "words"), FAILURES)
+def test_each_failure_is_named_in_one_look_with_what_to_do(
+    observed: ObservedSolver, reason: str, words: str
+) -> None:
+    found = told(observed)
+    assert (condition(found, "Degraded").status, condition(found, "Degraded").reason) == ("True", reason)
+    assert words in condition(found, "Degraded").message
+    assert (condition(found, "Ready").status, condition(found, "Ready").reason) == ("False", reason)
+
+
+def test_a_failure_beside_complete_replicas_is_not_ready_either() -> None:
+    found = told(ObservedSolver(deployment=deployment(), conflicts=[INGRESS]))
+    assert condition(found, "Ready").status == "False"
+
+
+def test_a_pod_that_is_being_deleted_is_no_failure() -> None:
+    leaving = waiting("CrashLoopBackOff")
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert condition(told(ObservedSolver(pods=[leaving])), "Degraded").status == "False"
+
+
+def lost(name: str, *, made: int, ended: int, **status: Any) -> dict[str, Any]:
+    """A Pod that failed for good, with the seconds of its creation and its end."""
+    found = pod(
+        name, **{"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory", **status}
+    )
+    found["metadata"]["creationTimestamp"] = at(made)
+    found["status"]["conditions"][0]["lastTransitionTime"] = at(ended)
+    return found
+
+
+def started(name: str, *, made: int) -> dict[str, Any]:
+    """A Pod that is not ready yet."""
+    found = pod(name, phase="Running", containerStatuses=[{"name": "service", "state": {"running": {}}}])
+    found["metadata"]["creationTimestamp"] = at(made)
+    return found
+
+
+def at(seconds: int) -> str:
+    return (NOON + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+KILLED = {"state": {"terminated": {"exitCode": 137, "finishedAt": "2026-01-01T12:00:09Z"}}, "restartCount": 9}
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param({}, id="evicted before it started"),
+        pytest.param({"containerStatuses": [{"name": "service", **KILLED}]}, id="killed"),
+        pytest.param({"containerStatuses": [{"name": "service", **OUT_OF_MEMORY}]}, id="out of memory"),
+        pytest.param(
+            {
+                "containerStatuses": [
+                    {"name": "service", "state": {"waiting": {"reason": "ImagePullBackOff"}}}
+                ]
+            },
+            id="waiting for its image",
+        ),
+        pytest.param({"reason": None, "phase": "Succeeded"}, id="done"),
+        pytest.param({"reason": "UnexpectedAdmissionError"}, id="not admitted by its node"),
+    ],
+)
+def test_a_pod_that_failed_in_an_earlier_incident_is_no_failure(status: dict[str, Any]) -> None:
+    """Nobody deletes it before there are many: neither beside complete replicas nor in a later roll-out is it one."""
+    old = lost("demo-old", made=0, ended=9, **status)
+    complete = told(ObservedSolver(deployment=deployment(), pods=[old, pod("demo-2", ready=True)]))
+    assert condition(complete, "Ready").status == "True"
+    rolling = told(ObservedSolver(deployment=deployment(updated=1), pods=[old, started("demo-3", made=9000)]))
+    assert condition(rolling, "Degraded").status == "False"
+    assert condition(rolling, "Ready").reason == "RollingOut"
+
+
+def test_a_replica_that_is_lost_once_is_replaced_which_is_no_failure() -> None:
+    three = [lost(f"demo-{number}", made=number, ended=100) for number in range(3)]
+    new = [started(f"demo-{number}", made=101) for number in range(3, 6)]
+    found = told(ObservedSolver(deployment=deployment(ready=0, available=0), pods=[*three, *new]))
+    assert condition(found, "Degraded").status == "False"
+
+
+def test_a_replica_that_is_lost_again_and_again_is_a_failure_until_one_is_ready() -> None:
+    pods = [
+        lost("demo-1", made=0, ended=90),
+        lost("demo-2", made=91, ended=180),
+        started("demo-3", made=182),
+    ]
+    found = told(ObservedSolver(deployment=deployment(ready=2, available=2), pods=pods))
+    assert condition(found, "Degraded").reason == "Evicted"
+    assert "Pod demo-2 has failed, as the one before it: The node was low on memory." in (
+        condition(found, "Ready").message
+    )
+    pods[2] = {**pod("demo-3", ready=True), "metadata": pods[2]["metadata"]}
+    found = told(ObservedSolver(deployment=deployment(), pods=pods))
+    assert condition(found, "Ready").status == "True"
+
+
+def test_a_starting_container_is_no_failure() -> None:
+    assert condition(told(ObservedSolver(pods=[waiting("ContainerCreating")])), "Degraded").status == "False"
+
+
+def test_a_container_that_has_just_started_is_no_failure() -> None:
+    """Between its startup probe and its readiness probe."""
+    starting = running(since="2026-01-01T12:00:00Z", unready_since="2026-01-01T11:59:58Z")
+    assert condition(told(ObservedSolver(pods=[starting])), "Degraded").status == "False"
+
+
+def beside(other: dict[str, Any], *, init: bool = False) -> dict[str, Any]:
+    """A Pod whose own container is ready, and which someone else put another container into."""
+    ours = {"name": "service", "ready": True, "state": {"running": {"startedAt": "2026-01-01T11:00:00Z"}}}
+    if init:
+        return pod(initContainerStatuses=[other], containerStatuses=[ours])
+    return pod(containerStatuses=[other, ours])
+
+
+@pytest.mark.parametrize("init", [True, False])
+@pytest.mark.parametrize(
+    ("doing", "reason", "said"),
+    [
+        (crashed(2, "bad flag"), "Crashing", "crashed, exit code 2: bad flag."),
+        (OUT_OF_MEMORY, "OutOfMemory", "was killed for using more memory than its limit"),
+        (
+            {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no proxy:1"}}},
+            "ImagePullBackOff",
+            "no proxy:1. Whoever put the container into the Pod",
+        ),
+    ],
+)
+def test_a_container_that_is_not_ours_is_named_and_judged_by_no_field_or_exit_code_of_ours(
+    doing: dict[str, Any], reason: str, said: str, init: bool
+) -> None:
+    found = condition(told(ObservedSolver(pods=[beside({"name": "proxy", **doing}, init=init)])), "Degraded")
+    assert found.reason == reason
+    assert found.message.startswith("Container proxy, which is not the operator's, of Pod demo-1 ")
+    assert said in found.message
+    assert "spec." not in found.message
+
+
+def test_a_container_that_crashed_once_and_is_ready_again_is_no_failure() -> None:
+    healed = {"name": "service", "ready": True, "state": {"running": {}}, **crashed(1, "once")}
+    assert (
+        condition(told(ObservedSolver(pods=[pod(containerStatuses=[healed])])), "Degraded").status == "False"
+    )
+
+
+def test_long_words_of_others_are_cut_to_their_end() -> None:
+    crash: dict[str, Any] = {
+        "lastState": {"terminated": {"exitCode": 1, "message": "x" * 5000 + " the error"}}
+    }
+    message = condition(told(ObservedSolver(pods=[waiting("CrashLoopBackOff", **crash)])), "Degraded").message
+    assert "the error." in message
+    assert len(message) < 1500
+
+
+def test_a_failed_canary_is_degraded_and_quoted() -> None:
+    found = told(ObservedSolver(deployment=deployment()), FAILED)
+    assert condition(found, "Degraded").reason == "CanaryFailed"
+    assert "HTTP 503: warming up" in condition(found, "Ready").message
+
+
+UPDATING = {"updated": 1, "replicas": 4, "available": 3}
+
+
+@pytest.mark.parametrize(
+    ("observed", "verdict", "before", "state", "reason"),
+    [
+        (ObservedSolver(), PENDING, "", "False", "NoReplica"),
+        (ObservedSolver(deployment=deployment(available=0)), PENDING, "True", "False", "NoReplica"),
+        (ObservedSolver(deployment=deployment()), PENDING, "", "Unknown", "CanaryPending"),
+        (ObservedSolver(deployment=deployment()), ANSWERED, "", "True", "Answering"),
+        (ObservedSolver(deployment=deployment()), FAILED, "True", "False", "CanaryFailed"),
+        # A roll-out, a lost replica, a child that was refused: clients are answered all the same.
+        (ObservedSolver(deployment=deployment(**UPDATING)), PENDING, "True", "True", "Answering"),
+        (ObservedSolver(deployment=deployment(available=1)), PENDING, "True", "True", "Answering"),
+        (
+            ObservedSolver(deployment=deployment(), refused=[Refusal(ref=INGRESS, message="denied")]),
+            ANSWERED,
+            "True",
+            "True",
+            "Answering",
+        ),
+    ],
+)
+def test_available_says_whether_clients_are_answered(
+    observed: ObservedSolver, verdict: CanaryVerdict, before: str, state: str, reason: str
+) -> None:
+    """Whatever else is not as the spec asks for, which is what Ready is about."""
+    kept = {"type": "Available", "status": before, "reason": "Answering", "message": ""}
+    asked = solver(status={"conditions": [kept]} if before else None)
+    found = condition(of(asked, observed=observed, verdict=verdict), "Available")
+    assert (found.status, found.reason) == (state, reason)
+
+
+def test_a_step_of_an_autoscaler_leaves_ready_true() -> None:
+    scaled = {"autoscaling": {"enabled": True, "minReplicas": 2, "maxReplicas": 9}}
+    more = deployment(desired=5, replicas=4, updated=4, available=3)
+    scaler = {
+        "kind": "HorizontalPodAutoscaler",
+        "status": {
+            "conditions": [{"type": kind, "status": "True"} for kind in ("AbleToScale", "ScalingActive")]
+        },
+    }
+    found = told(ObservedSolver(deployment=more, scaler=scaler), spec=scaled)
+    assert condition(found, "Ready").status == "True"
+    fewer = deployment(desired=5, replicas=4, updated=4, available=1)
+    assert (
+        condition(told(ObservedSolver(deployment=fewer, scaler=scaler), spec=scaled), "Ready").status
+        == "False"
+    )
+    assert condition(told(ObservedSolver(deployment=more)), "Ready").status == "False"
+
+
+@pytest.mark.parametrize(
+    ("pods", "kept", "shown"),
+    [
+        ([], None, "hf://new/model"),
+        ([], "hf://old/model", "hf://old/model"),
+        (["hf://old/model"] * 3, "hf://old/model", "hf://old/model"),
+        # In the middle of a roll-out both answer: the one that is to.
+        (["hf://old/model", "hf://new/model"], "hf://new/model", "hf://new/model"),
+        # All replicas of before, while the first new one still loads.
+        (["hf://old/model"] * 3, "hf://new/model", "hf://old/model"),
+    ],
+)
+def test_the_model_that_is_shown_is_the_one_that_answers(
+    pods: list[str], kept: str | None, shown: str
+) -> None:
+    """Which is another one than the spec's after a gate that refused, and after a rollback."""
+    replicas = [pod(f"demo-{number}", ready=True) for number, _ in enumerate(pods)]
+    for replica, model in zip(replicas, pods, strict=True):
+        replica["metadata"]["annotations"] = {"mcq-operator.dev/model": model}
+    found = status.of(
+        solver({"model": {"uri": "hf://new/model"}}),
+        observed=ObservedSolver(deployment=deployment(), pods=replicas),
+        verdict=ANSWERED,
+        inventory=[],
+        replicas_digest="",
+        template_digest="",
+        model=kept,
+        now=NOON,
+    )
+    assert found.model is not None
+    assert found.model.uri == shown
+    loaded = condition(found, "ModelLoaded").message
+    assert loaded.startswith(f"{shown} is loaded")
+    assert ("hf://new/model, which does not answer yet" in loaded) == (shown != "hf://new/model")
+
+
+def test_the_model_is_loaded_when_a_replica_is_ready() -> None:
+    loading = told(ObservedSolver(deployment=deployment(ready=0, available=0)))
+    assert condition(loading, "ModelLoaded").status == "False"
+    assert "kubectl logs" in condition(loading, "ModelLoaded").message
+    assert condition(told(ObservedSolver(deployment=deployment())), "ModelLoaded").status == "True"
+
+
+def test_every_condition_is_about_the_generation_that_was_looked_at() -> None:
+    found = told(ObservedSolver(deployment=deployment()))
+    assert found.observed_generation == 2
+    assert {item.type for item in found.conditions} == {
+        "Available",
+        "Ready",
+        "Progressing",
+        "Degraded",
+        "ModelLoaded",
+        "ScalingReady",
+        "MonitoringReady",
+        "Exposed",
+    }
+    assert {item.observed_generation for item in found.conditions} == {2}
+    assert all(item.reason and item.message for item in found.conditions)
+
+
+def test_the_transition_time_moves_only_when_the_status_does() -> None:
+    first = told(ObservedSolver(deployment=None), PENDING)
+    known = solver(status=first.model_dump(by_alias=True))
+    later = NOON + timedelta(minutes=5)
+
+    def look(seen: Deployment) -> SolverStatus:
+        return of(known, observed=ObservedSolver(deployment=seen), now=later)
+
+    starting = look(deployment(available=1))
+    assert condition(starting, "Ready").reason != condition(first, "Ready").reason
+    assert condition(starting, "Ready").last_transition_time == "2026-01-01T12:00:00Z"
+    assert condition(look(deployment()), "Ready").last_transition_time == "2026-01-01T12:05:00Z"
+
+
+def test_an_unchanged_look_is_an_equal_status() -> None:
+    first = told(ObservedSolver(deployment=deployment()))
+    known = solver(status=first.model_dump(by_alias=True))
+    again = of(known, observed=ObservedSolver(deployment=deployment()), now=NOON + timedelta(hours=1))
+    assert again == known.status
+
+
+@pytest.mark.parametrize(
+    ("ingress", "url"),
+    [
+        ({}, "http://demo.team.svc"),
+        ({"enabled": True, "host": "a.b"}, "http://a.b"),
+        ({"enabled": True, "host": "a.b", "tlsSecretName": "t", "path": "/quiz/"}, "https://a.b/quiz"),
+        ({"enabled": False, "host": "a.b"}, "http://demo.team.svc"),
+    ],
+)
+def test_the_url_is_where_a_client_asks(ingress: dict[str, Any], url: str) -> None:
+    assert told(ObservedSolver(), spec={"ingress": ingress}).url == url
+
+
+def test_a_solver_stays_ready_over_a_restart_of_the_operator_until_its_spec_changes() -> None:
+    ready = told(ObservedSolver(deployment=deployment())).model_dump(by_alias=True)
+    assert status.canary_carried(solver(status=ready), PENDING).outcome == "answered"
+    assert status.canary_carried(solver(status=ready), FAILED) == FAILED
+    assert status.canary_carried(solver(status=ready, generation=3), PENDING) == PENDING
+    assert status.canary_carried(solver(), PENDING) == PENDING
+
+
+def test_a_spec_that_cannot_be_read_is_said_and_keeps_the_inventory() -> None:
+    before = of(solver(), observed=ObservedSolver(deployment=deployment()), inventory=[INGRESS])
+    known = solver(status=before.model_dump(by_alias=True), generation=3)
+    found = status.invalid(known, problem="spec.replicas: too many", bad="Ready", now=NOON)
+    assert condition(found, "Ready").reason == "InvalidSpec"
+    assert "spec.replicas" in condition(found, "Degraded").message
+    assert found.inventory == [INGRESS]
+    assert condition(found, "ModelLoaded").status == "True"
+
+
+AUTOSCALED = {"autoscaling": {"enabled": True}}
+KEDA = {"autoscaling": {"enabled": True, "provider": "KEDA", "prometheusAddress": "http://p:9090"}}
+
+
+def scaler(kind: str, **conditions: str) -> ObservedSolver:
+    """An autoscaler with these conditions."""
+    told = [
+        {"type": name, "status": state, "reason": "Why", "message": "so"}
+        for name, state in conditions.items()
+    ]
+    return ObservedSolver(scaler={"kind": kind, "status": {"conditions": told}})
+
+
+SCALING = [
+    ({}, ObservedSolver(), "True", "Fixed"),
+    (AUTOSCALED, ObservedSolver(), "False", "Creating"),
+    (AUTOSCALED, scaler("HorizontalPodAutoscaler"), "Unknown", "Observing"),
+    (
+        AUTOSCALED,
+        scaler("HorizontalPodAutoscaler", AbleToScale="True", ScalingActive="False"),
+        "False",
+        "Why",
+    ),
+    (
+        AUTOSCALED,
+        scaler("HorizontalPodAutoscaler", AbleToScale="True", ScalingActive="True"),
+        "True",
+        "Autoscaling",
+    ),
+    (KEDA, scaler("ScaledObject", Ready="False"), "False", "Why"),
+    (KEDA, scaler("ScaledObject", Ready="True", Active="False"), "True", "Autoscaling"),
+]
+
+
+@pytest.mark.parametrize(("spec", "observed", "state", "reason"), SCALING)
+def test_scaling_is_ready_when_whoever_sets_the_replicas_works(
+    spec: dict[str, Any], observed: ObservedSolver, state: str, reason: str
+) -> None:
+    found = condition(told(observed, spec=spec), "ScalingReady")
+    assert (found.status, found.reason) == (state, reason)
+
+
+def test_a_missing_crd_is_said_with_what_to_install_and_is_no_failure_of_the_solver() -> None:
+    absent = [
+        ObjectRef(api_version="keda.sh/v1alpha1", kind="ScaledObject", name="demo"),
+        ObjectRef(api_version="monitoring.coreos.com/v1", kind="ServiceMonitor", name="demo"),
+    ]
+    spec = {**KEDA, "monitoring": {"serviceMonitor": {"enabled": True}}}
+    found = told(ObservedSolver(deployment=deployment(), absent=absent), spec=spec)
+    for kind, provider in (("ScalingReady", "KEDA"), ("MonitoringReady", "prometheus-operator")):
+        assert (condition(found, kind).status, condition(found, kind).reason) == ("False", "CRDNotInstalled")
+        assert f"install {provider}." in condition(found, kind).message
+    assert found.is_true("Ready")
+
+
+def test_a_way_in_that_can_not_be_made_is_not_ready() -> None:
+    """Its URL leads nowhere."""
+    absent = [ObjectRef(api_version="gateway.networking.k8s.io/v1", kind="HTTPRoute", name="demo")]
+    found = told(ObservedSolver(deployment=deployment(), absent=absent))
+    assert (condition(found, "Ready").status, condition(found, "Ready").reason) == (
+        "False",
+        "CRDNotInstalled",
+    )
+    assert "install the Gateway API's CRDs" in condition(found, "Degraded").message
+
+
+def test_what_a_starting_replica_says_is_shown() -> None:
+    observed = ObservedSolver(
+        deployment=deployment(ready=0, available=0), starting="Pod demo-1: Fetching. 40 % done."
+    )
+    assert condition(told(observed), "ModelLoaded").message == "Pod demo-1: Fetching. 40 % done."
+
+
+def creating(*, for_seconds: float, **metadata: Any) -> dict[str, Any]:
+    """A Pod whose container is being created."""
+    started = (NOON - timedelta(seconds=for_seconds)).isoformat()
+    waiting = {"name": "service", "state": {"waiting": {"reason": "ContainerCreating"}}}
+    return {
+        "metadata": {"name": "demo-1", **metadata},
+        "status": {"startTime": started, "containerStatuses": [waiting]},
+    }
+
+
+def test_a_pod_whose_container_is_not_created_for_long_is_asked_about() -> None:
+    """Its node says why in an Event only."""
+    hanging, young = creating(for_seconds=11), creating(for_seconds=9)
+    leaving = creating(for_seconds=99, deletionTimestamp="x")
+    evicted = {**hanging, "status": {**hanging["status"], "phase": "Failed"}}
+    assert status.pending.hanging([young, leaving, evicted, hanging], now=NOON) is hanging
+    assert status.pending.hanging([young, leaving, evicted, pod()], now=NOON) is None
+    assert status.pending.young([young], now=NOON)
+    assert not status.pending.young([hanging, leaving, pod()], now=NOON)
+
+
+WAY_IN = {"ingress": {"enabled": True, "host": "mcq.example.com"}}
+ROUTE = {"gateway": {"enabled": True, "parentRefs": [{"name": "public"}]}}
+KEYS = {"auth": {"apiKeysSecretRef": {"name": "clients"}}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "state", "reason"),
+    [
+        ({}, "False", "NoWayIn"),
+        (WAY_IN, "True", "NoKeysAndNoPolicy"),
+        (ROUTE, "True", "NoKeysAndNoPolicy"),
+        ({**WAY_IN, **KEYS}, "False", "APIKeysNeeded"),
+        ({**WAY_IN, "networkPolicy": {"enabled": True, "allowedFrom": []}}, "False", "PeersRestricted"),
+        # Such a policy lets everybody in.
+        ({**WAY_IN, "networkPolicy": {"enabled": True}}, "True", "NoKeysAndNoPolicy"),
+        ({**WAY_IN, "networkPolicy": {"allowedFrom": []}}, "True", "NoKeysAndNoPolicy"),
+    ],
+)
+def test_a_way_in_with_neither_keys_nor_allowed_peers_is_told_of(
+    spec: dict[str, Any], state: str, reason: str
+) -> None:
+    found = told(ObservedSolver(deployment=deployment()), spec=spec)
+    [exposed] = [each for each in found.conditions if each.type == "Exposed"]
+    assert (exposed.status, exposed.reason) == (state, reason)
+    assert found.is_true("Available")

@@ -1,0 +1,131 @@
+"""What lets a change through that has not passed its gate, and what is told of it."""
+
+from typing import Any
+
+import pytest
+from tests.operator.status.test_gate_states import (
+    EMPTY,
+    PROMOTE,
+    SITTING,
+    examined,
+    gated,
+    looked,
+    sat,
+    seen,
+    stored,
+)
+from tests.operator.support import NOON, solver
+
+from mcq_operator import status
+from mcq_operator.api import GateStatus
+from mcq_operator.status.gate import advanced, finding, holds
+from mcq_operator.status.transitions import stamp
+from mcq_operator.status.waiver import override, ungated
+
+
+def test_an_annotation_lets_a_change_through_and_is_recorded_and_lets_no_other_through() -> None:
+    annotations = {PROMOTE: f"{SITTING.change} alice: by hand"}
+    through = advanced(gated(annotations), SITTING, seen(), now=NOON)
+    assert (through.phase, holds(through)) == ("Overridden", False)
+    assert "alice: by hand" in through.message
+    recorded = override(gated(annotations), through, now=NOON)
+    assert recorded is not None
+    assert (recorded.annotation, recorded.change) == (annotations[PROMOTE], SITTING.change)
+    assert (recorded.reason, recorded.time) == ("Overridden", stamp(NOON))
+    used = {"override": recorded.model_dump(by_alias=True)}
+    again = advanced(gated(annotations, status=used), SITTING, seen(), now=NOON)
+    assert again.phase == "Sitting"
+
+
+def test_an_annotation_of_what_has_passed_already_changes_nothing() -> None:
+    passed = SITTING.model_copy(update={"phase": "Passed"})
+    late = {PROMOTE: f"{SITTING.change} alice: late"}
+    assert advanced(gated(late), passed, seen(), now=NOON) == passed
+
+
+@pytest.mark.parametrize("words", ["alice: by hand", "fedcba9876543210 alice: by hand", SITTING.change])
+def test_an_approval_that_does_not_name_the_change_does_nothing_and_is_told_of(words: str) -> None:
+    asked = gated({PROMOTE: words})
+    gate = advanced(asked, SITTING, seen(), now=NOON)
+    assert gate.phase == "Sitting"
+    told = finding(asked, gate, EMPTY)
+    assert told is not None
+    assert f"does nothing: it does not name this change, {SITTING.change}," in told.message
+    assert words in told.message
+
+
+TERMS = {"exam": "aqua", "minAccuracy": 0.4, "maxRegression": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("gate", "words"),
+    [
+        ({"minAccuracy": 0.4, "maxRegression": 0.05}, ""),
+        ({"minAccuracy": 0.5, "maxRegression": 0.01, "maxCalibrationError": 0.1}, ""),
+        ({"minAccuracy": 0.4, "maxRegression": 0.5}, "maxRegression 0.05, now 0.5."),
+        ({"minAccuracy": 0.3, "maxRegression": 0.05}, "minAccuracy 0.4, now 0.3."),
+        ({"maxRegression": 0.05}, "minAccuracy 0.4, now none."),
+        (
+            {"minAccuracy": 0.4, "maxRegression": 0.05, "examRef": {"name": "other"}},
+            "examRef aqua, now other.",
+        ),
+    ],
+)
+def test_a_gate_that_is_loosened_with_the_change_leaves_a_record(gate: dict[str, Any], words: str) -> None:
+    loosened = gated(status={"lastGate": TERMS}, **gate)
+    told = advanced(loosened, SITTING, seen(sitting=sat("Passed")), now=NOON)
+    recorded = override(loosened, told, now=NOON)
+    assert not holds(told)
+    assert words in told.message
+    if words:
+        assert told.reason == "GateLoosened"
+        assert recorded is not None
+        assert (recorded.reason, recorded.change) == ("GateLoosened", SITTING.change)
+        assert recorded.gate == loosened.status.last_gate
+    else:
+        assert (told.phase, recorded) == ("Passed", None)
+
+
+@pytest.mark.parametrize("held", [None, SITTING, SITTING.model_copy(update={"phase": "Refused"})])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_gate_that_is_removed_with_the_change_or_before_it_leaves_a_record(
+    held: GateStatus | None, steps: int
+) -> None:
+    """The change goes through, with a Warning, and stays told of until the next one."""
+    before = looked(gated(status={"promoted": "old"}), held, "old")
+    assert before.last_gate is not None
+    if steps == 2:
+        alone = solver(status=stored(before))
+        before = looked(alone, ungated(alone, "old", unchanged=True), "old")
+        assert examined(before) is None
+    changed = solver(status=stored(before))
+    after = looked(changed, ungated(changed, "new", unchanged=False), "new")
+    assert (after.promoted, after.last_gate) == ("new", None)
+    assert examined(after) == ("Unknown", "GateRemoved")
+    assert after.override is not None
+    assert (after.override.reason, after.override.change) == ("GateRemoved", "new")
+    assert after.override.gate == before.last_gate
+    events = [each for each in status.events(changed, after, now=NOON) if each["reason"] == "GateRemoved"]
+    assert [each["type"] for each in events] == ["Warning"]
+    same = solver(status=stored(after))
+    assert looked(same, ungated(same, "new", unchanged=True), "new") == after
+    another = ungated(same, "newer", unchanged=False)
+    assert another is None
+    assert examined(looked(same, another, "newer")) is None
+
+
+def test_a_gate_that_is_loosened_before_the_change_is_compared_with_the_one_of_before() -> None:
+    before = looked(gated(status={"promoted": "old"}), None, "old")
+    alone = looked(gated(status=stored(before), maxRegression=1), None, "old")
+    assert alone.last_gate == before.last_gate
+    through = SITTING.model_copy(update={"phase": "Overridden", "reason": "GateLoosened"})
+    after = looked(gated(status=stored(alone), maxRegression=1), through, "new")
+    assert after.last_gate is not None
+    assert after.last_gate.max_regression == 1
+    tighter = looked(gated(status=stored(after), maxRegression=0.01), through, "new")
+    assert tighter.last_gate is not None
+    assert tighter.last_gate.max_regression == 0.01
+
+
+def test_a_gate_that_is_removed_for_good_holds_up_nothing_and_is_no_news() -> None:
+    assert ungated(solver(status={"promoted": "old"}), "new", unchanged=False) is None
