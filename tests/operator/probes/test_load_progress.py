@@ -9,7 +9,7 @@ from tests.operator.support import serving, solver
 
 from mcq_operator.api import Manifest, SolverKey
 from mcq_operator.probes import ProbeClient, open_session
-from mcq_operator.probes.load_progress import HttpLoadProgress, LoadProgressProber, message
+from mcq_operator.probes.load_progress import LoadProgressProber, ask_load_progress, message
 
 KEY = SolverKey("team", "demo")
 
@@ -175,9 +175,9 @@ async def test_what_is_no_answer_is_no_words() -> None:
         return web.Response(body=next(said))
 
     async with serving("/startupz", other, host="127.0.0.77", port=8000), open_session() as session:
-        ask = HttpLoadProgress(ProbeClient(session))
-        assert [await ask("127.0.0.77") for _ in NO_ANSWERS] == [""] * len(NO_ANSWERS)
-        assert await ask("127.0.0.78") == ""
+        client = ProbeClient(session)
+        assert [await ask_load_progress(client, "127.0.0.77") for _ in NO_ANSWERS] == [""] * len(NO_ANSWERS)
+        assert await ask_load_progress(client, "127.0.0.78") == ""
 
 
 async def test_what_a_replica_says_is_one_line_without_control_characters() -> None:
@@ -185,4 +185,4 @@ async def test_what_a_replica_says_is_one_line_without_control_characters() -> N
         return web.json_response({"status": "x", "detail": "Fetching\n\x1b[31mred", "progress": 0.25})
 
     async with serving("/startupz", shouts, host="127.0.0.79", port=8000), open_session() as session:
-        assert await HttpLoadProgress(ProbeClient(session))("127.0.0.79") == "Fetching [31mred 20 % done."
+        assert await ask_load_progress(ProbeClient(session), "127.0.0.79") == "Fetching [31mred 20 % done."

@@ -12,7 +12,7 @@ from tests.operator.support import serving
 from mcq_operator.api import SolverKey
 from mcq_operator.api.observed import CanaryVerdict
 from mcq_operator.probes import ProbeClient, ProbeError, Reply, open_session
-from mcq_operator.probes.canary import HttpCanary
+from mcq_operator.probes.canary import ask_canary
 
 KEY = SolverKey("team", "demo")
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -28,7 +28,7 @@ async def get(url: str, *, seconds: float = 10) -> Reply:
 
 async def ask(url: str) -> CanaryVerdict:
     async with open_session() as session:
-        return await HttpCanary(ProbeClient(session), url=url)(KEY)
+        return await ask_canary(ProbeClient(session), url, KEY)
 
 
 @asynccontextmanager
