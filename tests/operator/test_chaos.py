@@ -128,7 +128,7 @@ def test_a_snapshot_is_the_same_in_another_namespace_and_shows_what_is_not() -> 
     assert worlds[1].counts() == {"Deployment/demo": (1, 1)}
 
 
-def test_a_traceback_in_the_operators_log_is_told_by_its_last_line(tmp_path: Path) -> None:
+def test_a_traceback_in_the_operators_log_is_reported_by_its_last_line(tmp_path: Path) -> None:
     operator = Program(tmp_path, "team", "http://127.0.0.1:9")
     assert operator.complaints() == []
     traceback = 'Traceback (most recent call last):\n  File "x.py"\n    x()\nValueError: bad'

@@ -48,13 +48,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def learned() -> list[SolverKey]:
+def requeued() -> list[SolverKey]:
     return []
 
 
 @pytest.fixture
-def load_progress(replica: Replica, clock: Clock, learned: list[SolverKey]) -> LoadProgressProber:
-    return LoadProgressProber(replica, clock=clock, requeue=learned.append)
+def load_progress(replica: Replica, clock: Clock, requeued: list[SolverKey]) -> LoadProgressProber:
+    return LoadProgressProber(replica, clock=clock, requeue=requeued.append)
 
 
 async def look(load_progress: LoadProgressProber, *pods: Manifest) -> str:
@@ -64,25 +64,25 @@ async def look(load_progress: LoadProgressProber, *pods: Manifest) -> str:
     return said
 
 
-async def test_a_starting_replica_is_asked_and_what_is_new_wakes_the_solver(
-    load_progress: LoadProgressProber, replica: Replica, clock: Clock, learned: list[SolverKey]
+async def test_a_starting_replica_is_asked_and_a_new_answer_requeues_the_solver(
+    load_progress: LoadProgressProber, replica: Replica, clock: Clock, requeued: list[SolverKey]
 ) -> None:
     assert await look(load_progress, starting()) == ""
-    assert learned == [KEY]
+    assert requeued == [KEY]
     assert await look(load_progress, starting()) == "Pod demo-1: Fetching. 10 % done."
     assert replica.asked == 1
     clock.now = 4
     assert load_progress.retry_in(KEY) == 0.1
     await look(load_progress, starting())
-    assert (replica.asked, learned) == (2, [KEY])
+    assert (replica.asked, requeued) == (2, [KEY])
     clock.now, replica.said = 8, "Loading."
     await look(load_progress, starting())
-    assert learned == [KEY, KEY]
+    assert requeued == [KEY, KEY]
     assert await look(load_progress, starting()) == "Pod demo-1: Loading."
 
 
-async def test_a_replica_that_has_not_answered_yet_is_no_reason_to_look_all_the_time(
-    replica: Replica, clock: Clock, learned: list[SolverKey]
+async def test_a_replica_that_has_not_answered_yet_is_no_reason_to_reconcile_all_the_time(
+    replica: Replica, clock: Clock, requeued: list[SolverKey]
 ) -> None:
     never = asyncio.Event()
 
@@ -90,7 +90,7 @@ async def test_a_replica_that_has_not_answered_yet_is_no_reason_to_look_all_the_
         await never.wait()
         return ""
 
-    load_progress = LoadProgressProber(silent, clock=clock, requeue=learned.append)
+    load_progress = LoadProgressProber(silent, clock=clock, requeue=requeued.append)
     await look(load_progress, starting())
     assert load_progress.retry_in(KEY) == 3
     await load_progress.close()
@@ -128,14 +128,14 @@ async def test_another_replica_is_asked_again(load_progress: LoadProgressProber,
         (0.59, "Loading the model. 50 % done."),
     ],
 )
-def test_progress_is_told_in_steps_so_that_it_is_not_written_every_second(
+def test_progress_comes_in_steps_so_that_it_is_not_written_every_second(
     progress: float | None, said: str
 ) -> None:
     assert message("Loading\n the model.", progress) == said
 
 
 async def test_a_replica_that_can_not_be_asked_is_asked_again(
-    clock: Clock, learned: list[SolverKey], caplog: pytest.LogCaptureFixture
+    clock: Clock, requeued: list[SolverKey], caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = 0
 
@@ -144,7 +144,7 @@ async def test_a_replica_that_can_not_be_asked_is_asked_again(
         asked += 1
         raise RecursionError
 
-    load_progress = LoadProgressProber(broken, clock=clock, requeue=learned.append)
+    load_progress = LoadProgressProber(broken, clock=clock, requeue=requeued.append)
     await look(load_progress, starting())
     clock.now = 4
     assert load_progress.retry_in(KEY) == 0.1
