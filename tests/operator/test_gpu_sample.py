@@ -43,7 +43,9 @@ def test_the_api_server_takes_it_with_a_pod_that_the_restricted_standard_admits(
     kubectl(*server_side, stdin=yaml.safe_dump(pod))
 
 
-def test_the_solver_asks_the_service_whose_pods_serve_its_model(objects: dict[str, dict[str, Any]]) -> None:
+def test_the_solver_asks_the_service_with_the_pods_that_serve_its_model(
+    objects: dict[str, dict[str, Any]],
+) -> None:
     solver, service = objects["MCQSolver"]["spec"]["engine"], objects["Service"]
     template = objects["Deployment"]["spec"]["template"]
     [container] = template["spec"]["containers"]

@@ -163,7 +163,7 @@ async def test_a_killed_leader_is_followed_when_its_lease_has_ended(
     await until(lambda: kubectl.get("service", "demo"), QUICK)
 
 
-async def test_a_leader_that_is_told_to_stop_hands_over_at_once(pair: tuple[Operator, Operator]) -> None:
+async def test_a_leader_that_is_asked_to_stop_hands_over_at_once(pair: tuple[Operator, Operator]) -> None:
     """A roll-out of the operator is no gap; and a candidate that is told to stop ends as well as a leader."""
     first, second = pair
     assert await first.stop() == 0

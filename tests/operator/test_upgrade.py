@@ -179,7 +179,7 @@ def test_what_the_last_release_stored_is_read_and_means_the_same(last_release: K
         assert set(crd["status"]["storedVersions"]) <= served
 
 
-async def test_its_objects_are_kept_and_no_pod_starts_anew_whose_template_is_the_same(
+async def test_its_objects_are_kept_and_no_pod_with_the_same_template_restarts(
     last_release: Kubectl, bench: Bench
 ) -> None:
     before = {

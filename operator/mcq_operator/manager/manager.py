@@ -25,9 +25,9 @@ from mcq_operator.controllers.upgrades import Upgrades
 from mcq_operator.informer.staleness import WatchStaleness
 from mcq_operator.informer.watches import Watches
 from mcq_operator.probes import ProbeClient, open_session
-from mcq_operator.probes.api_keys import APIKeyProber, HttpAPIKeys
-from mcq_operator.probes.canary import CanaryProber, HttpCanary
-from mcq_operator.probes.load_progress import HttpLoadProgress, LoadProgressProber
+from mcq_operator.probes.api_keys import APIKeyProber, ask_api_keys
+from mcq_operator.probes.canary import CanaryProber, ask_canary
+from mcq_operator.probes.load_progress import LoadProgressProber, ask_load_progress
 from mcq_operator.settings import Settings
 from mcq_operator.store import Change, Listing, Observation
 
@@ -164,12 +164,13 @@ async def lead(
         probe_client = ProbeClient(session)
         cluster = Cluster(client, namespaces=settings.namespaces, instance=socket.gethostname())
         await discover_first(cluster)
-        ask = HttpCanary(probe_client, url=settings.canary_url)
-        canary = CanaryProber(ask, clock=time.monotonic, requeue=lambda key: queue.add(key))
-        load_progress = LoadProgressProber(
-            HttpLoadProgress(probe_client), clock=time.monotonic, requeue=lambda key: queue.add(key)
-        )
-        api_keys = APIKeyProber(HttpAPIKeys(probe_client), requeue=lambda key: queue.add(key))
+
+        def requeue(key: Key) -> None:
+            queue.add(key)
+
+        canary = CanaryProber(partial(ask_canary, probe_client, settings.canary_url), requeue=requeue)
+        load_progress = LoadProgressProber(partial(ask_load_progress, probe_client), requeue=requeue)
+        api_keys = APIKeyProber(partial(ask_api_keys, probe_client), requeue=requeue)
         queue = _queue(settings, metrics, cluster, canary, load_progress, api_keys)
         staleness = WatchStaleness(cluster.versions, clock=time.monotonic)
         metrics.longest.set_function(queue.longest)

@@ -6,10 +6,9 @@ operator asks one ready replica after the other, beside the reconciles. Only a n
 """
 
 import asyncio
-import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Annotated, Protocol
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -18,8 +17,6 @@ from mcq_operator.api.observed import KeyCount, is_ready
 
 from . import ProbeClient, ProbeError, replica_url
 from .prober import Probe, Prober
-
-logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 3.0
 EVERY_SECONDS = 15.0
@@ -40,64 +37,33 @@ class Readiness(BaseModel):
     api_keys: Keys
 
 
-class AskAPIKeys(Protocol):
-    """Asks a replica about its API keys."""
-
-    async def __call__(self, address: str, /) -> KeyCount | None:
-        """Return the replica's counts; None if it gives none. Never raises."""
-
-
-class HttpAPIKeys:
-    """Asks over HTTP at the Pod's address, without a key."""
-
-    def __init__(self, probe_client: ProbeClient) -> None:
-        """Ask through `probe_client`."""
-        self._client = probe_client
-
-    async def __call__(self, address: str) -> KeyCount | None:
-        """Ask once."""
-        try:
-            reply = await self._client.get(replica_url(address, "/readyz"), seconds=TIMEOUT_SECONDS)
-            keys = Readiness.model_validate_json(reply.body).api_keys
-        except (ProbeError, ValidationError):
-            return None
-        return KeyCount(accepted=keys.accepted, invalid=keys.invalid)
+async def ask_api_keys(client: ProbeClient, address: str) -> KeyCount | None:
+    """Ask over HTTP at the Pod's address, without a key; return None if the replica gives no counts. Never raise."""
+    try:
+        reply = await client.get(replica_url(address, "/readyz"), seconds=TIMEOUT_SECONDS)
+        keys = Readiness.model_validate_json(reply.body).api_keys
+    except (ProbeError, ValidationError):
+        return None
+    return KeyCount(accepted=keys.accepted, invalid=keys.invalid)
 
 
-@dataclass(kw_only=True)
-class _APIKeyProbe(Probe):
-    pods: dict[str, str] = field(default_factory=dict)
-    last: str = ""
-    count: KeyCount | None = None
-
-    def next(self) -> str | None:
-        """Return the name of the replica after the last asked one."""
-        ordered = sorted(self.pods)
-        return next((name for name in ordered if name > self.last), ordered[0] if ordered else None)
-
-
-class APIKeyProber(Prober[_APIKeyProbe]):
+class APIKeyProber(Prober[KeyCount | None]):
     """Keeps the last answer of a replica for each solver with API keys."""
+
+    QUESTION = "question for the API keys"
 
     def __init__(
         self,
-        ask: AskAPIKeys,
+        ask: Callable[[str], Awaitable[KeyCount | None]],
         *,
-        requeue: Callable[[SolverKey], None],
         every_seconds: float = EVERY_SECONDS,
+        **options: Any,
     ) -> None:
-        """Set up.
-
-        Args:
-            ask: asks a replica.
-            requeue: called with the solver's key when an answer is new.
-            every_seconds: the pause between two questions about a solver.
-
-        """
-        super().__init__()
+        """`ask` gets a replica's address; see Prober."""
+        super().__init__(unknown=None, pause=every_seconds, **options)
         self._ask = ask
-        self._requeue = requeue
-        self._every_seconds = every_seconds
+        self._ready: dict[SolverKey, dict[str, str]] = {}
+        self._last: dict[SolverKey, str] = {}
 
     def count(self, solver: MCQSolver, pods: Iterable[Manifest]) -> KeyCount | None:
         """Return the last answer of the solver's ready replicas; None without keys, or before an answer."""
@@ -105,28 +71,34 @@ class APIKeyProber(Prober[_APIKeyProbe]):
         if solver.spec.auth.api_keys_secret_ref is None or not ready:
             self.forget(solver.key)
             return None
-        probe = self._probes.setdefault(solver.key, _APIKeyProbe())
-        probe.pods = ready
-        if probe.task is None:
-            probe.task = asyncio.create_task(self._questions(solver.key, probe))
-        return probe.count
+        self._ready[solver.key] = ready
+        return self._answer(solver.key, "", partial(self._ask_next, solver.key))
 
-    async def _questions(self, key: SolverKey, probe: _APIKeyProbe) -> None:
+    def forget(self, key: SolverKey) -> None:
+        """Drop a solver's answer and cancel its current question."""
+        super().forget(key)
+        self._ready.pop(key, None)
+        self._last.pop(key, None)
+
+    async def _ask_next(self, key: SolverKey) -> KeyCount | None:
+        """Ask the ready replica after the last asked one."""
+        ready, last = self._ready[key], self._last.get(key, "")
+        ordered = sorted(ready)
+        pod = self._last[key] = next((name for name in ordered if name > last), ordered[0])
+        return await self._ask(ready[pod])
+
+    async def _run(
+        self, key: SolverKey, probe: Probe[KeyCount | None], ask: Callable[[], Awaitable[KeyCount | None]]
+    ) -> None:
+        """Ask at intervals, without a reconcile."""
         while True:
-            if (pod := probe.next()) is not None:
-                probe.last = pod
-                answer = await self._answer(key, probe.pods[pod])
-                if answer not in {None, probe.count}:
-                    probe.count = answer
-                    self._requeue(key)
-            await asyncio.sleep(self._every_seconds)
+            await self._question(key, probe, ask)
+            await asyncio.sleep(self._pause)
 
-    async def _answer(self, key: SolverKey, address: str) -> KeyCount | None:
-        try:
-            return await self._ask(address)
-        except Exception:  # otherwise the questions would stop
-            logger.exception("%s: a replica could not be asked about its API keys", key)
-            return None
+    def _take(self, key: SolverKey, probe: Probe[KeyCount | None], answer: KeyCount | None) -> None:
+        """Keep counts; a replica that gives none changes nothing."""
+        if answer is not None:
+            super()._take(key, probe, answer)
 
 
 def _may_be_asked(pod: Manifest) -> bool:

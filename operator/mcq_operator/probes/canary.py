@@ -1,14 +1,10 @@
-"""The canary: a real question to a solver's Service, so that Ready means answering and not just running.
-
-An answer takes time, so the canary asks beside the reconciles. A reconcile gets the last known verdict, and a new
-verdict requeues the solver's key.
-"""
+"""The canary: a real question to a solver's Service, so that Ready means answering and not just running."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any
 
 from mcq_operator.api import Manifest, MCQSolver, SolverKey, names
 from mcq_operator.api.observed import CanaryVerdict, Deployment, is_ready
@@ -28,71 +24,38 @@ LONGEST_QUOTE = 300
 PENDING = CanaryVerdict(outcome="pending")
 
 
-class AskCanary(Protocol):
-    """Asks a solver the question."""
-
-    async def __call__(self, key: SolverKey, /) -> CanaryVerdict:
-        """Return `answered`, or `failed` with what happened; never raises."""
-
-
-class HttpCanary:
-    """Asks over HTTP, through the Service, as any client in the cluster does.
+async def ask_canary(client: ProbeClient, url: str, key: SolverKey) -> CanaryVerdict:
+    """Ask over HTTP, through the Service, as any client in the cluster does; never raise.
 
     The replica itself has the question (`/answerz`), which needs no API key, because the operator must not read
     Secrets. It passes the replica's engine and parser like a client's question, but does not queue behind clients.
+    `url` has the solver's `{name}` and `{namespace}` in it.
     """
-
-    def __init__(self, probe_client: ProbeClient, *, url: str) -> None:
-        """Ask at `url`, with the solver's `{name}` and `{namespace}` filled in."""
-        self._client = probe_client
-        self._url = url
-
-    async def __call__(self, key: SolverKey) -> CanaryVerdict:
-        """Ask once."""
-        url = self._url.format(name=key.name, namespace=key.namespace) + "/answerz"
-        try:
-            reply = await self._client.get(url, seconds=TIMEOUT_SECONDS)
-        except ProbeError as error:
-            return _failed(str(error))
-        return CanaryVerdict(outcome="answered") if reply.status in ANSWERING else _failed(_described(reply))
+    try:
+        reply = await client.get(
+            url.format(name=key.name, namespace=key.namespace) + "/answerz", seconds=TIMEOUT_SECONDS
+        )
+    except ProbeError as error:
+        return _failed_verdict(str(error))
+    return (
+        CanaryVerdict(outcome="answered") if reply.status in ANSWERING else _failed_verdict(_described(reply))
+    )
 
 
-@dataclass(kw_only=True)
-class _CanaryProbe(Probe):
-    fingerprint: str
-    verdict: CanaryVerdict = PENDING
-    expires: float = 0.0
-    failures: int = 0
-
-
-class CanaryProber(Prober[_CanaryProbe]):
+class CanaryProber(Prober[CanaryVerdict]):
     """Keeps each solver's verdict, together with the replicas that it is about."""
 
+    QUESTION = "test question"
     ANSWERED_SECONDS = 600.0
     FIRST_RETRY_SECONDS = 2.0
     LONGEST_RETRY_SECONDS = 60.0
 
     def __init__(
-        self,
-        ask: AskCanary,
-        *,
-        clock: Callable[[], float],
-        requeue: Callable[[SolverKey], None],
-        at_once: int = 8,
+        self, ask: Callable[[SolverKey], Awaitable[CanaryVerdict]], *, at_once: int = 8, **options: Any
     ) -> None:
-        """Set up.
-
-        Args:
-            ask: asks the question.
-            clock: monotonic seconds.
-            requeue: called with the solver's key after each question.
-            at_once: how many solvers are asked at the same time.
-
-        """
-        super().__init__()
+        """Ask `at_once` solvers at the same time; see Prober."""
+        super().__init__(unknown=PENDING, pause=self.ANSWERED_SECONDS, **options)
         self._ask = ask
-        self._clock = clock
-        self._requeue = requeue
         self._turns = asyncio.Semaphore(at_once)
 
     def verdict(
@@ -105,41 +68,35 @@ class CanaryProber(Prober[_CanaryProbe]):
         if deployment is None or not deployment.rolled_out(solver):
             return PENDING
         replicas = fingerprint(solver, deployment, pods)
-        probe = self._probes.get(solver.key)
-        if probe is None or probe.fingerprint != replicas:
-            self.forget(solver.key)
-            probe = self._probes[solver.key] = _CanaryProbe(fingerprint=replicas)
-        if probe.task is None and self._clock() >= probe.expires:
-            probe.task = asyncio.create_task(self._question(solver.key, probe))
-        return probe.verdict
+        return self._answer(solver.key, replicas, partial(self._ask_in_turn, solver.key))
 
     def retry_in(self, key: SolverKey) -> float | None:
         """Return the seconds until the next try of a failed question, or None if none failed."""
         probe = self._probes.get(key)
-        if probe is None or probe.task is not None or probe.verdict.outcome != "failed":
+        if probe is None or probe.task is not None or probe.answer.outcome != "failed":
             return None
-        return max(0.0, probe.expires - self._clock())
+        return max(0.0, probe.due - self._clock())
 
-    async def _question(self, key: SolverKey, probe: _CanaryProbe) -> None:
-        try:
-            async with self._turns:
-                verdict = await self._ask(key)
-        except Exception as error:  # otherwise the next question would wait for the next roll-out
-            logger.exception("%s: the test question could not be asked", key)
-            verdict = _failed(f"{type(error).__name__}: {error}")
-        finally:
-            probe.task = None
-        probe.failures = probe.failures + 1 if verdict.outcome == "failed" else 0
-        probe.expires = self._clock() + self._lifetime(probe)
-        if verdict != probe.verdict:
-            logger.info("%s: the test question was %s. %s", key, verdict.outcome, verdict.detail)
-        probe.verdict = verdict
+    async def _ask_in_turn(self, key: SolverKey) -> CanaryVerdict:
+        async with self._turns:
+            return await self._ask(key)
+
+    def _failed(self, error: Exception) -> CanaryVerdict:
+        return _failed_verdict(f"{type(error).__name__}: {error}")
+
+    def _take(self, key: SolverKey, probe: Probe[CanaryVerdict], answer: CanaryVerdict) -> None:
+        """Keep a verdict, and requeue the solver even after the same one: its reconcile waits for the next try."""
+        probe.failures = probe.failures + 1 if answer.outcome == "failed" else 0
+        probe.due = self._clock() + self._lifetime(probe.failures)
+        if answer != probe.answer:
+            logger.info("%s: the test question was %s. %s", key, answer.outcome, answer.detail)
+        probe.answer = answer
         self._requeue(key)
 
-    def _lifetime(self, probe: _CanaryProbe) -> float:
-        if not probe.failures:
+    def _lifetime(self, failures: int) -> float:
+        if not failures:
             return self.ANSWERED_SECONDS
-        return min(self.FIRST_RETRY_SECONDS * 2.0 ** (probe.failures - 1), self.LONGEST_RETRY_SECONDS)
+        return min(self.FIRST_RETRY_SECONDS * 2.0 ** (failures - 1), self.LONGEST_RETRY_SECONDS)
 
 
 def fingerprint(solver: MCQSolver, deployment: Deployment, pods: Iterable[Manifest]) -> str:
@@ -157,5 +114,5 @@ def _described(reply: Reply) -> str:
     return f"HTTP {reply.status}: {reply.body.decode(errors='replace')}"
 
 
-def _failed(detail: str) -> CanaryVerdict:
+def _failed_verdict(detail: str) -> CanaryVerdict:
     return CanaryVerdict(outcome="failed", detail=one_line(detail)[:LONGEST_QUOTE])

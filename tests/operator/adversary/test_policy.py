@@ -270,7 +270,7 @@ def as_list(documents: list[Manifest]) -> Manifest:
     return {"apiVersion": "v1", "kind": "List", "items": documents}
 
 
-async def test_a_solver_uses_what_an_empty_policy_allows_nobody(
+async def test_an_empty_policy_refuses_every_restricted_value(
     kubectl: Kubectl, tenant: Tenant, policies: list[Manifest]
 ) -> None:
     """A default solver is allowed: it refers to a public model, and to Secrets by our prefix alone."""
@@ -352,7 +352,7 @@ async def test_a_gate_makes_its_candidate_as_the_operator_alone_may(
         ("secrets", "*-keys"),
     ],
 )
-def test_a_policy_whose_pattern_would_allow_more_than_it_says_is_refused(
+def test_a_policy_with_a_pattern_that_allows_more_than_it_says_is_refused(
     everywhere: Kubectl, field: str, value: str
 ) -> None:
     tried = everywhere.run(

@@ -66,7 +66,7 @@ def test_a_file_that_is_not_there_is_named() -> None:
     assert "nowhere.yaml" in done.stderr
 
 
-def test_version_and_help_are_told() -> None:
+def test_version_and_help_are_printed() -> None:
     assert run("--version").stdout.strip() == f"mcq-operator {__version__}"
     assert "check" in run("--help").stdout
 

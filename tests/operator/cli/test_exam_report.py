@@ -27,7 +27,7 @@ def test_a_report_is_unpacked() -> None:
         pytest.param(b"", id="empty"),
     ],
 )
-def test_what_is_no_report_is_told_with_what_to_do(content: bytes) -> None:
+def test_an_unreadable_report_is_an_error_that_says_what_to_do(content: bytes) -> None:
     with pytest.raises(
         ReportError, match=r"The report of demo-1 can't be unpacked: .*Have the exam sat again"
     ):
@@ -37,6 +37,8 @@ def test_what_is_no_report_is_told_with_what_to_do(content: bytes) -> None:
 @pytest.mark.parametrize(
     "report", [b"no JSON", b"[" * 100_000, b"7", b"{}", b'{"shards": 1000000000}', b'{"shards": "1"}']
 )
-async def test_a_report_of_no_sensible_number_of_shares_is_told_and_none_is_asked_for(report: bytes) -> None:
+async def test_a_report_with_an_impossible_number_of_shares_is_an_error_and_no_share_is_read(
+    report: bytes,
+) -> None:
     with pytest.raises(ReportError, match=r"The report can't be read: .*Have the exam sat again"):
         await _shards(Client(None, on_write=lambda *_: None), ExamKey("team", "demo"), "demo-results", report)

@@ -33,13 +33,13 @@ def unread(*arguments: str, errors_too: bool = False) -> subprocess.CompletedPro
 
 
 @pytest.mark.parametrize("arguments", [("check", SAMPLE), ("rbac",)])
-def test_a_command_whose_reader_has_gone_ends_without_a_word(arguments: tuple[str, ...]) -> None:
+def test_a_command_ends_silently_when_its_reader_has_gone(arguments: tuple[str, ...]) -> None:
     done = unread(*arguments)
     assert (done.returncode, done.stderr) == (CLOSED, "")
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("backup", "list", "--help")])
-def test_help_that_nobody_reads_ends_without_a_word(arguments: tuple[str, ...]) -> None:
+def test_help_ends_silently_without_a_reader(arguments: tuple[str, ...]) -> None:
     """argparse itself takes a closed pipe for success where it is the first to see it."""
     done = unread(*arguments)
     assert done.returncode in {0, CLOSED}
@@ -71,7 +71,7 @@ def test_a_reader_that_leaves_half_way_is_the_same(tmp_path: Path) -> None:
     "arguments",
     [("check", "/nowhere.yaml"), ("exam", "report", "x"), ("backup", "list", "--from", "/nowhere")],
 )
-def test_an_error_that_nobody_reads_is_no_traceback(arguments: tuple[str, ...]) -> None:
+def test_an_error_without_a_reader_is_no_traceback(arguments: tuple[str, ...]) -> None:
     assert unread(*arguments, errors_too=True).returncode == CLOSED
 
 

@@ -163,11 +163,11 @@ async def operator() -> Operator:
 
 
 async def test_a_new_solver_costs_one_write_for_each_object_and_its_status(operator: Operator) -> None:
-    wanted = desired.objects(
+    desired_objects = desired.objects(
         solver(), service_image=IMAGE, operator_image=OPERATOR_IMAGE, absent=operator.cluster.absent
     )
     requests = await operator.reconcile()
-    assert [method for method, _ in requests].count("patch") == len(wanted) + 1
+    assert [method for method, _ in requests].count("patch") == len(desired_objects) + 1
     found = [path for method, path in requests if method == "get" and path in operator.server.objects]
     assert found == []
 
@@ -210,7 +210,7 @@ async def test_the_answers_of_an_exams_share_are_not_read(operator: Operator) ->
     assert operator.server.requests == []
 
 
-async def test_a_config_map_whose_data_are_not_kept_is_read_again(
+async def test_a_config_map_without_kept_data_is_read_again(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cached_client, "BODIES_BYTES", 0)
@@ -229,7 +229,7 @@ async def test_a_restart_costs_no_write(operator: Operator) -> None:
     assert "patch" not in {method for method, _ in await restarted.reconcile()}
 
 
-async def test_a_foreign_object_is_never_overwritten_though_no_watch_tells_of_it(operator: Operator) -> None:
+async def test_a_foreign_object_is_never_overwritten_though_no_watch_shows_it(operator: Operator) -> None:
     """Its making is refused once; then it is looked at, as long as it is there."""
     foreign = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "demo", "namespace": "team"}}
     before = operator.server.put(SERVICES, foreign)
@@ -244,7 +244,7 @@ async def test_a_foreign_object_is_never_overwritten_though_no_watch_tells_of_it
     assert operator.server.objects[SERVICES]["metadata"]["labels"]["app.kubernetes.io/instance"] == "demo"
 
 
-async def test_one_that_took_the_place_of_ours_unseen_is_not_overwritten(operator: Operator) -> None:
+async def test_an_object_that_replaced_ours_without_an_event_is_not_overwritten(operator: Operator) -> None:
     """The memory still has our object, and wants it changed: the uid in the apply says which one is meant."""
     await operator.reconcile()
     ours = copy.deepcopy(operator.server.objects[SERVICES])
@@ -273,7 +273,7 @@ async def test_an_object_that_lost_its_labels_is_found_and_labelled_again(operat
     assert operator.server.objects[SERVICES]["metadata"]["uid"] == live["metadata"]["uid"]
 
 
-async def test_an_end_that_no_watch_told_of_is_repaired_after_the_next_look(operator: Operator) -> None:
+async def test_a_deletion_without_an_event_is_repaired_after_the_next_list(operator: Operator) -> None:
     await operator.reconcile()
     del operator.server.objects[SERVICES]
     assert await operator.reconcile() == []
@@ -297,7 +297,7 @@ async def test_a_status_is_not_written_to_a_namesake(operator: Operator) -> None
     assert ("get", SOLVERS) in await operator.reconcile()
 
 
-async def test_a_write_whose_answer_was_lost_is_followed_by_a_look(operator: Operator) -> None:
+async def test_a_read_follows_a_write_with_a_lost_answer(operator: Operator) -> None:
     await operator.reconcile()
     stored = operator.server.objects[SERVICES]
     kind = kind_of(stored)
@@ -320,7 +320,7 @@ async def test_a_spec_that_changes_while_the_status_is_written_is_still_news(ope
     assert operator.client.observe(event)
 
 
-async def test_a_look_says_whose_objects_changed_for_no_event_will(operator: Operator) -> None:
+async def test_a_list_returns_the_owners_of_changed_objects_as_no_event_follows(operator: Operator) -> None:
     await operator.reconcile()
     assert await operator.look() == set()
     live = operator.server.objects[SERVICES]
@@ -332,7 +332,7 @@ async def test_a_look_says_whose_objects_changed_for_no_event_will(operator: Ope
     assert await operator.look() == {KEY}
 
 
-async def test_nothing_is_made_for_a_solver_whose_end_was_seen_though_the_server_still_shows_it(
+async def test_nothing_is_created_for_a_deleted_solver_though_the_server_still_shows_it(
     operator: Operator,
 ) -> None:
     """Not even after a write to it was refused, which has it asked for again."""
@@ -351,7 +351,7 @@ async def test_nothing_is_made_for_a_solver_whose_end_was_seen_though_the_server
     assert SERVICES not in operator.server.objects
 
 
-async def test_a_namesake_of_a_solver_whose_end_was_seen_is_served(operator: Operator) -> None:
+async def test_a_namesake_of_a_deleted_solver_is_served(operator: Operator) -> None:
     await operator.reconcile()
     end = observe(SOLVER, operator.server.objects.pop(SOLVERS), gone=True)
     assert operator.client.observe(end)

@@ -32,7 +32,7 @@ class Mirror:
         return stored
 
 
-def wanted() -> dict[ObjectRef, Manifest]:
+def desired_objects() -> dict[ObjectRef, Manifest]:
     objects = desired.objects(solver(), service_image=IMAGE, operator_image=OPERATOR_IMAGE)
     return {desired.reference(item): item for item in objects if item["kind"] == "Deployment"}
 
@@ -42,7 +42,7 @@ async def test_what_a_webhook_alters_is_not_fought_over_but_a_further_change_is_
     cluster = Cluster(mirror)
 
     async def reconcile(live: dict[ObjectRef, Manifest]) -> dict[ObjectRef, Manifest]:
-        return (await cluster.apply(solver(), wanted(), Children(live=live, pods=[]))).live
+        return (await cluster.apply(solver(), desired_objects(), Children(live=live, pods=[]))).live
 
     live = await reconcile({})
     for _ in range(3):

@@ -9,7 +9,7 @@ import pytest
 from mcq_operator.api.quantity import quantity
 from mcq_operator.client.diff import covers, project
 
-WANTED: dict[str, Any] = {
+DESIRED: dict[str, Any] = {
     "metadata": {"labels": {"app": "x"}},
     "spec": {
         "replicas": 3,
@@ -35,7 +35,7 @@ WANTED: dict[str, Any] = {
 
 def stored() -> dict[str, Any]:
     """WANTED as a server would return it."""
-    live = deepcopy(WANTED)
+    live = deepcopy(DESIRED)
     live["metadata"] |= {"uid": "u", "resourceVersion": "7", "annotations": {"someone": "else"}}
     live["metadata"]["labels"]["other"] = "label"
     live["spec"]["progressDeadlineSeconds"] = 600
@@ -53,7 +53,7 @@ def container(live: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_defaults_others_fields_and_spelling_are_no_difference() -> None:
-    assert covers(stored(), WANTED)
+    assert covers(stored(), DESIRED)
 
 
 def pod_of(live: dict[str, Any]) -> dict[str, Any]:
@@ -81,10 +81,10 @@ def pod_of(live: dict[str, Any]) -> dict[str, Any]:
         lambda live: pod_of(live)["volumes"][0].pop("name"),
     ],
 )
-def test_each_drift_in_a_wanted_field_is_seen(drift: Any) -> None:
+def test_each_drift_in_a_desired_field_is_a_difference(drift: Any) -> None:
     live = stored()
     drift(live)
-    assert not covers(live, WANTED)
+    assert not covers(live, DESIRED)
 
 
 NETWORK_POLICY = {
@@ -111,7 +111,7 @@ ROUTE = {
 
 
 @pytest.mark.parametrize(
-    ("wanted", "drift"),
+    ("desired", "drift"),
     [
         (NETWORK_POLICY, lambda rule: rule["ports"].append({"port": 22, "protocol": "TCP"})),
         (NETWORK_POLICY, lambda rule: rule["ports"][0].update(endPort=9000)),
@@ -124,14 +124,14 @@ ROUTE = {
         (ROUTE, lambda rule: rule["backendRefs"][0].update(weight=0)),
     ],
 )
-def test_whatever_is_added_inside_a_list_that_is_one_value_is_seen(
-    wanted: dict[str, Any], drift: Any
+def test_an_addition_inside_a_list_that_is_one_value_is_a_difference(
+    desired: dict[str, Any], drift: Any
 ) -> None:
     """Nobody else can own a part of one."""
-    live = deepcopy(wanted)
+    live = deepcopy(desired)
     drift((live["spec"].get("rules") or live["spec"]["ingress"])[0])
-    assert covers(deepcopy(wanted), wanted)
-    assert not covers(live, wanted)
+    assert covers(deepcopy(desired), desired)
+    assert not covers(live, desired)
 
 
 def test_what_the_server_fills_in_there_is_no_difference() -> None:
@@ -149,7 +149,7 @@ def test_zero_is_not_absence_and_true_is_not_one() -> None:
     assert not covers({"automount": None}, {"automount": False})
 
 
-def test_an_empty_wanted_value_is_covered_by_absence() -> None:
+def test_an_empty_desired_value_is_covered_by_absence() -> None:
     assert covers({}, {"emptyDir": {}, "tolerations": []})
 
 
@@ -183,7 +183,7 @@ def test_what_is_no_quantity_has_no_number(text: object) -> None:
 def test_a_projection_covers_itself_and_shows_what_a_webhook_altered() -> None:
     live = stored()
     container(live)["image"] = "mirror/service:1"
-    assert not covers(live, WANTED)
-    assert covers(live, project(live, WANTED))
+    assert not covers(live, DESIRED)
+    assert covers(live, project(live, DESIRED))
     container(live)["image"] = "evil:1"
-    assert not covers(live, project(stored(), WANTED))
+    assert not covers(live, project(stored(), DESIRED))

@@ -127,7 +127,7 @@ class Client:
         return [ingress("a.example.com", "/")] if kind is INGRESS else []
 
 
-async def test_whoever_asks_while_routes_are_listed_waits_and_after_a_failure_they_are_listed_again() -> None:
+async def test_reads_wait_for_the_current_list_of_routes_and_a_failed_list_is_repeated() -> None:
     client = Client()
     hosts = RouteTable(cast("Any", client), scopes=[None], clock=lambda: 0.0)
     mine = ingress("a.example.com", "/zz", namespace="ours")

@@ -96,7 +96,7 @@ async def test_a_disabled_ingress_is_deleted_and_a_foreign_one_is_left_alone(
     assert "Ingress" not in {item["kind"] for item in inventory}
 
 
-async def test_a_child_whose_creation_was_not_recorded_is_pruned_too(kubectl: Kubectl, bench: Bench) -> None:
+async def test_a_child_with_an_unrecorded_creation_is_pruned_too(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, SPEC)
     await bench.reconcile()
     patch(kubectl, "mcq", "demo", {"status": {"inventory": None}}, subresource="status")
@@ -114,7 +114,7 @@ async def test_another_cache_deletes_the_claim_that_was_made(kubectl: Kubectl, b
     await until(lambda: kubectl.get("pvc", "demo-model-cache") is None)
 
 
-async def test_a_foreign_object_of_the_same_name_is_told_of_and_never_overwritten(
+async def test_a_foreign_object_of_the_same_name_is_reported_and_never_overwritten(
     kubectl: Kubectl, bench: Bench
 ) -> None:
     foreign = {"apiVersion": "v1", "kind": "Service", **FOREIGN_SERVICE}
@@ -146,7 +146,7 @@ async def test_orphans_of_a_solver_of_this_name_are_adopted(kubectl: Kubectl, be
     assert existing(kubectl, "pvc", "demo-model-cache")["metadata"]["uid"] == claim
 
 
-async def test_the_newer_of_two_ingresses_with_one_host_is_told_of(kubectl: Kubectl, bench: Bench) -> None:
+async def test_the_newer_of_two_ingresses_with_one_host_is_reported(kubectl: Kubectl, bench: Bench) -> None:
     """And no more once the other is gone; what routes otherwise is no conflict."""
     kubectl("create", "ingress", "elsewhere", "--class=traefik", "--rule=mcq.example.com/other*=x:80")
     kubectl("create", "ingress", "others", "--class=nginx", "--rule=mcq.example.com/*=x:80")

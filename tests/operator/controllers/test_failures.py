@@ -48,7 +48,7 @@ def inventory(operator: Operator) -> set[str]:
     ],
     ids=["webhook", "conflict", "busy", "slow", "unexpected"],
 )
-async def test_an_object_that_can_not_be_applied_is_told_and_the_others_are_applied(
+async def test_an_object_that_can_not_be_applied_is_reported_and_the_others_are_applied(
     operator: Operator, path: str, error: Exception
 ) -> None:
     operator.server.failing["patch", path] = error
@@ -91,7 +91,7 @@ async def test_a_write_that_hangs_does_not_hold_up_the_others(
     assert SERVICES in operator.server.objects
 
 
-async def test_what_depends_on_an_object_whose_write_hangs_waits_for_it(
+async def test_a_dependent_object_waits_for_a_hanging_write(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may turn out to be someone else's."""
@@ -107,7 +107,9 @@ async def test_what_depends_on_an_object_whose_write_hangs_waits_for_it(
     assert DEPLOYMENTS in operator.server.objects
 
 
-async def test_an_object_that_can_not_be_deleted_is_told_and_stays_on_the_list(operator: Operator) -> None:
+async def test_an_object_that_can_not_be_deleted_is_reported_and_stays_in_the_inventory(
+    operator: Operator,
+) -> None:
     put(operator, {"ingress": INGRESS})
     await operator.look()
     await operator.result()
@@ -121,16 +123,16 @@ async def test_an_object_that_can_not_be_deleted_is_told_and_stays_on_the_list(o
     assert {"Ingress", "Deployment"} <= inventory(operator)
 
 
-@pytest.mark.parametrize("wanted", [True, False])
-async def test_an_object_that_can_not_be_read_is_told_and_left_alone(
-    operator: Operator, wanted: bool
+@pytest.mark.parametrize("is_desired", [True, False])
+async def test_an_object_that_can_not_be_read_is_reported_and_left_alone(
+    operator: Operator, is_desired: bool
 ) -> None:
     """As of a kind whose conversion webhook is gone; after a restart, so that no memory has it."""
     put(operator, {"ingress": INGRESS})
     await operator.look()
     await operator.result()
     before = operator.server.objects[INGRESSES]
-    put(operator, {"ingress": INGRESS, "replicas": 2} if wanted else {"replicas": 2})
+    put(operator, {"ingress": INGRESS, "replicas": 2} if is_desired else {"replicas": 2})
     restarted = Operator(operator.server)
     for path in INGRESSES, *INGRESS_LISTS:
         restarted.server.failing["get", path] = WEBHOOK
@@ -144,7 +146,7 @@ async def test_an_object_that_can_not_be_read_is_told_and_left_alone(
 
     restarted.server.failing.clear()
     assert (await restarted.result()).error is None
-    assert (INGRESSES in restarted.server.objects) == wanted
+    assert (INGRESSES in restarted.server.objects) == is_desired
 
 
 async def test_without_the_deployment_nothing_is_known_of_the_replicas(operator: Operator) -> None:
@@ -162,7 +164,7 @@ async def test_without_the_deployment_nothing_is_known_of_the_replicas(operator:
     assert after["inventory"] == before["inventory"]
 
 
-async def test_an_unexpected_failure_of_the_whole_look_is_told_and_keeps_what_was_known(
+async def test_an_unexpected_failure_of_a_reconcile_is_reported_and_keeps_the_last_status(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await operator.result()

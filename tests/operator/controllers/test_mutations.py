@@ -92,15 +92,19 @@ class Solver:
         assert solver is not None
         found = await self.bench.cluster.children(solver, desired.possible(solver))
         scaled = any(ref.kind in {"HorizontalPodAutoscaler", "ScaledObject"} for ref in found.live)
-        meant = objects(solver)
+        desired_objects = objects(solver)
         return State(
-            meant={ref: escape_controls(manifest, scaled=scaled) for ref, manifest in meant.items()},
+            desired_objects={
+                ref: comparable(manifest, scaled=scaled) for ref, manifest in desired_objects.items()
+            },
             live={
-                ref: escape_controls(live, scaled=scaled)
+                ref: comparable(live, scaled=scaled)
                 for ref, live in found.live.items()
                 if "deletionTimestamp" not in live["metadata"]
             },
-            unmet={ref for ref, manifest in meant.items() if not covers(found.live.get(ref), manifest)},
+            unmet={
+                ref for ref, manifest in desired_objects.items() if not covers(found.live.get(ref), manifest)
+            },
             complaint=next(
                 (item.message for item in solver.status.conditions if item.reason == "ApplyRefused"), ""
             ),
@@ -122,14 +126,14 @@ class State:
     """A solver's objects, less what the server alone decides on.
 
     Attributes:
-        meant: as the solver's spec means them.
+        desired_objects: as the solver's spec means them.
         live: as they are.
         unmet: those that are not as they are meant.
         complaint: what the solver's status says of an object that the API server refused.
 
     """
 
-    meant: Mapping[ObjectRef, Manifest]
+    desired_objects: Mapping[ObjectRef, Manifest]
     live: Mapping[ObjectRef, Manifest]
     unmet: set[ObjectRef]
     complaint: str
@@ -167,7 +171,7 @@ def test_each_value_of_a_leaf_means_objects_of_its_own(path: str) -> None:
     for spec in (base, *(specs(path, value)[1] for value in EXAMPLES[path].values)):
         metadata = {"name": "demo", "namespace": "team", "uid": "u"}
         solver = MCQSolver.model_validate({"metadata": metadata, "spec": spec})
-        meanings.append({ref: escape_controls(made, scaled=False) for ref, made in objects(solver).items()})
+        meanings.append({ref: comparable(made, scaled=False) for ref, made in objects(solver).items()})
     for one, other in itertools.combinations(meanings, 2):
         assert (one == other) == (path in OPERATOR_ONLY)
 
@@ -179,9 +183,9 @@ async def test_a_changed_leaf_changes_the_objects_that_it_means_and_going_back_r
     base, spec = specs(path, EXAMPLES[path].values[0])
     before = await changed.go_to(base)
     after = await changed.go_to(spec)
-    meant = different(before.meant, after.meant)
-    assert bool(meant) == (path not in OPERATOR_ONLY)
-    assert different(before.live, after.live) == meant - after.unmet
+    desired_objects = different(before.desired_objects, after.desired_objects)
+    assert bool(desired_objects) == (path not in OPERATOR_ONLY)
+    assert different(before.live, after.live) == desired_objects - after.unmet
     # Nothing here provides volumes, so that no claim can grow.
     assert {ref.kind for ref in after.unmet} <= {"PersistentVolumeClaim"}
     assert bool(after.unmet) == bool(after.complaint)
@@ -257,7 +261,7 @@ def of_another_type(schema: dict[str, Any], value: Any) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES)
-async def test_a_value_that_no_leaf_means_is_refused_with_a_message_or_told_of(
+async def test_an_invalid_value_of_a_leaf_is_refused_with_a_message_or_reported(
     changed: Solver, path: str
 ) -> None:
     """A value that the schema takes is written as it stands, or the status names the object that refused it.
@@ -273,10 +277,10 @@ async def test_a_value_that_no_leaf_means_is_refused_with_a_message_or_told_of(
             assert path.rpartition(".")[2].removesuffix("[]") in refusal, value
             continue
         after = await changed.state()
-        meant = different(before.meant, after.meant)
-        assert meant or value is None or path in OPERATOR_ONLY, value
-        assert different(before.live, after.live) == meant - after.unmet, value
-        assert after.unmet <= meant, value
+        desired_objects = different(before.desired_objects, after.desired_objects)
+        assert desired_objects or value is None or path in OPERATOR_ONLY, value
+        assert different(before.live, after.live) == desired_objects - after.unmet, value
+        assert after.unmet <= desired_objects, value
         assert bool(after.unmet) == bool(after.complaint), value
         if after.unmet:
             assert any(f"{ref.kind} {ref.name}" in after.complaint for ref in after.unmet), value
@@ -320,7 +324,7 @@ def wrong(leaf: Leaf) -> Iterator[Any]:
             yield from ([], {"a": 1}, True, "", "-1", "ü", "1" * 33)
 
 
-def escape_controls(live: Manifest, *, scaled: bool) -> Manifest:
+def comparable(live: Manifest, *, scaled: bool) -> Manifest:
     """An object less its identity, its history and what controllers and, if `scaled`, autoscalers say."""
     metadata = live["metadata"]
     annotations = {

@@ -102,7 +102,7 @@ async def operator(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_an_absent_crd_is_told_of_and_nothing_loops_and_when_it_appears_the_object_does(
+async def test_an_absent_crd_is_reported_without_a_loop_and_when_it_appears_the_object_does(
     kubectl: Kubectl, operator: Operator, kind: str
 ) -> None:
     """And when the CRD is removed, that is told of again, and everything else goes on."""
@@ -127,9 +127,7 @@ async def test_an_absent_crd_is_told_of_and_nothing_loops_and_when_it_appears_th
 
 
 @pytest.mark.parametrize("operator", ["6"], indirect=True)
-async def test_a_watch_whose_crd_was_removed_waits_until_discovery_says_so(
-    kubectl: Kubectl, operator: Operator
-) -> None:
+async def test_a_watch_of_a_removed_crd_waits_for_discovery(kubectl: Kubectl, operator: Operator) -> None:
     """Its 404 comes long before; nothing ends for it."""
     _, resource, spec, told = OPTIONAL["ServiceMonitor"]
     install(kubectl, resource)
@@ -144,7 +142,7 @@ async def test_a_watch_whose_crd_was_removed_waits_until_discovery_says_so(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_each_optional_child_is_made_as_meant_and_goes_alone(
+async def test_each_optional_child_is_created_as_desired_and_goes_alone(
     kubectl: Kubectl, bench: Bench, kind: str
 ) -> None:
     """The real CRD takes it, a reconcile that changes nothing writes nothing, and disabling removes just it."""

@@ -111,10 +111,10 @@ async def test_a_solver_that_is_deleted_under_a_reconcile_gets_nothing_made_agai
     await bench.settle()
     look = bench.cluster.children
 
-    async def look_too_late(*arguments: Any, **wanted: Any) -> Children:
+    async def look_too_late(*arguments: Any, **desired: Any) -> Children:
         kubectl("delete", "mcq", "demo", "--timeout=20s")
         await until(lambda: kubectl.get("service", "demo") is None, seconds=60)
-        return await look(*arguments, **wanted)
+        return await look(*arguments, **desired)
 
     monkeypatch.setattr(bench.cluster, "children", look_too_late)
     assert await bench.reconcile() == []
@@ -169,7 +169,7 @@ async def test_what_pod_security_refuses_is_not_ours(kubectl: Kubectl, bench: Be
     await until(lambda: len(names_of_pods(kubectl)) == 3)
 
 
-async def test_a_child_that_the_server_refuses_is_told_of_and_does_not_stop_the_others(
+async def test_a_child_that_the_server_refuses_is_reported_and_does_not_stop_the_others(
     kubectl: Kubectl, bench: Bench
 ) -> None:
     apply(kubectl, {"scheduling": {"affinity": {"nodeAffinity": {"nonsense": True}}}})

@@ -23,7 +23,7 @@ def upgrades(at_once: int = 1) -> tuple[Upgrades, list[SolverKey]]:
     return Upgrades(release="2", at_once=at_once, requeue=readers.append), readers
 
 
-def test_a_few_at_a_time_take_it_up_and_the_next_is_woken_when_one_is_done() -> None:
+def test_a_few_roll_out_at_a_time_and_the_next_is_requeued_when_one_is_done() -> None:
     made, readers = upgrades(2)
     solvers = [known(f"demo-{number}") for number in range(4)]
     held = [bool(made.hold_reason(each, digest="after")) for each in solvers]

@@ -66,7 +66,7 @@ def refuses(kubectl: Kubectl, kind: str) -> bool:
 
 
 @pytest.mark.parametrize("kind", NAMES)
-async def test_what_a_broken_webhook_refuses_is_told_and_everything_else_is_made(
+async def test_what_a_broken_webhook_refuses_is_reported_and_everything_else_is_created(
     kubectl: Kubectl, bench: Bench, broken: Break, kind: str
 ) -> None:
     kubectl("create", "secret", "generic", "probe")
@@ -115,7 +115,7 @@ async def test_a_ready_solver_is_not_ready_while_a_change_is_held_up_and_the_res
     assert condition(kubectl, "Degraded")["status"] == "False"
 
 
-async def test_a_webhook_that_refuses_a_deletion_is_told(
+async def test_a_webhook_that_refuses_a_deletion_is_reported(
     kubectl: Kubectl, bench: Bench, broken: Break
 ) -> None:
     apply(kubectl, SPEC)

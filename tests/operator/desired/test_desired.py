@@ -272,7 +272,7 @@ def test_scaling_does_not_roll_the_pods() -> None:
     assert few["spec"]["template"] == many["spec"]["template"]
 
 
-def test_a_field_that_is_wanted_no_more_changes_the_applied_digest() -> None:
+def test_a_field_that_is_no_longer_desired_changes_the_applied_digest() -> None:
     with_selector = one({"scheduling": {"nodeSelector": {"disk": "fast"}}}, "Deployment")
     without = one({}, "Deployment")
     digests = [item["metadata"]["annotations"][APPLIED_DIGEST] for item in (with_selector, without)]
@@ -434,7 +434,7 @@ def test_monitoring_is_on_where_the_cluster_has_its_kinds(
         assert {item["kind"] for item in defaults} & MONITORED == there
 
 
-def test_everything_that_is_ever_made_is_looked_at_in_each_reconcile() -> None:
+def test_each_reconcile_reads_everything_that_the_operator_may_create() -> None:
     looked_at = set(desired.possible(solver()))
     for spec in CASES.values():
         assert {desired.reference(manifest) for manifest in objects(spec)} <= looked_at
@@ -478,7 +478,7 @@ def test_the_kubelet_asks_a_port_that_no_client_is_led_to(case: str) -> None:
             assert [endpoint["port"] for endpoint in each["spec"]["endpoints"]] == ["probes"]
 
 
-def test_a_label_alone_lets_nobody_in() -> None:
+def test_a_label_alone_lets_no_peer_in() -> None:
     """Anyone can give a Pod the operator's label; the operator's namespace is the operator's."""
     spec = {"networkPolicy": {"enabled": True, "allowedFrom": []}}
     made = desired.objects(
@@ -520,7 +520,7 @@ def test_the_operators_labels_win_over_a_users() -> None:
     assert found["release"] == "x"
 
 
-def test_other_replicas_than_the_specs_can_be_wanted() -> None:
+def test_other_replicas_than_the_specs_can_be_desired() -> None:
     """As after a roll-out that was undone; everything else is as the spec says."""
     other = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": []}}
     made = desired.objects(

@@ -8,10 +8,10 @@ from tests.operator.status.test_gate_states import (
     candidate,
     condition,
     examined,
+    gate_objects,
     gated,
     looked,
     sat,
-    seen,
     stored,
 )
 from tests.operator.support import IMAGE, NOON, deployment, pod, solver
@@ -36,13 +36,13 @@ def replica(image: str, name: str = "demo-1") -> Manifest:
         (["reg/x@sha256:a", "reg/x@sha256:b"], ("Unknown", "ImageNotExamined")),
     ],
 )
-def test_replicas_of_another_image_than_the_one_that_passed_are_told_of(
+def test_replicas_of_another_image_than_the_one_that_passed_are_reported(
     images: list[str], expected: tuple[str, str]
 ) -> None:
     """A tag may be moved between the exam and the roll-out, or later."""
     asker = candidate(condition("Ready", "True"))
     asker = asker.model_copy(update={"status": asker.status.model_copy(update={"image": "sha256:a"})})
-    passed = advanced(gated(), SITTING, seen(candidate=asker, sitting=sat("Passed")), now=NOON)
+    passed = advanced(gated(), SITTING, gate_objects(candidate=asker, sitting=sat("Passed")), now=NOON)
     pods = [replica(image, f"demo-{number}") for number, image in enumerate(images)]
     # At the moment of the pass, these are the replicas of before.
     assert examined(looked(gated(), passed, "new", pods=pods)) == ("True", "Passed")

@@ -1,4 +1,4 @@
-"""Events: each wakes the key of the solver that it concerns, and nothing more."""
+"""Events: each requeues the key of the solver that it concerns, and nothing more."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def test_a_solver_and_an_exam_of_one_name_have_different_keys() -> None:
     }
 
 
-async def test_each_event_tells_of_its_object_and_whose_it_is() -> None:
+async def test_each_event_has_its_object_and_its_owner() -> None:
     keys = Keys()
     memo = HandlerMemo(keys, Lists(lambda _: None))
     meta = {"namespace": "team", "name": "demo", "resourceVersion": "7"}

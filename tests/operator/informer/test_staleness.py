@@ -106,7 +106,7 @@ async def test_a_deletion_that_without_an_event_is_late_until_a_watch_lists_agai
     assert await look(cluster, staleness, 130) == 0
 
 
-async def test_a_deletion_that_is_seen_is_not_late(cluster: Cluster, staleness: WatchStaleness) -> None:
+async def test_a_deletion_with_an_event_is_not_late(cluster: Cluster, staleness: WatchStaleness) -> None:
     staleness.observe(event(7))
     cluster.versions["services"] = {}
     await look(cluster, staleness, 10)
@@ -150,7 +150,7 @@ async def test_what_is_deleted_or_no_kind_any_more_is_not_late(
     assert staleness.late(1) == []
 
 
-async def test_a_server_whose_versions_stay_older_was_restored_from_a_backup(
+async def test_a_server_with_versions_that_stay_older_was_restored_from_a_backup(
     cluster: Cluster, staleness: WatchStaleness
 ) -> None:
     staleness.observe(event(9))

@@ -280,7 +280,7 @@ async def test_the_data_of_config_maps_are_neither_listed_nor_watched(operator: 
     ]
 
 
-async def test_a_relist_without_a_difference_wakes_nobody(watched: Operator) -> None:
+async def test_a_relist_without_a_difference_requeues_nothing(watched: Operator) -> None:
     lists = watched.server.lists
     await watched.server.tell(watched.server.expired())
     await until(lambda: watched.server.lists == lists + 1 and bool(watched.server.streams))

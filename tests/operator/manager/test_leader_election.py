@@ -237,7 +237,7 @@ async def test_a_lease_that_was_deleted_is_made_again_by_its_holder(leases: Leas
     keeping.cancel()
 
 
-async def test_a_leader_whose_lease_was_taken_stops_at_once(leases: LeaseStore) -> None:
+async def test_a_leader_stops_at_once_when_its_lease_is_taken(leases: LeaseStore) -> None:
     """Whoever changed it: it may be a person."""
     first = leases.candidate("first")
     await first.acquire()

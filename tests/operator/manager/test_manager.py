@@ -97,7 +97,7 @@ class Watched:
         pytest.param(POD, {"status": {}}, None, False, id="a Pod that ended"),
     ],
 )
-async def test_who_is_seen_to_differ_from_what_was_wished_comes_before_all_that_waits(
+async def test_a_change_of_a_resource_and_drift_come_before_all_that_waits(
     kind: Kind, before: dict[str, Any], after: dict[str, Any] | None, first: bool
 ) -> None:
     watched = Watched()

@@ -130,7 +130,7 @@ async def test_what_is_urgent_comes_before_all_that_waits_already_and_in_its_own
     assert seen == ["running", "b", "d", "running", "a", "c"]
 
 
-async def test_what_is_urgent_all_the_time_keeps_nobody_waiting_for_ever() -> None:
+async def test_constant_priority_keys_keep_no_other_waiting_for_ever() -> None:
     """As a child over which another controller fights."""
     seen: list[str] = []
 
@@ -192,7 +192,7 @@ async def test_failed_work_is_tried_again_later_each_time_and_success_forgets_it
     ("error", "level", "traced"),
     [(UnavailableError("500: busy"), "WARNING", False), (KeyError("metadata"), "ERROR", True)],
 )
-async def test_only_what_nobody_expected_is_logged_with_its_traceback(
+async def test_only_an_unexpected_error_is_logged_with_its_traceback(
     caplog: pytest.LogCaptureFixture, error: Exception, level: str, traced: bool
 ) -> None:
     async def work(_: str) -> None:
@@ -223,7 +223,7 @@ async def test_a_failing_key_does_not_hold_up_the_others() -> None:
     assert seen == ["good"]
 
 
-async def test_work_may_ask_to_look_again_and_an_event_before_that_replaces_it() -> None:
+async def test_work_may_ask_for_a_later_turn_and_an_earlier_event_replaces_it() -> None:
     time = Time()
     turns = 0
 
@@ -242,7 +242,7 @@ async def test_work_may_ask_to_look_again_and_an_event_before_that_replaces_it()
         assert time.pending() == []
 
 
-async def test_of_two_later_looks_the_earlier_one_counts() -> None:
+async def test_the_earlier_of_two_later_turns_counts() -> None:
     time = Time()
     turns: list[float] = []
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from tests.operator.status.test_status import condition, told
+from tests.operator.status.test_status import condition, status_of
 from tests.operator.support import deployment, pod, serving, solver
 
 from mcq_operator.api import Manifest, MCQSolver, SolverKey, names
 from mcq_operator.api.observed import KeyCount, ObservedSolver
 from mcq_operator.probes import ProbeClient, open_session
-from mcq_operator.probes.api_keys import APIKeyProber, HttpAPIKeys
+from mcq_operator.probes.api_keys import APIKeyProber, ask_api_keys
 
 KEYED = {"auth": {"apiKeysSecretRef": {"name": "clients"}}}
 
@@ -39,13 +39,13 @@ def replicas() -> Replicas:
 
 
 @pytest.fixture
-def learned() -> asyncio.Queue[SolverKey]:
+def requeued() -> asyncio.Queue[SolverKey]:
     return asyncio.Queue()
 
 
 @pytest.fixture
-async def states(replicas: Replicas, learned: asyncio.Queue[SolverKey]) -> AsyncIterator[APIKeyProber]:
-    made = APIKeyProber(replicas, requeue=learned.put_nowait, every_seconds=0.01)
+async def states(replicas: Replicas, requeued: asyncio.Queue[SolverKey]) -> AsyncIterator[APIKeyProber]:
+    made = APIKeyProber(replicas, requeue=requeued.put_nowait, every_seconds=0.01)
     yield made
     await made.close()
 
@@ -55,25 +55,25 @@ def keyed() -> MCQSolver:
     return solver(KEYED)
 
 
-async def test_ready_replicas_are_asked_in_turn_and_only_what_is_new_wakes_the_solver(
-    states: APIKeyProber, replicas: Replicas, learned: asyncio.Queue[SolverKey], keyed: MCQSolver
+async def test_ready_replicas_are_asked_in_turn_and_only_a_new_answer_requeues_the_solver(
+    states: APIKeyProber, replicas: Replicas, requeued: asyncio.Queue[SolverKey], keyed: MCQSolver
 ) -> None:
     pods = [replica("demo-1"), replica("demo-2", ready=False), replica("demo-3")]
     assert states.count(keyed, pods) is None
-    assert await learned.get() == keyed.key
+    assert await requeued.get() == keyed.key
     assert states.count(keyed, pods) == KeyCount(accepted=2, invalid=0)
     assert [await replicas.asked.get() for _ in range(4)] == ["10.0.0.1", "10.0.0.3"] * 2
-    assert learned.empty()
+    assert requeued.empty()
     replicas.says = KeyCount(accepted=1, invalid=1)
-    await learned.get()
+    await requeued.get()
     assert states.count(keyed, pods) == replicas.says
 
 
 async def test_a_replica_that_does_not_say_changes_nothing(
-    states: APIKeyProber, replicas: Replicas, learned: asyncio.Queue[SolverKey], keyed: MCQSolver
+    states: APIKeyProber, replicas: Replicas, requeued: asyncio.Queue[SolverKey], keyed: MCQSolver
 ) -> None:
     states.count(keyed, [replica("demo-1")])
-    await learned.get()
+    await requeued.get()
     replicas.says = None
     for _ in range(3):
         await replicas.asked.get()
@@ -81,7 +81,7 @@ async def test_a_replica_that_does_not_say_changes_nothing(
 
 
 async def test_a_replica_that_can_not_be_asked_is_asked_again(
-    replicas: Replicas, learned: asyncio.Queue[SolverKey], keyed: MCQSolver, caplog: pytest.LogCaptureFixture
+    replicas: Replicas, requeued: asyncio.Queue[SolverKey], keyed: MCQSolver, caplog: pytest.LogCaptureFixture
 ) -> None:
     fails = 2
 
@@ -92,14 +92,14 @@ async def test_a_replica_that_can_not_be_asked_is_asked_again(
             raise RecursionError
         return await replicas(address)
 
-    states = APIKeyProber(broken, requeue=learned.put_nowait, every_seconds=0.01)
+    states = APIKeyProber(broken, requeue=requeued.put_nowait, every_seconds=0.01)
     states.count(keyed, [replica("demo-1")])
-    assert await asyncio.wait_for(learned.get(), 10) == keyed.key
+    assert await asyncio.wait_for(requeued.get(), 10) == keyed.key
     assert "Traceback" in caplog.text
     await states.close()
 
 
-async def test_without_a_ready_replica_or_without_keys_nobody_is_asked(
+async def test_without_a_ready_replica_or_without_keys_no_replica_is_asked(
     states: APIKeyProber, replicas: Replicas, keyed: MCQSolver
 ) -> None:
     assert states.count(keyed, [replica("demo-1", ready=False)]) is None
@@ -130,7 +130,7 @@ async def test_a_replica_is_asked_over_http(
 
     async with serving("/readyz", readyz) as url, open_session() as session:
         monkeypatch.setattr(names, "HTTP_PORT", int(url.rpartition(":")[2]))
-        assert await HttpAPIKeys(ProbeClient(session))("127.0.0.1") == count
+        assert await ask_api_keys(ProbeClient(session), "127.0.0.1") == count
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_missing_or_invalid_secret_is_a_condition(
     count: KeyCount | None, keys: tuple[str, str], ready: str, degraded: str
 ) -> None:
     """Where nobody is let in, nobody is answered, whatever the test question says."""
-    found = told(ObservedSolver(deployment=deployment(), keys=count), spec=KEYED)
+    found = status_of(ObservedSolver(deployment=deployment(), keys=count), spec=KEYED)
     said = condition(found, "APIKeysReady")
     assert (said.status, said.reason) == keys
     assert condition(found, "Ready").status == ready
@@ -159,5 +159,5 @@ def test_a_missing_or_invalid_secret_is_a_condition(
 
 def test_a_solver_without_keys_has_no_such_condition() -> None:
     assert "APIKeysReady" not in {
-        each.type for each in told(ObservedSolver(deployment=deployment())).conditions
+        each.type for each in status_of(ObservedSolver(deployment=deployment())).conditions
     }

@@ -12,7 +12,7 @@ from tests.operator.support import deployment, pod, serving, solver
 from mcq_operator.api import SolverKey
 from mcq_operator.api.observed import CanaryVerdict
 from mcq_operator.probes import ProbeClient, open_session
-from mcq_operator.probes.canary import CanaryProber, HttpCanary, fingerprint
+from mcq_operator.probes.canary import CanaryProber, ask_canary, fingerprint
 
 KEY = SolverKey("team", "demo")
 PODS = [pod(ready=True)]
@@ -43,7 +43,7 @@ async def service() -> AsyncIterator[Service]:
 
 async def ask(url: str) -> CanaryVerdict:
     async with open_session() as session:
-        return await HttpCanary(ProbeClient(session), url=url)(KEY)
+        return await ask_canary(ProbeClient(session), url, KEY)
 
 
 async def test_an_answered_test_question_is_an_answer(service: Service) -> None:
@@ -73,7 +73,7 @@ async def test_a_body_that_is_no_text_is_quoted_without_what_acts_on_a_terminal(
     assert verdict == CanaryVerdict(outcome="failed", detail="HTTP 500: \ufffd\ufffd [2J ]0;title cut\ufffd")
 
 
-async def test_nobody_listening_is_a_failure(service: Service) -> None:
+async def test_a_port_without_a_listener_is_a_failure(service: Service) -> None:
     verdict = await ask("http://127.0.0.1:9")
     assert verdict.outcome == "failed"
     assert "127.0.0.1:9" in verdict.detail
@@ -86,10 +86,10 @@ class Bench:
     verdict: CanaryVerdict = field(default_factory=lambda: CanaryVerdict(outcome="answered"))
     now: float = 1000.0
     asked: int = 0
-    learned: list[SolverKey] = field(default_factory=list)
+    requeued: list[SolverKey] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.canary = CanaryProber(self.ask, clock=lambda: self.now, requeue=self.learned.append)
+        self.canary = CanaryProber(self.ask, clock=lambda: self.now, requeue=self.requeued.append)
 
     async def ask(self, key: SolverKey) -> CanaryVerdict:
         self.asked += 1
@@ -105,10 +105,10 @@ class Bench:
         return found
 
 
-async def test_a_verdict_comes_later_wakes_the_key_and_is_remembered() -> None:
+async def test_a_verdict_comes_later_requeues_the_key_and_is_kept() -> None:
     bench = Bench()
     assert (await bench.look()).outcome == "pending"
-    assert bench.learned == [KEY]
+    assert bench.requeued == [KEY]
     for _ in range(10):
         assert (await bench.look()).outcome == "answered"
     assert bench.asked == 1
@@ -186,14 +186,14 @@ async def test_a_question_that_can_not_be_asked_is_a_failure_and_asked_again(
     async def broken(_: SolverKey) -> CanaryVerdict:
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
-    canary = CanaryProber(broken, clock=lambda: bench.now, requeue=bench.learned.append)
+    canary = CanaryProber(broken, clock=lambda: bench.now, requeue=bench.requeued.append)
     canary.verdict(solver(), deployment(), PODS)
     for _ in range(5):
         await asyncio.sleep(0)
     found = canary.verdict(solver(), deployment(), PODS)
     assert found.outcome == "failed"
     assert found.detail.startswith("UnicodeDecodeError: ")
-    assert bench.learned == [KEY]
+    assert bench.requeued == [KEY]
     assert canary.retry_in(KEY) == 2
     assert "Traceback" in caplog.text
 
@@ -204,7 +204,7 @@ async def test_a_forgotten_solver_is_no_longer_asked() -> None:
     bench.canary.forget(KEY)
     await bench.canary.close()
     assert bench.asked == 0
-    assert bench.learned == []
+    assert bench.requeued == []
 
 
 def test_a_verdict_is_about_ready_pods_of_a_revision() -> None:

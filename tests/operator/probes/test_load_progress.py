@@ -9,7 +9,7 @@ from tests.operator.support import serving, solver
 
 from mcq_operator.api import Manifest, SolverKey
 from mcq_operator.probes import ProbeClient, open_session
-from mcq_operator.probes.load_progress import HttpLoadProgress, LoadProgressProber, message
+from mcq_operator.probes.load_progress import LoadProgressProber, ask_load_progress, message
 
 KEY = SolverKey("team", "demo")
 
@@ -48,13 +48,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def learned() -> list[SolverKey]:
+def requeued() -> list[SolverKey]:
     return []
 
 
 @pytest.fixture
-def load_progress(replica: Replica, clock: Clock, learned: list[SolverKey]) -> LoadProgressProber:
-    return LoadProgressProber(replica, clock=clock, requeue=learned.append)
+def load_progress(replica: Replica, clock: Clock, requeued: list[SolverKey]) -> LoadProgressProber:
+    return LoadProgressProber(replica, clock=clock, requeue=requeued.append)
 
 
 async def look(load_progress: LoadProgressProber, *pods: Manifest) -> str:
@@ -64,25 +64,25 @@ async def look(load_progress: LoadProgressProber, *pods: Manifest) -> str:
     return said
 
 
-async def test_a_starting_replica_is_asked_and_what_is_new_wakes_the_solver(
-    load_progress: LoadProgressProber, replica: Replica, clock: Clock, learned: list[SolverKey]
+async def test_a_starting_replica_is_asked_and_a_new_answer_requeues_the_solver(
+    load_progress: LoadProgressProber, replica: Replica, clock: Clock, requeued: list[SolverKey]
 ) -> None:
     assert await look(load_progress, starting()) == ""
-    assert learned == [KEY]
+    assert requeued == [KEY]
     assert await look(load_progress, starting()) == "Pod demo-1: Fetching. 10 % done."
     assert replica.asked == 1
     clock.now = 4
     assert load_progress.retry_in(KEY) == 0.1
     await look(load_progress, starting())
-    assert (replica.asked, learned) == (2, [KEY])
+    assert (replica.asked, requeued) == (2, [KEY])
     clock.now, replica.said = 8, "Loading."
     await look(load_progress, starting())
-    assert learned == [KEY, KEY]
+    assert requeued == [KEY, KEY]
     assert await look(load_progress, starting()) == "Pod demo-1: Loading."
 
 
-async def test_a_replica_that_has_not_answered_yet_is_no_reason_to_look_all_the_time(
-    replica: Replica, clock: Clock, learned: list[SolverKey]
+async def test_a_replica_that_has_not_answered_yet_is_no_reason_to_reconcile_all_the_time(
+    replica: Replica, clock: Clock, requeued: list[SolverKey]
 ) -> None:
     never = asyncio.Event()
 
@@ -90,7 +90,7 @@ async def test_a_replica_that_has_not_answered_yet_is_no_reason_to_look_all_the_
         await never.wait()
         return ""
 
-    load_progress = LoadProgressProber(silent, clock=clock, requeue=learned.append)
+    load_progress = LoadProgressProber(silent, clock=clock, requeue=requeued.append)
     await look(load_progress, starting())
     assert load_progress.retry_in(KEY) == 3
     await load_progress.close()
@@ -128,14 +128,14 @@ async def test_another_replica_is_asked_again(load_progress: LoadProgressProber,
         (0.59, "Loading the model. 50 % done."),
     ],
 )
-def test_progress_is_told_in_steps_so_that_it_is_not_written_every_second(
+def test_progress_comes_in_steps_so_that_it_is_not_written_every_second(
     progress: float | None, said: str
 ) -> None:
     assert message("Loading\n the model.", progress) == said
 
 
 async def test_a_replica_that_can_not_be_asked_is_asked_again(
-    clock: Clock, learned: list[SolverKey], caplog: pytest.LogCaptureFixture
+    clock: Clock, requeued: list[SolverKey], caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = 0
 
@@ -144,7 +144,7 @@ async def test_a_replica_that_can_not_be_asked_is_asked_again(
         asked += 1
         raise RecursionError
 
-    load_progress = LoadProgressProber(broken, clock=clock, requeue=learned.append)
+    load_progress = LoadProgressProber(broken, clock=clock, requeue=requeued.append)
     await look(load_progress, starting())
     clock.now = 4
     assert load_progress.retry_in(KEY) == 0.1
@@ -175,9 +175,9 @@ async def test_what_is_no_answer_is_no_words() -> None:
         return web.Response(body=next(said))
 
     async with serving("/startupz", other, host="127.0.0.77", port=8000), open_session() as session:
-        ask = HttpLoadProgress(ProbeClient(session))
-        assert [await ask("127.0.0.77") for _ in NO_ANSWERS] == [""] * len(NO_ANSWERS)
-        assert await ask("127.0.0.78") == ""
+        client = ProbeClient(session)
+        assert [await ask_load_progress(client, "127.0.0.77") for _ in NO_ANSWERS] == [""] * len(NO_ANSWERS)
+        assert await ask_load_progress(client, "127.0.0.78") == ""
 
 
 async def test_what_a_replica_says_is_one_line_without_control_characters() -> None:
@@ -185,4 +185,4 @@ async def test_what_a_replica_says_is_one_line_without_control_characters() -> N
         return web.json_response({"status": "x", "detail": "Fetching\n\x1b[31mred", "progress": 0.25})
 
     async with serving("/startupz", shouts, host="127.0.0.79", port=8000), open_session() as session:
-        assert await HttpLoadProgress(ProbeClient(session))("127.0.0.79") == "Fetching [31mred 20 % done."
+        assert await ask_load_progress(ProbeClient(session), "127.0.0.79") == "Fetching [31mred 20 % done."

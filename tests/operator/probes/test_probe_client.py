@@ -12,7 +12,7 @@ from tests.operator.support import serving
 from mcq_operator.api import SolverKey
 from mcq_operator.api.observed import CanaryVerdict
 from mcq_operator.probes import ProbeClient, ProbeError, Reply, open_session
-from mcq_operator.probes.canary import HttpCanary
+from mcq_operator.probes.canary import ask_canary
 
 KEY = SolverKey("team", "demo")
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -28,7 +28,7 @@ async def get(url: str, *, seconds: float = 10) -> Reply:
 
 async def ask(url: str) -> CanaryVerdict:
     async with open_session() as session:
-        return await HttpCanary(ProbeClient(session), url=url)(KEY)
+        return await ask_canary(ProbeClient(session), url, KEY)
 
 
 @asynccontextmanager
@@ -87,7 +87,7 @@ async def test_a_body_that_never_ends_is_given_up_at_the_deadline() -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_not_followed_and_nothing_of_its_target_is_told(status: int) -> None:
+async def test_a_redirect_is_not_followed_and_nothing_of_its_target_is_shown(status: int) -> None:
     reached = 0
 
     async def secret(_: web.Request) -> web.Response:
@@ -145,7 +145,7 @@ async def test_nothing_is_kept_between_two_probes() -> None:
         pytest.param(HEAD + b"A: b\r\n" * 10**5 + b"\r\n", id="a hundred thousand headers"),
     ],
 )
-async def test_what_is_no_answer_is_told_in_one_bounded_line(answer: bytes) -> None:
+async def test_an_unusable_answer_is_quoted_in_one_bounded_line(answer: bytes) -> None:
     async def bad(writer: asyncio.StreamWriter) -> None:
         writer.write(answer)
         await writer.drain()

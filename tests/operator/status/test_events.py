@@ -37,7 +37,7 @@ def test_a_new_solver_that_is_on_its_way_is_no_news() -> None:
     assert events == []
 
 
-def test_readiness_is_told_when_it_comes_and_when_it_goes() -> None:
+def test_readiness_is_an_event_when_it_comes_and_when_it_goes() -> None:
     first, _ = told(None, seen(None), "pending")
     ready, events = told(first, seen(deployment()))
     assert [(event["type"], event["reason"]) for event in events] == [
@@ -51,14 +51,14 @@ def test_readiness_is_told_when_it_comes_and_when_it_goes() -> None:
     assert [(event["type"], event["reason"]) for event in events] == [("Warning", "Starting")]
 
 
-def test_nothing_is_told_twice() -> None:
+def test_nothing_is_an_event_twice() -> None:
     ready, _ = told(None, seen(deployment()))
     assert told(ready, seen(deployment()))[1] == []
     starting, _ = told(None, seen(deployment(available=1)))
     assert told(starting, seen(deployment(available=2)))[1] == []
 
 
-def test_a_failure_is_told_at_once_and_again_when_it_is_another_one() -> None:
+def test_a_failure_is_an_event_at_once_and_again_when_it_changes() -> None:
     refused = seen(None, refused=[Refusal(ref=SERVICE, message="x" * 3000 + "é" * 3000)])
     first, events = told(None, refused)
     assert [(event["type"], event["reason"]) for event in events] == [("Warning", "ApplyRefused")]

@@ -122,7 +122,7 @@ def test_a_result_that_its_pods_have_stated_counts_and_its_digest_is_kept() -> N
     assert told.report == ReportRef(config_map="aqua-results", name=JOB, shards=2, digest=digest(TEXT))
 
 
-def test_the_pods_may_go_once_the_result_was_seen() -> None:
+def test_the_pods_may_go_once_the_result_is_recorded() -> None:
     assert looked([], known=looked(GOOD)) == looked(GOOD)
 
 
@@ -154,7 +154,7 @@ def test_a_result_without_proof_does_not_count_and_the_condition_says_why(
     assert f"kubectl delete job -n team {JOB}" in message
 
 
-def test_a_result_that_is_altered_after_it_was_seen_counts_no_more() -> None:
+def test_a_result_that_changes_after_it_was_recorded_no_longer_counts() -> None:
     assert said(looked([], FORGED, known=looked(GOOD))) == ("False", "ResultAltered")
 
 
@@ -163,12 +163,12 @@ def test_a_share_that_was_tried_again_is_proven_by_whichever_pod_wrote_it() -> N
     assert said(looked([lost, other, *GOOD])) == ("True", "Sat")
 
 
-def test_a_job_whose_end_is_seen_before_that_of_its_pods_is_no_failure() -> None:
+def test_a_job_that_ends_before_its_pods_do_is_no_failure() -> None:
     told = looked([GOOD[0], RUNNING])
     assert (said(told), said(told, "Degraded")[0]) == (("False", "Sitting"), "False")
 
 
-def test_results_that_nobody_asked_for_are_not_read() -> None:
+def test_results_of_no_job_of_the_exam_are_not_read() -> None:
     """Another key, of a later time, that someone has put beside the result."""
     results = {"data": {f"{JOB}.json": TEXT, "zz.json": FORGED}}
     told = looked(GOOD, results=results)

@@ -73,7 +73,7 @@ def candidate(*conditions: dict[str, Any], observed: int = 2) -> MCQSolver:
     return solver(status=told)
 
 
-def seen(**changes: Any) -> GateObjects:
+def gate_objects(**changes: Any) -> GateObjects:
     """A candidate that is ready and sits the exam, but for the changes."""
     found: dict[str, Any] = {
         "exam": exam(condition("Complete", "True")),
@@ -137,34 +137,50 @@ def examined(told: SolverStatus) -> tuple[str, str] | None:
 @pytest.mark.parametrize(
     ("looked", "phase", "reason"),
     [
-        (seen(exam=None), "Waiting", "ExamNotFound"),
-        (seen(exam=exam(condition("Complete", "True"), of="other")), "Waiting", "ExamOfAnother"),
-        (seen(exam=exam(condition("Complete", "False"))), "Waiting", "NoBaseline"),
-        (seen(exam=exam(condition("Complete", "True"), digest="earlier")), "Waiting", "NoBaseline"),
-        (seen(exam=exam(condition("Complete", "True", "Restored"), proof=None)), "Waiting", "NoBaseline"),
-        (seen(candidate=None), "Sitting", "CandidateStarting"),
-        (seen(sitting=None), "Sitting", "CandidateStarting"),
-        (seen(candidate=candidate(condition("Ready", "True"), observed=1)), "Sitting", "CandidateStarting"),
-        (seen(candidate=candidate(condition("Ready", "False"))), "Sitting", "CandidateStarting"),
-        (seen(), "Sitting", "CandidateSitting"),
-        (seen(sitting=sat("Passed")), "Passed", "Passed"),
-        (seen(sitting=sat("NotPassed")), "Refused", "ExamNotPassed"),
-        (seen(sitting=sat("Inconclusive")), "Inconclusive", "Inconclusive"),
-        (seen(sitting=sat("Passed", digest="earlier")), "Sitting", "CandidateSitting"),
-        (seen(sitting=failed("SittingFailed")), "Refused", "ExamFailed"),
-        (seen(sitting=failed("ExamUnreadable")), "Refused", "ExamFailed"),
-        (seen(sitting=failed("ResultAltered", age=PATIENCE_SECONDS)), "Refused", "ExamFailed"),
-        (seen(sitting=sat("Restored")), "Refused", "ExamNotPassed"),
-        (seen(sitting=failed("ImagePullBackOff", age=PATIENCE_SECONDS - 1)), "Sitting", "CandidateSitting"),
-        (seen(sitting=failed("ImagePullBackOff", age=PATIENCE_SECONDS)), "Refused", "ExamFailed"),
-        (seen(candidate=degraded(PATIENCE_SECONDS - 1)), "Sitting", "CandidateStarting"),
-        (seen(candidate=degraded(PATIENCE_SECONDS)), "Refused", "CandidateNotReady"),
-        (seen(candidate=overdue()), "Refused", "CandidateNotReady"),
+        (gate_objects(exam=None), "Waiting", "ExamNotFound"),
+        (gate_objects(exam=exam(condition("Complete", "True"), of="other")), "Waiting", "ExamOfAnother"),
+        (gate_objects(exam=exam(condition("Complete", "False"))), "Waiting", "NoBaseline"),
+        (gate_objects(exam=exam(condition("Complete", "True"), digest="earlier")), "Waiting", "NoBaseline"),
+        (
+            gate_objects(exam=exam(condition("Complete", "True", "Restored"), proof=None)),
+            "Waiting",
+            "NoBaseline",
+        ),
+        (gate_objects(candidate=None), "Sitting", "CandidateStarting"),
+        (gate_objects(sitting=None), "Sitting", "CandidateStarting"),
+        (
+            gate_objects(candidate=candidate(condition("Ready", "True"), observed=1)),
+            "Sitting",
+            "CandidateStarting",
+        ),
+        (gate_objects(candidate=candidate(condition("Ready", "False"))), "Sitting", "CandidateStarting"),
+        (gate_objects(), "Sitting", "CandidateSitting"),
+        (gate_objects(sitting=sat("Passed")), "Passed", "Passed"),
+        (gate_objects(sitting=sat("NotPassed")), "Refused", "ExamNotPassed"),
+        (gate_objects(sitting=sat("Inconclusive")), "Inconclusive", "Inconclusive"),
+        (gate_objects(sitting=sat("Passed", digest="earlier")), "Sitting", "CandidateSitting"),
+        (gate_objects(sitting=failed("SittingFailed")), "Refused", "ExamFailed"),
+        (gate_objects(sitting=failed("ExamUnreadable")), "Refused", "ExamFailed"),
+        (gate_objects(sitting=failed("ResultAltered", age=PATIENCE_SECONDS)), "Refused", "ExamFailed"),
+        (gate_objects(sitting=sat("Restored")), "Refused", "ExamNotPassed"),
+        (
+            gate_objects(sitting=failed("ImagePullBackOff", age=PATIENCE_SECONDS - 1)),
+            "Sitting",
+            "CandidateSitting",
+        ),
+        (gate_objects(sitting=failed("ImagePullBackOff", age=PATIENCE_SECONDS)), "Refused", "ExamFailed"),
+        (gate_objects(candidate=degraded(PATIENCE_SECONDS - 1)), "Sitting", "CandidateStarting"),
+        (gate_objects(candidate=degraded(PATIENCE_SECONDS)), "Refused", "CandidateNotReady"),
+        (gate_objects(candidate=overdue()), "Refused", "CandidateNotReady"),
         *(
-            (seen(candidate=degraded(20 * PATIENCE_SECONDS, reason)), "Sitting", "CandidateStarting")
+            (gate_objects(candidate=degraded(20 * PATIENCE_SECONDS, reason)), "Sitting", "CandidateStarting")
             for reason in ("Unschedulable", "FailedMount", "ModelUnreachable")
         ),
-        (seen(sitting=failed("Unschedulable", age=20 * PATIENCE_SECONDS)), "Sitting", "CandidateSitting"),
+        (
+            gate_objects(sitting=failed("Unschedulable", age=20 * PATIENCE_SECONDS)),
+            "Sitting",
+            "CandidateSitting",
+        ),
     ],
 )
 def test_a_change_is_let_through_only_by_its_own_passed_exam(
@@ -178,16 +194,16 @@ def test_a_change_is_let_through_only_by_its_own_passed_exam(
 @pytest.mark.parametrize(
     ("looked", "words"),
     [
-        (seen(candidate=degraded(1)), "no such image"),
-        (seen(candidate=degraded(PATIENCE_SECONDS)), "no such image"),
-        (seen(sitting=failed("ExamUnreadable")), "ExamUnreadable."),
-        (seen(sitting=sat("NotPassed")), "The verdict. 0.9 of 100."),
+        (gate_objects(candidate=degraded(1)), "no such image"),
+        (gate_objects(candidate=degraded(PATIENCE_SECONDS)), "no such image"),
+        (gate_objects(sitting=failed("ExamUnreadable")), "ExamUnreadable."),
+        (gate_objects(sitting=sat("NotPassed")), "The verdict. 0.9 of 100."),
         (
-            seen(sitting=sat("NotPassed")),
+            gate_objects(sitting=sat("NotPassed")),
             f'kubectl annotate --overwrite mcq -n team demo {PROMOTE}="0123456789abcdef WHO: WHY"',
         ),
-        (seen(sitting=sat("Inconclusive")), "Too few questions to tell, which is no pass."),
-        (seen(exam=None), "There is no MCQExam aqua in this namespace"),
+        (gate_objects(sitting=sat("Inconclusive")), "Too few questions to tell, which is no pass."),
+        (gate_objects(exam=None), "There is no MCQExam aqua in this namespace"),
     ],
 )
 def test_the_message_has_the_cause_and_what_to_do(looked: GateObjects, words: str) -> None:
@@ -195,9 +211,9 @@ def test_the_message_has_the_cause_and_what_to_do(looked: GateObjects, words: st
 
 
 @pytest.mark.parametrize("phase", ["Passed", "Refused", "Inconclusive", "Overridden"])
-def test_a_decision_stands_whatever_is_seen_later(phase: Any) -> None:
+def test_a_decision_stands_whatever_is_observed_later(phase: Any) -> None:
     decided = SITTING.model_copy(update={"phase": phase})
-    assert advanced(gated(), decided, seen(sitting=sat("Passed")), now=NOON) == decided
+    assert advanced(gated(), decided, gate_objects(sitting=sat("Passed")), now=NOON) == decided
 
 
 @pytest.mark.parametrize(
@@ -221,7 +237,7 @@ def test_without_a_gate_there_is_no_condition() -> None:
     assert finding(solver(), None, EMPTY) is None
 
 
-def test_a_candidate_is_looked_at_again_before_patience_ends_though_no_event_comes() -> None:
+def test_a_candidate_is_reconciled_again_before_patience_ends_though_no_event_comes() -> None:
     assert 0 < (retry_in(SITTING) or 0) < PATIENCE_SECONDS
     assert retry_in(SITTING.model_copy(update={"phase": "Refused"})) is None
     assert retry_in(None) is None

@@ -154,7 +154,7 @@ def test_an_undone_roll_out_is_said_in_every_condition_that_it_concerns() -> Non
         ([], deployment(updated=1, conditions={"Progressing": {"reason": "ProgressDeadlineExceeded"}}), True),
     ],
 )
-def test_revisions_are_only_looked_at_where_something_is_wrong(
+def test_revisions_are_only_read_if_something_is_wrong(
     pods: list[Manifest], seen: Deployment, looks: bool
 ) -> None:
     """A roll-out that goes well costs the API server nothing."""

@@ -20,7 +20,7 @@ GATEWAYS = {
 }
 
 
-def told(spec: dict[str, Any], **seen: Any) -> SolverStatus:
+def status_of(spec: dict[str, Any], **seen: Any) -> SolverStatus:
     """The status of a solver whose replicas all answer."""
     return status.of(
         solver(spec),
@@ -95,7 +95,7 @@ PUBLIC: dict[str, Any] = {"namespace": "edge", "sectionName": "https"}
 def test_an_ingress_is_ready_when_its_controller_has_given_it_an_address(
     live: Manifest | None, state: str, reason: str, words: str
 ) -> None:
-    found = told(WAY_IN, ingress=live)
+    found = status_of(WAY_IN, ingress=live)
     way_in = condition(found, "IngressReady")
     assert (way_in.status, way_in.reason) == (state, reason)
     assert words in way_in.message
@@ -148,7 +148,7 @@ def test_a_route_is_accepted_when_every_gateway_has_taken_it(
     live: Manifest | None, state: str, reason: str, words: str
 ) -> None:
     """Each by the listener that the spec names, and of the route as it is now."""
-    found = told(GATEWAYS, route=live)
+    found = status_of(GATEWAYS, route=live)
     way_in = condition(found, "RouteAccepted")
     assert (way_in.status, way_in.reason) == (state, reason)
     assert words.replace("“", "").split(": ")[0] in way_in.message
@@ -157,23 +157,25 @@ def test_a_route_is_accepted_when_every_gateway_has_taken_it(
 
 def test_a_way_in_that_could_not_be_made_points_to_why() -> None:
     refused = [Refusal(ref=INGRESS.named("demo"), message="denied")]
-    assert condition(told(WAY_IN, refused=refused), "IngressReady").reason == "NotApplied"
-    assert condition(told(WAY_IN, conflicts=[INGRESS.named("demo")]), "IngressReady").reason == "NotApplied"
-    absent = condition(told(GATEWAYS, absent=[HTTP_ROUTE.named("demo")]), "RouteAccepted")
+    assert condition(status_of(WAY_IN, refused=refused), "IngressReady").reason == "NotApplied"
+    assert (
+        condition(status_of(WAY_IN, conflicts=[INGRESS.named("demo")]), "IngressReady").reason == "NotApplied"
+    )
+    absent = condition(status_of(GATEWAYS, absent=[HTTP_ROUTE.named("demo")]), "RouteAccepted")
     assert absent.reason == "CRDNotInstalled"
 
 
 def test_a_host_of_another_namespace_is_said_of_the_way_in_that_it_withholds() -> None:
     rivals = [Rival(ref="Ingress other/theirs", route="mcq.example.com/", elsewhere=True)]
     parents = route(parent("public", **PUBLIC), parent("inner"))
-    found = told({**WAY_IN, **GATEWAYS}, rivals=rivals, route=parents)
+    found = status_of({**WAY_IN, **GATEWAYS}, rivals=rivals, route=parents)
     assert condition(found, "IngressReady").reason == "HostConflict"
     assert condition(found, "RouteAccepted").status == "True"
     assert condition(found, "Ready").status == "False"
 
 
 def test_a_solver_without_a_way_in_has_no_such_condition() -> None:
-    found = told({})
+    found = status_of({})
     assert {"IngressReady", "RouteAccepted"}.isdisjoint({each.type for each in found.conditions})
     assert condition(found, "Ready").status == "True"
 
@@ -194,5 +196,5 @@ def test_a_solver_without_a_way_in_has_no_such_condition() -> None:
 def test_a_cluster_without_prometheus_operator_is_no_failure_of_auto(
     spec: dict[str, Any], state: str, reason: str, *, monitored: bool
 ) -> None:
-    found = condition(told(spec, monitored=monitored), "MonitoringReady")
+    found = condition(status_of(spec, monitored=monitored), "MonitoringReady")
     assert (found.status, found.reason) == (state, reason)

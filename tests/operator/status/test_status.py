@@ -17,7 +17,7 @@ FAILED = CanaryVerdict(outcome="failed", detail="HTTP 503: warming up")
 INGRESS = ObjectRef(api_version="networking.k8s.io/v1", kind="Ingress", name="demo")
 
 
-def told(
+def status_of(
     observed: ObservedSolver, verdict: CanaryVerdict = ANSWERED, spec: dict[str, Any] | None = None
 ) -> SolverStatus:
     return of(solver(spec), observed=observed, verdict=verdict)
@@ -72,15 +72,15 @@ ROLLOUTS: list[tuple[Deployment | None, CanaryVerdict, str, str, str]] = [
 def test_ready_is_true_only_when_all_is_current_available_and_answering(
     seen: Deployment | None, verdict: CanaryVerdict, ready: str, reason: str, progressing: str
 ) -> None:
-    found = told(ObservedSolver(deployment=seen), verdict)
+    found = status_of(ObservedSolver(deployment=seen), verdict)
     assert (condition(found, "Ready").status, condition(found, "Ready").reason) == (ready, reason)
     assert condition(found, "Progressing").status == progressing
     assert found.is_true("Ready") == (ready == "True")
 
 
-def test_no_wanted_replica_is_said_and_is_neither_ready_nor_a_failure() -> None:
+def test_no_desired_replica_is_neither_ready_nor_a_failure() -> None:
     none = deployment(desired=0, replicas=0, updated=0, ready=0, available=0)
-    found = told(ObservedSolver(deployment=none), PENDING, {"replicas": 0})
+    found = status_of(ObservedSolver(deployment=none), PENDING, {"replicas": 0})
     assert condition(found, "Ready").reason == "ScaledToZero"
     assert condition(found, "Ready").status == "False"
     assert "spec.replicas" in condition(found, "Ready").message
@@ -92,13 +92,13 @@ def test_of_another_server_the_status_names_its_model_and_address() -> None:
     """There is no model of our own to speak of."""
     openai = {"endpoint": "http://vllm:8000/v1"}
     spec = {"engine": {"type": "OpenAI", "openai": openai}}
-    found = told(ObservedSolver(deployment=deployment(ready=0, available=0)), PENDING, spec)
+    found = status_of(ObservedSolver(deployment=deployment(ready=0, available=0)), PENDING, spec)
     assert found.model
     assert found.model.uri == "http://vllm:8000/v1"
     message = condition(found, "ModelLoaded").message
     assert "No replica has reached the model at http://vllm:8000/v1 yet" in message
     assert "converts" not in message
-    named = told(
+    named = status_of(
         ObservedSolver(), PENDING, {"engine": {"type": "OpenAI", "openai": {**openai, "model": "qwen"}}}
     )
     assert named.model
@@ -107,7 +107,7 @@ def test_of_another_server_the_status_names_its_model_and_address() -> None:
 
 def test_a_stalled_rollout_is_no_progress() -> None:
     stalled = deployment(available=1, conditions={"Progressing": {"reason": "ProgressDeadlineExceeded"}})
-    found = condition(told(ObservedSolver(deployment=stalled)), "Progressing")
+    found = condition(status_of(ObservedSolver(deployment=stalled)), "Progressing")
     assert (found.status, found.reason) == ("False", "ProgressDeadlineExceeded")
     assert "kubectl describe pods -n team" in found.message
 
@@ -226,24 +226,24 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("observed", "reason", "words"), FAILURES)
-def test_each_failure_is_named_in_one_look_with_what_to_do(
+def test_each_failure_has_a_reason_and_says_what_to_do(
     observed: ObservedSolver, reason: str, words: str
 ) -> None:
-    found = told(observed)
+    found = status_of(observed)
     assert (condition(found, "Degraded").status, condition(found, "Degraded").reason) == ("True", reason)
     assert words in condition(found, "Degraded").message
     assert (condition(found, "Ready").status, condition(found, "Ready").reason) == ("False", reason)
 
 
 def test_a_failure_beside_complete_replicas_is_not_ready_either() -> None:
-    found = told(ObservedSolver(deployment=deployment(), conflicts=[INGRESS]))
+    found = status_of(ObservedSolver(deployment=deployment(), conflicts=[INGRESS]))
     assert condition(found, "Ready").status == "False"
 
 
 def test_a_pod_that_is_being_deleted_is_no_failure() -> None:
     leaving = waiting("CrashLoopBackOff")
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    assert condition(told(ObservedSolver(pods=[leaving])), "Degraded").status == "False"
+    assert condition(status_of(ObservedSolver(pods=[leaving])), "Degraded").status == "False"
 
 
 def lost(name: str, *, made: int, ended: int, **status: Any) -> dict[str, Any]:
@@ -291,9 +291,11 @@ KILLED = {"state": {"terminated": {"exitCode": 137, "finishedAt": "2026-01-01T12
 def test_a_pod_that_failed_in_an_earlier_incident_is_no_failure(status: dict[str, Any]) -> None:
     """Nobody deletes it before there are many: neither beside complete replicas nor in a later roll-out is it one."""
     old = lost("demo-old", made=0, ended=9, **status)
-    complete = told(ObservedSolver(deployment=deployment(), pods=[old, pod("demo-2", ready=True)]))
+    complete = status_of(ObservedSolver(deployment=deployment(), pods=[old, pod("demo-2", ready=True)]))
     assert condition(complete, "Ready").status == "True"
-    rolling = told(ObservedSolver(deployment=deployment(updated=1), pods=[old, started("demo-3", made=9000)]))
+    rolling = status_of(
+        ObservedSolver(deployment=deployment(updated=1), pods=[old, started("demo-3", made=9000)])
+    )
     assert condition(rolling, "Degraded").status == "False"
     assert condition(rolling, "Ready").reason == "RollingOut"
 
@@ -301,7 +303,7 @@ def test_a_pod_that_failed_in_an_earlier_incident_is_no_failure(status: dict[str
 def test_a_replica_that_is_lost_once_is_replaced_which_is_no_failure() -> None:
     three = [lost(f"demo-{number}", made=number, ended=100) for number in range(3)]
     new = [started(f"demo-{number}", made=101) for number in range(3, 6)]
-    found = told(ObservedSolver(deployment=deployment(ready=0, available=0), pods=[*three, *new]))
+    found = status_of(ObservedSolver(deployment=deployment(ready=0, available=0), pods=[*three, *new]))
     assert condition(found, "Degraded").status == "False"
 
 
@@ -311,24 +313,27 @@ def test_a_replica_that_is_lost_again_and_again_is_a_failure_until_one_is_ready(
         lost("demo-2", made=91, ended=180),
         started("demo-3", made=182),
     ]
-    found = told(ObservedSolver(deployment=deployment(ready=2, available=2), pods=pods))
+    found = status_of(ObservedSolver(deployment=deployment(ready=2, available=2), pods=pods))
     assert condition(found, "Degraded").reason == "Evicted"
     assert "Pod demo-2 has failed, as the one before it: The node was low on memory." in (
         condition(found, "Ready").message
     )
     pods[2] = {**pod("demo-3", ready=True), "metadata": pods[2]["metadata"]}
-    found = told(ObservedSolver(deployment=deployment(), pods=pods))
+    found = status_of(ObservedSolver(deployment=deployment(), pods=pods))
     assert condition(found, "Ready").status == "True"
 
 
 def test_a_starting_container_is_no_failure() -> None:
-    assert condition(told(ObservedSolver(pods=[waiting("ContainerCreating")])), "Degraded").status == "False"
+    assert (
+        condition(status_of(ObservedSolver(pods=[waiting("ContainerCreating")])), "Degraded").status
+        == "False"
+    )
 
 
 def test_a_container_that_has_just_started_is_no_failure() -> None:
     """Between its startup probe and its readiness probe."""
     starting = running(since="2026-01-01T12:00:00Z", unready_since="2026-01-01T11:59:58Z")
-    assert condition(told(ObservedSolver(pods=[starting])), "Degraded").status == "False"
+    assert condition(status_of(ObservedSolver(pods=[starting])), "Degraded").status == "False"
 
 
 def beside(other: dict[str, Any], *, init: bool = False) -> dict[str, Any]:
@@ -355,7 +360,9 @@ def beside(other: dict[str, Any], *, init: bool = False) -> dict[str, Any]:
 def test_a_container_that_is_not_ours_is_named_and_judged_by_no_field_or_exit_code_of_ours(
     doing: dict[str, Any], reason: str, said: str, init: bool
 ) -> None:
-    found = condition(told(ObservedSolver(pods=[beside({"name": "proxy", **doing}, init=init)])), "Degraded")
+    found = condition(
+        status_of(ObservedSolver(pods=[beside({"name": "proxy", **doing}, init=init)])), "Degraded"
+    )
     assert found.reason == reason
     assert found.message.startswith("Container proxy, which is not the operator's, of Pod demo-1 ")
     assert said in found.message
@@ -365,7 +372,8 @@ def test_a_container_that_is_not_ours_is_named_and_judged_by_no_field_or_exit_co
 def test_a_container_that_crashed_once_and_is_ready_again_is_no_failure() -> None:
     healed = {"name": "service", "ready": True, "state": {"running": {}}, **crashed(1, "once")}
     assert (
-        condition(told(ObservedSolver(pods=[pod(containerStatuses=[healed])])), "Degraded").status == "False"
+        condition(status_of(ObservedSolver(pods=[pod(containerStatuses=[healed])])), "Degraded").status
+        == "False"
     )
 
 
@@ -373,13 +381,15 @@ def test_long_words_of_others_are_cut_to_their_end() -> None:
     crash: dict[str, Any] = {
         "lastState": {"terminated": {"exitCode": 1, "message": "x" * 5000 + " the error"}}
     }
-    message = condition(told(ObservedSolver(pods=[waiting("CrashLoopBackOff", **crash)])), "Degraded").message
+    message = condition(
+        status_of(ObservedSolver(pods=[waiting("CrashLoopBackOff", **crash)])), "Degraded"
+    ).message
     assert "the error." in message
     assert len(message) < 1500
 
 
 def test_a_failed_canary_is_degraded_and_quoted() -> None:
-    found = told(ObservedSolver(deployment=deployment()), FAILED)
+    found = status_of(ObservedSolver(deployment=deployment()), FAILED)
     assert condition(found, "Degraded").reason == "CanaryFailed"
     assert "HTTP 503: warming up" in condition(found, "Ready").message
 
@@ -426,14 +436,14 @@ def test_a_step_of_an_autoscaler_leaves_ready_true() -> None:
             "conditions": [{"type": kind, "status": "True"} for kind in ("AbleToScale", "ScalingActive")]
         },
     }
-    found = told(ObservedSolver(deployment=more, scaler=scaler), spec=scaled)
+    found = status_of(ObservedSolver(deployment=more, scaler=scaler), spec=scaled)
     assert condition(found, "Ready").status == "True"
     fewer = deployment(desired=5, replicas=4, updated=4, available=1)
     assert (
-        condition(told(ObservedSolver(deployment=fewer, scaler=scaler), spec=scaled), "Ready").status
+        condition(status_of(ObservedSolver(deployment=fewer, scaler=scaler), spec=scaled), "Ready").status
         == "False"
     )
-    assert condition(told(ObservedSolver(deployment=more)), "Ready").status == "False"
+    assert condition(status_of(ObservedSolver(deployment=more)), "Ready").status == "False"
 
 
 @pytest.mark.parametrize(
@@ -473,14 +483,14 @@ def test_the_model_that_is_shown_is_the_one_that_answers(
 
 
 def test_the_model_is_loaded_when_a_replica_is_ready() -> None:
-    loading = told(ObservedSolver(deployment=deployment(ready=0, available=0)))
+    loading = status_of(ObservedSolver(deployment=deployment(ready=0, available=0)))
     assert condition(loading, "ModelLoaded").status == "False"
     assert "kubectl logs" in condition(loading, "ModelLoaded").message
-    assert condition(told(ObservedSolver(deployment=deployment())), "ModelLoaded").status == "True"
+    assert condition(status_of(ObservedSolver(deployment=deployment())), "ModelLoaded").status == "True"
 
 
-def test_every_condition_is_about_the_generation_that_was_looked_at() -> None:
-    found = told(ObservedSolver(deployment=deployment()))
+def test_every_condition_is_about_the_observed_generation() -> None:
+    found = status_of(ObservedSolver(deployment=deployment()))
     assert found.observed_generation == 2
     assert {item.type for item in found.conditions} == {
         "Available",
@@ -497,7 +507,7 @@ def test_every_condition_is_about_the_generation_that_was_looked_at() -> None:
 
 
 def test_the_transition_time_moves_only_when_the_status_does() -> None:
-    first = told(ObservedSolver(deployment=None), PENDING)
+    first = status_of(ObservedSolver(deployment=None), PENDING)
     known = solver(status=first.model_dump(by_alias=True))
     later = NOON + timedelta(minutes=5)
 
@@ -510,8 +520,8 @@ def test_the_transition_time_moves_only_when_the_status_does() -> None:
     assert condition(look(deployment()), "Ready").last_transition_time == "2026-01-01T12:05:00Z"
 
 
-def test_an_unchanged_look_is_an_equal_status() -> None:
-    first = told(ObservedSolver(deployment=deployment()))
+def test_an_unchanged_observation_is_an_equal_status() -> None:
+    first = status_of(ObservedSolver(deployment=deployment()))
     known = solver(status=first.model_dump(by_alias=True))
     again = of(known, observed=ObservedSolver(deployment=deployment()), now=NOON + timedelta(hours=1))
     assert again == known.status
@@ -527,11 +537,11 @@ def test_an_unchanged_look_is_an_equal_status() -> None:
     ],
 )
 def test_the_url_is_where_a_client_asks(ingress: dict[str, Any], url: str) -> None:
-    assert told(ObservedSolver(), spec={"ingress": ingress}).url == url
+    assert status_of(ObservedSolver(), spec={"ingress": ingress}).url == url
 
 
 def test_a_solver_stays_ready_over_a_restart_of_the_operator_until_its_spec_changes() -> None:
-    ready = told(ObservedSolver(deployment=deployment())).model_dump(by_alias=True)
+    ready = status_of(ObservedSolver(deployment=deployment())).model_dump(by_alias=True)
     assert status.canary_carried(solver(status=ready), PENDING).outcome == "answered"
     assert status.canary_carried(solver(status=ready), FAILED) == FAILED
     assert status.canary_carried(solver(status=ready, generation=3), PENDING) == PENDING
@@ -554,11 +564,11 @@ KEDA = {"autoscaling": {"enabled": True, "provider": "KEDA", "prometheusAddress"
 
 def scaler(kind: str, **conditions: str) -> ObservedSolver:
     """An autoscaler with these conditions."""
-    told = [
+    status_conditions = [
         {"type": name, "status": state, "reason": "Why", "message": "so"}
         for name, state in conditions.items()
     ]
-    return ObservedSolver(scaler={"kind": kind, "status": {"conditions": told}})
+    return ObservedSolver(scaler={"kind": kind, "status": {"conditions": status_conditions}})
 
 
 SCALING = [
@@ -583,10 +593,10 @@ SCALING = [
 
 
 @pytest.mark.parametrize(("spec", "observed", "state", "reason"), SCALING)
-def test_scaling_is_ready_when_whoever_sets_the_replicas_works(
+def test_scaling_is_ready_when_the_spec_or_a_working_autoscaler_sets_the_replicas(
     spec: dict[str, Any], observed: ObservedSolver, state: str, reason: str
 ) -> None:
-    found = condition(told(observed, spec=spec), "ScalingReady")
+    found = condition(status_of(observed, spec=spec), "ScalingReady")
     assert (found.status, found.reason) == (state, reason)
 
 
@@ -596,7 +606,7 @@ def test_a_missing_crd_is_said_with_what_to_install_and_is_no_failure_of_the_sol
         ObjectRef(api_version="monitoring.coreos.com/v1", kind="ServiceMonitor", name="demo"),
     ]
     spec = {**KEDA, "monitoring": {"serviceMonitor": {"enabled": True}}}
-    found = told(ObservedSolver(deployment=deployment(), absent=absent), spec=spec)
+    found = status_of(ObservedSolver(deployment=deployment(), absent=absent), spec=spec)
     for kind, provider in (("ScalingReady", "KEDA"), ("MonitoringReady", "prometheus-operator")):
         assert (condition(found, kind).status, condition(found, kind).reason) == ("False", "CRDNotInstalled")
         assert f"install {provider}." in condition(found, kind).message
@@ -606,7 +616,7 @@ def test_a_missing_crd_is_said_with_what_to_install_and_is_no_failure_of_the_sol
 def test_a_way_in_that_can_not_be_made_is_not_ready() -> None:
     """Its URL leads nowhere."""
     absent = [ObjectRef(api_version="gateway.networking.k8s.io/v1", kind="HTTPRoute", name="demo")]
-    found = told(ObservedSolver(deployment=deployment(), absent=absent))
+    found = status_of(ObservedSolver(deployment=deployment(), absent=absent))
     assert (condition(found, "Ready").status, condition(found, "Ready").reason) == (
         "False",
         "CRDNotInstalled",
@@ -618,7 +628,7 @@ def test_what_a_starting_replica_says_is_shown() -> None:
     observed = ObservedSolver(
         deployment=deployment(ready=0, available=0), starting="Pod demo-1: Fetching. 40 % done."
     )
-    assert condition(told(observed), "ModelLoaded").message == "Pod demo-1: Fetching. 40 % done."
+    assert condition(status_of(observed), "ModelLoaded").message == "Pod demo-1: Fetching. 40 % done."
 
 
 def creating(*, for_seconds: float, **metadata: Any) -> dict[str, Any]:
@@ -631,7 +641,7 @@ def creating(*, for_seconds: float, **metadata: Any) -> dict[str, Any]:
     }
 
 
-def test_a_pod_whose_container_is_not_created_for_long_is_asked_about() -> None:
+def test_the_warning_of_a_pod_without_a_container_for_long_is_read() -> None:
     """Its node says why in an Event only."""
     hanging, young = creating(for_seconds=11), creating(for_seconds=9)
     leaving = creating(for_seconds=99, deletionTimestamp="x")
@@ -660,10 +670,10 @@ KEYS = {"auth": {"apiKeysSecretRef": {"name": "clients"}}}
         ({**WAY_IN, "networkPolicy": {"allowedFrom": []}}, "True", "NoKeysAndNoPolicy"),
     ],
 )
-def test_a_way_in_with_neither_keys_nor_allowed_peers_is_told_of(
+def test_a_route_with_neither_keys_nor_allowed_peers_is_reported(
     spec: dict[str, Any], state: str, reason: str
 ) -> None:
-    found = told(ObservedSolver(deployment=deployment()), spec=spec)
+    found = status_of(ObservedSolver(deployment=deployment()), spec=spec)
     [exposed] = [each for each in found.conditions if each.type == "Exposed"]
     assert (exposed.status, exposed.reason) == (state, reason)
     assert found.is_true("Available")

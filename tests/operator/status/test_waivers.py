@@ -8,10 +8,10 @@ from tests.operator.status.test_gate_states import (
     PROMOTE,
     SITTING,
     examined,
+    gate_objects,
     gated,
     looked,
     sat,
-    seen,
     stored,
 )
 from tests.operator.support import NOON, solver
@@ -25,7 +25,7 @@ from mcq_operator.status.waiver import override, ungated
 
 def test_an_annotation_lets_a_change_through_and_is_recorded_and_lets_no_other_through() -> None:
     annotations = {PROMOTE: f"{SITTING.change} alice: by hand"}
-    through = advanced(gated(annotations), SITTING, seen(), now=NOON)
+    through = advanced(gated(annotations), SITTING, gate_objects(), now=NOON)
     assert (through.phase, holds(through)) == ("Overridden", False)
     assert "alice: by hand" in through.message
     recorded = override(gated(annotations), through, now=NOON)
@@ -33,20 +33,20 @@ def test_an_annotation_lets_a_change_through_and_is_recorded_and_lets_no_other_t
     assert (recorded.annotation, recorded.change) == (annotations[PROMOTE], SITTING.change)
     assert (recorded.reason, recorded.time) == ("Overridden", stamp(NOON))
     used = {"override": recorded.model_dump(by_alias=True)}
-    again = advanced(gated(annotations, status=used), SITTING, seen(), now=NOON)
+    again = advanced(gated(annotations, status=used), SITTING, gate_objects(), now=NOON)
     assert again.phase == "Sitting"
 
 
 def test_an_annotation_of_what_has_passed_already_changes_nothing() -> None:
     passed = SITTING.model_copy(update={"phase": "Passed"})
     late = {PROMOTE: f"{SITTING.change} alice: late"}
-    assert advanced(gated(late), passed, seen(), now=NOON) == passed
+    assert advanced(gated(late), passed, gate_objects(), now=NOON) == passed
 
 
 @pytest.mark.parametrize("words", ["alice: by hand", "fedcba9876543210 alice: by hand", SITTING.change])
-def test_an_approval_that_does_not_name_the_change_does_nothing_and_is_told_of(words: str) -> None:
+def test_an_approval_that_does_not_name_the_change_does_nothing_and_is_reported(words: str) -> None:
     asked = gated({PROMOTE: words})
-    gate = advanced(asked, SITTING, seen(), now=NOON)
+    gate = advanced(asked, SITTING, gate_objects(), now=NOON)
     assert gate.phase == "Sitting"
     told = finding(asked, gate, EMPTY)
     assert told is not None
@@ -73,7 +73,7 @@ TERMS = {"exam": "aqua", "minAccuracy": 0.4, "maxRegression": 0.05}
 )
 def test_a_gate_that_is_loosened_with_the_change_leaves_a_record(gate: dict[str, Any], words: str) -> None:
     loosened = gated(status={"lastGate": TERMS}, **gate)
-    told = advanced(loosened, SITTING, seen(sitting=sat("Passed")), now=NOON)
+    told = advanced(loosened, SITTING, gate_objects(sitting=sat("Passed")), now=NOON)
     recorded = override(loosened, told, now=NOON)
     assert not holds(told)
     assert words in told.message

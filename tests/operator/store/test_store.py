@@ -37,7 +37,7 @@ def manifest(version: int, *, name: str = "demo", namespace: str = "team", **mor
     return {"metadata": {**metadata, **more.pop("metadata", {})}, **more}
 
 
-def seen(
+def observation(
     version: int, kind: Kind = SERVICE, *, gone: bool = False, name: str = "demo", **more: Any
 ) -> Observation:
     return observe(kind, manifest(version, name=name, **more), gone=gone)
@@ -49,59 +49,59 @@ def listing(kind: Kind, *objects: Observation, version: int, namespace: str | No
     )
 
 
-def test_what_was_told_is_returned_as_a_copy_with_its_kind() -> None:
-    cache = Store()
-    assert cache.observe(seen(5, spec={"a": 1}))
-    found = cache.find(SERVICE, DEMO)
+def test_an_observed_object_is_returned_as_a_copy_with_its_kind() -> None:
+    store = Store()
+    assert store.observe(observation(5, spec={"a": 1}))
+    found = store.find(SERVICE, DEMO)
     assert found is not None
     assert (found["apiVersion"], found["kind"], found["spec"]) == ("v1", "Service", {"a": 1})
     found["spec"]["a"] = 2
-    assert (cache.find(SERVICE, DEMO) or {})["spec"] == {"a": 1}
+    assert (store.find(SERVICE, DEMO) or {})["spec"] == {"a": 1}
 
 
 def test_the_newer_version_wins_whichever_comes_first() -> None:
-    cache = Store()
-    cache.observe(seen(9, spec={"a": "new"}))
-    assert not cache.observe(seen(10**0, spec={"a": "old"}))
-    assert not cache.observe(seen(8, gone=True))
-    assert (cache.find(SERVICE, DEMO) or {})["spec"] == {"a": "new"}
+    store = Store()
+    store.observe(observation(9, spec={"a": "new"}))
+    assert not store.observe(observation(10**0, spec={"a": "old"}))
+    assert not store.observe(observation(8, gone=True))
+    assert (store.find(SERVICE, DEMO) or {})["spec"] == {"a": "new"}
     # As numbers: of the text, 10 would be the older one.
-    assert cache.observe(seen(10, spec={"a": "newest"}))
+    assert store.observe(observation(10, spec={"a": "newest"}))
 
 
 def test_an_end_is_not_undone_by_what_was_before_it() -> None:
     """An answer to a write may come after the event of the object's end."""
-    cache = Store()
-    cache.observe(seen(5))
-    assert cache.observe(seen(7, gone=True))
-    assert not cache.observe(seen(6))
-    assert not cache.knows(SERVICE, DEMO)
-    assert cache.observe(seen(8))
+    store = Store()
+    store.observe(observation(5))
+    assert store.observe(observation(7, gone=True))
+    assert not store.observe(observation(6))
+    assert not store.knows(SERVICE, DEMO)
+    assert store.observe(observation(8))
 
 
 def test_what_is_gone_from_the_watch_is_unknown_and_only_an_answer_makes_it_absent() -> None:
     """It may have lost its label, and be there still."""
-    cache = Store()
-    assert not cache.knows(SERVICE, DEMO)
-    cache.observe(seen(5))
-    cache.observe(seen(6, gone=True))
-    assert not cache.knows(SERVICE, DEMO)
-    cache.observe_absent(SERVICE, DEMO)
-    assert cache.knows(SERVICE, DEMO)
-    assert cache.find(SERVICE, DEMO) is None
-    assert cache.observe(seen(7))
-    assert cache.find(SERVICE, DEMO) is not None
+    store = Store()
+    assert not store.knows(SERVICE, DEMO)
+    store.observe(observation(5))
+    store.observe(observation(6, gone=True))
+    assert not store.knows(SERVICE, DEMO)
+    store.observe_absent(SERVICE, DEMO)
+    assert store.knows(SERVICE, DEMO)
+    assert store.find(SERVICE, DEMO) is None
+    assert store.observe(observation(7))
+    assert store.find(SERVICE, DEMO) is not None
 
 
 def test_an_answer_that_there_is_none_does_not_undo_an_event_that_came_meanwhile() -> None:
-    cache = Store()
-    cache.observe(seen(5))
-    cache.observe_absent(SERVICE, DEMO)
-    assert cache.find(SERVICE, DEMO) is not None
+    store = Store()
+    store.observe(observation(5))
+    store.observe_absent(SERVICE, DEMO)
+    assert store.find(SERVICE, DEMO) is not None
 
 
 @pytest.mark.parametrize(
-    ("kind", "before", "after", "news"),
+    ("kind", "before", "after", "change"),
     [
         (SERVICE, {"spec": {}}, {"spec": {}}, Change.NONE),
         (SERVICE, {"spec": {}}, {"spec": {"a": 1}}, Change.DRIFT),
@@ -122,87 +122,87 @@ def test_an_answer_that_there_is_none_does_not_undo_an_event_that_came_meanwhile
     ],
 )
 def test_only_a_change_that_a_reconcile_reads_is_news(
-    kind: Kind, before: dict[str, Any], after: dict[str, Any], news: Change
+    kind: Kind, before: dict[str, Any], after: dict[str, Any], change: Change
 ) -> None:
-    cache = Store()
-    assert cache.observe(seen(1, kind, **before)) is Change.STATE
-    assert cache.observe(seen(2, kind, **after)) is news
-    assert cache.observe(seen(3, kind, gone=True)) is Change.DRIFT
+    store = Store()
+    assert store.observe(observation(1, kind, **before)) is Change.STATE
+    assert store.observe(observation(2, kind, **after)) is change
+    assert store.observe(observation(3, kind, gone=True)) is Change.DRIFT
 
 
 def test_the_event_of_an_own_write_is_no_news() -> None:
-    cache = Store()
-    cache.observe(seen(3, spec={"a": 1}))
-    assert not cache.observe(seen(3, spec={"a": 1}))
+    store = Store()
+    store.observe(observation(3, spec={"a": 1}))
+    assert not store.observe(observation(3, spec={"a": 1}))
 
 
 def test_pods_are_found_by_their_solver_in_a_stable_order_once_they_are_listed() -> None:
-    cache = Store()
+    store = Store()
 
     def pod(version: int, name: str, instance: str, *, gone: bool = False) -> Observation:
         labels = {"app.kubernetes.io/instance": instance}
-        return seen(version, POD, gone=gone, name=name, metadata={"labels": labels})
+        return observation(version, POD, gone=gone, name=name, metadata={"labels": labels})
 
     def found(instance: str) -> list[str]:
-        return [item["metadata"]["name"] for item in cache.group(POD, "team", instance) or []]
+        return [item["metadata"]["name"] for item in store.group(POD, "team", instance) or []]
 
-    cache.observe(pod(1, "b", "demo"))
-    assert cache.group(POD, "team", "demo") is None
-    cache.replace(listing(POD, pod(1, "b", "demo"), pod(2, "a", "demo"), pod(3, "c", "other"), version=3))
+    store.observe(pod(1, "b", "demo"))
+    assert store.group(POD, "team", "demo") is None
+    store.replace(listing(POD, pod(1, "b", "demo"), pod(2, "a", "demo"), pod(3, "c", "other"), version=3))
     assert found("demo") == ["a", "b"]
-    cache.observe(pod(4, "a", "demo", gone=True))
-    cache.observe(pod(5, "b", "other"))
+    store.observe(pod(4, "a", "demo", gone=True))
+    store.observe(pod(5, "b", "other"))
     assert found("demo") == []
     assert found("other") == ["b", "c"]
 
 
 def test_a_listing_forgets_what_the_watch_missed_and_keeps_what_is_newer() -> None:
-    cache = Store()
-    cache.observe(seen(5, name="missed"))
-    cache.observe(seen(12, name="newer"))
-    cache.observe(seen(6, name="elsewhere", metadata={"namespace": "other"}))
-    cache.replace(listing(SERVICE, seen(4, name="listed"), namespace="team", version=10))
-    assert not cache.knows(SERVICE, NamespacedName("team", "missed"))
-    assert cache.knows(SERVICE, NamespacedName("team", "newer"))
-    assert cache.knows(SERVICE, NamespacedName("team", "listed"))
-    assert cache.knows(SERVICE, NamespacedName("other", "elsewhere"))
+    store = Store()
+    store.observe(observation(5, name="missed"))
+    store.observe(observation(12, name="newer"))
+    store.observe(observation(6, name="elsewhere", metadata={"namespace": "other"}))
+    store.replace(listing(SERVICE, observation(4, name="listed"), namespace="team", version=10))
+    assert not store.knows(SERVICE, NamespacedName("team", "missed"))
+    assert store.knows(SERVICE, NamespacedName("team", "newer"))
+    assert store.knows(SERVICE, NamespacedName("team", "listed"))
+    assert store.knows(SERVICE, NamespacedName("other", "elsewhere"))
 
 
 def test_what_a_watchs_list_lacks_has_ended_and_no_event_of_before_brings_it_back() -> None:
-    cache = Store()
+    store = Store()
     for number, name in enumerate(("missed", "listed", "newer"), 5):
-        cache.observe(seen(10 * number, name=name))
-    found = listing(SERVICE, seen(60, name="listed"), version=60)
-    assert cache.replace(found) == {SolverKey("team", "demo")}
-    assert not cache.knows(SERVICE, NamespacedName("team", "missed"))
-    assert cache.knows(SERVICE, NamespacedName("team", "listed"))
-    assert cache.knows(SERVICE, NamespacedName("team", "newer"))
-    assert not cache.observe(seen(55, name="missed"))
-    assert cache.observe(seen(61, name="missed"))
-    assert cache.replace(found) == set()
+        store.observe(observation(10 * number, name=name))
+    found = listing(SERVICE, observation(60, name="listed"), version=60)
+    assert store.replace(found) == {SolverKey("team", "demo")}
+    assert not store.knows(SERVICE, NamespacedName("team", "missed"))
+    assert store.knows(SERVICE, NamespacedName("team", "listed"))
+    assert store.knows(SERVICE, NamespacedName("team", "newer"))
+    assert not store.observe(observation(55, name="missed"))
+    assert store.observe(observation(61, name="missed"))
+    assert store.replace(found) == set()
 
 
 def test_the_ends_of_objects_are_not_remembered_for_ever() -> None:
-    cache = Store()
-    cache.observe(seen(5))
+    store = Store()
+    store.observe(observation(5))
     for version in 6, 7:
-        cache.replace(listing(SERVICE, version=version))
-    assert cache._kinds[SERVICE] == {}
+        store.replace(listing(SERVICE, version=version))
+    assert store._kinds[SERVICE] == {}
 
 
 def test_a_server_that_was_restored_from_a_backup_is_believed() -> None:
-    cache = Store()
-    cache.replace(listing(SERVICE, seen(90, spec={"a": "lost"}), version=100))
-    cache.replace(listing(SERVICE, seen(40, spec={"a": "restored"}), version=50))
-    assert (cache.find(SERVICE, DEMO) or {})["spec"] == {"a": "restored"}
+    store = Store()
+    store.replace(listing(SERVICE, observation(90, spec={"a": "lost"}), version=100))
+    store.replace(listing(SERVICE, observation(40, spec={"a": "restored"}), version=50))
+    assert (store.find(SERVICE, DEMO) or {})["spec"] == {"a": "restored"}
 
 
 def test_a_kind_that_the_server_does_not_know_any_more_is_forgotten() -> None:
-    cache = Store()
-    cache.replace(listing(SERVICE, seen(5), version=6))
-    cache.forget_kind(SERVICE)
-    assert not cache.knows(SERVICE, DEMO)
-    assert cache.all(SERVICE, None) is None
+    store = Store()
+    store.replace(listing(SERVICE, observation(5), version=6))
+    store.forget_kind(SERVICE)
+    assert not store.knows(SERVICE, DEMO)
+    assert store.all(SERVICE, None) is None
 
 
 @pytest.mark.parametrize("owners", [[], [{**OWNER, "apiVersion": "apps/v1", "kind": "Deployment"}]])
@@ -211,23 +211,23 @@ def test_an_object_with_our_label_and_no_owner_of_ours_takes_no_memory(
     kind: Kind, owners: list[dict[str, str]]
 ) -> None:
     """It is unknown, so that a reconcile that needs its name asks the server."""
-    cache = Store()
-    other = seen(5, kind, metadata={"ownerReferences": owners}, spec={"text": "x" * 1000})
-    cache.replace(listing(kind, other, version=5))
-    assert not cache.knows(kind, DEMO)
+    store = Store()
+    other = observation(5, kind, metadata={"ownerReferences": owners}, spec={"text": "x" * 1000})
+    store.replace(listing(kind, other, version=5))
+    assert not store.knows(kind, DEMO)
     assert other.body is None
 
 
 def test_a_job_of_a_cron_job_is_kept() -> None:
     owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "demo", "uid": "u"}
-    assert seen(5, JOB, metadata={"ownerReferences": [owner]}).body is not None
+    assert observation(5, JOB, metadata={"ownerReferences": [owner]}).body is not None
 
 
 def test_an_object_that_loses_its_owner_is_drift() -> None:
-    cache = Store()
-    cache.observe(seen(5))
-    assert cache.observe(seen(6, metadata={"ownerReferences": []})) is Change.DRIFT
-    assert not cache.knows(SERVICE, DEMO)
+    store = Store()
+    store.observe(observation(5))
+    assert store.observe(observation(6, metadata={"ownerReferences": []})) is Change.DRIFT
+    assert not store.knows(SERVICE, DEMO)
 
 
 @pytest.mark.parametrize(
@@ -238,12 +238,12 @@ def test_an_object_that_loses_its_owner_is_drift() -> None:
     ],
 )
 def test_what_others_may_make_large_is_not_kept(kind: Kind, fields: dict[str, Any]) -> None:
-    assert len(seen(5, kind, **fields).body or b"") < 500
+    assert len(observation(5, kind, **fields).body or b"") < 500
 
 
 def test_every_child_can_be_remembered() -> None:
-    cache = Store()
+    store = Store()
     for number, kind in enumerate(CHILDREN, 1):
-        cache.observe(seen(number, kind, spec={"n": number}))
+        store.observe(observation(number, kind, spec={"n": number}))
     for number, kind in enumerate(CHILDREN, 1):
-        assert json.dumps((cache.find(kind, DEMO) or {})["spec"]) == json.dumps({"n": number})
+        assert json.dumps((store.find(kind, DEMO) or {})["spec"]) == json.dumps({"n": number})

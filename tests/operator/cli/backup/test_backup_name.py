@@ -36,7 +36,7 @@ def test_what_has_another_name_is_no_backup(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("beginning", "meant"),
+    ("beginning", "chosen"),
     [
         (None, SECOND),
         ("2026-11-28", FIRST),
@@ -45,8 +45,8 @@ def test_what_has_another_name_is_no_backup(path: str) -> None:
         (str(FIRST), FIRST),
     ],
 )
-def test_the_newest_that_begins_so_is_meant(beginning: str | None, meant: BackupName) -> None:
-    assert choose([SECOND, FIRST], beginning) == meant
+def test_the_newest_backup_with_this_beginning_is_chosen(beginning: str | None, chosen: BackupName) -> None:
+    assert choose([SECOND, FIRST], beginning) == chosen
 
 
 def test_of_several_namespaces_one_must_be_said() -> None:

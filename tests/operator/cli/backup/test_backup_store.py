@@ -103,7 +103,7 @@ def test_wrong_credentials_are_refused_whatever_is_done(monkeypatch: pytest.Monk
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_secret_that_ends_in_a_new_line_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_that_ends_in_a_new_line_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-so-secret\n")
     with pytest.raises(
         CredentialsError, match="AWS_SECRET_ACCESS_KEY begins or ends with a space or a new line"
@@ -154,7 +154,7 @@ def test_a_download_that_is_cut_is_not_taken_for_the_whole(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system that is full")
-def test_a_full_disk_is_told_of_and_keeps_what_it_has(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_keeps_its_backups(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk"):
         store = BackupStore.of(f"file://{tmp_path}/disk", create=True)
         store.put(NAME, io.BytesIO(b"small"))
@@ -168,7 +168,7 @@ def test_a_full_disk_is_told_of_and_keeps_what_it_has(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system that is full")
-def test_a_backup_that_finds_no_room_where_it_is_fetched_to_is_told_of(tmp_path: Path) -> None:
+def test_no_room_for_a_fetched_backup_is_reported(tmp_path: Path) -> None:
     store = BackupStore.of(str(tmp_path / "store"), create=True)
     store.put(NAME, io.BytesIO(LARGE))
     with (

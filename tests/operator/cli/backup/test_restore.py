@@ -345,7 +345,7 @@ async def test_a_restore_that_was_cut_goes_on_where_it_was(
     assert await restore(0) == [RestoreOutcome.UNCHANGED] * 3
 
 
-async def test_a_solver_that_the_schema_refuses_is_told_of_and_the_others_are_restored(
+async def test_a_solver_that_the_schema_refuses_is_reported_and_the_others_are_restored(
     client: Client, elsewhere: Kubectl
 ) -> None:
     """As one of an older release may be."""
