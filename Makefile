@@ -25,7 +25,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format serve up down kubeconfig images image-operator image-service deploy monitoring model \
+.PHONY: help demo test check format serve up down kubeconfig images image-operator image-service image-service-torch deploy monitoring model \
 	sbom push sign install verify rollback diagnostics installer chart release pipeline generate lock bench bench-operator clean \
 	test-all prepare compose compose-down test-service test-page test-operator test-adversary test-monitoring test-pipeline test-cluster test-rollouts \
 	test-nodes test-autoscaling test-teardown chaos
@@ -68,10 +68,10 @@ down: .venv/.ready ## stop it; only the cache stays
 kubeconfig: .venv/.ready ## print the path of the local cluster's kubeconfig
 	@$(CLUSTER_TOOL) kubeconfig
 
-images: .venv/.ready ## build both images; image-operator and image-service build one [PLATFORMS=]
+images: .venv/.ready ## build the images; image-operator, image-service and image-service-torch build one [PLATFORMS=]
 	@$(PYTHON) -m hack.images
 
-image-operator image-service: .venv/.ready
+image-operator image-service image-service-torch: .venv/.ready
 	@$(PYTHON) -m hack.images $(@:image-%=%)
 
 monitoring: .venv/.ready ## after demo or deploy: monitor the operator and its solvers with Prometheus, Alertmanager, Jaeger and Grafana

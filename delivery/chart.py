@@ -25,5 +25,6 @@ def write_chart(images: Images | None, folder: Path = CHART) -> Path:
     shutil.copytree(SOURCE, folder)
     values = folder / "values.yaml"
     for program, image in asdict(images).items() if images else ():
-        values.write_text(re.sub(rf"(?m)mcq-{program}:\S+$", image, values.read_text()))
+        name = program.replace("_", "-")
+        values.write_text(re.sub(rf"(?m)mcq-{name}:\S+$", image, values.read_text()))
     return folder

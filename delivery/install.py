@@ -41,7 +41,7 @@ def install(
         install_operator(kubectl, images, overlay)
     solvers = [apply_solver(kubectl, manifest) for manifest in manifests]
     for each, manifest in zip(solvers, manifests, strict=True):
-        image = manifest["spec"].get("image", images.service)
+        image = images.replicas(manifest)
         with progress.step(f"MCQSolver {each.namespace}/{each.name} is Ready with {image}"):
             wait_updated(kubectl, each, image)
     return solvers

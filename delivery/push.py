@@ -1,4 +1,4 @@
-"""Push both images, each for one platform or several, and record their digests."""
+"""Push the images, each for one platform or several, and record their digests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def push(settings: Settings, progress: Progress) -> Images:
             with progress.step(f"push {name}:{settings.tag}"):
                 digest = _push(program, name, settings.tag, auth)
             digests[program] = f"{name}@{digest}"
-    images = Images(**digests)
+    images = Images.of(digests)
     write_images(images, RECORD)
     return images
 

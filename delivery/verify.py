@@ -98,7 +98,7 @@ class Verification:
 
     def pods(self, solver: Solver) -> str:
         """Check that every pod has the delivered image."""
-        image = self._get(solver.namespace, solver.resource)["spec"].get("image", self.images.service)
+        image = self.images.replicas(self._get(solver.namespace, solver.resource))
         selector = f"app.kubernetes.io/instance={solver.name}"
         pods = self._get(solver.namespace, "pods", "--selector", selector)["items"]
         running = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]

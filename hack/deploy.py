@@ -1,6 +1,7 @@
 """From nothing to a cluster that accepts MCQSolvers: `python -m hack.deploy`.
 
 Creates cluster, images, CRDs and operator. Idempotent: a second run changes nothing.
+TORCH=1 adds the image for solvers that need torch.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from hack.cluster.kind import KindCluster
 from hack.cluster.providers import Provider, choose
 from hack.errors import InstallError
-from hack.images.build import PROGRAMS, build, tag
+from hack.images.build import LOCAL, PROGRAMS, build, tag
 from hack.images.docker import ImageError
 from hack.installation import DEFAULT, Images, install_crds, install_operator
 from hack.kubectl import Kubectl, KubectlError
@@ -39,12 +40,13 @@ def deploy(progress: Progress) -> Deployed:
     provider = choose(progress)
     provider.up()
     progress.say("Images")
-    build()
-    references = {program: provider.load(tag(program)) for program in PROGRAMS}
+    programs = PROGRAMS if os.environ.get("TORCH") else LOCAL
+    build(programs)
+    references = {program: provider.load(tag(program)) for program in programs}
     kubectl = Kubectl(provider.kubectl(), provider.kubeconfig())
     with progress.step("install CRDs and operator"):
         install_crds(kubectl)
-        install_operator(kubectl, Images(**references), DEFAULT)
+        install_operator(kubectl, Images.of(references), DEFAULT)
     return Deployed(provider, kubectl)
 
 

@@ -13,8 +13,11 @@ import yaml
 from hack.errors import InstallError
 from hack.kubectl import Kubectl, KubectlError, wait_established
 from hack.toolchain.paths import ROOT
+from mcq_operator.api import MCQSolver
+from mcq_operator.desired import ServiceImages, replica_image
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 NAMESPACE = "mcq-operator-system"
@@ -30,10 +33,21 @@ APPLY = ("apply", "--server-side", "--force-conflicts")
 
 @dataclass(frozen=True)
 class Images:
-    """Both images by digest: REGISTRY/NAME@sha256:…"""
+    """The images by digest: REGISTRY/NAME@sha256:…; without `service_torch`, the configuration's stays."""
 
     operator: str
     service: str
+    service_torch: str | None = None
+
+    @classmethod
+    def of(cls, references: Mapping[str, str]) -> Images:
+        """Return the images by the names of hack.images.build."""
+        return cls(**{program.replace("-", "_"): each for program, each in references.items()})
+
+    def replicas(self, manifest: Mapping[str, Any]) -> str:
+        """Return the image that an MCQSolver's replicas run."""
+        images = ServiceImages(self.service, self.service_torch or "")
+        return replica_image(MCQSolver.model_validate(manifest), images)
 
 
 @dataclass(frozen=True)
@@ -81,16 +95,18 @@ def wait_for_operator(kubectl: Kubectl) -> None:
 def write_overlay(images: Images, base: Path, folder: Path) -> None:
     """Write a kustomization into `folder` that is `base` with the images by digest."""
     name, _, digest = images.operator.partition("@")
+    variables = {
+        "MCQ_OPERATOR_SERVICE_IMAGE": images.service,
+        "MCQ_OPERATOR_SERVICE_TORCH_IMAGE": images.service_torch,
+        "MCQ_OPERATOR_IMAGE": images.operator,
+    }
     patch = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": "mcq-operator", "namespace": NAMESPACE},
         "spec": {"template": {"spec": {"containers": [{
             "name": "operator",
-            "env": [
-                {"name": "MCQ_OPERATOR_SERVICE_IMAGE", "value": images.service},
-                {"name": "MCQ_OPERATOR_IMAGE", "value": images.operator},
-            ],
+            "env": [{"name": name, "value": image} for name, image in variables.items() if image],
         }]}}},
     }  # fmt: skip
     overlay = {

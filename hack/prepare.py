@@ -14,7 +14,7 @@ import sys
 from hack.cluster.node_image import node_image
 from hack.cluster.node_image.build import DEFAULT_VERSION
 from hack.images import engine
-from hack.images.build import build
+from hack.images.build import LOCAL, PROGRAMS, build
 from hack.images.docker import ImageError
 from hack.toolchain.errors import ToolError
 from hack.toolchain.paths import CACHE, ROOT
@@ -34,7 +34,7 @@ def prepare(progress: Progress, *, everything: bool) -> None:
     if (os.environ.get("CLUSTER") or "kind") == "kind":
         engine.ensure(progress)
         node_image(os.environ.get("KUBERNETES") or DEFAULT_VERSION, progress)
-        build()
+        build(PROGRAMS if everything else LOCAL)
 
 
 def main() -> int:

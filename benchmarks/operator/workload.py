@@ -42,7 +42,7 @@ class Solver(NamedTuple):
         """Return the objects that the operator makes on a cluster without optional kinds."""
         return desired.objects(
             MCQSolver.model_validate(self.manifest),
-            service_image="bench",
+            images=desired.ServiceImages("bench", "bench"),
             operator_image="bench",
             absent=OPTIONAL,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from hack.git import git
@@ -34,7 +35,7 @@ CRDS = "crds"
 UPGRADE = """\
 ## Upgrade
 
-CRDs first, then the rest. The operator rolls solvers to the new service image, one replica at a time.
+CRDs first, then the rest. The operator rolls solvers to the new service images, one replica at a time.
 
 ```
 kubectl apply --server-side --force-conflicts -f install.yaml
@@ -47,8 +48,7 @@ To go back, do the same with the earlier release's `install.yaml`, without its C
 ## Images
 
 ```
-{operator}
-{service}
+{images}
 ```
 """
 
@@ -106,7 +106,7 @@ def publish(settings: Settings, version: str, kubectl: Kubectl, tools: Tools, pr
         shutil.move(sbom, folder)
     shutil.copy(RECORD, folder)
     section = changelog.section((ROOT / "CHANGELOG.md").read_text(), version)
-    upgrade = UPGRADE.format(operator=images.operator, service=images.service)
+    upgrade = UPGRADE.format(images="\n".join(filter(None, asdict(images).values())))
     (folder / "NOTES.md").write_text(f"# {version}\n\n{section}\n\n{upgrade}")
     files = sorted(path for path in folder.iterdir())
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]

@@ -16,9 +16,9 @@ PLACES = {
     "pyproject.toml": r'^version = "(.+)"$',
     "service/pyproject.toml": r'^version = "(.+)"$',
     "operator/mcq_operator/__init__.py": r'^__version__ = "(.+)"$',
-    "config/operator/deployment.yaml": r"mcq-(?:operator|service):(\S+)$",
+    "config/operator/deployment.yaml": r"mcq-(?:operator|service(?:-torch)?):(\S+)$",
     "charts/mcq-operator/Chart.yaml": r"^(?:v|appV)ersion: (\S+)$",
-    "charts/mcq-operator/values.yaml": r"mcq-(?:operator|service):(\S+)$",
+    "charts/mcq-operator/values.yaml": r"mcq-(?:operator|service(?:-torch)?):(\S+)$",
     "compose.yaml": r"mcq-service:([^}\s]+)\}",
     ".env.example": r"mcq-service:(\S+)$",
 }

@@ -1,4 +1,4 @@
-"""`python -m hack.images [PROGRAM ...]`: build the operator's and the service's image, or only the named ones."""
+"""`python -m hack.images [PROGRAM ...]`: build the images of operator and service, or only the named ones."""
 
 import argparse
 import sys

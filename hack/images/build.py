@@ -1,4 +1,4 @@
-"""Build the product's two images: `python -m hack.images`."""
+"""Build the product's images: `python -m hack.images`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DIST = ROOT / "dist"
-PROGRAMS = ("operator", "service")
+SERVICE_TARGETS = {"service": "cpu", "service-torch": "torch"}
+"""The stages of Dockerfile.service, by the images that they make."""
+PROGRAMS = ("operator", *SERVICE_TARGETS)
+LOCAL = ("operator", "service")
+"""What a local cluster gets: few solvers need torch, whose image is 4 GB."""
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 OCI = "org.opencontainers.image"
 
 
 def tag(program: str, platform: str | None = None) -> str:
-    """Return the local name of a program's image for a platform, by default this machine's."""
+    """Return the local name of an image for a platform, by default this machine's."""
     return f"mcq-{program}:dev{suffix(platform or own())}"
 
 
@@ -37,7 +41,7 @@ def version() -> str:
 def build(programs: Sequence[str] = PROGRAMS, *, platforms: Sequence[str] | None = None) -> None:
     """Build images from this checkout, by default for this machine; unchanged layers come from the cache.
 
-    TORCH_BACKEND=cpu in the environment selects torch without CUDA for the service.
+    TORCH_BACKEND=cpu in the environment selects torch without CUDA for service-torch.
     Raises ImageError if a build fails, and ToolError if there is no Docker engine.
     """
     progress = Progress()
@@ -49,12 +53,13 @@ def build(programs: Sequence[str] = PROGRAMS, *, platforms: Sequence[str] | None
         for program in programs:
             arguments = {"BASE": base}
             backend = os.environ.get("TORCH_BACKEND")
-            if program == "service" and backend:
+            if program == "service-torch" and backend:
                 arguments["TORCH_BACKEND"] = backend
             with progress.step(f"docker build {tag(program, platform)}"):
                 docker.build(
-                    ROOT / f"Dockerfile.{program}", ROOT, tag(program, platform), arguments,
-                    labels=_labels(base), secrets=secrets, platform=None if platform == own() else platform,
+                    ROOT / f"Dockerfile.{'service' if program in SERVICE_TARGETS else program}",
+                    ROOT, tag(program, platform), arguments, labels=_labels(base), secrets=secrets,
+                    platform=None if platform == own() else platform, target=SERVICE_TARGETS.get(program),
                 )  # fmt: skip
 
 

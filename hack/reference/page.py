@@ -108,7 +108,8 @@ def _shown(value: object) -> str:
 def _objects(spec: dict[str, Any]) -> dict[ObjectRef, Manifest]:
     metadata = {"name": "demo", "namespace": "team", "uid": "u"}
     solver = MCQSolver.model_validate({"metadata": metadata, "spec": spec})
-    objects = desired.objects(solver, service_image="mcq-service", operator_image="mcq-operator")
+    images = desired.ServiceImages("mcq-service", "mcq-service-torch")
+    objects = desired.objects(solver, images=images, operator_image="mcq-operator")
     made = {desired.reference(item): item for item in objects}
     for item in made.values():
         del item["metadata"]["annotations"][APPLIED_DIGEST]

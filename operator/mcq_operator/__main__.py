@@ -159,7 +159,7 @@ def _check(arguments: argparse.Namespace) -> int:
         check(
             arguments.file,
             namespace=arguments.of_namespace,
-            service_image=settings.service_image,
+            images=settings.images,
             operator_image=settings.image,
             operator_namespace=settings.home,
             out=sys.stdout,
@@ -173,7 +173,7 @@ def _check(arguments: argparse.Namespace) -> int:
 def _run(settings: Settings) -> int:
     configure_logging(settings.log_level)
     scope = ", ".join(settings.namespaces) or "all namespaces"
-    logger.info("serving %s", scope, extra={"service_image": settings.service_image})
+    logger.info("serving %s", scope, extra={"service_images": list(settings.images)})
     with tracing():
         status = asyncio.run(run(settings, Metrics(CollectorRegistry())))
     logger.info("stopped")

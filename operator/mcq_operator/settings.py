@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from . import __version__
 from .api.rbac import NAMESPACE
+from .desired.images import ServiceImages
 
 
 class Settings(BaseSettings):
@@ -17,7 +18,9 @@ class Settings(BaseSettings):
     namespaces: Annotated[tuple[str, ...], NoDecode] = ()
     """Namespaces to serve, separated by commas; empty serves all."""
     service_image: str = f"mcq-service:{__version__}"
-    """The image of solvers that name none."""
+    """The image of solvers that name none, and of exams."""
+    service_torch_image: str = f"mcq-service-torch:{__version__}"
+    """The same for solvers that need torch: with a float precision or a GPU."""
     image: str = f"mcq-operator:{__version__}"
     """The operator's own image, which the backup Jobs run."""
     lease: (
@@ -53,6 +56,11 @@ class Settings(BaseSettings):
     """Port of the metrics and health server."""
     log_level: str = "INFO"
     """The least severe log level that is written."""
+
+    @property
+    def images(self) -> ServiceImages:
+        """The images of solvers that name none."""
+        return ServiceImages(self.service_image, self.service_torch_image)
 
     @property
     def home(self) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 IMAGES = Images(
     f"registry.example.com/mcq-operator@sha256:{'1' * 64}",
     f"registry.example.com/mcq-service@sha256:{'2' * 64}",
+    f"registry.example.com/mcq-service-torch@sha256:{'3' * 64}",
 )
 
 
@@ -95,6 +96,7 @@ def test_values_and_namespace_reach_the_operator(tools: Tools, tmp_path: Path) -
     assert "tolerations" not in pod
     assert container["image"] == IMAGES.operator
     assert environment["MCQ_OPERATOR_SERVICE_IMAGE"] == IMAGES.service
+    assert environment["MCQ_OPERATOR_SERVICE_TORCH_IMAGE"] == IMAGES.service_torch
     assert environment["MCQ_OPERATOR_IMAGE"] == IMAGES.operator
     assert environment["MCQ_OPERATOR_LEASE"] == "elsewhere/mcq-operator"
     assert objects["ClusterRoleBinding", "mcq-operator"]["subjects"][0]["namespace"] == "elsewhere"

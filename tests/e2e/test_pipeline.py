@@ -149,7 +149,7 @@ def test_without_monitoring_its_stage_and_checks_are_skipped(green: Build) -> No
 def test_a_build_archives_test_reports_coverage_and_sboms(green: Build) -> None:
     assert green.record["tests"]["tests"] > 0
     assert 0 < green.record["lineCoverage"] < 1
-    for program, package in (("operator", "kopf"), ("service", "torch")):
+    for program, package in (("operator", "kopf"), ("service", "fastapi"), ("service-torch", "torch")):
         sbom = json.loads((green.directory / f"archive/dist/mcq-{program}.cdx.json").read_text())
         assert sbom["bomFormat"] == "CycloneDX"
         names = {component["name"] for component in sbom["components"]}

@@ -27,7 +27,7 @@ from hack.toolchain.tools import locked
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config
 from tests.operator.server import Server
-from tests.operator.support import IMAGE, NOON, OPERATOR_IMAGE, list_all
+from tests.operator.support import IMAGES, NOON, OPERATOR_IMAGE, list_all
 
 from mcq_operator.api import Key, Manifest, SolverKey
 from mcq_operator.api.kinds import POLICY, RECONCILED
@@ -35,6 +35,7 @@ from mcq_operator.api.observed import CanaryVerdict
 from mcq_operator.client import CachedClient, Client, Cluster
 from mcq_operator.controllers import Result, reconcile
 from mcq_operator.controllers.upgrades import Upgrades
+from mcq_operator.desired import ServiceImages
 from mcq_operator.probes.api_keys import APIKeyProber
 from mcq_operator.probes.canary import CanaryProber
 from mcq_operator.probes.load_progress import LoadProgressProber
@@ -181,7 +182,7 @@ class Bench:
     verdict: CanaryVerdict = field(default_factory=lambda: CanaryVerdict(outcome="answered"))
     writes: list[tuple[str, str]] = field(default_factory=list)
     now: datetime = NOON
-    service_image: str = IMAGE
+    images: ServiceImages = IMAGES
 
     def __post_init__(self) -> None:
         self.restart()
@@ -216,7 +217,7 @@ class Bench:
             load_progress=self.load_progress,
             api_keys=self.api_keys,
             upgrades=self.upgrades,
-            service_image=self.service_image,
+            images=self.images,
             operator_image=OPERATOR_IMAGE,
             now=lambda: self.now,
         )

@@ -28,7 +28,7 @@ def check(
     path: str,
     *,
     namespace: str,
-    service_image: str,
+    images: desired.ServiceImages,
     operator_image: str,
     operator_namespace: str,
     out: TextIO,
@@ -42,7 +42,7 @@ def check(
         for document, _ in _documents(path, SOLVER_KIND)
         for manifest in desired.objects(
             MCQSolver.model_validate(_placed(document, namespace)),
-            service_image=service_image,
+            images=images,
             operator_image=operator_image,
             operator_namespace=operator_namespace,
         )

@@ -10,6 +10,7 @@ from mcq_operator import status
 from mcq_operator.api import ExamKey, Key, ResourceStatus, SolverKey
 from mcq_operator.api.rbac import NAMESPACE
 from mcq_operator.client import Cluster, ClusterError, ConflictError, NoAnswerError, NotLeadingError
+from mcq_operator.desired import ServiceImages
 from mcq_operator.probes.api_keys import APIKeyProber
 from mcq_operator.probes.canary import CanaryProber
 from mcq_operator.probes.load_progress import LoadProgressProber
@@ -33,7 +34,7 @@ async def reconcile(
     load_progress: LoadProgressProber,
     api_keys: APIKeyProber,
     upgrades: Upgrades,
-    service_image: str,
+    images: ServiceImages,
     operator_image: str,
     operator_namespace: str = NAMESPACE,
     now: Callable[[], datetime],
@@ -52,13 +53,13 @@ async def reconcile(
                     load_progress=load_progress,
                     api_keys=api_keys,
                     upgrades=upgrades,
-                    service_image=service_image,
+                    images=images,
                     operator_image=operator_image,
                     operator_namespace=operator_namespace,
                     now=now,
                 )
             case ExamKey():
-                return await reconcile_exam(key, cluster=cluster, service_image=service_image, now=now)
+                return await reconcile_exam(key, cluster=cluster, service_image=images.cpu, now=now)
         message = f"no kind of resource has the key {key!r}"
         raise TypeError(message)
     except (ConflictError, NoAnswerError, NotLeadingError):

@@ -9,21 +9,21 @@ from .steps import readable_exam, readable_solver
 
 
 async def held(
-    solver: MCQSolver, cluster: Cluster, *, service_image: str
+    solver: MCQSolver, cluster: Cluster, *, images: desired.ServiceImages
 ) -> tuple[GateStatus | None, Manifest | None]:
     """Return the change that has a gate, and the template of the earlier replicas while the gate holds the change.
 
     Kubernetes keeps the template in a ReplicaSet. Raises ClusterError.
     """
     gate, recorded = solver.spec.rollout.gate, solver.status.gate
-    identity = desired.gate.identity(solver, service_image=service_image)
+    identity = desired.gate.identity(solver, images=images)
     unchanged = not solver.status.promoted or identity == solver.status.promoted
     if gate is None:
         return status.waiver.ungated(solver, identity, unchanged=unchanged), None
     if unchanged:
         # Drop the gate of a change that was taken back; keep the one of a change that went through.
         return (None, None) if status.gate.holds(recorded) else (recorded, None)
-    candidate = desired.gate.candidate_id(solver, gate, service_image=service_image)
+    candidate = desired.gate.candidate_id(solver, gate, images=images)
     replica_sets = {item["metadata"]["name"]: item for item in await cluster.replica_sets(solver)}
     if recorded is None or not status.gate.holds(recorded) or recorded.replica_set not in replica_sets:
         newest = status.rollback.newest(replica_sets.values())

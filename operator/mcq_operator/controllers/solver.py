@@ -38,7 +38,7 @@ async def reconcile_solver(
     load_progress: LoadProgressProber,
     api_keys: APIKeyProber,
     upgrades: Upgrades,
-    service_image: str,
+    images: desired.ServiceImages,
     operator_image: str,
     operator_namespace: str,
     now: Callable[[], datetime],
@@ -55,19 +55,19 @@ async def reconcile_solver(
         return Result(outcome=Outcome.INVALID, status=new_status)
     if solver is None or solver.deleting:
         return _gone(key, canary, load_progress, api_keys, upgrades)
-    template = desired.template(solver, service_image=service_image)
+    template = desired.template(solver, images=images)
     digest = desired.digest(template)
     stored = solver
     solver, rollback_template = await _rollback_template(stored, cluster, digest=digest)
     exams = await cluster.exams(solver)
     held_back, upgrade_template = await _upgrade_hold(solver, cluster, upgrades, digest=digest)
     if upgrade_template is None:
-        change, gate_template = await gate.held(solver, cluster, service_image=service_image)
+        change, gate_template = await gate.held(solver, cluster, images=images)
     else:
         change, gate_template = solver.status.gate, upgrade_template
     objects = desired.objects(
         solver,
-        service_image=service_image,
+        images=images,
         operator_image=operator_image,
         operator_namespace=operator_namespace,
         absent=cluster.absent,
@@ -118,9 +118,7 @@ async def reconcile_solver(
         replicas_digest=digest,
         template_digest=in_force,
         held=change,
-        identity=solver.status.promoted
-        if upgrade_template
-        else desired.gate.identity(solver, service_image=service_image),
+        identity=solver.status.promoted if upgrade_template else desired.gate.identity(solver, images=images),
         release=solver.status.release if upgrade_template else upgrades.release,
         held_back=held_back,
         model=status.loaded_model.model_of(rollback_template or gate_template or template),

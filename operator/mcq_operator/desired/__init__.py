@@ -10,6 +10,7 @@ from mcq_operator.api.status import ObjectRef
 from . import backup, exam, gate
 from .alerts import prometheus_rule
 from .dashboards import dashboards
+from .images import ServiceImages, replica_image
 from .manifest import digest
 from .monitoring import service_monitor
 from .network import http_route, ingress, network_policy, service
@@ -17,13 +18,23 @@ from .scaling import autoscaler, disruption_budget, scaled_object
 from .storage import cache_claim, sat_exam
 from .workload import deployment, service_account, template
 
-__all__ = ["digest", "exam", "gate", "objects", "possible", "reference", "template"]
+__all__ = [
+    "ServiceImages",
+    "digest",
+    "exam",
+    "gate",
+    "objects",
+    "possible",
+    "reference",
+    "replica_image",
+    "template",
+]
 
 
 def objects(
     solver: MCQSolver,
     *,
-    service_image: str,
+    images: ServiceImages,
     operator_image: str,
     operator_namespace: str = NAMESPACE,
     absent: Collection[Kind] = (),
@@ -34,7 +45,7 @@ def objects(
 
     Args:
         solver: the owner of the objects.
-        service_image: the replicas' image if the spec names none.
+        images: the replicas' images for a spec that names none.
         operator_image: the operator's own image, which backs the namespace up.
         operator_namespace: where the operator runs.
         absent: kinds that the API server does not know. Their objects are returned too, but no other object relies on
@@ -43,7 +54,7 @@ def objects(
         sat: the last exam of the current replicas.
 
     """
-    replicas_template = pods or template(solver, service_image=service_image)
+    replicas_template = pods or template(solver, images=images)
     desired = [
         service_account(solver),
         cache_claim(solver),

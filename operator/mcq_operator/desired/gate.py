@@ -11,12 +11,13 @@ from mcq_operator.api.base import Model
 from mcq_operator.api.kinds import EXAM, SOLVER
 from mcq_operator.api.scaling import Gate
 
+from .images import ServiceImages, replica_image
 from .manifest import digest, manifest
 
 OFF = {"enabled": False}
 
 
-def identity(solver: MCQSolver, *, service_image: str) -> str:
+def identity(solver: MCQSolver, *, images: ServiceImages) -> str:
     """Return the digest of everything that may change answers: the model, its source, and the engine.
 
     A Secret of credentials may set the server of s3://, so it counts unless the model's digest is given. The Pods'
@@ -32,7 +33,7 @@ def identity(solver: MCQSolver, *, service_image: str) -> str:
             _plain(model),
             spec.engine.type,
             spec.engine.openai and _plain(spec.engine.openai),
-            spec.image or service_image,
+            replica_image(solver, images),
             spec.answering.debias,
             spec.storage.cache.claim_name,
             pods,
@@ -40,9 +41,9 @@ def identity(solver: MCQSolver, *, service_image: str) -> str:
     )
 
 
-def candidate_id(solver: MCQSolver, gate: Gate, *, service_image: str) -> str:
+def candidate_id(solver: MCQSolver, gate: Gate, *, images: ServiceImages) -> str:
     """Return a digest of a change and the gate's limits."""
-    return digest([identity(solver, service_image=service_image), _plain(gate)])
+    return digest([identity(solver, images=images), _plain(gate)])
 
 
 def candidate(solver: MCQSolver) -> Manifest:

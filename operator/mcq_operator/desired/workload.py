@@ -10,6 +10,7 @@ from mcq_operator.api.quantity import quantity
 from mcq_operator.api.replica import REPLICA_RESOURCES
 
 from .config import drain_seconds, environment
+from .images import ServiceImages, replica_image
 from .manifest import manifest, without_none
 from .overrides import merged
 from .placement import of_replicas
@@ -64,8 +65,8 @@ def autoscaled(solver: MCQSolver, *, absent: Collection[Kind]) -> bool:
     return options.enabled and not (options.provider == "KEDA" and SCALED_OBJECT in absent)
 
 
-def template(solver: MCQSolver, *, service_image: str) -> Manifest:
-    """Return the replicas' Pod template. `service_image` is the image if the spec names none."""
+def template(solver: MCQSolver, *, images: ServiceImages) -> Manifest:
+    """Return the replicas' Pod template. `images` are for a spec that names none."""
     own = without_none(
         {
             "metadata": {
@@ -75,7 +76,7 @@ def template(solver: MCQSolver, *, service_image: str) -> Manifest:
                     names.MODEL_ANNOTATION: solver.model_uri,
                 },
             },
-            "spec": _pod(solver, service_image=service_image),
+            "spec": _pod(solver, images=images),
         }
     )
     pods: Manifest = without_none(merged(own, solver.spec.pod_template))
@@ -95,7 +96,7 @@ def startup_seconds(solver: MCQSolver) -> int:
     return LOADING_SECONDS + int(size / FETCHED_A_SECOND)
 
 
-def _pod(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
+def _pod(solver: MCQSolver, *, images: ServiceImages) -> dict[str, Any]:
     return {
         "serviceAccountName": solver.name,
         "automountServiceAccountToken": False,
@@ -103,7 +104,7 @@ def _pod(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
         "imagePullSecrets": image_pull_secrets(solver),
         "terminationGracePeriodSeconds": PRE_STOP_SECONDS + drain_seconds(solver) + EXIT_SECONDS,
         "securityContext": POD_SECURITY,
-        "containers": [_container(solver, service_image=service_image)],
+        "containers": [_container(solver, images=images)],
         "volumes": [{"name": volume.name, **volume.source} for volume in volumes(solver)],
         **of_replicas(solver),
     }
@@ -124,12 +125,12 @@ def image_pull_secrets(solver: MCQSolver) -> list[dict[str, str]] | None:
     return [{"name": secret.name} for secret in solver.spec.image_pull_secrets or []] or None
 
 
-def _container(solver: MCQSolver, *, service_image: str) -> dict[str, Any]:
+def _container(solver: MCQSolver, *, images: ServiceImages) -> dict[str, Any]:
     spec = solver.spec
     attempts = math.ceil(startup_seconds(solver) / STARTUP_PERIOD)
     return {
         "name": names.SERVICE_CONTAINER,
-        "image": spec.image or service_image,
+        "image": replica_image(solver, images),
         "imagePullPolicy": spec.image_pull_policy,
         "env": [{"name": name, "value": value} for name, value in environment(solver).items()],
         "envFrom": env_from(spec.model.credentials_secret_ref)

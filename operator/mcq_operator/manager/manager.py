@@ -279,7 +279,7 @@ def _queue(
 ) -> WorkQueue[Key]:
     """Return the queue with the reconcile as its work."""
     upgrades = Upgrades(
-        release=f"{__version__} {settings.service_image}",
+        release=" ".join([__version__, *settings.images]),
         at_once=settings.upgrades_at_once,
         requeue=lambda key: queue.add(key),
     )
@@ -290,7 +290,7 @@ def _queue(
         load_progress=load_progress,
         api_keys=api_keys,
         upgrades=upgrades,
-        service_image=settings.service_image,
+        images=settings.images,
         operator_image=settings.image,
         operator_namespace=settings.home,
         now=lambda: datetime.now(UTC),

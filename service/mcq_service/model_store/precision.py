@@ -1,5 +1,6 @@
 """The number formats of weights, and the choice of one for this machine."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -35,6 +36,11 @@ def resolve(
         return choice
     supported = _flags(cpuinfo) >= _INT8_FLAGS and native_library.is_file()
     return "int8" if supported and not _has(gpus) else best_float(cpuinfo=cpuinfo, gpus=gpus)
+
+
+def has_torch() -> bool:
+    """Return whether torch and transformers are installed: the image mcq-service has neither."""
+    return find_spec("torch") is not None and find_spec("transformers") is not None
 
 
 def best_float(*, cpuinfo: Path = CPUINFO, gpus: tuple[Path, ...] = GPUS) -> FloatPrecision:

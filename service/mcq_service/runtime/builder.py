@@ -14,7 +14,7 @@ from mcq_service.engine.remote.openai_client import OpenAIClient
 from mcq_service.mcq import Defaults, MCQService
 from mcq_service.mcq.calibration import Calibration
 from mcq_service.mcq.calibration_files import calibration_for, remote_calibration
-from mcq_service.model_store.precision import best_float
+from mcq_service.model_store.precision import best_float, has_torch
 from mcq_service.openai import Generation
 from mcq_service.prompts import ANSWER_FIRST, REASONING_FIRST, Form
 from mcq_service.runtime.selftest import SelfTest
@@ -82,6 +82,14 @@ def precision_for(settings: Settings) -> PrecisionChoice:
         raise EngineMismatch(
             "MCQ_ENGINE=transformers can't compute in int8: MCQ_MODEL_PRECISION=int8 does not fit it."
         )
+    if not has_torch():
+        if engine == "transformers" or precision in {"float32", "bfloat16"}:
+            raise EngineMismatch(
+                "Float precisions need torch and transformers, which are not installed: use the image "
+                "mcq-service-torch, which the operator picks for model.precision float32 or bfloat16, or install "
+                "mcq-service[torch]. MCQ_ENGINE=auto and MCQ_MODEL_PRECISION=auto need neither."
+            )
+        return "int8"
     if precision == "auto" and engine == "transformers":
         return best_float()
     return "int8" if engine == "cpu" else precision

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.operator.support import IMAGE, OPERATOR_IMAGE, solver
+from tests.operator.support import IMAGES, OPERATOR_IMAGE, solver
 
 from mcq_operator import desired
 from mcq_operator.api import MCQExam, names
@@ -29,7 +29,7 @@ def test_each_object_names_what_it_depends_on_and_that_is_made_before_it() -> No
     )
     gate = one.spec.rollout.gate
     assert gate is not None
-    objects = desired.objects(one, service_image=IMAGE, operator_image=OPERATOR_IMAGE)
+    objects = desired.objects(one, images=IMAGES, operator_image=OPERATOR_IMAGE)
     objects += [desired.gate.candidate(one), desired.gate.sitting(one, exam, gate)]
     needed = ordered(objects)
     candidate = names.candidate_name(one)
@@ -42,7 +42,7 @@ def test_each_object_names_what_it_depends_on_and_that_is_made_before_it() -> No
     assert needed[f"{SOLVER.kind} {candidate}"] == {"PersistentVolumeClaim demo-model-cache"}
     assert needed[f"{EXAM.kind} {candidate}"] == {f"{SOLVER.kind} {candidate}"}
 
-    needed = ordered(desired.exam.objects(exam, one, service_image=IMAGE))
+    needed = ordered(desired.exam.objects(exam, one, service_image=IMAGES.cpu))
     [job] = [name for name in needed if name.startswith("Job ")]
     assert needed[job] == {f"{kind} aqua-exam" for kind in ("ServiceAccount", "Role", "RoleBinding")}
     assert needed["Role aqua-exam"] == {"ConfigMap aqua-results", "ConfigMap aqua-results-0"}

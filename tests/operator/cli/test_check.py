@@ -10,6 +10,7 @@ from hack.generate import ROOT
 
 from mcq_operator import __version__, desired
 from mcq_operator.api import MCQSolver
+from mcq_operator.settings import Settings
 
 SAMPLE = ROOT / "config/samples/mcqsolver.yaml"
 
@@ -27,7 +28,7 @@ def test_the_objects_of_a_file_are_printed_as_the_operator_makes_them() -> None:
     uid = {"uid": "00000000-0000-0000-0000-000000000000"}
     solver = MCQSolver.model_validate({**sample, "metadata": {**sample["metadata"], **uid}})
     assert found == desired.objects(
-        solver, service_image=f"mcq-service:{__version__}", operator_image=f"mcq-operator:{__version__}"
+        solver, images=Settings().images, operator_image=f"mcq-operator:{__version__}"
     )
 
 

@@ -5,7 +5,7 @@ from asyncio import Event
 from typing import Any
 
 import pytest
-from tests.operator.support import IMAGE, NOON, OPERATOR_IMAGE, list_all, solver
+from tests.operator.support import IMAGES, NOON, OPERATOR_IMAGE, list_all, solver
 
 from mcq_operator import desired
 from mcq_operator.api import Key, Manifest, SolverKey
@@ -131,7 +131,7 @@ class Operator:
             load_progress=LoadProgressProber(_unheard, clock=lambda: 0.0, requeue=lambda _: None),
             api_keys=APIKeyProber(_uncounted, requeue=lambda _: None),
             upgrades=Upgrades(release="golden", at_once=0, requeue=lambda _: None),
-            service_image=IMAGE,
+            images=IMAGES,
             operator_image=OPERATOR_IMAGE,
             now=lambda: NOON,
         )
@@ -164,7 +164,7 @@ async def operator() -> Operator:
 
 async def test_a_new_solver_costs_one_write_for_each_object_and_its_status(operator: Operator) -> None:
     desired_objects = desired.objects(
-        solver(), service_image=IMAGE, operator_image=OPERATOR_IMAGE, absent=operator.cluster.absent
+        solver(), images=IMAGES, operator_image=OPERATOR_IMAGE, absent=operator.cluster.absent
     )
     requests = await operator.reconcile()
     assert [method for method, _ in requests].count("patch") == len(desired_objects) + 1

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from kubernetes.aio.client.exceptions import ApiException
-from tests.operator.support import IMAGE, OPERATOR_IMAGE, solver
+from tests.operator.support import IMAGES, OPERATOR_IMAGE, solver
 
 from mcq_operator import desired
 from mcq_operator.api import Manifest, ObjectRef
@@ -33,7 +33,7 @@ class Mirror:
 
 
 def desired_objects() -> dict[ObjectRef, Manifest]:
-    objects = desired.objects(solver(), service_image=IMAGE, operator_image=OPERATOR_IMAGE)
+    objects = desired.objects(solver(), images=IMAGES, operator_image=OPERATOR_IMAGE)
     return {desired.reference(item): item for item in objects if item["kind"] == "Deployment"}
 
 

@@ -19,7 +19,7 @@ from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 from tests.operator.conftest import Bench, Kubectl, connected
 from tests.operator.controllers.test_optional import OPTIONAL, install, remove
-from tests.operator.support import IMAGE, OPERATOR_IMAGE
+from tests.operator.support import IMAGES, OPERATOR_IMAGE
 
 from mcq_operator import desired
 from mcq_operator.api import GROUP, SOLVERS, VERSION, Manifest, MCQSolver, ObjectRef
@@ -146,7 +146,7 @@ def different(before: Mapping[ObjectRef, Manifest], after: Mapping[ObjectRef, Ma
 
 def objects(solver: MCQSolver) -> dict[ObjectRef, Manifest]:
     """What a solver means."""
-    made = desired.objects(solver, service_image=IMAGE, operator_image=OPERATOR_IMAGE)
+    made = desired.objects(solver, images=IMAGES, operator_image=OPERATOR_IMAGE)
     return {desired.reference(item): item for item in made}
 
 

@@ -10,6 +10,7 @@ from tests.operator.support import solver
 from mcq_operator.api import MCQSolver, SolverKey
 from mcq_operator.api.names import PAUSE_UPGRADE
 from mcq_operator.controllers.upgrades import Upgrades
+from mcq_operator.desired import ServiceImages
 
 
 def known(name: str = "demo", *, release: str = "1", annotations: dict[str, str] | None = None) -> MCQSolver:
@@ -87,7 +88,7 @@ async def test_replicas_of_an_earlier_release_answer_until_the_turn_has_come(
     assert existing(kubectl, "mcq", "demo")["status"]["release"] == "golden"
     bench.upgrades = Upgrades(release="next", at_once=1, requeue=lambda _: None)
     bench.upgrades.record(SolverKey("elsewhere", "busy"), rolling=True)
-    bench.service_image = "mcq-service:next"
+    bench.images = ServiceImages("mcq-service:next", "mcq-service-torch:next")
     kubectl("delete", "service", "demo")
     await bench.settle()
     assert existing(kubectl, "deployment", "demo")["spec"]["template"] == before

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.operator.support import IMAGE, OPERATOR_IMAGE, solver
+from tests.operator.support import IMAGES, OPERATOR_IMAGE, solver
 
 from mcq_operator import desired
 from mcq_operator.api import Manifest
@@ -174,7 +174,7 @@ def settings(spec: dict[str, Any]) -> dict[str, str]:
 
 
 def objects(spec: dict[str, Any]) -> list[Manifest]:
-    return desired.objects(solver(spec), service_image=IMAGE, operator_image=OPERATOR_IMAGE)
+    return desired.objects(solver(spec), images=IMAGES, operator_image=OPERATOR_IMAGE)
 
 
 def one(spec: dict[str, Any], kind: str) -> Manifest:
@@ -239,9 +239,7 @@ def test_other_credentials_need_an_exam_unless_the_models_digest_is_given() -> N
     """The Secret may name another server, which has other files by the same path."""
 
     def told(**model: Any) -> str:
-        return desired.gate.identity(
-            solver({"model": {"uri": "s3://models/qwen", **model}}), service_image=IMAGE
-        )
+        return desired.gate.identity(solver({"model": {"uri": "s3://models/qwen", **model}}), images=IMAGES)
 
     one, other = ({"credentialsSecretRef": {"name": name}} for name in "ab")
     pinned = {"digest": f"sha256:{'0' * 64}"}
@@ -427,9 +425,9 @@ def test_monitoring_is_on_where_the_cluster_has_its_kinds(
 ) -> None:
     """Unless the spec says so; dashboards need no kind of their own."""
     spec = {"monitoring": {name: {"enabled": enabled} for name in UNWATCHED}}
-    made = desired.objects(solver(spec), service_image=IMAGE, operator_image=OPERATOR_IMAGE, absent=absent)
+    made = desired.objects(solver(spec), images=IMAGES, operator_image=OPERATOR_IMAGE, absent=absent)
     assert {item["kind"] for item in made} & MONITORED == there
-    defaults = desired.objects(solver({}), service_image=IMAGE, operator_image=OPERATOR_IMAGE, absent=absent)
+    defaults = desired.objects(solver({}), images=IMAGES, operator_image=OPERATOR_IMAGE, absent=absent)
     if enabled == "Auto":
         assert {item["kind"] for item in defaults} & MONITORED == there
 
@@ -482,7 +480,7 @@ def test_a_label_alone_lets_no_peer_in() -> None:
     """Anyone can give a Pod the operator's label; the operator's namespace is the operator's."""
     spec = {"networkPolicy": {"enabled": True, "allowedFrom": []}}
     made = desired.objects(
-        solver(spec), service_image=IMAGE, operator_image=OPERATOR_IMAGE, operator_namespace="mcq"
+        solver(spec), images=IMAGES, operator_image=OPERATOR_IMAGE, operator_namespace="mcq"
     )
     [policy] = [each for each in made if each["kind"] == "NetworkPolicy"]
     [rule] = policy["spec"]["ingress"]
@@ -501,10 +499,26 @@ def test_the_autoscaler_alone_says_how_many_replicas_there_are() -> None:
     assert {"HorizontalPodAutoscaler", "ScaledObject"}.isdisjoint(item["kind"] for item in objects({}))
 
 
+@pytest.mark.parametrize(
+    ("spec", "image"),
+    [
+        ({}, IMAGES.cpu),
+        ({"model": {"precision": "int8"}}, IMAGES.cpu),
+        ({"model": {"precision": "bfloat16"}}, IMAGES.torch),
+        ({"resources": {"limits": {"nvidia.com/gpu": 1}}}, IMAGES.torch),
+        ({"engine": {"type": "OpenAI", "openai": {"endpoint": "http://vllm:8000"}}}, IMAGES.cpu),
+        ({"model": {"precision": "float32"}, "image": "our/own:1"}, "our/own:1"),
+    ],
+)
+def test_only_solvers_that_need_torch_get_its_image(spec: dict[str, Any], image: str) -> None:
+    [container] = one(spec, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == image
+
+
 def test_without_keda_the_spec_says_how_many_replicas_there_are() -> None:
     made = desired.objects(
         solver({**CASES["keda"], "replicas": 4}),
-        service_image=IMAGE,
+        images=IMAGES,
         operator_image=OPERATOR_IMAGE,
         absent=[SCALED_OBJECT],
     )
@@ -523,8 +537,6 @@ def test_the_operators_labels_win_over_a_users() -> None:
 def test_other_replicas_than_the_specs_can_be_desired() -> None:
     """As after a roll-out that was undone; everything else is as the spec says."""
     other = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": []}}
-    made = desired.objects(
-        solver({"replicas": 7}), service_image=IMAGE, operator_image=OPERATOR_IMAGE, pods=other
-    )
+    made = desired.objects(solver({"replicas": 7}), images=IMAGES, operator_image=OPERATOR_IMAGE, pods=other)
     spec = next(item for item in made if item["kind"] == "Deployment")["spec"]
     assert (spec["template"], spec["replicas"]) == (other, 7)

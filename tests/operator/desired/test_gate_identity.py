@@ -14,7 +14,7 @@ from tests.operator.status.test_gate_states import (
     sat,
     stored,
 )
-from tests.operator.support import IMAGE, NOON, deployment, pod, solver
+from tests.operator.support import IMAGES, NOON, deployment, pod, solver
 
 from mcq_operator import desired
 from mcq_operator.api import Manifest
@@ -87,7 +87,7 @@ OPENAI: dict[str, Any] = {"type": "OpenAI", "openai": {"endpoint": "http://vllm:
     ],
 )
 def test_whatever_may_change_answers_is_another_change(before: dict[str, Any], after: dict[str, Any]) -> None:
-    one, other = (desired.gate.identity(solver(each), service_image=IMAGE) for each in (before, after))
+    one, other = (desired.gate.identity(solver(each), images=IMAGES) for each in (before, after))
     assert one != other
 
 
@@ -101,5 +101,5 @@ def test_whatever_may_change_answers_is_another_change(before: dict[str, Any], a
     ],
 )
 def test_what_can_not_change_answers_is_no_other_change(spec: dict[str, Any]) -> None:
-    one, other = (desired.gate.identity(solver(each), service_image=IMAGE) for each in ({}, spec))
+    one, other = (desired.gate.identity(solver(each), images=IMAGES) for each in ({}, spec))
     assert one == other

@@ -11,7 +11,7 @@ from tests.service.upstream import Upstream, failing, scored, served
 from mcq_service.engine.errors import EngineMismatch, EngineRefused
 from mcq_service.model_store import PrecisionChoice
 from mcq_service.model_store.precision import best_float
-from mcq_service.runtime import loading
+from mcq_service.runtime import builder, loading
 from mcq_service.runtime.builder import precision_for
 from mcq_service.runtime.lifecycle import Status
 from mcq_service.runtime.loading import load
@@ -103,6 +103,17 @@ def test_weights_are_prepared_for_the_configured_engine(
 ) -> None:
     """Without a configured precision, the engine decides."""
     assert precision_for(Settings(engine=engine, model_precision=asked)) == prepared
+
+
+def test_without_torch_a_model_is_int8_and_floats_are_refused_with_the_image_that_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before anything is fetched."""
+    monkeypatch.setattr(builder, "has_torch", lambda: False)
+    assert precision_for(Settings()) == "int8"
+    for refused in (Settings(model_precision="bfloat16"), Settings(engine="transformers")):
+        with pytest.raises(EngineMismatch, match="mcq-service-torch"):
+            precision_for(refused)
 
 
 @pytest.mark.parametrize(("engine", "asked"), [("cpu", "float32"), ("transformers", "int8")])
