@@ -33,7 +33,7 @@ COUNT = 40
 
 
 class FakeAnswerer:
-    """Always chooses `best`, with 0.8; refuses the questions of which the text ends as `refused`."""
+    """Always chooses `best`, with 0.8; refuses questions that end in `refused`."""
 
     def __init__(self, best: int = 1, refused: str | None = None, status: int = 422) -> None:
         self.status = status
