@@ -7,7 +7,7 @@ from typing import Any
 
 from mcq_eval.dataset.exam_file import read_exams
 from mcq_eval.parts import Part, build_report
-from mcq_eval.report.document import Report
+from mcq_eval.report.exam_report import Report
 from mcq_eval.report.rows import Row
 from mcq_eval.runner.answerers import Answerer
 from mcq_eval.runner.runner import ExamSpec, run_exam

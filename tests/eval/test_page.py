@@ -8,7 +8,7 @@ import pytest
 
 from mcq_eval.report import html_page
 from mcq_eval.report.comparison import Comparison
-from mcq_eval.report.document import Figures, Latency, Report
+from mcq_eval.report.exam_report import Figures, Latency, Report
 from mcq_eval.report.html_page import render_page
 from mcq_eval.report.rows import Failure, Row
 from mcq_service.api.mcq.schemas import Usage

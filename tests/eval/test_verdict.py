@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mcq_eval.metrics import paired
 from mcq_eval.metrics.outcomes import Z95_ONE_SIDED, Outcome
 from mcq_eval.report.comparison import Comparison
-from mcq_eval.report.document import Figures, Latency, LimitVerdict
+from mcq_eval.report.exam_report import Figures, Latency, LimitVerdict
 from mcq_eval.verdict import Limits, judge
 
 LATENCY = Latency(p50_ms=100, p95_ms=1500, at_once=32)
