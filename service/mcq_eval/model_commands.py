@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from mcq_eval.report.document import Report
+    from mcq_eval.report.exam_report import Report
     from mcq_eval.runner.answerers import Answerer
     from mcq_service.api.service.schemas import Identity
     from mcq_service.runtime.settings import Settings

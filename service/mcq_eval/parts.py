@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from mcq_eval.dataset.exam_file import Split
 from mcq_eval.errors import AskingFailed, ModelChanged
 from mcq_eval.report.comparison import compare
-from mcq_eval.report.document import Figures, Latency, Report
+from mcq_eval.report.exam_report import Figures, Latency, Report
 from mcq_eval.report.rows import Failure, Row
 from mcq_eval.verdict import Limits, judge
 from mcq_service.api.mcq.schemas import Debias, Usage

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pydantic.main import IncEx
 
     from mcq_eval.dataset.exam_file import ExamQuestion
-    from mcq_eval.report.document import Report
+    from mcq_eval.report.exam_report import Report
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 MAX_BYTES = 1_000_000

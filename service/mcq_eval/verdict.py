@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 
 from mcq_eval.metrics.outcomes import Z95_ONE_SIDED, share
 from mcq_eval.metrics.paired import regression
-from mcq_eval.report.document import LimitVerdict, Verdict
+from mcq_eval.report.exam_report import LimitVerdict, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mcq_eval.report.comparison import Comparison
-    from mcq_eval.report.document import Figures, Latency
+    from mcq_eval.report.exam_report import Figures, Latency
 
 MAX_UNANSWERED = 0.05
 """The largest share of unanswered questions in a result that passes."""

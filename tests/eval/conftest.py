@@ -10,7 +10,7 @@ __all__ = ["model_cache", "prepared_model", "replica"]
 
 @pytest.fixture
 def exam(tmp_path: Path) -> Path:
-    """Questions of which the right answers go round A, B, C."""
+    """Questions with the right answers A, B, C in turn."""
     path = tmp_path / "exam.jsonl"
     rows = [
         {

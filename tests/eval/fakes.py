@@ -7,7 +7,7 @@ from typing import Any
 
 from mcq_eval.dataset.exam_file import read_exams
 from mcq_eval.parts import Part, build_report
-from mcq_eval.report.document import Report
+from mcq_eval.report.exam_report import Report
 from mcq_eval.report.rows import Row
 from mcq_eval.runner.answerers import Answerer
 from mcq_eval.runner.runner import ExamSpec, run_exam
@@ -33,7 +33,7 @@ COUNT = 40
 
 
 class FakeAnswerer:
-    """Always chooses `best`, with 0.8; refuses the questions of which the text ends as `refused`."""
+    """Always chooses `best`, with 0.8; refuses questions that end in `refused`."""
 
     def __init__(self, best: int = 1, refused: str | None = None, status: int = 422) -> None:
         self.status = status

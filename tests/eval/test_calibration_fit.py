@@ -1,4 +1,4 @@
-"""A known prior and temperature are found again, what helps is chosen, and what is reported was not fitted on."""
+"""The fit finds a known prior and temperature, takes only plans that help, and reports on other questions."""
 
 import math
 import random
@@ -28,7 +28,7 @@ EVEN = dict.fromkeys("ABCD", 0.25)
 def asked(
     count: int, *, prior: dict[str, float] = PRIOR, sharpness: float = 1.0, noise: float = 0.0, seed: int = 3
 ) -> list[ScoredQuestion]:
-    """Questions of a model that knows a true distribution, adds a letter prior, and is too sure by `sharpness`.
+    """Questions of a model that knows a true distribution, adds a letter prior, and is overconfident by `sharpness`.
 
     With `noise` each order of the choices moves their scores at random.
     """
@@ -49,7 +49,7 @@ def asked(
     return made
 
 
-def test_the_prior_of_the_letters_is_found() -> None:
+def test_the_fit_finds_the_letter_prior() -> None:
     found = letter_prior(asked(40))
     assert sum(found.values()) == pytest.approx(1)
     assert found == pytest.approx(PRIOR, abs=1e-9)
@@ -64,21 +64,21 @@ def test_each_number_of_choices_has_its_own_prior() -> None:
 
 
 @pytest.mark.parametrize("count", range(2, 27))
-def test_any_number_of_choices_can_be_measured(count: int) -> None:
+def test_any_number_of_choices_can_be_calibrated(count: int) -> None:
     prior = dict.fromkeys(ascii_uppercase[:count], 1 / count)
     found = fit_calibration(asked(10, prior=prior))
     assert found.calibration.choices[count].prior == pytest.approx(prior)
     assert not found.unmeasured
 
 
-def test_a_number_of_choices_that_few_questions_have_is_not_calibrated() -> None:
+def test_a_number_of_choices_with_few_questions_is_not_calibrated() -> None:
     found = fit_calibration([*asked(20), *asked(9, prior={"A": 0.5, "B": 0.5})])
     assert set(found.calibration.choices) == {4}
     assert found.unmeasured == {2: 9}
     assert len(found.raw) == len(found.calibrated) == 20
 
 
-def test_the_temperature_of_a_model_that_is_too_sure_is_found() -> None:
+def test_the_fit_finds_the_temperature_of_an_overconfident_model() -> None:
     fitted = fit_calibration(asked(800, sharpness=2.5)).calibration.choices[4]
     assert fitted.temperature == pytest.approx(2.5, rel=0.15)
     assert fitted.rotations_temperature == pytest.approx(2.5, rel=0.15)
@@ -92,7 +92,7 @@ def test_calibrating_helps_on_questions_it_was_not_fitted_on() -> None:
     assert [each.answer for each in found.calibrated] == [each.answer for each in found.raw]
 
 
-def test_what_is_reported_of_a_question_does_not_depend_on_its_own_answer() -> None:
+def test_a_reported_outcome_does_not_depend_on_the_questions_own_answer() -> None:
     questions = asked(20)
     changed = [
         ScoredQuestion(questions[0].labels, questions[0].scores, (questions[0].answer + 1) % 4),
@@ -105,7 +105,7 @@ def test_what_is_reported_of_a_question_does_not_depend_on_its_own_answer() -> N
 
 
 def plan_of(questions: list[ScoredQuestion]) -> Plan:
-    """The plan that is taken for four choices."""
+    """Return the plan taken for four choices."""
     found = fit_calibration(questions)
     [taken] = [trial for trial in found.trials if trial.taken]
     measured = found.calibration.choices[4]
@@ -113,16 +113,16 @@ def plan_of(questions: list[ScoredQuestion]) -> Plan:
     return Plan(measured.strength, round(taken.prompts - 1, 4))
 
 
-def test_a_strong_prior_is_taken_out_whole() -> None:
+def test_a_strong_prior_is_removed_completely() -> None:
     assert plan_of(asked(400)) == Plan(1.0, 0.0)
 
 
-def test_where_the_letters_have_no_prior_nothing_is_done_to_them() -> None:
-    """Then no choice is another than without a calibration."""
+def test_letters_without_a_prior_stay_as_they_are() -> None:
+    """Each choice is then the same as without a calibration."""
     assert plan_of(asked(400, prior=EVEN)) == PLAIN
 
 
-def test_where_an_order_of_the_choices_says_little_some_are_asked_in_a_second() -> None:
+def test_a_noisy_order_makes_some_questions_asked_in_a_second_order() -> None:
     questions = asked(600, prior=EVEN, noise=1.5)
     assert plan_of(questions).again == pytest.approx(0.4)
     found = fit_calibration(questions)
@@ -134,7 +134,7 @@ def test_where_an_order_of_the_choices_says_little_some_are_asked_in_a_second() 
 
 
 def answered(answer: float, right: int, total: int = 100) -> list[Outcome]:
-    """So many questions with two choices, whose right one has this probability in `right` of them."""
+    """Return `total` questions with two choices; the probability belongs to the right one in `right` of them."""
     return [
         Outcome("AB", [answer, 1 - answer] if index < right else [1 - answer, answer], 0)
         for index in range(total)
@@ -149,15 +149,15 @@ def answered(answer: float, right: int, total: int = 100) -> list[Outcome]:
         (answered(0.6, 60), answered(0.99, 59), False),
     ],
 )
-def test_a_plan_is_taken_for_what_it_adds_and_not_for_less_right_answers(
+def test_a_plan_is_taken_if_it_gains_and_loses_no_right_answers(
     plain: list[Outcome], other: list[Outcome], better: bool
 ) -> None:
     judged = {plan: other if plan == PLANS[1] else plain for plan in PLANS}
     assert best_plan(judged, ["exam"] * 100) == (PLANS[1] if better else PLAIN)
 
 
-def test_a_plan_that_is_worse_in_one_of_the_exams_is_not_taken() -> None:
-    """However much better it is in the others."""
+def test_a_plan_that_is_worse_in_one_exam_is_not_taken() -> None:
+    """Even if it is much better in the others."""
     plain, other = (
         answered(0.6, 60) + answered(0.6, 10, total=20),
         answered(0.7, 90) + answered(0.6, 9, total=20),
@@ -168,7 +168,7 @@ def test_a_plan_that_is_worse_in_one_of_the_exams_is_not_taken() -> None:
     assert best_plan(judged, ["both"] * 120) == PLANS[1]
 
 
-def test_the_form_that_says_most_of_the_right_answers_is_taken() -> None:
+def test_the_form_with_the_most_likely_right_answers_is_taken() -> None:
     scored = {"blurred": asked(200, noise=2.0), "clear": asked(200), "turned": asked(200, noise=1.0)}
     name, trials = best_form(scored)
     assert name == "clear"
@@ -177,7 +177,7 @@ def test_the_form_that_says_most_of_the_right_answers_is_taken() -> None:
     ]  # fmt: skip
 
 
-def test_the_calibration_is_of_the_form_that_was_asked_in() -> None:
+def test_the_calibration_belongs_to_the_form_of_the_questions() -> None:
     form = [*ANSWER_FORMS.values()][-1]
     assert fit_calibration(asked(20), form.digest).calibration.form == form
 
@@ -201,7 +201,7 @@ def test_no_temperature_in_the_range_is_better_than_the_best(rows: list[tuple[li
             -math.log(max(softmax([each / temperature for each in scores])[answer], 1e-300))
             for scores, answer in rows
         )
-        return surprise + 2 * math.log(temperature) ** 2  # as if its logarithm were spread by 0.5
+        return surprise + 2 * math.log(temperature) ** 2  # a spread of 0.5 of its logarithm
 
     best = best_temperature([scores for scores, _ in rows], [answer for _, answer in rows])
     assert 0.05 <= best <= 20
@@ -209,7 +209,7 @@ def test_no_temperature_in_the_range_is_better_than_the_best(rows: list[tuple[li
         assert loss(best) <= loss(other) + 1e-3 * (1 + abs(loss(other)))
 
 
-def test_a_few_questions_that_are_all_right_do_not_make_it_sure_of_everything() -> None:
+def test_a_few_right_questions_do_not_make_it_certain() -> None:
     """Without a bound the best temperature would be 0."""
     assert 0.3 < best_temperature([[3.0, 0.0, 0.0]] * 10, [0] * 10) < 1
     assert best_temperature([[3.0, 0.0, 0.0]] * 3000, [0] * 3000) < 0.33

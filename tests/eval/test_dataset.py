@@ -1,4 +1,4 @@
-"""Exams are read, mistakes in them are named by file and line, and no content is in both halves."""
+"""Exams are read; errors name the file and line; no content is in both halves."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ def test_a_question_is_read_with_its_answer_as_letter_or_position(tmp_path: Path
     assert exam.digests["exam.jsonl"].startswith("sha256:")
 
 
-def test_choices_may_have_letters_of_their_own(tmp_path: Path) -> None:
+def test_choices_may_have_their_own_letters(tmp_path: Path) -> None:
     mapped = {**FRUIT, "choices": {"B": "stone", "D": "apple", "Z": "car"}, "answer": "D"}
     (question,) = read_exams([exam_file(tmp_path / "exam.jsonl", mapped)]).questions
     assert (question.labels, question.answer) == (["B", "D", "Z"], 1)
@@ -53,16 +53,14 @@ def test_choices_may_have_letters_of_their_own(tmp_path: Path) -> None:
         (["maybe", "FALSE", "true"], False, "FALSE"),
         (["stone", "an  apple", "car"], "an apple ", "an  apple"),
         (["10", "20", "30"], "20", "20"),
-        (["0", "1", "2"], 2, "2"),  # by its text as by its position
+        (["0", "1", "2"], 2, "2"),  # by its text and by its position
         (["0", "1", "2"], "2", "2"),
         (["B", "C", "A and B"], "A", "B"),
         (["A", "B", "C"], "B", "B"),
-        (["one", "two"], 1.0, "two"),  # as pandas writes a column of numbers that has gaps
+        (["one", "two"], 1.0, "two"),  # as pandas writes a column of numbers with gaps
     ],
 )
-def test_an_answer_may_be_a_text_and_is_taken_where_it_means_one_choice(
-    choices: list[str], answer: Any, right: str
-) -> None:
+def test_an_answer_may_be_a_text_that_means_one_choice(choices: list[str], answer: Any, right: str) -> None:
     assert choices[parse_question({**FRUIT, "choices": choices, "answer": answer}).answer] == right
 
 
@@ -89,9 +87,7 @@ def test_an_answer_may_be_a_text_and_is_taken_where_it_means_one_choice(
         (["a", "b"], "x" * 5000, "xxx… is none of the letters"),
     ],
 )
-def test_an_answer_that_means_no_choice_or_may_mean_two_is_refused(
-    choices: list[str], answer: Any, said: str
-) -> None:
+def test_an_answer_for_no_choice_or_maybe_two_is_refused(choices: list[str], answer: Any, said: str) -> None:
     with pytest.raises(ValueError, match=f"^answer: .*{re.escape(said)}"):
         parse_question({**FRUIT, "choices": choices, "answer": answer})
 
@@ -100,7 +96,7 @@ def test_an_answer_that_means_no_choice_or_may_mean_two_is_refused(
 @given(
     texts=st.lists(st.text("ABC012 ", min_size=1).filter(str.strip), min_size=2, max_size=4), data=st.data()
 )
-def test_what_is_written_for_a_choice_is_read_as_that_choice(texts: list[str], data: st.DataObject) -> None:
+def test_a_written_answer_is_read_as_the_same_choice(texts: list[str], data: st.DataObject) -> None:
     texts = list({" ".join(text.split()): text for text in texts}.values())
     assume(len(texts) > 1)
     options = Question(question="Which?", choices=texts).options
@@ -129,7 +125,7 @@ def test_what_is_written_for_a_choice_is_read_as_that_choice(texts: list[str], d
         ("[" * 100_000, "recursion"),
     ],
 )
-def test_a_mistake_is_named_by_file_and_line(tmp_path: Path, row: Any, said: str) -> None:
+def test_an_error_names_the_file_and_line(tmp_path: Path, row: Any, said: str) -> None:
     path = exam_file(tmp_path / "exam.jsonl", FRUIT, row)
     with pytest.raises(ExamUnreadable) as caught:
         read_exams([path])
@@ -155,7 +151,7 @@ def test_a_byte_order_mark_changes_no_question(tmp_path: Path) -> None:
     exam = read_exams([marked])
     assert [each.question.question for each in exam.questions] == ["Which is a fruit?", "Which is a car?"]
     assert exam.questions[0].digest == read_exams([plain]).questions[0].digest
-    # That of the file is of its bytes, as sha256sum has it, and questions.digest of an MCQExam.
+    # The file's digest is of its bytes, as in sha256sum and in questions.digest of an MCQExam.
     assert exam.digests["marked.jsonl"] == f"sha256:{hashlib.sha256(marked.read_bytes()).hexdigest()}"
 
 
@@ -166,14 +162,12 @@ def test_a_byte_order_mark_changes_no_question(tmp_path: Path) -> None:
         ('{"id": 1, "question": "Q?", "choices": ["x", "y"], "answer": "A", "answer": "B"}', "answer"),
     ],
 )
-def test_a_key_that_stands_twice_is_refused_as_one_value_would_be_lost(
-    tmp_path: Path, line: str, key: str
-) -> None:
+def test_a_repeated_key_is_refused(tmp_path: Path, line: str, key: str) -> None:
     with pytest.raises(ExamUnreadable, match=f'exam.jsonl:1: the key "{key}" appears twice: remove one'):
         read_exams([exam_file(tmp_path / "exam.jsonl", line)])
 
 
-def test_a_question_that_no_service_takes_is_left_out_and_reported(tmp_path: Path) -> None:
+def test_a_question_that_the_service_refuses_is_left_out_and_reported(tmp_path: Path) -> None:
     twice = {**FRUIT, "id": "b", "choices": ["7925", "8925", "7925"]}
     exam = read_exams([exam_file(tmp_path / "exam.jsonl", FRUIT, twice)])
     assert [each.id for each in exam.questions] == ["a"]
@@ -199,7 +193,7 @@ def many(tmp_path: Path, count: int = 400) -> Path:
     return exam_file(tmp_path / "many.jsonl", *rows)
 
 
-def test_the_halves_are_apart_complete_and_about_even(tmp_path: Path) -> None:
+def test_the_halves_are_disjoint_complete_and_about_even(tmp_path: Path) -> None:
     exam = read_exams([many(tmp_path)])
     halves = [{each.id for each in exam.select(half)} for half in ("calibration", "evaluation")]
     assert not halves[0] & halves[1]

@@ -1,4 +1,4 @@
-"""Questions are fetched from where they are: http(s)://, a real S3 server, a path; what is wrong with them is said."""
+"""Questions are fetched by http(s)://, from a real S3 server, or from a path; errors say what is wrong."""
 
 import hashlib
 import threading
@@ -19,7 +19,7 @@ DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 @pytest.fixture(scope="module")
 def web() -> Iterator[str]:
-    """A server that has /exam.jsonl, and answers with the status that another path names."""
+    """A server with /exam.jsonl; the path /404 answers with the status 404."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -42,7 +42,7 @@ def web() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An S3 server with the bucket `exams`; its address."""
+    """The address of an S3 server with the bucket `exams`."""
     folder = tmp_path_factory.mktemp("s3")
     (folder / "exams/team").mkdir(parents=True)
     (folder / "exams/team/exam.jsonl").write_bytes(CONTENT)
@@ -52,11 +52,11 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def reader(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The AWS_* variables of who may read."""
+    """The AWS_* variables of an account that may read."""
     only_variables(monkeypatch, s3)
 
 
-async def test_a_file_is_fetched_by_http_and_held_to_its_digest(web: str, tmp_path: Path) -> None:
+async def test_a_file_is_fetched_by_http_and_its_digest_is_checked(web: str, tmp_path: Path) -> None:
     path = await fetch(f"{web}/exam.jsonl", tmp_path, digest=DIGEST)
     assert path.read_bytes() == CONTENT
     with pytest.raises(ExamUnreadable, match=f"has the digest {DIGEST}, and not sha256:0"):
@@ -67,19 +67,19 @@ async def test_a_file_is_fetched_by_http_and_held_to_its_digest(web: str, tmp_pa
     ("status", "error"),
     [(404, ExamUnreadable), (403, ExamUnreadable), (500, ExamUnavailable), (429, ExamUnavailable)],
 )
-async def test_only_what_may_pass_is_worth_another_try(
+async def test_only_temporary_errors_are_worth_another_try(
     web: str, tmp_path: Path, status: int, error: type[Exception]
 ) -> None:
     with pytest.raises(error, match=f"answers {status}"):
         await fetch(f"{web}/{status}", tmp_path)
 
 
-async def test_a_server_that_is_not_there_is_said(tmp_path: Path) -> None:
+async def test_an_unreachable_server_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ExamUnavailable, match="can't be fetched"):
         await fetch("http://127.0.0.1:9/exam.jsonl", tmp_path)
 
 
-async def test_a_file_that_is_too_large_is_not_taken_in(
+async def test_a_file_that_is_too_large_is_refused(
     web: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exam_source, "MAX_BYTES", len(CONTENT) - 1)
@@ -95,32 +95,30 @@ async def test_a_file_is_fetched_from_s3(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize("source", ["s3://exams/team/other.jsonl", "s3://none/team/exam.jsonl"])
-async def test_a_bucket_or_key_that_is_not_there_is_said(tmp_path: Path, source: str) -> None:
+async def test_a_missing_bucket_or_key_is_reported(tmp_path: Path, source: str) -> None:
     with pytest.raises(ExamUnreadable, match=f"{source} can't be read"):
         await fetch(source, tmp_path)
 
 
 @pytest.mark.usefixtures("reader")
-async def test_wrong_credentials_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_wrong_credentials_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(ExamUnreadable, match="can't be read"):
         await fetch("s3://exams/team/exam.jsonl", tmp_path)
 
 
 @pytest.mark.usefixtures("reader")
-async def test_a_variable_that_ends_in_a_new_line_is_said(
+async def test_a_variable_that_ends_in_a_newline_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one does that was made of a file."""
+    """A variable made from a file often does."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "reader\n")
     with pytest.raises(ExamUnreadable, match="AWS_ACCESS_KEY_ID begins or ends with a space or a new line"):
         await fetch("s3://exams/team/exam.jsonl", tmp_path)
 
 
 @pytest.mark.usefixtures("reader")
-async def test_an_s3_server_that_is_not_there_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_unreachable_s3_server_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(ExamUnavailable, match="can't be fetched"):
         await fetch("s3://exams/team/exam.jsonl", tmp_path)

@@ -1,4 +1,4 @@
-"""Published exams become ours, and what can't be asked is named."""
+"""Published exams are converted to ours; records that can't be asked are listed."""
 
 import json
 import subprocess
@@ -47,7 +47,7 @@ AQUA = {
 }
 
 
-def test_a_row_of_aqua_loses_the_letters_before_its_choices(tmp_path: Path) -> None:
+def test_the_letters_before_the_choices_of_aqua_are_removed(tmp_path: Path) -> None:
     assert one("aqua", exam_file(tmp_path / "dev.json", AQUA)) == {
         "id": "aqua/dev.json/0",
         "subject": "algebra",
@@ -62,7 +62,7 @@ def test_a_row_of_aqua_loses_the_letters_before_its_choices(tmp_path: Path) -> N
     [
         (["(A)3", "(C)5", "(B)4"], ["3", "4", "5"]),
         (["B. 4", " A. 3", "C. 5"], ["3", "4", "5"]),
-        (["A 3", "C 5", "B 4"], ["3", "4", "5"]),  # letters alone, as four questions of LogiQA have them
+        (["A 3", "C 5", "B 4"], ["3", "4", "5"]),  # letters alone, as in four questions of LogiQA
         (["(A)3", "C．5", "B 4"], ["3", "4", "5"]),  # noqa: RUF001 - as the Chinese files have them
         (["A cat", "Two cats", "No cat"], ["A cat", "Two cats", "No cat"]),  # no marks at all
         (["3", "5", "4"], ["3", "5", "4"]),
@@ -84,7 +84,7 @@ def test_the_answer_is_the_option_with_its_mark_whatever_the_order(
         (["3", "4", "(C)5"], "none, none, C"),
     ],
 )
-def test_a_question_whose_marks_are_doubled_or_missing_is_left_out(
+def test_a_question_with_repeated_or_missing_marks_is_left_out(
     tmp_path: Path, options: list[str], marks: str
 ) -> None:
     path = exam_file(tmp_path / "dev.json", AQUA, {**AQUA, "options": options})
@@ -95,7 +95,7 @@ def test_a_question_whose_marks_are_doubled_or_missing_is_left_out(
     ]
 
 
-def test_a_letter_that_is_also_the_text_of_another_choice_is_written_so_that_it_means_one(
+def test_the_answer_is_written_without_ambiguity(
     tmp_path: Path,
 ) -> None:
     output = tmp_path / "exam.jsonl"
@@ -149,7 +149,7 @@ def test_a_passage_may_be_missing_and_a_single_answer_may_be_a_list(tmp_path: Pa
         ({}, "the same question as"),
     ],
 )
-def test_what_can_not_be_asked_is_left_out_and_named(
+def test_a_record_that_can_not_be_asked_is_left_out_and_listed(
     tmp_path: Path, change: dict[str, Any], said: str
 ) -> None:
     path = exam_file(tmp_path / "exam.jsonl", AGIEVAL, {**AGIEVAL, **change})
@@ -194,7 +194,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_the_command_writes_an_exam_and_says_what_is_not_in_it(tmp_path: Path) -> None:
+def test_the_command_writes_an_exam_and_lists_what_it_left_out(tmp_path: Path) -> None:
     path = exam_file(tmp_path / "dev.json", AQUA, {**AQUA, "options": ["A)1", "B)1"]})
     output = tmp_path / "exam.jsonl"
     done = run("aqua", path, "--output", output)
@@ -207,7 +207,7 @@ def test_the_command_writes_an_exam_and_says_what_is_not_in_it(tmp_path: Path) -
     assert run("aqua", path).stdout == output.read_text()
 
 
-def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
+def test_the_command_reports_an_error_in_one_line(tmp_path: Path) -> None:
     missing = run("mmlu", tmp_path / "none.csv")
     assert (missing.returncode, missing.stdout) == (2, "")
     assert missing.stderr == f"error: {tmp_path / 'none.csv'} can't be read: No such file or directory.\n"

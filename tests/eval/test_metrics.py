@@ -1,4 +1,4 @@
-"""The figures agree with hand-computed ones and with published ones, and keep their bounds whatever they are given."""
+"""The figures agree with hand-computed and published ones, and keep their bounds for any input."""
 
 import itertools
 import math
@@ -25,7 +25,7 @@ from mcq_eval.metrics.outcomes import (
 
 
 def outcome(confidence: float, right: bool, **more: object) -> Outcome:
-    """Two choices, of which the first is chosen."""
+    """Return an outcome of two choices with the first one chosen."""
     return Outcome(["A", "B"], [confidence, 1 - confidence], 0 if right else 1, **more)  # type: ignore[arg-type]
 
 
@@ -48,7 +48,7 @@ def test_an_interval_has_its_share_inside_and_mirrors(total: int, data: st.DataO
     assert found.low == pytest.approx(1 - mirrored.high, abs=1e-12)
 
 
-def test_of_no_question_nothing_is_known() -> None:
+def test_no_questions_give_the_widest_interval() -> None:
     found = accuracy([])
     assert math.isnan(found.value)
     assert (found.low, found.high) == (0, 1)
@@ -74,7 +74,7 @@ def test_bins_of_equal_mass_hold_the_same_number_of_questions() -> None:
     assert calibration_error.ece(outcomes, binning="equal-mass", bins=2) == pytest.approx(expected)
 
 
-def test_what_chance_alone_gives_is_near_what_a_calibrated_model_has() -> None:
+def test_the_error_by_chance_is_near_that_of_a_calibrated_model() -> None:
     generator = random.Random(5)  # noqa: S311 - a fixed sequence
     drawn = []
     for _ in range(200):
@@ -99,11 +99,11 @@ def test_a_calibration_error_is_above_its_bound_in_one_exam_of_twenty(over: floa
             outcome(each, right) for each, right in zip(confidences.tolist(), rights.tolist(), strict=True)
         ]
         above += over > calibration_error.max_ece(drawn, draws=200)
-    # Where there is no error nothing is above.
+    # Without an error nothing is above the bound.
     assert above / 200 <= 0.08
 
 
-def test_the_bound_of_a_calibration_error_comes_down_to_it_with_many_questions() -> None:
+def test_the_bound_of_a_calibration_error_is_tight_with_many_questions() -> None:
     generator = np.random.default_rng(9)
     for over in (0.0, 0.1):
         confidences = generator.uniform(0.5, 1, 20_000)
@@ -148,7 +148,7 @@ def test_brier_is_at_most_two(weights: list[float], data: st.DataObject) -> None
     assert -1e-9 <= brier([Outcome("ABCDEF", probabilities, answer)]) <= 2 + 1e-9
 
 
-def test_the_letters_that_are_preferred_show() -> None:
+def test_the_table_shows_preferred_letters() -> None:
     always_b = [Outcome(["A", "B", "C"], [0.2, 0.6, 0.2], answer) for answer in (0, 1, 1, 2)]
     rows = letter_bias.letter_rows(always_b)
     assert [(row.label, row.right, row.chosen, row.recalled) for row in rows] == [
@@ -158,13 +158,13 @@ def test_the_letters_that_are_preferred_show() -> None:
     assert letter_bias.recall_deviation(rows) == pytest.approx(math.sqrt(2) / 3)
 
 
-def test_a_letter_that_was_never_right_has_no_recall_and_no_part_in_the_deviation() -> None:
+def test_a_letter_that_was_never_right_has_no_recall() -> None:
     rows = letter_bias.letter_rows([Outcome(["A", "B", "C"], [0.5, 0.4, 0.1], 0)])
     assert math.isnan(rows[2].recall)
     assert letter_bias.recall_deviation(rows) == 0
 
 
-def test_subjects_have_a_row_each_and_abstaining_is_no_answer() -> None:
+def test_each_subject_has_a_row_and_an_abstention_is_no_answer() -> None:
     outcomes = [
         outcome(0.9, True, subject="law"),
         outcome(0.9, False, subject="law", abstained=True),
@@ -191,7 +191,7 @@ def test_mcnemar_of_thousands_of_pairs_is_the_exact_sum() -> None:
 
 
 @given(st.integers(0, 12), st.integers(0, 12))
-def test_mcnemar_is_what_counting_all_divisions_says(first: int, second: int) -> None:
+def test_mcnemar_agrees_with_counting_all_divisions(first: int, second: int) -> None:
     count = first + second
     as_uneven = sum(
         abs(2 * sum(sides) - count) >= abs(first - second)
@@ -205,7 +205,7 @@ def test_mcnemar_is_what_counting_all_divisions_says(first: int, second: int) ->
 def judgements(
     regression: float, limit: float, *, questions: int = 400, exams: int = 2000
 ) -> tuple[float, float]:
-    """How often exams find a true regression to be within a limit, and beyond it; a fifth of the answers change."""
+    """Return how often exams find a true regression within and beyond a limit; a fifth of the answers change."""
     shares = [(0.2 + regression) / 2, (0.2 - regression) / 2, 0.8]
     drawn = np.random.default_rng(7).multinomial(questions, shares, size=exams)
     tables, counts = np.unique(drawn[:, :2], axis=0, return_counts=True)
@@ -214,8 +214,8 @@ def judgements(
     return float(counts @ within) / exams, float(counts @ beyond) / exams
 
 
-def test_a_regression_is_judged_wrongly_no_more_often_than_is_said() -> None:
-    """Each error has 5 %; of 2,000 exams its standard error is half a per cent."""
+def test_a_regression_is_misjudged_no_more_often_than_stated() -> None:
+    """Each error has 5 %; its standard error over 2,000 exams is half a per cent."""
     _, failed = judgements(0.04, 0.05)
     assert failed < 0.03, "the regression is within the limit"
     assert judgements(0.05, 0.05) == pytest.approx((0.05, 0.05), abs=0.015)
@@ -232,7 +232,7 @@ def test_an_accuracy_is_below_or_above_its_interval_in_one_exam_of_twenty(true: 
     values, counts = np.unique(drawn, return_counts=True)
     ends = np.array([share(int(right), 400, z=Z95_ONE_SIDED)[3:] for right in values])
     above, below = counts @ (ends[:, 0] > true), counts @ (ends[:, 1] < true)
-    # A score interval: near 0 and 1 its errors swing about 5 %, as counts are whole.
+    # The errors of a score interval vary around 5 % near 0 and 1, because counts are whole.
     assert (above / 20_000, below / 20_000) == pytest.approx((0.05, 0.05), abs=0.02)
 
 
@@ -245,7 +245,7 @@ def test_results_are_paired_by_question() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0.5, 1), st.booleans()), min_size=1, max_size=60))
-def test_the_reliability_diagram_has_every_question_once_and_is_what_the_calibration_error_averages(
+def test_the_calibration_error_averages_the_bins_of_the_reliability_diagram(
     drawn: list[tuple[float, bool]],
 ) -> None:
     outcomes = [outcome(confidence, right) for confidence, right in drawn]
@@ -257,7 +257,7 @@ def test_the_reliability_diagram_has_every_question_once_and_is_what_the_calibra
     assert gaps / len(outcomes) == pytest.approx(calibration_error.ece(outcomes))
 
 
-def test_the_confusion_of_letters_is_by_the_right_one() -> None:
+def test_the_confusion_has_a_row_for_each_right_letter() -> None:
     outcomes = [
         Outcome(["A", "B", "C"], [0.7, 0.2, 0.1], 1),
         Outcome(["A", "B", "C"], [0.7, 0.2, 0.1], 1),

@@ -1,4 +1,4 @@
-"""The page of a result says what the JSON says, loads nothing, and takes no word of an exam for markup."""
+"""The page of a result agrees with the JSON, loads nothing, and escapes the exam's texts."""
 
 import re
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ import pytest
 
 from mcq_eval.report import html_page
 from mcq_eval.report.comparison import Comparison
-from mcq_eval.report.document import Figures, Latency, Report
+from mcq_eval.report.exam_report import Figures, Latency, Report
 from mcq_eval.report.html_page import render_page
 from mcq_eval.report.rows import Failure, Row
 from mcq_service.api.mcq.schemas import Usage
@@ -58,7 +58,7 @@ def result(*rows: Row, **changes: object) -> Report:
 
 
 class Page(HTMLParser):
-    """Text and elements; refuses elements that are not closed in their order."""
+    """The text and elements of a page; refuses elements that are not closed in order."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ def test_the_figures_are_on_the_page() -> None:
 
 def test_the_reliability_diagram_has_a_dot_where_confidence_meets_accuracy() -> None:
     (dot,) = Page(render_page(result(*ROWS))).all("circle")
-    assert (dot["cx"], dot["cy"]) == ("75.00", "25.00")  # 75 % sure, and 75 % from the bottom
+    assert (dot["cx"], dot["cy"]) == ("75.00", "25.00")  # a confidence of 75 %, and 75 % from the bottom
 
 
 def test_each_question_is_a_row_and_wrong_ones_are_marked() -> None:
@@ -123,7 +123,7 @@ def test_an_exam_without_subjects_has_no_such_section() -> None:
     assert 'id="subjects"' not in without
 
 
-def test_what_was_compared_left_out_and_not_answered_is_said() -> None:
+def test_the_page_has_the_comparison_and_the_questions_left_out_or_unanswered() -> None:
     compared = Comparison(
         questions=4,
         unanswered=1,
@@ -153,7 +153,7 @@ def test_what_was_compared_left_out_and_not_answered_is_said() -> None:
         assert part in text, part
 
 
-def test_a_page_of_very_many_questions_has_the_first_and_says_where_all_are(
+def test_a_page_of_many_questions_has_the_first_ones_and_says_where_all_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(html_page, "MAX_ROWS", 2)
@@ -162,7 +162,7 @@ def test_a_page_of_very_many_questions_has_the_first_and_says_where_all_are(
     assert ("q1" in found.text, "q2" in found.text) == (True, False)
 
 
-def test_a_shortened_report_says_how_much_more_there_is() -> None:
+def test_a_shortened_report_counts_what_it_leaves_out() -> None:
     failures = [Failure(id=f"q{number}", digest=str(number), detail="busy") for number in range(5)]
     whole = result(row(1, right=True), skipped=["a", "b", "c"], failures=failures, unanswered=5)
     short = whole.shortened(2)
@@ -172,13 +172,13 @@ def test_a_shortened_report_says_how_much_more_there_is() -> None:
 
 
 @pytest.mark.parametrize("words", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'])
-def test_words_of_an_exam_are_no_markup(words: str) -> None:
+def test_the_texts_of_an_exam_are_escaped(words: str) -> None:
     html = render_page(result(row(1, right=True, subject=words), model=words, exams={words: words}))
     found = Page(html)
     assert found.all("script") == found.all("img") == []
     assert words in found.text
 
 
-def test_nothing_is_loaded_from_elsewhere() -> None:
+def test_the_page_loads_nothing() -> None:
     html = render_page(result(*ROWS))
     assert not re.search(r"\b(src|href)=|@import|url\(|https?://", html)

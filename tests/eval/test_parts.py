@@ -1,4 +1,4 @@
-"""Shards of an exam make the same result as one that asks all; what is not of one model is no result."""
+"""The shards of an exam give the same result as one process; answers of two models give none."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ async def test_the_shards_together_ask_each_question_once(exam: Path, shards: in
     assert len(dealt.failures) == 4
 
 
-async def test_a_replaced_model_makes_no_result(exam: Path) -> None:
+async def test_a_replaced_model_gives_no_result(exam: Path) -> None:
     first, second = [await run(FakeAnswerer(), exam, shard=shard, shards=2) for shard in range(2)]
     other = second.model_copy(update={"identity": IDENTITY.model_copy(update={"prompt_digest": "sha256:0"})})
     with pytest.raises(ModelChanged):
@@ -38,7 +38,7 @@ async def test_a_shard_that_gets_no_answer_fails_and_one_without_questions_does_
     assert (await run(FakeAnswerer(), exam, shard=0, shards=64)).rows == []
 
 
-async def test_questions_that_never_can_be_answered_fail_the_exam_only_if_there_are_no_others(
+async def test_unanswerable_questions_fail_the_exam_only_if_there_are_no_others(
     exam: Path,
 ) -> None:
     first, second = [await run(FakeAnswerer(refused="?"), exam, shard=shard, shards=2) for shard in range(2)]
@@ -47,7 +47,7 @@ async def test_questions_that_never_can_be_answered_fail_the_exam_only_if_there_
     assert len(parts.build_report([first, await run(FakeAnswerer(), exam, shard=1, shards=2)]).failures) == 20
 
 
-async def test_the_whole_is_judged(exam: Path) -> None:
+async def test_the_verdict_is_on_all_parts(exam: Path) -> None:
     halves = [await run(FakeAnswerer(), exam, shard=shard, shards=2) for shard in range(2)]
     verdict = parts.build_report(halves, limits=Limits(min_accuracy=0.9, max_p95_seconds=1)).verdict
     assert verdict is not None

@@ -1,4 +1,4 @@
-"""Rows in the forms of published exams, made up here: question, choices in order, and the right one's letter."""
+"""Invented rows in the forms of published exams give the question, the choices in order, and the right letter."""
 
 import csv
 import io
@@ -94,7 +94,7 @@ HUB: list[tuple[Format, dict[str, Any], list[str] | None, str | None]] = [
 
 
 def as_parquet(folder: Path, *rows: dict[str, Any]) -> Path:
-    """As the Hub keeps them: a folder for each subject."""
+    """Write the rows as the Hub does: a folder for each subject."""
     path = folder / "law/test-00000-of-00001.parquet"
     path.parent.mkdir(exist_ok=True)
     pq.write_table(pa.Table.from_pylist(list(rows)), path)
@@ -116,7 +116,7 @@ def as_csv(path: Path, *rows: dict[str, Any], encoding: str = "utf-8") -> Path:
 
 
 def right(row: dict[str, Any]) -> str:
-    """The text of the right choice."""
+    """Return the text of the right choice."""
     text: str = row["choices"]["ABCDEFGHIJ".index(row["answer"])]
     return text
 
@@ -138,7 +138,7 @@ def test_a_row_of_the_hub_is_imported_with_its_right_choice(
     choices: list[str] | None,
     subject: str | None,
 ) -> None:
-    if form == "medmcqa":  # from where its positions count shows in the whole file
+    if form == "medmcqa":  # the whole file shows where positions start
         values = {**values}
         path = (
             write(tmp_path, values)
@@ -156,7 +156,7 @@ def test_a_row_of_the_hub_is_imported_with_its_right_choice(
 
 def test_every_format_is_tried() -> None:
     here = {form for form, *_ in HUB} | {"cmmlu", "cybermetric", "aiken", "gift"}
-    assert here | {"aqua", "agieval"} == set(FORMATS)  # those two: test_exam_importing
+    assert here | {"aqua", "agieval"} == set(FORMATS)  # test_importer has those two
 
 
 CYBERMETRIC = {"question": "How many?", "answers": dict(zip("ABCD", FOUR, strict=True)), "solution": "B"}
@@ -173,25 +173,25 @@ def test_cybermetric_is_one_object_with_a_list_of_questions(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("whole", [[CYBERMETRIC], {"questions": CYBERMETRIC}, {"questions": ["How many?"]}])
-def test_what_is_no_object_with_a_list_of_questions_is_refused(tmp_path: Path, whole: object) -> None:
+def test_cybermetric_without_a_list_of_questions_is_refused(tmp_path: Path, whole: object) -> None:
     path = tmp_path / "x.json"
     path.write_text(json.dumps(whole))
     with pytest.raises(ExamUnreadable, match="not a JSON object with a list questions of objects"):
         import_exam("cybermetric", [path])
 
 
-def test_wikihows_marks_are_no_words_of_a_question(tmp_path: Path) -> None:
+def test_wikihows_marks_are_removed(tmp_path: Path) -> None:
     row = only("hellaswag", as_json(tmp_path / "x.jsonl", HELLASWAG))
     assert row["question"] == "How does this go on?\n\nCounting: She counts. aloud. she"
 
 
-def test_a_passage_stands_before_its_question(tmp_path: Path) -> None:
+def test_the_passage_comes_before_the_question(tmp_path: Path) -> None:
     sciq = only("sciq", as_json(tmp_path / "x.jsonl", {**SCIQ, "support": "There are two."}))
     assert sciq["question"] == "There are two.\n\nHow many?"
 
 
 @pytest.mark.parametrize("form", ["sciq", "gpqa", "truthfulqa"])
-def test_a_right_choice_that_always_comes_first_is_dealt_among_the_others_the_same_way_each_time(
+def test_a_right_choice_that_always_comes_first_is_moved_the_same_way_each_time(
     tmp_path: Path, form: Format
 ) -> None:
     by_form: dict[str, dict[str, Any]] = {name: values for name, values, *_ in HUB}
@@ -219,14 +219,14 @@ def test_a_file_of_truthfulqa_as_its_authors_publish_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("cops", "texts"), [((1, 4), ["one", "four"]), ((0, 3), ["one", "four"])])
-def test_positions_of_medmcqa_count_from_where_the_whole_file_says(
+def test_positions_of_medmcqa_count_from_0_or_1_as_the_whole_file_shows(
     tmp_path: Path, cops: tuple[int, int], texts: list[str]
 ) -> None:
     rows = [{**MEDMCQA, "question": f"How many of {cop}?", "cop": cop} for cop in cops]
     assert [right(row) for row in import_exam("medmcqa", [as_json(tmp_path / "x.json", *rows)]).rows] == texts
 
 
-def test_positions_of_medmcqa_that_may_count_from_either_are_refused(tmp_path: Path) -> None:
+def test_ambiguous_positions_of_medmcqa_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ExamUnreadable, match="they may count from 0 or from 1"):
         import_exam("medmcqa", [as_json(tmp_path / "x.json", {**MEDMCQA, "cop": 2})])
 
@@ -280,7 +280,7 @@ def test_a_csv_file_with_a_header_has_its_subject_in_its_name(
         ("sciq", {**SCIQ, "distractor2": None}, "a wrong one is missing"),
     ],
 )
-def test_what_has_no_right_choice_is_left_out_and_named(
+def test_a_record_without_a_right_choice_is_left_out_and_listed(
     tmp_path: Path, form: Format, values: dict[str, Any], said: str
 ) -> None:
     path = as_json(tmp_path / "x.jsonl", values)
@@ -327,7 +327,7 @@ def test_an_aiken_file(tmp_path: Path) -> None:
         ("Which?\nANSWER: A", "choices: "),
     ],
 )
-def test_what_is_no_question_of_aiken_is_left_out_and_named(tmp_path: Path, lines: str, said: str) -> None:
+def test_a_bad_question_of_aiken_is_left_out_and_listed(tmp_path: Path, lines: str, said: str) -> None:
     path = tmp_path / "quiz.txt"
     path.write_text(f"{AIKEN}\n{lines}\n")
     made = import_exam("aiken", [path])
@@ -384,7 +384,7 @@ def test_a_gift_file(tmp_path: Path) -> None:
         ("Which?{=a ~a}", "Choices A and B are the same"),
     ],
 )
-def test_what_is_no_question_of_gift_with_one_right_choice_is_left_out_and_named(
+def test_a_question_of_gift_without_one_right_choice_is_left_out_and_listed(
     tmp_path: Path, text: str, said: str
 ) -> None:
     path = tmp_path / "quiz.gift"
@@ -441,7 +441,7 @@ def test_what_is_no_question_of_gift_with_one_right_choice_is_left_out_and_named
         ("arc", "x.json", "[1]", "x.json:[0]: it is not a JSON object"),
     ],
 )
-def test_a_file_of_another_form_is_refused_with_what_was_expected(
+def test_a_file_of_another_form_is_refused_with_the_expected_columns(
     tmp_path: Path, form: Format, name: str, text: str, said: str
 ) -> None:
     (tmp_path / name).write_text(text)
@@ -461,7 +461,7 @@ def test_a_parquet_file_without_pyarrow_says_what_to_install(
         import_exam("mmlu", [path])
 
 
-def test_a_byte_order_mark_is_in_no_question_wherever_it_stands(tmp_path: Path) -> None:
+def test_a_byte_order_mark_anywhere_is_in_no_question(tmp_path: Path) -> None:
     line = '"Which?",a,b,c,d,A\n'
     plain, marked = tmp_path / "plain.csv", tmp_path / "marked.csv"
     plain.write_text(line)
@@ -481,7 +481,7 @@ json_values = st.recursive(
 @pytest.mark.parametrize(("form", "values"), [(form, values) for form, values, *_ in HUB])
 @examples(30)
 @given(data=st.data())
-def test_whatever_a_record_has_it_is_imported_or_said_why_not(
+def test_any_record_is_imported_or_left_out_with_a_reason(
     tmp_path: Path, form: Format, values: dict[str, Any], data: st.DataObject
 ) -> None:
     name = data.draw(st.sampled_from([*values]))

@@ -1,4 +1,4 @@
-"""The two commands with the default model, as a person runs them."""
+"""`calibrate` and `evaluate` with the default model, as a person runs them."""
 
 import json
 import os
@@ -58,13 +58,13 @@ def command(model_cache: Path, prepared_model: PreparedModel) -> Any:
 
 @pytest.fixture(scope="module")
 def evaluate(command: Any, exam: Path) -> subprocess.CompletedProcess[str]:
-    """Eight of them, answered."""
+    """The command's output for eight of them."""
     done: subprocess.CompletedProcess[str] = command("evaluate", str(exam), "--limit", "8", "--json", "-")
     assert done.returncode == 0, done.stderr
     return done
 
 
-def test_easy_questions_are_answered_rightly_and_written_as_json(
+def test_easy_questions_are_answered_right_and_written_as_json(
     evaluated: subprocess.CompletedProcess[str],
 ) -> None:
     result = json.loads(evaluated.stdout)
@@ -74,7 +74,7 @@ def test_easy_questions_are_answered_rightly_and_written_as_json(
     assert "8 of 8" in evaluated.stderr
 
 
-def test_a_calibration_is_fitted_and_is_one_of_this_model(
+def test_a_fitted_calibration_belongs_to_the_model(
     command: Any, exam: Path, tmp_path: Path, prepared_model: PreparedModel
 ) -> None:
     path = tmp_path / "calibration.json"
@@ -86,7 +86,7 @@ def test_a_calibration_is_fitted_and_is_one_of_this_model(
     assert len(read_exams([exam]).select("calibration")) >= 10
 
 
-def test_the_same_model_asked_again_is_no_worse_but_eight_questions_can_not_tell(
+def test_eight_questions_are_too_few_to_show_that_the_same_model_is_no_worse(
     command: Any, exam: Path, evaluated: subprocess.CompletedProcess[str], tmp_path: Path,
     prepared_model: PreparedModel,
 ) -> None:  # fmt: skip
@@ -104,13 +104,13 @@ def test_the_same_model_asked_again_is_no_worse_but_eight_questions_can_not_tell
     assert "Inconclusive" in page.read_text()
 
 
-def test_a_limit_of_the_regression_needs_an_earlier_result(command: Any, exam: Path) -> None:
+def test_a_limit_on_the_regression_needs_an_earlier_result(command: Any, exam: Path) -> None:
     done = command("evaluate", str(exam), "--max-regression", "0.05")
     assert done.returncode == 2
     assert done.stderr == "error: --max-regression needs an earlier result: name it by --paired FILE\n"
 
 
-def test_a_mistake_is_one_line_and_no_model_is_loaded(command: Any, tmp_path: Path) -> None:
+def test_an_error_is_one_line_and_no_model_is_loaded(command: Any, tmp_path: Path) -> None:
     done = command("evaluate", str(tmp_path / "none.jsonl"))
     assert done.returncode == 2
     assert done.stderr == f"error: {tmp_path / 'none.jsonl'} can't be read: No such file or directory.\n"

@@ -1,4 +1,4 @@
-"""What an exam's Pods keep, and state of it; whether it has room is known before any question is asked."""
+"""An exam's Pods store their results and state the digests; they check the space before they ask anything."""
 
 import argparse
 import asyncio
@@ -37,9 +37,7 @@ def questions(count: int) -> list[ExamQuestion]:
     ]
 
 
-async def test_an_earlier_result_is_read_from_the_shares_that_a_job_has_kept(
-    exam: Path, tmp_path: Path
-) -> None:
+async def test_an_earlier_result_is_read_from_the_shares_of_a_job(exam: Path, tmp_path: Path) -> None:
     folder = tmp_path / "baseline"
     folder.mkdir()
     shares = [await run(FakeAnswerer(), exam, shard=shard, shards=11) for shard in range(11)]
@@ -67,7 +65,7 @@ def sha256(content: bytes) -> str:
 
 
 class ConfigMaps(ResultStore):
-    """Results whose ConfigMaps are in memory."""
+    """A ResultStore with its ConfigMaps in memory."""
 
     def __init__(self, stored: dict[str, Values]) -> None:
         super().__init__(Account(url="", namespace="", token_file=Path()), "aqua")
@@ -82,14 +80,14 @@ class ConfigMaps(ResultStore):
 
 
 class Pod(Protocol):
-    """Run the Pod of a shard of two, which finds this part, and return its termination message."""
+    """Run the Pod of a shard of two with this part as its result, and return its termination message."""
 
     def __call__(self, number: int, part: Part, *, run: str = "job") -> Mapping[str, Any] | None: ...
 
 
 @pytest.fixture
 def stored() -> dict[str, Values]:
-    """The ConfigMaps by their names."""
+    """The ConfigMaps by name."""
     return {}
 
 
@@ -132,7 +130,7 @@ def share(exam: Path, number: int, best: int = 1) -> Part:
     return asyncio.run(run(FakeAnswerer(best), exam, shard=number, shards=2))
 
 
-def test_each_pod_states_what_it_has_written_and_the_last_one_the_result(
+def test_each_pod_states_its_digest_and_the_last_one_the_results(
     exam: Path, pod: Pod, stored: dict[str, Values]
 ) -> None:
     shares = [share(exam, number) for number in range(2)]
@@ -145,10 +143,10 @@ def test_each_pod_states_what_it_has_written_and_the_last_one_the_result(
     assert result["parts"] == [sha256(packed(stored, number)) for number in range(2)]
 
 
-def test_a_share_that_is_answered_again_replaces_the_first_in_the_report_too(
+def test_a_share_answered_again_replaces_the_first_in_the_report_too(
     exam: Path, pod: Pod, stored: dict[str, Values]
 ) -> None:
-    """The Pod that was lost has stated nothing: a result of its answers would have no proof."""
+    """The lost Pod stated nothing: a result with its answers would have no proof."""
     first, again, other = [share(exam, number, best) for best, number in ((1, 0), (2, 0), (1, 1))]
     pod(0, first)
     pod(1, other)
@@ -161,10 +159,10 @@ def test_a_share_that_is_answered_again_replaces_the_first_in_the_report_too(
     assert Part.model_validate_json(gzip.decompress(packed(stored, 0))) == again
 
 
-def test_a_job_that_is_made_again_makes_a_result_of_its_own_answers_only(
+def test_a_new_job_of_the_same_name_uses_only_its_own_answers(
     exam: Path, pod: Pod, stored: dict[str, Values]
 ) -> None:
-    """The model may be another one by then, so that answers of both would make no result."""
+    """The model may have changed, and a result must not mix the answers of two models."""
     old, new = ([share(exam, number, best) for number in range(2)] for best in (1, 2))
     pod(0, old[0])
     pod(1, old[1])
@@ -178,7 +176,7 @@ def test_a_job_that_is_made_again_makes_a_result_of_its_own_answers_only(
     assert found["parts"] == [sha256(packed(stored, number)) for number in range(2)]
 
 
-def test_a_pod_that_fails_states_nothing_so_that_its_last_words_are_told(
+def test_a_failing_pod_states_nothing_so_its_last_output_is_shown(
     exam: Path, pod: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refused(*_: Any, **__: Any) -> str:
@@ -189,7 +187,7 @@ def test_a_pod_that_fails_states_nothing_so_that_its_last_words_are_told(
     assert pod(1, share(exam, 1)) is None
 
 
-def test_too_many_questions_are_refused_with_the_parallelism_that_has_room() -> None:
+def test_too_many_questions_are_refused_with_a_sufficient_parallelism() -> None:
     many = questions(10_000)
     with pytest.raises(
         TooManyQuestions, match=r"10000 questions take about \d+ KiB, .* set spec.parallelism to 2,"
@@ -200,10 +198,10 @@ def test_too_many_questions_are_refused_with_the_parallelism_that_has_room() -> 
         check_size(many, shards=64)
 
 
-async def test_the_room_that_is_expected_is_about_what_the_answers_take(exam: Path) -> None:
+async def test_the_expected_size_is_about_the_size_of_the_answers(exam: Path) -> None:
     part = await run(FakeAnswerer(), exam)
     expected = placeholder_part(read_exams([exam]).questions)
     assert [(row.id, row.digest) for row in expected.rows] == [(row.id, row.digest) for row in part.rows]
     true, guessed = (len(gzip.compress(each.model_dump_json().encode())) for each in (part, expected))
-    # The scripted answers are all alike, and take less.
+    # The fake answers are all alike, and compress better.
     assert true <= guessed < MAX_PART_BYTES / 10

@@ -23,7 +23,7 @@ from mcq_service.mcq.decision import rotations
 from mcq_service.prompts import ANSWER_FIRST, ANSWER_FORMS, Form
 
 
-async def test_every_question_is_asked_once_in_mode_answer_as_it_was_wished(exam: Path) -> None:
+async def test_every_question_is_asked_once_in_mode_answer_with_the_options(exam: Path) -> None:
     answerer = FakeAnswerer()
     found = await evaluate(answerer, exam, debias="rotations", min_confidence=0.5)
     assert sorted(each.question for each in answerer.asked) == sorted(
@@ -35,7 +35,7 @@ async def test_every_question_is_asked_once_in_mode_answer_as_it_was_wished(exam
     assert [row.id for row in found.rows] == [f"q{number}" for number in range(COUNT)]
 
 
-async def test_the_figures_are_those_of_the_answers(exam: Path) -> None:
+async def test_the_figures_agree_with_the_answers(exam: Path) -> None:
     figures = (await evaluate(FakeAnswerer(best=1), exam)).figures
     assert (figures.accuracy.right, figures.accuracy.total) == (13, COUNT)
     assert figures.ece.value == pytest.approx(0.8 - 13 / COUNT)
@@ -49,15 +49,13 @@ async def test_the_figures_are_those_of_the_answers(exam: Path) -> None:
     assert [(each.count, each.accuracy.right) for each in figures.reliability] == [(COUNT, 13)]
 
 
-async def test_the_time_and_the_tokens_are_those_of_the_answers(exam: Path) -> None:
+async def test_the_time_and_the_tokens_agree_with_the_answers(exam: Path) -> None:
     found = await evaluate(FakeAnswerer(), exam)
     assert (found.latency.p50_ms, found.latency.p95_ms) == (5, 5)
     assert found.tokens == Usage(prompt_tokens=9 * COUNT, completion_tokens=0, cached_tokens=3 * COUNT)
 
 
-async def test_a_result_of_a_release_with_fewer_figures_can_be_compared_with(
-    exam: Path, tmp_path: Path
-) -> None:
+async def test_a_result_of_an_older_release_can_be_compared(exam: Path, tmp_path: Path) -> None:
     found = await evaluate(FakeAnswerer(), exam)
     path = tmp_path / "earlier.json"
     path.write_text(found.model_dump_json(include={"format", "rows"}))
@@ -73,12 +71,12 @@ async def test_a_question_that_fails_is_in_no_figure_and_is_reported(exam: Path)
     assert "not answered: in no figure, wrong for the verdict: q4: Refused" in text.getvalue()
 
 
-async def test_where_none_is_answered_the_first_reason_is_said(exam: Path) -> None:
+async def test_if_no_question_is_answered_the_first_reason_is_reported(exam: Path) -> None:
     with pytest.raises(AskingFailed, match="Refused: Come again"):
         await evaluate(FakeAnswerer(refused="?"), exam)
 
 
-async def test_a_result_read_back_is_compared_question_by_question(exam: Path, tmp_path: Path) -> None:
+async def test_a_result_from_a_file_is_compared_question_by_question(exam: Path, tmp_path: Path) -> None:
     earlier = await evaluate(FakeAnswerer(best=0), exam)
     path = tmp_path / "earlier.json"
     path.write_text(earlier.model_dump_json())
@@ -122,15 +120,15 @@ async def test_a_model_that_answers_half_of_the_questions_fails_however_right_it
     assert "no answer" in text.getvalue()
 
 
-async def test_what_the_earlier_result_had_no_answer_to_is_not_compared(exam: Path) -> None:
-    """Taken as wrong before, it would make up for what is wrong now."""
+async def test_questions_without_an_earlier_answer_are_not_compared(exam: Path) -> None:
+    """Counted as wrong before, they would hide questions that are wrong now."""
     before = (await evaluate(FakeAnswerer(best=0), exam)).rows[: COUNT // 2]
     compared = (await evaluate(FakeAnswerer(best=1), exam, before=before)).compared
     assert compared is not None
     assert (compared.questions, compared.unanswered) == (COUNT // 2, 0)
 
 
-def test_a_file_that_is_no_result_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_result_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.json"
     path.write_text("{}")
     with pytest.raises(ResultUnreadable, match="is not a result"):
@@ -146,7 +144,7 @@ async def test_results_without_a_question_in_common_are_not_compared(exam: Path)
         await evaluate(FakeAnswerer(), exam, before=other)
 
 
-async def test_the_tables_say_accuracy_interval_calibration_and_letters(exam: Path) -> None:
+async def test_the_tables_have_accuracy_interval_calibration_and_letters(exam: Path) -> None:
     text = io.StringIO()
     print_report(await evaluate(FakeAnswerer(), exam), text)
     shown = text.getvalue()
@@ -162,7 +160,7 @@ async def test_the_tables_say_accuracy_interval_calibration_and_letters(exam: Pa
 
 
 class Biased:
-    """Scores a truth that it knows in part, and the letter B too high; asked in a chat, it knows little."""
+    """Knows part of the truth, and scores the letter B too high; in a chat's form it knows little."""
 
     async def score_labels(
         self, question: Question, *, rotation: int = 0, form: Form = ANSWER_FIRST
@@ -194,7 +192,7 @@ async def test_a_calibration_is_fitted_to_the_calibration_half_alone(exam: Path)
     assert sum("* " in line for line in tried) == 2  # a form, and a plan for three choices
 
 
-async def test_the_result_says_which_model_answered_by_which_prompt(exam: Path) -> None:
+async def test_the_result_names_the_model_and_the_prompt(exam: Path) -> None:
     found = await evaluate(FakeAnswerer(), exam)
     said = (found.model_digest, found.precision, found.prompt_digest)
     assert said == (IDENTITY.digest, IDENTITY.precision, IDENTITY.prompt_digest)

@@ -16,7 +16,7 @@ from mcq_service.api.problems import Problem
 
 
 def service(*replies: httpx2.Response | Exception) -> tuple[ServiceClient, list[float]]:
-    """A service that gives these replies, one after the other, and the pauses that were made between them."""
+    """Return a client of a service with these replies in turn, and the list of the client's pauses."""
     pauses: list[float] = []
     left = list(replies)
 
@@ -35,7 +35,7 @@ def service(*replies: httpx2.Response | Exception) -> tuple[ServiceClient, list[
 QUESTIONS = [Question(question="Which?", choices=["a", "b", "c"])]
 
 
-async def test_a_service_that_is_busy_is_asked_again_after_the_pause_it_names() -> None:
+async def test_a_busy_service_is_asked_again_after_its_retry_after() -> None:
     results = await FakeAnswerer().answers(QUESTIONS)
     answered = httpx2.Response(200, text=results.model_dump_json())
     remote, pauses = service(
@@ -48,8 +48,8 @@ async def test_a_service_that_is_busy_is_asked_again_after_the_pause_it_names() 
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
-        ("Wed, 21 Oct 2015 07:28:00 GMT", 1),  # over
-        ("Fri, 31 Dec 9999 23:59:59 GMT", 60),  # no one waits so long
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 1),  # in the past
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 60),  # too long to wait
         ("Fri, 31 Dec 9999 23:59:59", 60),
         ("0", 1),
         ("-3", 1),
@@ -61,7 +61,7 @@ async def test_a_service_that_is_busy_is_asked_again_after_the_pause_it_names() 
         ("", 1),
     ],
 )
-async def test_the_pause_a_service_names_may_be_a_date_and_is_bounded(header: str, seconds: float) -> None:
+async def test_retry_after_may_be_a_date_and_is_bounded(header: str, seconds: float) -> None:
     results = await FakeAnswerer().answers(QUESTIONS)
     answered = httpx2.Response(200, text=results.model_dump_json())
     remote, pauses = service(httpx2.Response(503, headers={"Retry-After": header}), answered)
@@ -69,7 +69,7 @@ async def test_the_pause_a_service_names_may_be_a_date_and_is_bounded(header: st
     assert pauses == [seconds]
 
 
-async def test_a_service_is_asked_again_at_the_date_it_names() -> None:
+async def test_a_service_is_asked_again_at_the_date_of_its_retry_after() -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=50), usegmt=True)
     answered = httpx2.Response(200, text=(await FakeAnswerer().answers(QUESTIONS)).model_dump_json())
     remote, pauses = service(httpx2.Response(429, headers={"Retry-After": date}), answered)
@@ -85,19 +85,19 @@ async def test_a_service_is_asked_again_at_the_date_it_names() -> None:
         (httpx2.Response(200, text="<html>"), "not answer as an MCQ service"),
     ],
 )
-async def test_what_is_wrong_with_a_service_is_said(reply: httpx2.Response | Exception, said: str) -> None:
+async def test_a_failing_service_is_reported(reply: httpx2.Response | Exception, said: str) -> None:
     remote, _ = service(reply)
     with pytest.raises(AskingFailed, match=said):
         await remote.answers(QUESTIONS)
 
 
-async def test_a_service_that_answers_too_few_is_not_believed() -> None:
+async def test_too_few_answers_are_refused() -> None:
     remote, _ = service(httpx2.Response(200, text=Results(results=[]).model_dump_json()))
     with pytest.raises(AskingFailed, match="does not answer each of 1 questions"):
         await remote.answers(QUESTIONS)
 
 
-async def test_what_a_service_was_too_busy_for_is_asked_again() -> None:
+async def test_questions_that_a_busy_service_refused_are_asked_again() -> None:
     busy = Problem(type="about:blank", title="Overloaded", status=429, detail="Later.")
     both = await FakeAnswerer().answers(QUESTIONS * 2)
     first = Results(results=[both.results[0], Result(index=1, problem=busy)])
@@ -107,7 +107,7 @@ async def test_what_a_service_was_too_busy_for_is_asked_again() -> None:
     assert pauses == [1]
 
 
-async def test_a_service_of_before_it_said_which_model_it_has_is_asked_all_the_same() -> None:
+async def test_a_service_without_an_identity_is_asked_nevertheless() -> None:
     nowhere, _ = service(httpx2.Response(404))
     assert await nowhere.identity() is None
     loading = {
@@ -122,7 +122,7 @@ async def test_a_service_of_before_it_said_which_model_it_has_is_asked_all_the_s
     assert await before.identity() is None
 
 
-async def test_what_does_not_answer_as_a_service_is_not_asked() -> None:
+async def test_a_server_that_is_not_our_service_is_refused() -> None:
     other, _ = service(httpx2.Response(200, text="<html>"))
     with pytest.raises(AskingFailed, match="not answer as an MCQ service"):
         await other.identity()

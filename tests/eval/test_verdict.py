@@ -1,4 +1,4 @@
-"""A limit is held, missed, or can't be told of yet, and then it is said how many questions would tell."""
+"""A limit is kept, missed, or undecided; then the verdict says how many more questions would decide."""
 
 import math
 from itertools import product
@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from mcq_eval.metrics import paired
 from mcq_eval.metrics.outcomes import Z95_ONE_SIDED, Outcome
 from mcq_eval.report.comparison import Comparison
-from mcq_eval.report.document import Figures, Latency, LimitVerdict
+from mcq_eval.report.exam_report import Figures, Latency, LimitVerdict
 from mcq_eval.verdict import Limits, judge
 
 LATENCY = Latency(p50_ms=100, p95_ms=1500, at_once=32)
 
 
 def figures(right: int, total: int, confidence: float = 0.75) -> Figures:
-    """Of questions with two choices, all answered with one confidence."""
+    """Return the figures of questions with two choices, all with the same confidence."""
     return Figures.of(
         [
             Outcome(["A", "B"], [confidence, 1 - confidence], 0 if number < right else 1)
@@ -48,7 +48,7 @@ def judged(limits: Limits, *, found: Figures | None = None, pairs: Comparison | 
     return one
 
 
-def test_where_nothing_is_asked_there_is_no_verdict() -> None:
+def test_without_limits_there_is_no_verdict() -> None:
     assert judge(figures(1, 2), None, LATENCY, Limits()) is None
 
 
@@ -64,7 +64,7 @@ def test_accuracy_is_judged_by_its_interval(least: float, outcome: str) -> None:
     assert judged(Limits(min_accuracy=least)).outcome == outcome  # 50 of 100: 0.419 to 0.581
 
 
-def test_questions_that_are_said_to_be_needed_for_an_accuracy_decide_it() -> None:
+def test_the_stated_number_of_questions_decides_an_accuracy() -> None:
     more = judged(Limits(min_accuracy=0.45)).more_questions
     assert more is not None
     assert 100 < more < 400
@@ -74,7 +74,7 @@ def test_questions_that_are_said_to_be_needed_for_an_accuracy_decide_it() -> Non
     assert judged(Limits(min_accuracy=0.45), found=fewer).outcome == "Inconclusive"
 
 
-def test_an_accuracy_that_is_just_the_limit_is_decided_by_no_number_of_questions() -> None:
+def test_no_number_of_questions_decides_an_accuracy_at_the_limit() -> None:
     one = judged(Limits(min_accuracy=0.5))
     assert (one.outcome, one.more_questions) == ("Inconclusive", None)
     assert "more questions are not likely to tell" in one.detail
@@ -83,9 +83,9 @@ def test_an_accuracy_that_is_just_the_limit_is_decided_by_no_number_of_questions
 @pytest.mark.parametrize(
     ("before", "now", "questions", "most", "outcome"),
     [
-        (0, 0, 200, 0.02, "Passed"),  # the very same answers: at worst 1.3 % worse
+        (0, 0, 200, 0.02, "Passed"),  # the same answers: at worst 1.3 % worse
         (0, 0, 100, 0.02, "Inconclusive"),  # at worst 2.6 %
-        (5, 30, 200, 0.0, "Passed"),  # better, beyond doubt
+        (5, 30, 200, 0.0, "Passed"),  # certainly better
         (10, 10, 200, 0.02, "Inconclusive"),
         (30, 5, 200, 0.02, "Failed"),
         (30, 5, 200, 0.07, "Failed"),  # 7.8 % worse at least
@@ -95,8 +95,8 @@ def test_an_accuracy_that_is_just_the_limit_is_decided_by_no_number_of_questions
             200,
             0.10,
             "Inconclusive",
-        ),  # 12.5 % worse, which McNemar finds beyond chance; 10 % may be the truth
-        (30, 5, 200, 0.15, "Inconclusive"),  # worse beyond doubt, but perhaps no more than is allowed
+        ),  # 12.5 % worse, significant by McNemar; 10 % may be the truth
+        (30, 5, 200, 0.15, "Inconclusive"),  # certainly worse, but perhaps no more than allowed
         (9, 3, 200, 0.02, "Inconclusive"),  # 3 % worse, but p = 0.15
     ],
 )
@@ -107,9 +107,7 @@ def test_a_regression_is_judged_by_both_ends_of_its_interval(
 
 
 @pytest.mark.parametrize(("before", "now", "outcome"), [(0, 0, "Passed"), (6, 6, "Passed"), (9, 3, "Failed")])
-def test_questions_that_are_said_to_be_needed_for_a_regression_decide_it(
-    before: int, now: int, outcome: str
-) -> None:
+def test_the_stated_number_of_questions_decides_a_regression(before: int, now: int, outcome: str) -> None:
     limits = Limits(max_regression=0.02)
     more = judged(limits, pairs=compared(before, now, 100)).more_questions
     assert more is not None
@@ -137,7 +135,7 @@ def test_a_small_share_of_unanswered_questions_is_wrong_and_a_larger_one_fails(
     assert len(verdict.limits) == (2 if unanswered else 1)
 
 
-def test_unanswered_questions_are_wrong_ones() -> None:
+def test_unanswered_questions_count_as_wrong() -> None:
     verdict = judge(figures(90, 97), None, LATENCY, Limits(min_accuracy=0.87), unanswered=3)
     assert judged(Limits(min_accuracy=0.87), found=figures(90, 97)).outcome == "Passed"
     assert verdict is not None
@@ -145,14 +143,14 @@ def test_unanswered_questions_are_wrong_ones() -> None:
 
 
 def test_a_calibration_error_is_compared_as_it_is() -> None:
-    assert judged(Limits(max_calibration_error=0.25)).outcome == "Passed"  # 0.75 sure, 0.5 right
+    assert judged(Limits(max_calibration_error=0.25)).outcome == "Passed"  # confidence 0.75, accuracy 0.5
     missed = judged(Limits(max_calibration_error=0.2))
     assert missed.outcome == "Failed"
     assert "calibration error 0.250" in missed.detail
     assert "is more than 0.2" in missed.detail
 
 
-def test_one_missed_limit_fails_and_an_open_one_is_no_pass() -> None:
+def test_one_missed_limit_fails_and_an_undecided_one_is_no_pass() -> None:
     found, pairs = figures(50, 100), compared(0, 0, 200)
     for accuracy, error in product((0.3, 0.45), (0.2, 0.3)):
         verdict = judge(found, pairs, LATENCY, Limits(accuracy, 0.02, error))
@@ -163,7 +161,7 @@ def test_one_missed_limit_fails_and_an_open_one_is_no_pass() -> None:
 
 
 def restricted(only_first: int, only_second: int, total: int, difference: float) -> float:
-    """The score statistic, its nuisance parameter found by trying: the share that only the first has right."""
+    """Return the score statistic; a search finds its nuisance parameter, the share that only the first has right."""
 
     def likelihood(first: float) -> float:
         second, rest = first + difference, 1 - 2 * first - difference
@@ -183,7 +181,7 @@ def restricted(only_first: int, only_second: int, total: int, difference: float)
 
 
 @given(counts=st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 300)))
-def test_the_least_difference_is_where_the_score_test_turns(counts: tuple[int, int, int]) -> None:
+def test_the_minimal_difference_is_where_the_score_test_changes_sign(counts: tuple[int, int, int]) -> None:
     first, second, agreeing = counts
     total = first + second + agreeing
     least = paired.min_difference(first, second, total)
@@ -191,11 +189,11 @@ def test_the_least_difference_is_where_the_score_test_turns(counts: tuple[int, i
     assert restricted(first, second, total, least) == pytest.approx(Z95_ONE_SIDED, abs=1e-3)
 
 
-def test_the_least_difference_of_equal_answers_is_the_closed_form() -> None:
+def test_the_minimal_difference_of_equal_answers_has_a_closed_form() -> None:
     z2 = Z95_ONE_SIDED**2
     assert paired.min_difference(0, 0, 200) == pytest.approx(-z2 / (200 + z2))
 
 
 @pytest.mark.parametrize(("most", "outcome"), [(1.5, "Passed"), (1.4, "Failed")])
-def test_a_limit_of_time_is_compared_as_it_is(most: float, outcome: str) -> None:
+def test_a_limit_on_the_time_is_compared_as_it_is(most: float, outcome: str) -> None:
     assert judged(Limits(max_p95_seconds=most)).outcome == outcome

@@ -106,11 +106,11 @@ async def test_only_one_request_runs_at_a_time(visit: Visit, page: Page, script:
 async def test_an_abstention_is_shown_with_its_bars(visit: Visit, page: Page, script: Script) -> None:
     """The form takes the least confidence in percent, and sends a share."""
     await page.get_by_text("Options").click()
-    await page.get_by_label("Least confidence").fill("90")
-    await page.get_by_label("Longest reasoning").fill("40")
+    await page.get_by_label("Minimum confidence").fill("90")
+    await page.get_by_label("Maximum reasoning").fill("40")
     await visit.ask()
     await expect(page.locator("#verdict")).to_contain_text("Not sure enough to answer")
-    await expect(page.locator("#verdict")).to_contain_text("C comes first with 70%, below the 90% asked for.")
+    await expect(page.locator("#verdict")).to_contain_text("C comes first with 70%, below the minimum of 90%.")
     await expect(page.locator("#bars li")).to_have_count(4)
     await expect(page.locator("#bars .chosen")).to_have_count(0)
     assert (script.bodies[0]["min_confidence"], script.bodies[0]["max_reasoning_tokens"]) == (0.9, 40)

@@ -36,8 +36,8 @@ async def test_an_invalid_field_is_marked(visit: Visit, page: Page) -> None:
     await expect(wrong).to_be_focused()
     await expect(wrong).to_have_attribute("aria-invalid", "true")
     await expect(wrong).to_have_accessible_description("Must not be blank.")
-    await expect(page.get_by_label("Least confidence")).to_have_attribute("aria-invalid", "true")
-    await expect(page.get_by_role("alert")).to_contain_text("What must change is marked in the form.")
+    await expect(page.get_by_label("Minimum confidence")).to_have_attribute("aria-invalid", "true")
+    await expect(page.get_by_role("alert")).to_contain_text("The form marks what to change.")
     await wrong.fill("better")
     await expect(wrong).not_to_have_attribute("aria-invalid", "true")
 
@@ -49,10 +49,10 @@ async def test_an_error_without_a_field_is_shown_in_full(visit: Visit, page: Pag
 
 
 async def test_a_problem_in_the_stream_keeps_the_partial_answer(visit: Visit, page: Page) -> None:
-    """The answer stays; the alert says that the stream broke off, and why."""
+    """The answer stays; the alert says that the answer was cut off, and why."""
     await visit.ask("Broken?")
     alert = page.get_by_role("alert")
-    await expect(alert).to_contain_text("The answer broke off")
+    await expect(alert).to_contain_text("The answer was cut off")
     await expect(alert).to_contain_text("It took too long. Try later.")
     await expect(alert.get_by_role("button", name="Try again")).to_be_visible()
     await expect(page.locator("#verdict")).to_contain_text("Jupiter")

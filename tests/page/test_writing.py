@@ -134,7 +134,7 @@ async def test_a_link_has_the_whole_question(visit: Visit, page: Page) -> None:
     await visit.write("¿Qué? 1+1", choices)
     await page.get_by_role("radio", name="Reason").check()
     await page.get_by_text("Options").click()
-    await page.get_by_label("Least confidence").fill("60")
+    await page.get_by_label("Minimum confidence").fill("60")
     await page.get_by_role("button", name="Copy link").click()
     await expect(page.get_by_role("button", name="Copied")).to_be_visible()
     link = await visit.clipboard()
@@ -144,7 +144,7 @@ async def test_a_link_has_the_whole_question(visit: Visit, page: Page) -> None:
     for label, choice in zip("ABCD", choices, strict=True):
         await expect(other.get_by_label(f"Choice {label}", exact=True)).to_have_value(choice)
     await expect(other.get_by_role("radio", name="Reason")).to_be_checked()
-    await expect(other.get_by_label("Least confidence")).to_have_value("60")
+    await expect(other.get_by_label("Minimum confidence")).to_have_value("60")
     await expect(other.locator("#idle")).to_be_visible()
 
 

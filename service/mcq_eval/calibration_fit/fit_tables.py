@@ -8,7 +8,7 @@ from rich.table import Table
 
 from mcq_eval.metrics import calibration_error
 from mcq_eval.metrics.outcomes import accuracy, negative_log_likelihood
-from mcq_eval.report.document import Figures
+from mcq_eval.report.exam_report import Figures
 from mcq_eval.report.tables import plain_console
 
 if TYPE_CHECKING:

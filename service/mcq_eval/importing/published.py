@@ -88,7 +88,7 @@ def agieval(record: Record) -> Row:
     label = values.get("label")
     # The Chinese bar exam's answers are lists, most with more than one letter.
     letters = "".join(map(str, label)) if isinstance(label, list) else label
-    question = _with_passage(values.get("passage"), values.get("question"))
+    question = _joined(values.get("passage"), values.get("question"))
     choices = strip_marks(_texts(values, "options"))
     return _row(record, question, choices, letters, name=record.path.name, subject=record.path.stem)
 
@@ -147,18 +147,14 @@ def sciq(record: Record) -> Row:
     """`allenai/sciq`: support (a passage), question, correct_answer and distractor1 to 3."""
     values = record.values
     wrong = [values.get(f"distractor{number}") for number in (1, 2, 3)]
-    return _shuffled_row(
-        record,
-        _with_passage(values.get("support"), values.get("question")),
-        values.get("correct_answer"),
-        wrong,
-    )
+    question = _joined(values.get("support"), values.get("question"))
+    return _shuffled(record, question, values.get("correct_answer"), wrong)
 
 
 def race(record: Record) -> Row:
     """`ehovy/race`: article, question, options, answer."""
     values = record.values
-    question = _with_passage(values.get("article"), values.get("question"))
+    question = _joined(values.get("article"), values.get("question"))
     return _row(record, question, _texts(values, "options"), values.get("answer"))
 
 
@@ -177,7 +173,7 @@ def truthfulqa(record: Record) -> Row:
         msg = f"mc1_targets: {len(right)} choices are right, and one should be"
         raise NotAskable(msg)
     wrong = [text for text, label in targets.items() if label != 1]
-    return _shuffled_row(record, record.values.get("question"), right[0], wrong)
+    return _shuffled(record, record.values.get("question"), right[0], wrong)
 
 
 def cmmlu(record: Record) -> Row:
@@ -213,7 +209,7 @@ def gpqa(record: Record) -> Row:
         raise ExamUnreadable(msg)
     wrong = [values.get(f"Incorrect Answer {number}") for number in (1, 2, 3)]
     subject = values.get("High-level domain")
-    return _shuffled_row(record, values.get("Question"), values["Correct Answer"], wrong, subject=subject)
+    return _shuffled(record, values.get("Question"), values["Correct Answer"], wrong, subject=subject)
 
 
 def zero_based_cop(found: list[Record]) -> list[Record]:
@@ -256,7 +252,7 @@ def _name(path: Path) -> str:
     return f"{path.resolve().parent.name}/{path.stem}" if path.suffix == ".parquet" else path.stem
 
 
-def _shuffled_row(
+def _shuffled(
     record: Record, question: object, right: object, wrong: Sequence[object], *, subject: object = None
 ) -> Row:
     """Return a row with its choices sorted by a hash of their texts, whichever is right."""
@@ -292,7 +288,7 @@ def _texts(values: dict[str, Any], name: str) -> list[str]:
     return found
 
 
-def _with_passage(passage: object, question: object) -> str:
+def _joined(passage: object, question: object) -> str:
     return "\n\n".join(str(part) for part in (passage, question) if part)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, StrictUndefined, Template
 
 if TYPE_CHECKING:
-    from mcq_eval.report.document import Proportion, Report
+    from mcq_eval.report.exam_report import Proportion, Report
 
 
 MAX_ROWS = 5000

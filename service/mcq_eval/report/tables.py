@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mcq_eval.report.comparison import Comparison
-    from mcq_eval.report.document import Figures, Proportion, Report
+    from mcq_eval.report.exam_report import Figures, Proportion, Report
 
 _DISCORDANT_SHOWN = 40
 

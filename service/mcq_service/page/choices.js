@@ -2,14 +2,14 @@
 
 import { announce, find, fit, icon, letter, make, mark } from "./dom.js";
 
-export const LEAST = 2;
+export const MIN_CHOICES = 2;
 
 export class Choices {
-  /** Calls `changed` after every change; `most` is the service's limit. */
-  constructor({ changed, most = 26 }) {
+  /** Calls `changed` after every change; `max` is the service's limit. */
+  constructor({ changed, max = 26 }) {
     this.list = find("choice-list");
     this.changed = changed;
-    this.most = most;
+    this.max = max;
     find("add").addEventListener("click", () => this.add("", { focus: true }));
     this.list.addEventListener("keydown", (event) => this.#key(event));
     this.list.addEventListener("click", (event) => this.#click(event));
@@ -30,13 +30,13 @@ export class Choices {
 
   set texts(texts) {
     this.list.replaceChildren();
-    for (const text of texts.slice(0, this.most)) this.#append(text);
-    while (this.rows.length < LEAST) this.#append("");
+    for (const text of texts.slice(0, this.max)) this.#append(text);
+    while (this.rows.length < MIN_CHOICES) this.#append("");
     this.#relabel();
   }
 
   add(text, { focus = false } = {}) {
-    if (this.rows.length >= this.most) return;
+    if (this.rows.length >= this.max) return;
     const area = this.#append(text);
     this.#relabel();
     if (focus) area.focus();
@@ -46,7 +46,7 @@ export class Choices {
   /** Remove empty rows, but keep at least two rows. */
   compact() {
     const empty = this.rows.filter((row) => !row.querySelector("textarea").value.trim());
-    const spare = this.rows.length - Math.max(LEAST, this.rows.length - empty.length);
+    const spare = this.rows.length - Math.max(MIN_CHOICES, this.rows.length - empty.length);
     for (const row of empty.slice(empty.length - spare)) row.remove();
     this.#relabel();
   }
@@ -86,9 +86,9 @@ export class Choices {
       area.setAttribute("aria-describedby", error.id);
       this.#tool(row, "up", `Move choice ${label} up`, index > 0);
       this.#tool(row, "down", `Move choice ${label} down`, index < rows.length - 1);
-      this.#tool(row, "remove", `Remove choice ${label}`, rows.length > LEAST);
+      this.#tool(row, "remove", `Remove choice ${label}`, rows.length > MIN_CHOICES);
     });
-    find("add").hidden = rows.length >= this.most;
+    find("add").hidden = rows.length >= this.max;
   }
 
   #tool(row, name, label, enabled) {
@@ -125,7 +125,7 @@ export class Choices {
     } else if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
       this.#next(index);
-    } else if (event.key === "Backspace" && !event.target.value && this.rows.length > LEAST) {
+    } else if (event.key === "Backspace" && !event.target.value && this.rows.length > MIN_CHOICES) {
       event.preventDefault();
       this.#remove(index, { back: true });
     }
@@ -149,7 +149,7 @@ export class Choices {
   }
 
   #remove(index, { back = false } = {}) {
-    if (this.rows.length <= LEAST) return;
+    if (this.rows.length <= MIN_CHOICES) return;
     this.rows[index].remove();
     this.#relabel();
     this.areas[back ? Math.max(0, index - 1) : Math.min(index, this.rows.length - 1)].focus();

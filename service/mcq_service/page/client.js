@@ -13,18 +13,18 @@ export const address = (path) => new URL(`..${path}`, import.meta.url).href;
 
 export class ServiceError extends Error {}
 
-/** `problem`: the RFC 9457 body; `retryAfter`: seconds, or null; `begun`: parts of the answer came before. */
+/** `problem`: the RFC 9457 body; `retryAfter`: seconds, or null; `partial`: a part of the answer came before. */
 export class Refused extends ServiceError {
-  constructor(problem, { retryAfter = null, begun = false } = {}) {
+  constructor(problem, { retryAfter = null, partial = false } = {}) {
     super(problem.title);
-    Object.assign(this, { problem, retryAfter, begun });
+    Object.assign(this, { problem, retryAfter, partial });
   }
 }
 
 export class Unreachable extends ServiceError {
-  constructor({ begun = false } = {}) {
+  constructor({ partial = false } = {}) {
     super("The connection was lost");
-    this.begun = begun;
+    this.partial = partial;
   }
 }
 
@@ -42,19 +42,19 @@ export async function* ask(question, { key, signal }) {
     body: JSON.stringify({ ...question, stream: true }),
     signal,
   });
-  let begun = false;
+  let partial = false;
   try {
     for await (const { event, data } of events(response.body)) {
-      if (event === "problem") throw new Refused(JSON.parse(data), { begun });
+      if (event === "problem") throw new Refused(JSON.parse(data), { partial });
       yield { event, data: JSON.parse(data) };
-      begun = true;
+      partial = true;
       if (event === "done") return;
     }
   } catch (error) {
     if (error instanceof ServiceError || signal.aborted) throw error;
-    throw new Unreachable({ begun });
+    throw new Unreachable({ partial });
   }
-  throw new Unreachable({ begun });
+  throw new Unreachable({ partial });
 }
 
 async function send(path, options) {

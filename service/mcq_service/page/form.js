@@ -1,13 +1,13 @@
 // The question form: read and fill it, split pasted blocks, show errors.
 
-import { Choices, LEAST } from "./choices.js";
+import { Choices, MIN_CHOICES } from "./choices.js";
 import { announce, find, fit, mark } from "./dom.js";
 import { split } from "./split.js";
 
 const HINTS = {
   answer: "The choice and the probabilities only: the fastest.",
   explain: "The choice first, then the reasoning for it.",
-  reason: "Reasoning first, then the choice: slower, better where something must be worked out.",
+  reason: "Reasoning first, then the choice: slower, better for questions that need several steps.",
 };
 const EMPTY = { question: "", choices: ["", "", "", ""], mode: "", confidence: "", tokens: "" };
 
@@ -75,9 +75,9 @@ export class Form {
     for (const radio of find("modes").querySelectorAll("input")) {
       radio.parentElement.hidden = !modes.includes(radio.value);
     }
-    this.choices.most = max_choices;
+    this.choices.max = max_choices;
     find("tokens").max = max_reasoning_tokens;
-    find("tokens-hint").textContent = `1 to ${max_reasoning_tokens}; a word is about 1.3.`;
+    find("tokens-hint").textContent = `1 to ${max_reasoning_tokens}; a word has about 1.3 tokens.`;
   }
 
   empty() {
@@ -101,7 +101,7 @@ export class Form {
     const { question, choices } = this.state;
     const missing = [];
     if (!question.trim()) missing.push(this.#mark("question", "Write a question."));
-    if (choices.filter((choice) => choice.trim()).length < LEAST) {
+    if (choices.filter((choice) => choice.trim()).length < MIN_CHOICES) {
       mark(null, find("choices-error"), "Give at least two choices.");
       missing.push(this.choices.areas.find((area) => !area.value.trim()));
     }
@@ -118,15 +118,15 @@ export class Form {
 
   /** Show the service's errors (`[{pointer, detail}]`) at their fields; return those without a field. */
   point(errors) {
-    const homeless = [];
+    const unplaced = [];
     let first = null;
     for (const error of errors) {
       const place = this.#place(error);
-      if (place === undefined) homeless.push(error);
+      if (place === undefined) unplaced.push(error);
       first ??= place;
     }
     first?.focus();
-    return homeless;
+    return unplaced;
   }
 
   #place({ pointer, detail }) {

@@ -69,7 +69,7 @@ function fail(error) {
   if (problem.status === 503) watch.look();
   const errors = problem.errors ?? [];
   const others = form.point(errors);
-  if (errors.length && !others.length) explanation.detail = "What must change is marked in the form.";
+  if (errors.length && !others.length) explanation.detail = "The form marks what to change.";
   problems.show(explanation, { others, retryAfter: error.retryAfter });
 }
 

@@ -8,17 +8,17 @@ const FIELDS = { title: "", detail: "", again: false };
 /** `{title, detail, again}` of a ServiceError; `again`: the same question may work later. */
 export function explain(error, { hadKey = false } = {}) {
   if (error instanceof Unreachable) {
-    return error.begun
-      ? { title: "The connection was lost", detail: "The answer broke off; what came of it is below.", again: true }
+    return error.partial
+      ? { title: "The connection was lost", detail: "The answer was cut off; the part that arrived is below.", again: true }
       : { title: "The service can’t be reached", detail: "Check the connection, then ask again.", again: true };
   }
   if (error instanceof Refused) return refused(error, hadKey);
   return { ...FIELDS, title: "This page failed", detail: String(error) };
 }
 
-function refused({ problem, begun }, hadKey) {
+function refused({ problem, partial }, hadKey) {
   const { status, title, detail } = problem;
-  if (begun) return { title: "The answer broke off", detail: `${title}. ${detail}`, again: true };
+  if (partial) return { title: "The answer was cut off", detail: `${title}. ${detail}`, again: true };
   switch (status) {
     case 401:
       return hadKey

@@ -18,8 +18,8 @@ export class Result {
     this.#busy(false);
   }
 
-  begin({ mode, min_confidence: least }) {
-    this.least = least;
+  begin({ mode, min_confidence: minimum }) {
+    this.minimum = minimum;
     this.reasoning = "";
     this.decided = false;
     find("idle").hidden = true;
@@ -63,8 +63,8 @@ export class Result {
       this.#verdict({ kind: "filled", label, text, sure });
       announce(`Answer ${label}: ${text}. ${percent(decision.confidence)} confident.`);
     } else {
-      const least = this.least === undefined ? "this service’s least" : `the ${percent(this.least)} asked for`;
-      const sure = `${first.label} comes first with ${percent(first.probability)}, below ${least}.`;
+      const minimum = this.minimum === undefined ? "this service’s minimum" : `the minimum of ${percent(this.minimum)}`;
+      const sure = `${first.label} comes first with ${percent(first.probability)}, below ${minimum}.`;
       this.#verdict({ kind: "abstained", label: "?", text: "Not sure enough to answer", sure: [sure] });
       announce(`No answer: not sure enough. ${sure}`);
     }

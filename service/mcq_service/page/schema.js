@@ -32,8 +32,8 @@ export function typeWords(schema) {
 export function limits(schema) {
   const found = new Set();
   for (const part of [schema, ...(schema.anyOf ?? schema.oneOf ?? [])]) {
-    for (const [least, most, unit] of RANGES) {
-      if (part[least] !== undefined || part[most] !== undefined) found.add(range(part[least], part[most]) + unit);
+    for (const [min, max, unit] of RANGES) {
+      if (part[min] !== undefined || part[max] !== undefined) found.add(range(part[min], part[max]) + unit);
     }
     if (part.exclusiveMinimum !== undefined) found.add(`above ${part.exclusiveMinimum}`);
     if (part.exclusiveMaximum !== undefined) found.add(`below ${part.exclusiveMaximum}`);
@@ -43,9 +43,9 @@ export function limits(schema) {
   return [...found].join(", ");
 }
 
-function range(least, most) {
-  if (most === undefined) return `at least ${least}`;
-  return least === undefined ? `at most ${most}` : `${least} to ${most}`;
+function range(min, max) {
+  if (max === undefined) return `at least ${min}`;
+  return min === undefined ? `at most ${max}` : `${min} to ${max}`;
 }
 
 /** An example value: the schema's own, or one of its required parts. */

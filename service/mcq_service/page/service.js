@@ -7,9 +7,9 @@ import { askForKey, key } from "./keys.js";
 
 const AGAIN_MS = 2000;
 
-function inWords({ name, accuracy, ci95: [low, high], count, sat }) {
+function examSentence({ name, accuracy, ci95: [low, high], count, sat }) {
   const interval = `${points(low)} to ${points(high)} %`;
-  return `Of the ${whole(count)} questions of its last exam, “${name}”, sat on ${day(sat)}, it had ${points(accuracy)} % right (95 %: ${interval}).`;
+  return `In its last exam, “${name}” on ${day(sat)}, it answered ${points(accuracy)} % of ${whole(count)} questions right (95 %: ${interval}).`;
 }
 
 export class ServiceWatch {
@@ -24,7 +24,7 @@ export class ServiceWatch {
     try {
       const service = await describe({ key: key() });
       this.onService(service);
-      find("exam").textContent = service.exam ? inWords(service.exam) : "";
+      find("exam").textContent = service.exam ? examSentence(service.exam) : "";
       if (service.ready) this.#show("ready", service.model);
       else this.#wait(service);
     } catch (error) {

@@ -38,7 +38,7 @@ export function split(block) {
 }
 
 /** The longest run of marks A, B, C …, and the last of equals, because examples come before the choices. */
-function run(text, pattern, least, believable) {
+function run(text, pattern, min, believable) {
   const marks = [...text.matchAll(pattern)].map((match) => ({
     place: match[1].toUpperCase().charCodeAt(0) - 65,
     from: match.index,
@@ -51,7 +51,7 @@ function run(text, pattern, least, believable) {
     for (const next of marks.slice(start + 1)) {
       if (next.place === found.length) found.push(next);
     }
-    if (found.length >= least && (!best || found.length >= best.length) && believable(found)) best = found;
+    if (found.length >= min && (!best || found.length >= best.length) && believable(found)) best = found;
   });
   return best;
 }

@@ -1,4 +1,4 @@
-"""Scores become probabilities as arXiv 2309.03882 has it, for the numbers of choices that were measured."""
+"""Scores become probabilities as in arXiv 2309.03882, for calibrated numbers of choices."""
 
 import math
 from string import ascii_uppercase
@@ -16,7 +16,7 @@ PRIOR = {"A": 0.1, "B": 0.6, "C": 0.2, "D": 0.1}
 
 
 def of(choices: int, **more: Any) -> Calibration:
-    """What is known of questions with so many choices."""
+    """Return a calibration of questions with this number of choices."""
     return Calibration(choices={choices: ChoicesCalibration(**more)})
 
 
@@ -24,7 +24,7 @@ def logs(*probabilities: float) -> list[float]:
     return [math.log(each) for each in probabilities]
 
 
-def test_with_nothing_known_probabilities_are_in_proportion_to_what_the_model_says() -> None:
+def test_without_a_calibration_probabilities_are_the_models_own() -> None:
     assert Calibration().apply([7 + each for each in logs(0.2, 0.6)], ["A", "B"]) == pytest.approx(
         [0.25, 0.75]
     )
@@ -32,14 +32,14 @@ def test_with_nothing_known_probabilities_are_in_proportion_to_what_the_model_sa
 
 
 def test_the_letters_prior_is_divided_out() -> None:
-    # 0.1/0.1 : 0.6/0.6 : 0.2/0.2 : 0.1/0.1 is one to one: a model that says only its prior says nothing.
+    # 0.1/0.1 : 0.6/0.6 : 0.2/0.2 : 0.1/0.1 is one to one: a model that only repeats its prior has no preference.
     said = of(4, prior=PRIOR).apply(logs(0.1, 0.6, 0.2, 0.1), "ABCD")
     assert said == pytest.approx([0.25] * 4)
     said = of(4, prior=PRIOR).apply(logs(0.2, 0.6, 0.1, 0.1), "ABCD")
     assert said == pytest.approx([2 / 4.5, 1 / 4.5, 0.5 / 4.5, 1 / 4.5])
 
 
-def test_a_temperature_above_one_makes_less_sure_and_keeps_the_order() -> None:
+def test_a_temperature_above_one_lowers_the_confidence_and_keeps_the_order() -> None:
     even = {"A": 0.2, "B": 0.2, "C": 0.2}
     cold, hot = (of(3, prior=even, temperature=t).apply(logs(0.1, 0.7, 0.2), "ABC") for t in (1.0, 2.0))
     roots = [math.sqrt(each) for each in (0.1, 0.7, 0.2)]
@@ -47,14 +47,14 @@ def test_a_temperature_above_one_makes_less_sure_and_keeps_the_order() -> None:
     assert max(hot) < max(cold)
 
 
-def test_the_mean_of_rotations_has_a_temperature_of_its_own_and_no_prior() -> None:
+def test_the_mean_of_rotations_has_its_own_temperature_and_no_prior() -> None:
     calibration = of(2, prior={"A": 0.9, "B": 0.1}, temperature=9, rotations_temperature=0.5)
     assert calibration.apply_to_rotations(logs(0.5, 0.25)) == pytest.approx([0.8, 0.2])
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 26])
-def test_another_number_of_choices_than_was_measured_is_not_calibrated(count: int) -> None:
-    """What the model prefers among four letters says nothing of a question that is true or false."""
+def test_another_number_of_choices_is_not_calibrated(count: int) -> None:
+    """The preference among four letters says nothing about a true-false question."""
     second = SecondOrder(margin=1)
     calibration = of(4, prior=PRIOR, temperature=3, rotations_temperature=3, second_order=second)
     labels = ascii_uppercase[:count]
@@ -66,13 +66,13 @@ def test_another_number_of_choices_than_was_measured_is_not_calibrated(count: in
     assert not calibration.needs_second_order(plain)
 
 
-def test_a_letter_that_was_not_measured_is_neither_favoured_nor_punished() -> None:
+def test_a_letter_without_a_prior_is_neither_favoured_nor_punished() -> None:
     found = ChoicesCalibration(prior=PRIOR).without_prior([0.0] * 4, ["B", "D", "Z", "A"])
     known = logs(0.1, 0.6, 0.2, 0.1)
     assert found == pytest.approx([-known[1], -known[3], -sum(known) / 4, -known[0]])
 
 
-def test_half_of_the_prior_is_divided_out_where_half_is_its_strength() -> None:
+def test_a_strength_of_half_divides_out_half_of_the_prior() -> None:
     halves = [math.sqrt(each) for each in (0.1, 0.6, 0.2, 0.1)]
     said = of(4, prior=PRIOR, strength=0.5).apply(logs(0.1, 0.6, 0.2, 0.1), "ABCD")
     assert said == pytest.approx([each / sum(halves) for each in halves])
@@ -81,7 +81,7 @@ def test_half_of_the_prior_is_divided_out_where_half_is_its_strength() -> None:
 
 
 @pytest.mark.parametrize(("first", "again"), [((0.3, 0.28, 0.22, 0.2), True), ((0.6, 0.2, 0.1, 0.1), False)])
-def test_only_a_question_that_is_left_open_is_asked_again(first: tuple[float, ...], again: bool) -> None:
+def test_only_an_uncertain_question_is_asked_again(first: tuple[float, ...], again: bool) -> None:
     calibration = of(4, prior=PRIOR, second_order=SecondOrder(margin=0.05))
     assert calibration.has_second_order(4)
     assert calibration.needs_second_order(first) is again
@@ -90,14 +90,14 @@ def test_only_a_question_that_is_left_open_is_asked_again(first: tuple[float, ..
 
 @pytest.mark.parametrize("count", range(2, 27))
 def test_the_second_order_gives_each_choice_another_letter(count: int) -> None:
-    """One of the rotations, so that what is measured of those holds for it."""
+    """It is one of the rotations, so the calibration of rotations holds for it."""
     order = second_order(count)
     assert order in rotations(count)
     assert all(letter != choice for letter, choice in enumerate(order))
 
 
-def test_of_both_orders_a_choices_mean_counts_with_a_temperature_of_its_own() -> None:
-    """The letter A is liked; the choice that is liked as A and as C is chosen."""
+def test_the_mean_of_both_orders_has_its_own_temperature() -> None:
+    """The model prefers the letter A; the choice preferred as A and as C is selected."""
     even = dict.fromkeys("ABCD", 0.25)
     second = SecondOrder(margin=1, temperature=0.5)
     calibration = of(4, prior=even, temperature=7, second_order=second)
@@ -109,12 +109,12 @@ def test_of_both_orders_a_choices_mean_counts_with_a_temperature_of_its_own() ->
 @pytest.mark.parametrize(
     "wrong", [{"temperature": 0}, {"temperature": -1}, {"prior": {"A": 0.0}}, {"strength": 1.1}]
 )
-def test_what_can_not_be_a_calibration_is_refused(wrong: dict[str, object]) -> None:
+def test_an_invalid_calibration_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Calibration.model_validate({"choices": {4: {"prior": PRIOR, **wrong}}})
 
 
-def test_a_calibration_for_a_prompt_that_is_gone_is_refused() -> None:
+def test_a_calibration_for_an_unknown_prompt_is_refused() -> None:
     with pytest.raises(ValidationError, match="this release has no prompt sha256:older"):
         Calibration(prompt_digest="sha256:older")
 

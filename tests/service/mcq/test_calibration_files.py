@@ -1,4 +1,4 @@
-"""A calibration is found in a fixed order of places, and only where it is of this model and this prompt."""
+"""Calibrations are searched in a fixed order, and only one of this model and prompt is used."""
 
 import logging
 from dataclasses import replace
@@ -53,24 +53,24 @@ def stored(temperature: float, **other: str) -> StoredCalibration:
 
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The product's own calibrations: a folder for this test."""
+    """The folder of the product's own calibrations, for this test."""
     folder = tmp_path / "package" / "calibrations"
     folder.mkdir(parents=True)
     monkeypatch.setattr("mcq_service.mcq.calibration_files.resources.files", lambda _: folder.parent)
     return folder
 
 
-def test_what_is_saved_is_found_again(prepared: PreparedModel) -> None:
+def test_a_written_calibration_is_found(prepared: PreparedModel) -> None:
     write_calibration(stored(1.5), prepared.path / "calibration.json")
     assert calibration_for(prepared) == stored(1.5)
     assert [path.name for path in prepared.path.iterdir()] == ["calibration.json"]
 
 
-def test_with_none_anywhere_scores_are_taken_as_they_are(prepared: PreparedModel, shipped: Path) -> None:
+def test_without_a_file_nothing_is_calibrated(prepared: PreparedModel, shipped: Path) -> None:
     assert calibration_for(prepared) == Calibration()
 
 
-def test_the_file_that_is_named_comes_before_the_one_beside_the_model_and_that_before_a_shipped_one(
+def test_the_named_file_comes_first_then_the_one_beside_the_model_then_a_shipped_one(
     prepared: PreparedModel, shipped: Path, tmp_path: Path
 ) -> None:
     write_calibration(stored(3), shipped / "some-model.json")
@@ -81,10 +81,10 @@ def test_the_file_that_is_named_comes_before_the_one_beside_the_model_and_that_b
     assert temperature(calibration_for(prepared, explicit=tmp_path / "named.json")) == 1
 
 
-def test_one_of_other_weights_is_not_used_though_they_have_the_same_address(
+def test_a_calibration_of_other_weights_at_the_same_address_is_not_used(
     prepared: PreparedModel, shipped: Path, tmp_path: Path
 ) -> None:
-    """Not a shipped one, not one beside the model, and not one that is named; the same weights elsewhere are fine."""
+    """Neither a shipped one, nor one beside the model, nor a named one; the same weights elsewhere are fine."""
     other = stored(2, model_digest="sha256:other")
     write_calibration(other, shipped / "1.json")
     write_calibration(other, prepared.path / "calibration.json")
@@ -96,27 +96,27 @@ def test_one_of_other_weights_is_not_used_though_they_have_the_same_address(
     assert temperature(calibration_for(prepared)) == 3
 
 
-def test_another_servers_model_has_a_calibration_only_where_one_is_named(
-    shipped: Path, tmp_path: Path
-) -> None:
-    """Nothing says which weights it has."""
+def test_another_servers_model_has_only_a_named_calibration(shipped: Path, tmp_path: Path) -> None:
+    """The server does not say which weights it has."""
     write_calibration(stored(2), shipped / "1.json")
     assert remote_calibration(None) == Calibration()
     write_calibration(stored(3), tmp_path / "named.json")
     assert temperature(remote_calibration(tmp_path / "named.json")) == 3
 
 
-def test_of_shipped_ones_the_same_precision_comes_first(prepared: PreparedModel, shipped: Path) -> None:
+def test_a_shipped_calibration_of_the_same_precision_comes_first(
+    prepared: PreparedModel, shipped: Path
+) -> None:
     write_calibration(stored(3, precision="bfloat16"), shipped / "3.json")
     assert temperature(calibration_for(prepared)) == 3
     write_calibration(stored(4), shipped / "4.json")
     assert temperature(calibration_for(prepared)) == 4
 
 
-def test_one_of_another_release_is_ignored_beside_the_model_and_refused_where_it_is_named(
+def test_one_of_another_release_is_ignored_beside_the_model_and_refused_if_named(
     prepared: PreparedModel, shipped: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its prompt is not there any more."""
+    """This release does not have its prompt."""
     path = prepared.path / "calibration.json"
     text = stored(2).model_dump_json().replace(ANSWER_FIRST.digest, "sha256:older")
     path.write_text(text)
@@ -141,13 +141,13 @@ def test_a_named_file_that_can_not_be_read_says_why(
     assert str(path) in str(caught.value)
 
 
-def test_every_shipped_calibration_is_readable_and_of_a_prompt_that_there_is() -> None:
+def test_every_shipped_calibration_is_readable_and_has_a_known_prompt() -> None:
     folder = resources.files("mcq_service.model_store") / "calibrations"
     for path in folder.iterdir():
         assert StoredCalibration.model_validate_json(path.read_bytes()).form in ANSWER_FORMS.values()
 
 
 def test_the_default_models_weights_have_a_shipped_calibration(prepared: PreparedModel) -> None:
-    """Or a default start would take the scores as they are, without a word."""
+    """Without it a default start would silently be uncalibrated."""
     default = replace(prepared, digest=QWEN_CODER_GGUF.digest, precision="int8")
     assert 4 in calibration_for(default).choices

@@ -1,4 +1,4 @@
-"""However a question's work ends, nothing of it stays: through the real admission and batcher, engine scripted."""
+"""However a question ends, nothing of it stays; with the real admission and scheduler, and a scripted engine."""
 
 import asyncio
 import random
@@ -45,7 +45,7 @@ async def ask(replica: Replica, **changes: Any) -> Answer:
 
 
 async def nothing_left(replica: Replica, engine: ScriptedEngine) -> None:
-    """No place is taken, no sequence is open, no task waits for ever, and the next question is answered."""
+    """No place is taken, no sequence is open, no task waits forever, and the next question is answered."""
     await until(lambda: replica.admission.pending == 0)
     await until(lambda: engine.open_sequences == 0)
     await until(lambda: len(asyncio.all_tasks()) == 1)
@@ -55,7 +55,7 @@ async def nothing_left(replica: Replica, engine: ScriptedEngine) -> None:
 
 
 async def test_a_deadline_in_the_queue_costs_no_computation(replica: Replica, engine: ScriptedEngine) -> None:
-    """Whoever waited too long for a place to write is not begun."""
+    """A question that waited too long for its turn is not started."""
     engine.gate.clear()
     replica.load(max_active=1, deadline_seconds=0.2)
     asked = [asyncio.create_task(ask(replica)) for _ in range(3)]
@@ -68,7 +68,7 @@ async def test_a_deadline_in_the_queue_costs_no_computation(replica: Replica, en
 
 
 async def test_a_deadline_in_a_long_prompt_ends_its_reading(replica: Replica, engine: ScriptedEngine) -> None:
-    """After the step that is under way; the parts that were left are not read."""
+    """It ends after the current step; the rest of the prompt is not read."""
     engine.gate.clear()
     replica.load(deadline_seconds=0.2)
     with pytest.raises(DeadlineExceeded):
@@ -89,7 +89,7 @@ class Holding(ScriptedEngine):
 
 
 async def test_a_deadline_in_writing_ends_it(tokenizer: Tokenizer) -> None:
-    """After the step that is under way."""
+    """It ends after the current step."""
     engine = Holding()
     with local_replica(engine, tokenizer, writes=WRITTEN) as replica:
         replica.load(deadline_seconds=0.3)
@@ -118,7 +118,7 @@ class Failing(ScriptedEngine):
 
 @pytest.mark.parametrize("fails", range(6))
 async def test_an_error_in_one_rotation_ends_them_all(tokenizer: Tokenizer, fails: int) -> None:
-    """In the question's own order, in what is shared, or in any other order; in steps of their own."""
+    """The error may be in the question's own order, in the shared prefix, or in any other order."""
     engine = Failing()
     choices = [f"{number} " + "apple " * 400 for number in range(5)]
     with local_replica(engine, tokenizer, writes=WRITTEN) as replica:
@@ -133,7 +133,7 @@ async def test_an_error_in_one_rotation_ends_them_all(tokenizer: Tokenizer, fail
 async def test_a_rotation_that_does_not_fit_refuses_the_question(
     replica: Replica, engine: ScriptedEngine, tokenizer: Tokenizer
 ) -> None:
-    """Another order may have a token more than the question's own."""
+    """Another order may have one token more than the question's own."""
     replica.load()
     refused = 0
     for choices in (["1", "1 1", " ".join("1" * 9)], ["x", "é́́́x", "yy"], ["the", "thé", "THE"]):
@@ -152,7 +152,7 @@ async def test_a_rotation_that_does_not_fit_refuses_the_question(
 async def test_a_storm_of_clients_that_leave_loses_nothing(
     replica: Replica, engine: ScriptedEngine, seed: int
 ) -> None:
-    """Hundreds, at any moment: in the queue, in a prompt, in reasoning, streamed, rotated, or in a batch."""
+    """Hundreds of clients leave at any moment: queued, reading, reasoning, streaming, rotated, or in a batch."""
     chance = random.Random(seed)  # noqa: S311
     replica.load(max_queued=1000, max_queued_tokens=10_000_000, max_active=8, deadline_seconds=300)
 

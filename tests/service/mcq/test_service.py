@@ -1,4 +1,4 @@
-"""The use cases over HTTP: modes, streams, batches, abstention, debiasing; with a scripted engine."""
+"""The use case over HTTP: modes, streams, batches, abstention, debiasing; with a scripted engine."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ async def test_explain_streams_the_answer_first_and_then_its_reasoning(
 
 
 async def test_reason_reasons_first(replica: Replica, client: httpx.AsyncClient) -> None:
-    """The answer is scored after the reasoning, whose quote is forced shut."""
+    """The answer is scored after the reasoning and its forced closing quote."""
     replica.load()
     events = await streamed(client, mode="reason")
     assert [name for name, _ in events] == ["reasoning", "reasoning", "answer", "done"]
@@ -62,18 +62,18 @@ async def test_reason_reasons_first(replica: Replica, client: httpx.AsyncClient)
     assert replica.texts.read[0].suffix.endswith('reasoning: "')
 
 
-async def test_a_stream_may_be_asked_for_by_accept(replica: Replica, client: httpx.AsyncClient) -> None:
-    """And in mode answer there is no reasoning event."""
+async def test_the_accept_header_can_ask_for_a_stream(replica: Replica, client: httpx.AsyncClient) -> None:
+    """In mode answer there is no reasoning event."""
     replica.load()
     headers = {"Accept": "text/event-stream"}
     response = await client.post(ANSWER, json={**QUESTION, "mode": "answer"}, headers=headers)
     assert [name for name, _ in events_of(response.text)] == ["answer", "done"]
 
 
-async def test_what_fails_before_the_stream_is_a_plain_problem(
+async def test_a_failure_before_the_stream_is_a_plain_problem(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """With its own status, so that a client need not read the stream to know."""
+    """It has its own status, so a client need not read the stream."""
     replica.texts.error = EngineFailed("The engine's server can't be reached.")
     replica.load()
     response = await client.post(ANSWER, json={**QUESTION, "stream": True})
@@ -81,10 +81,8 @@ async def test_what_fails_before_the_stream_is_a_plain_problem(
     assert response.json()["detail"] == "The engine's server can't be reached."
 
 
-async def test_what_fails_on_the_way_is_the_streams_last_event(
-    replica: Replica, client: httpx.AsyncClient
-) -> None:
-    """Counted as such, and without a word of its inside."""
+async def test_a_failure_in_the_stream_is_its_last_event(replica: Replica, client: httpx.AsyncClient) -> None:
+    """It is counted, and shows no internals."""
     replica.texts.fails_after = 1
     replica.load()
     events = await streamed(client)
@@ -111,7 +109,7 @@ async def test_a_deadline_in_a_stream_is_its_last_event(replica: Replica, client
 
 
 async def test_below_the_minimum_confidence_it_abstains(replica: Replica, client: httpx.AsyncClient) -> None:
-    """The probabilities are there all the same; a request's own minimum comes before the service's."""
+    """The answer still has its probabilities; a request's own minimum comes before the service's."""
     replica.load(min_confidence=0.8)
     body = (await client.post(ANSWER, json={**QUESTION, "mode": "answer"})).json()
     assert (body["answer"], body["abstained"]) == (None, True)
@@ -122,7 +120,7 @@ async def test_below_the_minimum_confidence_it_abstains(replica: Replica, client
 
 
 class Biased(FakeTexts):
-    """Prefers the letter A by a factor of 8, and holds "apple" for 4 times as likely as others.
+    """Prefers the letter A by a factor of 8, and scores "apple" 4 times as likely as others.
 
     `scored` are the choices of each prompt.
     """
@@ -151,8 +149,8 @@ class BiasedText(FakeText):
         return [math.log(like / sum(likes)) for like in likes]
 
 
-async def test_rotations_take_a_letters_preference_out(client: httpx.AsyncClient, replica: Replica) -> None:
-    """Asked in its own order alone, the model is wrong; over all rotations the letter weighs nothing."""
+async def test_rotations_cancel_a_preferred_letter(client: httpx.AsyncClient, replica: Replica) -> None:
+    """In its own order alone the model is wrong; over all rotations the letter does not count."""
     replica.texts = Biased()
     replica.load()
     asked = {**QUESTION, "mode": "answer"}
@@ -164,15 +162,15 @@ async def test_rotations_take_a_letters_preference_out(client: httpx.AsyncClient
 
 
 def calibrated(**more: Any) -> Calibration:
-    """A calibration for three choices."""
+    """Return a calibration for three choices."""
     measured = ChoicesCalibration(prior=dict.fromkeys("ABC", 1 / 3), **more)
     return Calibration(choices={3: measured}, prompt_digest=plain_form(5).digest)
 
 
-async def test_a_question_that_its_order_leaves_open_is_asked_in_a_second(
+async def test_an_uncertain_question_is_asked_in_a_second_order(
     client: httpx.AsyncClient, replica: Replica
 ) -> None:
-    """As A, the wrong choice is liked twice as much as the right one: in the second order it is not A."""
+    """As A, the wrong choice scores twice as high as the right one; in the second order it is not A."""
     replica.texts = texts = Biased()
     replica.load(debias="prior", calibration=calibrated(second_order=SecondOrder(margin=0.5)))
     asked = {**QUESTION, "mode": "answer"}
@@ -185,7 +183,7 @@ async def test_a_question_that_its_order_leaves_open_is_asked_in_a_second(
 @pytest.mark.parametrize(
     ("more", "margin"), [({}, 0.1), ({"debias": "none"}, 0.5), ({"debias": "rotations"}, 0.5)]
 )
-async def test_a_question_that_is_clear_or_is_to_be_asked_otherwise_is_not_asked_again(
+async def test_a_clear_question_or_another_debias_or_mode_is_not_asked_again(
     client: httpx.AsyncClient, replica: Replica, more: dict[str, str], margin: float
 ) -> None:
     """Its own order leaves a margin of 4/13."""
@@ -198,10 +196,10 @@ async def test_a_question_that_is_clear_or_is_to_be_asked_otherwise_is_not_asked
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_an_answer_by_a_letter_alone_is_explained_on_a_text_of_its_own(
+async def test_an_answer_by_a_letter_alone_is_explained_in_its_own_text(
     client: httpx.AsyncClient, replica: Replica, stream: bool
 ) -> None:
-    """The same answer as without reasoning, whose prompt has the examples of it."""
+    """The answer is the same as without reasoning; the explanation's prompt has examples of reasoning."""
     replica.load(debias="prior", calibration=calibrated())
     if stream:
         events = await streamed(client, mode="explain")
@@ -216,7 +214,7 @@ async def test_an_answer_by_a_letter_alone_is_explained_on_a_text_of_its_own(
     assert replica.texts.open_texts == 0
 
 
-async def test_reasoning_that_comes_first_has_a_prompt_of_its_own_whatever_was_measured(
+async def test_reasoning_first_has_its_own_prompt_whatever_the_calibration(
     client: httpx.AsyncClient, replica: Replica
 ) -> None:
     replica.load(debias="prior", calibration=calibrated(temperature=9))
@@ -226,7 +224,7 @@ async def test_reasoning_that_comes_first_has_a_prompt_of_its_own_whatever_was_m
 
 
 async def test_a_batch_is_answered_in_its_order(replica: Replica, client: httpx.AsyncClient) -> None:
-    """One that can't be answered has a problem of its own, and the others their answers."""
+    """A question that can't be answered has its own problem; the others have answers."""
     replica.load(max_queued=256)
     replica.texts.pieces = ["x" * 3]
     questions = [{**QUESTION, "question": f"Which of {number}?", "mode": "answer"} for number in range(256)]
@@ -258,7 +256,7 @@ async def test_a_defect_in_one_question_is_that_questions_problem(
 
 
 async def test_no_memory_is_503_with_the_time_to_wait(replica: Replica, client: httpx.AsyncClient) -> None:
-    """Overload, and no defect: whole, as the first or a later event of a stream, and in a batch."""
+    """It is overload and not a defect: in a whole response, as an event of a stream, and in a batch."""
     replica.load()
     replica.texts.error = MemoryError("There is no memory for the keys and values of 96 tokens.")
     for stream in (False, True):
@@ -275,7 +273,7 @@ async def test_no_memory_is_503_with_the_time_to_wait(replica: Replica, client: 
 
 
 async def test_a_batch_is_one_request_of_the_queue(replica: Replica, client: httpx.AsyncClient) -> None:
-    """However large it is, it is answered whole, and others get in beside it."""
+    """Even a large one is answered completely, and others are admitted beside it."""
     replica.texts.gate.clear()
     replica.load(max_queued=4, max_active=1)
     batch = asyncio.create_task(client.post(ANSWERS, json={"questions": [QUESTION] * 10}))
@@ -292,7 +290,7 @@ async def test_a_batch_is_one_request_of_the_queue(replica: Replica, client: htt
 async def test_batches_sent_together_are_answered_whole(
     replica: Replica, client: httpx.AsyncClient, mode: str
 ) -> None:
-    """Four of 64 questions where 8 requests may wait, and single questions beside them."""
+    """Four batches of 64 questions with 8 places in the queue, and single questions beside them."""
     replica.load(max_queued=8, max_active=2)
     body = {"questions": [{**QUESTION, "mode": mode}] * 64}
     batches = [asyncio.create_task(client.post(ANSWERS, json=body)) for _ in range(4)]
@@ -306,7 +304,7 @@ async def test_batches_sent_together_are_answered_whole(
 async def test_a_single_question_waits_for_one_of_each_batch_at_most(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """And so does each batch's next question: they take turns."""
+    """So does each batch's next question: they take turns."""
     replica.texts.gate.clear()
     replica.load(max_active=1)
 
@@ -327,10 +325,10 @@ async def test_a_single_question_waits_for_one_of_each_batch_at_most(
     assert order[4:8] in (["a2", "b1", "a3", "b2"], ["b1", "a2", "b2", "a3"])
 
 
-async def test_a_batch_is_refused_as_a_whole_where_the_queue_is_full(
+async def test_a_batch_is_refused_as_a_whole_if_the_queue_is_full(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """With the time to wait; one question is computed, two may wait."""
+    """The refusal has the time to wait; one question runs, two may wait."""
     replica.texts.gate.clear()
     replica.load(max_queued=2, max_active=1)
     others = [asyncio.create_task(client.post(ANSWER, json=QUESTION))]
@@ -344,10 +342,10 @@ async def test_a_batch_is_refused_as_a_whole_where_the_queue_is_full(
     assert [each.status_code for each in await asyncio.gather(*others)] == [200] * 3
 
 
-async def test_a_batch_during_the_drain_gets_what_had_its_turn(
+async def test_a_batch_during_the_drain_has_the_answers_that_had_started(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """The questions that come after have a problem each, so that the response is there in time."""
+    """The later questions have a problem each, so that the response is in time."""
     replica.texts.gate.clear()
     replica.load(max_active=1)
     batch = asyncio.create_task(client.post(ANSWERS, json={"questions": [QUESTION] * 5}))
@@ -360,8 +358,8 @@ async def test_a_batch_during_the_drain_gets_what_had_its_turn(
     assert await draining
 
 
-async def test_a_batch_may_be_so_much_work(replica: Replica, client: httpx.AsyncClient) -> None:
-    """In characters, as often as they are read: without rotations whatever a body has is taken."""
+async def test_a_batch_has_a_limit_of_work(replica: Replica, client: httpx.AsyncClient) -> None:
+    """The limit is in characters, counted once for each reading; without rotations a body can't exceed it."""
     replica.load()
     choices = [f"{number}" + "x" * 700 for number in range(26)]
     questions = [{**QUESTION, "choices": choices, "mode": "answer"}] * 12
@@ -379,7 +377,7 @@ async def test_a_batch_may_be_so_much_work(replica: Replica, client: httpx.Async
 async def test_a_batch_has_one_to_256_questions(
     replica: Replica, client: httpx.AsyncClient, count: int
 ) -> None:
-    """A larger one is refused as a whole, before anything is computed."""
+    """A larger one is refused as a whole, before any computation."""
     replica.load()
     response = await client.post(ANSWERS, json={"questions": [QUESTION] * count})
     assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/questions")
@@ -398,10 +396,10 @@ async def test_a_batch_has_one_to_256_questions(
         {**QUESTION, "colour": "red"},
     ],
 )
-async def test_a_malformed_question_of_a_batch_has_the_problem_that_it_would_have_alone(
+async def test_a_malformed_question_of_a_batch_has_the_same_problem_as_alone(
     replica: Replica, client: httpx.AsyncClient, bad: dict[str, Any]
 ) -> None:
-    """At its place; the others are answered."""
+    """The problem is at its place; the others are answered."""
     replica.load()
     alone = await client.post(ANSWER, json=bad)
     assert alone.status_code == 422
@@ -414,10 +412,10 @@ async def test_a_malformed_question_of_a_batch_has_the_problem_that_it_would_hav
     assert await sample(client, 'mcq_requests_total{mode="unknown",outcome="invalid-question"}') == 2
 
 
-async def test_what_is_no_question_at_all_does_not_spoil_a_batch(
+async def test_an_item_that_is_not_a_question_does_not_spoil_a_batch(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """Nor does a batch of nothing else fail otherwise."""
+    """Each such item has its own problem."""
     replica.load()
     response = await client.post(ANSWERS, json={"questions": [None, 3, [], QUESTION]})
     problems = [each["problem"] and each["problem"]["status"] for each in response.json()["results"]]
@@ -426,7 +424,7 @@ async def test_what_is_no_question_at_all_does_not_spoil_a_batch(
 
 @pytest.mark.parametrize("count", range(2, 27))
 def test_rotations_give_each_choice_each_letter_once(count: int) -> None:
-    """So that what a letter is worth cancels out."""
+    """So the letters' prior cancels out."""
     orders = rotations(count)
     assert orders[0] == list(range(count))
     for letter in range(count):
@@ -440,7 +438,7 @@ def test_rotations_give_each_choice_each_letter_once(count: int) -> None:
 
 
 def test_a_tie_goes_to_the_first_and_has_no_margin() -> None:
-    """As long as it is confident enough."""
+    """If it is confident enough."""
     options = [Option("X", "one"), Option("Y", "two")]
     decided = decide(options, [0.5, 0.5], min_confidence=0.5)
     assert decided.answer is not None
