@@ -20,10 +20,10 @@ BODIES_BYTES = 16 * 2**20
 
 
 class CachedClient(Client):
-    """An Api for a process that watches, and passes each event to `observe`."""
+    """A Client for a process that watches, and passes each event to `observe`."""
 
     def __init__(self, api_client: Any, **options: Callable[..., Any]) -> None:
-        """Start with an empty store; see Api."""
+        """Start with an empty store; see Client."""
         super().__init__(api_client, **options)
         self._store = Store()
         self._bodies = _Bodies()

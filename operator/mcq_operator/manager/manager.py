@@ -134,7 +134,7 @@ async def run(settings: Settings, metrics: Metrics) -> int:
             client_without_lease = CachedClient(
                 api_client, on_write=metrics.count_write, on_request=metrics.count_request
             )
-            await _first(lead(settings, metrics, client_without_lease, ready, health), stopped.wait())
+            await _race(lead(settings, metrics, client_without_lease, ready, health), stopped.wait())
             return 0
         namespace, _, name = settings.lease.partition("/")
         lease_client = Client(api_client, on_write=metrics.count_write, on_request=metrics.count_request)
@@ -153,7 +153,9 @@ async def run(settings: Settings, metrics: Metrics) -> int:
             may_write=lambda: election.held,
         )
         ready.set()
-        return await _elected(election, lambda: lead(settings, metrics, client, ready, health), stopped)
+        return await _lead_while_elected(
+            election, lambda: lead(settings, metrics, client, ready, health), stopped
+        )
 
 
 async def lead(
@@ -204,17 +206,17 @@ async def lead(
             await api_keys.close()
 
 
-async def _elected(
+async def _lead_while_elected(
     election: LeaderElection, work: Callable[[], Coroutine[Any, Any, None]], stopped: asyncio.Event
 ) -> int:
     """Wait for the lease, then work while it is held.
 
     A process that loses it ends with status 1 and restarts as a candidate, so that nothing of its work lingers.
     """
-    if not await _first(election.acquire(), stopped.wait()):
+    if not await _race(election.acquire(), stopped.wait()):
         return 0
     try:
-        await _first(_first(work(), election.keep()), stopped.wait())
+        await _race(_race(work(), election.keep()), stopped.wait())
         if stopped.is_set():
             return 0
         logger.error("the lease is lost")
@@ -223,7 +225,7 @@ async def _elected(
         await election.release()
 
 
-async def _first(one: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any]) -> bool:
+async def _race(one: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any]) -> bool:
     """Return whether `one` ended first, or at the same time; cancel the other. Raises the first one's error."""
     tasks = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
     done: set[asyncio.Future[Any]] = set()
