@@ -110,7 +110,9 @@ async def test_an_abstention_is_shown_with_its_bars(visit: Visit, page: Page, sc
     await page.get_by_label("Maximum reasoning").fill("40")
     await visit.ask()
     await expect(page.locator("#verdict")).to_contain_text("Not sure enough to answer")
-    await expect(page.locator("#verdict")).to_contain_text("C comes first with 70%, below the minimum of 90%.")
+    await expect(page.locator("#verdict")).to_contain_text(
+        "C comes first with 70%, below the minimum of 90%."
+    )
     await expect(page.locator("#bars li")).to_have_count(4)
     await expect(page.locator("#bars .chosen")).to_have_count(0)
     assert (script.bodies[0]["min_confidence"], script.bodies[0]["max_reasoning_tokens"]) == (0.9, 40)
