@@ -18,7 +18,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mcq_eval.metrics.outcomes import Z95_ONE_SIDED, share
+from mcq_eval.metrics.outcomes import ONE_SIDED, share
 from mcq_eval.metrics.paired import regression
 from mcq_eval.report.exam_report import LimitVerdict, Verdict
 
@@ -72,7 +72,7 @@ def judge(
 
 def _accuracy(figures: Figures, unanswered: int, least: float) -> LimitVerdict:
     right, total = figures.accuracy.right, figures.accuracy.total + unanswered
-    found = share(right, total, z=Z95_ONE_SIDED)
+    found = share(right, total, confidence=ONE_SIDED)
     figure = (
         f"accuracy {found.value:.3f} ({right} of {total}{_unanswered_note(unanswered)};"
         f" {found.low:.3f} to {found.high:.3f})"
@@ -83,7 +83,7 @@ def _accuracy(figures: Figures, unanswered: int, least: float) -> LimitVerdict:
         return LimitVerdict(outcome="Failed", detail=f"{figure} is below {least:g}")
 
     def is_decisive(questions: int) -> bool:
-        expected = share(round(found.value * questions), questions, z=Z95_ONE_SIDED)
+        expected = share(round(found.value * questions), questions, confidence=ONE_SIDED)
         return not expected.low < least <= expected.high
 
     return _inconclusive(f"{figure} may be below {least:g} or not", total, is_decisive)

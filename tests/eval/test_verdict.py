@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcq_eval.metrics import paired
-from mcq_eval.metrics.outcomes import Z95_ONE_SIDED, Outcome
+from mcq_eval.metrics.outcomes import Outcome
+from mcq_eval.metrics.paired import Z95_ONE_SIDED
 from mcq_eval.report.comparison import Comparison
 from mcq_eval.report.exam_report import Figures, Latency, LimitVerdict
 from mcq_eval.verdict import Limits, judge

@@ -7,13 +7,14 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from mcq_eval.metrics.outcomes import quantile
 from mcq_service.mcq.calibration import ChoicesCalibration, SecondOrder, second_order
 from mcq_service.mcq.decision import mean_by_choice, mean_over_rotations, softmax
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from mcq_eval.calibration_fit.plans import Plan
     from mcq_eval.calibration_fit.scored_question import ScoredQuestion
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 _MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.05, 20.0
 _SPREAD = 0.5
 """The usual distance of a temperature's logarithm from 0: with few questions the fit stays within it."""
-_GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 def fit_plan(questions: Sequence[ScoredQuestion], plan: Plan, prior: dict[str, float]) -> ChoicesCalibration:
@@ -70,7 +70,7 @@ def letter_prior(questions: Sequence[ScoredQuestion]) -> dict[str, float]:
 
 
 def best_temperature(scores: Sequence[Sequence[float]], answers: Sequence[int]) -> float:
-    """Return the temperature of least negative log-likelihood, from 0.05 to 20, to 4 digits, by golden-section search.
+    """Return the temperature of least negative log-likelihood, from 0.05 to 20, to 4 digits.
 
     The likelihood has one minimum, because it is convex in the inverse of the temperature. A penalty holds the
     temperature near 1 if there are few questions: ten questions that are all right would otherwise give 0.
@@ -85,7 +85,9 @@ def best_temperature(scores: Sequence[Sequence[float]], answers: Sequence[int]) 
         log_loss = float((np.log(np.exp(rows * scale).sum(axis=1)) - right * scale).sum())
         return log_loss + (log_temperature / _SPREAD) ** 2 / 2
 
-    return round(math.exp(_minimum(loss, math.log(_MIN_TEMPERATURE), math.log(_MAX_TEMPERATURE))), 4)
+    bounds = (math.log(_MIN_TEMPERATURE), math.log(_MAX_TEMPERATURE))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-5})
+    return round(math.exp(found.x), 4)
 
 
 def _mean_of_both_orders(calibration: ChoicesCalibration, question: ScoredQuestion) -> list[float]:
@@ -97,19 +99,3 @@ def _mean_of_both_orders(calibration: ChoicesCalibration, question: ScoredQuesti
 def _margin(probabilities: Sequence[float]) -> float:
     *_, second, best = sorted(probabilities)
     return best - second
-
-
-def _minimum(function: Callable[[float], float], low: float, high: float, within: float = 1e-5) -> float:
-    """Return where a function with one minimum has it."""
-    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    at_left, at_right = function(left), function(right)
-    while high - low > within:
-        if at_left < at_right:
-            high, right, at_right = right, left, at_left
-            left = high - _GOLDEN * (high - low)
-            at_left = function(left)
-        else:
-            low, left, at_left = left, right, at_right
-            right = low + _GOLDEN * (high - low)
-            at_right = function(right)
-    return (low + high) / 2

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from scipy.stats import binomtest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-Z95 = 1.959963984540054
-Z95_ONE_SIDED = 1.6448536269514722
+ONE_SIDED = 0.9
+"""The confidence of an interval whose ends each hold with 95 %."""
 _MIN_PROBABILITY = 1e-12  # limits the loss of a probability that was rounded to 0
 
 
@@ -44,7 +45,7 @@ class Outcome:
 
 
 class Share(NamedTuple):
-    """`right` of `total`, with the Wilson score interval (95 %)."""
+    """`right` of `total`, with the Wilson score interval."""
 
     right: int
     total: int
@@ -53,19 +54,12 @@ class Share(NamedTuple):
     high: float
 
 
-def share(right: int, total: int, *, z: float = Z95) -> Share:
-    """Return a share with its interval. Of a total of 0 the interval is 0 to 1, and `value` is NaN.
-
-    The interval is the one of 95 %, unless `z` is another quantile of the normal distribution.
-    """
+def share(right: int, total: int, *, confidence: float = 0.95) -> Share:
+    """Return a share with its interval. Of a total of 0 the interval is 0 to 1, and `value` is NaN."""
     if total == 0:
         return Share(0, 0, math.nan, 0.0, 1.0)
-    value, z2 = right / total, z**2
-    centre = (value + z2 / (2 * total)) / (1 + z2 / total)
-    half = z / (1 + z2 / total) * math.sqrt(value * (1 - value) / total + z2 / (4 * total**2))
-    low = 0.0 if right == 0 else max(0.0, centre - half)
-    high = 1.0 if right == total else min(1.0, centre + half)
-    return Share(right, total, value, low, high)
+    interval = binomtest(right, total).proportion_ci(confidence, method="wilson")
+    return Share(right, total, right / total, float(interval.low), float(interval.high))
 
 
 def accuracy(outcomes: Iterable[Outcome]) -> Share:

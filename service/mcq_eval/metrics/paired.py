@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
-from mcq_eval.metrics.outcomes import Z95_ONE_SIDED
+from scipy.stats import binomtest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+Z95_ONE_SIDED = NormalDist().inv_cdf(0.95)
 
 
 class Paired(NamedTuple):
@@ -42,13 +45,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     It is the exact binomial test, two-sided.
     """
     count = only_first + only_second
-    tail = ways = (
-        1  # math.comb(count, k) from the one before: each call would take as long as all of these steps
-    )
-    for k in range(min(only_first, only_second)):
-        ways = ways * (count - k) // (k + 1)
-        tail += ways
-    return min(1.0, float(2 * tail / 2**count))
+    return float(binomtest(only_first, count).pvalue) if count else 1.0
 
 
 def regression(only_before: float, only_now: float, total: float) -> tuple[float, float]:
