@@ -29,7 +29,7 @@ async def test_every_state_of_the_page_is_accessible(
     await expect(visit.page.get_by_role("alert")).to_contain_text("The service is busy")
     await check(visit.page)
     await visit.ask("Bad?")
-    await expect(visit.page.get_by_role("alert")).to_contain_text("marked in the form")
+    await expect(visit.page.get_by_role("alert")).to_contain_text("The form marks what to change")
     await check(visit.page)
     await visit.open("/docs")
     await expect(visit.page.locator("#operations h2")).not_to_have_count(0)
