@@ -26,7 +26,6 @@ MOST_A_SECOND = 100.0
 """The most requests a second, even if the solver is faster."""
 
 
-@pytest.mark.xfail(strict=True, reason="a fiftieth of the requests ends with 502 or 504: docs/reliability.md")
 def test_ten_times_the_load_of_a_solver_for_five_minutes_fails_no_probe_and_loses_no_request(
     solver: Solver,
 ) -> None:

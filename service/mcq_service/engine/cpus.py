@@ -1,12 +1,15 @@
-"""The number of CPUs to compute with."""
+"""The CPUs to compute with, and the priority of the threads that do."""
 
 from __future__ import annotations
 
 import math
 import os
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_NICE_STEP = 10
 
 
 def available_cpus(cgroup: Path = _CGROUP) -> int:
@@ -17,6 +20,17 @@ def available_cpus(cgroup: Path = _CGROUP) -> int:
     cpus = len(os.sched_getaffinity(0))
     quota = _quota(cgroup)
     return cpus if quota is None else max(1, min(cpus, math.ceil(quota)))
+
+
+def lower_priority() -> None:
+    """Let the process's other threads go before this one and those that it starts, which compute for seconds.
+
+    On a busy node the event loop would otherwise share its CPU with them, and could not even refuse requests in time.
+    Between containers the cgroups' shares count, not this.
+    """
+    with suppress(OSError):  # a sandbox may forbid it
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + _NICE_STEP))
 
 
 def _quota(cgroup: Path) -> float | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcq_service.api.service.schemas import Identity
 from mcq_service.engine import Tokenizer
-from mcq_service.engine.cpus import available_cpus
+from mcq_service.engine.cpus import available_cpus, lower_priority
 from mcq_service.engine.errors import EngineMismatch
 from mcq_service.engine.remote.openai_client import OpenAIClient
 from mcq_service.mcq import Defaults, MCQService
@@ -120,6 +120,7 @@ def local(
 
     Call that function in the event loop's thread. The prefixes of the default forms and of `forms` are cached.
     """
+    lower_priority()  # the engine's threads inherit it
     engine = load_engine(prepared, settings)
     tokenizer = Tokenizer(prepared.path)
     calibration = calibration_for(prepared, explicit=settings.calibration)

@@ -103,6 +103,8 @@ class Connection(H11Protocol):
 
     def _make_room(self) -> None:
         """With too many connections in all, or of this peer, close an idle one, or refuse this one."""
+        if len(self.connections) <= self._limit // 2:
+            return
         others = [
             each
             for each in self.connections

@@ -131,6 +131,13 @@ class Admission:
         """The number of requests, and parts of them, that were admitted and have not ended."""
         return len(self._waiting) + len(self._active)
 
+    def refuse_if_full(self) -> None:
+        """Refuse a request before it is read if none could be admitted. Raises Overloaded.
+
+        Reading a request costs many times as much as refusing it.
+        """
+        self._refuse_if_full(0, wait=min(self._wait_seconds(writes=each) for each in (False, True)))
+
     @contextmanager
     def lane(self, parts: int) -> Iterator[Lane]:
         """Hold a place in the queue for a request of many parts, until all of them had their turn.
@@ -138,7 +145,7 @@ class Admission:
         Raises Overloaded or Draining.
         """
         self._refuse_if_draining()
-        self._refuse_if_full(0, writes=(False, True))
+        self._refuse_if_full(0, wait=max(self._wait_seconds(writes=each) for each in (False, True)))
         lane = Lane(parts, on_empty=self._lanes.discard)
         self._lanes.add(lane)
         try:
@@ -154,7 +161,7 @@ class Admission:
         """
         self._refuse_if_draining()
         if part is None:
-            self._refuse_if_full(tokens, writes=(writes,))
+            self._refuse_if_full(tokens, wait=self._wait_seconds(writes=writes))
         turn = asyncio.get_running_loop().create_future()
         request = _Request(min(tokens, self._limits.active_tokens), writes, part, turn)
         self._waiting.append(request)
@@ -190,23 +197,25 @@ class Admission:
     def _waiting_before(self, *, writes: bool) -> int:
         return sum(each.writes is writes for each in self._queue())
 
-    def _refuse_if_full(self, tokens: int, *, writes: Sequence[bool]) -> None:
-        """Raise Overloaded if there is no place in the queue for a request that may write, or not, or both."""
+    def _wait_seconds(self, *, writes: bool) -> float:
+        return self._rates[writes].wait_seconds(self._waiting_before(writes=writes))
+
+    def _refuse_if_full(self, tokens: int, *, wait: float) -> None:
+        """Raise Overloaded if the queue has no place, or if its requests will take too long: `wait` seconds."""
         queue = self._queue()
         size = sum(each.tokens for each in queue)
         count = sum(each.part is None for each in queue) + len(self._lanes)
-        seconds = max(self._rates[each].wait_seconds(self._waiting_before(writes=each)) for each in writes)
         if (
             count < self._limits.queued_requests
             and (not count or size + tokens <= self._limits.queued_tokens)
-            and seconds <= _QUEUED_SHARE * self._limits.deadline_seconds
+            and wait <= _QUEUED_SHARE * self._limits.deadline_seconds
         ):
             return
         waiting = count - len(self._lanes) + sum(lane.waiting for lane in self._lanes)
-        wait = max(self._rates[each].retry_after(waiting) for each in writes)
+        retry = max(rate.retry_after(waiting) for rate in self._rates.values())
         raise Overloaded(
-            f"{count} requests with {size} tokens are waiting; try again in {wait} s.",
-            headers={"Retry-After": str(wait)},
+            f"{count} requests with {size} tokens are waiting; try again in {retry} s.",
+            headers={"Retry-After": str(retry)},
         )
 
     def _grant(self) -> None:

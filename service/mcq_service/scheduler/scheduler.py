@@ -18,6 +18,8 @@ from concurrent.futures import InvalidStateError
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from mcq_service.engine.cpus import lower_priority
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -93,6 +95,7 @@ class Scheduler:
             task.future.cancel()
 
     def _run(self) -> None:
+        lower_priority()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._stopped or self._new or self._active or self._closing)

@@ -271,6 +271,8 @@ async def test_a_full_queue_is_429_with_retry_after(replica: Replica, client: ht
     refused = await client.post(ANSWER, json=QUESTION)
     problem(refused, 429, "overloaded")
     assert int(refused.headers["retry-after"]) >= 1
+    unread = await client.post(ANSWER, content=b"{", headers=JSON)
+    problem(unread, 429, "overloaded")
     assert await sample(client, "mcq_queue_depth") == 1
     replica.texts.gate.set()
     assert [each.status_code for each in await asyncio.gather(first, second)] == [200, 200]

@@ -187,6 +187,17 @@ async def test_a_request_that_would_wait_for_half_of_its_deadline_is_refused() -
             pass
 
 
+async def test_before_a_request_is_read_it_is_refused_only_if_none_could_be_admitted() -> None:
+    """A request that writes nothing passes those that write."""
+    clock = Clock()
+    queue = admission(clock, queued_requests=4)
+    await finish(queue, clock, 5, seconds=20, writes=True)
+    with queue.admit(1, writes=True), queue.admit(1, writes=True):
+        queue.refuse_if_full()
+        with queue.admit(1, writes=False), queue.admit(1, writes=False), pytest.raises(Overloaded):
+            queue.refuse_if_full()
+
+
 async def test_however_slow_a_replica_is_it_takes_a_request_if_none_waits() -> None:
     """The estimate may be of an hour ago."""
     clock = Clock()

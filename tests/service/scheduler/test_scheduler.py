@@ -1,4 +1,5 @@
 import asyncio
+import os
 import random
 from collections.abc import Iterator
 
@@ -49,6 +50,12 @@ def texts(engine: ScriptedEngine) -> Iterator[LocalTextEngine]:
 
 async def written(text: LocalText, limit: int) -> str:
     return "".join([piece async for piece in text.write(Line(), limit=limit)])
+
+
+async def test_the_event_loop_goes_before_the_engine(texts: LocalTextEngine) -> None:
+    """Otherwise it could not even refuse requests in time on a busy node."""
+    thread = texts.scheduler._thread.native_id or 0
+    await until(lambda: os.getpriority(os.PRIO_PROCESS, thread) > os.getpriority(os.PRIO_PROCESS, 0))
 
 
 async def test_a_text_is_read_and_scored_in_one_step(texts: LocalTextEngine, engine: ScriptedEngine) -> None:

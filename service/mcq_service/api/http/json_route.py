@@ -26,7 +26,7 @@ _reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="body")
 
 
 class JSONRoute(APIRoute):
-    """A FastAPI route that reads its body with `json_parser` and reports errors with `validation`."""
+    """A FastAPI route that reads its body with `json_parser`, unless the queue is full; errors are `validation`'s."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """See FastAPI: its hook for a route's own request class."""
@@ -34,7 +34,11 @@ class JSONRoute(APIRoute):
         model: Any = self.body_field.field_info.annotation if self.body_field else None
 
         async def handler(request: Request) -> Response:
-            return await handle(_JSONRequest(request, model) if model else request)
+            if model is None:
+                return await handle(request)
+            if backend := request.app.state.lifecycle.backend:
+                backend.admission.refuse_if_full()
+            return await handle(_JSONRequest(request, model))
 
         return handler
 
