@@ -196,7 +196,6 @@ class Replica:
                 max_reasoning_tokens=8,
                 min_confidence=min_confidence,
                 debias=debias,
-                deadline_seconds=deadline_seconds,
             ),
             calibration=calibration or Calibration(),
             metrics=self.metrics,
@@ -207,7 +206,6 @@ class Replica:
             self.texts,
             self.admission,
             model="fake/model",
-            deadline_seconds=deadline_seconds,
             metrics=self.metrics,
             tracing=self.tracing,
         )
