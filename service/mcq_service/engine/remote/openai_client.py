@@ -164,11 +164,9 @@ class OpenAIClient:
             request = self._http.build_request(method, path, json=body, headers=self._headers())
             try:
                 return await self._http.send(request, stream=True)
-            except _UNANSWERED as error:
-                if attempt == _ATTEMPTS:
-                    raise self._failed(error) from error
             except httpx2.HTTPError as error:
-                raise self._failed(error) from error
+                if attempt == _ATTEMPTS or not isinstance(error, _UNANSWERED):
+                    raise self._failed(error) from error
         raise AssertionError
 
     def _headers(self) -> dict[str, str]:
