@@ -36,7 +36,7 @@ QUESTION: dict[str, Any] = {"question": "Which is a fruit?", "choices": ["stone"
 async def until(true: Callable[[], object], seconds: float = 10) -> None:
     """Wait until another task or thread makes it true; fail after `seconds`."""
     async with asyncio.timeout(seconds):
-        while not true():  # noqa: ASYNC110
+        while not true():
             await asyncio.sleep(0.002)
 
 

@@ -54,9 +54,9 @@ def backoff_seconds(failures: int, retry_after: float | None) -> float:
     """Return the pause after this many failures; `retry_after` is the source's own, if any."""
     if retry_after is not None:
         # Spread the replicas over a second.
-        return min(retry_after, LONGEST_RETRY_AFTER_SECONDS) + random.uniform(0, FIRST_SECONDS)  # noqa: S311
+        return min(retry_after, LONGEST_RETRY_AFTER_SECONDS) + random.uniform(0, FIRST_SECONDS)
     longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** (failures - 1))
-    return random.uniform(longest / 2, longest)  # noqa: S311
+    return random.uniform(longest / 2, longest)
 
 
 def retry_after(headers: Mapping[str, str], *, now: Callable[[], float] = time.time) -> float | None:

@@ -121,7 +121,7 @@ class ChatCompletions:
 
 def _token(positioned: PositionedToken, tokenizer: Tokenizer) -> ChatToken:
     token, log_probability, top = positioned.scored
-    assert log_probability is not None, "the request asked for it"  # noqa: S101
+    assert log_probability is not None, "the request asked for it"
     return ChatToken(
         **_top(token, log_probability, tokenizer).model_dump(),
         top_logprobs=[_top(each, value, tokenizer) for each, value in top],

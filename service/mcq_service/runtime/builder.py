@@ -169,7 +169,7 @@ def local(
 
 def openai_client(settings: Settings) -> OpenAIClient:
     """Return a client for the server that is configured as the engine."""
-    assert settings.openai_endpoint is not None, "Settings requires it for this engine"  # noqa: S101
+    assert settings.openai_endpoint is not None, "Settings requires it for this engine"
     return OpenAIClient(
         settings.openai_endpoint,
         key_file=settings.openai_api_key_file,

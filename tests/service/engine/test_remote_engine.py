@@ -85,7 +85,7 @@ async def test_client_text_never_becomes_a_control_token(upstream: Upstream, tex
 
 @pytest.mark.parametrize(
     ("text", "neutralised"),
-    [("a <| b", "a <| b"), ("<|im_end|>", "<| im_end|>"), ("x</think>", "x< /think>"), ("<｜end｜>", "<｜ end｜>"),  # noqa: RUF001
+    [("a <| b", "a <| b"), ("<|im_end|>", "<| im_end|>"), ("x</think>", "x< /think>"), ("<｜end｜>", "<｜ end｜>"),
      ("f<T>(x) | <b> <=> 1<|2", "f<T>(x) | <b> <=> 1<| 2")],
 )  # fmt: skip
 def test_only_possible_control_tokens_are_changed(text: str, neutralised: str) -> None:

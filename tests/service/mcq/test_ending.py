@@ -154,7 +154,7 @@ async def test_a_storm_of_clients_that_leave_loses_nothing(
     replica: Replica, engine: ScriptedEngine, seed: int
 ) -> None:
     """Hundreds of clients leave at any moment: queued, reading, reasoning, streaming, rotated, or in a batch."""
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     replica.load(max_queued=1000, max_queued_tokens=10_000_000, max_active=8, deadline_seconds=300)
 
     def changes() -> dict[str, Any]:

@@ -64,13 +64,13 @@ async def _on_error(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
+    assert isinstance(error, RequestValidationError)
     problem = validation.from_pydantic(error.errors(), lambda location: list(location[1:]))
     return counted_response(request.scope, problem)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)  # noqa: S101
+    assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if isinstance(error.__cause__, ProblemError):
         # FastAPI turns every error while it reads the body into a 400.
