@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from mcq_service.api.problems import ProblemError, RequestTooLarge
 from mcq_service.mcq.decision import rotations
 from mcq_service.mcq.session import AnswerOptions, Session, uses_rotations
 from mcq_service.prompts import ANSWER_FIRST, Form, render
+from mcq_service.runtime.task_group import emitted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -95,21 +95,16 @@ class MCQService:
         """Answer one question. Raises PromptTooLong, EngineFailed or SchedulerError."""
         return await self._run(question, _ignore)
 
-    async def stream(self, question: Question) -> AsyncGenerator[Event]:
+    def stream(self, question: Question) -> AsyncGenerator[Event]:
         """Yield the decision, the reasoning in parts (before the decision in mode reason), and the Answer.
 
         Raises like `answer`, before the first event or between two. Closing the iterator cancels the work.
         """
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
-        # The work has its own task: a consumer may read events from several tasks, and a deadline spans only one.
-        work = asyncio.create_task(self._run(question, events.put_nowait))
-        work.add_done_callback(lambda _: events.put_nowait(None))
-        try:
-            while (event := await events.get()) is not None:
-                yield event
-            yield await work
-        finally:
-            work.cancel()
+
+        async def run(emit: Callable[[Event], None]) -> None:
+            emit(await self._run(question, emit))
+
+        return emitted(run)
 
     async def answers(self, questions: Sequence[Question | ProblemError]) -> Results:
         """Answer a batch. A question that fails, or is a problem already, has the problem as its result.

@@ -13,6 +13,7 @@ from mcq_service.api.problems import ContextExceeded, InvalidField
 from mcq_service.engine import PromptTooLong, Tokens
 from mcq_service.openai import limits
 from mcq_service.openai.detokenizer import Detokenizer, TextPiece, echo_prompt
+from mcq_service.runtime.task_group import emitted
 from mcq_service.scheduler import Sampler, ScoredToken, threadsafe
 
 if TYPE_CHECKING:
@@ -135,24 +136,14 @@ class Generation:
         """The largest number of tokens of a prompt and its continuation."""
         return self._texts.scheduler.engine.context_length
 
-    async def run(self, mode: Mode, requests: Sequence[GenerationRequest]) -> AsyncGenerator[Event]:
+    def run(self, mode: Mode, requests: Sequence[GenerationRequest]) -> AsyncGenerator[Event]:
         """Continue each prompt; yield the events of all prompts as they come.
 
         Raises a ProblemError or SchedulerError, which ends all of them. Closing the iterator cancels the work. Each
         prompt has its own deadline.
         """
         self._check(mode, requests)
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
-        put = threadsafe(events.put_nowait)
-        # A task of its own: several tasks may consume the events, and a deadline can't span them.
-        work = asyncio.create_task(self._run_all(mode, requests, put))
-        work.add_done_callback(lambda _: put(None))
-        try:
-            while (event := await events.get()) is not None:
-                yield event
-            await work
-        finally:
-            work.cancel()
+        return emitted(lambda emit: self._run_all(mode, requests, threadsafe(emit)))
 
     def _check(self, mode: Mode, requests: Sequence[GenerationRequest]) -> None:
         """Refuse prompts that do not fit, before any computation. Raises ContextExceeded or RequestTooLarge."""
