@@ -67,7 +67,7 @@ def _wait(health: str, process: subprocess.Popen[bytes]) -> None:
                 f"{process.args!r} ended with exit code {process.returncode}: run it by itself to see why."
             )
         try:
-            with urllib.request.urlopen(health, timeout=5):  # noqa: S310 - our own server
+            with urllib.request.urlopen(health, timeout=5):
                 return
         except OSError:
             time.sleep(0.1)

@@ -212,7 +212,7 @@ class Verification:
         with self.kubectl.forward(STACK, name, port) as url:
             address = f"{url}/{path}?{urlencode(query)}"
             try:
-                with urllib.request.urlopen(address, timeout=30) as response:  # noqa: S310 (forwarded to here)
+                with urllib.request.urlopen(address, timeout=30) as response:
                     return json.load(response)
             except (OSError, ValueError) as error:
                 message = f"{name} did not answer {path}: {error}"

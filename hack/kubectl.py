@@ -68,8 +68,8 @@ class Kubectl:
             [self.program, *command], env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         ) as process:  # fmt: skip
-            assert process.stdout  # noqa: S101 (set by PIPE)
-            assert process.stderr  # noqa: S101 (set by PIPE)
+            assert process.stdout  # set by PIPE
+            assert process.stderr  # set by PIPE
             try:
                 address = re.match(r"Forwarding from (127\.0\.0\.1:\d+)", process.stdout.readline())
                 if not address:

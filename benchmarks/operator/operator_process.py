@@ -105,7 +105,7 @@ async def running(program: Program, log: Path) -> AsyncIterator[Operator]:
         operator = Operator(process, session)
         try:
             async with asyncio.timeout(START_SECONDS):
-                while not await operator.ready():  # noqa: ASYNC110 - it is another process
+                while not await operator.ready():
                     await asyncio.sleep(0.05)
             yield operator
         finally:

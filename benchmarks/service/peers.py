@@ -82,11 +82,11 @@ def _complete(url: str, question: Question, tokens: int) -> float:
         "cache_prompt": True,
         "stream": True,
     }
-    request = urllib.request.Request(  # noqa: S310 - our own server
+    request = urllib.request.Request(
         f"{url}/completion", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
     started, first = time.monotonic(), 0.0
-    with urllib.request.urlopen(request, timeout=900) as response:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=900) as response:
         for line in response:
             if not first and line.startswith(b"data:"):
                 first = time.monotonic() - started

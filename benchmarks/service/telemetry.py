@@ -126,7 +126,7 @@ def _scraping(url: str) -> Iterator[None]:
 
     def scrape() -> None:
         while not over.wait(SCRAPE_SECONDS):
-            with urllib.request.urlopen(f"{url}/metrics", timeout=SCRAPE_SECONDS) as response:  # noqa: S310
+            with urllib.request.urlopen(f"{url}/metrics", timeout=SCRAPE_SECONDS) as response:
                 response.read()
 
     thread = threading.Thread(target=scrape, daemon=True)

@@ -50,7 +50,7 @@ def _run(options: argparse.Namespace, provider: Provider, progress: Progress) ->
         case "kubectl":
             kubectl = str(provider.kubectl())
             environment = {**os.environ, "KUBECONFIG": str(provider.kubeconfig())}
-            os.execve(kubectl, [kubectl, *options.arguments], environment)  # noqa: S606
+            os.execve(kubectl, [kubectl, *options.arguments], environment)  # noqa: S606 - kubectl replaces this program
     return 0
 
 

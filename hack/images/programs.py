@@ -152,7 +152,7 @@ def add_busybox(root: Path, progress: Progress) -> None:
     """Add Debian's static busybox and its commands to /bin. Raises MissingToolError."""
     install_programs({"busybox": "busybox-static"}, progress)
     busybox = shutil.which("busybox")
-    assert busybox  # noqa: S101 (installed above)
+    assert busybox  # installed above
     folder = root / "bin"
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy2(busybox, folder / "busybox")

@@ -68,7 +68,7 @@ async def run(arena: Arena, cases: Sequence[Case], expected: Clean, *, jobs: int
             return await faulty(arena, str(case), case.make(), expected)
 
     # Shuffle, so that cases that mostly wait run beside cases that work.
-    mixed = random.Random(0).sample(cases, len(cases))  # noqa: S311 - not for security
+    mixed = random.Random(0).sample(cases, len(cases))
     for result in asyncio.as_completed([one(case) for case in mixed]):
         yield await result
 

@@ -129,7 +129,7 @@ async def clean(arena: Arena) -> Clean:
         program = run.program(server)
         try:
             program.start()
-            while not run.proxy.watching:  # noqa: ASYNC110 - no event marks the end of the start-up
+            while not run.proxy.watching:
                 await asyncio.sleep(QUIET_SECONDS)
             await asyncio.sleep(QUIET_SECONDS)
             watching = frozenset(run.proxy.watching)
@@ -138,9 +138,7 @@ async def clean(arena: Arena) -> Clean:
                 await step.take(arena.upstream, run.namespace)
                 await asyncio.sleep(QUIET_SECONDS)
                 # The garbage collector may take half a minute to discover a new kind.
-                while (  # noqa: ASYNC110 - as above
-                    run.still() < QUIET_SECONDS or (step == STEPS[-1] and run.world.live)
-                ):
+                while run.still() < QUIET_SECONDS or (step == STEPS[-1] and run.world.live):
                     await asyncio.sleep(POLL_SECONDS)
                 snapshots[step.name] = run.snapshot()
         finally:
@@ -214,7 +212,7 @@ async def _wait_settled(run: _Run, program: Program, expected: Snapshot, result:
 
 async def _wait_over(run: _Run, program: Program) -> None:
     """Wait until the fault is over and its late effects had time to show."""
-    while run.fault.pending():  # noqa: ASYNC110 - as all waiting here
+    while run.fault.pending():
         await asyncio.sleep(POLL_SECONDS)
     await asyncio.sleep(AFTER_SECONDS)
     program.revive()

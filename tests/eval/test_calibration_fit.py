@@ -32,7 +32,7 @@ def asked(
 
     With `noise` each order of the choices moves their scores at random.
     """
-    generator = random.Random(seed)  # noqa: S311 - a fixed sequence
+    generator = random.Random(seed)
     labels = list(prior)
     made = []
     for _ in range(count):

@@ -63,7 +63,7 @@ def test_the_letters_before_the_choices_of_aqua_are_removed(tmp_path: Path) -> N
         (["(A)3", "(C)5", "(B)4"], ["3", "4", "5"]),
         (["B. 4", " A. 3", "C. 5"], ["3", "4", "5"]),
         (["A 3", "C 5", "B 4"], ["3", "4", "5"]),  # letters alone, as in four questions of LogiQA
-        (["(A)3", "C．5", "B 4"], ["3", "4", "5"]),  # noqa: RUF001 - as the Chinese files have them
+        (["(A)3", "C．5", "B 4"], ["3", "4", "5"]),
         (["A cat", "Two cats", "No cat"], ["A cat", "Two cats", "No cat"]),  # no marks at all
         (["3", "5", "4"], ["3", "5", "4"]),
     ],
@@ -118,8 +118,8 @@ AGIEVAL = {
     [
         ["(A)Ann", "(B)Bo"],
         ["  A. Ann", " B. Bo"],
-        ["A．Ann", "B．Bo"],  # noqa: RUF001 - as the Chinese files have them
-        ["（A）Ann", "（B）Bo"],  # noqa: RUF001
+        ["A．Ann", "B．Bo"],
+        ["（A）Ann", "（B）Bo"],
     ],
 )
 def test_a_row_of_agieval_has_its_passage_before_its_question(tmp_path: Path, options: list[str]) -> None:

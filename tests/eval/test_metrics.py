@@ -73,7 +73,7 @@ def test_bins_of_equal_mass_hold_the_same_number_of_questions() -> None:
 
 
 def test_the_error_by_chance_is_near_that_of_a_calibrated_model() -> None:
-    generator = random.Random(5)  # noqa: S311 - a fixed sequence
+    generator = random.Random(5)
     drawn = []
     for _ in range(200):
         confidence = generator.uniform(0.5, 1)

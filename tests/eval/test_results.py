@@ -24,7 +24,7 @@ from mcq_service.api.mcq.schemas import Question
 
 
 def questions(count: int) -> list[ExamQuestion]:
-    answers = random.Random(1)  # noqa: S311 - a fixed sequence
+    answers = random.Random(1)
     return [
         ExamQuestion(
             id=f"mmlu/a_subject_of_many_test/{number}",

@@ -32,7 +32,7 @@ async def arena(cluster_kubectl: Kubectl, tmp_path: Path) -> AsyncIterator[Arena
 
 def _one_of_each(trace: Trace) -> list[Case]:
     """Return one case of each fault, the same ones each time."""
-    chance = random.Random(SEED)  # noqa: S311 - not for security
+    chance = random.Random(SEED)
     by_fault: dict[str, list[Case]] = {}
     for case in derive(trace):
         by_fault.setdefault(case.fault, []).append(case)

@@ -124,7 +124,7 @@ async def leads(operator: Operator) -> bool:
 async def until_leading(operator: Operator, *, seconds: float) -> None:
     """Wait for it to lead."""
     async with asyncio.timeout(seconds):
-        while not await leads(operator):  # noqa: ASYNC110 - it is another process
+        while not await leads(operator):
             await asyncio.sleep(0.1)
 
 

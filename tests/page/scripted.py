@@ -193,7 +193,7 @@ async def stream(name: str, body: dict[str, Any], script: Script) -> AsyncIterat
 
 
 async def until_set(happened: threading.Event) -> None:
-    while not happened.is_set():  # noqa: ASYNC110 - another thread sets it
+    while not happened.is_set():
         await asyncio.sleep(0.01)
 
 

@@ -49,8 +49,8 @@ EVENTS = """async chunks => {
         ("Q?\nA.3\nB.4", "Q?", ["3", "4"]),
         ("Q? (A)3 (B)4", "Q?", ["3", "4"]),
         ("Q?\nA、甲\nB、乙", "Q?", ["甲", "乙"]),
-        ("Q?\n（A）甲\n（B）乙", "Q?", ["甲", "乙"]),  # noqa: RUF001
-        ("哪个？A．甲B．乙C．丙", "哪个？", ["甲", "乙", "丙"]),  # noqa: RUF001
+        ("Q?\n（A）甲\n（B）乙", "Q?", ["甲", "乙"]),
+        ("哪个？A．甲B．乙C．丙", "哪个？", ["甲", "乙", "丙"]),
         # A word before the mark.
         ("Q?\nOption A: x\nOption B: y", "Q?", ["x", "y"]),
         ("Q? Option A: x Option B: y Option C: z", "Q?", ["x", "y", "z"]),
@@ -58,7 +58,7 @@ EVENTS = """async chunks => {
         ("Q?\nA) x\nB) y\n\nExplanation: because\nof that.", "Q?", ["x", "y"]),
         ("Q?\nA) x\nB) y\nCorrect answer: B\nExplanation: z", "Q?", ["x", "y"]),
         ("Q?\nA) x\nB) y\nThe correct answer is B.", "Q?", ["x", "y"]),
-        ("Q?\nA、x\nB、y\n答案：B", "Q?", ["x", "y"]),  # noqa: RUF001
+        ("Q?\nA、x\nB、y\n答案：B", "Q?", ["x", "y"]),
         ("Q? A) x B) y Answer: B", "Q?", ["x", "y"]),
         # Letters in the prose.
         ("Which? A. Vitamin A. B. Vitamin B. C. Vitamin C.", "Which?", ["Vitamin A.", "Vitamin B.", "Vitamin C."]),

@@ -36,7 +36,7 @@ QUESTION: dict[str, Any] = {"question": "Which is a fruit?", "choices": ["stone"
 async def until(true: Callable[[], object], seconds: float = 10) -> None:
     """Wait until another task or thread makes it true; fail after `seconds`."""
     async with asyncio.timeout(seconds):
-        while not true():  # noqa: ASYNC110
+        while not true():
             await asyncio.sleep(0.002)
 
 
@@ -196,7 +196,6 @@ class Replica:
                 max_reasoning_tokens=8,
                 min_confidence=min_confidence,
                 debias=debias,
-                deadline_seconds=deadline_seconds,
             ),
             calibration=calibration or Calibration(),
             metrics=self.metrics,
@@ -207,7 +206,6 @@ class Replica:
             self.texts,
             self.admission,
             model="fake/model",
-            deadline_seconds=deadline_seconds,
             metrics=self.metrics,
             tracing=self.tracing,
         )

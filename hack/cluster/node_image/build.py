@@ -92,7 +92,7 @@ class _Builder:
     @property
     def version(self) -> str:
         pin = re.search(r"k8s\.io/kubernetes (v[\d.]+)", Tools.pins(self.kubernetes).decode())
-        assert pin  # noqa: S101 (a module of MODULES)
+        assert pin  # a module of MODULES
         return pin[1]
 
     @property

@@ -11,7 +11,7 @@ from mcq_eval.dataset.exam_file import NotAskable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MARK = re.compile(r"\s*(?:[(（]\s*([A-Z])\s*[)）]|([A-Z])\s*[).．、:：])\s*")  # noqa: RUF001 - as files have them
+_MARK = re.compile(r"\s*(?:[(（]\s*([A-Z])\s*[)）]|([A-Z])\s*[).．、:：])\s*")
 # A lone letter may be a mark or a word, so it is a mark only if all the others are there, too.
 _LETTER = re.compile(r"\s*()([A-Z])\s+")
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from mcq_eval.calibration_fit.scored_question import ScoredQuestion
 from mcq_eval.errors import AskingFailed
 from mcq_eval.runner.service_client import PATIENCE_SECONDS
+from mcq_service.api.error_mapping import EXPECTED
 from mcq_service.api.mcq.schemas import Results
-from mcq_service.api.problems import ProblemError
 from mcq_service.mcq.decision import rotations
 from mcq_service.prompts import ANSWER_FIRST, Form
 from mcq_service.runtime import builder
@@ -115,7 +115,7 @@ async def score_all(
             for rotation, order in enumerate(orders):
                 try:
                     scores = await scorer.score_labels(question.question, rotation=rotation, form=form)
-                except ProblemError as error:
+                except EXPECTED as error:
                     raise AskingFailed(f"Question {question.id} can't be scored: {error}") from error
                 rows.append([scores.log_probabilities[choice] for choice in order])
         advance(1)

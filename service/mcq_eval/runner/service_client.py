@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -14,6 +12,7 @@ from pydantic import ValidationError
 from mcq_eval.errors import AskingFailed
 from mcq_service.api.mcq.schemas import Batch, Results
 from mcq_service.api.service.schemas import Service
+from mcq_service.model_store.retry import retry_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -76,7 +75,8 @@ class ServiceClient:
                 raise AskingFailed(f"{self._client.base_url} does not answer: {error}") from error
             if response.status_code not in _BUSY:
                 break
-            await self._sleep(_pause_seconds(response.headers.get("Retry-After", "")))
+            seconds = retry_after(response.headers) or 0.0
+            await self._sleep(min(max(seconds, _MIN_PAUSE_SECONDS), _MAX_PAUSE_SECONDS))
         if response.status_code != httpx2.codes.OK:
             raise AskingFailed(f"{response.url} answers {response.status_code}: {response.text[:500]}")
         try:
@@ -87,29 +87,6 @@ class ServiceClient:
             msg = f"{response.url} does not answer each of {len(questions)} questions, in order."
             raise AskingFailed(msg)
         return results
-
-
-def _pause_seconds(retry_after: str) -> float:
-    """Return the seconds to wait: the header is a number of seconds, or the date when they are over (RFC 9110)."""
-    try:
-        seconds = float(retry_after)
-    except ValueError:
-        seconds = _seconds_until(retry_after)
-    # NaN is not equal to itself.
-    return (
-        min(max(seconds, _MIN_PAUSE_SECONDS), _MAX_PAUSE_SECONDS)
-        if seconds == seconds
-        else _MIN_PAUSE_SECONDS
-    )
-
-
-def _seconds_until(date: str) -> float:
-    try:
-        then = parsedate_to_datetime(date)
-    except ValueError:
-        return _MIN_PAUSE_SECONDS
-    # A date without a zone is UTC.
-    return (then.replace(tzinfo=then.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, Field
@@ -10,7 +9,6 @@ from pydantic import BaseModel, Field
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_log = logging.getLogger(__name__)
 BASE_URI = "https://mcq-operator.dev/problems"
 MEDIA_TYPE = "application/problem+json"
 
@@ -170,14 +168,3 @@ class OutOfMemory(
 
 class DeadlineExceeded(ProblemError, status=504, slug="deadline-exceeded", title="The answer took too long"):
     """The answer took too long."""
-
-
-def as_problem(error: Exception) -> ProblemError:
-    """Return the problem for any error; log an unexpected one as a defect of the service."""
-    if isinstance(error, ProblemError):
-        return error
-    if isinstance(error, MemoryError):
-        _log.warning("out of memory: %s", error)
-        return OutOfMemory("Try again later, or ask for less at once.", headers={"Retry-After": "5"})
-    _log.error("a request failed", exc_info=error)
-    return InternalError("This is a defect of the service; its log says more.")

@@ -1,6 +1,6 @@
 """Engines: the protocols, the int8 and transformers engines, other servers, and the tokenizer."""
 
-from mcq_service.engine.errors import EngineFailed, EngineRefused, PromptTooLong
+from mcq_service.engine.errors import EngineBusy, EngineFailed, EngineRefused, PromptTooLong
 from mcq_service.engine.local_engine import BatchItem, Engine, Logits, Output, Sequence
 from mcq_service.engine.text_engine import EncodedPrompt, Share, Text, TextEngine, Tokens
 from mcq_service.engine.tokenizer import Tokenizer, TokenStream
@@ -9,6 +9,7 @@ __all__ = [
     "BatchItem",
     "EncodedPrompt",
     "Engine",
+    "EngineBusy",
     "EngineFailed",
     "EngineRefused",
     "Logits",

@@ -1,9 +1,10 @@
-"""What an engine raises. The API surfaces turn these errors into responses.
+"""What an engine raises. `api.error_mapping` turns these errors into problems.
 
 PromptTooLong            the prompt and the room for its answer exceed the context
 EngineMismatch           the configured engine can't compute with the configured weights
 Int8Unavailable          this machine can't run the int8 engine
 EngineFailed             another server, used as the engine, failed
+├── EngineBusy           it has too much to do
 └── EngineRefused        it rejects our requests and will keep doing so: the key, the model or a parameter
 """
 
@@ -29,6 +30,15 @@ class EngineFailed(Exception):
     """
 
     server_message = ""
+
+
+class EngineBusy(EngineFailed):
+    """A remote engine has too much to do; `retry_after` are the seconds to wait, as it wrote them."""
+
+    def __init__(self, message: str, *, retry_after: str) -> None:
+        """Refuse with a message."""
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class EngineRefused(EngineFailed):

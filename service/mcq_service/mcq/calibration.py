@@ -121,7 +121,7 @@ class Calibration(BaseModel):
     ) -> list[float]:
         """Return the probabilities of the choices from the scores in their own order and in `second_order`."""
         measured = self.choices[len(labels)]
-        assert measured.second_order is not None, "needs_second_order says so"  # noqa: S101
+        assert measured.second_order is not None, "needs_second_order says so"
         rows = [measured.without_prior(row, labels) for row in (first, second)]
         orders = [list(range(len(labels))), second_order(len(labels))]
         return _softmax_at(mean_by_choice(rows, orders), measured.second_order.temperature)

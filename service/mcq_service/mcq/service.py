@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from mcq_service.api.error_mapping import as_problem
 from mcq_service.api.mcq.schemas import (
     Answer,
     Debias,
@@ -19,19 +19,11 @@ from mcq_service.api.mcq.schemas import (
     Result,
     Results,
 )
-from mcq_service.api.problems import (
-    BadEngine,
-    DeadlineExceeded,
-    InvalidField,
-    InvalidQuestion,
-    ProblemError,
-    RequestTooLarge,
-    as_problem,
-)
-from mcq_service.engine import EngineFailed, PromptTooLong
+from mcq_service.api.problems import ProblemError, RequestTooLarge
 from mcq_service.mcq.decision import rotations
 from mcq_service.mcq.session import AnswerOptions, Session, uses_rotations
 from mcq_service.prompts import ANSWER_FIRST, Form, render
+from mcq_service.runtime.task_group import emitted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -58,7 +50,6 @@ class Defaults:
     max_reasoning_tokens: int
     min_confidence: float
     debias: Debias
-    deadline_seconds: float
 
 
 class LabelScores(NamedTuple):
@@ -101,29 +92,24 @@ class MCQService:
         return self._defaults
 
     async def answer(self, question: Question) -> Answer:
-        """Answer one question. Raises ProblemError."""
+        """Answer one question. Raises PromptTooLong, EngineFailed or SchedulerError."""
         return await self._run(question, _ignore)
 
-    async def stream(self, question: Question) -> AsyncGenerator[Event]:
+    def stream(self, question: Question) -> AsyncGenerator[Event]:
         """Yield the decision, the reasoning in parts (before the decision in mode reason), and the Answer.
 
-        Raises ProblemError, before the first event or between two. Closing the iterator cancels the work.
+        Raises like `answer`, before the first event or between two. Closing the iterator cancels the work.
         """
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
-        # The work has its own task: a consumer may read events from several tasks, and a deadline spans only one.
-        work = asyncio.create_task(self._run(question, events.put_nowait))
-        work.add_done_callback(lambda _: events.put_nowait(None))
-        try:
-            while (event := await events.get()) is not None:
-                yield event
-            yield await work
-        finally:
-            work.cancel()
+
+        async def run(emit: Callable[[Event], None]) -> None:
+            emit(await self._run(question, emit))
+
+        return emitted(run)
 
     async def answers(self, questions: Sequence[Question | ProblemError]) -> Results:
         """Answer a batch. A question that fails, or is a problem already, has the problem as its result.
 
-        Raises RequestTooLarge, Overloaded or Draining.
+        Raises RequestTooLarge, QueueFull or QueueClosed.
         """
         self._check([each for each in questions if isinstance(each, Question)])
         with self._admission.lane(len(questions)) as lane:
@@ -163,7 +149,7 @@ class MCQService:
         """Score the choices without calibration, to measure the model.
 
         `rotation` is by how many places the choices are rotated; `form` is the form of the prompt. Raises
-        PromptTooLong, EngineFailed or ProblemError.
+        PromptTooLong, EngineFailed or SchedulerError.
         """
         options = question.options
         order = rotations(len(options))[rotation]
@@ -204,16 +190,8 @@ class MCQService:
             clock=self._clock,
             emit=emit,
         )
-        try:
-            async with asyncio.timeout(self._defaults.deadline_seconds):
-                answer = await session.run(self._admission, part)
-        except TimeoutError:
-            raise DeadlineExceeded("The service is too busy for this deadline; try again later.") from None
-        except PromptTooLong as error:
-            field = InvalidField(pointer="/question", detail=str(error))
-            raise InvalidQuestion(f"Shorten the question. {error}", errors=[field]) from error
-        except EngineFailed as error:
-            raise BadEngine(str(error)) from error
+        async with self._admission.deadline():
+            answer = await session.run(self._admission, part)
         self._metrics.answered(answer)
         return answer
 

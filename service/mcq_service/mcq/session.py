@@ -65,7 +65,7 @@ class Session:
         return [option.label for option in self.question.options]
 
     async def run(self, admission: Admission, part: LanePart | None = None) -> Answer:
-        """Answer, alone or as a part of a batch. Raises PromptTooLong, EngineFailed or ProblemError."""
+        """Answer, alone or as a part of a batch. Raises PromptTooLong, EngineFailed or SchedulerError."""
         self.admitted = self.clock()
         writes = self.options.mode != "answer"
         room = self.options.reasoning_tokens + _FORCED_TOKENS if writes else 0

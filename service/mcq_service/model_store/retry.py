@@ -1,15 +1,18 @@
-"""Retry a source that does not answer, with growing pauses."""
+"""Retry a source that does not answer, with growing pauses; read Retry-After."""
 
 from __future__ import annotations
 
 import random
+import re
 import time
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from mcq_service.model_store.errors import SourceUnreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 
@@ -18,6 +21,7 @@ LONGEST_SECONDS = 30.0
 LONGEST_RETRY_AFTER_SECONDS = 600.0
 """The longest pause that a source can ask for."""
 _SLICE_SECONDS = 0.5
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 def with_retries(
@@ -50,9 +54,22 @@ def backoff_seconds(failures: int, retry_after: float | None) -> float:
     """Return the pause after this many failures; `retry_after` is the source's own, if any."""
     if retry_after is not None:
         # Spread the replicas over a second.
-        return min(retry_after, LONGEST_RETRY_AFTER_SECONDS) + random.uniform(0, FIRST_SECONDS)  # noqa: S311
+        return min(retry_after, LONGEST_RETRY_AFTER_SECONDS) + random.uniform(0, FIRST_SECONDS)
     longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** (failures - 1))
-    return random.uniform(longest / 2, longest)  # noqa: S311
+    return random.uniform(longest / 2, longest)
+
+
+def retry_after(headers: Mapping[str, str], *, now: Callable[[], float] = time.time) -> float | None:
+    """Return a server's Retry-After in seconds, from a number or a date (RFC 9110); None without one."""
+    value = headers.get("Retry-After", "").strip()
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    try:
+        date = parsedate_to_datetime(value)
+        # A date without a zone is UTC.
+        return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now())
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _pause(seconds: float, report: Callable[[str], None], detail: str) -> None:

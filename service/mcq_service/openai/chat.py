@@ -40,7 +40,7 @@ class ChatCompletions:
         self._generation = generation
 
     async def complete(self, request: ChatRequest) -> str:
-        """Write the next turn; return a ChatCompletion as JSON. Raises a ProblemError."""
+        """Write the next turn; return a ChatCompletion as JSON. Raises like `Generation.run`."""
         text = ""
         tokens: list[PositionedToken] = []
         async with aclosing(
@@ -62,7 +62,7 @@ class ChatCompletions:
         return json_with_fields(response, choices=json_array([json_with_fields(choice, logprobs=logprobs)]))
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatChunk]:
-        """Write the next turn in chunks; the last has the usage, if asked for. Raises a ProblemError."""
+        """Write the next turn in chunks; the last has the usage, if asked for. Raises like `Generation.run`."""
         id_, counts = _new_id(), []
         first = Delta(role="assistant", content="")
         async with aclosing(
@@ -121,7 +121,7 @@ class ChatCompletions:
 
 def _token(positioned: PositionedToken, tokenizer: Tokenizer) -> ChatToken:
     token, log_probability, top = positioned.scored
-    assert log_probability is not None, "the request asked for it"  # noqa: S101
+    assert log_probability is not None, "the request asked for it"
     return ChatToken(
         **_top(token, log_probability, tokenizer).model_dump(),
         top_logprobs=[_top(each, value, tokenizer) for each, value in top],

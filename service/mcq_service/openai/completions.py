@@ -42,7 +42,7 @@ class Completions:
         self._generation = generation
 
     async def complete(self, request: CompletionRequest) -> str:
-        """Continue all prompts; return a Completion as JSON. Raises a ProblemError."""
+        """Continue all prompts; return a Completion as JSON. Raises like `Generation.run`."""
         requests = await self._generation_requests(request)
         collected = [_Collected() for _ in requests]
         choices = [""] * len(requests)
@@ -62,7 +62,7 @@ class Completions:
         return json_with_fields(response, choices=json_array(choices))
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Completion]:
-        """Continue all prompts in chunks; the last has the usage, if asked for. Raises a ProblemError."""
+        """Continue all prompts in chunks; the last has the usage, if asked for. Raises like `Generation.run`."""
         id_, counts = _new_id(), []
         requests = await self._generation_requests(request)
         async with aclosing(self._generation.run("completion", requests)) as events:

@@ -9,10 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mcq_service.api.mcq.schemas import Usage
-from mcq_service.api.problems import ContextExceeded, DeadlineExceeded, InvalidField
+from mcq_service.api.problems import ContextExceeded, InvalidField
 from mcq_service.engine import PromptTooLong, Tokens
 from mcq_service.openai import limits
 from mcq_service.openai.detokenizer import Detokenizer, TextPiece, echo_prompt
+from mcq_service.runtime.task_group import emitted
 from mcq_service.scheduler import Sampler, ScoredToken, threadsafe
 
 if TYPE_CHECKING:
@@ -116,14 +117,12 @@ class Generation:
     """Generates text on a local engine."""
 
     def __init__(
-        self, texts: LocalTextEngine, admission: Admission, *, model: str, deadline_seconds: float,
-        metrics: Metrics, tracing: Tracing,
+        self, texts: LocalTextEngine, admission: Admission, *, model: str, metrics: Metrics, tracing: Tracing,
     ) -> None:  # fmt: skip
-        """Use `model` as the name in responses; each prompt has its own deadline."""
+        """Use `model` as the name in responses."""
         self._texts = texts
         self._admission = admission
         self.model = model
-        self._deadline_seconds = deadline_seconds
         self._metrics = metrics
         self._tracing = tracing
 
@@ -137,23 +136,14 @@ class Generation:
         """The largest number of tokens of a prompt and its continuation."""
         return self._texts.scheduler.engine.context_length
 
-    async def run(self, mode: Mode, requests: Sequence[GenerationRequest]) -> AsyncGenerator[Event]:
+    def run(self, mode: Mode, requests: Sequence[GenerationRequest]) -> AsyncGenerator[Event]:
         """Continue each prompt; yield the events of all prompts as they come.
 
-        Raises a ProblemError, which ends all of them. Closing the iterator cancels the work.
+        Raises a ProblemError or SchedulerError, which ends all of them. Closing the iterator cancels the work. Each
+        prompt has its own deadline.
         """
         self._check(mode, requests)
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
-        put = threadsafe(events.put_nowait)
-        # A task of its own: several tasks may consume the events, and a deadline can't span them.
-        work = asyncio.create_task(self._run_all(mode, requests, put))
-        work.add_done_callback(lambda _: put(None))
-        try:
-            while (event := await events.get()) is not None:
-                yield event
-            await work
-        finally:
-            work.cancel()
+        return emitted(lambda emit: self._run_all(mode, requests, threadsafe(emit)))
 
     def _check(self, mode: Mode, requests: Sequence[GenerationRequest]) -> None:
         """Refuse prompts that do not fit, before any computation. Raises ContextExceeded or RequestTooLarge."""
@@ -200,24 +190,21 @@ class Generation:
         started = time.monotonic()
         limit = self._limit(request)
         running = _RunningPrompt(index, request, limit, emit, self.tokenizer)
-        try:
-            async with asyncio.timeout(self._deadline_seconds):
-                # A single token comes with the prompt's logits, so it need not wait for a writer's place.
-                size = len(request.tokens) + limit
-                with self._admission.admit(size, writes=limit > 1, part=part) as slot:
-                    with self._tracing.span("admit"):
-                        await slot.turn()
-                    with self._texts.open_tokens(
-                        request.tokens,
-                        room=limit,
-                        share=slot.share,
-                        bypass_prefix_cache=request.scores_prompt,
-                    ) as text:
-                        slot.watch(text)
-                        with self._tracing.span("complete", **self._attributes(mode, limit)):
-                            ended = await self._generate(text, running)
-        except TimeoutError:
-            raise DeadlineExceeded("The service is too busy for this deadline; try again later.") from None
+        async with self._admission.deadline():
+            # A single token comes with the prompt's logits, so it need not wait for a writer's place.
+            size = len(request.tokens) + limit
+            with self._admission.admit(size, writes=limit > 1, part=part) as slot:
+                with self._tracing.span("admit"):
+                    await slot.turn()
+                with self._texts.open_tokens(
+                    request.tokens,
+                    room=limit,
+                    share=slot.share,
+                    bypass_prefix_cache=request.scores_prompt,
+                ) as text:
+                    slot.watch(text)
+                    with self._tracing.span("complete", **self._attributes(mode, limit)):
+                        ended = await self._generate(text, running)
         running.finish(by_itself=ended, tokens=text.tokens)
         self._metrics.completed(
             mode=mode, operation=OPERATIONS[mode], model=self.model, tokens=_usage(text.tokens),

@@ -160,7 +160,6 @@ def local(
                 texts,
                 admission,
                 model=mcq.model,
-                deadline_seconds=settings.deadline_seconds,
                 metrics=metrics,
                 tracing=tracing,
             ),
@@ -171,7 +170,7 @@ def local(
 
 def openai_client(settings: Settings) -> OpenAIClient:
     """Return a client for the server that is configured as the engine."""
-    assert settings.openai_endpoint is not None, "Settings requires it for this engine"  # noqa: S101
+    assert settings.openai_endpoint is not None, "Settings requires it for this engine"
     return OpenAIClient(
         settings.openai_endpoint,
         key_file=settings.openai_api_key_file,
@@ -232,7 +231,6 @@ def build_mcq_service(
             max_reasoning_tokens=settings.max_reasoning_tokens,
             min_confidence=settings.min_confidence,
             debias=settings.debias,
-            deadline_seconds=settings.deadline_seconds,
         ),
         calibration=calibration,
         metrics=metrics,

@@ -52,7 +52,7 @@ class Connection(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """See uvicorn, whose own limit on connections is replaced."""
         super().__init__(*args, **kwargs)
-        assert self.limit_concurrency is not None, "see `uvicorn_config`"  # noqa: S101
+        assert self.limit_concurrency is not None, "see `uvicorn_config`"
         self._limit, self.limit_concurrency = self.limit_concurrency, None
         self._head_timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None

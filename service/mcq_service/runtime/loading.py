@@ -8,7 +8,6 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from mcq_service.api.problems import Overloaded
 from mcq_service.engine import EngineFailed, EngineRefused
 from mcq_service.engine.remote.remote_engine import connect
 from mcq_service.model_store import ModelRef, Store
@@ -79,7 +78,7 @@ async def _connect(client: OpenAIClient, settings: Settings, lifecycle: Lifecycl
             return await connect(client, model=settings.openai_model)
         except EngineRefused:
             raise
-        except (EngineFailed, Overloaded) as error:
+        except EngineFailed as error:
             lifecycle.report(Status.LOADING, None, f"Waiting for the engine. {error}")
         await asyncio.sleep(WAIT_SECONDS)
 

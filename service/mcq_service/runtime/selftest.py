@@ -6,8 +6,9 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from mcq_service.api.error_mapping import as_problem
 from mcq_service.api.mcq.schemas import Question
-from mcq_service.api.problems import ProblemError, as_problem
+from mcq_service.api.problems import ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,7 @@ class SelfTest:
         self._outcome: float | ProblemError = 0.0
 
     async def warm_up(self) -> None:
-        """Read, score and write for the first time. Raises ProblemError."""
+        """Read, score and write for the first time. Raises like `MCQService.answer`."""
         await self._mcq.answer(WARM_UP)
 
     async def seconds(self) -> float:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from mcq_service.api import app
-from mcq_service.api.problems import ProblemError
-from mcq_service.engine.errors import EngineFailed, EngineMismatch
+from mcq_service.api.error_mapping import EXPECTED
+from mcq_service.engine.errors import EngineMismatch
 from mcq_service.model_store import ModelStoreError
 from mcq_service.runtime import connections
 from mcq_service.runtime.api_keys import ApiKeys
@@ -144,9 +144,7 @@ def _exit_code(loading: asyncio.Task[None], lifecycle: Lifecycle) -> int:
         return 0
     lifecycle.report(Status.FAILED, None, str(error))
     # The messages of these errors say what to do; any other error needs its traceback.
-    trace = (
-        None if isinstance(error, ModelStoreError | EngineMismatch | EngineFailed | ProblemError) else error
-    )
+    trace = None if isinstance(error, (ModelStoreError, EngineMismatch, *EXPECTED)) else error
     _log.error("the model could not be loaded: %s", error, exc_info=trace)
     with contextlib.suppress(OSError):
         _TERMINATION_LOG.write_text(f"The model could not be loaded: {error}")

@@ -1,4 +1,4 @@
-"""Run several asyncio tasks for one caller: none outlives it, and the first failure cancels the others."""
+"""Run asyncio tasks for one caller: none outlives it, and the first failure cancels the others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
 
 T = TypeVar("T")
 
@@ -27,3 +27,17 @@ async def gather(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     async with task_group() as group:
         tasks = [group.create_task(work) for work in works]
     return [task.result() for task in tasks]
+
+
+async def emitted(work: Callable[[Callable[[T], None]], Coroutine[Any, Any, None]]) -> AsyncGenerator[T]:
+    """Yield what `work` emits, until it ends or fails. Closing the iterator cancels it."""
+    values: asyncio.Queue[T | None] = asyncio.Queue()
+    # A task of its own: several tasks may consume the values, and a deadline can't span them.
+    task = asyncio.create_task(work(values.put_nowait))
+    task.add_done_callback(lambda _: values.put_nowait(None))
+    try:
+        while (value := await values.get()) is not None:
+            yield value
+        await task
+    finally:
+        task.cancel()

@@ -1,6 +1,7 @@
 """Who uses the model, and when: admission, queue, continuous batching, cancellation, drain."""
 
 from mcq_service.scheduler.admission import Admission, LanePart, Limits, Slot
+from mcq_service.scheduler.errors import DeadlinePassed, QueueClosed, QueueFull, SchedulerError
 from mcq_service.scheduler.local_text import LocalText, LocalTextEngine, threadsafe
 from mcq_service.scheduler.sampler import Sampler, ScoredToken
 from mcq_service.scheduler.scheduler import Scheduler
@@ -8,12 +9,16 @@ from mcq_service.scheduler.tasks import ScoreTask, Task
 
 __all__ = [
     "Admission",
+    "DeadlinePassed",
     "LanePart",
     "Limits",
     "LocalText",
     "LocalTextEngine",
+    "QueueClosed",
+    "QueueFull",
     "Sampler",
     "Scheduler",
+    "SchedulerError",
     "ScoreTask",
     "ScoredToken",
     "Slot",

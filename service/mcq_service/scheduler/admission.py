@@ -19,17 +19,17 @@ import asyncio
 import math
 import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from mcq_service.api.problems import Draining, Overloaded
 from mcq_service.engine import Share
 from mcq_service.runtime.task_group import task_group
+from mcq_service.scheduler.errors import DeadlinePassed, QueueClosed, QueueFull
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 
 _MEASURED_REQUESTS = 32
 _MAX_RETRY_SECONDS = 60
@@ -132,17 +132,26 @@ class Admission:
         return len(self._waiting) + len(self._active)
 
     def refuse_if_full(self) -> None:
-        """Refuse a request before it is read if none could be admitted. Raises Overloaded.
+        """Refuse a request before it is read if none could be admitted. Raises QueueFull.
 
         Reading a request costs many times as much as refusing it.
         """
         self._refuse_if_full(0, wait=min(self._wait_seconds(writes=each) for each in (False, True)))
 
+    @asynccontextmanager
+    async def deadline(self) -> AsyncIterator[None]:
+        """Bound the time of one request, from before its admission to its end. Raises DeadlinePassed."""
+        try:
+            async with asyncio.timeout(self._limits.deadline_seconds):
+                yield
+        except TimeoutError:
+            raise DeadlinePassed("The service is too busy for this deadline; try again later.") from None
+
     @contextmanager
     def lane(self, parts: int) -> Iterator[Lane]:
         """Hold a place in the queue for a request of many parts, until all of them had their turn.
 
-        Raises Overloaded or Draining.
+        Raises QueueFull or QueueClosed.
         """
         self._refuse_if_draining()
         self._refuse_if_full(0, wait=max(self._wait_seconds(writes=each) for each in (False, True)))
@@ -157,7 +166,7 @@ class Admission:
     def admit(self, tokens: int, *, writes: bool, part: LanePart | None = None) -> Iterator[Slot]:
         """Hold a place in the queue for a request that keeps up to `tokens` in memory.
 
-        A part uses its request's place. Raises Overloaded or Draining.
+        A part uses its request's place. Raises QueueFull or QueueClosed.
         """
         self._refuse_if_draining()
         if part is None:
@@ -187,7 +196,7 @@ class Admission:
 
     def _refuse_if_draining(self) -> None:
         if self._draining:
-            raise Draining("Send the request again: another replica will take it.")
+            raise QueueClosed("Send the request again: another replica will take it.")
 
     def _queue(self) -> list[_Request]:
         """Return the requests in the queue; of one with many parts, the part that is in it."""
@@ -201,7 +210,7 @@ class Admission:
         return self._rates[writes].wait_seconds(self._waiting_before(writes=writes))
 
     def _refuse_if_full(self, tokens: int, *, wait: float) -> None:
-        """Raise Overloaded if the queue has no place, or if its requests will take too long: `wait` seconds."""
+        """Raise QueueFull if the queue has no place, or if its requests will take too long: `wait` seconds."""
         queue = self._queue()
         size = sum(each.tokens for each in queue)
         count = sum(each.part is None for each in queue) + len(self._lanes)
@@ -213,9 +222,8 @@ class Admission:
             return
         waiting = count - len(self._lanes) + sum(lane.waiting for lane in self._lanes)
         retry = max(rate.retry_after(waiting) for rate in self._rates.values())
-        raise Overloaded(
-            f"{count} requests with {size} tokens are waiting; try again in {retry} s.",
-            headers={"Retry-After": str(retry)},
+        raise QueueFull(
+            f"{count} requests with {size} tokens are waiting; try again in {retry} s.", retry_after=retry
         )
 
     def _grant(self) -> None:

@@ -114,7 +114,7 @@ class LineTask(Task):
 
     def all_read(self, output: Output) -> None:
         """See Task."""
-        assert output.token is not None, "the item was greedy"  # noqa: S101
+        assert output.token is not None, "the item was greedy"
         self.text.tokens.completion += 1
         self._remaining -= 1
         ended = output.token in self._stop_ids
@@ -173,7 +173,7 @@ class SampleTask(Task):
     def advance(self, count: int, output: Output) -> None:
         """See Task."""
         if self._on_prompt is not None:
-            assert output.logits is not None, "the item asked for every token's logits"  # noqa: S101
+            assert output.logits is not None, "the item asked for every token's logits"
             following = self.text.pending[1 : count + 1]
             self._prompt += [
                 score_token(row, token, top=self._top or 0)
@@ -201,7 +201,7 @@ class SampleTask(Task):
 
     def _sample(self, output: Output) -> ScoredToken:
         if output.logits is None:
-            assert output.token is not None, "the item was greedy"  # noqa: S101
+            assert output.token is not None, "the item was greedy"
             return ScoredToken(output.token)
         row = output.logits[-1]
         token = self._sampler.sample(row)

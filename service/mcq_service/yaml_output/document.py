@@ -28,7 +28,7 @@ class _Loader(yaml.SafeLoader):
     """Loads only maps and text: no numbers, dates, lists or tags. Their constructors fail in many ways."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - as in the class it extends
-    yaml_constructors = {  # noqa: RUF012
+    yaml_constructors = {  # noqa: RUF012 - as above
         tag: construct
         for tag, construct in yaml.SafeLoader.yaml_constructors.items()
         if tag in {None, "tag:yaml.org,2002:map", "tag:yaml.org,2002:str"}

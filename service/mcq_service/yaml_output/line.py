@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MAX_CHARACTERS = 4096  # far more than a sentence; with escapes, far below a document's limit
-_SENTENCE_ENDS = ".!?…。！？"  # noqa: RUF001 - full stops of other scripts are intended
+_SENTENCE_ENDS = ".!?…。！？"
 
 
 class Line:

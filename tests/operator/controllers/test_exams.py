@@ -317,7 +317,7 @@ async def test_a_deleted_job_is_made_again_and_the_reports_before_the_last_ones_
 def many(count: int, *, start: int = 0) -> Part:
     """So many questions, whose answers take as much room as true ones."""
     found = part("x" * count, start=start)
-    chance = random.Random(start)  # noqa: S311 - a fixed sequence
+    chance = random.Random(start)
     for row in found.rows:
         row.digest = chance.randbytes(32).hex()
         first = chance.uniform(0.3, 0.9)

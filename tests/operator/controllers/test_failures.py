@@ -83,7 +83,7 @@ async def test_a_write_that_hangs_does_not_hold_up_the_others(
     operator.server.hanging.add(("patch", SERVICES))
     working = asyncio.create_task(operator.result())
     async with asyncio.timeout(10):
-        while not {ACCOUNTS, DEPLOYMENTS, BUDGETS} <= operator.server.objects.keys():  # noqa: ASYNC110
+        while not {ACCOUNTS, DEPLOYMENTS, BUDGETS} <= operator.server.objects.keys():
             await asyncio.sleep(0.01)
     assert not working.done()
     operator.server.released.set()
@@ -99,7 +99,7 @@ async def test_a_dependent_object_waits_for_a_hanging_write(
     operator.server.hanging.add(("patch", ACCOUNTS))
     working = asyncio.create_task(operator.result())
     async with asyncio.timeout(10):
-        while not {SERVICES, BUDGETS} <= operator.server.objects.keys():  # noqa: ASYNC110
+        while not {SERVICES, BUDGETS} <= operator.server.objects.keys():
             await asyncio.sleep(0.01)
     assert DEPLOYMENTS not in operator.server.objects
     operator.server.released.set()

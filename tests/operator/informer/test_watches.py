@@ -193,7 +193,7 @@ class Operator:
 
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not true():  # noqa: ASYNC110 - it becomes so in another thread
+        while not true():
             await asyncio.sleep(0.01)
 
 

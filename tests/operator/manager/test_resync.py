@@ -67,7 +67,7 @@ def running(made: Coroutine[Any, Any, None]) -> Iterator[None]:
 
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not true():  # noqa: ASYNC110 - the queue is a fake that tells nobody
+        while not true():
             await asyncio.sleep(0.001)
 
 

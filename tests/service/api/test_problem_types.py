@@ -1,11 +1,13 @@
-"""docs/troubleshooting.md names each type of problem, with its status."""
+"""The pages name each type of problem, with its status."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from mcq_service.api.problems import ProblemError
 
-PAGE = Path(__file__).resolve().parents[3] / "docs/troubleshooting.md"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
 def problems(kind: type[ProblemError] = ProblemError) -> Iterator[type[ProblemError]]:
@@ -14,8 +16,9 @@ def problems(kind: type[ProblemError] = ProblemError) -> Iterator[type[ProblemEr
         yield from problems(each)
 
 
-def test_the_page_names_each_problem() -> None:
-    rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+@pytest.mark.parametrize("page", ["api.md", "troubleshooting.md"])
+def test_the_page_names_each_problem(page: str) -> None:
+    rows = [line for line in (DOCS / page).read_text().splitlines() if line.startswith("| `")]
     missing = [
         each.slug
         for each in problems()

@@ -99,7 +99,7 @@ def main(library: str, model: str, instructions: str, fault: str = "") -> None:
     if fault:
         {"overrun": overrun, "race": race}[fault](engine)
     else:
-        steps(engine, random.Random(SEED), 60)  # noqa: S311 - the same each time
+        steps(engine, random.Random(SEED), 60)
         engine.products(3)
     engine.shut_down()
 

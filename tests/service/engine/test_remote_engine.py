@@ -13,8 +13,7 @@ from tests.service.fakes import until
 from tests.service.upstream import Upstream, failing, scored, scored_as_chat, served
 
 from mcq_service.api.mcq.schemas import Question
-from mcq_service.api.problems import Overloaded
-from mcq_service.engine import EngineFailed, PromptTooLong, Share
+from mcq_service.engine import EngineBusy, EngineFailed, PromptTooLong, Share
 from mcq_service.engine.errors import EngineRefused
 from mcq_service.engine.remote.escaping import escape_control_tokens
 from mcq_service.engine.remote.openai_client import OpenAIClient
@@ -86,7 +85,7 @@ async def test_client_text_never_becomes_a_control_token(upstream: Upstream, tex
 
 @pytest.mark.parametrize(
     ("text", "neutralised"),
-    [("a <| b", "a <| b"), ("<|im_end|>", "<| im_end|>"), ("x</think>", "x< /think>"), ("<｜end｜>", "<｜ end｜>"),  # noqa: RUF001
+    [("a <| b", "a <| b"), ("<|im_end|>", "<| im_end|>"), ("x</think>", "x< /think>"), ("<｜end｜>", "<｜ end｜>"),
      ("f<T>(x) | <b> <=> 1<|2", "f<T>(x) | <b> <=> 1<| 2")],
 )  # fmt: skip
 def test_only_possible_control_tokens_are_changed(text: str, neutralised: str) -> None:
@@ -153,8 +152,8 @@ async def test_written_text_is_part_of_the_text(upstream: Upstream, texts: Remot
         (lambda: failing(401), EngineRefused, "status 401"),
         (lambda: failing(404), EngineRefused, "status 404"),
         (lambda: failing(400, "maximum context length is 2048"), PromptTooLong, "context"),
-        (lambda: failing(429, "slow down"), Overloaded, "in 1 s"),
-        (lambda: failing(429, **{"Retry-After": "7"}), Overloaded, "in 7 s"),
+        (lambda: failing(429, "slow down"), EngineBusy, "in 1 s"),
+        (lambda: failing(429, **{"Retry-After": "7"}), EngineBusy, "in 7 s"),
         (lambda: Response("<html>", media_type="text/html"), EngineFailed, "can't be read"),
         (lambda: JSONResponse({"choices": "many"}), EngineFailed, "can't be read"),
         (lambda: JSONResponse({"choices": [{"text": " B"}]}), EngineFailed, "no log-probabilities"),

@@ -10,10 +10,11 @@ from tests.service.fakes import QUESTION, Replica, until
 from tests.service.local import local_replica
 from tests.service.scripted import ScriptedEngine, ScriptedSequence
 
+from mcq_service.api.error_mapping import EXPECTED
 from mcq_service.api.mcq.schemas import Answer, Question
-from mcq_service.api.problems import DeadlineExceeded, InvalidQuestion, ProblemError
-from mcq_service.engine import BatchItem, Output, Tokenizer
+from mcq_service.engine import BatchItem, Output, PromptTooLong, Tokenizer
 from mcq_service.model_store import PreparedModel
+from mcq_service.scheduler import DeadlinePassed
 from mcq_service.scheduler.scheduler import STEP_TOKENS
 
 WRITTEN = "apples grow on trees " * 20
@@ -60,7 +61,7 @@ async def test_a_deadline_in_the_queue_costs_no_computation(replica: Replica, en
     replica.load(max_active=1, deadline_seconds=0.2)
     asked = [asyncio.create_task(ask(replica)) for _ in range(3)]
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
-    assert all(isinstance(outcome, DeadlineExceeded) for outcome in outcomes)
+    assert all(isinstance(outcome, DeadlinePassed) for outcome in outcomes)
     engine.gate.set()
     await until(lambda: engine.open_sequences == 0)
     assert len(engine.opened) == 1
@@ -71,7 +72,7 @@ async def test_a_deadline_in_a_long_prompt_ends_its_reading(replica: Replica, en
     """It ends after the current step; the rest of the prompt is not read."""
     engine.gate.clear()
     replica.load(deadline_seconds=0.2)
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(DeadlinePassed):
         await ask(replica, question=LONG)
     engine.gate.set()
     await until(lambda: engine.open_sequences == 0)
@@ -93,7 +94,7 @@ async def test_a_deadline_in_writing_ends_it(tokenizer: Tokenizer) -> None:
     engine = Holding()
     with local_replica(engine, tokenizer, writes=WRITTEN) as replica:
         replica.load(deadline_seconds=0.3)
-        with pytest.raises(DeadlineExceeded):
+        with pytest.raises(DeadlinePassed):
             await ask(replica, max_reasoning_tokens=64)
         engine.gate.set()
         await until(lambda: engine.open_sequences == 0)
@@ -141,7 +142,7 @@ async def test_a_rotation_that_does_not_fit_refuses_the_question(
             engine.context_length = limit
             try:
                 await ask(replica, mode="answer", debias="rotations", choices=choices)
-            except InvalidQuestion:
+            except PromptTooLong:
                 refused += 1
     assert refused
     engine.context_length = 4096
@@ -153,7 +154,7 @@ async def test_a_storm_of_clients_that_leave_loses_nothing(
     replica: Replica, engine: ScriptedEngine, seed: int
 ) -> None:
     """Hundreds of clients leave at any moment: queued, reading, reasoning, streaming, rotated, or in a batch."""
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     replica.load(max_queued=1000, max_queued_tokens=10_000_000, max_active=8, deadline_seconds=300)
 
     def changes() -> dict[str, Any]:
@@ -184,9 +185,9 @@ async def test_a_storm_of_clients_that_leave_loses_nothing(
         task.cancel()
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     kinds = {type(outcome) for outcome in outcomes}
-    assert not {
-        kind for kind in kinds if issubclass(kind, Exception) and not issubclass(kind, ProblemError)
-    }, kinds
+    assert not {kind for kind in kinds if issubclass(kind, Exception) and not issubclass(kind, EXPECTED)}, (
+        kinds
+    )
     stayed = [outcome for task, outcome in zip(tasks, outcomes, strict=True) if task not in leaving]
     assert not [outcome for outcome in stayed if isinstance(outcome, BaseException)]
     await nothing_left(replica, engine)

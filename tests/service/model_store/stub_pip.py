@@ -16,10 +16,10 @@ part = package.removeprefix("tiny-part")
 
 
 def named_in(name: str) -> bool:
-    path = os.path.join(folder, name)  # noqa: PTH118 - pathlib would double the start-up time
-    if not os.path.exists(path):  # noqa: PTH110
+    path = os.path.join(folder, name)
+    if not os.path.exists(path):
         return False
-    with open(path) as file:  # noqa: PTH123
+    with open(path) as file:
         return part in file.read().split()
 
 
@@ -30,5 +30,5 @@ for _attempt in range(600):
         break
     time.sleep(0.05)
 shutil.copy(f"{folder}/tiny_part{part}-{version}-py3-none-any.whl", destination)
-with open(f"{folder}/log", "a") as log:  # noqa: PTH123
+with open(f"{folder}/log", "a") as log:
     log.write(f"{part}\n")

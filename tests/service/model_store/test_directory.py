@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -242,16 +241,8 @@ def test_a_killed_process_is_continued(
     tiny.make_repository(bucket / "tiny", vocabulary=10_000)
     s3.cut_after = 1 << 20
     s3.hold.clear()
-    command = [
-        sys.executable,
-        "-m",
-        "mcq_service.model_store.fetch_command",
-        "fetch",
-        "--precision",
-        "float32",
-    ]
     where = ["--uri", "s3://models/tiny", "--cache", str(tmp_path / "store")]
-    with subprocess.Popen([*command, *where], stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen([*tiny.FETCH, *where], stderr=subprocess.DEVNULL) as process:
         until = time.monotonic() + 60
         while (
             not (found := [*tmp_path.glob(f"store/.work/*/{WEIGHTS}.partial")]) or not found[0].stat().st_size

@@ -1,6 +1,5 @@
 import io
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,11 @@ from mcq_service.model_store.progress_display import line_progress
 
 def test_fetch_prints_only_the_path_on_standard_output(tmp_path: Path, index: tiny.Index) -> None:
     model = Store(tmp_path / "store", sources=index.sources).ensure(ModelRef(DEFAULT_URI), "float32")
-    command = [
-        sys.executable,
-        "-m",
-        "mcq_service.model_store.fetch_command",
-        "fetch",
-        "--precision",
-        "float32",
-        "--verify",
-    ]
     done = subprocess.run(
-        [*command, "--cache", str(tmp_path / "store")], capture_output=True, text=True, check=True
+        [*tiny.FETCH, "--verify", "--cache", str(tmp_path / "store")],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == f"{model.path}\n"
     assert "checking the SHA-256" in done.stderr

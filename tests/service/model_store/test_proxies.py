@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,17 +90,9 @@ def test_each_source_is_reached_through_the_proxy_of_the_environment(
 ) -> None:
     """As `podTemplate.env` sets it."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    command = [
-        sys.executable,
-        "-m",
-        "mcq_service.model_store.fetch_command",
-        "fetch",
-        "--precision",
-        "float32",
-    ]
     with source(kind, tmp_path) as (uri, environment):
         done = subprocess.run(
-            [*command, "--cache", str(tmp_path / "store"), "--uri", uri],
+            [*tiny.FETCH, "--cache", str(tmp_path / "store"), "--uri", uri],
             env={
                 **plain,
                 **environment,

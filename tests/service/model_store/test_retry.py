@@ -23,7 +23,6 @@ from mcq_service.model_store import (
     retry,
 )
 from mcq_service.model_store.sources.hub import HubSource
-from mcq_service.model_store.sources.web import retry_after
 
 REF = ModelRef("hf://acme/tiny")
 WEIGHTS = "model.safetensors"
@@ -173,6 +172,9 @@ def test_the_pause_is_the_servers_retry_after(
     ("value", "seconds"),
     [
         ("120", 120),
+        ("2.5", 2.5),
+        ("inf", None),
+        ("Thu, 01 Jan 1970 00:01:40", 40),
         ("Thu, 01 Jan 1970 00:01:40 GMT", 40),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
         ("", None),
@@ -182,7 +184,7 @@ def test_the_pause_is_the_servers_retry_after(
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
-    assert retry_after({"Retry-After": value}, now=lambda: 60.0) == seconds
+    assert retry.retry_after({"Retry-After": value}, now=lambda: 60.0) == seconds
 
 
 def test_pauses_grow_are_bounded_and_differ_between_replicas(monkeypatch: pytest.MonkeyPatch) -> None:

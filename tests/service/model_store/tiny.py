@@ -31,6 +31,7 @@ END_OF_TEXT = TOKENS.index("<|endoftext|>")
 END = TOKENS.index("<|im_end|>")
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}"
 PART = 20_000
+FETCH = [sys.executable, "-m", "mcq_service.model_store.fetch_command", "fetch", "--precision", "float32"]
 STUB_PIP = Path(__file__).with_name("stub_pip.py")
 
 CONFIG = {

@@ -5,10 +5,12 @@ import pytest
 from tests.service.fakes import QUESTION, Replica, until
 
 from mcq_service.api.mcq.schemas import Question
-from mcq_service.api.problems import BadEngine, OutOfMemory, Overloaded
+from mcq_service.api.problems import BadEngine, OutOfMemory
+from mcq_service.engine import EngineBusy, EngineFailed
 from mcq_service.runtime import builder
 from mcq_service.runtime.selftest import FRESH_SECONDS, SelfTest
 from mcq_service.runtime.settings import Settings
+from mcq_service.scheduler import QueueFull
 
 PATH = "/answerz"
 
@@ -41,7 +43,7 @@ async def test_a_failure_is_reported_and_tried_again_later(replica: Replica) -> 
     replica.load()
     now = 0.0
     selftest = SelfTest(replica.mcq, clock=lambda: now)
-    replica.texts.error = BadEngine("The engine is gone.")
+    replica.texts.error = EngineFailed("The engine is gone.")
     for _ in range(3):
         with pytest.raises(BadEngine, match="gone"):
             await selftest.seconds()
@@ -64,10 +66,15 @@ async def test_a_defect_is_reported_as_cheaply(replica: Replica) -> None:
     assert len(replica.texts.read) == 1
 
 
-async def test_a_full_queue_is_reported_too(replica: Replica, client: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize(
+    "error", [QueueFull("Later.", retry_after=3), EngineBusy("Later.", retry_after="3")], ids=repr
+)
+async def test_a_full_queue_is_reported_too(
+    error: Exception, replica: Replica, client: httpx.AsyncClient
+) -> None:
     """With the time to wait."""
     replica.load()
-    replica.texts.error = Overloaded("Later.", headers={"Retry-After": "3"})
+    replica.texts.error = error
     response = await client.get(PATH)
     assert (response.status_code, response.headers["retry-after"]) == (429, "3")
 
@@ -86,7 +93,7 @@ async def test_it_does_not_wait_behind_clients(replica: Replica) -> None:
     replica.texts.gate.set()
     assert await asked >= 0
     outcomes = await asyncio.gather(*clients, return_exceptions=True)
-    assert any(isinstance(outcome, Overloaded) for outcome in outcomes)
+    assert any(isinstance(outcome, QueueFull) for outcome in outcomes)
 
 
 async def test_a_client_that_leaves_does_not_affect_the_others(replica: Replica) -> None:

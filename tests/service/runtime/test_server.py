@@ -62,7 +62,7 @@ async def test_the_probe_port_serves_metrics_and_ends_last(tmp_path: Path) -> No
             await asked.wait()
             running.process.send_signal(signal.SIGTERM)
             async with asyncio.timeout(30):
-                while (await client.get(f"{probes}/readyz")).status_code != 503:  # noqa: ASYNC110
+                while (await client.get(f"{probes}/readyz")).status_code != 503:
                     await asyncio.sleep(0.05)
             assert (await client.get(f"{probes}/livez")).status_code == 200
             release.set()

@@ -204,7 +204,7 @@ def mutated(chance: random.Random) -> bytes:
 @pytest.mark.parametrize("seed", range(8))
 async def test_any_bytes_are_refused_or_answered(peer: Peer, seed: int) -> None:
     """Random bytes, broken requests, truncated and pipelined ones: no 5xx, no hang, and the service goes on."""
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
 
     async def attack(payload: bytes, half_close: bool) -> None:
         cut = chance.randrange(len(payload) + 1)

@@ -283,7 +283,7 @@ async def test_all_logits_can_be_asked_for(texts: LocalTextEngine) -> None:
 
 async def test_cancelled_requests_leak_nothing(texts: LocalTextEngine, engine: ScriptedEngine) -> None:
     """Whenever they are cancelled, every sequence is closed, and the next request is served."""
-    chance = random.Random(5)  # noqa: S311 - a test's
+    chance = random.Random(5)
 
     async def one() -> None:
         with texts.open_tokens(

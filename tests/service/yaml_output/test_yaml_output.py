@@ -29,7 +29,7 @@ def read(*pieces: str) -> Line:
 @pytest.mark.parametrize("seed", range(300))
 def test_any_model_output_reads_back_as_the_same_line(seed: int) -> None:
     """Quotes, backslashes, control characters, LaTeX and any script survive the YAML document."""
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     written = "".join(chance.choices(ALPHABET, k=chance.randint(0, 60)))
     text = read(*pieces_of(written, chance)).text
     label = chance.choice(ascii_uppercase)
@@ -43,7 +43,7 @@ def test_any_model_output_reads_back_as_the_same_line(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(50))
 def test_the_split_into_tokens_does_not_matter(seed: int) -> None:
     """A line fed in pieces is the line fed whole."""
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     written = "".join(chance.choices(ALPHABET, k=40))
     assert read(*pieces_of(written, chance)).text == read(written).text
 

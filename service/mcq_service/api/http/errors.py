@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from mcq_service.api.error_mapping import EXPECTED, as_problem
 from mcq_service.api.http import validation
 from mcq_service.api.openai import errors as openai_errors
 from mcq_service.api.problems import (
@@ -17,7 +18,6 @@ from mcq_service.api.problems import (
     NoSuchMethod,
     NoSuchPath,
     ProblemError,
-    as_problem,
 )
 
 if TYPE_CHECKING:
@@ -36,11 +36,10 @@ _COUNTED = {
 
 def install(app: FastAPI) -> None:
     """Answer all exceptions with problems."""
-    app.add_exception_handler(ProblemError, _on_problem)
+    for kind in (ProblemError, MemoryError, *EXPECTED, Exception):
+        app.add_exception_handler(kind, _on_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(MemoryError, _on_unexpected_error)
-    app.add_exception_handler(Exception, _on_unexpected_error)
 
 
 def problem_response(scope: Scope, error: ProblemError) -> JSONResponse:
@@ -60,19 +59,18 @@ def counted_response(scope: Scope, error: ProblemError) -> JSONResponse:
     return problem_response(scope, error)
 
 
-async def _on_problem(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ProblemError)  # noqa: S101 - registered for this type only
-    return counted_response(request.scope, error)
+async def _on_error(request: Request, error: Exception) -> JSONResponse:
+    return counted_response(request.scope, as_problem(error))
 
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
+    assert isinstance(error, RequestValidationError)
     problem = validation.from_pydantic(error.errors(), lambda location: list(location[1:]))
     return counted_response(request.scope, problem)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)  # noqa: S101
+    assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if isinstance(error.__cause__, ProblemError):
         # FastAPI turns every error while it reads the body into a 400.
@@ -86,7 +84,3 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
         return problem_response(request.scope, NoSuchMethod(f"Use {allowed}.", headers=headers))
     _log.error("unexpected HTTP error %s", error.status_code, exc_info=error)
     return problem_response(request.scope, InternalError("The service's log says more."))
-
-
-async def _on_unexpected_error(request: Request, error: Exception) -> JSONResponse:
-    return counted_response(request.scope, as_problem(error))

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fastapi.responses import StreamingResponse
 
+from mcq_service.api.error_mapping import as_problem
 from mcq_service.api.http.disconnect import cancel_on_disconnect
 from mcq_service.api.http.errors import counted_response
-from mcq_service.api.problems import ClientLeft, as_problem
+from mcq_service.api.problems import ClientLeft
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable

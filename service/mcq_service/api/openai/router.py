@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -18,9 +18,11 @@ from mcq_service.openai import ChatCompletions, Completions, Generation
 from mcq_service.runtime.builder import Backend
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable, Coroutine
 
     from mcq_service.api.problems import ProblemError
+
+T = TypeVar("T", ChatRequest, CompletionRequest)
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=JSONRoute)
 
@@ -84,29 +86,27 @@ async def model(model: str, backend: BackendDep) -> Model:
 @router.post("/completions", responses=_STREAMED, response_model=Completion)
 async def completions(request: Request, body: CompletionRequest, generation: GenerationDep) -> Response:
     """Continue a prompt, or score it."""
-    _check_model(body.model, generation.model)
     use_case = Completions(generation)
-    if body.stream:
-        return await _stream(request, use_case.stream(body))
-    return _json(await cancel_on_disconnect(request, use_case.complete(body)))
+    return await _respond(request, body, generation.model, whole=use_case.complete, chunks=use_case.stream)
 
 
 @router.post("/chat/completions", responses=_STREAMED, response_model=ChatCompletion)
 async def chat_completions(request: Request, body: ChatRequest, generation: GenerationDep) -> Response:
     """Write the next turn of a conversation."""
-    _check_model(body.model, generation.model)
     use_case = ChatCompletions(generation)
+    return await _respond(request, body, generation.model, whole=use_case.complete, chunks=use_case.stream)
+
+
+async def _respond(
+    request: Request, body: T, model: str, *, whole: Callable[[T], Coroutine[Any, Any, str]],
+    chunks: Callable[[T], AsyncGenerator[ChatChunk | Completion]],
+) -> Response:  # fmt: skip
+    _check_model(body.model, model)
     if body.stream:
-        return await _stream(request, use_case.stream(body))
-    return _json(await cancel_on_disconnect(request, use_case.complete(body)))
-
-
-def _json(text: str) -> Response:
+        end = "data: [DONE]\n\n"
+        return await sse.event_stream(request, chunks(body), line=_line, failed=_failed, end=end)
+    text = await cancel_on_disconnect(request, whole(body))
     return Response(text, media_type="application/json")
-
-
-async def _stream(request: Request, chunks: AsyncGenerator[ChatChunk | Completion]) -> Response:
-    return await sse.event_stream(request, chunks, line=_line, failed=_failed, end="data: [DONE]\n\n")
 
 
 def _line(chunk: ChatChunk | Completion) -> str:

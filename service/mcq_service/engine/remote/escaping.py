@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-_BARS = re.compile(r"<([|｜])(?=\S)")  # noqa: RUF001 - the full-width bar is intended
+_BARS = re.compile(r"<([|｜])(?=\S)")
 _TAGS = re.compile(r"<(?=/?(?:tool_call|tool_response|think)>)")
 
 

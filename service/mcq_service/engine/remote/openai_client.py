@@ -15,8 +15,7 @@ import httpx2
 from opentelemetry import propagate
 from pydantic import BaseModel, ValidationError
 
-from mcq_service.api.problems import Overloaded
-from mcq_service.engine.errors import EngineFailed, EngineRefused, PromptTooLong
+from mcq_service.engine.errors import EngineBusy, EngineFailed, EngineRefused, PromptTooLong
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -125,7 +124,7 @@ class OpenAIClient:
             return [each.id for each in (await self._read(response, _Models)).data]
 
     async def complete(self, body: dict[str, Any]) -> Completion:
-        """Complete a prompt. Raises EngineFailed, PromptTooLong or Overloaded."""
+        """Complete a prompt. Raises EngineFailed or PromptTooLong."""
         async with self._send("POST", "/completions", body) as response:
             return await self._read(response, Completion)
 
@@ -165,11 +164,9 @@ class OpenAIClient:
             request = self._http.build_request(method, path, json=body, headers=self._headers())
             try:
                 return await self._http.send(request, stream=True)
-            except _UNANSWERED as error:
-                if attempt == _ATTEMPTS:
-                    raise self._failed(error) from error
             except httpx2.HTTPError as error:
-                raise self._failed(error) from error
+                if attempt == _ATTEMPTS or not isinstance(error, _UNANSWERED):
+                    raise self._failed(error) from error
         raise AssertionError
 
     def _headers(self) -> dict[str, str]:
@@ -201,7 +198,7 @@ class OpenAIClient:
         if status == httpx2.codes.TOO_MANY_REQUESTS:
             wait = response.headers.get("Retry-After", "")
             wait = wait if wait.isdecimal() else "1"
-            return Overloaded(f"The engine is busy; try again in {wait} s.", headers={"Retry-After": wait})
+            return EngineBusy(f"The engine is busy; try again in {wait} s.", retry_after=wait)
         details = await self._details(response)
         if status in {400, 413, 422} and any(_TOO_LONG.search(each.lower()) for each in details.values()):
             return PromptTooLong("The engine says that prompt and answer do not fit into its context.")

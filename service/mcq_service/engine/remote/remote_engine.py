@@ -148,8 +148,7 @@ class RemotePrompt:
 async def connect(client: OpenAIClient, *, model: str | None) -> RemoteTextEngine:
     """Find out which model the server has, unless `model` names it, and how many log-probabilities it gives.
 
-    Raises EngineFailed, EngineRefused (permanent) or Overloaded. The message quotes the server, as it got no client's
-    text.
+    Raises EngineFailed, or EngineRefused (permanent). The message quotes the server, as it got no client's text.
     """
     try:
         return await _connect(client, model)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcq_service.model_store.errors import ConversionFailed
+
 FloatArray = NDArray[np.float32]
 PIECE = 1 << 22  # weights read at a time: 16 MiB as float32
 
@@ -23,6 +25,13 @@ class Tensor:
     def size(self) -> int:
         """The number of weights."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    def finite_pieces(self) -> Iterator[FloatArray]:
+        """Yield the pieces. Raises ConversionFailed at a weight that is not finite."""
+        for piece in self.pieces():
+            if not np.isfinite(piece).all():
+                raise ConversionFailed(f"{self.name} has weights that are not numbers: fetch it again.")
+            yield piece
 
 
 def to_bfloat16(values: FloatArray) -> NDArray[np.uint16]:

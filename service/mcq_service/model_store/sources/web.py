@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
-import time
 from contextlib import closing
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -17,10 +15,11 @@ from mcq_service.model_store.errors import (
     SourceError,
     SourceUnreachable,
 )
+from mcq_service.model_store.retry import retry_after
 from mcq_service.model_store.sources import object_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from mcq_service.model_store.reference import ModelRef
     from mcq_service.model_store.sources.object_store import FileInfo
@@ -47,17 +46,6 @@ def source_error(error: Exception, *, where: str, advice: str) -> SourceError:
             f"{where} may not be read ({message}): it asks for credentials, or refuses those it got."
         )
     return SourceError(f"{where} refuses ({message}): {advice}; {kept}.")
-
-
-def retry_after(headers: Mapping[str, str], *, now: Callable[[], float] = time.time) -> float | None:
-    """Return a server's Retry-After in seconds, from a number or a date; None without one."""
-    value = headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now())
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 class WebDirectory:
