@@ -74,7 +74,7 @@ class Server:
         if kind not in self._resources:
             # The first of two groups that share a word is the one that kubectl takes, too.
             self._resources = dict(reversed(list(self._discovered())))
-        assert kind in self._resources, f"the API server knows no {kind}"
+        assert kind in self._resources, f"the API server has no {kind}"
         return self._resources[kind]
 
     def _discovered(self) -> Iterator[tuple[str, Resource]]:

@@ -188,7 +188,7 @@ async def test_a_paused_leader_writes_nothing_once_it_lost_the_lease(
     kubectl("delete", "service", "demo")
     first.process.send_signal(signal.SIGCONT)
     assert await asyncio.wait_for(first.process.wait(), 20) == 1
-    assert "the lease is lost" in first.log()
+    assert "this operator has lost its lease" in first.log()
     assert kubectl.get("service", "demo") is None
 
 

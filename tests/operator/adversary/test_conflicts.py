@@ -70,8 +70,8 @@ async def test_a_solver_is_named_so_that_it_would_use(
     assert {"labels", "ownerReferences"}.isdisjoint(existing(kubectl, kind, name)["metadata"])
     degraded = condition(kubectl, "Degraded")
     assert degraded["reason"] == "Conflict"
-    assert f"{kind} {name} exists and belongs to someone else" in degraded["message"]
-    assert "neither made nor changed, as they depend on it: " in degraded["message"]
+    assert f"{kind} {name} exists and does not belong to this MCQSolver" in degraded["message"]
+    assert "does not apply the objects that depend on it: " in degraded["message"]
     # Once the name is free, all is made.
     kubectl("delete", kind, name)
     await bench.settle()

@@ -51,4 +51,4 @@ async def test_who_may_change_config_maps_too_writes_a_passed_result_for_the_exa
     await settle(bench)
     assert (gate(kubectl)["phase"], precision(kubectl)) == ("Refused", "auto")
     assert condition(kubectl, "ExamPassed")["reason"] == "ExamFailed"
-    assert "is not what the exam's Pods wrote" in condition(kubectl, "ExamPassed")["message"]
+    assert "differs from the one that the exam's Pods wrote" in condition(kubectl, "ExamPassed")["message"]

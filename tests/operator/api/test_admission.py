@@ -57,7 +57,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"engine": {"type": "OpenAI", "threads": 2, "openai": {"endpoint": "http://a"}}},
-        "the other server computes",
+        "the other server runs the model",
     ),
     (
         {
@@ -110,7 +110,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"podTemplate": {"volumes": [{"name": "cache"}]}}, "cache: the operator has a volume of this name"),
     (
         {"podTemplate": {"volumeMounts": [{"name": "ca", "mountPath": "/etc/mcq"}]}},
-        "/etc/mcq: the operator or the image has this path",
+        "/etc/mcq: the operator or the image uses this path",
     ),
     (
         {"podTemplate": {"sidecars": [{"name": "service", "image": "x"}]}},
@@ -187,8 +187,8 @@ def test_an_empty_spec_is_a_working_one_and_its_defaults_are_shown(kubectl: Kube
     ("cache", "words"),
     [
         ({"size": "8Gi"}, "a claim can't shrink"),
-        ({"storageClassName": "other"}, "can't be changed once it is made"),
-        ({"accessMode": "ReadWriteMany"}, "can't be changed once it is made"),
+        ({"storageClassName": "other"}, "of an existing claim can't change"),
+        ({"accessMode": "ReadWriteMany"}, "of an existing claim can't change"),
         ({"size": "32Gi"}, None),
         ({"claimName": "mine", "accessMode": "ReadWriteMany"}, None),
         ({"type": "EmptyDir", "size": "8Gi"}, None),

@@ -30,7 +30,7 @@ def test_each_object_names_what_it_depends_on_and_that_is_made_before_it() -> No
     gate = one.spec.rollout.gate
     assert gate is not None
     objects = desired.objects(one, images=IMAGES, operator_image=OPERATOR_IMAGE)
-    objects += [desired.gate.candidate(one), desired.gate.sitting(one, exam, gate)]
+    objects += [desired.gate.candidate(one), desired.gate.candidate_exam(one, exam, gate)]
     needed = ordered(objects)
     candidate = names.candidate_name(one)
     assert needed["Deployment demo"] == {"ServiceAccount demo", "PersistentVolumeClaim demo-model-cache"}

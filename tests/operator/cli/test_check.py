@@ -47,7 +47,7 @@ def test_several_solvers_may_come_from_standard_input() -> None:
         ("kind: MCQSolver\nspec: {engine: {type: Magic}}", "engine.type: Input should be 'Transformers' or 'OpenAI'"),
         ("kind: Pod", "not an MCQSolver"),
         ("kind: [", "expected"),
-        ("", "there is no manifest in it"),
+        ("", "the file has no manifest"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str, says: str) -> None:

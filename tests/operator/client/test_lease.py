@@ -84,7 +84,7 @@ async def test_what_leaves_the_holder_as_it_is_does_not_end_its_leadership(
             await renewed(kubectl)
         assert spec(kubectl)["holderIdentity"] == "first"
         assert not keeping.done()
-        assert first.held
+        assert first.is_leader
     finally:
         keeping.cancel()
     await asyncio.to_thread(annotate, kubectl, lease)
@@ -101,5 +101,5 @@ async def test_a_lease_that_a_person_gives_to_another_is_lost(kubectl: Kubectl, 
     keeping = asyncio.create_task(first.keep())
     kubectl("patch", "lease", NAME, "--type=merge", "--patch", '{"spec": {"holderIdentity": "other"}}')
     await asyncio.wait_for(keeping, 15)
-    assert not first.held
+    assert not first.is_leader
     assert spec(kubectl)["holderIdentity"] == "other"

@@ -124,7 +124,10 @@ async def test_a_foreign_object_of_the_same_name_is_reported_and_never_overwritt
     await bench.reconcile()
     assert existing(kubectl, "service", "demo") == before
     assert condition(kubectl, "Ready")["reason"] == "Conflict"
-    assert "Service demo exists and belongs to someone else" in condition(kubectl, "Degraded")["message"]
+    assert (
+        "Service demo exists and does not belong to this MCQSolver"
+        in condition(kubectl, "Degraded")["message"]
+    )
     assert kubectl.get("deployment", "demo") is not None
     kubectl("delete", "service", "demo")
     await bench.reconcile()

@@ -26,7 +26,7 @@ from mcq_eval.verdict import Limits
 from mcq_operator.api import ExamKey, Manifest
 from mcq_service.api.mcq.schemas import Usage
 from mcq_service.api.service.schemas import Identity
-from mcq_service.api.service.schemas import LastExam as SatExam
+from mcq_service.api.service.schemas import LastExam as LastExam
 
 QUESTIONS = {"configMapRef": {"name": "questions"}}
 SPEC = {"solverRef": {"name": "demo"}, "questions": QUESTIONS}
@@ -235,7 +235,7 @@ async def test_what_the_pods_found_becomes_the_status_of_exam_and_solver(
     }  # fmt: skip
     assert found["examDigest"] == "sha256:e"
     assert condition(kubectl, "Complete")["status"] == "True"
-    assert "5 of 8 questions were answered right: 62.5%" in condition(kubectl, "Complete")["message"]
+    assert "5 of 8 answers are right: 62.5%" in condition(kubectl, "Complete")["message"]
     assert (condition(kubectl, "Passed")["status"], condition(kubectl, "Passed")["reason"]) == (
         "False",
         "Failed",
@@ -256,7 +256,7 @@ async def test_what_the_pods_found_becomes_the_status_of_exam_and_solver(
     assert " 0.625 " in kubectl("get", "mcq")
     told = json.loads(existing(kubectl, "configmap", "demo-last-exam")["data"]["exam.json"])
     assert (told["name"], told["accuracy"], told["count"]) == ("aqua", 0.625, 8)
-    assert SatExam.model_validate(told).sat.isoformat().startswith(found["sat"][:19])
+    assert LastExam.model_validate(told).sat.isoformat().startswith(found["sat"][:19])
     reasons = kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").split()
     assert {"Sat", "Failed"} <= set(reasons)
 
@@ -378,7 +378,7 @@ async def test_a_large_exam_is_kept_in_a_config_map_for_each_share(
     assert [row["id"] for row in found["rows"]] == [row.id for share in shares for row in share.rows]
     assert " of 13500; 95 %" in report(kubectl).stdout
     kubectl("delete", "configmap", "aqua-results-2")
-    assert f"questions of {sitting} are not kept any more" in report(kubectl, "-o", "json").stderr
+    assert f"questions of {sitting} are gone" in report(kubectl, "-o", "json").stderr
 
 
 async def test_pods_of_an_exam_may_write_to_its_results_and_to_nothing_else(
@@ -473,7 +473,7 @@ async def test_pods_that_a_quota_refuses_are_said_with_what_to_do(kubectl: Kubec
         await asyncio.sleep(0.2)
     message = condition(kubectl, "Degraded")["message"]
     assert "must specify limits.cpu" in message
-    assert "Give `resources`" in message
+    assert "Set in `resources`" in message
     sit(kubectl, {"resources": {"limits": {"cpu": "500m"}}})
     await bench.settle(key(bench))
     mine = ["-l", "app.kubernetes.io/name=mcq-exam", "-o", "name"]

@@ -73,7 +73,7 @@ async def test_an_unexpected_failure_with_an_object_is_logged_with_its_traceback
     operator.server.failing["patch", SERVICES] = KeyError("metadata")
     await operator.result()
     assert "Traceback" in caplog.text
-    assert "This is a fault of the operator" in operator.condition("Degraded")["message"]
+    assert "This is a bug in the operator" in operator.condition("Degraded")["message"]
 
 
 async def test_a_write_that_hangs_does_not_hold_up_the_others(
@@ -197,7 +197,7 @@ async def test_a_failure_that_the_status_can_not_tell_is_left_to_the_queue(
 
 
 async def test_without_an_answer_nothing_else_is_tried(operator: Operator) -> None:
-    operator.server.failing["patch", ACCOUNTS] = NoAnswerError("the API server can't be reached")
+    operator.server.failing["patch", ACCOUNTS] = NoAnswerError("can't reach the API server")
     operator.server.requests.clear()
     with pytest.raises(NoAnswerError):
         await operator.result()

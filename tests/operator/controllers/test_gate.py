@@ -191,7 +191,7 @@ async def test_an_annotation_lets_one_change_through_and_no_other(
     kubectl("annotate", "mcq", "demo", other)
     await settle(bench)
     assert precision(kubectl) == "auto"
-    assert "does nothing" in condition(kubectl, "ExamPassed")["message"]
+    assert "has no effect" in condition(kubectl, "ExamPassed")["message"]
     words = f"{gate(kubectl)['change']} alice: measured by hand"
     kubectl("annotate", "--overwrite", "mcq", "demo", f"mcq-operator.dev/promote={words}")
     await settle(bench)

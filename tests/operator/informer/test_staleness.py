@@ -122,7 +122,7 @@ async def test_a_kind_that_can_not_be_listed_does_not_keep_the_others_from_being
     await staleness.verify([POD, SERVICE])
     cluster.now = 60
     assert staleness.late(60) == [SERVICE]
-    cluster.failing[POD] = NoAnswerError("the API server can't be reached")
+    cluster.failing[POD] = NoAnswerError("can't reach the API server")
     with pytest.raises(NoAnswerError):
         await staleness.verify([POD, SERVICE])
 
@@ -181,6 +181,6 @@ def test_health_is_lost_with_a_stuck_reconcile() -> None:
     health = Health(stuck_seconds=300)
     assert health.problem() == ""
     health.watch(longest_reconcile=lambda: 301)
-    assert health.problem() == "a reconcile has not ended for 301 s"
+    assert health.problem() == "a reconcile has been running for 301 s"
     health.watch(longest_reconcile=lambda: 299)
     assert health.problem() == ""

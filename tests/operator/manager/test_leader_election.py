@@ -82,11 +82,11 @@ async def turn(task: "asyncio.Task[None]") -> None:
 async def test_the_first_candidate_leads_and_the_second_waits(leases: LeaseStore) -> None:
     first, second = leases.candidate("first"), leases.candidate("second")
     await first.acquire()
-    assert first.held
+    assert first.is_leader
     waiting = asyncio.create_task(second.acquire())
     await turn(waiting)
     assert not waiting.done()
-    assert not second.held
+    assert not second.is_leader
     assert leases.holder == "first"
     waiting.cancel()
 
@@ -96,7 +96,7 @@ async def test_of_two_that_are_as_fast_one_leads(leases: LeaseStore) -> None:
     tasks = [asyncio.create_task(each.acquire()) for each in candidates]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     await turn(tasks[0])
-    assert sum(each.held for each in candidates) == 1
+    assert sum(each.is_leader for each in candidates) == 1
     for task in tasks:
         task.cancel()
 
@@ -108,16 +108,16 @@ async def test_a_lease_is_taken_when_its_holder_was_silent_for_its_duration(leas
     waiting = asyncio.create_task(second.acquire())
     await turn(waiting)
     leases.now += 6.9
-    assert first.held
+    assert first.is_leader
     leases.now += 0.2
-    assert not first.held
+    assert not first.is_leader
     leases.now += 2.8
     await turn(waiting)
     assert not waiting.done()
     leases.now += 0.2
     await turn(waiting)
     assert waiting.done()
-    assert second.held
+    assert second.is_leader
     assert leases.holder == "second"
     assert leases.lease
     assert leases.lease["spec"]["leaseTransitions"] == 1
@@ -130,7 +130,7 @@ async def test_a_renewed_lease_is_not_taken(leases: LeaseStore) -> None:
     for _ in range(12):
         await turn(waiting)
         leases.now += 3
-    assert first.held
+    assert first.is_leader
     assert not waiting.done()
     keeping.cancel()
     waiting.cancel()
@@ -145,7 +145,7 @@ async def test_a_server_that_is_away_for_a_moment_costs_nothing(leases: LeaseSto
     leases.now += 5
     await turn(keeping)
     leases.now += 5
-    assert first.held
+    assert first.is_leader
     assert not keeping.done()
     keeping.cancel()
 
@@ -161,7 +161,7 @@ async def test_a_server_that_stays_away_ends_the_leadership_in_time(leases: Leas
     assert not keeping.done()
     leases.now += 0.2
     await asyncio.wait_for(keeping, 1)
-    assert not first.held
+    assert not first.is_leader
 
 
 @pytest.mark.parametrize("times", [1, 3])
@@ -176,7 +176,7 @@ async def test_a_lost_answer_to_a_renewal_does_not_end_the_leadership(leases: Le
     leases.now += 6
     assert leases.loses == 0
     assert not keeping.done()
-    assert first.held
+    assert first.is_leader
     keeping.cancel()
 
 
@@ -184,7 +184,7 @@ async def test_a_lost_answer_to_the_first_claim_is_no_other_candidate(leases: Le
     leases.loses = 1
     first = leases.candidate("first")
     await first.acquire()
-    assert first.held
+    assert first.is_leader
     assert leases.lease
     assert leases.lease["spec"]["leaseTransitions"] == 0
 
@@ -206,7 +206,7 @@ async def test_an_annotation_does_not_end_the_leadership(leases: LeaseStore) -> 
         await turn(keeping)
         leases.now += 3
     assert not keeping.done()
-    assert first.held
+    assert first.is_leader
     annotate(leases)
     keeping.cancel()
     await first.release()
@@ -244,7 +244,7 @@ async def test_a_leader_stops_at_once_when_its_lease_is_taken(leases: LeaseStore
     assert leases.lease
     leases._store({**leases.lease, "spec": {**leases.lease["spec"], "holderIdentity": "other"}})
     await asyncio.wait_for(first.keep(), 1)
-    assert not first.held
+    assert not first.is_leader
     assert leases.holder == "other"
 
 
@@ -254,9 +254,9 @@ async def test_a_released_lease_is_taken_at_once(leases: LeaseStore) -> None:
     waiting = asyncio.create_task(second.acquire())
     await turn(waiting)
     await first.release()
-    assert not first.held
+    assert not first.is_leader
     await turn(waiting)
-    assert second.held
+    assert second.is_leader
     waiting.cancel()
 
 

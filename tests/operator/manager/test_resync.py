@@ -112,4 +112,4 @@ async def test_a_kind_with_a_crd_that_can_not_be_listed_does_not_keep_work_from_
         cluster.missing.remove(SERVICE)
         listed.set()
         await until(queue.runs.is_set)
-    assert "not listed yet: HTTPRoute" in caplog.text
+    assert "starting without a list of HTTPRoute" in caplog.text

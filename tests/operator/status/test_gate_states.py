@@ -78,7 +78,9 @@ def gate_objects(**changes: Any) -> GateObjects:
     found: dict[str, Any] = {
         "exam": exam(condition("Complete", "True")),
         "candidate": candidate(condition("Ready", "True")),
-        "sitting": exam(condition("Complete", "False", "Sitting"), of="demo-candidate", digest="after"),
+        "candidate_exam": exam(
+            condition("Complete", "False", "Sitting"), of="demo-candidate", digest="after"
+        ),
     }
     return GateObjects(**{**found, **changes})
 
@@ -120,7 +122,7 @@ def looked(known: MCQSolver, held: GateStatus | None, identity: str, **observed:
         inventory=[],
         replicas_digest="d",
         template_digest="d",
-        held=held,
+        change=held,
         identity=identity,
         now=NOON,
     )
@@ -147,7 +149,7 @@ def examined(told: SolverStatus) -> tuple[str, str] | None:
             "NoBaseline",
         ),
         (gate_objects(candidate=None), "Sitting", "CandidateStarting"),
-        (gate_objects(sitting=None), "Sitting", "CandidateStarting"),
+        (gate_objects(candidate_exam=None), "Sitting", "CandidateStarting"),
         (
             gate_objects(candidate=candidate(condition("Ready", "True"), observed=1)),
             "Sitting",
@@ -155,20 +157,24 @@ def examined(told: SolverStatus) -> tuple[str, str] | None:
         ),
         (gate_objects(candidate=candidate(condition("Ready", "False"))), "Sitting", "CandidateStarting"),
         (gate_objects(), "Sitting", "CandidateSitting"),
-        (gate_objects(sitting=sat("Passed")), "Passed", "Passed"),
-        (gate_objects(sitting=sat("NotPassed")), "Refused", "ExamNotPassed"),
-        (gate_objects(sitting=sat("Inconclusive")), "Inconclusive", "Inconclusive"),
-        (gate_objects(sitting=sat("Passed", digest="earlier")), "Sitting", "CandidateSitting"),
-        (gate_objects(sitting=failed("SittingFailed")), "Refused", "ExamFailed"),
-        (gate_objects(sitting=failed("ExamUnreadable")), "Refused", "ExamFailed"),
-        (gate_objects(sitting=failed("ResultAltered", age=PATIENCE_SECONDS)), "Refused", "ExamFailed"),
-        (gate_objects(sitting=sat("Restored")), "Refused", "ExamNotPassed"),
+        (gate_objects(candidate_exam=sat("Passed")), "Passed", "Passed"),
+        (gate_objects(candidate_exam=sat("NotPassed")), "Refused", "ExamNotPassed"),
+        (gate_objects(candidate_exam=sat("Inconclusive")), "Inconclusive", "Inconclusive"),
+        (gate_objects(candidate_exam=sat("Passed", digest="earlier")), "Sitting", "CandidateSitting"),
+        (gate_objects(candidate_exam=failed("SittingFailed")), "Refused", "ExamFailed"),
+        (gate_objects(candidate_exam=failed("ExamUnreadable")), "Refused", "ExamFailed"),
+        (gate_objects(candidate_exam=failed("ResultAltered", age=PATIENCE_SECONDS)), "Refused", "ExamFailed"),
+        (gate_objects(candidate_exam=sat("Restored")), "Refused", "ExamNotPassed"),
         (
-            gate_objects(sitting=failed("ImagePullBackOff", age=PATIENCE_SECONDS - 1)),
+            gate_objects(candidate_exam=failed("ImagePullBackOff", age=PATIENCE_SECONDS - 1)),
             "Sitting",
             "CandidateSitting",
         ),
-        (gate_objects(sitting=failed("ImagePullBackOff", age=PATIENCE_SECONDS)), "Refused", "ExamFailed"),
+        (
+            gate_objects(candidate_exam=failed("ImagePullBackOff", age=PATIENCE_SECONDS)),
+            "Refused",
+            "ExamFailed",
+        ),
         (gate_objects(candidate=degraded(PATIENCE_SECONDS - 1)), "Sitting", "CandidateStarting"),
         (gate_objects(candidate=degraded(PATIENCE_SECONDS)), "Refused", "CandidateNotReady"),
         (gate_objects(candidate=overdue()), "Refused", "CandidateNotReady"),
@@ -177,7 +183,7 @@ def examined(told: SolverStatus) -> tuple[str, str] | None:
             for reason in ("Unschedulable", "FailedMount", "ModelUnreachable")
         ),
         (
-            gate_objects(sitting=failed("Unschedulable", age=20 * PATIENCE_SECONDS)),
+            gate_objects(candidate_exam=failed("Unschedulable", age=20 * PATIENCE_SECONDS)),
             "Sitting",
             "CandidateSitting",
         ),
@@ -196,13 +202,16 @@ def test_a_change_is_let_through_only_by_its_own_passed_exam(
     [
         (gate_objects(candidate=degraded(1)), "no such image"),
         (gate_objects(candidate=degraded(PATIENCE_SECONDS)), "no such image"),
-        (gate_objects(sitting=failed("ExamUnreadable")), "ExamUnreadable."),
-        (gate_objects(sitting=sat("NotPassed")), "The verdict. 0.9 of 100."),
+        (gate_objects(candidate_exam=failed("ExamUnreadable")), "ExamUnreadable."),
+        (gate_objects(candidate_exam=sat("NotPassed")), "The verdict. 0.9 of 100."),
         (
-            gate_objects(sitting=sat("NotPassed")),
+            gate_objects(candidate_exam=sat("NotPassed")),
             f'kubectl annotate --overwrite mcq -n team demo {PROMOTE}="0123456789abcdef WHO: WHY"',
         ),
-        (gate_objects(sitting=sat("Inconclusive")), "Too few questions to tell, which is no pass."),
+        (
+            gate_objects(candidate_exam=sat("Inconclusive")),
+            "The exam has too few questions to decide, so the change does not pass.",
+        ),
         (gate_objects(exam=None), "There is no MCQExam aqua in this namespace"),
     ],
 )
@@ -213,7 +222,7 @@ def test_the_message_has_the_cause_and_what_to_do(looked: GateObjects, words: st
 @pytest.mark.parametrize("phase", ["Passed", "Refused", "Inconclusive", "Overridden"])
 def test_a_decision_stands_whatever_is_observed_later(phase: Any) -> None:
     decided = SITTING.model_copy(update={"phase": phase})
-    assert advanced(gated(), decided, gate_objects(sitting=sat("Passed")), now=NOON) == decided
+    assert advanced(gated(), decided, gate_objects(candidate_exam=sat("Passed")), now=NOON) == decided
 
 
 @pytest.mark.parametrize(

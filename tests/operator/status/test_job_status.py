@@ -88,4 +88,4 @@ def test_the_words_of_our_container_count_before_those_of_another_that_ended_lat
     killed = {"name": container, "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
     assert f"Job {JOB} failed: exit code 137 (OOMKilled)." in says(failed, a_pod(containerStatuses=[killed]))
     only = says(failed, a_pod(containerStatuses=[proxy]))
-    assert f"Job {JOB} failed: container proxy, which is not the operator's: theirs." in only
+    assert f"Job {JOB} failed: container proxy, which the operator did not add: theirs." in only

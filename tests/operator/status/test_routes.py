@@ -74,7 +74,7 @@ PUBLIC: dict[str, Any] = {"namespace": "edge", "sectionName": "https"}
     ("live", "state", "reason", "words"),
     [
         (None, "False", "Creating", "not been created"),
-        (ingress(), "False", "NoAddress", "class traefik yet. See that the class exists"),
+        (ingress(), "False", "NoAddress", "class traefik yet. Check that the class exists"),
         (ingress(class_name=None), "False", "NoIngressClass", "no default IngressClass"),
         (
             ingress(class_name=None, annotations={"kubernetes.io/ingress.class": "nginx"}),
@@ -109,8 +109,8 @@ def test_an_ingress_is_ready_when_its_controller_has_given_it_an_address(
     ("live", "state", "reason", "words"),
     [
         (None, "False", "Creating", "not been created"),
-        (route(), "False", "Waiting", "edge/public has not taken it"),
-        (route(parent("public", **PUBLIC)), "False", "Waiting", "team/inner has not taken it"),
+        (route(), "False", "Waiting", "edge/public has not accepted the HTTPRoute"),
+        (route(parent("public", **PUBLIC)), "False", "Waiting", "team/inner has not accepted the HTTPRoute"),
         (route(parent("public", **PUBLIC), parent("inner")), "True", "Accepted", "Every Gateway"),
         (
             route(parent("public", **PUBLIC), parent("inner", namespace="team")),
@@ -122,25 +122,25 @@ def test_an_ingress_is_ready_when_its_controller_has_given_it_an_address(
             route(parent("public", namespace="edge", sectionName="http"), parent("inner")),
             "False",
             "Waiting",
-            "edge/public has not taken it",
+            "edge/public has not accepted the HTTPRoute",
         ),
         (
             route(parent("public", **PUBLIC, accepted="False"), parent("inner")),
             "False",
             "NotAllowedByListeners",
-            "edge/public refuses it: “the listener allows no route of this namespace”",
+            "edge/public refuses the HTTPRoute: “the listener allows no route of this namespace”",
         ),
         (
             route(parent("public", **PUBLIC), parent("inner", resolved="False")),
             "False",
             "NotAllowedByListeners",
-            "team/inner refuses it",
+            "team/inner refuses the HTTPRoute",
         ),
         (
             route(parent("public", **PUBLIC, accepted="False", generation=1), parent("inner")),
             "False",
             "Waiting",
-            "edge/public has not taken it",
+            "edge/public has not accepted the HTTPRoute",
         ),
     ],
 )

@@ -172,7 +172,7 @@ FAILURES = [
     (
         ObservedSolver(rivals=[Rival(ref="Ingress edge/other", route="a.b/", elsewhere=True)]),
         "HostConflict",
-        "Ingress edge/other takes the requests of a.b/ already, and is another namespace's",
+        "Ingress edge/other already takes the requests of a.b/ from another namespace",
     ),
     (ObservedSolver(pods=[UNSCHEDULABLE]), "Unschedulable", "1 Insufficient cpu."),
     (
@@ -315,7 +315,7 @@ def test_a_replica_that_is_lost_again_and_again_is_a_failure_until_one_is_ready(
     ]
     found = status_of(ObservedSolver(deployment=deployment(ready=2, available=2), pods=pods))
     assert condition(found, "Degraded").reason == "Evicted"
-    assert "Pod demo-2 has failed, as the one before it: The node was low on memory." in (
+    assert "Pod demo-2 failed, like the one before it: The node was low on memory." in (
         condition(found, "Ready").message
     )
     pods[2] = {**pod("demo-3", ready=True), "metadata": pods[2]["metadata"]}
@@ -353,7 +353,7 @@ def beside(other: dict[str, Any], *, init: bool = False) -> dict[str, Any]:
         (
             {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no proxy:1"}}},
             "ImagePullBackOff",
-            "no proxy:1. Whoever put the container into the Pod",
+            "no proxy:1. Correct the image in the tool that added the container",
         ),
     ],
 )
@@ -364,7 +364,7 @@ def test_a_container_that_is_not_ours_is_named_and_judged_by_no_field_or_exit_co
         status_of(ObservedSolver(pods=[beside({"name": "proxy", **doing}, init=init)])), "Degraded"
     )
     assert found.reason == reason
-    assert found.message.startswith("Container proxy, which is not the operator's, of Pod demo-1 ")
+    assert found.message.startswith("Container proxy, which the operator did not add, of Pod demo-1 ")
     assert said in found.message
     assert "spec." not in found.message
 

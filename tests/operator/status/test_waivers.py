@@ -50,7 +50,7 @@ def test_an_approval_that_does_not_name_the_change_does_nothing_and_is_reported(
     assert gate.phase == "Sitting"
     told = finding(asked, gate, EMPTY)
     assert told is not None
-    assert f"does nothing: it does not name this change, {SITTING.change}," in told.message
+    assert f"has no effect: it does not name this change, {SITTING.change}," in told.message
     assert words in told.message
 
 
@@ -73,7 +73,7 @@ TERMS = {"exam": "aqua", "minAccuracy": 0.4, "maxRegression": 0.05}
 )
 def test_a_gate_that_is_loosened_with_the_change_leaves_a_record(gate: dict[str, Any], words: str) -> None:
     loosened = gated(status={"lastGate": TERMS}, **gate)
-    told = advanced(loosened, SITTING, gate_objects(sitting=sat("Passed")), now=NOON)
+    told = advanced(loosened, SITTING, gate_objects(candidate_exam=sat("Passed")), now=NOON)
     recorded = override(loosened, told, now=NOON)
     assert not holds(told)
     assert words in told.message

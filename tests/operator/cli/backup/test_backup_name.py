@@ -50,7 +50,7 @@ def test_the_newest_backup_with_this_beginning_is_chosen(beginning: str | None, 
 
 
 def test_of_several_namespaces_one_must_be_said() -> None:
-    with pytest.raises(MissingError, match="of other, team: say of which by --backup=other/"):
+    with pytest.raises(MissingError, match="of other, team: choose one with --backup=other/"):
         choose([FIRST, OTHER], None)
     assert choose([FIRST, SECOND, OTHER], "team/") == SECOND
 

@@ -193,7 +193,7 @@ def test_what_is_there_is_left_alone_unless_asked_for_and_a_second_run_changes_n
 
     left = commands.restore()
     assert left.returncode == 2
-    assert f"MCQSolver {kubectl.namespace}/demo: left alone: it is there, and other than" in left.stdout
+    assert f"MCQSolver {kubectl.namespace}/demo: not restored: it differs from the backup" in left.stdout
     dry = commands.restore("--overwrite", "--dry-run")
     assert "demo: would be overwritten" in dry.stdout
     assert existing(kubectl, "mcq", "demo")["spec"]["replicas"] == 5
@@ -236,8 +236,8 @@ def test_a_corrupt_backup_is_marked_refused_and_takes_no_good_ones_place(
     wipe(kubectl)
     refused = commands.restore("--backup", spoiled)
     assert refused.returncode == 2
-    assert "nothing was restored from it: its SHA-256 is" in refused.stderr
-    assert f"The newest good one is --backup={kubectl.namespace}/{newest}" in refused.stderr
+    assert "so nothing was restored: its SHA-256 is" in refused.stderr
+    assert f"Use the newest good one: --backup={kubectl.namespace}/{newest}" in refused.stderr
     assert kubectl.get("mcq", "demo") is None
     assert commands.restore("--backup", good).returncode == 0
 
@@ -449,7 +449,7 @@ def test_nothing_is_restored_from_an_archive_that_has_anything_else(
     (commands.folder / crafted).write_bytes(file.getvalue())
     done = commands.restore()
     assert done.returncode == 2
-    assert "nothing was restored from it: it has RoleBinding mine" in done.stderr
+    assert "so nothing was restored: it has RoleBinding mine" in done.stderr
     assert kubectl.get("mcq", "demo") is None
     assert kubectl.get("rolebinding", "mine") is None
 

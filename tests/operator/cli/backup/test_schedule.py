@@ -105,7 +105,7 @@ async def test_what_became_of_the_last_backup_is_a_condition_and_an_event(
     await bench.settle()
     told = condition(kubectl, "BackedUp")
     when = existing(kubectl, "job", "second")["status"]["completionTime"]
-    assert (told["status"], told["message"]) == ("True", f"The last good backup is of {when}.")
+    assert (told["status"], told["message"]) == ("True", f"The last good backup is from {when}.")
     # The API server's clock is in whole seconds, and the newer Job is the one that counts.
     await until(lambda: existing(kubectl, "cronjob", "demo-backups")["status"].get("lastSuccessfulTime"))
     kubectl("delete", "job", "second")
@@ -135,7 +135,8 @@ async def test_a_foreign_cron_job_of_its_name_is_left_alone_and_reported(
     assert existing(kubectl, "cronjob", "demo-backups")["spec"]["schedule"] == "0 0 1 1 *"
     assert condition(kubectl, "BackedUp")["reason"] == "NotApplied"
     assert (
-        "CronJob demo-backups exists and belongs to someone else" in condition(kubectl, "Degraded")["message"]
+        "CronJob demo-backups exists and does not belong to this MCQSolver"
+        in condition(kubectl, "Degraded")["message"]
     )
 
 
