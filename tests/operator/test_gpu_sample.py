@@ -24,7 +24,7 @@ def objects(kubectl: Kubectl) -> dict[str, dict[str, Any]]:
     return {each["kind"]: each for each in rendered}
 
 
-def test_the_api_server_takes_it_with_a_pod_that_the_restricted_standard_admits(
+def test_the_api_server_accepts_it_and_its_restricted_pod(
     kubectl: Kubectl, objects: dict[str, dict[str, Any]]
 ) -> None:
     enforced = "pod-security.kubernetes.io/enforce=restricted"

@@ -55,7 +55,7 @@ def objects(cluster_kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterato
     cluster_kubectl("delete", "-f", "-", stdin=yaml.safe_dump_all(rest))
 
 
-def test_the_api_server_takes_what_the_installer_has_in_one_go(
+def test_the_api_server_accepts_the_installer_in_one_go(
     cluster_kubectl: Kubectl, objects: list[dict[str, Any]]
 ) -> None:
     deployment = cluster_kubectl("-n", NAMESPACE, "get", "deployment/mcq-operator", "-o", "yaml")
@@ -101,7 +101,7 @@ def test_the_monitoring_overlay_is_production_and_the_stack(cluster_kubectl: Kub
     assert one(found, "ServiceMonitor")["metadata"]["namespace"] == NAMESPACE
 
 
-def test_the_adapter_of_custom_metrics_is_taken_with_a_pod_that_its_namespace_admits(
+def test_the_api_server_accepts_the_metrics_adapter_and_its_pod(
     cluster_kubectl: Kubectl,
 ) -> None:
     """The namespace of the stack enforces the restricted Pod Security Standard."""

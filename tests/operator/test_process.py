@@ -146,7 +146,7 @@ async def pair(restricted: Path, tmp_path: Path) -> AsyncIterator[tuple[Operator
                 await each.process.wait()
 
 
-async def test_a_killed_leader_is_followed_when_its_lease_has_ended(
+async def test_another_candidate_leads_when_a_killed_leaders_lease_expires(
     kubectl: Kubectl, pair: tuple[Operator, Operator]
 ) -> None:
     """Meanwhile the other one is ready, and writes nothing."""
@@ -163,7 +163,7 @@ async def test_a_killed_leader_is_followed_when_its_lease_has_ended(
     await until(lambda: kubectl.get("service", "demo"), QUICK)
 
 
-async def test_a_leader_that_is_asked_to_stop_hands_over_at_once(pair: tuple[Operator, Operator]) -> None:
+async def test_a_stopping_leader_hands_over_at_once(pair: tuple[Operator, Operator]) -> None:
     """A roll-out of the operator is no gap; and a candidate that is told to stop ends as well as a leader."""
     first, second = pair
     assert await first.stop() == 0
@@ -174,7 +174,7 @@ async def test_a_leader_that_is_asked_to_stop_hands_over_at_once(pair: tuple[Ope
     assert await leads(second)
 
 
-async def test_a_paused_leader_writes_nothing_once_it_lost_the_lease(
+async def test_a_paused_leader_writes_nothing_after_it_lost_the_lease(
     kubectl: Kubectl, pair: tuple[Operator, Operator]
 ) -> None:
     """Although it sees, when it goes on, that a child is gone; it ends, to start anew as a candidate."""
@@ -192,7 +192,7 @@ async def test_a_paused_leader_writes_nothing_once_it_lost_the_lease(
     assert kubectl.get("service", "demo") is None
 
 
-async def test_events_alone_create_repair_and_prune_and_a_quiet_cluster_is_left_quiet(
+async def test_events_alone_create_repair_and_prune_and_a_quiet_cluster_gets_no_write(
     kubectl: Kubectl, operator: Operator
 ) -> None:
     apply(kubectl, own_host(kubectl))
@@ -255,7 +255,7 @@ async def test_nothing_is_stuck_when_the_operator_goes_before_its_solvers(
     await until(lambda: not kubectl("get", kinds, "-l", selector, "-o", "name").split(), seconds=45)
 
 
-async def test_two_operators_serve_each_their_own_namespaces_and_may_do_nothing_in_others(
+async def test_two_operators_serve_their_own_namespaces_and_have_no_rights_in_others(
     kubectl: Kubectl, cluster_kubectl: Kubectl, tmp_path: Path
 ) -> None:
     """Each runs in its first namespace, with the permissions that `python -m mcq_operator rbac` prints."""

@@ -40,7 +40,7 @@ def test_a_lease_that_would_end_before_it_is_renewed_is_refused(
         Settings()
 
 
-def test_a_log_line_is_one_json_object_with_what_the_record_was_given() -> None:
+def test_a_log_line_is_one_json_object_with_the_records_fields() -> None:
     record = logging.makeLogRecord({"name": "x", "levelname": "INFO", "msg": "two\nlines %s", "args": ("é",)})
     record.solver = "team/demo"
     line = JsonFormatter().format(record)

@@ -145,7 +145,7 @@ def field(crd: str, path: str) -> dict[str, Any]:
     return schema
 
 
-def test_these_crds_take_what_those_of_the_last_release_took() -> None:
+def test_these_crds_accept_the_last_releases_resources() -> None:
     tools = Tools(CACHE, Progress())
     tools.build(["crdify"])
     before = {path.name: path.read_text() for path in CRDS}
@@ -163,7 +163,7 @@ def test_these_crds_take_what_those_of_the_last_release_took() -> None:
         assert {key: digest(now.get(key)) for key in unlike} == LOOKED_AT[path], path
 
 
-def test_what_the_last_release_stored_is_read_and_means_the_same(last_release: Kubectl) -> None:
+def test_specs_of_the_last_release_keep_their_meaning(last_release: Kubectl) -> None:
     """And each version that was ever stored is still served."""
     before = {each["metadata"]["name"]: live(last_release, each) for each in recorded("resources.yaml")}
     with_crds(last_release)

@@ -154,7 +154,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("spec", "words"), REFUSED, ids=[json.dumps(spec) for spec, _ in REFUSED])
-def test_a_spec_that_cannot_work_is_refused_with_what_to_do(
+def test_an_impossible_spec_is_refused_with_advice(
     cluster_kubectl: Kubectl, spec: dict[str, Any], words: str
 ) -> None:
     done = cluster_kubectl.run("create", "-f", "-", stdin=manifest(spec))
@@ -215,7 +215,7 @@ def promoting(cluster_kubectl: Kubectl) -> Iterator[None]:
     cluster_kubectl("delete", "-f", policy)
 
 
-async def test_who_promotes_a_change_says_so_under_their_own_name(kubectl: Kubectl, promoting: None) -> None:
+async def test_an_approval_names_its_own_user(kubectl: Kubectl, promoting: None) -> None:
     kubectl("create", "-f", "-", stdin=manifest({}))
 
     def promoted(words: str, *more: str) -> str:

@@ -18,7 +18,7 @@ SPEC: dict[str, Any] = {
 }
 
 
-def test_each_object_names_what_it_depends_on_and_that_is_made_before_it() -> None:
+def test_each_object_is_created_after_its_dependencies() -> None:
     """In an order in which a conflict is known before anything is made on top of it."""
     one = solver(SPEC)
     exam = MCQExam.model_validate(

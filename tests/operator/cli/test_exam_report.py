@@ -27,7 +27,7 @@ def test_a_report_is_unpacked() -> None:
         pytest.param(b"", id="empty"),
     ],
 )
-def test_an_unreadable_report_is_an_error_that_says_what_to_do(content: bytes) -> None:
+def test_an_unreadable_report_is_an_error_with_advice(content: bytes) -> None:
     with pytest.raises(ReportError, match=r"Can't unpack the report of demo-1: .*Run the exam again"):
         _content(kept(content), "demo-1", "text")
 

@@ -76,7 +76,7 @@ def meets(ours: Manifest, theirs: Manifest) -> bool:
         ("/", route([], "/"), False),
     ],
 )  # fmt: skip
-def test_an_ingress_meets_what_overlaps_with_it_in_another_namespace(
+def test_an_ingress_conflicts_with_an_overlapping_one_of_another_namespace(
     path: str, theirs: Manifest, taken: bool
 ) -> None:
     assert meets(ingress("a.example.com", path, namespace="ours"), theirs) is taken
@@ -107,7 +107,7 @@ def test_a_route_without_hostnames_takes_from_the_routes_of_its_gateways(
         (route(["a.example.com"], "/", namespace="ours"), False),
     ],
 )
-def test_inside_a_namespace_only_the_same_path_of_two_ingresses_meets(theirs: Manifest, same: bool) -> None:
+def test_in_a_namespace_only_two_ingresses_with_one_path_conflict(theirs: Manifest, same: bool) -> None:
     assert meets(ingress("a.example.com", "/", namespace="ours"), theirs) is same
 
 

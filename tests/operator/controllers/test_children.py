@@ -64,7 +64,7 @@ async def test_an_edited_child_is_repaired(
     assert found == value
 
 
-async def test_what_others_add_to_a_child_is_left_alone(kubectl: Kubectl, bench: Bench) -> None:
+async def test_additions_of_others_to_a_child_stay(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, SPEC)
     await bench.settle()
     kubectl("annotate", "service", "demo", "example.com/note=mine")
@@ -105,7 +105,7 @@ async def test_a_child_with_an_unrecorded_creation_is_pruned_too(kubectl: Kubect
     assert kubectl.get("ingress", "demo") is None
 
 
-async def test_another_cache_deletes_the_claim_that_was_made(kubectl: Kubectl, bench: Bench) -> None:
+async def test_another_cache_deletes_the_created_claim(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, {"replicas": 0, "storage": {"cache": {"type": "PVC"}}})
     await bench.reconcile()
     existing(kubectl, "pvc", "demo-model-cache")

@@ -190,9 +190,7 @@ async def ready(kubectl: Kubectl, bench: Bench) -> None:
     raise AssertionError(message)
 
 
-async def test_an_exam_waits_for_its_solver_and_is_sat_by_as_many_pods_as_asked(
-    kubectl: Kubectl, bench: Bench
-) -> None:
+async def test_an_exam_waits_for_its_solver_and_runs_in_parallel_pods(kubectl: Kubectl, bench: Bench) -> None:
     sit(kubectl, {"parallelism": 3})
     await bench.settle(key(bench))
     assert condition(kubectl, "Complete")["reason"] == "SolverNotFound"
@@ -212,7 +210,7 @@ async def test_an_exam_waits_for_its_solver_and_is_sat_by_as_many_pods_as_asked(
         assert await bench.reconcile(key(bench)) == []
 
 
-async def test_what_the_pods_found_becomes_the_status_of_exam_and_solver(
+async def test_the_pods_result_becomes_the_status_of_exam_and_solver(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     apply(kubectl, {"replicas": 1})
@@ -261,7 +259,7 @@ async def test_what_the_pods_found_becomes_the_status_of_exam_and_solver(
     assert {"Sat", "Failed"} <= set(reasons)
 
 
-async def test_an_exam_is_sat_again_when_the_replicas_change_and_not_before_they_are_ready(
+async def test_an_exam_runs_again_when_changed_replicas_are_ready(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     apply(kubectl, {"replicas": 1})
@@ -288,7 +286,7 @@ async def test_an_exam_is_sat_again_when_the_replicas_change_and_not_before_they
     )  # but not as what these replicas are worth
 
 
-async def test_a_deleted_job_is_made_again_and_the_reports_before_the_last_ones_go(
+async def test_a_deleted_job_runs_again_and_old_reports_are_deleted(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     apply(kubectl, {"replicas": 1})
@@ -326,7 +324,7 @@ def many(count: int, *, start: int = 0) -> Part:
     return found
 
 
-async def test_an_exam_of_thousands_of_questions_is_sat_again_and_again(
+async def test_an_exam_of_thousands_of_questions_runs_repeatedly(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     """Each write removes the oldest sittings, so that the last ones always have room."""
@@ -359,7 +357,7 @@ def report(kubectl: Kubectl, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
-async def test_a_large_exam_is_kept_in_a_config_map_for_each_share(
+async def test_a_large_exam_has_a_config_map_for_each_shard(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     apply(kubectl, {"replicas": 1})
@@ -417,9 +415,7 @@ async def test_questions_of_a_bucket_are_read_with_a_secret_or_an_identity_of_th
     assert container["envFrom"] == [{"secretRef": {"name": "exams-reader"}}]
 
 
-async def test_why_an_exam_can_not_be_sat_is_said_in_the_pods_own_words(
-    kubectl: Kubectl, bench: Bench
-) -> None:
+async def test_the_status_quotes_the_pod_when_an_exam_can_not_run(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, {"replicas": 1})
     await ready(kubectl, bench)
     sit(kubectl, {})
@@ -458,7 +454,7 @@ async def test_why_an_exam_can_not_be_sat_is_said_in_the_pods_own_words(
     assert len(names_of_pods(kubectl)) == 2  # nothing was tried again
 
 
-async def test_pods_that_a_quota_refuses_are_said_with_what_to_do(kubectl: Kubectl, bench: Bench) -> None:
+async def test_pods_that_a_quota_refuses_are_reported_with_advice(kubectl: Kubectl, bench: Bench) -> None:
     """The Job's controller tells it in an Event only. With the limits that the quota asks for, the exam is sat."""
     apply(kubectl, {"replicas": 1})
     await ready(kubectl, bench)
@@ -482,7 +478,9 @@ async def test_pods_that_a_quota_refuses_are_said_with_what_to_do(kubectl: Kubec
     assert condition(kubectl, "Degraded")["status"] == "False"
 
 
-async def test_a_schedule_makes_a_cron_job_and_its_end_removes_it(kubectl: Kubectl, bench: Bench) -> None:
+async def test_a_schedule_creates_a_cron_job_and_its_removal_deletes_it(
+    kubectl: Kubectl, bench: Bench
+) -> None:
     apply(kubectl, {"replicas": 1})
     await ready(kubectl, bench)
     sit(kubectl, {"schedule": "0 3 * * 1", "historyLimit": 5})
@@ -513,7 +511,7 @@ async def test_a_deleted_exam_takes_everything_with_it(kubectl: Kubectl, bench: 
     assert existing(kubectl, "mcq", "demo")
 
 
-async def test_what_is_someone_elses_is_left_alone(kubectl: Kubectl, bench: Bench) -> None:
+async def test_a_foreign_object_is_unchanged(kubectl: Kubectl, bench: Bench) -> None:
     kubectl("create", "configmap", "aqua-results", "--from-literal=theirs=1")
     sit(kubectl, {})
     await bench.settle(key(bench))
@@ -546,7 +544,7 @@ async def test_what_is_someone_elses_is_left_alone(kubectl: Kubectl, bench: Benc
         ({"solverRef": None}, "spec.solverRef: Required value"),
     ],
 )
-def test_what_can_not_work_is_refused_with_what_to_write_instead(
+def test_an_impossible_value_is_refused_with_advice(
     kubectl: Kubectl, spec: dict[str, Any], said: str
 ) -> None:
     exam = {

@@ -76,7 +76,7 @@ async def test_an_unexpected_failure_with_an_object_is_logged_with_its_traceback
     assert "This is a bug in the operator" in operator.condition("Degraded")["message"]
 
 
-async def test_a_write_that_hangs_does_not_hold_up_the_others(
+async def test_a_hanging_write_does_not_delay_the_others(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apply, "PATIENCE_SECONDS", 0.01)
@@ -124,9 +124,7 @@ async def test_an_object_that_can_not_be_deleted_is_reported_and_stays_in_the_in
 
 
 @pytest.mark.parametrize("is_desired", [True, False])
-async def test_an_object_that_can_not_be_read_is_reported_and_left_alone(
-    operator: Operator, is_desired: bool
-) -> None:
+async def test_an_unreadable_object_is_reported_and_unchanged(operator: Operator, is_desired: bool) -> None:
     """As of a kind whose conversion webhook is gone; after a restart, so that no memory has it."""
     put(operator, {"ingress": INGRESS})
     await operator.look()
@@ -149,7 +147,7 @@ async def test_an_object_that_can_not_be_read_is_reported_and_left_alone(
     assert (INGRESSES in restarted.server.objects) == is_desired
 
 
-async def test_without_the_deployment_nothing_is_known_of_the_replicas(operator: Operator) -> None:
+async def test_without_a_deployment_the_replicas_are_unknown(operator: Operator) -> None:
     await operator.result()
     restarted = Operator(operator.server)
     for path in DEPLOYMENTS, "/apis/apps/v1/namespaces/team/deployments":
@@ -187,7 +185,7 @@ async def test_an_unexpected_failure_of_a_reconcile_is_reported_and_keeps_the_la
     assert operator.condition("Degraded")["status"] == "False"
 
 
-async def test_a_failure_that_the_status_can_not_tell_is_left_to_the_queue(
+async def test_the_queue_gets_a_failure_that_the_status_can_not_record(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(desired, "objects", lambda *_, **__: 1 // 0)
@@ -204,5 +202,5 @@ async def test_without_an_answer_nothing_else_is_tried(operator: Operator) -> No
     assert [path for method, path in operator.server.requests if method == "patch"] == [ACCOUNTS]
 
 
-def test_each_kind_of_resource_has_the_condition_that_says_that_nothing_is_known() -> None:
+def test_each_kind_of_resource_has_a_condition_for_failed_reconciles() -> None:
     assert {key.KIND for key in dispatch.FAILING_CONDITION} == {"MCQSolver", "MCQExam"}

@@ -101,7 +101,7 @@ def precision(kubectl: Kubectl, name: str = "demo") -> str:
     return next(str(each["value"]) for each in container["env"] if each["name"] == "MCQ_MODEL_PRECISION")
 
 
-async def test_a_candidate_is_brought_up_dark_and_asked_the_same_questions(
+async def test_a_dark_candidate_gets_the_same_questions(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     await changed(kubectl, bench, tmp_path)
@@ -122,7 +122,7 @@ async def test_a_candidate_is_brought_up_dark_and_asked_the_same_questions(
     assert f"--url=http://{CANDIDATE}.{kubectl.namespace}.svc" in container["args"]
 
 
-async def test_one_as_good_is_promoted_and_its_candidate_goes(
+async def test_an_equally_good_change_is_promoted_and_its_candidate_deleted(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     rows = await changed(kubectl, bench, tmp_path)
@@ -151,7 +151,7 @@ async def test_one_as_good_is_promoted_and_its_candidate_goes(
     assert [each for each in jobs(kubectl) if each["metadata"]["name"].startswith("aqua-")]
 
 
-async def test_a_worse_one_is_refused_with_the_figures_and_the_one_before_stays(
+async def test_a_worse_candidate_is_refused_with_its_figures_and_the_old_replicas_stay(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     rows = await changed(kubectl, bench, tmp_path)
@@ -210,7 +210,7 @@ async def test_an_annotation_lets_one_change_through_and_no_other(
     assert gate(kubectl)["phase"] == "Sitting"
 
 
-async def test_a_spec_that_changes_in_the_middle_is_examined_in_place_of_the_one_before(
+async def test_a_later_change_takes_the_exam_instead_of_the_earlier_one(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     rows = await changed(kubectl, bench, tmp_path)
@@ -252,7 +252,7 @@ async def test_an_operator_killed_after_any_write_of_a_gate_comes_to_the_same_en
     assert precision(kubectl) == "float32"
 
 
-async def test_the_first_replicas_have_nothing_to_be_compared_with(kubectl: Kubectl, bench: Bench) -> None:
+async def test_the_first_replicas_have_no_baseline(kubectl: Kubectl, bench: Bench) -> None:
     await bench.cluster.discover()
     apply(kubectl, SPEC)
     await settle(bench)
@@ -260,7 +260,7 @@ async def test_the_first_replicas_have_nothing_to_be_compared_with(kubectl: Kube
     assert condition(kubectl, "ExamPassed")["reason"] == "NoChange"
 
 
-async def test_the_present_replicas_sit_the_exam_while_a_change_waits_for_their_result(
+async def test_the_current_replicas_take_the_exam_while_a_change_waits_for_their_result(
     kubectl: Kubectl, bench: Bench
 ) -> None:
     """Although the solver is not Ready."""
@@ -276,7 +276,7 @@ async def test_the_present_replicas_sit_the_exam_while_a_change_waits_for_their_
     assert len(jobs(kubectl)) == 1
 
 
-async def test_a_change_of_nothing_that_answers_needs_no_exam(
+async def test_a_change_that_keeps_the_answers_needs_no_exam(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     await baseline(kubectl, bench, tmp_path)
@@ -289,7 +289,7 @@ async def test_a_change_of_nothing_that_answers_needs_no_exam(
     ][0]["env"]
 
 
-async def test_a_gate_that_is_taken_away_lets_the_change_through_and_leaves_a_record(
+async def test_a_removed_gate_lets_the_change_through_and_leaves_a_record(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     await changed(kubectl, bench, tmp_path)

@@ -185,7 +185,7 @@ async def test_an_http_route_takes_no_requests_of_a_route_of_another_namespace(
     cluster_kubectl.server.delete_namespace(there.namespace)
 
 
-async def test_the_autoscaler_is_not_fought_and_takes_over_without_a_restart(
+async def test_the_operator_leaves_replicas_to_the_autoscaler_without_a_restart(
     kubectl: Kubectl, bench: Bench
 ) -> None:
     """The number of replicas stays when it becomes the autoscaler's, then only that one changes it."""

@@ -55,7 +55,7 @@ def test_a_few_roll_out_at_a_time_and_the_next_is_requeued_when_one_is_done() ->
     ],
     ids=["new", "of this release", "with the same replicas", "with a changed spec"],
 )
-def test_a_solver_that_needs_no_turn_is_never_held_back(found: MCQSolver, digest: str) -> None:
+def test_a_solver_that_needs_no_turn_never_waits(found: MCQSolver, digest: str) -> None:
     made, _ = upgrades()
     made.record(SolverKey("team", "other"), rolling=True)
     assert made.hold_reason(known("busy"), digest="after")
@@ -71,7 +71,7 @@ def test_a_paused_solver_is_held_back_and_takes_no_turn() -> None:
     assert readers == []
 
 
-def test_all_at_once_where_that_is_asked_for() -> None:
+def test_zero_at_once_upgrades_all_solvers() -> None:
     made, _ = upgrades(0)
     assert [made.hold_reason(known(f"demo-{number}"), digest="after") for number in range(50)] == [""] * 50
 

@@ -198,7 +198,7 @@ def test_every_object_is_owned_by_the_solver_and_labelled_for_the_watch() -> Non
         assert manifest["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "mcq-operator"
 
 
-def test_what_pods_need_is_made_before_the_deployment() -> None:
+def test_objects_that_pods_need_precede_the_deployment() -> None:
     kinds = [manifest["kind"] for manifest in objects(CASES["claim"])]
     first_pods = kinds.index("Deployment")
     assert {"ServiceAccount", "PersistentVolumeClaim"} < set(kinds[:first_pods])
@@ -283,7 +283,7 @@ def test_a_user_annotation_cannot_replace_the_applied_digest() -> None:
     assert one({"ingress": forged}, "Ingress")["metadata"]["annotations"][APPLIED_DIGEST] != "forged"
 
 
-def test_a_stopping_replica_has_time_for_what_it_admitted() -> None:
+def test_a_stopping_replica_has_time_for_its_admitted_requests() -> None:
     spec = {"limits": {"deadlineSeconds": 300}}
     pod = one(spec, "Deployment")["spec"]["template"]["spec"]
     drain = int(settings(spec)["MCQ_DRAIN_SECONDS"])
@@ -379,7 +379,7 @@ def test_replicas_with_a_volume_of_one_node_run_on_one_node_and_are_drained_at_o
     assert together(candidate)[:2] == (own, "demo-model-cache")
 
 
-def test_a_gateway_strips_its_path_and_an_ingress_has_the_service_know_it() -> None:
+def test_a_gateway_strips_its_path_and_the_service_knows_an_ingress_path() -> None:
     """An Ingress can't strip one, and the page needs a slash at the end of its address."""
     rules = one({"gateway": {"enabled": True, "path": "/quiz/"}}, "HTTPRoute")["spec"]["rules"]
     slash, stripped = rules
@@ -403,7 +403,7 @@ def test_a_gateway_strips_its_path_and_an_ingress_has_the_service_know_it() -> N
         ({"host": "mcq.example.com", "enabled": False}, False),
     ],
 )
-def test_a_host_is_enough_to_have_an_ingress(ingress: dict[str, Any], *, there: bool) -> None:
+def test_a_host_alone_creates_an_ingress(ingress: dict[str, Any], *, there: bool) -> None:
     assert any(item["kind"] == "Ingress" for item in objects({"ingress": ingress})) == there
 
 
@@ -476,7 +476,7 @@ def test_the_kubelet_asks_a_port_that_no_client_is_led_to(case: str) -> None:
             assert [endpoint["port"] for endpoint in each["spec"]["endpoints"]] == ["probes"]
 
 
-def test_a_label_alone_lets_no_peer_in() -> None:
+def test_a_label_alone_admits_no_peer() -> None:
     """Anyone can give a Pod the operator's label; the operator's namespace is the operator's."""
     spec = {"networkPolicy": {"enabled": True, "allowedFrom": []}}
     made = desired.objects(
@@ -492,7 +492,7 @@ def test_a_label_alone_lets_no_peer_in() -> None:
     ]
 
 
-def test_the_autoscaler_alone_says_how_many_replicas_there_are() -> None:
+def test_only_the_autoscaler_sets_the_number_of_replicas() -> None:
     """The operator does not fight it."""
     for case in ("everything", "keda"):
         assert "replicas" not in one(CASES[case], "Deployment")["spec"]
@@ -515,7 +515,7 @@ def test_only_solvers_that_need_torch_get_its_image(spec: dict[str, Any], image:
     assert container["image"] == image
 
 
-def test_without_keda_the_spec_says_how_many_replicas_there_are() -> None:
+def test_without_keda_the_spec_sets_the_number_of_replicas() -> None:
     made = desired.objects(
         solver({**CASES["keda"], "replicas": 4}),
         images=IMAGES,

@@ -86,7 +86,9 @@ OPENAI: dict[str, Any] = {"type": "OpenAI", "openai": {"endpoint": "http://vllm:
         ({}, {"answering": {"debias": "none"}}),
     ],
 )
-def test_whatever_may_change_answers_is_another_change(before: dict[str, Any], after: dict[str, Any]) -> None:
+def test_a_field_that_may_change_answers_changes_the_identity(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
     one, other = (desired.gate.identity(solver(each), images=IMAGES) for each in (before, after))
     assert one != other
 
@@ -100,6 +102,6 @@ def test_whatever_may_change_answers_is_another_change(before: dict[str, Any], a
         {"rollout": {"gate": {"examRef": {"name": "aqua"}}}},
     ],
 )
-def test_what_can_not_change_answers_is_no_other_change(spec: dict[str, Any]) -> None:
+def test_a_field_that_can_not_change_answers_keeps_the_identity(spec: dict[str, Any]) -> None:
     one, other = (desired.gate.identity(solver(each), images=IMAGES) for each in ({}, spec))
     assert one == other

@@ -72,7 +72,7 @@ async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         ("503", 429),
     ],
 )
-async def test_what_kopf_would_give_up_at_is_tried_again(
+async def test_an_error_that_ends_kopfs_login_is_retried(
     session: kopf.AiohttpSession, said: str, seen: int
 ) -> None:
     async with session.aiohttp_session.get(f"{session.server}{said}") as response:

@@ -244,7 +244,7 @@ async def watched(operator: Operator) -> AsyncIterator[Operator]:
         yield operator
 
 
-async def test_a_deletion_that_is_missed_during_a_relist_is_found_by_the_list(watched: Operator) -> None:
+async def test_a_list_shows_a_deletion_that_a_relist_missed(watched: Operator) -> None:
     """No event tells of it: neither late, nor ever."""
     watched.server.delete("demo")
     await watched.server.tell(watched.server.expired())
@@ -254,7 +254,7 @@ async def test_a_deletion_that_is_missed_during_a_relist_is_found_by_the_list(wa
     assert watched.staleness.age(SERVICE) == 0
 
 
-async def test_a_page_that_is_too_long_is_asked_for_with_fewer_objects(
+async def test_a_too_long_page_is_repeated_with_fewer_objects(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that large objects of others take no more memory than small ones."""
@@ -342,7 +342,7 @@ async def test_an_event_that_never_comes_restarts_the_watches(
     assert metrics.registry.get_sample_value("mcq_operator_watch_age_seconds", labels) == 0
 
 
-async def test_what_ends_the_watches_every_time_ends_the_process_which_is_noticed(
+async def test_repeated_failures_of_the_watches_end_the_process(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     operator.server.fails = 422

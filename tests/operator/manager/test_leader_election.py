@@ -91,7 +91,7 @@ async def test_the_first_candidate_leads_and_the_second_waits(leases: LeaseStore
     waiting.cancel()
 
 
-async def test_of_two_that_are_as_fast_one_leads(leases: LeaseStore) -> None:
+async def test_one_of_two_equally_fast_candidates_leads(leases: LeaseStore) -> None:
     candidates = [leases.candidate(str(number)) for number in range(5)]
     tasks = [asyncio.create_task(each.acquire()) for each in candidates]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -136,7 +136,7 @@ async def test_a_renewed_lease_is_not_taken(leases: LeaseStore) -> None:
     waiting.cancel()
 
 
-async def test_a_server_that_is_away_for_a_moment_costs_nothing(leases: LeaseStore) -> None:
+async def test_a_short_outage_of_the_server_does_not_end_the_leadership(leases: LeaseStore) -> None:
     first = leases.candidate("first")
     leases.fails = 3
     await first.acquire()
@@ -150,7 +150,7 @@ async def test_a_server_that_is_away_for_a_moment_costs_nothing(leases: LeaseSto
     keeping.cancel()
 
 
-async def test_a_server_that_stays_away_ends_the_leadership_in_time(leases: LeaseStore) -> None:
+async def test_a_long_outage_of_the_server_ends_the_leadership_in_time(leases: LeaseStore) -> None:
     """Before anybody else can take the lease."""
     first = leases.candidate("first")
     await first.acquire()
@@ -180,7 +180,7 @@ async def test_a_lost_answer_to_a_renewal_does_not_end_the_leadership(leases: Le
     keeping.cancel()
 
 
-async def test_a_lost_answer_to_the_first_claim_is_no_other_candidate(leases: LeaseStore) -> None:
+async def test_a_lost_answer_to_the_first_claim_is_not_another_candidate(leases: LeaseStore) -> None:
     leases.loses = 1
     first = leases.candidate("first")
     await first.acquire()
@@ -213,7 +213,7 @@ async def test_an_annotation_does_not_end_the_leadership(leases: LeaseStore) -> 
     assert leases.holder is None
 
 
-async def test_an_annotation_does_not_put_off_the_end_of_a_silent_holder(leases: LeaseStore) -> None:
+async def test_an_annotation_does_not_extend_a_silent_holders_lease(leases: LeaseStore) -> None:
     """Its record is what is observed, not its version."""
     await leases.candidate("first").acquire()
     waiting = asyncio.create_task(leases.candidate("second").acquire())
@@ -226,7 +226,7 @@ async def test_an_annotation_does_not_put_off_the_end_of_a_silent_holder(leases:
     assert leases.holder == "second"
 
 
-async def test_a_lease_that_was_deleted_is_made_again_by_its_holder(leases: LeaseStore) -> None:
+async def test_the_holder_creates_a_deleted_lease_again(leases: LeaseStore) -> None:
     first = leases.candidate("first")
     await first.acquire()
     keeping = asyncio.create_task(first.keep())
@@ -237,7 +237,7 @@ async def test_a_lease_that_was_deleted_is_made_again_by_its_holder(leases: Leas
     keeping.cancel()
 
 
-async def test_a_leader_stops_at_once_when_its_lease_is_taken(leases: LeaseStore) -> None:
+async def test_a_leader_stops_at_once_when_another_takes_its_lease(leases: LeaseStore) -> None:
     """Whoever changed it: it may be a person."""
     first = leases.candidate("first")
     await first.acquire()
@@ -260,7 +260,7 @@ async def test_a_released_lease_is_taken_at_once(leases: LeaseStore) -> None:
     waiting.cancel()
 
 
-async def test_a_lease_that_was_taken_is_not_released(leases: LeaseStore) -> None:
+async def test_a_lost_lease_is_not_released(leases: LeaseStore) -> None:
     """Although this process still believed that it led."""
     first = leases.candidate("first")
     await first.acquire()
@@ -270,7 +270,7 @@ async def test_a_lease_that_was_taken_is_not_released(leases: LeaseStore) -> Non
     assert leases.holder == "other"
 
 
-async def test_who_lost_the_lease_does_not_release_anothers(leases: LeaseStore) -> None:
+async def test_a_former_leader_does_not_release_anothers_lease(leases: LeaseStore) -> None:
     first, second = leases.candidate("first"), leases.candidate("second")
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())

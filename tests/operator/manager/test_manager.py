@@ -97,7 +97,7 @@ class Watched:
         pytest.param(POD, {"status": {}}, None, False, id="a Pod that ended"),
     ],
 )
-async def test_a_change_of_a_resource_and_drift_come_before_all_that_waits(
+async def test_changed_resources_and_drift_come_before_all_waiting_keys(
     kind: Kind, before: dict[str, Any], after: dict[str, Any] | None, first: bool
 ) -> None:
     watched = Watched()

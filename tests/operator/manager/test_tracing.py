@@ -63,9 +63,7 @@ def samples(exposition: str, name: str) -> dict[str, float]:
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
 
 
-async def test_the_metrics_tell_what_it_does_and_that_its_watches_follow(
-    kubectl: Kubectl, operator: Operator
-) -> None:
+async def test_the_metrics_show_its_work_and_fresh_watches(kubectl: Kubectl, operator: Operator) -> None:
     apply(kubectl, own_host(kubectl))
     await until(lambda: all_made(kubectl), SLOW)
     await operator.quiet()

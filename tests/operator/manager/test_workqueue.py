@@ -69,7 +69,7 @@ async def running(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_many_events_of_one_key_are_one_piece_of_work() -> None:
+async def test_many_events_of_one_key_cause_one_reconcile() -> None:
     seen: list[str] = []
 
     async def work(key: str) -> None:
@@ -83,7 +83,7 @@ async def test_many_events_of_one_key_are_one_piece_of_work() -> None:
     assert seen == ["a", "b"]
 
 
-async def test_a_key_is_never_worked_on_twice_at_once_and_events_meanwhile_mean_one_more_turn() -> None:
+async def test_one_worker_handles_a_key_and_events_meanwhile_cause_one_more_turn() -> None:
     turns = 0
     at_once = 0
     go = asyncio.Event()
@@ -108,7 +108,7 @@ async def test_a_key_is_never_worked_on_twice_at_once_and_events_meanwhile_mean_
     assert turns == 2
 
 
-async def test_what_is_urgent_comes_before_all_that_waits_already_and_in_its_own_order() -> None:
+async def test_priority_keys_come_before_waiting_keys_in_their_own_order() -> None:
     seen: list[str] = []
     go = asyncio.Event()
 
@@ -130,7 +130,7 @@ async def test_what_is_urgent_comes_before_all_that_waits_already_and_in_its_own
     assert seen == ["running", "b", "d", "running", "a", "c"]
 
 
-async def test_constant_priority_keys_keep_no_other_waiting_for_ever() -> None:
+async def test_constant_priority_keys_do_not_starve_the_others() -> None:
     """As a child over which another controller fights."""
     seen: list[str] = []
 
@@ -163,7 +163,7 @@ async def test_no_more_keys_than_workers_are_worked_on_at_once() -> None:
         assert started == ["a", "b"]
 
 
-async def test_failed_work_is_tried_again_later_each_time_and_success_forgets_it() -> None:
+async def test_failed_work_is_retried_with_growing_delays_that_success_resets() -> None:
     time = Time()
     fails = 3
     waits: list[float] = []
@@ -207,7 +207,7 @@ async def test_only_an_unexpected_error_is_logged_with_its_traceback(
     assert ("Traceback" in caplog.text) == traced
 
 
-async def test_a_failing_key_does_not_hold_up_the_others() -> None:
+async def test_a_failing_key_does_not_delay_the_others() -> None:
     seen: list[str] = []
 
     async def work(key: str) -> None:
@@ -223,7 +223,7 @@ async def test_a_failing_key_does_not_hold_up_the_others() -> None:
     assert seen == ["good"]
 
 
-async def test_work_may_ask_for_a_later_turn_and_an_earlier_event_replaces_it() -> None:
+async def test_work_may_requeue_itself_later_and_an_earlier_event_replaces_that() -> None:
     time = Time()
     turns = 0
 
@@ -281,7 +281,7 @@ async def test_the_depth_is_the_number_of_waiting_keys() -> None:
     assert depths == [1, 2, 1, 0]
 
 
-async def test_the_longest_piece_of_work_is_known() -> None:
+async def test_the_queue_reports_the_longest_running_work() -> None:
     """By which an operator that is stuck is found out."""
     done = asyncio.Event()
 

@@ -69,7 +69,7 @@ async def test_ready_replicas_are_asked_in_turn_and_only_a_new_answer_requeues_t
     assert states.count(keyed, pods) == replicas.says
 
 
-async def test_a_replica_that_does_not_say_changes_nothing(
+async def test_a_replica_without_an_answer_changes_nothing(
     states: APIKeyProber, replicas: Replicas, requeued: asyncio.Queue[SolverKey], keyed: MCQSolver
 ) -> None:
     states.count(keyed, [replica("demo-1")])
@@ -80,7 +80,7 @@ async def test_a_replica_that_does_not_say_changes_nothing(
     assert states.count(keyed, [replica("demo-1")]) == KeyCount(accepted=2, invalid=0)
 
 
-async def test_a_replica_that_can_not_be_asked_is_asked_again(
+async def test_an_unreachable_replica_is_asked_again(
     replicas: Replicas, requeued: asyncio.Queue[SolverKey], keyed: MCQSolver, caplog: pytest.LogCaptureFixture
 ) -> None:
     fails = 2

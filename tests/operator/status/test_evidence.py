@@ -116,7 +116,7 @@ def said(told: ExamStatus, kind: str = "Complete") -> tuple[str, str]:
     return next((each.status, each.reason) for each in told.conditions if each.type == kind)
 
 
-def test_a_result_that_its_pods_have_stated_counts_and_its_digest_is_kept() -> None:
+def test_a_result_that_its_pods_prove_counts_and_its_digest_is_recorded() -> None:
     told = looked(GOOD)
     assert (said(told), said(told, "Passed")) == (("True", "Sat"), ("True", "Passed"))
     assert told.report == ReportRef(config_map="aqua-results", name=JOB, shards=2, digest=digest(TEXT))
@@ -154,16 +154,16 @@ def test_a_result_without_proof_does_not_count_and_the_condition_says_why(
     assert f"kubectl delete job -n team {JOB}" in message
 
 
-def test_a_result_that_changes_after_it_was_recorded_no_longer_counts() -> None:
+def test_a_recorded_result_does_not_count_after_a_change() -> None:
     assert said(looked([], FORGED, known=looked(GOOD))) == ("False", "ResultAltered")
 
 
-def test_a_share_that_was_tried_again_is_proven_by_whichever_pod_wrote_it() -> None:
+def test_the_pod_that_wrote_a_repeated_shard_proves_it() -> None:
     lost, other = a_pod(0, "sha256:lost", digest(FORGED), code=137), a_pod(0, "sha256:twice")
     assert said(looked([lost, other, *GOOD])) == ("True", "Sat")
 
 
-def test_a_job_that_ends_before_its_pods_do_is_no_failure() -> None:
+def test_a_job_that_ends_before_its_pods_is_not_a_failure() -> None:
     told = looked([GOOD[0], RUNNING])
     assert (said(told), said(told, "Degraded")[0]) == (("False", "Sitting"), "False")
 
@@ -177,7 +177,7 @@ def test_results_of_no_job_of_the_exam_are_not_read() -> None:
     assert said(looked(GOOD, FORGED, ended=False)) == ("False", "Sitting")
 
 
-def test_a_result_of_a_backup_is_shown_and_proves_nothing() -> None:
+def test_a_restored_result_is_shown_without_proof() -> None:
     told = looked([], job=None, jobs=[], restored=JOB)
     assert (said(told), said(told, "Passed")) == (("True", "Restored"), ("Unknown", "Restored"))
     assert told.accuracy == 0.75
@@ -185,7 +185,7 @@ def test_a_result_of_a_backup_is_shown_and_proves_nothing() -> None:
     assert told.report.digest is None
 
 
-def test_what_is_said_to_be_restored_keeps_no_exam_of_a_gate_from_being_sat() -> None:
+def test_a_restored_annotation_does_not_stop_a_gates_exam() -> None:
     replicas = solver(status={"templateDigest": "t"})
     own = exam()
     marked = {"mcq-operator.dev/restored": desired.exam.mark(own, JOB, "t")}
@@ -203,7 +203,7 @@ def test_what_is_said_to_be_restored_keeps_no_exam_of_a_gate_from_being_sat() ->
     assert desired.exam.restored(gates, replicas, kept) is None
 
 
-def test_a_baseline_is_given_to_the_pods_with_its_digest() -> None:
+def test_the_pods_get_the_baseline_with_its_digest() -> None:
     report = ReportRef(config_map="aqua-results", name=JOB, shards=2, digest="sha256:r")
     compared = exam(baselineRef={"name": "aqua"})
     job = desired.exam.objects(compared, solver(), baseline=report, service_image="x")[-1]

@@ -189,9 +189,7 @@ def examined(told: SolverStatus) -> tuple[str, str] | None:
         ),
     ],
 )
-def test_a_change_is_let_through_only_by_its_own_passed_exam(
-    looked: GateObjects, phase: str, reason: str
-) -> None:
+def test_only_its_own_passed_exam_lets_a_change_through(looked: GateObjects, phase: str, reason: str) -> None:
     gate = advanced(gated(), SITTING, looked, now=NOON)
     assert (gate.phase, gate.reason) == (phase, reason)
     assert holds(gate) == (phase != "Passed")
@@ -215,12 +213,12 @@ def test_a_change_is_let_through_only_by_its_own_passed_exam(
         (gate_objects(exam=None), "There is no MCQExam aqua in this namespace"),
     ],
 )
-def test_the_message_has_the_cause_and_what_to_do(looked: GateObjects, words: str) -> None:
+def test_the_message_has_the_cause_and_advice(looked: GateObjects, words: str) -> None:
     assert words in advanced(gated(), SITTING, looked, now=NOON).message
 
 
 @pytest.mark.parametrize("phase", ["Passed", "Refused", "Inconclusive", "Overridden"])
-def test_a_decision_stands_whatever_is_observed_later(phase: Any) -> None:
+def test_later_observations_do_not_change_a_decision(phase: Any) -> None:
     decided = SITTING.model_copy(update={"phase": phase})
     assert advanced(gated(), decided, gate_objects(candidate_exam=sat("Passed")), now=NOON) == decided
 
@@ -246,7 +244,7 @@ def test_without_a_gate_there_is_no_condition() -> None:
     assert finding(solver(), None, EMPTY) is None
 
 
-def test_a_candidate_is_reconciled_again_before_patience_ends_though_no_event_comes() -> None:
+def test_a_candidate_is_requeued_before_patience_ends_without_an_event() -> None:
     assert 0 < (retry_in(SITTING) or 0) < PATIENCE_SECONDS
     assert retry_in(SITTING.model_copy(update={"phase": "Refused"})) is None
     assert retry_in(None) is None

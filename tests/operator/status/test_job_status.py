@@ -65,7 +65,7 @@ Says = Callable[[Manifest, Manifest], str]
         {"containerStatuses": [{"name": "backup", "state": {"waiting": {"reason": "InvalidImageName"}}}]},
     ],
 )
-def test_a_pod_that_can_not_start_is_not_said_to_lack_fields_that_its_resource_has_not(
+def test_the_advice_for_a_pod_names_only_fields_of_its_resource(
     says: Says, spec: type[Any], container: str, told: dict[str, Any]
 ) -> None:
     message = says(a_job(), a_pod(**told))
@@ -76,7 +76,7 @@ def test_a_pod_that_can_not_start_is_not_said_to_lack_fields_that_its_resource_h
 
 
 @BOTH
-def test_the_words_of_our_container_count_before_those_of_another_that_ended_later(
+def test_our_containers_message_comes_before_a_later_one_of_another(
     says: Says, spec: type[Any], container: str
 ) -> None:
     failed = a_job(conditions=[{"type": "Failed", "status": "True", "message": "backoff limit"}])

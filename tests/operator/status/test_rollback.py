@@ -94,26 +94,26 @@ GOES_ON = [
 
 
 @pytest.mark.parametrize("starting", GOES_ON)
-def test_replicas_that_may_still_start_and_those_of_before_or_evicted_undo_nothing(
+def test_starting_older_and_evicted_replicas_undo_nothing(
     starting: Manifest,
 ) -> None:
     assert decided(starting) is None
 
 
-def test_nothing_is_undone_unless_it_is_asked_for_or_where_nothing_answers() -> None:
+def test_a_roll_out_is_undone_only_with_auto_rollback_and_available_replicas() -> None:
     assert decided(pod(crashed(3)), spec={}) is None
     assert decided(pod(crashed(3)), old=0) is None
     assert decided(pod(crashed(3)), seen=deployment()) is None
 
 
-def test_the_template_of_before_is_taken_without_its_mark() -> None:
+def test_the_earlier_template_loses_its_revision_label() -> None:
     assert status.rollback.template(replica_set(1, available=3)) == {
         "metadata": {"labels": {"a": "b"}},
         "spec": {},
     }
 
 
-def test_an_undone_roll_out_is_said_in_every_condition_that_it_concerns() -> None:
+def test_every_affected_condition_reports_an_undone_roll_out() -> None:
     known = solver(
         SPEC,
         status={

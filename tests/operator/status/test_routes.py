@@ -144,7 +144,7 @@ def test_an_ingress_is_ready_when_its_controller_has_given_it_an_address(
         ),
     ],
 )
-def test_a_route_is_accepted_when_every_gateway_has_taken_it(
+def test_a_route_is_accepted_when_every_gateway_accepts_it(
     live: Manifest | None, state: str, reason: str, words: str
 ) -> None:
     """Each by the listener that the spec names, and of the route as it is now."""
@@ -155,7 +155,7 @@ def test_a_route_is_accepted_when_every_gateway_has_taken_it(
     assert condition(found, "Ready").status == state
 
 
-def test_a_way_in_that_could_not_be_made_points_to_why() -> None:
+def test_an_unapplied_routes_condition_points_to_degraded() -> None:
     refused = [Refusal(ref=INGRESS.named("demo"), message="denied")]
     assert condition(status_of(WAY_IN, refused=refused), "IngressReady").reason == "NotApplied"
     assert (
@@ -165,7 +165,7 @@ def test_a_way_in_that_could_not_be_made_points_to_why() -> None:
     assert absent.reason == "CRDNotInstalled"
 
 
-def test_a_host_of_another_namespace_is_said_of_the_way_in_that_it_withholds() -> None:
+def test_the_withheld_routes_condition_names_the_host_conflict() -> None:
     rivals = [Rival(ref="Ingress other/theirs", route="mcq.example.com/", elsewhere=True)]
     parents = route(parent("public", **PUBLIC), parent("inner"))
     found = status_of({**WAY_IN, **GATEWAYS}, rivals=rivals, route=parents)
@@ -193,7 +193,7 @@ def test_a_solver_without_a_way_in_has_no_such_condition() -> None:
         ),
     ],
 )
-def test_a_cluster_without_prometheus_operator_is_no_failure_of_auto(
+def test_auto_accepts_a_cluster_without_prometheus_operator(
     spec: dict[str, Any], state: str, reason: str, *, monitored: bool
 ) -> None:
     found = condition(status_of(spec, monitored=monitored), "MonitoringReady")

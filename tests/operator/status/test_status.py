@@ -88,7 +88,7 @@ def test_no_desired_replica_is_neither_ready_nor_a_failure() -> None:
     assert condition(found, "ModelLoaded").status == "Unknown"
 
 
-def test_of_another_server_the_status_names_its_model_and_address() -> None:
+def test_the_status_names_another_servers_model_and_address() -> None:
     """There is no model of our own to speak of."""
     openai = {"endpoint": "http://vllm:8000/v1"}
     spec = {"engine": {"type": "OpenAI", "openai": openai}}
@@ -105,7 +105,7 @@ def test_of_another_server_the_status_names_its_model_and_address() -> None:
     assert named.model.uri == "qwen"
 
 
-def test_a_stalled_rollout_is_no_progress() -> None:
+def test_a_stalled_rollout_does_not_progress() -> None:
     stalled = deployment(available=1, conditions={"Progressing": {"reason": "ProgressDeadlineExceeded"}})
     found = condition(status_of(ObservedSolver(deployment=stalled)), "Progressing")
     assert (found.status, found.reason) == ("False", "ProgressDeadlineExceeded")
@@ -240,7 +240,7 @@ def test_a_failure_beside_complete_replicas_is_not_ready_either() -> None:
     assert condition(found, "Ready").status == "False"
 
 
-def test_a_pod_that_is_being_deleted_is_no_failure() -> None:
+def test_a_pod_under_deletion_is_not_a_failure() -> None:
     leaving = waiting("CrashLoopBackOff")
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert condition(status_of(ObservedSolver(pods=[leaving])), "Degraded").status == "False"
@@ -288,7 +288,7 @@ KILLED = {"state": {"terminated": {"exitCode": 137, "finishedAt": "2026-01-01T12
         pytest.param({"reason": "UnexpectedAdmissionError"}, id="not admitted by its node"),
     ],
 )
-def test_a_pod_that_failed_in_an_earlier_incident_is_no_failure(status: dict[str, Any]) -> None:
+def test_a_pod_of_an_earlier_incident_is_not_a_failure(status: dict[str, Any]) -> None:
     """Nobody deletes it before there are many: neither beside complete replicas nor in a later roll-out is it one."""
     old = lost("demo-old", made=0, ended=9, **status)
     complete = status_of(ObservedSolver(deployment=deployment(), pods=[old, pod("demo-2", ready=True)]))
@@ -300,14 +300,14 @@ def test_a_pod_that_failed_in_an_earlier_incident_is_no_failure(status: dict[str
     assert condition(rolling, "Ready").reason == "RollingOut"
 
 
-def test_a_replica_that_is_lost_once_is_replaced_which_is_no_failure() -> None:
+def test_a_single_lost_replica_is_not_a_failure() -> None:
     three = [lost(f"demo-{number}", made=number, ended=100) for number in range(3)]
     new = [started(f"demo-{number}", made=101) for number in range(3, 6)]
     found = status_of(ObservedSolver(deployment=deployment(ready=0, available=0), pods=[*three, *new]))
     assert condition(found, "Degraded").status == "False"
 
 
-def test_a_replica_that_is_lost_again_and_again_is_a_failure_until_one_is_ready() -> None:
+def test_repeated_losses_of_a_replica_are_a_failure_until_one_is_ready() -> None:
     pods = [
         lost("demo-1", made=0, ended=90),
         lost("demo-2", made=91, ended=180),
@@ -323,14 +323,14 @@ def test_a_replica_that_is_lost_again_and_again_is_a_failure_until_one_is_ready(
     assert condition(found, "Ready").status == "True"
 
 
-def test_a_starting_container_is_no_failure() -> None:
+def test_a_starting_container_is_not_a_failure() -> None:
     assert (
         condition(status_of(ObservedSolver(pods=[waiting("ContainerCreating")])), "Degraded").status
         == "False"
     )
 
 
-def test_a_container_that_has_just_started_is_no_failure() -> None:
+def test_a_container_that_just_started_is_not_a_failure() -> None:
     """Between its startup probe and its readiness probe."""
     starting = running(since="2026-01-01T12:00:00Z", unready_since="2026-01-01T11:59:58Z")
     assert condition(status_of(ObservedSolver(pods=[starting])), "Degraded").status == "False"
@@ -357,7 +357,7 @@ def beside(other: dict[str, Any], *, init: bool = False) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_container_that_is_not_ours_is_named_and_judged_by_no_field_or_exit_code_of_ours(
+def test_a_foreign_container_is_named_and_ignores_our_fields_and_exit_codes(
     doing: dict[str, Any], reason: str, said: str, init: bool
 ) -> None:
     found = condition(
@@ -369,7 +369,7 @@ def test_a_container_that_is_not_ours_is_named_and_judged_by_no_field_or_exit_co
     assert "spec." not in found.message
 
 
-def test_a_container_that_crashed_once_and_is_ready_again_is_no_failure() -> None:
+def test_a_recovered_container_is_not_a_failure() -> None:
     healed = {"name": "service", "ready": True, "state": {"running": {}}, **crashed(1, "once")}
     assert (
         condition(status_of(ObservedSolver(pods=[pod(containerStatuses=[healed])])), "Degraded").status
@@ -377,7 +377,7 @@ def test_a_container_that_crashed_once_and_is_ready_again_is_no_failure() -> Non
     )
 
 
-def test_long_words_of_others_are_cut_to_their_end() -> None:
+def test_long_quotes_keep_their_end() -> None:
     crash: dict[str, Any] = {
         "lastState": {"terminated": {"exitCode": 1, "message": "x" * 5000 + " the error"}}
     }
@@ -458,9 +458,7 @@ def test_a_step_of_an_autoscaler_leaves_ready_true() -> None:
         (["hf://old/model"] * 3, "hf://new/model", "hf://old/model"),
     ],
 )
-def test_the_model_that_is_shown_is_the_one_that_answers(
-    pods: list[str], kept: str | None, shown: str
-) -> None:
+def test_the_status_shows_the_model_that_answers(pods: list[str], kept: str | None, shown: str) -> None:
     """Which is another one than the spec's after a gate that refused, and after a rollback."""
     replicas = [pod(f"demo-{number}", ready=True) for number, _ in enumerate(pods)]
     for replica, model in zip(replicas, pods, strict=True):
@@ -548,7 +546,7 @@ def test_a_solver_stays_ready_over_a_restart_of_the_operator_until_its_spec_chan
     assert status.canary_carried(solver(), PENDING) == PENDING
 
 
-def test_a_spec_that_cannot_be_read_is_said_and_keeps_the_inventory() -> None:
+def test_an_unreadable_spec_is_reported_and_keeps_the_inventory() -> None:
     before = of(solver(), observed=ObservedSolver(deployment=deployment()), inventory=[INGRESS])
     known = solver(status=before.model_dump(by_alias=True), generation=3)
     found = status.invalid(known, problem="spec.replicas: too many", bad="Ready", now=NOON)
@@ -600,7 +598,7 @@ def test_scaling_is_ready_when_the_spec_or_a_working_autoscaler_sets_the_replica
     assert (found.status, found.reason) == (state, reason)
 
 
-def test_a_missing_crd_is_said_with_what_to_install_and_is_no_failure_of_the_solver() -> None:
+def test_a_missing_crd_is_reported_with_its_provider_and_is_not_a_failure() -> None:
     absent = [
         ObjectRef(api_version="keda.sh/v1alpha1", kind="ScaledObject", name="demo"),
         ObjectRef(api_version="monitoring.coreos.com/v1", kind="ServiceMonitor", name="demo"),
@@ -613,7 +611,7 @@ def test_a_missing_crd_is_said_with_what_to_install_and_is_no_failure_of_the_sol
     assert found.is_true("Ready")
 
 
-def test_a_way_in_that_can_not_be_made_is_not_ready() -> None:
+def test_a_route_that_can_not_be_applied_is_not_ready() -> None:
     """Its URL leads nowhere."""
     absent = [ObjectRef(api_version="gateway.networking.k8s.io/v1", kind="HTTPRoute", name="demo")]
     found = status_of(ObservedSolver(deployment=deployment(), absent=absent))
@@ -624,7 +622,7 @@ def test_a_way_in_that_can_not_be_made_is_not_ready() -> None:
     assert "install the Gateway API's CRDs" in condition(found, "Degraded").message
 
 
-def test_what_a_starting_replica_says_is_shown() -> None:
+def test_the_status_shows_a_starting_replicas_progress() -> None:
     observed = ObservedSolver(
         deployment=deployment(ready=0, available=0), starting="Pod demo-1: Fetching. 40 % done."
     )

@@ -74,9 +74,7 @@ async def test_its_pods_pass_the_restricted_level_and_are_no_replicas(
     assert not selector.items() <= pods(kubectl)[0]["metadata"]["labels"].items()
 
 
-async def test_what_became_of_the_last_backup_is_a_condition_and_an_event(
-    kubectl: Kubectl, bench: Bench
-) -> None:
+async def test_the_last_backups_result_is_a_condition_and_an_event(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, spec())
     await bench.settle()
     kubectl("create", "job", "--from=cronjob/demo-backups", "first")
@@ -126,7 +124,7 @@ async def test_a_pod_that_can_not_start_is_reported(kubectl: Kubectl, bench: Ben
     assert 'secret "s3" not found' in told["message"]
 
 
-async def test_a_foreign_cron_job_of_its_name_is_left_alone_and_reported(
+async def test_a_foreign_cron_job_of_its_name_is_unchanged_and_reported(
     kubectl: Kubectl, bench: Bench
 ) -> None:
     kubectl("create", "cronjob", "demo-backups", "--image=x", "--schedule=0 0 1 1 *")

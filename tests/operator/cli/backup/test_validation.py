@@ -40,7 +40,7 @@ BINDING = {
         results(metadata={"name": "aqua-results", "annotations": {"mcq-operator.dev/restored": "one/x"}}),
     ],
 )
-def test_what_backups_have_is_accepted(item: Manifest) -> None:
+def test_objects_of_backups_are_accepted(item: Manifest) -> None:
     assert list(validate([item])) == [item]
 
 
@@ -70,7 +70,7 @@ def test_what_backups_have_is_accepted(item: Manifest) -> None:
         (results(immutable=True), "immutable: Extra inputs"),
     ],
 )  # fmt: skip
-def test_anything_else_is_refused(item: Manifest, says: str) -> None:
+def test_any_other_object_is_refused(item: Manifest, says: str) -> None:
     with pytest.raises(CorruptError, match="which the operator does not back up") as refused:
         list(validate([resource(), item]))
     assert says in str(refused.value)
