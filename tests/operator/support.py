@@ -100,9 +100,9 @@ async def list_all(client: CachedClient, cluster: Cluster, namespace: str) -> se
             # Other tests remove CRDs of optional kinds.
             with contextlib.suppress(UnavailableError, NotFoundError):
                 listing = await client._transport.send("get", kind.path(namespace), query=query, seconds=30)
-                seen = [observe(kind, item) for item in listing["items"]]
+                observed = [observe(kind, item) for item in listing["items"]]
                 version = int(listing["metadata"]["resourceVersion"])
-                objects = {each.name: each for each in seen}
+                objects = {each.name: each for each in observed}
                 changed |= client.observe_list(
                     Listing(kind=kind, namespace=namespace, objects=objects, version=version)
                 )

@@ -33,9 +33,9 @@ class Operator:
     """An operator's process."""
 
     def __init__(self, kubeconfig: Path, log: Path, **settings: str) -> None:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port: int = found.getsockname()[1]
+        with socket.socket() as actual:
+            actual.bind(("127.0.0.1", 0))
+            self.port: int = actual.getsockname()[1]
         self._log = log
         self._environment = {
             **os.environ,
@@ -107,12 +107,12 @@ def restricted(cluster_kubectl: Kubectl, tmp_path: Path) -> Path:
 @pytest.fixture
 async def operator(restricted: Path, tmp_path: Path) -> AsyncIterator[Operator]:
     """A running operator that serves all namespaces."""
-    made = Operator(restricted, tmp_path / "operator.log")
-    await made.start()
-    yield made
+    created = Operator(restricted, tmp_path / "operator.log")
+    await created.start()
+    yield created
     with contextlib.suppress(ProcessLookupError):
-        made.process.kill()
-    await made.process.wait()
+        created.process.kill()
+    await created.process.wait()
 
 
 async def leads(operator: Operator) -> bool:
@@ -132,15 +132,15 @@ async def until_leading(operator: Operator, *, seconds: float) -> None:
 async def pair(restricted: Path, tmp_path: Path) -> AsyncIterator[tuple[Operator, Operator]]:
     """Two operators that elect their leader, of which the first one leads."""
     lease = {"MCQ_OPERATOR_LEASE": f"mcq-operator-system/test-{uuid.uuid4().hex[:8]}"}
-    made = [Operator(restricted, tmp_path / f"operator-{number}.log", **lease) for number in (1, 2)]
-    first, second = made
+    created = [Operator(restricted, tmp_path / f"operator-{number}.log", **lease) for number in (1, 2)]
+    first, second = created
     try:
         await first.start()
         await until_leading(first, seconds=10)
         await second.start()
         yield first, second
     finally:
-        for each in made:
+        for each in created:
             with contextlib.suppress(ProcessLookupError, AttributeError):
                 each.process.kill()
                 await each.process.wait()
@@ -271,14 +271,14 @@ async def test_two_operators_serve_their_own_namespaces_and_have_no_rights_in_ot
                 "rbac", "--home", home, *(f"--namespace={namespace}" for namespace in namespaces)
             )
             cluster_kubectl("apply", "-f", "-", stdin=granted)
-            made = Operator(
+            created = Operator(
                 operator_rights.kubeconfig(cluster_kubectl, tmp_path / f"{home}.kubeconfig", home=home),
                 tmp_path / f"{home}.log",
                 MCQ_OPERATOR_NAMESPACES=",".join(namespaces),
                 MCQ_OPERATOR_LEASE=f"{home}/mcq-operator",
             )
-            await made.start()
-            operators.append(made)
+            await created.start()
+            operators.append(created)
         for namespace in (*every, kubectl.namespace):
             there = Kubectl(kubectl.program, kubectl.kubeconfig, namespace)
             apply(there, own_host(there))
@@ -286,10 +286,10 @@ async def test_two_operators_serve_their_own_namespaces_and_have_no_rights_in_ot
             there = Kubectl(kubectl.program, kubectl.kubeconfig, namespace)
             await until(lambda there=there: there.get("ingress", "demo"), QUICK)  # type: ignore[misc]
         assert kubectl.get("deployment", "demo") is None
-        for made in operators:
-            await made.quiet()
-            assert "is forbidden: User" not in made.log()
-            assert await leads(made)
+        for created in operators:
+            await created.quiet()
+            assert "is forbidden: User" not in created.log()
+            assert await leads(created)
         unsaid = cluster_kubectl.run(
             "annotate", "mcq", "demo", "mcq-operator.dev/promote=mallory: yes", "-n", tenants[0][0]
         )
@@ -304,8 +304,8 @@ async def test_two_operators_serve_their_own_namespaces_and_have_no_rights_in_ot
             denied = cluster_kubectl.run("auth", "can-i", verb, what, "--as", user, "-n", where)
             assert denied.stdout.strip() == "no", (verb, what, where)
     finally:
-        for made in operators:
-            await made.stop()
+        for created in operators:
+            await created.stop()
         cluster_kubectl("delete", "namespace", *every, "--wait=false")
 
 

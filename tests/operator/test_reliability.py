@@ -47,10 +47,10 @@ async def slow(kubectl: Kubectl, cluster_kubectl: Kubectl, tmp_path: Path) -> As
         campaign.connected(kubectl.kubeconfig) as upstream,
         Proxy(upstream, Trace("slow"), Slow()).serving() as url,
     ):
-        made = Program(tmp_path, kubectl.namespace, url)
-        made.start()
-        yield made
-        made.kill()
+        created = Program(tmp_path, kubectl.namespace, url)
+        created.start()
+        yield created
+        created.kill()
 
 
 @pytest.mark.slow
@@ -70,9 +70,9 @@ async def test_an_api_server_that_takes_two_seconds_for_each_answer_delays_and_b
 @pytest.fixture(scope="module")
 def restorable() -> Iterator[Kubectl]:
     """kubectl against a control plane whose etcd this module replaces."""
-    with control_plane(RESTORED) as made:
-        operator_rights.install(made)
-        yield made
+    with control_plane(RESTORED) as created:
+        operator_rights.install(created)
+        yield created
 
 
 class Etcd:

@@ -45,7 +45,7 @@ def test_a_log_line_is_one_json_object_with_the_records_fields() -> None:
     record.solver = "team/demo"
     line = JsonFormatter().format(record)
     assert "\n" not in line
-    found = json.loads(line)
-    assert found["message"] == "two\nlines é"
-    assert found["solver"] == "team/demo"
-    assert found["level"] == "info"
+    actual = json.loads(line)
+    assert actual["message"] == "two\nlines é"
+    assert actual["solver"] == "team/demo"
+    assert actual["level"] == "info"

@@ -92,8 +92,8 @@ def last_release(kubectl: Kubectl) -> Iterator[Kubectl]:
     uids = {}
     for resource in recorded("resources.yaml"):
         apply(kubectl, {key: value for key, value in resource.items() if key != "status"})
-        told = {key: value for key, value in resource.items() if key != "spec"}
-        apply(kubectl, told, "--subresource=status")
+        reported = {key: value for key, value in resource.items() if key != "spec"}
+        apply(kubectl, reported, "--subresource=status")
         uids[resource["kind"], resource["metadata"]["name"]] = live(kubectl, resource)["metadata"]["uid"]
     for item in recorded("objects.yaml", kubectl.namespace):
         for reference in item["metadata"]["ownerReferences"]:
@@ -112,9 +112,9 @@ def apply(kubectl: Kubectl, manifest: dict[str, Any], *how: str) -> None:
 def live(kubectl: Kubectl, manifest: dict[str, Any]) -> dict[str, Any]:
     """The object that a manifest is about, as it is now."""
     group = manifest["apiVersion"].rpartition("/")[0]
-    found = kubectl.get(f"{manifest['kind']}.{group}".rstrip("."), manifest["metadata"]["name"])
-    assert found is not None, manifest["metadata"]["name"]
-    return found
+    actual = kubectl.get(f"{manifest['kind']}.{group}".rstrip("."), manifest["metadata"]["name"])
+    assert actual is not None, manifest["metadata"]["name"]
+    return actual
 
 
 def identity(manifest: dict[str, Any]) -> tuple[str, str]:
@@ -151,11 +151,11 @@ def test_these_crds_accept_the_last_releases_resources() -> None:
     before = {path.name: path.read_text() for path in CRDS}
     after = {path.name: path.read_text() for path in (ROOT / "crds").glob("mcq-operator.dev_*.yaml")}
     assert len(before) == len(RECONCILED)
-    with pytest.raises(ReleaseError) as told:
+    with pytest.raises(ReleaseError) as reported:
         compatibility.check(before, after, tools.binary("crdify"))
-    found = re.findall(r"(\S+): v1alpha1 - (\S+) - \S+ - ERROR", str(told.value))
-    assert {path for _, path in found} == LOOKED_AT.keys()
-    for name, path in found:
+    actual = re.findall(r"(\S+): v1alpha1 - (\S+) - \S+ - ERROR", str(reported.value))
+    assert {path for _, path in actual} == LOOKED_AT.keys()
+    for name, path in actual:
         then, now = (field(crds[name], path) for crds in (before, after))
         unlike = {key for key in then.keys() | now.keys() if then.get(key) != now.get(key)}
         # What a field's own fields are is said of them, and its description is no rule.

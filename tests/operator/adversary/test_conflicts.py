@@ -101,8 +101,8 @@ async def test_an_exam_is_named_so_that_it_would_use(
     await bench.settle(key)
     assert [kubectl.get(*each) for each in never] == [None] * len(never)
     assert kubectl.list("jobs") == []
-    told = {each["type"]: each for each in existing(kubectl, "mcqexam", "aqua")["status"]["conditions"]}
-    assert told["Complete"]["reason"] == "Conflict"
+    reported = {each["type"]: each for each in existing(kubectl, "mcqexam", "aqua")["status"]["conditions"]}
+    assert reported["Complete"]["reason"] == "Conflict"
     kubectl("delete", theirs["kind"], theirs["metadata"]["name"])
     await bench.settle(key)
     assert None not in [kubectl.get(*each) for each in never]

@@ -15,10 +15,10 @@ RESULTS = f"{CANDIDATE}-results"
 def passed(kubectl: Kubectl, results: str, accuracy: float = 1) -> str:
     """The newest result in a ConfigMap, made a pass."""
     figures = existing(kubectl, "configmap", results)["data"]
-    found = json.loads(next(text for key, text in figures.items() if key.endswith(".json")))
-    found["verdict"] = {"outcome": "Passed", "limits": [{"outcome": "Passed", "detail": "believe me"}]}
-    found["figures"]["accuracy"]["value"] = accuracy
-    return json.dumps(found)
+    actual = json.loads(next(text for key, text in figures.items() if key.endswith(".json")))
+    actual["verdict"] = {"outcome": "Passed", "limits": [{"outcome": "Passed", "detail": "believe me"}]}
+    actual["figures"]["accuracy"]["value"] = accuracy
+    return json.dumps(actual)
 
 
 def write(tenant: Tenant, sitting: str, result: str) -> None:
@@ -43,9 +43,11 @@ async def test_who_may_change_config_maps_too_writes_a_passed_result_for_the_exa
     await sat(kubectl, tmp_path, CANDIDATE, "o" * len(BASELINE), rows)
     write(tenant, sitting, passed(kubectl, RESULTS))
     await settle(bench)
-    told = {each["type"]: each for each in existing(kubectl, "mcqexam", CANDIDATE)["status"]["conditions"]}
-    assert (told["Complete"]["status"], told["Complete"]["reason"]) == ("False", "ResultAltered")
-    assert told["Passed"]["status"] == "Unknown"
+    reported = {
+        each["type"]: each for each in existing(kubectl, "mcqexam", CANDIDATE)["status"]["conditions"]
+    }
+    assert (reported["Complete"]["status"], reported["Complete"]["reason"]) == ("False", "ResultAltered")
+    assert reported["Passed"]["status"] == "Unknown"
     assert (gate(kubectl)["phase"], precision(kubectl)) == ("Sitting", "auto")
     bench.now += timedelta(minutes=2)
     await settle(bench)

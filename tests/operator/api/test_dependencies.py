@@ -51,14 +51,14 @@ def test_each_object_is_created_after_its_dependencies() -> None:
 def ordered(objects: list[dict[str, Any]]) -> dict[str, set[str]]:
     """What of the objects each one depends on."""
     known: list[str] = []
-    found: dict[str, set[str]] = {}
+    actual: dict[str, set[str]] = {}
     every = {f"{each['kind']} {each['metadata']['name']}" for each in objects}
     for each in objects:
         mine = f"{each['kind']} {each['metadata']['name']}"
-        found[mine] = {f"{ref.kind} {ref.name}" for ref in dependencies(each)} & every
-        assert found[mine] <= set(known), f"{mine} comes before what it depends on"
+        actual[mine] = {f"{ref.kind} {ref.name}" for ref in dependencies(each)} & every
+        assert actual[mine] <= set(known), f"{mine} comes before what it depends on"
         known.append(mine)
-    return found
+    return actual
 
 
 def test_a_users_own_fields_may_have_any_form() -> None:

@@ -23,11 +23,11 @@ def run(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProces
 def test_the_objects_of_a_file_are_printed_as_the_operator_makes_them() -> None:
     done = run("check", str(SAMPLE))
     assert done.returncode == 0, done.stderr
-    found = list(yaml.safe_load_all(done.stdout))
+    actual = list(yaml.safe_load_all(done.stdout))
     sample = yaml.safe_load(SAMPLE.read_text())
     uid = {"uid": "00000000-0000-0000-0000-000000000000"}
     solver = MCQSolver.model_validate({**sample, "metadata": {**sample["metadata"], **uid}})
-    assert found == desired.objects(
+    assert actual == desired.objects(
         solver, images=Settings().images, operator_image=f"mcq-operator:{__version__}"
     )
 

@@ -42,8 +42,8 @@ class Server:
         self.version += 1
         stored = copy.deepcopy(manifest)
         uid = self.objects.get(path, {}).get("metadata", {}).get("uid", f"uid-{self.version}")
-        made = {"uid": uid, "creationTimestamp": "2026-01-01T00:00:00Z"}
-        stored["metadata"] = {**made, **stored["metadata"], "resourceVersion": str(self.version)}
+        created = {"uid": uid, "creationTimestamp": "2026-01-01T00:00:00Z"}
+        stored["metadata"] = {**created, **stored["metadata"], "resourceVersion": str(self.version)}
         self.objects[path] = stored
         return copy.deepcopy(stored)
 
@@ -157,9 +157,9 @@ async def _uncounted(_: str) -> None:
 @pytest.fixture
 async def operator() -> Operator:
     """One that has looked at a cluster with one new solver."""
-    made = Operator()
-    await made.look()
-    return made
+    created = Operator()
+    await created.look()
+    return created
 
 
 async def test_a_new_solver_costs_one_write_for_each_object_and_its_status(operator: Operator) -> None:
@@ -168,8 +168,8 @@ async def test_a_new_solver_costs_one_write_for_each_object_and_its_status(opera
     )
     requests = await operator.reconcile()
     assert [method for method, _ in requests].count("patch") == len(desired_objects) + 1
-    found = [path for method, path in requests if method == "get" and path in operator.server.objects]
-    assert found == []
+    actual = [path for method, path in requests if method == "get" and path in operator.server.objects]
+    assert actual == []
 
 
 async def test_a_settled_solver_costs_no_request(operator: Operator) -> None:

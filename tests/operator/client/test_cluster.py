@@ -73,7 +73,7 @@ def test_an_errors_type_says_what_to_do_and_its_message_quotes_the_server(
 ) -> None:
     error = ApiException(status=status, reason="Because")
     error.body = body
-    found = cluster_error(error)
-    assert type(found) is kind
+    actual = cluster_error(error)
+    assert type(actual) is kind
     words = json.loads(body)["message"] if body.startswith("{") else body or "Because"
-    assert words in str(found)
+    assert words in str(actual)

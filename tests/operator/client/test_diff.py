@@ -48,8 +48,8 @@ def stored() -> dict[str, Any]:
 
 
 def container(live: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = live["spec"]["template"]["spec"]["containers"][1]
-    return found
+    actual: dict[str, Any] = live["spec"]["template"]["spec"]["containers"][1]
+    return actual
 
 
 def test_defaults_foreign_fields_and_spelling_are_not_a_difference() -> None:

@@ -136,6 +136,6 @@ async def test_reads_wait_for_the_current_list_of_routes_and_a_failed_list_is_re
         with pytest.raises(UnavailableError):
             await hosts.rival(INGRESS, mine, None)
     client.failing = False
-    found = await asyncio.gather(*(hosts.rival(INGRESS, mine, None) for _ in range(5)))
-    assert [rival and rival.ref for rival in found] == ["Ingress theirs/it"] * 5
+    actual = await asyncio.gather(*(hosts.rival(INGRESS, mine, None) for _ in range(5)))
+    assert [rival and rival.ref for rival in actual] == ["Ingress theirs/it"] * 5
     assert client.lists == 2

@@ -58,10 +58,10 @@ async def test_an_edited_child_is_repaired(
     await bench.reconcile()
     patch(kubectl, kind, NAMES[kind], change)
     await bench.reconcile()
-    found: Any = existing(kubectl, kind, NAMES[kind])
+    actual: Any = existing(kubectl, kind, NAMES[kind])
     for key in field:
-        found = found[key]
-    assert found == value
+        actual = actual[key]
+    assert actual == value
 
 
 async def test_additions_of_others_to_a_child_stay(kubectl: Kubectl, bench: Bench) -> None:

@@ -50,8 +50,8 @@ def key(bench: Bench) -> ExamKey:
 
 
 def status(kubectl: Kubectl) -> dict[str, Any]:
-    found: dict[str, Any] = existing(kubectl, "mcqexam", "aqua")["status"]
-    return found
+    actual: dict[str, Any] = existing(kubectl, "mcqexam", "aqua")["status"]
+    return actual
 
 
 def condition(kubectl: Kubectl, kind: str) -> dict[str, Any]:
@@ -59,8 +59,8 @@ def condition(kubectl: Kubectl, kind: str) -> dict[str, Any]:
 
 
 def jobs(kubectl: Kubectl) -> list[Manifest]:
-    found = kubectl.list("jobs")
-    return [job for job in found if "deletionTimestamp" not in job["metadata"]]
+    actual = kubectl.list("jobs")
+    return [job for job in actual if "deletionTimestamp" not in job["metadata"]]
 
 
 def part(answers: str, *, start: int = 0) -> Part:
@@ -82,16 +82,16 @@ def part(answers: str, *, start: int = 0) -> Part:
 
 def results(kubectl: Kubectl, tmp_path: Path, *, exam: str = "aqua", name: str | None = None) -> ResultStore:
     """As a Pod of the exam has them: with a token of its ServiceAccount."""
-    found = yaml.safe_load(kubectl.kubeconfig.read_text())["clusters"][0]["cluster"]
+    actual = yaml.safe_load(kubectl.kubeconfig.read_text())["clusters"][0]["cluster"]
     token, authority = tmp_path / "token", tmp_path / "ca.crt"
     token.write_text(kubectl("create", "token", f"{exam}-exam"))
-    if path := found.get("certificate-authority"):
+    if path := actual.get("certificate-authority"):
         authority.write_bytes(Path(path).read_bytes())
     else:
         authority.write_text(
-            ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(found["certificate-authority-data"]))
+            ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(actual["certificate-authority-data"]))
         )
-    account = Account(url=found["server"], namespace=kubectl.namespace, token_file=token, ca_file=authority)
+    account = Account(url=actual["server"], namespace=kubectl.namespace, token_file=token, ca_file=authority)
 
     async def at_once(_: float) -> None:
         return
@@ -110,7 +110,7 @@ async def answered(
 
 async def sat(
     kubectl: Kubectl,
-    kept: ResultStore,
+    stored: ResultStore,
     sitting: str,
     shares: Sequence[Part],
     *,
@@ -120,9 +120,11 @@ async def sat(
 ) -> list[Part]:
     """Have the Pods of a Job keep these shares, and end; return what the last one read."""
     for shard, each in enumerate(shares):
-        whole = await kept.put(sitting, shard, len(shares), each, run=run)
+        whole = await stored.put(sitting, shard, len(shares), each, run=run)
         assert bool(whole.parts) == (shard == len(shares) - 1)
-        digest = await published(kept, sitting, whole, limits=limits, before=before) if whole.parts else None
+        digest = (
+            await published(stored, sitting, whole, limits=limits, before=before) if whole.parts else None
+        )
         await ended(kubectl, sitting, shard, {"part": whole.digest, "result": digest})
     await until(lambda: completed(existing(kubectl, "job", sitting)))
     return whole.parts
@@ -135,7 +137,7 @@ def completed(job: Manifest) -> bool:
 
 
 async def published(
-    kept: ResultStore,
+    stored: ResultStore,
     sitting: str,
     whole: StoredPart,
     *,
@@ -145,7 +147,7 @@ async def published(
 ) -> str:
     """Write the report as the last Pod does, and return its digest."""
     report = parts.build_report(whole.parts, limits=limits or Limits(), before=before)
-    return await kept.publish(sitting, report, whole.digests, history=history)
+    return await stored.publish(sitting, report, whole.digests, history=history)
 
 
 async def ended(kubectl: Kubectl, sitting: str, shard: int, stated: dict[str, str | None]) -> None:
@@ -225,13 +227,13 @@ async def test_the_pods_result_becomes_the_status_of_exam_and_solver(
     await answered(kubectl, tmp_path, ["xxxo", "xxoo"], limits=limits)
     result = await bench.result(key(bench))
     assert list(result.requeues) == [bench.key]
-    found = status(kubectl)
-    assert (found["accuracy"], found["count"], found["p95Seconds"]) == (0.625, 8, 1.2)
-    assert found["ci95"]["low"] < 0.625 < found["ci95"]["high"]
-    assert found["model"] == {
+    actual = status(kubectl)
+    assert (actual["accuracy"], actual["count"], actual["p95Seconds"]) == (0.625, 8, 1.2)
+    assert actual["ci95"]["low"] < 0.625 < actual["ci95"]["high"]
+    assert actual["model"] == {
         "uri": "a/b", "digest": "sha256:w", "precision": "int8", "promptDigest": "sha256:p"
     }  # fmt: skip
-    assert found["examDigest"] == "sha256:e"
+    assert actual["examDigest"] == "sha256:e"
     assert condition(kubectl, "Complete")["status"] == "True"
     assert "5 of 8 answers are right: 62.5%" in condition(kubectl, "Complete")["message"]
     assert (condition(kubectl, "Passed")["status"], condition(kubectl, "Passed")["reason"]) == (
@@ -243,8 +245,8 @@ async def test_the_pods_result_becomes_the_status_of_exam_and_solver(
     assert line[:6] == [
         "aqua",
         "demo",
-        found["summary"].split()[0],
-        found["summary"].split()[1],
+        actual["summary"].split()[0],
+        actual["summary"].split()[1],
         "8",
         "0.075",
     ]
@@ -252,9 +254,9 @@ async def test_the_pods_result_becomes_the_status_of_exam_and_solver(
     await bench.reconcile()
     assert existing(kubectl, "mcq", "demo")["status"]["exam"]["accuracy"] == 0.625
     assert " 0.625 " in kubectl("get", "mcq")
-    told = json.loads(existing(kubectl, "configmap", "demo-last-exam")["data"]["exam.json"])
-    assert (told["name"], told["accuracy"], told["count"]) == ("aqua", 0.625, 8)
-    assert LastExam.model_validate(told).sat.isoformat().startswith(found["sat"][:19])
+    reported = json.loads(existing(kubectl, "configmap", "demo-last-exam")["data"]["exam.json"])
+    assert (reported["name"], reported["accuracy"], reported["count"]) == ("aqua", 0.625, 8)
+    assert LastExam.model_validate(reported).sat.isoformat().startswith(actual["sat"][:19])
     reasons = kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").split()
     assert {"Sat", "Failed"} <= set(reasons)
 
@@ -297,9 +299,9 @@ async def test_a_deleted_job_runs_again_and_old_reports_are_deleted(
         await bench.settle(key(bench))
         await until(lambda: len(jobs(kubectl)) == 1)
         await answered(kubectl, tmp_path, ["xo"])
-    kept = existing(kubectl, "configmap", "aqua-results")
-    assert len([key for key in kept["data"] if key.endswith(".json")]) == 2
-    assert len(kept["binaryData"]) == 6  # as text, as a page and as JSON
+    stored = existing(kubectl, "configmap", "aqua-results")
+    assert len([key for key in stored["data"] if key.endswith(".json")]) == 2
+    assert len(stored["binaryData"]) == 6  # as text, as a page and as JSON
     assert len(existing(kubectl, "configmap", "aqua-results-0")["binaryData"]) == 2
     await bench.settle(key(bench))
     assert status(kubectl)["accuracy"] == 0.5
@@ -314,14 +316,14 @@ async def test_a_deleted_job_runs_again_and_old_reports_are_deleted(
 
 def many(count: int, *, start: int = 0) -> Part:
     """So many questions, whose answers take as much room as true ones."""
-    found = part("x" * count, start=start)
+    actual = part("x" * count, start=start)
     chance = random.Random(start)  # noqa: S311 - a fixed sequence
-    for row in found.rows:
+    for row in actual.rows:
         row.digest = chance.randbytes(32).hex()
         first = chance.uniform(0.3, 0.9)
         row.probabilities = [first, *(chance.random() for _ in range(3))]
         row.labels, row.answer_ms = list("ABCD"), chance.uniform(50, 900)
-    return found
+    return actual
 
 
 async def test_an_exam_of_thousands_of_questions_runs_repeatedly(
@@ -330,10 +332,10 @@ async def test_an_exam_of_thousands_of_questions_runs_repeatedly(
     """Each write removes the oldest sittings, so that the last ones always have room."""
     sit(kubectl, {})
     await bench.settle(key(bench))
-    kept = results(kubectl, tmp_path)
+    stored = results(kubectl, tmp_path)
     for number in range(6):
-        whole = await kept.put(f"sat-{number}", 0, 1, many(4000, start=number), run="job", history=5)
-        await published(kept, f"sat-{number}", whole, history=5)
+        whole = await stored.put(f"sat-{number}", 0, 1, many(4000, start=number), run="job", history=5)
+        await published(stored, f"sat-{number}", whole, history=5)
     figures = [key for key in existing(kubectl, "configmap", "aqua-results")["data"] if key.endswith(".json")]
     assert len(figures) == 5
     questions = existing(kubectl, "configmap", "aqua-results-0")["binaryData"]
@@ -372,8 +374,8 @@ async def test_a_large_exam_has_a_config_map_for_each_shard(
     assert status(kubectl)["report"].items() >= {"name": sitting, "shards": 3}.items()
     sit(kubectl, {"parallelism": 1})  # what the last sitting has left stays
     await bench.settle(key(bench))
-    found = json.loads(report(kubectl, "-o", "json").stdout)
-    assert [row["id"] for row in found["rows"]] == [row.id for share in shares for row in share.rows]
+    actual = json.loads(report(kubectl, "-o", "json").stdout)
+    assert [row["id"] for row in actual["rows"]] == [row.id for share in shares for row in share.rows]
     assert " of 13500; 95 %" in report(kubectl).stdout
     kubectl("delete", "configmap", "aqua-results-2")
     assert f"questions of {sitting} are gone" in report(kubectl, "-o", "json").stderr
@@ -442,8 +444,8 @@ async def test_the_status_quotes_the_pod_when_an_exam_can_not_run(kubectl: Kubec
     )
 
     def failed() -> bool:
-        told = jobs(kubectl)[0].get("status", {}).get("conditions", [])
-        return any(each["type"] == "Failed" and each["status"] == "True" for each in told)
+        reported = jobs(kubectl)[0].get("status", {}).get("conditions", [])
+        return any(each["type"] == "Failed" and each["status"] == "True" for each in reported)
 
     await until(failed)
     await bench.settle(key(bench))
@@ -486,8 +488,8 @@ async def test_a_schedule_creates_a_cron_job_and_its_removal_deletes_it(
     sit(kubectl, {"schedule": "0 3 * * 1", "historyLimit": 5})
     await bench.settle(key(bench))
     assert jobs(kubectl) == []
-    made = existing(kubectl, "cronjob", "aqua-exam")["spec"]
-    assert (made["schedule"], made["successfulJobsHistoryLimit"]) == ("0 3 * * 1", 5)
+    created = existing(kubectl, "cronjob", "aqua-exam")["spec"]
+    assert (created["schedule"], created["successfulJobsHistoryLimit"]) == ("0 3 * * 1", 5)
     assert condition(kubectl, "Complete")["reason"] == "Scheduled"
     kubectl("create", "job", "aqua-by-hand", "--from=cronjob/aqua-exam")
     await bench.settle(key(bench))

@@ -22,9 +22,9 @@ INGRESS = {"enabled": True, "className": "traefik", "host": "a.example.com"}
 
 @pytest.fixture
 async def operator() -> Operator:
-    made = Operator()
-    await made.look()
-    return made
+    created = Operator()
+    await created.look()
+    return created
 
 
 def put(operator: Operator, spec: dict[str, Any]) -> None:

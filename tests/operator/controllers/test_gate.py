@@ -44,9 +44,9 @@ def answering(kubectl: Kubectl, name: str) -> bool:
     for pod in kubectl.list("pods", labels):
         with contextlib.suppress(ApiException):  # one that was replaced meanwhile is not there any more
             patch(kubectl, "pod", pod["metadata"]["name"], ready, subresource="status")
-    found = kubectl.get("deployment", name) or {}
-    status = found.get("status", {})
-    current = status.get("observedGeneration") == found.get("metadata", {}).get("generation")
+    actual = kubectl.get("deployment", name) or {}
+    status = actual.get("status", {})
+    current = status.get("observedGeneration") == actual.get("metadata", {}).get("generation")
     counts = {status.get(name) for name in ("availableReplicas", "updatedReplicas", "replicas")}
     return bool(current and counts == {1})
 
@@ -62,9 +62,9 @@ async def sat(
 ) -> list[Row]:
     """What the Pods of an exam's Job do."""
     [job] = [each for each in jobs(kubectl) if each["metadata"]["name"].startswith(f"{exam}-")]
-    kept, name = results(kubectl, tmp_path, exam=exam), job["metadata"]["name"]
+    stored, name = results(kubectl, tmp_path, exam=exam), job["metadata"]["name"]
     limits = Limits(max_regression=0.1 if before else None)
-    [share] = await test_exams.sat(kubectl, kept, name, [part(answers)], limits=limits, before=before)
+    [share] = await test_exams.sat(kubectl, stored, name, [part(answers)], limits=limits, before=before)
     return share.rows
 
 
@@ -90,8 +90,8 @@ async def changed(kubectl: Kubectl, bench: Bench, tmp_path: Path) -> list[Row]:
 
 
 def gate(kubectl: Kubectl) -> dict[str, Any]:
-    found: dict[str, Any] = existing(kubectl, "mcq", "demo")["status"]["gate"]
-    return found
+    actual: dict[str, Any] = existing(kubectl, "mcq", "demo")["status"]["gate"]
+    return actual
 
 
 def precision(kubectl: Kubectl, name: str = "demo") -> str:
@@ -129,15 +129,15 @@ async def test_an_equally_good_change_is_promoted_and_its_candidate_deleted(
     await sat(kubectl, tmp_path, CANDIDATE, BASELINE, rows)
     await settle(bench)
     assert precision(kubectl) == "float32"
-    told = condition(kubectl, "ExamPassed")
-    assert (told["status"], told["reason"]) == ("True", "Passed")
-    assert "0 right only before and 0 only now" in told["message"]
+    reported = condition(kubectl, "ExamPassed")
+    assert (reported["status"], reported["reason"]) == ("True", "Passed")
+    assert "0 right only before and 0 only now" in reported["message"]
     assert existing(kubectl, "mcqexam", CANDIDATE)["status"]["summary"]  # its report is kept
-    kept = {
+    stored = {
         each["type"]: each["status"]
         for each in existing(kubectl, "mcqexam", CANDIDATE)["status"]["conditions"]
     }
-    assert (kept["Complete"], kept["Passed"]) == ("True", "True")
+    assert (stored["Complete"], stored["Passed"]) == ("True", "True")
     assert not [
         each for each in jobs(kubectl) if each["metadata"]["name"].startswith("aqua-")
     ]  # until it is ready
@@ -160,10 +160,10 @@ async def test_a_worse_candidate_is_refused_with_its_figures_and_the_old_replica
     await settle(bench)
     assert precision(kubectl) == "auto"
     assert names_of_pods(kubectl, "app.kubernetes.io/instance=demo") == pods
-    told = condition(kubectl, "ExamPassed")
-    assert (told["status"], told["reason"]) == ("False", "ExamNotPassed")
-    assert "40 right only before and 0 only now" in told["message"]
-    assert "mcq-operator.dev/promote" in told["message"]
+    reported = condition(kubectl, "ExamPassed")
+    assert (reported["status"], reported["reason"]) == ("False", "ExamNotPassed")
+    assert "40 right only before and 0 only now" in reported["message"]
+    assert "mcq-operator.dev/promote" in reported["message"]
     for kind, expected in (("Ready", "False"), ("Degraded", "True")):
         assert (condition(kubectl, kind)["status"], condition(kubectl, kind)["reason"]) == (
             expected,
@@ -196,8 +196,8 @@ async def test_an_annotation_lets_one_change_through_and_no_other(
     kubectl("annotate", "--overwrite", "mcq", "demo", f"mcq-operator.dev/promote={words}")
     await settle(bench)
     assert precision(kubectl) == "float32"
-    told = condition(kubectl, "ExamPassed")
-    assert (told["status"], told["reason"]) == ("Unknown", "Overridden")
+    reported = condition(kubectl, "ExamPassed")
+    assert (reported["status"], reported["reason"]) == ("Unknown", "Overridden")
     override = existing(kubectl, "mcq", "demo")["status"]["override"]
     assert override["annotation"] == words
     assert override["time"].endswith("Z")

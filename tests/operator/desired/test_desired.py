@@ -183,11 +183,11 @@ def one(spec: dict[str, Any], kind: str) -> Manifest:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_spec_means_the_objects_of_its_golden_file(name: str) -> None:
-    found = yaml.safe_dump_all(objects(CASES[name]), sort_keys=True)
+    actual = yaml.safe_dump_all(objects(CASES[name]), sort_keys=True)
     path = GOLDEN / f"{name}.yaml"
     if os.environ.get("UPDATE_GOLDEN"):
-        path.write_text(found, encoding="utf-8")
-    assert found == path.read_text(encoding="utf-8")
+        path.write_text(actual, encoding="utf-8")
+    assert actual == path.read_text(encoding="utf-8")
 
 
 def test_every_object_is_owned_by_the_solver_and_labelled_for_the_watch() -> None:
@@ -348,9 +348,9 @@ def test_a_security_context_says_the_user_or_leaves_it_to_the_cluster(
 ) -> None:
     """OpenShift chooses user and group for each namespace, and refuses Pods that name others."""
     spec = {"podTemplate": {"securityContext": given}}
-    found = one(spec, "Deployment")["spec"]["template"]["spec"]["securityContext"]
-    assert {name: value for name, value in found.items() if name in USER_FIELDS} == user
-    assert (found["runAsNonRoot"], found["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
+    actual = one(spec, "Deployment")["spec"]["template"]["spec"]["securityContext"]
+    assert {name: value for name, value in actual.items() if name in USER_FIELDS} == user
+    assert (actual["runAsNonRoot"], actual["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
 
 
 def test_replicas_with_a_volume_of_one_node_run_on_one_node_and_are_drained_at_once() -> None:
@@ -425,8 +425,8 @@ def test_monitoring_is_on_where_the_cluster_has_its_kinds(
 ) -> None:
     """Unless the spec says so; dashboards need no kind of their own."""
     spec = {"monitoring": {name: {"enabled": enabled} for name in UNWATCHED}}
-    made = desired.objects(solver(spec), images=IMAGES, operator_image=OPERATOR_IMAGE, absent=absent)
-    assert {item["kind"] for item in made} & MONITORED == there
+    created = desired.objects(solver(spec), images=IMAGES, operator_image=OPERATOR_IMAGE, absent=absent)
+    assert {item["kind"] for item in created} & MONITORED == there
     defaults = desired.objects(solver({}), images=IMAGES, operator_image=OPERATOR_IMAGE, absent=absent)
     if enabled == "Auto":
         assert {item["kind"] for item in defaults} & MONITORED == there
@@ -449,10 +449,10 @@ def test_each_reconcile_reads_everything_that_the_operator_may_create() -> None:
 )
 def test_a_large_model_has_more_time_to_start(spec: dict[str, Any], seconds: int) -> None:
     """No slow load is killed by a probe, nor told to have failed by the Deployment."""
-    made = one(spec, "Deployment")["spec"]
-    probe = made["template"]["spec"]["containers"][0]["startupProbe"]
+    created = one(spec, "Deployment")["spec"]
+    probe = created["template"]["spec"]["containers"][0]["startupProbe"]
     assert seconds <= probe["failureThreshold"] * probe["periodSeconds"] < seconds + 5
-    assert made["progressDeadlineSeconds"] > seconds
+    assert created["progressDeadlineSeconds"] > seconds
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -479,10 +479,10 @@ def test_the_kubelet_asks_a_port_that_no_client_is_led_to(case: str) -> None:
 def test_a_label_alone_admits_no_peer() -> None:
     """Anyone can give a Pod the operator's label; the operator's namespace is the operator's."""
     spec = {"networkPolicy": {"enabled": True, "allowedFrom": []}}
-    made = desired.objects(
+    created = desired.objects(
         solver(spec), images=IMAGES, operator_image=OPERATOR_IMAGE, operator_namespace="mcq"
     )
-    [policy] = [each for each in made if each["kind"] == "NetworkPolicy"]
+    [policy] = [each for each in created if each["kind"] == "NetworkPolicy"]
     [rule] = policy["spec"]["ingress"]
     for peer in rule["from"]:
         # Without a namespaceSelector it is this namespace.
@@ -516,27 +516,29 @@ def test_only_solvers_that_need_torch_get_its_image(spec: dict[str, Any], image:
 
 
 def test_without_keda_the_spec_sets_the_number_of_replicas() -> None:
-    made = desired.objects(
+    created = desired.objects(
         solver({**CASES["keda"], "replicas": 4}),
         images=IMAGES,
         operator_image=OPERATOR_IMAGE,
         absent=[SCALED_OBJECT],
     )
-    assert next(item for item in made if item["kind"] == "Deployment")["spec"]["replicas"] == 4
+    assert next(item for item in created if item["kind"] == "Deployment")["spec"]["replicas"] == 4
 
 
 def test_the_operators_labels_win_over_a_users() -> None:
     """Or its own watch would lose the object."""
     labels = {"app.kubernetes.io/managed-by": "me", "release": "x"}
     spec = {"monitoring": {"serviceMonitor": {"enabled": True, "labels": labels}}}
-    found = one(spec, "ServiceMonitor")["metadata"]["labels"]
-    assert found["app.kubernetes.io/managed-by"] == "mcq-operator"
-    assert found["release"] == "x"
+    actual = one(spec, "ServiceMonitor")["metadata"]["labels"]
+    assert actual["app.kubernetes.io/managed-by"] == "mcq-operator"
+    assert actual["release"] == "x"
 
 
 def test_other_replicas_than_the_specs_can_be_desired() -> None:
     """As after a roll-out that was undone; everything else is as the spec says."""
     other = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": []}}
-    made = desired.objects(solver({"replicas": 7}), images=IMAGES, operator_image=OPERATOR_IMAGE, pods=other)
-    spec = next(item for item in made if item["kind"] == "Deployment")["spec"]
+    created = desired.objects(
+        solver({"replicas": 7}), images=IMAGES, operator_image=OPERATOR_IMAGE, pods=other
+    )
+    spec = next(item for item in created if item["kind"] == "Deployment")["spec"]
     assert (spec["template"], spec["replicas"]) == (other, 7)

@@ -47,9 +47,11 @@ def test_replicas_of_another_image_than_the_one_that_passed_are_reported(
     # At the moment of the pass, these are the replicas of before.
     assert examined(looked(gated(), passed, "new", pods=pods)) == ("True", "Passed")
     known = gated(status={"gate": passed.model_dump(by_alias=True)})
-    told = looked(known, passed, "new", pods=pods)
-    assert examined(told) == expected
-    scaling = looked(gated(status=stored(told)), passed, "new", pods=pods, deployment=deployment(available=2))
+    reported = looked(known, passed, "new", pods=pods)
+    assert examined(reported) == expected
+    scaling = looked(
+        gated(status=stored(reported)), passed, "new", pods=pods, deployment=deployment(available=2)
+    )
     assert examined(scaling) == expected
 
 

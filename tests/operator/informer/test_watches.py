@@ -176,7 +176,7 @@ class Operator:
     def watches(self) -> Watches:
         return Watches(
             namespaces=(),
-            on_event=lambda seen: _observe_event(self.client, self.queue, self.staleness, seen),
+            on_event=lambda observed: _observe_event(self.client, self.queue, self.staleness, observed),
             on_list=lambda listing: _observe_list(
                 self.client, self.queue, self.staleness, self.listed, listing
             ),
@@ -215,9 +215,9 @@ async def working(
 async def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Operator]:
     """One that kopf's login finds its server by."""
     monkeypatch.setattr(watches, "FIRST_PAUSE_SECONDS", 0.01)
-    made = Operator()
+    created = Operator()
     app = web.Application()
-    app.add_routes(made.server.routes())
+    app.add_routes(created.server.routes())
     # Which ends a handler when its client has gone, as the end of a watch is no request of its own.
     async with TestServer(app, handler_cancellation=True) as server:
         config = {
@@ -229,7 +229,7 @@ async def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         path = tmp_path / "kubeconfig"
         await asyncio.to_thread(path.write_text, yaml.safe_dump(config))
         monkeypatch.setenv("KUBECONFIG", str(path))
-        yield made
+        yield created
 
 
 @pytest.fixture

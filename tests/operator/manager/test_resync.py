@@ -57,8 +57,8 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def running(made: Coroutine[Any, Any, None]) -> Iterator[None]:
-    task = asyncio.get_running_loop().create_task(made)
+def running(created: Coroutine[Any, Any, None]) -> Iterator[None]:
+    task = asyncio.get_running_loop().create_task(created)
     try:
         yield
     finally:

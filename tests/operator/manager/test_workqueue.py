@@ -32,9 +32,9 @@ class Time:
     calls: list[Call] = field(default_factory=list)
 
     def call_later(self, delay: float, call: Callable[[], None], /) -> Call:
-        made = Call(self.now + delay, call)
-        self.calls.append(made)
-        return made
+        created = Call(self.now + delay, call)
+        self.calls.append(created)
+        return created
 
     def pending(self) -> list[float]:
         return sorted(call.at for call in self.calls if not call.cancelled and call.at > self.now)
@@ -70,17 +70,17 @@ async def running(
 
 
 async def test_many_events_of_one_key_cause_one_reconcile() -> None:
-    seen: list[str] = []
+    observed: list[str] = []
 
     async def work(key: str) -> None:
-        seen.append(key)
+        observed.append(key)
 
     async with running(work) as queue:
         for _ in range(100):
             queue.add("a")
         queue.add("b")
         await settle()
-    assert seen == ["a", "b"]
+    assert observed == ["a", "b"]
 
 
 async def test_one_worker_handles_a_key_and_events_meanwhile_cause_one_more_turn() -> None:
@@ -109,12 +109,12 @@ async def test_one_worker_handles_a_key_and_events_meanwhile_cause_one_more_turn
 
 
 async def test_priority_keys_come_before_waiting_keys_in_their_own_order() -> None:
-    seen: list[str] = []
+    observed: list[str] = []
     go = asyncio.Event()
 
     async def work(key: str) -> None:
         await go.wait()
-        seen.append(key)
+        observed.append(key)
 
     async with running(work, workers=1) as queue:
         queue.add("running")
@@ -127,16 +127,16 @@ async def test_priority_keys_come_before_waiting_keys_in_their_own_order() -> No
         queue.add("running", priority=True)
         go.set()
         await settle()
-    assert seen == ["running", "b", "d", "running", "a", "c"]
+    assert observed == ["running", "b", "d", "running", "a", "c"]
 
 
 async def test_constant_priority_keys_do_not_starve_the_others() -> None:
     """As a child over which another controller fights."""
-    seen: list[str] = []
+    observed: list[str] = []
 
     async def work(key: str) -> None:
-        seen.append(key)
-        if key == "fought over" and len(seen) < 10 * PRIORITY_IN_A_ROW:
+        observed.append(key)
+        if key == "fought over" and len(observed) < 10 * PRIORITY_IN_A_ROW:
             queue.add("fought over", priority=True)
 
     async with running(work, workers=1) as queue:
@@ -145,8 +145,8 @@ async def test_constant_priority_keys_do_not_starve_the_others() -> None:
         queue.add("b")
         for _ in range(50):
             await settle()
-    assert (seen.index("a"), seen.index("b")) == (PRIORITY_IN_A_ROW, 2 * PRIORITY_IN_A_ROW + 1)
-    assert seen.count("fought over") == len(seen) - 2
+    assert (observed.index("a"), observed.index("b")) == (PRIORITY_IN_A_ROW, 2 * PRIORITY_IN_A_ROW + 1)
+    assert observed.count("fought over") == len(observed) - 2
 
 
 async def test_no_more_keys_than_workers_are_worked_on_at_once() -> None:
@@ -208,19 +208,19 @@ async def test_only_an_unexpected_error_is_logged_with_its_traceback(
 
 
 async def test_a_failing_key_does_not_delay_the_others() -> None:
-    seen: list[str] = []
+    observed: list[str] = []
 
     async def work(key: str) -> None:
         if key == "bad":
             message = "always"
             raise RuntimeError(message)
-        seen.append(key)
+        observed.append(key)
 
     async with running(work, workers=1) as queue:
         queue.add("bad")
         queue.add("good")
         await settle()
-    assert seen == ["good"]
+    assert observed == ["good"]
 
 
 async def test_work_may_requeue_itself_later_and_an_earlier_event_replaces_that() -> None:

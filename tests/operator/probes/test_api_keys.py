@@ -45,9 +45,9 @@ def requeued() -> asyncio.Queue[SolverKey]:
 
 @pytest.fixture
 async def states(replicas: Replicas, requeued: asyncio.Queue[SolverKey]) -> AsyncIterator[APIKeyProber]:
-    made = APIKeyProber(replicas, requeue=requeued.put_nowait, every_seconds=0.01)
-    yield made
-    await made.close()
+    created = APIKeyProber(replicas, requeue=requeued.put_nowait, every_seconds=0.01)
+    yield created
+    await created.close()
 
 
 @pytest.fixture
@@ -147,14 +147,14 @@ def test_a_missing_or_invalid_secret_is_a_condition(
     count: KeyCount | None, keys: tuple[str, str], ready: str, degraded: str
 ) -> None:
     """Where nobody is let in, nobody is answered, whatever the test question says."""
-    found = status_of(ObservedSolver(deployment=deployment(), keys=count), spec=KEYED)
-    said = condition(found, "APIKeysReady")
+    actual = status_of(ObservedSolver(deployment=deployment(), keys=count), spec=KEYED)
+    said = condition(actual, "APIKeysReady")
     assert (said.status, said.reason) == keys
-    assert condition(found, "Ready").status == ready
-    assert condition(found, "Degraded").status == degraded
+    assert condition(actual, "Ready").status == ready
+    assert condition(actual, "Degraded").status == degraded
     if said.status == "False":
         assert "Secret clients" in said.message
-        assert condition(found, "Degraded").message == said.message
+        assert condition(actual, "Degraded").message == said.message
 
 
 def test_a_solver_without_keys_has_no_such_condition() -> None:

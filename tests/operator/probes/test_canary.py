@@ -35,10 +35,10 @@ class Service:
 
 @pytest.fixture
 async def service() -> AsyncIterator[Service]:
-    made = Service()
-    async with serving("/team/demo/answerz", made.handle) as url:
-        made.url = f"{url}/{{namespace}}/{{name}}"
-        yield made
+    created = Service()
+    async with serving("/team/demo/answerz", created.handle) as url:
+        created.url = f"{url}/{{namespace}}/{{name}}"
+        yield created
 
 
 async def ask(url: str) -> CanaryVerdict:
@@ -99,10 +99,10 @@ class Bench:
         self, *, spec: dict[str, Any] | None = None, revision: str = "a", **changes: Any
     ) -> CanaryVerdict:
         pods = [pod(ready=True, revision=revision)]
-        found = self.canary.verdict(solver(spec), deployment(**changes), pods)
+        actual = self.canary.verdict(solver(spec), deployment(**changes), pods)
         for _ in range(5):
             await asyncio.sleep(0)
-        return found
+        return actual
 
 
 async def test_a_late_verdict_requeues_the_key_and_stays() -> None:
@@ -190,9 +190,9 @@ async def test_a_question_that_raises_is_a_failure_and_is_repeated(
     canary.verdict(solver(), deployment(), PODS)
     for _ in range(5):
         await asyncio.sleep(0)
-    found = canary.verdict(solver(), deployment(), PODS)
-    assert found.outcome == "failed"
-    assert found.detail.startswith("UnicodeDecodeError: ")
+    actual = canary.verdict(solver(), deployment(), PODS)
+    assert actual.outcome == "failed"
+    assert actual.detail.startswith("UnicodeDecodeError: ")
     assert bench.requeued == [KEY]
     assert canary.retry_in(KEY) == 2
     assert "Traceback" in caplog.text

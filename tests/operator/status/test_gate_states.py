@@ -69,20 +69,20 @@ def gated(
 
 def candidate(*conditions: dict[str, Any], observed: int = 2) -> MCQSolver:
     """The solver that sits the exam for the change."""
-    told = {"observedGeneration": observed, "templateDigest": "after", "conditions": [*conditions]}
-    return solver(status=told)
+    reported = {"observedGeneration": observed, "templateDigest": "after", "conditions": [*conditions]}
+    return solver(status=reported)
 
 
 def gate_objects(**changes: Any) -> GateObjects:
     """A candidate that is ready and sits the exam, but for the changes."""
-    found: dict[str, Any] = {
+    actual: dict[str, Any] = {
         "exam": exam(condition("Complete", "True")),
         "candidate": candidate(condition("Ready", "True")),
         "candidate_exam": exam(
             condition("Complete", "False", "Sitting"), of="demo-candidate", digest="after"
         ),
     }
-    return GateObjects(**{**found, **changes})
+    return GateObjects(**{**actual, **changes})
 
 
 def sat(reason: str, *, digest: str = "after") -> MCQExam:
@@ -113,7 +113,7 @@ def overdue() -> MCQSolver:
     return candidate(condition("Progressing", "False", "ProgressDeadlineExceeded"))
 
 
-def looked(known: MCQSolver, held: GateStatus | None, identity: str, **observed: Any) -> SolverStatus:
+def looked(known: MCQSolver, blocked: GateStatus | None, identity: str, **observed: Any) -> SolverStatus:
     """The status after one look at a solver whose replicas answer."""
     return status.of(
         known,
@@ -122,18 +122,20 @@ def looked(known: MCQSolver, held: GateStatus | None, identity: str, **observed:
         inventory=[],
         replicas_digest="d",
         template_digest="d",
-        change=held,
+        change=blocked,
         identity=identity,
         now=NOON,
     )
 
 
-def stored(told: SolverStatus) -> dict[str, Any]:
-    return told.model_dump(by_alias=True, exclude_none=True)
+def stored(reported: SolverStatus) -> dict[str, Any]:
+    return reported.model_dump(by_alias=True, exclude_none=True)
 
 
-def examined(told: SolverStatus) -> tuple[str, str] | None:
-    return next(((each.status, each.reason) for each in told.conditions if each.type == "ExamPassed"), None)
+def examined(reported: SolverStatus) -> tuple[str, str] | None:
+    return next(
+        ((each.status, each.reason) for each in reported.conditions if each.type == "ExamPassed"), None
+    )
 
 
 @pytest.mark.parametrize(
@@ -235,9 +237,9 @@ def test_later_observations_do_not_change_a_decision(phase: Any) -> None:
     ],
 )
 def test_the_condition_is_true_for_a_pass_alone(gate: GateStatus | None, status: str) -> None:
-    told = finding(gated(), gate, EMPTY)
-    assert told is not None
-    assert told.status == status
+    reported = finding(gated(), gate, EMPTY)
+    assert reported is not None
+    assert reported.status == status
 
 
 def test_without_a_gate_there_is_no_condition() -> None:

@@ -48,10 +48,10 @@ def test_an_approval_of_another_change_has_no_effect_and_is_reported(words: str)
     asked = gated({PROMOTE: words})
     gate = advanced(asked, SITTING, gate_objects(), now=NOON)
     assert gate.phase == "Sitting"
-    told = finding(asked, gate, EMPTY)
-    assert told is not None
-    assert f"has no effect: it does not name this change, {SITTING.change}," in told.message
-    assert words in told.message
+    reported = finding(asked, gate, EMPTY)
+    assert reported is not None
+    assert f"has no effect: it does not name this change, {SITTING.change}," in reported.message
+    assert words in reported.message
 
 
 TERMS = {"exam": "aqua", "minAccuracy": 0.4, "maxRegression": 0.05}
@@ -73,26 +73,26 @@ TERMS = {"exam": "aqua", "minAccuracy": 0.4, "maxRegression": 0.05}
 )
 def test_a_gate_loosened_with_the_change_leaves_a_record(gate: dict[str, Any], words: str) -> None:
     loosened = gated(status={"lastGate": TERMS}, **gate)
-    told = advanced(loosened, SITTING, gate_objects(candidate_exam=sat("Passed")), now=NOON)
-    recorded = override(loosened, told, now=NOON)
-    assert not holds(told)
-    assert words in told.message
+    reported = advanced(loosened, SITTING, gate_objects(candidate_exam=sat("Passed")), now=NOON)
+    recorded = override(loosened, reported, now=NOON)
+    assert not holds(reported)
+    assert words in reported.message
     if words:
-        assert told.reason == "GateLoosened"
+        assert reported.reason == "GateLoosened"
         assert recorded is not None
         assert (recorded.reason, recorded.change) == ("GateLoosened", SITTING.change)
         assert recorded.gate == loosened.status.last_gate
     else:
-        assert (told.phase, recorded) == ("Passed", None)
+        assert (reported.phase, recorded) == ("Passed", None)
 
 
-@pytest.mark.parametrize("held", [None, SITTING, SITTING.model_copy(update={"phase": "Refused"})])
+@pytest.mark.parametrize("blocked", [None, SITTING, SITTING.model_copy(update={"phase": "Refused"})])
 @pytest.mark.parametrize("steps", [1, 2])
 def test_a_gate_removed_with_the_change_or_before_it_leaves_a_record(
-    held: GateStatus | None, steps: int
+    blocked: GateStatus | None, steps: int
 ) -> None:
     """The change goes through, with a Warning, and stays told of until the next one."""
-    before = looked(gated(status={"promoted": "old"}), held, "old")
+    before = looked(gated(status={"promoted": "old"}), blocked, "old")
     assert before.last_gate is not None
     if steps == 2:
         alone = solver(status=stored(before))

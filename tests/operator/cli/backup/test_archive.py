@@ -65,27 +65,27 @@ def test_a_truncated_result_is_ignored() -> None:
     with pytest.raises(CorruptError, match="can't be unpacked"):
         verify(io.BytesIO(whole[:-20]))
     with pytest.raises(CorruptError, match="no manifest at its end"):
-        verify(lines(lambda found: found[:-1]))
+        verify(lines(lambda actual: actual[:-1]))
     with pytest.raises(CorruptError, match="no manifest at its end"):
         verify(io.BytesIO(b""))
 
 
 def test_verify_detects_a_changed_added_or_removed_object() -> None:
     for change in (
-        lambda found: [found[0].replace("map-0", "map-9"), *found[1:]],
-        lambda found: [found[0], *found],
-        lambda found: found[1:],
-        lambda found: [found[1], found[0], *found[2:]],
+        lambda actual: [actual[0].replace("map-0", "map-9"), *actual[1:]],
+        lambda actual: [actual[0], *actual],
+        lambda actual: actual[1:],
+        lambda actual: [actual[1], actual[0], *actual[2:]],
     ):
         with pytest.raises(CorruptError, match="its objects differ from its manifest"):
             verify(lines(change))
 
 
 def test_a_later_releases_format_is_refused() -> None:
-    def later(found: list[str]) -> list[str]:
-        manifest = json.loads(found[-1])
+    def later(actual: list[str]) -> list[str]:
+        manifest = json.loads(actual[-1])
         manifest["manifest"] |= {"format": 2, "operator": "9.0.0"}
-        return [*found[:-1], json.dumps(manifest)]
+        return [*actual[:-1], json.dumps(manifest)]
 
     with pytest.raises(CorruptError, match=r"format 2 of operator 9\.0\.0; this operator, .+ reads format 1"):
         verify(lines(later))
@@ -93,7 +93,7 @@ def test_a_later_releases_format_is_refused() -> None:
 
 def test_an_empty_manifest_is_an_error() -> None:
     with pytest.raises(CorruptError, match="its manifest can't be read"):
-        verify(lines(lambda found: [*found[:-1], '{"manifest": {"format": 1}}']))
+        verify(lines(lambda actual: [*actual[:-1], '{"manifest": {"format": 1}}']))
 
 
 @pytest.mark.parametrize(

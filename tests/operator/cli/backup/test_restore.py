@@ -117,8 +117,8 @@ def elsewhere(kubectl: Kubectl, cluster_kubectl: Kubectl) -> Iterator[Kubectl]:
 
 def written(kubectl: Kubectl, kind: str, name: str) -> dict[str, Any]:
     """What a person wrote of a resource."""
-    found = existing(kubectl, kind, name)
-    return {"spec": found["spec"], **{key: found["metadata"].get(key) for key in ("labels", "annotations")}}
+    actual = existing(kubectl, kind, name)
+    return {"spec": actual["spec"], **{key: actual["metadata"].get(key) for key in ("labels", "annotations")}}
 
 
 def wipe(kubectl: Kubectl) -> None:
@@ -140,7 +140,7 @@ async def test_a_restore_brings_back_an_exam_with_its_result_and_does_not_run_it
     await bench.settle(key(bench))
     kinds = (("mcq", "demo"), ("mcqexam", "aqua"))
     before = [written(kubectl, *each) for each in kinds]
-    kept, summary = (
+    stored, summary = (
         [existing(kubectl, "cm", name) for name in ("aqua-results", "aqua-results-0")],
         existing(kubectl, "mcqexam", "aqua")["status"]["summary"],
     )
@@ -163,7 +163,7 @@ async def test_a_restore_brings_back_an_exam_with_its_result_and_does_not_run_it
     # A word that let one change through its gate must not let the next one through.
     assert before[0]["annotations"].pop("mcq-operator.dev/promote") == "because"
     assert after == before
-    for each in kept:
+    for each in stored:
         restored = existing(kubectl, "cm", each["metadata"]["name"])
         # Which shares were answered is of use only while the exam is sat.
         figures = {key: text for key, text in each.get("data", {}).items() if ".answered-" not in key}
@@ -405,8 +405,8 @@ def test_no_status_identity_or_secret_is_in_a_backup(kubectl: Kubectl, commands:
 def test_a_restore_needs_the_digest_of_the_backup(kubectl: Kubectl, commands: Commands) -> None:
     """Whoever can write to the store could put another archive there, under a newer name."""
     apply(kubectl, {"replicas": 2})
-    told = commands.create().splitlines()[1].removeprefix("To restore it: ")
-    assert told.partition("=")[2] in commands.list_backups()[0]
+    reported = commands.create().splitlines()[1].removeprefix("To restore it: ")
+    assert reported.partition("=")[2] in commands.list_backups()[0]
     another_second()
     patch(kubectl, "mcq", "demo", {"spec": {"image": "evil.example.com/x"}})
     commands.create()
@@ -418,7 +418,7 @@ def test_a_restore_needs_the_digest_of_the_backup(kubectl: Kubectl, commands: Co
     none = commands.run("restore", "--from", commands.place, f"--digest=sha256:{'0' * 64}")
     assert none.returncode == 2
     assert "There is no backup with the digest sha256:000" in none.stderr
-    done = commands.run("restore", "--from", commands.place, told)
+    done = commands.run("restore", "--from", commands.place, reported)
     assert done.returncode == 0, done.stderr
     assert "image" not in existing(kubectl, "mcq", "demo")["spec"]
     assert done.stdout.splitlines()[1] == f"  MCQSolver {kubectl.namespace}/demo"
