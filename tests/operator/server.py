@@ -31,7 +31,7 @@ class Resource:
 
 
 class Server:
-    """Reads and writes objects; a kind is named by any word that kubectl takes for it."""
+    """Reads and writes objects; a kind has any name that kubectl accepts."""
 
     def __init__(self, kubeconfig: Path) -> None:
         """Connect with the first request."""

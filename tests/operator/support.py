@@ -1,4 +1,4 @@
-"""Objects for tests, as the API server would return them, and a server for what is asked over HTTP."""
+"""Objects for tests, as the API server would return them, and an HTTP server."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -41,7 +41,7 @@ def solver(
 
 
 def deployment(**changes: Any) -> Deployment:
-    """A Deployment whose three replicas are all current and available, but for the changes."""
+    """Return a Deployment with three current, available replicas, and the changes."""
     numbers: dict[str, Any] = {
         "uid": "d",
         "generation": 4,

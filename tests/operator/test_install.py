@@ -1,4 +1,4 @@
-"""What is installed: the overlays and the installer, as the API server takes them."""
+"""The installation: the API server accepts the overlays and the installer."""
 
 from __future__ import annotations
 

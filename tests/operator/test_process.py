@@ -93,7 +93,7 @@ class Operator:
         raise AssertionError(message)
 
     def log(self) -> str:
-        """Everything it has logged."""
+        """Return its whole log."""
         return self._log.read_text()
 
 
@@ -164,7 +164,7 @@ async def test_another_candidate_leads_when_a_killed_leaders_lease_expires(
 
 
 async def test_a_stopping_leader_hands_over_at_once(pair: tuple[Operator, Operator]) -> None:
-    """A roll-out of the operator is no gap; and a candidate that is told to stop ends as well as a leader."""
+    """A roll-out of the operator has no gap; SIGTERM ends a candidate as well as a leader."""
     first, second = pair
     assert await first.stop() == 0
     await until_leading(second, seconds=5)
@@ -177,7 +177,7 @@ async def test_a_stopping_leader_hands_over_at_once(pair: tuple[Operator, Operat
 async def test_a_paused_leader_writes_nothing_after_it_lost_the_lease(
     kubectl: Kubectl, pair: tuple[Operator, Operator]
 ) -> None:
-    """Although it sees, when it goes on, that a child is gone; it ends, to start anew as a candidate."""
+    """It observes on resuming that a child is gone, but ends, to restart as a candidate."""
     first, second = pair
     apply(kubectl, own_host(kubectl))
     await until(lambda: kubectl.get("ingress", "demo"), QUICK)
@@ -310,7 +310,7 @@ async def test_two_operators_serve_their_own_namespaces_and_have_no_rights_in_ot
 
 
 async def printed(*arguments: str) -> str:
-    """What a command of the operator prints."""
+    """Return the output of a command of the operator."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "mcq_operator", *arguments, stdout=asyncio.subprocess.PIPE
     )

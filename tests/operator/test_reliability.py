@@ -41,7 +41,7 @@ class Slow(NoFault):
 
 @pytest.fixture
 async def slow(kubectl: Kubectl, cluster_kubectl: Kubectl, tmp_path: Path) -> AsyncIterator[Program]:
-    """An operator whose API server takes two seconds for each answer."""
+    """An operator with an API server that takes two seconds for each answer."""
     operator_rights.install(cluster_kubectl)
     async with (
         campaign.connected(kubectl.kubeconfig) as upstream,
@@ -69,7 +69,7 @@ async def test_an_api_server_that_takes_two_seconds_for_each_answer_delays_and_b
 
 @pytest.fixture(scope="module")
 def restorable() -> Iterator[Kubectl]:
-    """kubectl against a control plane whose etcd this module replaces."""
+    """kubectl against a control plane; this module replaces its etcd."""
     with control_plane(RESTORED) as created:
         operator_rights.install(created)
         yield created
@@ -83,7 +83,7 @@ class Etcd:
         self._data, self._saved = self._provider.instance.state / "etcd", saved
 
     def save(self) -> None:
-        """Copy the data, with nobody writing."""
+        """Copy the data while no client writes."""
         self._stop()
         shutil.copytree(self._data, self._saved)
         self._provider.up()

@@ -69,12 +69,12 @@ looked at, too.
 pytestmark = pytest.mark.xdist_group("apart")
 
 STARTED_ANEW = {"plain", "remote", "rich"}
-"""Solvers whose replicas this release starts anew, for a reason that the changelog gives."""
+"""Solvers with replicas that this release restarts, for a reason in the changelog."""
 
 
 @pytest.fixture(scope="session")
 def cluster_kubectl(apart_kubectl: Kubectl) -> Kubectl:
-    """An API server whose CRDs no other test needs meanwhile."""
+    """An API server with CRDs that no other test needs meanwhile."""
     return apart_kubectl
 
 

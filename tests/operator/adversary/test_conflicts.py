@@ -1,4 +1,4 @@
-"""What a tenant gets by the name of a solver or an exam: nothing is made on top of what is someone else's."""
+"""A tenant can't use foreign objects by the name of a solver or an exam."""
 
 import json
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def foreign(kind: str, name: str, api_version: str = "v1", **content: Any) -> Ma
 
 
 def first_quick(rows: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """The rows, named after whose object it is; `make test` tries the first, `make test-adversary` all."""
+    """Return the rows, named after the owner of the object; `make test` runs the first, `make test-adversary` all."""
     return [
         pytest.param(
             *row,
@@ -126,7 +126,7 @@ async def test_an_exam_sends_its_api_key_to_the_service_of_someone_else(
 async def test_replicas_are_changed_while_their_identity_is_someone_elses(
     kubectl: Kubectl, bench: Bench, tenant: Tenant
 ) -> None:
-    """They stay as they were before it became that."""
+    """The replicas stay unchanged after the identity became foreign."""
     tenant.solver({"replicas": 1})
     await bench.settle()
     patch(kubectl, "sa", "demo", {"metadata": {"ownerReferences": None, "labels": None}})

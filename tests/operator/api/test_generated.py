@@ -1,4 +1,4 @@
-"""What is generated is checked in as generated, and a kustomization of it all is an install."""
+"""The generated files are up to date, and the default kustomization is an installation."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A report is unpacked only as far as it is one."""
+"""A report is unpacked only up to its size limit."""
 
 import base64
 import gzip

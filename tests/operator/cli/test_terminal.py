@@ -1,4 +1,4 @@
-"""What commands write, where their reader has gone or is a terminal."""
+"""The output of commands to a terminal, or without a reader."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ CLOSED = 141
 
 
 def unread(*arguments: str, errors_too: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run a command whose output nobody reads."""
+    """Run a command without a reader of its output."""
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -40,7 +40,7 @@ def test_a_command_ends_silently_without_its_reader(arguments: tuple[str, ...]) 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("backup", "list", "--help")])
 def test_help_ends_silently_without_a_reader(arguments: tuple[str, ...]) -> None:
-    """argparse itself takes a closed pipe for success where it is the first to see it."""
+    """argparse itself treats a closed pipe as success if it notices the pipe first."""
     done = unread(*arguments)
     assert done.returncode in {0, CLOSED}
     assert done.stderr == ""

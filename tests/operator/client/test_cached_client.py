@@ -1,4 +1,4 @@
-"""Reads from memory: what is asked of the server, and what never happens however stale the memory is."""
+"""Reads from the store: which requests reach the server, and which never happen, however stale the store is."""
 
 import copy
 from asyncio import Event
@@ -38,7 +38,7 @@ class Server:
         self.version = 10
 
     def put(self, path: str, manifest: Manifest) -> Manifest:
-        """Store it as somebody else would."""
+        """Store the object as another client would."""
         self.version += 1
         stored = copy.deepcopy(manifest)
         uid = self.objects.get(path, {}).get("metadata", {}).get("uid", f"uid-{self.version}")
@@ -112,7 +112,7 @@ class Operator:
             self.server.put(SOLVERS, {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", **raw})
 
     async def look(self) -> set[Key]:
-        """Take in everything, as at the start; returns whose objects are other than was known."""
+        """List everything, as at the start; return the owners of changed objects."""
         await self.cluster.discover()
         return await list_all(self.client, self.cluster, "team")
 
@@ -283,7 +283,7 @@ async def test_a_deletion_without_an_event_is_repaired_after_the_next_list(opera
 
 
 async def test_a_status_is_not_written_to_a_namesake(operator: Operator) -> None:
-    """The memory has the solver of before: its status is refused, and the next reconcile sees the new one."""
+    """The store has the old solver: the server refuses its status, and the next reconcile reads the new one."""
     await operator.reconcile()
     old = copy.deepcopy(operator.server.objects[SOLVERS])
     old["metadata"] |= {"generation": 9, "resourceVersion": str(operator.server.version + 1)}

@@ -1,4 +1,4 @@
-"""The cluster's errors and its quiet: what the API server is asked, and what it is not asked again."""
+"""The cluster's errors, and the requests that a settled cluster does not repeat."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Comparison of live with wanted: what the server adds is no difference, what someone changed is."""
+"""Comparison of live with desired objects: the server's additions are not a difference, someone's changes are."""
 
 from copy import deepcopy
 from decimal import Decimal
@@ -34,7 +34,7 @@ DESIRED: dict[str, Any] = {
 
 
 def stored() -> dict[str, Any]:
-    """WANTED as a server would return it."""
+    """Return WANTED as a server would."""
     live = deepcopy(DESIRED)
     live["metadata"] |= {"uid": "u", "resourceVersion": "7", "annotations": {"someone": "else"}}
     live["metadata"]["labels"]["other"] = "label"
@@ -125,7 +125,7 @@ ROUTE = {
     ],
 )
 def test_an_addition_to_an_atomic_list_is_a_difference(desired: dict[str, Any], drift: Any) -> None:
-    """Nobody else can own a part of one."""
+    """No other manager can own a part of it."""
     live = deepcopy(desired)
     drift((live["spec"].get("rules") or live["spec"]["ingress"])[0])
     assert covers(deepcopy(desired), desired)

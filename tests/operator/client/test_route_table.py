@@ -112,7 +112,7 @@ def test_in_a_namespace_only_two_ingresses_with_one_path_conflict(theirs: Manife
 
 
 class Client:
-    """Lists Ingresses as they are told, or fails."""
+    """Lists the given Ingresses, or fails."""
 
     def __init__(self) -> None:
         self.failing = False

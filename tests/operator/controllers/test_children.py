@@ -1,4 +1,4 @@
-"""Children: repaired, pruned, adopted; and what is someone else's, left alone."""
+"""The operator repairs, prunes and adopts children, and does not change foreign objects."""
 
 import asyncio
 import json

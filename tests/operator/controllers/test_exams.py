@@ -315,7 +315,7 @@ async def test_a_deleted_job_runs_again_and_old_reports_are_deleted(
 
 
 def many(count: int, *, start: int = 0) -> Part:
-    """So many questions, whose answers take as much room as true ones."""
+    """Return `count` questions with answers of realistic size."""
     actual = part("x" * count, start=start)
     chance = random.Random(start)  # noqa: S311 - a fixed sequence
     for row in actual.rows:
@@ -457,7 +457,7 @@ async def test_the_status_quotes_the_pod_when_an_exam_can_not_run(kubectl: Kubec
 
 
 async def test_pods_that_a_quota_refuses_are_reported_with_advice(kubectl: Kubectl, bench: Bench) -> None:
-    """The Job's controller tells it in an Event only. With the limits that the quota asks for, the exam is sat."""
+    """The Job's controller reports it only in an Event. With the limits that the quota requires, the exam runs."""
     apply(kubectl, {"replicas": 1})
     await ready(kubectl, bench)
     kubectl("create", "quota", "limits", "--hard=limits.cpu=2")

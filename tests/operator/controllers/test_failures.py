@@ -1,4 +1,4 @@
-"""What fails with one object, or while it is looked at, is told, and holds nothing else up. The server is a fake."""
+"""A failure with one object is reported and does not delay the others. The server is a fake."""
 
 import asyncio
 from typing import Any
@@ -94,7 +94,7 @@ async def test_a_hanging_write_does_not_delay_the_others(
 async def test_a_dependent_object_waits_for_a_hanging_write(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may turn out to be someone else's."""
+    """The object may be foreign."""
     monkeypatch.setattr(apply, "PATIENCE_SECONDS", 0.01)
     operator.server.hanging.add(("patch", ACCOUNTS))
     working = asyncio.create_task(operator.result())
@@ -125,7 +125,7 @@ async def test_an_object_that_can_not_be_deleted_is_reported_and_stays_in_the_in
 
 @pytest.mark.parametrize("is_desired", [True, False])
 async def test_an_unreadable_object_is_reported_and_unchanged(operator: Operator, is_desired: bool) -> None:
-    """As of a kind whose conversion webhook is gone; after a restart, so that no memory has it."""
+    """For example, the kind's conversion webhook is gone. The operator restarts, so its store is empty."""
     put(operator, {"ingress": INGRESS})
     await operator.look()
     await operator.result()

@@ -69,7 +69,7 @@ async def sat(
 
 
 async def baseline(kubectl: Kubectl, bench: Bench, tmp_path: Path, spec: dict[str, Any] = SPEC) -> list[Row]:
-    """A solver with a gate, whose replicas have sat the exam."""
+    """Return a solver with a gate and replicas that have taken the exam."""
     await bench.cluster.discover()
     apply(kubectl, spec)
     sit(kubectl, {})
@@ -81,7 +81,7 @@ async def baseline(kubectl: Kubectl, bench: Bench, tmp_path: Path, spec: dict[st
 
 
 async def changed(kubectl: Kubectl, bench: Bench, tmp_path: Path) -> list[Row]:
-    """The same, and a change whose candidate sits the exam now."""
+    """Return the same with a change; its candidate takes the exam now."""
     rows = await baseline(kubectl, bench, tmp_path)
     patch(kubectl, "mcq", "demo", CHANGE)
     await ready(kubectl, bench, CANDIDATE)

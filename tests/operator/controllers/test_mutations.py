@@ -30,7 +30,7 @@ pytestmark = pytest.mark.xdist_group("optional kinds")
 
 LEAVES = {leaf.path: leaf for leaf in leaves()}
 STILL = {"replicas": 0}
-"""No replicas: what is looked at is what the operator writes, and Pods would only take time."""
+"""No replicas: the test reads only what the operator writes, and Pods would only take time."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,7 +45,7 @@ def everything_known(cluster_kubectl: Kubectl) -> Iterator[None]:
 
 @dataclass
 class Solver:
-    """The solver whose spec is changed, by its whole value, as `kubectl replace` does."""
+    """The solver under test. Its spec is replaced as a whole, as `kubectl replace` does."""
 
     api: Any
     bench: Bench
@@ -81,7 +81,7 @@ class Solver:
             )
 
     async def state(self) -> "State":
-        """Reconcile until nothing is written; returns what is there, and what it is there for."""
+        """Reconcile until nothing is written; return the live objects and the desired ones."""
         for _ in range(20):
             if not await self.bench.reconcile():
                 break

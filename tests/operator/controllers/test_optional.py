@@ -105,7 +105,7 @@ async def operator(
 async def test_an_absent_crd_is_reported_without_a_loop_and_when_it_appears_the_object_does(
     kubectl: Kubectl, operator: Operator, kind: str
 ) -> None:
-    """And when the CRD is removed, that is told of again, and everything else goes on."""
+    """When the CRD is removed, the condition reports it again, and everything else goes on."""
     _, resource, spec, reported = OPTIONAL[kind]
     apply(kubectl, spec)
     await until(lambda: _reason(kubectl, reported) == "CRDNotInstalled", QUICK)
@@ -145,7 +145,7 @@ async def test_a_watch_of_a_removed_crd_waits_for_discovery(kubectl: Kubectl, op
 async def test_each_optional_child_is_created_as_desired_and_goes_alone(
     kubectl: Kubectl, bench: Bench, kind: str
 ) -> None:
-    """The real CRD takes it, a reconcile that changes nothing writes nothing, and disabling removes just it."""
+    """The real CRD accepts it, a reconcile without a change writes nothing, and disabling deletes only it."""
     _, resource, spec, _ = OPTIONAL[kind]
     install(kubectl, resource)
     await bench.cluster.discover()

@@ -14,7 +14,7 @@ from mcq_operator.desired import ServiceImages
 
 
 def known(name: str = "demo", *, release: str = "1", annotations: dict[str, str] | None = None) -> MCQSolver:
-    """A solver whose replicas an operator of that release has made."""
+    """Return a solver with replicas of that operator release."""
     status: dict[str, Any] = {"observedGeneration": 2, "templateDigest": "before", "release": release}
     return solver(status=status, name=name, annotations=annotations or {})
 

@@ -23,7 +23,7 @@ Break = Callable[..., None]
 
 @pytest.fixture
 def broken(kubectl: Kubectl, cluster_kubectl: Kubectl) -> Iterator[Break]:
-    """Have a webhook that nobody answers decide on these resources."""
+    """Register an unreachable webhook for these resources."""
 
     def made(*resources: str, operations: tuple[str, ...] = ("CREATE", "UPDATE")) -> None:
         webhook = {
@@ -60,7 +60,7 @@ def mend(kubectl: Kubectl, namespace: str) -> None:
 
 
 def refuses(kubectl: Kubectl, kind: str) -> bool:
-    """Whether the API server asks the webhook yet: it takes in a configuration a moment later."""
+    """Return whether the API server already calls the webhook: it reads a configuration with a delay."""
     tried = kubectl.run("annotate", kind, NAMES[kind], "--overwrite", "tried=1", "--dry-run=server")
     return "failed calling webhook" in tried.stderr
 

@@ -229,7 +229,7 @@ def test_another_server_as_the_engine_needs_no_model_cache() -> None:
 
 
 def test_another_server_as_the_engine_needs_no_model_source() -> None:
-    """Nor is a claim mounted whose model it does not read."""
+    """The solver mounts no claim that it does not read a model from."""
     spec = {**CASES["openai"], "model": {"uri": "pvc://models/qwen"}}
     pod = one(spec, "Deployment")["spec"]["template"]["spec"]
     assert "model" not in {volume["name"] for volume in pod["volumes"]}
@@ -448,7 +448,7 @@ def test_each_reconcile_reads_everything_that_the_operator_may_create() -> None:
     ],
 )
 def test_a_large_model_has_more_time_to_start(spec: dict[str, Any], seconds: int) -> None:
-    """No slow load is killed by a probe, nor told to have failed by the Deployment."""
+    """No probe kills a slow load, and the Deployment does not report it as failed."""
     created = one(spec, "Deployment")["spec"]
     probe = created["template"]["spec"]["containers"][0]["startupProbe"]
     assert seconds <= probe["failureThreshold"] * probe["periodSeconds"] < seconds + 5

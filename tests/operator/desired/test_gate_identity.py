@@ -1,4 +1,4 @@
-"""Which change a gate has to see, and whether replicas run what it has seen."""
+"""Which changes a gate must check, and whether replicas run the checked image."""
 
 from typing import Any
 

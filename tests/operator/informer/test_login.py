@@ -38,7 +38,7 @@ async def _said(request: web.Request) -> web.Response:
 
 @pytest.fixture
 async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[kopf.AiohttpSession]:
-    """A login by a kubeconfig whose server answers /500 with 500."""
+    """Return a login by a kubeconfig; its server answers /500 with 500."""
     app = web.Application()
     app.add_routes([web.get("/{status}", _said), web.get("/{status}/{kind}", _said)])
     async with TestServer(app) as server:

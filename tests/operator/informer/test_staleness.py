@@ -91,7 +91,7 @@ async def test_events_out_of_order_and_lists_from_a_cache_are_not_late(
 async def test_a_deletion_that_without_an_event_is_late_until_a_watch_lists_again(
     cluster: Cluster, staleness: WatchStaleness
 ) -> None:
-    """kopf tells nothing of what a list lacks: the list itself is what is known of it."""
+    """kopf reports no missing objects of a list, so only the list itself shows them."""
     staleness.observe(event(7))
     cluster.versions["services"] = {}
     assert await look(cluster, staleness, 10) == 0

@@ -1,4 +1,4 @@
-"""kopf's real watches, at an API server that this test holds in its hand: what it misses is found out."""
+"""kopf's real watches at an API server that the test controls: missed events are detected."""
 
 import asyncio
 import json
@@ -152,7 +152,7 @@ def _resource(kind: str) -> dict[str, Any]:
 
 
 class Operator:
-    """What an operator knows by its watches, and whose turn it is then."""
+    """An operator's store, fed by its watches, and the keys that they queue."""
 
     def __init__(self) -> None:
         self.readers: list[Key] = []

@@ -214,7 +214,7 @@ async def test_an_annotation_does_not_end_the_leadership(leases: LeaseStore) -> 
 
 
 async def test_an_annotation_does_not_extend_a_silent_holders_lease(leases: LeaseStore) -> None:
-    """Its record is what is observed, not its version."""
+    """The candidate compares the Lease's record, not its version."""
     await leases.candidate("first").acquire()
     waiting = asyncio.create_task(leases.candidate("second").acquire())
     for _ in range(5):
@@ -282,7 +282,7 @@ async def test_a_former_leader_does_not_release_anothers_lease(leases: LeaseStor
 
 
 async def test_a_restarted_process_of_the_same_name_is_another_candidate(leases: LeaseStore) -> None:
-    """A container that starts again keeps its Pod's name: what its former process held is not its own."""
+    """A restarted container keeps its Pod's name, but not the Lease of its former process."""
     old = leases.candidate("pod_1")
     await old.acquire()
     waiting = asyncio.create_task(leases.candidate("pod_2").acquire())

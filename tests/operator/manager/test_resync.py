@@ -78,7 +78,7 @@ async def test_every_resource_is_reconciled_at_intervals_after_a_failed_list() -
 
 
 async def test_every_resource_is_reconciled_when_a_crd_came() -> None:
-    """No event would tell of the solvers that wait for it."""
+    """No event would requeue the solvers that wait for it."""
     cluster, queue, changed = Cluster(failing=2), Queue(), asyncio.Event()
     with running(resync.discover(cluster, queue, changed.set, every=0.001)):  # type: ignore[arg-type]
         await until(lambda: KNOWN in queue.added)

@@ -1,4 +1,4 @@
-"""What a running operator tells of itself: metrics, health, log lines and traces."""
+"""A running operator's metrics, health, log lines and traces."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ SLOW = 40.0
 
 
 class Receiver:
-    """An OTLP/HTTP receiver that keeps what it gets."""
+    """An OTLP/HTTP receiver that records its requests."""
 
     def __init__(self) -> None:
         self.spans: list[Any] = []

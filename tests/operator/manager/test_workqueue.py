@@ -1,4 +1,4 @@
-"""The work queue: coalescing, one worker a key, back-off. Time is turned by hand."""
+"""The work queue: coalescing, one worker a key, back-off. The test moves the clock."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -282,7 +282,7 @@ async def test_the_depth_is_the_number_of_waiting_keys() -> None:
 
 
 async def test_the_queue_reports_the_longest_running_work() -> None:
-    """By which an operator that is stuck is found out."""
+    """It shows a stuck operator."""
     done = asyncio.Event()
 
     async def work(_: str) -> None:

@@ -1,4 +1,4 @@
-"""What replicas say of their API keys reaches the solver's status: the operator reads no Secret."""
+"""The replicas' count of API keys reaches the solver's status: the operator reads no Secret."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ def replica(name: str, *, ready: bool = True) -> Manifest:
 
 
 class Replicas:
-    """They say what they are told to, and record which one was asked."""
+    """Replicas with set answers that record which one was asked."""
 
     def __init__(self) -> None:
         self.says: KeyCount | None = KeyCount(accepted=2, invalid=0)
@@ -146,7 +146,7 @@ async def test_a_replica_is_asked_over_http(
 def test_a_missing_or_invalid_secret_is_a_condition(
     count: KeyCount | None, keys: tuple[str, str], ready: str, degraded: str
 ) -> None:
-    """Where nobody is let in, nobody is answered, whatever the test question says."""
+    """If replicas refuse every client, the solver is not Available, whatever the test question's result."""
     actual = status_of(ObservedSolver(deployment=deployment(), keys=count), spec=KEYED)
     said = condition(actual, "APIKeysReady")
     assert (said.status, said.reason) == keys

@@ -1,4 +1,4 @@
-"""The canary: asked over real HTTP, remembered, asked again, never in a reconcile's way."""
+"""The canary asks over real HTTP, keeps its verdict, asks again, and never blocks a reconcile."""
 
 import asyncio
 from collections.abc import AsyncIterator

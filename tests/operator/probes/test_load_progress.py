@@ -1,4 +1,4 @@
-"""What a starting replica says of itself reaches the solver's status."""
+"""A starting replica's progress reaches the solver's status."""
 
 import asyncio
 from typing import Any
@@ -27,7 +27,7 @@ class Clock:
 
 
 class Replica:
-    """Says what it is told to, and counts how often it was asked."""
+    """A replica with a set answer that counts its questions."""
 
     said = "Fetching. 10 % done."
     asked = 0
@@ -166,7 +166,7 @@ NO_ANSWERS = [
 
 
 async def test_an_invalid_answer_has_no_progress() -> None:
-    """Nobody there, and somebody who speaks otherwise."""
+    """No server, and a server with another protocol."""
     said = iter(NO_ANSWERS)
 
     async def other(_: web.Request) -> web.Response:

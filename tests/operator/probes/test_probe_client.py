@@ -1,4 +1,4 @@
-"""A probe takes little of what a replica answers, whatever that is."""
+"""A probe reads only a bounded part of a replica's answer."""
 
 import asyncio
 import gzip

@@ -1,4 +1,4 @@
-"""What a person hears of when conditions change."""
+"""The Events of changed conditions."""
 
 from typing import Any, Literal
 

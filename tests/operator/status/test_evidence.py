@@ -1,4 +1,4 @@
-"""A result counts where the exam's own Pods have stated it: whoever may change ConfigMaps proves nothing."""
+"""A result counts if the exam's own Pods prove it; write access to ConfigMaps proves nothing."""
 
 import hashlib
 import json
@@ -65,7 +65,7 @@ def a_pod(
     code: int = 0,
     message: str | None = None,
 ) -> Manifest:
-    """A Pod that has ended, and what it stated."""
+    """Return a Pod that has ended, with its termination message."""
     stated = json.dumps({"part": part, "result": result}) if message is None else message
     ended = {"exitCode": code, "message": stated}
     return {
@@ -96,7 +96,7 @@ def looked(
     ended: bool = True,
     **more: Any,
 ) -> ExamStatus:
-    """The exam's status after one look."""
+    """Return the exam's status after one observation."""
     data = {} if stored is None else {f"{JOB}.json": stored}
     job = a_job(ended=ended)
     observed = ObservedExam(

@@ -1,4 +1,4 @@
-"""What becomes of a gated change, by what is seen of its exam and of its candidate."""
+"""The state of a gated change, for each observation of its exam and its candidate."""
 
 from datetime import timedelta
 from typing import Any
@@ -44,7 +44,7 @@ def exam(
     digest: str = "before",
     proof: str | None = "sha256:r",
 ) -> MCQExam:
-    """An exam with these conditions, about replicas that have this digest, whose result has this proof."""
+    """Return an exam with these conditions, its replicas' digest and its result's proof."""
     return MCQExam.model_validate(
         {
             "metadata": {"name": name, "namespace": "team", "uid": "e", "generation": 1},
@@ -62,19 +62,19 @@ def exam(
 def gated(
     annotations: dict[str, str] | None = None, *, status: dict[str, Any] | None = None, **gate: Any
 ) -> MCQSolver:
-    """A solver whose changes have to pass an exam."""
+    """Return a solver with a gate."""
     asked = {"examRef": {"name": "aqua"}, "maxRegression": 0.1, **gate}
     return solver({"rollout": {"gate": asked}}, status=status, annotations=annotations or {})
 
 
 def candidate(*conditions: dict[str, Any], observed: int = 2) -> MCQSolver:
-    """The solver that sits the exam for the change."""
+    """Return the solver that takes the exam for the change."""
     reported = {"observedGeneration": observed, "templateDigest": "after", "conditions": [*conditions]}
     return solver(status=reported)
 
 
 def gate_objects(**changes: Any) -> GateObjects:
-    """A candidate that is ready and sits the exam, but for the changes."""
+    """Return the objects of a ready candidate that takes the exam, with the changes."""
     actual: dict[str, Any] = {
         "exam": exam(condition("Complete", "True")),
         "candidate": candidate(condition("Ready", "True")),
@@ -97,24 +97,24 @@ def sat(reason: str, *, digest: str = "after") -> MCQExam:
 
 
 def failed(reason: str, *, age: float = 0) -> MCQExam:
-    """The candidate's exam, which can't be sat."""
+    """Return the candidate's exam, which can't run."""
     trouble = condition("Degraded", "True", reason, age=age)
     return exam(condition("Complete", "False"), trouble, of="demo-candidate", digest="after")
 
 
 def degraded(age: float, reason: str = "ImagePullBackOff") -> MCQSolver:
-    """A candidate that has had no image, or another trouble, for so long."""
+    """Return a candidate that has been degraded for `age` seconds."""
     trouble = condition("Degraded", "True", reason, age=age, message="no such image")
     return candidate(condition("Ready", "False", reason, message="no such image"), trouble)
 
 
 def overdue() -> MCQSolver:
-    """A candidate whose Deployment has given up."""
+    """Return a candidate with a Deployment past its deadline."""
     return candidate(condition("Progressing", "False", "ProgressDeadlineExceeded"))
 
 
 def looked(known: MCQSolver, blocked: GateStatus | None, identity: str, **observed: Any) -> SolverStatus:
-    """The status after one look at a solver whose replicas answer."""
+    """Return the status after one observation of a solver with answering replicas."""
     return status.of(
         known,
         observed=ObservedSolver(**{"deployment": deployment(), **observed}),

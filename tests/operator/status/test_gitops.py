@@ -1,4 +1,4 @@
-"""What Argo CD and Flux make of a solver's and an exam's status: the real Lua interpreter, and CEL."""
+"""Argo CD's and Flux's health of a solver's and an exam's status, by the real Lua interpreter and CEL."""
 
 from pathlib import Path
 from typing import Any

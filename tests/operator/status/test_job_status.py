@@ -1,4 +1,4 @@
-"""Of the Pods of exams and backups the status says what applies to them: their fields, and whose container failed."""
+"""The status of an exam's or a backup's Pods names their own fields, and the container that failed."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""A result in an exam's ConfigMap: what can't be part of a status is no result."""
+"""A result in an exam's ConfigMap; one that no status can hold is ignored."""
 
 import json
 from typing import Any

@@ -21,7 +21,7 @@ GATEWAYS = {
 
 
 def status_of(spec: dict[str, Any], **observed: Any) -> SolverStatus:
-    """The status of a solver whose replicas all answer."""
+    """Return the status of a solver with only answering replicas."""
     return status.of(
         solver(spec),
         observed=ObservedSolver(deployment=deployment(), **observed),

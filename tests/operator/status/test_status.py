@@ -1,4 +1,4 @@
-"""Status is arithmetic: each row is a look at the cluster and the conditions it means."""
+"""Status is arithmetic: each row has an observation of the cluster and its conditions."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -89,7 +89,7 @@ def test_no_desired_replica_is_neither_ready_nor_a_failure() -> None:
 
 
 def test_the_status_names_another_servers_model_and_address() -> None:
-    """There is no model of our own to speak of."""
+    """The replicas have no model of their own."""
     openai = {"endpoint": "http://vllm:8000/v1"}
     spec = {"engine": {"type": "OpenAI", "openai": openai}}
     actual = status_of(ObservedSolver(deployment=deployment(ready=0, available=0)), PENDING, spec)
@@ -289,7 +289,7 @@ KILLED = {"state": {"terminated": {"exitCode": 137, "finishedAt": "2026-01-01T12
     ],
 )
 def test_a_pod_of_an_earlier_incident_is_not_a_failure(status: dict[str, Any]) -> None:
-    """Nobody deletes it before there are many: neither beside complete replicas nor in a later roll-out is it one."""
+    """Such a Pod stays until there are many: it is not a failure beside complete replicas or in a later roll-out."""
     old = lost("demo-old", created=0, ended=9, **status)
     complete = status_of(ObservedSolver(deployment=deployment(), pods=[old, pod("demo-2", ready=True)]))
     assert condition(complete, "Ready").status == "True"
@@ -337,7 +337,7 @@ def test_a_container_that_just_started_is_not_a_failure() -> None:
 
 
 def beside(other: dict[str, Any], *, init: bool = False) -> dict[str, Any]:
-    """A Pod whose own container is ready, and which someone else put another container into."""
+    """Return a Pod with a ready container of ours and a container that another tool added."""
     ours = {"name": "service", "ready": True, "state": {"running": {"startedAt": "2026-01-01T11:00:00Z"}}}
     if init:
         return pod(initContainerStatuses=[other], containerStatuses=[ours])
@@ -420,7 +420,7 @@ UPDATING = {"updated": 1, "replicas": 4, "available": 3}
 def test_available_says_whether_clients_are_answered(
     observed: ObservedSolver, verdict: CanaryVerdict, before: str, state: str, reason: str
 ) -> None:
-    """Whatever else is not as the spec asks for, which is what Ready is about."""
+    """Whatever else differs from the spec: that is for Ready."""
     stored = {"type": "Available", "status": before, "reason": "Answering", "message": ""}
     asked = solver(status={"conditions": [stored]} if before else None)
     actual = condition(of(asked, observed=observed, verdict=verdict), "Available")
@@ -459,7 +459,7 @@ def test_a_step_of_an_autoscaler_leaves_ready_true() -> None:
     ],
 )
 def test_the_status_shows_the_model_that_answers(pods: list[str], stored: str | None, shown: str) -> None:
-    """Which is another one than the spec's after a gate that refused, and after a rollback."""
+    """The model differs from the spec's after a refused change, and after a rollback."""
     replicas = [pod(f"demo-{number}", ready=True) for number, _ in enumerate(pods)]
     for replica, model in zip(replicas, pods, strict=True):
         replica["metadata"]["annotations"] = {"mcq-operator.dev/model": model}
@@ -633,7 +633,7 @@ def test_the_status_shows_a_starting_replicas_progress() -> None:
 
 
 def creating(*, for_seconds: float, **metadata: Any) -> dict[str, Any]:
-    """A Pod whose container is being created."""
+    """Return a Pod with a container in creation."""
     started = (NOON - timedelta(seconds=for_seconds)).isoformat()
     waiting = {"name": "service", "state": {"waiting": {"reason": "ContainerCreating"}}}
     return {

@@ -1,4 +1,4 @@
-"""What lets a change through that has not passed its gate, and what is told of it."""
+"""How a change gets through without passing its gate, and the record of it."""
 
 from typing import Any
 
@@ -91,7 +91,7 @@ def test_a_gate_loosened_with_the_change_leaves_a_record(gate: dict[str, Any], w
 def test_a_gate_removed_with_the_change_or_before_it_leaves_a_record(
     blocked: GateStatus | None, steps: int
 ) -> None:
-    """The change goes through, with a Warning, and stays told of until the next one."""
+    """The change goes through with a Warning, and the status shows the record until the next change."""
     before = looked(gated(status={"promoted": "old"}), blocked, "old")
     assert before.last_gate is not None
     if steps == 2:

@@ -1,4 +1,4 @@
-"""The operator's memory: newer wins, unknown is not absent, and what nobody reads wakes nobody."""
+"""The operator's store: newer wins, unknown is not absent, and a change that no reconcile reads requeues nothing."""
 
 import json
 from typing import Any

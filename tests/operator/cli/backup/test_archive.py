@@ -1,4 +1,4 @@
-"""A backup's file: whole it is read back, and whatever else is done to it is found."""
+"""A backup's file: a whole one is read back, and every change to it is detected."""
 
 import gzip
 import hashlib
@@ -35,7 +35,7 @@ def lines(change: Callable[[list[str]], list[str]]) -> io.BytesIO:
 
 
 def verify(file: io.BytesIO) -> archive.Contents:
-    """By the digest that the file has now: what is wrong is found inside."""
+    """Verify the file against its current digest, so that only its content can fail."""
     return archive.verify(file, of=hashlib.sha256(file.getvalue()).hexdigest())
 
 

@@ -1,4 +1,4 @@
-"""Names of backups: what an object is called, and what a person means."""
+"""Names of backups: an object's name, and the choice of one by its beginning."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

@@ -1,4 +1,4 @@
-"""The stores: rclone's real S3 server and a real directory, and what is said when they fail."""
+"""The stores: rclone's real S3 server and a real directory, and the messages of their failures."""
 
 import io
 import os

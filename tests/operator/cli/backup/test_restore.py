@@ -116,7 +116,7 @@ def elsewhere(kubectl: Kubectl, cluster_kubectl: Kubectl) -> Iterator[Kubectl]:
 
 
 def written(kubectl: Kubectl, kind: str, name: str) -> dict[str, Any]:
-    """What a person wrote of a resource."""
+    """Return the part of a resource that a person wrote."""
     actual = existing(kubectl, kind, name)
     return {"spec": actual["spec"], **{key: actual["metadata"].get(key) for key in ("labels", "annotations")}}
 
@@ -403,7 +403,7 @@ def test_no_status_identity_or_secret_is_in_a_backup(kubectl: Kubectl, commands:
 
 
 def test_a_restore_needs_the_digest_of_the_backup(kubectl: Kubectl, commands: Commands) -> None:
-    """Whoever can write to the store could put another archive there, under a newer name."""
+    """A user who can write to the store could put another archive there, under a newer name."""
     apply(kubectl, {"replicas": 2})
     reported = commands.create().splitlines()[1].removeprefix("To restore it: ")
     assert reported.partition("=")[2] in commands.list_backups()[0]
@@ -425,7 +425,7 @@ def test_a_restore_needs_the_digest_of_the_backup(kubectl: Kubectl, commands: Co
 
 
 def test_an_archive_with_another_object_restores_nothing(kubectl: Kubectl, commands: Commands) -> None:
-    """Not what is in order in it either; and its digest, and its manifest, are right."""
+    """No object of the archive is restored, although its digest and its manifest are right."""
     apply(kubectl, {})
     commands.create()
     wipe(kubectl)

@@ -1,4 +1,4 @@
-"""spec.storage.backup against a real API server: what is made, what it may do, and what the solver says of it."""
+"""spec.storage.backup against a real API server: its objects, their permissions, and the solver's condition."""
 
 import json
 import os
@@ -159,7 +159,7 @@ async def test_the_rights_of_its_account_are_enough_and_no_more(
 
 @pytest.mark.parametrize("name", ["a" * 50, "a" * 49 + "b"])
 def test_the_longest_name_of_a_solver_has_a_cron_job_of_its_own(name: str) -> None:
-    """Kubernetes takes 52 characters."""
+    """Kubernetes allows 52 characters."""
     created = backup_name(solver(name=name))
     assert len(created) <= 52
     assert created != backup_name(solver(name="a" * 48))

@@ -1,4 +1,4 @@
-"""What an archive may have: whoever can write to the store must not choose what an administrator's restore applies."""
+"""The allowed objects of an archive: a user of the store must not choose what an administrator's restore applies."""
 
 from typing import Any
 
