@@ -178,7 +178,7 @@ def _passed(exam: MCQExam, last: Sitting | None, complete: Finding) -> Iterable[
 
 
 def failure(exam: MCQExam, observed: ObservedExam, stored: list[Sitting]) -> Failure | None:
-    """Return why the exam can't be sat, or None."""
+    """Return why the exam can't run, or None."""
     return next(_failures(exam, observed, stored), None)
 
 
