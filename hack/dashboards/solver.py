@@ -114,9 +114,9 @@ def quality() -> str:
               Query(_exam_metric("mcq_exam_accuracy_high_ratio"), "{{name}}, high"), most=1),
         graph("Calibration error in exams", "How far, on average, the confidence is from the accuracy (ECE).",
               "percentunit", Query(_exam_metric("mcq_exam_calibration_error_ratio"), "{{name}}")),
-        graph("Questions of exams", "How many were answered in the last sitting: few make a wide interval.", "none",
-              Query(_exam_metric("mcq_exam_questions"), "{{name}}")),
-        graph("Age of the results", "The time since each exam was sat last.", "s",
+        graph("Questions of exams", "The answered questions of the last sitting. Few questions give a wide interval.",
+              "none", Query(_exam_metric("mcq_exam_questions"), "{{name}}")),
+        graph("Age of the results", "The time since each exam's last run.", "s",
               Query(f"time() - {_exam_metric('mcq_exam_sat_timestamp_seconds')}", "{{name}}")),
     ]  # fmt: skip
     return board(
@@ -134,7 +134,7 @@ def inference() -> str:
         graph("Tokens computed", "Each second in which the engine computes: its speed, however busy it is.", "none",
               Query(f"{_rate('mcq_step_tokens_total', by='pod')} / {_rate('mcq_step_seconds_total', by='pod')}",
                     "{{pod}}")),
-        graph("Prefix-cache hits", "The share of prompt tokens that were not computed anew.", "percentunit",
+        graph("Prefix-cache hits", "The share of prompt tokens that came from the prefix cache.", "percentunit",
               Query(f"{_rate('mcq_prefix_cache_tokens_total')} / {prompt}", "hits"), most=1),
         graph("Tokens by type", "Tokens of questions and of answers, a second.", "none",
               Query(_rate("mcq_tokens_total", by="type"), "{{type}}"), stacked=True),

@@ -73,24 +73,25 @@ def _settings() -> Settings | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mcq_operator",
-        description="Reconciles MCQSolvers. Without a command it runs until SIGTERM, configured by the"
-        " environment: MCQ_OPERATOR_ and a setting's name, see mcq_operator/settings.py.",
-        epilog="Exit status: 0; 2 where arguments or settings can't be used; 141 where the reader of the output has"
-        " gone; otherwise 1, of backup and restore 2 as well where another try alone does not help.",
+        description="Reconciles MCQSolvers and MCQExams. Without a command it runs until SIGTERM. Environment"
+        " variables configure it: MCQ_OPERATOR_ and a setting's name, see mcq_operator/settings.py.",
+        epilog="Exit status: 0: success; 2: arguments or settings are invalid, or a backup or restore failed and a"
+        " retry alone does not help; 141: the reader of the output has gone; 1: any other failure.",
     )
     parser.add_argument("--version", action="version", version=f"mcq-operator {__version__}")
     _add_namespaces(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     granting = commands.add_parser(
         "rbac",
-        help="print what an operator needs beside the CRDs, as manifests: permissions and admission policies",
+        help="print the manifests that an operator needs beside the CRDs: permissions and admission policies",
     )
     _add_namespaces(granting)
-    granting.add_argument("--home", default=rbac.NAMESPACE, help="the namespace it runs in (%(default)s)")
+    granting.add_argument("--home", default=rbac.NAMESPACE, help="the operator's namespace (%(default)s)")
     _add_exam(commands.add_parser("exam", help="print the report of an exam"))
     backup.add_parsers(commands)
     checking = commands.add_parser(
-        "check", help="print the objects that a file's MCQSolvers would make, or what a policy refuses"
+        "check",
+        help="print the objects that the operator creates for a file's MCQSolvers, or a policy's refusals",
     )
     checking.add_argument("file", help="a manifest, or - for standard input")
     checking.add_argument(
@@ -98,14 +99,14 @@ def _parser() -> argparse.ArgumentParser:
         "--namespace",
         dest="of_namespace",
         default="default",
-        help="where the file says none (%(default)s)",
+        help="the namespace of manifests without one (%(default)s)",
     )
     checking.add_argument(
         "--policy",
         action="append",
         default=[],
         metavar="FILE",
-        help="an MCQPolicy; say what it refuses of MCQSolvers and MCQExams; may be given several times",
+        help="an MCQPolicy; print its refusals of the MCQSolvers and MCQExams; may be given several times",
     )
     return parser
 
@@ -113,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_exam(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="exam_command", metavar="COMMAND", required=True)
     reporting = commands.add_parser("report", help="print the report of an exam's last sitting")
-    reporting.add_argument("name", help="the MCQExam, of the cluster that KUBECONFIG names")
+    reporting.add_argument("name", help="the MCQExam in the cluster that KUBECONFIG names")
     reporting.add_argument(
         "-n", "--namespace", dest="exam_namespace", default="default", metavar="NAME", help="(%(default)s)"
     )
@@ -128,7 +129,7 @@ def _add_namespaces(parser: argparse.ArgumentParser) -> None:
         # With None, the command's default would replace the option before the command.
         default=argparse.SUPPRESS,
         metavar="NAME",
-        help="a namespace to serve, once for each; without it, all",
+        help="a namespace to serve; may be given several times; without it, all namespaces",
     )
 
 

@@ -269,10 +269,10 @@ async def bench(kubectl: Kubectl) -> AsyncIterator[Bench]:
     """A reconcile in the test's namespace."""
     writes: list[tuple[str, str]] = []
     async with connected(kubectl.kubeconfig) as api_client:
-        made = Bench(
+        created = Bench(
             connect=lambda: CachedClient(api_client, on_write=lambda kind, verb: writes.append((kind, verb))),
             namespace=kubectl.namespace,
             writes=writes,
         )
-        yield made
-        await made.canary.close()
+        yield created
+        await created.canary.close()

@@ -45,9 +45,9 @@ def patch(kubectl: Kubectl, kind: str, name: str, change: dict[str, Any], *, sub
 
 
 def existing(kubectl: Kubectl, kind: str, name: str) -> Manifest:
-    found = kubectl.get(kind, name)
-    assert found is not None, f"{kind} {name} is missing"
-    return found
+    actual = kubectl.get(kind, name)
+    assert actual is not None, f"{kind} {name} is missing"
+    return actual
 
 
 def condition(kubectl: Kubectl, kind: str) -> dict[str, Any]:

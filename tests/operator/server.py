@@ -31,7 +31,7 @@ class Resource:
 
 
 class Server:
-    """Reads and writes objects; a kind is named by any word that kubectl takes for it."""
+    """Reads and writes objects; a kind has any name that kubectl accepts."""
 
     def __init__(self, kubeconfig: Path) -> None:
         """Connect with the first request."""
@@ -46,9 +46,9 @@ class Server:
 
     def list(self, kind: str, namespace: str, labels: str = "") -> list[dict[str, Any]]:
         """The objects of a namespace with these labels. Raises ApiException."""
-        found = self._request("GET", self._resource(kind).path(namespace), query={"labelSelector": labels})
-        assert found is not None
-        items: list[dict[str, Any]] = found["items"]
+        actual = self._request("GET", self._resource(kind).path(namespace), query={"labelSelector": labels})
+        assert actual is not None
+        items: list[dict[str, Any]] = actual["items"]
         return items
 
     def apply(self, manifest: dict[str, Any], namespace: str) -> None:
@@ -74,14 +74,14 @@ class Server:
         if kind not in self._resources:
             # The first of two groups that share a word is the one that kubectl takes, too.
             self._resources = dict(reversed(list(self._discovered())))
-        assert kind in self._resources, f"the API server knows no {kind}"
+        assert kind in self._resources, f"the API server has no {kind}"
         return self._resources[kind]
 
     def _discovered(self) -> Iterator[tuple[str, Resource]]:
         for root in "/api", "/apis":
-            found = self._request("GET", root, accept=DISCOVERY)
-            assert found is not None
-            for group in found["items"]:
+            actual = self._request("GET", root, accept=DISCOVERY)
+            assert actual is not None
+            for group in actual["items"]:
                 name = group["metadata"].get("name", "")
                 for version in group["versions"]:
                     prefix = "/".join(filter(None, (root, name, version["version"])))
@@ -112,5 +112,5 @@ class Server:
             return None
         if response.status >= 400:
             raise client.ApiException(http_resp=response)
-        found: dict[str, Any] = json.loads(content)
-        return found
+        actual: dict[str, Any] = json.loads(content)
+        return actual

@@ -1,4 +1,4 @@
-"""Objects for tests, as the API server would return them, and a server for what is asked over HTTP."""
+"""Objects for tests, as the API server would return them, and an HTTP server."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -41,7 +41,7 @@ def solver(
 
 
 def deployment(**changes: Any) -> Deployment:
-    """A Deployment whose three replicas are all current and available, but for the changes."""
+    """Return a Deployment with three current, available replicas, and the changes."""
     numbers: dict[str, Any] = {
         "uid": "d",
         "generation": 4,
@@ -100,9 +100,9 @@ async def list_all(client: CachedClient, cluster: Cluster, namespace: str) -> se
             # Other tests remove CRDs of optional kinds.
             with contextlib.suppress(UnavailableError, NotFoundError):
                 listing = await client._transport.send("get", kind.path(namespace), query=query, seconds=30)
-                seen = [observe(kind, item) for item in listing["items"]]
+                observed = [observe(kind, item) for item in listing["items"]]
                 version = int(listing["metadata"]["resourceVersion"])
-                objects = {each.name: each for each in seen}
+                objects = {each.name: each for each in observed}
                 changed |= client.observe_list(
                     Listing(kind=kind, namespace=namespace, objects=objects, version=version)
                 )

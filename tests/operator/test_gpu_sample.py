@@ -24,7 +24,7 @@ def objects(kubectl: Kubectl) -> dict[str, dict[str, Any]]:
     return {each["kind"]: each for each in rendered}
 
 
-def test_the_api_server_takes_it_with_a_pod_that_the_restricted_standard_admits(
+def test_the_api_server_accepts_it_and_its_restricted_pod(
     kubectl: Kubectl, objects: dict[str, dict[str, Any]]
 ) -> None:
     enforced = "pod-security.kubernetes.io/enforce=restricted"
@@ -65,7 +65,7 @@ def test_only_vllm_asks_for_a_gpu_and_for_its_pool(objects: dict[str, dict[str, 
     assert pod["nodeSelector"]
     assert {each["key"] for each in pod["tolerations"]} == {"nvidia.com/gpu"}
     # Each volume that a drain or an autoscaler would have to ask about is told of.
-    told = objects["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+    reported = objects["Deployment"]["spec"]["template"]["metadata"]["annotations"]
     local = {volume["name"] for volume in pod["volumes"] if "emptyDir" in volume}
-    assert set(told["cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"].split(",")) == local
+    assert set(reported["cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"].split(",")) == local
     assert "scheduling" not in objects["MCQSolver"]["spec"]

@@ -1,4 +1,4 @@
-"""What is installed: the overlays and the installer, as the API server takes them."""
+"""The installation: the API server accepts the overlays and the installer."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ def rendered(kubectl: Kubectl, environment: str) -> list[dict[str, Any]]:
 
 def one(objects: list[dict[str, Any]], kind: str, name: str = "mcq-operator") -> dict[str, Any]:
     """The object of a kind and name; there is exactly one."""
-    [found] = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
-    return found
+    [actual] = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
+    return actual
 
 
 @pytest.fixture(params=["", "dev", "production", "openshift"])
 def objects(cluster_kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[list[dict[str, Any]]]:
     """What the installer has, applied; it is gone afterwards, save the CRDs."""
-    found = rendered(cluster_kubectl, request.param)
-    cluster_kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(found))
-    yield found
-    rest = [each for each in found if each["kind"] != "CustomResourceDefinition"]
+    actual = rendered(cluster_kubectl, request.param)
+    cluster_kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(actual))
+    yield actual
+    rest = [each for each in actual if each["kind"] != "CustomResourceDefinition"]
     cluster_kubectl("delete", "-f", "-", stdin=yaml.safe_dump_all(rest))
 
 
-def test_the_api_server_takes_what_the_installer_has_in_one_go(
+def test_the_api_server_accepts_the_installer_in_one_go(
     cluster_kubectl: Kubectl, objects: list[dict[str, Any]]
 ) -> None:
     deployment = cluster_kubectl("-n", NAMESPACE, "get", "deployment/mcq-operator", "-o", "yaml")
@@ -93,15 +93,15 @@ def test_on_openshift_the_operator_leaves_its_user_to_the_namespace(cluster_kube
 
 
 def test_the_monitoring_overlay_is_production_and_the_stack(cluster_kubectl: Kubectl) -> None:
-    found = rendered(cluster_kubectl, "monitoring")
+    actual = rendered(cluster_kubectl, "monitoring")
 
-    assert one(found, "PodDisruptionBudget")
-    assert one(found, "Prometheus", "mcq")
-    assert one(found, "Deployment", "grafana")
-    assert one(found, "ServiceMonitor")["metadata"]["namespace"] == NAMESPACE
+    assert one(actual, "PodDisruptionBudget")
+    assert one(actual, "Prometheus", "mcq")
+    assert one(actual, "Deployment", "grafana")
+    assert one(actual, "ServiceMonitor")["metadata"]["namespace"] == NAMESPACE
 
 
-def test_the_adapter_of_custom_metrics_is_taken_with_a_pod_that_its_namespace_admits(
+def test_the_api_server_accepts_the_metrics_adapter_and_its_pod(
     cluster_kubectl: Kubectl,
 ) -> None:
     """The namespace of the stack enforces the restricted Pod Security Standard."""
@@ -109,9 +109,9 @@ def test_the_adapter_of_custom_metrics_is_taken_with_a_pod_that_its_namespace_ad
     rendered = cluster_kubectl("kustomize", str(ROOT / "monitoring/prometheus-adapter"))
     server_side = ("apply", "--server-side", "--dry-run=server", "-f", "-")
     cluster_kubectl(*server_side, stdin=rendered)
-    found = [*yaml.safe_load_all(rendered)]
-    template = one(found, "Deployment", "prometheus-adapter")["spec"]["template"]
-    account = one(found, "ServiceAccount", "prometheus-adapter")
+    actual = [*yaml.safe_load_all(rendered)]
+    template = one(actual, "Deployment", "prometheus-adapter")["spec"]["template"]
+    account = one(actual, "ServiceAccount", "prometheus-adapter")
     pod = {"apiVersion": "v1", "kind": "Pod", **template}
     pod["metadata"] = {**template["metadata"], "name": "prometheus-adapter", "namespace": "monitoring"}
     cluster_kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(account))

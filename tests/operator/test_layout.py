@@ -1,4 +1,4 @@
-"""What must never be in the repository."""
+"""Files that must never be in the repository."""
 
 from pathlib import Path
 

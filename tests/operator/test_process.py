@@ -33,9 +33,9 @@ class Operator:
     """An operator's process."""
 
     def __init__(self, kubeconfig: Path, log: Path, **settings: str) -> None:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port: int = found.getsockname()[1]
+        with socket.socket() as actual:
+            actual.bind(("127.0.0.1", 0))
+            self.port: int = actual.getsockname()[1]
         self._log = log
         self._environment = {
             **os.environ,
@@ -93,7 +93,7 @@ class Operator:
         raise AssertionError(message)
 
     def log(self) -> str:
-        """Everything it has logged."""
+        """Return its whole log."""
         return self._log.read_text()
 
 
@@ -107,12 +107,12 @@ def restricted(cluster_kubectl: Kubectl, tmp_path: Path) -> Path:
 @pytest.fixture
 async def operator(restricted: Path, tmp_path: Path) -> AsyncIterator[Operator]:
     """A running operator that serves all namespaces."""
-    made = Operator(restricted, tmp_path / "operator.log")
-    await made.start()
-    yield made
+    created = Operator(restricted, tmp_path / "operator.log")
+    await created.start()
+    yield created
     with contextlib.suppress(ProcessLookupError):
-        made.process.kill()
-    await made.process.wait()
+        created.process.kill()
+    await created.process.wait()
 
 
 async def leads(operator: Operator) -> bool:
@@ -132,21 +132,21 @@ async def until_leading(operator: Operator, *, seconds: float) -> None:
 async def pair(restricted: Path, tmp_path: Path) -> AsyncIterator[tuple[Operator, Operator]]:
     """Two operators that elect their leader, of which the first one leads."""
     lease = {"MCQ_OPERATOR_LEASE": f"mcq-operator-system/test-{uuid.uuid4().hex[:8]}"}
-    made = [Operator(restricted, tmp_path / f"operator-{number}.log", **lease) for number in (1, 2)]
-    first, second = made
+    created = [Operator(restricted, tmp_path / f"operator-{number}.log", **lease) for number in (1, 2)]
+    first, second = created
     try:
         await first.start()
         await until_leading(first, seconds=10)
         await second.start()
         yield first, second
     finally:
-        for each in made:
+        for each in created:
             with contextlib.suppress(ProcessLookupError, AttributeError):
                 each.process.kill()
                 await each.process.wait()
 
 
-async def test_a_killed_leader_is_followed_when_its_lease_has_ended(
+async def test_another_candidate_leads_when_a_killed_leaders_lease_expires(
     kubectl: Kubectl, pair: tuple[Operator, Operator]
 ) -> None:
     """Meanwhile the other one is ready, and writes nothing."""
@@ -163,8 +163,8 @@ async def test_a_killed_leader_is_followed_when_its_lease_has_ended(
     await until(lambda: kubectl.get("service", "demo"), QUICK)
 
 
-async def test_a_leader_that_is_asked_to_stop_hands_over_at_once(pair: tuple[Operator, Operator]) -> None:
-    """A roll-out of the operator is no gap; and a candidate that is told to stop ends as well as a leader."""
+async def test_a_stopping_leader_hands_over_at_once(pair: tuple[Operator, Operator]) -> None:
+    """A roll-out of the operator has no gap; SIGTERM ends a candidate as well as a leader."""
     first, second = pair
     assert await first.stop() == 0
     await until_leading(second, seconds=5)
@@ -174,10 +174,10 @@ async def test_a_leader_that_is_asked_to_stop_hands_over_at_once(pair: tuple[Ope
     assert await leads(second)
 
 
-async def test_a_paused_leader_writes_nothing_once_it_lost_the_lease(
+async def test_a_paused_leader_writes_nothing_after_it_lost_the_lease(
     kubectl: Kubectl, pair: tuple[Operator, Operator]
 ) -> None:
-    """Although it sees, when it goes on, that a child is gone; it ends, to start anew as a candidate."""
+    """It observes on resuming that a child is gone, but ends, to restart as a candidate."""
     first, second = pair
     apply(kubectl, own_host(kubectl))
     await until(lambda: kubectl.get("ingress", "demo"), QUICK)
@@ -188,11 +188,11 @@ async def test_a_paused_leader_writes_nothing_once_it_lost_the_lease(
     kubectl("delete", "service", "demo")
     first.process.send_signal(signal.SIGCONT)
     assert await asyncio.wait_for(first.process.wait(), 20) == 1
-    assert "the lease is lost" in first.log()
+    assert "this operator has lost its lease" in first.log()
     assert kubectl.get("service", "demo") is None
 
 
-async def test_events_alone_create_repair_and_prune_and_a_quiet_cluster_is_left_quiet(
+async def test_events_alone_create_repair_and_prune_and_a_quiet_cluster_gets_no_write(
     kubectl: Kubectl, operator: Operator
 ) -> None:
     apply(kubectl, own_host(kubectl))
@@ -255,7 +255,7 @@ async def test_nothing_is_stuck_when_the_operator_goes_before_its_solvers(
     await until(lambda: not kubectl("get", kinds, "-l", selector, "-o", "name").split(), seconds=45)
 
 
-async def test_two_operators_serve_each_their_own_namespaces_and_may_do_nothing_in_others(
+async def test_two_operators_serve_their_own_namespaces_and_have_no_rights_in_others(
     kubectl: Kubectl, cluster_kubectl: Kubectl, tmp_path: Path
 ) -> None:
     """Each runs in its first namespace, with the permissions that `python -m mcq_operator rbac` prints."""
@@ -271,14 +271,14 @@ async def test_two_operators_serve_each_their_own_namespaces_and_may_do_nothing_
                 "rbac", "--home", home, *(f"--namespace={namespace}" for namespace in namespaces)
             )
             cluster_kubectl("apply", "-f", "-", stdin=granted)
-            made = Operator(
+            created = Operator(
                 operator_rights.kubeconfig(cluster_kubectl, tmp_path / f"{home}.kubeconfig", home=home),
                 tmp_path / f"{home}.log",
                 MCQ_OPERATOR_NAMESPACES=",".join(namespaces),
                 MCQ_OPERATOR_LEASE=f"{home}/mcq-operator",
             )
-            await made.start()
-            operators.append(made)
+            await created.start()
+            operators.append(created)
         for namespace in (*every, kubectl.namespace):
             there = Kubectl(kubectl.program, kubectl.kubeconfig, namespace)
             apply(there, own_host(there))
@@ -286,10 +286,10 @@ async def test_two_operators_serve_each_their_own_namespaces_and_may_do_nothing_
             there = Kubectl(kubectl.program, kubectl.kubeconfig, namespace)
             await until(lambda there=there: there.get("ingress", "demo"), QUICK)  # type: ignore[misc]
         assert kubectl.get("deployment", "demo") is None
-        for made in operators:
-            await made.quiet()
-            assert "is forbidden: User" not in made.log()
-            assert await leads(made)
+        for created in operators:
+            await created.quiet()
+            assert "is forbidden: User" not in created.log()
+            assert await leads(created)
         unsaid = cluster_kubectl.run(
             "annotate", "mcq", "demo", "mcq-operator.dev/promote=mallory: yes", "-n", tenants[0][0]
         )
@@ -304,13 +304,13 @@ async def test_two_operators_serve_each_their_own_namespaces_and_may_do_nothing_
             denied = cluster_kubectl.run("auth", "can-i", verb, what, "--as", user, "-n", where)
             assert denied.stdout.strip() == "no", (verb, what, where)
     finally:
-        for made in operators:
-            await made.stop()
+        for created in operators:
+            await created.stop()
         cluster_kubectl("delete", "namespace", *every, "--wait=false")
 
 
 async def printed(*arguments: str) -> str:
-    """What a command of the operator prints."""
+    """Return the output of a command of the operator."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "mcq_operator", *arguments, stdout=asyncio.subprocess.PIPE
     )

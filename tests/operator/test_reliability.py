@@ -41,16 +41,16 @@ class Slow(NoFault):
 
 @pytest.fixture
 async def slow(kubectl: Kubectl, cluster_kubectl: Kubectl, tmp_path: Path) -> AsyncIterator[Program]:
-    """An operator whose API server takes two seconds for each answer."""
+    """An operator with an API server that takes two seconds for each answer."""
     operator_rights.install(cluster_kubectl)
     async with (
         campaign.connected(kubectl.kubeconfig) as upstream,
         Proxy(upstream, Trace("slow"), Slow()).serving() as url,
     ):
-        made = Program(tmp_path, kubectl.namespace, url)
-        made.start()
-        yield made
-        made.kill()
+        created = Program(tmp_path, kubectl.namespace, url)
+        created.start()
+        yield created
+        created.kill()
 
 
 @pytest.mark.slow
@@ -69,10 +69,10 @@ async def test_an_api_server_that_takes_two_seconds_for_each_answer_delays_and_b
 
 @pytest.fixture(scope="module")
 def restorable() -> Iterator[Kubectl]:
-    """kubectl against a control plane whose etcd this module replaces."""
-    with control_plane(RESTORED) as made:
-        operator_rights.install(made)
-        yield made
+    """kubectl against a control plane; this module replaces its etcd."""
+    with control_plane(RESTORED) as created:
+        operator_rights.install(created)
+        yield created
 
 
 class Etcd:
@@ -83,7 +83,7 @@ class Etcd:
         self._data, self._saved = self._provider.instance.state / "etcd", saved
 
     def save(self) -> None:
-        """Copy the data, with nobody writing."""
+        """Copy the data while no client writes."""
         self._stop()
         shutil.copytree(self._data, self._saved)
         self._provider.up()

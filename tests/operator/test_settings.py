@@ -40,12 +40,12 @@ def test_a_lease_that_would_end_before_it_is_renewed_is_refused(
         Settings()
 
 
-def test_a_log_line_is_one_json_object_with_what_the_record_was_given() -> None:
+def test_a_log_line_is_one_json_object_with_the_records_fields() -> None:
     record = logging.makeLogRecord({"name": "x", "levelname": "INFO", "msg": "two\nlines %s", "args": ("é",)})
     record.solver = "team/demo"
     line = JsonFormatter().format(record)
     assert "\n" not in line
-    found = json.loads(line)
-    assert found["message"] == "two\nlines é"
-    assert found["solver"] == "team/demo"
-    assert found["level"] == "info"
+    actual = json.loads(line)
+    assert actual["message"] == "two\nlines é"
+    assert actual["solver"] == "team/demo"
+    assert actual["level"] == "info"

@@ -69,12 +69,12 @@ looked at, too.
 pytestmark = pytest.mark.xdist_group("apart")
 
 STARTED_ANEW = {"plain", "remote", "rich"}
-"""Solvers whose replicas this release starts anew, for a reason that the changelog gives."""
+"""Solvers with replicas that this release restarts, for a reason in the changelog."""
 
 
 @pytest.fixture(scope="session")
 def cluster_kubectl(apart_kubectl: Kubectl) -> Kubectl:
-    """An API server whose CRDs no other test needs meanwhile."""
+    """An API server with CRDs that no other test needs meanwhile."""
     return apart_kubectl
 
 
@@ -92,8 +92,8 @@ def last_release(kubectl: Kubectl) -> Iterator[Kubectl]:
     uids = {}
     for resource in recorded("resources.yaml"):
         apply(kubectl, {key: value for key, value in resource.items() if key != "status"})
-        told = {key: value for key, value in resource.items() if key != "spec"}
-        apply(kubectl, told, "--subresource=status")
+        reported = {key: value for key, value in resource.items() if key != "spec"}
+        apply(kubectl, reported, "--subresource=status")
         uids[resource["kind"], resource["metadata"]["name"]] = live(kubectl, resource)["metadata"]["uid"]
     for item in recorded("objects.yaml", kubectl.namespace):
         for reference in item["metadata"]["ownerReferences"]:
@@ -112,9 +112,9 @@ def apply(kubectl: Kubectl, manifest: dict[str, Any], *how: str) -> None:
 def live(kubectl: Kubectl, manifest: dict[str, Any]) -> dict[str, Any]:
     """The object that a manifest is about, as it is now."""
     group = manifest["apiVersion"].rpartition("/")[0]
-    found = kubectl.get(f"{manifest['kind']}.{group}".rstrip("."), manifest["metadata"]["name"])
-    assert found is not None, manifest["metadata"]["name"]
-    return found
+    actual = kubectl.get(f"{manifest['kind']}.{group}".rstrip("."), manifest["metadata"]["name"])
+    assert actual is not None, manifest["metadata"]["name"]
+    return actual
 
 
 def identity(manifest: dict[str, Any]) -> tuple[str, str]:
@@ -145,17 +145,17 @@ def field(crd: str, path: str) -> dict[str, Any]:
     return schema
 
 
-def test_these_crds_take_what_those_of_the_last_release_took() -> None:
+def test_these_crds_accept_the_last_releases_resources() -> None:
     tools = Tools(CACHE, Progress())
     tools.build(["crdify"])
     before = {path.name: path.read_text() for path in CRDS}
     after = {path.name: path.read_text() for path in (ROOT / "crds").glob("mcq-operator.dev_*.yaml")}
     assert len(before) == len(RECONCILED)
-    with pytest.raises(ReleaseError) as told:
+    with pytest.raises(ReleaseError) as reported:
         compatibility.check(before, after, tools.binary("crdify"))
-    found = re.findall(r"(\S+): v1alpha1 - (\S+) - \S+ - ERROR", str(told.value))
-    assert {path for _, path in found} == LOOKED_AT.keys()
-    for name, path in found:
+    actual = re.findall(r"(\S+): v1alpha1 - (\S+) - \S+ - ERROR", str(reported.value))
+    assert {path for _, path in actual} == LOOKED_AT.keys()
+    for name, path in actual:
         then, now = (field(crds[name], path) for crds in (before, after))
         unlike = {key for key in then.keys() | now.keys() if then.get(key) != now.get(key)}
         # What a field's own fields are is said of them, and its description is no rule.
@@ -163,7 +163,7 @@ def test_these_crds_take_what_those_of_the_last_release_took() -> None:
         assert {key: digest(now.get(key)) for key in unlike} == LOOKED_AT[path], path
 
 
-def test_what_the_last_release_stored_is_read_and_means_the_same(last_release: Kubectl) -> None:
+def test_specs_of_the_last_release_keep_their_meaning(last_release: Kubectl) -> None:
     """And each version that was ever stored is still served."""
     before = {each["metadata"]["name"]: live(last_release, each) for each in recorded("resources.yaml")}
     with_crds(last_release)

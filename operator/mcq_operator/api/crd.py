@@ -65,7 +65,7 @@ def _reason(condition: str) -> Schema:
 
 SOLVER_DEFINITION = Definition(
     kind=SOLVER,
-    description="A service that answers multiple-choice questions, kept running by the MCQ Operator.",
+    description="A service that answers multiple-choice questions. The MCQ Operator keeps it running.",
     spec=SolverSpec,
     status=SolverStatus,
     short_names=("mcq",),
@@ -106,7 +106,7 @@ SOLVER_DEFINITION = Definition(
 )
 EXAM_DEFINITION = Definition(
     kind=EXAM,
-    description="Questions with known answers, which measure a solver's accuracy.",
+    description="Questions with known answers that measure a solver's accuracy.",
     spec=ExamSpec,
     status=ExamStatus,
     short_names=(),
@@ -131,7 +131,7 @@ EXAM_DEFINITION = Definition(
             "description": "The expected calibration error",
         },
         _condition("Passed", "Whether the result meets the limits in spec.pass"),
-        _condition("Complete", "Whether the solver's current replicas have sat the exam"),
+        _condition("Complete", "Whether the solver's current replicas have taken the exam"),
         _reason("Complete"),
         {
             "name": "Sat",
@@ -144,7 +144,8 @@ EXAM_DEFINITION = Definition(
 )
 POLICY_DEFINITION = Definition(
     kind=POLICY,
-    description="What authors of MCQSolvers and MCQExams may refer to; enforced at admission.",
+    description="The images, addresses and names that MCQSolvers and MCQExams may refer to; the API server enforces"
+    " it at admission.",
     spec=PolicySpec,
     status=None,
     short_names=(),

@@ -98,18 +98,18 @@ class ExamSpec(Model):
         json_schema_extra=rules(
             rule(
                 "!has(self.pass) || !has(self.pass.maxRegression) || has(self.baselineRef)",
-                "pass.maxRegression is of another exam's result: name that exam in baselineRef",
+                "pass.maxRegression compares with another exam's result: name that exam in baselineRef",
                 path=".baselineRef",
             ),
         )
     )
 
     solver_ref: SolverRef
-    """The solver that sits the exam."""
+    """The solver that takes the exam."""
     questions: Questions
     """The questions."""
     schedule: Schedule | None = None
-    """When the solver sits the exam, as a cron expression in UTC. Left out: once, and again whenever its replicas
+    """When the solver takes the exam, as a cron expression in UTC. Left out: once, and again whenever its replicas
     change."""
     debias: Literal["none", "prior", "rotations"] | None = None
     """How to correct the model's preference for some letters; left out, as the solver does."""
@@ -147,5 +147,5 @@ class MCQExam(Resource):
 
     @property
     def solver_key(self) -> SolverKey:
-        """The solver that sits the exam."""
+        """The solver that takes the exam."""
         return SolverKey(self.namespace, self.spec.solver_ref.name)

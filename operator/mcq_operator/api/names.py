@@ -59,7 +59,7 @@ def claim_label(claim: str) -> str:
     return _suffixed(claim, "", longest=63)
 
 
-def sat_exam_name(solver: MCQSolver) -> str:
+def exam_summary_name(solver: MCQSolver) -> str:
     """Return the name of the ConfigMap that shows the replicas their last exam."""
     return f"{solver.name}-last-exam"
 
@@ -77,7 +77,7 @@ LONGEST_EXAM = 40
 
 
 def candidate_name(solver: MCQSolver) -> str:
-    """Return the name of the gate's candidate, an MCQSolver, and of the MCQExam that it sits."""
+    """Return the name of the gate's candidate, an MCQSolver, and of the MCQExam that it takes."""
     return _suffixed(solver.name, "-candidate", longest=LONGEST_EXAM)
 
 

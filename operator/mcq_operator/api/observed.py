@@ -146,7 +146,7 @@ class ObservedSolver:
         deployment: the solver's own Deployment, if it exists.
         pods: the replicas' Pods as the API server returns them.
         conflicts: desired objects with the name of someone else's object.
-        held: desired objects that the operator left alone because they depend on one in conflict.
+        blocked: desired objects that the operator left alone because they depend on one in conflict.
         refused: objects that could not be applied, deleted or read.
         absent: desired objects of kinds that the API server does not know.
         scaler: the HorizontalPodAutoscaler or ScaledObject, if there is one.
@@ -165,7 +165,7 @@ class ObservedSolver:
     deployment: Deployment | None = None
     pods: list[Manifest] = field(default_factory=list)
     conflicts: list[ObjectRef] = field(default_factory=list)
-    held: list[ObjectRef] = field(default_factory=list)
+    blocked: list[ObjectRef] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     absent: list[ObjectRef] = field(default_factory=list)
     scaler: Manifest | None = None
@@ -185,14 +185,14 @@ class ObservedExam:
     """What a reconcile of an exam observed.
 
     Attributes:
-        solver: the solver that sits it, if it exists.
+        solver: the solver that takes it, if it exists.
         job: the Job that asks the current replicas, or the last scheduled one.
         jobs: every Job of the exam or its CronJob.
         results: the ConfigMap with the results, which its Pods write.
         pods: its Pods.
         baseline: the report of the baseline exam, if there is one.
         restored: the restored sitting of the current replicas; it has no Job.
-        conflicts, held, refused, warning: as in Observed.
+        conflicts, blocked, refused, warning: as in Observed.
 
     """
 
@@ -204,7 +204,7 @@ class ObservedExam:
     restored: str | None = None
     pods: list[Manifest] = field(default_factory=list)
     conflicts: list[ObjectRef] = field(default_factory=list)
-    held: list[ObjectRef] = field(default_factory=list)
+    blocked: list[ObjectRef] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     warning: WarningEvent | None = None
 

@@ -114,7 +114,8 @@ Env = Annotated[
 Volumes = Annotated[
     list[
         Annotated[
-            Object, _item("name", OWNED_VOLUMES, "the operator has a volume of this name: choose another")
+            Object,
+            _item("name", OWNED_VOLUMES, "the operator has a volume of this name: choose another name"),
         ]
     ],
     _by("name"),
@@ -126,7 +127,7 @@ Mounts = Annotated[
             _item(
                 "mountPath",
                 OWNED_PATHS,
-                "the operator or the image has this path: mount elsewhere",
+                "the operator or the image uses this path: mount the volume elsewhere",
                 name=_TEXT,
             ),
         ]
@@ -137,7 +138,7 @@ Containers = Annotated[
     list[
         Annotated[
             Object,
-            _item("name", OWNED_CONTAINERS, "the operator has a container of this name: choose another"),
+            _item("name", OWNED_CONTAINERS, "the operator has a container of this name: choose another name"),
         ]
     ],
     _by("name"),

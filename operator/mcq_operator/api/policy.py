@@ -68,7 +68,7 @@ class PolicyMetadata(Model):
 
 
 class PolicySpec(Model):
-    """What is allowed. A value that its list lacks is refused; a field that is left out is not checked."""
+    """The allowed values. The API server refuses a value that its list lacks, and ignores a field that is left out."""
 
     namespaces: Names = ("*",)
     """The namespaces that this policy applies to. If several apply to a namespace, each must allow the value."""

@@ -46,7 +46,7 @@ class ModelSource(Model):
         json_schema_extra=rules(
             rule(
                 "!has(self.revision) || self.uri.startsWith('hf://')",
-                "model.revision is for an hf:// uri only: put each version of the model into a directory of its own",
+                "model.revision is for an hf:// uri only: put each version of the model into its own directory",
                 path=".revision",
             ),
             rule(
@@ -143,7 +143,7 @@ class Engine(Model):
             ),
             rule(
                 "self.type != 'OpenAI' || self.threads == 0",
-                "engine.threads is not for engine.type OpenAI: the other server computes",
+                "engine.threads is not for engine.type OpenAI: the other server runs the model",
                 path=".threads",
             ),
         )

@@ -105,6 +105,6 @@ def sittings(results: Manifest | None) -> list[Sitting]:
     return readable
 
 
-def newest(kept: Iterable[Sitting]) -> Sitting | None:
+def newest(candidates: Iterable[Sitting]) -> Sitting | None:
     """Return the newest sitting, or None if there is none."""
-    return max(kept, key=lambda sitting: sitting.result.created, default=None)
+    return max(candidates, key=lambda sitting: sitting.result.created, default=None)

@@ -87,7 +87,8 @@ class Gate(Model):
     """The exam that a change of model, image or debiasing must pass before users' questions reach the new replicas.
 
     The operator starts a candidate beside the solver: an MCQSolver with one replica and no way in from outside. The
-    candidate sits the exam, and its result is compared with that of the current replicas, question by question.
+    candidate takes the exam, and the operator compares its result with that of the current replicas, question by
+    question.
     """
 
     exam_ref: ExamRef

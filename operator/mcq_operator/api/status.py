@@ -65,7 +65,7 @@ class GateStatus(Model):
     generation: int = Field(ge=0)
     """The spec's generation with the change."""
     phase: GatePhase
-    """Waiting for the current replicas' result, Sitting the exam, or its outcome."""
+    """Waiting for the current replicas' result, Sitting (taking the exam), or its outcome."""
     replica_set: str
     """The ReplicaSet of the replicas that answer until the change passes."""
     template_digest: str
@@ -150,7 +150,7 @@ class Interval(Model):
     """Its high end."""
 
 
-class SatExam(Model):
+class LastExam(Model):
     """The last exam of a solver's current replicas."""
 
     name: str
@@ -179,13 +179,13 @@ class SolverStatus(ResourceStatus):
     model: ObservedModel | None = None
     """The model that replicas load."""
     template_digest: str = ""
-    """A digest of the replicas' template. When it changes, the solver sits its exams again."""
+    """A digest of the replicas' template. When it changes, the solver's exams run again."""
     release: str = ""
     """The operator's release that the replicas come from: its version and the service's image."""
-    exam: SatExam | None = None
-    """The last exam of the current replicas; left out until they have sat one."""
+    exam: LastExam | None = None
+    """The last exam of the current replicas; left out until they have completed one."""
     answering: bool = False
-    """Whether all replicas that should answer now are available, and a test question was answered."""
+    """Whether all replicas that should answer now are available, and have answered a test question."""
     promoted: str = ""
     """The digest of everything that may change the replicas' answers. A new digest must pass the gate."""
     gate: GateStatus | None = None
@@ -201,7 +201,7 @@ class SolverStatus(ResourceStatus):
     """The undone roll-out, as long as the spec still asks for it."""
 
 
-class SatModel(Model):
+class ExaminedModel(Model):
     """The model and the prompt that answered an exam; they decide whether two results can be compared."""
 
     uri: str
@@ -222,7 +222,7 @@ class ReportRef(Model):
     name: str
     """The sitting; the report's keys begin with it."""
     shards: int = 1
-    """The number of shares of the questions. The ConfigMaps NAME-0, NAME-1 and so on hold one each."""
+    """The number of shards of the questions. The ConfigMaps NAME-0, NAME-1 and so on have one each."""
     digest: str | None = None
     """SHA-256 of the result, as the exam's Pods reported it; left out for a result from a backup."""
 
@@ -231,7 +231,7 @@ class ExamStatus(ResourceStatus):
     """The observed state of an exam, with the figures of its last result."""
 
     solver: str = ""
-    """The MCQSolver that sits the exam."""
+    """The MCQSolver that takes the exam."""
     summary: str = ""
     """The accuracy with its 95 % interval, for people."""
     accuracy: float | None = Field(None, ge=0, le=1)
@@ -252,7 +252,7 @@ class ExamStatus(ResourceStatus):
     """SHA-256 of the questions' file."""
     template_digest: str = ""
     """A digest of the replicas that the conditions are about; with a schedule, of those that answered last."""
-    model: SatModel | None = None
+    model: ExaminedModel | None = None
     """The model that answered."""
     report: ReportRef | None = None
     """The full report; `python -m mcq_operator exam report NAME` prints it."""

@@ -29,7 +29,7 @@ class Cache(Model):
                 " || (self.accessMode == oldSelf.accessMode && has(self.storageClassName) =="
                 " has(oldSelf.storageClassName) && (!has(self.storageClassName)"
                 " || self.storageClassName == oldSelf.storageClassName))",
-                "storageClassName and accessMode of a claim can't be changed once it is made:"
+                "storageClassName and accessMode of an existing claim can't change:"
                 " switch type to EmptyDir first, which deletes it, or name another claim in claimName",
             ),
             rule(

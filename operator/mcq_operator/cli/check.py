@@ -86,7 +86,7 @@ def _documents(path: str, *kinds: str) -> Iterator[tuple[Manifest, str]]:
         message = f"{path}: {error}"
         raise CheckError(message) from error
     if not documents:
-        message = f"{path}: there is no manifest in it"
+        message = f"{path}: the file has no manifest"
         raise CheckError(message)
     for number, document in enumerate(documents, 1):
         where = f"{path}, document {number}"

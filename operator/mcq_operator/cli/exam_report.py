@@ -45,7 +45,7 @@ async def report(key: ExamKey, *, sitting: str | None, form: Format) -> bytes:
                 return content
             return _with_rows(content, name, await _shards(client, key, last.config_map, content))
     except (ClusterError, ConfigException) as error:
-        message = f"MCQExam {key} can't be read: {error}"
+        message = f"Can't read MCQExam {key}: {error}"
         raise ReportError(message) from error
 
 
@@ -53,7 +53,7 @@ async def _shards(client: Client, key: ExamKey, results: str, report: bytes) -> 
     """Return the results ConfigMap of each shard of the report."""
     shards = _read(report)["shards"]
     if not isinstance(shards, int) or not 0 <= shards <= MOST_SHARDS:
-        message = f"The report can't be read: it is of {shards!r} shares. Have the exam sat again."
+        message = f"Can't read the report: it is of {shards!r} shards. Run the exam again."
         raise ReportError(message)
     config_maps = [names.shard_results_name(results, shard) for shard in range(shards)]
     return [await client.get(CONFIG_MAP, namespace=key.namespace, name=name) or {} for name in config_maps]
@@ -66,8 +66,8 @@ def _with_rows(report: bytes, sitting: str, shards: list[Manifest]) -> bytes:
         packed = shard.get("binaryData", {}).get(names.rows_key(sitting))
         if packed is None:
             message = (
-                f"The questions of {sitting} are not kept any more: there was no room for so many, or spec.parallelism"
-                " was lowered. The other forms of the report, text and html, are."
+                f"The questions of {sitting} are gone: the ConfigMap had no room for them, or spec.parallelism was"
+                " lowered. The report's other forms, text and html, still exist."
             )
             raise ReportError(message)
         rows += _read(_unpacked(packed, sitting))["rows"]
@@ -79,7 +79,7 @@ def _read(report: bytes) -> Manifest:
     try:
         return {"shards": None, "rows": [], **json.loads(report)}
     except (ValueError, TypeError, RecursionError) as error:
-        message = f"The report can't be read: {error}. Have the exam sat again."
+        message = f"Can't read the report: {error}. Run the exam again."
         raise ReportError(message) from error
 
 
@@ -88,7 +88,7 @@ def _content(results: Manifest, sitting: str, form: Format) -> bytes:
     suffix = f".report.{_SUFFIXES[form]}.gz"
     if (packed := files.get(f"{sitting}{suffix}")) is None:
         sittings = sorted(name.removesuffix(suffix) for name in files if name.endswith(suffix))
-        message = f"There is no report of {sitting}; there is one of {', '.join(sittings) or 'no sitting'}."
+        message = f"There is no report of {sitting}. Sittings with a report: {', '.join(sittings) or 'none'}."
         raise ReportError(message)
     return _unpacked(packed, sitting)
 
@@ -99,12 +99,12 @@ def _unpacked(packed: str, sitting: str) -> bytes:
         decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         content = decompressor.decompress(base64.b64decode(packed), LONGEST_REPORT)
     except (ValueError, zlib.error) as error:
-        message = f"The report of {sitting} can't be unpacked: {error}. Have the exam sat again."
+        message = f"Can't unpack the report of {sitting}: {error}. Run the exam again."
         raise ReportError(message) from error
     if not decompressor.eof:
         message = (
-            f"The report of {sitting} can't be unpacked: it is cut short, or has more than {LONGEST_REPORT >> 20} MiB."
-            " Have the exam sat again."
+            f"Can't unpack the report of {sitting}: it is truncated, or has more than {LONGEST_REPORT >> 20} MiB. Run"
+            " the exam again."
         )
         raise ReportError(message)
     return content

@@ -22,7 +22,9 @@ class AdmissionChanges:
         self._stored.pop(key, None)
         if not covers(stored, desired):
             logger.warning(
-                "the stored %s %s differs from the applied one, probably by a webhook", ref.kind, ref.name
+                "the stored %s %s differs from the applied one, a webhook probably changed it",
+                ref.kind,
+                ref.name,
             )
             stored_form: Manifest = project(stored, desired)
             stored_form["metadata"]["uid"] = stored["metadata"]["uid"]

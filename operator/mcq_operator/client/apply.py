@@ -31,7 +31,7 @@ class Applied:
     Attributes:
         live: each of the resource's objects as the server has it.
         conflicts: objects with a name that someone else's object has.
-        held: objects that stay as they are, because they depend on one of those.
+        blocked: objects that stay as they are, because they depend on one of those.
         refused: objects that the server refused.
         absent: objects of kinds that the server does not know.
 
@@ -39,7 +39,7 @@ class Applied:
 
     live: dict[ObjectRef, Manifest] = field(default_factory=dict)
     conflicts: list[ObjectRef] = field(default_factory=list)
-    held: list[ObjectRef] = field(default_factory=list)
+    blocked: list[ObjectRef] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     absent: list[ObjectRef] = field(default_factory=list)
 
@@ -111,8 +111,8 @@ class Applier:
         if earlier:
             await asyncio.wait(earlier)
         ref = _ref(desired)
-        if not {*applied.conflicts, *applied.held, *unread}.isdisjoint(needs):
-            applied.held.append(ref)
+        if not {*applied.conflicts, *applied.blocked, *unread}.isdisjoint(needs):
+            applied.blocked.append(ref)
             if live is not None and _ours(live, resource):
                 applied.live[ref] = live
             return

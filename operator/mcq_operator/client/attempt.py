@@ -32,5 +32,5 @@ async def attempt(
         )
     except Exception as error:
         logger.exception("could not %s %s %s", what, ref.kind, ref.name)
-        message = f"{type(error).__name__}: {error}. This is a fault of the operator, whose log says more."
+        message = f"{type(error).__name__}: {error}. This is a bug in the operator; its log says more."
         return Refusal(ref=ref, message=message, attempt=what, temporary=True)

@@ -184,14 +184,14 @@ class Client:
 
     def _only_if_leading(self) -> None:
         if not self._may_write():
-            message = "the lease is not held any more: another operator may be writing"
+            message = "this operator has lost its lease: another operator may be writing"
             raise NotLeadingError(message)
 
     async def _stored(self, method: str, path: str, manifest: Manifest, **parameters: Any) -> Manifest:
         """Send a write; return the object as the server has it afterwards."""
         stored: Manifest | None = await self._request(method, path, body=manifest, **parameters)
         if stored is None:
-            message = f"{path}: the API server returned nothing"
+            message = f"{path}: the API server's answer is empty"
             raise UnavailableError(message)
         return stored
 

@@ -224,10 +224,10 @@ class Cluster:
 
     async def prune(self, resource: Resource, children: Children, *, keep: Iterable[ObjectRef]) -> Pruned:
         """Delete the resource's own objects that are not in `keep`. Raises NoAnswerError, NotLeadingError."""
-        kept, pruned = set(keep), Pruned()
+        retained, pruned = set(keep), Pruned()
         for ref, live in children.live.items():
             kind = kind_named(ref.api_version, ref.kind)
-            if ref in kept or kind is None or not owned(live, resource):
+            if ref in retained or kind is None or not owned(live, resource):
                 continue
             pruned.leaving.append(ref)
             metadata = live["metadata"]
@@ -266,7 +266,7 @@ class Cluster:
         try:
             await self._client.create(EVENT, {**event, "reportingInstance": self._instance})
         except ClusterError as error:
-            logger.warning("%s: the Event %s was not created: %s", resource.name, event.get("reason"), error)
+            logger.warning("%s: can't create the Event %s: %s", resource.name, event.get("reason"), error)
 
     async def write_status(self, resource: Resource, status: ResourceStatus) -> bool:
         """Write the status if it differs from the stored one; return whether it did. Raises ClusterError."""

@@ -78,7 +78,7 @@ class Transport:
         except TooLongError as error:
             raise UnavailableError(str(error)) from error
         except (aiohttp.ClientError, TimeoutError) as error:
-            message = f"the API server can't be reached: {error!r}"
+            message = f"can't reach the API server: {error!r}"
             raise NoAnswerError(message) from error
         if answer.status >= ERRORS:
             refusal = ApiException(status=answer.status, reason=answer.reason)
@@ -87,7 +87,7 @@ class Transport:
         try:
             return decode(content)
         except msgspec.DecodeError as error:
-            message = f"{path}: not the JSON that was asked for: {content[:200]!r}"
+            message = f"{path}: the API server's answer is not valid JSON: {content[:200]!r}"
             raise UnavailableError(message) from error
 
 

@@ -84,6 +84,6 @@ async def _write_failure(
         new_status = status.failed(resource, problem=problem, bad=FAILING_CONDITION[type(key)], now=now)
         await write(cluster, resource, new_status, now)
     except (ClusterError, ValidationError) as another:
-        logger.warning("%s: the failure can't be written into its status: %s", key, another)
+        logger.warning("%s: can't write the failure into the status: %s", key, another)
         return None
     return new_status

@@ -14,9 +14,9 @@ from .steps import (
     REFUSED_RETRY_SECONDS,
     Outcome,
     Result,
-    kept,
     readable_exam,
     readable_solver,
+    retained,
     unfinished,
     warning,
     write,
@@ -69,12 +69,15 @@ async def reconcile_exam(
         restored=restored,
         pods=children.pods,
         conflicts=applied.conflicts,
-        held=applied.held,
+        blocked=applied.blocked,
         refused=refused,
         warning=await warning(cluster, children.pods, now(), jobs=running),
     )
     new_status = status.exam.of(
-        exam, observed=observed, inventory={*applied.live, *pruned.leaving, *kept(exam, refused)}, now=now()
+        exam,
+        observed=observed,
+        inventory={*applied.live, *pruned.leaving, *retained(exam, refused)},
+        now=now(),
     )
     written = await write(cluster, exam, new_status, now())
     return Result(

@@ -8,7 +8,7 @@ from mcq_operator.client import Applied, Cluster
 from .steps import readable_exam, readable_solver
 
 
-async def held(
+async def gated_change(
     solver: MCQSolver, cluster: Cluster, *, images: desired.ServiceImages
 ) -> tuple[GateStatus | None, Manifest | None]:
     """Return the change that has a gate, and the template of the earlier replicas while the gate holds the change.
@@ -55,18 +55,20 @@ async def objects(solver: MCQSolver, gate: GateStatus | None, cluster: Cluster) 
     exam = await readable_exam(cluster, ExamKey(solver.namespace, spec.exam_ref.name))
     if exam is None:
         return []
-    sitting = desired.gate.sitting(solver, exam, spec)
-    return [sitting] if gate.phase in status.gate.ENDED else [desired.gate.candidate(solver), sitting]
+    exam_copy = desired.gate.candidate_exam(solver, exam, spec)
+    return [exam_copy] if gate.phase in status.gate.ENDED else [desired.gate.candidate(solver), exam_copy]
 
 
 async def read_objects(solver: MCQSolver, applied: Applied, cluster: Cluster) -> status.gate.GateObjects:
     """Read the objects that the gate waits for. Raises ClusterError."""
     gate, name = solver.spec.rollout.gate, names.candidate_name(solver)
     live = applied.live
-    candidate = SOLVER.named(name) in live
-    sitting = EXAM.named(name) in live
+    has_candidate = SOLVER.named(name) in live
+    has_exam = EXAM.named(name) in live
     return status.gate.GateObjects(
         exam=await readable_exam(cluster, ExamKey(solver.namespace, gate.exam_ref.name)) if gate else None,
-        candidate=await readable_solver(cluster, SolverKey(solver.namespace, name)) if candidate else None,
-        sitting=await readable_exam(cluster, ExamKey(solver.namespace, name)) if sitting else None,
+        candidate=await readable_solver(cluster, SolverKey(solver.namespace, name))
+        if has_candidate
+        else None,
+        candidate_exam=await readable_exam(cluster, ExamKey(solver.namespace, name)) if has_exam else None,
     )

@@ -23,7 +23,16 @@ from mcq_operator.probes.load_progress import LoadProgressProber
 
 from . import gate
 from .route_conflicts import SOON_SECONDS, find_route_conflicts, has_new_route
-from .steps import REFUSED_RETRY_SECONDS, Outcome, Result, UnfinishedError, kept, unfinished, warning, write
+from .steps import (
+    REFUSED_RETRY_SECONDS,
+    Outcome,
+    Result,
+    UnfinishedError,
+    retained,
+    unfinished,
+    warning,
+    write,
+)
 from .upgrades import Upgrades
 
 UNDO_SECONDS = 15.0
@@ -60,9 +69,9 @@ async def reconcile_solver(
     stored = solver
     solver, rollback_template = await _rollback_template(stored, cluster, digest=digest)
     exams = await cluster.exams(solver)
-    held_back, upgrade_template = await _upgrade_hold(solver, cluster, upgrades, digest=digest)
+    hold_reason, upgrade_template = await _upgrade_hold(solver, cluster, upgrades, digest=digest)
     if upgrade_template is None:
-        change, gate_template = await gate.held(solver, cluster, images=images)
+        change, gate_template = await gate.gated_change(solver, cluster, images=images)
     else:
         change, gate_template = solver.status.gate, upgrade_template
     objects = desired.objects(
@@ -72,7 +81,7 @@ async def reconcile_solver(
         operator_namespace=operator_namespace,
         absent=cluster.absent,
         pods=rollback_template or gate_template or template,
-        sat=status.sat(exams),
+        last_exam=status.last_exam(exams),
     )
     objects += await gate.objects(solver, change, cluster)
     desired_objects = {desired.reference(item): item for item in objects}
@@ -112,15 +121,15 @@ async def reconcile_solver(
         inventory={
             *applied.live,
             *pruned.leaving,
-            *kept(solver, refused, conflicts.withheld - conflicts.deleted),
+            *retained(solver, refused, conflicts.withheld - conflicts.deleted),
         },
         exams=exams,
         replicas_digest=digest,
         template_digest=in_force,
-        held=change,
+        change=change,
         identity=solver.status.promoted if upgrade_template else desired.gate.identity(solver, images=images),
         release=solver.status.release if upgrade_template else upgrades.release,
-        held_back=held_back,
+        hold_reason=hold_reason,
         model=status.loaded_model.model_of(rollback_template or gate_template or template),
         now=now(),
     )
@@ -214,7 +223,7 @@ async def _observed(
         deployment=deployment,
         pods=children.pods,
         conflicts=applied.conflicts,
-        held=applied.held,
+        blocked=applied.blocked,
         refused=refused,
         absent=applied.absent,
         scaler=next((scaler for scaler in scalers if scaler), None),

@@ -105,7 +105,7 @@ async def secondary(call: Awaitable[Read]) -> Read | None:
     except NoAnswerError:
         raise
     except ClusterError as error:
-        logger.warning("a status lacks a detail that could not be read: %s", error)
+        logger.warning("a read failed, so a status lacks a detail: %s", error)
         return None
 
 
@@ -124,7 +124,9 @@ def unfinished(refused: Iterable[Refusal]) -> UnfinishedError | None:
     return UnfinishedError(f"could not {', '.join(attempts)}") if attempts else None
 
 
-def kept(resource: Resource, refused: Iterable[Refusal], left: Iterable[ObjectRef] = ()) -> list[ObjectRef]:
+def retained(
+    resource: Resource, refused: Iterable[Refusal], left: Iterable[ObjectRef] = ()
+) -> list[ObjectRef]:
     """Return the objects that stay in the inventory although the reconcile did not read them.
 
     These are kinds that only another release knows, which that release must prune; objects that could not be read; and

@@ -42,14 +42,14 @@ class Upgrades:
         if solver.metadata.annotations.get(PAUSE_UPGRADE) == "true":
             return (
                 "The operator has a newer release of the replicas. The annotation"
-                f" {PAUSE_UPGRADE} keeps those of the release before."
+                f" {PAUSE_UPGRADE} keeps the previous release's replicas."
             )
         if self._at_once == 0 or solver.key in self._rolling or len(self._rolling) < self._at_once:
             self._rolling.add(solver.key)
             return ""
         self._waiting[solver.key] = None
         return (
-            "The operator has a newer release of the replicas. It replaces those of"
+            "The operator has a newer release of the replicas. It upgrades"
             f" {self._at_once} solver(s) at a time, and this one waits for its turn."
         )
 

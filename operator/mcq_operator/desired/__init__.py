@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from mcq_operator.api import Manifest, MCQSolver, SatExam, names
+from mcq_operator.api import LastExam, Manifest, MCQSolver, names
 from mcq_operator.api.kinds import CLAIM, CONFIG_MAP, RECONCILED, SOLVER_CHILDREN, Kind, kind_of
 from mcq_operator.api.rbac import NAMESPACE
 from mcq_operator.api.status import ObjectRef
@@ -15,7 +15,7 @@ from .manifest import digest
 from .monitoring import service_monitor
 from .network import http_route, ingress, network_policy, service
 from .scaling import autoscaler, disruption_budget, scaled_object
-from .storage import cache_claim, sat_exam
+from .storage import cache_claim, exam_summary
 from .workload import deployment, service_account, template
 
 __all__ = [
@@ -39,7 +39,7 @@ def objects(
     operator_namespace: str = NAMESPACE,
     absent: Collection[Kind] = (),
     pods: Manifest | None = None,
-    sat: SatExam | None = None,
+    last_exam: LastExam | None = None,
 ) -> list[Manifest]:
     """Return a solver's desired objects in the order of creation: everything that Pods need before the Deployment.
 
@@ -51,7 +51,7 @@ def objects(
         absent: kinds that the API server does not know. Their objects are returned too, but no other object relies on
             them.
         pods: the replicas' template after a rollback, in place of the spec's.
-        sat: the last exam of the current replicas.
+        last_exam: the last exam of the current replicas.
 
     """
     replicas_template = pods or template(solver, images=images)
@@ -69,7 +69,7 @@ def objects(
         service_monitor(solver, absent=absent),
         prometheus_rule(solver, absent=absent),
         dashboards(solver),
-        sat_exam(solver, sat),
+        exam_summary(solver, last_exam),
         *backup.objects(solver, operator_image=operator_image),
     ]
     return [manifest for manifest in desired if manifest is not None]
@@ -83,7 +83,7 @@ def possible(solver: MCQSolver) -> list[ObjectRef]:
     """
     special_names = {CLAIM: names.cache_name(solver), CONFIG_MAP: names.dashboards_name(solver)}
     candidate = [kind.named(names.candidate_name(solver)) for kind in RECONCILED]
-    last_exam = CONFIG_MAP.named(names.sat_exam_name(solver))
+    last_exam = CONFIG_MAP.named(names.exam_summary_name(solver))
     children = [kind.named(special_names.get(kind, solver.name)) for kind in SOLVER_CHILDREN]
     return [*candidate, last_exam, *backup.possible(solver), *children]
 

@@ -127,7 +127,7 @@ def _alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
         f"max(mcq_queue_depth{{{_replicas(solver)}}}) > {full:g}",
         lasting="5m",
         severity="warning",
-        summary=f"In a replica of MCQSolver {name} {{{{ $value }}}} questions wait for their turn",
+        summary=f"{{{{ $value }}}} questions wait in a replica of MCQSolver {name}",
     )
     yield _alert(
         "MCQSolverAbstentionsHigh",
@@ -150,14 +150,14 @@ def _alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
         _status_metric(solver, "mcq_solver_condition", 'reason=~"ProgressDeadlineExceeded|RolledBack"'),
         lasting="1m",
         severity="warning",
-        summary=f"The newest spec of MCQSolver {name} does not come up; older replicas go on answering",
+        summary=f"The replicas of MCQSolver {name}'s newest spec do not start; older replicas go on answering",
     )
     yield _alert(
         "MCQSolverModelLoadFailing",
         _status_metric(solver, "mcq_solver_condition", 'type="ModelLoaded",status="False",reason!="Loading"'),
         lasting="5m",
         severity="critical",
-        summary=f"No replica of MCQSolver {name} gets its model loaded",
+        summary=f"No replica of MCQSolver {name} can load its model",
     )
     yield from _exam_alerts(solver)
     yield _alert(
@@ -184,7 +184,7 @@ def _exam_alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
         lasting="1m",
         severity="warning",
         summary=f"MCQSolver {name} has {{{{ $value | humanizePercentage }}}} of exam {{{{ $labels.name }}}} right,"
-        " which is below the 95 % interval of its best result of 30 days",
+        " below the 95 % interval of its best result of 30 days",
     )
     yield _alert(
         "MCQExamCalibrationDrifted",
@@ -192,7 +192,7 @@ def _exam_alerts(solver: MCQSolver) -> Iterator[dict[str, Any]]:
         lasting="1m",
         severity="warning",
         summary=f"The calibration error of MCQSolver {name} in exam {{{{ $labels.name }}}} is"
-        " {{ $value | humanizePercentage }} above its least of 30 days",
+        " {{ $value | humanizePercentage }} above its lowest of 30 days",
     )
     yield _alert(
         "MCQExamNotPassed",
@@ -217,7 +217,7 @@ def _burn_alerts(
             f"{long} > {bound} and {short} > {bound}",
             lasting="2m",
             severity=burn.severity,
-            summary=f"{summary}: the budget of 30 days goes {burn.rate:g} times too fast, for {burn.long}",
+            summary=f"{summary}: the 30-day budget burns {burn.rate:g} times too fast, for {burn.long}",
             labels={"window": burn.long},
         )
 

@@ -42,16 +42,16 @@ def objects(
     return desired
 
 
-def restored(exam: MCQExam, solver: MCQSolver | None, kept: Manifest | None) -> str | None:
+def restored(exam: MCQExam, solver: MCQSolver | None, results: Manifest | None) -> str | None:
     """Return the restored sitting, if the current replicas answered the same questions in it.
 
     The exam then does not run again for these replicas, unless a user removes the annotation. A gate's exam always
     runs: anyone with write access to its ConfigMap could add the annotation.
     """
-    if solver is None or kept is None or exam.spec.schedule or exam.parent:
+    if solver is None or results is None or exam.spec.schedule or exam.parent:
         return None
-    marked = kept["metadata"].get("annotations", {}).get(names.RESTORED_ANNOTATION)
-    last = newest(sittings(kept)) if marked else None
+    marked = results["metadata"].get("annotations", {}).get(names.RESTORED_ANNOTATION)
+    last = newest(sittings(results)) if marked else None
     if last is None or marked != mark(exam, last.name, solver.status.template_digest):
         return None
     return last.name

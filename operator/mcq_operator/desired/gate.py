@@ -66,7 +66,7 @@ def candidate(solver: MCQSolver) -> Manifest:
     return manifest(SOLVER, solver, name=names.candidate_name(solver), spec=spec)
 
 
-def sitting(solver: MCQSolver, exam: MCQExam, gate: Gate) -> Manifest:
+def candidate_exam(solver: MCQSolver, exam: MCQExam, gate: Gate) -> Manifest:
     """Return the gate's exam: the questions of `exam` for the candidate, with the result of `exam` as baseline."""
     spec = _plain(exam.spec)
     for left_out in ("schedule", "pass"):

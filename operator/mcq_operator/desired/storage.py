@@ -3,7 +3,7 @@
 import json
 from typing import Any, NamedTuple
 
-from mcq_operator.api import Manifest, MCQSolver, SatExam, names
+from mcq_operator.api import LastExam, Manifest, MCQSolver, names
 from mcq_operator.api.kinds import CLAIM, CONFIG_MAP
 
 from .config import API_KEYS_PATH, CACHE_PATH, ENGINE_KEY_PATH, EXAM_FILE, EXAM_PATH, model_path
@@ -42,13 +42,13 @@ def cache_claim(solver: MCQSolver) -> Manifest | None:
     )
 
 
-def sat_exam(solver: MCQSolver, sat: SatExam | None) -> Manifest | None:
+def exam_summary(solver: MCQSolver, last_exam: LastExam | None) -> Manifest | None:
     """Return the ConfigMap with the last exam, which replicas show; None before the first exam."""
-    if sat is None:
+    if last_exam is None:
         return None
-    summary = {**sat.model_dump(exclude={"ci95"}), "ci95": [sat.ci95.low, sat.ci95.high]}
+    summary = {**last_exam.model_dump(exclude={"ci95"}), "ci95": [last_exam.ci95.low, last_exam.ci95.high]}
     data = {EXAM_FILE: json.dumps(summary, sort_keys=True)}
-    return manifest(CONFIG_MAP, solver, name=names.sat_exam_name(solver), data=data)
+    return manifest(CONFIG_MAP, solver, name=names.exam_summary_name(solver), data=data)
 
 
 def volumes(solver: MCQSolver) -> list[Volume]:
@@ -59,7 +59,7 @@ def volumes(solver: MCQSolver) -> list[Volume]:
         result.append(Volume("model", model_path(model), model.volume))
     result.append(Volume("tmp", "/tmp", {"emptyDir": {}}))  # noqa: S108 - the Pod's own
     # Optional: it does not exist before the first exam. Replicas read a new one without a restart.
-    last_exam = {"name": names.sat_exam_name(solver), "optional": True}
+    last_exam = {"name": names.exam_summary_name(solver), "optional": True}
     result.append(Volume("exam", EXAM_PATH, {"configMap": last_exam}))
     if engine.openai and (key := engine.openai.api_key_secret_ref):
         only = [{"key": key.key, "path": key.key}]

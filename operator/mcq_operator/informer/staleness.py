@@ -64,7 +64,7 @@ class WatchStaleness:
             if isinstance(versions, BaseException):
                 if isinstance(versions, NoAnswerError) or not isinstance(versions, ClusterError):
                     raise versions
-                logger.warning("the watch of %s can't be verified: %s", kind.kind, versions)
+                logger.warning("can't verify the watch of %s: %s", kind.kind, versions)
             else:
                 self._compare(kind, versions)
         for kind in set(self._observed) - set(kinds):

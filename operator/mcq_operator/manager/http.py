@@ -23,7 +23,7 @@ class Health:
     def problem(self) -> str:
         """Return the problem; empty if there is none."""
         if (longest := self._longest()) > self._stuck:
-            return f"a reconcile has not ended for {longest:.0f} s"
+            return f"a reconcile has been running for {longest:.0f} s"
         return ""
 
 

@@ -78,7 +78,7 @@ class LeaderElection:
         self._observed: _Observed | None = None
 
     @property
-    def held(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether this process may write. Check it right before each write."""
         return self._clock() < self._until
 
@@ -92,24 +92,24 @@ class LeaderElection:
             except ConflictError:
                 logger.debug("another candidate was faster")
             except ClusterError as error:
-                logger.warning("the lease can't be taken, next try in %.0f s: %s", self._timing.retry, error)
+                logger.warning("can't take the lease, next try in %.0f s: %s", self._timing.retry, error)
             await asyncio.sleep(self._timing.retry)
 
     async def keep(self) -> None:
         """Renew the Lease; return when it is lost."""
-        while self.held:
+        while self.is_leader:
             await asyncio.sleep(self._timing.retry)
             try:
                 if not await self._renew():
                     self._until = float("-inf")
             except ClusterError as error:
-                logger.warning("the lease was not renewed, next try in %.0f s: %s", self._timing.retry, error)
+                logger.warning("can't renew the lease, next try in %.0f s: %s", self._timing.retry, error)
 
     async def release(self) -> None:
         """Let another candidate take over at once."""
-        lease, was_held = self._lease, self.held
+        lease, was_leader = self._lease, self.is_leader
         self._until = float("-inf")
-        if lease is None or not was_held:
+        if lease is None or not was_leader:
             return
         try:
             # After a conflict, another candidate may hold it.
@@ -120,7 +120,7 @@ class LeaderElection:
                 if live is not None and self._is_holder(live):
                     await self._leases.replace(_released(live))
         except ClusterError as error:
-            logger.warning("the lease was not released, others wait for its end: %s", error)
+            logger.warning("can't release the lease, other candidates wait until it expires: %s", error)
 
     async def _take(self) -> bool:
         """Take the Lease if it is free; return whether this process holds it."""
@@ -141,7 +141,7 @@ class LeaderElection:
 
     async def _renew(self) -> bool:
         """Renew the Lease; return False if another process holds it. Raises ClusterError if the renewal failed."""
-        assert self._lease is not None, "it was taken"  # noqa: S101
+        assert self._lease is not None, "take the lease first"  # noqa: S101
         started = self._clock()
         try:
             lease = await self._leases.replace(_renewed(self._lease))
@@ -154,7 +154,7 @@ class LeaderElection:
             elif self._is_holder(live):
                 lease = await self._leases.replace(_renewed(live))
             else:
-                logger.warning("the lease was taken by %s", _holder(live) or "nobody")
+                logger.warning("the lease has another holder: %s", _holder(live) or "none")
                 return False
         self._hold(lease, started)
         return True

@@ -95,7 +95,7 @@ async def verify_watches(
         try:
             await staleness.verify(kinds)
         except ClusterError as error:
-            logger.warning("the watches can't be verified, next try in %.0f s: %s", every, error)
+            logger.warning("can't verify the watches, next try in %.0f s: %s", every, error)
         for kind in kinds:
             metrics.watch_age.labels(kind=kind.kind).set_function(partial(staleness.age, kind))
         late, restored = staleness.late(stale), staleness.restored(stale)
@@ -145,12 +145,12 @@ async def run(settings: Settings, metrics: Metrics) -> int:
             retry=settings.lease_retry_seconds,
         )
         election = LeaderElection(leases, identity=_identity(), clock=time.monotonic, timing=timing)
-        metrics.leader.set_function(lambda: election.held)
+        metrics.leader.set_function(lambda: election.is_leader)
         client = CachedClient(
             api_client,
             on_write=metrics.count_write,
             on_request=metrics.count_request,
-            may_write=lambda: election.held,
+            may_write=lambda: election.is_leader,
         )
         ready.set()
         return await _lead_while_elected(
@@ -209,7 +209,7 @@ async def lead(
 async def _lead_while_elected(
     election: LeaderElection, work: Callable[[], Coroutine[Any, Any, None]], stopped: asyncio.Event
 ) -> int:
-    """Wait for the lease, then work while it is held.
+    """Wait for the lease, then work while this process holds it.
 
     A process that loses it ends with status 1 and restarts as a candidate, so that nothing of its work lingers.
     """
@@ -219,7 +219,7 @@ async def _lead_while_elected(
         await _race(_race(work(), election.keep()), stopped.wait())
         if stopped.is_set():
             return 0
-        logger.error("the lease is lost")
+        logger.error("this operator has lost its lease")
         return 1
     finally:
         await election.release()

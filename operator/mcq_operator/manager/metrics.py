@@ -41,7 +41,7 @@ class SolverCollector(Collector):
         replicas = GaugeMetricFamily("mcq_solver_ready_replicas", "Replicas that can answer.", labels=solver)
         conditions = GaugeMetricFamily(
             "mcq_solver_condition",
-            "1 for each condition of the solver as it is.",
+            "1 for each current condition of the solver.",
             labels=[*solver, "type", "status", "reason"],
         )
         for key, (count, solver_conditions) in list(self._statuses.items()):
@@ -100,7 +100,7 @@ def _passed(status: ExamStatus) -> float | None:
 
 _EXAM_GAUGES: dict[str, tuple[str, Callable[[ExamStatus], float | None]]] = {
     "mcq_exam_accuracy_ratio": (
-        "The share of questions that were answered right in the last sitting.",
+        "The share of right answers in the last sitting.",
         lambda status: status.accuracy,
     ),
     "mcq_exam_accuracy_low_ratio": ("The low end of its 95 % interval.", _low),
@@ -109,9 +109,9 @@ _EXAM_GAUGES: dict[str, tuple[str, Callable[[ExamStatus], float | None]]] = {
         "The expected calibration error of the last sitting.",
         lambda status: status.calibration_error,
     ),
-    "mcq_exam_questions": ("Questions that were answered in the last sitting.", lambda status: status.count),
+    "mcq_exam_questions": ("Answered questions in the last sitting.", lambda status: status.count),
     "mcq_exam_sat_timestamp_seconds": ("When the last sitting ended.", _sat),
-    "mcq_exam_passed": ("1 when the last result is as good as spec.pass asks, else 0.", _passed),
+    "mcq_exam_passed": ("1 when the last result meets spec.pass, else 0.", _passed),
 }
 
 
@@ -133,7 +133,7 @@ class Metrics:
         )
         self.requests = Counter(
             "mcq_operator_requests",
-            "Requests sent to the API server, watches not among them.",
+            "Requests to the API server, without watches.",
             ["method"],
             registry=registry,
         )
@@ -148,13 +148,13 @@ class Metrics:
         )
         self.watch_age = Gauge(
             "mcq_operator_watch_age_seconds",
-            "For how long events of a kind have been missing that should have come; 0 when none is.",
+            "The seconds for which expected events of a kind have been missing; 0 when none is missing.",
             ["kind"],
             registry=registry,
         )
         self.longest = Gauge(
             "mcq_operator_longest_running_reconcile_seconds",
-            "Time since the start of the reconcile that takes longest; 0 when none runs.",
+            "Time since the start of the longest running reconcile; 0 when none runs.",
             registry=registry,
         )
         self.leader = Gauge(

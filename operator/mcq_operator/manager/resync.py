@@ -23,7 +23,7 @@ async def discover_first(cluster: Cluster) -> None:
         try:
             await cluster.discover()
         except ClusterError as error:
-            logger.warning("the API server can't list its kinds: %s", error)
+            logger.warning("can't list the API server's kinds, trying again: %s", error)
             await asyncio.sleep(RETRY_SECONDS)
         else:
             return
@@ -49,11 +49,14 @@ async def discover(
         try:
             came_or_went = await cluster.discover()
         except ClusterError as error:
-            logger.warning("the API server can't list its kinds, trying again: %s", error)
+            logger.warning("can't list the API server's kinds, trying again: %s", error)
             continue
         if came_or_went:
             changed()
-            logger.info("absent kinds are now: %s", ", ".join(kind.kind for kind in cluster.absent) or "none")
+            logger.info(
+                "the API server lacks these kinds: %s",
+                ", ".join(kind.kind for kind in cluster.absent) or "none",
+            )
             for key in await _keys(cluster):
                 queue.add(key)
 
@@ -79,7 +82,7 @@ async def _wait_for_lists(cluster: Cluster, listed: asyncio.Event) -> None:
             async with asyncio.timeout_at(deadline if optional else None):
                 await listed.wait()
         except TimeoutError:
-            logger.warning("not listed yet: %s", ", ".join(sorted(kind.kind for kind in missing)))
+            logger.warning("starting without a list of %s", ", ".join(sorted(kind.kind for kind in missing)))
             return
         listed.clear()
 
@@ -90,5 +93,5 @@ async def _keys(cluster: Cluster) -> list[Key]:
         try:
             return await cluster.keys()
         except ClusterError as error:
-            logger.warning("the resources can't be listed, trying again: %s", error)
+            logger.warning("can't list the resources, trying again: %s", error)
             await asyncio.sleep(RETRY_SECONDS)

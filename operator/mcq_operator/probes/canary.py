@@ -89,7 +89,7 @@ class CanaryProber(Prober[CanaryVerdict]):
         probe.failures = probe.failures + 1 if answer.outcome == "failed" else 0
         probe.due = self._clock() + self._lifetime(probe.failures)
         if answer != probe.answer:
-            logger.info("%s: the test question was %s. %s", key, answer.outcome, answer.detail)
+            logger.info("%s: test question: %s. %s", key, answer.outcome, answer.detail)
         probe.answer = answer
         self._requeue(key)
 

@@ -103,7 +103,7 @@ class Prober(Generic[Answer]):
         try:
             answer = await ask()
         except Exception as error:  # otherwise there would be no further question about these replicas
-            logger.exception("%s: the %s could not be asked", key, self.QUESTION)
+            logger.exception("%s: the operator could not ask the %s", key, self.QUESTION)
             answer = self._failed(error)
         self._take(key, probe, answer)
 

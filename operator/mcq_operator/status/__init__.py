@@ -5,13 +5,13 @@ from datetime import datetime
 
 from mcq_operator.api import (
     GateStatus,
+    LastExam,
     MCQExam,
     MCQSolver,
     ObjectRef,
     ObservedModel,
     Resource,
     ResourceStatus,
-    SatExam,
     SolverStatus,
     names,
 )
@@ -32,11 +32,11 @@ __all__ = [
     "failed",
     "gate",
     "invalid",
+    "last_exam",
     "loaded_model",
     "of",
     "pending",
     "rollback",
-    "sat",
     "waiver",
 ]
 
@@ -51,11 +51,11 @@ def of(
     template_digest: str,
     now: datetime,
     exams: Iterable[MCQExam] = (),
-    held: GateStatus | None = None,
+    change: GateStatus | None = None,
     identity: str = "",
     model: str | None = None,
     release: str = "",
-    held_back: str = "",
+    hold_reason: str = "",
 ) -> SolverStatus:
     """Return the status of a solver for one observation of the cluster.
 
@@ -68,11 +68,11 @@ def of(
         template_digest: the digest of the replicas that should answer now.
         now: the time.
         exams: the solver's exams.
-        held: the last change that has a gate.
+        change: the last change that has a gate.
         identity: the identity of the spec's model, image and way of answering.
         model: the model that the replicas in force should load; None for the spec's.
         release: the operator's release that these replicas belong to.
-        held_back: why they don't belong to this operator's release yet; empty if they do.
+        hold_reason: why they don't belong to this operator's release yet; empty if they do.
 
     """
     deployment = observed.deployment
@@ -86,15 +86,15 @@ def of(
         model=ObservedModel(uri=loaded_model.model(solver, observed.pods, fallback=model)),
         template_digest=template_digest,
         answering=_answering(solver, observed, verdict),
-        promoted=solver.status.promoted if gate.holds(held) else identity,
-        gate=held,
-        last_gate=waiver.last(solver, identity, held=gate.holds(held)),
-        override=waiver.override(solver, held, now=now),
+        promoted=solver.status.promoted if gate.holds(change) else identity,
+        gate=change,
+        last_gate=waiver.last(solver, identity, holds=gate.holds(change)),
+        override=waiver.override(solver, change, now=now),
         image=min(images) if len(images) == 1 else "",
         release=release,
-        exam=sat(exams),
+        exam=last_exam(exams),
         conditions=with_transition_times(
-            solver, findings(solver, observed, verdict, held, model=model, held_back=held_back), now
+            solver, findings(solver, observed, verdict, change, model=model, hold_reason=hold_reason), now
         ),
         rollback=rollback.decided(solver, observed, digest=replicas_digest, now=now),
         inventory=sorted(inventory, key=lambda ref: (ref.kind, ref.name)),
@@ -109,14 +109,14 @@ def _answering(solver: MCQSolver, observed: ObservedSolver, verdict: CanaryVerdi
     return deployment is not None and deployment.rolled_out(solver) and verdict.outcome == "answered"
 
 
-def sat(exams: Iterable[MCQExam]) -> SatExam | None:
+def last_exam(exams: Iterable[MCQExam]) -> LastExam | None:
     """Return the last completed exam of the present replicas."""
     completed = [each for each in exams if each.status.is_true("Complete") and each.status.sat]
     last = max(completed, key=lambda each: str(each.status.sat), default=None)
     if last is None or last.status.accuracy is None or last.status.ci95 is None or last.status.sat is None:
         return None
     status = last.status
-    return SatExam(
+    return LastExam(
         name=last.name, accuracy=status.accuracy, ci95=status.ci95, count=status.count or 0, sat=status.sat
     )
 
@@ -126,7 +126,7 @@ def invalid(resource: Resource, *, problem: str, bad: str, now: datetime) -> Res
 
     The operator leaves its objects as they are. `bad` is the condition that becomes False.
     """
-    message = f"The stored spec can't be read by this operator, so nothing was changed: {problem}"
+    message = f"This operator can't read the stored spec, so it changed nothing: {problem}"
     new_status = _broken(resource, Finding(bad, "False", "InvalidSpec", message), now)
     return new_status.model_copy(update={"observed_generation": resource.metadata.generation})
 
@@ -137,7 +137,7 @@ def failed(resource: Resource, *, problem: str, bad: str, now: datetime) -> Reso
     `bad` is the condition that becomes Unknown.
     """
     message = (
-        f"The operator could not finish its work on it, and tries again: {quoted(problem)} Its log says more."
+        f"The operator could not finish the reconcile and tries again: {quoted(problem)} Its log says more."
     )
     return _broken(resource, Finding(bad, "Unknown", "ReconcileFailed", message), now)
 
@@ -145,8 +145,8 @@ def failed(resource: Resource, *, problem: str, bad: str, now: datetime) -> Reso
 def _broken(resource: Resource, finding: Finding, now: datetime) -> ResourceStatus:
     """Return the stored status with `finding` and Degraded in it."""
     degraded = Finding("Degraded", "True", finding.reason, finding.message)
-    kept = [item for item in resource.status.conditions if item.type not in {finding.type, degraded.type}]
-    conditions = [*with_transition_times(resource, [finding, degraded], now), *kept]
+    others = [item for item in resource.status.conditions if item.type not in {finding.type, degraded.type}]
+    conditions = [*with_transition_times(resource, [finding, degraded], now), *others]
     return resource.status.model_copy(update={"conditions": conditions})
 
 

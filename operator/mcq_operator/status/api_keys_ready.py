@@ -16,20 +16,20 @@ def finding(solver: MCQSolver, observed: ObservedSolver) -> Finding | None:
         return None
     keys = observed.keys
     if keys is None:
-        message = "No ready replica has said yet how many API keys it accepts."
+        message = "No ready replica has reported yet how many API keys it accepts."
         return Finding("APIKeysReady", "Unknown", "Asking", message)
     see = f"See: kubectl logs -n {solver.namespace} deployment/{solver.name}"
     if keys.accepted == 0:
         message = (
-            f"The replicas accept no API key, so they let nobody in: the Secret {ref.name} is not there, or has no"
-            f" key of at least 16 characters. Make one: kubectl create secret generic -n {solver.namespace} {ref.name}"
-            f" --from-literal=NAME=$(openssl rand -hex 32). {see}"
+            f"The replicas accept no API key, so they refuse every client: the Secret {ref.name} does not exist, or"
+            f" has no key of at least 16 characters. Create one: kubectl create secret generic -n {solver.namespace}"
+            f" {ref.name} --from-literal=NAME=$(openssl rand -hex 32). {see}"
         )
         return Finding("APIKeysReady", "False", NONE, message)
     if keys.invalid:
         message = (
-            f"{keys.invalid} of the entries of the Secret {ref.name} are no API keys and let nobody in; the other"
-            f" {keys.accepted} do. The replicas' log says which, and why. {see}"
+            f"{keys.invalid} of the entries of the Secret {ref.name} are not valid API keys; the replicas accept the"
+            f" other {keys.accepted}. The replicas' log says which are invalid, and why. {see}"
         )
         return Finding("APIKeysReady", "False", "InvalidAPIKeys", message)
     return Finding("APIKeysReady", "True", "Accepted", f"The replicas accept {keys.accepted} API key(s).")

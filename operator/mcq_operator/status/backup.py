@@ -12,9 +12,9 @@ TYPE = "BackedUp"
 NOT_YET = "NotBackedUpYet"
 PODS = PodKind(
     container=names.BACKUP_CONTAINER,
-    image="The image is the operator's MCQ_OPERATOR_IMAGE, pulled with spec.imagePullSecrets: check both, and that the"
-    " node reaches the registry.",
-    room="No field of the spec places it: add room on a node without taints.",
+    image="The node pulls the operator's MCQ_OPERATOR_IMAGE with spec.imagePullSecrets: check both, and that the node"
+    " reaches the registry.",
+    room="Add room on a node, or check spec.storage.backup.scheduling and spec.storage.backup.resources.",
 )
 
 
@@ -25,14 +25,14 @@ def finding(solver: MCQSolver, observed: ObservedSolver) -> Finding | None:
         return None
     name, backups = names.backup_name(solver), observed.backups
     if backups is None:
-        message = "What is to make the backups could not be applied; the Degraded condition says why."
+        message = "An object that the backups need could not be applied; the Degraded condition says why."
         return Finding(TYPE, "False", "NotApplied", message)
     if (failed := _failure(backups)) is not None:
         reason, message = failed
         return Finding(TYPE, "False", reason, f"{message} {_good(solver, backups)}")
     if succeeded := _succeeded(backups):
-        return Finding(TYPE, "True", "BackedUp", f"The last good backup is of {succeeded}.")
-    message = f"No backup has been made yet; the schedule is {backup.schedule}, in UTC. {_now(solver, name)}"
+        return Finding(TYPE, "True", "BackedUp", f"The last good backup is from {succeeded}.")
+    message = f"There is no backup yet; the schedule is {backup.schedule}, in UTC. {_now(solver, name)}"
     return Finding(TYPE, "Unknown", NOT_YET, message)
 
 
@@ -59,7 +59,7 @@ def _failure(backups: ObservedBackups) -> tuple[str, str] | None:
 
 def _good(solver: MCQSolver, backups: ObservedBackups) -> str:
     succeeded = _succeeded(backups)
-    last = f"The last good backup is of {succeeded}." if succeeded else "There is no good backup yet."
+    last = f"The last good backup is from {succeeded}." if succeeded else "There is no good backup yet."
     return f"{last} {_now(solver, names.backup_name(solver))}"
 
 
@@ -78,4 +78,4 @@ def _created(job: Manifest) -> tuple[str, str]:
 
 def _now(solver: MCQSolver, name: str) -> str:
     command = f"kubectl create job -n {solver.namespace} --from=cronjob/{name} {name}-now"
-    return f"To have one made now: {command}"
+    return f"To back up now: {command}"

@@ -11,8 +11,8 @@ from .failures import Failure, absence, failure, quoted
 from .finding import Finding, State
 
 METRICS_ADVICE = (
-    "See that the solver is scraped (spec.monitoring.serviceMonitor), and that what serves its metric mcq_queue_depth"
-    " to autoscalers runs."
+    "Check that Prometheus scrapes the solver (spec.monitoring.serviceMonitor), and that the adapter that serves"
+    " mcq_queue_depth to autoscalers runs."
 )
 
 
@@ -20,34 +20,34 @@ def findings(
     solver: MCQSolver,
     observed: ObservedSolver,
     verdict: CanaryVerdict,
-    held: GateStatus | None,
+    change: GateStatus | None,
     *,
     model: str | None = None,
-    held_back: str = "",
+    hold_reason: str = "",
 ) -> list[Finding]:
     """Return every condition of a solver.
 
-    `held` is the change that has a gate, `model` the model of the replicas in force, and `held_back` says why they
+    `change` is the change that has a gate, `model` the model of the replicas in force, and `hold_reason` says why they
     don't belong to this operator's release yet.
     """
     failed = failure(solver, observed)
     rolling = progressing(solver, observed.deployment)
-    if held_back and rolling.reason == "Complete":
-        rolling = Finding("Progressing", "False", "UpgradeHeldBack", held_back)
+    if hold_reason and rolling.reason == "Complete":
+        rolling = Finding("Progressing", "False", "UpgradeHeldBack", hold_reason)
     keys_finding = api_keys_ready.finding(solver, observed)
     route_findings = routes.findings(solver, observed)
     return [
-        ready(solver, observed, verdict, failed, rolling, keys_finding, held, route_findings),
+        ready(solver, observed, verdict, failed, rolling, keys_finding, change, route_findings),
         available(solver, observed, verdict, failed, keys_finding),
         rolling,
-        degraded(solver, failed, observed.deployment, verdict, keys_finding, held),
+        degraded(solver, failed, observed.deployment, verdict, keys_finding, change),
         model_loaded(solver, observed, failed, model=model),
         scaling_ready(solver, observed),
         monitoring_ready(solver, observed),
         *route_findings,
         exposure.finding(solver),
         *([keys_finding] if keys_finding else []),
-        *([examined] if (examined := gate.finding(solver, held, observed)) else []),
+        *([examined] if (examined := gate.finding(solver, change, observed)) else []),
         *([backed_up] if (backed_up := backup.finding(solver, observed)) else []),
     ]
 
@@ -67,16 +67,20 @@ def available(
     deployment = observed.deployment
     if deployment is None or deployment.available == 0:
         if deployment is not None and deployment.desired == 0:
-            return finding("False", "ScaledToZero", "No replica is wanted, so no question can be answered.")
+            return finding(
+                "False", "ScaledToZero", "The solver is scaled to zero, so it answers no questions."
+            )
         reason = failed.reason if failed else "NoReplica"
-        return finding("False", reason, "No replica is available, so no question can be answered.")
+        return finding("False", reason, "No replica is available, so the solver answers no questions.")
     if keys_finding is not None and keys_finding.reason == api_keys_ready.NONE:
         return finding("False", keys_finding.reason, keys_finding.message)
     if verdict.outcome == "failed":
         return finding("False", "CanaryFailed", f"A test question failed: {verdict.detail}")
     if verdict.outcome == "answered" or solver.status.is_true("Available"):
         return finding("True", "Answering", f"{deployment.available} replica(s) answer questions.")
-    return finding("Unknown", "CanaryPending", "Replicas are available; no test question was answered yet.")
+    return finding(
+        "Unknown", "CanaryPending", "Replicas are available but have not answered a test question yet."
+    )
 
 
 def ready(
@@ -86,7 +90,7 @@ def ready(
     failed: Failure | None,
     rolling: Finding,
     keys_finding: Finding | None,
-    held: GateStatus | None,
+    change: GateStatus | None,
     route_findings: Sequence[Finding],
 ) -> Finding:
     """True if all that the spec asks for exists, a test question was answered, and clients can reach the solver."""
@@ -96,18 +100,18 @@ def ready(
     if deployment is None or not (deployment.rolled_out(solver) or deployment.complete):
         return Finding("Ready", "False", rolling.reason, rolling.message)
     if deployment.desired == 0:
-        message = "No replica is wanted, so no question can be answered. Set spec.replicas to at least 1."
+        message = "The solver is scaled to zero, so it answers no questions. Set spec.replicas to at least 1."
         return Finding("Ready", "False", "ScaledToZero", message)
     if keys_finding is not None and keys_finding.reason == api_keys_ready.NONE:
         return Finding("Ready", "False", keys_finding.reason, keys_finding.message)
     if verdict.outcome == "pending":
-        message = "All replicas are available; waiting for the answer to a test question."
+        message = "All replicas are available; the operator waits for the answer to a test question."
         return Finding("Ready", "False", "CanaryPending", message)
     if verdict.outcome == "failed":
         return Finding("Ready", "False", "CanaryFailed", _canary_message(solver, verdict))
-    if held is not None and gate.holds(held):
-        message = f"All replicas of before are available and answer questions. {held.message}"
-        return Finding("Ready", "False", held.reason, message)
+    if change is not None and gate.holds(change):
+        message = f"All replicas of the previous spec are available and answer questions. {change.message}"
+        return Finding("Ready", "False", change.reason, message)
     for route_finding in route_findings:
         if route_finding.status != "True":
             message = f"All replicas are available and answer questions. {route_finding.message}"
@@ -124,12 +128,12 @@ def progressing(solver: MCQSolver, deployment: Deployment | None) -> Finding:
     if deployment is None:
         return true("Creating", "The Deployment has not been created yet.")
     if not deployment.current:
-        return true("Observing", "The Deployment's newest spec has not been observed by its controller yet.")
+        return true("Observing", "The Deployment's controller has not observed its newest spec yet.")
     stalled = deployment.conditions.get("Progressing", {})
     if stalled.get("reason") == "ProgressDeadlineExceeded" and not deployment.complete:
         message = (
-            f"{deployment.available} of {deployment.desired} replicas are available, none was added for too"
-            f" long. See: kubectl describe pods -n {solver.namespace} -l {names.selector(solver)}"
+            f"{deployment.available} of {deployment.desired} replicas are available, and none became available before"
+            f" the deadline. See: kubectl describe pods -n {solver.namespace} -l {names.selector(solver)}"
         )
         return Finding("Progressing", "False", "ProgressDeadlineExceeded", message)
     if deployment.updated < deployment.desired:
@@ -137,11 +141,11 @@ def progressing(solver: MCQSolver, deployment: Deployment | None) -> Finding:
         return true("RollingOut", message)
     if deployment.replicas > deployment.updated:
         old = deployment.replicas - deployment.updated
-        return true("Replacing", f"{old} replica(s) of an older spec are still to be stopped.")
+        return true("Replacing", f"{old} replica(s) of an older spec still run and will stop.")
     if deployment.available < deployment.desired:
         message = f"{deployment.available} of {deployment.desired} replicas are available."
         return true("Starting", message)
-    return Finding("Progressing", "False", "Complete", "Every wanted replica runs the newest spec.")
+    return Finding("Progressing", "False", "Complete", "Every replica runs the newest spec.")
 
 
 def degraded(
@@ -150,7 +154,7 @@ def degraded(
     deployment: Deployment | None,
     verdict: CanaryVerdict,
     keys_finding: Finding | None,
-    held: GateStatus | None,
+    change: GateStatus | None,
 ) -> Finding:
     """True if there is a problem that waiting may not fix."""
     if failed is not None:
@@ -158,11 +162,11 @@ def degraded(
     if keys_finding is not None and keys_finding.status == "False":
         return Finding("Degraded", "True", keys_finding.reason, keys_finding.message)
     if deployment is not None and deployment.rolled_out(solver) and verdict.outcome == "failed":
-        message = f"Replicas say they are ready but a test question failed: {verdict.detail}"
+        message = f"The replicas are ready but a test question failed: {verdict.detail}"
         return Finding("Degraded", "True", "CanaryFailed", message)
-    if held is not None and held.phase in {"Refused", "Inconclusive"}:
-        return Finding("Degraded", "True", held.reason, held.message)
-    return Finding("Degraded", "False", "AsExpected", "No failure is known.")
+    if change is not None and change.phase in {"Refused", "Inconclusive"}:
+        return Finding("Degraded", "True", change.reason, change.message)
+    return Finding("Degraded", "False", "AsExpected", "The operator knows of no failure.")
 
 
 def model_loaded(
@@ -171,9 +175,8 @@ def model_loaded(
     """True if a replica has the model in memory. A replica is ready only after its first warm-up answer."""
     deployment = observed.deployment
     if deployment is not None and deployment.current and deployment.desired == 0:
-        return Finding(
-            "ModelLoaded", "Unknown", "ScaledToZero", "No replica is wanted, so none loads the model."
-        )
+        message = "The solver is scaled to zero, so no replica loads the model."
+        return Finding("ModelLoaded", "Unknown", "ScaledToZero", message)
     if deployment is not None and deployment.ready > 0:
         return Finding("ModelLoaded", "True", "Loaded", _loaded(solver, observed, model))
     if failed is not None:
@@ -183,10 +186,10 @@ def model_loaded(
     if observed.starting:
         return Finding("ModelLoaded", "False", "Loading", observed.starting)
     if solver.spec.engine.type == "OpenAI":
-        happening = f"No replica has reached {solver.model_name} yet; replicas wait for it."
+        progress = f"No replica has reached {solver.model_name} yet; replicas wait for it."
     else:
-        happening = f"No replica has loaded {solver.model_name} yet; the first start fetches and converts it."
-    message = f"{happening} Watch: kubectl logs -n {solver.namespace} deployment/{solver.name}"
+        progress = f"No replica has loaded {solver.model_name} yet; the first start fetches and converts it."
+    message = f"{progress} Watch: kubectl logs -n {solver.namespace} deployment/{solver.name}"
     return Finding("ModelLoaded", "False", "Loading", message)
 
 
@@ -201,13 +204,11 @@ def _loaded(solver: MCQSolver, observed: ObservedSolver, fallback: str | None) -
 def scaling_ready(solver: MCQSolver, observed: ObservedSolver) -> Finding:
     """True if the spec sets the number of replicas, or an autoscaler that works."""
     if not solver.spec.autoscaling.enabled:
-        return Finding("ScalingReady", "True", "Fixed", "spec.replicas says how many replicas there are.")
+        return Finding("ScalingReady", "True", "Fixed", "spec.replicas sets the number of replicas.")
     absent = absence(observed, "HorizontalPodAutoscaler", "ScaledObject")
     if absent is not None:
-        fixed = (
-            f"{absent} Until then there are as many replicas as spec.replicas says: {solver.spec.replicas}."
-        )
-        return Finding("ScalingReady", "False", "CRDNotInstalled", fixed)
+        message = f"{absent} Until then spec.replicas sets the number of replicas: {solver.spec.replicas}."
+        return Finding("ScalingReady", "False", "CRDNotInstalled", message)
     if observed.scaler is None:
         return Finding("ScalingReady", "False", "Creating", "The autoscaler has not been created yet.")
     status_conditions = observed.scaler.get("status", {}).get("conditions", [])
@@ -215,12 +216,12 @@ def scaling_ready(solver: MCQSolver, observed: ObservedSolver) -> Finding:
     for kind in ("Ready",) if observed.scaler["kind"] == "ScaledObject" else ("AbleToScale", "ScalingActive"):
         condition = conditions.get(kind)
         if condition is None:
-            message = "The autoscaler's controller has not looked at it yet."
+            message = "The autoscaler's controller has not reported a status yet."
             return Finding("ScalingReady", "Unknown", "Observing", message)
         if condition["status"] != "True":
             message = f"The autoscaler can't work: {quoted(condition.get('message', ''))} {METRICS_ADVICE}"
             return Finding("ScalingReady", "False", condition.get("reason") or "NotReady", message)
-    return Finding("ScalingReady", "True", "Autoscaling", "The autoscaler says how many replicas there are.")
+    return Finding("ScalingReady", "True", "Autoscaling", "The autoscaler sets the number of replicas.")
 
 
 def monitoring_ready(solver: MCQSolver, observed: ObservedSolver) -> Finding:
@@ -236,13 +237,17 @@ def monitoring_ready(solver: MCQSolver, observed: ObservedSolver) -> Finding:
             message = f"The {problem.kind} could not be applied; the Degraded condition says why."
             return Finding("MonitoringReady", "False", "NotApplied", message)
     if not observed.monitored:
-        message = "The cluster has no prometheus-operator, so Prometheus has to find the replicas by itself."
+        message = (
+            "The cluster has no prometheus-operator, so Prometheus must discover the replicas by another way."
+        )
         return Finding("MonitoringReady", "True", "NotInstalled", message)
-    return Finding("MonitoringReady", "True", "Applied", "Whatever the spec asks for is there.")
+    return Finding(
+        "MonitoringReady", "True", "Applied", "All monitoring objects that the spec asks for exist."
+    )
 
 
 def _canary_message(solver: MCQSolver, verdict: CanaryVerdict) -> str:
     return (
         f"All replicas are available but a test question failed: {verdict.detail}"
-        f" It is asked again. See: kubectl logs -n {solver.namespace} deployment/{solver.name}"
+        f" The operator asks again. See: kubectl logs -n {solver.namespace} deployment/{solver.name}"
     )

@@ -19,18 +19,18 @@ from .failures import Failure
 from .pods import containers, present
 
 
-def proven(exam: MCQExam, observed: ObservedExam, kept: Iterable[Sitting]) -> list[Sitting]:
+def proven(exam: MCQExam, observed: ObservedExam, sittings: Iterable[Sitting]) -> list[Sitting]:
     """Return the sittings that match the statements of the exam's Pods, now or at an earlier reconcile."""
-    return [each for each in kept if _recorded(exam, each.name) == each.digest or _stated(observed, each)]
+    return [each for each in sittings if _recorded(exam, each.name) == each.digest or _stated(observed, each)]
 
 
-def problem(exam: MCQExam, observed: ObservedExam, kept: Iterable[Sitting]) -> Failure | None:
+def problem(exam: MCQExam, observed: ObservedExam, sittings: Iterable[Sitting]) -> Failure | None:
     """Return why the result of the last, successful Job does not count; None if it does, or still may."""
     job = observed.job
     if job is None or jobs.condition(job, "Complete") is None:
         return None
     name, results = job["metadata"]["name"], names.results_name(exam)
-    sitting = next((each for each in kept if each.name == name), None)
+    sitting = next((each for each in sittings if each.name == name), None)
     if sitting is None:
         message = f"The result of Job {name} is not in ConfigMap {results}. {again(exam, name)}"
         return Failure(reason="ResultLost", message=message)
@@ -44,13 +44,13 @@ def problem(exam: MCQExam, observed: ObservedExam, kept: Iterable[Sitting]) -> F
     complete = statements.keys() >= {str(shard) for shard in range(len(sitting.result.parts))}
     if results_stated == {None} or (sitting.digest in results_stated and not complete):
         message = (
-            f"No Pod proves the result of Job {name}, so it does not count: one is gone, or"
-            f" MCQ_OPERATOR_SERVICE_IMAGE is of a release whose Pods state nothing. {again(exam, name)}"
+            f"No Pod proves the result of Job {name}, so it does not count: a Pod is gone, or the release of"
+            f" MCQ_OPERATOR_SERVICE_IMAGE is too old to prove results. {again(exam, name)}"
         )
         return Failure(reason="ResultUnproven", message=message)
     message = (
-        f"The result of Job {name} in ConfigMap {results} is not what the exam's Pods wrote, so it does not count:"
-        f" someone has changed it, or a part of it, meanwhile. See who may:"
+        f"The result of Job {name} in ConfigMap {results} differs from the one that the exam's Pods wrote, so it does"
+        " not count: someone changed it or a part of it. To check who can:"
         f" kubectl auth can-i patch configmaps -n {exam.namespace} --as=USER. {again(exam, name)}"
     )
     return Failure(reason="ResultAltered", message=message)
@@ -58,7 +58,7 @@ def problem(exam: MCQExam, observed: ObservedExam, kept: Iterable[Sitting]) -> F
 
 def again(exam: MCQExam, job: str | None) -> str:
     """Return the command that repeats an exam."""
-    return f"To have it sat again: kubectl delete job -n {exam.namespace} {job}"
+    return f"To run the exam again: kubectl delete job -n {exam.namespace} {job}"
 
 
 def _recorded(exam: MCQExam, sitting: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 from mcq_operator.api import ExamStatus, MCQExam, ObjectRef, names
 from mcq_operator.api.observed import ObservedExam
 from mcq_operator.api.result import Sitting, newest, sittings
-from mcq_operator.api.status import Interval, ReportRef, SatModel
+from mcq_operator.api.status import ExaminedModel, Interval, ReportRef
 
 from . import evidence, jobs
 from .failures import Failure, PodKind, object_failures, quoted, task_failures, warning_failure
@@ -19,9 +19,9 @@ NOT_SAT = "NotSat"
 RESTORED = "Restored"
 PODS = PodKind(
     container=names.EXAM_CONTAINER,
-    image="The image is the operator's MCQ_OPERATOR_SERVICE_IMAGE, pulled with the MCQSolver's spec.imagePullSecrets:"
-    " check both, and that the node reaches the registry.",
-    room="No field of the spec places it: add room on a node without taints. If spec.questions.uri is pvc://, check"
+    image="The node pulls the operator's MCQ_OPERATOR_SERVICE_IMAGE with the MCQSolver's spec.imagePullSecrets: check"
+    " both, and that the node reaches the registry.",
+    room="Add room on a node, or check spec.scheduling and spec.resources. If spec.questions.uri is pvc://, check"
     " that claim.",
 )
 
@@ -31,11 +31,11 @@ def of(exam: MCQExam, *, observed: ObservedExam, inventory: Iterable[ObjectRef],
     if observed.solver is None and exam.parent and exam.status.is_true("Complete"):
         # A gate's exam outlives its candidate, because people read its report.
         return exam.status.model_copy(update={"inventory": _sorted(inventory)})
-    kept = sittings(observed.results)
-    proven = evidence.proven(exam, observed, kept)
-    restored = [] if observed.job else [each for each in kept if each.name == observed.restored]
+    stored = sittings(observed.results)
+    proven = evidence.proven(exam, observed, stored)
+    restored = [] if observed.job else [each for each in stored if each.name == observed.restored]
     last = newest([*proven, *restored])
-    failed = failure(exam, observed, kept)
+    failed = failure(exam, observed, stored)
     complete = _complete(exam, observed, proven, restored, failed)
     findings = [complete, _degraded(failed), *_passed(exam, last, complete)]
     return ExamStatus(
@@ -66,7 +66,7 @@ def _figures(exam: MCQExam, sitting: Sitting, *, proven: bool) -> dict[str, Any]
         "p95_seconds": round(result.latency.p95_ms / 1000, 3),
         "sat": stamp(result.created),
         "exam_digest": next(iter(result.exams.values()), None),
-        "model": SatModel(
+        "model": ExaminedModel(
             uri=result.model,
             digest=result.model_digest,
             precision=result.precision,
@@ -107,8 +107,8 @@ def _complete(
         return Finding("Complete", "True", "Sat", _summary(exam, done))
     for each in restored:
         message = (
-            f"{_summary(exam, each)} It is from a backup, and no Pod proves it: no gate compares with it. To have the"
-            f" exam sat: kubectl annotate configmap -n {exam.namespace} {names.results_name(exam)}"
+            f"{_summary(exam, each)} The result is from a backup and no Pod proves it, so no gate compares with it. To"
+            f" run the exam: kubectl annotate configmap -n {exam.namespace} {names.results_name(exam)}"
             f" {names.RESTORED_ANNOTATION}-"
         )
         return Finding("Complete", "True", RESTORED, message)
@@ -121,17 +121,17 @@ def _complete(
         return Finding("Complete", "False", "SolverNotFound", message)
     if exam.spec.baseline_ref is not None and observed.baseline is None:
         baseline = exam.spec.baseline_ref.name
-        message = f"MCQExam {baseline}, which it is compared with, has no result yet that its Pods prove."
+        message = f"The baseline, MCQExam {baseline}, has no proven result yet."
         return Finding("Complete", "False", "WaitingForBaseline", message)
     if job is None and exam.spec.schedule:
-        message = f"The exam is sat by schedule: {exam.spec.schedule}, in UTC."
+        message = f"The exam runs by its schedule: {exam.spec.schedule}, in UTC."
         return Finding("Complete", "False", "Scheduled", message)
     if job is None:
-        message = f"The exam is sat once MCQSolver {solver} is Ready."
+        message = f"The exam starts when MCQSolver {solver} is Ready."
         return Finding("Complete", "False", "WaitingForSolver", message)
     shards = exam.spec.parallelism
     count = job.get("status", {}).get("succeeded", 0)
-    message = f"{count} of {shards} shares of the questions are answered. Watch: {_logs(exam)}"
+    message = f"{count} of {shards} shards have answered their questions. Watch: {_logs(exam)}"
     return Finding("Complete", "False", "Sitting", message)
 
 
@@ -140,11 +140,11 @@ def _summary(exam: MCQExam, sitting: Sitting) -> str:
     accuracy = result.figures.accuracy
     low, high = accuracy.ci95
     unanswered = (
-        f" {result.unanswered} more were not answered and are in no figure." if result.unanswered else ""
+        f" {result.unanswered} more got no answer and count in no figure." if result.unanswered else ""
     )
     return (
-        f"{accuracy.right} of {accuracy.total} questions were answered right: {accuracy.value:.1%}, 95 % interval"
-        f" {low:.1%} to {high:.1%}; calibration error {result.figures.ece.value:.3f}.{unanswered}"
+        f"{accuracy.right} of {accuracy.total} answers are right: {accuracy.value:.1%}, 95 % interval {low:.1%} to"
+        f" {high:.1%}; calibration error {result.figures.ece.value:.3f}.{unanswered}"
         f" See: python -m mcq_operator exam report -n {exam.namespace} {exam.name}"
     )
 
@@ -152,7 +152,7 @@ def _summary(exam: MCQExam, sitting: Sitting) -> str:
 def _degraded(failed: Failure | None) -> Finding:
     if failed is not None:
         return Finding("Degraded", "True", failed.reason, failed.message)
-    return Finding("Degraded", "False", "AsExpected", "No failure is known.")
+    return Finding("Degraded", "False", "AsExpected", "The operator knows of no failure.")
 
 
 def _passed(exam: MCQExam, last: Sitting | None, complete: Finding) -> Iterable[Finding]:
@@ -161,10 +161,10 @@ def _passed(exam: MCQExam, last: Sitting | None, complete: Finding) -> Iterable[
         return
     verdict = last.result.verdict if last else None
     if complete.reason == RESTORED:
-        yield Finding("Passed", "Unknown", RESTORED, "The result is from a backup, and no Pod proves it.")
+        yield Finding("Passed", "Unknown", RESTORED, "The result is from a backup and no Pod proves it.")
         return
     if complete.status != "True" or verdict is None:
-        message = "There is no result yet that could be judged; the Complete condition says why."
+        message = "There is no result to judge yet; the Complete condition says why."
         yield Finding("Passed", "Unknown", NOT_SAT, message)
         return
     message = ". ".join(f"{each.outcome}: {each.detail}" for each in verdict.limits) + "."
@@ -177,13 +177,13 @@ def _passed(exam: MCQExam, last: Sitting | None, complete: Finding) -> Iterable[
             yield Finding("Passed", "Unknown", "Inconclusive", message)
 
 
-def failure(exam: MCQExam, observed: ObservedExam, kept: list[Sitting]) -> Failure | None:
-    """Return why the exam can't be sat, or None."""
-    return next(_failures(exam, observed, kept), None)
+def failure(exam: MCQExam, observed: ObservedExam, stored: list[Sitting]) -> Failure | None:
+    """Return why the exam can't run, or None."""
+    return next(_failures(exam, observed, stored), None)
 
 
-def _failures(exam: MCQExam, observed: ObservedExam, kept: list[Sitting]) -> Iterator[Failure]:
-    yield from object_failures(observed.conflicts, observed.held, observed.refused, kind=exam.KEY.KIND)
+def _failures(exam: MCQExam, observed: ObservedExam, stored: list[Sitting]) -> Iterator[Failure]:
+    yield from object_failures(observed.conflicts, observed.blocked, observed.refused, kind=exam.KEY.KIND)
     job = observed.job
     if job is None:
         return
@@ -197,7 +197,7 @@ def _failures(exam: MCQExam, observed: ObservedExam, kept: list[Sitting]) -> Ite
             reason="ExamUnreadable" if unreadable else "SittingFailed",
             message=f"Job {name} failed: {quoted(message)} {evidence.again(exam, name)}",
         )
-    elif (unproven := evidence.problem(exam, observed, kept)) is not None:
+    elif (unproven := evidence.problem(exam, observed, stored)) is not None:
         yield unproven
     elif jobs.running(job):
         for pod in observed.pods:

@@ -13,12 +13,12 @@ def finding(solver: MCQSolver) -> Finding:
     if not (spec.ingress.is_on or spec.gateway.enabled):
         return Finding(TYPE, "False", "NoWayIn", "No Ingress and no HTTPRoute leads to the solver.")
     if spec.auth.api_keys_secret_ref is not None:
-        return Finding(TYPE, "False", "APIKeysNeeded", "Whoever asks needs an API key.")
+        return Finding(TYPE, "False", "APIKeysNeeded", "Clients need an API key.")
     if spec.network_policy.enabled and spec.network_policy.allowed_from is not None:
-        message = "A NetworkPolicy says who may connect. Whoever the Ingress controller lets in needs no key."
+        message = "A NetworkPolicy limits who may connect. Clients of the Ingress controller need no key."
         return Finding(TYPE, "False", "PeersRestricted", message)
     message = (
-        f"Anyone who reaches {names.url(solver)} may ask, without a key. Name a Secret with API keys in"
-        " spec.auth.apiKeysSecretRef, or the peers that may connect in spec.networkPolicy.allowedFrom."
+        f"Anyone who reaches {names.url(solver)} can ask questions without a key. Name a Secret with API keys in"
+        " spec.auth.apiKeysSecretRef, or the allowed peers in spec.networkPolicy.allowedFrom."
     )
     return Finding(TYPE, "True", "NoKeysAndNoPolicy", message)

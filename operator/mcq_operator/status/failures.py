@@ -18,7 +18,7 @@ LONGEST_DETAIL = 1000
 IMAGE = frozenset({"ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"})
 """Waiting reasons of a container without an image."""
 START = {
-    "CreateContainerConfigError": "Something the Pod refers to is missing or not allowed.",
+    "CreateContainerConfigError": "The Pod refers to an object that is missing or not allowed.",
     "CreateContainerError": "The node could not create the container.",
     "RunContainerError": "The node could not start the container.",
 }
@@ -43,11 +43,11 @@ class PodKind:
 
 REPLICAS = PodKind(
     container=names.SERVICE_CONTAINER,
-    image="Check spec.image, that the node reaches its registry, spec.imagePullPolicy and spec.imagePullSecrets.",
-    room="Add room or lower spec.resources.requests; check spec.scheduling and the cache's claim.",
+    image="Check spec.image, spec.imagePullPolicy and spec.imagePullSecrets, and that the node reaches the registry.",
+    room="Add room on a node, or lower spec.resources.requests; check spec.scheduling and the cache's claim.",
 )
 
-FOREIGN_IMAGE = "Whoever put the container into the Pod names its image: correct it there."
+FOREIGN_IMAGE = "Correct the image in the tool that added the container to the Pod."
 EXITS = {
     2: "BadSettings",
     3: "ModelUnreachable",
@@ -64,17 +64,17 @@ CREATION = (
     (
         "exceeded quota",
         "QuotaExceeded",
-        "Raise the namespace's ResourceQuota, or ask for less in spec.resources.",
+        "Raise the namespace's ResourceQuota, or lower spec.resources.",
     ),
     (
         "failed quota",
         "QuotaExceeded",
-        "Give `resources` what the namespace's ResourceQuota asks of every Pod.",
+        "Set in `resources` the requests and limits that the namespace's ResourceQuota requires of every Pod.",
     ),
     (
         "violates PodSecurity",
         "PodSecurity",
-        "Change what the spec asks for, or the namespace's Pod Security level.",
+        "Change the spec, or the namespace's Pod Security level.",
     ),
 )
 """Text in the API server's refusal of a Pod, the reason for it, and advice."""
@@ -96,7 +96,7 @@ def failure(solver: MCQSolver, observed: ObservedSolver) -> Failure | None:
 def _failures(solver: MCQSolver, observed: ObservedSolver) -> Iterator[Failure]:
     if solver.status.rollback is not None:
         yield _rolled_back(solver.status.rollback)
-    yield from object_failures(observed.conflicts, observed.held, observed.refused, kind=solver.KEY.KIND)
+    yield from object_failures(observed.conflicts, observed.blocked, observed.refused, kind=solver.KEY.KIND)
     yield from map(_host_conflict, observed.rivals)
     if (absent := absence(observed, HTTP_ROUTE.kind)) is not None:
         yield Failure(reason="CRDNotInstalled", message=absent)
@@ -110,31 +110,33 @@ def _failures(solver: MCQSolver, observed: ObservedSolver) -> Iterator[Failure]:
 
 
 def object_failures(
-    conflicts: Iterable[ObjectRef], held: Iterable[ObjectRef], refused: Iterable[Refusal], *, kind: str
+    conflicts: Iterable[ObjectRef], blocked: Iterable[ObjectRef], refused: Iterable[Refusal], *, kind: str
 ) -> Iterator[Failure]:
     """Yield a failure for each object of the resource that could not be applied, deleted or read."""
-    waiting = ", ".join(f"{ref.kind} {ref.name}" for ref in held)
+    waiting = ", ".join(f"{ref.kind} {ref.name}" for ref in blocked)
     holds = (
-        f" Until then these are neither made nor changed, as they depend on it: {waiting}." if waiting else ""
+        f" Until then the operator does not apply the objects that depend on it: {waiting}."
+        if waiting
+        else ""
     )
     for ref in conflicts:
         yield Failure(
             reason="Conflict",
-            message=f"{ref.kind} {ref.name} exists and belongs to someone else, so it was left alone."
-            f" Delete or rename it, or create this {kind} under another name.{holds}",
+            message=f"{ref.kind} {ref.name} exists and does not belong to this {kind}, so the operator does not change"
+            f" it. Delete or rename it, or create this {kind} under another name.{holds}",
         )
     yield from map(_refusal_failure, refused)
 
 
 def _host_conflict(rival: Rival) -> Failure:
     outcome = (
-        "and is another namespace's, so this solver's way in was not applied."
+        "from another namespace, so the operator did not apply this solver's."
         if rival.elsewhere
-        else "and is older, so requests may reach that one."
+        else "and is older, so requests may go to that one."
     )
     return Failure(
         reason="HostConflict",
-        message=f"{rival.ref} takes the requests of {rival.route} already, {outcome} Choose another host or path in"
+        message=f"{rival.ref} already takes the requests of {rival.route} {outcome} Choose another host or path in"
         " spec.ingress or spec.gateway.",
     )
 
@@ -144,8 +146,8 @@ def _refusal_failure(refusal: Refusal) -> Failure:
     if refusal.temporary:
         return Failure(
             reason=f"{attempt.capitalize()}Failed",
-            message=f"The API server could not {attempt} {which}: {quoted(refusal.message)} It is tried again; the"
-            " other objects are not held up.",
+            message=f"The API server could not {attempt} {which}: {quoted(refusal.message)} The operator tries again,"
+            " and goes on with the other objects.",
         )
     advice = (
         "Correct the spec, or the policy that refuses it."
@@ -165,7 +167,8 @@ def warning_failure(warned: WarningEvent) -> Failure:
         return _creation_failure(warned.message, otherwise=warned.reason, for_job=f"for Job {warned.name} ")
     return Failure(
         reason=warned.reason,
-        message=f"Pod {warned.name} can't start: {quoted(warned.message)} Make what it lacks, or correct the spec.",
+        message=f"Pod {warned.name} can't start: {quoted(warned.message)} Create the missing object, or correct the"
+        " spec.",
     )
 
 
@@ -182,7 +185,7 @@ def absence(observed: ObservedSolver, *kinds: str) -> str | None:
     for ref in observed.absent:
         kind = kind_named(ref.api_version, ref.kind)
         if ref.kind in kinds and kind is not None:
-            return f"The API server knows no {ref.kind} ({ref.api_version}): install {kind.provider}."
+            return f"The API server has no {ref.kind} ({ref.api_version}): install {kind.provider}."
     return None
 
 
@@ -190,8 +193,8 @@ def _rolled_back(rollback: Rollback) -> Failure:
     return Failure(
         reason="RolledBack",
         message=f"The replicas of generation {rollback.generation} of the spec did not start, so those of"
-        f" {rollback.replica_set} go on answering. {rollback.reason}: {rollback.message} Correct the spec: it is tried"
-        " again once it asks for other replicas.",
+        f" {rollback.replica_set} go on answering. {rollback.reason}: {rollback.message} Correct the spec: the"
+        " operator tries again when the spec asks for other replicas.",
     )
 
 
@@ -229,8 +232,8 @@ def _lost(solver: MCQSolver, pod: Manifest, pods: Iterable[Manifest]) -> Iterato
         status, name = failed[0]["status"], failed[0]["metadata"]["name"]
         yield Failure(
             reason=status.get("reason") or "PodFailed",
-            message=f"Pod {name} has failed, as the one before it: {quoted(status.get('message', ''))} Another takes"
-            f" its place. See: kubectl describe pod -n {solver.namespace} {name}",
+            message=f"Pod {name} failed, like the one before it: {quoted(status.get('message', ''))} A new Pod"
+            f" replaces it. See: kubectl describe pod -n {solver.namespace} {name}",
         )
 
 
@@ -271,7 +274,7 @@ def _container_prefix(container: Manifest, kind: PodKind) -> str:
     """Return the start of a sentence about a Pod: the container's name, empty for the operator's own."""
     if container["name"] == kind.container:
         return ""
-    return f"Container {container['name']}, which is not the operator's, of "
+    return f"Container {container['name']}, which the operator did not add, of "
 
 
 def _waiting_reason(container: dict[str, Any]) -> str:

@@ -30,13 +30,13 @@ class GateObjects:
     Attributes:
         exam: the exam that the gate names.
         candidate: the solver that runs the change.
-        sitting: the candidate's exam.
+        candidate_exam: the candidate's exam.
 
     """
 
     exam: MCQExam | None
     candidate: MCQSolver | None
-    sitting: MCQExam | None
+    candidate_exam: MCQExam | None
 
 
 def holds(gate: GateStatus | None) -> bool:
@@ -48,8 +48,8 @@ def advanced(solver: MCQSolver, gate: GateStatus, objects: GateObjects, *, now: 
     """Return the gate's next state for one observation."""
     if holds(gate) and (approval := waiver.approval(solver, gate)) is not None:
         message = (
-            f"Promoted without having passed, by the annotation {names.PROMOTE_ANNOTATION}: {approval}."
-            f" Before, the gate said: {gate.message}"
+            f"The annotation {names.PROMOTE_ANNOTATION} promoted the change, which has not passed: {approval}."
+            f" The gate's message before: {gate.message}"
         )
         return _to(gate, "Overridden", "Overridden", message)
     if gate.phase in ENDED:
@@ -61,47 +61,49 @@ def advanced(solver: MCQSolver, gate: GateStatus, objects: GateObjects, *, now: 
         )
         return _to(gate, "Waiting", "ExamNotFound", message)
     if objects.exam.spec.solver_ref.name != solver.name:
-        message = f"MCQExam {name} is not this solver's, but of {objects.exam.spec.solver_ref.name}."
+        message = f"MCQExam {name} belongs to MCQSolver {objects.exam.spec.solver_ref.name}, not to this one."
         return _to(gate, "Waiting", "ExamOfAnother", message)
     exam_status = objects.exam.status
     if not exam_status.is_true("Complete") or exam_status.template_digest != gate.template_digest:
         detail = _message(objects.exam, "Complete")
         return _to(
-            gate, "Waiting", "NoBaseline", f"The present replicas have no result to compare with. {detail}"
+            gate, "Waiting", "NoBaseline", f"The current replicas have no result to compare with. {detail}"
         )
     if exam_status.report is None or exam_status.report.digest is None:
         detail = _message(objects.exam, "Complete")
-        return _to(gate, "Waiting", "NoBaseline", f"No Pod proves the present replicas' result. {detail}")
+        return _to(gate, "Waiting", "NoBaseline", f"No Pod proves the current replicas' result. {detail}")
     return _follow_candidate(solver, gate, objects, now=now)
 
 
 def _follow_candidate(
     solver: MCQSolver, gate: GateStatus, objects: GateObjects, *, now: datetime
 ) -> GateStatus:
-    candidate, sitting = objects.candidate, objects.sitting
+    candidate, candidate_exam = objects.candidate, objects.candidate_exam
     name = f"MCQSolver {names.candidate_name(solver)}"
-    if candidate is None or sitting is None or not (_is_current(candidate) and _is_current(sitting)):
-        return _to(gate, "Sitting", "CandidateStarting", f"{name} is brought up.")
+    if (
+        candidate is None
+        or candidate_exam is None
+        or not (_is_current(candidate) and _is_current(candidate_exam))
+    ):
+        return _to(gate, "Sitting", "CandidateStarting", f"{name} starts.")
     # The exam's status may still be about an earlier candidate.
-    current = sitting.status.template_digest == candidate.status.template_digest
-    if current and sitting.status.is_true("Complete"):
-        return _decide(solver, gate, candidate, sitting)
-    if current and (detail := _lasting_failure(sitting, now, at_once=FINAL)) is not None:
-        return _to(
-            gate, "Refused", "ExamFailed", f"The exam could not be sat. {detail} {_advice(solver, gate)}"
-        )
+    current = candidate_exam.status.template_digest == candidate.status.template_digest
+    if current and candidate_exam.status.is_true("Complete"):
+        return _decide(solver, gate, candidate, candidate_exam)
+    if current and (detail := _lasting_failure(candidate_exam, now, at_once=FINAL)) is not None:
+        return _to(gate, "Refused", "ExamFailed", f"The exam could not run. {detail} {_advice(solver, gate)}")
     if (failed := _start_failure(candidate, now)) is not None:
         return _to(
             gate,
             "Refused",
             "CandidateNotReady",
-            f"{name} did not get ready. {failed} {_advice(solver, gate)}",
+            f"{name} did not become ready. {failed} {_advice(solver, gate)}",
         )
     if not candidate.status.is_true("Ready"):
         detail = _message(candidate, "Ready")
-        return _to(gate, "Sitting", "CandidateStarting", f"{name} is brought up. {detail}")
-    detail = _message(sitting, "Complete")
-    return _to(gate, "Sitting", "CandidateSitting", f"{name} sits the exam. {detail}")
+        return _to(gate, "Sitting", "CandidateStarting", f"{name} starts. {detail}")
+    detail = _message(candidate_exam, "Complete")
+    return _to(gate, "Sitting", "CandidateSitting", f"{name} takes the exam. {detail}")
 
 
 def _is_current(resource: MCQSolver | MCQExam) -> bool:
@@ -109,29 +111,27 @@ def _is_current(resource: MCQSolver | MCQExam) -> bool:
     return resource.status.observed_generation == resource.metadata.generation
 
 
-def _decide(solver: MCQSolver, gate: GateStatus, candidate: MCQSolver, sitting: MCQExam) -> GateStatus:
-    passed = next((each for each in sitting.status.conditions if each.type == "Passed"), None)
+def _decide(solver: MCQSolver, gate: GateStatus, candidate: MCQSolver, candidate_exam: MCQExam) -> GateStatus:
+    passed = next((each for each in candidate_exam.status.conditions if each.type == "Passed"), None)
     if passed is None or passed.reason == "NotSat":
         return gate
-    figures = f"{passed.message} {_message(sitting, 'Complete')}."
+    figures = f"{passed.message} {_message(candidate_exam, 'Complete')}."
     match passed.reason:
         case "Passed":
             gate = gate.model_copy(update={"image": candidate.status.image})
             if less := waiver.loosened(solver):
-                message = (
-                    f"{figures} But with this change, or before it, the gate was made to ask less: {less}."
-                )
+                message = f"{figures} But the gate was loosened with this change or before it: {less}."
                 return _to(gate, "Overridden", waiver.LOOSENED, message)
             return _to(gate, "Passed", "Passed", figures)
         case "Inconclusive":
-            advice = f"Too few questions to tell, which is no pass. {_advice(solver, gate)}"
+            advice = f"The exam has too few questions to decide, so the change does not pass. {_advice(solver, gate)}"
             return _to(gate, "Inconclusive", "Inconclusive", f"{figures} {advice}")
     return _to(gate, "Refused", "ExamNotPassed", f"{figures} {_advice(solver, gate)}")
 
 
 def _advice(solver: MCQSolver, gate: GateStatus) -> str:
     return (
-        "The replicas of before go on answering. Change the spec, or let this change through once: kubectl annotate"
+        "The previous replicas go on answering. Change the spec, or let this change through once: kubectl annotate"
         f" --overwrite mcq -n {solver.namespace} {solver.name}"
         f' {names.PROMOTE_ANNOTATION}="{gate.change} WHO: WHY"'
     )
@@ -167,7 +167,7 @@ def finding(solver: MCQSolver, gate: GateStatus | None, observed: ObservedSolver
     if gate is None:
         if solver.spec.rollout.gate is None:
             return None
-        message = "No change had to pass the exam yet: the first replicas have nothing to be compared with."
+        message = "No change has had to pass the exam yet: the first replicas have no baseline."
         return Finding("ExamPassed", "Unknown", "NoChange", message)
     message = gate.message + (waiver.unheeded(solver, gate) if holds(gate) else "")
     match gate.phase:
@@ -193,7 +193,7 @@ def _other_image(solver: MCQSolver, gate: GateStatus, observed: ObservedSolver) 
     if not others:
         return None
     return (
-        f"Replicas run the image {', '.join(sorted(others))}, but {gate.image} passed the exam: the tag was moved"
+        f"Replicas run the image {', '.join(sorted(others))}, but {gate.image} passed the exam: someone moved the tag"
         " meanwhile. Name the image by its digest, in spec.image or, for all solvers, in the operator's"
         " MCQ_OPERATOR_SERVICE_IMAGE."
     )

@@ -46,4 +46,6 @@ def termination_message(pods: Iterable[Manifest], job: str, *, container: str) -
 
 def _termination_message(name: str, ended: dict[str, Any], container: str) -> str:
     message = ended.get("message") or f"exit code {ended['exitCode']} ({ended.get('reason', 'no reason')})"
-    return str(message) if name == container else f"container {name}, which is not the operator's: {message}"
+    return (
+        str(message) if name == container else f"container {name}, which the operator did not add: {message}"
+    )

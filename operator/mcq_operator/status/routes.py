@@ -55,18 +55,21 @@ def _ingress(ingress: Manifest | None) -> Finding:
     addresses = ingress.get("status", {}).get("loadBalancer", {}).get("ingress", [])
     if addresses:
         shown = ", ".join(each.get("hostname") or each.get("ip", "") for each in addresses)
-        return Finding("IngressReady", "True", "Served", f"The Ingress controller serves it at {shown}.")
+        return Finding(
+            "IngressReady", "True", "Served", f"The Ingress controller serves the Ingress at {shown}."
+        )
     name = ingress["spec"].get("ingressClassName")
     if not name and CLASS_ANNOTATION not in ingress["metadata"].get("annotations", {}):
         return false(
             "NoIngressClass",
-            "No Ingress controller serves it: ingress.className is left out, and the cluster has no default"
+            "No Ingress controller serves the Ingress: spec.ingress.className is empty, and the cluster has no default"
             " IngressClass. Name one of: kubectl get ingressclasses",
         )
     return false(
         "NoAddress",
-        f"No Ingress controller has reported an address for class {name or 'of its annotation'} yet. See that the"
-        " class exists (kubectl get ingressclasses), that its controller runs, and that it publishes addresses.",
+        "No Ingress controller has reported an address for"
+        f" {f'class {name}' if name else 'the class in the annotation'} yet. Check that the class exists (kubectl get"
+        " ingressclasses), that its controller runs, and that it publishes addresses.",
     )
 
 
@@ -95,15 +98,16 @@ def _route(solver: MCQSolver, route: Manifest | None) -> Finding:
             if condition["type"] in {"Accepted", "ResolvedRefs"} and condition["status"] != "True":
                 detail = quoted(condition.get("message", ""))
                 return false(
-                    condition.get("reason") or "NotAccepted", f"Gateway {gateway} refuses it: {detail}"
+                    condition.get("reason") or "NotAccepted",
+                    f"Gateway {gateway} refuses the HTTPRoute: {detail}",
                 )
         if not any(condition["type"] == "Accepted" for condition in conditions):
             return false(
                 "Waiting",
-                f"Gateway {gateway} has not taken it yet. See that the Gateway exists, has a controller, and allows"
-                f" routes of namespace {solver.namespace}.",
+                f"Gateway {gateway} has not accepted the HTTPRoute yet. Check that the Gateway exists, has a"
+                f" controller, and allows routes of namespace {solver.namespace}.",
             )
-    return Finding("RouteAccepted", "True", "Accepted", "Every Gateway has taken it.")
+    return Finding("RouteAccepted", "True", "Accepted", "Every Gateway has accepted the HTTPRoute.")
 
 
 def _is_about(parent: dict[str, Any], desired: dict[str, Any], solver: MCQSolver) -> bool:

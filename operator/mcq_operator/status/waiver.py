@@ -31,8 +31,8 @@ def unheeded(solver: MCQSolver, gate: GateStatus) -> str:
     if not text or approval(solver, gate) is not None:
         return ""
     return (
-        f" The annotation {names.PROMOTE_ANNOTATION} does nothing: it does not name this change, {gate.change}, or has"
-        f" let it through before. It says: {quoted(text)}"
+        f" The annotation {names.PROMOTE_ANNOTATION} has no effect: it does not name this change, {gate.change}, or"
+        f" was already used for it. It says: {quoted(text)}"
     )
 
 
@@ -44,8 +44,8 @@ def ungated(solver: MCQSolver, change: str, *, unchanged: bool) -> GateStatus | 
     if last is None:
         return None
     message = (
-        f"This change sat no exam: spec.rollout.gate, which asked for MCQExam {last.exam}, was removed with it or"
-        " before it. status.override keeps this."
+        f"This change took no exam: spec.rollout.gate, which named MCQExam {last.exam}, was removed with the change or"
+        " before it. status.override records this."
     )
     return GateStatus(
         candidate=change,
@@ -59,14 +59,14 @@ def ungated(solver: MCQSolver, change: str, *, unchanged: bool) -> GateStatus | 
     )
 
 
-def last(solver: MCQSolver, change: str, *, held: bool) -> GateTerms | None:
+def last(solver: MCQSolver, change: str, *, holds: bool) -> GateTerms | None:
     """Return the gate's terms, to compare the next change's gate with.
 
-    They stay while a change is `held`, and if the gate is removed or loosened while nothing else changes.
+    They stay while the gate `holds` a change, and if the gate is removed or loosened while nothing else changes.
     """
     gate, recorded = solver.spec.rollout.gate, solver.status.last_gate
     only_gate_changed = change == solver.status.promoted and (gate is None or loosened(solver) != "")
-    if recorded is not None and (held or only_gate_changed):
+    if recorded is not None and (holds or only_gate_changed):
         return recorded
     return _terms(gate) if gate else None
 

@@ -128,10 +128,10 @@ def _body(kind: Kind, manifest: Manifest) -> bytes:
     if kind is POD:
         annotations = metadata.pop("annotations", {})
         metadata["annotations"] = {key: annotations[key] for key in READ_OF_PODS & annotations.keys()}
-    kept = {key: value for key, value in manifest.items() if key not in unread}
+    content = {key: value for key, value in manifest.items() if key not in unread}
     # The server omits apiVersion and kind in the items of a list.
     frame = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
-    return msgspec.json.encode({**frame, **kept})
+    return msgspec.json.encode({**frame, **content})
 
 
 def _instance(kind: Kind, manifest: Manifest) -> str:

@@ -61,7 +61,7 @@ def tenant(kubectl: Kubectl) -> Tenant:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print what tenants tried, and whether it was held off."""
+    """Print each attempt of a tenant and its outcome."""
     words = {"passed": "held off", "failed": "NOT HELD OFF", "error": "NOT TRIED", "skipped": "not tried"}
     rows = [
         (word, _read(report.nodeid))

@@ -1,4 +1,4 @@
-"""What a tenant gets by the name of a solver or an exam: nothing is made on top of what is someone else's."""
+"""A tenant can't use foreign objects by the name of a solver or an exam."""
 
 import json
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def foreign(kind: str, name: str, api_version: str = "v1", **content: Any) -> Ma
 
 
 def first_quick(rows: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """The rows, named after whose object it is; `make test` tries the first, `make test-adversary` all."""
+    """Return the rows, named after the owner of the object; `make test` runs the first, `make test-adversary` all."""
     return [
         pytest.param(
             *row,
@@ -70,8 +70,8 @@ async def test_a_solver_is_named_so_that_it_would_use(
     assert {"labels", "ownerReferences"}.isdisjoint(existing(kubectl, kind, name)["metadata"])
     degraded = condition(kubectl, "Degraded")
     assert degraded["reason"] == "Conflict"
-    assert f"{kind} {name} exists and belongs to someone else" in degraded["message"]
-    assert "neither made nor changed, as they depend on it: " in degraded["message"]
+    assert f"{kind} {name} exists and does not belong to this MCQSolver" in degraded["message"]
+    assert "does not apply the objects that depend on it: " in degraded["message"]
     # Once the name is free, all is made.
     kubectl("delete", kind, name)
     await bench.settle()
@@ -101,8 +101,8 @@ async def test_an_exam_is_named_so_that_it_would_use(
     await bench.settle(key)
     assert [kubectl.get(*each) for each in never] == [None] * len(never)
     assert kubectl.list("jobs") == []
-    told = {each["type"]: each for each in existing(kubectl, "mcqexam", "aqua")["status"]["conditions"]}
-    assert told["Complete"]["reason"] == "Conflict"
+    reported = {each["type"]: each for each in existing(kubectl, "mcqexam", "aqua")["status"]["conditions"]}
+    assert reported["Complete"]["reason"] == "Conflict"
     kubectl("delete", theirs["kind"], theirs["metadata"]["name"])
     await bench.settle(key)
     assert None not in [kubectl.get(*each) for each in never]
@@ -126,7 +126,7 @@ async def test_an_exam_sends_its_api_key_to_the_service_of_someone_else(
 async def test_replicas_are_changed_while_their_identity_is_someone_elses(
     kubectl: Kubectl, bench: Bench, tenant: Tenant
 ) -> None:
-    """They stay as they were before it became that."""
+    """The replicas stay unchanged after the identity became foreign."""
     tenant.solver({"replicas": 1})
     await bench.settle()
     patch(kubectl, "sa", "demo", {"metadata": {"ownerReferences": None, "labels": None}})

@@ -1,4 +1,4 @@
-"""What a tenant gets by a host or path: not the requests of another team."""
+"""A tenant can't take another team's requests by a host or path."""
 
 import asyncio
 from typing import Any
@@ -45,7 +45,7 @@ async def test_a_solver_takes_requests_of_the_ingress_of_another_namespace(
 async def test_an_ingress_that_is_older_is_moved_to_the_host_of_another_namespace(
     kubectl: Kubectl, victims: Kubectl, bench: Bench, tenant: Tenant
 ) -> None:
-    """Its age is that of its own host: it stays there until the spec is corrected."""
+    """The Ingress keeps its earlier host until the spec is corrected."""
     bench.restart(victims.namespace)
     tenant.solver(way_in("own.localhost"))
     await bench.settle()
@@ -63,7 +63,7 @@ async def test_an_ingress_that_is_older_is_moved_to_the_host_of_another_namespac
 async def test_two_ask_for_one_host_at_the_same_moment_and_the_younger_one_keeps_it(
     kubectl: Kubectl, victims: Kubectl, bench: Bench, tenant: Tenant
 ) -> None:
-    """What an operator applied before it could know is deleted once it does."""
+    """The operator deletes an Ingress that it applied before it observed the conflict."""
     victims("create", "ingress", "theirs", "--rule=mcq.localhost/*=theirs:80")
     await asyncio.sleep(1.1)
     # This one does not see the other namespace, as one whose list is of a moment before.

@@ -219,32 +219,32 @@ async def in_force(kubectl: Kubectl, name: str) -> None:
 @pytest.fixture
 def policies(everywhere: Kubectl, kubectl: Kubectl) -> Iterator[list[Manifest]]:
     """Those that a test makes; they go with it."""
-    made: list[Manifest] = []
-    yield made
-    for each in made:
+    created: list[Manifest] = []
+    yield created
+    for each in created:
         everywhere("delete", "mcqpolicy", each["metadata"]["name"], "--ignore-not-found")
 
 
 async def make(
     kubectl: Kubectl, policies: list[Manifest], spec: dict[str, Any], suffix: str = "a"
 ) -> Manifest:
-    made = policy(f"{kubectl.namespace}-{suffix}", kubectl.namespace, spec)
-    policies.append(made)
-    replace(kubectl, namespace="")("create", "-f", "-", stdin=json.dumps(made))
-    await in_force(kubectl, made["metadata"]["name"])
-    return made
+    created = policy(f"{kubectl.namespace}-{suffix}", kubectl.namespace, spec)
+    policies.append(created)
+    replace(kubectl, namespace="")("create", "-f", "-", stdin=json.dumps(created))
+    await in_force(kubectl, created["metadata"]["name"])
+    return created
 
 
 async def test_a_solver_or_exam_refers_to_what_the_policy_does_not_have(
     kubectl: Kubectl, tenant: Tenant, policies: list[Manifest], tmp_path: Path
 ) -> None:
     """Each case is decided alike by the API server and by the command, in the same words."""
-    made = await make(kubectl, policies, TEAM)
+    created = await make(kubectl, policies, TEAM)
     documents = [resource(case.kind, name, case.spec) for name, case in zip(NAMES, CASES, strict=True)]
     done = tenant.run("create", "--dry-run=server", "-f", "-", stdin=json.dumps(as_list(documents)))
     file, policy_file = tmp_path / "all.yaml", tmp_path / "policy.yaml"
     file.write_text(yaml.safe_dump_all(documents))
-    policy_file.write_text(yaml.safe_dump(made))
+    policy_file.write_text(yaml.safe_dump(created))
     lines = policy_refusals(str(file), [str(policy_file)], namespace=kubectl.namespace)
     by_server = dict(
         re.findall(r'"(case-\d+)" is forbidden: .* denied request: (.*)$', done.stderr, re.MULTILINE)
@@ -252,7 +252,7 @@ async def test_a_solver_or_exam_refers_to_what_the_policy_does_not_have(
     by_command = {f"case-{int(line.split()[2][:-1]) - 1}": line.partition(": ")[2] for line in lines}
     expected = {
         name: f"{case.bad}: not allowed in {about(by_command.get(name, ''))} by spec.{case.field} of MCQPolicy"
-        f" {made['metadata']['name']}"
+        f" {created['metadata']['name']}"
         for name, case in zip(NAMES, CASES, strict=True)
         if case.field
     }

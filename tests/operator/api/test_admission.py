@@ -57,7 +57,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"engine": {"type": "OpenAI", "threads": 2, "openai": {"endpoint": "http://a"}}},
-        "the other server computes",
+        "the other server runs the model",
     ),
     (
         {
@@ -110,7 +110,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"podTemplate": {"volumes": [{"name": "cache"}]}}, "cache: the operator has a volume of this name"),
     (
         {"podTemplate": {"volumeMounts": [{"name": "ca", "mountPath": "/etc/mcq"}]}},
-        "/etc/mcq: the operator or the image has this path",
+        "/etc/mcq: the operator or the image uses this path",
     ),
     (
         {"podTemplate": {"sidecars": [{"name": "service", "image": "x"}]}},
@@ -154,7 +154,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("spec", "words"), REFUSED, ids=[json.dumps(spec) for spec, _ in REFUSED])
-def test_a_spec_that_cannot_work_is_refused_with_what_to_do(
+def test_an_impossible_spec_is_refused_with_advice(
     cluster_kubectl: Kubectl, spec: dict[str, Any], words: str
 ) -> None:
     done = cluster_kubectl.run("create", "-f", "-", stdin=manifest(spec))
@@ -187,8 +187,8 @@ def test_an_empty_spec_is_a_working_one_and_its_defaults_are_shown(kubectl: Kube
     ("cache", "words"),
     [
         ({"size": "8Gi"}, "a claim can't shrink"),
-        ({"storageClassName": "other"}, "can't be changed once it is made"),
-        ({"accessMode": "ReadWriteMany"}, "can't be changed once it is made"),
+        ({"storageClassName": "other"}, "of an existing claim can't change"),
+        ({"accessMode": "ReadWriteMany"}, "of an existing claim can't change"),
         ({"size": "32Gi"}, None),
         ({"claimName": "mine", "accessMode": "ReadWriteMany"}, None),
         ({"type": "EmptyDir", "size": "8Gi"}, None),
@@ -215,7 +215,7 @@ def promoting(cluster_kubectl: Kubectl) -> Iterator[None]:
     cluster_kubectl("delete", "-f", policy)
 
 
-async def test_who_promotes_a_change_says_so_under_their_own_name(kubectl: Kubectl, promoting: None) -> None:
+async def test_an_approval_names_its_own_user(kubectl: Kubectl, promoting: None) -> None:
     kubectl("create", "-f", "-", stdin=manifest({}))
 
     def promoted(words: str, *more: str) -> str:

@@ -18,7 +18,7 @@ SPEC: dict[str, Any] = {
 }
 
 
-def test_each_object_names_what_it_depends_on_and_that_is_made_before_it() -> None:
+def test_each_object_is_created_after_its_dependencies() -> None:
     """In an order in which a conflict is known before anything is made on top of it."""
     one = solver(SPEC)
     exam = MCQExam.model_validate(
@@ -30,7 +30,7 @@ def test_each_object_names_what_it_depends_on_and_that_is_made_before_it() -> No
     gate = one.spec.rollout.gate
     assert gate is not None
     objects = desired.objects(one, images=IMAGES, operator_image=OPERATOR_IMAGE)
-    objects += [desired.gate.candidate(one), desired.gate.sitting(one, exam, gate)]
+    objects += [desired.gate.candidate(one), desired.gate.candidate_exam(one, exam, gate)]
     needed = ordered(objects)
     candidate = names.candidate_name(one)
     assert needed["Deployment demo"] == {"ServiceAccount demo", "PersistentVolumeClaim demo-model-cache"}
@@ -51,14 +51,14 @@ def test_each_object_names_what_it_depends_on_and_that_is_made_before_it() -> No
 def ordered(objects: list[dict[str, Any]]) -> dict[str, set[str]]:
     """What of the objects each one depends on."""
     known: list[str] = []
-    found: dict[str, set[str]] = {}
+    actual: dict[str, set[str]] = {}
     every = {f"{each['kind']} {each['metadata']['name']}" for each in objects}
     for each in objects:
         mine = f"{each['kind']} {each['metadata']['name']}"
-        found[mine] = {f"{ref.kind} {ref.name}" for ref in dependencies(each)} & every
-        assert found[mine] <= set(known), f"{mine} comes before what it depends on"
+        actual[mine] = {f"{ref.kind} {ref.name}" for ref in dependencies(each)} & every
+        assert actual[mine] <= set(known), f"{mine} comes before what it depends on"
         known.append(mine)
-    return found
+    return actual
 
 
 def test_a_users_own_fields_may_have_any_form() -> None:

@@ -1,4 +1,4 @@
-"""What is generated is checked in as generated, and a kustomization of it all is an install."""
+"""The generated files are up to date, and the default kustomization is an installation."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def test_the_generated_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) 
     assert run(ROOT, check=True) == 0, capsys.readouterr().out
 
 
-def test_a_check_shows_the_difference_and_fails_and_generating_mends_it(
+def test_check_shows_a_difference_and_fails_and_generate_repairs_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(tmp_path, check=False)

@@ -23,11 +23,11 @@ def run(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProces
 def test_the_objects_of_a_file_are_printed_as_the_operator_makes_them() -> None:
     done = run("check", str(SAMPLE))
     assert done.returncode == 0, done.stderr
-    found = list(yaml.safe_load_all(done.stdout))
+    actual = list(yaml.safe_load_all(done.stdout))
     sample = yaml.safe_load(SAMPLE.read_text())
     uid = {"uid": "00000000-0000-0000-0000-000000000000"}
     solver = MCQSolver.model_validate({**sample, "metadata": {**sample["metadata"], **uid}})
-    assert found == desired.objects(
+    assert actual == desired.objects(
         solver, images=Settings().images, operator_image=f"mcq-operator:{__version__}"
     )
 
@@ -47,10 +47,10 @@ def test_several_solvers_may_come_from_standard_input() -> None:
         ("kind: MCQSolver\nspec: {engine: {type: Magic}}", "engine.type: Input should be 'Transformers' or 'OpenAI'"),
         ("kind: Pod", "not an MCQSolver"),
         ("kind: [", "expected"),
-        ("", "there is no manifest in it"),
+        ("", "the file has no manifest"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str, says: str) -> None:
+def test_a_problem_is_reported_in_one_line(tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "file.yaml"
     head = "apiVersion: mcq-operator.dev/v1alpha1\nmetadata: {name: x}\n" if text else ""
     file.write_text(head + text)
@@ -61,7 +61,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str, says: str)
     assert "Traceback" not in done.stderr
 
 
-def test_a_file_that_is_not_there_is_named() -> None:
+def test_a_missing_file_is_named() -> None:
     done = run("check", "nowhere.yaml")
     assert done.returncode == 1
     assert "nowhere.yaml" in done.stderr
@@ -85,9 +85,7 @@ SOLVER = "apiVersion: mcq-operator.dev/v1alpha1\nkind: MCQSolver\nmetadata: {nam
     ("image", "namespace", "status"),
     [("evil/x", "team-a", 1), ("registry.example.com/x", "team-a", 0), ("evil/x", "other", 0)],
 )
-def test_what_a_policy_refuses_is_said_before_the_file_is_applied(
-    tmp_path: Path, image: str, namespace: str, status: int
-) -> None:
+def test_check_reports_a_policys_refusals(tmp_path: Path, image: str, namespace: str, status: int) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text(POLICY)
     done = run("check", "-", "--policy", str(policy), "--namespace", namespace, stdin=SOLVER % image)
@@ -95,7 +93,7 @@ def test_what_a_policy_refuses_is_said_before_the_file_is_applied(
     assert ("evil/x: not allowed in image by spec.images of MCQPolicy teams" in done.stderr) is bool(status)
 
 
-def test_a_file_that_is_no_policy_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_a_policy_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "solver.yaml"
     file.write_text(SOLVER % "x")
     done = run("check", str(file), "--policy", str(file))

@@ -1,4 +1,4 @@
-"""A report is unpacked only as far as it is one."""
+"""A report is unpacked only up to its size limit."""
 
 import base64
 import gzip
@@ -27,10 +27,8 @@ def test_a_report_is_unpacked() -> None:
         pytest.param(b"", id="empty"),
     ],
 )
-def test_an_unreadable_report_is_an_error_that_says_what_to_do(content: bytes) -> None:
-    with pytest.raises(
-        ReportError, match=r"The report of demo-1 can't be unpacked: .*Have the exam sat again"
-    ):
+def test_an_unreadable_report_is_an_error_with_advice(content: bytes) -> None:
+    with pytest.raises(ReportError, match=r"Can't unpack the report of demo-1: .*Run the exam again"):
         _content(kept(content), "demo-1", "text")
 
 
@@ -40,5 +38,5 @@ def test_an_unreadable_report_is_an_error_that_says_what_to_do(content: bytes) -
 async def test_a_report_with_an_impossible_number_of_shares_is_an_error_and_no_share_is_read(
     report: bytes,
 ) -> None:
-    with pytest.raises(ReportError, match=r"The report can't be read: .*Have the exam sat again"):
+    with pytest.raises(ReportError, match=r"Can't read the report: .*Run the exam again"):
         await _shards(Client(None, on_write=lambda *_: None), ExamKey("team", "demo"), "demo-results", report)

@@ -1,4 +1,4 @@
-"""What commands write, where their reader has gone or is a terminal."""
+"""The output of commands to a terminal, or without a reader."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ CLOSED = 141
 
 
 def unread(*arguments: str, errors_too: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run a command whose output nobody reads."""
+    """Run a command without a reader of its output."""
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -33,20 +33,20 @@ def unread(*arguments: str, errors_too: bool = False) -> subprocess.CompletedPro
 
 
 @pytest.mark.parametrize("arguments", [("check", SAMPLE), ("rbac",)])
-def test_a_command_ends_silently_when_its_reader_has_gone(arguments: tuple[str, ...]) -> None:
+def test_a_command_ends_silently_without_its_reader(arguments: tuple[str, ...]) -> None:
     done = unread(*arguments)
     assert (done.returncode, done.stderr) == (CLOSED, "")
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("backup", "list", "--help")])
 def test_help_ends_silently_without_a_reader(arguments: tuple[str, ...]) -> None:
-    """argparse itself takes a closed pipe for success where it is the first to see it."""
+    """argparse itself treats a closed pipe as success if it notices the pipe first."""
     done = unread(*arguments)
     assert done.returncode in {0, CLOSED}
     assert done.stderr == ""
 
 
-def test_a_reader_that_leaves_half_way_is_the_same(tmp_path: Path) -> None:
+def test_a_reader_that_leaves_half_way_ends_the_command_silently(tmp_path: Path) -> None:
     """The output is longer than a pipe holds."""
     manifests = [
         Path(SAMPLE).read_text().replace("name: demo", f"name: demo-{number}") for number in range(60)
@@ -71,11 +71,11 @@ def test_a_reader_that_leaves_half_way_is_the_same(tmp_path: Path) -> None:
     "arguments",
     [("check", "/nowhere.yaml"), ("exam", "report", "x"), ("backup", "list", "--from", "/nowhere")],
 )
-def test_an_error_without_a_reader_is_no_traceback(arguments: tuple[str, ...]) -> None:
+def test_an_error_without_a_reader_prints_no_traceback(arguments: tuple[str, ...]) -> None:
     assert unread(*arguments, errors_too=True).returncode == CLOSED
 
 
-def test_settings_that_can_not_be_used_are_named_a_line_each() -> None:
+def test_each_invalid_setting_has_a_line() -> None:
     environment = {**os.environ, "MCQ_OPERATOR_WORKERS": "many", "MCQ_OPERATOR_PORT": "-1"}
     for arguments in (), ("check", SAMPLE):
         done = subprocess.run(
@@ -94,7 +94,7 @@ def test_settings_that_can_not_be_used_are_named_a_line_each() -> None:
         ]
 
 
-def test_others_words_in_an_error_do_nothing_to_a_terminal(tmp_path: Path) -> None:
+def test_a_quoted_error_does_not_control_the_terminal(tmp_path: Path) -> None:
     file = tmp_path / "\x1b[31mred"
     file.write_text('apiVersion: mcq-operator.dev/v1alpha1\nkind: MCQSolver\nspec: {"\\e[2J": 1}')
     done = subprocess.run(
@@ -118,10 +118,10 @@ def test_others_words_in_an_error_do_nothing_to_a_terminal(tmp_path: Path) -> No
         ("\udc80", r"\udc80"),
     ],
 )
-def test_what_acts_on_a_terminal_is_written_out(text: str, written: str) -> None:
+def test_terminal_controls_are_escaped(text: str, written: str) -> None:
     assert escape_controls(text) == written
     written.encode()
 
 
-def test_in_a_condition_it_is_left_out() -> None:
+def test_a_condition_leaves_it_out() -> None:
     assert one_line("a\x1b[2J\r\n b\u202ec\ud800 é") == "a [2J b c é"

@@ -1,4 +1,4 @@
-"""Reads from memory: what is asked of the server, and what never happens however stale the memory is."""
+"""Reads from the store: which requests reach the server, and which never happen, however stale the store is."""
 
 import copy
 from asyncio import Event
@@ -38,12 +38,12 @@ class Server:
         self.version = 10
 
     def put(self, path: str, manifest: Manifest) -> Manifest:
-        """Store it as somebody else would."""
+        """Store the object as another client would."""
         self.version += 1
         stored = copy.deepcopy(manifest)
         uid = self.objects.get(path, {}).get("metadata", {}).get("uid", f"uid-{self.version}")
-        made = {"uid": uid, "creationTimestamp": "2026-01-01T00:00:00Z"}
-        stored["metadata"] = {**made, **stored["metadata"], "resourceVersion": str(self.version)}
+        created = {"uid": uid, "creationTimestamp": "2026-01-01T00:00:00Z"}
+        stored["metadata"] = {**created, **stored["metadata"], "resourceVersion": str(self.version)}
         self.objects[path] = stored
         return copy.deepcopy(stored)
 
@@ -112,7 +112,7 @@ class Operator:
             self.server.put(SOLVERS, {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", **raw})
 
     async def look(self) -> set[Key]:
-        """Take in everything, as at the start; returns whose objects are other than was known."""
+        """List everything, as at the start; return the owners of changed objects."""
         await self.cluster.discover()
         return await list_all(self.client, self.cluster, "team")
 
@@ -157,9 +157,9 @@ async def _uncounted(_: str) -> None:
 @pytest.fixture
 async def operator() -> Operator:
     """One that has looked at a cluster with one new solver."""
-    made = Operator()
-    await made.look()
-    return made
+    created = Operator()
+    await created.look()
+    return created
 
 
 async def test_a_new_solver_costs_one_write_for_each_object_and_its_status(operator: Operator) -> None:
@@ -168,8 +168,8 @@ async def test_a_new_solver_costs_one_write_for_each_object_and_its_status(opera
     )
     requests = await operator.reconcile()
     assert [method for method, _ in requests].count("patch") == len(desired_objects) + 1
-    found = [path for method, path in requests if method == "get" and path in operator.server.objects]
-    assert found == []
+    actual = [path for method, path in requests if method == "get" and path in operator.server.objects]
+    assert actual == []
 
 
 async def test_a_settled_solver_costs_no_request(operator: Operator) -> None:
@@ -179,7 +179,7 @@ async def test_a_settled_solver_costs_no_request(operator: Operator) -> None:
     assert await operator.reconcile() == []
 
 
-async def test_a_config_map_that_someone_changed_is_read_and_repaired(operator: Operator) -> None:
+async def test_a_changed_config_map_is_read_and_repaired(operator: Operator) -> None:
     """Its watch shows that it changed, but not its data."""
     await operator.reconcile()
     path = "/api/v1/namespaces/team/configmaps/demo-dashboards"
@@ -210,7 +210,7 @@ async def test_the_answers_of_an_exams_share_are_not_read(operator: Operator) ->
     assert operator.server.requests == []
 
 
-async def test_a_config_map_without_kept_data_is_read_again(
+async def test_a_config_map_without_cached_data_is_read_again(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cached_client, "BODIES_BYTES", 0)
@@ -229,7 +229,7 @@ async def test_a_restart_costs_no_write(operator: Operator) -> None:
     assert "patch" not in {method for method, _ in await restarted.reconcile()}
 
 
-async def test_a_foreign_object_is_never_overwritten_though_no_watch_shows_it(operator: Operator) -> None:
+async def test_a_foreign_object_that_no_watch_shows_is_never_overwritten(operator: Operator) -> None:
     """Its making is refused once; then it is looked at, as long as it is there."""
     foreign = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "demo", "namespace": "team"}}
     before = operator.server.put(SERVICES, foreign)
@@ -262,7 +262,7 @@ async def test_an_object_that_replaced_ours_without_an_event_is_not_overwritten(
     assert operator.condition("Degraded")["reason"] == "Conflict"
 
 
-async def test_an_object_that_lost_its_labels_is_found_and_labelled_again(operator: Operator) -> None:
+async def test_an_object_without_its_labels_is_labelled_again(operator: Operator) -> None:
     await operator.reconcile()
     live = operator.server.objects[SERVICES]
     bare = operator.server.put(SERVICES, {**live, "metadata": {**live["metadata"], "labels": {}}})
@@ -283,7 +283,7 @@ async def test_a_deletion_without_an_event_is_repaired_after_the_next_list(opera
 
 
 async def test_a_status_is_not_written_to_a_namesake(operator: Operator) -> None:
-    """The memory has the solver of before: its status is refused, and the next reconcile sees the new one."""
+    """The store has the old solver: the server refuses its status, and the next reconcile reads the new one."""
     await operator.reconcile()
     old = copy.deepcopy(operator.server.objects[SOLVERS])
     old["metadata"] |= {"generation": 9, "resourceVersion": str(operator.server.version + 1)}
@@ -309,7 +309,7 @@ async def test_a_read_follows_a_write_with_a_lost_answer(operator: Operator) -> 
     assert await operator.client.get(kind, namespace="team", name="demo") == stored
 
 
-async def test_a_spec_that_changes_while_the_status_is_written_is_still_news(operator: Operator) -> None:
+async def test_a_spec_change_during_a_status_write_requeues_the_solver(operator: Operator) -> None:
     """The answer to the write has the new spec already, and a newer version than that change's event."""
     await operator.reconcile()
     live = operator.server.objects[SOLVERS]
@@ -320,7 +320,7 @@ async def test_a_spec_that_changes_while_the_status_is_written_is_still_news(ope
     assert operator.client.observe(event)
 
 
-async def test_a_list_returns_the_owners_of_changed_objects_as_no_event_follows(operator: Operator) -> None:
+async def test_a_list_returns_the_owners_of_changed_objects(operator: Operator) -> None:
     await operator.reconcile()
     assert await operator.look() == set()
     live = operator.server.objects[SERVICES]

@@ -1,4 +1,4 @@
-"""The cluster's errors and its quiet: what the API server is asked, and what it is not asked again."""
+"""The cluster's errors, and the requests that a settled cluster does not repeat."""
 
 import json
 from typing import Any
@@ -37,7 +37,7 @@ def desired_objects() -> dict[ObjectRef, Manifest]:
     return {desired.reference(item): item for item in objects if item["kind"] == "Deployment"}
 
 
-async def test_what_a_webhook_alters_is_not_fought_over_but_a_further_change_is_repaired() -> None:
+async def test_the_operator_accepts_a_webhooks_change_and_repairs_any_other() -> None:
     mirror: Any = Mirror()
     cluster = Cluster(mirror)
 
@@ -68,12 +68,12 @@ async def test_what_a_webhook_alters_is_not_fought_over_but_a_further_change_is_
         (503, "", UnavailableError),
     ],
 )
-def test_an_error_is_typed_by_what_to_do_and_keeps_the_servers_words(
+def test_an_errors_type_says_what_to_do_and_its_message_quotes_the_server(
     status: int, body: str, kind: type[Exception]
 ) -> None:
     error = ApiException(status=status, reason="Because")
     error.body = body
-    found = cluster_error(error)
-    assert type(found) is kind
+    actual = cluster_error(error)
+    assert type(actual) is kind
     words = json.loads(body)["message"] if body.startswith("{") else body or "Because"
-    assert words in str(found)
+    assert words in str(actual)

@@ -1,4 +1,4 @@
-"""Comparison of live with wanted: what the server adds is no difference, what someone changed is."""
+"""Comparison of live with desired objects: the server's additions are not a difference, someone's changes are."""
 
 from copy import deepcopy
 from decimal import Decimal
@@ -34,7 +34,7 @@ DESIRED: dict[str, Any] = {
 
 
 def stored() -> dict[str, Any]:
-    """WANTED as a server would return it."""
+    """Return WANTED as a server would."""
     live = deepcopy(DESIRED)
     live["metadata"] |= {"uid": "u", "resourceVersion": "7", "annotations": {"someone": "else"}}
     live["metadata"]["labels"]["other"] = "label"
@@ -48,11 +48,11 @@ def stored() -> dict[str, Any]:
 
 
 def container(live: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = live["spec"]["template"]["spec"]["containers"][1]
-    return found
+    actual: dict[str, Any] = live["spec"]["template"]["spec"]["containers"][1]
+    return actual
 
 
-def test_defaults_others_fields_and_spelling_are_no_difference() -> None:
+def test_defaults_foreign_fields_and_spelling_are_not_a_difference() -> None:
     assert covers(stored(), DESIRED)
 
 
@@ -124,17 +124,15 @@ ROUTE = {
         (ROUTE, lambda rule: rule["backendRefs"][0].update(weight=0)),
     ],
 )
-def test_an_addition_inside_a_list_that_is_one_value_is_a_difference(
-    desired: dict[str, Any], drift: Any
-) -> None:
-    """Nobody else can own a part of one."""
+def test_an_addition_to_an_atomic_list_is_a_difference(desired: dict[str, Any], drift: Any) -> None:
+    """No other manager can own a part of it."""
     live = deepcopy(desired)
     drift((live["spec"].get("rules") or live["spec"]["ingress"])[0])
     assert covers(deepcopy(desired), desired)
     assert not covers(live, desired)
 
 
-def test_what_the_server_fills_in_there_is_no_difference() -> None:
+def test_server_defaults_in_a_list_are_not_a_difference() -> None:
     live = deepcopy(ROUTE)
     live["spec"]["parentRefs"] = [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "public"}]
     live["spec"]["rules"][0]["backendRefs"] = [  # type: ignore[index]
@@ -176,11 +174,11 @@ def test_a_quantity_is_a_number(text: object, number: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Gi", "1Xi", "abc", None])
-def test_what_is_no_quantity_has_no_number(text: object) -> None:
+def test_an_invalid_quantity_has_no_number(text: object) -> None:
     assert quantity(text) is None
 
 
-def test_a_projection_covers_itself_and_shows_what_a_webhook_altered() -> None:
+def test_a_projection_covers_itself_and_shows_a_webhooks_changes() -> None:
     live = stored()
     container(live)["image"] = "mirror/service:1"
     assert not covers(live, DESIRED)

@@ -69,7 +69,7 @@ def delete(kubectl: Kubectl, _: Lossy) -> None:
 
 
 @pytest.mark.parametrize("disturb", [annotate, lose_answers, delete])
-async def test_what_leaves_the_holder_as_it_is_does_not_end_its_leadership(
+async def test_a_change_that_keeps_the_holder_does_not_end_its_leadership(
     kubectl: Kubectl, lease: Lossy, disturb: Callable[[Kubectl, Lossy], None]
 ) -> None:
     lease.losing = 1
@@ -84,7 +84,7 @@ async def test_what_leaves_the_holder_as_it_is_does_not_end_its_leadership(
             await renewed(kubectl)
         assert spec(kubectl)["holderIdentity"] == "first"
         assert not keeping.done()
-        assert first.held
+        assert first.is_leader
     finally:
         keeping.cancel()
     await asyncio.to_thread(annotate, kubectl, lease)
@@ -95,11 +95,11 @@ async def test_what_leaves_the_holder_as_it_is_does_not_end_its_leadership(
     assert spec(kubectl)["leaseTransitions"] == 1
 
 
-async def test_a_lease_that_a_person_gives_to_another_is_lost(kubectl: Kubectl, lease: Lossy) -> None:
+async def test_a_leader_loses_a_lease_that_a_person_reassigns(kubectl: Kubectl, lease: Lossy) -> None:
     first = candidate(lease, "first")
     await first.acquire()
     keeping = asyncio.create_task(first.keep())
     kubectl("patch", "lease", NAME, "--type=merge", "--patch", '{"spec": {"holderIdentity": "other"}}')
     await asyncio.wait_for(keeping, 15)
-    assert not first.held
+    assert not first.is_leader
     assert spec(kubectl)["holderIdentity"] == "other"

@@ -76,7 +76,7 @@ def meets(ours: Manifest, theirs: Manifest) -> bool:
         ("/", route([], "/"), False),
     ],
 )  # fmt: skip
-def test_an_ingress_meets_what_overlaps_with_it_in_another_namespace(
+def test_an_ingress_conflicts_with_an_overlapping_one_of_another_namespace(
     path: str, theirs: Manifest, taken: bool
 ) -> None:
     assert meets(ingress("a.example.com", path, namespace="ours"), theirs) is taken
@@ -107,12 +107,12 @@ def test_a_route_without_hostnames_takes_from_the_routes_of_its_gateways(
         (route(["a.example.com"], "/", namespace="ours"), False),
     ],
 )
-def test_inside_a_namespace_only_the_same_path_of_two_ingresses_meets(theirs: Manifest, same: bool) -> None:
+def test_in_a_namespace_only_two_ingresses_with_one_path_conflict(theirs: Manifest, same: bool) -> None:
     assert meets(ingress("a.example.com", "/", namespace="ours"), theirs) is same
 
 
 class Client:
-    """Lists Ingresses as they are told, or fails."""
+    """Lists the given Ingresses, or fails."""
 
     def __init__(self) -> None:
         self.failing = False
@@ -136,6 +136,6 @@ async def test_reads_wait_for_the_current_list_of_routes_and_a_failed_list_is_re
         with pytest.raises(UnavailableError):
             await hosts.rival(INGRESS, mine, None)
     client.failing = False
-    found = await asyncio.gather(*(hosts.rival(INGRESS, mine, None) for _ in range(5)))
-    assert [rival and rival.ref for rival in found] == ["Ingress theirs/it"] * 5
+    actual = await asyncio.gather(*(hosts.rival(INGRESS, mine, None) for _ in range(5)))
+    assert [rival and rival.ref for rival in actual] == ["Ingress theirs/it"] * 5
     assert client.lists == 2

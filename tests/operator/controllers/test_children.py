@@ -1,4 +1,4 @@
-"""Children: repaired, pruned, adopted; and what is someone else's, left alone."""
+"""The operator repairs, prunes and adopts children, and does not change foreign objects."""
 
 import asyncio
 import json
@@ -58,13 +58,13 @@ async def test_an_edited_child_is_repaired(
     await bench.reconcile()
     patch(kubectl, kind, NAMES[kind], change)
     await bench.reconcile()
-    found: Any = existing(kubectl, kind, NAMES[kind])
+    actual: Any = existing(kubectl, kind, NAMES[kind])
     for key in field:
-        found = found[key]
-    assert found == value
+        actual = actual[key]
+    assert actual == value
 
 
-async def test_what_others_add_to_a_child_is_left_alone(kubectl: Kubectl, bench: Bench) -> None:
+async def test_additions_of_others_to_a_child_stay(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, SPEC)
     await bench.settle()
     kubectl("annotate", "service", "demo", "example.com/note=mine")
@@ -105,7 +105,7 @@ async def test_a_child_with_an_unrecorded_creation_is_pruned_too(kubectl: Kubect
     assert kubectl.get("ingress", "demo") is None
 
 
-async def test_another_cache_deletes_the_claim_that_was_made(kubectl: Kubectl, bench: Bench) -> None:
+async def test_another_cache_deletes_the_created_claim(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, {"replicas": 0, "storage": {"cache": {"type": "PVC"}}})
     await bench.reconcile()
     existing(kubectl, "pvc", "demo-model-cache")
@@ -124,7 +124,10 @@ async def test_a_foreign_object_of_the_same_name_is_reported_and_never_overwritt
     await bench.reconcile()
     assert existing(kubectl, "service", "demo") == before
     assert condition(kubectl, "Ready")["reason"] == "Conflict"
-    assert "Service demo exists and belongs to someone else" in condition(kubectl, "Degraded")["message"]
+    assert (
+        "Service demo exists and does not belong to this MCQSolver"
+        in condition(kubectl, "Degraded")["message"]
+    )
     assert kubectl.get("deployment", "demo") is not None
     kubectl("delete", "service", "demo")
     await bench.reconcile()

@@ -26,7 +26,7 @@ from mcq_eval.verdict import Limits
 from mcq_operator.api import ExamKey, Manifest
 from mcq_service.api.mcq.schemas import Usage
 from mcq_service.api.service.schemas import Identity
-from mcq_service.api.service.schemas import LastExam as SatExam
+from mcq_service.api.service.schemas import LastExam as LastExam
 
 QUESTIONS = {"configMapRef": {"name": "questions"}}
 SPEC = {"solverRef": {"name": "demo"}, "questions": QUESTIONS}
@@ -50,8 +50,8 @@ def key(bench: Bench) -> ExamKey:
 
 
 def status(kubectl: Kubectl) -> dict[str, Any]:
-    found: dict[str, Any] = existing(kubectl, "mcqexam", "aqua")["status"]
-    return found
+    actual: dict[str, Any] = existing(kubectl, "mcqexam", "aqua")["status"]
+    return actual
 
 
 def condition(kubectl: Kubectl, kind: str) -> dict[str, Any]:
@@ -59,8 +59,8 @@ def condition(kubectl: Kubectl, kind: str) -> dict[str, Any]:
 
 
 def jobs(kubectl: Kubectl) -> list[Manifest]:
-    found = kubectl.list("jobs")
-    return [job for job in found if "deletionTimestamp" not in job["metadata"]]
+    actual = kubectl.list("jobs")
+    return [job for job in actual if "deletionTimestamp" not in job["metadata"]]
 
 
 def part(answers: str, *, start: int = 0) -> Part:
@@ -82,16 +82,16 @@ def part(answers: str, *, start: int = 0) -> Part:
 
 def results(kubectl: Kubectl, tmp_path: Path, *, exam: str = "aqua", name: str | None = None) -> ResultStore:
     """As a Pod of the exam has them: with a token of its ServiceAccount."""
-    found = yaml.safe_load(kubectl.kubeconfig.read_text())["clusters"][0]["cluster"]
+    actual = yaml.safe_load(kubectl.kubeconfig.read_text())["clusters"][0]["cluster"]
     token, authority = tmp_path / "token", tmp_path / "ca.crt"
     token.write_text(kubectl("create", "token", f"{exam}-exam"))
-    if path := found.get("certificate-authority"):
+    if path := actual.get("certificate-authority"):
         authority.write_bytes(Path(path).read_bytes())
     else:
         authority.write_text(
-            ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(found["certificate-authority-data"]))
+            ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(actual["certificate-authority-data"]))
         )
-    account = Account(url=found["server"], namespace=kubectl.namespace, token_file=token, ca_file=authority)
+    account = Account(url=actual["server"], namespace=kubectl.namespace, token_file=token, ca_file=authority)
 
     async def at_once(_: float) -> None:
         return
@@ -110,7 +110,7 @@ async def answered(
 
 async def sat(
     kubectl: Kubectl,
-    kept: ResultStore,
+    stored: ResultStore,
     sitting: str,
     shares: Sequence[Part],
     *,
@@ -120,9 +120,11 @@ async def sat(
 ) -> list[Part]:
     """Have the Pods of a Job keep these shares, and end; return what the last one read."""
     for shard, each in enumerate(shares):
-        whole = await kept.put(sitting, shard, len(shares), each, run=run)
+        whole = await stored.put(sitting, shard, len(shares), each, run=run)
         assert bool(whole.parts) == (shard == len(shares) - 1)
-        digest = await published(kept, sitting, whole, limits=limits, before=before) if whole.parts else None
+        digest = (
+            await published(stored, sitting, whole, limits=limits, before=before) if whole.parts else None
+        )
         await ended(kubectl, sitting, shard, {"part": whole.digest, "result": digest})
     await until(lambda: completed(existing(kubectl, "job", sitting)))
     return whole.parts
@@ -135,7 +137,7 @@ def completed(job: Manifest) -> bool:
 
 
 async def published(
-    kept: ResultStore,
+    stored: ResultStore,
     sitting: str,
     whole: StoredPart,
     *,
@@ -145,7 +147,7 @@ async def published(
 ) -> str:
     """Write the report as the last Pod does, and return its digest."""
     report = parts.build_report(whole.parts, limits=limits or Limits(), before=before)
-    return await kept.publish(sitting, report, whole.digests, history=history)
+    return await stored.publish(sitting, report, whole.digests, history=history)
 
 
 async def ended(kubectl: Kubectl, sitting: str, shard: int, stated: dict[str, str | None]) -> None:
@@ -190,9 +192,7 @@ async def ready(kubectl: Kubectl, bench: Bench) -> None:
     raise AssertionError(message)
 
 
-async def test_an_exam_waits_for_its_solver_and_is_sat_by_as_many_pods_as_asked(
-    kubectl: Kubectl, bench: Bench
-) -> None:
+async def test_an_exam_waits_for_its_solver_and_runs_in_parallel_pods(kubectl: Kubectl, bench: Bench) -> None:
     sit(kubectl, {"parallelism": 3})
     await bench.settle(key(bench))
     assert condition(kubectl, "Complete")["reason"] == "SolverNotFound"
@@ -212,7 +212,7 @@ async def test_an_exam_waits_for_its_solver_and_is_sat_by_as_many_pods_as_asked(
         assert await bench.reconcile(key(bench)) == []
 
 
-async def test_what_the_pods_found_becomes_the_status_of_exam_and_solver(
+async def test_the_pods_result_becomes_the_status_of_exam_and_solver(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     apply(kubectl, {"replicas": 1})
@@ -227,15 +227,15 @@ async def test_what_the_pods_found_becomes_the_status_of_exam_and_solver(
     await answered(kubectl, tmp_path, ["xxxo", "xxoo"], limits=limits)
     result = await bench.result(key(bench))
     assert list(result.requeues) == [bench.key]
-    found = status(kubectl)
-    assert (found["accuracy"], found["count"], found["p95Seconds"]) == (0.625, 8, 1.2)
-    assert found["ci95"]["low"] < 0.625 < found["ci95"]["high"]
-    assert found["model"] == {
+    actual = status(kubectl)
+    assert (actual["accuracy"], actual["count"], actual["p95Seconds"]) == (0.625, 8, 1.2)
+    assert actual["ci95"]["low"] < 0.625 < actual["ci95"]["high"]
+    assert actual["model"] == {
         "uri": "a/b", "digest": "sha256:w", "precision": "int8", "promptDigest": "sha256:p"
     }  # fmt: skip
-    assert found["examDigest"] == "sha256:e"
+    assert actual["examDigest"] == "sha256:e"
     assert condition(kubectl, "Complete")["status"] == "True"
-    assert "5 of 8 questions were answered right: 62.5%" in condition(kubectl, "Complete")["message"]
+    assert "5 of 8 answers are right: 62.5%" in condition(kubectl, "Complete")["message"]
     assert (condition(kubectl, "Passed")["status"], condition(kubectl, "Passed")["reason"]) == (
         "False",
         "Failed",
@@ -245,8 +245,8 @@ async def test_what_the_pods_found_becomes_the_status_of_exam_and_solver(
     assert line[:6] == [
         "aqua",
         "demo",
-        found["summary"].split()[0],
-        found["summary"].split()[1],
+        actual["summary"].split()[0],
+        actual["summary"].split()[1],
         "8",
         "0.075",
     ]
@@ -254,14 +254,14 @@ async def test_what_the_pods_found_becomes_the_status_of_exam_and_solver(
     await bench.reconcile()
     assert existing(kubectl, "mcq", "demo")["status"]["exam"]["accuracy"] == 0.625
     assert " 0.625 " in kubectl("get", "mcq")
-    told = json.loads(existing(kubectl, "configmap", "demo-last-exam")["data"]["exam.json"])
-    assert (told["name"], told["accuracy"], told["count"]) == ("aqua", 0.625, 8)
-    assert SatExam.model_validate(told).sat.isoformat().startswith(found["sat"][:19])
+    reported = json.loads(existing(kubectl, "configmap", "demo-last-exam")["data"]["exam.json"])
+    assert (reported["name"], reported["accuracy"], reported["count"]) == ("aqua", 0.625, 8)
+    assert LastExam.model_validate(reported).sat.isoformat().startswith(actual["sat"][:19])
     reasons = kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").split()
     assert {"Sat", "Failed"} <= set(reasons)
 
 
-async def test_an_exam_is_sat_again_when_the_replicas_change_and_not_before_they_are_ready(
+async def test_an_exam_runs_again_when_changed_replicas_are_ready(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     apply(kubectl, {"replicas": 1})
@@ -288,7 +288,7 @@ async def test_an_exam_is_sat_again_when_the_replicas_change_and_not_before_they
     )  # but not as what these replicas are worth
 
 
-async def test_a_deleted_job_is_made_again_and_the_reports_before_the_last_ones_go(
+async def test_a_deleted_job_runs_again_and_old_reports_are_deleted(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     apply(kubectl, {"replicas": 1})
@@ -299,9 +299,9 @@ async def test_a_deleted_job_is_made_again_and_the_reports_before_the_last_ones_
         await bench.settle(key(bench))
         await until(lambda: len(jobs(kubectl)) == 1)
         await answered(kubectl, tmp_path, ["xo"])
-    kept = existing(kubectl, "configmap", "aqua-results")
-    assert len([key for key in kept["data"] if key.endswith(".json")]) == 2
-    assert len(kept["binaryData"]) == 6  # as text, as a page and as JSON
+    stored = existing(kubectl, "configmap", "aqua-results")
+    assert len([key for key in stored["data"] if key.endswith(".json")]) == 2
+    assert len(stored["binaryData"]) == 6  # as text, as a page and as JSON
     assert len(existing(kubectl, "configmap", "aqua-results-0")["binaryData"]) == 2
     await bench.settle(key(bench))
     assert status(kubectl)["accuracy"] == 0.5
@@ -315,27 +315,27 @@ async def test_a_deleted_job_is_made_again_and_the_reports_before_the_last_ones_
 
 
 def many(count: int, *, start: int = 0) -> Part:
-    """So many questions, whose answers take as much room as true ones."""
-    found = part("x" * count, start=start)
+    """Return `count` questions with answers of realistic size."""
+    actual = part("x" * count, start=start)
     chance = random.Random(start)
-    for row in found.rows:
+    for row in actual.rows:
         row.digest = chance.randbytes(32).hex()
         first = chance.uniform(0.3, 0.9)
         row.probabilities = [first, *(chance.random() for _ in range(3))]
         row.labels, row.answer_ms = list("ABCD"), chance.uniform(50, 900)
-    return found
+    return actual
 
 
-async def test_an_exam_of_thousands_of_questions_is_sat_again_and_again(
+async def test_an_exam_of_thousands_of_questions_runs_repeatedly(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     """Each write removes the oldest sittings, so that the last ones always have room."""
     sit(kubectl, {})
     await bench.settle(key(bench))
-    kept = results(kubectl, tmp_path)
+    stored = results(kubectl, tmp_path)
     for number in range(6):
-        whole = await kept.put(f"sat-{number}", 0, 1, many(4000, start=number), run="job", history=5)
-        await published(kept, f"sat-{number}", whole, history=5)
+        whole = await stored.put(f"sat-{number}", 0, 1, many(4000, start=number), run="job", history=5)
+        await published(stored, f"sat-{number}", whole, history=5)
     figures = [key for key in existing(kubectl, "configmap", "aqua-results")["data"] if key.endswith(".json")]
     assert len(figures) == 5
     questions = existing(kubectl, "configmap", "aqua-results-0")["binaryData"]
@@ -359,7 +359,7 @@ def report(kubectl: Kubectl, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
-async def test_a_large_exam_is_kept_in_a_config_map_for_each_share(
+async def test_a_large_exam_has_a_config_map_for_each_shard(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     apply(kubectl, {"replicas": 1})
@@ -374,11 +374,11 @@ async def test_a_large_exam_is_kept_in_a_config_map_for_each_share(
     assert status(kubectl)["report"].items() >= {"name": sitting, "shards": 3}.items()
     sit(kubectl, {"parallelism": 1})  # what the last sitting has left stays
     await bench.settle(key(bench))
-    found = json.loads(report(kubectl, "-o", "json").stdout)
-    assert [row["id"] for row in found["rows"]] == [row.id for share in shares for row in share.rows]
+    actual = json.loads(report(kubectl, "-o", "json").stdout)
+    assert [row["id"] for row in actual["rows"]] == [row.id for share in shares for row in share.rows]
     assert " of 13500; 95 %" in report(kubectl).stdout
     kubectl("delete", "configmap", "aqua-results-2")
-    assert f"questions of {sitting} are not kept any more" in report(kubectl, "-o", "json").stderr
+    assert f"questions of {sitting} are gone" in report(kubectl, "-o", "json").stderr
 
 
 async def test_pods_of_an_exam_may_write_to_its_results_and_to_nothing_else(
@@ -417,9 +417,7 @@ async def test_questions_of_a_bucket_are_read_with_a_secret_or_an_identity_of_th
     assert container["envFrom"] == [{"secretRef": {"name": "exams-reader"}}]
 
 
-async def test_why_an_exam_can_not_be_sat_is_said_in_the_pods_own_words(
-    kubectl: Kubectl, bench: Bench
-) -> None:
+async def test_the_status_quotes_the_pod_when_an_exam_can_not_run(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, {"replicas": 1})
     await ready(kubectl, bench)
     sit(kubectl, {})
@@ -446,8 +444,8 @@ async def test_why_an_exam_can_not_be_sat_is_said_in_the_pods_own_words(
     )
 
     def failed() -> bool:
-        told = jobs(kubectl)[0].get("status", {}).get("conditions", [])
-        return any(each["type"] == "Failed" and each["status"] == "True" for each in told)
+        reported = jobs(kubectl)[0].get("status", {}).get("conditions", [])
+        return any(each["type"] == "Failed" and each["status"] == "True" for each in reported)
 
     await until(failed)
     await bench.settle(key(bench))
@@ -458,8 +456,8 @@ async def test_why_an_exam_can_not_be_sat_is_said_in_the_pods_own_words(
     assert len(names_of_pods(kubectl)) == 2  # nothing was tried again
 
 
-async def test_pods_that_a_quota_refuses_are_said_with_what_to_do(kubectl: Kubectl, bench: Bench) -> None:
-    """The Job's controller tells it in an Event only. With the limits that the quota asks for, the exam is sat."""
+async def test_pods_that_a_quota_refuses_are_reported_with_advice(kubectl: Kubectl, bench: Bench) -> None:
+    """The Job's controller reports it only in an Event. With the limits that the quota requires, the exam runs."""
     apply(kubectl, {"replicas": 1})
     await ready(kubectl, bench)
     kubectl("create", "quota", "limits", "--hard=limits.cpu=2")
@@ -473,7 +471,7 @@ async def test_pods_that_a_quota_refuses_are_said_with_what_to_do(kubectl: Kubec
         await asyncio.sleep(0.2)
     message = condition(kubectl, "Degraded")["message"]
     assert "must specify limits.cpu" in message
-    assert "Give `resources`" in message
+    assert "Set in `resources`" in message
     sit(kubectl, {"resources": {"limits": {"cpu": "500m"}}})
     await bench.settle(key(bench))
     mine = ["-l", "app.kubernetes.io/name=mcq-exam", "-o", "name"]
@@ -482,14 +480,16 @@ async def test_pods_that_a_quota_refuses_are_said_with_what_to_do(kubectl: Kubec
     assert condition(kubectl, "Degraded")["status"] == "False"
 
 
-async def test_a_schedule_makes_a_cron_job_and_its_end_removes_it(kubectl: Kubectl, bench: Bench) -> None:
+async def test_a_schedule_creates_a_cron_job_and_its_removal_deletes_it(
+    kubectl: Kubectl, bench: Bench
+) -> None:
     apply(kubectl, {"replicas": 1})
     await ready(kubectl, bench)
     sit(kubectl, {"schedule": "0 3 * * 1", "historyLimit": 5})
     await bench.settle(key(bench))
     assert jobs(kubectl) == []
-    made = existing(kubectl, "cronjob", "aqua-exam")["spec"]
-    assert (made["schedule"], made["successfulJobsHistoryLimit"]) == ("0 3 * * 1", 5)
+    created = existing(kubectl, "cronjob", "aqua-exam")["spec"]
+    assert (created["schedule"], created["successfulJobsHistoryLimit"]) == ("0 3 * * 1", 5)
     assert condition(kubectl, "Complete")["reason"] == "Scheduled"
     kubectl("create", "job", "aqua-by-hand", "--from=cronjob/aqua-exam")
     await bench.settle(key(bench))
@@ -513,7 +513,7 @@ async def test_a_deleted_exam_takes_everything_with_it(kubectl: Kubectl, bench: 
     assert existing(kubectl, "mcq", "demo")
 
 
-async def test_what_is_someone_elses_is_left_alone(kubectl: Kubectl, bench: Bench) -> None:
+async def test_a_foreign_object_is_unchanged(kubectl: Kubectl, bench: Bench) -> None:
     kubectl("create", "configmap", "aqua-results", "--from-literal=theirs=1")
     sit(kubectl, {})
     await bench.settle(key(bench))
@@ -546,7 +546,7 @@ async def test_what_is_someone_elses_is_left_alone(kubectl: Kubectl, bench: Benc
         ({"solverRef": None}, "spec.solverRef: Required value"),
     ],
 )
-def test_what_can_not_work_is_refused_with_what_to_write_instead(
+def test_an_impossible_value_is_refused_with_advice(
     kubectl: Kubectl, spec: dict[str, Any], said: str
 ) -> None:
     exam = {

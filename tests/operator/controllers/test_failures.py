@@ -1,4 +1,4 @@
-"""What fails with one object, or while it is looked at, is told, and holds nothing else up. The server is a fake."""
+"""A failure with one object is reported and does not delay the others. The server is a fake."""
 
 import asyncio
 from typing import Any
@@ -22,9 +22,9 @@ INGRESS = {"enabled": True, "className": "traefik", "host": "a.example.com"}
 
 @pytest.fixture
 async def operator() -> Operator:
-    made = Operator()
-    await made.look()
-    return made
+    created = Operator()
+    await created.look()
+    return created
 
 
 def put(operator: Operator, spec: dict[str, Any]) -> None:
@@ -73,10 +73,10 @@ async def test_an_unexpected_failure_with_an_object_is_logged_with_its_traceback
     operator.server.failing["patch", SERVICES] = KeyError("metadata")
     await operator.result()
     assert "Traceback" in caplog.text
-    assert "This is a fault of the operator" in operator.condition("Degraded")["message"]
+    assert "This is a bug in the operator" in operator.condition("Degraded")["message"]
 
 
-async def test_a_write_that_hangs_does_not_hold_up_the_others(
+async def test_a_hanging_write_does_not_delay_the_others(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apply, "PATIENCE_SECONDS", 0.01)
@@ -94,7 +94,7 @@ async def test_a_write_that_hangs_does_not_hold_up_the_others(
 async def test_a_dependent_object_waits_for_a_hanging_write(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may turn out to be someone else's."""
+    """The object may be foreign."""
     monkeypatch.setattr(apply, "PATIENCE_SECONDS", 0.01)
     operator.server.hanging.add(("patch", ACCOUNTS))
     working = asyncio.create_task(operator.result())
@@ -124,10 +124,8 @@ async def test_an_object_that_can_not_be_deleted_is_reported_and_stays_in_the_in
 
 
 @pytest.mark.parametrize("is_desired", [True, False])
-async def test_an_object_that_can_not_be_read_is_reported_and_left_alone(
-    operator: Operator, is_desired: bool
-) -> None:
-    """As of a kind whose conversion webhook is gone; after a restart, so that no memory has it."""
+async def test_an_unreadable_object_is_reported_and_unchanged(operator: Operator, is_desired: bool) -> None:
+    """For example, the kind's conversion webhook is gone. The operator restarts, so its store is empty."""
     put(operator, {"ingress": INGRESS})
     await operator.look()
     await operator.result()
@@ -149,7 +147,7 @@ async def test_an_object_that_can_not_be_read_is_reported_and_left_alone(
     assert (INGRESSES in restarted.server.objects) == is_desired
 
 
-async def test_without_the_deployment_nothing_is_known_of_the_replicas(operator: Operator) -> None:
+async def test_without_a_deployment_the_replicas_are_unknown(operator: Operator) -> None:
     await operator.result()
     restarted = Operator(operator.server)
     for path in DEPLOYMENTS, "/apis/apps/v1/namespaces/team/deployments":
@@ -187,7 +185,7 @@ async def test_an_unexpected_failure_of_a_reconcile_is_reported_and_keeps_the_la
     assert operator.condition("Degraded")["status"] == "False"
 
 
-async def test_a_failure_that_the_status_can_not_tell_is_left_to_the_queue(
+async def test_the_queue_gets_a_failure_that_the_status_can_not_record(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(desired, "objects", lambda *_, **__: 1 // 0)
@@ -197,12 +195,12 @@ async def test_a_failure_that_the_status_can_not_tell_is_left_to_the_queue(
 
 
 async def test_without_an_answer_nothing_else_is_tried(operator: Operator) -> None:
-    operator.server.failing["patch", ACCOUNTS] = NoAnswerError("the API server can't be reached")
+    operator.server.failing["patch", ACCOUNTS] = NoAnswerError("can't reach the API server")
     operator.server.requests.clear()
     with pytest.raises(NoAnswerError):
         await operator.result()
     assert [path for method, path in operator.server.requests if method == "patch"] == [ACCOUNTS]
 
 
-def test_each_kind_of_resource_has_the_condition_that_says_that_nothing_is_known() -> None:
+def test_each_kind_of_resource_has_a_condition_for_failed_reconciles() -> None:
     assert {key.KIND for key in dispatch.FAILING_CONDITION} == {"MCQSolver", "MCQExam"}

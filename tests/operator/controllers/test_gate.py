@@ -44,9 +44,9 @@ def answering(kubectl: Kubectl, name: str) -> bool:
     for pod in kubectl.list("pods", labels):
         with contextlib.suppress(ApiException):  # one that was replaced meanwhile is not there any more
             patch(kubectl, "pod", pod["metadata"]["name"], ready, subresource="status")
-    found = kubectl.get("deployment", name) or {}
-    status = found.get("status", {})
-    current = status.get("observedGeneration") == found.get("metadata", {}).get("generation")
+    actual = kubectl.get("deployment", name) or {}
+    status = actual.get("status", {})
+    current = status.get("observedGeneration") == actual.get("metadata", {}).get("generation")
     counts = {status.get(name) for name in ("availableReplicas", "updatedReplicas", "replicas")}
     return bool(current and counts == {1})
 
@@ -62,14 +62,14 @@ async def sat(
 ) -> list[Row]:
     """What the Pods of an exam's Job do."""
     [job] = [each for each in jobs(kubectl) if each["metadata"]["name"].startswith(f"{exam}-")]
-    kept, name = results(kubectl, tmp_path, exam=exam), job["metadata"]["name"]
+    stored, name = results(kubectl, tmp_path, exam=exam), job["metadata"]["name"]
     limits = Limits(max_regression=0.1 if before else None)
-    [share] = await test_exams.sat(kubectl, kept, name, [part(answers)], limits=limits, before=before)
+    [share] = await test_exams.sat(kubectl, stored, name, [part(answers)], limits=limits, before=before)
     return share.rows
 
 
 async def baseline(kubectl: Kubectl, bench: Bench, tmp_path: Path, spec: dict[str, Any] = SPEC) -> list[Row]:
-    """A solver with a gate, whose replicas have sat the exam."""
+    """Return a solver with a gate and replicas that have taken the exam."""
     await bench.cluster.discover()
     apply(kubectl, spec)
     sit(kubectl, {})
@@ -81,7 +81,7 @@ async def baseline(kubectl: Kubectl, bench: Bench, tmp_path: Path, spec: dict[st
 
 
 async def changed(kubectl: Kubectl, bench: Bench, tmp_path: Path) -> list[Row]:
-    """The same, and a change whose candidate sits the exam now."""
+    """Return the same with a change; its candidate takes the exam now."""
     rows = await baseline(kubectl, bench, tmp_path)
     patch(kubectl, "mcq", "demo", CHANGE)
     await ready(kubectl, bench, CANDIDATE)
@@ -90,8 +90,8 @@ async def changed(kubectl: Kubectl, bench: Bench, tmp_path: Path) -> list[Row]:
 
 
 def gate(kubectl: Kubectl) -> dict[str, Any]:
-    found: dict[str, Any] = existing(kubectl, "mcq", "demo")["status"]["gate"]
-    return found
+    actual: dict[str, Any] = existing(kubectl, "mcq", "demo")["status"]["gate"]
+    return actual
 
 
 def precision(kubectl: Kubectl, name: str = "demo") -> str:
@@ -101,7 +101,7 @@ def precision(kubectl: Kubectl, name: str = "demo") -> str:
     return next(str(each["value"]) for each in container["env"] if each["name"] == "MCQ_MODEL_PRECISION")
 
 
-async def test_a_candidate_is_brought_up_dark_and_asked_the_same_questions(
+async def test_a_dark_candidate_gets_the_same_questions(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     await changed(kubectl, bench, tmp_path)
@@ -122,22 +122,22 @@ async def test_a_candidate_is_brought_up_dark_and_asked_the_same_questions(
     assert f"--url=http://{CANDIDATE}.{kubectl.namespace}.svc" in container["args"]
 
 
-async def test_one_as_good_is_promoted_and_its_candidate_goes(
+async def test_an_equally_good_change_is_promoted_and_its_candidate_deleted(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     rows = await changed(kubectl, bench, tmp_path)
     await sat(kubectl, tmp_path, CANDIDATE, BASELINE, rows)
     await settle(bench)
     assert precision(kubectl) == "float32"
-    told = condition(kubectl, "ExamPassed")
-    assert (told["status"], told["reason"]) == ("True", "Passed")
-    assert "0 right only before and 0 only now" in told["message"]
+    reported = condition(kubectl, "ExamPassed")
+    assert (reported["status"], reported["reason"]) == ("True", "Passed")
+    assert "0 right only before and 0 only now" in reported["message"]
     assert existing(kubectl, "mcqexam", CANDIDATE)["status"]["summary"]  # its report is kept
-    kept = {
+    stored = {
         each["type"]: each["status"]
         for each in existing(kubectl, "mcqexam", CANDIDATE)["status"]["conditions"]
     }
-    assert (kept["Complete"], kept["Passed"]) == ("True", "True")
+    assert (stored["Complete"], stored["Passed"]) == ("True", "True")
     assert not [
         each for each in jobs(kubectl) if each["metadata"]["name"].startswith("aqua-")
     ]  # until it is ready
@@ -151,7 +151,7 @@ async def test_one_as_good_is_promoted_and_its_candidate_goes(
     assert [each for each in jobs(kubectl) if each["metadata"]["name"].startswith("aqua-")]
 
 
-async def test_a_worse_one_is_refused_with_the_figures_and_the_one_before_stays(
+async def test_a_worse_candidate_is_refused_with_its_figures_and_the_old_replicas_stay(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     rows = await changed(kubectl, bench, tmp_path)
@@ -160,10 +160,10 @@ async def test_a_worse_one_is_refused_with_the_figures_and_the_one_before_stays(
     await settle(bench)
     assert precision(kubectl) == "auto"
     assert names_of_pods(kubectl, "app.kubernetes.io/instance=demo") == pods
-    told = condition(kubectl, "ExamPassed")
-    assert (told["status"], told["reason"]) == ("False", "ExamNotPassed")
-    assert "40 right only before and 0 only now" in told["message"]
-    assert "mcq-operator.dev/promote" in told["message"]
+    reported = condition(kubectl, "ExamPassed")
+    assert (reported["status"], reported["reason"]) == ("False", "ExamNotPassed")
+    assert "40 right only before and 0 only now" in reported["message"]
+    assert "mcq-operator.dev/promote" in reported["message"]
     for kind, expected in (("Ready", "False"), ("Degraded", "True")):
         assert (condition(kubectl, kind)["status"], condition(kubectl, kind)["reason"]) == (
             expected,
@@ -191,13 +191,13 @@ async def test_an_annotation_lets_one_change_through_and_no_other(
     kubectl("annotate", "mcq", "demo", other)
     await settle(bench)
     assert precision(kubectl) == "auto"
-    assert "does nothing" in condition(kubectl, "ExamPassed")["message"]
+    assert "has no effect" in condition(kubectl, "ExamPassed")["message"]
     words = f"{gate(kubectl)['change']} alice: measured by hand"
     kubectl("annotate", "--overwrite", "mcq", "demo", f"mcq-operator.dev/promote={words}")
     await settle(bench)
     assert precision(kubectl) == "float32"
-    told = condition(kubectl, "ExamPassed")
-    assert (told["status"], told["reason"]) == ("Unknown", "Overridden")
+    reported = condition(kubectl, "ExamPassed")
+    assert (reported["status"], reported["reason"]) == ("Unknown", "Overridden")
     override = existing(kubectl, "mcq", "demo")["status"]["override"]
     assert override["annotation"] == words
     assert override["time"].endswith("Z")
@@ -210,7 +210,7 @@ async def test_an_annotation_lets_one_change_through_and_no_other(
     assert gate(kubectl)["phase"] == "Sitting"
 
 
-async def test_a_spec_that_changes_in_the_middle_is_examined_in_place_of_the_one_before(
+async def test_a_later_change_takes_the_exam_instead_of_the_earlier_one(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     rows = await changed(kubectl, bench, tmp_path)
@@ -252,7 +252,7 @@ async def test_an_operator_killed_after_any_write_of_a_gate_comes_to_the_same_en
     assert precision(kubectl) == "float32"
 
 
-async def test_the_first_replicas_have_nothing_to_be_compared_with(kubectl: Kubectl, bench: Bench) -> None:
+async def test_the_first_replicas_have_no_baseline(kubectl: Kubectl, bench: Bench) -> None:
     await bench.cluster.discover()
     apply(kubectl, SPEC)
     await settle(bench)
@@ -260,7 +260,7 @@ async def test_the_first_replicas_have_nothing_to_be_compared_with(kubectl: Kube
     assert condition(kubectl, "ExamPassed")["reason"] == "NoChange"
 
 
-async def test_the_present_replicas_sit_the_exam_while_a_change_waits_for_their_result(
+async def test_the_current_replicas_take_the_exam_while_a_change_waits_for_their_result(
     kubectl: Kubectl, bench: Bench
 ) -> None:
     """Although the solver is not Ready."""
@@ -276,7 +276,7 @@ async def test_the_present_replicas_sit_the_exam_while_a_change_waits_for_their_
     assert len(jobs(kubectl)) == 1
 
 
-async def test_a_change_of_nothing_that_answers_needs_no_exam(
+async def test_a_change_that_keeps_the_answers_needs_no_exam(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     await baseline(kubectl, bench, tmp_path)
@@ -289,7 +289,7 @@ async def test_a_change_of_nothing_that_answers_needs_no_exam(
     ][0]["env"]
 
 
-async def test_a_gate_that_is_taken_away_lets_the_change_through_and_leaves_a_record(
+async def test_a_removed_gate_lets_the_change_through_and_leaves_a_record(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     await changed(kubectl, bench, tmp_path)

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.xdist_group("optional kinds")
 
 LEAVES = {leaf.path: leaf for leaf in leaves()}
 STILL = {"replicas": 0}
-"""No replicas: what is looked at is what the operator writes, and Pods would only take time."""
+"""No replicas: the test reads only what the operator writes, and Pods would only take time."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,7 +45,7 @@ def everything_known(cluster_kubectl: Kubectl) -> Iterator[None]:
 
 @dataclass
 class Solver:
-    """The solver whose spec is changed, by its whole value, as `kubectl replace` does."""
+    """The solver under test. Its spec is replaced as a whole, as `kubectl replace` does."""
 
     api: Any
     bench: Bench
@@ -81,7 +81,7 @@ class Solver:
             )
 
     async def state(self) -> "State":
-        """Reconcile until nothing is written; returns what is there, and what it is there for."""
+        """Reconcile until nothing is written; return the live objects and the desired ones."""
         for _ in range(20):
             if not await self.bench.reconcile():
                 break
@@ -90,8 +90,8 @@ class Solver:
             raise AssertionError(message)
         solver = await self.bench.cluster.solver(self.bench.key)
         assert solver is not None
-        found = await self.bench.cluster.children(solver, desired.possible(solver))
-        scaled = any(ref.kind in {"HorizontalPodAutoscaler", "ScaledObject"} for ref in found.live)
+        actual = await self.bench.cluster.children(solver, desired.possible(solver))
+        scaled = any(ref.kind in {"HorizontalPodAutoscaler", "ScaledObject"} for ref in actual.live)
         desired_objects = objects(solver)
         return State(
             desired_objects={
@@ -99,11 +99,11 @@ class Solver:
             },
             live={
                 ref: comparable(live, scaled=scaled)
-                for ref, live in found.live.items()
+                for ref, live in actual.live.items()
                 if "deletionTimestamp" not in live["metadata"]
             },
             unmet={
-                ref for ref, manifest in desired_objects.items() if not covers(found.live.get(ref), manifest)
+                ref for ref, manifest in desired_objects.items() if not covers(actual.live.get(ref), manifest)
             },
             complaint=next(
                 (item.message for item in solver.status.conditions if item.reason == "ApplyRefused"), ""
@@ -146,8 +146,8 @@ def different(before: Mapping[ObjectRef, Manifest], after: Mapping[ObjectRef, Ma
 
 def objects(solver: MCQSolver) -> dict[ObjectRef, Manifest]:
     """What a solver means."""
-    made = desired.objects(solver, images=IMAGES, operator_image=OPERATOR_IMAGE)
-    return {desired.reference(item): item for item in made}
+    created = desired.objects(solver, images=IMAGES, operator_image=OPERATOR_IMAGE)
+    return {desired.reference(item): item for item in created}
 
 
 @pytest.fixture
@@ -171,13 +171,13 @@ def test_each_value_of_a_leaf_means_objects_of_its_own(path: str) -> None:
     for spec in (base, *(specs(path, value)[1] for value in EXAMPLES[path].values)):
         metadata = {"name": "demo", "namespace": "team", "uid": "u"}
         solver = MCQSolver.model_validate({"metadata": metadata, "spec": spec})
-        meanings.append({ref: comparable(made, scaled=False) for ref, made in objects(solver).items()})
+        meanings.append({ref: comparable(created, scaled=False) for ref, created in objects(solver).items()})
     for one, other in itertools.combinations(meanings, 2):
         assert (one == other) == (path in OPERATOR_ONLY)
 
 
 @pytest.mark.parametrize("path", EXAMPLES)
-async def test_a_changed_leaf_changes_the_objects_that_it_means_and_going_back_restores_them(
+async def test_a_changed_leaf_changes_its_objects_and_the_old_value_restores_them(
     changed: Solver, path: str
 ) -> None:
     base, spec = specs(path, EXAMPLES[path].values[0])
@@ -192,7 +192,7 @@ async def test_a_changed_leaf_changes_the_objects_that_it_means_and_going_back_r
     assert (await changed.go_to(base)).live == before.live
 
 
-async def test_the_api_server_takes_every_valid_value(kubectl: Kubectl) -> None:
+async def test_the_api_server_accepts_every_valid_value(kubectl: Kubectl) -> None:
     cases = [(path, value) for path, example in EXAMPLES.items() for value in example.values]
     refusals = await dry_run(kubectl, [specs(path, value)[1] for path, value in cases])
     refused = [(*case, refusal) for case, refusal in zip(cases, refusals, strict=True) if refusal is not None]
@@ -332,7 +332,7 @@ def comparable(live: Manifest, *, scaled: bool) -> Manifest:
         for name, value in metadata.get("annotations", {}).items()
         if name != APPLIED_DIGEST and "kubernetes.io/" not in name
     }
-    kept = {
+    saved = {
         "labels": metadata.get("labels"),
         "owner": metadata["ownerReferences"],
         "annotations": annotations,
@@ -341,6 +341,6 @@ def comparable(live: Manifest, *, scaled: bool) -> Manifest:
     spec = {name: value for name, value in live.get("spec", {}).items() if name not in theirs}
     return {
         **{key: value for key, value in live.items() if key not in {"metadata", "status", "spec"}},
-        **kept,
+        **saved,
         "spec": spec,
     }

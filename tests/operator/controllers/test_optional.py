@@ -90,37 +90,37 @@ async def operator(
     kubectl: Kubectl, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[Operator]:
     """A running operator of this test's namespace: in others, solvers of earlier tests are on their way out."""
-    made = Operator(
+    created = Operator(
         kubectl.kubeconfig,
         tmp_path / "operator.log",
         MCQ_OPERATOR_NAMESPACES=kubectl.namespace,
         MCQ_OPERATOR_DISCOVERY_SECONDS=getattr(request, "param", "0.5"),
     )
-    await made.start()
-    yield made
-    await made.stop()
+    await created.start()
+    yield created
+    await created.stop()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_absent_crd_is_reported_without_a_loop_and_when_it_appears_the_object_does(
     kubectl: Kubectl, operator: Operator, kind: str
 ) -> None:
-    """And when the CRD is removed, that is told of again, and everything else goes on."""
-    _, resource, spec, told = OPTIONAL[kind]
+    """When the CRD is removed, the condition reports it again, and everything else goes on."""
+    _, resource, spec, reported = OPTIONAL[kind]
     apply(kubectl, spec)
-    await until(lambda: _reason(kubectl, told) == "CRDNotInstalled", QUICK)
+    await until(lambda: _reason(kubectl, reported) == "CRDNotInstalled", QUICK)
     await until(lambda: all_made(kubectl), QUICK)
     await operator.quiet()
     # Nor is it watched: kopf would tell of the server's 404.
     assert resource.partition(".")[0] not in operator.log()
     install(kubectl, resource)
     await until(lambda: kubectl.get(resource, "demo"), QUICK)
-    await until(lambda: _reason(kubectl, told) != "CRDNotInstalled", QUICK)
+    await until(lambda: _reason(kubectl, reported) != "CRDNotInstalled", QUICK)
     # Drift is repaired there as well: the kind is watched from now on.
     kubectl("delete", resource, "demo")
     await until(lambda: kubectl.get(resource, "demo"), QUICK)
     remove(kubectl, resource)
-    await until(lambda: _reason(kubectl, told) == "CRDNotInstalled", QUICK)
+    await until(lambda: _reason(kubectl, reported) == "CRDNotInstalled", QUICK)
     kubectl("delete", "service", "demo")
     await until(lambda: kubectl.get("service", "demo"), QUICK)
     assert "Traceback" not in operator.log()
@@ -129,7 +129,7 @@ async def test_an_absent_crd_is_reported_without_a_loop_and_when_it_appears_the_
 @pytest.mark.parametrize("operator", ["6"], indirect=True)
 async def test_a_watch_of_a_removed_crd_waits_for_discovery(kubectl: Kubectl, operator: Operator) -> None:
     """Its 404 comes long before; nothing ends for it."""
-    _, resource, spec, told = OPTIONAL["ServiceMonitor"]
+    _, resource, spec, reported = OPTIONAL["ServiceMonitor"]
     install(kubectl, resource)
     apply(kubectl, spec)
     await until(lambda: kubectl.get(resource, "demo"), QUICK)
@@ -137,7 +137,7 @@ async def test_a_watch_of_a_removed_crd_waits_for_discovery(kubectl: Kubectl, op
     await until(lambda: "servicemonitors" in operator.log(), QUICK)  # kopf is told to try again
     kubectl("delete", "service", "demo")
     await until(lambda: kubectl.get("service", "demo"), QUICK)
-    await until(lambda: _reason(kubectl, told) == "CRDNotInstalled", QUICK)
+    await until(lambda: _reason(kubectl, reported) == "CRDNotInstalled", QUICK)
     assert "Traceback" not in operator.log()
 
 
@@ -145,7 +145,7 @@ async def test_a_watch_of_a_removed_crd_waits_for_discovery(kubectl: Kubectl, op
 async def test_each_optional_child_is_created_as_desired_and_goes_alone(
     kubectl: Kubectl, bench: Bench, kind: str
 ) -> None:
-    """The real CRD takes it, a reconcile that changes nothing writes nothing, and disabling removes just it."""
+    """The real CRD accepts it, a reconcile without a change writes nothing, and disabling deletes only it."""
     _, resource, spec, _ = OPTIONAL[kind]
     install(kubectl, resource)
     await bench.cluster.discover()
@@ -185,7 +185,7 @@ async def test_an_http_route_takes_no_requests_of_a_route_of_another_namespace(
     cluster_kubectl.server.delete_namespace(there.namespace)
 
 
-async def test_the_autoscaler_is_not_fought_and_takes_over_without_a_restart(
+async def test_the_operator_leaves_replicas_to_the_autoscaler_without_a_restart(
     kubectl: Kubectl, bench: Bench
 ) -> None:
     """The number of replicas stays when it becomes the autoscaler's, then only that one changes it."""

@@ -66,7 +66,7 @@ async def test_scaling_by_kubectl_reaches_the_deployment_and_the_scale_subresour
     assert len(pods) == 5
 
 
-async def test_an_evicted_pod_that_was_replaced_is_no_failure(kubectl: Kubectl, bench: Bench) -> None:
+async def test_a_replaced_evicted_pod_is_not_a_failure(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, {})
     await bench.settle()
     await kubelet(kubectl)
@@ -103,7 +103,7 @@ async def test_a_deleted_solver_takes_everything_with_it(kubectl: Kubectl, bench
     await until(lambda: not kubectl("get", kinds, "-l", selector, "-o", "name").split(), seconds=60)
 
 
-async def test_a_solver_that_is_deleted_under_a_reconcile_gets_nothing_made_again(
+async def test_a_reconcile_creates_nothing_for_a_solver_deleted_meanwhile(
     kubectl: Kubectl, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The garbage collector is faster than the reconcile: its children are missing, but not missed."""
@@ -161,7 +161,7 @@ async def test_a_pod_that_cannot_be_created_is_explained(kubectl: Kubectl, bench
     assert "quota" in condition(kubectl, "Ready")["message"]
 
 
-async def test_what_pod_security_refuses_is_not_ours(kubectl: Kubectl, bench: Bench) -> None:
+async def test_our_pods_pass_pod_security(kubectl: Kubectl, bench: Bench) -> None:
     level = "pod-security.kubernetes.io/enforce=restricted"
     kubectl("label", "namespace", kubectl.namespace, level)
     apply(kubectl, SPEC)
@@ -169,7 +169,7 @@ async def test_what_pod_security_refuses_is_not_ours(kubectl: Kubectl, bench: Be
     await until(lambda: len(names_of_pods(kubectl)) == 3)
 
 
-async def test_a_child_that_the_server_refuses_is_reported_and_does_not_stop_the_others(
+async def test_a_refused_child_is_reported_and_does_not_stop_the_others(
     kubectl: Kubectl, bench: Bench
 ) -> None:
     apply(kubectl, {"scheduling": {"affinity": {"nodeAffinity": {"nonsense": True}}}})

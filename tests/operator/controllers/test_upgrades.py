@@ -14,7 +14,7 @@ from mcq_operator.desired import ServiceImages
 
 
 def known(name: str = "demo", *, release: str = "1", annotations: dict[str, str] | None = None) -> MCQSolver:
-    """A solver whose replicas an operator of that release has made."""
+    """Return a solver with replicas of that operator release."""
     status: dict[str, Any] = {"observedGeneration": 2, "templateDigest": "before", "release": release}
     return solver(status=status, name=name, annotations=annotations or {})
 
@@ -25,25 +25,25 @@ def upgrades(at_once: int = 1) -> tuple[Upgrades, list[SolverKey]]:
 
 
 def test_a_few_roll_out_at_a_time_and_the_next_is_requeued_when_one_is_done() -> None:
-    made, readers = upgrades(2)
+    created, readers = upgrades(2)
     solvers = [known(f"demo-{number}") for number in range(4)]
-    held = [bool(made.hold_reason(each, digest="after")) for each in solvers]
-    assert held == [False, False, True, True]
+    blocked = [bool(created.hold_reason(each, digest="after")) for each in solvers]
+    assert blocked == [False, False, True, True]
     # Looked at again, each keeps its turn.
-    assert [bool(made.hold_reason(each, digest="after")) for each in solvers] == held
-    made.record(solvers[0].key, rolling=True)
+    assert [bool(created.hold_reason(each, digest="after")) for each in solvers] == blocked
+    created.record(solvers[0].key, rolling=True)
     assert readers == []
-    made.record(solvers[0].key, rolling=False)
+    created.record(solvers[0].key, rolling=False)
     assert readers == [solvers[2].key]
-    assert made.hold_reason(solvers[2], digest="after") == ""
-    assert made.hold_reason(solvers[3], digest="after")
+    assert created.hold_reason(solvers[2], digest="after") == ""
+    assert created.hold_reason(solvers[3], digest="after")
     # One that is deleted makes room as well.
-    made.forget(solvers[1].key)
+    created.forget(solvers[1].key)
     assert readers == [solvers[2].key, solvers[3].key]
 
 
 @pytest.mark.parametrize(
-    ("found", "digest"),
+    ("actual", "digest"),
     [
         (solver(), "after"),
         (known(release="2"), "after"),
@@ -55,25 +55,25 @@ def test_a_few_roll_out_at_a_time_and_the_next_is_requeued_when_one_is_done() ->
     ],
     ids=["new", "of this release", "with the same replicas", "with a changed spec"],
 )
-def test_a_solver_that_needs_no_turn_is_never_held_back(found: MCQSolver, digest: str) -> None:
-    made, _ = upgrades()
-    made.record(SolverKey("team", "other"), rolling=True)
-    assert made.hold_reason(known("busy"), digest="after")
-    assert made.hold_reason(found, digest=digest) == ""
+def test_a_solver_that_needs_no_turn_never_waits(actual: MCQSolver, digest: str) -> None:
+    created, _ = upgrades()
+    created.record(SolverKey("team", "other"), rolling=True)
+    assert created.hold_reason(known("busy"), digest="after")
+    assert created.hold_reason(actual, digest=digest) == ""
 
 
 def test_a_paused_solver_is_held_back_and_takes_no_turn() -> None:
-    made, readers = upgrades()
+    created, readers = upgrades()
     paused = known(annotations={PAUSE_UPGRADE: "true"})
-    assert PAUSE_UPGRADE in made.hold_reason(paused, digest="after")
-    made.record(paused.key, rolling=False)
-    assert made.hold_reason(known("other"), digest="after") == ""
+    assert PAUSE_UPGRADE in created.hold_reason(paused, digest="after")
+    created.record(paused.key, rolling=False)
+    assert created.hold_reason(known("other"), digest="after") == ""
     assert readers == []
 
 
-def test_all_at_once_where_that_is_asked_for() -> None:
-    made, _ = upgrades(0)
-    assert [made.hold_reason(known(f"demo-{number}"), digest="after") for number in range(50)] == [""] * 50
+def test_zero_at_once_upgrades_all_solvers() -> None:
+    created, _ = upgrades(0)
+    assert [created.hold_reason(known(f"demo-{number}"), digest="after") for number in range(50)] == [""] * 50
 
 
 async def test_replicas_of_an_earlier_release_answer_until_the_turn_has_come(
@@ -93,8 +93,8 @@ async def test_replicas_of_an_earlier_release_answer_until_the_turn_has_come(
     await bench.settle()
     assert existing(kubectl, "deployment", "demo")["spec"]["template"] == before
     assert condition(kubectl, "Ready")["status"] == "True"
-    told = condition(kubectl, "Progressing")
-    assert (told["status"], told["reason"]) == ("False", "UpgradeHeldBack")
+    reported = condition(kubectl, "Progressing")
+    assert (reported["status"], reported["reason"]) == ("False", "UpgradeHeldBack")
     assert existing(kubectl, "service", "demo")
     assert await bench.reconcile() == []
     bench.upgrades.record(SolverKey("elsewhere", "busy"), rolling=False)

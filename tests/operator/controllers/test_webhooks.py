@@ -23,7 +23,7 @@ Break = Callable[..., None]
 
 @pytest.fixture
 def broken(kubectl: Kubectl, cluster_kubectl: Kubectl) -> Iterator[Break]:
-    """Have a webhook that nobody answers decide on these resources."""
+    """Register an unreachable webhook for these resources."""
 
     def made(*resources: str, operations: tuple[str, ...] = ("CREATE", "UPDATE")) -> None:
         webhook = {
@@ -60,13 +60,13 @@ def mend(kubectl: Kubectl, namespace: str) -> None:
 
 
 def refuses(kubectl: Kubectl, kind: str) -> bool:
-    """Whether the API server asks the webhook yet: it takes in a configuration a moment later."""
+    """Return whether the API server already calls the webhook: it reads a configuration with a delay."""
     tried = kubectl.run("annotate", kind, NAMES[kind], "--overwrite", "tried=1", "--dry-run=server")
     return "failed calling webhook" in tried.stderr
 
 
 @pytest.mark.parametrize("kind", NAMES)
-async def test_what_a_broken_webhook_refuses_is_reported_and_everything_else_is_created(
+async def test_a_broken_webhook_is_reported_and_does_not_stop_the_other_children(
     kubectl: Kubectl, bench: Bench, broken: Break, kind: str
 ) -> None:
     kubectl("create", "secret", "generic", "probe")
@@ -87,7 +87,7 @@ async def test_what_a_broken_webhook_refuses_is_reported_and_everything_else_is_
     assert existing(kubectl, "mcq", "demo")["status"]["url"] == "http://mcq.example.com"
 
 
-async def test_a_ready_solver_is_not_ready_while_a_change_is_held_up_and_the_rest_is_applied_and_pruned(
+async def test_a_refused_change_makes_ready_false_and_the_rest_is_applied_and_pruned(
     kubectl: Kubectl, bench: Bench, broken: Break, cluster_kubectl: Kubectl
 ) -> None:
     apply(kubectl, SPEC)

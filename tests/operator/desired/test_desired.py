@@ -183,11 +183,11 @@ def one(spec: dict[str, Any], kind: str) -> Manifest:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_spec_means_the_objects_of_its_golden_file(name: str) -> None:
-    found = yaml.safe_dump_all(objects(CASES[name]), sort_keys=True)
+    actual = yaml.safe_dump_all(objects(CASES[name]), sort_keys=True)
     path = GOLDEN / f"{name}.yaml"
     if os.environ.get("UPDATE_GOLDEN"):
-        path.write_text(found, encoding="utf-8")
-    assert found == path.read_text(encoding="utf-8")
+        path.write_text(actual, encoding="utf-8")
+    assert actual == path.read_text(encoding="utf-8")
 
 
 def test_every_object_is_owned_by_the_solver_and_labelled_for_the_watch() -> None:
@@ -198,7 +198,7 @@ def test_every_object_is_owned_by_the_solver_and_labelled_for_the_watch() -> Non
         assert manifest["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "mcq-operator"
 
 
-def test_what_pods_need_is_made_before_the_deployment() -> None:
+def test_objects_that_pods_need_precede_the_deployment() -> None:
     kinds = [manifest["kind"] for manifest in objects(CASES["claim"])]
     first_pods = kinds.index("Deployment")
     assert {"ServiceAccount", "PersistentVolumeClaim"} < set(kinds[:first_pods])
@@ -229,7 +229,7 @@ def test_another_server_as_the_engine_needs_no_model_cache() -> None:
 
 
 def test_another_server_as_the_engine_needs_no_model_source() -> None:
-    """Nor is a claim mounted whose model it does not read."""
+    """The solver mounts no claim that it does not read a model from."""
     spec = {**CASES["openai"], "model": {"uri": "pvc://models/qwen"}}
     pod = one(spec, "Deployment")["spec"]["template"]["spec"]
     assert "model" not in {volume["name"] for volume in pod["volumes"]}
@@ -283,7 +283,7 @@ def test_a_user_annotation_cannot_replace_the_applied_digest() -> None:
     assert one({"ingress": forged}, "Ingress")["metadata"]["annotations"][APPLIED_DIGEST] != "forged"
 
 
-def test_a_stopping_replica_has_time_for_what_it_admitted() -> None:
+def test_a_stopping_replica_has_time_for_its_admitted_requests() -> None:
     spec = {"limits": {"deadlineSeconds": 300}}
     pod = one(spec, "Deployment")["spec"]["template"]["spec"]
     drain = int(settings(spec)["MCQ_DRAIN_SECONDS"])
@@ -348,9 +348,9 @@ def test_a_security_context_says_the_user_or_leaves_it_to_the_cluster(
 ) -> None:
     """OpenShift chooses user and group for each namespace, and refuses Pods that name others."""
     spec = {"podTemplate": {"securityContext": given}}
-    found = one(spec, "Deployment")["spec"]["template"]["spec"]["securityContext"]
-    assert {name: value for name, value in found.items() if name in USER_FIELDS} == user
-    assert (found["runAsNonRoot"], found["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
+    actual = one(spec, "Deployment")["spec"]["template"]["spec"]["securityContext"]
+    assert {name: value for name, value in actual.items() if name in USER_FIELDS} == user
+    assert (actual["runAsNonRoot"], actual["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
 
 
 def test_replicas_with_a_volume_of_one_node_run_on_one_node_and_are_drained_at_once() -> None:
@@ -379,7 +379,7 @@ def test_replicas_with_a_volume_of_one_node_run_on_one_node_and_are_drained_at_o
     assert together(candidate)[:2] == (own, "demo-model-cache")
 
 
-def test_a_gateway_strips_its_path_and_an_ingress_has_the_service_know_it() -> None:
+def test_a_gateway_strips_its_path_and_the_service_knows_an_ingress_path() -> None:
     """An Ingress can't strip one, and the page needs a slash at the end of its address."""
     rules = one({"gateway": {"enabled": True, "path": "/quiz/"}}, "HTTPRoute")["spec"]["rules"]
     slash, stripped = rules
@@ -403,7 +403,7 @@ def test_a_gateway_strips_its_path_and_an_ingress_has_the_service_know_it() -> N
         ({"host": "mcq.example.com", "enabled": False}, False),
     ],
 )
-def test_a_host_is_enough_to_have_an_ingress(ingress: dict[str, Any], *, there: bool) -> None:
+def test_a_host_alone_creates_an_ingress(ingress: dict[str, Any], *, there: bool) -> None:
     assert any(item["kind"] == "Ingress" for item in objects({"ingress": ingress})) == there
 
 
@@ -425,8 +425,8 @@ def test_monitoring_is_on_where_the_cluster_has_its_kinds(
 ) -> None:
     """Unless the spec says so; dashboards need no kind of their own."""
     spec = {"monitoring": {name: {"enabled": enabled} for name in UNWATCHED}}
-    made = desired.objects(solver(spec), images=IMAGES, operator_image=OPERATOR_IMAGE, absent=absent)
-    assert {item["kind"] for item in made} & MONITORED == there
+    created = desired.objects(solver(spec), images=IMAGES, operator_image=OPERATOR_IMAGE, absent=absent)
+    assert {item["kind"] for item in created} & MONITORED == there
     defaults = desired.objects(solver({}), images=IMAGES, operator_image=OPERATOR_IMAGE, absent=absent)
     if enabled == "Auto":
         assert {item["kind"] for item in defaults} & MONITORED == there
@@ -448,11 +448,11 @@ def test_each_reconcile_reads_everything_that_the_operator_may_create() -> None:
     ],
 )
 def test_a_large_model_has_more_time_to_start(spec: dict[str, Any], seconds: int) -> None:
-    """No slow load is killed by a probe, nor told to have failed by the Deployment."""
-    made = one(spec, "Deployment")["spec"]
-    probe = made["template"]["spec"]["containers"][0]["startupProbe"]
+    """No probe kills a slow load, and the Deployment does not report it as failed."""
+    created = one(spec, "Deployment")["spec"]
+    probe = created["template"]["spec"]["containers"][0]["startupProbe"]
     assert seconds <= probe["failureThreshold"] * probe["periodSeconds"] < seconds + 5
-    assert made["progressDeadlineSeconds"] > seconds
+    assert created["progressDeadlineSeconds"] > seconds
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -476,13 +476,13 @@ def test_the_kubelet_asks_a_port_that_no_client_is_led_to(case: str) -> None:
             assert [endpoint["port"] for endpoint in each["spec"]["endpoints"]] == ["probes"]
 
 
-def test_a_label_alone_lets_no_peer_in() -> None:
+def test_a_label_alone_admits_no_peer() -> None:
     """Anyone can give a Pod the operator's label; the operator's namespace is the operator's."""
     spec = {"networkPolicy": {"enabled": True, "allowedFrom": []}}
-    made = desired.objects(
+    created = desired.objects(
         solver(spec), images=IMAGES, operator_image=OPERATOR_IMAGE, operator_namespace="mcq"
     )
-    [policy] = [each for each in made if each["kind"] == "NetworkPolicy"]
+    [policy] = [each for each in created if each["kind"] == "NetworkPolicy"]
     [rule] = policy["spec"]["ingress"]
     for peer in rule["from"]:
         # Without a namespaceSelector it is this namespace.
@@ -492,7 +492,7 @@ def test_a_label_alone_lets_no_peer_in() -> None:
     ]
 
 
-def test_the_autoscaler_alone_says_how_many_replicas_there_are() -> None:
+def test_only_the_autoscaler_sets_the_number_of_replicas() -> None:
     """The operator does not fight it."""
     for case in ("everything", "keda"):
         assert "replicas" not in one(CASES[case], "Deployment")["spec"]
@@ -515,28 +515,30 @@ def test_only_solvers_that_need_torch_get_its_image(spec: dict[str, Any], image:
     assert container["image"] == image
 
 
-def test_without_keda_the_spec_says_how_many_replicas_there_are() -> None:
-    made = desired.objects(
+def test_without_keda_the_spec_sets_the_number_of_replicas() -> None:
+    created = desired.objects(
         solver({**CASES["keda"], "replicas": 4}),
         images=IMAGES,
         operator_image=OPERATOR_IMAGE,
         absent=[SCALED_OBJECT],
     )
-    assert next(item for item in made if item["kind"] == "Deployment")["spec"]["replicas"] == 4
+    assert next(item for item in created if item["kind"] == "Deployment")["spec"]["replicas"] == 4
 
 
 def test_the_operators_labels_win_over_a_users() -> None:
     """Or its own watch would lose the object."""
     labels = {"app.kubernetes.io/managed-by": "me", "release": "x"}
     spec = {"monitoring": {"serviceMonitor": {"enabled": True, "labels": labels}}}
-    found = one(spec, "ServiceMonitor")["metadata"]["labels"]
-    assert found["app.kubernetes.io/managed-by"] == "mcq-operator"
-    assert found["release"] == "x"
+    actual = one(spec, "ServiceMonitor")["metadata"]["labels"]
+    assert actual["app.kubernetes.io/managed-by"] == "mcq-operator"
+    assert actual["release"] == "x"
 
 
 def test_other_replicas_than_the_specs_can_be_desired() -> None:
     """As after a roll-out that was undone; everything else is as the spec says."""
     other = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": []}}
-    made = desired.objects(solver({"replicas": 7}), images=IMAGES, operator_image=OPERATOR_IMAGE, pods=other)
-    spec = next(item for item in made if item["kind"] == "Deployment")["spec"]
+    created = desired.objects(
+        solver({"replicas": 7}), images=IMAGES, operator_image=OPERATOR_IMAGE, pods=other
+    )
+    spec = next(item for item in created if item["kind"] == "Deployment")["spec"]
     assert (spec["template"], spec["replicas"]) == (other, 7)

@@ -1,4 +1,4 @@
-"""Which change a gate has to see, and whether replicas run what it has seen."""
+"""Which changes a gate must check, and whether replicas run the checked image."""
 
 from typing import Any
 
@@ -42,14 +42,16 @@ def test_replicas_of_another_image_than_the_one_that_passed_are_reported(
     """A tag may be moved between the exam and the roll-out, or later."""
     asker = candidate(condition("Ready", "True"))
     asker = asker.model_copy(update={"status": asker.status.model_copy(update={"image": "sha256:a"})})
-    passed = advanced(gated(), SITTING, gate_objects(candidate=asker, sitting=sat("Passed")), now=NOON)
+    passed = advanced(gated(), SITTING, gate_objects(candidate=asker, candidate_exam=sat("Passed")), now=NOON)
     pods = [replica(image, f"demo-{number}") for number, image in enumerate(images)]
     # At the moment of the pass, these are the replicas of before.
     assert examined(looked(gated(), passed, "new", pods=pods)) == ("True", "Passed")
     known = gated(status={"gate": passed.model_dump(by_alias=True)})
-    told = looked(known, passed, "new", pods=pods)
-    assert examined(told) == expected
-    scaling = looked(gated(status=stored(told)), passed, "new", pods=pods, deployment=deployment(available=2))
+    reported = looked(known, passed, "new", pods=pods)
+    assert examined(reported) == expected
+    scaling = looked(
+        gated(status=stored(reported)), passed, "new", pods=pods, deployment=deployment(available=2)
+    )
     assert examined(scaling) == expected
 
 
@@ -86,7 +88,9 @@ OPENAI: dict[str, Any] = {"type": "OpenAI", "openai": {"endpoint": "http://vllm:
         ({}, {"answering": {"debias": "none"}}),
     ],
 )
-def test_whatever_may_change_answers_is_another_change(before: dict[str, Any], after: dict[str, Any]) -> None:
+def test_a_field_that_may_change_answers_changes_the_identity(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
     one, other = (desired.gate.identity(solver(each), images=IMAGES) for each in (before, after))
     assert one != other
 
@@ -100,6 +104,6 @@ def test_whatever_may_change_answers_is_another_change(before: dict[str, Any], a
         {"rollout": {"gate": {"examRef": {"name": "aqua"}}}},
     ],
 )
-def test_what_can_not_change_answers_is_no_other_change(spec: dict[str, Any]) -> None:
+def test_a_field_that_can_not_change_answers_keeps_the_identity(spec: dict[str, Any]) -> None:
     one, other = (desired.gate.identity(solver(each), images=IMAGES) for each in ({}, spec))
     assert one == other

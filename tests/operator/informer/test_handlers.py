@@ -15,8 +15,8 @@ class Keys:
     def __init__(self) -> None:
         self.seen: list[tuple[Key | None, str, bool]] = []
 
-    def observe(self, seen: Observation) -> None:
-        self.seen.append((seen.owner, seen.kind.kind, seen.body is None))
+    def observe(self, observed: Observation) -> None:
+        self.seen.append((observed.owner, observed.kind.kind, observed.body is None))
 
 
 OWNED = {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", "name": "demo", "uid": "u"}
@@ -40,9 +40,9 @@ LABELS = {"app.kubernetes.io/instance": "demo", "app.kubernetes.io/name": "mcq-s
 def test_a_child_belongs_to_its_controller_and_a_pod_to_the_solver_that_its_label_names(
     meta: dict[str, Any], name: str | None
 ) -> None:
-    found = owner({"namespace": "team", **meta})
+    actual = owner({"namespace": "team", **meta})
     key = ExamKey if name == "aqua" else SolverKey
-    assert found == (key("team", name) if name else None)
+    assert actual == (key("team", name) if name else None)
 
 
 def test_a_solver_and_an_exam_of_one_name_have_different_keys() -> None:
@@ -64,10 +64,10 @@ async def test_each_event_has_its_object_and_its_owner() -> None:
 
 
 def test_children_are_filtered_by_the_server_and_kopf_writes_nothing() -> None:
-    made = settings()
-    assert set(made.watching.label_selectors.values()) == {"app.kubernetes.io/managed-by=mcq-operator"}
-    filtered = {selector.any_name for selector in made.watching.label_selectors}
+    created = settings()
+    assert set(created.watching.label_selectors.values()) == {"app.kubernetes.io/managed-by=mcq-operator"}
+    filtered = {selector.any_name for selector in created.watching.label_selectors}
     assert filtered == {kind.plural for kind in (*CHILDREN, POD)}
-    assert not made.posting.enabled
-    assert made.peering.standalone
-    assert made.scanning.disabled
+    assert not created.posting.enabled
+    assert created.peering.standalone
+    assert created.scanning.disabled

@@ -20,7 +20,7 @@ from mcq_operator.store import Listing, Observation
 class Nobody:
     """Hears of no event."""
 
-    def observe(self, seen: Observation) -> None:
+    def observe(self, observed: Observation) -> None:
         raise NotImplementedError
 
 
@@ -38,7 +38,7 @@ async def _said(request: web.Request) -> web.Response:
 
 @pytest.fixture
 async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[kopf.AiohttpSession]:
-    """A login by a kubeconfig whose server answers /500 with 500."""
+    """Return a login by a kubeconfig; its server answers /500 with 500."""
     app = web.Application()
     app.add_routes([web.get("/{status}", _said), web.get("/{status}/{kind}", _said)])
     async with TestServer(app) as server:
@@ -51,14 +51,14 @@ async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         path = tmp_path / "kubeconfig"
         await asyncio.to_thread(path.write_text, yaml.safe_dump(config))
         monkeypatch.setenv("KUBECONFIG", str(path))
-        made = await login(memo=MEMO, settings=settings())
-        assert made is not None
-        async with made.aiohttp_session:
-            yield made
+        created = await login(memo=MEMO, settings=settings())
+        assert created is not None
+        async with created.aiohttp_session:
+            yield created
 
 
 @pytest.mark.parametrize(
-    ("said", "seen"),
+    ("said", "observed"),
     [
         ("200", 200),
         ("401", 401),
@@ -72,13 +72,13 @@ async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         ("503", 429),
     ],
 )
-async def test_what_kopf_would_give_up_at_is_tried_again(
-    session: kopf.AiohttpSession, said: str, seen: int
+async def test_an_error_that_ends_kopfs_login_is_retried(
+    session: kopf.AiohttpSession, said: str, observed: int
 ) -> None:
     async with session.aiohttp_session.get(f"{session.server}{said}") as response:
-        assert response.status == seen
-        assert response.ok == (seen == 200)
-        if seen != 200:
+        assert response.status == observed
+        assert response.ok == (observed == 200)
+        if observed != 200:
             with pytest.raises(aiohttp.ClientResponseError):
                 response.raise_for_status()
 

@@ -91,7 +91,7 @@ async def test_events_out_of_order_and_lists_from_a_cache_are_not_late(
 async def test_a_deletion_that_without_an_event_is_late_until_a_watch_lists_again(
     cluster: Cluster, staleness: WatchStaleness
 ) -> None:
-    """kopf tells nothing of what a list lacks: the list itself is what is known of it."""
+    """kopf reports no missing objects of a list, so only the list itself shows them."""
     staleness.observe(event(7))
     cluster.versions["services"] = {}
     assert await look(cluster, staleness, 10) == 0
@@ -114,7 +114,7 @@ async def test_a_deletion_with_an_event_is_not_late(cluster: Cluster, staleness:
     assert await look(cluster, staleness, 70) == 0
 
 
-async def test_a_kind_that_can_not_be_listed_does_not_keep_the_others_from_being_verified(
+async def test_a_failed_list_of_a_kind_does_not_stop_the_verification_of_the_others(
     cluster: Cluster, staleness: WatchStaleness
 ) -> None:
     cluster.versions["services"] = {DEMO: 7}
@@ -122,12 +122,12 @@ async def test_a_kind_that_can_not_be_listed_does_not_keep_the_others_from_being
     await staleness.verify([POD, SERVICE])
     cluster.now = 60
     assert staleness.late(60) == [SERVICE]
-    cluster.failing[POD] = NoAnswerError("the API server can't be reached")
+    cluster.failing[POD] = NoAnswerError("can't reach the API server")
     with pytest.raises(NoAnswerError):
         await staleness.verify([POD, SERVICE])
 
 
-async def test_what_the_servers_cache_has_not_yet_is_not_late(
+async def test_an_object_missing_in_the_servers_cache_is_not_late(
     cluster: Cluster, staleness: WatchStaleness
 ) -> None:
     staleness.observe(event(7))
@@ -136,7 +136,7 @@ async def test_what_the_servers_cache_has_not_yet_is_not_late(
     assert await look(cluster, staleness, 40) == 0
 
 
-async def test_what_is_deleted_or_no_kind_any_more_is_not_late(
+async def test_deleted_objects_and_removed_kinds_are_not_late(
     cluster: Cluster, staleness: WatchStaleness
 ) -> None:
     cluster.versions["services"] = {DEMO: 7}
@@ -167,9 +167,7 @@ async def test_a_server_with_versions_that_stay_older_was_restored_from_a_backup
     assert not staleness.restored(0)
 
 
-async def test_a_cache_that_follows_late_is_no_restored_server(
-    cluster: Cluster, staleness: WatchStaleness
-) -> None:
+async def test_a_late_cache_is_not_a_restored_server(cluster: Cluster, staleness: WatchStaleness) -> None:
     for number in range(1, 6):
         staleness.observe(event(number * 10))
         cluster.versions["services"] = {DEMO: number * 10 - 1}
@@ -181,6 +179,6 @@ def test_health_is_lost_with_a_stuck_reconcile() -> None:
     health = Health(stuck_seconds=300)
     assert health.problem() == ""
     health.watch(longest_reconcile=lambda: 301)
-    assert health.problem() == "a reconcile has not ended for 301 s"
+    assert health.problem() == "a reconcile has been running for 301 s"
     health.watch(longest_reconcile=lambda: 299)
     assert health.problem() == ""

@@ -1,4 +1,4 @@
-"""kopf's real watches, at an API server that this test holds in its hand: what it misses is found out."""
+"""kopf's real watches at an API server that the test controls: missed events are detected."""
 
 import asyncio
 import json
@@ -152,7 +152,7 @@ def _resource(kind: str) -> dict[str, Any]:
 
 
 class Operator:
-    """What an operator knows by its watches, and whose turn it is then."""
+    """An operator's store, fed by its watches, and the keys that they queue."""
 
     def __init__(self) -> None:
         self.readers: list[Key] = []
@@ -176,7 +176,7 @@ class Operator:
     def watches(self) -> Watches:
         return Watches(
             namespaces=(),
-            on_event=lambda seen: _observe_event(self.client, self.queue, self.staleness, seen),
+            on_event=lambda observed: _observe_event(self.client, self.queue, self.staleness, observed),
             on_list=lambda listing: _observe_list(
                 self.client, self.queue, self.staleness, self.listed, listing
             ),
@@ -215,9 +215,9 @@ async def working(
 async def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Operator]:
     """One that kopf's login finds its server by."""
     monkeypatch.setattr(watches, "FIRST_PAUSE_SECONDS", 0.01)
-    made = Operator()
+    created = Operator()
     app = web.Application()
-    app.add_routes(made.server.routes())
+    app.add_routes(created.server.routes())
     # Which ends a handler when its client has gone, as the end of a watch is no request of its own.
     async with TestServer(app, handler_cancellation=True) as server:
         config = {
@@ -229,7 +229,7 @@ async def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         path = tmp_path / "kubeconfig"
         await asyncio.to_thread(path.write_text, yaml.safe_dump(config))
         monkeypatch.setenv("KUBECONFIG", str(path))
-        yield made
+        yield created
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ async def watched(operator: Operator) -> AsyncIterator[Operator]:
         yield operator
 
 
-async def test_a_deletion_that_is_missed_during_a_relist_is_found_by_the_list(watched: Operator) -> None:
+async def test_a_list_shows_a_deletion_that_a_relist_missed(watched: Operator) -> None:
     """No event tells of it: neither late, nor ever."""
     watched.server.delete("demo")
     await watched.server.tell(watched.server.expired())
@@ -254,7 +254,7 @@ async def test_a_deletion_that_is_missed_during_a_relist_is_found_by_the_list(wa
     assert watched.staleness.age(SERVICE) == 0
 
 
-async def test_a_page_that_is_too_long_is_asked_for_with_fewer_objects(
+async def test_a_too_long_page_is_repeated_with_fewer_objects(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that large objects of others take no more memory than small ones."""
@@ -342,7 +342,7 @@ async def test_an_event_that_never_comes_restarts_the_watches(
     assert metrics.registry.get_sample_value("mcq_operator_watch_age_seconds", labels) == 0
 
 
-async def test_what_ends_the_watches_every_time_ends_the_process_which_is_noticed(
+async def test_repeated_failures_of_the_watches_end_the_process(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     operator.server.fails = 422

@@ -82,21 +82,21 @@ async def turn(task: "asyncio.Task[None]") -> None:
 async def test_the_first_candidate_leads_and_the_second_waits(leases: LeaseStore) -> None:
     first, second = leases.candidate("first"), leases.candidate("second")
     await first.acquire()
-    assert first.held
+    assert first.is_leader
     waiting = asyncio.create_task(second.acquire())
     await turn(waiting)
     assert not waiting.done()
-    assert not second.held
+    assert not second.is_leader
     assert leases.holder == "first"
     waiting.cancel()
 
 
-async def test_of_two_that_are_as_fast_one_leads(leases: LeaseStore) -> None:
+async def test_one_of_two_equally_fast_candidates_leads(leases: LeaseStore) -> None:
     candidates = [leases.candidate(str(number)) for number in range(5)]
     tasks = [asyncio.create_task(each.acquire()) for each in candidates]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     await turn(tasks[0])
-    assert sum(each.held for each in candidates) == 1
+    assert sum(each.is_leader for each in candidates) == 1
     for task in tasks:
         task.cancel()
 
@@ -108,16 +108,16 @@ async def test_a_lease_is_taken_when_its_holder_was_silent_for_its_duration(leas
     waiting = asyncio.create_task(second.acquire())
     await turn(waiting)
     leases.now += 6.9
-    assert first.held
+    assert first.is_leader
     leases.now += 0.2
-    assert not first.held
+    assert not first.is_leader
     leases.now += 2.8
     await turn(waiting)
     assert not waiting.done()
     leases.now += 0.2
     await turn(waiting)
     assert waiting.done()
-    assert second.held
+    assert second.is_leader
     assert leases.holder == "second"
     assert leases.lease
     assert leases.lease["spec"]["leaseTransitions"] == 1
@@ -130,13 +130,13 @@ async def test_a_renewed_lease_is_not_taken(leases: LeaseStore) -> None:
     for _ in range(12):
         await turn(waiting)
         leases.now += 3
-    assert first.held
+    assert first.is_leader
     assert not waiting.done()
     keeping.cancel()
     waiting.cancel()
 
 
-async def test_a_server_that_is_away_for_a_moment_costs_nothing(leases: LeaseStore) -> None:
+async def test_a_short_outage_of_the_server_does_not_end_the_leadership(leases: LeaseStore) -> None:
     first = leases.candidate("first")
     leases.fails = 3
     await first.acquire()
@@ -145,12 +145,12 @@ async def test_a_server_that_is_away_for_a_moment_costs_nothing(leases: LeaseSto
     leases.now += 5
     await turn(keeping)
     leases.now += 5
-    assert first.held
+    assert first.is_leader
     assert not keeping.done()
     keeping.cancel()
 
 
-async def test_a_server_that_stays_away_ends_the_leadership_in_time(leases: LeaseStore) -> None:
+async def test_a_long_outage_of_the_server_ends_the_leadership_in_time(leases: LeaseStore) -> None:
     """Before anybody else can take the lease."""
     first = leases.candidate("first")
     await first.acquire()
@@ -161,7 +161,7 @@ async def test_a_server_that_stays_away_ends_the_leadership_in_time(leases: Leas
     assert not keeping.done()
     leases.now += 0.2
     await asyncio.wait_for(keeping, 1)
-    assert not first.held
+    assert not first.is_leader
 
 
 @pytest.mark.parametrize("times", [1, 3])
@@ -176,15 +176,15 @@ async def test_a_lost_answer_to_a_renewal_does_not_end_the_leadership(leases: Le
     leases.now += 6
     assert leases.loses == 0
     assert not keeping.done()
-    assert first.held
+    assert first.is_leader
     keeping.cancel()
 
 
-async def test_a_lost_answer_to_the_first_claim_is_no_other_candidate(leases: LeaseStore) -> None:
+async def test_a_lost_answer_to_the_first_claim_is_not_another_candidate(leases: LeaseStore) -> None:
     leases.loses = 1
     first = leases.candidate("first")
     await first.acquire()
-    assert first.held
+    assert first.is_leader
     assert leases.lease
     assert leases.lease["spec"]["leaseTransitions"] == 0
 
@@ -206,15 +206,15 @@ async def test_an_annotation_does_not_end_the_leadership(leases: LeaseStore) -> 
         await turn(keeping)
         leases.now += 3
     assert not keeping.done()
-    assert first.held
+    assert first.is_leader
     annotate(leases)
     keeping.cancel()
     await first.release()
     assert leases.holder is None
 
 
-async def test_an_annotation_does_not_put_off_the_end_of_a_silent_holder(leases: LeaseStore) -> None:
-    """Its record is what is observed, not its version."""
+async def test_an_annotation_does_not_extend_a_silent_holders_lease(leases: LeaseStore) -> None:
+    """The candidate compares the Lease's record, not its version."""
     await leases.candidate("first").acquire()
     waiting = asyncio.create_task(leases.candidate("second").acquire())
     for _ in range(5):
@@ -226,7 +226,7 @@ async def test_an_annotation_does_not_put_off_the_end_of_a_silent_holder(leases:
     assert leases.holder == "second"
 
 
-async def test_a_lease_that_was_deleted_is_made_again_by_its_holder(leases: LeaseStore) -> None:
+async def test_the_holder_creates_a_deleted_lease_again(leases: LeaseStore) -> None:
     first = leases.candidate("first")
     await first.acquire()
     keeping = asyncio.create_task(first.keep())
@@ -237,14 +237,14 @@ async def test_a_lease_that_was_deleted_is_made_again_by_its_holder(leases: Leas
     keeping.cancel()
 
 
-async def test_a_leader_stops_at_once_when_its_lease_is_taken(leases: LeaseStore) -> None:
+async def test_a_leader_stops_at_once_when_another_takes_its_lease(leases: LeaseStore) -> None:
     """Whoever changed it: it may be a person."""
     first = leases.candidate("first")
     await first.acquire()
     assert leases.lease
     leases._store({**leases.lease, "spec": {**leases.lease["spec"], "holderIdentity": "other"}})
     await asyncio.wait_for(first.keep(), 1)
-    assert not first.held
+    assert not first.is_leader
     assert leases.holder == "other"
 
 
@@ -254,13 +254,13 @@ async def test_a_released_lease_is_taken_at_once(leases: LeaseStore) -> None:
     waiting = asyncio.create_task(second.acquire())
     await turn(waiting)
     await first.release()
-    assert not first.held
+    assert not first.is_leader
     await turn(waiting)
-    assert second.held
+    assert second.is_leader
     waiting.cancel()
 
 
-async def test_a_lease_that_was_taken_is_not_released(leases: LeaseStore) -> None:
+async def test_a_lost_lease_is_not_released(leases: LeaseStore) -> None:
     """Although this process still believed that it led."""
     first = leases.candidate("first")
     await first.acquire()
@@ -270,7 +270,7 @@ async def test_a_lease_that_was_taken_is_not_released(leases: LeaseStore) -> Non
     assert leases.holder == "other"
 
 
-async def test_who_lost_the_lease_does_not_release_anothers(leases: LeaseStore) -> None:
+async def test_a_former_leader_does_not_release_anothers_lease(leases: LeaseStore) -> None:
     first, second = leases.candidate("first"), leases.candidate("second")
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())
@@ -282,7 +282,7 @@ async def test_who_lost_the_lease_does_not_release_anothers(leases: LeaseStore) 
 
 
 async def test_a_restarted_process_of_the_same_name_is_another_candidate(leases: LeaseStore) -> None:
-    """A container that starts again keeps its Pod's name: what its former process held is not its own."""
+    """A restarted container keeps its Pod's name, but not the Lease of its former process."""
     old = leases.candidate("pod_1")
     await old.acquire()
     waiting = asyncio.create_task(leases.candidate("pod_2").acquire())

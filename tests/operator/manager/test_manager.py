@@ -1,4 +1,4 @@
-"""What is seen has resources looked at: whose, and which of them first."""
+"""An observed change requeues resources: which ones, and in which order."""
 
 import asyncio
 import random
@@ -54,7 +54,7 @@ class Watched:
         )
 
     async def work(self) -> list[Key]:
-        """Let the worker do all that waits; returns whose turns there were."""
+        """Run the worker on all waiting keys; return the keys in order."""
         self.turns.clear()
         worker = asyncio.create_task(self._queue.run())
         for _ in range(50):
@@ -64,7 +64,7 @@ class Watched:
         return self.turns
 
     def wait(self) -> None:
-        """Have others wait for their turn already."""
+        """Queue other keys first."""
         for key in WAITING:
             self._queue.add(key)
 
@@ -97,7 +97,7 @@ class Watched:
         pytest.param(POD, {"status": {}}, None, False, id="a Pod that ended"),
     ],
 )
-async def test_a_change_of_a_resource_and_drift_come_before_all_that_waits(
+async def test_changed_resources_and_drift_come_before_all_waiting_keys(
     kind: Kind, before: dict[str, Any], after: dict[str, Any] | None, first: bool
 ) -> None:
     watched = Watched()

@@ -57,8 +57,8 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def running(made: Coroutine[Any, Any, None]) -> Iterator[None]:
-    task = asyncio.get_running_loop().create_task(made)
+def running(created: Coroutine[Any, Any, None]) -> Iterator[None]:
+    task = asyncio.get_running_loop().create_task(created)
     try:
         yield
     finally:
@@ -71,14 +71,14 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_every_resource_is_reconciled_once_in_a_while_though_a_list_failed() -> None:
+async def test_every_resource_is_reconciled_at_intervals_after_a_failed_list() -> None:
     cluster, queue = Cluster(failing=2), Queue()
     with running(resync.resync(cluster, queue, every=0.01)):  # type: ignore[arg-type]
         await until(lambda: queue.added == [KNOWN, KNOWN])
 
 
 async def test_every_resource_is_reconciled_when_a_crd_came() -> None:
-    """No event would tell of the solvers that wait for it."""
+    """No event would requeue the solvers that wait for it."""
     cluster, queue, changed = Cluster(failing=2), Queue(), asyncio.Event()
     with running(resync.discover(cluster, queue, changed.set, every=0.001)):  # type: ignore[arg-type]
         await until(lambda: KNOWN in queue.added)
@@ -99,7 +99,7 @@ async def test_work_begins_when_the_watches_have_listed_everything() -> None:
     assert queue.added == [KNOWN]
 
 
-async def test_a_kind_with_a_crd_that_can_not_be_listed_does_not_keep_work_from_beginning(
+async def test_a_failed_list_of_a_kind_with_a_crd_does_not_block_the_start(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A webhook may have to convert its objects, and fail."""
@@ -112,4 +112,4 @@ async def test_a_kind_with_a_crd_that_can_not_be_listed_does_not_keep_work_from_
         cluster.missing.remove(SERVICE)
         listed.set()
         await until(queue.runs.is_set)
-    assert "not listed yet: HTTPRoute" in caplog.text
+    assert "starting without a list of HTTPRoute" in caplog.text

@@ -1,4 +1,4 @@
-"""What a running operator tells of itself: metrics, health, log lines and traces."""
+"""A running operator's metrics, health, log lines and traces."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ SLOW = 40.0
 
 
 class Receiver:
-    """An OTLP/HTTP receiver that keeps what it gets."""
+    """An OTLP/HTTP receiver that records its requests."""
 
     def __init__(self) -> None:
         self.spans: list[Any] = []
@@ -34,16 +34,16 @@ class Receiver:
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[tuple[Receiver, str]]:
-    made = Receiver()
-    async with serving("/v1/traces", made.take) as url:
-        yield made, url
+    created = Receiver()
+    async with serving("/v1/traces", created.take) as url:
+        yield created, url
 
 
 @pytest.fixture
 async def operator(
     kubectl: Kubectl, tmp_path: Path, receiver: tuple[Receiver, str]
 ) -> AsyncIterator[Operator]:
-    made = Operator(
+    created = Operator(
         kubectl.kubeconfig,
         tmp_path / "operator.log",
         MCQ_OPERATOR_NAMESPACES=kubectl.namespace,
@@ -51,11 +51,11 @@ async def operator(
         OTEL_EXPORTER_OTLP_ENDPOINT=receiver[1],
         OTEL_BSP_SCHEDULE_DELAY="200",
     )
-    await made.start()
-    yield made
+    await created.start()
+    yield created
     with contextlib.suppress(ProcessLookupError):
-        made.process.kill()
-    await made.process.wait()
+        created.process.kill()
+    await created.process.wait()
 
 
 def samples(exposition: str, name: str) -> dict[str, float]:
@@ -63,9 +63,7 @@ def samples(exposition: str, name: str) -> dict[str, float]:
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
 
 
-async def test_the_metrics_tell_what_it_does_and_that_its_watches_follow(
-    kubectl: Kubectl, operator: Operator
-) -> None:
+async def test_the_metrics_show_its_work_and_fresh_watches(kubectl: Kubectl, operator: Operator) -> None:
     apply(kubectl, own_host(kubectl))
     await until(lambda: all_made(kubectl), SLOW)
     await operator.quiet()
@@ -107,9 +105,11 @@ async def test_a_reconcile_is_a_trace_of_its_requests(
     apply(kubectl, own_host(kubectl))
     await until(lambda: all_made(kubectl), SLOW)
     await operator.quiet()
-    found = receiver[0].spans
-    reconciles = {span.span_id: span for span in found if span.name == "reconcile"}
-    writes = [span for span in found if span.name == "PATCH API server" and span.parent_span_id in reconciles]
+    actual = receiver[0].spans
+    reconciles = {span.span_id: span for span in actual if span.name == "reconcile"}
+    writes = [
+        span for span in actual if span.name == "PATCH API server" and span.parent_span_id in reconciles
+    ]
     paths = {
         attribute.value.string_value
         for span in writes

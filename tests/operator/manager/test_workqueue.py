@@ -1,4 +1,4 @@
-"""The work queue: coalescing, one worker a key, back-off. Time is turned by hand."""
+"""The work queue: coalescing, one worker a key, back-off. The test moves the clock."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,9 +32,9 @@ class Time:
     calls: list[Call] = field(default_factory=list)
 
     def call_later(self, delay: float, call: Callable[[], None], /) -> Call:
-        made = Call(self.now + delay, call)
-        self.calls.append(made)
-        return made
+        created = Call(self.now + delay, call)
+        self.calls.append(created)
+        return created
 
     def pending(self) -> list[float]:
         return sorted(call.at for call in self.calls if not call.cancelled and call.at > self.now)
@@ -69,21 +69,21 @@ async def running(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_many_events_of_one_key_are_one_piece_of_work() -> None:
-    seen: list[str] = []
+async def test_many_events_of_one_key_cause_one_reconcile() -> None:
+    observed: list[str] = []
 
     async def work(key: str) -> None:
-        seen.append(key)
+        observed.append(key)
 
     async with running(work) as queue:
         for _ in range(100):
             queue.add("a")
         queue.add("b")
         await settle()
-    assert seen == ["a", "b"]
+    assert observed == ["a", "b"]
 
 
-async def test_a_key_is_never_worked_on_twice_at_once_and_events_meanwhile_mean_one_more_turn() -> None:
+async def test_one_worker_handles_a_key_and_events_meanwhile_cause_one_more_turn() -> None:
     turns = 0
     at_once = 0
     go = asyncio.Event()
@@ -108,13 +108,13 @@ async def test_a_key_is_never_worked_on_twice_at_once_and_events_meanwhile_mean_
     assert turns == 2
 
 
-async def test_what_is_urgent_comes_before_all_that_waits_already_and_in_its_own_order() -> None:
-    seen: list[str] = []
+async def test_priority_keys_come_before_waiting_keys_in_their_own_order() -> None:
+    observed: list[str] = []
     go = asyncio.Event()
 
     async def work(key: str) -> None:
         await go.wait()
-        seen.append(key)
+        observed.append(key)
 
     async with running(work, workers=1) as queue:
         queue.add("running")
@@ -127,16 +127,16 @@ async def test_what_is_urgent_comes_before_all_that_waits_already_and_in_its_own
         queue.add("running", priority=True)
         go.set()
         await settle()
-    assert seen == ["running", "b", "d", "running", "a", "c"]
+    assert observed == ["running", "b", "d", "running", "a", "c"]
 
 
-async def test_constant_priority_keys_keep_no_other_waiting_for_ever() -> None:
+async def test_constant_priority_keys_do_not_starve_the_others() -> None:
     """As a child over which another controller fights."""
-    seen: list[str] = []
+    observed: list[str] = []
 
     async def work(key: str) -> None:
-        seen.append(key)
-        if key == "fought over" and len(seen) < 10 * PRIORITY_IN_A_ROW:
+        observed.append(key)
+        if key == "fought over" and len(observed) < 10 * PRIORITY_IN_A_ROW:
             queue.add("fought over", priority=True)
 
     async with running(work, workers=1) as queue:
@@ -145,8 +145,8 @@ async def test_constant_priority_keys_keep_no_other_waiting_for_ever() -> None:
         queue.add("b")
         for _ in range(50):
             await settle()
-    assert (seen.index("a"), seen.index("b")) == (PRIORITY_IN_A_ROW, 2 * PRIORITY_IN_A_ROW + 1)
-    assert seen.count("fought over") == len(seen) - 2
+    assert (observed.index("a"), observed.index("b")) == (PRIORITY_IN_A_ROW, 2 * PRIORITY_IN_A_ROW + 1)
+    assert observed.count("fought over") == len(observed) - 2
 
 
 async def test_no_more_keys_than_workers_are_worked_on_at_once() -> None:
@@ -163,7 +163,7 @@ async def test_no_more_keys_than_workers_are_worked_on_at_once() -> None:
         assert started == ["a", "b"]
 
 
-async def test_failed_work_is_tried_again_later_each_time_and_success_forgets_it() -> None:
+async def test_failed_work_is_retried_with_growing_delays_that_success_resets() -> None:
     time = Time()
     fails = 3
     waits: list[float] = []
@@ -207,23 +207,23 @@ async def test_only_an_unexpected_error_is_logged_with_its_traceback(
     assert ("Traceback" in caplog.text) == traced
 
 
-async def test_a_failing_key_does_not_hold_up_the_others() -> None:
-    seen: list[str] = []
+async def test_a_failing_key_does_not_delay_the_others() -> None:
+    observed: list[str] = []
 
     async def work(key: str) -> None:
         if key == "bad":
             message = "always"
             raise RuntimeError(message)
-        seen.append(key)
+        observed.append(key)
 
     async with running(work, workers=1) as queue:
         queue.add("bad")
         queue.add("good")
         await settle()
-    assert seen == ["good"]
+    assert observed == ["good"]
 
 
-async def test_work_may_ask_for_a_later_turn_and_an_earlier_event_replaces_it() -> None:
+async def test_work_may_requeue_itself_later_and_an_earlier_event_replaces_that() -> None:
     time = Time()
     turns = 0
 
@@ -281,8 +281,8 @@ async def test_the_depth_is_the_number_of_waiting_keys() -> None:
     assert depths == [1, 2, 1, 0]
 
 
-async def test_the_longest_piece_of_work_is_known() -> None:
-    """By which an operator that is stuck is found out."""
+async def test_the_queue_reports_the_longest_running_work() -> None:
+    """It shows a stuck operator."""
     done = asyncio.Event()
 
     async def work(_: str) -> None:

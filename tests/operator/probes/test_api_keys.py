@@ -1,4 +1,4 @@
-"""What replicas say of their API keys reaches the solver's status: the operator reads no Secret."""
+"""The replicas' count of API keys reaches the solver's status: the operator reads no Secret."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ def replica(name: str, *, ready: bool = True) -> Manifest:
 
 
 class Replicas:
-    """They say what they are told to, and record which one was asked."""
+    """Replicas with set answers that record which one was asked."""
 
     def __init__(self) -> None:
         self.says: KeyCount | None = KeyCount(accepted=2, invalid=0)
@@ -45,9 +45,9 @@ def requeued() -> asyncio.Queue[SolverKey]:
 
 @pytest.fixture
 async def states(replicas: Replicas, requeued: asyncio.Queue[SolverKey]) -> AsyncIterator[APIKeyProber]:
-    made = APIKeyProber(replicas, requeue=requeued.put_nowait, every_seconds=0.01)
-    yield made
-    await made.close()
+    created = APIKeyProber(replicas, requeue=requeued.put_nowait, every_seconds=0.01)
+    yield created
+    await created.close()
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ async def test_ready_replicas_are_asked_in_turn_and_only_a_new_answer_requeues_t
     assert states.count(keyed, pods) == replicas.says
 
 
-async def test_a_replica_that_does_not_say_changes_nothing(
+async def test_a_replica_without_an_answer_changes_nothing(
     states: APIKeyProber, replicas: Replicas, requeued: asyncio.Queue[SolverKey], keyed: MCQSolver
 ) -> None:
     states.count(keyed, [replica("demo-1")])
@@ -80,7 +80,7 @@ async def test_a_replica_that_does_not_say_changes_nothing(
     assert states.count(keyed, [replica("demo-1")]) == KeyCount(accepted=2, invalid=0)
 
 
-async def test_a_replica_that_can_not_be_asked_is_asked_again(
+async def test_an_unreachable_replica_is_asked_again(
     replicas: Replicas, requeued: asyncio.Queue[SolverKey], keyed: MCQSolver, caplog: pytest.LogCaptureFixture
 ) -> None:
     fails = 2
@@ -146,15 +146,15 @@ async def test_a_replica_is_asked_over_http(
 def test_a_missing_or_invalid_secret_is_a_condition(
     count: KeyCount | None, keys: tuple[str, str], ready: str, degraded: str
 ) -> None:
-    """Where nobody is let in, nobody is answered, whatever the test question says."""
-    found = status_of(ObservedSolver(deployment=deployment(), keys=count), spec=KEYED)
-    said = condition(found, "APIKeysReady")
+    """If replicas refuse every client, the solver is not Available, whatever the test question's result."""
+    actual = status_of(ObservedSolver(deployment=deployment(), keys=count), spec=KEYED)
+    said = condition(actual, "APIKeysReady")
     assert (said.status, said.reason) == keys
-    assert condition(found, "Ready").status == ready
-    assert condition(found, "Degraded").status == degraded
+    assert condition(actual, "Ready").status == ready
+    assert condition(actual, "Degraded").status == degraded
     if said.status == "False":
         assert "Secret clients" in said.message
-        assert condition(found, "Degraded").message == said.message
+        assert condition(actual, "Degraded").message == said.message
 
 
 def test_a_solver_without_keys_has_no_such_condition() -> None:

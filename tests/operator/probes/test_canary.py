@@ -1,4 +1,4 @@
-"""The canary: asked over real HTTP, remembered, asked again, never in a reconcile's way."""
+"""The canary asks over real HTTP, keeps its verdict, asks again, and never blocks a reconcile."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -35,10 +35,10 @@ class Service:
 
 @pytest.fixture
 async def service() -> AsyncIterator[Service]:
-    made = Service()
-    async with serving("/team/demo/answerz", made.handle) as url:
-        made.url = f"{url}/{{namespace}}/{{name}}"
-        yield made
+    created = Service()
+    async with serving("/team/demo/answerz", created.handle) as url:
+        created.url = f"{url}/{{namespace}}/{{name}}"
+        yield created
 
 
 async def ask(url: str) -> CanaryVerdict:
@@ -58,7 +58,7 @@ async def test_a_replica_that_is_full_answers_others(service: Service) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 500, 502, 503, 504])
-async def test_anything_else_is_a_failure_that_is_quoted(service: Service, status: int) -> None:
+async def test_any_other_answer_is_a_quoted_failure(service: Service, status: int) -> None:
     service.status, service.text = status, '{"title": "It failed",\n "detail": "for a reason"}'
     verdict = await ask(service.url)
     assert verdict.outcome == "failed"
@@ -67,7 +67,7 @@ async def test_anything_else_is_a_failure_that_is_quoted(service: Service, statu
     assert "\n" not in verdict.detail
 
 
-async def test_a_body_that_is_no_text_is_quoted_without_what_acts_on_a_terminal(service: Service) -> None:
+async def test_a_quoted_binary_body_has_no_terminal_controls(service: Service) -> None:
     service.status, service.body = 500, b"\xff\xfe \x1b[2J\x1b]0;title\x07 \xe2\x80\xae cut\xe2\x82"
     verdict = await ask(service.url)
     assert verdict == CanaryVerdict(outcome="failed", detail="HTTP 500: \ufffd\ufffd [2J ]0;title cut\ufffd")
@@ -99,13 +99,13 @@ class Bench:
         self, *, spec: dict[str, Any] | None = None, revision: str = "a", **changes: Any
     ) -> CanaryVerdict:
         pods = [pod(ready=True, revision=revision)]
-        found = self.canary.verdict(solver(spec), deployment(**changes), pods)
+        actual = self.canary.verdict(solver(spec), deployment(**changes), pods)
         for _ in range(5):
             await asyncio.sleep(0)
-        return found
+        return actual
 
 
-async def test_a_verdict_comes_later_requeues_the_key_and_is_kept() -> None:
+async def test_a_late_verdict_requeues_the_key_and_stays() -> None:
     bench = Bench()
     assert (await bench.look()).outcome == "pending"
     assert bench.requeued == [KEY]
@@ -150,7 +150,7 @@ async def test_replicas_that_are_more_or_fewer_are_not_asked_again() -> None:
     assert (await bench.look(**more)).outcome == "pending"
 
 
-async def test_an_old_answer_stands_while_it_is_asked_again() -> None:
+async def test_the_old_answer_stays_during_the_next_question() -> None:
     bench = Bench()
     await bench.look()
     bench.now += CanaryProber.ANSWERED_SECONDS
@@ -160,7 +160,7 @@ async def test_an_old_answer_stands_while_it_is_asked_again() -> None:
     assert (await bench.look()).outcome == "failed"
 
 
-async def test_a_failure_is_asked_again_with_growing_pauses_until_it_is_mended() -> None:
+async def test_a_failed_question_is_repeated_with_growing_pauses_until_it_succeeds() -> None:
     bench = Bench(verdict=CanaryVerdict(outcome="failed", detail="warming up"))
     await bench.look()
     pauses = []
@@ -178,7 +178,7 @@ async def test_a_failure_is_asked_again_with_growing_pauses_until_it_is_mended()
     assert bench.canary.retry_in(KEY) is None
 
 
-async def test_a_question_that_can_not_be_asked_is_a_failure_and_asked_again(
+async def test_a_question_that_raises_is_a_failure_and_is_repeated(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bench = Bench()
@@ -190,9 +190,9 @@ async def test_a_question_that_can_not_be_asked_is_a_failure_and_asked_again(
     canary.verdict(solver(), deployment(), PODS)
     for _ in range(5):
         await asyncio.sleep(0)
-    found = canary.verdict(solver(), deployment(), PODS)
-    assert found.outcome == "failed"
-    assert found.detail.startswith("UnicodeDecodeError: ")
+    actual = canary.verdict(solver(), deployment(), PODS)
+    assert actual.outcome == "failed"
+    assert actual.detail.startswith("UnicodeDecodeError: ")
     assert bench.requeued == [KEY]
     assert canary.retry_in(KEY) == 2
     assert "Traceback" in caplog.text

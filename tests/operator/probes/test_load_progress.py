@@ -1,4 +1,4 @@
-"""What a starting replica says of itself reaches the solver's status."""
+"""A starting replica's progress reaches the solver's status."""
 
 import asyncio
 from typing import Any
@@ -27,7 +27,7 @@ class Clock:
 
 
 class Replica:
-    """Says what it is told to, and counts how often it was asked."""
+    """A replica with a set answer that counts its questions."""
 
     said = "Fetching. 10 % done."
     asked = 0
@@ -81,7 +81,7 @@ async def test_a_starting_replica_is_asked_and_a_new_answer_requeues_the_solver(
     assert await look(load_progress, starting()) == "Pod demo-1: Loading."
 
 
-async def test_a_replica_that_has_not_answered_yet_is_no_reason_to_reconcile_all_the_time(
+async def test_an_unanswered_question_does_not_requeue_the_solver_constantly(
     replica: Replica, clock: Clock, requeued: list[SolverKey]
 ) -> None:
     never = asyncio.Event()
@@ -128,13 +128,11 @@ async def test_another_replica_is_asked_again(load_progress: LoadProgressProber,
         (0.59, "Loading the model. 50 % done."),
     ],
 )
-def test_progress_comes_in_steps_so_that_it_is_not_written_every_second(
-    progress: float | None, said: str
-) -> None:
+def test_progress_changes_in_steps(progress: float | None, said: str) -> None:
     assert message("Loading\n the model.", progress) == said
 
 
-async def test_a_replica_that_can_not_be_asked_is_asked_again(
+async def test_an_unreachable_replica_is_asked_again(
     clock: Clock, requeued: list[SolverKey], caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = 0
@@ -167,8 +165,8 @@ NO_ANSWERS = [
 ]
 
 
-async def test_what_is_no_answer_is_no_words() -> None:
-    """Nobody there, and somebody who speaks otherwise."""
+async def test_an_invalid_answer_has_no_progress() -> None:
+    """No server, and a server with another protocol."""
     said = iter(NO_ANSWERS)
 
     async def other(_: web.Request) -> web.Response:
@@ -180,7 +178,7 @@ async def test_what_is_no_answer_is_no_words() -> None:
         assert await ask_load_progress(client, "127.0.0.78") == ""
 
 
-async def test_what_a_replica_says_is_one_line_without_control_characters() -> None:
+async def test_a_replicas_progress_is_one_line_without_control_characters() -> None:
     async def shouts(_: web.Request) -> web.Response:
         return web.json_response({"status": "x", "detail": "Fetching\n\x1b[31mred", "progress": 0.25})
 

@@ -1,4 +1,4 @@
-"""A probe takes little of what a replica answers, whatever that is."""
+"""A probe reads only a bounded part of a replica's answer."""
 
 import asyncio
 import gzip
@@ -51,7 +51,7 @@ async def answering(write: Callable[[asyncio.StreamWriter], Awaitable[None]]) ->
 
 
 @pytest.mark.parametrize("status", [200, 503])
-async def test_of_an_endless_body_only_the_beginning_is_read(status: int) -> None:
+async def test_only_the_beginning_of_an_endless_body_is_read(status: int) -> None:
     sent = 0
     closed = asyncio.Event()
 
@@ -73,7 +73,7 @@ async def test_of_an_endless_body_only_the_beginning_is_read(status: int) -> Non
     assert sent < FITS_IN_BUFFERS
 
 
-async def test_a_body_that_never_ends_is_given_up_at_the_deadline() -> None:
+async def test_the_deadline_ends_an_endless_body() -> None:
     over = asyncio.Event()
 
     async def stalls(writer: asyncio.StreamWriter) -> None:
@@ -87,7 +87,7 @@ async def test_a_body_that_never_ends_is_given_up_at_the_deadline() -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_not_followed_and_nothing_of_its_target_is_shown(status: int) -> None:
+async def test_the_client_does_not_follow_or_show_a_redirect(status: int) -> None:
     reached = 0
 
     async def secret(_: web.Request) -> web.Response:
@@ -106,7 +106,7 @@ async def test_a_redirect_is_not_followed_and_nothing_of_its_target_is_shown(sta
     assert verdict.detail == f"HTTP {status}: a redirect, which the operator does not follow."
 
 
-async def test_a_compressed_body_is_neither_asked_for_nor_unpacked() -> None:
+async def test_the_client_neither_requests_nor_unpacks_compressed_bodies() -> None:
     asked = []
 
     async def bomb(request: web.Request) -> web.Response:
@@ -119,7 +119,7 @@ async def test_a_compressed_body_is_neither_asked_for_nor_unpacked() -> None:
     assert asked == ["identity"]
 
 
-async def test_nothing_is_kept_between_two_probes() -> None:
+async def test_a_probe_reuses_no_connection() -> None:
     cookies = []
 
     async def sets(request: web.Request) -> web.Response:

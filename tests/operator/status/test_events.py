@@ -1,4 +1,4 @@
-"""What a person hears of when conditions change."""
+"""The Events of changed conditions."""
 
 from typing import Any, Literal
 
@@ -32,7 +32,7 @@ def seen(deployment: Deployment | None, **more: Any) -> ObservedSolver:
     return ObservedSolver(deployment=deployment, **more)
 
 
-def test_a_new_solver_that_is_on_its_way_is_no_news() -> None:
+def test_a_starting_solver_emits_no_event() -> None:
     _, events = told(None, seen(None), "pending")
     assert events == []
 
@@ -51,7 +51,7 @@ def test_readiness_is_an_event_when_it_comes_and_when_it_goes() -> None:
     assert [(event["type"], event["reason"]) for event in events] == [("Warning", "Starting")]
 
 
-def test_nothing_is_an_event_twice() -> None:
+def test_no_event_is_emitted_twice() -> None:
     ready, _ = told(None, seen(deployment()))
     assert told(ready, seen(deployment()))[1] == []
     starting, _ = told(None, seen(deployment(available=1)))
@@ -68,7 +68,7 @@ def test_a_failure_is_an_event_at_once_and_again_when_it_changes() -> None:
     assert [event["reason"] for event in events] == ["Conflict"]
 
 
-def test_events_of_one_moment_have_names_of_their_own() -> None:
+def test_simultaneous_events_have_different_names() -> None:
     first, _ = told(None, seen(None), "pending")
     _, events = told(first, seen(deployment()))
     names = [event["metadata"]["name"] for event in events]

@@ -1,4 +1,4 @@
-"""A result counts where the exam's own Pods have stated it: whoever may change ConfigMaps proves nothing."""
+"""A result counts if the exam's own Pods prove it; write access to ConfigMaps proves nothing."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ def digest(content: str) -> str:
     return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
 
 
-def exam(told: ExamStatus | None = None, **spec: Any) -> MCQExam:
+def exam(reported: ExamStatus | None = None, **spec: Any) -> MCQExam:
     limits = {"minAccuracy": 0.5}
     return MCQExam.model_validate(
         {
@@ -43,7 +43,7 @@ def exam(told: ExamStatus | None = None, **spec: Any) -> MCQExam:
                 "pass": limits,
                 **spec,
             },
-            "status": told.model_dump(by_alias=True, exclude_none=True) if told else {},
+            "status": reported.model_dump(by_alias=True, exclude_none=True) if reported else {},
         }
     )
 
@@ -65,7 +65,7 @@ def a_pod(
     code: int = 0,
     message: str | None = None,
 ) -> Manifest:
-    """A Pod that has ended, and what it stated."""
+    """Return a Pod that has ended, with its termination message."""
     stated = json.dumps({"part": part, "result": result}) if message is None else message
     ended = {"exitCode": code, "message": stated}
     return {
@@ -90,14 +90,14 @@ RUNNING: Manifest = {
 
 def looked(
     pods: Sequence[Manifest],
-    kept: str | None = TEXT,
+    stored: str | None = TEXT,
     *,
     known: ExamStatus | None = None,
     ended: bool = True,
     **more: Any,
 ) -> ExamStatus:
-    """The exam's status after one look."""
-    data = {} if kept is None else {f"{JOB}.json": kept}
+    """Return the exam's status after one observation."""
+    data = {} if stored is None else {f"{JOB}.json": stored}
     job = a_job(ended=ended)
     observed = ObservedExam(
         **{
@@ -112,14 +112,14 @@ def looked(
     return status.exam.of(exam(known), observed=observed, inventory=[], now=NOON)
 
 
-def said(told: ExamStatus, kind: str = "Complete") -> tuple[str, str]:
-    return next((each.status, each.reason) for each in told.conditions if each.type == kind)
+def said(reported: ExamStatus, kind: str = "Complete") -> tuple[str, str]:
+    return next((each.status, each.reason) for each in reported.conditions if each.type == kind)
 
 
-def test_a_result_that_its_pods_have_stated_counts_and_its_digest_is_kept() -> None:
-    told = looked(GOOD)
-    assert (said(told), said(told, "Passed")) == (("True", "Sat"), ("True", "Passed"))
-    assert told.report == ReportRef(config_map="aqua-results", name=JOB, shards=2, digest=digest(TEXT))
+def test_a_result_that_its_pods_prove_counts_and_its_digest_is_recorded() -> None:
+    reported = looked(GOOD)
+    assert (said(reported), said(reported, "Passed")) == (("True", "Sat"), ("True", "Passed"))
+    assert reported.report == ReportRef(config_map="aqua-results", name=JOB, shards=2, digest=digest(TEXT))
 
 
 def test_the_pods_may_go_once_the_result_is_recorded() -> None:
@@ -127,7 +127,7 @@ def test_the_pods_may_go_once_the_result_is_recorded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pods", "kept", "reason"),
+    ("pods", "stored", "reason"),
     [
         (GOOD, FORGED, "ResultAltered"),
         # A share was changed before the last Pod summed up: it has stated other parts.
@@ -143,54 +143,54 @@ def test_the_pods_may_go_once_the_result_is_recorded() -> None:
     ],
 )
 def test_a_result_without_proof_does_not_count_and_the_condition_says_why(
-    pods: Sequence[Manifest], kept: str | None, reason: str
+    pods: Sequence[Manifest], stored: str | None, reason: str
 ) -> None:
-    told = looked(pods, kept)
-    assert said(told) == ("False", reason)
-    assert said(told, "Degraded") == ("True", reason)
-    assert said(told, "Passed") == ("Unknown", "NotSat")
-    assert (told.accuracy, told.report) == (None, None)
-    message = next(each.message for each in told.conditions if each.type == "Complete")
+    reported = looked(pods, stored)
+    assert said(reported) == ("False", reason)
+    assert said(reported, "Degraded") == ("True", reason)
+    assert said(reported, "Passed") == ("Unknown", "NotSat")
+    assert (reported.accuracy, reported.report) == (None, None)
+    message = next(each.message for each in reported.conditions if each.type == "Complete")
     assert f"kubectl delete job -n team {JOB}" in message
 
 
-def test_a_result_that_changes_after_it_was_recorded_no_longer_counts() -> None:
+def test_a_recorded_result_does_not_count_after_a_change() -> None:
     assert said(looked([], FORGED, known=looked(GOOD))) == ("False", "ResultAltered")
 
 
-def test_a_share_that_was_tried_again_is_proven_by_whichever_pod_wrote_it() -> None:
+def test_the_pod_that_wrote_a_repeated_shard_proves_it() -> None:
     lost, other = a_pod(0, "sha256:lost", digest(FORGED), code=137), a_pod(0, "sha256:twice")
     assert said(looked([lost, other, *GOOD])) == ("True", "Sat")
 
 
-def test_a_job_that_ends_before_its_pods_do_is_no_failure() -> None:
-    told = looked([GOOD[0], RUNNING])
-    assert (said(told), said(told, "Degraded")[0]) == (("False", "Sitting"), "False")
+def test_a_job_that_ends_before_its_pods_is_not_a_failure() -> None:
+    reported = looked([GOOD[0], RUNNING])
+    assert (said(reported), said(reported, "Degraded")[0]) == (("False", "Sitting"), "False")
 
 
 def test_results_of_no_job_of_the_exam_are_not_read() -> None:
     """Another key, of a later time, that someone has put beside the result."""
     results = {"data": {f"{JOB}.json": TEXT, "zz.json": FORGED}}
-    told = looked(GOOD, results=results)
-    assert told.report is not None
-    assert told.report.name == JOB
+    reported = looked(GOOD, results=results)
+    assert reported.report is not None
+    assert reported.report.name == JOB
     assert said(looked(GOOD, FORGED, ended=False)) == ("False", "Sitting")
 
 
-def test_a_result_of_a_backup_is_shown_and_proves_nothing() -> None:
-    told = looked([], job=None, jobs=[], restored=JOB)
-    assert (said(told), said(told, "Passed")) == (("True", "Restored"), ("Unknown", "Restored"))
-    assert told.accuracy == 0.75
-    assert told.report is not None
-    assert told.report.digest is None
+def test_a_restored_result_is_shown_without_proof() -> None:
+    reported = looked([], job=None, jobs=[], restored=JOB)
+    assert (said(reported), said(reported, "Passed")) == (("True", "Restored"), ("Unknown", "Restored"))
+    assert reported.accuracy == 0.75
+    assert reported.report is not None
+    assert reported.report.digest is None
 
 
-def test_what_is_said_to_be_restored_keeps_no_exam_of_a_gate_from_being_sat() -> None:
+def test_a_restored_annotation_does_not_stop_a_gates_exam() -> None:
     replicas = solver(status={"templateDigest": "t"})
     own = exam()
     marked = {"mcq-operator.dev/restored": desired.exam.mark(own, JOB, "t")}
-    kept = {"metadata": {"annotations": marked}, "data": {f"{JOB}.json": TEXT}}
-    assert desired.exam.restored(own, replicas, kept) == JOB
+    stored = {"metadata": {"annotations": marked}, "data": {f"{JOB}.json": TEXT}}
+    assert desired.exam.restored(own, replicas, stored) == JOB
     owner = {
         "apiVersion": "mcq-operator.dev/v1alpha1",
         "kind": "MCQSolver",
@@ -200,18 +200,18 @@ def test_what_is_said_to_be_restored_keeps_no_exam_of_a_gate_from_being_sat() ->
     }
     metadata = {"name": "aqua", "namespace": "team", "uid": "e", "ownerReferences": [owner]}
     gates = MCQExam.model_validate({"metadata": metadata, "spec": own.spec.model_dump(by_alias=True)})
-    assert desired.exam.restored(gates, replicas, kept) is None
+    assert desired.exam.restored(gates, replicas, stored) is None
 
 
-def test_a_baseline_is_given_to_the_pods_with_its_digest() -> None:
+def test_the_pods_get_the_baseline_with_its_digest() -> None:
     report = ReportRef(config_map="aqua-results", name=JOB, shards=2, digest="sha256:r")
     compared = exam(baselineRef={"name": "aqua"})
     job = desired.exam.objects(compared, solver(), baseline=report, service_image="x")[-1]
     pod = job["spec"]["template"]["spec"]
     assert {"--before=/etc/mcq-baseline", "--before-digest=sha256:r"} <= {*pod["containers"][0]["args"]}
     sources = next(each["projected"]["sources"] for each in pod["volumes"] if each["name"] == "baseline")
-    found = [(each["configMap"]["name"], each["configMap"]["items"][0]) for each in sources]
-    assert found == [
+    actual = [(each["configMap"]["name"], each["configMap"]["items"][0]) for each in sources]
+    assert actual == [
         ("aqua-results", {"key": f"{JOB}.json", "path": "result.json"}),
         ("aqua-results-0", {"key": f"{JOB}.rows.json.gz", "path": "0.json.gz"}),
         ("aqua-results-1", {"key": f"{JOB}.rows.json.gz", "path": "1.json.gz"}),

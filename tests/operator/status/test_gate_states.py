@@ -1,4 +1,4 @@
-"""What becomes of a gated change, by what is seen of its exam and of its candidate."""
+"""The state of a gated change, for each observation of its exam and its candidate."""
 
 from datetime import timedelta
 from typing import Any
@@ -44,7 +44,7 @@ def exam(
     digest: str = "before",
     proof: str | None = "sha256:r",
 ) -> MCQExam:
-    """An exam with these conditions, about replicas that have this digest, whose result has this proof."""
+    """Return an exam with these conditions, its replicas' digest and its result's proof."""
     return MCQExam.model_validate(
         {
             "metadata": {"name": name, "namespace": "team", "uid": "e", "generation": 1},
@@ -62,25 +62,27 @@ def exam(
 def gated(
     annotations: dict[str, str] | None = None, *, status: dict[str, Any] | None = None, **gate: Any
 ) -> MCQSolver:
-    """A solver whose changes have to pass an exam."""
+    """Return a solver with a gate."""
     asked = {"examRef": {"name": "aqua"}, "maxRegression": 0.1, **gate}
     return solver({"rollout": {"gate": asked}}, status=status, annotations=annotations or {})
 
 
 def candidate(*conditions: dict[str, Any], observed: int = 2) -> MCQSolver:
-    """The solver that sits the exam for the change."""
-    told = {"observedGeneration": observed, "templateDigest": "after", "conditions": [*conditions]}
-    return solver(status=told)
+    """Return the solver that takes the exam for the change."""
+    reported = {"observedGeneration": observed, "templateDigest": "after", "conditions": [*conditions]}
+    return solver(status=reported)
 
 
 def gate_objects(**changes: Any) -> GateObjects:
-    """A candidate that is ready and sits the exam, but for the changes."""
-    found: dict[str, Any] = {
+    """Return the objects of a ready candidate that takes the exam, with the changes."""
+    actual: dict[str, Any] = {
         "exam": exam(condition("Complete", "True")),
         "candidate": candidate(condition("Ready", "True")),
-        "sitting": exam(condition("Complete", "False", "Sitting"), of="demo-candidate", digest="after"),
+        "candidate_exam": exam(
+            condition("Complete", "False", "Sitting"), of="demo-candidate", digest="after"
+        ),
     }
-    return GateObjects(**{**found, **changes})
+    return GateObjects(**{**actual, **changes})
 
 
 def sat(reason: str, *, digest: str = "after") -> MCQExam:
@@ -95,24 +97,24 @@ def sat(reason: str, *, digest: str = "after") -> MCQExam:
 
 
 def failed(reason: str, *, age: float = 0) -> MCQExam:
-    """The candidate's exam, which can't be sat."""
+    """Return the candidate's exam, which can't run."""
     trouble = condition("Degraded", "True", reason, age=age)
     return exam(condition("Complete", "False"), trouble, of="demo-candidate", digest="after")
 
 
 def degraded(age: float, reason: str = "ImagePullBackOff") -> MCQSolver:
-    """A candidate that has had no image, or another trouble, for so long."""
+    """Return a candidate that has been degraded for `age` seconds."""
     trouble = condition("Degraded", "True", reason, age=age, message="no such image")
     return candidate(condition("Ready", "False", reason, message="no such image"), trouble)
 
 
 def overdue() -> MCQSolver:
-    """A candidate whose Deployment has given up."""
+    """Return a candidate with a Deployment past its deadline."""
     return candidate(condition("Progressing", "False", "ProgressDeadlineExceeded"))
 
 
-def looked(known: MCQSolver, held: GateStatus | None, identity: str, **observed: Any) -> SolverStatus:
-    """The status after one look at a solver whose replicas answer."""
+def looked(known: MCQSolver, blocked: GateStatus | None, identity: str, **observed: Any) -> SolverStatus:
+    """Return the status after one observation of a solver with answering replicas."""
     return status.of(
         known,
         observed=ObservedSolver(**{"deployment": deployment(), **observed}),
@@ -120,18 +122,20 @@ def looked(known: MCQSolver, held: GateStatus | None, identity: str, **observed:
         inventory=[],
         replicas_digest="d",
         template_digest="d",
-        held=held,
+        change=blocked,
         identity=identity,
         now=NOON,
     )
 
 
-def stored(told: SolverStatus) -> dict[str, Any]:
-    return told.model_dump(by_alias=True, exclude_none=True)
+def stored(reported: SolverStatus) -> dict[str, Any]:
+    return reported.model_dump(by_alias=True, exclude_none=True)
 
 
-def examined(told: SolverStatus) -> tuple[str, str] | None:
-    return next(((each.status, each.reason) for each in told.conditions if each.type == "ExamPassed"), None)
+def examined(reported: SolverStatus) -> tuple[str, str] | None:
+    return next(
+        ((each.status, each.reason) for each in reported.conditions if each.type == "ExamPassed"), None
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,7 +151,7 @@ def examined(told: SolverStatus) -> tuple[str, str] | None:
             "NoBaseline",
         ),
         (gate_objects(candidate=None), "Sitting", "CandidateStarting"),
-        (gate_objects(sitting=None), "Sitting", "CandidateStarting"),
+        (gate_objects(candidate_exam=None), "Sitting", "CandidateStarting"),
         (
             gate_objects(candidate=candidate(condition("Ready", "True"), observed=1)),
             "Sitting",
@@ -155,20 +159,24 @@ def examined(told: SolverStatus) -> tuple[str, str] | None:
         ),
         (gate_objects(candidate=candidate(condition("Ready", "False"))), "Sitting", "CandidateStarting"),
         (gate_objects(), "Sitting", "CandidateSitting"),
-        (gate_objects(sitting=sat("Passed")), "Passed", "Passed"),
-        (gate_objects(sitting=sat("NotPassed")), "Refused", "ExamNotPassed"),
-        (gate_objects(sitting=sat("Inconclusive")), "Inconclusive", "Inconclusive"),
-        (gate_objects(sitting=sat("Passed", digest="earlier")), "Sitting", "CandidateSitting"),
-        (gate_objects(sitting=failed("SittingFailed")), "Refused", "ExamFailed"),
-        (gate_objects(sitting=failed("ExamUnreadable")), "Refused", "ExamFailed"),
-        (gate_objects(sitting=failed("ResultAltered", age=PATIENCE_SECONDS)), "Refused", "ExamFailed"),
-        (gate_objects(sitting=sat("Restored")), "Refused", "ExamNotPassed"),
+        (gate_objects(candidate_exam=sat("Passed")), "Passed", "Passed"),
+        (gate_objects(candidate_exam=sat("NotPassed")), "Refused", "ExamNotPassed"),
+        (gate_objects(candidate_exam=sat("Inconclusive")), "Inconclusive", "Inconclusive"),
+        (gate_objects(candidate_exam=sat("Passed", digest="earlier")), "Sitting", "CandidateSitting"),
+        (gate_objects(candidate_exam=failed("SittingFailed")), "Refused", "ExamFailed"),
+        (gate_objects(candidate_exam=failed("ExamUnreadable")), "Refused", "ExamFailed"),
+        (gate_objects(candidate_exam=failed("ResultAltered", age=PATIENCE_SECONDS)), "Refused", "ExamFailed"),
+        (gate_objects(candidate_exam=sat("Restored")), "Refused", "ExamNotPassed"),
         (
-            gate_objects(sitting=failed("ImagePullBackOff", age=PATIENCE_SECONDS - 1)),
+            gate_objects(candidate_exam=failed("ImagePullBackOff", age=PATIENCE_SECONDS - 1)),
             "Sitting",
             "CandidateSitting",
         ),
-        (gate_objects(sitting=failed("ImagePullBackOff", age=PATIENCE_SECONDS)), "Refused", "ExamFailed"),
+        (
+            gate_objects(candidate_exam=failed("ImagePullBackOff", age=PATIENCE_SECONDS)),
+            "Refused",
+            "ExamFailed",
+        ),
         (gate_objects(candidate=degraded(PATIENCE_SECONDS - 1)), "Sitting", "CandidateStarting"),
         (gate_objects(candidate=degraded(PATIENCE_SECONDS)), "Refused", "CandidateNotReady"),
         (gate_objects(candidate=overdue()), "Refused", "CandidateNotReady"),
@@ -177,15 +185,13 @@ def examined(told: SolverStatus) -> tuple[str, str] | None:
             for reason in ("Unschedulable", "FailedMount", "ModelUnreachable")
         ),
         (
-            gate_objects(sitting=failed("Unschedulable", age=20 * PATIENCE_SECONDS)),
+            gate_objects(candidate_exam=failed("Unschedulable", age=20 * PATIENCE_SECONDS)),
             "Sitting",
             "CandidateSitting",
         ),
     ],
 )
-def test_a_change_is_let_through_only_by_its_own_passed_exam(
-    looked: GateObjects, phase: str, reason: str
-) -> None:
+def test_only_its_own_passed_exam_lets_a_change_through(looked: GateObjects, phase: str, reason: str) -> None:
     gate = advanced(gated(), SITTING, looked, now=NOON)
     assert (gate.phase, gate.reason) == (phase, reason)
     assert holds(gate) == (phase != "Passed")
@@ -196,24 +202,27 @@ def test_a_change_is_let_through_only_by_its_own_passed_exam(
     [
         (gate_objects(candidate=degraded(1)), "no such image"),
         (gate_objects(candidate=degraded(PATIENCE_SECONDS)), "no such image"),
-        (gate_objects(sitting=failed("ExamUnreadable")), "ExamUnreadable."),
-        (gate_objects(sitting=sat("NotPassed")), "The verdict. 0.9 of 100."),
+        (gate_objects(candidate_exam=failed("ExamUnreadable")), "ExamUnreadable."),
+        (gate_objects(candidate_exam=sat("NotPassed")), "The verdict. 0.9 of 100."),
         (
-            gate_objects(sitting=sat("NotPassed")),
+            gate_objects(candidate_exam=sat("NotPassed")),
             f'kubectl annotate --overwrite mcq -n team demo {PROMOTE}="0123456789abcdef WHO: WHY"',
         ),
-        (gate_objects(sitting=sat("Inconclusive")), "Too few questions to tell, which is no pass."),
+        (
+            gate_objects(candidate_exam=sat("Inconclusive")),
+            "The exam has too few questions to decide, so the change does not pass.",
+        ),
         (gate_objects(exam=None), "There is no MCQExam aqua in this namespace"),
     ],
 )
-def test_the_message_has_the_cause_and_what_to_do(looked: GateObjects, words: str) -> None:
+def test_the_message_has_the_cause_and_advice(looked: GateObjects, words: str) -> None:
     assert words in advanced(gated(), SITTING, looked, now=NOON).message
 
 
 @pytest.mark.parametrize("phase", ["Passed", "Refused", "Inconclusive", "Overridden"])
-def test_a_decision_stands_whatever_is_observed_later(phase: Any) -> None:
+def test_later_observations_do_not_change_a_decision(phase: Any) -> None:
     decided = SITTING.model_copy(update={"phase": phase})
-    assert advanced(gated(), decided, gate_objects(sitting=sat("Passed")), now=NOON) == decided
+    assert advanced(gated(), decided, gate_objects(candidate_exam=sat("Passed")), now=NOON) == decided
 
 
 @pytest.mark.parametrize(
@@ -228,16 +237,16 @@ def test_a_decision_stands_whatever_is_observed_later(phase: Any) -> None:
     ],
 )
 def test_the_condition_is_true_for_a_pass_alone(gate: GateStatus | None, status: str) -> None:
-    told = finding(gated(), gate, EMPTY)
-    assert told is not None
-    assert told.status == status
+    reported = finding(gated(), gate, EMPTY)
+    assert reported is not None
+    assert reported.status == status
 
 
 def test_without_a_gate_there_is_no_condition() -> None:
     assert finding(solver(), None, EMPTY) is None
 
 
-def test_a_candidate_is_reconciled_again_before_patience_ends_though_no_event_comes() -> None:
+def test_a_candidate_is_requeued_before_patience_ends_without_an_event() -> None:
     assert 0 < (retry_in(SITTING) or 0) < PATIENCE_SECONDS
     assert retry_in(SITTING.model_copy(update={"phase": "Refused"})) is None
     assert retry_in(None) is None

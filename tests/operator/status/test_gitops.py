@@ -1,4 +1,4 @@
-"""What Argo CD and Flux make of a solver's and an exam's status: the real Lua interpreter, and CEL."""
+"""Argo CD's and Flux's health of a solver's and an exam's status, by the real Lua interpreter and CEL."""
 
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,14 @@ FLUX = yaml.safe_load((GITOPS / "flux-health.yaml").read_text())["healthCheckExp
 TO_FLUX = {"Healthy": "Current", "Suspended": "Current", "Degraded": "Failed", "Progressing": "InProgress"}
 
 
-def stored(kind: str, told: dict[str, Any] | None, *, generation: int = 2) -> dict[str, Any]:
+def stored(kind: str, reported: dict[str, Any] | None, *, generation: int = 2) -> dict[str, Any]:
     """A resource as the API server returns it."""
-    made = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": "demo", "generation": generation}}
-    return made if told is None else {**made, "status": told}
+    created = {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "metadata": {"name": "demo", "generation": generation},
+    }
+    return created if reported is None else {**created, "status": reported}
 
 
 def argocd(resource: dict[str, Any]) -> str:
@@ -31,9 +35,9 @@ def argocd(resource: dict[str, Any]) -> str:
     lua = LuaRuntime(unpack_returned_tuples=True)
     script = LUA[f"resource.customizations.health.mcq-operator.dev_{resource['kind']}"]
     lua.globals()["obj"] = lua.table_from(resource, recursive=True)
-    found: Any = lua.execute(script)
-    assert found["message"]
-    return str(found["status"])
+    actual: Any = lua.execute(script)
+    assert actual["message"]
+    return str(actual["status"])
 
 
 def flux(resource: dict[str, Any]) -> str:
@@ -48,7 +52,7 @@ def flux(resource: dict[str, Any]) -> str:
 
 
 def of_solver(observed: ObservedSolver, outcome: str = "answered") -> dict[str, Any]:
-    told: ResourceStatus = status.of(
+    reported: ResourceStatus = status.of(
         solver(),
         observed=observed,
         verdict=CanaryVerdict(outcome=outcome),  # type: ignore[arg-type]
@@ -57,7 +61,7 @@ def of_solver(observed: ObservedSolver, outcome: str = "answered") -> dict[str, 
         template_digest="",
         now=NOON,
     )
-    return told.model_dump(by_alias=True, exclude_none=True)
+    return reported.model_dump(by_alias=True, exclude_none=True)
 
 
 ANSWERING = of_solver(ObservedSolver(deployment=deployment()))
@@ -67,7 +71,7 @@ REFUSED = ObservedSolver(
 
 
 @pytest.mark.parametrize(
-    ("told", "generation", "health"),
+    ("reported", "generation", "health"),
     [
         (None, 1, "Progressing"),
         (ANSWERING, 2, "Healthy"),
@@ -94,9 +98,9 @@ REFUSED = ObservedSolver(
     ],
 )
 def test_a_solvers_health_is_what_its_conditions_say(
-    told: dict[str, Any] | None, generation: int, health: str
+    reported: dict[str, Any] | None, generation: int, health: str
 ) -> None:
-    resource = stored("MCQSolver", told, generation=generation)
+    resource = stored("MCQSolver", reported, generation=generation)
     assert (argocd(resource), flux(resource)) == (health, TO_FLUX[health])
 
 
@@ -115,7 +119,7 @@ GOOD = {"Degraded": "False/AsExpected"}
 
 
 @pytest.mark.parametrize(
-    ("told", "health"),
+    ("reported", "health"),
     [
         (None, "Progressing"),
         (exam(**GOOD, Complete="False/Sitting", Passed="Unknown/NotSat"), "Progressing"),
@@ -128,6 +132,6 @@ GOOD = {"Degraded": "False/AsExpected"}
         (exam(Degraded="True/SittingFailed", Complete="False/SittingFailed"), "Degraded"),
     ],
 )
-def test_an_exams_health_is_what_its_conditions_say(told: dict[str, Any] | None, health: str) -> None:
-    resource = stored("MCQExam", told)
+def test_an_exams_health_is_what_its_conditions_say(reported: dict[str, Any] | None, health: str) -> None:
+    resource = stored("MCQExam", reported)
     assert (argocd(resource), flux(resource)) == (health, TO_FLUX[health])

@@ -1,4 +1,4 @@
-"""Of the Pods of exams and backups the status says what applies to them: their fields, and whose container failed."""
+"""The status of an exam's or a backup's Pods names their own fields, and the container that failed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,35 +19,35 @@ UNSCHEDULABLE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def a_job(**told: Any) -> Manifest:
-    return {"metadata": {"name": JOB, "creationTimestamp": SINCE}, "status": told}
+def a_job(**reported: Any) -> Manifest:
+    return {"metadata": {"name": JOB, "creationTimestamp": SINCE}, "status": reported}
 
 
-def a_pod(**told: Any) -> Manifest:
-    found = pod(**told)
-    found["metadata"]["labels"]["batch.kubernetes.io/job-name"] = JOB
-    return found
+def a_pod(**reported: Any) -> Manifest:
+    actual = pod(**reported)
+    actual["metadata"]["labels"]["batch.kubernetes.io/job-name"] = JOB
+    return actual
 
 
-def exam_says(job: Manifest, seen: Manifest) -> str:
+def exam_says(job: Manifest, observed: Manifest) -> str:
     exam = MCQExam.model_validate(
         {
             "metadata": {"name": "aqua", "namespace": "team", "uid": "e", "generation": 1},
             "spec": {"solverRef": {"name": "demo"}, "questions": {"configMapRef": {"name": "questions"}}},
         }
     )
-    found = status.exam.of(
-        exam, observed=ObservedExam(solver=solver(), job=job, pods=[seen]), inventory=[], now=NOON
+    actual = status.exam.of(
+        exam, observed=ObservedExam(solver=solver(), job=job, pods=[observed]), inventory=[], now=NOON
     )
-    return next(each.message for each in found.conditions if each.type == "Complete")
+    return next(each.message for each in actual.conditions if each.type == "Complete")
 
 
-def backup_says(job: Manifest, seen: Manifest) -> str:
+def backup_says(job: Manifest, observed: Manifest) -> str:
     backed_up = solver({"storage": {"backup": {"uri": "s3://b/x", "schedule": "0 3 * * *"}}})
-    backups = ObservedBackups(cron_job={}, jobs=[job], pods=[seen])
-    found = status.backup.finding(backed_up, ObservedSolver(backups=backups))
-    assert found is not None
-    return found.message
+    backups = ObservedBackups(cron_job={}, jobs=[job], pods=[observed])
+    actual = status.backup.finding(backed_up, ObservedSolver(backups=backups))
+    assert actual is not None
+    return actual.message
 
 
 BOTH = pytest.mark.parametrize(
@@ -58,17 +58,17 @@ Says = Callable[[Manifest, Manifest], str]
 
 @BOTH
 @pytest.mark.parametrize(
-    "told",
+    "reported",
     [
         {"conditions": [UNSCHEDULABLE]},
         {"containerStatuses": [{"name": "exam", "state": {"waiting": {"reason": "ErrImagePull"}}}]},
         {"containerStatuses": [{"name": "backup", "state": {"waiting": {"reason": "InvalidImageName"}}}]},
     ],
 )
-def test_a_pod_that_can_not_start_is_not_said_to_lack_fields_that_its_resource_has_not(
-    says: Says, spec: type[Any], container: str, told: dict[str, Any]
+def test_the_advice_for_a_pod_names_only_fields_of_its_resource(
+    says: Says, spec: type[Any], container: str, reported: dict[str, Any]
 ) -> None:
-    message = says(a_job(), a_pod(**told))
+    message = says(a_job(), a_pod(**reported))
     assert "demo-1" in message
     names = {field.alias or name for name, field in spec.model_fields.items()}
     own = message.replace("MCQSolver's spec.", "")
@@ -76,7 +76,7 @@ def test_a_pod_that_can_not_start_is_not_said_to_lack_fields_that_its_resource_h
 
 
 @BOTH
-def test_the_words_of_our_container_count_before_those_of_another_that_ended_later(
+def test_our_containers_message_comes_before_a_later_one_of_another(
     says: Says, spec: type[Any], container: str
 ) -> None:
     failed = a_job(conditions=[{"type": "Failed", "status": "True", "message": "backoff limit"}])
@@ -88,4 +88,4 @@ def test_the_words_of_our_container_count_before_those_of_another_that_ended_lat
     killed = {"name": container, "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
     assert f"Job {JOB} failed: exit code 137 (OOMKilled)." in says(failed, a_pod(containerStatuses=[killed]))
     only = says(failed, a_pod(containerStatuses=[proxy]))
-    assert f"Job {JOB} failed: container proxy, which is not the operator's: theirs." in only
+    assert f"Job {JOB} failed: container proxy, which the operator did not add: theirs." in only

@@ -1,4 +1,4 @@
-"""A result in an exam's ConfigMap: what can't be part of a status is no result."""
+"""A result in an exam's ConfigMap; one that no status can hold is ignored."""
 
 import json
 from typing import Any
@@ -53,15 +53,15 @@ def test_a_good_result_is_read() -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_result_that_no_status_can_tell_of_is_none(change: dict[str, Any]) -> None:
+def test_a_result_outside_the_statuss_limits_is_ignored(change: dict[str, Any]) -> None:
     assert sittings({"data": {"a.json": json.dumps({**RESULT, **change})}}) == []
 
 
-def test_a_result_that_is_no_json_is_none() -> None:
+def test_an_invalid_json_result_is_ignored() -> None:
     assert sittings({"data": {"a.json": "[" * 100_000, "b.json": "{", "c.json": "null"}}) == []
 
 
-def test_words_that_are_too_long_for_a_condition_are_cut() -> None:
+def test_a_condition_truncates_long_text() -> None:
     (condition,) = with_transition_times(
         solver(), [Finding("Ready", "False", "R" * 9999, "m" * 99_999)], NOON
     )

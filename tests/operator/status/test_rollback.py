@@ -41,9 +41,9 @@ def pod(container: dict[str, Any], *, revision: int = 2, age: float = 0) -> Mani
     }
 
 
-def failed(made: Manifest) -> Manifest:
+def failed(created: Manifest) -> Manifest:
     """The Pod after its eviction."""
-    return {**made, "status": {**made["status"], "phase": "Failed", "reason": "Evicted"}}
+    return {**created, "status": {**created["status"], "phase": "Failed", "reason": "Evicted"}}
 
 
 def crashed(times: int) -> dict[str, Any]:
@@ -55,10 +55,10 @@ def waiting(reason: str) -> dict[str, Any]:
 
 
 def decided(
-    *pods: Manifest, spec: dict[str, Any] | None = None, seen: Deployment = ROLLING, old: int = 3
+    *pods: Manifest, spec: dict[str, Any] | None = None, observations: Deployment = ROLLING, old: int = 3
 ) -> Rollback | None:
     sets = [replica_set(1, available=old), replica_set(2, available=0)]
-    observed = ObservedSolver(deployment=seen, pods=list(pods), replica_sets=sets)
+    observed = ObservedSolver(deployment=observations, pods=list(pods), replica_sets=sets)
     return status.rollback.decided(solver(SPEC if spec is None else spec), observed, digest="new", now=NOON)
 
 
@@ -71,16 +71,21 @@ UNDONE = [
 
 @pytest.mark.parametrize(("failing", "reason"), UNDONE)
 def test_replicas_that_will_not_start_undo_the_roll_out(failing: Manifest, reason: str) -> None:
-    found = decided(failing)
-    assert found is not None
-    assert (found.replica_set, found.reason, found.digest, found.generation) == ("demo-1", reason, "new", 2)
+    actual = decided(failing)
+    assert actual is not None
+    assert (actual.replica_set, actual.reason, actual.digest, actual.generation) == (
+        "demo-1",
+        reason,
+        "new",
+        2,
+    )
 
 
 def test_a_roll_out_past_its_deadline_is_undone() -> None:
     late = {"Progressing": {"reason": "ProgressDeadlineExceeded", "message": "timed out"}}
-    found = decided(seen=deployment(replicas=4, updated=1, conditions=late))
-    assert found is not None
-    assert found.reason == "ProgressDeadlineExceeded"
+    actual = decided(observations=deployment(replicas=4, updated=1, conditions=late))
+    assert actual is not None
+    assert actual.reason == "ProgressDeadlineExceeded"
 
 
 GOES_ON = [
@@ -94,26 +99,26 @@ GOES_ON = [
 
 
 @pytest.mark.parametrize("starting", GOES_ON)
-def test_replicas_that_may_still_start_and_those_of_before_or_evicted_undo_nothing(
+def test_starting_older_and_evicted_replicas_undo_nothing(
     starting: Manifest,
 ) -> None:
     assert decided(starting) is None
 
 
-def test_nothing_is_undone_unless_it_is_asked_for_or_where_nothing_answers() -> None:
+def test_a_roll_out_is_undone_only_with_auto_rollback_and_available_replicas() -> None:
     assert decided(pod(crashed(3)), spec={}) is None
     assert decided(pod(crashed(3)), old=0) is None
-    assert decided(pod(crashed(3)), seen=deployment()) is None
+    assert decided(pod(crashed(3)), observations=deployment()) is None
 
 
-def test_the_template_of_before_is_taken_without_its_mark() -> None:
+def test_the_earlier_template_loses_its_revision_label() -> None:
     assert status.rollback.template(replica_set(1, available=3)) == {
         "metadata": {"labels": {"a": "b"}},
         "spec": {},
     }
 
 
-def test_an_undone_roll_out_is_said_in_every_condition_that_it_concerns() -> None:
+def test_every_affected_condition_reports_an_undone_roll_out() -> None:
     known = solver(
         SPEC,
         status={
@@ -126,7 +131,7 @@ def test_an_undone_roll_out_is_said_in_every_condition_that_it_concerns() -> Non
             }
         },
     )
-    found = status.of(
+    actual = status.of(
         known,
         observed=ObservedSolver(deployment=deployment()),
         verdict=status.canary_carried(known, ANSWERED),
@@ -135,16 +140,16 @@ def test_an_undone_roll_out_is_said_in_every_condition_that_it_concerns() -> Non
         template_digest="new",
         now=NOON,
     )
-    conditions = {item.type: item for item in found.conditions}
+    conditions = {item.type: item for item in actual.conditions}
     assert (conditions["Ready"].status, conditions["Ready"].reason) == ("False", "RolledBack")
     assert (conditions["Degraded"].status, conditions["Degraded"].reason) == ("True", "RolledBack")
     assert "DigestMismatch: Pod demo-x crashed." in conditions["Degraded"].message
     assert conditions["ModelLoaded"].status == "True"
-    assert found.rollback == known.status.rollback
+    assert actual.rollback == known.status.rollback
 
 
 @pytest.mark.parametrize(
-    ("pods", "seen", "looks"),
+    ("pods", "observations", "looks"),
     [
         ([pod({})], ROLLING, False),
         ([pod(waiting("ContainerCreating"))], ROLLING, False),
@@ -155,7 +160,7 @@ def test_an_undone_roll_out_is_said_in_every_condition_that_it_concerns() -> Non
     ],
 )
 def test_revisions_are_only_read_if_something_is_wrong(
-    pods: list[Manifest], seen: Deployment, looks: bool
+    pods: list[Manifest], observations: Deployment, looks: bool
 ) -> None:
     """A roll-out that goes well costs the API server nothing."""
-    assert status.rollback.concerns(solver(SPEC), seen, pods) is looks
+    assert status.rollback.concerns(solver(SPEC), observations, pods) is looks

@@ -20,11 +20,11 @@ GATEWAYS = {
 }
 
 
-def status_of(spec: dict[str, Any], **seen: Any) -> SolverStatus:
-    """The status of a solver whose replicas all answer."""
+def status_of(spec: dict[str, Any], **observed: Any) -> SolverStatus:
+    """Return the status of a solver with only answering replicas."""
     return status.of(
         solver(spec),
-        observed=ObservedSolver(deployment=deployment(), **seen),
+        observed=ObservedSolver(deployment=deployment(), **observed),
         verdict=ANSWERED,
         inventory=[],
         replicas_digest="",
@@ -74,7 +74,7 @@ PUBLIC: dict[str, Any] = {"namespace": "edge", "sectionName": "https"}
     ("live", "state", "reason", "words"),
     [
         (None, "False", "Creating", "not been created"),
-        (ingress(), "False", "NoAddress", "class traefik yet. See that the class exists"),
+        (ingress(), "False", "NoAddress", "class traefik yet. Check that the class exists"),
         (ingress(class_name=None), "False", "NoIngressClass", "no default IngressClass"),
         (
             ingress(class_name=None, annotations={"kubernetes.io/ingress.class": "nginx"}),
@@ -95,11 +95,11 @@ PUBLIC: dict[str, Any] = {"namespace": "edge", "sectionName": "https"}
 def test_an_ingress_is_ready_when_its_controller_has_given_it_an_address(
     live: Manifest | None, state: str, reason: str, words: str
 ) -> None:
-    found = status_of(WAY_IN, ingress=live)
-    way_in = condition(found, "IngressReady")
+    actual = status_of(WAY_IN, ingress=live)
+    way_in = condition(actual, "IngressReady")
     assert (way_in.status, way_in.reason) == (state, reason)
     assert words in way_in.message
-    ready = condition(found, "Ready")
+    ready = condition(actual, "Ready")
     assert ready.status == state
     if state == "False":
         assert (ready.reason, words in ready.message) == (reason, True)
@@ -109,8 +109,8 @@ def test_an_ingress_is_ready_when_its_controller_has_given_it_an_address(
     ("live", "state", "reason", "words"),
     [
         (None, "False", "Creating", "not been created"),
-        (route(), "False", "Waiting", "edge/public has not taken it"),
-        (route(parent("public", **PUBLIC)), "False", "Waiting", "team/inner has not taken it"),
+        (route(), "False", "Waiting", "edge/public has not accepted the HTTPRoute"),
+        (route(parent("public", **PUBLIC)), "False", "Waiting", "team/inner has not accepted the HTTPRoute"),
         (route(parent("public", **PUBLIC), parent("inner")), "True", "Accepted", "Every Gateway"),
         (
             route(parent("public", **PUBLIC), parent("inner", namespace="team")),
@@ -122,40 +122,40 @@ def test_an_ingress_is_ready_when_its_controller_has_given_it_an_address(
             route(parent("public", namespace="edge", sectionName="http"), parent("inner")),
             "False",
             "Waiting",
-            "edge/public has not taken it",
+            "edge/public has not accepted the HTTPRoute",
         ),
         (
             route(parent("public", **PUBLIC, accepted="False"), parent("inner")),
             "False",
             "NotAllowedByListeners",
-            "edge/public refuses it: “the listener allows no route of this namespace”",
+            "edge/public refuses the HTTPRoute: “the listener allows no route of this namespace”",
         ),
         (
             route(parent("public", **PUBLIC), parent("inner", resolved="False")),
             "False",
             "NotAllowedByListeners",
-            "team/inner refuses it",
+            "team/inner refuses the HTTPRoute",
         ),
         (
             route(parent("public", **PUBLIC, accepted="False", generation=1), parent("inner")),
             "False",
             "Waiting",
-            "edge/public has not taken it",
+            "edge/public has not accepted the HTTPRoute",
         ),
     ],
 )
-def test_a_route_is_accepted_when_every_gateway_has_taken_it(
+def test_a_route_is_accepted_when_every_gateway_accepts_it(
     live: Manifest | None, state: str, reason: str, words: str
 ) -> None:
     """Each by the listener that the spec names, and of the route as it is now."""
-    found = status_of(GATEWAYS, route=live)
-    way_in = condition(found, "RouteAccepted")
+    actual = status_of(GATEWAYS, route=live)
+    way_in = condition(actual, "RouteAccepted")
     assert (way_in.status, way_in.reason) == (state, reason)
     assert words.replace("“", "").split(": ")[0] in way_in.message
-    assert condition(found, "Ready").status == state
+    assert condition(actual, "Ready").status == state
 
 
-def test_a_way_in_that_could_not_be_made_points_to_why() -> None:
+def test_an_unapplied_routes_condition_points_to_degraded() -> None:
     refused = [Refusal(ref=INGRESS.named("demo"), message="denied")]
     assert condition(status_of(WAY_IN, refused=refused), "IngressReady").reason == "NotApplied"
     assert (
@@ -165,19 +165,19 @@ def test_a_way_in_that_could_not_be_made_points_to_why() -> None:
     assert absent.reason == "CRDNotInstalled"
 
 
-def test_a_host_of_another_namespace_is_said_of_the_way_in_that_it_withholds() -> None:
+def test_the_withheld_routes_condition_names_the_host_conflict() -> None:
     rivals = [Rival(ref="Ingress other/theirs", route="mcq.example.com/", elsewhere=True)]
     parents = route(parent("public", **PUBLIC), parent("inner"))
-    found = status_of({**WAY_IN, **GATEWAYS}, rivals=rivals, route=parents)
-    assert condition(found, "IngressReady").reason == "HostConflict"
-    assert condition(found, "RouteAccepted").status == "True"
-    assert condition(found, "Ready").status == "False"
+    actual = status_of({**WAY_IN, **GATEWAYS}, rivals=rivals, route=parents)
+    assert condition(actual, "IngressReady").reason == "HostConflict"
+    assert condition(actual, "RouteAccepted").status == "True"
+    assert condition(actual, "Ready").status == "False"
 
 
 def test_a_solver_without_a_way_in_has_no_such_condition() -> None:
-    found = status_of({})
-    assert {"IngressReady", "RouteAccepted"}.isdisjoint({each.type for each in found.conditions})
-    assert condition(found, "Ready").status == "True"
+    actual = status_of({})
+    assert {"IngressReady", "RouteAccepted"}.isdisjoint({each.type for each in actual.conditions})
+    assert condition(actual, "Ready").status == "True"
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,8 @@ def test_a_solver_without_a_way_in_has_no_such_condition() -> None:
         ),
     ],
 )
-def test_a_cluster_without_prometheus_operator_is_no_failure_of_auto(
+def test_auto_accepts_a_cluster_without_prometheus_operator(
     spec: dict[str, Any], state: str, reason: str, *, monitored: bool
 ) -> None:
-    found = condition(status_of(spec, monitored=monitored), "MonitoringReady")
-    assert (found.status, found.reason) == (state, reason)
+    actual = condition(status_of(spec, monitored=monitored), "MonitoringReady")
+    assert (actual.status, actual.reason) == (state, reason)

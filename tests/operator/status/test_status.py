@@ -1,4 +1,4 @@
-"""Status is arithmetic: each row is a look at the cluster and the conditions it means."""
+"""Status is arithmetic: each row has an observation of the cluster and its conditions."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -42,8 +42,8 @@ def of(
     )
 
 
-def condition(found: ResourceStatus, kind: str) -> Condition:
-    return next(item for item in found.conditions if item.type == kind)
+def condition(actual: ResourceStatus, kind: str) -> Condition:
+    return next(item for item in actual.conditions if item.type == kind)
 
 
 def waiting(reason: str, message: str = "", **more: Any) -> dict[str, Any]:
@@ -68,34 +68,34 @@ ROLLOUTS: list[tuple[Deployment | None, CanaryVerdict, str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("seen", "verdict", "ready", "reason", "progressing"), ROLLOUTS)
+@pytest.mark.parametrize(("observations", "verdict", "ready", "reason", "progressing"), ROLLOUTS)
 def test_ready_is_true_only_when_all_is_current_available_and_answering(
-    seen: Deployment | None, verdict: CanaryVerdict, ready: str, reason: str, progressing: str
+    observations: Deployment | None, verdict: CanaryVerdict, ready: str, reason: str, progressing: str
 ) -> None:
-    found = status_of(ObservedSolver(deployment=seen), verdict)
-    assert (condition(found, "Ready").status, condition(found, "Ready").reason) == (ready, reason)
-    assert condition(found, "Progressing").status == progressing
-    assert found.is_true("Ready") == (ready == "True")
+    actual = status_of(ObservedSolver(deployment=observations), verdict)
+    assert (condition(actual, "Ready").status, condition(actual, "Ready").reason) == (ready, reason)
+    assert condition(actual, "Progressing").status == progressing
+    assert actual.is_true("Ready") == (ready == "True")
 
 
 def test_no_desired_replica_is_neither_ready_nor_a_failure() -> None:
     none = deployment(desired=0, replicas=0, updated=0, ready=0, available=0)
-    found = status_of(ObservedSolver(deployment=none), PENDING, {"replicas": 0})
-    assert condition(found, "Ready").reason == "ScaledToZero"
-    assert condition(found, "Ready").status == "False"
-    assert "spec.replicas" in condition(found, "Ready").message
-    assert condition(found, "Degraded").status == "False"
-    assert condition(found, "ModelLoaded").status == "Unknown"
+    actual = status_of(ObservedSolver(deployment=none), PENDING, {"replicas": 0})
+    assert condition(actual, "Ready").reason == "ScaledToZero"
+    assert condition(actual, "Ready").status == "False"
+    assert "spec.replicas" in condition(actual, "Ready").message
+    assert condition(actual, "Degraded").status == "False"
+    assert condition(actual, "ModelLoaded").status == "Unknown"
 
 
-def test_of_another_server_the_status_names_its_model_and_address() -> None:
-    """There is no model of our own to speak of."""
+def test_the_status_names_another_servers_model_and_address() -> None:
+    """The replicas have no model of their own."""
     openai = {"endpoint": "http://vllm:8000/v1"}
     spec = {"engine": {"type": "OpenAI", "openai": openai}}
-    found = status_of(ObservedSolver(deployment=deployment(ready=0, available=0)), PENDING, spec)
-    assert found.model
-    assert found.model.uri == "http://vllm:8000/v1"
-    message = condition(found, "ModelLoaded").message
+    actual = status_of(ObservedSolver(deployment=deployment(ready=0, available=0)), PENDING, spec)
+    assert actual.model
+    assert actual.model.uri == "http://vllm:8000/v1"
+    message = condition(actual, "ModelLoaded").message
     assert "No replica has reached the model at http://vllm:8000/v1 yet" in message
     assert "converts" not in message
     named = status_of(
@@ -105,11 +105,11 @@ def test_of_another_server_the_status_names_its_model_and_address() -> None:
     assert named.model.uri == "qwen"
 
 
-def test_a_stalled_rollout_is_no_progress() -> None:
+def test_a_stalled_rollout_does_not_progress() -> None:
     stalled = deployment(available=1, conditions={"Progressing": {"reason": "ProgressDeadlineExceeded"}})
-    found = condition(status_of(ObservedSolver(deployment=stalled)), "Progressing")
-    assert (found.status, found.reason) == ("False", "ProgressDeadlineExceeded")
-    assert "kubectl describe pods -n team" in found.message
+    actual = condition(status_of(ObservedSolver(deployment=stalled)), "Progressing")
+    assert (actual.status, actual.reason) == ("False", "ProgressDeadlineExceeded")
+    assert "kubectl describe pods -n team" in actual.message
 
 
 def crashed(code: int, said: str) -> dict[str, Any]:
@@ -172,7 +172,7 @@ FAILURES = [
     (
         ObservedSolver(rivals=[Rival(ref="Ingress edge/other", route="a.b/", elsewhere=True)]),
         "HostConflict",
-        "Ingress edge/other takes the requests of a.b/ already, and is another namespace's",
+        "Ingress edge/other already takes the requests of a.b/ from another namespace",
     ),
     (ObservedSolver(pods=[UNSCHEDULABLE]), "Unschedulable", "1 Insufficient cpu."),
     (
@@ -229,38 +229,38 @@ FAILURES = [
 def test_each_failure_has_a_reason_and_says_what_to_do(
     observed: ObservedSolver, reason: str, words: str
 ) -> None:
-    found = status_of(observed)
-    assert (condition(found, "Degraded").status, condition(found, "Degraded").reason) == ("True", reason)
-    assert words in condition(found, "Degraded").message
-    assert (condition(found, "Ready").status, condition(found, "Ready").reason) == ("False", reason)
+    actual = status_of(observed)
+    assert (condition(actual, "Degraded").status, condition(actual, "Degraded").reason) == ("True", reason)
+    assert words in condition(actual, "Degraded").message
+    assert (condition(actual, "Ready").status, condition(actual, "Ready").reason) == ("False", reason)
 
 
 def test_a_failure_beside_complete_replicas_is_not_ready_either() -> None:
-    found = status_of(ObservedSolver(deployment=deployment(), conflicts=[INGRESS]))
-    assert condition(found, "Ready").status == "False"
+    actual = status_of(ObservedSolver(deployment=deployment(), conflicts=[INGRESS]))
+    assert condition(actual, "Ready").status == "False"
 
 
-def test_a_pod_that_is_being_deleted_is_no_failure() -> None:
+def test_a_pod_under_deletion_is_not_a_failure() -> None:
     leaving = waiting("CrashLoopBackOff")
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert condition(status_of(ObservedSolver(pods=[leaving])), "Degraded").status == "False"
 
 
-def lost(name: str, *, made: int, ended: int, **status: Any) -> dict[str, Any]:
+def lost(name: str, *, created: int, ended: int, **status: Any) -> dict[str, Any]:
     """A Pod that failed for good, with the seconds of its creation and its end."""
-    found = pod(
+    actual = pod(
         name, **{"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory", **status}
     )
-    found["metadata"]["creationTimestamp"] = at(made)
-    found["status"]["conditions"][0]["lastTransitionTime"] = at(ended)
-    return found
+    actual["metadata"]["creationTimestamp"] = at(created)
+    actual["status"]["conditions"][0]["lastTransitionTime"] = at(ended)
+    return actual
 
 
-def started(name: str, *, made: int) -> dict[str, Any]:
+def started(name: str, *, created: int) -> dict[str, Any]:
     """A Pod that is not ready yet."""
-    found = pod(name, phase="Running", containerStatuses=[{"name": "service", "state": {"running": {}}}])
-    found["metadata"]["creationTimestamp"] = at(made)
-    return found
+    actual = pod(name, phase="Running", containerStatuses=[{"name": "service", "state": {"running": {}}}])
+    actual["metadata"]["creationTimestamp"] = at(created)
+    return actual
 
 
 def at(seconds: int) -> str:
@@ -288,56 +288,56 @@ KILLED = {"state": {"terminated": {"exitCode": 137, "finishedAt": "2026-01-01T12
         pytest.param({"reason": "UnexpectedAdmissionError"}, id="not admitted by its node"),
     ],
 )
-def test_a_pod_that_failed_in_an_earlier_incident_is_no_failure(status: dict[str, Any]) -> None:
-    """Nobody deletes it before there are many: neither beside complete replicas nor in a later roll-out is it one."""
-    old = lost("demo-old", made=0, ended=9, **status)
+def test_a_pod_of_an_earlier_incident_is_not_a_failure(status: dict[str, Any]) -> None:
+    """Such a Pod stays until there are many: it is not a failure beside complete replicas or in a later roll-out."""
+    old = lost("demo-old", created=0, ended=9, **status)
     complete = status_of(ObservedSolver(deployment=deployment(), pods=[old, pod("demo-2", ready=True)]))
     assert condition(complete, "Ready").status == "True"
     rolling = status_of(
-        ObservedSolver(deployment=deployment(updated=1), pods=[old, started("demo-3", made=9000)])
+        ObservedSolver(deployment=deployment(updated=1), pods=[old, started("demo-3", created=9000)])
     )
     assert condition(rolling, "Degraded").status == "False"
     assert condition(rolling, "Ready").reason == "RollingOut"
 
 
-def test_a_replica_that_is_lost_once_is_replaced_which_is_no_failure() -> None:
-    three = [lost(f"demo-{number}", made=number, ended=100) for number in range(3)]
-    new = [started(f"demo-{number}", made=101) for number in range(3, 6)]
-    found = status_of(ObservedSolver(deployment=deployment(ready=0, available=0), pods=[*three, *new]))
-    assert condition(found, "Degraded").status == "False"
+def test_a_single_lost_replica_is_not_a_failure() -> None:
+    three = [lost(f"demo-{number}", created=number, ended=100) for number in range(3)]
+    new = [started(f"demo-{number}", created=101) for number in range(3, 6)]
+    actual = status_of(ObservedSolver(deployment=deployment(ready=0, available=0), pods=[*three, *new]))
+    assert condition(actual, "Degraded").status == "False"
 
 
-def test_a_replica_that_is_lost_again_and_again_is_a_failure_until_one_is_ready() -> None:
+def test_repeated_losses_of_a_replica_are_a_failure_until_one_is_ready() -> None:
     pods = [
-        lost("demo-1", made=0, ended=90),
-        lost("demo-2", made=91, ended=180),
-        started("demo-3", made=182),
+        lost("demo-1", created=0, ended=90),
+        lost("demo-2", created=91, ended=180),
+        started("demo-3", created=182),
     ]
-    found = status_of(ObservedSolver(deployment=deployment(ready=2, available=2), pods=pods))
-    assert condition(found, "Degraded").reason == "Evicted"
-    assert "Pod demo-2 has failed, as the one before it: The node was low on memory." in (
-        condition(found, "Ready").message
+    actual = status_of(ObservedSolver(deployment=deployment(ready=2, available=2), pods=pods))
+    assert condition(actual, "Degraded").reason == "Evicted"
+    assert "Pod demo-2 failed, like the one before it: The node was low on memory." in (
+        condition(actual, "Ready").message
     )
     pods[2] = {**pod("demo-3", ready=True), "metadata": pods[2]["metadata"]}
-    found = status_of(ObservedSolver(deployment=deployment(), pods=pods))
-    assert condition(found, "Ready").status == "True"
+    actual = status_of(ObservedSolver(deployment=deployment(), pods=pods))
+    assert condition(actual, "Ready").status == "True"
 
 
-def test_a_starting_container_is_no_failure() -> None:
+def test_a_starting_container_is_not_a_failure() -> None:
     assert (
         condition(status_of(ObservedSolver(pods=[waiting("ContainerCreating")])), "Degraded").status
         == "False"
     )
 
 
-def test_a_container_that_has_just_started_is_no_failure() -> None:
+def test_a_container_that_just_started_is_not_a_failure() -> None:
     """Between its startup probe and its readiness probe."""
     starting = running(since="2026-01-01T12:00:00Z", unready_since="2026-01-01T11:59:58Z")
     assert condition(status_of(ObservedSolver(pods=[starting])), "Degraded").status == "False"
 
 
 def beside(other: dict[str, Any], *, init: bool = False) -> dict[str, Any]:
-    """A Pod whose own container is ready, and which someone else put another container into."""
+    """Return a Pod with a ready container of ours and a container that another tool added."""
     ours = {"name": "service", "ready": True, "state": {"running": {"startedAt": "2026-01-01T11:00:00Z"}}}
     if init:
         return pod(initContainerStatuses=[other], containerStatuses=[ours])
@@ -353,23 +353,23 @@ def beside(other: dict[str, Any], *, init: bool = False) -> dict[str, Any]:
         (
             {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no proxy:1"}}},
             "ImagePullBackOff",
-            "no proxy:1. Whoever put the container into the Pod",
+            "no proxy:1. Correct the image in the tool that added the container",
         ),
     ],
 )
-def test_a_container_that_is_not_ours_is_named_and_judged_by_no_field_or_exit_code_of_ours(
+def test_a_foreign_container_is_named_and_ignores_our_fields_and_exit_codes(
     doing: dict[str, Any], reason: str, said: str, init: bool
 ) -> None:
-    found = condition(
+    actual = condition(
         status_of(ObservedSolver(pods=[beside({"name": "proxy", **doing}, init=init)])), "Degraded"
     )
-    assert found.reason == reason
-    assert found.message.startswith("Container proxy, which is not the operator's, of Pod demo-1 ")
-    assert said in found.message
-    assert "spec." not in found.message
+    assert actual.reason == reason
+    assert actual.message.startswith("Container proxy, which the operator did not add, of Pod demo-1 ")
+    assert said in actual.message
+    assert "spec." not in actual.message
 
 
-def test_a_container_that_crashed_once_and_is_ready_again_is_no_failure() -> None:
+def test_a_recovered_container_is_not_a_failure() -> None:
     healed = {"name": "service", "ready": True, "state": {"running": {}}, **crashed(1, "once")}
     assert (
         condition(status_of(ObservedSolver(pods=[pod(containerStatuses=[healed])])), "Degraded").status
@@ -377,7 +377,7 @@ def test_a_container_that_crashed_once_and_is_ready_again_is_no_failure() -> Non
     )
 
 
-def test_long_words_of_others_are_cut_to_their_end() -> None:
+def test_long_quotes_keep_their_end() -> None:
     crash: dict[str, Any] = {
         "lastState": {"terminated": {"exitCode": 1, "message": "x" * 5000 + " the error"}}
     }
@@ -389,9 +389,9 @@ def test_long_words_of_others_are_cut_to_their_end() -> None:
 
 
 def test_a_failed_canary_is_degraded_and_quoted() -> None:
-    found = status_of(ObservedSolver(deployment=deployment()), FAILED)
-    assert condition(found, "Degraded").reason == "CanaryFailed"
-    assert "HTTP 503: warming up" in condition(found, "Ready").message
+    actual = status_of(ObservedSolver(deployment=deployment()), FAILED)
+    assert condition(actual, "Degraded").reason == "CanaryFailed"
+    assert "HTTP 503: warming up" in condition(actual, "Ready").message
 
 
 UPDATING = {"updated": 1, "replicas": 4, "available": 3}
@@ -420,11 +420,11 @@ UPDATING = {"updated": 1, "replicas": 4, "available": 3}
 def test_available_says_whether_clients_are_answered(
     observed: ObservedSolver, verdict: CanaryVerdict, before: str, state: str, reason: str
 ) -> None:
-    """Whatever else is not as the spec asks for, which is what Ready is about."""
-    kept = {"type": "Available", "status": before, "reason": "Answering", "message": ""}
-    asked = solver(status={"conditions": [kept]} if before else None)
-    found = condition(of(asked, observed=observed, verdict=verdict), "Available")
-    assert (found.status, found.reason) == (state, reason)
+    """Whatever else differs from the spec: that is for Ready."""
+    stored = {"type": "Available", "status": before, "reason": "Answering", "message": ""}
+    asked = solver(status={"conditions": [stored]} if before else None)
+    actual = condition(of(asked, observed=observed, verdict=verdict), "Available")
+    assert (actual.status, actual.reason) == (state, reason)
 
 
 def test_a_step_of_an_autoscaler_leaves_ready_true() -> None:
@@ -436,8 +436,8 @@ def test_a_step_of_an_autoscaler_leaves_ready_true() -> None:
             "conditions": [{"type": kind, "status": "True"} for kind in ("AbleToScale", "ScalingActive")]
         },
     }
-    found = status_of(ObservedSolver(deployment=more, scaler=scaler), spec=scaled)
-    assert condition(found, "Ready").status == "True"
+    actual = status_of(ObservedSolver(deployment=more, scaler=scaler), spec=scaled)
+    assert condition(actual, "Ready").status == "True"
     fewer = deployment(desired=5, replicas=4, updated=4, available=1)
     assert (
         condition(status_of(ObservedSolver(deployment=fewer, scaler=scaler), spec=scaled), "Ready").status
@@ -447,7 +447,7 @@ def test_a_step_of_an_autoscaler_leaves_ready_true() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pods", "kept", "shown"),
+    ("pods", "stored", "shown"),
     [
         ([], None, "hf://new/model"),
         ([], "hf://old/model", "hf://old/model"),
@@ -458,26 +458,24 @@ def test_a_step_of_an_autoscaler_leaves_ready_true() -> None:
         (["hf://old/model"] * 3, "hf://new/model", "hf://old/model"),
     ],
 )
-def test_the_model_that_is_shown_is_the_one_that_answers(
-    pods: list[str], kept: str | None, shown: str
-) -> None:
-    """Which is another one than the spec's after a gate that refused, and after a rollback."""
+def test_the_status_shows_the_model_that_answers(pods: list[str], stored: str | None, shown: str) -> None:
+    """The model differs from the spec's after a refused change, and after a rollback."""
     replicas = [pod(f"demo-{number}", ready=True) for number, _ in enumerate(pods)]
     for replica, model in zip(replicas, pods, strict=True):
         replica["metadata"]["annotations"] = {"mcq-operator.dev/model": model}
-    found = status.of(
+    actual = status.of(
         solver({"model": {"uri": "hf://new/model"}}),
         observed=ObservedSolver(deployment=deployment(), pods=replicas),
         verdict=ANSWERED,
         inventory=[],
         replicas_digest="",
         template_digest="",
-        model=kept,
+        model=stored,
         now=NOON,
     )
-    assert found.model is not None
-    assert found.model.uri == shown
-    loaded = condition(found, "ModelLoaded").message
+    assert actual.model is not None
+    assert actual.model.uri == shown
+    loaded = condition(actual, "ModelLoaded").message
     assert loaded.startswith(f"{shown} is loaded")
     assert ("hf://new/model, which does not answer yet" in loaded) == (shown != "hf://new/model")
 
@@ -490,9 +488,9 @@ def test_the_model_is_loaded_when_a_replica_is_ready() -> None:
 
 
 def test_every_condition_is_about_the_observed_generation() -> None:
-    found = status_of(ObservedSolver(deployment=deployment()))
-    assert found.observed_generation == 2
-    assert {item.type for item in found.conditions} == {
+    actual = status_of(ObservedSolver(deployment=deployment()))
+    assert actual.observed_generation == 2
+    assert {item.type for item in actual.conditions} == {
         "Available",
         "Ready",
         "Progressing",
@@ -502,8 +500,8 @@ def test_every_condition_is_about_the_observed_generation() -> None:
         "MonitoringReady",
         "Exposed",
     }
-    assert {item.observed_generation for item in found.conditions} == {2}
-    assert all(item.reason and item.message for item in found.conditions)
+    assert {item.observed_generation for item in actual.conditions} == {2}
+    assert all(item.reason and item.message for item in actual.conditions)
 
 
 def test_the_transition_time_moves_only_when_the_status_does() -> None:
@@ -511,8 +509,8 @@ def test_the_transition_time_moves_only_when_the_status_does() -> None:
     known = solver(status=first.model_dump(by_alias=True))
     later = NOON + timedelta(minutes=5)
 
-    def look(seen: Deployment) -> SolverStatus:
-        return of(known, observed=ObservedSolver(deployment=seen), now=later)
+    def look(observations: Deployment) -> SolverStatus:
+        return of(known, observed=ObservedSolver(deployment=observations), now=later)
 
     starting = look(deployment(available=1))
     assert condition(starting, "Ready").reason != condition(first, "Ready").reason
@@ -548,14 +546,14 @@ def test_a_solver_stays_ready_over_a_restart_of_the_operator_until_its_spec_chan
     assert status.canary_carried(solver(), PENDING) == PENDING
 
 
-def test_a_spec_that_cannot_be_read_is_said_and_keeps_the_inventory() -> None:
+def test_an_unreadable_spec_is_reported_and_keeps_the_inventory() -> None:
     before = of(solver(), observed=ObservedSolver(deployment=deployment()), inventory=[INGRESS])
     known = solver(status=before.model_dump(by_alias=True), generation=3)
-    found = status.invalid(known, problem="spec.replicas: too many", bad="Ready", now=NOON)
-    assert condition(found, "Ready").reason == "InvalidSpec"
-    assert "spec.replicas" in condition(found, "Degraded").message
-    assert found.inventory == [INGRESS]
-    assert condition(found, "ModelLoaded").status == "True"
+    actual = status.invalid(known, problem="spec.replicas: too many", bad="Ready", now=NOON)
+    assert condition(actual, "Ready").reason == "InvalidSpec"
+    assert "spec.replicas" in condition(actual, "Degraded").message
+    assert actual.inventory == [INGRESS]
+    assert condition(actual, "ModelLoaded").status == "True"
 
 
 AUTOSCALED = {"autoscaling": {"enabled": True}}
@@ -596,35 +594,38 @@ SCALING = [
 def test_scaling_is_ready_when_the_spec_or_a_working_autoscaler_sets_the_replicas(
     spec: dict[str, Any], observed: ObservedSolver, state: str, reason: str
 ) -> None:
-    found = condition(status_of(observed, spec=spec), "ScalingReady")
-    assert (found.status, found.reason) == (state, reason)
+    actual = condition(status_of(observed, spec=spec), "ScalingReady")
+    assert (actual.status, actual.reason) == (state, reason)
 
 
-def test_a_missing_crd_is_said_with_what_to_install_and_is_no_failure_of_the_solver() -> None:
+def test_a_missing_crd_is_reported_with_its_provider_and_is_not_a_failure() -> None:
     absent = [
         ObjectRef(api_version="keda.sh/v1alpha1", kind="ScaledObject", name="demo"),
         ObjectRef(api_version="monitoring.coreos.com/v1", kind="ServiceMonitor", name="demo"),
     ]
     spec = {**KEDA, "monitoring": {"serviceMonitor": {"enabled": True}}}
-    found = status_of(ObservedSolver(deployment=deployment(), absent=absent), spec=spec)
+    actual = status_of(ObservedSolver(deployment=deployment(), absent=absent), spec=spec)
     for kind, provider in (("ScalingReady", "KEDA"), ("MonitoringReady", "prometheus-operator")):
-        assert (condition(found, kind).status, condition(found, kind).reason) == ("False", "CRDNotInstalled")
-        assert f"install {provider}." in condition(found, kind).message
-    assert found.is_true("Ready")
+        assert (condition(actual, kind).status, condition(actual, kind).reason) == (
+            "False",
+            "CRDNotInstalled",
+        )
+        assert f"install {provider}." in condition(actual, kind).message
+    assert actual.is_true("Ready")
 
 
-def test_a_way_in_that_can_not_be_made_is_not_ready() -> None:
+def test_a_route_that_can_not_be_applied_is_not_ready() -> None:
     """Its URL leads nowhere."""
     absent = [ObjectRef(api_version="gateway.networking.k8s.io/v1", kind="HTTPRoute", name="demo")]
-    found = status_of(ObservedSolver(deployment=deployment(), absent=absent))
-    assert (condition(found, "Ready").status, condition(found, "Ready").reason) == (
+    actual = status_of(ObservedSolver(deployment=deployment(), absent=absent))
+    assert (condition(actual, "Ready").status, condition(actual, "Ready").reason) == (
         "False",
         "CRDNotInstalled",
     )
-    assert "install the Gateway API's CRDs" in condition(found, "Degraded").message
+    assert "install the Gateway API's CRDs" in condition(actual, "Degraded").message
 
 
-def test_what_a_starting_replica_says_is_shown() -> None:
+def test_the_status_shows_a_starting_replicas_progress() -> None:
     observed = ObservedSolver(
         deployment=deployment(ready=0, available=0), starting="Pod demo-1: Fetching. 40 % done."
     )
@@ -632,7 +633,7 @@ def test_what_a_starting_replica_says_is_shown() -> None:
 
 
 def creating(*, for_seconds: float, **metadata: Any) -> dict[str, Any]:
-    """A Pod whose container is being created."""
+    """Return a Pod with a container in creation."""
     started = (NOON - timedelta(seconds=for_seconds)).isoformat()
     waiting = {"name": "service", "state": {"waiting": {"reason": "ContainerCreating"}}}
     return {
@@ -673,7 +674,7 @@ KEYS = {"auth": {"apiKeysSecretRef": {"name": "clients"}}}
 def test_a_route_with_neither_keys_nor_allowed_peers_is_reported(
     spec: dict[str, Any], state: str, reason: str
 ) -> None:
-    found = status_of(ObservedSolver(deployment=deployment()), spec=spec)
-    [exposed] = [each for each in found.conditions if each.type == "Exposed"]
+    actual = status_of(ObservedSolver(deployment=deployment()), spec=spec)
+    [exposed] = [each for each in actual.conditions if each.type == "Exposed"]
     assert (exposed.status, exposed.reason) == (state, reason)
-    assert found.is_true("Available")
+    assert actual.is_true("Available")

@@ -1,4 +1,4 @@
-"""What lets a change through that has not passed its gate, and what is told of it."""
+"""How a change gets through without passing its gate, and the record of it."""
 
 from typing import Any
 
@@ -37,21 +37,21 @@ def test_an_annotation_lets_a_change_through_and_is_recorded_and_lets_no_other_t
     assert again.phase == "Sitting"
 
 
-def test_an_annotation_of_what_has_passed_already_changes_nothing() -> None:
+def test_an_annotation_of_a_passed_change_has_no_effect() -> None:
     passed = SITTING.model_copy(update={"phase": "Passed"})
     late = {PROMOTE: f"{SITTING.change} alice: late"}
     assert advanced(gated(late), passed, gate_objects(), now=NOON) == passed
 
 
 @pytest.mark.parametrize("words", ["alice: by hand", "fedcba9876543210 alice: by hand", SITTING.change])
-def test_an_approval_that_does_not_name_the_change_does_nothing_and_is_reported(words: str) -> None:
+def test_an_approval_of_another_change_has_no_effect_and_is_reported(words: str) -> None:
     asked = gated({PROMOTE: words})
     gate = advanced(asked, SITTING, gate_objects(), now=NOON)
     assert gate.phase == "Sitting"
-    told = finding(asked, gate, EMPTY)
-    assert told is not None
-    assert f"does nothing: it does not name this change, {SITTING.change}," in told.message
-    assert words in told.message
+    reported = finding(asked, gate, EMPTY)
+    assert reported is not None
+    assert f"has no effect: it does not name this change, {SITTING.change}," in reported.message
+    assert words in reported.message
 
 
 TERMS = {"exam": "aqua", "minAccuracy": 0.4, "maxRegression": 0.05}
@@ -71,28 +71,28 @@ TERMS = {"exam": "aqua", "minAccuracy": 0.4, "maxRegression": 0.05}
         ),
     ],
 )
-def test_a_gate_that_is_loosened_with_the_change_leaves_a_record(gate: dict[str, Any], words: str) -> None:
+def test_a_gate_loosened_with_the_change_leaves_a_record(gate: dict[str, Any], words: str) -> None:
     loosened = gated(status={"lastGate": TERMS}, **gate)
-    told = advanced(loosened, SITTING, gate_objects(sitting=sat("Passed")), now=NOON)
-    recorded = override(loosened, told, now=NOON)
-    assert not holds(told)
-    assert words in told.message
+    reported = advanced(loosened, SITTING, gate_objects(candidate_exam=sat("Passed")), now=NOON)
+    recorded = override(loosened, reported, now=NOON)
+    assert not holds(reported)
+    assert words in reported.message
     if words:
-        assert told.reason == "GateLoosened"
+        assert reported.reason == "GateLoosened"
         assert recorded is not None
         assert (recorded.reason, recorded.change) == ("GateLoosened", SITTING.change)
         assert recorded.gate == loosened.status.last_gate
     else:
-        assert (told.phase, recorded) == ("Passed", None)
+        assert (reported.phase, recorded) == ("Passed", None)
 
 
-@pytest.mark.parametrize("held", [None, SITTING, SITTING.model_copy(update={"phase": "Refused"})])
+@pytest.mark.parametrize("blocked", [None, SITTING, SITTING.model_copy(update={"phase": "Refused"})])
 @pytest.mark.parametrize("steps", [1, 2])
-def test_a_gate_that_is_removed_with_the_change_or_before_it_leaves_a_record(
-    held: GateStatus | None, steps: int
+def test_a_gate_removed_with_the_change_or_before_it_leaves_a_record(
+    blocked: GateStatus | None, steps: int
 ) -> None:
-    """The change goes through, with a Warning, and stays told of until the next one."""
-    before = looked(gated(status={"promoted": "old"}), held, "old")
+    """The change goes through with a Warning, and the status shows the record until the next change."""
+    before = looked(gated(status={"promoted": "old"}), blocked, "old")
     assert before.last_gate is not None
     if steps == 2:
         alone = solver(status=stored(before))
@@ -114,7 +114,7 @@ def test_a_gate_that_is_removed_with_the_change_or_before_it_leaves_a_record(
     assert examined(looked(same, another, "newer")) is None
 
 
-def test_a_gate_that_is_loosened_before_the_change_is_compared_with_the_one_of_before() -> None:
+def test_a_gate_loosened_before_the_change_is_compared_with_the_earlier_gate() -> None:
     before = looked(gated(status={"promoted": "old"}), None, "old")
     alone = looked(gated(status=stored(before), maxRegression=1), None, "old")
     assert alone.last_gate == before.last_gate
@@ -127,5 +127,5 @@ def test_a_gate_that_is_loosened_before_the_change_is_compared_with_the_one_of_b
     assert tighter.last_gate.max_regression == 0.01
 
 
-def test_a_gate_that_is_removed_for_good_holds_up_nothing_and_is_no_news() -> None:
+def test_a_removed_gate_delays_nothing_and_emits_no_event() -> None:
     assert ungated(solver(status={"promoted": "old"}), "new", unchanged=False) is None

@@ -1,4 +1,4 @@
-"""The operator's memory: newer wins, unknown is not absent, and what nobody reads wakes nobody."""
+"""The operator's store: newer wins, unknown is not absent, and a change that no reconcile reads requeues nothing."""
 
 import json
 from typing import Any
@@ -69,7 +69,7 @@ def test_the_newer_version_wins_whichever_comes_first() -> None:
     assert store.observe(observation(10, spec={"a": "newest"}))
 
 
-def test_an_end_is_not_undone_by_what_was_before_it() -> None:
+def test_an_older_event_does_not_undo_a_deletion() -> None:
     """An answer to a write may come after the event of the object's end."""
     store = Store()
     store.observe(observation(5))
@@ -79,7 +79,7 @@ def test_an_end_is_not_undone_by_what_was_before_it() -> None:
     assert store.observe(observation(8))
 
 
-def test_what_is_gone_from_the_watch_is_unknown_and_only_an_answer_makes_it_absent() -> None:
+def test_an_object_gone_from_the_watch_is_unknown_until_a_read_finds_none() -> None:
     """It may have lost its label, and be there still."""
     store = Store()
     assert not store.knows(SERVICE, DEMO)
@@ -93,7 +93,7 @@ def test_what_is_gone_from_the_watch_is_unknown_and_only_an_answer_makes_it_abse
     assert store.find(SERVICE, DEMO) is not None
 
 
-def test_an_answer_that_there_is_none_does_not_undo_an_event_that_came_meanwhile() -> None:
+def test_a_not_found_answer_does_not_undo_a_later_event() -> None:
     store = Store()
     store.observe(observation(5))
     store.observe_absent(SERVICE, DEMO)
@@ -121,7 +121,7 @@ def test_an_answer_that_there_is_none_does_not_undo_an_event_that_came_meanwhile
         (SOLVER, {"status": {}}, {"status": {"url": "x"}}, Change.STATE),
     ],
 )
-def test_only_a_change_that_a_reconcile_reads_is_news(
+def test_only_a_change_that_a_reconcile_reads_requeues(
     kind: Kind, before: dict[str, Any], after: dict[str, Any], change: Change
 ) -> None:
     store = Store()
@@ -130,7 +130,7 @@ def test_only_a_change_that_a_reconcile_reads_is_news(
     assert store.observe(observation(3, kind, gone=True)) is Change.DRIFT
 
 
-def test_the_event_of_an_own_write_is_no_news() -> None:
+def test_the_event_of_an_own_write_requeues_nothing() -> None:
     store = Store()
     store.observe(observation(3, spec={"a": 1}))
     assert not store.observe(observation(3, spec={"a": 1}))
@@ -156,7 +156,7 @@ def test_pods_are_found_by_their_solver_in_a_stable_order_once_they_are_listed()
     assert found("other") == ["b", "c"]
 
 
-def test_a_listing_forgets_what_the_watch_missed_and_keeps_what_is_newer() -> None:
+def test_a_listing_drops_missed_deletions_and_keeps_newer_objects() -> None:
     store = Store()
     store.observe(observation(5, name="missed"))
     store.observe(observation(12, name="newer"))
@@ -168,7 +168,7 @@ def test_a_listing_forgets_what_the_watch_missed_and_keeps_what_is_newer() -> No
     assert store.knows(SERVICE, NamespacedName("other", "elsewhere"))
 
 
-def test_what_a_watchs_list_lacks_has_ended_and_no_event_of_before_brings_it_back() -> None:
+def test_a_list_deletes_missing_objects_and_an_older_event_does_not_restore_them() -> None:
     store = Store()
     for number, name in enumerate(("missed", "listed", "newer"), 5):
         store.observe(observation(10 * number, name=name))
@@ -182,7 +182,7 @@ def test_what_a_watchs_list_lacks_has_ended_and_no_event_of_before_brings_it_bac
     assert store.replace(found) == set()
 
 
-def test_the_ends_of_objects_are_not_remembered_for_ever() -> None:
+def test_deletions_are_not_remembered_for_ever() -> None:
     store = Store()
     store.observe(observation(5))
     for version in 6, 7:
@@ -190,14 +190,14 @@ def test_the_ends_of_objects_are_not_remembered_for_ever() -> None:
     assert store._kinds[SERVICE] == {}
 
 
-def test_a_server_that_was_restored_from_a_backup_is_believed() -> None:
+def test_the_store_follows_a_restored_server() -> None:
     store = Store()
     store.replace(listing(SERVICE, observation(90, spec={"a": "lost"}), version=100))
     store.replace(listing(SERVICE, observation(40, spec={"a": "restored"}), version=50))
     assert (store.find(SERVICE, DEMO) or {})["spec"] == {"a": "restored"}
 
 
-def test_a_kind_that_the_server_does_not_know_any_more_is_forgotten() -> None:
+def test_a_removed_kind_is_forgotten() -> None:
     store = Store()
     store.replace(listing(SERVICE, observation(5), version=6))
     store.forget_kind(SERVICE)
@@ -237,11 +237,11 @@ def test_an_object_that_loses_its_owner_is_drift() -> None:
         (POD, {"spec": {"text": "x" * 1000}, "metadata": {"annotations": {"text": "x" * 1000}}}),
     ],
 )
-def test_what_others_may_make_large_is_not_kept(kind: Kind, fields: dict[str, Any]) -> None:
+def test_the_store_drops_large_unused_content(kind: Kind, fields: dict[str, Any]) -> None:
     assert len(observation(5, kind, **fields).body or b"") < 500
 
 
-def test_every_child_can_be_remembered() -> None:
+def test_the_inventory_accepts_every_child() -> None:
     store = Store()
     for number, kind in enumerate(CHILDREN, 1):
         store.observe(observation(number, kind, spec={"n": number}))

@@ -62,8 +62,8 @@ class Writer:
     def add(self, item: Manifest) -> None:
         """Add one object."""
         line = _line(item)
-        kept = ManifestEntry(kind=item["kind"], name=item["metadata"]["name"], sha256=_digest(line))
-        self.contents.objects.append(kept)
+        entry = ManifestEntry(kind=item["kind"], name=item["metadata"]["name"], sha256=_digest(line))
+        self.contents.objects.append(entry)
         self._packed.write(line)
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ def verify(file: IO[bytes], *, of: str) -> Contents:
     `of` is the file's SHA-256 according to its name.
     """
     if (actual := digest(file)) != of:
-        message = f"its SHA-256 is {actual[:16]}…, and its name says {of[:16]}…: it was changed, or cut short"
+        message = f"its SHA-256 is {actual[:16]}…, but its name says {of[:16]}…: it was changed or truncated"
         raise CorruptError(message)
     last: dict[str, Any] = {}
     digests = []
@@ -95,12 +95,12 @@ def verify(file: IO[bytes], *, of: str) -> Contents:
         digests.append(line)
     manifest = last.get(MANIFEST)
     if not isinstance(manifest, dict):
-        message = "it has no manifest at its end: its writing was cut short"
+        message = "it has no manifest at its end: it was truncated"
         raise CorruptError(message)
     if manifest.get("format") != FORMAT:
         message = (
-            f"it is of format {manifest.get('format')}, written by operator {manifest.get('operator')}; this one,"
-            f" {__version__}, reads format {FORMAT}: use that release"
+            f"it has format {manifest.get('format')} of operator {manifest.get('operator')}; this operator,"
+            f" {__version__}, reads format {FORMAT}: use the operator that wrote it"
         )
         raise CorruptError(message)
     try:
@@ -109,7 +109,7 @@ def verify(file: IO[bytes], *, of: str) -> Contents:
         message = f"its manifest can't be read: {error.errors()[0]['msg']}"
         raise CorruptError(message) from error
     if [each.sha256 for each in contents.objects] != digests[:-1]:
-        message = "its objects are not those that its manifest names"
+        message = "its objects differ from its manifest"
         raise CorruptError(message)
     return contents
 
@@ -138,7 +138,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
         raise ValueError(message)
     item = json.loads(line)
     if not isinstance(item, dict):
-        message = "a line is no object"
+        message = "a line is not a JSON object"
         raise ValueError(message)
     return item
 

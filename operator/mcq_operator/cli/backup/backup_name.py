@@ -68,11 +68,11 @@ def choose(names: Iterable[BackupName], beginning: str | None, checksum: str | N
     if not matches:
         criteria = [f"whose name begins with {beginning}"] if beginning else []
         criteria += [f"with the digest {checksum}"] if checksum else []
-        which = f" {' and '.join(criteria)}: `backup list` shows those that there are" if criteria else ""
+        which = f" {' and '.join(criteria)}: `backup list` shows all backups" if criteria else ""
         message = f"There is no backup{which}."
         raise MissingError(message)
     namespaces = sorted({name.namespace for name in matches})
     if len(namespaces) > 1:
-        message = f"There are backups of {', '.join(namespaces)}: say of which by --backup={namespaces[0]}/"
+        message = f"There are backups of {', '.join(namespaces)}: choose one with --backup={namespaces[0]}/"
         raise MissingError(message)
     return max(matches)

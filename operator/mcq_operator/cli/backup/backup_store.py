@@ -63,7 +63,7 @@ class BackupStore:
                 return cls(_directory(Path(parts.path), create=create), url.rstrip("/") or "/")
         except _FAILURES as error:
             raise _error(error, url) from error
-        message = f"{url} is no place for backups: give s3://BUCKET/PREFIX, file:///DIRECTORY or a directory."
+        message = f"{url} can't store backups: give s3://BUCKET/PREFIX, file:///DIRECTORY or a directory."
         raise LocationError(message)
 
     def names(self, namespace: str | None = None) -> list[BackupName]:
@@ -96,7 +96,7 @@ class BackupStore:
         except _FAILURES as error:
             raise _error(error, f"{self.url}/{name.path}") from error
         if into.tell() != response.meta["size"]:
-            message = f"{into.tell()} of its {response.meta['size']} bytes came"
+            message = f"the store sent {into.tell()} of its {response.meta['size']} bytes"
             raise CorruptError(message)
 
     def delete(self, name: BackupName) -> None:
@@ -109,7 +109,7 @@ class BackupStore:
 
 def _s3(bucket: str, prefix: str) -> S3Store:
     if not bucket:
-        message = "Which bucket? Give s3://BUCKET/PREFIX."
+        message = "The address has no bucket: give s3://BUCKET/PREFIX."
         raise LocationError(message)
     _check_variables()
     return S3Store(bucket, prefix=prefix or None, client_options=_CLIENT, retry_config=_RETRIES)
@@ -126,9 +126,7 @@ def _append(file: IO[bytes], chunk: bytes) -> None:
     try:
         file.write(chunk)
     except OSError as error:
-        message = (
-            f"A backup can't be fetched into {tempfile.gettempdir()}: {error.strerror}. Make room there."
-        )
+        message = f"Can't fetch a backup into {tempfile.gettempdir()}: {error.strerror}. Make room there."
         raise FullError(message) from error
 
 
@@ -137,24 +135,22 @@ def _error(error: Exception, url: str) -> BackupError:
     text = str(error).strip()
     summary = _summary(text)
     if any(each in text for each in _NO_ROOM):
-        return FullError(
-            f"There is no room for it in {url}: {summary}. Make room, or keep fewer with --keep."
-        )
+        return FullError(f"{url} has no room for the backup: {summary}. Make room, or lower --keep.")
     if _INSTANCE_METADATA in text:
         advice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the Pod a workload identity"
         return CredentialsError(f"There are no credentials for {url}: {advice}. {summary}.")
     refused = isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError)
     if refused or any(status in text for status in ("401 Unauthorized", "403 Forbidden")):
-        advice = "They must be right, and be allowed to list, read, write and delete"
+        advice = "Correct them, and allow them to list, read, write and delete"
         return CredentialsError(f"{url} refuses these credentials: {summary}. {advice}.")
     if isinstance(error, FileNotFoundError) or "404 Not Found" in text:
         server = os.environ.get("AWS_ENDPOINT_URL", "its server")
         return MissingError(
-            f"{url} is not there: {summary}. Create the bucket at {server}, or correct the address."
+            f"{url} does not exist: {summary}. Create the bucket at {server}, or correct the address."
         )
     if "redirect" in text:
-        return LocationError(f"{url} is elsewhere: set AWS_REGION to its bucket's. {summary}.")
-    return TryAgainError(f"{url} does not answer as it should: {summary}. Nothing is half done: try again.")
+        return LocationError(f"{url} is in another region: set AWS_REGION to the bucket's. {summary}.")
+    return TryAgainError(f"The request to {url} failed: {summary}. Nothing is half done: try again.")
 
 
 def _summary(text: str) -> str:

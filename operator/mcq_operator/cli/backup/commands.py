@@ -60,13 +60,13 @@ async def _create(arguments: argparse.Namespace) -> int:
                 client, store, namespace=namespace, keep=arguments.keep, now=datetime.now(UTC)
             )
     except (ClusterError, ConfigException) as error:
-        raise _error(error, f"Namespace {namespace} can't be backed up") from error
+        raise _error(error, f"Can't back up namespace {namespace}") from error
     write_line(
         f"{store.url}/{backup.name}: {_counts(backup.contents)}, {backup.size:,} bytes, read back and good"
     )
     write_line(f"To restore it: --digest={backup.name.checksum}")
     for name in backup.deleted:
-        write_line(f"{store.url}/{name}: deleted, as --keep={arguments.keep} asks")
+        write_line(f"{store.url}/{name}: deleted because of --keep={arguments.keep}")
     return 0
 
 
@@ -87,9 +87,9 @@ def _restore(arguments: argparse.Namespace) -> int:
         name = choose(store.names(), arguments.backup, arguments.digest)
         if not (arguments.digest or arguments.trust_store or arguments.dry_run):
             message = (
-                f"Is {store.url}/{name} the backup that was made? Whoever can write to the store could have put it"
-                " there. Give its --digest, which `backup create` printed into a log that they can't change; or"
-                " --trust-store, if nobody else writes there."
+                f"Can you trust {store.url}/{name}? Everyone who can write to the store can replace a backup. Give its"
+                " --digest, which `backup create` printed into a log that they can't change; or --trust-store, if only"
+                " trusted people and programs can write there."
             )
             raise DigestNeededError(message)
         try:
@@ -120,7 +120,7 @@ async def _restored(file: IO[bytes], arguments: argparse.Namespace, namespace: s
             outcomes = await restore.run(archive.objects(file))
             await _list_references(client, archive.objects(file), namespace)
     except (ClusterError, ConfigException) as error:
-        raise _error(error, f"Namespace {namespace} is not restored, or only in part") from error
+        raise _error(error, f"The restore of namespace {namespace} is incomplete") from error
     return outcomes
 
 
@@ -129,7 +129,7 @@ async def _list_references(client: Client, objects: Iterable[Manifest], namespac
     needed = sorted({reference for item in objects for reference in references(item)})
     if not needed:
         return
-    write_line(f"\nNot in a backup, and needed in namespace {namespace}:")
+    write_line(f"\nNamespace {namespace} also needs these objects, which no backup has:")
     for kind, name in needed:
         missing = ""
         if kind == CONFIG_MAP.kind and await client.get(CONFIG_MAP, namespace=namespace, name=name) is None:
@@ -139,10 +139,8 @@ async def _list_references(client: Client, objects: Iterable[Manifest], namespac
 
 def _refusal(store: BackupStore, name: BackupName, problem: str) -> str:
     good = [each.name for each in list_backups(store, name.namespace) if each.contents]
-    other = (
-        f"The newest good one is --backup={good[-1]}" if good else "There is no good one of this namespace"
-    )
-    return f"{store.url}/{name} is corrupt, and nothing was restored from it: {problem}. {other}."
+    other = f"Use the newest good one: --backup={good[-1]}" if good else "This namespace has no good backup"
+    return f"{store.url}/{name} is corrupt, so nothing was restored: {problem}. {other}."
 
 
 def _counts(contents: archive.Contents) -> str:

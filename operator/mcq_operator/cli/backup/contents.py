@@ -75,11 +75,14 @@ async def _results(client: Client, item: Manifest) -> list[Manifest]:
     ended = {key.removesuffix(SUFFIX) for key in whole["data"]}
     result = [whole]
     for shard in range(exam.status.report.shards if exam.status.report else 0):
-        if (kept := await _results_map(client, exam, names.shard_results_name(name, shard), {})) is not None:
+        shard_results = await _results_map(client, exam, names.shard_results_name(name, shard), {})
+        if shard_results is not None:
             rows = {
-                key: value for key, value in kept["binaryData"].items() if key.removesuffix(ROWS) in ended
+                key: value
+                for key, value in shard_results["binaryData"].items()
+                if key.removesuffix(ROWS) in ended
             }
-            result.append({**kept, "binaryData": rows})
+            result.append({**shard_results, "binaryData": rows})
     return result
 
 

@@ -76,15 +76,13 @@ async def _collect(client: Client, file: IO[bytes], *, namespace: str, now: date
         if not writer.contents.objects:
             # Empty backups would eventually replace the good ones.
             message = (
-                f"Namespace {namespace} has no MCQSolver and no MCQExam, so no backup was made: is it the right"
-                " one, of the right cluster, and are the operator's CRDs installed?"
+                f"Namespace {namespace} has no MCQSolver and no MCQExam, so there is no backup. Check the namespace,"
+                " the cluster, and that the operator's CRDs are installed."
             )
             raise NothingToKeepError(message)
         writer.close()
     except OSError as error:
-        message = (
-            f"The backup can't be put together in {tempfile.gettempdir()}: {error.strerror}. Make room there."
-        )
+        message = f"Can't write the backup to {tempfile.gettempdir()}: {error.strerror}. Make room there."
         raise FullError(message) from error
     return writer.contents
 

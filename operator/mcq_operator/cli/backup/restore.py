@@ -25,12 +25,12 @@ class RestoreOutcome(StrEnum):
     """The outcome of restoring an object."""
 
     CREATED = "created"
-    UNCHANGED = "unchanged: it is there already"
+    UNCHANGED = "unchanged: it equals the backup"
     OVERWRITTEN = "overwritten"
-    LEFT_ALONE = "left alone: it is there, and other than in the backup (--overwrite)"
-    LEAVING = "left alone: it is being deleted; restore again once it is gone"
-    FOREIGN = "left alone: it is there, and is no result of this exam"
-    WITHOUT_EXAM = "left out: its exam is not there"
+    LEFT_ALONE = "not restored: it differs from the backup; --overwrite restores it"
+    LEAVING = "not restored: it is being deleted; restore again when it is gone"
+    FOREIGN = "not restored: the existing object does not belong to this exam"
+    WITHOUT_EXAM = "not restored: its exam does not exist"
     REFUSED = "refused"
 
 
@@ -90,8 +90,8 @@ class Restore:
             return await restore(item), ""
         except NotFoundError as error:
             message = (
-                f"Namespace {self._namespace}, or the kind {item['kind']}, is not there: {error}. Create the"
-                f" namespace (kubectl create namespace {self._namespace}), and install the operator's CRDs."
+                f"Namespace {self._namespace} or the kind {item['kind']} does not exist: {error}. Create the namespace"
+                f" (kubectl create namespace {self._namespace}), and install the operator's CRDs."
             )
             raise RefusedByClusterError(message) from error
         except RefusedError as error:

@@ -56,7 +56,7 @@ def validate(objects: Iterable[Manifest]) -> Iterator[Manifest]:
         if (problem := _problem(item)) is not None:
             metadata = item.get("metadata")
             name = metadata.get("name") if isinstance(metadata, dict) else None
-            message = f"it has {item.get('kind')} {name}, which no backup has: {problem}"
+            message = f"it has {item.get('kind')} {name}, which the operator does not back up: {problem}"
             raise CorruptError(message)
         yield item
 
@@ -75,15 +75,15 @@ def _problem(item: Manifest) -> str | None:
 
 def _of_resource(item: _Resource) -> str | None:
     operators = LEFT_OUT & item.metadata.annotations.keys()
-    return f"the annotation {min(operators)} is the operator's" if operators else None
+    return f"only the operator sets the annotation {min(operators)}" if operators else None
 
 
 def _of_results(item: _Results) -> str | None:
     if re.fullmatch(rf"{re.escape(item.exam)}-results(-\d+)?", item.metadata.name) is None:
-        return f"it is not named as the results of MCQExam {item.exam}"
+        return f"its name is not that of a result of MCQExam {item.exam}"
     if item.metadata.labels or item.metadata.annotations.keys() - {names.RESTORED_ANNOTATION}:
-        return "it has labels, or annotations of others"
+        return "it has labels, or annotations that the operator does not set"
     keys = item.data.keys() | item.binary_data.keys()
     if others := keys - whole_sitting_keys(keys):
-        return f"{min(others)} is no part of a result"
+        return f"{min(others)} is not part of a result"
     return None

@@ -1,4 +1,4 @@
-"""A backup's file: whole it is read back, and whatever else is done to it is found."""
+"""A backup's file: a whole one is read back, and every change to it is detected."""
 
 import gzip
 import hashlib
@@ -35,11 +35,11 @@ def lines(change: Callable[[list[str]], list[str]]) -> io.BytesIO:
 
 
 def verify(file: io.BytesIO) -> archive.Contents:
-    """By the digest that the file has now: what is wrong is found inside."""
+    """Verify the file against its current digest, so that only its content can fail."""
     return archive.verify(file, of=hashlib.sha256(file.getvalue()).hexdigest())
 
 
-def test_what_was_packed_is_read_back_in_its_order_and_its_manifest_counts_it() -> None:
+def test_an_archive_returns_its_objects_in_order_and_its_manifest_counts_them() -> None:
     file = packed()
     contents = verify(file)
     assert (contents.namespace, contents.count("ConfigMap"), contents.count("MCQSolver")) == ("team", 3, 0)
@@ -51,7 +51,7 @@ def test_the_same_objects_make_the_same_file() -> None:
 
 
 @pytest.mark.parametrize("place", [0, 40, -1])
-def test_a_changed_byte_is_found_by_the_digest_in_the_name(place: int) -> None:
+def test_the_digest_in_the_name_detects_a_changed_byte(place: int) -> None:
     file = packed()
     digest = hashlib.sha256(file.getvalue()).hexdigest()
     changed = bytearray(file.getvalue())
@@ -60,42 +60,40 @@ def test_a_changed_byte_is_found_by_the_digest_in_the_name(place: int) -> None:
         archive.verify(io.BytesIO(changed), of=digest)
 
 
-def test_what_was_cut_short_is_none() -> None:
+def test_a_truncated_result_is_ignored() -> None:
     whole = packed().getvalue()
     with pytest.raises(CorruptError, match="can't be unpacked"):
         verify(io.BytesIO(whole[:-20]))
     with pytest.raises(CorruptError, match="no manifest at its end"):
-        verify(lines(lambda found: found[:-1]))
+        verify(lines(lambda actual: actual[:-1]))
     with pytest.raises(CorruptError, match="no manifest at its end"):
         verify(io.BytesIO(b""))
 
 
-def test_an_object_that_was_changed_added_or_taken_out_is_found() -> None:
+def test_verify_detects_a_changed_added_or_removed_object() -> None:
     for change in (
-        lambda found: [found[0].replace("map-0", "map-9"), *found[1:]],
-        lambda found: [found[0], *found],
-        lambda found: found[1:],
-        lambda found: [found[1], found[0], *found[2:]],
+        lambda actual: [actual[0].replace("map-0", "map-9"), *actual[1:]],
+        lambda actual: [actual[0], *actual],
+        lambda actual: actual[1:],
+        lambda actual: [actual[1], actual[0], *actual[2:]],
     ):
-        with pytest.raises(CorruptError, match="not those that its manifest names"):
+        with pytest.raises(CorruptError, match="its objects differ from its manifest"):
             verify(lines(change))
 
 
-def test_a_format_of_a_later_release_is_not_misread() -> None:
-    def later(found: list[str]) -> list[str]:
-        manifest = json.loads(found[-1])
+def test_a_later_releases_format_is_refused() -> None:
+    def later(actual: list[str]) -> list[str]:
+        manifest = json.loads(actual[-1])
         manifest["manifest"] |= {"format": 2, "operator": "9.0.0"}
-        return [*found[:-1], json.dumps(manifest)]
+        return [*actual[:-1], json.dumps(manifest)]
 
-    with pytest.raises(
-        CorruptError, match=r"format 2, written by operator 9\.0\.0; this one, .+ reads format 1"
-    ):
+    with pytest.raises(CorruptError, match=r"format 2 of operator 9\.0\.0; this operator, .+ reads format 1"):
         verify(lines(later))
 
 
-def test_a_manifest_that_says_nothing_is_none() -> None:
+def test_an_empty_manifest_is_an_error() -> None:
     with pytest.raises(CorruptError, match="its manifest can't be read"):
-        verify(lines(lambda found: [*found[:-1], '{"manifest": {"format": 1}}']))
+        verify(lines(lambda actual: [*actual[:-1], '{"manifest": {"format": 1}}']))
 
 
 @pytest.mark.parametrize(
@@ -107,6 +105,6 @@ def test_a_manifest_that_says_nothing_is_none() -> None:
         pytest.param('{"a": "' + "x" * archive.LONGEST_LINE + '"}\n', id="a line without end"),
     ],
 )
-def test_a_line_that_was_never_written_is_corrupt(line: str) -> None:
+def test_an_unwritten_line_is_corrupt(line: str) -> None:
     with pytest.raises(CorruptError):
         verify(lines(lambda old: [*old[:-1], line]))

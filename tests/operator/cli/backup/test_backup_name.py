@@ -1,4 +1,4 @@
-"""Names of backups: what an object is called, and what a person means."""
+"""Names of backups: an object's name, and the choice of one by its beginning."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -31,7 +31,7 @@ def test_an_objects_path_is_read_back_and_says_the_time_in_utc() -> None:
         FIRST.path.replace("a" * 64, "a" * 63),
     ],
 )
-def test_what_has_another_name_is_no_backup(path: str) -> None:
+def test_an_object_with_another_name_is_not_a_backup(path: str) -> None:
     assert BackupName.parse(path) is None
 
 
@@ -49,13 +49,13 @@ def test_the_newest_backup_with_this_beginning_is_chosen(beginning: str | None, 
     assert choose([SECOND, FIRST], beginning) == chosen
 
 
-def test_of_several_namespaces_one_must_be_said() -> None:
-    with pytest.raises(MissingError, match="of other, team: say of which by --backup=other/"):
+def test_a_backup_of_several_namespaces_needs_a_choice() -> None:
+    with pytest.raises(MissingError, match="of other, team: choose one with --backup=other/"):
         choose([FIRST, OTHER], None)
     assert choose([FIRST, SECOND, OTHER], "team/") == SECOND
 
 
-def test_that_there_is_none_is_said() -> None:
+def test_a_missing_backup_is_reported() -> None:
     with pytest.raises(MissingError, match="There is no backup\\."):
         choose([], None)
     with pytest.raises(MissingError, match="begins with 2025: `backup list` shows"):

@@ -1,4 +1,4 @@
-"""The stores: rclone's real S3 server and a real directory, and what is said when they fail."""
+"""The stores: rclone's real S3 server and a real directory, and the messages of their failures."""
 
 import io
 import os
@@ -57,7 +57,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, credentials: None) -> 
     return BackupStore.of(places[request.param], create=True)
 
 
-def test_what_is_put_is_listed_read_back_and_deleted(store: BackupStore) -> None:
+def test_a_stored_backup_is_listed_read_back_and_deleted(store: BackupStore) -> None:
     later = BackupName.of("team", datetime(2026, 11, 29, tzinfo=UTC), "b" * 64)
     other = BackupName.of("team-2", datetime(2026, 11, 27, tzinfo=UTC), "c" * 64)
     for name, content in ((later, b"small"), (NAME, LARGE), (other, b"")):
@@ -74,7 +74,7 @@ def test_what_is_put_is_listed_read_back_and_deleted(store: BackupStore) -> None
     assert store.names("team") == [later]
 
 
-def test_what_is_no_backup_is_neither_listed_nor_read(tmp_path: Path) -> None:
+def test_other_objects_are_neither_listed_nor_read(tmp_path: Path) -> None:
     (tmp_path / "team").mkdir()
     (tmp_path / "team/notes.txt").write_text("mine")
     (tmp_path / NAME.path.rpartition("/")[2]).write_text("in no namespace")
@@ -87,14 +87,14 @@ def test_an_address_of_another_form_is_refused(url: str) -> None:
         BackupStore.of(url)
 
 
-def test_a_directory_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_directory_is_reported(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="There is no directory"):
         BackupStore.of(str(tmp_path / "none"))
 
 
 @pytest.mark.usefixtures("credentials")
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
-def test_wrong_credentials_are_refused_whatever_is_done(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_each_operation_reports_wrong_credentials(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "wrong")
     store = BackupStore.of("s3://backups/x")
     for act in (store.names, lambda: store.put(NAME, io.BytesIO()), lambda: store.get(NAME, io.BytesIO())):
@@ -112,24 +112,24 @@ def test_a_secret_that_ends_in_a_new_line_is_reported(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_bucket_that_is_not_there_is_said_whatever_is_done() -> None:
+def test_each_operation_reports_a_missing_bucket() -> None:
     store = BackupStore.of("s3://none/x")
     for act in (store.names, lambda: store.put(NAME, io.BytesIO())):
-        with pytest.raises(MissingError, match=r"s3://none/x is not there: NoSuchBucket.*Create the bucket"):
+        with pytest.raises(
+            MissingError, match=r"s3://none/x does not exist: NoSuchBucket.*Create the bucket"
+        ):
             act()
 
 
 @pytest.mark.usefixtures("credentials")
 def test_a_server_that_does_not_answer_may_answer_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    with pytest.raises(TryAgainError, match=r"does not answer as it should.*try again"):
+    with pytest.raises(TryAgainError, match=r"The request to .* failed: .*try again"):
         BackupStore.of("s3://backups/x").names()
 
 
 @pytest.mark.usefixtures("credentials")
-def test_an_upload_that_is_cut_leaves_nothing_that_is_taken_for_a_backup(
-    served: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_truncated_upload_leaves_no_backup(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And another try writes it."""
     with cutting(served, after=2**20) as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
@@ -143,9 +143,7 @@ def test_an_upload_that_is_cut_leaves_nothing_that_is_taken_for_a_backup(
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_download_that_is_cut_is_not_taken_for_the_whole(
-    served: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_truncated_download_is_an_error(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
     BackupStore.of("s3://backups/down").put(NAME, io.BytesIO(LARGE))
     with cutting(served, after=2**20) as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
@@ -159,7 +157,7 @@ def test_a_full_disk_is_reported_and_keeps_its_backups(tmp_path: Path) -> None:
         store = BackupStore.of(f"file://{tmp_path}/disk", create=True)
         store.put(NAME, io.BytesIO(b"small"))
         large = BackupName.of("team", datetime(2026, 11, 29, tzinfo=UTC), "b" * 64)
-        with pytest.raises(FullError, match=r"There is no room for it in .*No space left.*--keep"):
+        with pytest.raises(FullError, match=r"has no room for the backup: .*No space left.*--keep"):
             store.put(large, io.BytesIO(LARGE))
         assert store.names() == [NAME]
         into = io.BytesIO()
@@ -174,7 +172,7 @@ def test_no_room_for_a_fetched_backup_is_reported(tmp_path: Path) -> None:
     with (
         small_disk(tmp_path / "disk"),
         (tmp_path / "disk/file").open("w+b", buffering=0) as into,
-        pytest.raises(FullError, match=r"can't be fetched into .*No space left on device"),
+        pytest.raises(FullError, match=r"Can't fetch a backup into .*No space left on device"),
     ):
         store.get(NAME, into)
 
@@ -187,7 +185,7 @@ def test_no_room_for_a_fetched_backup_is_reported(tmp_path: Path) -> None:
         ("Server returned non-2xx status code: 503 Slow Down", TryAgainError),
     ],
 )
-def test_what_amazons_own_say_is_understood(words: str, error: type[BackupError]) -> None:
+def test_amazons_error_messages_are_understood(words: str, error: type[BackupError]) -> None:
     """No machine of ours has an instance's identity, or a bucket in another region."""
     assert isinstance(backup_store._error(ValueError(words), "s3://a"), error)
 

@@ -116,9 +116,9 @@ def elsewhere(kubectl: Kubectl, cluster_kubectl: Kubectl) -> Iterator[Kubectl]:
 
 
 def written(kubectl: Kubectl, kind: str, name: str) -> dict[str, Any]:
-    """What a person wrote of a resource."""
-    found = existing(kubectl, kind, name)
-    return {"spec": found["spec"], **{key: found["metadata"].get(key) for key in ("labels", "annotations")}}
+    """Return the part of a resource that a person wrote."""
+    actual = existing(kubectl, kind, name)
+    return {"spec": actual["spec"], **{key: actual["metadata"].get(key) for key in ("labels", "annotations")}}
 
 
 def wipe(kubectl: Kubectl) -> None:
@@ -126,7 +126,7 @@ def wipe(kubectl: Kubectl) -> None:
 
 
 @pytest.mark.slow
-async def test_a_sat_exam_and_its_solver_come_back_with_the_result_and_nothing_is_sat_again(
+async def test_a_restore_brings_back_an_exam_with_its_result_and_does_not_run_it(
     kubectl: Kubectl, bench: Bench, commands: Commands, tmp_path: Path
 ) -> None:
     """Into a namespace where nothing is left; the operator then finds its own objects, and a result to tell of."""
@@ -140,7 +140,7 @@ async def test_a_sat_exam_and_its_solver_come_back_with_the_result_and_nothing_i
     await bench.settle(key(bench))
     kinds = (("mcq", "demo"), ("mcqexam", "aqua"))
     before = [written(kubectl, *each) for each in kinds]
-    kept, summary = (
+    stored, summary = (
         [existing(kubectl, "cm", name) for name in ("aqua-results", "aqua-results-0")],
         existing(kubectl, "mcqexam", "aqua")["status"]["summary"],
     )
@@ -163,7 +163,7 @@ async def test_a_sat_exam_and_its_solver_come_back_with_the_result_and_nothing_i
     # A word that let one change through its gate must not let the next one through.
     assert before[0]["annotations"].pop("mcq-operator.dev/promote") == "because"
     assert after == before
-    for each in kept:
+    for each in stored:
         restored = existing(kubectl, "cm", each["metadata"]["name"])
         # Which shares were answered is of use only while the exam is sat.
         figures = {key: text for key, text in each.get("data", {}).items() if ".answered-" not in key}
@@ -183,7 +183,7 @@ async def test_a_sat_exam_and_its_solver_come_back_with_the_result_and_nothing_i
     assert len(jobs(kubectl)) == 1
 
 
-def test_what_is_there_is_left_alone_unless_asked_for_and_a_second_run_changes_nothing(
+def test_existing_objects_change_only_with_overwrite_and_a_second_run_changes_nothing(
     kubectl: Kubectl, commands: Commands
 ) -> None:
     apply(kubectl, {"replicas": 2, "limits": {"deadlineSeconds": 40}})
@@ -193,7 +193,7 @@ def test_what_is_there_is_left_alone_unless_asked_for_and_a_second_run_changes_n
 
     left = commands.restore()
     assert left.returncode == 2
-    assert f"MCQSolver {kubectl.namespace}/demo: left alone: it is there, and other than" in left.stdout
+    assert f"MCQSolver {kubectl.namespace}/demo: not restored: it differs from the backup" in left.stdout
     dry = commands.restore("--overwrite", "--dry-run")
     assert "demo: would be overwritten" in dry.stdout
     assert existing(kubectl, "mcq", "demo")["spec"]["replicas"] == 5
@@ -205,7 +205,7 @@ def test_what_is_there_is_left_alone_unless_asked_for_and_a_second_run_changes_n
     assert "demo: unchanged" in again.stdout
 
 
-def test_a_dry_run_into_another_namespace_says_what_would_be_made_and_makes_nothing(
+def test_a_dry_run_into_another_namespace_prints_its_changes_and_writes_nothing(
     kubectl: Kubectl, commands: Commands, elsewhere: Kubectl
 ) -> None:
     apply(kubectl, {"replicas": 2})
@@ -220,7 +220,7 @@ def test_a_dry_run_into_another_namespace_says_what_would_be_made_and_makes_noth
         assert written(elsewhere, kind, name)["spec"] == written(kubectl, kind, name)["spec"]
 
 
-def test_a_corrupt_backup_is_marked_refused_and_takes_no_good_ones_place(
+def test_a_corrupt_backup_is_marked_and_refused_and_replaces_no_good_one(
     kubectl: Kubectl, commands: Commands
 ) -> None:
     """And what the retention deletes is older than enough good ones."""
@@ -236,8 +236,8 @@ def test_a_corrupt_backup_is_marked_refused_and_takes_no_good_ones_place(
     wipe(kubectl)
     refused = commands.restore("--backup", spoiled)
     assert refused.returncode == 2
-    assert "nothing was restored from it: its SHA-256 is" in refused.stderr
-    assert f"The newest good one is --backup={kubectl.namespace}/{newest}" in refused.stderr
+    assert "so nothing was restored: its SHA-256 is" in refused.stderr
+    assert f"Use the newest good one: --backup={kubectl.namespace}/{newest}" in refused.stderr
     assert kubectl.get("mcq", "demo") is None
     assert commands.restore("--backup", good).returncode == 0
 
@@ -273,9 +273,7 @@ def test_an_empty_namespace_is_not_backed_up(kubectl: Kubectl, commands: Command
     assert commands.files() == []
 
 
-def test_what_fails_says_whether_another_try_helps(
-    kubectl: Kubectl, commands: Commands, tmp_path: Path
-) -> None:
+def test_a_failure_says_whether_a_retry_helps(kubectl: Kubectl, commands: Commands, tmp_path: Path) -> None:
     apply(kubectl, {})
     create = ["backup", "create", "-n", kubectl.namespace, "--to"]
     cases: list[tuple[list[str], dict[str, str], int, str]] = [
@@ -316,7 +314,7 @@ async def cut(kubectl: Kubectl) -> AsyncIterator[Callable[[int], Client]]:
         yield after
 
 
-async def test_a_restore_that_was_cut_goes_on_where_it_was(
+async def test_an_interrupted_restore_continues(
     kubectl: Kubectl,
     bench: Bench,
     client: Client,
@@ -363,7 +361,7 @@ async def test_a_solver_that_the_schema_refuses_is_reported_and_the_others_are_r
     assert "host is required when ingress is enabled" in said[0]
 
 
-def test_what_is_made_for_a_gate_is_not_backed_up(kubectl: Kubectl, commands: Commands) -> None:
+def test_a_gates_objects_are_not_backed_up(kubectl: Kubectl, commands: Commands) -> None:
     apply(kubectl, {})
     owner = existing(kubectl, "mcq", "demo")["metadata"]["uid"]
     candidate = {
@@ -404,11 +402,11 @@ def test_no_status_identity_or_secret_is_in_a_backup(kubectl: Kubectl, commands:
     assert BackupStore.of(str(commands.folder.parent)).names() == [name]
 
 
-def test_a_restore_needs_the_digest_of_the_backup_that_was_made(kubectl: Kubectl, commands: Commands) -> None:
-    """Whoever can write to the store could put another archive there, under a newer name."""
+def test_a_restore_needs_the_digest_of_the_backup(kubectl: Kubectl, commands: Commands) -> None:
+    """A user who can write to the store could put another archive there, under a newer name."""
     apply(kubectl, {"replicas": 2})
-    told = commands.create().splitlines()[1].removeprefix("To restore it: ")
-    assert told.partition("=")[2] in commands.list_backups()[0]
+    reported = commands.create().splitlines()[1].removeprefix("To restore it: ")
+    assert reported.partition("=")[2] in commands.list_backups()[0]
     another_second()
     patch(kubectl, "mcq", "demo", {"spec": {"image": "evil.example.com/x"}})
     commands.create()
@@ -420,16 +418,14 @@ def test_a_restore_needs_the_digest_of_the_backup_that_was_made(kubectl: Kubectl
     none = commands.run("restore", "--from", commands.place, f"--digest=sha256:{'0' * 64}")
     assert none.returncode == 2
     assert "There is no backup with the digest sha256:000" in none.stderr
-    done = commands.run("restore", "--from", commands.place, told)
+    done = commands.run("restore", "--from", commands.place, reported)
     assert done.returncode == 0, done.stderr
     assert "image" not in existing(kubectl, "mcq", "demo")["spec"]
     assert done.stdout.splitlines()[1] == f"  MCQSolver {kubectl.namespace}/demo"
 
 
-def test_nothing_is_restored_from_an_archive_that_has_anything_else(
-    kubectl: Kubectl, commands: Commands
-) -> None:
-    """Not what is in order in it either; and its digest, and its manifest, are right."""
+def test_an_archive_with_another_object_restores_nothing(kubectl: Kubectl, commands: Commands) -> None:
+    """No object of the archive is restored, although its digest and its manifest are right."""
     apply(kubectl, {})
     commands.create()
     wipe(kubectl)
@@ -449,14 +445,12 @@ def test_nothing_is_restored_from_an_archive_that_has_anything_else(
     (commands.folder / crafted).write_bytes(file.getvalue())
     done = commands.restore()
     assert done.returncode == 2
-    assert "nothing was restored from it: it has RoleBinding mine" in done.stderr
+    assert "so nothing was restored: it has RoleBinding mine" in done.stderr
     assert kubectl.get("mcq", "demo") is None
     assert kubectl.get("rolebinding", "mine") is None
 
 
-async def test_a_result_is_not_written_over_a_config_map_of_someone_else(
-    kubectl: Kubectl, client: Client
-) -> None:
+async def test_a_result_does_not_overwrite_a_foreign_config_map(kubectl: Kubectl, client: Client) -> None:
     sit(kubectl, {})
     kubectl("create", "configmap", "aqua-results", "--from-literal=one.json=mine")
     about = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "aqua-results", "annotations": {}}}

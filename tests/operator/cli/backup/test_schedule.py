@@ -1,4 +1,4 @@
-"""spec.storage.backup against a real API server: what is made, what it may do, and what the solver says of it."""
+"""spec.storage.backup against a real API server: its objects, their permissions, and the solver's condition."""
 
 import json
 import os
@@ -45,9 +45,9 @@ async def test_a_backup_is_scheduled_by_objects_of_the_solver_and_pruned_with_th
         assert [each["uid"] for each in references] == [owner]
     cron_job = existing(kubectl, "cronjob", "demo-backups")["spec"]
     assert (cron_job["schedule"], cron_job["timeZone"]) == ("0 2 * * *", "Etc/UTC")
-    told = condition(kubectl, "BackedUp")
-    assert (told["status"], told["reason"]) == ("Unknown", "NotBackedUpYet")
-    assert "--from=cronjob/demo-backups" in told["message"]
+    reported = condition(kubectl, "BackedUp")
+    assert (reported["status"], reported["reason"]) == ("Unknown", "NotBackedUpYet")
+    assert "--from=cronjob/demo-backups" in reported["message"]
     kubectl("delete", "cronjob", "demo-backups")
     await bench.settle()
     assert kubectl.get("cronjob", "demo-backups") is not None
@@ -74,9 +74,7 @@ async def test_its_pods_pass_the_restricted_level_and_are_no_replicas(
     assert not selector.items() <= pods(kubectl)[0]["metadata"]["labels"].items()
 
 
-async def test_what_became_of_the_last_backup_is_a_condition_and_an_event(
-    kubectl: Kubectl, bench: Bench
-) -> None:
+async def test_the_last_backups_result_is_a_condition_and_an_event(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, spec())
     await bench.settle()
     kubectl("create", "job", "--from=cronjob/demo-backups", "first")
@@ -88,10 +86,10 @@ async def test_what_became_of_the_last_backup_is_a_condition_and_an_event(
     await until(lambda: "failed" in existing(kubectl, "job", "first").get("status", {}))
     await until(lambda: "conditions" in existing(kubectl, "job", "first")["status"])
     await bench.settle()
-    told = condition(kubectl, "BackedUp")
-    assert (told["status"], told["reason"]) == ("False", "BackupFailed")
-    assert "Job first failed: error: s3://backups/mcq refuses these credentials." in told["message"]
-    assert "There is no good backup yet." in told["message"]
+    reported = condition(kubectl, "BackedUp")
+    assert (reported["status"], reported["reason"]) == ("False", "BackupFailed")
+    assert "Job first failed: error: s3://backups/mcq refuses these credentials." in reported["message"]
+    assert "There is no good backup yet." in reported["message"]
     assert "BackupFailed" in reasons(kubectl)
     # One try was enough: another would have come to the same.
     assert len(pods(kubectl)) == 1
@@ -103,9 +101,9 @@ async def test_what_became_of_the_last_backup_is_a_condition_and_an_event(
     ended(kubectl, code=0, message="")
     await until(lambda: "completionTime" in existing(kubectl, "job", "second")["status"])
     await bench.settle()
-    told = condition(kubectl, "BackedUp")
+    reported = condition(kubectl, "BackedUp")
     when = existing(kubectl, "job", "second")["status"]["completionTime"]
-    assert (told["status"], told["message"]) == ("True", f"The last good backup is of {when}.")
+    assert (reported["status"], reported["message"]) == ("True", f"The last good backup is from {when}.")
     # The API server's clock is in whole seconds, and the newer Job is the one that counts.
     await until(lambda: existing(kubectl, "cronjob", "demo-backups")["status"].get("lastSuccessfulTime"))
     kubectl("delete", "job", "second")
@@ -121,12 +119,12 @@ async def test_a_pod_that_can_not_start_is_reported(kubectl: Kubectl, bench: Ben
     waiting = {"reason": "CreateContainerConfigError", "message": 'secret "s3" not found'}
     container(kubectl, {"waiting": waiting}, phase="Pending")
     await bench.settle()
-    told = condition(kubectl, "BackedUp")
-    assert (told["status"], told["reason"]) == ("False", "CreateContainerConfigError")
-    assert 'secret "s3" not found' in told["message"]
+    reported = condition(kubectl, "BackedUp")
+    assert (reported["status"], reported["reason"]) == ("False", "CreateContainerConfigError")
+    assert 'secret "s3" not found' in reported["message"]
 
 
-async def test_a_foreign_cron_job_of_its_name_is_left_alone_and_reported(
+async def test_a_foreign_cron_job_of_its_name_is_unchanged_and_reported(
     kubectl: Kubectl, bench: Bench
 ) -> None:
     kubectl("create", "cronjob", "demo-backups", "--image=x", "--schedule=0 0 1 1 *")
@@ -135,7 +133,8 @@ async def test_a_foreign_cron_job_of_its_name_is_left_alone_and_reported(
     assert existing(kubectl, "cronjob", "demo-backups")["spec"]["schedule"] == "0 0 1 1 *"
     assert condition(kubectl, "BackedUp")["reason"] == "NotApplied"
     assert (
-        "CronJob demo-backups exists and belongs to someone else" in condition(kubectl, "Degraded")["message"]
+        "CronJob demo-backups exists and does not belong to this MCQSolver"
+        in condition(kubectl, "Degraded")["message"]
     )
 
 
@@ -160,14 +159,14 @@ async def test_the_rights_of_its_account_are_enough_and_no_more(
 
 @pytest.mark.parametrize("name", ["a" * 50, "a" * 49 + "b"])
 def test_the_longest_name_of_a_solver_has_a_cron_job_of_its_own(name: str) -> None:
-    """Kubernetes takes 52 characters."""
-    made = backup_name(solver(name=name))
-    assert len(made) <= 52
-    assert made != backup_name(solver(name="a" * 48))
+    """Kubernetes allows 52 characters."""
+    created = backup_name(solver(name=name))
+    assert len(created) <= 52
+    assert created != backup_name(solver(name="a" * 48))
     [*_, cron_job] = desired.backup.objects(
         solver({"storage": {"backup": BACKUP}}, name=name), operator_image="x"
     )
-    assert cron_job["metadata"]["name"] == made
+    assert cron_job["metadata"]["name"] == created
 
 
 def program(*arguments: str, kubeconfig: Path) -> subprocess.CompletedProcess[str]:
@@ -182,8 +181,8 @@ def program(*arguments: str, kubeconfig: Path) -> subprocess.CompletedProcess[st
 
 
 def pods(kubectl: Kubectl) -> list[dict[str, Any]]:
-    found = kubectl("get", "pods", "-l", "app.kubernetes.io/name=mcq-backup", "-o", "json")
-    return list(json.loads(found)["items"])
+    actual = kubectl("get", "pods", "-l", "app.kubernetes.io/name=mcq-backup", "-o", "json")
+    return list(json.loads(actual)["items"])
 
 
 def ended(kubectl: Kubectl, *, code: int, message: str) -> None:
@@ -194,7 +193,14 @@ def ended(kubectl: Kubectl, *, code: int, message: str) -> None:
 
 
 def container(kubectl: Kubectl, state: dict[str, Any], *, phase: str) -> None:
-    told = {"name": "backup", "state": state, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
+    reported = {
+        "name": "backup",
+        "state": state,
+        "image": "x",
+        "imageID": "x",
+        "ready": False,
+        "restartCount": 0,
+    }
     [pod] = pods(kubectl)
-    status = {"status": {"phase": phase, "containerStatuses": [told]}}
+    status = {"status": {"phase": phase, "containerStatuses": [reported]}}
     patch(kubectl, "pod", pod["metadata"]["name"], status, subresource="status")

@@ -1,4 +1,4 @@
-"""What an archive may have: whoever can write to the store must not choose what an administrator's restore applies."""
+"""The allowed objects of an archive: a user of the store must not choose what an administrator's restore applies."""
 
 from typing import Any
 
@@ -40,14 +40,14 @@ BINDING = {
         results(metadata={"name": "aqua-results", "annotations": {"mcq-operator.dev/restored": "one/x"}}),
     ],
 )
-def test_what_backups_have_is_accepted(item: Manifest) -> None:
+def test_objects_of_backups_are_accepted(item: Manifest) -> None:
     assert list(validate([item])) == [item]
 
 
 @pytest.mark.parametrize(
     ("item", "says"),
     [
-        (BINDING, "it has RoleBinding mine, which no backup has: a backup has MCQSolvers"),
+        (BINDING, "it has RoleBinding mine, which the operator does not back up: a backup has MCQSolvers"),
         ({**BINDING, "kind": "MCQSolver"}, "apiVersion"),
         ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {}}, "Secret s"),
         ({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {}}, "Deployment d"),
@@ -59,18 +59,18 @@ def test_what_backups_have_is_accepted(item: Manifest) -> None:
         (resource(namespace="kube-system"), "metadata.namespace: Extra inputs"),
         (resource(ownerReferences=[]), "metadata.ownerReferences: Extra inputs"),
         (resource(finalizers=["a/b"]), "metadata.finalizers: Extra inputs"),
-        (resource(annotations={"mcq-operator.dev/promote": "admin: yes"}), "promote is the operator's"),
+        (resource(annotations={"mcq-operator.dev/promote": "admin: yes"}), "only the operator sets the annotation"),
         (resource(name="../../configmaps/x"), "metadata.name"),
-        (results("kube-root-ca.crt"), "not named as the results of MCQExam aqua"),
-        (results("other-results"), "not named as the results"),
-        (results(data={"ca.crt": "x"}), "ca.crt is no part of a result"),
-        (results(binaryData={"x": ""}), "x is no part"),
+        (results("kube-root-ca.crt"), "its name is not that of a result of MCQExam aqua"),
+        (results("other-results"), "its name is not that of a result"),
+        (results(data={"ca.crt": "x"}), "ca.crt is not part of a result"),
+        (results(binaryData={"x": ""}), "x is not part"),
         (results(metadata={"name": "aqua-results", "labels": {"a": "b"}}), "has labels"),
-        (results(metadata={"name": "aqua-results", "annotations": {"a": "b"}}), "annotations of others"),
+        (results(metadata={"name": "aqua-results", "annotations": {"a": "b"}}), "annotations that the operator"),
         (results(immutable=True), "immutable: Extra inputs"),
     ],
 )  # fmt: skip
-def test_anything_else_is_refused(item: Manifest, says: str) -> None:
-    with pytest.raises(CorruptError, match="which no backup has") as refused:
+def test_any_other_object_is_refused(item: Manifest, says: str) -> None:
+    with pytest.raises(CorruptError, match="which the operator does not back up") as refused:
         list(validate([resource(), item]))
     assert says in str(refused.value)
