@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
-_NICE_STEP = 10
+_NICE_STEP = 5
 
 
 def available_cpus(cgroup: Path = _CGROUP) -> int:
