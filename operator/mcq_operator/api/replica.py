@@ -90,7 +90,8 @@ class ModelSource(Model):
     AWS_SECRET_ACCESS_KEY, AWS_REGION and, for a server other than Amazon's, AWS_ENDPOINT_URL; left out, the Pod's
     workload identity is used. For a private hf:// repository: HF_TOKEN."""
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
-    """The number format that the model computes in; auto picks the fastest on the node, int8 on most CPUs."""
+    """The number format that the model computes in. auto: int8 on CPUs, a float on a GPU. float32, bfloat16 and GPUs
+    need torch: the operator uses the service's image that has it."""
 
 
 class SecretKey(Model):
