@@ -33,7 +33,7 @@ async def test_a_solver_takes_requests_of_the_ingress_of_another_namespace(
     assert kubectl.get("ingress", "demo") is None
     ready = condition(kubectl, "Ready")
     assert (ready["status"], ready["reason"]) == ("False", "HostConflict")
-    assert f"Ingress {victims.namespace}/theirs takes the requests of" in ready["message"]
+    assert f"Ingress {victims.namespace}/theirs already takes the requests of" in ready["message"]
     assert result.requeue_after is not None
     victims("delete", "ingress", "theirs")
     bench.restart(victims.namespace)

@@ -181,7 +181,9 @@ async def test_an_http_route_takes_no_requests_of_a_route_of_another_namespace(
     assert kubectl.get(resource, "demo") is None
     ready = condition(kubectl, "Ready")
     assert ready["reason"] == "HostConflict"
-    assert f"HTTPRoute {there.namespace}/theirs takes the requests of *.example.com/" in ready["message"]
+    assert (
+        f"HTTPRoute {there.namespace}/theirs already takes the requests of *.example.com/" in ready["message"]
+    )
     cluster_kubectl.server.delete_namespace(there.namespace)
 
 
