@@ -22,7 +22,7 @@ SERVICE_TARGETS = {"service": "cpu", "service-torch": "torch"}
 """The stages of Dockerfile.service, by the images that they make."""
 PROGRAMS = ("operator", *SERVICE_TARGETS)
 LOCAL = ("operator", "service")
-"""What a local cluster gets: few solvers need torch, whose image is 4 GB."""
+"""The images of a local cluster. Few solvers need torch, and its image has 5 GB."""
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 OCI = "org.opencontainers.image"
 

@@ -14,7 +14,7 @@ class ServiceImages(NamedTuple):
 
 
 def replica_image(solver: MCQSolver, images: ServiceImages) -> str:
-    """Return the image that the spec names or, if it names none, the smallest that can run the solver."""
+    """Return the spec's image or, if it names none, the smallest one that can run the solver."""
     return solver.spec.image or (images.torch if _needs_torch(solver.spec) else images.cpu)
 
 

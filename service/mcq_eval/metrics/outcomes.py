@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 ONE_SIDED = 0.9
-"""The confidence of an interval whose ends each hold with 95 %."""
+"""The confidence of a two-sided interval; each end alone holds with 95 %."""
 _MIN_PROBABILITY = 1e-12  # limits the loss of a probability that was rounded to 0
 
 

@@ -8,31 +8,27 @@ A request of many parts (a batch of questions, a completion of several prompts) 
 request. Only one of its parts is in the queue at a time, and its next part queues behind requests that came since. So
 requests take turns, and a single question waits for at most one part of each batch.
 
-The queue is also bounded in time. A slow replica can't finish a full queue before the requests' deadline, and would
-compute answers that nobody gets. So a request is refused if those before it will take more than half of the deadline;
-the other half is for its own computation, and for an estimate that is too low.
+The queue is also bounded in time. A slow replica can't finish a full queue before the requests' deadlines, and would
+compute answers for clients that have left. So it refuses a request if those before it will take more than half of the
+deadline. The other half is for the request's own computation, and for an estimate that is too low.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import time
-from collections import deque
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from mcq_service.engine import Share
 from mcq_service.runtime.task_group import task_group
 from mcq_service.scheduler.errors import DeadlinePassed, QueueClosed, QueueFull
+from mcq_service.scheduler.service_rate import ServiceRate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 
-_MEASURED_REQUESTS = 32
-_MAX_RETRY_SECONDS = 60
 _QUEUED_SHARE = 0.5  # of the deadline
 # Active parts of all requests: enough to fill every step. More would only wait in the engine's queue, where their
 # deadlines run.
@@ -54,36 +50,6 @@ class Limits:
     active_tokens: int
     writers: int
     deadline_seconds: float
-
-
-class ServiceRate:
-    """The mean seconds between two finished requests while others wait.
-
-    Without a waiting request, the time between two of them shows how often clients ask and not what a replica can do.
-    """
-
-    def __init__(self, clock: Callable[[], float], *, initial: float = 1.0) -> None:
-        """Assume `initial` seconds for Retry-After before the first measured request."""
-        self._clock = clock
-        self._initial = initial
-        self._measured: deque[float] = deque(maxlen=_MEASURED_REQUESTS)
-        self._since: float | None = None
-
-    def ended(self, *, others_wait: bool) -> None:
-        """Count a finished request; `others_wait` says if requests wait for their turn now."""
-        now = self._clock()
-        if self._since is not None and others_wait:
-            self._measured.append(now - self._since)
-        self._since = now if others_wait else None
-
-    def wait_seconds(self, waiting: int) -> float:
-        """Return the seconds until `waiting` requests should be finished; 0 if nothing was measured yet."""
-        return fmean(self._measured) * waiting if self._measured else 0.0
-
-    def retry_after(self, waiting: int) -> int:
-        """Return the whole seconds until half of `waiting` requests should be finished, 1 to 60."""
-        seconds = self.wait_seconds(waiting) or self._initial * waiting
-        return min(_MAX_RETRY_SECONDS, max(1, math.ceil(seconds / 2)))
 
 
 class Startable(Protocol):

@@ -8,7 +8,8 @@ import pytest
 from tests.service.fakes import until
 
 from mcq_service.scheduler import Admission, LanePart, Limits, QueueClosed, QueueFull, Slot
-from mcq_service.scheduler.admission import MAX_ACTIVE_PARTS, ServiceRate
+from mcq_service.scheduler.admission import MAX_ACTIVE_PARTS
+from mcq_service.scheduler.service_rate import ServiceRate
 
 
 class Clock:

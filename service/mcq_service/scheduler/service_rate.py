@@ -1,0 +1,44 @@
+"""How fast a replica finishes the requests in its queue."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MEASURED_REQUESTS = 32
+_MAX_RETRY_SECONDS = 60
+
+
+class ServiceRate:
+    """The mean seconds between two finished requests while others wait.
+
+    Without a waiting request, the time between two of them shows how often clients ask and not what a replica can do.
+    """
+
+    def __init__(self, clock: Callable[[], float], *, initial: float = 1.0) -> None:
+        """Assume `initial` seconds for Retry-After before the first measured request."""
+        self._clock = clock
+        self._initial = initial
+        self._measured: deque[float] = deque(maxlen=_MEASURED_REQUESTS)
+        self._since: float | None = None
+
+    def ended(self, *, others_wait: bool) -> None:
+        """Count a finished request; `others_wait` says if requests wait for their turn now."""
+        now = self._clock()
+        if self._since is not None and others_wait:
+            self._measured.append(now - self._since)
+        self._since = now if others_wait else None
+
+    def wait_seconds(self, waiting: int) -> float:
+        """Return the seconds until `waiting` requests should be finished; 0 if nothing was measured yet."""
+        return fmean(self._measured) * waiting if self._measured else 0.0
+
+    def retry_after(self, waiting: int) -> int:
+        """Return the whole seconds until half of `waiting` requests should be finished, 1 to 60."""
+        seconds = self.wait_seconds(waiting) or self._initial * waiting
+        return min(_MAX_RETRY_SECONDS, max(1, math.ceil(seconds / 2)))
