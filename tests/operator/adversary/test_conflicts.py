@@ -37,12 +37,13 @@ def first_quick(rows: Sequence[tuple[Any, ...]]) -> list[Any]:
 
 
 DEPLOYMENT = {"replicas": 0, "selector": {"matchLabels": {"app": "theirs"}}, "template": POD}
+PVC = {"storage": {"cache": {"type": "PVC"}}}
 CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
 
 SOLVERS: list[tuple[Manifest, dict[str, Any], list[tuple[str, str]]]] = [
     # what is someone else's, what the tenant asks for, and what must not be made
     (foreign("ServiceAccount", "demo"), {}, [("deployment", "demo")]),
-    (foreign("PersistentVolumeClaim", "demo-model-cache", spec=CLAIM), {}, [("deployment", "demo")]),
+    (foreign("PersistentVolumeClaim", "demo-model-cache", spec=CLAIM), PVC, [("deployment", "demo")]),
     (foreign("Service", "demo", spec={"ports": [{"port": 80}]}), INGRESS, [("ingress", "demo")]),
     (foreign("Deployment", "demo", "apps/v1", spec=DEPLOYMENT), {"autoscaling": {"enabled": True}},
      [("hpa", "demo")]),
