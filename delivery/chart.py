@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from hack.images.build import DIST
@@ -24,7 +23,6 @@ def write_chart(images: Images | None, folder: Path = CHART) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(SOURCE, folder)
     values = folder / "values.yaml"
-    for program, image in asdict(images).items() if images else ():
-        name = program.replace("_", "-")
-        values.write_text(re.sub(rf"(?m)mcq-{name}:\S+$", image, values.read_text()))
+    for program, image in images.references.items() if images else ():
+        values.write_text(re.sub(rf"(?m)mcq-{program}:\S+$", image, values.read_text()))
     return folder

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +63,7 @@ def sign(settings: Settings, images: Images, progress: Progress, *, public_key: 
         login = {"DOCKER_CONFIG": str(auth.parent)} if auth else {}
         no_services = Path(directory) / "signing-config.json"
         no_services.write_text(cosign("signing-config", "create"))
-        for image in filter(None, asdict(images).values()):
+        for image in images.references.values():
             http = ["--allow-http-registry"] if on_this_machine(image) else []
             how = ["--key", key, "--signing-config", str(no_services), "--recursive", "--yes"]
             with progress.step(f"sign {image}"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -43,6 +43,11 @@ class Images:
     def of(cls, references: Mapping[str, str]) -> Images:
         """Return the images by the names of hack.images.build."""
         return cls(**{program.replace("-", "_"): each for program, each in references.items()})
+
+    @property
+    def references(self) -> dict[str, str]:
+        """The images by the names of hack.images.build; one that is not given is left out."""
+        return {program.replace("_", "-"): each for program, each in asdict(self).items() if each}
 
     def replicas(self, manifest: Mapping[str, Any]) -> str:
         """Return the image that an MCQSolver's replicas run."""

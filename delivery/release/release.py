@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from hack.git import git
@@ -106,7 +105,7 @@ def publish(settings: Settings, version: str, kubectl: Kubectl, tools: Tools, pr
         shutil.move(sbom, folder)
     shutil.copy(RECORD, folder)
     section = changelog.section((ROOT / "CHANGELOG.md").read_text(), version)
-    upgrade = UPGRADE.format(images="\n".join(filter(None, asdict(images).values())))
+    upgrade = UPGRADE.format(images="\n".join(images.references.values()))
     (folder / "NOTES.md").write_text(f"# {version}\n\n{section}\n\n{upgrade}")
     files = sorted(path for path in folder.iterdir())
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -189,7 +188,7 @@ def two_platforms(guarded_registry: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_images_for_two_platforms_have_one_reference(guarded_registry: str, two_platforms: Images) -> None:
-    for image in filter(None, asdict(two_platforms).values()):
+    for image in two_platforms.references.values():
         name, _, digest = image.removeprefix(f"{guarded_registry}/").partition("@")
         response = httpx2.get(
             f"http://{guarded_registry}/v2/{name}/manifests/1",

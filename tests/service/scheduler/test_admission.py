@@ -171,7 +171,7 @@ async def test_retry_after_follows_the_measured_rate() -> None:
 
 
 async def test_a_request_that_would_wait_for_half_of_its_deadline_is_refused() -> None:
-    """A queue with room for it would make it end with 504, after work that nobody gets."""
+    """Otherwise it would end with 504, after a computation for a client that has left."""
     clock = Clock()
     queue = admission(clock, queued_requests=64)
     await finish(queue, clock, 5, seconds=12, writes=True)
