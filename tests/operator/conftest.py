@@ -1,7 +1,7 @@
-"""A real API server for the tests that need one: etcd, kube-apiserver and kube-controller-manager, no node.
+"""A real API server for the tests that need one: etcd, kube-apiserver and kube-controller-manager, without nodes.
 
-One for all workers of pytest-xdist, each test in a namespace of its own. Tests that change what all namespaces share
-(the CRDs, the installed operator) use `apart_kubectl`, another API server, and are one group of pytest-xdist.
+All workers of pytest-xdist share it, and each test has its own namespace. Tests that change cluster-wide objects (the
+CRDs, the installed operator) use another API server, `apart_kubectl`, and form one group of pytest-xdist.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RUNNING = pytest.StashKey[ExitStack]()
 
 CONTROL_PLANE = f"operator-tests-{hashlib.sha256(__file__.encode()).hexdigest()[:8]}"
-"""One for each checkout, so that those of two can run at the same time."""
+"""Each checkout has its own, so the tests of two checkouts can run at the same time."""
 
 
 def pytest_configure_node(node: Any) -> None:
@@ -57,13 +57,13 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop it after the last."""
+    """Stop the API server after the last worker."""
     if RUNNING in config.stash:
         config.stash[RUNNING].close()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse to run tests of one group on several workers: a release of pytest and pytest-xdist did so silently."""
+    """Refuse to run one group on several workers, which some releases of pytest and pytest-xdist do silently."""
     if session.config.getoption("loadgroup", default=False):
         for item in session.items:
             if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
@@ -75,14 +75,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @dataclass(frozen=True)
 class Kubectl:
-    """kubectl against the tests' API server, in a test's namespace."""
+    """kubectl with the tests' API server, in a test's namespace."""
 
     program: Path
     kubeconfig: Path
     namespace: str = ""
 
     def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run it, whatever its exit status."""
+        """Run kubectl and return its exit status and output."""
         scope = [f"--namespace={self.namespace}"] if self.namespace else []
         return subprocess.run(
             [self.program, *scope, *arguments],
@@ -95,22 +95,22 @@ class Kubectl:
         )
 
     def __call__(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run it and return what it printed; fails the test when it fails."""
+        """Run kubectl and return its output; fail the test if kubectl fails."""
         done = self.run(*arguments, stdin=stdin)
         assert done.returncode == 0, f"kubectl {arguments}: {done.stderr}"
         return done.stdout
 
     @property
     def server(self) -> Server:
-        """The same API server, over one connection that all tests of this process share."""
+        """The same API server, over one connection for all tests of this process."""
         return _server(self.kubeconfig)
 
     def get(self, kind: str, name: str) -> Manifest | None:
-        """One object, or None."""
+        """Return an object, or None."""
         return self.server.get(kind, name, self.namespace)
 
     def list(self, kind: str, labels: str = "") -> list[Manifest]:
-        """The objects with these labels."""
+        """Return the objects with these labels."""
         return self.server.list(kind, self.namespace, labels)
 
 
@@ -121,19 +121,19 @@ def _server(kubeconfig: Path) -> Server:
 
 @contextmanager
 def control_plane(name: str) -> Iterator[Kubectl]:
-    """kubectl against a new control plane that has the CRDs."""
+    """Start a control plane with the CRDs and yield its kubectl."""
     provider = ControlPlane(Instance(name), Progress())
-    # Another run of these tests in this checkout has the same one: one after the other.
+    # Another run of these tests in this checkout uses the same control plane: wait for its end.
     with locked(CACHE / f"{name}.lock"):
-        provider.down()  # what a run that was killed has left
+        provider.down()  # a killed run may have left one
         provider.up()
-        yield with_crds(Kubectl(provider.kubectl(), provider.kubeconfig()))
+        yield install_crds(Kubectl(provider.kubectl(), provider.kubeconfig()))
         provider.down()
 
 
 @pytest.fixture(scope="session")
 def cluster_kubectl(request: pytest.FixtureRequest) -> Iterator[Kubectl]:
-    """kubectl against the control plane that all workers share."""
+    """kubectl with the control plane that all workers share."""
     shared = getattr(request.config, "workerinput", {}).get("control_plane")
     if shared:
         provider = ControlPlane(Instance(shared), Progress())
@@ -145,24 +145,24 @@ def cluster_kubectl(request: pytest.FixtureRequest) -> Iterator[Kubectl]:
 
 @pytest.fixture(scope="session")
 def apart_kubectl() -> Iterator[Kubectl]:
-    """kubectl against a control plane for those that change what all namespaces share."""
+    """kubectl with a second control plane, for tests that change cluster-wide objects."""
     with control_plane(f"{CONTROL_PLANE}-apart") as kubectl:
         yield kubectl
 
 
-def with_crds(kubectl: Kubectl) -> Kubectl:
-    """The same, once the API server knows the operator's kinds."""
+def install_crds(kubectl: Kubectl) -> Kubectl:
+    """Apply the operator's CRDs, wait until the API server serves them, and return kubectl."""
     kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "config/crds"))
     crds = [f"{kind.plural}.{kind.group}" for kind in (*RECONCILED, POLICY)]
     wait_established(kubectl, crds)
     for crd in crds:
-        kubectl("get", crd, "--all-namespaces")  # waits, as Established is said before they can be listed
+        kubectl("get", crd, "--all-namespaces")  # waits: a CRD is Established before its kind can be listed
     return kubectl
 
 
 @pytest.fixture
 def kubectl(cluster_kubectl: Kubectl) -> Iterator[Kubectl]:
-    """kubectl in a namespace of this test's own."""
+    """kubectl in this test's own namespace."""
     namespace = f"test-{uuid.uuid4().hex[:8]}"
     cluster_kubectl.server.create_namespace(namespace)
     yield replace(cluster_kubectl, namespace=namespace)
@@ -171,10 +171,10 @@ def kubectl(cluster_kubectl: Kubectl) -> Iterator[Kubectl]:
 
 @dataclass
 class Bench:
-    """The operator's reconcile, called by the test, against the real API server.
+    """The operator's reconcile, called by the test, with the real API server.
 
-    As in the operator, the store answers reads. Lists before each reconcile feed it in place of the watches, so that a
-    test knows what the reconcile has seen.
+    As in the operator, the store answers reads. Lists before each reconcile feed it instead of watches, so a test
+    knows what the reconcile has observed.
     """
 
     connect: Callable[[], CachedClient]
@@ -186,28 +186,28 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.restart()
-        self.load_progress = LoadProgressProber(_unheard, clock=lambda: 0.0, requeue=lambda _: None)
-        self.api_keys = APIKeyProber(_uncounted, requeue=lambda _: None)
+        self.load_progress = LoadProgressProber(_no_load_progress, clock=lambda: 0.0, requeue=lambda _: None)
+        self.api_keys = APIKeyProber(_no_key_count, requeue=lambda _: None)
         self.upgrades = Upgrades(release="golden", at_once=1, requeue=lambda _: None)
 
     @property
     def key(self) -> SolverKey:
-        """The one solver of these tests."""
+        """The key of the test's solver."""
         return SolverKey(self.namespace, "demo")
 
     def restart(self, *others: str) -> None:
-        """Forget what an operator keeps in memory; serve `others`, too, from now on."""
-        self.canary = self._canaries()
+        """Restart with an empty memory, and serve the namespaces `others`, too."""
+        self.canary = self._canary_prober()
         self.client = self.connect()
         self.cluster = Cluster(self.client, namespaces=[self.namespace, *others])
 
     async def reconcile(self, key: Key | None = None) -> list[tuple[str, str]]:
-        """Reconcile the solver, or another key, once; returns the writes, as (kind, verb)."""
+        """Reconcile the solver, or another key, once; return the writes as (kind, verb)."""
         await self.result(key)
         return list(self.writes)
 
     async def result(self, key: Key | None = None) -> Result:
-        """Reconcile once; returns how it ended."""
+        """Reconcile once and return the result."""
         self.writes.clear()
         await list_all(self.client, self.cluster, self.namespace)
         return await reconcile(
@@ -223,7 +223,7 @@ class Bench:
         )
 
     async def settle(self, key: Key | None = None) -> None:
-        """Reconcile until nothing is written for a while: the cluster's controllers are done too."""
+        """Reconcile until nothing is written four times in a row: the cluster's controllers are done, too."""
         quiet = 0
         for _ in range(100):
             quiet = 0 if await self.reconcile(key) else quiet + 1
@@ -233,24 +233,24 @@ class Bench:
         message = f"still writing after a hundred reconciles: {self.writes}"
         raise AssertionError(message)
 
-    def _canaries(self) -> CanaryProber:
+    def _canary_prober(self) -> CanaryProber:
         async def ask(_: SolverKey) -> CanaryVerdict:
             return self.verdict
 
         return CanaryProber(ask, clock=lambda: 0.0, requeue=lambda _: None)
 
 
-async def _unheard(_: str) -> str:
+async def _no_load_progress(_: str) -> str:
     return ""
 
 
-async def _uncounted(_: str) -> None:
+async def _no_key_count(_: str) -> None:
     return None
 
 
 @asynccontextmanager
 async def connected(kubeconfig: Path) -> AsyncIterator[Any]:
-    """An API client of a kubeconfig."""
+    """Yield an API client for a kubeconfig."""
     settings = kubernetes_client.Configuration()
     await config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)
     async with kubernetes_client.ApiClient(configuration=settings) as api_client:
@@ -259,20 +259,20 @@ async def connected(kubeconfig: Path) -> AsyncIterator[Any]:
 
 @pytest.fixture
 async def client(kubectl: Kubectl) -> AsyncIterator[Client]:
-    """The API server without a memory, as the Lease and the commands ask it."""
+    """A client without a store, as the Lease and the commands use it."""
     async with connected(kubectl.kubeconfig) as api_client:
         yield Client(api_client, on_write=lambda *_: None)
 
 
 @pytest.fixture
 async def bench(kubectl: Kubectl) -> AsyncIterator[Bench]:
-    """A reconcile in the test's namespace."""
+    """The operator's reconcile in the test's namespace."""
     writes: list[tuple[str, str]] = []
     async with connected(kubectl.kubeconfig) as api_client:
-        created = Bench(
+        bench = Bench(
             connect=lambda: CachedClient(api_client, on_write=lambda kind, verb: writes.append((kind, verb))),
             namespace=kubectl.namespace,
             writes=writes,
         )
-        yield created
-        await created.canary.close()
+        yield bench
+        await bench.canary.close()

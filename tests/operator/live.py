@@ -1,4 +1,4 @@
-"""Steps that the tests against a real API server share."""
+"""Steps that the tests with a real API server share."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,11 +22,11 @@ SPEC: dict[str, Any] = {
     "ingress": {"className": "traefik", "host": "mcq.example.com"},
     "storage": {"cache": {"type": "PVC"}},
 }
-"""A solver with each child that needs no kind of another project."""
+"""A solver with every child of a built-in kind."""
 
 
 def own_host(kubectl: Kubectl) -> dict[str, Any]:
-    """SPEC with a host that no other test's Ingress has: an operator of all namespaces would tell of that."""
+    """Return SPEC with a host of its own: an operator of all namespaces would report a conflict with other tests."""
     return {**SPEC, "ingress": {**SPEC["ingress"], "host": f"{kubectl.namespace}.example.com"}}
 
 
@@ -55,30 +55,31 @@ def condition(kubectl: Kubectl, kind: str) -> dict[str, Any]:
     return next(item for item in conditions if item["type"] == kind)
 
 
-async def until(true: Callable[[], Any], seconds: float = 15) -> None:
-    """Wait for it. The seconds are those between the looks: a slow machine looks as often as a quick one."""
+async def until(check: Callable[[], Any], seconds: float = 15) -> None:
+    """Wait until `check` returns true. Only pauses count as seconds: a slow machine checks as often as a fast one."""
     for _ in range(int(seconds / PAUSE)):
-        if true():
+        if check():
             return
         await asyncio.sleep(PAUSE)
-    message = f"not within {seconds} s: {true}"
+    message = f"not within {seconds} s: {check}"
     raise AssertionError(message)
 
 
-def names_of_pods(kubectl: Kubectl, labels: str = "") -> list[str]:
+def pod_names(kubectl: Kubectl, labels: str = "") -> list[str]:
     return [pod["metadata"]["name"] for pod in kubectl.list("pods", labels)]
 
 
-async def kubelet(kubectl: Kubectl, replicas: int = 3) -> None:
-    """Let every replica be ready, as far as the Pods' statuses tell, and the Deployment know it; and have an Ingress
-    controller serve the Ingress, if there is one.
+async def mark_pods_ready(kubectl: Kubectl, replicas: int = 3) -> None:
+    """Mark every replica's Pod ready as a kubelet does, and wait until the Deployment has counted them.
+
+    If there is an Ingress, give it an address as an Ingress controller does.
     """
     if kubectl.get("ingress", "demo"):
         served = {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}
         patch(kubectl, "ingress", "demo", served, subresource="status")
 
     def pods() -> list[str]:
-        return names_of_pods(kubectl)
+        return pod_names(kubectl)
 
     await until(lambda: len(pods()) == replicas)
     since = {"lastTransitionTime": "2026-01-01T00:00:00Z"}
@@ -93,8 +94,8 @@ async def kubelet(kubectl: Kubectl, replicas: int = 3) -> None:
     await until(available)
 
 
-def all_made(kubectl: Kubectl) -> bool:
-    """Whether all pods were made, and the Deployment and the solver say so."""
+def all_created(kubectl: Kubectl) -> bool:
+    """Return whether all Pods exist, and the Deployment and the solver have a status."""
     deployment, solver = kubectl.get("deployment", "demo"), existing(kubectl, "mcq", "demo")
     return (
         deployment is not None

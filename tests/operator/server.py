@@ -1,4 +1,4 @@
-"""The tests' API server over one kept connection: a test that polls need not start a kubectl for each look."""
+"""A client of the tests' API server with one connection: a test that polls starts no kubectl for each read."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLis
 
 @dataclass(frozen=True)
 class Resource:
-    """Where the objects of a kind are."""
+    """The REST resource of a kind."""
 
     prefix: str
     plural: str
     namespaced: bool
 
     def path(self, namespace: str, name: str = "") -> str:
-        """The path of one object, or of all."""
+        """Return the path of an object, or of all objects."""
         scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
         return f"{self.prefix}{scope}/{self.plural}" + (f"/{name}" if name else "")
 
 
 class Server:
-    """Reads and writes objects; a kind has any name that kubectl accepts."""
+    """Reads and writes objects; accepts every name of a kind that kubectl accepts."""
 
     def __init__(self, kubeconfig: Path) -> None:
         """Connect with the first request."""
@@ -41,24 +41,24 @@ class Server:
         self._resources: dict[str, Resource] = {}
 
     def get(self, kind: str, name: str, namespace: str) -> dict[str, Any] | None:
-        """One object, or None. Raises ApiException."""
+        """Return an object, or None. Raises ApiException."""
         return self._request("GET", self._resource(kind).path(namespace, name), missing_ok=True)
 
     def list(self, kind: str, namespace: str, labels: str = "") -> list[dict[str, Any]]:
-        """The objects of a namespace with these labels. Raises ApiException."""
+        """Return the objects of a namespace with these labels. Raises ApiException."""
         actual = self._request("GET", self._resource(kind).path(namespace), query={"labelSelector": labels})
         assert actual is not None
         items: list[dict[str, Any]] = actual["items"]
         return items
 
     def apply(self, manifest: dict[str, Any], namespace: str) -> None:
-        """Server-side apply of everything that a test wants of an object. Raises ApiException."""
+        """Apply an object on the server side, with all fields that a test sets. Raises ApiException."""
         path = self._resource(manifest["kind"]).path(namespace, manifest["metadata"]["name"])
         query = {"fieldManager": "tests", "force": "true", "fieldValidation": "Strict"}
         self._request("PATCH", path, manifest, query=query, content_type="application/apply-patch+yaml")
 
     def patch(self, kind: str, name: str, namespace: str, change: dict[str, Any], subresource: str) -> None:
-        """Merge a change into an object, or into a subresource of it. Raises ApiException."""
+        """Merge a change into an object or its subresource. Raises ApiException."""
         path = self._resource(kind).path(namespace, name) + (f"/{subresource}" if subresource else "")
         self._request("PATCH", path, change, content_type="application/merge-patch+json")
 
@@ -67,12 +67,12 @@ class Server:
         self._request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
 
     def delete_namespace(self, name: str) -> None:
-        """Delete a namespace without waiting for its objects' end. Raises ApiException."""
+        """Delete a namespace without waiting for its objects. Raises ApiException."""
         self._request("DELETE", f"/api/v1/namespaces/{name}")
 
     def _resource(self, kind: str) -> Resource:
         if kind not in self._resources:
-            # The first of two groups that share a word is the one that kubectl takes, too.
+            # If two groups share a name, the first one wins, as in kubectl.
             self._resources = dict(reversed(list(self._discovered())))
         assert kind in self._resources, f"the API server has no {kind}"
         return self._resources[kind]
@@ -88,10 +88,10 @@ class Server:
                     for each in version["resources"]:
                         resource = Resource(prefix, each["resource"], each["scope"] == "Namespaced")
                         plural, kind = each["resource"], each["responseKind"]["kind"]
-                        words = plural, each.get("singularResource", ""), kind, *each.get("shortNames", ())
-                        for word in words:
-                            yield word, resource
-                            yield f"{word}.{name}", resource
+                        aliases = plural, each.get("singularResource", ""), kind, *each.get("shortNames", ())
+                        for alias in aliases:
+                            yield alias, resource
+                            yield f"{alias}.{name}", resource
 
     def _request(
         self,

@@ -1,4 +1,4 @@
-"""Objects for tests, as the API server would return them, and an HTTP server."""
+"""Objects as the API server returns them, an HTTP server, and other helpers that need no API server."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,7 +24,7 @@ OPERATOR_IMAGE = "mcq-operator:golden"
 def solver(
     spec: dict[str, Any] | None = None, *, status: dict[str, Any] | None = None, **metadata: Any
 ) -> MCQSolver:
-    """An MCQSolver named `demo` in namespace `team`."""
+    """Return an MCQSolver named `demo` in namespace `team`."""
     return MCQSolver.model_validate(
         {
             "metadata": {
@@ -41,7 +41,7 @@ def solver(
 
 
 def deployment(**changes: Any) -> Deployment:
-    """Return a Deployment with three current, available replicas, and the changes."""
+    """Return a Deployment with three current, available replicas, and with these changes."""
     numbers: dict[str, Any] = {
         "uid": "d",
         "generation": 4,
@@ -56,7 +56,7 @@ def deployment(**changes: Any) -> Deployment:
 
 
 def pod(name: str = "demo-1", *, ready: bool = False, revision: str = "a", **status: Any) -> Manifest:
-    """A Pod of the solver, with whatever `status` says."""
+    """Return a Pod of the solver with these fields in its status."""
     conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
     return {
         "metadata": {"name": name, "labels": {"pod-template-hash": revision}},
@@ -72,7 +72,7 @@ async def serving(
     host: str = "127.0.0.1",
     port: int = 0,
 ) -> AsyncIterator[str]:
-    """An HTTP server with one path; yields its URL."""
+    """Run an HTTP server with one path and yield its URL."""
     app = web.Application()
     app.router.add_route("*", path, handle)
     runner = web.AppRunner(app)
@@ -86,9 +86,9 @@ async def serving(
 
 
 async def list_all(client: CachedClient, cluster: Cluster, namespace: str) -> set[Key]:
-    """Take in the lists that the watches begin with; returns the owners of objects that differ from what was known.
+    """Feed the client's store with a list of each kind; return the owners of changed objects.
 
-    A kind that can't be listed is left out.
+    Kinds that can't be listed are left out.
     """
     changed: set[Key] = set()
     for kind in WATCHED:
@@ -97,7 +97,7 @@ async def list_all(client: CachedClient, cluster: Cluster, namespace: str) -> se
         else:
             selector = names.watch_selector(kind)
             query = {"labelSelector": selector} if selector else {}
-            # Other tests remove CRDs of optional kinds.
+            # Other tests delete CRDs of optional kinds.
             with contextlib.suppress(UnavailableError, NotFoundError):
                 listing = await client._transport.send("get", kind.path(namespace), query=query, seconds=30)
                 observed = [observe(kind, item) for item in listing["items"]]
