@@ -1,4 +1,4 @@
-"""A tenant: an account that may do everything with MCQSolvers and MCQExams of one namespace, and nothing else."""
+"""A tenant: an account with every right on MCQSolvers and MCQExams of one namespace, and no other right."""
 
 import json
 import subprocess
@@ -18,21 +18,21 @@ VERBS = ["get", "list", "watch", "create", "update", "patch", "delete"]
 
 @dataclass(frozen=True)
 class Tenant:
-    """The account, in the test's namespace."""
+    """The tenant's account in the test's namespace."""
 
     kubectl: Kubectl
     name: str
 
     def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run kubectl as the tenant, whatever its exit status."""
+        """Run kubectl as the tenant and return its exit status and output."""
         return self.kubectl.run(f"--as={self.name}", *arguments, stdin=stdin)
 
     def solver(self, spec: dict[str, Any], name: str = "demo") -> None:
-        """Create or change a solver; fails the test where that is refused."""
+        """Create or change a solver; fail the test if the API server refuses it."""
         self._apply("MCQSolver", name, spec)
 
     def exam(self, spec: dict[str, Any], name: str = "aqua") -> None:
-        """Create or change an exam."""
+        """Create or change an exam; fail the test if the API server refuses it."""
         self._apply("MCQExam", name, spec)
 
     def _apply(self, kind: str, name: str, spec: dict[str, Any]) -> None:
@@ -41,13 +41,13 @@ class Tenant:
 
 
 def resource(kind: str, name: str, spec: dict[str, Any]) -> Manifest:
-    """A solver or an exam as its author writes it."""
+    """Return a solver, an exam or a policy as its author writes it."""
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
 @pytest.fixture
 def tenant(kubectl: Kubectl) -> Tenant:
-    """The account that the tests try as; its verbs are those of an author, and no more."""
+    """The account of the tests: it has the rights of an author of solvers and exams."""
     account = f"tenant-{kubectl.namespace}"
     kubectl(
         "create",
@@ -61,26 +61,26 @@ def tenant(kubectl: Kubectl) -> Tenant:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print each attempt of a tenant and its outcome."""
-    words = {"passed": "held off", "failed": "NOT HELD OFF", "error": "NOT TRIED", "skipped": "not tried"}
+    """Print what each test of a tenant checks, and its outcome."""
+    labels = {"passed": "holds", "failed": "DOES NOT HOLD", "error": "NOT TESTED", "skipped": "not tested"}
     rows = [
-        (word, _read(report.nodeid))
-        for outcome, word in words.items()
+        (label, _title(report.nodeid))
+        for outcome, label in labels.items()
         for report in terminalreporter.stats.get(outcome, [])
         if report.nodeid.startswith(HERE) and (report.when == "call" or outcome != "passed")
     ]
     if rows:
         terminalreporter.write_sep("=", "tenants who may only write MCQSolvers and MCQExams")
-        for word, tried in sorted(rows, key=lambda row: (row[1], row[0])):
-            terminalreporter.write_line(f"  {word:<13} {tried}")
+        for label, title in sorted(rows, key=lambda row: (row[1], row[0])):
+            terminalreporter.write_line(f"  {label:<13} {title}")
 
 
-def _read(node: str) -> str:
+def _title(node: str) -> str:
     return node.rpartition("::")[2].removeprefix("test_").replace("_", " ")
 
 
 @pytest.fixture
-def victims(kubectl: Kubectl, cluster_kubectl: Kubectl) -> Iterator[Kubectl]:
+def victim(kubectl: Kubectl, cluster_kubectl: Kubectl) -> Iterator[Kubectl]:
     """Another team's namespace."""
     namespace = f"{kubectl.namespace}-victim"
     cluster_kubectl.server.create_namespace(namespace)

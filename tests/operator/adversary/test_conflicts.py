@@ -1,4 +1,4 @@
-"""A tenant can't use foreign objects by the name of a solver or an exam."""
+"""A tenant can't use a foreign object by giving a solver or an exam its name."""
 
 import json
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.operator.adversary.conftest import Tenant
 from tests.operator.conftest import ROOT, Bench, Kubectl
-from tests.operator.live import condition, existing, kubelet, patch, until
+from tests.operator.live import condition, existing, mark_pods_ready, patch, until
 
 from mcq_operator.api import ExamKey, Manifest
 
@@ -24,8 +24,8 @@ def foreign(kind: str, name: str, api_version: str = "v1", **content: Any) -> Ma
     return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, **content}
 
 
-def first_quick(rows: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Return the rows, named after the owner of the object; `make test` runs the first, `make test-adversary` all."""
+def slow_after_first(rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Return the rows, named after their foreign object; `make test` runs the first, `make test-adversary` all."""
     return [
         pytest.param(
             *row,
@@ -41,7 +41,7 @@ PVC = {"storage": {"cache": {"type": "PVC"}}}
 CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
 
 SOLVERS: list[tuple[Manifest, dict[str, Any], list[tuple[str, str]]]] = [
-    # what is someone else's, what the tenant asks for, and what must not be made
+    # the foreign object, the tenant's spec, and the objects that the operator must not create
     (foreign("ServiceAccount", "demo"), {}, [("deployment", "demo")]),
     (foreign("PersistentVolumeClaim", "demo-model-cache", spec=CLAIM), PVC, [("deployment", "demo")]),
     (foreign("Service", "demo", spec={"ports": [{"port": 80}]}), INGRESS, [("ingress", "demo")]),
@@ -54,29 +54,29 @@ SOLVERS: list[tuple[Manifest, dict[str, Any], list[tuple[str, str]]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("theirs", "spec", "never"), first_quick(SOLVERS))
-async def test_a_solver_is_named_so_that_it_would_use(
+@pytest.mark.parametrize(("foreign_object", "spec", "withheld"), slow_after_first(SOLVERS))
+async def test_a_solver_does_not_use_a_foreign_object_with_its_name(
     kubectl: Kubectl,
     bench: Bench,
     tenant: Tenant,
-    theirs: Manifest,
+    foreign_object: Manifest,
     spec: dict[str, Any],
-    never: list[tuple[str, str]],
+    withheld: list[tuple[str, str]],
 ) -> None:
-    kubectl("create", "-f", "-", stdin=json.dumps(theirs))
-    kind, name = theirs["kind"], theirs["metadata"]["name"]
+    kubectl("create", "-f", "-", stdin=json.dumps(foreign_object))
+    kind, name = foreign_object["kind"], foreign_object["metadata"]["name"]
     tenant.solver(spec)
     await bench.settle()
-    assert [kubectl.get(*each) for each in never] == [None] * len(never)
+    assert [kubectl.get(*each) for each in withheld] == [None] * len(withheld)
     assert {"labels", "ownerReferences"}.isdisjoint(existing(kubectl, kind, name)["metadata"])
     degraded = condition(kubectl, "Degraded")
     assert degraded["reason"] == "Conflict"
     assert f"{kind} {name} exists and does not belong to this MCQSolver" in degraded["message"]
     assert "does not apply the objects that depend on it: " in degraded["message"]
-    # Once the name is free, all is made.
+    # When the name is free, the operator creates the other objects.
     kubectl("delete", kind, name)
     await bench.settle()
-    assert None not in [kubectl.get(*each) for each in never]
+    assert None not in [kubectl.get(*each) for each in withheld]
     assert condition(kubectl, "Degraded")["reason"] != "Conflict"
 
 
@@ -87,36 +87,36 @@ EXAMS: list[tuple[Manifest, list[tuple[str, str]]]] = [
 ]
 
 
-@pytest.mark.parametrize(("theirs", "never"), first_quick(EXAMS))
-async def test_an_exam_is_named_so_that_it_would_use(
-    kubectl: Kubectl, bench: Bench, tenant: Tenant, theirs: Manifest, never: list[tuple[str, str]]
+@pytest.mark.parametrize(("foreign_object", "withheld"), slow_after_first(EXAMS))
+async def test_an_exam_does_not_use_a_foreign_object_with_its_name(
+    kubectl: Kubectl, bench: Bench, tenant: Tenant, foreign_object: Manifest, withheld: list[tuple[str, str]]
 ) -> None:
-    kubectl("create", "-f", "-", stdin=json.dumps(theirs))
+    kubectl("create", "-f", "-", stdin=json.dumps(foreign_object))
     tenant.solver({"replicas": 1, "storage": {"cache": {"type": "EmptyDir"}}})
     await bench.settle()
-    await kubelet(kubectl, replicas=1)
+    await mark_pods_ready(kubectl, replicas=1)
     await bench.settle()
     assert existing(kubectl, "mcq", "demo")["status"]["answering"]
     tenant.exam({"solverRef": {"name": "demo"}, "questions": {"configMapRef": {"name": "questions"}}})
     key = ExamKey(bench.namespace, "aqua")
     await bench.settle(key)
-    assert [kubectl.get(*each) for each in never] == [None] * len(never)
+    assert [kubectl.get(*each) for each in withheld] == [None] * len(withheld)
     assert kubectl.list("jobs") == []
     reported = {each["type"]: each for each in existing(kubectl, "mcqexam", "aqua")["status"]["conditions"]}
     assert reported["Complete"]["reason"] == "Conflict"
-    kubectl("delete", theirs["kind"], theirs["metadata"]["name"])
+    kubectl("delete", foreign_object["kind"], foreign_object["metadata"]["name"])
     await bench.settle(key)
-    assert None not in [kubectl.get(*each) for each in never]
+    assert None not in [kubectl.get(*each) for each in withheld]
     assert len(kubectl.list("jobs")) == 1
 
 
-async def test_an_exam_sends_its_api_key_to_the_service_of_someone_else(
+async def test_an_exam_sends_no_api_key_to_a_foreign_service(
     kubectl: Kubectl, bench: Bench, tenant: Tenant
 ) -> None:
     kubectl("create", "-f", "-", stdin=json.dumps(foreign("Service", "demo", spec={"ports": [{"port": 80}]})))
     tenant.solver({"replicas": 1, "storage": {"cache": {"type": "EmptyDir"}}})
     await bench.settle()
-    await kubelet(kubectl, replicas=1)
+    await mark_pods_ready(kubectl, replicas=1)
     await bench.settle()
     assert existing(kubectl, "mcq", "demo")["status"].get("answering") is False
     tenant.exam({"solverRef": {"name": "demo"}, "questions": {"configMapRef": {"name": "questions"}}})
@@ -124,10 +124,10 @@ async def test_an_exam_sends_its_api_key_to_the_service_of_someone_else(
     assert kubectl.list("jobs") == []
 
 
-async def test_replicas_are_changed_while_their_identity_is_someone_elses(
+async def test_replicas_stay_unchanged_while_their_service_account_is_foreign(
     kubectl: Kubectl, bench: Bench, tenant: Tenant
 ) -> None:
-    """The replicas stay unchanged after the identity became foreign."""
+    """The spec's new image does not reach the Deployment."""
     tenant.solver({"replicas": 1})
     await bench.settle()
     patch(kubectl, "sa", "demo", {"metadata": {"ownerReferences": None, "labels": None}})
@@ -140,7 +140,7 @@ async def test_replicas_are_changed_while_their_identity_is_someone_elses(
 
 
 @pytest.mark.parametrize(
-    "what",
+    "action",
     [
         ("get", "secrets"),
         ("create", "pods"),
@@ -153,14 +153,14 @@ async def test_replicas_are_changed_while_their_identity_is_someone_elses(
     ],
     ids=" ".join,
 )
-def test_an_author_asks_the_api_server_to(tenant: Tenant, what: tuple[str, ...]) -> None:
-    """The rights of an author, on which the other cases build."""
-    assert tenant.run("auth", "can-i", *what).stdout.strip() == "no"
+def test_an_author_has_no_right_to(tenant: Tenant, action: tuple[str, ...]) -> None:
+    """The other tests rely on these limits of an author's rights."""
+    assert tenant.run("auth", "can-i", *action).stdout.strip() == "no"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("role", "verb", "may"),
+    ("role", "verb", "allowed"),
     [
         ("view", "get", True),
         ("view", "create", False),
@@ -169,13 +169,15 @@ def test_an_author_asks_the_api_server_to(tenant: Tenant, what: tuple[str, ...])
         ("admin", "delete", True),
     ],
 )
-async def test_kubernetes_own_roles_let_a_user_handle_solvers_as_their_names_say(
-    cluster_kubectl: Kubectl, kubectl: Kubectl, role: str, verb: str, may: bool
+async def test_the_roles_view_edit_and_admin_cover_our_resources(
+    cluster_kubectl: Kubectl, kubectl: Kubectl, role: str, verb: str, allowed: bool
 ) -> None:
     cluster_kubectl("apply", "--server-side", "-f", str(ROOT / "config/rbac/users.yaml"))
     user = f"{role}-{kubectl.namespace}"
     kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user={user}")
     for kind in "mcqsolvers", "mcqexams":
-        asked = ("auth", "can-i", verb, f"{kind}.mcq-operator.dev", f"--as={user}")
-        # The controller manager aggregates roles a moment later.
-        await until(lambda asked=asked: kubectl.run(*asked).stdout.strip() == ("yes" if may else "no"))  # type: ignore[misc]
+        question = ("auth", "can-i", verb, f"{kind}.mcq-operator.dev", f"--as={user}")
+        # The controller manager aggregates roles with a delay.
+        await until(
+            lambda question=question: kubectl.run(*question).stdout.strip() == ("yes" if allowed else "no")
+        )  # type: ignore[misc]

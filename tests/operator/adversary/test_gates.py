@@ -6,42 +6,50 @@ from pathlib import Path
 
 from tests.operator.adversary.conftest import Tenant
 from tests.operator.conftest import Bench, Kubectl
-from tests.operator.controllers.test_gate import BASELINE, CANDIDATE, changed, gate, precision, sat, settle
+from tests.operator.controllers.test_gate import (
+    BASELINE,
+    CANDIDATE,
+    finish_exam,
+    gate,
+    precision,
+    settle,
+    start_candidate,
+)
 from tests.operator.live import condition, existing
 
 RESULTS = f"{CANDIDATE}-results"
 
 
-def passed(kubectl: Kubectl, results: str, accuracy: float = 1) -> str:
-    """Return the newest result in a ConfigMap, changed to a pass."""
-    figures = existing(kubectl, "configmap", results)["data"]
-    actual = json.loads(next(text for key, text in figures.items() if key.endswith(".json")))
-    actual["verdict"] = {"outcome": "Passed", "limits": [{"outcome": "Passed", "detail": "believe me"}]}
-    actual["figures"]["accuracy"]["value"] = accuracy
-    return json.dumps(actual)
+def passing_result(kubectl: Kubectl, results: str, accuracy: float = 1) -> str:
+    """Return the newest result of a ConfigMap, changed into a pass."""
+    data = existing(kubectl, "configmap", results)["data"]
+    result = json.loads(next(text for key, text in data.items() if key.endswith(".json")))
+    result["verdict"] = {"outcome": "Passed", "limits": [{"outcome": "Passed", "detail": "believe me"}]}
+    result["figures"]["accuracy"]["value"] = accuracy
+    return json.dumps(result)
 
 
-def write(tenant: Tenant, sitting: str, result: str) -> None:
-    """Put a result where the exam's Pods put theirs."""
-    change = json.dumps({"data": {f"{sitting}.json": result}})
+def write_result(tenant: Tenant, job_name: str, result: str) -> None:
+    """Write a result where the exam's Pods write theirs."""
+    change = json.dumps({"data": {f"{job_name}.json": result}})
     done = tenant.run("patch", "configmap", RESULTS, "--type=merge", f"--patch={change}")
     assert done.returncode == 0, done.stderr
 
 
-async def test_who_may_change_config_maps_too_writes_a_passed_result_for_the_exam_of_a_gate(
+async def test_a_gate_ignores_the_results_that_a_tenant_writes(
     kubectl: Kubectl, bench: Bench, tenant: Tenant, tmp_path: Path
 ) -> None:
-    """The tenant writes before the exam's Pods have ended, and overwrites their result."""
+    """The tenant writes a result before the exam's Pods end, and overwrites theirs."""
     kubectl("create", "role", "writer", "--verb=get,list,patch,update", "--resource=configmaps")
     kubectl("create", "rolebinding", "writer", "--role=writer", f"--user={tenant.name}")
-    rows = await changed(kubectl, bench, tmp_path)
+    rows = await start_candidate(kubectl, bench, tmp_path)
     [job] = [each for each in kubectl.list("jobs") if each["metadata"]["name"].startswith(f"{CANDIDATE}-")]
-    sitting = job["metadata"]["name"]
-    write(tenant, sitting, passed(kubectl, "aqua-results"))
+    job_name = job["metadata"]["name"]
+    write_result(tenant, job_name, passing_result(kubectl, "aqua-results"))
     await settle(bench)
     assert (gate(kubectl)["phase"], precision(kubectl)) == ("Sitting", "auto")
-    await sat(kubectl, tmp_path, CANDIDATE, "o" * len(BASELINE), rows)
-    write(tenant, sitting, passed(kubectl, RESULTS))
+    await finish_exam(kubectl, tmp_path, CANDIDATE, "o" * len(BASELINE), rows)
+    write_result(tenant, job_name, passing_result(kubectl, RESULTS))
     await settle(bench)
     reported = {
         each["type"]: each for each in existing(kubectl, "mcqexam", CANDIDATE)["status"]["conditions"]

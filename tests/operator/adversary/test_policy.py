@@ -1,4 +1,4 @@
-"""What an MCQPolicy refuses a tenant: the same by the real API server's CEL and by `mcq_operator check --policy`."""
+"""An MCQPolicy limits a tenant's values: the API server's CEL and `mcq_operator check --policy` refuse the same."""
 
 import json
 import re
@@ -38,7 +38,7 @@ TEAM = {
 
 
 class Case(NamedTuple):
-    """A spec, and which value which field of the policy refuses; none where it is allowed."""
+    """A spec, the refused value, and the policy's field that refuses it; an allowed spec has neither."""
 
     spec: dict[str, Any]
     bad: str = ""
@@ -47,15 +47,15 @@ class Case(NamedTuple):
 
 
 def exam(spec: dict[str, Any], bad: str = "", field: str = "") -> Case:
-    asked = {"solverRef": {"name": "demo"}, "questions": {"configMapRef": {"name": "q"}}}
-    return Case({**asked, **spec}, bad, field, "MCQExam")
+    required = {"solverRef": {"name": "demo"}, "questions": {"configMapRef": {"name": "q"}}}
+    return Case({**required, **spec}, bad, field, "MCQExam")
 
 
 def engine(endpoint: str, **more: Any) -> dict[str, Any]:
     return {"engine": {"type": "OpenAI", "openai": {"endpoint": endpoint, **more}}}
 
 
-def way_in(host: str = "mcq.example.com", **more: Any) -> dict[str, Any]:
+def ingress(host: str = "mcq.example.com", **more: Any) -> dict[str, Any]:
     return {"ingress": {"enabled": True, "host": host, **more}}
 
 
@@ -114,7 +114,7 @@ CASES = [
     Case({"storage": {"cache": {"type": "PVC", "claimName": "other-model-cache"}}}, "other-model-cache", "claims"),
     Case({"storage": {"backup": {"uri": S3}}}),
     Case({"storage": {"backup": {"uri": "s3://elsewhere/team"}}}, "s3://elsewhere/team", "backups"),
-    # Of another server's model the default address is not used.
+    # With another server as the engine, the operator does not use the model's URI.
     Case({**engine(VLLM), **uri("hf://other/x")}),
     Case({"auth": {"apiKeysSecretRef": ref("clients")}}),
     Case({"auth": {"apiKeysSecretRef": ref("mcq-keys")}}),
@@ -123,20 +123,20 @@ CASES = [
     Case({"model": {"uri": "hf://Qwen/a", "credentialsSecretRef": ref("db")}}, "db", "secrets"),
     Case({"imagePullSecrets": [ref("mcq-a"), ref("db"), ref("web")]}, "db, web", "secrets"),
     Case({"storage": {"backup": {"uri": S3, "credentialsSecretRef": ref("db")}}}, "db", "secrets"),
-    Case(way_in(tlsSecretName="web-tls"), "web-tls", "secrets"),
-    Case(way_in()),
-    Case(way_in("a.team.example.com")),
-    Case(way_in("team.example.com"), "team.example.com", "hosts"),
-    Case(way_in("xteam.example.com"), "xteam.example.com", "hosts"),
-    Case(way_in("other.example.com"), "other.example.com", "hosts"),
+    Case(ingress(tlsSecretName="web-tls"), "web-tls", "secrets"),
+    Case(ingress()),
+    Case(ingress("a.team.example.com")),
+    Case(ingress("team.example.com"), "team.example.com", "hosts"),
+    Case(ingress("xteam.example.com"), "xteam.example.com", "hosts"),
+    Case(ingress("other.example.com"), "other.example.com", "hosts"),
     Case({"ingress": {"host": "other.example.com"}}, "other.example.com", "hosts"),
     Case(gateway("mcq.example.com")),
     Case(gateway("mcq.example.com", "web.example.com"), "web.example.com", "hosts"),
     Case(gateway(), "*", "hosts"),
     Case({"gateway": {"parentRefs": [{"name": "public"}]}}),
-    Case(way_in(annotations={"cert-manager.io/issuer": "a", "example.com/team": "b"})),
+    Case(ingress(annotations={"cert-manager.io/issuer": "a", "example.com/team": "b"})),
     Case(
-        way_in(annotations={"nginx.ingress.kubernetes.io/server-snippet": "x"}),
+        ingress(annotations={"nginx.ingress.kubernetes.io/server-snippet": "x"}),
         "nginx.ingress.kubernetes.io/server-snippet",
         "ingressAnnotations",
     ),
@@ -203,56 +203,58 @@ def policy(name: str, namespace: str, spec: dict[str, Any]) -> Manifest:
 
 
 @pytest.fixture(scope="module")
-def everywhere(cluster_kubectl: Kubectl) -> Kubectl:
-    """The admission policy, which is in force where there is an MCQPolicy; it stays, for other workers' sake."""
+def policy_kubectl(cluster_kubectl: Kubectl) -> Kubectl:
+    """kubectl after the tenants' admission policy is applied; the policy stays, because other workers need it."""
     cluster_kubectl("apply", "--server-side", "-f", str(ROOT / "config/policies/tenants.yaml"))
     return cluster_kubectl
 
 
-async def in_force(kubectl: Kubectl, name: str) -> None:
-    """Wait until the API server knows the policy: no policy of these tests allows this image."""
+async def wait_in_force(kubectl: Kubectl, name: str) -> None:
+    """Wait until the API server enforces the policy; no policy of these tests allows the probe's image."""
     probe = json.dumps(resource("MCQSolver", "probe", {"image": "nobody/allows/this"}))
-    words = f"MCQPolicy {name}"
-    await until(lambda: words in kubectl.run("create", "--dry-run=server", "-f", "-", stdin=probe).stderr, 60)
+    refusal = f"MCQPolicy {name}"
+    await until(
+        lambda: refusal in kubectl.run("create", "--dry-run=server", "-f", "-", stdin=probe).stderr, 60
+    )
 
 
 @pytest.fixture
-def policies(everywhere: Kubectl, kubectl: Kubectl) -> Iterator[list[Manifest]]:
-    """Those that a test makes; they go with it."""
+def policies(policy_kubectl: Kubectl, kubectl: Kubectl) -> Iterator[list[Manifest]]:
+    """The policies that the test creates; they are deleted after it."""
     created: list[Manifest] = []
     yield created
     for each in created:
-        everywhere("delete", "mcqpolicy", each["metadata"]["name"], "--ignore-not-found")
+        policy_kubectl("delete", "mcqpolicy", each["metadata"]["name"], "--ignore-not-found")
 
 
-async def make(
+async def create_policy(
     kubectl: Kubectl, policies: list[Manifest], spec: dict[str, Any], suffix: str = "a"
 ) -> Manifest:
-    created = policy(f"{kubectl.namespace}-{suffix}", kubectl.namespace, spec)
-    policies.append(created)
-    replace(kubectl, namespace="")("create", "-f", "-", stdin=json.dumps(created))
-    await in_force(kubectl, created["metadata"]["name"])
-    return created
+    manifest = policy(f"{kubectl.namespace}-{suffix}", kubectl.namespace, spec)
+    policies.append(manifest)
+    replace(kubectl, namespace="")("create", "-f", "-", stdin=json.dumps(manifest))
+    await wait_in_force(kubectl, manifest["metadata"]["name"])
+    return manifest
 
 
-async def test_a_solver_or_exam_refers_to_what_the_policy_does_not_have(
+async def test_the_api_server_and_the_check_command_refuse_the_same_values(
     kubectl: Kubectl, tenant: Tenant, policies: list[Manifest], tmp_path: Path
 ) -> None:
-    """Each case is decided alike by the API server and by the command, in the same words."""
-    created = await make(kubectl, policies, TEAM)
+    """Their messages are the same, too."""
+    limits = await create_policy(kubectl, policies, TEAM)
     documents = [resource(case.kind, name, case.spec) for name, case in zip(NAMES, CASES, strict=True)]
     done = tenant.run("create", "--dry-run=server", "-f", "-", stdin=json.dumps(as_list(documents)))
     file, policy_file = tmp_path / "all.yaml", tmp_path / "policy.yaml"
     file.write_text(yaml.safe_dump_all(documents))
-    policy_file.write_text(yaml.safe_dump(created))
+    policy_file.write_text(yaml.safe_dump(limits))
     lines = policy_refusals(str(file), [str(policy_file)], namespace=kubectl.namespace)
     by_server = dict(
         re.findall(r'"(case-\d+)" is forbidden: .* denied request: (.*)$', done.stderr, re.MULTILINE)
     )
     by_command = {f"case-{int(line.split()[2][:-1]) - 1}": line.partition(": ")[2] for line in lines}
     expected = {
-        name: f"{case.bad}: not allowed in {about(by_command.get(name, ''))} by spec.{case.field} of MCQPolicy"
-        f" {created['metadata']['name']}"
+        name: f"{case.bad}: not allowed in {refused_field(by_command.get(name, ''))} by spec.{case.field} of MCQPolicy"
+        f" {limits['metadata']['name']}"
         for name, case in zip(NAMES, CASES, strict=True)
         if case.field
     }
@@ -261,8 +263,8 @@ async def test_a_solver_or_exam_refers_to_what_the_policy_does_not_have(
     assert len(done.stdout.splitlines()) == len(CASES) - len(expected), done.stderr
 
 
-def about(line: str) -> str:
-    """Which field a refusal is about: its words are the rule's own."""
+def refused_field(line: str) -> str:
+    """Return the field that a refusal names; each rule describes it in its own words."""
     return line.partition(" in ")[2].partition(" by spec.")[0]
 
 
@@ -273,8 +275,8 @@ def as_list(documents: list[Manifest]) -> Manifest:
 async def test_an_empty_policy_refuses_every_restricted_value(
     kubectl: Kubectl, tenant: Tenant, policies: list[Manifest]
 ) -> None:
-    """A default solver is allowed: it refers to a public model, and to Secrets by our prefix alone."""
-    await make(kubectl, policies, {})
+    """It allows the defaults, public models, and Secrets with our prefix."""
+    await create_policy(kubectl, policies, {})
     allowed: list[dict[str, Any]] = [
         {},
         {"model": {"uri": "hf://any/model"}},
@@ -284,7 +286,7 @@ async def test_an_empty_policy_refuses_every_restricted_value(
         {"image": "nginx"},
         engine("http://vllm"),
         {"auth": {"apiKeysSecretRef": {"name": "keys"}}},
-        way_in(),
+        ingress(),
         {"storage": {"backup": {"uri": "s3://a1"}}},
         {"scheduling": {"tolerations": [{"key": "a"}]}},
     ]
@@ -294,38 +296,37 @@ async def test_an_empty_policy_refuses_every_restricted_value(
     assert done.stderr.count("denied request") == len(bad)
 
 
-async def test_of_two_policies_one_is_enough(
+async def test_every_policy_of_a_namespace_must_allow_a_value(
     kubectl: Kubectl, tenant: Tenant, policies: list[Manifest]
 ) -> None:
-    """Each has to allow."""
-    await make(kubectl, policies, {"images": ["a/*"], "secrets": ["*"]}, "a")
-    await make(kubectl, policies, {"images": ["a/b"]}, "b")
-    tried = json.dumps(resource("MCQSolver", "demo", {"image": "a/c"}))
-    assert f"{kubectl.namespace}-b" in tenant.run("create", "-f", "-", stdin=tried).stderr
-    tried = json.dumps(resource("MCQSolver", "demo", {"image": "a/b"}))
-    assert tenant.run("create", "-f", "-", stdin=tried).returncode == 0
+    await create_policy(kubectl, policies, {"images": ["a/*"], "secrets": ["*"]}, "a")
+    await create_policy(kubectl, policies, {"images": ["a/b"]}, "b")
+    manifest = json.dumps(resource("MCQSolver", "demo", {"image": "a/c"}))
+    assert f"{kubectl.namespace}-b" in tenant.run("create", "-f", "-", stdin=manifest).stderr
+    manifest = json.dumps(resource("MCQSolver", "demo", {"image": "a/b"}))
+    assert tenant.run("create", "-f", "-", stdin=manifest).returncode == 0
 
 
-async def test_what_was_there_before_the_policy_is_changed(
+async def test_an_object_older_than_the_policy_changes_only_to_allowed_values(
     kubectl: Kubectl, tenant: Tenant, policies: list[Manifest]
 ) -> None:
-    """Its labels can be, and it can be deleted; its spec only into one that is allowed."""
+    """Its labels may change, and it may be deleted."""
     tenant.solver({"image": "old/image"})
-    await make(kubectl, policies, {})
+    await create_policy(kubectl, policies, {})
     assert tenant.run("label", "mcq", "demo", "team=one").returncode == 0
-    policy_refusals = tenant.run("patch", "mcq", "demo", "--type=merge", "--patch", '{"spec":{"replicas":1}}')
-    assert "old/image: not allowed in image by spec.images" in policy_refusals.stderr
+    refused = tenant.run("patch", "mcq", "demo", "--type=merge", "--patch", '{"spec":{"replicas":1}}')
+    assert "old/image: not allowed in image by spec.images" in refused.stderr
     corrected = '{"spec":{"replicas":1,"image":null}}'
     assert tenant.run("patch", "mcq", "demo", "--type=merge", "--patch", corrected).returncode == 0
     assert tenant.run("delete", "mcq", "demo").returncode == 0
 
 
-async def test_a_gate_makes_its_candidate_as_the_operator_alone_may(
+async def test_only_the_operator_may_create_a_candidate_with_its_solvers_cache(
     kubectl: Kubectl, tenant: Tenant, policies: list[Manifest]
 ) -> None:
-    """It shares its solver's cache, by the claim's name."""
+    """The candidate names the claim of its solver's cache."""
     operator = f"operator-of-{kubectl.namespace}"
-    await make(kubectl, policies, {"operators": [operator]})
+    await create_policy(kubectl, policies, {"operators": [operator]})
     candidate = resource(
         "MCQSolver",
         "demo-candidate",
@@ -352,15 +353,15 @@ async def test_a_gate_makes_its_candidate_as_the_operator_alone_may(
         ("secrets", "*-keys"),
     ],
 )
-def test_a_policy_with_a_pattern_that_allows_more_than_it_says_is_refused(
-    everywhere: Kubectl, field: str, value: str
+def test_a_policy_with_a_misleading_pattern_is_refused(
+    policy_kubectl: Kubectl, field: str, value: str
 ) -> None:
-    tried = everywhere.run(
+    result = policy_kubectl.run(
         "create",
         "--dry-run=server",
         "-f",
         "-",
         stdin=json.dumps(resource("MCQPolicy", "x", {field: [value]})),
     )
-    assert f"spec.{field}[0]" in tried.stderr
-    assert "must be" in tried.stderr
+    assert f"spec.{field}[0]" in result.stderr
+    assert "must be" in result.stderr
