@@ -1,4 +1,4 @@
-"""Bad specs are refused by the API server itself, with a message a person can act on."""
+"""The API server refuses an invalid spec with a message that says what to change."""
 
 import itertools
 import json
@@ -153,13 +153,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("spec", "words"), REFUSED, ids=[json.dumps(spec) for spec, _ in REFUSED])
-def test_an_impossible_spec_is_refused_with_advice(
-    cluster_kubectl: Kubectl, spec: dict[str, Any], words: str
+@pytest.mark.parametrize(("spec", "message"), REFUSED, ids=[json.dumps(spec) for spec, _ in REFUSED])
+def test_an_invalid_spec_is_refused_with_advice(
+    cluster_kubectl: Kubectl, spec: dict[str, Any], message: str
 ) -> None:
     done = cluster_kubectl.run("create", "-f", "-", stdin=manifest(spec))
     assert done.returncode != 0
-    assert words in done.stderr
+    assert message in done.stderr
 
 
 @pytest.mark.parametrize("name", ["9lives", "with.dots", "x" * 51])
@@ -169,7 +169,7 @@ def test_a_name_that_cannot_name_a_service_is_refused(cluster_kubectl: Kubectl, 
     assert "at most 50 lower-case letters" in done.stderr
 
 
-def test_an_empty_spec_is_a_working_one_and_its_defaults_are_shown(kubectl: Kubectl) -> None:
+def test_an_empty_spec_gets_the_defaults(kubectl: Kubectl) -> None:
     kubectl("create", "-f", "-", stdin=manifest({}))
     stored = kubectl.get("mcq", "demo")
     assert stored is not None
@@ -184,7 +184,7 @@ def test_an_empty_spec_is_a_working_one_and_its_defaults_are_shown(kubectl: Kube
 
 
 @pytest.mark.parametrize(
-    ("cache", "words"),
+    ("cache", "message"),
     [
         ({"size": "8Gi"}, "a claim can't shrink"),
         ({"storageClassName": "other"}, "of an existing claim can't change"),
@@ -194,43 +194,43 @@ def test_an_empty_spec_is_a_working_one_and_its_defaults_are_shown(kubectl: Kube
         ({"type": "EmptyDir", "size": "8Gi"}, None),
     ],
 )
-def test_a_claim_changes_only_as_claims_can(
-    kubectl: Kubectl, cache: dict[str, Any], words: str | None
+def test_a_cache_claim_changes_only_as_kubernetes_allows(
+    kubectl: Kubectl, cache: dict[str, Any], message: str | None
 ) -> None:
     kubectl("create", "-f", "-", stdin=manifest({"storage": {"cache": {"type": "PVC"}}}))
     patch = json.dumps({"spec": {"storage": {"cache": cache}}})
     done = kubectl.run("patch", "mcq", "demo", "--type=merge", "--patch", patch)
-    if words is None:
+    if message is None:
         assert done.returncode == 0, done.stderr
     else:
-        assert words in done.stderr
+        assert message in done.stderr
 
 
 @pytest.fixture
-def promoting(cluster_kubectl: Kubectl) -> Iterator[None]:
-    """The policy of who lets a change through its gate; other tests do without it."""
+def promote_policy(cluster_kubectl: Kubectl) -> Iterator[None]:
+    """The policy that limits who may let a change through its gate; other tests run without it."""
     policy = str(ROOT / "config/policies/promote.yaml")
     cluster_kubectl("apply", "--server-side", "-f", policy)
     yield
     cluster_kubectl("delete", "-f", policy)
 
 
-async def test_an_approval_names_its_own_user(kubectl: Kubectl, promoting: None) -> None:
+async def test_an_approval_must_name_its_own_user(kubectl: Kubectl, promote_policy: None) -> None:
     kubectl("create", "-f", "-", stdin=manifest({}))
 
-    def promoted(words: str, *more: str) -> str:
-        command = ("annotate", "--overwrite", "mcq/demo", f"mcq-operator.dev/promote={words}", *more)
+    def promote(approval: str, *more: str) -> str:
+        command = ("annotate", "--overwrite", "mcq/demo", f"mcq-operator.dev/promote={approval}", *more)
         return kubectl.run(*command).stderr
 
-    # A policy takes a moment to be in force, and words that are there already are nobody's saying.
+    # The API server enforces a new policy with a delay, and checks only a changed annotation.
     tries = itertools.count()
     refused = 'who approves it, as the API server knows you: "DIGEST admin: ..."'
     change = "0123456789abcdef"
-    await until(lambda: refused in promoted(f"{change} alice: try {next(tries)}"))
-    assert not promoted(f"{change} admin: checked by hand")
+    await until(lambda: refused in promote(f"{change} alice: try {next(tries)}"))
+    assert not promote(f"{change} admin: checked by hand")
     bob = ("--as=bob", "--as-group=system:masters")
-    assert '"DIGEST bob: ..."' in promoted(f"{change} admin: checked again", *bob)
-    for words in ("bob: checked", "0123 bob: checked", f"{change}0 bob: checked", f"{change} "):
-        assert '"DIGEST bob: ..."' in promoted(words, *bob)
+    assert '"DIGEST bob: ..."' in promote(f"{change} admin: checked again", *bob)
+    for approval in ("bob: checked", "0123 bob: checked", f"{change}0 bob: checked", f"{change} "):
+        assert '"DIGEST bob: ..."' in promote(approval, *bob)
     kubectl("label", "mcq/demo", "team=one", *bob)
     kubectl("annotate", "mcq/demo", "mcq-operator.dev/promote-", *bob)

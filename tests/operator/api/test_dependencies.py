@@ -1,4 +1,4 @@
-"""What each object that the operator makes depends on."""
+"""The dependencies between the objects that the operator creates."""
 
 from typing import Any
 
@@ -19,20 +19,20 @@ SPEC: dict[str, Any] = {
 
 
 def test_each_object_is_created_after_its_dependencies() -> None:
-    """In an order in which a conflict is known before anything is made on top of it."""
-    one = solver(SPEC)
+    """So the operator finds a conflict before it creates objects that depend on the foreign one."""
+    demo = solver(SPEC)
     exam = MCQExam.model_validate(
         {
             "metadata": {"name": "aqua", "namespace": "team", "uid": "u"},
             "spec": {"solverRef": {"name": "demo"}, "questions": {"configMapRef": {"name": "q"}}},
         }
     )
-    gate = one.spec.rollout.gate
+    gate = demo.spec.rollout.gate
     assert gate is not None
-    objects = desired.objects(one, images=IMAGES, operator_image=OPERATOR_IMAGE)
-    objects += [desired.gate.candidate(one), desired.gate.candidate_exam(one, exam, gate)]
-    needed = ordered(objects)
-    candidate = names.candidate_name(one)
+    objects = desired.objects(demo, images=IMAGES, operator_image=OPERATOR_IMAGE)
+    objects += [desired.gate.candidate(demo), desired.gate.candidate_exam(demo, exam, gate)]
+    needed = dependencies_in_order(objects)
+    candidate = names.candidate_name(demo)
     assert needed["Deployment demo"] == {"ServiceAccount demo", "PersistentVolumeClaim demo-model-cache"}
     assert needed["Ingress demo"] == needed["HTTPRoute demo"] == {"Service demo"}
     assert needed["HorizontalPodAutoscaler demo"] == {"Deployment demo"}
@@ -42,26 +42,26 @@ def test_each_object_is_created_after_its_dependencies() -> None:
     assert needed[f"{SOLVER.kind} {candidate}"] == {"PersistentVolumeClaim demo-model-cache"}
     assert needed[f"{EXAM.kind} {candidate}"] == {f"{SOLVER.kind} {candidate}"}
 
-    needed = ordered(desired.exam.objects(exam, one, service_image=IMAGES.cpu))
+    needed = dependencies_in_order(desired.exam.objects(exam, demo, service_image=IMAGES.cpu))
     [job] = [name for name in needed if name.startswith("Job ")]
     assert needed[job] == {f"{kind} aqua-exam" for kind in ("ServiceAccount", "Role", "RoleBinding")}
     assert needed["Role aqua-exam"] == {"ConfigMap aqua-results", "ConfigMap aqua-results-0"}
 
 
-def ordered(objects: list[dict[str, Any]]) -> dict[str, set[str]]:
-    """What of the objects each one depends on."""
-    known: list[str] = []
-    actual: dict[str, set[str]] = {}
-    every = {f"{each['kind']} {each['metadata']['name']}" for each in objects}
+def dependencies_in_order(objects: list[dict[str, Any]]) -> dict[str, set[str]]:
+    """Return each object's dependencies among the objects; fail if an object precedes one of them."""
+    earlier: list[str] = []
+    result: dict[str, set[str]] = {}
+    names_of_all = {f"{each['kind']} {each['metadata']['name']}" for each in objects}
     for each in objects:
-        mine = f"{each['kind']} {each['metadata']['name']}"
-        actual[mine] = {f"{ref.kind} {ref.name}" for ref in dependencies(each)} & every
-        assert actual[mine] <= set(known), f"{mine} comes before what it depends on"
-        known.append(mine)
-    return actual
+        name = f"{each['kind']} {each['metadata']['name']}"
+        result[name] = {f"{ref.kind} {ref.name}" for ref in dependencies(each)} & names_of_all
+        assert result[name] <= set(earlier), f"{name} precedes an object that it depends on"
+        earlier.append(name)
+    return result
 
 
-def test_a_users_own_fields_may_have_any_form() -> None:
+def test_user_fields_of_any_type_are_no_dependencies() -> None:
     odd = {
         "subjects": ["x", {"name": 1}],
         "service": "x",

@@ -1,4 +1,4 @@
-"""The generated files are up to date, and the default kustomization is an installation."""
+"""The generated files are up to date, and the API server accepts the default kustomization and the samples."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def test_the_generated_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) 
     assert run(ROOT, check=True) == 0, capsys.readouterr().out
 
 
-def test_check_shows_a_difference_and_fails_and_generate_repairs_it(
+def test_check_fails_with_a_diff_and_generate_repairs_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(tmp_path, check=False)
@@ -29,7 +29,7 @@ def test_check_shows_a_difference_and_fails_and_generate_repairs_it(
     assert run(tmp_path, check=True) == 0
 
 
-def test_no_permission_names_secrets_and_none_is_a_wildcard() -> None:
+def test_no_role_has_secrets_or_wildcards() -> None:
     roles = [item for item in (*manifests(), *user_roles()) if item["kind"] == "ClusterRole"]
     for rule in (rule for role in roles for rule in role["rules"]):
         assert "secrets" not in rule["resources"]
@@ -51,21 +51,21 @@ def test_every_field_is_described(definition: Definition) -> None:
     assert [line for part in parts for line in undescribed(schema[part], part)] == []
 
 
-def test_the_default_kustomization_is_accepted_as_a_whole(cluster_kubectl: Kubectl) -> None:
+def test_the_api_server_accepts_the_default_kustomization(cluster_kubectl: Kubectl) -> None:
     rendered = cluster_kubectl("kustomize", str(ROOT / "config/default"))
     kinds = [item["kind"] for item in yaml.safe_load_all(rendered)]
     assert {"CustomResourceDefinition", "ClusterRole", "Deployment", "Namespace"} <= set(kinds)
-    # The namespace must exist for the rest to be tried in it.
+    # A dry run of the other objects needs their namespace.
     cluster_kubectl("apply", "--server-side", "-f", str(ROOT / "config/operator/namespace.yaml"))
-    warned = cluster_kubectl.run(
+    dry_run = cluster_kubectl.run(
         "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-k", str(ROOT / "config/default")
     )
-    assert warned.returncode == 0, warned.stderr
-    assert "would violate PodSecurity" not in warned.stderr
+    assert dry_run.returncode == 0, dry_run.stderr
+    assert "would violate PodSecurity" not in dry_run.stderr
 
 
 @pytest.mark.parametrize("name", ["mcqsolver", "mcqexam", "mcqpolicy"])
-def test_a_sample_is_accepted(kubectl: Kubectl, name: str) -> None:
+def test_the_api_server_accepts_the_sample(kubectl: Kubectl, name: str) -> None:
     sample = ROOT / f"config/samples/{name}.yaml"
     text = sample.read_text().replace("  namespace: default\n", "")
     assert "created" in kubectl("create", "--dry-run=server", "-f", "-", stdin=text)
