@@ -1,4 +1,4 @@
-"""`python -m mcq_operator check`: what a file would make, without a cluster."""
+"""`python -m mcq_operator check` prints the objects of a file's solvers, without a cluster."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ def run(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProces
     return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=30)
 
 
-def test_the_objects_of_a_file_are_printed_as_the_operator_makes_them() -> None:
+def test_the_objects_of_a_file_are_printed_as_the_operator_creates_them() -> None:
     done = run("check", str(SAMPLE))
     assert done.returncode == 0, done.stderr
     actual = list(yaml.safe_load_all(done.stdout))
@@ -40,7 +40,7 @@ def test_several_solvers_may_come_from_standard_input() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("kind: MCQSolver\nspec: {replcias: 2}", "replcias: Extra inputs are not permitted"),
         ("kind: MCQSolver\nspec: {replicas: -1}", "replicas: Input should be greater than or equal to 0"),
@@ -50,14 +50,14 @@ def test_several_solvers_may_come_from_standard_input() -> None:
         ("", "the file has no manifest"),
     ],
 )  # fmt: skip
-def test_a_problem_is_reported_in_one_line(tmp_path: Path, text: str, says: str) -> None:
+def test_a_problem_is_reported_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "file.yaml"
     head = "apiVersion: mcq-operator.dev/v1alpha1\nmetadata: {name: x}\n" if text else ""
     file.write_text(head + text)
     done = run("check", str(file))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: {file}")
-    assert says in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 

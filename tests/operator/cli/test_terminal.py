@@ -1,4 +1,4 @@
-"""The output of commands to a terminal, or without a reader."""
+"""Commands print no terminal controls, and end silently when the reader of their output goes."""
 
 import os
 import subprocess
@@ -11,11 +11,11 @@ from hack.generate import ROOT
 from mcq_operator.api.text import escape_controls, one_line
 
 SAMPLE = str(ROOT / "config/samples/mcqsolver.yaml")
-CLOSED = 141
+SIGPIPE_STATUS = 141
 
 
-def unread(*arguments: str, errors_too: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run a command without a reader of its output."""
+def run_without_reader(*arguments: str, errors_too: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run a command after the reader of its output has gone."""
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -34,19 +34,19 @@ def unread(*arguments: str, errors_too: bool = False) -> subprocess.CompletedPro
 
 @pytest.mark.parametrize("arguments", [("check", SAMPLE), ("rbac",)])
 def test_a_command_ends_silently_without_its_reader(arguments: tuple[str, ...]) -> None:
-    done = unread(*arguments)
-    assert (done.returncode, done.stderr) == (CLOSED, "")
+    done = run_without_reader(*arguments)
+    assert (done.returncode, done.stderr) == (SIGPIPE_STATUS, "")
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("backup", "list", "--help")])
 def test_help_ends_silently_without_a_reader(arguments: tuple[str, ...]) -> None:
     """argparse itself treats a closed pipe as success if it notices the pipe first."""
-    done = unread(*arguments)
-    assert done.returncode in {0, CLOSED}
+    done = run_without_reader(*arguments)
+    assert done.returncode in {0, SIGPIPE_STATUS}
     assert done.stderr == ""
 
 
-def test_a_reader_that_leaves_half_way_ends_the_command_silently(tmp_path: Path) -> None:
+def test_a_command_ends_silently_when_its_reader_leaves_half_way(tmp_path: Path) -> None:
     """The output is longer than a pipe holds."""
     manifests = [
         Path(SAMPLE).read_text().replace("name: demo", f"name: demo-{number}") for number in range(60)
@@ -64,7 +64,7 @@ def test_a_reader_that_leaves_half_way_ends_the_command_silently(tmp_path: Path)
         assert process.stdout.readline() == "apiVersion: v1\n"
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(60) == CLOSED
+        assert process.wait(60) == SIGPIPE_STATUS
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,10 @@ def test_a_reader_that_leaves_half_way_ends_the_command_silently(tmp_path: Path)
     [("check", "/nowhere.yaml"), ("exam", "report", "x"), ("backup", "list", "--from", "/nowhere")],
 )
 def test_an_error_without_a_reader_prints_no_traceback(arguments: tuple[str, ...]) -> None:
-    assert unread(*arguments, errors_too=True).returncode == CLOSED
+    assert run_without_reader(*arguments, errors_too=True).returncode == SIGPIPE_STATUS
 
 
-def test_each_invalid_setting_has_a_line() -> None:
+def test_each_invalid_setting_is_reported_on_a_line() -> None:
     environment = {**os.environ, "MCQ_OPERATOR_WORKERS": "many", "MCQ_OPERATOR_PORT": "-1"}
     for arguments in (), ("check", SAMPLE):
         done = subprocess.run(
@@ -109,7 +109,7 @@ def test_a_quoted_error_does_not_control_the_terminal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "written"),
+    ("text", "escaped"),
     [
         ("one\n\ttwo é 答え ✓", "one\n\ttwo é 答え ✓"),
         ("\x1b[2J\x07\r", r"\x1b[2J\x07\r"),
@@ -118,10 +118,10 @@ def test_a_quoted_error_does_not_control_the_terminal(tmp_path: Path) -> None:
         ("\udc80", r"\udc80"),
     ],
 )
-def test_terminal_controls_are_escaped(text: str, written: str) -> None:
-    assert escape_controls(text) == written
-    written.encode()
+def test_terminal_controls_are_escaped(text: str, escaped: str) -> None:
+    assert escape_controls(text) == escaped
+    escaped.encode()
 
 
-def test_a_condition_leaves_it_out() -> None:
+def test_a_condition_has_no_terminal_controls() -> None:
     assert one_line("a\x1b[2J\r\n b\u202ec\ud800 é") == "a [2J b c é"

@@ -1,4 +1,4 @@
-"""A backup's file: a whole one is read back, and every change to it is detected."""
+"""A backup's archive is read back, and every change to it is detected."""
 
 import gzip
 import hashlib
@@ -18,7 +18,7 @@ ITEMS: list[Manifest] = [
 ]
 
 
-def packed(*, close: bool = True) -> io.BytesIO:
+def archive_file(*, close: bool = True) -> io.BytesIO:
     file = io.BytesIO()
     writer = archive.Writer(file, namespace="team", created="2026-11-28T12:00:00+00:00")
     for item in ITEMS:
@@ -28,9 +28,9 @@ def packed(*, close: bool = True) -> io.BytesIO:
     return file
 
 
-def lines(change: Callable[[list[str]], list[str]]) -> io.BytesIO:
-    """The file with other lines, well packed."""
-    text = gzip.decompress(packed().getvalue()).decode()
+def changed_archive(change: Callable[[list[str]], list[str]]) -> io.BytesIO:
+    """Return a valid gzip file of an archive with changed lines."""
+    text = gzip.decompress(archive_file().getvalue()).decode()
     return io.BytesIO(gzip.compress("".join(change(text.splitlines(keepends=True))).encode()))
 
 
@@ -40,60 +40,60 @@ def verify(file: io.BytesIO) -> archive.Contents:
 
 
 def test_an_archive_returns_its_objects_in_order_and_its_manifest_counts_them() -> None:
-    file = packed()
+    file = archive_file()
     contents = verify(file)
     assert (contents.namespace, contents.count("ConfigMap"), contents.count("MCQSolver")) == ("team", 3, 0)
     assert list(archive.objects(file)) == ITEMS
 
 
-def test_the_same_objects_make_the_same_file() -> None:
-    assert packed().getvalue() == packed().getvalue()
+def test_the_same_objects_give_the_same_file() -> None:
+    assert archive_file().getvalue() == archive_file().getvalue()
 
 
-@pytest.mark.parametrize("place", [0, 40, -1])
-def test_the_digest_in_the_name_detects_a_changed_byte(place: int) -> None:
-    file = packed()
+@pytest.mark.parametrize("position", [0, 40, -1])
+def test_the_digest_in_the_name_detects_a_changed_byte(position: int) -> None:
+    file = archive_file()
     digest = hashlib.sha256(file.getvalue()).hexdigest()
     changed = bytearray(file.getvalue())
-    changed[place] ^= 1
+    changed[position] ^= 1
     with pytest.raises(CorruptError, match="its name says"):
         archive.verify(io.BytesIO(changed), of=digest)
 
 
-def test_a_truncated_result_is_ignored() -> None:
-    whole = packed().getvalue()
+def test_a_truncated_archive_is_corrupt() -> None:
+    content = archive_file().getvalue()
     with pytest.raises(CorruptError, match="can't be unpacked"):
-        verify(io.BytesIO(whole[:-20]))
+        verify(io.BytesIO(content[:-20]))
     with pytest.raises(CorruptError, match="no manifest at its end"):
-        verify(lines(lambda actual: actual[:-1]))
+        verify(changed_archive(lambda lines: lines[:-1]))
     with pytest.raises(CorruptError, match="no manifest at its end"):
         verify(io.BytesIO(b""))
 
 
 def test_verify_detects_a_changed_added_or_removed_object() -> None:
     for change in (
-        lambda actual: [actual[0].replace("map-0", "map-9"), *actual[1:]],
-        lambda actual: [actual[0], *actual],
-        lambda actual: actual[1:],
-        lambda actual: [actual[1], actual[0], *actual[2:]],
+        lambda lines: [lines[0].replace("map-0", "map-9"), *lines[1:]],
+        lambda lines: [lines[0], *lines],
+        lambda lines: lines[1:],
+        lambda lines: [lines[1], lines[0], *lines[2:]],
     ):
         with pytest.raises(CorruptError, match="its objects differ from its manifest"):
-            verify(lines(change))
+            verify(changed_archive(change))
 
 
-def test_a_later_releases_format_is_refused() -> None:
-    def later(actual: list[str]) -> list[str]:
-        manifest = json.loads(actual[-1])
+def test_the_format_of_a_later_release_is_refused() -> None:
+    def later(lines: list[str]) -> list[str]:
+        manifest = json.loads(lines[-1])
         manifest["manifest"] |= {"format": 2, "operator": "9.0.0"}
-        return [*actual[:-1], json.dumps(manifest)]
+        return [*lines[:-1], json.dumps(manifest)]
 
     with pytest.raises(CorruptError, match=r"format 2 of operator 9\.0\.0; this operator, .+ reads format 1"):
-        verify(lines(later))
+        verify(changed_archive(later))
 
 
-def test_an_empty_manifest_is_an_error() -> None:
+def test_an_incomplete_manifest_is_corrupt() -> None:
     with pytest.raises(CorruptError, match="its manifest can't be read"):
-        verify(lines(lambda actual: [*actual[:-1], '{"manifest": {"format": 1}}']))
+        verify(changed_archive(lambda lines: [*lines[:-1], '{"manifest": {"format": 1}}']))
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_an_empty_manifest_is_an_error() -> None:
     [
         pytest.param("[1]\n", id="no object"),
         pytest.param("[" * 100_000 + "\n", id="too deep"),
-        pytest.param('{"manifest": 1}\n', id="a manifest that is none"),
-        pytest.param('{"a": "' + "x" * archive.LONGEST_LINE + '"}\n', id="a line without end"),
+        pytest.param('{"manifest": 1}\n', id="an invalid manifest"),
+        pytest.param('{"a": "' + "x" * archive.LONGEST_LINE + '"}\n', id="a line that is too long"),
     ],
 )
-def test_an_unwritten_line_is_corrupt(line: str) -> None:
+def test_a_line_that_no_operator_writes_is_corrupt(line: str) -> None:
     with pytest.raises(CorruptError):
-        verify(lines(lambda old: [*old[:-1], line]))
+        verify(changed_archive(lambda lines: [*lines[:-1], line]))

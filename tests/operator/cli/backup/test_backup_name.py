@@ -1,4 +1,4 @@
-"""Names of backups: an object's name, and the choice of one by its beginning."""
+"""A backup's name is its path in the store, and the beginning of a name is enough to choose it."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -15,7 +15,7 @@ FIRST, SECOND, OTHER = (
 )
 
 
-def test_an_objects_path_is_read_back_and_says_the_time_in_utc() -> None:
+def test_a_path_has_the_time_in_utc_and_is_parsed() -> None:
     east = BackupName.of("team", NOON.astimezone(timezone(timedelta(hours=5))), "d" * 64)
     assert BackupName.parse(east.path) == east
     assert str(east) == "team/2026-11-28T12-00-00Z-dddddddd"
@@ -49,7 +49,7 @@ def test_the_newest_backup_with_this_beginning_is_chosen(beginning: str | None, 
     assert choose([SECOND, FIRST], beginning) == chosen
 
 
-def test_a_backup_of_several_namespaces_needs_a_choice() -> None:
+def test_backups_of_several_namespaces_need_a_choice() -> None:
     with pytest.raises(MissingError, match="of other, team: choose one with --backup=other/"):
         choose([FIRST, OTHER], None)
     assert choose([FIRST, SECOND, OTHER], "team/") == SECOND

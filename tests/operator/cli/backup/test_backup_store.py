@@ -1,4 +1,4 @@
-"""The stores: rclone's real S3 server and a real directory, and the messages of their failures."""
+"""The stores of backups: rclone's real S3 server and a real directory, and the messages of their failures."""
 
 import io
 import os
@@ -32,8 +32,8 @@ LARGE = os.urandom(11 * 2**20)
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An S3 server with the bucket `backups`; its address."""
+def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an S3 server with the bucket `backups`."""
     folder = tmp_path_factory.mktemp("s3")
     (folder / "backups").mkdir()
     with s3_server(folder) as url:
@@ -41,20 +41,20 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def credentials(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The AWS_* variables of who may read and write, and no others."""
-    only_variables(monkeypatch, served)
+def credentials(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the AWS_* variables of a user with read and write access, and unset all others."""
+    only_variables(monkeypatch, s3_url)
 
 
 @pytest.fixture(params=["s3", "file", "path"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, credentials: None) -> BackupStore:
-    """An empty store of each form of address."""
-    places = {
+    """An empty store for each form of address."""
+    addresses = {
         "s3": f"s3://backups/{tmp_path.name}/",
         "file": f"file://{tmp_path}/new",
         "path": f"{tmp_path}/new",
     }
-    return BackupStore.of(places[request.param], create=True)
+    return BackupStore.of(addresses[request.param], create=True)
 
 
 def test_a_stored_backup_is_listed_read_back_and_deleted(store: BackupStore) -> None:
@@ -65,11 +65,11 @@ def test_a_stored_backup_is_listed_read_back_and_deleted(store: BackupStore) -> 
     assert store.names() == [NAME, later, other]
     assert store.names("team") == [NAME, later]
     assert store.names("none") == []
-    into = io.BytesIO(b"what was there before")
-    store.get(NAME, into)
-    assert into.getvalue() == LARGE
-    store.get(later, into)
-    assert into.getvalue() == b"small"
+    target = io.BytesIO(b"what was there before")
+    store.get(NAME, target)
+    assert target.getvalue() == LARGE
+    store.get(later, target)
+    assert target.getvalue() == b"small"
     store.delete(NAME)
     assert store.names("team") == [later]
 
@@ -97,9 +97,13 @@ def test_a_missing_directory_is_reported(tmp_path: Path) -> None:
 def test_each_operation_reports_wrong_credentials(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "wrong")
     store = BackupStore.of("s3://backups/x")
-    for act in (store.names, lambda: store.put(NAME, io.BytesIO()), lambda: store.get(NAME, io.BytesIO())):
+    for operation in (
+        store.names,
+        lambda: store.put(NAME, io.BytesIO()),
+        lambda: store.get(NAME, io.BytesIO()),
+    ):
         with pytest.raises(CredentialsError, match=r"s3://backups/x.* refuses these credentials"):
-            act()
+            operation()
 
 
 @pytest.mark.usefixtures("credentials")
@@ -114,38 +118,40 @@ def test_a_secret_that_ends_in_a_new_line_is_reported(monkeypatch: pytest.Monkey
 @pytest.mark.usefixtures("credentials")
 def test_each_operation_reports_a_missing_bucket() -> None:
     store = BackupStore.of("s3://none/x")
-    for act in (store.names, lambda: store.put(NAME, io.BytesIO())):
+    for operation in (store.names, lambda: store.put(NAME, io.BytesIO())):
         with pytest.raises(
             MissingError, match=r"s3://none/x does not exist: NoSuchBucket.*Create the bucket"
         ):
-            act()
+            operation()
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_server_that_does_not_answer_may_answer_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_is_reported_with_the_advice_to_try_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(TryAgainError, match=r"The request to .* failed: .*try again"):
         BackupStore.of("s3://backups/x").names()
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_truncated_upload_leaves_no_backup(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And another try writes it."""
-    with cutting(served, after=2**20) as url:
+def test_a_truncated_upload_leaves_no_backup(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second try writes it."""
+    with cutting_proxy(s3_url, after=2**20) as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         with pytest.raises(TryAgainError, match="try again"):
             BackupStore.of("s3://backups/cut").put(NAME, io.BytesIO(LARGE))
-    monkeypatch.setenv("AWS_ENDPOINT_URL", served)
-    again = BackupStore.of("s3://backups/cut")
-    assert again.names() == []
-    again.put(NAME, io.BytesIO(LARGE))
-    assert again.names() == [NAME]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_url)
+    retry = BackupStore.of("s3://backups/cut")
+    assert retry.names() == []
+    retry.put(NAME, io.BytesIO(LARGE))
+    assert retry.names() == [NAME]
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_truncated_download_is_an_error(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_truncated_download_is_an_error(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     BackupStore.of("s3://backups/down").put(NAME, io.BytesIO(LARGE))
-    with cutting(served, after=2**20) as url:
+    with cutting_proxy(s3_url, after=2**20) as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         with pytest.raises(BackupError):
             BackupStore.of("s3://backups/down").get(NAME, io.BytesIO())
@@ -160,34 +166,34 @@ def test_a_full_disk_is_reported_and_keeps_its_backups(tmp_path: Path) -> None:
         with pytest.raises(FullError, match=r"has no room for the backup: .*No space left.*--keep"):
             store.put(large, io.BytesIO(LARGE))
         assert store.names() == [NAME]
-        into = io.BytesIO()
-        store.get(NAME, into)
-        assert into.getvalue() == b"small"
+        target = io.BytesIO()
+        store.get(NAME, target)
+        assert target.getvalue() == b"small"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system that is full")
-def test_no_room_for_a_fetched_backup_is_reported(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_when_a_backup_is_fetched(tmp_path: Path) -> None:
     store = BackupStore.of(str(tmp_path / "store"), create=True)
     store.put(NAME, io.BytesIO(LARGE))
     with (
         small_disk(tmp_path / "disk"),
-        (tmp_path / "disk/file").open("w+b", buffering=0) as into,
+        (tmp_path / "disk/file").open("w+b", buffering=0) as target,
         pytest.raises(FullError, match=r"Can't fetch a backup into .*No space left on device"),
     ):
-        store.get(NAME, into)
+        store.get(NAME, target)
 
 
 @pytest.mark.parametrize(
-    ("words", "error"),
+    ("message", "error"),
     [
         ("Error performing PUT http://169.254.169.254/latest/api/token", CredentialsError),
         ("Received redirect without LOCATION, this normally indicates an incorrect region", LocationError),
         ("Server returned non-2xx status code: 503 Slow Down", TryAgainError),
     ],
 )
-def test_amazons_error_messages_are_understood(words: str, error: type[BackupError]) -> None:
-    """No machine of ours has an instance's identity, or a bucket in another region."""
-    assert isinstance(backup_store._error(ValueError(words), "s3://a"), error)
+def test_amazons_error_messages_are_understood(message: str, error: type[BackupError]) -> None:
+    """No test machine has an instance identity or a bucket in another region."""
+    assert isinstance(backup_store._error(ValueError(message), "s3://a"), error)
 
 
 @contextmanager
@@ -201,31 +207,33 @@ def small_disk(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def cutting(url: str, *, after: int) -> Iterator[str]:
-    """A way to the server on which each connection is cut once so many bytes went through; its address."""
+def cutting_proxy(url: str, *, after: int) -> Iterator[str]:
+    """Run a proxy that cuts each connection after `after` bytes; yield its address."""
     parts = urlsplit(url)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
             with suppress(OSError):
                 while True:
-                    client, _ = listening.accept()
+                    client, _ = listener.accept()
                     server = socket.create_connection((parts.hostname or "", parts.port or 0))
-                    left = [after]
-                    for one, other in ((client, server), (server, client)):
-                        threading.Thread(target=pump, args=(one, other, left), daemon=True).start()
+                    remaining = [after]
+                    for source, target in ((client, server), (server, client)):
+                        threading.Thread(
+                            target=forward, args=(source, target, remaining), daemon=True
+                        ).start()
 
         threading.Thread(target=serve, daemon=True).start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        listening.shutdown(socket.SHUT_RDWR)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
 
 
-def pump(one: socket.socket, other: socket.socket, left: list[int]) -> None:
+def forward(source: socket.socket, target: socket.socket, remaining: list[int]) -> None:
     with suppress(OSError):
-        while left[0] > 0 and (chunk := one.recv(65536)):
-            left[0] -= len(chunk)
-            other.sendall(chunk)
-    for each in (one, other):
+        while remaining[0] > 0 and (chunk := source.recv(65536)):
+            remaining[0] -= len(chunk)
+            target.sendall(chunk)
+    for each in (source, target):
         with suppress(OSError):
             each.shutdown(socket.SHUT_RDWR)
             each.close()

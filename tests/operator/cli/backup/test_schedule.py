@@ -1,4 +1,4 @@
-"""spec.storage.backup against a real API server: its objects, their permissions, and the solver's condition."""
+"""spec.storage.backup on a real API server: its objects, their permissions, and the solver's condition."""
 
 import json
 import os
@@ -22,7 +22,7 @@ BACKUP = {
     "keep": 3,
     "credentialsSecretRef": {"name": "s3"},
 }
-MADE = ("serviceaccount", "role", "rolebinding", "cronjob")
+CHILD_KINDS = ("serviceaccount", "role", "rolebinding", "cronjob")
 
 
 def spec(backup: dict[str, Any] | None = BACKUP) -> dict[str, Any]:
@@ -30,17 +30,17 @@ def spec(backup: dict[str, Any] | None = BACKUP) -> dict[str, Any]:
 
 
 def reasons(kubectl: Kubectl) -> list[str]:
-    """Those of the solver's Events."""
+    """Return the reasons of the Events in the test's namespace."""
     return kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").split()
 
 
-async def test_a_backup_is_scheduled_by_objects_of_the_solver_and_pruned_with_the_field(
+async def test_a_scheduled_backup_has_owned_objects_that_are_pruned_with_the_field(
     kubectl: Kubectl, bench: Bench
 ) -> None:
     apply(kubectl, spec())
     await bench.settle()
     owner = existing(kubectl, "mcq", "demo")["metadata"]["uid"]
-    for kind in MADE:
+    for kind in CHILD_KINDS:
         references = existing(kubectl, kind, "demo-backups")["metadata"]["ownerReferences"]
         assert [each["uid"] for each in references] == [owner]
     cron_job = existing(kubectl, "cronjob", "demo-backups")["spec"]
@@ -55,15 +55,15 @@ async def test_a_backup_is_scheduled_by_objects_of_the_solver_and_pruned_with_th
 
     apply(kubectl, spec(None))
     await bench.settle()
-    assert [kubectl.get(kind, "demo-backups") for kind in MADE] == [None] * 4
+    assert [kubectl.get(kind, "demo-backups") for kind in CHILD_KINDS] == [None] * 4
     kinds = {each["type"] for each in existing(kubectl, "mcq", "demo")["status"]["conditions"]}
     assert "BackedUp" not in kinds
 
 
-async def test_its_pods_pass_the_restricted_level_and_are_no_replicas(
+async def test_backup_pods_pass_the_restricted_level_and_get_no_requests(
     kubectl: Kubectl, cluster_kubectl: Kubectl, bench: Bench
 ) -> None:
-    """A question that is sent to the solver's Service reaches none of them."""
+    """The solver's Service does not select them."""
     label = "pod-security.kubernetes.io/enforce=restricted"
     cluster_kubectl("label", "namespace", kubectl.namespace, label)
     apply(kubectl, spec())
@@ -79,10 +79,10 @@ async def test_the_last_backups_result_is_a_condition_and_an_event(kubectl: Kube
     await bench.settle()
     kubectl("create", "job", "--from=cronjob/demo-backups", "first")
     await until(lambda: pods(kubectl))
-    # Of a Job that only runs nothing is known yet.
+    # A running Job has no result yet.
     await bench.settle()
     assert condition(kubectl, "BackedUp")["reason"] == "NotBackedUpYet"
-    ended(kubectl, code=2, message="error: s3://backups/mcq refuses these credentials.")
+    end_container(kubectl, code=2, message="error: s3://backups/mcq refuses these credentials.")
     await until(lambda: "failed" in existing(kubectl, "job", "first").get("status", {}))
     await until(lambda: "conditions" in existing(kubectl, "job", "first")["status"])
     await bench.settle()
@@ -91,20 +91,20 @@ async def test_the_last_backups_result_is_a_condition_and_an_event(kubectl: Kube
     assert "Job first failed: error: s3://backups/mcq refuses these credentials." in reported["message"]
     assert "There is no good backup yet." in reported["message"]
     assert "BackupFailed" in reasons(kubectl)
-    # One try was enough: another would have come to the same.
+    # The Job does not try again: it would fail in the same way.
     assert len(pods(kubectl)) == 1
     kubectl("delete", "job", "first")
     await until(lambda: not pods(kubectl))
 
     kubectl("create", "job", "--from=cronjob/demo-backups", "second")
     await until(lambda: pods(kubectl))
-    ended(kubectl, code=0, message="")
+    end_container(kubectl, code=0, message="")
     await until(lambda: "completionTime" in existing(kubectl, "job", "second")["status"])
     await bench.settle()
     reported = condition(kubectl, "BackedUp")
     when = existing(kubectl, "job", "second")["status"]["completionTime"]
     assert (reported["status"], reported["message"]) == ("True", f"The last good backup is from {when}.")
-    # The API server's clock is in whole seconds, and the newer Job is the one that counts.
+    # The CronJob keeps the time of the last success when the Job is deleted.
     await until(lambda: existing(kubectl, "cronjob", "demo-backups")["status"].get("lastSuccessfulTime"))
     kubectl("delete", "job", "second")
     await bench.settle()
@@ -117,16 +117,14 @@ async def test_a_pod_that_can_not_start_is_reported(kubectl: Kubectl, bench: Ben
     kubectl("create", "job", "--from=cronjob/demo-backups", "first")
     await until(lambda: pods(kubectl))
     waiting = {"reason": "CreateContainerConfigError", "message": 'secret "s3" not found'}
-    container(kubectl, {"waiting": waiting}, phase="Pending")
+    set_container_state(kubectl, {"waiting": waiting}, phase="Pending")
     await bench.settle()
     reported = condition(kubectl, "BackedUp")
     assert (reported["status"], reported["reason"]) == ("False", "CreateContainerConfigError")
     assert 'secret "s3" not found' in reported["message"]
 
 
-async def test_a_foreign_cron_job_of_its_name_is_unchanged_and_reported(
-    kubectl: Kubectl, bench: Bench
-) -> None:
+async def test_a_foreign_cron_job_is_unchanged_and_reported(kubectl: Kubectl, bench: Bench) -> None:
     kubectl("create", "cronjob", "demo-backups", "--image=x", "--schedule=0 0 1 1 *")
     apply(kubectl, spec())
     await bench.settle()
@@ -138,10 +136,10 @@ async def test_a_foreign_cron_job_of_its_name_is_unchanged_and_reported(
     )
 
 
-async def test_the_rights_of_its_account_are_enough_and_no_more(
+async def test_the_account_has_exactly_the_rights_that_a_backup_needs(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
-    """The very command of the CronJob, as a program, with a token of its ServiceAccount."""
+    """Run the CronJob's command with a token of its ServiceAccount."""
     apply(kubectl, spec())
     await bench.settle()
     config = yaml.safe_load(kubectl("config", "view", "--raw", "--minify", "--flatten"))
@@ -149,8 +147,8 @@ async def test_the_rights_of_its_account_are_enough_and_no_more(
     (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
     template = existing(kubectl, "cronjob", "demo-backups")["spec"]["jobTemplate"]["spec"]["template"]
     arguments = template["spec"]["containers"][0]["args"]
-    there = [f"--to={tmp_path}/store" if each.startswith("--to=") else each for each in arguments]
-    done = program(*there, kubeconfig=tmp_path / "kubeconfig")
+    local_arguments = [f"--to={tmp_path}/store" if each.startswith("--to=") else each for each in arguments]
+    done = run_operator(*local_arguments, kubeconfig=tmp_path / "kubeconfig")
     assert (done.returncode, "1 MCQSolvers" in done.stdout) == (0, True), done.stderr
     account = f"--as=system:serviceaccount:{kubectl.namespace}:demo-backups"
     for verb, resource in (("get", "secrets"), ("list", "configmaps"), ("patch", "mcqsolvers")):
@@ -158,18 +156,18 @@ async def test_the_rights_of_its_account_are_enough_and_no_more(
 
 
 @pytest.mark.parametrize("name", ["a" * 50, "a" * 49 + "b"])
-def test_the_longest_name_of_a_solver_has_a_cron_job_of_its_own(name: str) -> None:
+def test_solvers_with_the_longest_names_have_different_cron_jobs(name: str) -> None:
     """Kubernetes allows 52 characters."""
-    created = backup_name(solver(name=name))
-    assert len(created) <= 52
-    assert created != backup_name(solver(name="a" * 48))
+    expected = backup_name(solver(name=name))
+    assert len(expected) <= 52
+    assert expected != backup_name(solver(name="a" * 48))
     [*_, cron_job] = desired.backup.objects(
         solver({"storage": {"backup": BACKUP}}, name=name), operator_image="x"
     )
-    assert cron_job["metadata"]["name"] == created
+    assert cron_job["metadata"]["name"] == expected
 
 
-def program(*arguments: str, kubeconfig: Path) -> subprocess.CompletedProcess[str]:
+def run_operator(*arguments: str, kubeconfig: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "mcq_operator", *arguments],
         env={**os.environ, "KUBECONFIG": str(kubeconfig)},
@@ -185,14 +183,14 @@ def pods(kubectl: Kubectl) -> list[dict[str, Any]]:
     return list(json.loads(actual)["items"])
 
 
-def ended(kubectl: Kubectl, *, code: int, message: str) -> None:
-    """What the kubelet tells of the Pod's end."""
+def end_container(kubectl: Kubectl, *, code: int, message: str) -> None:
+    """End the Pod's container, as the kubelet reports it."""
     when = "2026-01-01T00:00:00Z"
     terminated = {"exitCode": code, "message": message, "startedAt": when, "finishedAt": when}
-    container(kubectl, {"terminated": terminated}, phase="Failed" if code else "Succeeded")
+    set_container_state(kubectl, {"terminated": terminated}, phase="Failed" if code else "Succeeded")
 
 
-def container(kubectl: Kubectl, state: dict[str, Any], *, phase: str) -> None:
+def set_container_state(kubectl: Kubectl, state: dict[str, Any], *, phase: str) -> None:
     reported = {
         "name": "backup",
         "state": state,

@@ -1,4 +1,4 @@
-"""The allowed objects of an archive: a user of the store must not choose what an administrator's restore applies."""
+"""An archive may hold only objects that we back up: a user of the store must not choose what a restore applies."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ from mcq_operator.api import Manifest
 from mcq_operator.cli.backup.errors import CorruptError
 from mcq_operator.cli.backup.validation import validate
 
-OURS = "mcq-operator.dev/v1alpha1"
+API_VERSION = "mcq-operator.dev/v1alpha1"
 
 
 def resource(kind: str = "MCQSolver", **metadata: Any) -> Manifest:
-    return {"apiVersion": OURS, "kind": kind, "metadata": {"name": "demo", **metadata}, "spec": {}}
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": "demo", **metadata}, "spec": {}}
 
 
 def results(name: str = "aqua-results", **fields: Any) -> Manifest:
-    sat = {"data": {"one.json": "{}"}, "binaryData": {"one.report.txt.gz": "", "one.rows.json.gz": ""}}
-    about = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "annotations": {}}}
-    return {**about, "exam": "aqua", **sat, **fields}
+    values = {"data": {"one.json": "{}"}, "binaryData": {"one.report.txt.gz": "", "one.rows.json.gz": ""}}
+    base = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "annotations": {}}}
+    return {**base, "exam": "aqua", **values, **fields}
 
 
 BINDING = {
@@ -45,14 +45,14 @@ def test_objects_of_backups_are_accepted(item: Manifest) -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "says"),
+    ("item", "message"),
     [
         (BINDING, "it has RoleBinding mine, which the operator does not back up: a backup has MCQSolvers"),
         ({**BINDING, "kind": "MCQSolver"}, "apiVersion"),
         ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {}}, "Secret s"),
         ({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {}}, "Deployment d"),
         ({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {}}, "Pod p"),
-        ({"apiVersion": OURS, "kind": "MCQPolicy", "metadata": {"name": "p"}, "spec": {}}, "MCQPolicy p"),
+        ({"apiVersion": API_VERSION, "kind": "MCQPolicy", "metadata": {"name": "p"}, "spec": {}}, "MCQPolicy p"),
         ({"kind": "List", "items": [BINDING]}, "List None"),
         ({}, "None None"),
         ({**resource(), "status": {"promoted": "x"}}, "status: Extra inputs"),
@@ -70,7 +70,7 @@ def test_objects_of_backups_are_accepted(item: Manifest) -> None:
         (results(immutable=True), "immutable: Extra inputs"),
     ],
 )  # fmt: skip
-def test_any_other_object_is_refused(item: Manifest, says: str) -> None:
+def test_any_other_object_is_refused(item: Manifest, message: str) -> None:
     with pytest.raises(CorruptError, match="which the operator does not back up") as refused:
         list(validate([resource(), item]))
-    assert says in str(refused.value)
+    assert message in str(refused.value)
