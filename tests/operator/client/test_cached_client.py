@@ -1,4 +1,4 @@
-"""Reads from the store: which requests reach the server, and which never happen, however stale the store is."""
+"""The cached client reads from the store: which requests reach the server, with a current and with a stale store."""
 
 import copy
 from asyncio import Event
@@ -27,7 +27,7 @@ CONFLICT = "the object has been modified"
 
 
 class Server:
-    """The part of an API server that matters here: objects by path, versions, uids and their preconditions."""
+    """A fake API server: objects by path, with versions, uids and preconditions."""
 
     def __init__(self) -> None:
         self.objects: dict[str, Manifest] = {}
@@ -38,7 +38,7 @@ class Server:
         self.version = 10
 
     def put(self, path: str, manifest: Manifest) -> Manifest:
-        """Store the object as another client would."""
+        """Store an object, as another client does."""
         self.version += 1
         stored = copy.deepcopy(manifest)
         uid = self.objects.get(path, {}).get("metadata", {}).get("uid", f"uid-{self.version}")
@@ -56,39 +56,39 @@ class Server:
         query: dict[str, str] | None = None,
         **_: Any,
     ) -> Manifest:
-        """See Transport."""
+        """Answer a request; see Transport."""
         self.requests.append((method, path))
         if (method, path) in self.hanging:
             await self.released.wait()
         if (method, path) in self.failing:
             raise self.failing[method, path]
-        known = self.objects.get(path.removesuffix("/status"))
-        if method == "delete" and known is not None:
+        current = self.objects.get(path.removesuffix("/status"))
+        if method == "delete" and current is not None:
             del self.objects[path]
-            return known
+            return current
         if method == "patch" and body is not None:
-            return self._apply(path, body, known)
+            return self._apply(path, body, current)
         if query is not None:
             return self._list(path.rpartition("/")[2], labelled="labelSelector" in query)
-        if known is not None:
-            return copy.deepcopy(known)
+        if current is not None:
+            return copy.deepcopy(current)
         if path.startswith("/apis/mcq-operator.dev") and path.count("/") == 3:
             return {"resources": [{"name": "mcqsolvers"}]}
         raise NotFoundError(path)
 
-    def _apply(self, path: str, body: Manifest, known: Manifest | None) -> Manifest:
+    def _apply(self, path: str, body: Manifest, current: Manifest | None) -> Manifest:
         metadata = body["metadata"]
-        live = known["metadata"] if known else {"uid": None, "resourceVersion": None}
+        live = current["metadata"] if current else {"uid": None, "resourceVersion": None}
         if "uid" in metadata and metadata["uid"] != live["uid"]:
             raise ConflictError(CONFLICT)
         if (
-            known is not None
+            current is not None
             and metadata.get("resourceVersion", live["resourceVersion"]) != live["resourceVersion"]
         ):
             raise ConflictError(CONFLICT)
         if path.endswith("/status"):
-            return self.put(path.removesuffix("/status"), {**(known or {}), "status": body["status"]})
-        return self.put(path, {**(known or {}), **body})
+            return self.put(path.removesuffix("/status"), {**(current or {}), "status": body["status"]})
+        return self.put(path, {**(current or {}), **body})
 
     def _list(self, plural: str, *, labelled: bool) -> Manifest:
         items = [
@@ -100,7 +100,7 @@ class Server:
 
 
 class Operator:
-    """A reconcile with a memory, and the server beneath it."""
+    """A reconcile with a store and a fake API server."""
 
     def __init__(self, server: Server | None = None) -> None:
         self.server = server or Server()
@@ -111,25 +111,25 @@ class Operator:
             raw = solver().model_dump(by_alias=True, exclude_none=True)
             self.server.put(SOLVERS, {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", **raw})
 
-    async def look(self) -> set[Key]:
-        """List everything, as at the start; return the owners of changed objects."""
+    async def relist(self) -> set[Key]:
+        """List every kind, as an operator does at its start; return the owners of changed objects."""
         await self.cluster.discover()
         return await list_all(self.client, self.cluster, "team")
 
     async def reconcile(self) -> list[tuple[str, str]]:
-        """Reconcile once; returns the requests."""
+        """Reconcile once and return the requests."""
         self.server.requests.clear()
         await self.result()
         return list(self.server.requests)
 
     async def result(self) -> Result:
-        """Reconcile once; returns how it ended."""
+        """Reconcile once and return the result."""
         return await reconcile(
             KEY,
             cluster=self.cluster,
-            canary=CanaryProber(_answered, clock=lambda: 0.0, requeue=lambda _: None),
-            load_progress=LoadProgressProber(_unheard, clock=lambda: 0.0, requeue=lambda _: None),
-            api_keys=APIKeyProber(_uncounted, requeue=lambda _: None),
+            canary=CanaryProber(_answer_canary, clock=lambda: 0.0, requeue=lambda _: None),
+            load_progress=LoadProgressProber(_no_load_progress, clock=lambda: 0.0, requeue=lambda _: None),
+            api_keys=APIKeyProber(_no_key_count, requeue=lambda _: None),
             upgrades=Upgrades(release="golden", at_once=0, requeue=lambda _: None),
             images=IMAGES,
             operator_image=OPERATOR_IMAGE,
@@ -137,29 +137,29 @@ class Operator:
         )
 
     def condition(self, kind: str) -> dict[str, Any]:
-        """What the solver's status says of it."""
+        """Return a condition of the solver."""
         conditions = self.server.objects[SOLVERS]["status"]["conditions"]
         return next(item for item in conditions if item["type"] == kind)
 
 
-async def _answered(_: SolverKey) -> CanaryVerdict:
+async def _answer_canary(_: SolverKey) -> CanaryVerdict:
     return CanaryVerdict(outcome="answered")
 
 
-async def _unheard(_: str) -> str:
+async def _no_load_progress(_: str) -> str:
     return ""
 
 
-async def _uncounted(_: str) -> None:
+async def _no_key_count(_: str) -> None:
     return None
 
 
 @pytest.fixture
 async def operator() -> Operator:
-    """One that has looked at a cluster with one new solver."""
-    created = Operator()
-    await created.look()
-    return created
+    """An operator that has listed a cluster with one new solver."""
+    operator = Operator()
+    await operator.relist()
+    return operator
 
 
 async def test_a_new_solver_costs_one_write_for_each_object_and_its_status(operator: Operator) -> None:
@@ -175,7 +175,7 @@ async def test_a_new_solver_costs_one_write_for_each_object_and_its_status(opera
 async def test_a_settled_solver_costs_no_request(operator: Operator) -> None:
     await operator.reconcile()
     assert await operator.reconcile() == []
-    await operator.look()
+    await operator.relist()
     assert await operator.reconcile() == []
 
 
@@ -193,8 +193,8 @@ async def test_a_changed_config_map_is_read_and_repaired(operator: Operator) -> 
     assert await operator.reconcile() == []
 
 
-async def test_the_answers_of_an_exams_share_are_not_read(operator: Operator) -> None:
-    """Each share writes up to 1 MiB, and each write is an event."""
+async def test_the_answers_of_an_exams_shard_are_not_read(operator: Operator) -> None:
+    """Each shard writes up to 1 MiB, and each write is an event."""
     owner = {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQExam", "name": "demo", "uid": "u"}
     metadata = {
         "name": "demo-results-0",
@@ -225,12 +225,12 @@ async def test_a_restart_costs_no_write(operator: Operator) -> None:
     restarted = Operator()
     restarted.server.objects = operator.server.objects
     restarted.server.version = operator.server.version
-    await restarted.look()
+    await restarted.relist()
     assert "patch" not in {method for method, _ in await restarted.reconcile()}
 
 
 async def test_a_foreign_object_that_no_watch_shows_is_never_overwritten(operator: Operator) -> None:
-    """Its making is refused once; then it is looked at, as long as it is there."""
+    """The server refuses its creation once; then each reconcile reads it while it exists."""
     foreign = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "demo", "namespace": "team"}}
     before = operator.server.put(SERVICES, foreign)
     for _ in range(3):
@@ -245,7 +245,7 @@ async def test_a_foreign_object_that_no_watch_shows_is_never_overwritten(operato
 
 
 async def test_an_object_that_replaced_ours_without_an_event_is_not_overwritten(operator: Operator) -> None:
-    """The memory still has our object, and wants it changed: the uid in the apply says which one is meant."""
+    """The store still has our object, which needs a repair; the server refuses the apply because of its uid."""
     await operator.reconcile()
     ours = copy.deepcopy(operator.server.objects[SERVICES])
     ours["metadata"]["resourceVersion"] = str(operator.server.version + 1)
@@ -262,12 +262,12 @@ async def test_an_object_that_replaced_ours_without_an_event_is_not_overwritten(
     assert operator.condition("Degraded")["reason"] == "Conflict"
 
 
-async def test_an_object_without_its_labels_is_labelled_again(operator: Operator) -> None:
+async def test_an_object_that_lost_its_labels_is_repaired(operator: Operator) -> None:
     await operator.reconcile()
     live = operator.server.objects[SERVICES]
-    bare = operator.server.put(SERVICES, {**live, "metadata": {**live["metadata"], "labels": {}}})
-    # The watch of the label tells of an end.
-    assert operator.client.observe(observe(SERVICE, bare, gone=True))
+    unlabelled = operator.server.put(SERVICES, {**live, "metadata": {**live["metadata"], "labels": {}}})
+    # The watch selects by the label, so it reports a deletion.
+    assert operator.client.observe(observe(SERVICE, unlabelled, gone=True))
     await operator.reconcile()
     assert operator.server.objects[SERVICES]["metadata"]["labels"]["app.kubernetes.io/instance"] == "demo"
     assert operator.server.objects[SERVICES]["metadata"]["uid"] == live["metadata"]["uid"]
@@ -277,13 +277,13 @@ async def test_a_deletion_without_an_event_is_repaired_after_the_next_list(opera
     await operator.reconcile()
     del operator.server.objects[SERVICES]
     assert await operator.reconcile() == []
-    await operator.look()
+    await operator.relist()
     await operator.reconcile()
     assert SERVICES in operator.server.objects
 
 
-async def test_a_status_is_not_written_to_a_namesake(operator: Operator) -> None:
-    """The store has the old solver: the server refuses its status, and the next reconcile reads the new one."""
+async def test_a_status_is_not_written_to_another_solver_of_the_same_name(operator: Operator) -> None:
+    """The store has the old solver: the server refuses its status, and the next reconcile reads the new solver."""
     await operator.reconcile()
     old = copy.deepcopy(operator.server.objects[SOLVERS])
     old["metadata"] |= {"generation": 9, "resourceVersion": str(operator.server.version + 1)}
@@ -297,7 +297,7 @@ async def test_a_status_is_not_written_to_a_namesake(operator: Operator) -> None
     assert ("get", SOLVERS) in await operator.reconcile()
 
 
-async def test_a_read_follows_a_write_with_a_lost_answer(operator: Operator) -> None:
+async def test_a_read_after_a_refused_write_asks_the_server(operator: Operator) -> None:
     await operator.reconcile()
     stored = operator.server.objects[SERVICES]
     kind = kind_of(stored)
@@ -310,7 +310,7 @@ async def test_a_read_follows_a_write_with_a_lost_answer(operator: Operator) -> 
 
 
 async def test_a_spec_change_during_a_status_write_requeues_the_solver(operator: Operator) -> None:
-    """The answer to the write has the new spec already, and a newer version than that change's event."""
+    """The answer to the write already has the new spec, with a newer version than the event of the change."""
     await operator.reconcile()
     live = operator.server.objects[SOLVERS]
     changed = {**live, "spec": {"replicas": 7}, "metadata": {**live["metadata"], "generation": 3}}
@@ -322,25 +322,25 @@ async def test_a_spec_change_during_a_status_write_requeues_the_solver(operator:
 
 async def test_a_list_returns_the_owners_of_changed_objects(operator: Operator) -> None:
     await operator.reconcile()
-    assert await operator.look() == set()
+    assert await operator.relist() == set()
     live = operator.server.objects[SERVICES]
     drifted = observe(SERVICE, operator.server.put(SERVICES, {**live, "spec": {"ports": []}}))
-    assert await operator.look() == {KEY}
+    assert await operator.relist() == {KEY}
     assert not operator.client.observe(drifted)
     del operator.server.objects[SERVICES]
     operator.server.version += 1
-    assert await operator.look() == {KEY}
+    assert await operator.relist() == {KEY}
 
 
-async def test_nothing_is_created_for_a_deleted_solver_though_the_server_still_shows_it(
+async def test_nothing_is_created_for_a_deleted_solver_although_the_server_still_shows_it(
     operator: Operator,
 ) -> None:
-    """Not even after a write to it was refused, which has it asked for again."""
+    """Nor after a refused write, which makes the next reconcile read it again."""
     await operator.reconcile()
     stale = copy.deepcopy(operator.server.objects[SOLVERS])
-    end = copy.deepcopy(stale)
-    end["metadata"]["resourceVersion"] = str(operator.server.version + 1)
-    assert operator.client.observe(observe(SOLVER, end, gone=True))
+    deleted = copy.deepcopy(stale)
+    deleted["metadata"]["resourceVersion"] = str(operator.server.version + 1)
+    assert operator.client.observe(observe(SOLVER, deleted, gone=True))
     operator.client.observe(observe(SERVICE, operator.server.objects.pop(SERVICES), gone=True))
     assert await operator.reconcile() == [("get", SOLVERS)]
     operator.server.objects[SOLVERS] = {**stale, "metadata": {**stale["metadata"], "uid": "other"}}
@@ -351,13 +351,13 @@ async def test_nothing_is_created_for_a_deleted_solver_though_the_server_still_s
     assert SERVICES not in operator.server.objects
 
 
-async def test_a_namesake_of_a_deleted_solver_is_served(operator: Operator) -> None:
+async def test_a_new_solver_with_the_name_of_a_deleted_one_is_reconciled(operator: Operator) -> None:
     await operator.reconcile()
-    end = observe(SOLVER, operator.server.objects.pop(SOLVERS), gone=True)
-    assert operator.client.observe(end)
+    deleted = observe(SOLVER, operator.server.objects.pop(SOLVERS), gone=True)
+    assert operator.client.observe(deleted)
     raw = solver().model_dump(by_alias=True, exclude_none=True)
     operator.server.put(SOLVERS, {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", **raw})
     del operator.server.objects[SERVICES]
-    await operator.look()
+    await operator.relist()
     await operator.reconcile()
     assert SERVICES in operator.server.objects

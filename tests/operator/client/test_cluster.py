@@ -1,4 +1,4 @@
-"""The cluster's errors, and the requests that a settled cluster does not repeat."""
+"""The cluster accepts a webhook's changes, and classifies the API server's errors."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from mcq_operator.client.errors import cluster_error
 
 
 class Mirror:
-    """An API server with a webhook that sends every image to a mirror."""
+    """An API server with a webhook that replaces every image by a mirror's."""
 
     def __init__(self) -> None:
         self.applied = 0
@@ -75,5 +75,5 @@ def test_an_errors_type_says_what_to_do_and_its_message_quotes_the_server(
     error.body = body
     actual = cluster_error(error)
     assert type(actual) is kind
-    words = json.loads(body)["message"] if body.startswith("{") else body or "Because"
-    assert words in str(actual)
+    message = json.loads(body)["message"] if body.startswith("{") else body or "Because"
+    assert message in str(actual)

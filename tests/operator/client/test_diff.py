@@ -1,4 +1,4 @@
-"""Comparison of live with desired objects: the server's additions are not a difference, someone's changes are."""
+"""Comparison of live with desired objects: the server's defaults are no difference, drift is one."""
 
 from copy import deepcopy
 from decimal import Decimal
@@ -33,8 +33,8 @@ DESIRED: dict[str, Any] = {
 }
 
 
-def stored() -> dict[str, Any]:
-    """Return WANTED as a server would."""
+def stored_object() -> dict[str, Any]:
+    """Return DESIRED as the API server stores it."""
     live = deepcopy(DESIRED)
     live["metadata"] |= {"uid": "u", "resourceVersion": "7", "annotations": {"someone": "else"}}
     live["metadata"]["labels"]["other"] = "label"
@@ -53,7 +53,7 @@ def container(live: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_defaults_foreign_fields_and_spelling_are_not_a_difference() -> None:
-    assert covers(stored(), DESIRED)
+    assert covers(stored_object(), DESIRED)
 
 
 def pod_of(live: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def pod_of(live: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_each_drift_in_a_desired_field_is_a_difference(drift: Any) -> None:
-    live = stored()
+    live = stored_object()
     drift(live)
     assert not covers(live, DESIRED)
 
@@ -151,7 +151,7 @@ def test_an_empty_desired_value_is_covered_by_absence() -> None:
     assert covers({}, {"emptyDir": {}, "tolerations": []})
 
 
-def test_quantities_are_compared_as_numbers_only_where_quantities_are() -> None:
+def test_only_the_fields_of_quantities_are_compared_as_numbers() -> None:
     assert covers({"limits": {"memory": "1Gi"}}, {"limits": {"memory": "1024Mi"}})
     assert covers({"limits": {"cpu": "2"}}, {"limits": {"cpu": 2}})
     assert not covers({"data": {"THREADS": "1"}}, {"data": {"THREADS": "1000m"}})
@@ -179,9 +179,9 @@ def test_an_invalid_quantity_has_no_number(text: object) -> None:
 
 
 def test_a_projection_covers_itself_and_shows_a_webhooks_changes() -> None:
-    live = stored()
+    live = stored_object()
     container(live)["image"] = "mirror/service:1"
     assert not covers(live, DESIRED)
     assert covers(live, project(live, DESIRED))
     container(live)["image"] = "evil:1"
-    assert not covers(live, project(stored(), DESIRED))
+    assert not covers(live, project(stored_object(), DESIRED))

@@ -1,4 +1,4 @@
-"""The election on a real Lease: what others do with it, and answers that get lost."""
+"""The leader election on a real Lease, with changes by others and with lost answers."""
 
 import asyncio
 import time
@@ -17,18 +17,18 @@ NAME = "mcq-operator"
 TIMING = Timing(duration=30, renew_deadline=20.0, retry=0.05)
 
 
-class Lossy(LeaseClient):
-    """Loses the answers to the next so many writes."""
+class LossyLeaseClient(LeaseClient):
+    """Loses the answers to the next `losing` writes."""
 
     losing = 0
 
     async def create(self, lease: Manifest) -> Manifest:
-        return await self._lost(super().create(lease))
+        return await self._lose_answer(super().create(lease))
 
     async def replace(self, lease: Manifest) -> Manifest:
-        return await self._lost(super().replace(lease))
+        return await self._lose_answer(super().replace(lease))
 
-    async def _lost(self, write: Awaitable[Manifest]) -> Manifest:
+    async def _lose_answer(self, write: Awaitable[Manifest]) -> Manifest:
         stored = await write
         if self.losing:
             self.losing -= 1
@@ -37,8 +37,8 @@ class Lossy(LeaseClient):
 
 
 @pytest.fixture
-def lease(client: Client, kubectl: Kubectl) -> Lossy:
-    return Lossy(client, namespace=kubectl.namespace, name=NAME)
+def lease(client: Client, kubectl: Kubectl) -> LossyLeaseClient:
+    return LossyLeaseClient(client, namespace=kubectl.namespace, name=NAME)
 
 
 def candidate(lease: LeaseClient, identity: str) -> LeaderElection:
@@ -49,44 +49,44 @@ def spec(kubectl: Kubectl) -> dict[str, object]:
     return dict(existing(kubectl, "lease", NAME)["spec"])
 
 
-async def renewed(kubectl: Kubectl) -> None:
-    """Wait for a renewal."""
+async def wait_for_renewal(kubectl: Kubectl) -> None:
+    """Wait until the Lease exists and is renewed."""
     await until(lambda: kubectl.get("lease", NAME) is not None)
     before = spec(kubectl)["renewTime"]
     await until(lambda: spec(kubectl)["renewTime"] != before)
 
 
-def annotate(kubectl: Kubectl, _: Lossy) -> None:
+def annotate(kubectl: Kubectl, _: LossyLeaseClient) -> None:
     kubectl("annotate", "lease", NAME, "--overwrite", f"example.com/note={time.monotonic()}")
 
 
-def lose_answers(_: Kubectl, lease: Lossy) -> None:
+def lose_answers(_: Kubectl, lease: LossyLeaseClient) -> None:
     lease.losing = 2
 
 
-def delete(kubectl: Kubectl, _: Lossy) -> None:
+def delete(kubectl: Kubectl, _: LossyLeaseClient) -> None:
     kubectl("delete", "lease", NAME)
 
 
 @pytest.mark.parametrize("disturb", [annotate, lose_answers, delete])
 async def test_a_change_that_keeps_the_holder_does_not_end_its_leadership(
-    kubectl: Kubectl, lease: Lossy, disturb: Callable[[Kubectl, Lossy], None]
+    kubectl: Kubectl, lease: LossyLeaseClient, disturb: Callable[[Kubectl, LossyLeaseClient], None]
 ) -> None:
     lease.losing = 1
     first = candidate(lease, "first")
     await first.acquire()
     assert spec(kubectl)["leaseTransitions"] == 0
-    keeping = asyncio.create_task(first.keep())
+    renewal = asyncio.create_task(first.keep())
     try:
         for _ in range(3):
             await asyncio.to_thread(disturb, kubectl, lease)
             await asyncio.sleep(2 * TIMING.retry)
-            await renewed(kubectl)
+            await wait_for_renewal(kubectl)
         assert spec(kubectl)["holderIdentity"] == "first"
-        assert not keeping.done()
+        assert not renewal.done()
         assert first.is_leader
     finally:
-        keeping.cancel()
+        renewal.cancel()
     await asyncio.to_thread(annotate, kubectl, lease)
     await first.release()
     assert "holderIdentity" not in spec(kubectl)
@@ -95,11 +95,13 @@ async def test_a_change_that_keeps_the_holder_does_not_end_its_leadership(
     assert spec(kubectl)["leaseTransitions"] == 1
 
 
-async def test_a_leader_loses_a_lease_that_a_person_reassigns(kubectl: Kubectl, lease: Lossy) -> None:
+async def test_a_leader_loses_a_lease_that_a_person_reassigns(
+    kubectl: Kubectl, lease: LossyLeaseClient
+) -> None:
     first = candidate(lease, "first")
     await first.acquire()
-    keeping = asyncio.create_task(first.keep())
+    renewal = asyncio.create_task(first.keep())
     kubectl("patch", "lease", NAME, "--type=merge", "--patch", '{"spec": {"holderIdentity": "other"}}')
-    await asyncio.wait_for(keeping, 15)
+    await asyncio.wait_for(renewal, 15)
     assert not first.is_leader
     assert spec(kubectl)["holderIdentity"] == "other"

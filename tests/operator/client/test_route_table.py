@@ -1,4 +1,4 @@
-"""Which hosts and paths of another namespace's Ingresses and HTTPRoutes a solver's way in would take from."""
+"""A solver's Ingress or HTTPRoute conflicts with another namespace's routes for the same host and path."""
 
 import asyncio
 from typing import Any, cast
@@ -12,8 +12,8 @@ from mcq_operator.client import UnavailableError
 from mcq_operator.client.route_table import RouteTable
 
 
-def ingress(host: str | None, path: str, *, how: str = "Prefix", namespace: str = "theirs") -> Manifest:
-    rule: dict[str, Any] = {"http": {"paths": [{"path": path, "pathType": how}]}}
+def ingress(host: str | None, path: str, *, path_type: str = "Prefix", namespace: str = "theirs") -> Manifest:
+    rule: dict[str, Any] = {"http": {"paths": [{"path": path, "pathType": path_type}]}}
     if host is not None:
         rule["host"] = host
     return _object(INGRESS.api_version, "Ingress", namespace, {"rules": [rule]})
@@ -23,11 +23,11 @@ def route(
     hosts: list[str],
     path: str | None,
     *,
-    how: str = "PathPrefix",
+    path_type: str = "PathPrefix",
     namespace: str = "theirs",
     gateway: str = "g",
 ) -> Manifest:
-    matches = [{"path": {"type": how, "value": path}}] if path else []
+    matches = [{"path": {"type": path_type, "value": path}}] if path else []
     spec = {
         "parentRefs": [{"name": gateway, "namespace": "gateways"}],
         "hostnames": hosts,
@@ -41,14 +41,16 @@ def _object(api_version: str, kind: str, namespace: str, spec: Manifest) -> Mani
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
 
 
-def meets(ours: Manifest, theirs: Manifest) -> bool:
+def conflicting(ours: Manifest, theirs: Manifest) -> bool:
     return any(
-        mine.meets(other) for mine in routes(kind_of(ours), ours) for other in routes(kind_of(theirs), theirs)
+        our_route.meets(their_route)
+        for our_route in routes(kind_of(ours), ours)
+        for their_route in routes(kind_of(theirs), theirs)
     )
 
 
 @pytest.mark.parametrize(
-    ("path", "theirs", "taken"),
+    ("path", "theirs", "conflict"),
     [
         ("/", ingress("a.example.com", "/"), True),
         ("/", ingress("a.example.com", "/app"), True),
@@ -57,34 +59,34 @@ def meets(ours: Manifest, theirs: Manifest) -> bool:
         ("/app/", ingress("a.example.com", "/app"), True),
         ("/app", ingress("a.example.com", "/%61pp/deep"), True),
         ("/app2", ingress("a.example.com", "/app"), False),
-        ("/app", ingress("a.example.com", "/app/x", how="Exact"), True),
-        ("/app/x", ingress("a.example.com", "/app", how="Exact"), False),
-        ("/app/x", ingress("a.example.com", "/app(/|$)(.*)", how="ImplementationSpecific"), True),
-        ("/ap", ingress("a.example.com", "/a.*", how="ImplementationSpecific"), True),
-        ("/other", ingress("a.example.com", "/app(/|$)(.*)", how="ImplementationSpecific"), False),
+        ("/app", ingress("a.example.com", "/app/x", path_type="Exact"), True),
+        ("/app/x", ingress("a.example.com", "/app", path_type="Exact"), False),
+        ("/app/x", ingress("a.example.com", "/app(/|$)(.*)", path_type="ImplementationSpecific"), True),
+        ("/ap", ingress("a.example.com", "/a.*", path_type="ImplementationSpecific"), True),
+        ("/other", ingress("a.example.com", "/app(/|$)(.*)", path_type="ImplementationSpecific"), False),
         ("/", ingress("b.example.com", "/"), False),
         ("/", ingress("*.example.com", "/"), True),
         ("/", ingress("*.com", "/app"), True),
         ("/", ingress("*.example.org", "/"), False),
         ("/", ingress("xa.example.com", "/"), False),
-        # Who takes what is left over, as a default backend does, has no host of its own.
+        # A rule without a host takes only the requests that no other rule takes, as a default backend does.
         ("/", ingress(None, "/"), False),
         ("/", route(["b.example.com", "a.example.com"], "/app"), True),
         ("/app", route(["*.example.com"], None), True),
-        ("/app", route(["a.example.com"], "/app[0-9]+", how="RegularExpression"), True),
+        ("/app", route(["a.example.com"], "/app[0-9]+", path_type="RegularExpression"), True),
         ("/app", route(["a.example.com"], "/other"), False),
         ("/", route([], "/"), False),
     ],
 )  # fmt: skip
-def test_an_ingress_conflicts_with_an_overlapping_one_of_another_namespace(
-    path: str, theirs: Manifest, taken: bool
+def test_a_route_conflicts_with_an_overlapping_one_of_another_namespace(
+    path: str, theirs: Manifest, conflict: bool
 ) -> None:
-    assert meets(ingress("a.example.com", path, namespace="ours"), theirs) is taken
-    assert meets(route(["a.example.com"], path, namespace="ours"), theirs) is taken
+    assert conflicting(ingress("a.example.com", path, namespace="ours"), theirs) is conflict
+    assert conflicting(route(["a.example.com"], path, namespace="ours"), theirs) is conflict
 
 
 @pytest.mark.parametrize(
-    ("theirs", "taken"),
+    ("theirs", "conflict"),
     [
         (route(["a.example.com"], "/app"), True),
         (route([], "/"), True),
@@ -93,26 +95,26 @@ def test_an_ingress_conflicts_with_an_overlapping_one_of_another_namespace(
         (ingress("a.example.com", "/app"), False),
     ],
 )
-def test_a_route_without_hostnames_takes_from_the_routes_of_its_gateways(
-    theirs: Manifest, taken: bool
+def test_a_route_without_hostnames_conflicts_with_the_routes_of_its_gateways(
+    theirs: Manifest, conflict: bool
 ) -> None:
-    assert meets(route([], "/app", namespace="ours"), theirs) is taken
+    assert conflicting(route([], "/app", namespace="ours"), theirs) is conflict
 
 
 @pytest.mark.parametrize(
-    ("theirs", "same"),
+    ("theirs", "conflict"),
     [
         (ingress("a.example.com", "/", namespace="ours"), True),
         (ingress("a.example.com", "/app", namespace="ours"), False),
         (route(["a.example.com"], "/", namespace="ours"), False),
     ],
 )
-def test_in_a_namespace_only_two_ingresses_with_one_path_conflict(theirs: Manifest, same: bool) -> None:
-    assert meets(ingress("a.example.com", "/", namespace="ours"), theirs) is same
+def test_in_a_namespace_only_two_ingresses_with_one_path_conflict(theirs: Manifest, conflict: bool) -> None:
+    assert conflicting(ingress("a.example.com", "/", namespace="ours"), theirs) is conflict
 
 
-class Client:
-    """Lists the given Ingresses, or fails."""
+class FakeClient:
+    """A client that lists one Ingress, or fails."""
 
     def __init__(self) -> None:
         self.failing = False
@@ -128,14 +130,14 @@ class Client:
 
 
 async def test_reads_wait_for_the_current_list_of_routes_and_a_failed_list_is_repeated() -> None:
-    client = Client()
-    hosts = RouteTable(cast("Any", client), scopes=[None], clock=lambda: 0.0)
-    mine = ingress("a.example.com", "/zz", namespace="ours")
+    client = FakeClient()
+    table = RouteTable(cast("Any", client), scopes=[None], clock=lambda: 0.0)
+    ours = ingress("a.example.com", "/zz", namespace="ours")
     client.failing = True
     for _ in range(2):
         with pytest.raises(UnavailableError):
-            await hosts.rival(INGRESS, mine, None)
+            await table.rival(INGRESS, ours, None)
     client.failing = False
-    actual = await asyncio.gather(*(hosts.rival(INGRESS, mine, None) for _ in range(5)))
+    actual = await asyncio.gather(*(table.rival(INGRESS, ours, None) for _ in range(5)))
     assert [rival and rival.ref for rival in actual] == ["Ingress theirs/it"] * 5
     assert client.lists == 2
