@@ -21,7 +21,7 @@ async def test_a_deleted_child_comes_back(kubectl: Kubectl, bench: Bench, kind: 
 
 
 DRIFTS: list[tuple[str, dict[str, Any], list[str], Any]] = [
-    # kind, what someone changes, the field that must come back, and to what
+    # kind, the edit, the field that the operator repairs, and its value
     ("serviceaccount", {"automountServiceAccountToken": True}, ["automountServiceAccountToken"], False),
     (
         "persistentvolumeclaim",
@@ -64,7 +64,7 @@ async def test_an_edited_child_is_repaired(
     assert actual == value
 
 
-async def test_additions_of_others_to_a_child_stay(kubectl: Kubectl, bench: Bench) -> None:
+async def test_the_additions_of_others_to_a_child_stay(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, SPEC)
     await bench.settle()
     kubectl("annotate", "service", "demo", "example.com/note=mine")
@@ -96,7 +96,7 @@ async def test_a_disabled_ingress_is_deleted_and_a_foreign_one_is_left_alone(
     assert "Ingress" not in {item["kind"] for item in inventory}
 
 
-async def test_a_child_with_an_unrecorded_creation_is_pruned_too(kubectl: Kubectl, bench: Bench) -> None:
+async def test_a_child_that_the_inventory_lacks_is_pruned_too(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, SPEC)
     await bench.reconcile()
     patch(kubectl, "mcq", "demo", {"status": {"inventory": None}}, subresource="status")
@@ -105,7 +105,7 @@ async def test_a_child_with_an_unrecorded_creation_is_pruned_too(kubectl: Kubect
     assert kubectl.get("ingress", "demo") is None
 
 
-async def test_another_cache_deletes_the_created_claim(kubectl: Kubectl, bench: Bench) -> None:
+async def test_a_change_to_an_empty_dir_cache_deletes_the_claim(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, {"replicas": 0, "storage": {"cache": {"type": "PVC"}}})
     await bench.reconcile()
     existing(kubectl, "pvc", "demo-model-cache")
@@ -135,7 +135,7 @@ async def test_a_foreign_object_of_the_same_name_is_reported_and_never_overwritt
     assert existing(kubectl, "service", "demo")["spec"]["ports"][0]["port"] == 80
 
 
-async def test_orphans_of_a_solver_of_this_name_are_adopted(kubectl: Kubectl, bench: Bench) -> None:
+async def test_the_orphans_of_a_deleted_solver_are_adopted(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, SPEC)
     await bench.reconcile()
     claim = existing(kubectl, "pvc", "demo-model-cache")["metadata"]["uid"]
@@ -150,11 +150,11 @@ async def test_orphans_of_a_solver_of_this_name_are_adopted(kubectl: Kubectl, be
 
 
 async def test_the_newer_of_two_ingresses_with_one_host_is_reported(kubectl: Kubectl, bench: Bench) -> None:
-    """And no more once the other is gone; what routes otherwise is no conflict."""
+    """The report ends when the older one is deleted. Another path or class is no conflict."""
     kubectl("create", "ingress", "elsewhere", "--class=traefik", "--rule=mcq.example.com/other*=x:80")
     kubectl("create", "ingress", "others", "--class=nginx", "--rule=mcq.example.com/*=x:80")
     kubectl("create", "ingress", "first", "--class=traefik", "--rule=mcq.example.com/*=x:80")
-    # Ages are in whole seconds.
+    # Creation times are in whole seconds.
     await asyncio.sleep(1.1)
     apply(kubectl, SPEC)
     result = await bench.result()

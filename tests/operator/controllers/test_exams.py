@@ -1,4 +1,4 @@
-"""Exams against a real API server with its real controllers: Jobs, rights, and results as the runner writes them."""
+"""Exams on a real API server with its real controllers: Jobs, rights, and results as the runner writes them."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.operator.conftest import Bench, Kubectl
-from tests.operator.live import apply, existing, kubelet, names_of_pods, patch, until
+from tests.operator.live import apply, existing, mark_pods_ready, patch, pod_names, until
 
 from mcq_eval import parts
 from mcq_eval.errors import ResultsNotKept
@@ -35,7 +35,7 @@ IDENTITY = Identity(
 )
 
 
-def sit(kubectl: Kubectl, spec: dict[str, Any], *, name: str = "aqua") -> None:
+def apply_exam(kubectl: Kubectl, spec: dict[str, Any], *, name: str = "aqua") -> None:
     exam = {
         "apiVersion": "mcq-operator.dev/v1alpha1",
         "kind": "MCQExam",
@@ -45,7 +45,7 @@ def sit(kubectl: Kubectl, spec: dict[str, Any], *, name: str = "aqua") -> None:
     kubectl.server.apply(exam, kubectl.namespace)
 
 
-def key(bench: Bench) -> ExamKey:
+def exam_key(bench: Bench) -> ExamKey:
     return ExamKey(bench.namespace, "aqua")
 
 
@@ -64,7 +64,7 @@ def jobs(kubectl: Kubectl) -> list[Manifest]:
 
 
 def part(answers: str, *, start: int = 0) -> Part:
-    """Questions answered right (x) or wrong (o)."""
+    """Return a shard's part with right (x) and wrong (o) answers."""
     rows = [
         Row(
             id=str(start + number), digest=f"d{start + number}", subject=None, labels=["A", "B"], answer="A",
@@ -80,79 +80,85 @@ def part(answers: str, *, start: int = 0) -> Part:
     )  # fmt: skip
 
 
-def results(kubectl: Kubectl, tmp_path: Path, *, exam: str = "aqua", name: str | None = None) -> ResultStore:
-    """As a Pod of the exam has them: with a token of its ServiceAccount."""
-    actual = yaml.safe_load(kubectl.kubeconfig.read_text())["clusters"][0]["cluster"]
+def result_store(
+    kubectl: Kubectl, tmp_path: Path, *, exam: str = "aqua", name: str | None = None
+) -> ResultStore:
+    """Return the exam's result store as its Pods open it: with a token of their ServiceAccount."""
+    cluster = yaml.safe_load(kubectl.kubeconfig.read_text())["clusters"][0]["cluster"]
     token, authority = tmp_path / "token", tmp_path / "ca.crt"
     token.write_text(kubectl("create", "token", f"{exam}-exam"))
-    if path := actual.get("certificate-authority"):
+    if path := cluster.get("certificate-authority"):
         authority.write_bytes(Path(path).read_bytes())
     else:
         authority.write_text(
-            ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(actual["certificate-authority-data"]))
+            ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(cluster["certificate-authority-data"]))
         )
-    account = Account(url=actual["server"], namespace=kubectl.namespace, token_file=token, ca_file=authority)
+    account = Account(url=cluster["server"], namespace=kubectl.namespace, token_file=token, ca_file=authority)
 
-    async def at_once(_: float) -> None:
+    async def no_sleep(_: float) -> None:
         return
 
-    return ResultStore(account, name or f"{exam}-results", sleep=at_once)
+    return ResultStore(account, name or f"{exam}-results", sleep=no_sleep)
 
 
-async def answered(
+async def finish_exam(
     kubectl: Kubectl, tmp_path: Path, answers: Sequence[str], *, limits: Limits | None = None
 ) -> None:
-    """What the Pods of the present Job do, each with its share."""
+    """Finish the exam's only Job: one Pod for each string of answers."""
     (job,) = jobs(kubectl)
-    shares = [part(each, start=100 * shard) for shard, each in enumerate(answers)]
-    await sat(kubectl, results(kubectl, tmp_path), job["metadata"]["name"], shares, limits=limits)
+    shard_parts = [part(each, start=100 * shard) for shard, each in enumerate(answers)]
+    await finish_job(
+        kubectl, result_store(kubectl, tmp_path), job["metadata"]["name"], shard_parts, limits=limits
+    )
 
 
-async def sat(
+async def finish_job(
     kubectl: Kubectl,
-    stored: ResultStore,
-    sitting: str,
-    shares: Sequence[Part],
+    store: ResultStore,
+    job_name: str,
+    shard_parts: Sequence[Part],
     *,
     limits: Limits | None = None,
     before: Sequence[Row] | None = None,
     run: str = "job",
 ) -> list[Part]:
-    """Have the Pods of a Job keep these shares, and end; return what the last one read."""
-    for shard, each in enumerate(shares):
-        whole = await stored.put(sitting, shard, len(shares), each, run=run)
-        assert bool(whole.parts) == (shard == len(shares) - 1)
+    """Store a part for each Pod of a Job and end the Pod; return the parts that the last Pod reads."""
+    for shard, each in enumerate(shard_parts):
+        stored = await store.put(job_name, shard, len(shard_parts), each, run=run)
+        assert bool(stored.parts) == (shard == len(shard_parts) - 1)
         digest = (
-            await published(stored, sitting, whole, limits=limits, before=before) if whole.parts else None
+            await publish_report(store, job_name, stored, limits=limits, before=before)
+            if stored.parts
+            else None
         )
-        await ended(kubectl, sitting, shard, {"part": whole.digest, "result": digest})
-    await until(lambda: completed(existing(kubectl, "job", sitting)))
-    return whole.parts
+        await end_pod(kubectl, job_name, shard, {"part": stored.digest, "result": digest})
+    await until(lambda: is_complete(existing(kubectl, "job", job_name)))
+    return stored.parts
 
 
-def completed(job: Manifest) -> bool:
-    """Whether the Job's controller has counted the Pods that ended."""
+def is_complete(job: Manifest) -> bool:
+    """Return whether the Job's controller has counted the ended Pods."""
     conditions = job.get("status", {}).get("conditions", [])
     return any(each["type"] == "Complete" and each["status"] == "True" for each in conditions)
 
 
-async def published(
-    stored: ResultStore,
-    sitting: str,
-    whole: StoredPart,
+async def publish_report(
+    store: ResultStore,
+    job_name: str,
+    stored: StoredPart,
     *,
     limits: Limits | None = None,
     before: Sequence[Row] | None = None,
     history: int = 2,
 ) -> str:
-    """Write the report as the last Pod does, and return its digest."""
-    report = parts.build_report(whole.parts, limits=limits or Limits(), before=before)
-    return await stored.publish(sitting, report, whole.digests, history=history)
+    """Publish the report as the last Pod does; return its digest."""
+    run_report = parts.build_report(stored.parts, limits=limits or Limits(), before=before)
+    return await store.publish(job_name, run_report, stored.digests, history=history)
 
 
-async def ended(kubectl: Kubectl, sitting: str, shard: int, stated: dict[str, str | None]) -> None:
-    """Have the Pod of a share end well, as the kubelet tells of it, with what the Pod has stated."""
-    job = f"batch.kubernetes.io/job-name={sitting}"
+async def end_pod(kubectl: Kubectl, job_name: str, shard: int, statement: dict[str, str | None]) -> None:
+    """End a shard's Pod without an error and with this termination message, as the kubelet reports it."""
+    job = f"batch.kubernetes.io/job-name={job_name}"
     labels = f"{job},batch.kubernetes.io/job-completion-index={shard}"
 
     def waiting() -> list[Manifest]:
@@ -162,7 +168,7 @@ async def ended(kubectl: Kubectl, sitting: str, shard: int, stated: dict[str, st
     terminated = {
         "exitCode": 0,
         "reason": "Completed",
-        "message": json.dumps(stated),
+        "message": json.dumps(statement),
         "finishedAt": "2026-01-01T00:00:00Z",
     }
     container = {
@@ -178,11 +184,11 @@ async def ended(kubectl: Kubectl, sitting: str, shard: int, stated: dict[str, st
         patch(kubectl, "pod", pod["metadata"]["name"], {"status": status}, subresource="status")
 
 
-async def ready(kubectl: Kubectl, bench: Bench) -> None:
+async def make_ready(kubectl: Kubectl, bench: Bench) -> None:
     await bench.cluster.discover()
     await bench.settle()
-    await kubelet(kubectl, 1)
-    # The Deployment's controller may have more to say after it said that all are available.
+    await mark_pods_ready(kubectl, 1)
+    # The Deployment's controller may change its status again after it reports all replicas available.
     for _ in range(10):
         await bench.settle()
         conditions = existing(kubectl, "mcq", "demo")["status"]["conditions"]
@@ -193,39 +199,39 @@ async def ready(kubectl: Kubectl, bench: Bench) -> None:
 
 
 async def test_an_exam_waits_for_its_solver_and_runs_in_parallel_pods(kubectl: Kubectl, bench: Bench) -> None:
-    sit(kubectl, {"parallelism": 3})
-    await bench.settle(key(bench))
+    apply_exam(kubectl, {"parallelism": 3})
+    await bench.settle(exam_key(bench))
     assert condition(kubectl, "Complete")["reason"] == "SolverNotFound"
     apply(kubectl, {"replicas": 1})
     await bench.settle()
-    await bench.settle(key(bench))
+    await bench.settle(exam_key(bench))
     assert condition(kubectl, "Complete")["reason"] == "WaitingForSolver"
     assert jobs(kubectl) == []
-    await ready(kubectl, bench)
-    await bench.settle(key(bench))
+    await make_ready(kubectl, bench)
+    await bench.settle(exam_key(bench))
     assert condition(kubectl, "Complete")["reason"] == "Sitting"
     (job,) = jobs(kubectl)
-    mine = ["-l", "app.kubernetes.io/name=mcq-exam", "-o", "name"]
-    await until(lambda: len(kubectl("get", "pods", *mine).split()) == 3)
+    selector = ["-l", "app.kubernetes.io/name=mcq-exam", "-o", "name"]
+    await until(lambda: len(kubectl("get", "pods", *selector).split()) == 3)
     assert job["spec"]["completionMode"] == "Indexed"
     for _ in range(3):
-        assert await bench.reconcile(key(bench)) == []
+        assert await bench.reconcile(exam_key(bench)) == []
 
 
 async def test_the_pods_result_becomes_the_status_of_exam_and_solver(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     apply(kubectl, {"replicas": 1})
-    await ready(kubectl, bench)
-    sit(kubectl, {"parallelism": 2, "pass": {"minAccuracy": 0.1, "maxP95Seconds": 1}})
-    await bench.settle(key(bench))
+    await make_ready(kubectl, bench)
+    apply_exam(kubectl, {"parallelism": 2, "pass": {"minAccuracy": 0.1, "maxP95Seconds": 1}})
+    await bench.settle(exam_key(bench))
     assert (condition(kubectl, "Passed")["status"], condition(kubectl, "Passed")["reason"]) == (
         "Unknown",
         "NotSat",
     )
     limits = Limits(min_accuracy=0.1, max_p95_seconds=1)
-    await answered(kubectl, tmp_path, ["xxxo", "xxoo"], limits=limits)
-    result = await bench.result(key(bench))
+    await finish_exam(kubectl, tmp_path, ["xxxo", "xxoo"], limits=limits)
+    result = await bench.result(exam_key(bench))
     assert list(result.requeues) == [bench.key]
     actual = status(kubectl)
     assert (actual["accuracy"], actual["count"], actual["p95Seconds"]) == (0.625, 8, 1.2)
@@ -250,7 +256,7 @@ async def test_the_pods_result_becomes_the_status_of_exam_and_solver(
         "8",
         "0.075",
     ]
-    assert await bench.reconcile(key(bench)) == []
+    assert await bench.reconcile(exam_key(bench)) == []
     await bench.reconcile()
     assert existing(kubectl, "mcq", "demo")["status"]["exam"]["accuracy"] == 0.625
     assert " 0.625 " in kubectl("get", "mcq")
@@ -265,85 +271,85 @@ async def test_an_exam_runs_again_when_changed_replicas_are_ready(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     apply(kubectl, {"replicas": 1})
-    await ready(kubectl, bench)
-    sit(kubectl, {})
-    await bench.settle(key(bench))
-    await answered(kubectl, tmp_path, ["xo"])
-    await bench.settle(key(bench))
+    await make_ready(kubectl, bench)
+    apply_exam(kubectl, {})
+    await bench.settle(exam_key(bench))
+    await finish_exam(kubectl, tmp_path, ["xo"])
+    await bench.settle(exam_key(bench))
     (first,) = jobs(kubectl)
     kubectl("scale", "mcq", "demo", "--replicas=2")
     await bench.settle()
-    await bench.settle(key(bench))
+    await bench.settle(exam_key(bench))
     assert jobs(kubectl)[0]["metadata"]["name"] == first["metadata"]["name"]
     patch(kubectl, "mcq", "demo", {"spec": {"model": {"precision": "float32"}}})
-    assert (await bench.result()).requeues == [key(bench)]
-    await bench.reconcile(key(bench))
+    assert (await bench.result()).requeues == [exam_key(bench)]
+    await bench.reconcile(exam_key(bench))
     await until(lambda: jobs(kubectl) == [])
-    await bench.reconcile(key(bench))
+    await bench.reconcile(exam_key(bench))
     assert condition(kubectl, "Complete")["reason"] == "WaitingForSolver"
-    assert status(kubectl)["accuracy"] == 0.5  # the last result is still told of,
+    assert status(kubectl)["accuracy"] == 0.5  # the exam keeps its last result
     await bench.reconcile()
-    assert (
-        "exam" not in existing(kubectl, "mcq", "demo")["status"]
-    )  # but not as what these replicas are worth
+    assert "exam" not in existing(kubectl, "mcq", "demo")["status"]  # the new replicas have no result
 
 
-async def test_a_deleted_job_runs_again_and_old_reports_are_deleted(
+async def test_an_exam_runs_again_without_its_job_and_old_reports_are_deleted(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     apply(kubectl, {"replicas": 1})
-    await ready(kubectl, bench)
-    sit(kubectl, {})
+    await make_ready(kubectl, bench)
+    apply_exam(kubectl, {})
     for change in ({}, {"debias": "none"}, {"debias": "rotations"}):
-        sit(kubectl, change)
-        await bench.settle(key(bench))
+        apply_exam(kubectl, change)
+        await bench.settle(exam_key(bench))
         await until(lambda: len(jobs(kubectl)) == 1)
-        await answered(kubectl, tmp_path, ["xo"])
+        await finish_exam(kubectl, tmp_path, ["xo"])
     stored = existing(kubectl, "configmap", "aqua-results")
     assert len([key for key in stored["data"] if key.endswith(".json")]) == 2
     assert len(stored["binaryData"]) == 6  # as text, as a page and as JSON
     assert len(existing(kubectl, "configmap", "aqua-results-0")["binaryData"]) == 2
-    await bench.settle(key(bench))
+    await bench.settle(exam_key(bench))
     assert status(kubectl)["accuracy"] == 0.5
     (job,) = jobs(kubectl)
     kubectl("delete", "job", job["metadata"]["name"], "--wait=true")
-    await bench.settle(key(bench))
+    await bench.settle(exam_key(bench))
     assert jobs(kubectl)[0]["metadata"]["uid"] != job["metadata"]["uid"]
-    await answered(kubectl, tmp_path, ["xx"])
-    await bench.settle(key(bench))
+    await finish_exam(kubectl, tmp_path, ["xx"])
+    await bench.settle(exam_key(bench))
     assert status(kubectl)["accuracy"] == 1
 
 
-def many(count: int, *, start: int = 0) -> Part:
+def realistic_part(count: int, *, start: int = 0) -> Part:
     """Return `count` questions with answers of realistic size."""
     actual = part("x" * count, start=start)
-    chance = random.Random(start)
+    rng = random.Random(start)
     for row in actual.rows:
-        row.digest = chance.randbytes(32).hex()
-        first = chance.uniform(0.3, 0.9)
-        row.probabilities = [first, *(chance.random() for _ in range(3))]
-        row.labels, row.answer_ms = list("ABCD"), chance.uniform(50, 900)
+        row.digest = rng.randbytes(32).hex()
+        first = rng.uniform(0.3, 0.9)
+        row.probabilities = [first, *(rng.random() for _ in range(3))]
+        row.labels, row.answer_ms = list("ABCD"), rng.uniform(50, 900)
     return actual
 
 
 async def test_an_exam_of_thousands_of_questions_runs_repeatedly(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
-    """Each write removes the oldest sittings, so that the last ones always have room."""
-    sit(kubectl, {})
-    await bench.settle(key(bench))
-    stored = results(kubectl, tmp_path)
+    """Each write removes the oldest results, so the newest ones always fit."""
+    apply_exam(kubectl, {})
+    await bench.settle(exam_key(bench))
+    store = result_store(kubectl, tmp_path)
     for number in range(6):
-        whole = await stored.put(f"sat-{number}", 0, 1, many(4000, start=number), run="job", history=5)
-        await published(stored, f"sat-{number}", whole, history=5)
+        stored = await store.put(
+            f"sat-{number}", 0, 1, realistic_part(4000, start=number), run="job", history=5
+        )
+        await publish_report(store, f"sat-{number}", stored, history=5)
     figures = [key for key in existing(kubectl, "configmap", "aqua-results")["data"] if key.endswith(".json")]
     assert len(figures) == 5
     questions = existing(kubectl, "configmap", "aqua-results-0")["binaryData"]
     assert list(questions) == ["sat-4.rows.json.gz", "sat-5.rows.json.gz"]
 
 
-def report(kubectl: Kubectl, *options: str) -> subprocess.CompletedProcess[str]:
-    """As a person asks for it."""
+def run_report(kubectl: Kubectl, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run `mcq_operator exam report`."""
     command = [
         sys.executable,
         "-m",
@@ -363,36 +369,38 @@ async def test_a_large_exam_has_a_config_map_for_each_shard(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     apply(kubectl, {"replicas": 1})
-    await ready(kubectl, bench)
-    sit(kubectl, {"parallelism": 3})
-    await bench.settle(key(bench))
+    await make_ready(kubectl, bench)
+    apply_exam(kubectl, {"parallelism": 3})
+    await bench.settle(exam_key(bench))
     (job,) = jobs(kubectl)
-    sitting = job["metadata"]["name"]
-    shares = [many(4500, start=10_000 * shard) for shard in range(3)]
-    assert await sat(kubectl, results(kubectl, tmp_path), sitting, shares) == shares
-    await bench.settle(key(bench))
-    assert status(kubectl)["report"].items() >= {"name": sitting, "shards": 3}.items()
-    sit(kubectl, {"parallelism": 1})  # what the last sitting has left stays
-    await bench.settle(key(bench))
-    actual = json.loads(report(kubectl, "-o", "json").stdout)
-    assert [row["id"] for row in actual["rows"]] == [row.id for share in shares for row in share.rows]
-    assert " of 13500; 95 %" in report(kubectl).stdout
+    job_name = job["metadata"]["name"]
+    shard_parts = [realistic_part(4500, start=10_000 * shard) for shard in range(3)]
+    assert await finish_job(kubectl, result_store(kubectl, tmp_path), job_name, shard_parts) == shard_parts
+    await bench.settle(exam_key(bench))
+    assert status(kubectl)["report"].items() >= {"name": job_name, "shards": 3}.items()
+    apply_exam(kubectl, {"parallelism": 1})  # the earlier result stays
+    await bench.settle(exam_key(bench))
+    actual = json.loads(run_report(kubectl, "-o", "json").stdout)
+    assert [row["id"] for row in actual["rows"]] == [
+        row.id for shard_part in shard_parts for row in shard_part.rows
+    ]
+    assert " of 13500; 95 %" in run_report(kubectl).stdout
     kubectl("delete", "configmap", "aqua-results-2")
-    assert f"questions of {sitting} are gone" in report(kubectl, "-o", "json").stderr
+    assert f"questions of {job_name} are gone" in run_report(kubectl, "-o", "json").stderr
 
 
 async def test_pods_of_an_exam_may_write_to_its_results_and_to_nothing_else(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
-    sit(kubectl, {})
-    await bench.settle(key(bench))
+    apply_exam(kubectl, {})
+    await bench.settle(exam_key(bench))
     kubectl("create", "configmap", "other")
     with pytest.raises(ResultsNotKept, match="forbidden"):
-        await results(kubectl, tmp_path, name="other").put("x", 0, 1, part("x"), run="job")
-    kubectl("create", "configmap", "aqua-results-1")  # of no shard
+        await result_store(kubectl, tmp_path, name="other").put("x", 0, 1, part("x"), run="job")
+    kubectl("create", "configmap", "aqua-results-1")  # belongs to no shard
     with pytest.raises(ResultsNotKept, match="forbidden"):
-        await results(kubectl, tmp_path).put("x", 1, 2, part("x"), run="job")
-    assert (await results(kubectl, tmp_path).put("x", 0, 1, part("x"), run="job")).parts
+        await result_store(kubectl, tmp_path).put("x", 1, 2, part("x"), run="job")
+    assert (await result_store(kubectl, tmp_path).put("x", 0, 1, part("x"), run="job")).parts
     account = f"--as=system:serviceaccount:{kubectl.namespace}:aqua-exam"
     for verb, kind in (
         ("get", "secrets"),
@@ -403,15 +411,15 @@ async def test_pods_of_an_exam_may_write_to_its_results_and_to_nothing_else(
         assert kubectl.run("auth", "can-i", verb, kind, account).stdout.strip() == "no"
 
 
-async def test_questions_of_a_bucket_are_read_with_a_secret_or_an_identity_of_the_pods(
+async def test_questions_in_a_bucket_are_read_with_a_secret_or_the_pods_identity(
     kubectl: Kubectl, bench: Bench
 ) -> None:
     apply(kubectl, {"replicas": 1})
-    await ready(kubectl, bench)
+    await make_ready(kubectl, bench)
     role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/exams"}
     questions = {"uri": "s3://exams/aqua.jsonl", "credentialsSecretRef": {"name": "exams-reader"}}
-    sit(kubectl, {"questions": questions, "serviceAccount": {"annotations": role}})
-    await bench.settle(key(bench))
+    apply_exam(kubectl, {"questions": questions, "serviceAccount": {"annotations": role}})
+    await bench.settle(exam_key(bench))
     assert role.items() <= existing(kubectl, "serviceaccount", "aqua-exam")["metadata"]["annotations"].items()
     (container,) = jobs(kubectl)[0]["spec"]["template"]["spec"]["containers"]
     assert container["envFrom"] == [{"secretRef": {"name": "exams-reader"}}]
@@ -419,17 +427,17 @@ async def test_questions_of_a_bucket_are_read_with_a_secret_or_an_identity_of_th
 
 async def test_the_status_quotes_the_pod_when_an_exam_can_not_run(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, {"replicas": 1})
-    await ready(kubectl, bench)
-    sit(kubectl, {})
-    await bench.settle(key(bench))
-    mine = ["-l", "app.kubernetes.io/name=mcq-exam", "-o", "jsonpath={.items[*].metadata.name}"]
-    await until(lambda: kubectl("get", "pods", *mine).split())
-    (pod,) = kubectl("get", "pods", *mine).split()
-    said = "error: /etc/mcq-exam/questions.jsonl:3: answer: Field required\n"
-    ended = {"exitCode": 2, "message": said, "finishedAt": "2026-01-01T00:00:00Z", "reason": "Error"}
+    await make_ready(kubectl, bench)
+    apply_exam(kubectl, {})
+    await bench.settle(exam_key(bench))
+    selector = ["-l", "app.kubernetes.io/name=mcq-exam", "-o", "jsonpath={.items[*].metadata.name}"]
+    await until(lambda: kubectl("get", "pods", *selector).split())
+    (pod,) = kubectl("get", "pods", *selector).split()
+    message = "error: /etc/mcq-exam/questions.jsonl:3: answer: Field required\n"
+    terminated = {"exitCode": 2, "message": message, "finishedAt": "2026-01-01T00:00:00Z", "reason": "Error"}
     container = {
         "name": "exam",
-        "state": {"terminated": ended},
+        "state": {"terminated": terminated},
         "ready": False,
         "restartCount": 0,
         "image": "x",
@@ -443,40 +451,40 @@ async def test_the_status_quotes_the_pod_when_an_exam_can_not_run(kubectl: Kubec
         subresource="status",
     )
 
-    def failed() -> bool:
+    def job_failed() -> bool:
         reported = jobs(kubectl)[0].get("status", {}).get("conditions", [])
         return any(each["type"] == "Failed" and each["status"] == "True" for each in reported)
 
-    await until(failed)
-    await bench.settle(key(bench))
+    await until(job_failed)
+    await bench.settle(exam_key(bench))
     for kind in ("Complete", "Degraded"):
         assert condition(kubectl, kind)["reason"] == "ExamUnreadable"
         assert "questions.jsonl:3: answer: Field required" in condition(kubectl, kind)["message"]
         assert "kubectl delete job" in condition(kubectl, kind)["message"]
-    assert len(names_of_pods(kubectl)) == 2  # nothing was tried again
+    assert len(pod_names(kubectl)) == 2  # the Job does not try again
 
 
 async def test_pods_that_a_quota_refuses_are_reported_with_advice(kubectl: Kubectl, bench: Bench) -> None:
     """The Job's controller reports it only in an Event. With the limits that the quota requires, the exam runs."""
     apply(kubectl, {"replicas": 1})
-    await ready(kubectl, bench)
+    await make_ready(kubectl, bench)
     kubectl("create", "quota", "limits", "--hard=limits.cpu=2")
-    sit(kubectl, {})
+    apply_exam(kubectl, {})
     bench.now = datetime.now(UTC) + timedelta(seconds=30)
 
     for _ in range(300):
-        await bench.settle(key(bench))
+        await bench.settle(exam_key(bench))
         if condition(kubectl, "Degraded")["reason"] == "QuotaExceeded":
             break
         await asyncio.sleep(0.2)
     message = condition(kubectl, "Degraded")["message"]
     assert "must specify limits.cpu" in message
     assert "Set in `resources`" in message
-    sit(kubectl, {"resources": {"limits": {"cpu": "500m"}}})
-    await bench.settle(key(bench))
-    mine = ["-l", "app.kubernetes.io/name=mcq-exam", "-o", "name"]
-    await until(lambda: len(kubectl("get", "pods", *mine).split()) == 1)
-    await bench.settle(key(bench))
+    apply_exam(kubectl, {"resources": {"limits": {"cpu": "500m"}}})
+    await bench.settle(exam_key(bench))
+    selector = ["-l", "app.kubernetes.io/name=mcq-exam", "-o", "name"]
+    await until(lambda: len(kubectl("get", "pods", *selector).split()) == 1)
+    await bench.settle(exam_key(bench))
     assert condition(kubectl, "Degraded")["status"] == "False"
 
 
@@ -484,45 +492,45 @@ async def test_a_schedule_creates_a_cron_job_and_its_removal_deletes_it(
     kubectl: Kubectl, bench: Bench
 ) -> None:
     apply(kubectl, {"replicas": 1})
-    await ready(kubectl, bench)
-    sit(kubectl, {"schedule": "0 3 * * 1", "historyLimit": 5})
-    await bench.settle(key(bench))
+    await make_ready(kubectl, bench)
+    apply_exam(kubectl, {"schedule": "0 3 * * 1", "historyLimit": 5})
+    await bench.settle(exam_key(bench))
     assert jobs(kubectl) == []
-    created = existing(kubectl, "cronjob", "aqua-exam")["spec"]
-    assert (created["schedule"], created["successfulJobsHistoryLimit"]) == ("0 3 * * 1", 5)
+    cron_job = existing(kubectl, "cronjob", "aqua-exam")["spec"]
+    assert (cron_job["schedule"], cron_job["successfulJobsHistoryLimit"]) == ("0 3 * * 1", 5)
     assert condition(kubectl, "Complete")["reason"] == "Scheduled"
     kubectl("create", "job", "aqua-by-hand", "--from=cronjob/aqua-exam")
-    await bench.settle(key(bench))
+    await bench.settle(exam_key(bench))
     assert condition(kubectl, "Complete")["reason"] == "Sitting"
     patch(kubectl, "mcqexam", "aqua", {"spec": {"schedule": None}})
-    await bench.settle(key(bench))
+    await bench.settle(exam_key(bench))
     await until(lambda: kubectl.get("cronjob", "aqua-exam") is None)
     await until(lambda: len(jobs(kubectl)) == 1)
 
 
-async def test_a_deleted_exam_takes_everything_with_it(kubectl: Kubectl, bench: Bench) -> None:
+async def test_deleting_an_exam_deletes_its_objects(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, {"replicas": 1})
-    await ready(kubectl, bench)
-    sit(kubectl, {})
-    await bench.settle(key(bench))
+    await make_ready(kubectl, bench)
+    apply_exam(kubectl, {})
+    await bench.settle(exam_key(bench))
     kubectl("delete", "mcqexam", "aqua", "--timeout=20s")
-    assert await bench.reconcile(key(bench)) == []
+    assert await bench.reconcile(exam_key(bench)) == []
     kinds = "configmap,serviceaccount,role,rolebinding,job,pods"
-    mine = ["-l", "app.kubernetes.io/name=mcq-exam", "-o", "name"]
-    await until(lambda: not kubectl("get", kinds, *mine).split(), seconds=60)
+    selector = ["-l", "app.kubernetes.io/name=mcq-exam", "-o", "name"]
+    await until(lambda: not kubectl("get", kinds, *selector).split(), seconds=60)
     assert existing(kubectl, "mcq", "demo")
 
 
-async def test_a_foreign_object_is_unchanged(kubectl: Kubectl, bench: Bench) -> None:
+async def test_a_foreign_config_map_is_unchanged_and_reported(kubectl: Kubectl, bench: Bench) -> None:
     kubectl("create", "configmap", "aqua-results", "--from-literal=theirs=1")
-    sit(kubectl, {})
-    await bench.settle(key(bench))
+    apply_exam(kubectl, {})
+    await bench.settle(exam_key(bench))
     assert existing(kubectl, "configmap", "aqua-results")["data"] == {"theirs": "1"}
     assert condition(kubectl, "Degraded")["reason"] == "Conflict"
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "message"),
     [
         ({"questions": {}}, "give either questions.configMapRef or questions.uri"),
         (
@@ -546,8 +554,8 @@ async def test_a_foreign_object_is_unchanged(kubectl: Kubectl, bench: Bench) -> 
         ({"solverRef": None}, "spec.solverRef: Required value"),
     ],
 )
-def test_an_impossible_value_is_refused_with_advice(
-    kubectl: Kubectl, spec: dict[str, Any], said: str
+def test_an_invalid_value_is_refused_with_advice(
+    kubectl: Kubectl, spec: dict[str, Any], message: str
 ) -> None:
     exam = {
         "apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQExam", "metadata": {"name": "aqua"},
@@ -555,4 +563,4 @@ def test_an_impossible_value_is_refused_with_advice(
     }  # fmt: skip
     refused = kubectl.run("apply", "-f", "-", stdin=json.dumps(exam))
     assert refused.returncode != 0
-    assert said in refused.stderr
+    assert message in refused.stderr

@@ -22,13 +22,13 @@ INGRESS = {"enabled": True, "className": "traefik", "host": "a.example.com"}
 
 @pytest.fixture
 async def operator() -> Operator:
-    created = Operator()
-    await created.look()
-    return created
+    operator = Operator()
+    await operator.relist()
+    return operator
 
 
-def put(operator: Operator, spec: dict[str, Any]) -> None:
-    """Change the solver as a person would."""
+def set_spec(operator: Operator, spec: dict[str, Any]) -> None:
+    """Change the solver's spec, as a user does."""
     operator.server.put(SOLVERS, {**operator.server.objects[SOLVERS], "spec": spec})
 
 
@@ -81,13 +81,13 @@ async def test_a_hanging_write_does_not_delay_the_others(
 ) -> None:
     monkeypatch.setattr(apply, "PATIENCE_SECONDS", 0.01)
     operator.server.hanging.add(("patch", SERVICES))
-    working = asyncio.create_task(operator.result())
+    reconcile = asyncio.create_task(operator.result())
     async with asyncio.timeout(10):
         while not {ACCOUNTS, DEPLOYMENTS, BUDGETS} <= operator.server.objects.keys():
             await asyncio.sleep(0.01)
-    assert not working.done()
+    assert not reconcile.done()
     operator.server.released.set()
-    assert (await working).error is None
+    assert (await reconcile).error is None
     assert SERVICES in operator.server.objects
 
 
@@ -97,24 +97,24 @@ async def test_a_dependent_object_waits_for_a_hanging_write(
     """The object may be foreign."""
     monkeypatch.setattr(apply, "PATIENCE_SECONDS", 0.01)
     operator.server.hanging.add(("patch", ACCOUNTS))
-    working = asyncio.create_task(operator.result())
+    reconcile = asyncio.create_task(operator.result())
     async with asyncio.timeout(10):
         while not {SERVICES, BUDGETS} <= operator.server.objects.keys():
             await asyncio.sleep(0.01)
     assert DEPLOYMENTS not in operator.server.objects
     operator.server.released.set()
-    assert (await working).error is None
+    assert (await reconcile).error is None
     assert DEPLOYMENTS in operator.server.objects
 
 
 async def test_an_object_that_can_not_be_deleted_is_reported_and_stays_in_the_inventory(
     operator: Operator,
 ) -> None:
-    put(operator, {"ingress": INGRESS})
-    await operator.look()
+    set_spec(operator, {"ingress": INGRESS})
+    await operator.relist()
     await operator.result()
-    put(operator, {"replicas": 2})
-    await operator.look()
+    set_spec(operator, {"replicas": 2})
+    await operator.relist()
     operator.server.failing["delete", INGRESSES] = WEBHOOK
     result = await operator.result()
     assert str(result.error) == "could not delete Ingress demo"
@@ -126,15 +126,15 @@ async def test_an_object_that_can_not_be_deleted_is_reported_and_stays_in_the_in
 @pytest.mark.parametrize("is_desired", [True, False])
 async def test_an_unreadable_object_is_reported_and_unchanged(operator: Operator, is_desired: bool) -> None:
     """For example, the kind's conversion webhook is gone. The operator restarts, so its store is empty."""
-    put(operator, {"ingress": INGRESS})
-    await operator.look()
+    set_spec(operator, {"ingress": INGRESS})
+    await operator.relist()
     await operator.result()
     before = operator.server.objects[INGRESSES]
-    put(operator, {"ingress": INGRESS, "replicas": 2} if is_desired else {"replicas": 2})
+    set_spec(operator, {"ingress": INGRESS, "replicas": 2} if is_desired else {"replicas": 2})
     restarted = Operator(operator.server)
     for path in INGRESSES, *INGRESS_LISTS:
         restarted.server.failing["get", path] = WEBHOOK
-    await restarted.look()
+    await restarted.relist()
     result = await restarted.result()
     assert str(result.error) == "could not read Ingress demo"
     assert restarted.condition("Degraded")["reason"] == "ReadFailed"
@@ -147,13 +147,13 @@ async def test_an_unreadable_object_is_reported_and_unchanged(operator: Operator
     assert (INGRESSES in restarted.server.objects) == is_desired
 
 
-async def test_without_a_deployment_the_replicas_are_unknown(operator: Operator) -> None:
+async def test_an_unreadable_deployment_leaves_the_replicas_unknown(operator: Operator) -> None:
     await operator.result()
     restarted = Operator(operator.server)
     for path in DEPLOYMENTS, "/apis/apps/v1/namespaces/team/deployments":
         restarted.server.failing["get", path] = WEBHOOK
-    await restarted.look()
-    put(restarted, {"replicas": 2})
+    await restarted.relist()
+    set_spec(restarted, {"replicas": 2})
     before = restarted.server.objects[SOLVERS]["status"]
     result = await restarted.result()
     assert result.error is not None
@@ -194,7 +194,7 @@ async def test_the_queue_gets_a_failure_that_the_status_can_not_record(
         await operator.result()
 
 
-async def test_without_an_answer_nothing_else_is_tried(operator: Operator) -> None:
+async def test_an_unreachable_api_server_ends_the_reconcile(operator: Operator) -> None:
     operator.server.failing["patch", ACCOUNTS] = NoAnswerError("can't reach the API server")
     operator.server.requests.clear()
     with pytest.raises(NoAnswerError):

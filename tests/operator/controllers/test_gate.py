@@ -1,4 +1,4 @@
-"""A change has to pass an exam, with a real API server and its controllers, and results as the runner writes them."""
+"""A change must pass an exam, on a real API server with its controllers, with results as the runner writes them."""
 
 import contextlib
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Any
 
 from kubernetes.client import ApiException
 from tests.operator.conftest import Bench, Kubectl
-from tests.operator.controllers.test_exams import jobs, part, results, sit
-from tests.operator.live import apply, condition, existing, names_of_pods, patch, until
+from tests.operator.controllers.test_exams import apply_exam, jobs, part, result_store
+from tests.operator.live import apply, condition, existing, patch, pod_names, until
 
 from mcq_eval.report.rows import Row
 from mcq_eval.verdict import Limits
@@ -23,8 +23,13 @@ CANDIDATE = "demo-candidate"
 
 
 def keys(bench: Bench) -> list[Key]:
-    here = bench.namespace
-    return [bench.key, ExamKey(here, "aqua"), SolverKey(here, CANDIDATE), ExamKey(here, CANDIDATE)]
+    namespace = bench.namespace
+    return [
+        bench.key,
+        ExamKey(namespace, "aqua"),
+        SolverKey(namespace, CANDIDATE),
+        ExamKey(namespace, CANDIDATE),
+    ]
 
 
 async def settle(bench: Bench) -> None:
@@ -36,55 +41,61 @@ async def settle(bench: Bench) -> None:
     raise AssertionError(message)
 
 
-def answering(kubectl: Kubectl, name: str) -> bool:
-    """Let a solver's replicas be ready, as far as their statuses tell, and return whether its Deployment knows."""
+def mark_ready(kubectl: Kubectl, name: str) -> bool:
+    """Mark a solver's Pods ready as a kubelet does; return whether its Deployment has counted the only one."""
     since = {"lastTransitionTime": "2026-01-01T00:00:00Z"}
-    ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", **since}]}}
+    ready_status = {
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", **since}]}
+    }
     labels = f"app.kubernetes.io/instance={name},app.kubernetes.io/name=mcq-solver"
     for pod in kubectl.list("pods", labels):
-        with contextlib.suppress(ApiException):  # one that was replaced meanwhile is not there any more
-            patch(kubectl, "pod", pod["metadata"]["name"], ready, subresource="status")
-    actual = kubectl.get("deployment", name) or {}
-    status = actual.get("status", {})
-    current = status.get("observedGeneration") == actual.get("metadata", {}).get("generation")
+        with contextlib.suppress(ApiException):  # a replaced Pod may be gone
+            patch(kubectl, "pod", pod["metadata"]["name"], ready_status, subresource="status")
+    deployment = kubectl.get("deployment", name) or {}
+    status = deployment.get("status", {})
+    observed = status.get("observedGeneration") == deployment.get("metadata", {}).get("generation")
     counts = {status.get(name) for name in ("availableReplicas", "updatedReplicas", "replicas")}
-    return bool(current and counts == {1})
+    return bool(observed and counts == {1})
 
 
-async def ready(kubectl: Kubectl, bench: Bench, name: str) -> None:
+async def make_ready(kubectl: Kubectl, bench: Bench, name: str) -> None:
     await settle(bench)
-    await until(lambda: answering(kubectl, name), seconds=30)
+    await until(lambda: mark_ready(kubectl, name), seconds=30)
     await settle(bench)
 
 
-async def sat(
+async def finish_exam(
     kubectl: Kubectl, tmp_path: Path, exam: str, answers: str, before: list[Row] | None = None
 ) -> list[Row]:
-    """What the Pods of an exam's Job do."""
+    """Finish an exam's Job with these answers; return their rows."""
     [job] = [each for each in jobs(kubectl) if each["metadata"]["name"].startswith(f"{exam}-")]
-    stored, name = results(kubectl, tmp_path, exam=exam), job["metadata"]["name"]
+    store, name = result_store(kubectl, tmp_path, exam=exam), job["metadata"]["name"]
     limits = Limits(max_regression=0.1 if before else None)
-    [share] = await test_exams.sat(kubectl, stored, name, [part(answers)], limits=limits, before=before)
-    return share.rows
+    [shard_part] = await test_exams.finish_job(
+        kubectl, store, name, [part(answers)], limits=limits, before=before
+    )
+    return shard_part.rows
 
 
-async def baseline(kubectl: Kubectl, bench: Bench, tmp_path: Path, spec: dict[str, Any] = SPEC) -> list[Row]:
-    """Return a solver with a gate and replicas that have taken the exam."""
+async def finish_baseline(
+    kubectl: Kubectl, bench: Bench, tmp_path: Path, spec: dict[str, Any] = SPEC
+) -> list[Row]:
+    """Apply a solver with a gate and finish its baseline exam; return the exam's rows."""
     await bench.cluster.discover()
     apply(kubectl, spec)
-    sit(kubectl, {})
-    await ready(kubectl, bench, "demo")
-    rows = await sat(kubectl, tmp_path, "aqua", BASELINE)
+    apply_exam(kubectl, {})
+    await make_ready(kubectl, bench, "demo")
+    rows = await finish_exam(kubectl, tmp_path, "aqua", BASELINE)
     await settle(bench)
     assert condition(kubectl, "Ready")["status"] == "True"
     return rows
 
 
-async def changed(kubectl: Kubectl, bench: Bench, tmp_path: Path) -> list[Row]:
-    """Return the same with a change; its candidate takes the exam now."""
-    rows = await baseline(kubectl, bench, tmp_path)
+async def start_candidate(kubectl: Kubectl, bench: Bench, tmp_path: Path) -> list[Row]:
+    """Change a solver after its baseline exam and start its candidate's exam; return the baseline's rows."""
+    rows = await finish_baseline(kubectl, bench, tmp_path)
     patch(kubectl, "mcq", "demo", CHANGE)
-    await ready(kubectl, bench, CANDIDATE)
+    await make_ready(kubectl, bench, CANDIDATE)
     assert gate(kubectl)["reason"] == "CandidateSitting"
     return rows
 
@@ -95,16 +106,16 @@ def gate(kubectl: Kubectl) -> dict[str, Any]:
 
 
 def precision(kubectl: Kubectl, name: str = "demo") -> str:
-    """With which the replicas compute."""
+    """Return the precision of a solver's replicas."""
     deployment: Manifest = existing(kubectl, "deployment", name)
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     return next(str(each["value"]) for each in container["env"] if each["name"] == "MCQ_MODEL_PRECISION")
 
 
-async def test_a_dark_candidate_gets_the_same_questions(
+async def test_a_candidate_gets_no_requests_and_the_same_questions(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
-    await changed(kubectl, bench, tmp_path)
+    await start_candidate(kubectl, bench, tmp_path)
     assert (precision(kubectl), precision(kubectl, CANDIDATE)) == ("auto", "float32")
     assert condition(kubectl, "Ready")["status"] == "False"
     assert condition(kubectl, "ExamPassed")["status"] == "Unknown"
@@ -125,8 +136,8 @@ async def test_a_dark_candidate_gets_the_same_questions(
 async def test_an_equally_good_change_is_promoted_and_its_candidate_deleted(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
-    rows = await changed(kubectl, bench, tmp_path)
-    await sat(kubectl, tmp_path, CANDIDATE, BASELINE, rows)
+    rows = await start_candidate(kubectl, bench, tmp_path)
+    await finish_exam(kubectl, tmp_path, CANDIDATE, BASELINE, rows)
     await settle(bench)
     assert precision(kubectl) == "float32"
     reported = condition(kubectl, "ExamPassed")
@@ -140,11 +151,11 @@ async def test_an_equally_good_change_is_promoted_and_its_candidate_deleted(
     assert (stored["Complete"], stored["Passed"]) == ("True", "True")
     assert not [
         each for each in jobs(kubectl) if each["metadata"]["name"].startswith("aqua-")
-    ]  # until it is ready
+    ]  # the solver is not ready yet
     await until(lambda: kubectl.get("mcq", CANDIDATE) is None)
     change = gate(kubectl)["change"]
     kubectl("annotate", "mcq", "demo", f"mcq-operator.dev/promote={change} alice: nothing to let through")
-    await ready(kubectl, bench, "demo")
+    await make_ready(kubectl, bench, "demo")
     assert condition(kubectl, "ExamPassed")["reason"] == "Passed"
     assert condition(kubectl, "Ready")["status"] == "True"
     assert condition(kubectl, "Degraded")["status"] == "False"
@@ -154,12 +165,12 @@ async def test_an_equally_good_change_is_promoted_and_its_candidate_deleted(
 async def test_a_worse_candidate_is_refused_with_its_figures_and_the_old_replicas_stay(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
-    rows = await changed(kubectl, bench, tmp_path)
-    pods = names_of_pods(kubectl, "app.kubernetes.io/instance=demo")
-    await sat(kubectl, tmp_path, CANDIDATE, "x" * 20 + "o" * 80, rows)
+    rows = await start_candidate(kubectl, bench, tmp_path)
+    pods = pod_names(kubectl, "app.kubernetes.io/instance=demo")
+    await finish_exam(kubectl, tmp_path, CANDIDATE, "x" * 20 + "o" * 80, rows)
     await settle(bench)
     assert precision(kubectl) == "auto"
-    assert names_of_pods(kubectl, "app.kubernetes.io/instance=demo") == pods
+    assert pod_names(kubectl, "app.kubernetes.io/instance=demo") == pods
     reported = condition(kubectl, "ExamPassed")
     assert (reported["status"], reported["reason"]) == ("False", "ExamNotPassed")
     assert "40 right only before and 0 only now" in reported["message"]
@@ -171,38 +182,38 @@ async def test_a_worse_candidate_is_refused_with_its_figures_and_the_old_replica
         )
     await until(lambda: kubectl.get("mcq", CANDIDATE) is None)
     assert "ExamNotPassed" in kubectl("get", "events", "-o", "jsonpath={.items[*].reason}")
-    bench.restart()  # it is not tried again by an operator that has forgotten it
+    bench.restart()  # a restarted operator does not try it again
     await bench.cluster.discover()
     await settle(bench)
     assert gate(kubectl)["phase"] == "Refused"
-    patch(kubectl, "mcq", "demo", {"spec": {"model": {"precision": "auto"}}})  # taken back
+    patch(kubectl, "mcq", "demo", {"spec": {"model": {"precision": "auto"}}})  # the change is reverted
     await settle(bench)
     assert "gate" not in existing(kubectl, "mcq", "demo")["status"]
     assert condition(kubectl, "Ready")["status"] == "True"
 
 
-async def test_an_annotation_lets_one_change_through_and_no_other(
+async def test_an_annotation_lets_only_its_change_through(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
-    rows = await changed(kubectl, bench, tmp_path)
-    await sat(kubectl, tmp_path, CANDIDATE, "o" * 100, rows)
+    rows = await start_candidate(kubectl, bench, tmp_path)
+    await finish_exam(kubectl, tmp_path, CANDIDATE, "o" * 100, rows)
     await settle(bench)
     other = "mcq-operator.dev/promote=0123456789abcdef alice: measured by hand"
     kubectl("annotate", "mcq", "demo", other)
     await settle(bench)
     assert precision(kubectl) == "auto"
     assert "has no effect" in condition(kubectl, "ExamPassed")["message"]
-    words = f"{gate(kubectl)['change']} alice: measured by hand"
-    kubectl("annotate", "--overwrite", "mcq", "demo", f"mcq-operator.dev/promote={words}")
+    approval = f"{gate(kubectl)['change']} alice: measured by hand"
+    kubectl("annotate", "--overwrite", "mcq", "demo", f"mcq-operator.dev/promote={approval}")
     await settle(bench)
     assert precision(kubectl) == "float32"
     reported = condition(kubectl, "ExamPassed")
     assert (reported["status"], reported["reason"]) == ("Unknown", "Overridden")
     override = existing(kubectl, "mcq", "demo")["status"]["override"]
-    assert override["annotation"] == words
+    assert override["annotation"] == approval
     assert override["time"].endswith("Z")
-    await ready(kubectl, bench, "demo")
-    await sat(kubectl, tmp_path, "aqua", "o" * 100)
+    await make_ready(kubectl, bench, "demo")
+    await finish_exam(kubectl, tmp_path, "aqua", "o" * 100)
     await settle(bench)
     patch(kubectl, "mcq", "demo", {"spec": {"model": {"precision": "int8"}}})
     await settle(bench)
@@ -213,36 +224,36 @@ async def test_an_annotation_lets_one_change_through_and_no_other(
 async def test_a_later_change_takes_the_exam_instead_of_the_earlier_one(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
-    rows = await changed(kubectl, bench, tmp_path)
+    rows = await start_candidate(kubectl, bench, tmp_path)
     first = gate(kubectl)
     patch(kubectl, "mcq", "demo", {"spec": {"model": {"precision": "int8"}}})
-    # The result of the one before comes late.
-    await sat(kubectl, tmp_path, CANDIDATE, BASELINE, rows)
+    # The first candidate's result comes late.
+    await finish_exam(kubectl, tmp_path, CANDIDATE, BASELINE, rows)
     await bench.reconcile(ExamKey(bench.namespace, CANDIDATE))
     await settle(bench)
     assert gate(kubectl)["candidate"] != first["candidate"]
     assert gate(kubectl)["replicaSet"] == first["replicaSet"]
     assert (precision(kubectl), precision(kubectl, CANDIDATE)) == ("auto", "int8")
     assert gate(kubectl)["phase"] == "Sitting"
-    await ready(kubectl, bench, CANDIDATE)
-    await sat(kubectl, tmp_path, CANDIDATE, BASELINE, rows)
+    await make_ready(kubectl, bench, CANDIDATE)
+    await finish_exam(kubectl, tmp_path, CANDIDATE, BASELINE, rows)
     await settle(bench)
     assert precision(kubectl) == "int8"
 
 
-async def test_an_operator_killed_after_any_write_of_a_gate_comes_to_the_same_end(
+async def test_a_gate_ends_although_the_operator_restarts_before_each_reconcile(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
-    """Each reconcile forgets everything: what one has begun, another must be able to end."""
-    rows = await baseline(kubectl, bench, tmp_path)
+    """Each reconcile starts with an empty memory and continues what an earlier one began."""
+    rows = await finish_baseline(kubectl, bench, tmp_path)
     patch(kubectl, "mcq", "demo", CHANGE)
     for _ in range(4):
         for key in keys(bench):
             bench.restart()
             await bench.cluster.discover()
             await bench.reconcile(key)
-    await ready(kubectl, bench, CANDIDATE)
-    await sat(kubectl, tmp_path, CANDIDATE, BASELINE, rows)
+    await make_ready(kubectl, bench, CANDIDATE)
+    await finish_exam(kubectl, tmp_path, CANDIDATE, BASELINE, rows)
     for _ in range(4):
         for key in keys(bench):
             bench.restart()
@@ -252,7 +263,7 @@ async def test_an_operator_killed_after_any_write_of_a_gate_comes_to_the_same_en
     assert precision(kubectl) == "float32"
 
 
-async def test_the_first_replicas_have_no_baseline(kubectl: Kubectl, bench: Bench) -> None:
+async def test_the_first_replicas_need_no_exam(kubectl: Kubectl, bench: Bench) -> None:
     await bench.cluster.discover()
     apply(kubectl, SPEC)
     await settle(bench)
@@ -263,11 +274,11 @@ async def test_the_first_replicas_have_no_baseline(kubectl: Kubectl, bench: Benc
 async def test_the_current_replicas_take_the_exam_while_a_change_waits_for_their_result(
     kubectl: Kubectl, bench: Bench
 ) -> None:
-    """Although the solver is not Ready."""
+    """The solver is not Ready meanwhile."""
     await bench.cluster.discover()
     apply(kubectl, SPEC)
-    sit(kubectl, {})
-    await ready(kubectl, bench, "demo")
+    apply_exam(kubectl, {})
+    await make_ready(kubectl, bench, "demo")
     patch(kubectl, "mcq", "demo", CHANGE)
     await settle(bench)
     assert gate(kubectl)["reason"] == "NoBaseline"
@@ -279,7 +290,7 @@ async def test_the_current_replicas_take_the_exam_while_a_change_waits_for_their
 async def test_a_change_that_keeps_the_answers_needs_no_exam(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
-    await baseline(kubectl, bench, tmp_path)
+    await finish_baseline(kubectl, bench, tmp_path)
     patch(kubectl, "mcq", "demo", {"spec": {"limits": {"maxQueuedRequests": 8}}})
     await settle(bench)
     assert "gate" not in existing(kubectl, "mcq", "demo")["status"]
@@ -292,7 +303,7 @@ async def test_a_change_that_keeps_the_answers_needs_no_exam(
 async def test_a_removed_gate_lets_the_change_through_and_leaves_a_record(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
-    await changed(kubectl, bench, tmp_path)
+    await start_candidate(kubectl, bench, tmp_path)
     change = gate(kubectl)["change"]
     patch(kubectl, "mcq", "demo", {"spec": {"rollout": {"gate": None}}})
     await settle(bench)

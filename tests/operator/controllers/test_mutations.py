@@ -1,7 +1,7 @@
-"""Every leaf of the spec, changed on a running solver: reflected, or refused with a message; and back again.
+"""Change each leaf of a running solver's spec, and change it back: the objects follow, or a message refuses the value.
 
-Valid values are hack.reference's; invalid ones come from the leaf's schema: beyond each bound, of another type, empty,
-huge, null, and text that no field means. The API server, its controllers and the optional kinds' CRDs are real.
+hack.reference has the valid values. The invalid ones come from the leaf's schema: beyond each bound, of another type,
+empty, huge, null, and meaningless text. The API server, its controllers and the optional kinds' CRDs are real.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ from mcq_operator.client.diff import covers
 pytestmark = pytest.mark.xdist_group("optional kinds")
 
 LEAVES = {leaf.path: leaf for leaf in leaves()}
-STILL = {"replicas": 0}
-"""No replicas: the test reads only what the operator writes, and Pods would only take time."""
+NO_REPLICAS = {"replicas": 0}
+"""The tests read only what the operator writes; Pods would only take time."""
 
 
 @pytest.fixture(scope="module", autouse=True)
-def everything_known(cluster_kubectl: Kubectl) -> Iterator[None]:
-    """All optional kinds."""
+def optional_kinds(cluster_kubectl: Kubectl) -> Iterator[None]:
+    """Install the CRDs of all optional kinds."""
     for _, resource, _, _ in OPTIONAL.values():
         install(cluster_kubectl, resource)
     yield
@@ -45,13 +45,13 @@ def everything_known(cluster_kubectl: Kubectl) -> Iterator[None]:
 
 @dataclass
 class Solver:
-    """The solver under test. Its spec is replaced as a whole, as `kubectl replace` does."""
+    """The solver under test. Each change replaces the whole spec, as `kubectl replace` does."""
 
     api: Any
     bench: Bench
 
     async def replace(self, spec: dict[str, Any]) -> str | None:
-        """Store this spec; returns why it is refused, if it is."""
+        """Store this spec; return the message of a refusal, or None."""
         try:
             await self._replace(spec)
         except ApiException as error:
@@ -66,7 +66,7 @@ class Solver:
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": "MCQSolver",
             "metadata": {"name": "demo"},
-            "spec": {**STILL, **spec},
+            "spec": {**NO_REPLICAS, **spec},
         }
         try:
             stored = await self.api.get_namespaced_custom_object(*arguments, "demo")
@@ -81,7 +81,7 @@ class Solver:
             )
 
     async def state(self) -> "State":
-        """Reconcile until nothing is written; return the live objects and the desired ones."""
+        """Reconcile until nothing is written; return the desired and the live objects."""
         for _ in range(20):
             if not await self.bench.reconcile():
                 break
@@ -90,8 +90,8 @@ class Solver:
             raise AssertionError(message)
         solver = await self.bench.cluster.solver(self.bench.key)
         assert solver is not None
-        actual = await self.bench.cluster.children(solver, desired.possible(solver))
-        scaled = any(ref.kind in {"HorizontalPodAutoscaler", "ScaledObject"} for ref in actual.live)
+        children = await self.bench.cluster.children(solver, desired.possible(solver))
+        scaled = any(ref.kind in {"HorizontalPodAutoscaler", "ScaledObject"} for ref in children.live)
         desired_objects = objects(solver)
         return State(
             desired_objects={
@@ -99,19 +99,21 @@ class Solver:
             },
             live={
                 ref: comparable(live, scaled=scaled)
-                for ref, live in actual.live.items()
+                for ref, live in children.live.items()
                 if "deletionTimestamp" not in live["metadata"]
             },
-            unmet={
-                ref for ref, manifest in desired_objects.items() if not covers(actual.live.get(ref), manifest)
+            not_applied={
+                ref
+                for ref, manifest in desired_objects.items()
+                if not covers(children.live.get(ref), manifest)
             },
-            complaint=next(
+            apply_error=next(
                 (item.message for item in solver.status.conditions if item.reason == "ApplyRefused"), ""
             ),
         )
 
-    async def go_to(self, spec: dict[str, Any]) -> "State":
-        """Store a valid spec; where a claim can't become what it means, by the way that the refusal names."""
+    async def set_spec(self, spec: dict[str, Any]) -> "State":
+        """Store a valid spec and return the state; if the claim can't change, delete it first."""
         refusal = await self.replace(spec)
         if refusal is not None:
             assert "claim" in refusal, refusal
@@ -123,73 +125,74 @@ class Solver:
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """A solver's objects, less what the server alone decides on.
+    """A solver's objects, without the fields that only the server sets.
 
     Attributes:
-        desired_objects: as the solver's spec means them.
-        live: as they are.
-        unmet: those that are not as they are meant.
-        complaint: what the solver's status says of an object that the API server refused.
+        desired_objects: the objects of the solver's spec.
+        live: the objects in the cluster.
+        not_applied: the desired objects that differ from the live ones.
+        apply_error: the message of the solver's status about an object that the API server refused.
 
     """
 
     desired_objects: Mapping[ObjectRef, Manifest]
     live: Mapping[ObjectRef, Manifest]
-    unmet: set[ObjectRef]
-    complaint: str
+    not_applied: set[ObjectRef]
+    apply_error: str
 
 
-def different(before: Mapping[ObjectRef, Manifest], after: Mapping[ObjectRef, Manifest]) -> set[ObjectRef]:
-    """Which objects came, went or changed."""
+def changed_refs(before: Mapping[ObjectRef, Manifest], after: Mapping[ObjectRef, Manifest]) -> set[ObjectRef]:
+    """Return the objects that were added, removed or changed."""
     return {ref for ref in {**before, **after} if before.get(ref) != after.get(ref)}
 
 
 def objects(solver: MCQSolver) -> dict[ObjectRef, Manifest]:
-    """What a solver means."""
-    created = desired.objects(solver, images=IMAGES, operator_image=OPERATOR_IMAGE)
-    return {desired.reference(item): item for item in created}
+    """Return the desired objects of a solver."""
+    manifests = desired.objects(solver, images=IMAGES, operator_image=OPERATOR_IMAGE)
+    return {desired.reference(item): item for item in manifests}
 
 
 @pytest.fixture
-async def changed(kubectl: Kubectl, bench: Bench) -> AsyncIterator[Solver]:
-    """A solver in the test's namespace."""
+async def target(kubectl: Kubectl, bench: Bench) -> AsyncIterator[Solver]:
+    """The solver under test, in the test's namespace."""
     await bench.cluster.discover()
     async with connected(kubectl.kubeconfig) as api_client:
         yield Solver(client.CustomObjectsApi(api_client), bench)
 
 
-def test_each_leaf_has_an_example_and_changes_an_object() -> None:
-    """But for those that only the operator itself goes by."""
+def test_each_leaf_has_an_example() -> None:
     assert set(EXAMPLES) == set(LEAVES)
     assert set(OPERATOR_ONLY) < set(LEAVES)
 
 
 @pytest.mark.parametrize("path", EXAMPLES)
-def test_each_value_of_a_leaf_means_objects_of_its_own(path: str) -> None:
+def test_each_value_of_a_leaf_gives_different_objects(path: str) -> None:
     base = specs(path, None)[0]
-    meanings = []
+    variants = []
     for spec in (base, *(specs(path, value)[1] for value in EXAMPLES[path].values)):
         metadata = {"name": "demo", "namespace": "team", "uid": "u"}
         solver = MCQSolver.model_validate({"metadata": metadata, "spec": spec})
-        meanings.append({ref: comparable(created, scaled=False) for ref, created in objects(solver).items()})
-    for one, other in itertools.combinations(meanings, 2):
+        variants.append(
+            {ref: comparable(manifest, scaled=False) for ref, manifest in objects(solver).items()}
+        )
+    for one, other in itertools.combinations(variants, 2):
         assert (one == other) == (path in OPERATOR_ONLY)
 
 
 @pytest.mark.parametrize("path", EXAMPLES)
 async def test_a_changed_leaf_changes_its_objects_and_the_old_value_restores_them(
-    changed: Solver, path: str
+    target: Solver, path: str
 ) -> None:
     base, spec = specs(path, EXAMPLES[path].values[0])
-    before = await changed.go_to(base)
-    after = await changed.go_to(spec)
-    desired_objects = different(before.desired_objects, after.desired_objects)
+    before = await target.set_spec(base)
+    after = await target.set_spec(spec)
+    desired_objects = changed_refs(before.desired_objects, after.desired_objects)
     assert bool(desired_objects) == (path not in OPERATOR_ONLY)
-    assert different(before.live, after.live) == desired_objects - after.unmet
-    # Nothing here provides volumes, so that no claim can grow.
-    assert {ref.kind for ref in after.unmet} <= {"PersistentVolumeClaim"}
-    assert bool(after.unmet) == bool(after.complaint)
-    assert (await changed.go_to(base)).live == before.live
+    assert changed_refs(before.live, after.live) == desired_objects - after.not_applied
+    # The test cluster provides no volumes, so no claim can grow.
+    assert {ref.kind for ref in after.not_applied} <= {"PersistentVolumeClaim"}
+    assert bool(after.not_applied) == bool(after.apply_error)
+    assert (await target.set_spec(base)).live == before.live
 
 
 async def test_the_api_server_accepts_every_valid_value(kubectl: Kubectl) -> None:
@@ -203,7 +206,7 @@ async def test_a_wrong_value_is_refused_by_the_api_server_and_the_message_names_
     kubectl: Kubectl,
 ) -> None:
     """A value of another type than the schema's is always refused."""
-    cases = [(path, value) for path, leaf in LEAVES.items() for value in wrong(leaf)]
+    cases = [(path, value) for path, leaf in LEAVES.items() for value in invalid_values(leaf)]
     bases = [specs(path, EXAMPLES[path].values[0])[1] for path, _ in cases]
     refusals = await dry_run(
         kubectl, [merged(base, nested(*case)) for base, case in zip(bases, cases, strict=True)]
@@ -214,16 +217,16 @@ async def test_a_wrong_value_is_refused_by_the_api_server_and_the_message_names_
         if refused is not None and path.rpartition(".")[2].removesuffix("[]") not in refused
     ]
     assert unnamed == []
-    taken = [
+    accepted = [
         (path, value)
         for (path, value), refused in zip(cases, refusals, strict=True)
-        if refused is None and of_another_type(LEAVES[path].schema, value)
+        if refused is None and has_wrong_type(LEAVES[path].schema, value)
     ]
-    assert taken == []
+    assert accepted == []
 
 
-async def dry_run(kubectl: Kubectl, stored: Sequence[dict[str, Any]]) -> list[str | None]:
-    """Create a solver of each spec, side by side, none of which is kept; returns why each was refused, if it was."""
+async def dry_run(kubectl: Kubectl, solver_specs: Sequence[dict[str, Any]]) -> list[str | None]:
+    """Dry-run the creation of a solver for each spec, in parallel; return each refusal's message, or None."""
     limit = asyncio.Semaphore(16)
 
     async def refusal(api: Any, spec: dict[str, Any]) -> str | None:
@@ -231,7 +234,7 @@ async def dry_run(kubectl: Kubectl, stored: Sequence[dict[str, Any]]) -> list[st
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": "MCQSolver",
             "metadata": {"name": "demo"},
-            "spec": {**STILL, **spec},
+            "spec": {**NO_REPLICAS, **spec},
         }
         arguments = (GROUP, VERSION, kubectl.namespace, SOLVERS, manifest)
         async with limit:
@@ -247,11 +250,11 @@ async def dry_run(kubectl: Kubectl, stored: Sequence[dict[str, Any]]) -> list[st
 
     async with connected(kubectl.kubeconfig) as api_client:
         api = client.CustomObjectsApi(api_client)
-        return await asyncio.gather(*(refusal(api, spec) for spec in stored))
+        return await asyncio.gather(*(refusal(api, spec) for spec in solver_specs))
 
 
-def of_another_type(schema: dict[str, Any], value: Any) -> bool:
-    """Whether the value's JSON type is not the schema's; null means that the field is left out."""
+def has_wrong_type(schema: dict[str, Any], value: Any) -> bool:
+    """Return whether the value's JSON type differs from the schema's; null stands for a missing field."""
     types = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
     expected = types.get(schema.get("type", ""))
     if expected is None or value is None:
@@ -261,34 +264,34 @@ def of_another_type(schema: dict[str, Any], value: Any) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES)
-async def test_an_invalid_value_of_a_leaf_is_refused_with_a_message_or_reported(
-    changed: Solver, path: str
+async def test_an_invalid_value_of_a_leaf_is_refused_or_applied_or_reported(
+    target: Solver, path: str
 ) -> None:
-    """A value that the schema takes is written as it stands, or the status names the object that refused it.
+    """The operator applies a value that the schema accepts, or its status names the object that was refused.
 
-    The operator neither raises nor changes anything else meanwhile.
+    It neither raises nor changes any other object.
     """
     base = specs(path, EXAMPLES[path].values[0])[1]
-    before = await changed.go_to(base)
-    for value in wrong(LEAVES[path]):
-        refusal = await changed.replace(merged(base, nested(path, value)))
+    before = await target.set_spec(base)
+    for value in invalid_values(LEAVES[path]):
+        refusal = await target.replace(merged(base, nested(path, value)))
         if refusal is not None:
-            # The very field is named, or the rule that it breaks says what to do.
+            # The message names the field.
             assert path.rpartition(".")[2].removesuffix("[]") in refusal, value
             continue
-        after = await changed.state()
-        desired_objects = different(before.desired_objects, after.desired_objects)
+        after = await target.state()
+        desired_objects = changed_refs(before.desired_objects, after.desired_objects)
         assert desired_objects or value is None or path in OPERATOR_ONLY, value
-        assert different(before.live, after.live) == desired_objects - after.unmet, value
-        assert after.unmet <= desired_objects, value
-        assert bool(after.unmet) == bool(after.complaint), value
-        if after.unmet:
-            assert any(f"{ref.kind} {ref.name}" in after.complaint for ref in after.unmet), value
-        assert (await changed.go_to(base)).live == before.live
+        assert changed_refs(before.live, after.live) == desired_objects - after.not_applied, value
+        assert after.not_applied <= desired_objects, value
+        assert bool(after.not_applied) == bool(after.apply_error), value
+        if after.not_applied:
+            assert any(f"{ref.kind} {ref.name}" in after.apply_error for ref in after.not_applied), value
+        assert (await target.set_spec(base)).live == before.live
 
 
-def wrong(leaf: Leaf) -> Iterator[Any]:
-    """Values that the leaf's schema should refuse, and some that it can't know to be wrong."""
+def invalid_values(leaf: Leaf) -> Iterator[Any]:
+    """Yield values that the leaf's schema should refuse, and some that it can't recognise as invalid."""
     schema = leaf.schema
     yield None
     match schema.get("type"):
@@ -325,22 +328,22 @@ def wrong(leaf: Leaf) -> Iterator[Any]:
 
 
 def comparable(live: Manifest, *, scaled: bool) -> Manifest:
-    """An object less its identity, its history and what controllers and, if `scaled`, autoscalers say."""
+    """Return an object without its identity, its history and its controllers' or (if `scaled`) autoscalers' fields."""
     metadata = live["metadata"]
     annotations = {
         name: value
         for name, value in metadata.get("annotations", {}).items()
         if name != APPLIED_DIGEST and "kubernetes.io/" not in name
     }
-    saved = {
+    kept = {
         "labels": metadata.get("labels"),
         "owner": metadata["ownerReferences"],
         "annotations": annotations,
     }
-    theirs = {"clusterIP", "clusterIPs"} | ({"replicas"} if scaled else set())
-    spec = {name: value for name, value in live.get("spec", {}).items() if name not in theirs}
+    foreign_fields = {"clusterIP", "clusterIPs"} | ({"replicas"} if scaled else set())
+    spec = {name: value for name, value in live.get("spec", {}).items() if name not in foreign_fields}
     return {
         **{key: value for key, value in live.items() if key not in {"metadata", "status", "spec"}},
-        **saved,
+        **kept,
         "spec": spec,
     }

@@ -1,4 +1,4 @@
-"""Kinds that not every cluster knows: absent, appearing, removed; with the real CRDs of their projects."""
+"""Kinds that some clusters lack: absent, installed later, removed; with the real CRDs of their projects."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ import pytest
 from hack.cluster import crds
 from kubernetes.client import ApiException
 from tests.operator.conftest import Bench, Kubectl
-from tests.operator.live import all_made, apply, condition, existing, kubelet, patch, until
+from tests.operator.live import all_created, apply, condition, existing, mark_pods_ready, patch, until
 from tests.operator.test_process import Operator
 
 pytestmark = pytest.mark.xdist_group("optional kinds")
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("optional kinds")
 QUICK = 20.0
 
 OPTIONAL: dict[str, tuple[str, str, dict[str, Any], str]] = {
-    # kind: its CRD's module, its resource, the spec that asks for it, the condition that tells of it
+    # kind: its CRD's module, its resource, the spec that enables it, the condition that reports it
     "ServiceMonitor": (
         crds.PROMETHEUS_OPERATOR,
         "servicemonitors.monitoring.coreos.com",
@@ -51,16 +51,16 @@ KINDS = list(OPTIONAL)
 
 
 def crd(resource: str) -> Path:
-    """The file of one CRD."""
+    """Return the file of a CRD."""
     module = next(entry[0] for entry in OPTIONAL.values() if entry[1] == resource)
     plural, _, group = resource.partition(".")
     return next(path for path in crds.files(module) if path.name == f"{group}_{plural}.yaml")
 
 
 def install(kubectl: Kubectl, resource: str) -> None:
-    """Make the kind known."""
+    """Install a kind's CRD and wait until the API server serves it."""
     kubectl("apply", "--server-side", "-f", str(crd(resource)))
-    # Established is said before the kind can be listed.
+    # The CRD is Established before the kind can be listed.
     for _ in range(300):
         with contextlib.suppress(AssertionError, ApiException):
             kubectl.server.list(resource, "default")
@@ -71,13 +71,13 @@ def install(kubectl: Kubectl, resource: str) -> None:
 
 
 def remove(kubectl: Kubectl, resource: str) -> None:
-    """Make the kind unknown."""
+    """Delete a kind's CRD."""
     kubectl("delete", "crd", resource, "--ignore-not-found", "--timeout=60s")
 
 
 @pytest.fixture(autouse=True)
-def bare(cluster_kubectl: Kubectl) -> Iterator[None]:
-    """A cluster that knows none of them, before and after."""
+def without_optional_kinds(cluster_kubectl: Kubectl) -> Iterator[None]:
+    """Delete the CRDs of all optional kinds, before and after each test."""
     for _, resource, _, _ in OPTIONAL.values():
         remove(cluster_kubectl, resource)
     yield
@@ -89,34 +89,34 @@ def bare(cluster_kubectl: Kubectl) -> Iterator[None]:
 async def operator(
     kubectl: Kubectl, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[Operator]:
-    """A running operator of this test's namespace: in others, solvers of earlier tests are on their way out."""
-    created = Operator(
+    """A running operator of this test's namespace: others may still have the solvers of earlier tests."""
+    operator = Operator(
         kubectl.kubeconfig,
         tmp_path / "operator.log",
         MCQ_OPERATOR_NAMESPACES=kubectl.namespace,
         MCQ_OPERATOR_DISCOVERY_SECONDS=getattr(request, "param", "0.5"),
     )
-    await created.start()
-    yield created
-    await created.stop()
+    await operator.start()
+    yield operator
+    await operator.stop()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_an_absent_crd_is_reported_without_a_loop_and_when_it_appears_the_object_does(
+async def test_an_absent_crd_is_reported_and_its_object_is_created_when_it_appears(
     kubectl: Kubectl, operator: Operator, kind: str
 ) -> None:
-    """When the CRD is removed, the condition reports it again, and everything else goes on."""
+    """When the CRD is removed, the condition reports it again, and the operator goes on."""
     _, resource, spec, reported = OPTIONAL[kind]
     apply(kubectl, spec)
     await until(lambda: _reason(kubectl, reported) == "CRDNotInstalled", QUICK)
-    await until(lambda: all_made(kubectl), QUICK)
+    await until(lambda: all_created(kubectl), QUICK)
     await operator.quiet()
-    # Nor is it watched: kopf would tell of the server's 404.
+    # The kind is not watched: kopf would log the server's 404.
     assert resource.partition(".")[0] not in operator.log()
     install(kubectl, resource)
     await until(lambda: kubectl.get(resource, "demo"), QUICK)
     await until(lambda: _reason(kubectl, reported) != "CRDNotInstalled", QUICK)
-    # Drift is repaired there as well: the kind is watched from now on.
+    # The kind is watched now, so the operator repairs drift.
     kubectl("delete", resource, "demo")
     await until(lambda: kubectl.get(resource, "demo"), QUICK)
     remove(kubectl, resource)
@@ -128,13 +128,13 @@ async def test_an_absent_crd_is_reported_without_a_loop_and_when_it_appears_the_
 
 @pytest.mark.parametrize("operator", ["6"], indirect=True)
 async def test_a_watch_of_a_removed_crd_waits_for_discovery(kubectl: Kubectl, operator: Operator) -> None:
-    """Its 404 comes long before; nothing ends for it."""
+    """The watch gets a 404 long before the discovery, and the operator goes on."""
     _, resource, spec, reported = OPTIONAL["ServiceMonitor"]
     install(kubectl, resource)
     apply(kubectl, spec)
     await until(lambda: kubectl.get(resource, "demo"), QUICK)
     remove(kubectl, resource)
-    await until(lambda: "servicemonitors" in operator.log(), QUICK)  # kopf is told to try again
+    await until(lambda: "servicemonitors" in operator.log(), QUICK)  # kopf tries again
     kubectl("delete", "service", "demo")
     await until(lambda: kubectl.get("service", "demo"), QUICK)
     await until(lambda: _reason(kubectl, reported) == "CRDNotInstalled", QUICK)
@@ -142,10 +142,10 @@ async def test_a_watch_of_a_removed_crd_waits_for_discovery(kubectl: Kubectl, op
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_each_optional_child_is_created_as_desired_and_goes_alone(
+async def test_each_optional_child_is_created_and_deleted_alone(
     kubectl: Kubectl, bench: Bench, kind: str
 ) -> None:
-    """The real CRD accepts it, a reconcile without a change writes nothing, and disabling deletes only it."""
+    """The real CRD accepts it, a settled reconcile writes nothing, and disabling it deletes nothing else."""
     _, resource, spec, _ = OPTIONAL[kind]
     install(kubectl, resource)
     await bench.cluster.discover()
@@ -165,16 +165,16 @@ async def test_an_http_route_takes_no_requests_of_a_route_of_another_namespace(
 ) -> None:
     _, resource, spec, _ = OPTIONAL["HTTPRoute"]
     install(kubectl, resource)
-    there = replace(kubectl, namespace=f"{kubectl.namespace}-victim")
-    cluster_kubectl.server.create_namespace(there.namespace)
-    theirs = {
+    other = replace(kubectl, namespace=f"{kubectl.namespace}-victim")
+    cluster_kubectl.server.create_namespace(other.namespace)
+    foreign_route = {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
         "metadata": {"name": "theirs"},
         "spec": {"parentRefs": [{"name": "other"}], "hostnames": ["*.example.com"]},
     }
-    there("create", "-f", "-", stdin=json.dumps(theirs))
-    bench.restart(there.namespace)
+    other("create", "-f", "-", stdin=json.dumps(foreign_route))
+    bench.restart(other.namespace)
     await bench.cluster.discover()
     apply(kubectl, {"gateway": {**spec["gateway"], "path": "/zz"}})
     await bench.settle()
@@ -182,19 +182,19 @@ async def test_an_http_route_takes_no_requests_of_a_route_of_another_namespace(
     ready = condition(kubectl, "Ready")
     assert ready["reason"] == "HostConflict"
     assert (
-        f"HTTPRoute {there.namespace}/theirs already takes the requests of *.example.com/" in ready["message"]
+        f"HTTPRoute {other.namespace}/theirs already takes the requests of *.example.com/" in ready["message"]
     )
-    cluster_kubectl.server.delete_namespace(there.namespace)
+    cluster_kubectl.server.delete_namespace(other.namespace)
 
 
-async def test_the_operator_leaves_replicas_to_the_autoscaler_without_a_restart(
+async def test_the_operator_leaves_the_number_of_replicas_to_the_autoscaler(
     kubectl: Kubectl, bench: Bench
 ) -> None:
-    """The number of replicas stays when it becomes the autoscaler's, then only that one changes it."""
+    """The number stays when autoscaling is enabled; then only the autoscaler changes it."""
     apply(kubectl, {"replicas": 3})
     await bench.settle()
-    await kubelet(kubectl)
-    # The minimum is what there is: the real HPA controller has no reason of its own to change anything.
+    await mark_pods_ready(kubectl)
+    # The minimum is the current number, so the real HPA controller changes nothing.
     patch(kubectl, "mcq", "demo", {"spec": {"autoscaling": {"enabled": True, "minReplicas": 3}}})
     await bench.settle()
     assert _replicas(kubectl) == 3
@@ -214,27 +214,27 @@ async def test_the_operator_leaves_replicas_to_the_autoscaler_without_a_restart(
 
 
 @pytest.mark.slow
-async def test_the_real_autoscaler_raises_to_its_minimum_and_says_what_it_lacks(
+async def test_the_real_autoscaler_scales_to_its_minimum_and_reports_a_missing_metric(
     kubectl: Kubectl, bench: Bench
 ) -> None:
-    """Here nothing serves the metric."""
+    """The test cluster does not serve the metric."""
     apply(kubectl, {"replicas": 1, "autoscaling": {"enabled": True, "minReplicas": 2}})
     await bench.settle()
     await until(lambda: _replicas(kubectl) == 2, 60)
 
-    async def said() -> str:
+    async def current_reason() -> str:
         await bench.settle()
         return str(condition(kubectl, "ScalingReady")["reason"])
 
     for _ in range(60):
-        if await said() == "FailedGetPodsMetric":
+        if await current_reason() == "FailedGetPodsMetric":
             break
         await asyncio.sleep(0.5)
     assert "spec.monitoring.serviceMonitor" in condition(kubectl, "ScalingReady")["message"]
 
 
 def _disabled(spec: dict[str, Any]) -> dict[str, Any]:
-    """The change that turns off what the spec turns on."""
+    """Return a patch that disables everything that the spec enables."""
     return {
         name: False if name == "enabled" else _disabled(value)
         for name, value in spec.items()

@@ -1,17 +1,27 @@
-"""The reconcile against a real API server with its real controllers; Pods' statuses are set as a kubelet would."""
+"""The reconcile on a real API server with its real controllers; the tests set Pod statuses as a kubelet does."""
 
 import json
 from typing import Any
 
 import pytest
 from tests.operator.conftest import Bench, Kubectl
-from tests.operator.live import NAMES, SPEC, apply, condition, existing, kubelet, names_of_pods, patch, until
+from tests.operator.live import (
+    NAMES,
+    SPEC,
+    apply,
+    condition,
+    existing,
+    mark_pods_ready,
+    patch,
+    pod_names,
+    until,
+)
 
 from mcq_operator.api.observed import CanaryVerdict
 from mcq_operator.client import Children
 
 
-async def test_a_solver_becomes_its_objects_in_one_reconcile(kubectl: Kubectl, bench: Bench) -> None:
+async def test_one_reconcile_creates_all_objects_of_a_solver(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, SPEC)
     await bench.reconcile()
     uid = existing(kubectl, "mcq", "demo")["metadata"]["uid"]
@@ -37,7 +47,7 @@ async def test_a_reconcile_that_changes_nothing_sends_no_write(
     }
     apply(kubectl, everything)
     await bench.settle()
-    await kubelet(kubectl)
+    await mark_pods_ready(kubectl)
     await bench.settle()
     assert condition(kubectl, "Ready")["status"] == "True"
     before = {kind: existing(kubectl, kind, name)["metadata"] for kind, name in NAMES.items()}
@@ -69,8 +79,8 @@ async def test_scaling_by_kubectl_reaches_the_deployment_and_the_scale_subresour
 async def test_a_replaced_evicted_pod_is_not_a_failure(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, {})
     await bench.settle()
-    await kubelet(kubectl)
-    first = names_of_pods(kubectl)[0]
+    await mark_pods_ready(kubectl)
+    first = pod_names(kubectl)[0]
     evicted = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
     killed = {
         "name": "service",
@@ -81,19 +91,19 @@ async def test_a_replaced_evicted_pod_is_not_a_failure(kubectl: Kubectl, bench: 
     killed |= {"image": "x", "imageID": "", "lastState": {}}
     status = {**evicted, "conditions": [], "containerStatuses": [killed]}
     patch(kubectl, "pod", first, {"status": status}, subresource="status")
-    await until(lambda: len(names_of_pods(kubectl)) == 4)
-    for name in set(names_of_pods(kubectl)) - {first}:
+    await until(lambda: len(pod_names(kubectl)) == 4)
+    for name in set(pod_names(kubectl)) - {first}:
         since = {"lastTransitionTime": "2026-01-01T00:00:00Z"}
         ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", **since}]}
         patch(kubectl, "pod", name, {"status": ready}, subresource="status")
     await until(lambda: existing(kubectl, "deployment", "demo")["status"].get("availableReplicas") == 3)
     await bench.settle()
-    assert first in names_of_pods(kubectl)
+    assert first in pod_names(kubectl)
     assert condition(kubectl, "Ready")["status"] == "True"
     assert condition(kubectl, "Degraded")["status"] == "False"
 
 
-async def test_a_deleted_solver_takes_everything_with_it(kubectl: Kubectl, bench: Bench) -> None:
+async def test_deleting_a_solver_deletes_its_objects(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, SPEC)
     await bench.settle()
     kubectl("delete", "mcq", "demo", "--timeout=20s")
@@ -106,28 +116,26 @@ async def test_a_deleted_solver_takes_everything_with_it(kubectl: Kubectl, bench
 async def test_a_reconcile_creates_nothing_for_a_solver_deleted_meanwhile(
     kubectl: Kubectl, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The garbage collector is faster than the reconcile: its children are missing, but not missed."""
+    """The garbage collector deletes the children before the reconcile reads them."""
     apply(kubectl, SPEC)
     await bench.settle()
-    look = bench.cluster.children
+    children = bench.cluster.children
 
-    async def look_too_late(*arguments: Any, **desired: Any) -> Children:
+    async def late_children(*arguments: Any, **desired: Any) -> Children:
         kubectl("delete", "mcq", "demo", "--timeout=20s")
         await until(lambda: kubectl.get("service", "demo") is None, seconds=60)
-        return await look(*arguments, **desired)
+        return await children(*arguments, **desired)
 
-    monkeypatch.setattr(bench.cluster, "children", look_too_late)
+    monkeypatch.setattr(bench.cluster, "children", late_children)
     assert await bench.reconcile() == []
 
 
-async def test_ready_comes_with_available_replicas_and_an_answer_and_goes_with_them(
-    kubectl: Kubectl, bench: Bench
-) -> None:
+async def test_ready_follows_the_available_replicas_and_the_canary(kubectl: Kubectl, bench: Bench) -> None:
     bench.verdict = CanaryVerdict(outcome="failed", detail="HTTP 500: broken")
     apply(kubectl, SPEC)
     await bench.settle()
     assert condition(kubectl, "Ready")["status"] == "False"
-    await kubelet(kubectl)
+    await mark_pods_ready(kubectl)
     await bench.settle()
     assert condition(kubectl, "Ready")["reason"] == "CanaryFailed"
     assert "HTTP 500: broken" in condition(kubectl, "Ready")["message"]
@@ -146,27 +154,27 @@ async def test_ready_comes_with_available_replicas_and_an_answer_and_goes_with_t
     assert condition(kubectl, "Ready")["status"] == "False"
 
 
-async def test_a_pod_that_cannot_be_created_is_explained(kubectl: Kubectl, bench: Bench) -> None:
+async def test_a_pod_that_can_not_be_created_is_reported(kubectl: Kubectl, bench: Bench) -> None:
     kubectl("create", "quota", "none", "--hard=pods=0")
     apply(kubectl, {})
     await bench.reconcile()
 
-    def told() -> bool:
+    def replica_failure() -> bool:
         conditions = existing(kubectl, "deployment", "demo").get("status", {}).get("conditions", [])
         return "ReplicaFailure" in {item["type"] for item in conditions}
 
-    await until(told)
+    await until(replica_failure)
     await bench.settle()
     assert condition(kubectl, "Degraded")["reason"] == "QuotaExceeded"
     assert "quota" in condition(kubectl, "Ready")["message"]
 
 
-async def test_our_pods_pass_pod_security(kubectl: Kubectl, bench: Bench) -> None:
+async def test_replicas_pass_the_restricted_pod_security_level(kubectl: Kubectl, bench: Bench) -> None:
     level = "pod-security.kubernetes.io/enforce=restricted"
     kubectl("label", "namespace", kubectl.namespace, level)
     apply(kubectl, SPEC)
     await bench.settle()
-    await until(lambda: len(names_of_pods(kubectl)) == 3)
+    await until(lambda: len(pod_names(kubectl)) == 3)
 
 
 async def test_a_refused_child_is_reported_and_does_not_stop_the_others(
@@ -187,8 +195,8 @@ async def test_a_refused_child_is_reported_and_does_not_stop_the_others(
 async def test_a_broken_image_is_named_from_the_pods_status(kubectl: Kubectl, bench: Bench) -> None:
     apply(kubectl, {"replicas": 1})
     await bench.settle()
-    await until(lambda: names_of_pods(kubectl))
-    (pod,) = names_of_pods(kubectl)
+    await until(lambda: pod_names(kubectl))
+    (pod,) = pod_names(kubectl)
     waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
     container = {"name": "service", "image": "", "imageID": "", "ready": False, "restartCount": 0}
     status = {"containerStatuses": [{**container, "state": {"waiting": waiting}}]}

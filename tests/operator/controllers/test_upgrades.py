@@ -1,10 +1,10 @@
-"""A new release of the operator: a few solvers at a time get its replicas, and none that is paused."""
+"""A new release of the operator rolls out its replicas to a few solvers at a time, and to no paused solver."""
 
 from typing import Any
 
 import pytest
 from tests.operator.conftest import Bench, Kubectl
-from tests.operator.live import apply, condition, existing, kubelet
+from tests.operator.live import apply, condition, existing, mark_pods_ready
 from tests.operator.support import solver
 
 from mcq_operator.api import MCQSolver, SolverKey
@@ -13,76 +13,82 @@ from mcq_operator.controllers.upgrades import Upgrades
 from mcq_operator.desired import ServiceImages
 
 
-def known(name: str = "demo", *, release: str = "1", annotations: dict[str, str] | None = None) -> MCQSolver:
-    """Return a solver with replicas of that operator release."""
+def deployed_solver(
+    name: str = "demo", *, release: str = "1", annotations: dict[str, str] | None = None
+) -> MCQSolver:
+    """Return a solver with replicas of an operator release."""
     status: dict[str, Any] = {"observedGeneration": 2, "templateDigest": "before", "release": release}
     return solver(status=status, name=name, annotations=annotations or {})
 
 
-def upgrades(at_once: int = 1) -> tuple[Upgrades, list[SolverKey]]:
-    readers: list[SolverKey] = []
-    return Upgrades(release="2", at_once=at_once, requeue=readers.append), readers
+def new_upgrades(at_once: int = 1) -> tuple[Upgrades, list[SolverKey]]:
+    requeued: list[SolverKey] = []
+    return Upgrades(release="2", at_once=at_once, requeue=requeued.append), requeued
 
 
 def test_a_few_roll_out_at_a_time_and_the_next_is_requeued_when_one_is_done() -> None:
-    created, readers = upgrades(2)
-    solvers = [known(f"demo-{number}") for number in range(4)]
-    blocked = [bool(created.hold_reason(each, digest="after")) for each in solvers]
+    upgrades, requeued = new_upgrades(2)
+    solvers = [deployed_solver(f"demo-{number}") for number in range(4)]
+    blocked = [bool(upgrades.hold_reason(each, digest="after")) for each in solvers]
     assert blocked == [False, False, True, True]
-    # Looked at again, each keeps its turn.
-    assert [bool(created.hold_reason(each, digest="after")) for each in solvers] == blocked
-    created.record(solvers[0].key, rolling=True)
-    assert readers == []
-    created.record(solvers[0].key, rolling=False)
-    assert readers == [solvers[2].key]
-    assert created.hold_reason(solvers[2], digest="after") == ""
-    assert created.hold_reason(solvers[3], digest="after")
-    # One that is deleted makes room as well.
-    created.forget(solvers[1].key)
-    assert readers == [solvers[2].key, solvers[3].key]
+    # In the next reconcile, each keeps its turn.
+    assert [bool(upgrades.hold_reason(each, digest="after")) for each in solvers] == blocked
+    upgrades.record(solvers[0].key, rolling=True)
+    assert requeued == []
+    upgrades.record(solvers[0].key, rolling=False)
+    assert requeued == [solvers[2].key]
+    assert upgrades.hold_reason(solvers[2], digest="after") == ""
+    assert upgrades.hold_reason(solvers[3], digest="after")
+    # A deleted solver gives its turn to the next one.
+    upgrades.forget(solvers[1].key)
+    assert requeued == [solvers[2].key, solvers[3].key]
 
 
 @pytest.mark.parametrize(
-    ("actual", "digest"),
+    ("solver_without_turn", "digest"),
     [
         (solver(), "after"),
-        (known(release="2"), "after"),
-        (known(), "before"),
+        (deployed_solver(release="2"), "after"),
+        (deployed_solver(), "before"),
         (
-            known().model_copy(update={"metadata": known().metadata.model_copy(update={"generation": 3})}),
+            deployed_solver().model_copy(
+                update={"metadata": deployed_solver().metadata.model_copy(update={"generation": 3})}
+            ),
             "after",
         ),
     ],
     ids=["new", "of this release", "with the same replicas", "with a changed spec"],
 )
-def test_a_solver_that_needs_no_turn_never_waits(actual: MCQSolver, digest: str) -> None:
-    created, _ = upgrades()
-    created.record(SolverKey("team", "other"), rolling=True)
-    assert created.hold_reason(known("busy"), digest="after")
-    assert created.hold_reason(actual, digest=digest) == ""
+def test_a_solver_that_needs_no_turn_never_waits(solver_without_turn: MCQSolver, digest: str) -> None:
+    upgrades, _ = new_upgrades()
+    upgrades.record(SolverKey("team", "other"), rolling=True)
+    assert upgrades.hold_reason(deployed_solver("busy"), digest="after")
+    assert upgrades.hold_reason(solver_without_turn, digest=digest) == ""
 
 
 def test_a_paused_solver_is_held_back_and_takes_no_turn() -> None:
-    created, readers = upgrades()
-    paused = known(annotations={PAUSE_UPGRADE: "true"})
-    assert PAUSE_UPGRADE in created.hold_reason(paused, digest="after")
-    created.record(paused.key, rolling=False)
-    assert created.hold_reason(known("other"), digest="after") == ""
-    assert readers == []
+    upgrades, requeued = new_upgrades()
+    paused = deployed_solver(annotations={PAUSE_UPGRADE: "true"})
+    assert PAUSE_UPGRADE in upgrades.hold_reason(paused, digest="after")
+    upgrades.record(paused.key, rolling=False)
+    assert upgrades.hold_reason(deployed_solver("other"), digest="after") == ""
+    assert requeued == []
 
 
 def test_zero_at_once_upgrades_all_solvers() -> None:
-    created, _ = upgrades(0)
-    assert [created.hold_reason(known(f"demo-{number}"), digest="after") for number in range(50)] == [""] * 50
+    upgrades, _ = new_upgrades(0)
+    assert [
+        upgrades.hold_reason(deployed_solver(f"demo-{number}"), digest="after") for number in range(50)
+    ] == [""] * 50
 
 
-async def test_replicas_of_an_earlier_release_answer_until_the_turn_has_come(
+async def test_replicas_of_an_earlier_release_stay_until_the_solvers_turn(
     kubectl: Kubectl, bench: Bench
 ) -> None:
-    """Or until the spec changes; meanwhile the solver is Ready, says so, and other children are kept true."""
+    """Meanwhile the solver is Ready, Progressing gives the reason, and the operator repairs other children."""
     apply(kubectl, {"replicas": 1})
     await bench.settle()
-    await kubelet(kubectl, 1)
+    await mark_pods_ready(kubectl, 1)
     await bench.settle()
     before = existing(kubectl, "deployment", "demo")["spec"]["template"]
     assert existing(kubectl, "mcq", "demo")["status"]["release"] == "golden"

@@ -1,4 +1,4 @@
-"""Someone else's admission webhook that does not answer: at a real API server, in this test's namespace alone."""
+"""A foreign admission webhook does not answer, on a real API server and only in the test's namespace."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.operator.conftest import Bench, Kubectl
-from tests.operator.live import NAMES, SPEC, apply, condition, existing, kubelet, patch, until
+from tests.operator.live import NAMES, SPEC, apply, condition, existing, mark_pods_ready, patch, until
 from tests.operator.test_process import Operator
 
 PLURALS = {
@@ -18,14 +18,14 @@ PLURALS = {
     "configmap": "configmaps",
     "ingress": "ingresses",
 }
-Break = Callable[..., None]
+BreakWebhook = Callable[..., None]
 
 
 @pytest.fixture
-def broken(kubectl: Kubectl, cluster_kubectl: Kubectl) -> Iterator[Break]:
-    """Register an unreachable webhook for these resources."""
+def break_webhook(kubectl: Kubectl, cluster_kubectl: Kubectl) -> Iterator[BreakWebhook]:
+    """A function that registers an unreachable webhook for some resources; the webhook is removed afterwards."""
 
-    def made(*resources: str, operations: tuple[str, ...] = ("CREATE", "UPDATE")) -> None:
+    def register(*resources: str, operations: tuple[str, ...] = ("CREATE", "UPDATE")) -> None:
         webhook = {
             "name": "nowhere.example.com",
             "clientConfig": {"url": "https://127.0.0.1:9/validate"},
@@ -51,33 +51,33 @@ def broken(kubectl: Kubectl, cluster_kubectl: Kubectl) -> Iterator[Break]:
         }
         cluster_kubectl("apply", "-f", "-", stdin=json.dumps(configuration))
 
-    yield made
-    mend(cluster_kubectl, kubectl.namespace)
+    yield register
+    remove_webhook(cluster_kubectl, kubectl.namespace)
 
 
-def mend(kubectl: Kubectl, namespace: str) -> None:
+def remove_webhook(kubectl: Kubectl, namespace: str) -> None:
     kubectl("delete", "validatingwebhookconfiguration", namespace, "--ignore-not-found")
 
 
-def refuses(kubectl: Kubectl, kind: str) -> bool:
-    """Return whether the API server already calls the webhook: it reads a configuration with a delay."""
-    tried = kubectl.run("annotate", kind, NAMES[kind], "--overwrite", "tried=1", "--dry-run=server")
-    return "failed calling webhook" in tried.stderr
+def webhook_is_called(kubectl: Kubectl, kind: str) -> bool:
+    """Return whether the API server calls the webhook yet; it reads the configuration with a delay."""
+    attempt = kubectl.run("annotate", kind, NAMES[kind], "--overwrite", "tried=1", "--dry-run=server")
+    return "failed calling webhook" in attempt.stderr
 
 
 @pytest.mark.parametrize("kind", NAMES)
 async def test_a_broken_webhook_is_reported_and_does_not_stop_the_other_children(
-    kubectl: Kubectl, bench: Bench, broken: Break, kind: str
+    kubectl: Kubectl, bench: Bench, break_webhook: BreakWebhook, kind: str
 ) -> None:
     kubectl("create", "secret", "generic", "probe")
-    broken(PLURALS[kind], "secrets")
+    break_webhook(PLURALS[kind], "secrets")
     await until(
         lambda: "failed calling" in kubectl.run("annotate", "secret", "probe", "a=b", "--overwrite").stderr
     )
     apply(kubectl, SPEC)
     result = await bench.result()
-    made = {other for other, name in NAMES.items() if kubectl.get(other, name)}
-    assert made == NAMES.keys() - {kind}
+    created = {other for other, name in NAMES.items() if kubectl.get(other, name)}
+    assert created == NAMES.keys() - {kind}
     for each in "Ready", "Degraded":
         assert condition(kubectl, each)["reason"] == "ApplyFailed"
         assert 'failed calling webhook "nowhere.example.com"' in condition(kubectl, each)["message"]
@@ -88,15 +88,15 @@ async def test_a_broken_webhook_is_reported_and_does_not_stop_the_other_children
 
 
 async def test_a_refused_change_makes_ready_false_and_the_rest_is_applied_and_pruned(
-    kubectl: Kubectl, bench: Bench, broken: Break, cluster_kubectl: Kubectl
+    kubectl: Kubectl, bench: Bench, break_webhook: BreakWebhook, cluster_kubectl: Kubectl
 ) -> None:
     apply(kubectl, SPEC)
     await bench.settle()
-    await kubelet(kubectl)
+    await mark_pods_ready(kubectl)
     await bench.settle()
     assert condition(kubectl, "Ready")["status"] == "True", condition(kubectl, "Ready")
-    broken("services")
-    await until(lambda: refuses(kubectl, "service"))
+    break_webhook("services")
+    await until(lambda: webhook_is_called(kubectl, "service"))
     patch(
         kubectl, "mcq", "demo", {"spec": {"ingress": {"enabled": False}, "disruption": {"minAvailable": 2}}}
     )
@@ -109,18 +109,18 @@ async def test_a_refused_change_makes_ready_false_and_the_rest_is_applied_and_pr
     ready = condition(kubectl, "Ready")
     assert (ready["status"], ready["reason"]) == ("False", "ApplyFailed")
     assert ready["observedGeneration"] == existing(kubectl, "mcq", "demo")["metadata"]["generation"]
-    mend(cluster_kubectl, kubectl.namespace)
+    remove_webhook(cluster_kubectl, kubectl.namespace)
     await until(lambda: kubectl.run("create", "service", "clusterip", "probe", "--tcp=80").returncode == 0)
     await bench.settle()
     assert condition(kubectl, "Degraded")["status"] == "False"
 
 
 async def test_a_webhook_that_refuses_a_deletion_is_reported(
-    kubectl: Kubectl, bench: Bench, broken: Break
+    kubectl: Kubectl, bench: Bench, break_webhook: BreakWebhook
 ) -> None:
     apply(kubectl, SPEC)
     await bench.settle()
-    broken("ingresses", operations=("DELETE",))
+    break_webhook("ingresses", operations=("DELETE",))
     await until(
         lambda: "failed calling" in kubectl.run("delete", "ingress", "demo", "--dry-run=server").stderr
     )
@@ -134,24 +134,26 @@ async def test_a_webhook_that_refuses_a_deletion_is_reported(
 
 @pytest.fixture
 async def operator(kubectl: Kubectl, tmp_path: Path) -> AsyncIterator[Operator]:
-    made = Operator(kubectl.kubeconfig, tmp_path / "operator.log", MCQ_OPERATOR_NAMESPACES=kubectl.namespace)
-    await made.start()
-    yield made
-    await made.stop()
+    operator = Operator(
+        kubectl.kubeconfig, tmp_path / "operator.log", MCQ_OPERATOR_NAMESPACES=kubectl.namespace
+    )
+    await operator.start()
+    yield operator
+    await operator.stop()
 
 
-async def test_the_operator_tries_again_by_itself_until_the_webhook_answers(
-    kubectl: Kubectl, cluster_kubectl: Kubectl, operator: Operator, broken: Break
+async def test_the_operator_retries_until_the_webhook_answers(
+    kubectl: Kubectl, cluster_kubectl: Kubectl, operator: Operator, break_webhook: BreakWebhook
 ) -> None:
     kubectl("create", "configmap", "probe")
-    broken("services", "configmaps")
+    break_webhook("services", "configmaps")
     await until(
         lambda: "failed calling" in kubectl.run("annotate", "cm", "probe", "a=b", "--overwrite").stderr
     )
     apply(kubectl, {})
     await until(lambda: "status" in existing(kubectl, "mcq", "demo"))
     assert condition(kubectl, "Ready")["reason"] == "ApplyFailed"
-    mend(cluster_kubectl, kubectl.namespace)
+    remove_webhook(cluster_kubectl, kubectl.namespace)
     await until(lambda: kubectl.get("service", "demo"), 30)
     await until(lambda: condition(kubectl, "Degraded")["status"] == "False")
     _, metrics = await operator.get("/metrics")
