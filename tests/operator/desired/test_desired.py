@@ -1,4 +1,7 @@
-"""Desired state beside golden files: `UPDATE_GOLDEN=1 pytest tests/operator/desired/test_desired.py` rewrites them."""
+"""The desired objects and their golden files.
+
+`UPDATE_GOLDEN=1 pytest tests/operator/desired/test_desired.py` rewrites the files.
+"""
 
 import os
 from collections.abc import Collection
@@ -160,15 +163,15 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-UNWATCHED = {name: {"enabled": False} for name in ("serviceMonitor", "alerts", "dashboards")}
-"""No monitoring: what that is, two cases show."""
+NO_MONITORING = {name: {"enabled": False} for name in ("serviceMonitor", "alerts", "dashboards")}
+"""Two cases show monitoring; the others stay short without it."""
 for _name, _spec in CASES.items():
     if _name not in {"defaults", "everything"}:
-        _spec["monitoring"] = UNWATCHED
+        _spec["monitoring"] = NO_MONITORING
 
 
 def settings(spec: dict[str, Any]) -> dict[str, str]:
-    """The environment of the spec's replicas."""
+    """Return the environment variables of the spec's replicas."""
     (container,) = one(spec, "Deployment")["spec"]["template"]["spec"]["containers"]
     return {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
 
@@ -182,7 +185,7 @@ def one(spec: dict[str, Any], kind: str) -> Manifest:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_spec_means_the_objects_of_its_golden_file(name: str) -> None:
+def test_a_spec_gives_the_objects_of_its_golden_file(name: str) -> None:
     actual = yaml.safe_dump_all(objects(CASES[name]), sort_keys=True)
     path = GOLDEN / f"{name}.yaml"
     if os.environ.get("UPDATE_GOLDEN"):
@@ -213,7 +216,7 @@ def test_objects_that_pods_need_precede_the_deployment() -> None:
     ],
 )
 def test_a_changed_setting_rolls_the_pods(spec: dict[str, Any]) -> None:
-    """And is part of the template: a replica that restarts later has the settings of its own revision."""
+    """The settings are part of the template, so a replica that restarts later keeps the settings of its revision."""
 
     def template(of: dict[str, Any]) -> Any:
         return one(of, "Deployment")["spec"]["template"]
@@ -222,7 +225,7 @@ def test_a_changed_setting_rolls_the_pods(spec: dict[str, Any]) -> None:
 
 
 def test_another_server_as_the_engine_needs_no_model_cache() -> None:
-    """Neither a claim, nor settings of a model."""
+    """The solver has no claim and no settings of a model."""
     kinds = {manifest["kind"] for manifest in objects(CASES["openai"])}
     assert "PersistentVolumeClaim" not in kinds
     assert not [name for name in settings(CASES["openai"]) if name.startswith("MCQ_MODEL")]
@@ -236,26 +239,26 @@ def test_another_server_as_the_engine_needs_no_model_source() -> None:
 
 
 def test_other_credentials_need_an_exam_unless_the_models_digest_is_given() -> None:
-    """The Secret may name another server, which has other files by the same path."""
+    """The Secret may name another server, with other files under the same path."""
 
-    def told(**model: Any) -> str:
+    def identity(**model: Any) -> str:
         return desired.gate.identity(solver({"model": {"uri": "s3://models/qwen", **model}}), images=IMAGES)
 
     one, other = ({"credentialsSecretRef": {"name": name}} for name in "ab")
     pinned = {"digest": f"sha256:{'0' * 64}"}
-    assert told(**one) != told(**other)
-    assert told(**one, **pinned) == told(**other, **pinned) == told(**pinned)
-    assert told(digest="sha256:" + "0" * 64) != told()
+    assert identity(**one) != identity(**other)
+    assert identity(**one, **pinned) == identity(**other, **pinned) == identity(**pinned)
+    assert identity(digest="sha256:" + "0" * 64) != identity()
 
 
-def test_the_same_path_of_two_claims_is_two_models() -> None:
-    """Replicas know the model in their cache by its URI, and would answer with that of the other claim."""
-    one_of, other = (settings({"model": {"uri": f"pvc://{claim}/qwen"}}) for claim in ("a", "b"))
-    assert one_of["MCQ_MODEL_URI"] != other["MCQ_MODEL_URI"]
+def test_the_same_path_in_two_claims_is_two_models() -> None:
+    """Replicas find the model in their cache by its URI, and would answer with the other claim's model."""
+    first, second = (settings({"model": {"uri": f"pvc://{claim}/qwen"}}) for claim in ("a", "b"))
+    assert first["MCQ_MODEL_URI"] != second["MCQ_MODEL_URI"]
 
 
 def test_no_secret_is_in_the_settings() -> None:
-    """Only paths: the values are files that the kubelet mounts."""
+    """The settings have only paths of files that the kubelet mounts."""
     for case in ("openai", "everything"):
         data = settings(CASES[case])
         pod = one(CASES[case], "Deployment")["spec"]["template"]["spec"]
@@ -317,7 +320,7 @@ def test_a_stopping_replica_has_time_for_its_admitted_requests() -> None:
 def test_resources_that_are_left_out_keep_their_defaults(
     given: dict[str, Any], requests: dict[str, Any], limits: dict[str, Any], threads: str
 ) -> None:
-    """Each by itself; threads come from the limit, which the service reads (0), or else from the request."""
+    """Each by itself. The threads come from the limit, which the service reads (0), or from the request."""
     spec = {"resources": given}
     container = one(spec, "Deployment")["spec"]["template"]["spec"]["containers"][0]
     assert container["resources"] == {"requests": requests, "limits": limits}
@@ -325,7 +328,7 @@ def test_resources_that_are_left_out_keep_their_defaults(
 
 
 def test_the_podtemplate_refuses_each_variable_that_the_operator_sets() -> None:
-    """Or a user's value would be lost without a word."""
+    """Otherwise a user's value would be lost silently."""
     assert {name for spec in CASES.values() for name in settings(spec)} - {"HTTPS_PROXY"} <= set(OWNED_ENV)
 
 
@@ -343,7 +346,7 @@ def test_the_podtemplate_refuses_each_volume_that_the_operator_mounts() -> None:
         ({"runAsUser": 5}, {"runAsUser": 5}),
     ],
 )
-def test_a_security_context_says_the_user_or_leaves_it_to_the_cluster(
+def test_a_security_context_sets_the_user_or_leaves_it_to_the_cluster(
     given: dict[str, Any] | None, user: dict[str, int]
 ) -> None:
     """OpenShift chooses user and group for each namespace, and refuses Pods that name others."""
@@ -354,9 +357,9 @@ def test_a_security_context_says_the_user_or_leaves_it_to_the_cluster(
 
 
 def test_replicas_with_a_volume_of_one_node_run_on_one_node_and_are_drained_at_once() -> None:
-    """Those of a candidate, which shares the volume, among them; others are spread, and drained one by one."""
+    """So do the candidate's replicas, which share the volume. Other replicas are spread and drained one by one."""
 
-    def together(spec: dict[str, Any]) -> tuple[Any, Any, Any]:
+    def placement(spec: dict[str, Any]) -> tuple[Any, Any, Any]:
         template = one(spec, "Deployment")["spec"]["template"]
         affinity = template["spec"].get("affinity", {}).get("podAffinity", {})
         [term] = affinity.get("requiredDuringSchedulingIgnoredDuringExecution", [None])
@@ -371,16 +374,16 @@ def test_replicas_with_a_volume_of_one_node_run_on_one_node_and_are_drained_at_o
         return {"storage": {"cache": {"type": "PVC", **fields}}}
 
     own, named = {CLAIM_LABEL: "demo-model-cache"}, {CLAIM_LABEL: "models"}
-    assert together(cache()) == (own, "demo-model-cache", "100%")
-    assert together(cache(claimName="models")) == (named, "models", "100%")
+    assert placement(cache()) == (own, "demo-model-cache", "100%")
+    assert placement(cache(claimName="models")) == (named, "models", "100%")
     for spec in ({}, cache(accessMode="ReadWriteMany"), {**cache(), **CASES["openai"]}):
-        assert together(spec) == (None, None, 1)
+        assert placement(spec) == (None, None, 1)
     candidate = desired.gate.candidate(solver(cache()))["spec"]
-    assert together(candidate)[:2] == (own, "demo-model-cache")
+    assert placement(candidate)[:2] == (own, "demo-model-cache")
 
 
 def test_a_gateway_strips_its_path_and_the_service_knows_an_ingress_path() -> None:
-    """An Ingress can't strip one, and the page needs a slash at the end of its address."""
+    """An Ingress can't strip a path, and the page needs a slash at the end of its address."""
     rules = one({"gateway": {"enabled": True, "path": "/quiz/"}}, "HTTPRoute")["spec"]["rules"]
     slash, stripped = rules
     assert slash["matches"] == [{"path": {"type": "Exact", "value": "/quiz"}}]
@@ -395,7 +398,7 @@ def test_a_gateway_strips_its_path_and_the_service_knows_an_ingress_path() -> No
 
 
 @pytest.mark.parametrize(
-    ("ingress", "there"),
+    ("ingress", "has_ingress"),
     [
         ({}, False),
         ({"host": "mcq.example.com"}, True),
@@ -403,15 +406,15 @@ def test_a_gateway_strips_its_path_and_the_service_knows_an_ingress_path() -> No
         ({"host": "mcq.example.com", "enabled": False}, False),
     ],
 )
-def test_a_host_alone_creates_an_ingress(ingress: dict[str, Any], *, there: bool) -> None:
-    assert any(item["kind"] == "Ingress" for item in objects({"ingress": ingress})) == there
+def test_a_host_alone_creates_an_ingress(ingress: dict[str, Any], *, has_ingress: bool) -> None:
+    assert any(item["kind"] == "Ingress" for item in objects({"ingress": ingress})) == has_ingress
 
 
 MONITORED = {"ServiceMonitor", "PrometheusRule", "ConfigMap"}
 
 
 @pytest.mark.parametrize(
-    ("enabled", "absent", "there"),
+    ("enabled", "absent", "expected"),
     [
         ("Auto", (), MONITORED),
         ("Auto", (SERVICE_MONITOR, PROMETHEUS_RULE), {"ConfigMap"}),
@@ -421,21 +424,21 @@ MONITORED = {"ServiceMonitor", "PrometheusRule", "ConfigMap"}
     ],
 )
 def test_monitoring_is_on_where_the_cluster_has_its_kinds(
-    enabled: bool | str, absent: Collection[Kind], there: set[str]
+    enabled: bool | str, absent: Collection[Kind], expected: set[str]
 ) -> None:
-    """Unless the spec says so; dashboards need no kind of their own."""
-    spec = {"monitoring": {name: {"enabled": enabled} for name in UNWATCHED}}
-    created = desired.objects(solver(spec), images=IMAGES, operator_image=OPERATOR_IMAGE, absent=absent)
-    assert {item["kind"] for item in created} & MONITORED == there
+    """The spec can override it. Dashboards need no optional kind."""
+    spec = {"monitoring": {name: {"enabled": enabled} for name in NO_MONITORING}}
+    manifests = desired.objects(solver(spec), images=IMAGES, operator_image=OPERATOR_IMAGE, absent=absent)
+    assert {item["kind"] for item in manifests} & MONITORED == expected
     defaults = desired.objects(solver({}), images=IMAGES, operator_image=OPERATOR_IMAGE, absent=absent)
     if enabled == "Auto":
-        assert {item["kind"] for item in defaults} & MONITORED == there
+        assert {item["kind"] for item in defaults} & MONITORED == expected
 
 
 def test_each_reconcile_reads_everything_that_the_operator_may_create() -> None:
-    looked_at = set(desired.possible(solver()))
+    possible = set(desired.possible(solver()))
     for spec in CASES.values():
-        assert {desired.reference(manifest) for manifest in objects(spec)} <= looked_at
+        assert {desired.reference(manifest) for manifest in objects(spec)} <= possible
 
 
 @pytest.mark.parametrize(
@@ -449,15 +452,15 @@ def test_each_reconcile_reads_everything_that_the_operator_may_create() -> None:
 )
 def test_a_large_model_has_more_time_to_start(spec: dict[str, Any], seconds: int) -> None:
     """No probe kills a slow load, and the Deployment does not report it as failed."""
-    created = one(spec, "Deployment")["spec"]
-    probe = created["template"]["spec"]["containers"][0]["startupProbe"]
+    deployment = one(spec, "Deployment")["spec"]
+    probe = deployment["template"]["spec"]["containers"][0]["startupProbe"]
     assert seconds <= probe["failureThreshold"] * probe["periodSeconds"] < seconds + 5
-    assert created["progressDeadlineSeconds"] > seconds
+    assert deployment["progressDeadlineSeconds"] > seconds
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_kubelet_asks_a_port_that_no_client_is_led_to(case: str) -> None:
-    """So that no number of clients has a sound replica restarted."""
+def test_the_kubelet_probes_a_port_without_client_traffic(case: str) -> None:
+    """The kubelet must not restart a healthy replica because of many clients."""
     [container] = one(CASES[case], "Deployment")["spec"]["template"]["spec"]["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     variables = {each["name"]: each["value"] for each in container["env"]}
@@ -477,15 +480,15 @@ def test_the_kubelet_asks_a_port_that_no_client_is_led_to(case: str) -> None:
 
 
 def test_a_label_alone_admits_no_peer() -> None:
-    """Anyone can give a Pod the operator's label; the operator's namespace is the operator's."""
+    """Anyone can give a Pod the operator's label, but only the operator's Pods are in its namespace."""
     spec = {"networkPolicy": {"enabled": True, "allowedFrom": []}}
-    created = desired.objects(
+    manifests = desired.objects(
         solver(spec), images=IMAGES, operator_image=OPERATOR_IMAGE, operator_namespace="mcq"
     )
-    [policy] = [each for each in created if each["kind"] == "NetworkPolicy"]
+    [policy] = [each for each in manifests if each["kind"] == "NetworkPolicy"]
     [rule] = policy["spec"]["ingress"]
     for peer in rule["from"]:
-        # Without a namespaceSelector it is this namespace.
+        # A peer without a namespaceSelector is in this namespace.
         assert peer.get("namespaceSelector") != {}
     assert {"matchLabels": {"kubernetes.io/metadata.name": "mcq"}} in [
         peer.get("namespaceSelector") for peer in rule["from"]
@@ -493,7 +496,7 @@ def test_a_label_alone_admits_no_peer() -> None:
 
 
 def test_only_the_autoscaler_sets_the_number_of_replicas() -> None:
-    """The operator does not fight it."""
+    """The operator leaves the field out."""
     for case in ("everything", "keda"):
         assert "replicas" not in one(CASES[case], "Deployment")["spec"]
     assert {"HorizontalPodAutoscaler", "ScaledObject"}.isdisjoint(item["kind"] for item in objects({}))
@@ -516,17 +519,17 @@ def test_only_solvers_that_need_torch_get_its_image(spec: dict[str, Any], image:
 
 
 def test_without_keda_the_spec_sets_the_number_of_replicas() -> None:
-    created = desired.objects(
+    manifests = desired.objects(
         solver({**CASES["keda"], "replicas": 4}),
         images=IMAGES,
         operator_image=OPERATOR_IMAGE,
         absent=[SCALED_OBJECT],
     )
-    assert next(item for item in created if item["kind"] == "Deployment")["spec"]["replicas"] == 4
+    assert next(item for item in manifests if item["kind"] == "Deployment")["spec"]["replicas"] == 4
 
 
 def test_the_operators_labels_win_over_a_users() -> None:
-    """Or its own watch would lose the object."""
+    """Otherwise the operator's watch would lose the object."""
     labels = {"app.kubernetes.io/managed-by": "me", "release": "x"}
     spec = {"monitoring": {"serviceMonitor": {"enabled": True, "labels": labels}}}
     actual = one(spec, "ServiceMonitor")["metadata"]["labels"]
@@ -534,11 +537,11 @@ def test_the_operators_labels_win_over_a_users() -> None:
     assert actual["release"] == "x"
 
 
-def test_other_replicas_than_the_specs_can_be_desired() -> None:
-    """As after a roll-out that was undone; everything else is as the spec says."""
+def test_the_desired_replicas_can_differ_from_the_spec() -> None:
+    """They do so after a rollback; everything else follows the spec."""
     other = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": []}}
-    created = desired.objects(
+    manifests = desired.objects(
         solver({"replicas": 7}), images=IMAGES, operator_image=OPERATOR_IMAGE, pods=other
     )
-    spec = next(item for item in created if item["kind"] == "Deployment")["spec"]
+    spec = next(item for item in manifests if item["kind"] == "Deployment")["spec"]
     assert (spec["template"], spec["replicas"]) == (other, 7)

@@ -7,11 +7,11 @@ from tests.operator.status.test_gate_states import (
     SITTING,
     candidate,
     condition,
-    examined,
+    exam_condition,
+    finished_exam,
     gate_objects,
     gated,
-    looked,
-    sat,
+    next_status,
     stored,
 )
 from tests.operator.support import IMAGES, NOON, deployment, pod, solver
@@ -22,8 +22,8 @@ from mcq_operator.status.gate import advanced
 
 
 def replica(image: str, name: str = "demo-1") -> Manifest:
-    ran = {"name": "service", "imageID": image, "state": {}}
-    return pod(name, ready=True, containerStatuses=[ran])
+    container = {"name": "service", "imageID": image, "state": {}}
+    return pod(name, ready=True, containerStatuses=[container])
 
 
 @pytest.mark.parametrize(
@@ -36,29 +36,31 @@ def replica(image: str, name: str = "demo-1") -> Manifest:
         (["reg/x@sha256:a", "reg/x@sha256:b"], ("Unknown", "ImageNotExamined")),
     ],
 )
-def test_replicas_of_another_image_than_the_one_that_passed_are_reported(
+def test_replicas_of_another_image_than_the_tested_one_are_reported(
     images: list[str], expected: tuple[str, str]
 ) -> None:
-    """A tag may be moved between the exam and the roll-out, or later."""
-    asker = candidate(condition("Ready", "True"))
-    asker = asker.model_copy(update={"status": asker.status.model_copy(update={"image": "sha256:a"})})
-    passed = advanced(gated(), SITTING, gate_objects(candidate=asker, candidate_exam=sat("Passed")), now=NOON)
+    """A tag may move between the exam and the roll-out, or later."""
+    tested = candidate(condition("Ready", "True"))
+    tested = tested.model_copy(update={"status": tested.status.model_copy(update={"image": "sha256:a"})})
+    passed = advanced(
+        gated(), SITTING, gate_objects(candidate=tested, candidate_exam=finished_exam("Passed")), now=NOON
+    )
     pods = [replica(image, f"demo-{number}") for number, image in enumerate(images)]
-    # At the moment of the pass, these are the replicas of before.
-    assert examined(looked(gated(), passed, "new", pods=pods)) == ("True", "Passed")
+    # At the moment of the pass, these are still the old replicas.
+    assert exam_condition(next_status(gated(), passed, "new", pods=pods)) == ("True", "Passed")
     known = gated(status={"gate": passed.model_dump(by_alias=True)})
-    reported = looked(known, passed, "new", pods=pods)
-    assert examined(reported) == expected
-    scaling = looked(
+    reported = next_status(known, passed, "new", pods=pods)
+    assert exam_condition(reported) == expected
+    scaling = next_status(
         gated(status=stored(reported)), passed, "new", pods=pods, deployment=deployment(available=2)
     )
-    assert examined(scaling) == expected
+    assert exam_condition(scaling) == expected
 
 
 def test_the_status_has_the_image_that_all_ready_replicas_run() -> None:
     one, other = replica("reg/x@sha256:a"), replica("reg/x@sha256:b", "demo-2")
-    assert looked(solver(), None, "", pods=[one]).image == "sha256:a"
-    assert looked(solver(), None, "", pods=[one, other]).image == ""
+    assert next_status(solver(), None, "", pods=[one]).image == "sha256:a"
+    assert next_status(solver(), None, "", pods=[one, other]).image == ""
 
 
 S3 = {"uri": "s3://models/qwen"}

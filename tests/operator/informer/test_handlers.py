@@ -1,4 +1,4 @@
-"""Events: each requeues the key of the solver that it concerns, and nothing more."""
+"""The handlers forward each event with its object and its owner."""
 
 from typing import Any
 
@@ -11,29 +11,29 @@ from mcq_operator.informer.lists import Lists
 from mcq_operator.store import Observation, owner
 
 
-class Keys:
+class Observer:
     def __init__(self) -> None:
-        self.seen: list[tuple[Key | None, str, bool]] = []
+        self.events: list[tuple[Key | None, str, bool]] = []
 
     def observe(self, observed: Observation) -> None:
-        self.seen.append((observed.owner, observed.kind.kind, observed.body is None))
+        self.events.append((observed.owner, observed.kind.kind, observed.body is None))
 
 
-OWNED = {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", "name": "demo", "uid": "u"}
-EXAMS = {**OWNED, "kind": "MCQExam", "name": "aqua"}
+SOLVER_OWNER = {"apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver", "name": "demo", "uid": "u"}
+EXAM_OWNER = {**SOLVER_OWNER, "kind": "MCQExam", "name": "aqua"}
 LABELS = {"app.kubernetes.io/instance": "demo", "app.kubernetes.io/name": "mcq-solver"}
 
 
 @pytest.mark.parametrize(
     ("meta", "name"),
     [
-        ({"ownerReferences": [OWNED]}, "demo"),
-        ({"ownerReferences": [OWNED], "labels": {"app.kubernetes.io/instance": "relabelled"}}, "demo"),
+        ({"ownerReferences": [SOLVER_OWNER]}, "demo"),
+        ({"ownerReferences": [SOLVER_OWNER], "labels": {"app.kubernetes.io/instance": "relabelled"}}, "demo"),
         ({"labels": LABELS}, "demo"),
-        ({"ownerReferences": [EXAMS], "labels": LABELS}, "aqua"),
+        ({"ownerReferences": [EXAM_OWNER], "labels": LABELS}, "aqua"),
         ({"labels": {"app.kubernetes.io/instance": "demo"}}, None),
-        ({"ownerReferences": [{**OWNED, "kind": "Other"}]}, None),
-        ({"ownerReferences": [{**OWNED, "apiVersion": "else.dev/v1"}]}, None),
+        ({"ownerReferences": [{**SOLVER_OWNER, "kind": "Other"}]}, None),
+        ({"ownerReferences": [{**SOLVER_OWNER, "apiVersion": "else.dev/v1"}]}, None),
         ({}, None),
     ],
 )
@@ -52,22 +52,24 @@ def test_a_solver_and_an_exam_of_one_name_have_different_keys() -> None:
 
 
 async def test_each_event_has_its_object_and_its_owner() -> None:
-    keys = Keys()
-    memo = HandlerMemo(keys, Lists(lambda _: None))
+    observer = Observer()
+    memo = HandlerMemo(observer, Lists(lambda _: None))
     meta = {"namespace": "team", "name": "demo", "resourceVersion": "7"}
     await forward_event(SOLVER, event={"type": "DELETED", "object": {"metadata": meta}}, memo=memo)
-    owned = {"type": "MODIFIED", "object": {"metadata": {**meta, "ownerReferences": [OWNED]}}}
+    owned = {"type": "MODIFIED", "object": {"metadata": {**meta, "ownerReferences": [SOLVER_OWNER]}}}
     await forward_event(SERVICE, event=owned, memo=memo)
     await forward_event(SERVICE, event={"type": None, "object": {"metadata": meta}}, memo=memo)
     key = SolverKey("team", "demo")
-    assert keys.seen == [(key, "MCQSolver", True), (key, "Service", False), (None, "Service", True)]
+    assert observer.events == [(key, "MCQSolver", True), (key, "Service", False), (None, "Service", True)]
 
 
 def test_children_are_filtered_by_the_server_and_kopf_writes_nothing() -> None:
-    created = settings()
-    assert set(created.watching.label_selectors.values()) == {"app.kubernetes.io/managed-by=mcq-operator"}
-    filtered = {selector.any_name for selector in created.watching.label_selectors}
+    kopf_settings = settings()
+    assert set(kopf_settings.watching.label_selectors.values()) == {
+        "app.kubernetes.io/managed-by=mcq-operator"
+    }
+    filtered = {selector.any_name for selector in kopf_settings.watching.label_selectors}
     assert filtered == {kind.plural for kind in (*CHILDREN, POD)}
-    assert not created.posting.enabled
-    assert created.peering.standalone
-    assert created.scanning.disabled
+    assert not kopf_settings.posting.enabled
+    assert kopf_settings.peering.standalone
+    assert kopf_settings.scanning.disabled

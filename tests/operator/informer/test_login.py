@@ -1,4 +1,4 @@
-"""kopf's session: which answers it gets to see as they are, and which as "try again"."""
+"""kopf's session turns answers that would end kopf's login into 429, which kopf retries."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,10 +17,10 @@ from mcq_operator.informer.login import login
 from mcq_operator.store import Listing, Observation
 
 
-class Nobody:
-    """Hears of no event."""
+class NoObserver:
+    """An observer that expects no event."""
 
-    def observe(self, observed: Observation) -> None:
+    def observe(self, status: Observation) -> None:
         raise NotImplementedError
 
 
@@ -28,19 +28,19 @@ def _no_list(listing: Listing) -> None:
     raise NotImplementedError
 
 
-MEMO = HandlerMemo(Nobody(), Lists(_no_list))
+MEMO = HandlerMemo(NoObserver(), Lists(_no_list))
 
 
-async def _said(request: web.Request) -> web.Response:
+async def _set_status(request: web.Request) -> web.Response:
     assert request.headers["Authorization"] == "Bearer secret"
     return web.Response(status=int(request.match_info["status"]))
 
 
 @pytest.fixture
 async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[kopf.AiohttpSession]:
-    """Return a login by a kubeconfig; its server answers /500 with 500."""
+    """A login with a kubeconfig; its server answers /500 with 500."""
     app = web.Application()
-    app.add_routes([web.get("/{status}", _said), web.get("/{status}/{kind}", _said)])
+    app.add_routes([web.get("/{status}", _set_status), web.get("/{status}/{kind}", _set_status)])
     async with TestServer(app) as server:
         config = {
             "current-context": "test",
@@ -51,14 +51,14 @@ async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         path = tmp_path / "kubeconfig"
         await asyncio.to_thread(path.write_text, yaml.safe_dump(config))
         monkeypatch.setenv("KUBECONFIG", str(path))
-        created = await login(memo=MEMO, settings=settings())
-        assert created is not None
-        async with created.aiohttp_session:
-            yield created
+        session = await login(memo=MEMO, settings=settings())
+        assert session is not None
+        async with session.aiohttp_session:
+            yield session
 
 
 @pytest.mark.parametrize(
-    ("said", "observed"),
+    ("path", "status"),
     [
         ("200", 200),
         ("401", 401),
@@ -73,12 +73,12 @@ async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     ],
 )
 async def test_an_error_that_ends_kopfs_login_is_retried(
-    session: kopf.AiohttpSession, said: str, observed: int
+    session: kopf.AiohttpSession, path: str, status: int
 ) -> None:
-    async with session.aiohttp_session.get(f"{session.server}{said}") as response:
-        assert response.status == observed
-        assert response.ok == (observed == 200)
-        if observed != 200:
+    async with session.aiohttp_session.get(f"{session.server}{path}") as response:
+        assert response.status == status
+        assert response.ok == (status == 200)
+        if status != 200:
             with pytest.raises(aiohttp.ClientResponseError):
                 response.raise_for_status()
 

@@ -1,4 +1,4 @@
-"""A watch that hangs is found out, and a quiet one is not taken for one."""
+"""A hanging watch is detected, and a quiet one is not mistaken for it."""
 
 import pytest
 
@@ -11,8 +11,8 @@ from mcq_operator.store import Listing, NamespacedName, Observation, observe
 DEMO = ("team", "demo")
 
 
-class Cluster:
-    """What listing shows."""
+class FakeCluster:
+    """The versions that a list shows, and a clock."""
 
     def __init__(self) -> None:
         self.versions: dict[str, dict[tuple[str, str], int]] = {}
@@ -29,12 +29,12 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster() -> Cluster:
-    return Cluster()
+def cluster() -> FakeCluster:
+    return FakeCluster()
 
 
 @pytest.fixture
-def staleness(cluster: Cluster) -> WatchStaleness:
+def staleness(cluster: FakeCluster) -> WatchStaleness:
     return WatchStaleness(cluster.list, clock=cluster.clock)
 
 
@@ -43,79 +43,79 @@ def event(version: int, *, gone: bool = False) -> Observation:
     return observe(SERVICE, {"metadata": metadata}, gone=gone)
 
 
-async def look(cluster: Cluster, staleness: WatchStaleness, at: float) -> float:
+async def verify_at(cluster: FakeCluster, staleness: WatchStaleness, at: float) -> float:
     cluster.now = at
     await staleness.verify([SERVICE])
     return staleness.age(SERVICE)
 
 
-async def test_a_quiet_watch_is_not_late(cluster: Cluster, staleness: WatchStaleness) -> None:
+async def test_a_quiet_watch_is_not_late(cluster: FakeCluster, staleness: WatchStaleness) -> None:
     staleness.observe(event(7))
     cluster.versions["services"] = {DEMO: 7}
-    assert await look(cluster, staleness, 10) == 0
-    assert await look(cluster, staleness, 1000) == 0
+    assert await verify_at(cluster, staleness, 10) == 0
+    assert await verify_at(cluster, staleness, 1000) == 0
 
 
 async def test_the_age_grows_from_the_first_miss_until_the_event_comes(
-    cluster: Cluster, staleness: WatchStaleness
+    cluster: FakeCluster, staleness: WatchStaleness
 ) -> None:
     cluster.versions["services"] = {DEMO: 7}
-    assert await look(cluster, staleness, 10) == 0
-    assert await look(cluster, staleness, 40) == 30
+    assert await verify_at(cluster, staleness, 10) == 0
+    assert await verify_at(cluster, staleness, 40) == 30
     cluster.versions["services"] = {DEMO: 9}
-    assert await look(cluster, staleness, 70) == 60
+    assert await verify_at(cluster, staleness, 70) == 60
     staleness.observe(event(9))
     assert staleness.age(SERVICE) == 0
-    assert await look(cluster, staleness, 100) == 0
+    assert await verify_at(cluster, staleness, 100) == 0
 
 
-async def test_a_busy_watch_that_follows_is_not_late(cluster: Cluster, staleness: WatchStaleness) -> None:
-    """Although each list shows something that has not come yet."""
+async def test_a_busy_watch_that_follows_is_not_late(cluster: FakeCluster, staleness: WatchStaleness) -> None:
+    """Each list is ahead of the watch's events."""
     for number in range(1, 6):
         cluster.versions["services"] = {DEMO: number * 10}
-        assert await look(cluster, staleness, number * 30) == 0
+        assert await verify_at(cluster, staleness, number * 30) == 0
         staleness.observe(event(number * 10))
 
 
 async def test_events_out_of_order_and_lists_from_a_cache_are_not_late(
-    cluster: Cluster, staleness: WatchStaleness
+    cluster: FakeCluster, staleness: WatchStaleness
 ) -> None:
     staleness.observe(event(9))
     staleness.observe(event(8))
     cluster.versions["services"] = {DEMO: 9}
-    assert await look(cluster, staleness, 10) == await look(cluster, staleness, 50) == 0
+    assert await verify_at(cluster, staleness, 10) == await verify_at(cluster, staleness, 50) == 0
     cluster.versions["services"] = {DEMO: 5}
-    assert await look(cluster, staleness, 90) == 0
+    assert await verify_at(cluster, staleness, 90) == 0
 
 
-async def test_a_deletion_that_without_an_event_is_late_until_a_watch_lists_again(
-    cluster: Cluster, staleness: WatchStaleness
+async def test_a_deletion_without_an_event_is_late_until_a_watch_lists_again(
+    cluster: FakeCluster, staleness: WatchStaleness
 ) -> None:
-    """kopf reports no missing objects of a list, so only the list itself shows them."""
+    """kopf does not report objects that a new list lacks, so only the list itself shows the deletion."""
     staleness.observe(event(7))
     cluster.versions["services"] = {}
-    assert await look(cluster, staleness, 10) == 0
+    assert await verify_at(cluster, staleness, 10) == 0
     assert staleness.late(60) == []
-    assert await look(cluster, staleness, 70) == 60
+    assert await verify_at(cluster, staleness, 70) == 60
     assert staleness.late(60) == [SERVICE]
     staleness.observe_list(Listing(kind=SERVICE, namespace="other", objects={}, version=9))
     assert staleness.age(SERVICE) == 60
     staleness.observe_list(Listing(kind=SERVICE, namespace="team", objects={}, version=9))
     assert staleness.age(SERVICE) == 0
     assert staleness.late(60) == []
-    assert await look(cluster, staleness, 130) == 0
+    assert await verify_at(cluster, staleness, 130) == 0
 
 
-async def test_a_deletion_with_an_event_is_not_late(cluster: Cluster, staleness: WatchStaleness) -> None:
+async def test_a_deletion_with_an_event_is_not_late(cluster: FakeCluster, staleness: WatchStaleness) -> None:
     staleness.observe(event(7))
     cluster.versions["services"] = {}
-    await look(cluster, staleness, 10)
+    await verify_at(cluster, staleness, 10)
     staleness.observe(event(8, gone=True))
-    assert await look(cluster, staleness, 70) == 0
+    assert await verify_at(cluster, staleness, 70) == 0
 
 
 async def test_a_failed_list_of_a_kind_does_not_stop_the_verification_of_the_others(
-    cluster: Cluster, staleness: WatchStaleness
+    cluster: FakeCluster, staleness: WatchStaleness
 ) -> None:
     cluster.versions["services"] = {DEMO: 7}
     cluster.failing[POD] = UnavailableError("500: conversion webhook failed")
@@ -128,54 +128,54 @@ async def test_a_failed_list_of_a_kind_does_not_stop_the_verification_of_the_oth
 
 
 async def test_an_object_missing_in_the_servers_cache_is_not_late(
-    cluster: Cluster, staleness: WatchStaleness
+    cluster: FakeCluster, staleness: WatchStaleness
 ) -> None:
     staleness.observe(event(7))
-    await look(cluster, staleness, 10)
+    await verify_at(cluster, staleness, 10)
     cluster.versions["services"] = {DEMO: 7}
-    assert await look(cluster, staleness, 40) == 0
+    assert await verify_at(cluster, staleness, 40) == 0
 
 
 async def test_deleted_objects_and_removed_kinds_are_not_late(
-    cluster: Cluster, staleness: WatchStaleness
+    cluster: FakeCluster, staleness: WatchStaleness
 ) -> None:
     cluster.versions["services"] = {DEMO: 7}
-    await look(cluster, staleness, 10)
+    await verify_at(cluster, staleness, 10)
     cluster.versions["services"] = {}
-    assert await look(cluster, staleness, 50) == 0
+    assert await verify_at(cluster, staleness, 50) == 0
     cluster.versions["services"] = {DEMO: 8}
-    await look(cluster, staleness, 60)
+    await verify_at(cluster, staleness, 60)
     await staleness.verify([POD])
     cluster.now = 999
     assert staleness.late(1) == []
 
 
 async def test_a_server_with_versions_that_stay_older_was_restored_from_a_backup(
-    cluster: Cluster, staleness: WatchStaleness
+    cluster: FakeCluster, staleness: WatchStaleness
 ) -> None:
     staleness.observe(event(9))
     cluster.versions["services"] = {DEMO: 5}
-    await look(cluster, staleness, 10)
+    await verify_at(cluster, staleness, 10)
     assert staleness.behind()
     assert not staleness.restored(60)
-    await look(cluster, staleness, 70)
+    await verify_at(cluster, staleness, 70)
     assert staleness.restored(60)
     staleness.observe_list(
         Listing(kind=SERVICE, namespace=None, objects={NamespacedName(*DEMO): event(5)}, version=6)
     )
-    await look(cluster, staleness, 80)
+    await verify_at(cluster, staleness, 80)
     assert not staleness.restored(0)
 
 
-async def test_a_late_cache_is_not_a_restored_server(cluster: Cluster, staleness: WatchStaleness) -> None:
+async def test_a_late_cache_is_not_a_restored_server(cluster: FakeCluster, staleness: WatchStaleness) -> None:
     for number in range(1, 6):
         staleness.observe(event(number * 10))
         cluster.versions["services"] = {DEMO: number * 10 - 1}
-        await look(cluster, staleness, number * 60)
+        await verify_at(cluster, staleness, number * 60)
         assert not staleness.restored(60)
 
 
-def test_health_is_lost_with_a_stuck_reconcile() -> None:
+def test_a_stuck_reconcile_is_unhealthy() -> None:
     health = Health(stuck_seconds=300)
     assert health.problem() == ""
     health.watch(longest_reconcile=lambda: 301)

@@ -1,4 +1,4 @@
-"""kopf's real watches at an API server that the test controls: missed events are detected."""
+"""kopf's real watches with a fake API server: missed events are detected."""
 
 import asyncio
 import json
@@ -39,20 +39,20 @@ OWNER = {
 
 
 class Server:
-    """An API server that knows Services; its lists have pages of one object, unless `page` is more."""
+    """A fake API server with Services; each page of a list has `page` objects."""
 
     def __init__(self) -> None:
         self.version = 10
         self.services: dict[str, Manifest] = {}
         self.lists = 0
         self.streams: list[web.StreamResponse] = []
-        self.fails: int | None = None
+        self.error_status: int | None = None
         self.page = 1
         self.limits: list[int] = []
-        self.accepted: list[tuple[bool, str]] = []
+        self.accept_headers: list[tuple[bool, str]] = []
 
     def put(self, name: str) -> dict[str, Any]:
-        """Store a Service, silently; returns the event that would tell of it."""
+        """Store a Service without sending its event; return the event."""
         self.version += 1
         metadata = {
             "namespace": "team",
@@ -65,18 +65,18 @@ class Server:
         return {"type": "MODIFIED", "object": self.services[name]}
 
     def delete(self, name: str) -> None:
-        """Delete a Service, silently."""
+        """Delete a Service without sending an event."""
         self.version += 1
         del self.services[name]
 
-    async def tell(self, event: dict[str, Any] | str) -> None:
-        """Send an event, or whatever else, down each watch."""
+    async def send_event(self, event: dict[str, Any] | str) -> None:
+        """Send an event, or any line of text, to each watch."""
         line = event if isinstance(event, str) else json.dumps(event)
         for stream in self.streams:
             await stream.write(line.encode() + b"\n")
 
-    def expired(self) -> dict[str, Any]:
-        """What makes kopf list again."""
+    def expired_event(self) -> dict[str, Any]:
+        """Return the event that makes kopf list again."""
         return {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}
 
     def routes(self) -> list[web.RouteDef]:
@@ -106,15 +106,15 @@ class Server:
         return web.json_response({"resources": [_resource("CustomResourceDefinition")]})
 
     async def _services(self, request: web.Request) -> web.StreamResponse:
-        if self.fails is not None:
-            return web.json_response({"kind": "Status", "message": "no"}, status=self.fails)
+        if self.error_status is not None:
+            return web.json_response({"kind": "Status", "message": "no"}, status=self.error_status)
         if "watch" in request.query:
             await self._watch(request)
         return self._list(request)
 
     async def _config_maps(self, request: web.Request) -> web.StreamResponse:
         watches = "watch" in request.query
-        self.accepted.append((watches, request.headers["Accept"]))
+        self.accept_headers.append((watches, request.headers["Accept"]))
         if watches:
             await self._watch(request)
         return web.json_response({"metadata": {"resourceVersion": "5"}, "items": None})
@@ -152,13 +152,13 @@ def _resource(kind: str) -> dict[str, Any]:
 
 
 class Operator:
-    """An operator's store, fed by its watches, and the keys that they queue."""
+    """An operator's store, its watches, and the keys that the watches queue."""
 
     def __init__(self) -> None:
-        self.readers: list[Key] = []
+        self.reconciled: list[Key] = []
         self.client = CachedClient(None, on_write=lambda *_: None)
         self.queue: WorkQueue[Key] = WorkQueue(
-            self._turn,
+            self._reconcile,
             workers=1,
             call_later=asyncio.get_running_loop().call_later,
             random=lambda: 0.0,
@@ -170,7 +170,7 @@ class Operator:
         self.listed = asyncio.Event()
 
     def names(self) -> set[str]:
-        """The Services that it knows."""
+        """Return the names of the Services in the store."""
         return {name.name for name, entry in self.client._store._kinds.get(SERVICE, {}).items() if entry.body}
 
     def watches(self) -> Watches:
@@ -183,22 +183,22 @@ class Operator:
             ready=threading.Event(),
         )
 
-    async def _turn(self, key: Key) -> None:
-        self.readers.append(key)
+    async def _reconcile(self, key: Key) -> None:
+        self.reconciled.append(key)
 
     async def _versions(self, _: object) -> dict[tuple[str, str], int]:
         items = [each["metadata"] for each in self.server.services.values()]
         return {(each["namespace"], each["name"]): int(each["resourceVersion"]) for each in items}
 
 
-async def until(true: Callable[[], bool]) -> None:
+async def until(check: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not true():
+        while not check():
             await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
-async def working(
+async def running(
     operator: Operator, absent: frozenset[Kind] = OTHERS
 ) -> AsyncIterator["asyncio.Task[None]"]:
     watch = asyncio.create_task(operator.watches().run(absent=lambda: absent, changed=operator.changed))
@@ -213,12 +213,12 @@ async def working(
 
 @pytest.fixture
 async def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Operator]:
-    """One that kopf's login finds its server by."""
+    """An operator and its fake API server, which kopf's login finds by a kubeconfig."""
     monkeypatch.setattr(watches, "FIRST_PAUSE_SECONDS", 0.01)
-    created = Operator()
+    operator = Operator()
     app = web.Application()
-    app.add_routes(created.server.routes())
-    # Which ends a handler when its client has gone, as the end of a watch is no request of its own.
+    app.add_routes(operator.server.routes())
+    # Cancel a handler when its client has gone: a client ends a watch without another request.
     async with TestServer(app, handler_cancellation=True) as server:
         config = {
             "current-context": "test",
@@ -229,65 +229,65 @@ async def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         path = tmp_path / "kubeconfig"
         await asyncio.to_thread(path.write_text, yaml.safe_dump(config))
         monkeypatch.setenv("KUBECONFIG", str(path))
-        yield created
+        yield operator
 
 
 @pytest.fixture
 async def watched(operator: Operator) -> AsyncIterator[Operator]:
-    """One that watches, and knows two Services, of which one will be deleted unseen."""
+    """An operator that watches and has listed the Services kept and demo."""
     operator.server.put("kept")
     operator.server.put("demo")
-    async with working(operator):
+    async with running(operator):
         await until(lambda: operator.names() == {"kept", "demo"} and bool(operator.server.streams))
-        await until(lambda: sorted(operator.readers) == [DEMO, KEPT])
-        operator.readers.clear()
+        await until(lambda: sorted(operator.reconciled) == [DEMO, KEPT])
+        operator.reconciled.clear()
         yield operator
 
 
 async def test_a_list_shows_a_deletion_that_a_relist_missed(watched: Operator) -> None:
-    """No event tells of it: neither late, nor ever."""
+    """No event ever reports the deletion."""
     watched.server.delete("demo")
-    await watched.server.tell(watched.server.expired())
+    await watched.server.send_event(watched.server.expired_event())
     await until(lambda: watched.names() == {"kept"})
-    await until(lambda: watched.readers == [DEMO])
+    await until(lambda: watched.reconciled == [DEMO])
     await watched.staleness.verify([SERVICE])
     assert watched.staleness.age(SERVICE) == 0
 
 
-async def test_a_too_long_page_is_repeated_with_fewer_objects(
+async def test_a_page_that_is_too_long_is_repeated_with_fewer_objects(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that large objects of others take no more memory than small ones."""
+    """Large foreign objects must not take more memory than small ones."""
     monkeypatch.setattr(lists, "LONGEST_PAGE", 1500)
     operator.server.page = 8
     names = {f"service-{number}" for number in range(8)}
     for name in names:
         operator.server.put(name)
-    async with working(operator):
+    async with running(operator):
         await until(lambda: operator.names() == names)
     assert operator.server.limits[0] == 8
     assert min(operator.server.limits) < 8
 
 
-async def test_the_data_of_config_maps_are_neither_listed_nor_watched(operator: Operator) -> None:
-    async with working(operator, absent=frozenset(WATCHED) - {CONFIG_MAP}):
-        await until(lambda: len(operator.server.accepted) == 2)
+async def test_the_data_of_config_maps_is_neither_listed_nor_watched(operator: Operator) -> None:
+    async with running(operator, absent=frozenset(WATCHED) - {CONFIG_MAP}):
+        await until(lambda: len(operator.server.accept_headers) == 2)
         assert operator.client.listed(CONFIG_MAP, None)
-    what = "application/json;as={};g=meta.k8s.io;v=v1"
-    assert operator.server.accepted == [
-        (False, what.format("PartialObjectMetadataList")),
-        (True, what.format("PartialObjectMetadata")),
+    media_type = "application/json;as={};g=meta.k8s.io;v=v1"
+    assert operator.server.accept_headers == [
+        (False, media_type.format("PartialObjectMetadataList")),
+        (True, media_type.format("PartialObjectMetadata")),
     ]
 
 
 async def test_a_relist_without_a_difference_requeues_nothing(watched: Operator) -> None:
     lists = watched.server.lists
-    await watched.server.tell(watched.server.expired())
+    await watched.server.send_event(watched.server.expired_event())
     await until(lambda: watched.server.lists == lists + 1 and bool(watched.server.streams))
-    # Which the watch tells after all that the list told.
-    await watched.server.tell(watched.server.put("new"))
+    # The watch reports this object after everything in the list.
+    await watched.server.send_event(watched.server.put("new"))
     await until(lambda: "new" in watched.names())
-    await until(lambda: watched.readers == [NEW])
+    await until(lambda: watched.reconciled == [NEW])
     assert watched.names() == {"kept", "demo", "new"}
 
 
@@ -305,12 +305,12 @@ async def test_an_error_in_the_stream_restarts_the_watches_and_loses_nothing(
 ) -> None:
     watched.server.delete("demo")
     watched.server.put("other")
-    await watched.server.tell(line)
+    await watched.server.send_event(line)
     await until(lambda: watched.names() == {"kept", "other"})
-    await until(lambda: DEMO in watched.readers)
-    # And it goes on.
+    await until(lambda: DEMO in watched.reconciled)
+    # The watches go on.
     await until(lambda: bool(watched.server.streams))
-    await watched.server.tell(watched.server.put("new"))
+    await watched.server.send_event(watched.server.put("new"))
     await until(lambda: "new" in watched.names())
 
 
@@ -318,7 +318,7 @@ async def test_an_error_in_the_stream_restarts_the_watches_and_loses_nothing(
 async def test_an_event_that_never_comes_restarts_the_watches(
     watched: Operator, missed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after a proxy has lost it; the process goes on, and the metric tells of it."""
+    """A proxy may have lost it. The process goes on, and the metric shows the new watch's age."""
     metrics = Metrics(CollectorRegistry())
     if missed == "deletion":
         watched.server.delete("demo")
@@ -333,7 +333,7 @@ async def test_an_event_that_never_comes_restarts_the_watches(
     lists = watched.server.lists
     try:
         await until(lambda: watched.server.lists == lists + 1)
-        await until(lambda: watched.readers == [DEMO])
+        await until(lambda: watched.reconciled == [DEMO])
         assert watched.names() == ({"kept"} if missed == "deletion" else {"kept", "demo"})
         await until(lambda: watched.staleness.age(SERVICE) == 0)
     finally:
@@ -345,8 +345,8 @@ async def test_an_event_that_never_comes_restarts_the_watches(
 async def test_repeated_failures_of_the_watches_end_the_process(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    operator.server.fails = 422
+    operator.server.error_status = 422
     monkeypatch.setattr(watches, "MOST_FAILURES", 1)
-    async with working(operator) as watch:
+    async with running(operator) as watch:
         with pytest.raises(APIUnprocessableEntityError, match="no"):
             await asyncio.wait_for(watch, 60)

@@ -1,4 +1,4 @@
-"""The election, on a lease and a clock that the tests hold; test_process has the real ones."""
+"""The leader election with a fake Lease and a fake clock; client/test_lease.py has a real Lease."""
 
 import asyncio
 from copy import deepcopy
@@ -15,7 +15,7 @@ TIMING = Timing(duration=10, renew_deadline=7.0, retry=0.001)
 
 @dataclass
 class LeaseStore:
-    """One Lease with a version; so many requests fail, and the answers to so many writes get lost."""
+    """One Lease with a version; the next `fails` requests fail, and the next `loses` writes lose their answers."""
 
     lease: Manifest | None = None
     version: int = 0
@@ -31,15 +31,15 @@ class LeaseStore:
     async def create(self, lease: Manifest) -> Manifest:
         self._fail()
         if self.lease is not None:
-            raise ConflictError("it is there")
+            raise ConflictError("the Lease exists")
         return self._store({**lease, "metadata": {}})
 
     async def replace(self, lease: Manifest) -> Manifest:
         self._fail()
         if self.lease is None:
-            raise RefusedError("there is none")
+            raise RefusedError("there is no Lease")
         if lease["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
-            raise ConflictError("it was changed")
+            raise ConflictError("the Lease has changed")
         return self._store(lease)
 
     def candidate(self, name: str) -> LeaderElection:
@@ -71,8 +71,8 @@ def leases() -> LeaseStore:
     return LeaseStore()
 
 
-async def turn(task: "asyncio.Task[None]") -> None:
-    """Let it try some times."""
+async def let_run(task: "asyncio.Task[None]") -> None:
+    """Let the task try several times."""
     for _ in range(20):
         await asyncio.sleep(0.001)
         if task.done():
@@ -84,38 +84,38 @@ async def test_the_first_candidate_leads_and_the_second_waits(leases: LeaseStore
     await first.acquire()
     assert first.is_leader
     waiting = asyncio.create_task(second.acquire())
-    await turn(waiting)
+    await let_run(waiting)
     assert not waiting.done()
     assert not second.is_leader
     assert leases.holder == "first"
     waiting.cancel()
 
 
-async def test_one_of_two_equally_fast_candidates_leads(leases: LeaseStore) -> None:
+async def test_one_of_several_equally_fast_candidates_leads(leases: LeaseStore) -> None:
     candidates = [leases.candidate(str(number)) for number in range(5)]
     tasks = [asyncio.create_task(each.acquire()) for each in candidates]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    await turn(tasks[0])
+    await let_run(tasks[0])
     assert sum(each.is_leader for each in candidates) == 1
     for task in tasks:
         task.cancel()
 
 
 async def test_a_lease_is_taken_when_its_holder_was_silent_for_its_duration(leases: LeaseStore) -> None:
-    """Counted from when it was seen, by the candidate's own clock; and the holder stopped relying on it before."""
+    """The candidate counts from its first observation, by its own clock; the holder gives up earlier."""
     first, second = leases.candidate("first"), leases.candidate("second")
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())
-    await turn(waiting)
+    await let_run(waiting)
     leases.now += 6.9
     assert first.is_leader
     leases.now += 0.2
     assert not first.is_leader
     leases.now += 2.8
-    await turn(waiting)
+    await let_run(waiting)
     assert not waiting.done()
     leases.now += 0.2
-    await turn(waiting)
+    await let_run(waiting)
     assert waiting.done()
     assert second.is_leader
     assert leases.holder == "second"
@@ -126,13 +126,13 @@ async def test_a_lease_is_taken_when_its_holder_was_silent_for_its_duration(leas
 async def test_a_renewed_lease_is_not_taken(leases: LeaseStore) -> None:
     first, second = leases.candidate("first"), leases.candidate("second")
     await first.acquire()
-    keeping, waiting = asyncio.create_task(first.keep()), asyncio.create_task(second.acquire())
+    renewal, waiting = asyncio.create_task(first.keep()), asyncio.create_task(second.acquire())
     for _ in range(12):
-        await turn(waiting)
+        await let_run(waiting)
         leases.now += 3
     assert first.is_leader
     assert not waiting.done()
-    keeping.cancel()
+    renewal.cancel()
     waiting.cancel()
 
 
@@ -140,27 +140,27 @@ async def test_a_short_outage_of_the_server_does_not_end_the_leadership(leases: 
     first = leases.candidate("first")
     leases.fails = 3
     await first.acquire()
-    keeping = asyncio.create_task(first.keep())
+    renewal = asyncio.create_task(first.keep())
     leases.fails = 3
     leases.now += 5
-    await turn(keeping)
+    await let_run(renewal)
     leases.now += 5
     assert first.is_leader
-    assert not keeping.done()
-    keeping.cancel()
+    assert not renewal.done()
+    renewal.cancel()
 
 
 async def test_a_long_outage_of_the_server_ends_the_leadership_in_time(leases: LeaseStore) -> None:
-    """Before anybody else can take the lease."""
+    """It ends before another candidate can take the Lease."""
     first = leases.candidate("first")
     await first.acquire()
     leases.fails = 10**6
-    keeping = asyncio.create_task(first.keep())
+    renewal = asyncio.create_task(first.keep())
     leases.now += 6.9
-    await turn(keeping)
-    assert not keeping.done()
+    await let_run(renewal)
+    assert not renewal.done()
     leases.now += 0.2
-    await asyncio.wait_for(keeping, 1)
+    await asyncio.wait_for(renewal, 1)
     assert not first.is_leader
 
 
@@ -168,19 +168,19 @@ async def test_a_long_outage_of_the_server_ends_the_leadership_in_time(leases: L
 async def test_a_lost_answer_to_a_renewal_does_not_end_the_leadership(leases: LeaseStore, times: int) -> None:
     first = leases.candidate("first")
     await first.acquire()
-    keeping = asyncio.create_task(first.keep())
+    renewal = asyncio.create_task(first.keep())
     leases.loses = times
-    await turn(keeping)
+    await let_run(renewal)
     leases.now += 6
-    await turn(keeping)
+    await let_run(renewal)
     leases.now += 6
     assert leases.loses == 0
-    assert not keeping.done()
+    assert not renewal.done()
     assert first.is_leader
-    keeping.cancel()
+    renewal.cancel()
 
 
-async def test_a_lost_answer_to_the_first_claim_is_not_another_candidate(leases: LeaseStore) -> None:
+async def test_a_lost_answer_to_the_first_write_is_not_another_holder(leases: LeaseStore) -> None:
     leases.loses = 1
     first = leases.candidate("first")
     await first.acquire()
@@ -190,7 +190,7 @@ async def test_a_lost_answer_to_the_first_claim_is_not_another_candidate(leases:
 
 
 def annotate(leases: LeaseStore) -> None:
-    """Change the Lease as a person would, and not its record."""
+    """Annotate the Lease without a change to its record."""
     assert leases.lease
     leases.version += 1
     metadata = {"resourceVersion": str(leases.version), "annotations": {"note": str(leases.version)}}
@@ -200,15 +200,15 @@ def annotate(leases: LeaseStore) -> None:
 async def test_an_annotation_does_not_end_the_leadership(leases: LeaseStore) -> None:
     first = leases.candidate("first")
     await first.acquire()
-    keeping = asyncio.create_task(first.keep())
+    renewal = asyncio.create_task(first.keep())
     for _ in range(5):
         annotate(leases)
-        await turn(keeping)
+        await let_run(renewal)
         leases.now += 3
-    assert not keeping.done()
+    assert not renewal.done()
     assert first.is_leader
     annotate(leases)
-    keeping.cancel()
+    renewal.cancel()
     await first.release()
     assert leases.holder is None
 
@@ -219,9 +219,9 @@ async def test_an_annotation_does_not_extend_a_silent_holders_lease(leases: Leas
     waiting = asyncio.create_task(leases.candidate("second").acquire())
     for _ in range(5):
         annotate(leases)
-        await turn(waiting)
+        await let_run(waiting)
         leases.now += 2.5
-    await turn(waiting)
+    await let_run(waiting)
     assert waiting.done()
     assert leases.holder == "second"
 
@@ -229,16 +229,16 @@ async def test_an_annotation_does_not_extend_a_silent_holders_lease(leases: Leas
 async def test_the_holder_creates_a_deleted_lease_again(leases: LeaseStore) -> None:
     first = leases.candidate("first")
     await first.acquire()
-    keeping = asyncio.create_task(first.keep())
+    renewal = asyncio.create_task(first.keep())
     leases.lease = None
-    await turn(keeping)
-    assert not keeping.done()
+    await let_run(renewal)
+    assert not renewal.done()
     assert leases.holder == "first"
-    keeping.cancel()
+    renewal.cancel()
 
 
 async def test_a_leader_stops_at_once_when_another_takes_its_lease(leases: LeaseStore) -> None:
-    """Whoever changed it: it may be a person."""
+    """A person may have changed it."""
     first = leases.candidate("first")
     await first.acquire()
     assert leases.lease
@@ -252,16 +252,16 @@ async def test_a_released_lease_is_taken_at_once(leases: LeaseStore) -> None:
     first, second = leases.candidate("first"), leases.candidate("second")
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())
-    await turn(waiting)
+    await let_run(waiting)
     await first.release()
     assert not first.is_leader
-    await turn(waiting)
+    await let_run(waiting)
     assert second.is_leader
     waiting.cancel()
 
 
 async def test_a_lost_lease_is_not_released(leases: LeaseStore) -> None:
-    """Although this process still believed that it led."""
+    """The process has not noticed the loss yet."""
     first = leases.candidate("first")
     await first.acquire()
     assert leases.lease
@@ -274,9 +274,9 @@ async def test_a_former_leader_does_not_release_anothers_lease(leases: LeaseStor
     first, second = leases.candidate("first"), leases.candidate("second")
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())
-    await turn(waiting)
+    await let_run(waiting)
     leases.now += 10.1
-    await turn(waiting)
+    await let_run(waiting)
     await first.release()
     assert leases.holder == "second"
 
@@ -286,6 +286,6 @@ async def test_a_restarted_process_of_the_same_name_is_another_candidate(leases:
     old = leases.candidate("pod_1")
     await old.acquire()
     waiting = asyncio.create_task(leases.candidate("pod_2").acquire())
-    await turn(waiting)
+    await let_run(waiting)
     assert not waiting.done()
     waiting.cancel()

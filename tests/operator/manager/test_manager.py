@@ -1,4 +1,4 @@
-"""An observed change requeues resources: which ones, and in which order."""
+"""A changed object requeues its owner; resources and drift come first."""
 
 import asyncio
 import random
@@ -26,8 +26,8 @@ OWNER = {
 }
 
 
-class Watched:
-    """An operator's memory and queue, with no worker yet."""
+class ObservedQueue:
+    """An operator's store and queue, without a running worker."""
 
     def __init__(self) -> None:
         self.turns: list[Key] = []
@@ -41,8 +41,8 @@ class Watched:
         )
         self._staleness = WatchStaleness(self._no_versions, clock=time.monotonic)
 
-    def see(self, version: int, kind: Kind, *, gone: bool = False, **more: Any) -> None:
-        """As an event of the watch."""
+    def receive(self, version: int, kind: Kind, *, gone: bool = False, **more: Any) -> None:
+        """Receive an event of a watch."""
         metadata: Manifest = {"namespace": "team", "name": "demo", "resourceVersion": str(version)}
         if kind is not SOLVER:
             metadata["ownerReferences"] = [OWNER]
@@ -63,7 +63,7 @@ class Watched:
         await asyncio.gather(worker, return_exceptions=True)
         return self.turns
 
-    def wait(self) -> None:
+    def queue_others(self) -> None:
         """Queue other keys first."""
         for key in WAITING:
             self._queue.add(key)
@@ -78,21 +78,21 @@ class Watched:
 @pytest.mark.parametrize(
     ("kind", "before", "after", "first"),
     [
-        pytest.param(SERVICE, {}, None, True, id="a child that was deleted"),
+        pytest.param(SERVICE, {}, None, True, id="a deleted child"),
         pytest.param(
             DEPLOYMENT,
             {"spec": {"replicas": 3}},
             {"spec": {"replicas": 9}},
             True,
-            id="a child that was changed",
+            id="a changed child",
         ),
-        pytest.param(SOLVER, {"spec": {"replicas": 3}}, {"spec": {"replicas": 2}}, True, id="a wish"),
+        pytest.param(SOLVER, {"spec": {"replicas": 3}}, {"spec": {"replicas": 2}}, True, id="a changed spec"),
         pytest.param(
             DEPLOYMENT,
             {"status": {"replicas": 1}},
             {"status": {"replicas": 2}},
             False,
-            id="how far a roll-out is",
+            id="the progress of a roll-out",
         ),
         pytest.param(POD, {"status": {}}, None, False, id="a Pod that ended"),
     ],
@@ -100,11 +100,11 @@ class Watched:
 async def test_changed_resources_and_drift_come_before_all_waiting_keys(
     kind: Kind, before: dict[str, Any], after: dict[str, Any] | None, first: bool
 ) -> None:
-    watched = Watched()
-    watched.see(1, kind, **before)
-    assert await watched.work() == [DEMO]
+    observed = ObservedQueue()
+    observed.receive(1, kind, **before)
+    assert await observed.work() == [DEMO]
 
-    watched.wait()
-    watched.see(2, kind, gone=after is None, **(after or {}))
+    observed.queue_others()
+    observed.receive(2, kind, gone=after is None, **(after or {}))
 
-    assert await watched.work() == ([DEMO, *WAITING] if first else [*WAITING, DEMO])
+    assert await observed.work() == ([DEMO, *WAITING] if first else [*WAITING, DEMO])

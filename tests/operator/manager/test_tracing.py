@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from tests.operator.conftest import Kubectl
-from tests.operator.live import all_made, apply, own_host, until
+from tests.operator.live import all_created, apply, own_host, until
 from tests.operator.support import serving
 from tests.operator.test_process import Operator
 
@@ -24,7 +24,7 @@ class Receiver:
     def __init__(self) -> None:
         self.spans: list[Any] = []
 
-    async def take(self, request: web.Request) -> web.Response:
+    async def receive(self, request: web.Request) -> web.Response:
         sent = ExportTraceServiceRequest.FromString(await request.read())
         self.spans += [
             span for resource in sent.resource_spans for scope in resource.scope_spans for span in scope.spans
@@ -34,16 +34,16 @@ class Receiver:
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[tuple[Receiver, str]]:
-    created = Receiver()
-    async with serving("/v1/traces", created.take) as url:
-        yield created, url
+    recorder = Receiver()
+    async with serving("/v1/traces", recorder.receive) as url:
+        yield recorder, url
 
 
 @pytest.fixture
 async def operator(
     kubectl: Kubectl, tmp_path: Path, receiver: tuple[Receiver, str]
 ) -> AsyncIterator[Operator]:
-    created = Operator(
+    operator = Operator(
         kubectl.kubeconfig,
         tmp_path / "operator.log",
         MCQ_OPERATOR_NAMESPACES=kubectl.namespace,
@@ -51,11 +51,11 @@ async def operator(
         OTEL_EXPORTER_OTLP_ENDPOINT=receiver[1],
         OTEL_BSP_SCHEDULE_DELAY="200",
     )
-    await created.start()
-    yield created
+    await operator.start()
+    yield operator
     with contextlib.suppress(ProcessLookupError):
-        created.process.kill()
-    await created.process.wait()
+        operator.process.kill()
+    await operator.process.wait()
 
 
 def samples(exposition: str, name: str) -> dict[str, float]:
@@ -65,11 +65,11 @@ def samples(exposition: str, name: str) -> dict[str, float]:
 
 async def test_the_metrics_show_its_work_and_fresh_watches(kubectl: Kubectl, operator: Operator) -> None:
     apply(kubectl, own_host(kubectl))
-    await until(lambda: all_made(kubectl), SLOW)
+    await until(lambda: all_created(kubectl), SLOW)
     await operator.quiet()
     async with asyncio.timeout(SLOW):
         ages: dict[str, float] = {}
-        while not ages:  # until the watches were verified
+        while not ages:  # the watches are not verified yet
             _, exposition = await operator.get("/metrics")
             ages = samples(exposition, "mcq_operator_watch_age_seconds")
     assert {name.partition('"')[2].rstrip('"}') for name in ages} >= {
@@ -91,7 +91,7 @@ async def test_each_log_line_of_a_reconcile_names_the_solver_and_the_reconcile(
     kubectl: Kubectl, operator: Operator
 ) -> None:
     apply(kubectl, own_host(kubectl))
-    await until(lambda: all_made(kubectl), SLOW)
+    await until(lambda: all_created(kubectl), SLOW)
     lines = [json.loads(line) for line in operator.log().splitlines()]
     applied = [line for line in lines if line["message"].startswith("applied ")]
     assert len(applied) >= 6
@@ -103,7 +103,7 @@ async def test_a_reconcile_is_a_trace_of_its_requests(
     kubectl: Kubectl, operator: Operator, receiver: tuple[Receiver, str]
 ) -> None:
     apply(kubectl, own_host(kubectl))
-    await until(lambda: all_made(kubectl), SLOW)
+    await until(lambda: all_created(kubectl), SLOW)
     await operator.quiet()
     actual = receiver[0].spans
     reconciles = {span.span_id: span for span in actual if span.name == "reconcile"}

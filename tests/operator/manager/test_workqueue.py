@@ -1,4 +1,4 @@
-"""The work queue: coalescing, one worker a key, back-off. The test moves the clock."""
+"""The work queue: coalescing, one worker a key, back-off. The tests advance the clock."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,20 +26,20 @@ class Call:
 
 @dataclass
 class Time:
-    """A clock that stands still until it is moved."""
+    """A clock that the test advances."""
 
     now: float = 0.0
     calls: list[Call] = field(default_factory=list)
 
     def call_later(self, delay: float, call: Callable[[], None], /) -> Call:
-        created = Call(self.now + delay, call)
-        self.calls.append(created)
-        return created
+        timer = Call(self.now + delay, call)
+        self.calls.append(timer)
+        return timer
 
     def pending(self) -> list[float]:
         return sorted(call.at for call in self.calls if not call.cancelled and call.at > self.now)
 
-    async def move(self, seconds: float) -> None:
+    async def advance(self, seconds: float) -> None:
         self.now += seconds
         for call in [call for call in self.calls if call.at <= self.now]:
             self.calls.remove(call)
@@ -70,17 +70,17 @@ async def running(
 
 
 async def test_many_events_of_one_key_cause_one_reconcile() -> None:
-    observed: list[str] = []
+    handled: list[str] = []
 
     async def work(key: str) -> None:
-        observed.append(key)
+        handled.append(key)
 
     async with running(work) as queue:
         for _ in range(100):
             queue.add("a")
         queue.add("b")
         await settle()
-    assert observed == ["a", "b"]
+    assert handled == ["a", "b"]
 
 
 async def test_one_worker_handles_a_key_and_events_meanwhile_cause_one_more_turn() -> None:
@@ -109,12 +109,12 @@ async def test_one_worker_handles_a_key_and_events_meanwhile_cause_one_more_turn
 
 
 async def test_priority_keys_come_before_waiting_keys_in_their_own_order() -> None:
-    observed: list[str] = []
+    handled: list[str] = []
     go = asyncio.Event()
 
     async def work(key: str) -> None:
         await go.wait()
-        observed.append(key)
+        handled.append(key)
 
     async with running(work, workers=1) as queue:
         queue.add("running")
@@ -127,16 +127,16 @@ async def test_priority_keys_come_before_waiting_keys_in_their_own_order() -> No
         queue.add("running", priority=True)
         go.set()
         await settle()
-    assert observed == ["running", "b", "d", "running", "a", "c"]
+    assert handled == ["running", "b", "d", "running", "a", "c"]
 
 
 async def test_constant_priority_keys_do_not_starve_the_others() -> None:
-    """As a child over which another controller fights."""
-    observed: list[str] = []
+    """For example a child that another controller keeps changing."""
+    handled: list[str] = []
 
     async def work(key: str) -> None:
-        observed.append(key)
-        if key == "fought over" and len(observed) < 10 * PRIORITY_IN_A_ROW:
+        handled.append(key)
+        if key == "fought over" and len(handled) < 10 * PRIORITY_IN_A_ROW:
             queue.add("fought over", priority=True)
 
     async with running(work, workers=1) as queue:
@@ -145,11 +145,11 @@ async def test_constant_priority_keys_do_not_starve_the_others() -> None:
         queue.add("b")
         for _ in range(50):
             await settle()
-    assert (observed.index("a"), observed.index("b")) == (PRIORITY_IN_A_ROW, 2 * PRIORITY_IN_A_ROW + 1)
-    assert observed.count("fought over") == len(observed) - 2
+    assert (handled.index("a"), handled.index("b")) == (PRIORITY_IN_A_ROW, 2 * PRIORITY_IN_A_ROW + 1)
+    assert handled.count("fought over") == len(handled) - 2
 
 
-async def test_no_more_keys_than_workers_are_worked_on_at_once() -> None:
+async def test_each_worker_handles_one_key_at_a_time() -> None:
     started: list[str] = []
 
     async def work(key: str) -> None:
@@ -180,7 +180,7 @@ async def test_failed_work_is_retried_with_growing_delays_that_success_resets() 
         await settle()
         while time.pending():
             waits.append(time.pending()[0] - time.now)
-            await time.move(waits[-1])
+            await time.advance(waits[-1])
         assert waits == [0.5, 1.0, 2.0]
         fails = 1
         queue.add("a")
@@ -208,22 +208,22 @@ async def test_only_an_unexpected_error_is_logged_with_its_traceback(
 
 
 async def test_a_failing_key_does_not_delay_the_others() -> None:
-    observed: list[str] = []
+    handled: list[str] = []
 
     async def work(key: str) -> None:
         if key == "bad":
             message = "always"
             raise RuntimeError(message)
-        observed.append(key)
+        handled.append(key)
 
     async with running(work, workers=1) as queue:
         queue.add("bad")
         queue.add("good")
         await settle()
-    assert observed == ["good"]
+    assert handled == ["good"]
 
 
-async def test_work_may_requeue_itself_later_and_an_earlier_event_replaces_that() -> None:
+async def test_work_may_requeue_its_key_later_and_an_earlier_event_replaces_that() -> None:
     time = Time()
     turns = 0
 
@@ -242,7 +242,7 @@ async def test_work_may_requeue_itself_later_and_an_earlier_event_replaces_that(
         assert time.pending() == []
 
 
-async def test_the_earlier_of_two_later_turns_counts() -> None:
+async def test_the_earliest_of_several_delays_counts() -> None:
     time = Time()
     turns: list[float] = []
 
@@ -254,7 +254,7 @@ async def test_the_earlier_of_two_later_turns_counts() -> None:
         queue.add_later("a", 3)
         queue.add_later("a", 7)
         for _ in range(12):
-            await time.move(1)
+            await time.advance(1)
     assert turns == [3]
 
 
@@ -282,7 +282,7 @@ async def test_the_depth_is_the_number_of_waiting_keys() -> None:
 
 
 async def test_the_queue_reports_the_longest_running_work() -> None:
-    """It shows a stuck operator."""
+    """A long time shows a stuck operator."""
     done = asyncio.Event()
 
     async def work(_: str) -> None:
@@ -293,10 +293,10 @@ async def test_the_queue_reports_the_longest_running_work() -> None:
         assert queue.longest() == 0
         queue.add("a")
         await settle()
-        await time.move(7)
+        await time.advance(7)
         queue.add("b")
         await settle()
-        await time.move(5)
+        await time.advance(5)
         assert queue.longest() == 12
         done.set()
         await settle()
