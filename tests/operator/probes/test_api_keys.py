@@ -1,4 +1,4 @@
-"""The replicas' count of API keys reaches the solver's status: the operator reads no Secret."""
+"""The solver's status shows the replicas' count of API keys, because the operator reads no Secret."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,20 +17,20 @@ from mcq_operator.probes.api_keys import APIKeyProber, ask_api_keys
 KEYED = {"auth": {"apiKeysSecretRef": {"name": "clients"}}}
 
 
-def replica(name: str, *, ready: bool = True) -> Manifest:
+def replica_pod(name: str, *, ready: bool = True) -> Manifest:
     return pod(name, ready=ready, podIP=f"10.0.0.{name[-1]}")
 
 
 class Replicas:
-    """Replicas with set answers that record which one was asked."""
+    """Replicas with a set answer that record each question's address."""
 
     def __init__(self) -> None:
-        self.says: KeyCount | None = KeyCount(accepted=2, invalid=0)
+        self.answer: KeyCount | None = KeyCount(accepted=2, invalid=0)
         self.asked: asyncio.Queue[str] = asyncio.Queue()
 
     async def __call__(self, address: str) -> KeyCount | None:
         self.asked.put_nowait(address)
-        return self.says
+        return self.answer
 
 
 @pytest.fixture
@@ -44,10 +44,10 @@ def requeued() -> asyncio.Queue[SolverKey]:
 
 
 @pytest.fixture
-async def states(replicas: Replicas, requeued: asyncio.Queue[SolverKey]) -> AsyncIterator[APIKeyProber]:
-    created = APIKeyProber(replicas, requeue=requeued.put_nowait, every_seconds=0.01)
-    yield created
-    await created.close()
+async def prober(replicas: Replicas, requeued: asyncio.Queue[SolverKey]) -> AsyncIterator[APIKeyProber]:
+    prober = APIKeyProber(replicas, requeue=requeued.put_nowait, every_seconds=0.01)
+    yield prober
+    await prober.close()
 
 
 @pytest.fixture
@@ -56,28 +56,28 @@ def keyed() -> MCQSolver:
 
 
 async def test_ready_replicas_are_asked_in_turn_and_only_a_new_answer_requeues_the_solver(
-    states: APIKeyProber, replicas: Replicas, requeued: asyncio.Queue[SolverKey], keyed: MCQSolver
+    prober: APIKeyProber, replicas: Replicas, requeued: asyncio.Queue[SolverKey], keyed: MCQSolver
 ) -> None:
-    pods = [replica("demo-1"), replica("demo-2", ready=False), replica("demo-3")]
-    assert states.count(keyed, pods) is None
+    pods = [replica_pod("demo-1"), replica_pod("demo-2", ready=False), replica_pod("demo-3")]
+    assert prober.count(keyed, pods) is None
     assert await requeued.get() == keyed.key
-    assert states.count(keyed, pods) == KeyCount(accepted=2, invalid=0)
+    assert prober.count(keyed, pods) == KeyCount(accepted=2, invalid=0)
     assert [await replicas.asked.get() for _ in range(4)] == ["10.0.0.1", "10.0.0.3"] * 2
     assert requeued.empty()
-    replicas.says = KeyCount(accepted=1, invalid=1)
+    replicas.answer = KeyCount(accepted=1, invalid=1)
     await requeued.get()
-    assert states.count(keyed, pods) == replicas.says
+    assert prober.count(keyed, pods) == replicas.answer
 
 
 async def test_a_replica_without_an_answer_changes_nothing(
-    states: APIKeyProber, replicas: Replicas, requeued: asyncio.Queue[SolverKey], keyed: MCQSolver
+    prober: APIKeyProber, replicas: Replicas, requeued: asyncio.Queue[SolverKey], keyed: MCQSolver
 ) -> None:
-    states.count(keyed, [replica("demo-1")])
+    prober.count(keyed, [replica_pod("demo-1")])
     await requeued.get()
-    replicas.says = None
+    replicas.answer = None
     for _ in range(3):
         await replicas.asked.get()
-    assert states.count(keyed, [replica("demo-1")]) == KeyCount(accepted=2, invalid=0)
+    assert prober.count(keyed, [replica_pod("demo-1")]) == KeyCount(accepted=2, invalid=0)
 
 
 async def test_an_unreachable_replica_is_asked_again(
@@ -85,25 +85,25 @@ async def test_an_unreachable_replica_is_asked_again(
 ) -> None:
     fails = 2
 
-    async def broken(address: str) -> KeyCount | None:
+    async def unreachable(address: str) -> KeyCount | None:
         nonlocal fails
         if fails:
             fails -= 1
             raise RecursionError
         return await replicas(address)
 
-    states = APIKeyProber(broken, requeue=requeued.put_nowait, every_seconds=0.01)
-    states.count(keyed, [replica("demo-1")])
+    prober = APIKeyProber(unreachable, requeue=requeued.put_nowait, every_seconds=0.01)
+    prober.count(keyed, [replica_pod("demo-1")])
     assert await asyncio.wait_for(requeued.get(), 10) == keyed.key
     assert "Traceback" in caplog.text
-    await states.close()
+    await prober.close()
 
 
 async def test_without_a_ready_replica_or_without_keys_no_replica_is_asked(
-    states: APIKeyProber, replicas: Replicas, keyed: MCQSolver
+    prober: APIKeyProber, replicas: Replicas, keyed: MCQSolver
 ) -> None:
-    assert states.count(keyed, [replica("demo-1", ready=False)]) is None
-    assert states.count(solver(), [replica("demo-1")]) is None
+    assert prober.count(keyed, [replica_pod("demo-1", ready=False)]) is None
+    assert prober.count(solver(), [replica_pod("demo-1")]) is None
     await asyncio.sleep(0)
     assert replicas.asked.empty()
 
@@ -123,7 +123,7 @@ async def test_without_a_ready_replica_or_without_keys_no_replica_is_asked(
 async def test_a_replica_is_asked_over_http(
     body: Any, count: KeyCount | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One of another release doesn't say."""
+    """A replica of another release gives no count."""
 
     async def readyz(_: web.Request) -> web.Response:
         return web.json_response(body)
@@ -148,13 +148,13 @@ def test_a_missing_or_invalid_secret_is_a_condition(
 ) -> None:
     """If replicas refuse every client, the solver is not Available, whatever the test question's result."""
     actual = status_of(ObservedSolver(deployment=deployment(), keys=count), spec=KEYED)
-    said = condition(actual, "APIKeysReady")
-    assert (said.status, said.reason) == keys
+    api_keys = condition(actual, "APIKeysReady")
+    assert (api_keys.status, api_keys.reason) == keys
     assert condition(actual, "Ready").status == ready
     assert condition(actual, "Degraded").status == degraded
-    if said.status == "False":
-        assert "Secret clients" in said.message
-        assert condition(actual, "Degraded").message == said.message
+    if api_keys.status == "False":
+        assert "Secret clients" in api_keys.message
+        assert condition(actual, "Degraded").message == api_keys.message
 
 
 def test_a_solver_without_keys_has_no_such_condition() -> None:

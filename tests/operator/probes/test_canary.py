@@ -20,7 +20,7 @@ PODS = [pod(ready=True)]
 
 @dataclass
 class Service:
-    """Stands in for a solver's service."""
+    """A fake service of a solver."""
 
     url: str = ""
     status: int = 200
@@ -35,10 +35,10 @@ class Service:
 
 @pytest.fixture
 async def service() -> AsyncIterator[Service]:
-    created = Service()
-    async with serving("/team/demo/answerz", created.handle) as url:
-        created.url = f"{url}/{{namespace}}/{{name}}"
-        yield created
+    service = Service()
+    async with serving("/team/demo/answerz", service.handle) as url:
+        service.url = f"{url}/{{namespace}}/{{name}}"
+        yield service
 
 
 async def ask(url: str) -> CanaryVerdict:
@@ -51,8 +51,8 @@ async def test_an_answered_test_question_is_an_answer(service: Service) -> None:
     assert service.asked == 1
 
 
-async def test_a_replica_that_is_full_answers_others(service: Service) -> None:
-    """At peak load its queue refuses a question more, which is no failure of the replica."""
+async def test_a_full_queue_is_not_a_failure(service: Service) -> None:
+    """At peak load the queue refuses one more question, and the replica still answers others."""
     service.status, service.text = 429, '{"title": "The queue is full"}'
     assert (await ask(service.url)).outcome == "answered"
 
@@ -81,7 +81,7 @@ async def test_a_port_without_a_listener_is_a_failure(service: Service) -> None:
 
 @dataclass
 class Bench:
-    """Canaries with a clock that is moved by hand and verdicts that are set."""
+    """A canary prober with a fake clock and a set verdict."""
 
     verdict: CanaryVerdict = field(default_factory=lambda: CanaryVerdict(outcome="answered"))
     now: float = 1000.0
@@ -95,7 +95,7 @@ class Bench:
         self.asked += 1
         return self.verdict
 
-    async def look(
+    async def read_verdict(
         self, *, spec: dict[str, Any] | None = None, revision: str = "a", **changes: Any
     ) -> CanaryVerdict:
         pods = [pod(ready=True, revision=revision)]
@@ -107,10 +107,10 @@ class Bench:
 
 async def test_a_late_verdict_requeues_the_key_and_stays() -> None:
     bench = Bench()
-    assert (await bench.look()).outcome == "pending"
+    assert (await bench.read_verdict()).outcome == "pending"
     assert bench.requeued == [KEY]
     for _ in range(10):
-        assert (await bench.look()).outcome == "answered"
+        assert (await bench.read_verdict()).outcome == "answered"
     assert bench.asked == 1
 
 
@@ -118,24 +118,24 @@ async def test_no_question_before_the_rollout_is_complete() -> None:
     bench = Bench()
     unfinished: tuple[dict[str, Any], ...] = ({"available": 2}, {"observed_generation": 3}, {"replicas": 4})
     for changes in unfinished:
-        assert (await bench.look(**changes)).outcome == "pending"
+        assert (await bench.read_verdict(**changes)).outcome == "pending"
     none: dict[str, Any] = {"desired": 0, "replicas": 0, "updated": 0, "ready": 0, "available": 0}
-    assert (await bench.look(**none)).outcome == "pending"
+    assert (await bench.read_verdict(**none)).outcome == "pending"
     assert bench.asked == 0
 
 
-async def test_other_replicas_are_asked_again() -> None:
+async def test_replicas_of_another_revision_are_asked_again() -> None:
     bench = Bench()
-    await bench.look()
-    assert (await bench.look(revision="b")).outcome == "pending"
+    await bench.read_verdict()
+    assert (await bench.read_verdict(revision="b")).outcome == "pending"
     assert bench.asked == 2
 
 
-async def test_replicas_that_are_more_or_fewer_are_not_asked_again() -> None:
+async def test_a_changed_number_of_replicas_is_not_asked_again() -> None:
     """An autoscaler changes their number all day, and with it the Deployment's generation."""
     scaled = {"autoscaling": {"enabled": True, "minReplicas": 2, "maxReplicas": 9}}
     bench = Bench()
-    await bench.look(spec=scaled)
+    await bench.read_verdict(spec=scaled)
     more: dict[str, Any] = {
         "generation": 5,
         "observed_generation": 5,
@@ -143,38 +143,38 @@ async def test_replicas_that_are_more_or_fewer_are_not_asked_again() -> None:
         "replicas": 5,
         "updated": 5,
     }
-    assert (await bench.look(spec=scaled, **more)).outcome == "answered"
-    assert (await bench.look(spec=scaled, **more, available=5, ready=5)).outcome == "answered"
+    assert (await bench.read_verdict(spec=scaled, **more)).outcome == "answered"
+    assert (await bench.read_verdict(spec=scaled, **more, available=5, ready=5)).outcome == "answered"
     assert bench.asked == 1
-    # Without an autoscaler all that are wanted have to be there.
-    assert (await bench.look(**more)).outcome == "pending"
+    # Without an autoscaler, all desired replicas must be available.
+    assert (await bench.read_verdict(**more)).outcome == "pending"
 
 
 async def test_the_old_answer_stays_during_the_next_question() -> None:
     bench = Bench()
-    await bench.look()
+    await bench.read_verdict()
     bench.now += CanaryProber.ANSWERED_SECONDS
     bench.verdict = CanaryVerdict(outcome="failed", detail="gone")
-    assert (await bench.look()).outcome == "answered"
+    assert (await bench.read_verdict()).outcome == "answered"
     assert bench.asked == 2
-    assert (await bench.look()).outcome == "failed"
+    assert (await bench.read_verdict()).outcome == "failed"
 
 
 async def test_a_failed_question_is_repeated_with_growing_pauses_until_it_succeeds() -> None:
     bench = Bench(verdict=CanaryVerdict(outcome="failed", detail="warming up"))
-    await bench.look()
+    await bench.read_verdict()
     pauses = []
     for _ in range(7):
         pause = bench.canary.retry_in(KEY)
         assert pause is not None
         pauses.append(pause)
         bench.now += pause
-        await bench.look()
+        await bench.read_verdict()
     assert pauses == [2, 4, 8, 16, 32, 60, 60]
     bench.verdict = CanaryVerdict(outcome="answered")
     bench.now += 60
-    await bench.look()
-    assert (await bench.look()).outcome == "answered"
+    await bench.read_verdict()
+    assert (await bench.read_verdict()).outcome == "answered"
     assert bench.canary.retry_in(KEY) is None
 
 
@@ -183,10 +183,10 @@ async def test_a_question_that_raises_is_a_failure_and_is_repeated(
 ) -> None:
     bench = Bench()
 
-    async def broken(_: SolverKey) -> CanaryVerdict:
+    async def failing(_: SolverKey) -> CanaryVerdict:
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
-    canary = CanaryProber(broken, clock=lambda: bench.now, requeue=bench.requeued.append)
+    canary = CanaryProber(failing, clock=lambda: bench.now, requeue=bench.requeued.append)
     canary.verdict(solver(), deployment(), PODS)
     for _ in range(5):
         await asyncio.sleep(0)

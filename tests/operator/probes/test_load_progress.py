@@ -27,14 +27,14 @@ class Clock:
 
 
 class Replica:
-    """A replica with a set answer that counts its questions."""
+    """A replica with a set answer; it counts its questions."""
 
-    said = "Fetching. 10 % done."
+    answer = "Fetching. 10 % done."
     asked = 0
 
     async def __call__(self, _: str) -> str:
         self.asked += 1
-        return self.said
+        return self.answer
 
 
 @pytest.fixture
@@ -57,28 +57,28 @@ def load_progress(replica: Replica, clock: Clock, requeued: list[SolverKey]) -> 
     return LoadProgressProber(replica, clock=clock, requeue=requeued.append)
 
 
-async def look(load_progress: LoadProgressProber, *pods: Manifest) -> str:
-    said = load_progress.message(solver(), pods)
+async def read_progress(load_progress: LoadProgressProber, *pods: Manifest) -> str:
+    progress = load_progress.message(solver(), pods)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    return said
+    return progress
 
 
 async def test_a_starting_replica_is_asked_and_a_new_answer_requeues_the_solver(
     load_progress: LoadProgressProber, replica: Replica, clock: Clock, requeued: list[SolverKey]
 ) -> None:
-    assert await look(load_progress, starting()) == ""
+    assert await read_progress(load_progress, starting()) == ""
     assert requeued == [KEY]
-    assert await look(load_progress, starting()) == "Pod demo-1: Fetching. 10 % done."
+    assert await read_progress(load_progress, starting()) == "Pod demo-1: Fetching. 10 % done."
     assert replica.asked == 1
     clock.now = 4
     assert load_progress.retry_in(KEY) == 0.1
-    await look(load_progress, starting())
+    await read_progress(load_progress, starting())
     assert (replica.asked, requeued) == (2, [KEY])
-    clock.now, replica.said = 8, "Loading."
-    await look(load_progress, starting())
+    clock.now, replica.answer = 8, "Loading."
+    await read_progress(load_progress, starting())
     assert requeued == [KEY, KEY]
-    assert await look(load_progress, starting()) == "Pod demo-1: Loading."
+    assert await read_progress(load_progress, starting()) == "Pod demo-1: Loading."
 
 
 async def test_an_unanswered_question_does_not_requeue_the_solver_constantly(
@@ -91,7 +91,7 @@ async def test_an_unanswered_question_does_not_requeue_the_solver_constantly(
         return ""
 
     load_progress = LoadProgressProber(silent, clock=clock, requeue=requeued.append)
-    await look(load_progress, starting())
+    await read_progress(load_progress, starting())
     assert load_progress.retry_in(KEY) == 3
     await load_progress.close()
 
@@ -108,28 +108,28 @@ async def test_an_unanswered_question_does_not_requeue_the_solver_constantly(
 async def test_a_replica_that_is_not_starting_is_not_asked(
     load_progress: LoadProgressProber, replica: Replica, pod: Manifest
 ) -> None:
-    await look(load_progress, starting())
-    assert await look(load_progress, pod) == ""
+    await read_progress(load_progress, starting())
+    assert await read_progress(load_progress, pod) == ""
     assert replica.asked == 1
     assert load_progress.retry_in(KEY) is None
 
 
 async def test_another_replica_is_asked_again(load_progress: LoadProgressProber, replica: Replica) -> None:
-    await look(load_progress, starting())
-    assert await look(load_progress, starting("demo-2")) == ""
+    await read_progress(load_progress, starting())
+    assert await read_progress(load_progress, starting("demo-2")) == ""
     assert replica.asked == 2
 
 
 @pytest.mark.parametrize(
-    ("progress", "said"),
+    ("progress", "expected"),
     [
         (None, "Loading the model."),
         (0.0, "Loading the model. 0 % done."),
         (0.59, "Loading the model. 50 % done."),
     ],
 )
-def test_progress_changes_in_steps(progress: float | None, said: str) -> None:
-    assert message("Loading\n the model.", progress) == said
+def test_progress_changes_in_steps(progress: float | None, expected: str) -> None:
+    assert message("Loading\n the model.", progress) == expected
 
 
 async def test_an_unreachable_replica_is_asked_again(
@@ -137,21 +137,21 @@ async def test_an_unreachable_replica_is_asked_again(
 ) -> None:
     asked = 0
 
-    async def broken(_: str) -> str:
+    async def unreachable(_: str) -> str:
         nonlocal asked
         asked += 1
         raise RecursionError
 
-    load_progress = LoadProgressProber(broken, clock=clock, requeue=requeued.append)
-    await look(load_progress, starting())
+    load_progress = LoadProgressProber(unreachable, clock=clock, requeue=requeued.append)
+    await read_progress(load_progress, starting())
     clock.now = 4
     assert load_progress.retry_in(KEY) == 0.1
-    await look(load_progress, starting())
+    await read_progress(load_progress, starting())
     assert asked == 2
     assert "Traceback" in caplog.text
 
 
-NO_ANSWERS = [
+INVALID_ANSWERS = [
     b"hello",
     b"\xff\xfe",
     b"[" * 4096,
@@ -166,21 +166,23 @@ NO_ANSWERS = [
 
 
 async def test_an_invalid_answer_has_no_progress() -> None:
-    """No server, and a server with another protocol."""
-    said = iter(NO_ANSWERS)
+    """A missing server has no progress either."""
+    answers = iter(INVALID_ANSWERS)
 
-    async def other(_: web.Request) -> web.Response:
-        return web.Response(body=next(said))
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(body=next(answers))
 
-    async with serving("/startupz", other, host="127.0.0.77", port=8000), open_session() as session:
+    async with serving("/startupz", handle, host="127.0.0.77", port=8000), open_session() as session:
         client = ProbeClient(session)
-        assert [await ask_load_progress(client, "127.0.0.77") for _ in NO_ANSWERS] == [""] * len(NO_ANSWERS)
+        assert [await ask_load_progress(client, "127.0.0.77") for _ in INVALID_ANSWERS] == [""] * len(
+            INVALID_ANSWERS
+        )
         assert await ask_load_progress(client, "127.0.0.78") == ""
 
 
 async def test_a_replicas_progress_is_one_line_without_control_characters() -> None:
-    async def shouts(_: web.Request) -> web.Response:
+    async def handle(_: web.Request) -> web.Response:
         return web.json_response({"status": "x", "detail": "Fetching\n\x1b[31mred", "progress": 0.25})
 
-    async with serving("/startupz", shouts, host="127.0.0.79", port=8000), open_session() as session:
+    async with serving("/startupz", handle, host="127.0.0.79", port=8000), open_session() as session:
         assert await ask_load_progress(ProbeClient(session), "127.0.0.79") == "Fetching [31mred 20 % done."

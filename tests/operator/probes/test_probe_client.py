@@ -18,7 +18,7 @@ KEY = SolverKey("team", "demo")
 HEAD = b"HTTP/1.1 200 OK\r\n"
 ENDLESS = 2**30
 FITS_IN_BUFFERS = 16 * 2**20
-"""Bytes: more than the sockets of both sides hold, and far less than an endless answer has."""
+"""Bytes: more than the socket buffers of both sides hold, and far less than an endless answer has."""
 
 
 async def get(url: str, *, seconds: float = 10) -> Reply:
@@ -33,7 +33,7 @@ async def ask(url: str) -> CanaryVerdict:
 
 @asynccontextmanager
 async def answering(write: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[str]:
-    """A server that answers each request by `write`, whatever HTTP says about that."""
+    """Run a server that answers each request with `write`, even if the answer is no HTTP; yield its URL."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -74,16 +74,16 @@ async def test_only_the_beginning_of_an_endless_body_is_read(status: int) -> Non
 
 
 async def test_the_deadline_ends_an_endless_body() -> None:
-    over = asyncio.Event()
+    finished = asyncio.Event()
 
     async def stalls(writer: asyncio.StreamWriter) -> None:
         writer.write(HEAD + b"Content-Length: 9\r\n\r\nabc")
-        await over.wait()
+        await finished.wait()
 
     async with answering(stalls) as url:
         with pytest.raises(ProbeError, match="no answer from"):
             await get(url, seconds=0.2)
-        over.set()
+        finished.set()
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -109,24 +109,24 @@ async def test_the_client_does_not_follow_or_show_a_redirect(status: int) -> Non
 async def test_the_client_neither_requests_nor_unpacks_compressed_bodies() -> None:
     asked = []
 
-    async def bomb(request: web.Request) -> web.Response:
+    async def compressed(request: web.Request) -> web.Response:
         asked.append(request.headers["Accept-Encoding"])
         body = gzip.compress(b"0" * 2**20)
         return web.Response(status=500, body=body, headers={"Content-Encoding": "gzip"})
 
-    async with serving("/x", bomb) as url:
+    async with serving("/x", compressed) as url:
         assert await get(url) == Reply(500, b"")
     assert asked == ["identity"]
 
 
-async def test_a_probe_reuses_no_connection() -> None:
+async def test_a_probe_keeps_no_cookies() -> None:
     cookies = []
 
-    async def sets(request: web.Request) -> web.Response:
+    async def set_cookie(request: web.Request) -> web.Response:
         cookies.append(request.headers.get("Cookie"))
         return web.Response(headers={"Set-Cookie": "a=b"})
 
-    async with serving("/x", sets) as url, open_session() as session:
+    async with serving("/x", set_cookie) as url, open_session() as session:
         for _ in range(2):
             await ProbeClient(session).get(f"{url.replace('127.0.0.1', 'localhost')}/x", seconds=10)
     assert cookies == [None, None]
@@ -146,11 +146,11 @@ async def test_a_probe_reuses_no_connection() -> None:
     ],
 )
 async def test_an_unusable_answer_is_quoted_in_one_bounded_line(answer: bytes) -> None:
-    async def bad(writer: asyncio.StreamWriter) -> None:
+    async def handle(writer: asyncio.StreamWriter) -> None:
         writer.write(answer)
         await writer.drain()
 
-    async with answering(bad) as url:
+    async with answering(handle) as url:
         verdict = await ask(url)
     assert verdict.outcome == "failed"
     assert verdict.detail.isprintable()

@@ -1,4 +1,4 @@
-"""The Events of changed conditions."""
+"""Changed conditions are Events."""
 
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from mcq_operator.api.status import ObjectRef
 SERVICE = ObjectRef(api_version="v1", kind="Service", name="demo")
 
 
-def told(
+def status_and_events(
     before: SolverStatus | None, observed: ObservedSolver, answer: Literal["answered", "pending"] = "answered"
 ) -> tuple[SolverStatus, list[Manifest]]:
     known = solver(status=before.model_dump(by_alias=True) if before else None)
@@ -28,18 +28,18 @@ def told(
     return after, status.events(known, after, now=NOON)
 
 
-def seen(deployment: Deployment | None, **more: Any) -> ObservedSolver:
+def observation(deployment: Deployment | None, **more: Any) -> ObservedSolver:
     return ObservedSolver(deployment=deployment, **more)
 
 
 def test_a_starting_solver_emits_no_event() -> None:
-    _, events = told(None, seen(None), "pending")
+    _, events = status_and_events(None, observation(None), "pending")
     assert events == []
 
 
 def test_readiness_is_an_event_when_it_comes_and_when_it_goes() -> None:
-    first, _ = told(None, seen(None), "pending")
-    ready, events = told(first, seen(deployment()))
+    first, _ = status_and_events(None, observation(None), "pending")
+    ready, events = status_and_events(first, observation(deployment()))
     assert [(event["type"], event["reason"]) for event in events] == [
         ("Normal", "Answering"),
         ("Normal", "Answering"),
@@ -47,29 +47,29 @@ def test_readiness_is_an_event_when_it_comes_and_when_it_goes() -> None:
     ]
     assert events[0]["note"] == "Ready is True: All replicas are available and answer questions."
     assert events[0]["regarding"]["uid"] == solver().metadata.uid
-    _, events = told(ready, seen(deployment(available=2)))
+    _, events = status_and_events(ready, observation(deployment(available=2)))
     assert [(event["type"], event["reason"]) for event in events] == [("Warning", "Starting")]
 
 
 def test_no_event_is_emitted_twice() -> None:
-    ready, _ = told(None, seen(deployment()))
-    assert told(ready, seen(deployment()))[1] == []
-    starting, _ = told(None, seen(deployment(available=1)))
-    assert told(starting, seen(deployment(available=2)))[1] == []
+    ready, _ = status_and_events(None, observation(deployment()))
+    assert status_and_events(ready, observation(deployment()))[1] == []
+    starting, _ = status_and_events(None, observation(deployment(available=1)))
+    assert status_and_events(starting, observation(deployment(available=2)))[1] == []
 
 
 def test_a_failure_is_an_event_at_once_and_again_when_it_changes() -> None:
-    refused = seen(None, refused=[Refusal(ref=SERVICE, message="x" * 3000 + "é" * 3000)])
-    first, events = told(None, refused)
+    refused = observation(None, refused=[Refusal(ref=SERVICE, message="x" * 3000 + "é" * 3000)])
+    first, events = status_and_events(None, refused)
     assert [(event["type"], event["reason"]) for event in events] == [("Warning", "ApplyRefused")]
     assert len(events[0]["note"].encode()) <= 1024
-    assert told(first, refused)[1] == []
-    _, events = told(first, seen(None, conflicts=[SERVICE]))
+    assert status_and_events(first, refused)[1] == []
+    _, events = status_and_events(first, observation(None, conflicts=[SERVICE]))
     assert [event["reason"] for event in events] == ["Conflict"]
 
 
 def test_simultaneous_events_have_different_names() -> None:
-    first, _ = told(None, seen(None), "pending")
-    _, events = told(first, seen(deployment()))
+    first, _ = status_and_events(None, observation(None), "pending")
+    _, events = status_and_events(first, observation(deployment()))
     names = [event["metadata"]["name"] for event in events]
     assert len(set(names)) == len(names) == 3

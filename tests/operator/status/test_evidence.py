@@ -19,13 +19,13 @@ PARTS = ["sha256:p0", "sha256:p1"]
 INDEX = "batch.kubernetes.io/job-completion-index"
 
 
-def text(**changes: Any) -> str:
-    """A result of two shares."""
+def result_text(**changes: Any) -> str:
+    """Return a result of two shards."""
     return json.dumps({**RESULT, "shards": 2, "parts": PARTS, **changes})
 
 
-TEXT = text()
-FORGED = text(created="2027-01-01T12:00:00Z")
+TEXT = result_text()
+FORGED = result_text(created="2027-01-01T12:00:00Z")
 
 
 def digest(content: str) -> str:
@@ -48,7 +48,7 @@ def exam(reported: ExamStatus | None = None, **spec: Any) -> MCQExam:
     )
 
 
-def a_job(uid: str = "j", *, ended: bool = True) -> Manifest:
+def make_job(uid: str = "j", *, ended: bool = True) -> Manifest:
     conditions = [{"type": "Complete", "status": "True"}] if ended else []
     return {
         "metadata": {"name": JOB, "uid": uid, "creationTimestamp": "2026-01-01T11:00:00Z"},
@@ -56,7 +56,7 @@ def a_job(uid: str = "j", *, ended: bool = True) -> Manifest:
     }
 
 
-def a_pod(
+def ended_pod(
     shard: int,
     part: str,
     result: str | None = None,
@@ -65,9 +65,9 @@ def a_pod(
     code: int = 0,
     message: str | None = None,
 ) -> Manifest:
-    """Return a Pod that has ended, with its termination message."""
-    stated = json.dumps({"part": part, "result": result}) if message is None else message
-    ended = {"exitCode": code, "message": stated}
+    """Return a Pod that has ended with a termination message."""
+    statement = json.dumps({"part": part, "result": result}) if message is None else message
+    ended = {"exitCode": code, "message": statement}
     return {
         "metadata": {
             "name": f"{JOB}-{shard}",
@@ -81,14 +81,14 @@ def a_pod(
     }
 
 
-GOOD = [a_pod(0, PARTS[0]), a_pod(1, PARTS[1], digest(TEXT))]
+GOOD = [ended_pod(0, PARTS[0]), ended_pod(1, PARTS[1], digest(TEXT))]
 RUNNING: Manifest = {
     "metadata": {"name": "r", "ownerReferences": [{"uid": "j", "controller": True}]},
     "status": {"phase": "Running"},
 }
 
 
-def looked(
+def next_status(
     pods: Sequence[Manifest],
     stored: str | None = TEXT,
     *,
@@ -98,7 +98,7 @@ def looked(
 ) -> ExamStatus:
     """Return the exam's status after one observation."""
     data = {} if stored is None else {f"{JOB}.json": stored}
-    job = a_job(ended=ended)
+    job = make_job(ended=ended)
     observed = ObservedExam(
         **{
             "solver": solver(),
@@ -112,74 +112,77 @@ def looked(
     return status.exam.of(exam(known), observed=observed, inventory=[], now=NOON)
 
 
-def said(reported: ExamStatus, kind: str = "Complete") -> tuple[str, str]:
+def condition(reported: ExamStatus, kind: str = "Complete") -> tuple[str, str]:
     return next((each.status, each.reason) for each in reported.conditions if each.type == kind)
 
 
 def test_a_result_that_its_pods_prove_counts_and_its_digest_is_recorded() -> None:
-    reported = looked(GOOD)
-    assert (said(reported), said(reported, "Passed")) == (("True", "Sat"), ("True", "Passed"))
+    reported = next_status(GOOD)
+    assert (condition(reported), condition(reported, "Passed")) == (("True", "Sat"), ("True", "Passed"))
     assert reported.report == ReportRef(config_map="aqua-results", name=JOB, shards=2, digest=digest(TEXT))
 
 
-def test_the_pods_may_go_once_the_result_is_recorded() -> None:
-    assert looked([], known=looked(GOOD)) == looked(GOOD)
+def test_a_recorded_result_counts_without_its_pods() -> None:
+    assert next_status([], known=next_status(GOOD)) == next_status(GOOD)
 
 
 @pytest.mark.parametrize(
     ("pods", "stored", "reason"),
     [
         (GOOD, FORGED, "ResultAltered"),
-        # A share was changed before the last Pod summed up: it has stated other parts.
-        ([a_pod(0, "sha256:other"), GOOD[1]], TEXT, "ResultAltered"),
+        # The last Pod read another part than the first Pod stated.
+        ([ended_pod(0, "sha256:other"), GOOD[1]], TEXT, "ResultAltered"),
         (GOOD, None, "ResultLost"),
         (GOOD, "{}", "ResultLost"),
         ([], TEXT, "ResultUnproven"),
         ([GOOD[1]], TEXT, "ResultUnproven"),
-        # Not by a Pod that failed, that is of another Job, or that says something else.
-        ([GOOD[0], a_pod(1, PARTS[1], digest(TEXT), code=1)], TEXT, "ResultUnproven"),
-        ([GOOD[0], a_pod(1, PARTS[1], digest(TEXT), owner="theirs")], TEXT, "ResultUnproven"),
-        ([GOOD[0], a_pod(1, "", message="[" * 9999)], TEXT, "ResultUnproven"),
+        # A failed Pod, a Pod of another Job and an invalid statement prove nothing.
+        ([GOOD[0], ended_pod(1, PARTS[1], digest(TEXT), code=1)], TEXT, "ResultUnproven"),
+        ([GOOD[0], ended_pod(1, PARTS[1], digest(TEXT), owner="theirs")], TEXT, "ResultUnproven"),
+        ([GOOD[0], ended_pod(1, "", message="[" * 9999)], TEXT, "ResultUnproven"),
     ],
 )
 def test_a_result_without_proof_does_not_count_and_the_condition_says_why(
     pods: Sequence[Manifest], stored: str | None, reason: str
 ) -> None:
-    reported = looked(pods, stored)
-    assert said(reported) == ("False", reason)
-    assert said(reported, "Degraded") == ("True", reason)
-    assert said(reported, "Passed") == ("Unknown", "NotSat")
+    reported = next_status(pods, stored)
+    assert condition(reported) == ("False", reason)
+    assert condition(reported, "Degraded") == ("True", reason)
+    assert condition(reported, "Passed") == ("Unknown", "NotSat")
     assert (reported.accuracy, reported.report) == (None, None)
     message = next(each.message for each in reported.conditions if each.type == "Complete")
     assert f"kubectl delete job -n team {JOB}" in message
 
 
 def test_a_recorded_result_does_not_count_after_a_change() -> None:
-    assert said(looked([], FORGED, known=looked(GOOD))) == ("False", "ResultAltered")
+    assert condition(next_status([], FORGED, known=next_status(GOOD))) == ("False", "ResultAltered")
 
 
-def test_the_pod_that_wrote_a_repeated_shard_proves_it() -> None:
-    lost, other = a_pod(0, "sha256:lost", digest(FORGED), code=137), a_pod(0, "sha256:twice")
-    assert said(looked([lost, other, *GOOD])) == ("True", "Sat")
+def test_the_pod_that_succeeded_proves_a_repeated_shard() -> None:
+    lost, other = ended_pod(0, "sha256:lost", digest(FORGED), code=137), ended_pod(0, "sha256:twice")
+    assert condition(next_status([lost, other, *GOOD])) == ("True", "Sat")
 
 
 def test_a_job_that_ends_before_its_pods_is_not_a_failure() -> None:
-    reported = looked([GOOD[0], RUNNING])
-    assert (said(reported), said(reported, "Degraded")[0]) == (("False", "Sitting"), "False")
+    reported = next_status([GOOD[0], RUNNING])
+    assert (condition(reported), condition(reported, "Degraded")[0]) == (("False", "Sitting"), "False")
 
 
-def test_results_of_no_job_of_the_exam_are_not_read() -> None:
-    """Another key, of a later time, that someone has put beside the result."""
+def test_a_result_of_no_job_of_the_exam_is_ignored() -> None:
+    """The ConfigMap has a later result under another key."""
     results = {"data": {f"{JOB}.json": TEXT, "zz.json": FORGED}}
-    reported = looked(GOOD, results=results)
+    reported = next_status(GOOD, results=results)
     assert reported.report is not None
     assert reported.report.name == JOB
-    assert said(looked(GOOD, FORGED, ended=False)) == ("False", "Sitting")
+    assert condition(next_status(GOOD, FORGED, ended=False)) == ("False", "Sitting")
 
 
 def test_a_restored_result_is_shown_without_proof() -> None:
-    reported = looked([], job=None, jobs=[], restored=JOB)
-    assert (said(reported), said(reported, "Passed")) == (("True", "Restored"), ("Unknown", "Restored"))
+    reported = next_status([], job=None, jobs=[], restored=JOB)
+    assert (condition(reported), condition(reported, "Passed")) == (
+        ("True", "Restored"),
+        ("Unknown", "Restored"),
+    )
     assert reported.accuracy == 0.75
     assert reported.report is not None
     assert reported.report.digest is None

@@ -13,7 +13,7 @@ from mcq_operator.status.gate import GateObjects, advanced, finding, holds, retr
 from mcq_operator.status.transitions import stamp
 
 PATIENCE_SECONDS = 120
-"""How long docs/exams.md says a candidate may be degraded."""
+"""The time that docs/exams.md gives a degraded candidate."""
 PROMOTE = "mcq-operator.dev/promote"
 EMPTY = ObservedSolver()
 SITTING = GateStatus(
@@ -31,7 +31,7 @@ SITTING = GateStatus(
 def condition(
     kind: str, status: str, reason: str = "R", *, age: float = 0, message: str = ""
 ) -> dict[str, Any]:
-    """A condition that has been so for `age` seconds."""
+    """Return a condition that has not changed for `age` seconds."""
     since = stamp(NOON - timedelta(seconds=age))
     message = message or f"{reason}."
     return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since}
@@ -63,8 +63,8 @@ def gated(
     annotations: dict[str, str] | None = None, *, status: dict[str, Any] | None = None, **gate: Any
 ) -> MCQSolver:
     """Return a solver with a gate."""
-    asked = {"examRef": {"name": "aqua"}, "maxRegression": 0.1, **gate}
-    return solver({"rollout": {"gate": asked}}, status=status, annotations=annotations or {})
+    gate_spec = {"examRef": {"name": "aqua"}, "maxRegression": 0.1, **gate}
+    return solver({"rollout": {"gate": gate_spec}}, status=status, annotations=annotations or {})
 
 
 def candidate(*conditions: dict[str, Any], observed: int = 2) -> MCQSolver:
@@ -85,8 +85,8 @@ def gate_objects(**changes: Any) -> GateObjects:
     return GateObjects(**{**actual, **changes})
 
 
-def sat(reason: str, *, digest: str = "after") -> MCQExam:
-    """The candidate's exam, with this verdict about replicas that have this digest."""
+def finished_exam(reason: str, *, digest: str = "after") -> MCQExam:
+    """Return the candidate's exam with this verdict on the replicas of this digest."""
     status = {"Passed": "True", "NotPassed": "False"}.get(reason, "Unknown")
     return exam(
         condition("Complete", "True", message="0.9 of 100"),
@@ -96,25 +96,25 @@ def sat(reason: str, *, digest: str = "after") -> MCQExam:
     )
 
 
-def failed(reason: str, *, age: float = 0) -> MCQExam:
+def failed_exam(reason: str, *, age: float = 0) -> MCQExam:
     """Return the candidate's exam, which can't run."""
-    trouble = condition("Degraded", "True", reason, age=age)
-    return exam(condition("Complete", "False"), trouble, of="demo-candidate", digest="after")
+    reported_failure = condition("Degraded", "True", reason, age=age)
+    return exam(condition("Complete", "False"), reported_failure, of="demo-candidate", digest="after")
 
 
-def degraded(age: float, reason: str = "ImagePullBackOff") -> MCQSolver:
+def degraded_candidate(age: float, reason: str = "ImagePullBackOff") -> MCQSolver:
     """Return a candidate that has been degraded for `age` seconds."""
-    trouble = condition("Degraded", "True", reason, age=age, message="no such image")
-    return candidate(condition("Ready", "False", reason, message="no such image"), trouble)
+    reported_failure = condition("Degraded", "True", reason, age=age, message="no such image")
+    return candidate(condition("Ready", "False", reason, message="no such image"), reported_failure)
 
 
-def overdue() -> MCQSolver:
+def overdue_candidate() -> MCQSolver:
     """Return a candidate with a Deployment past its deadline."""
     return candidate(condition("Progressing", "False", "ProgressDeadlineExceeded"))
 
 
-def looked(known: MCQSolver, blocked: GateStatus | None, identity: str, **observed: Any) -> SolverStatus:
-    """Return the status after one observation of a solver with answering replicas."""
+def next_status(known: MCQSolver, change: GateStatus | None, identity: str, **observed: Any) -> SolverStatus:
+    """Return the next status of a solver with answering replicas."""
     return status.of(
         known,
         observed=ObservedSolver(**{"deployment": deployment(), **observed}),
@@ -122,7 +122,7 @@ def looked(known: MCQSolver, blocked: GateStatus | None, identity: str, **observ
         inventory=[],
         replicas_digest="d",
         template_digest="d",
-        change=blocked,
+        change=change,
         identity=identity,
         now=NOON,
     )
@@ -132,14 +132,14 @@ def stored(reported: SolverStatus) -> dict[str, Any]:
     return reported.model_dump(by_alias=True, exclude_none=True)
 
 
-def examined(reported: SolverStatus) -> tuple[str, str] | None:
+def exam_condition(reported: SolverStatus) -> tuple[str, str] | None:
     return next(
         ((each.status, each.reason) for each in reported.conditions if each.type == "ExamPassed"), None
     )
 
 
 @pytest.mark.parametrize(
-    ("looked", "phase", "reason"),
+    ("objects", "phase", "reason"),
     [
         (gate_objects(exam=None), "Waiting", "ExamNotFound"),
         (gate_objects(exam=exam(condition("Complete", "True"), of="other")), "Waiting", "ExamOfAnother"),
@@ -159,70 +159,86 @@ def examined(reported: SolverStatus) -> tuple[str, str] | None:
         ),
         (gate_objects(candidate=candidate(condition("Ready", "False"))), "Sitting", "CandidateStarting"),
         (gate_objects(), "Sitting", "CandidateSitting"),
-        (gate_objects(candidate_exam=sat("Passed")), "Passed", "Passed"),
-        (gate_objects(candidate_exam=sat("NotPassed")), "Refused", "ExamNotPassed"),
-        (gate_objects(candidate_exam=sat("Inconclusive")), "Inconclusive", "Inconclusive"),
-        (gate_objects(candidate_exam=sat("Passed", digest="earlier")), "Sitting", "CandidateSitting"),
-        (gate_objects(candidate_exam=failed("SittingFailed")), "Refused", "ExamFailed"),
-        (gate_objects(candidate_exam=failed("ExamUnreadable")), "Refused", "ExamFailed"),
-        (gate_objects(candidate_exam=failed("ResultAltered", age=PATIENCE_SECONDS)), "Refused", "ExamFailed"),
-        (gate_objects(candidate_exam=sat("Restored")), "Refused", "ExamNotPassed"),
+        (gate_objects(candidate_exam=finished_exam("Passed")), "Passed", "Passed"),
+        (gate_objects(candidate_exam=finished_exam("NotPassed")), "Refused", "ExamNotPassed"),
+        (gate_objects(candidate_exam=finished_exam("Inconclusive")), "Inconclusive", "Inconclusive"),
         (
-            gate_objects(candidate_exam=failed("ImagePullBackOff", age=PATIENCE_SECONDS - 1)),
+            gate_objects(candidate_exam=finished_exam("Passed", digest="earlier")),
+            "Sitting",
+            "CandidateSitting",
+        ),
+        (gate_objects(candidate_exam=failed_exam("SittingFailed")), "Refused", "ExamFailed"),
+        (gate_objects(candidate_exam=failed_exam("ExamUnreadable")), "Refused", "ExamFailed"),
+        (
+            gate_objects(candidate_exam=failed_exam("ResultAltered", age=PATIENCE_SECONDS)),
+            "Refused",
+            "ExamFailed",
+        ),
+        (gate_objects(candidate_exam=finished_exam("Restored")), "Refused", "ExamNotPassed"),
+        (
+            gate_objects(candidate_exam=failed_exam("ImagePullBackOff", age=PATIENCE_SECONDS - 1)),
             "Sitting",
             "CandidateSitting",
         ),
         (
-            gate_objects(candidate_exam=failed("ImagePullBackOff", age=PATIENCE_SECONDS)),
+            gate_objects(candidate_exam=failed_exam("ImagePullBackOff", age=PATIENCE_SECONDS)),
             "Refused",
             "ExamFailed",
         ),
-        (gate_objects(candidate=degraded(PATIENCE_SECONDS - 1)), "Sitting", "CandidateStarting"),
-        (gate_objects(candidate=degraded(PATIENCE_SECONDS)), "Refused", "CandidateNotReady"),
-        (gate_objects(candidate=overdue()), "Refused", "CandidateNotReady"),
+        (gate_objects(candidate=degraded_candidate(PATIENCE_SECONDS - 1)), "Sitting", "CandidateStarting"),
+        (gate_objects(candidate=degraded_candidate(PATIENCE_SECONDS)), "Refused", "CandidateNotReady"),
+        (gate_objects(candidate=overdue_candidate()), "Refused", "CandidateNotReady"),
         *(
-            (gate_objects(candidate=degraded(20 * PATIENCE_SECONDS, reason)), "Sitting", "CandidateStarting")
+            (
+                gate_objects(candidate=degraded_candidate(20 * PATIENCE_SECONDS, reason)),
+                "Sitting",
+                "CandidateStarting",
+            )
             for reason in ("Unschedulable", "FailedMount", "ModelUnreachable")
         ),
         (
-            gate_objects(candidate_exam=failed("Unschedulable", age=20 * PATIENCE_SECONDS)),
+            gate_objects(candidate_exam=failed_exam("Unschedulable", age=20 * PATIENCE_SECONDS)),
             "Sitting",
             "CandidateSitting",
         ),
     ],
 )
-def test_only_its_own_passed_exam_lets_a_change_through(looked: GateObjects, phase: str, reason: str) -> None:
-    gate = advanced(gated(), SITTING, looked, now=NOON)
+def test_only_its_own_passed_exam_lets_a_change_through(
+    objects: GateObjects, phase: str, reason: str
+) -> None:
+    gate = advanced(gated(), SITTING, objects, now=NOON)
     assert (gate.phase, gate.reason) == (phase, reason)
     assert holds(gate) == (phase != "Passed")
 
 
 @pytest.mark.parametrize(
-    ("looked", "words"),
+    ("objects", "text"),
     [
-        (gate_objects(candidate=degraded(1)), "no such image"),
-        (gate_objects(candidate=degraded(PATIENCE_SECONDS)), "no such image"),
-        (gate_objects(candidate_exam=failed("ExamUnreadable")), "ExamUnreadable."),
-        (gate_objects(candidate_exam=sat("NotPassed")), "The verdict. 0.9 of 100."),
+        (gate_objects(candidate=degraded_candidate(1)), "no such image"),
+        (gate_objects(candidate=degraded_candidate(PATIENCE_SECONDS)), "no such image"),
+        (gate_objects(candidate_exam=failed_exam("ExamUnreadable")), "ExamUnreadable."),
+        (gate_objects(candidate_exam=finished_exam("NotPassed")), "The verdict. 0.9 of 100."),
         (
-            gate_objects(candidate_exam=sat("NotPassed")),
+            gate_objects(candidate_exam=finished_exam("NotPassed")),
             f'kubectl annotate --overwrite mcq -n team demo {PROMOTE}="0123456789abcdef WHO: WHY"',
         ),
         (
-            gate_objects(candidate_exam=sat("Inconclusive")),
+            gate_objects(candidate_exam=finished_exam("Inconclusive")),
             "The exam has too few questions to decide, so the change does not pass.",
         ),
         (gate_objects(exam=None), "There is no MCQExam aqua in this namespace"),
     ],
 )
-def test_the_message_has_the_cause_and_advice(looked: GateObjects, words: str) -> None:
-    assert words in advanced(gated(), SITTING, looked, now=NOON).message
+def test_the_message_has_the_cause_and_advice(objects: GateObjects, text: str) -> None:
+    assert text in advanced(gated(), SITTING, objects, now=NOON).message
 
 
 @pytest.mark.parametrize("phase", ["Passed", "Refused", "Inconclusive", "Overridden"])
 def test_later_observations_do_not_change_a_decision(phase: Any) -> None:
     decided = SITTING.model_copy(update={"phase": phase})
-    assert advanced(gated(), decided, gate_objects(candidate_exam=sat("Passed")), now=NOON) == decided
+    assert (
+        advanced(gated(), decided, gate_objects(candidate_exam=finished_exam("Passed")), now=NOON) == decided
+    )
 
 
 @pytest.mark.parametrize(

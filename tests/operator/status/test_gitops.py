@@ -1,4 +1,4 @@
-"""Argo CD's and Flux's health of a solver's and an exam's status, by the real Lua interpreter and CEL."""
+"""The health that Argo CD and Flux show for a solver and an exam, evaluated by real Lua and CEL."""
 
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,18 @@ FLUX = yaml.safe_load((GITOPS / "flux-health.yaml").read_text())["healthCheckExp
 TO_FLUX = {"Healthy": "Current", "Suspended": "Current", "Degraded": "Failed", "Progressing": "InProgress"}
 
 
-def stored(kind: str, reported: dict[str, Any] | None, *, generation: int = 2) -> dict[str, Any]:
-    """A resource as the API server returns it."""
-    created = {
+def as_stored(kind: str, reported: dict[str, Any] | None, *, generation: int = 2) -> dict[str, Any]:
+    """Return a resource as the API server stores it."""
+    resource = {
         "apiVersion": API_VERSION,
         "kind": kind,
         "metadata": {"name": "demo", "generation": generation},
     }
-    return created if reported is None else {**created, "status": reported}
+    return resource if reported is None else {**resource, "status": reported}
 
 
 def argocd(resource: dict[str, Any]) -> str:
-    """The health that Argo CD shows; its message must say something."""
+    """Return Argo CD's health; its message must not be empty."""
     lua = LuaRuntime(unpack_returned_tuples=True)
     script = LUA[f"resource.customizations.health.mcq-operator.dev_{resource['kind']}"]
     lua.globals()["obj"] = lua.table_from(resource, recursive=True)
@@ -41,7 +41,7 @@ def argocd(resource: dict[str, Any]) -> str:
 
 
 def flux(resource: dict[str, Any]) -> str:
-    """The status that Flux waits for: its expressions in the order in which it evaluates them."""
+    """Return Flux's status, from its expressions in the order of their evaluation."""
     [checks] = [each for each in FLUX if each["kind"] == resource["kind"]]
     assert checks["apiVersion"] == API_VERSION
     context = {"metadata": resource["metadata"], "status": resource.get("status", {})}
@@ -100,17 +100,17 @@ REFUSED = ObservedSolver(
 def test_a_solvers_health_is_what_its_conditions_say(
     reported: dict[str, Any] | None, generation: int, health: str
 ) -> None:
-    resource = stored("MCQSolver", reported, generation=generation)
+    resource = as_stored("MCQSolver", reported, generation=generation)
     assert (argocd(resource), flux(resource)) == (health, TO_FLUX[health])
 
 
 def exam(**conditions: str) -> dict[str, Any]:
-    """The status of an exam; a condition is its status and its reason."""
+    """Return an exam's status; each condition is given as status/reason."""
     return {
         "observedGeneration": 2,
         "conditions": [
-            {"type": kind, "status": said.split("/")[0], "reason": said.split("/")[1], "message": kind}
-            for kind, said in conditions.items()
+            {"type": kind, "status": state.split("/")[0], "reason": state.split("/")[1], "message": kind}
+            for kind, state in conditions.items()
         ],
     }
 
@@ -133,5 +133,5 @@ GOOD = {"Degraded": "False/AsExpected"}
     ],
 )
 def test_an_exams_health_is_what_its_conditions_say(reported: dict[str, Any] | None, health: str) -> None:
-    resource = stored("MCQExam", reported)
+    resource = as_stored("MCQExam", reported)
     assert (argocd(resource), flux(resource)) == (health, TO_FLUX[health])

@@ -1,4 +1,4 @@
-"""The status of an exam's or a backup's Pods names their own fields, and the container that failed."""
+"""The message about an exam's or a backup's Pod names fields of its own resource, and the failed container."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,17 +19,17 @@ UNSCHEDULABLE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def a_job(**reported: Any) -> Manifest:
+def make_job(**reported: Any) -> Manifest:
     return {"metadata": {"name": JOB, "creationTimestamp": SINCE}, "status": reported}
 
 
-def a_pod(**reported: Any) -> Manifest:
+def make_pod(**reported: Any) -> Manifest:
     actual = pod(**reported)
     actual["metadata"]["labels"]["batch.kubernetes.io/job-name"] = JOB
     return actual
 
 
-def exam_says(job: Manifest, observed: Manifest) -> str:
+def exam_message(job: Manifest, observed: Manifest) -> str:
     exam = MCQExam.model_validate(
         {
             "metadata": {"name": "aqua", "namespace": "team", "uid": "e", "generation": 1},
@@ -42,7 +42,7 @@ def exam_says(job: Manifest, observed: Manifest) -> str:
     return next(each.message for each in actual.conditions if each.type == "Complete")
 
 
-def backup_says(job: Manifest, observed: Manifest) -> str:
+def backup_message(job: Manifest, observed: Manifest) -> str:
     backed_up = solver({"storage": {"backup": {"uri": "s3://b/x", "schedule": "0 3 * * *"}}})
     backups = ObservedBackups(cron_job={}, jobs=[job], pods=[observed])
     actual = status.backup.finding(backed_up, ObservedSolver(backups=backups))
@@ -51,9 +51,10 @@ def backup_says(job: Manifest, observed: Manifest) -> str:
 
 
 BOTH = pytest.mark.parametrize(
-    ("says", "spec", "container"), [(exam_says, ExamSpec, "exam"), (backup_says, SolverSpec, "backup")]
+    ("message_of", "spec", "container"),
+    [(exam_message, ExamSpec, "exam"), (backup_message, SolverSpec, "backup")],
 )
-Says = Callable[[Manifest, Manifest], str]
+MessageOf = Callable[[Manifest, Manifest], str]
 
 
 @BOTH
@@ -66,9 +67,9 @@ Says = Callable[[Manifest, Manifest], str]
     ],
 )
 def test_the_advice_for_a_pod_names_only_fields_of_its_resource(
-    says: Says, spec: type[Any], container: str, reported: dict[str, Any]
+    message_of: MessageOf, spec: type[Any], container: str, reported: dict[str, Any]
 ) -> None:
-    message = says(a_job(), a_pod(**reported))
+    message = message_of(make_job(), make_pod(**reported))
     assert "demo-1" in message
     names = {field.alias or name for name, field in spec.model_fields.items()}
     own = message.replace("MCQSolver's spec.", "")
@@ -76,16 +77,18 @@ def test_the_advice_for_a_pod_names_only_fields_of_its_resource(
 
 
 @BOTH
-def test_our_containers_message_comes_before_a_later_one_of_another(
-    says: Says, spec: type[Any], container: str
+def test_our_containers_message_comes_before_a_later_one_of_a_foreign_container(
+    message_of: MessageOf, spec: type[Any], container: str
 ) -> None:
-    failed = a_job(conditions=[{"type": "Failed", "status": "True", "message": "backoff limit"}])
+    failed = make_job(conditions=[{"type": "Failed", "status": "True", "message": "backoff limit"}])
     ours = {"exitCode": 3, "message": "ours", "finishedAt": "2026-01-01T11:00:00Z"}
     theirs = {"exitCode": 2, "message": "theirs", "finishedAt": "2026-01-01T11:00:09Z"}
     proxy = {"name": "proxy", "state": {"terminated": theirs}}
-    both = a_pod(containerStatuses=[{"name": container, "state": {"terminated": ours}}, proxy])
-    assert f"Job {JOB} failed: ours." in says(failed, both)
+    both = make_pod(containerStatuses=[{"name": container, "state": {"terminated": ours}}, proxy])
+    assert f"Job {JOB} failed: ours." in message_of(failed, both)
     killed = {"name": container, "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
-    assert f"Job {JOB} failed: exit code 137 (OOMKilled)." in says(failed, a_pod(containerStatuses=[killed]))
-    only = says(failed, a_pod(containerStatuses=[proxy]))
+    assert f"Job {JOB} failed: exit code 137 (OOMKilled)." in message_of(
+        failed, make_pod(containerStatuses=[killed])
+    )
+    only = message_of(failed, make_pod(containerStatuses=[proxy]))
     assert f"Job {JOB} failed: container proxy, which the operator did not add: theirs." in only

@@ -1,4 +1,4 @@
-"""A result in an exam's ConfigMap; one that no status can hold is ignored."""
+"""A result is read from an exam's ConfigMap; it is ignored if a status can't hold it."""
 
 import json
 from typing import Any
@@ -53,7 +53,7 @@ def test_a_good_result_is_read() -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_result_outside_the_statuss_limits_is_ignored(change: dict[str, Any]) -> None:
+def test_a_result_outside_the_limits_of_a_status_is_ignored(change: dict[str, Any]) -> None:
     assert sittings({"data": {"a.json": json.dumps({**RESULT, **change})}}) == []
 
 

@@ -1,4 +1,4 @@
-"""When a roll-out is undone, and when it is not."""
+"""When the operator undoes a roll-out, and when it does not."""
 
 from datetime import timedelta
 from typing import Any
@@ -41,8 +41,8 @@ def pod(container: dict[str, Any], *, revision: int = 2, age: float = 0) -> Mani
     }
 
 
-def failed(created: Manifest) -> Manifest:
-    """The Pod after its eviction."""
+def evicted(created: Manifest) -> Manifest:
+    """Return the Pod after its eviction."""
     return {**created, "status": {**created["status"], "phase": "Failed", "reason": "Evicted"}}
 
 
@@ -54,11 +54,11 @@ def waiting(reason: str) -> dict[str, Any]:
     return {"state": {"waiting": {"reason": reason, "message": "no"}}}
 
 
-def decided(
-    *pods: Manifest, spec: dict[str, Any] | None = None, observations: Deployment = ROLLING, old: int = 3
+def decide(
+    *pods: Manifest, spec: dict[str, Any] | None = None, rollout: Deployment = ROLLING, old: int = 3
 ) -> Rollback | None:
     sets = [replica_set(1, available=old), replica_set(2, available=0)]
-    observed = ObservedSolver(deployment=observations, pods=list(pods), replica_sets=sets)
+    observed = ObservedSolver(deployment=rollout, pods=list(pods), replica_sets=sets)
     return status.rollback.decided(solver(SPEC if spec is None else spec), observed, digest="new", now=NOON)
 
 
@@ -70,8 +70,8 @@ UNDONE = [
 
 
 @pytest.mark.parametrize(("failing", "reason"), UNDONE)
-def test_replicas_that_will_not_start_undo_the_roll_out(failing: Manifest, reason: str) -> None:
-    actual = decided(failing)
+def test_replicas_that_can_not_start_undo_the_roll_out(failing: Manifest, reason: str) -> None:
+    actual = decide(failing)
     assert actual is not None
     assert (actual.replica_set, actual.reason, actual.digest, actual.generation) == (
         "demo-1",
@@ -83,7 +83,7 @@ def test_replicas_that_will_not_start_undo_the_roll_out(failing: Manifest, reaso
 
 def test_a_roll_out_past_its_deadline_is_undone() -> None:
     late = {"Progressing": {"reason": "ProgressDeadlineExceeded", "message": "timed out"}}
-    actual = decided(observations=deployment(replicas=4, updated=1, conditions=late))
+    actual = decide(rollout=deployment(replicas=4, updated=1, conditions=late))
     assert actual is not None
     assert actual.reason == "ProgressDeadlineExceeded"
 
@@ -93,8 +93,8 @@ GOES_ON = [
     pod(waiting("ImagePullBackOff"), age=30),
     pod(waiting("ContainerCreating"), age=900),
     pod(crashed(9), revision=1),
-    failed(pod(crashed(9))),
-    failed(pod(waiting("InvalidImageName"))),
+    evicted(pod(crashed(9))),
+    evicted(pod(waiting("InvalidImageName"))),
 ]
 
 
@@ -102,13 +102,13 @@ GOES_ON = [
 def test_starting_older_and_evicted_replicas_undo_nothing(
     starting: Manifest,
 ) -> None:
-    assert decided(starting) is None
+    assert decide(starting) is None
 
 
 def test_a_roll_out_is_undone_only_with_auto_rollback_and_available_replicas() -> None:
-    assert decided(pod(crashed(3)), spec={}) is None
-    assert decided(pod(crashed(3)), old=0) is None
-    assert decided(pod(crashed(3)), observations=deployment()) is None
+    assert decide(pod(crashed(3)), spec={}) is None
+    assert decide(pod(crashed(3)), old=0) is None
+    assert decide(pod(crashed(3)), rollout=deployment()) is None
 
 
 def test_the_earlier_template_loses_its_revision_label() -> None:
@@ -149,7 +149,7 @@ def test_every_affected_condition_reports_an_undone_roll_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pods", "observations", "looks"),
+    ("pods", "rollout", "reads"),
     [
         ([pod({})], ROLLING, False),
         ([pod(waiting("ContainerCreating"))], ROLLING, False),
@@ -160,7 +160,7 @@ def test_every_affected_condition_reports_an_undone_roll_out() -> None:
     ],
 )
 def test_revisions_are_only_read_if_something_is_wrong(
-    pods: list[Manifest], observations: Deployment, looks: bool
+    pods: list[Manifest], rollout: Deployment, reads: bool
 ) -> None:
     """A roll-out that goes well costs the API server nothing."""
-    assert status.rollback.concerns(solver(SPEC), observations, pods) is looks
+    assert status.rollback.concerns(solver(SPEC), rollout, pods) is reads

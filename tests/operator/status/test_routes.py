@@ -1,4 +1,4 @@
-"""IngressReady and RouteAccepted, and what they mean for Ready: pure."""
+"""The conditions IngressReady and RouteAccepted, and their effect on Ready."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from mcq_operator.api import Manifest, SolverStatus
 from mcq_operator.api.kinds import HTTP_ROUTE, INGRESS
 from mcq_operator.api.observed import ObservedSolver, Refusal, Rival
 
-WAY_IN = {"ingress": {"host": "mcq.example.com"}}
-GATEWAYS = {
+INGRESS_SPEC = {"ingress": {"host": "mcq.example.com"}}
+GATEWAY_SPEC = {
     "gateway": {
         "enabled": True,
         "parentRefs": [{"name": "public", "namespace": "edge", "sectionName": "https"}, {"name": "inner"}],
@@ -21,7 +21,7 @@ GATEWAYS = {
 
 
 def status_of(spec: dict[str, Any], **observed: Any) -> SolverStatus:
-    """Return the status of a solver with only answering replicas."""
+    """Return the status of a solver with answering replicas."""
     return status.of(
         solver(spec),
         observed=ObservedSolver(deployment=deployment(), **observed),
@@ -46,7 +46,7 @@ def ingress(
 def parent(
     name: str, *, accepted: str = "True", resolved: str = "True", generation: int = 2, **ref: str
 ) -> dict[str, Any]:
-    """A Gateway's answer, as its controller writes it."""
+    """Return a Gateway's part of a route's status, as the Gateway's controller writes it."""
     return {
         "parentRef": {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": name, **ref},
         "controllerName": "example.com/controller",
@@ -71,7 +71,7 @@ PUBLIC: dict[str, Any] = {"namespace": "edge", "sectionName": "https"}
 
 
 @pytest.mark.parametrize(
-    ("live", "state", "reason", "words"),
+    ("live", "state", "reason", "text"),
     [
         (None, "False", "Creating", "not been created"),
         (ingress(), "False", "NoAddress", "class traefik yet. Check that the class exists"),
@@ -93,20 +93,20 @@ PUBLIC: dict[str, Any] = {"namespace": "edge", "sectionName": "https"}
     ],
 )
 def test_an_ingress_is_ready_when_its_controller_has_given_it_an_address(
-    live: Manifest | None, state: str, reason: str, words: str
+    live: Manifest | None, state: str, reason: str, text: str
 ) -> None:
-    actual = status_of(WAY_IN, ingress=live)
-    way_in = condition(actual, "IngressReady")
-    assert (way_in.status, way_in.reason) == (state, reason)
-    assert words in way_in.message
+    actual = status_of(INGRESS_SPEC, ingress=live)
+    route_condition = condition(actual, "IngressReady")
+    assert (route_condition.status, route_condition.reason) == (state, reason)
+    assert text in route_condition.message
     ready = condition(actual, "Ready")
     assert ready.status == state
     if state == "False":
-        assert (ready.reason, words in ready.message) == (reason, True)
+        assert (ready.reason, text in ready.message) == (reason, True)
 
 
 @pytest.mark.parametrize(
-    ("live", "state", "reason", "words"),
+    ("live", "state", "reason", "text"),
     [
         (None, "False", "Creating", "not been created"),
         (route(), "False", "Waiting", "edge/public has not accepted the HTTPRoute"),
@@ -145,36 +145,37 @@ def test_an_ingress_is_ready_when_its_controller_has_given_it_an_address(
     ],
 )
 def test_a_route_is_accepted_when_every_gateway_accepts_it(
-    live: Manifest | None, state: str, reason: str, words: str
+    live: Manifest | None, state: str, reason: str, text: str
 ) -> None:
-    """Each by the listener that the spec names, and of the route as it is now."""
-    actual = status_of(GATEWAYS, route=live)
-    way_in = condition(actual, "RouteAccepted")
-    assert (way_in.status, way_in.reason) == (state, reason)
-    assert words.replace("“", "").split(": ")[0] in way_in.message
+    """Each Gateway must accept the current route for the listener that the spec names."""
+    actual = status_of(GATEWAY_SPEC, route=live)
+    route_condition = condition(actual, "RouteAccepted")
+    assert (route_condition.status, route_condition.reason) == (state, reason)
+    assert text.replace("“", "").split(": ")[0] in route_condition.message
     assert condition(actual, "Ready").status == state
 
 
 def test_an_unapplied_routes_condition_points_to_degraded() -> None:
     refused = [Refusal(ref=INGRESS.named("demo"), message="denied")]
-    assert condition(status_of(WAY_IN, refused=refused), "IngressReady").reason == "NotApplied"
+    assert condition(status_of(INGRESS_SPEC, refused=refused), "IngressReady").reason == "NotApplied"
     assert (
-        condition(status_of(WAY_IN, conflicts=[INGRESS.named("demo")]), "IngressReady").reason == "NotApplied"
+        condition(status_of(INGRESS_SPEC, conflicts=[INGRESS.named("demo")]), "IngressReady").reason
+        == "NotApplied"
     )
-    absent = condition(status_of(GATEWAYS, absent=[HTTP_ROUTE.named("demo")]), "RouteAccepted")
+    absent = condition(status_of(GATEWAY_SPEC, absent=[HTTP_ROUTE.named("demo")]), "RouteAccepted")
     assert absent.reason == "CRDNotInstalled"
 
 
-def test_the_withheld_routes_condition_names_the_host_conflict() -> None:
+def test_a_withheld_ingress_reports_the_host_conflict() -> None:
     rivals = [Rival(ref="Ingress other/theirs", route="mcq.example.com/", elsewhere=True)]
     parents = route(parent("public", **PUBLIC), parent("inner"))
-    actual = status_of({**WAY_IN, **GATEWAYS}, rivals=rivals, route=parents)
+    actual = status_of({**INGRESS_SPEC, **GATEWAY_SPEC}, rivals=rivals, route=parents)
     assert condition(actual, "IngressReady").reason == "HostConflict"
     assert condition(actual, "RouteAccepted").status == "True"
     assert condition(actual, "Ready").status == "False"
 
 
-def test_a_solver_without_a_way_in_has_no_such_condition() -> None:
+def test_a_solver_without_a_route_has_no_route_condition() -> None:
     actual = status_of({})
     assert {"IngressReady", "RouteAccepted"}.isdisjoint({each.type for each in actual.conditions})
     assert condition(actual, "Ready").status == "True"

@@ -1,4 +1,4 @@
-"""Status is arithmetic: each row has an observation of the cluster and its conditions."""
+"""Status is arithmetic: each row has an observation of the cluster and the conditions that follow."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -68,11 +68,11 @@ ROLLOUTS: list[tuple[Deployment | None, CanaryVerdict, str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("observations", "verdict", "ready", "reason", "progressing"), ROLLOUTS)
+@pytest.mark.parametrize(("rollout", "verdict", "ready", "reason", "progressing"), ROLLOUTS)
 def test_ready_is_true_only_when_all_is_current_available_and_answering(
-    observations: Deployment | None, verdict: CanaryVerdict, ready: str, reason: str, progressing: str
+    rollout: Deployment | None, verdict: CanaryVerdict, ready: str, reason: str, progressing: str
 ) -> None:
-    actual = status_of(ObservedSolver(deployment=observations), verdict)
+    actual = status_of(ObservedSolver(deployment=rollout), verdict)
     assert (condition(actual, "Ready").status, condition(actual, "Ready").reason) == (ready, reason)
     assert condition(actual, "Progressing").status == progressing
     assert actual.is_true("Ready") == (ready == "True")
@@ -112,16 +112,16 @@ def test_a_stalled_rollout_does_not_progress() -> None:
     assert "kubectl describe pods -n team" in actual.message
 
 
-def crashed(code: int, said: str) -> dict[str, Any]:
-    return {"lastState": {"terminated": {"exitCode": code, "message": said}}}
+def crashed(code: int, message: str) -> dict[str, Any]:
+    return {"lastState": {"terminated": {"exitCode": code, "message": message}}}
 
 
 def refused_pods(message: str) -> Deployment:
     return deployment(conditions={"ReplicaFailure": {"status": "True", "message": message}})
 
 
-def running(*, since: str, unready_since: str) -> dict[str, Any]:
-    """A Pod that runs and is not ready."""
+def unready_pod(*, since: str, unready_since: str) -> dict[str, Any]:
+    """Return a running Pod that is not ready."""
     return {
         "metadata": {"name": "demo-1", "labels": {}},
         "status": {
@@ -213,7 +213,9 @@ FAILURES = [
         "first.",
     ),
     (
-        ObservedSolver(pods=[running(since="2026-01-01T12:00:00Z", unready_since="2026-01-01T12:09:00Z")]),
+        ObservedSolver(
+            pods=[unready_pod(since="2026-01-01T12:00:00Z", unready_since="2026-01-01T12:09:00Z")]
+        ),
         "ProbeFailing",
         "kubectl describe pod -n team demo-1",
     ),
@@ -225,13 +227,13 @@ FAILURES = [
 ]
 
 
-@pytest.mark.parametrize(("observed", "reason", "words"), FAILURES)
+@pytest.mark.parametrize(("observed", "reason", "text"), FAILURES)
 def test_each_failure_has_a_reason_and_says_what_to_do(
-    observed: ObservedSolver, reason: str, words: str
+    observed: ObservedSolver, reason: str, text: str
 ) -> None:
     actual = status_of(observed)
     assert (condition(actual, "Degraded").status, condition(actual, "Degraded").reason) == ("True", reason)
-    assert words in condition(actual, "Degraded").message
+    assert text in condition(actual, "Degraded").message
     assert (condition(actual, "Ready").status, condition(actual, "Ready").reason) == ("False", reason)
 
 
@@ -246,8 +248,8 @@ def test_a_pod_under_deletion_is_not_a_failure() -> None:
     assert condition(status_of(ObservedSolver(pods=[leaving])), "Degraded").status == "False"
 
 
-def lost(name: str, *, created: int, ended: int, **status: Any) -> dict[str, Any]:
-    """A Pod that failed for good, with the seconds of its creation and its end."""
+def failed_pod(name: str, *, created: int, ended: int, **status: Any) -> dict[str, Any]:
+    """Return a Pod that failed for good; it was created and ended at these seconds."""
     actual = pod(
         name, **{"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory", **status}
     )
@@ -256,8 +258,8 @@ def lost(name: str, *, created: int, ended: int, **status: Any) -> dict[str, Any
     return actual
 
 
-def started(name: str, *, created: int) -> dict[str, Any]:
-    """A Pod that is not ready yet."""
+def starting_pod(name: str, *, created: int) -> dict[str, Any]:
+    """Return a Pod that is not ready yet."""
     actual = pod(name, phase="Running", containerStatuses=[{"name": "service", "state": {"running": {}}}])
     actual["metadata"]["creationTimestamp"] = at(created)
     return actual
@@ -289,29 +291,29 @@ KILLED = {"state": {"terminated": {"exitCode": 137, "finishedAt": "2026-01-01T12
     ],
 )
 def test_a_pod_of_an_earlier_incident_is_not_a_failure(status: dict[str, Any]) -> None:
-    """Such a Pod stays until there are many: it is not a failure beside complete replicas or in a later roll-out."""
-    old = lost("demo-old", created=0, ended=9, **status)
+    """Kubernetes keeps it for a while: it is no failure beside complete replicas or in a later roll-out."""
+    old = failed_pod("demo-old", created=0, ended=9, **status)
     complete = status_of(ObservedSolver(deployment=deployment(), pods=[old, pod("demo-2", ready=True)]))
     assert condition(complete, "Ready").status == "True"
     rolling = status_of(
-        ObservedSolver(deployment=deployment(updated=1), pods=[old, started("demo-3", created=9000)])
+        ObservedSolver(deployment=deployment(updated=1), pods=[old, starting_pod("demo-3", created=9000)])
     )
     assert condition(rolling, "Degraded").status == "False"
     assert condition(rolling, "Ready").reason == "RollingOut"
 
 
 def test_a_single_lost_replica_is_not_a_failure() -> None:
-    three = [lost(f"demo-{number}", created=number, ended=100) for number in range(3)]
-    new = [started(f"demo-{number}", created=101) for number in range(3, 6)]
+    three = [failed_pod(f"demo-{number}", created=number, ended=100) for number in range(3)]
+    new = [starting_pod(f"demo-{number}", created=101) for number in range(3, 6)]
     actual = status_of(ObservedSolver(deployment=deployment(ready=0, available=0), pods=[*three, *new]))
     assert condition(actual, "Degraded").status == "False"
 
 
 def test_repeated_losses_of_a_replica_are_a_failure_until_one_is_ready() -> None:
     pods = [
-        lost("demo-1", created=0, ended=90),
-        lost("demo-2", created=91, ended=180),
-        started("demo-3", created=182),
+        failed_pod("demo-1", created=0, ended=90),
+        failed_pod("demo-2", created=91, ended=180),
+        starting_pod("demo-3", created=182),
     ]
     actual = status_of(ObservedSolver(deployment=deployment(ready=2, available=2), pods=pods))
     assert condition(actual, "Degraded").reason == "Evicted"
@@ -331,13 +333,13 @@ def test_a_starting_container_is_not_a_failure() -> None:
 
 
 def test_a_container_that_just_started_is_not_a_failure() -> None:
-    """Between its startup probe and its readiness probe."""
-    starting = running(since="2026-01-01T12:00:00Z", unready_since="2026-01-01T11:59:58Z")
+    """Its startup probe has succeeded, its readiness probe not yet."""
+    starting = unready_pod(since="2026-01-01T12:00:00Z", unready_since="2026-01-01T11:59:58Z")
     assert condition(status_of(ObservedSolver(pods=[starting])), "Degraded").status == "False"
 
 
-def beside(other: dict[str, Any], *, init: bool = False) -> dict[str, Any]:
-    """Return a Pod with a ready container of ours and a container that another tool added."""
+def pod_with_two_containers(other: dict[str, Any], *, init: bool = False) -> dict[str, Any]:
+    """Return a Pod with our ready container and a container that another tool added."""
     ours = {"name": "service", "ready": True, "state": {"running": {"startedAt": "2026-01-01T11:00:00Z"}}}
     if init:
         return pod(initContainerStatuses=[other], containerStatuses=[ours])
@@ -346,7 +348,7 @@ def beside(other: dict[str, Any], *, init: bool = False) -> dict[str, Any]:
 
 @pytest.mark.parametrize("init", [True, False])
 @pytest.mark.parametrize(
-    ("doing", "reason", "said"),
+    ("container", "reason", "text"),
     [
         (crashed(2, "bad flag"), "Crashing", "crashed, exit code 2: bad flag."),
         (OUT_OF_MEMORY, "OutOfMemory", "was killed for using more memory than its limit"),
@@ -358,14 +360,15 @@ def beside(other: dict[str, Any], *, init: bool = False) -> dict[str, Any]:
     ],
 )
 def test_a_foreign_container_is_named_and_ignores_our_fields_and_exit_codes(
-    doing: dict[str, Any], reason: str, said: str, init: bool
+    container: dict[str, Any], reason: str, text: str, init: bool
 ) -> None:
     actual = condition(
-        status_of(ObservedSolver(pods=[beside({"name": "proxy", **doing}, init=init)])), "Degraded"
+        status_of(ObservedSolver(pods=[pod_with_two_containers({"name": "proxy", **container}, init=init)])),
+        "Degraded",
     )
     assert actual.reason == reason
     assert actual.message.startswith("Container proxy, which the operator did not add, of Pod demo-1 ")
-    assert said in actual.message
+    assert text in actual.message
     assert "spec." not in actual.message
 
 
@@ -405,7 +408,7 @@ UPDATING = {"updated": 1, "replicas": 4, "available": 3}
         (ObservedSolver(deployment=deployment()), PENDING, "", "Unknown", "CanaryPending"),
         (ObservedSolver(deployment=deployment()), ANSWERED, "", "True", "Answering"),
         (ObservedSolver(deployment=deployment()), FAILED, "True", "False", "CanaryFailed"),
-        # A roll-out, a lost replica, a child that was refused: clients are answered all the same.
+        # In a roll-out, with a lost replica or with a refused child, clients still get answers.
         (ObservedSolver(deployment=deployment(**UPDATING)), PENDING, "True", "True", "Answering"),
         (ObservedSolver(deployment=deployment(available=1)), PENDING, "True", "True", "Answering"),
         (
@@ -420,10 +423,10 @@ UPDATING = {"updated": 1, "replicas": 4, "available": 3}
 def test_available_says_whether_clients_are_answered(
     observed: ObservedSolver, verdict: CanaryVerdict, before: str, state: str, reason: str
 ) -> None:
-    """Whatever else differs from the spec: that is for Ready."""
+    """Other differences from the spec change only Ready."""
     stored = {"type": "Available", "status": before, "reason": "Answering", "message": ""}
-    asked = solver(status={"conditions": [stored]} if before else None)
-    actual = condition(of(asked, observed=observed, verdict=verdict), "Available")
+    known = solver(status={"conditions": [stored]} if before else None)
+    actual = condition(of(known, observed=observed, verdict=verdict), "Available")
     assert (actual.status, actual.reason) == (state, reason)
 
 
@@ -452,9 +455,9 @@ def test_a_step_of_an_autoscaler_leaves_ready_true() -> None:
         ([], None, "hf://new/model"),
         ([], "hf://old/model", "hf://old/model"),
         (["hf://old/model"] * 3, "hf://old/model", "hf://old/model"),
-        # In the middle of a roll-out both answer: the one that is to.
+        # During a roll-out both models answer: show the new one.
         (["hf://old/model", "hf://new/model"], "hf://new/model", "hf://new/model"),
-        # All replicas of before, while the first new one still loads.
+        # Only the old replicas answer while the first new one loads.
         (["hf://old/model"] * 3, "hf://new/model", "hf://old/model"),
     ],
 )
@@ -509,13 +512,13 @@ def test_the_transition_time_moves_only_when_the_status_does() -> None:
     known = solver(status=first.model_dump(by_alias=True))
     later = NOON + timedelta(minutes=5)
 
-    def look(observations: Deployment) -> SolverStatus:
-        return of(known, observed=ObservedSolver(deployment=observations), now=later)
+    def status_after(rollout: Deployment) -> SolverStatus:
+        return of(known, observed=ObservedSolver(deployment=rollout), now=later)
 
-    starting = look(deployment(available=1))
+    starting = status_after(deployment(available=1))
     assert condition(starting, "Ready").reason != condition(first, "Ready").reason
     assert condition(starting, "Ready").last_transition_time == "2026-01-01T12:00:00Z"
-    assert condition(look(deployment()), "Ready").last_transition_time == "2026-01-01T12:05:00Z"
+    assert condition(status_after(deployment()), "Ready").last_transition_time == "2026-01-01T12:05:00Z"
 
 
 def test_an_unchanged_observation_is_an_equal_status() -> None:
@@ -534,7 +537,7 @@ def test_an_unchanged_observation_is_an_equal_status() -> None:
         ({"enabled": False, "host": "a.b"}, "http://demo.team.svc"),
     ],
 )
-def test_the_url_is_where_a_client_asks(ingress: dict[str, Any], url: str) -> None:
+def test_the_status_shows_the_url_for_clients(ingress: dict[str, Any], url: str) -> None:
     assert status_of(ObservedSolver(), spec={"ingress": ingress}).url == url
 
 
@@ -561,7 +564,7 @@ KEDA = {"autoscaling": {"enabled": True, "provider": "KEDA", "prometheusAddress"
 
 
 def scaler(kind: str, **conditions: str) -> ObservedSolver:
-    """An autoscaler with these conditions."""
+    """Return an observation of an autoscaler with these conditions."""
     status_conditions = [
         {"type": name, "status": state, "reason": "Why", "message": "so"}
         for name, state in conditions.items()
@@ -615,7 +618,7 @@ def test_a_missing_crd_is_reported_with_its_provider_and_is_not_a_failure() -> N
 
 
 def test_a_route_that_can_not_be_applied_is_not_ready() -> None:
-    """Its URL leads nowhere."""
+    """Its URL does not work."""
     absent = [ObjectRef(api_version="gateway.networking.k8s.io/v1", kind="HTTPRoute", name="demo")]
     actual = status_of(ObservedSolver(deployment=deployment(), absent=absent))
     assert (condition(actual, "Ready").status, condition(actual, "Ready").reason) == (
@@ -632,7 +635,7 @@ def test_the_status_shows_a_starting_replicas_progress() -> None:
     assert condition(status_of(observed), "ModelLoaded").message == "Pod demo-1: Fetching. 40 % done."
 
 
-def creating(*, for_seconds: float, **metadata: Any) -> dict[str, Any]:
+def creating_pod(*, for_seconds: float, **metadata: Any) -> dict[str, Any]:
     """Return a Pod with a container in creation."""
     started = (NOON - timedelta(seconds=for_seconds)).isoformat()
     waiting = {"name": "service", "state": {"waiting": {"reason": "ContainerCreating"}}}
@@ -643,9 +646,9 @@ def creating(*, for_seconds: float, **metadata: Any) -> dict[str, Any]:
 
 
 def test_the_warning_of_a_pod_without_a_container_for_long_is_read() -> None:
-    """Its node says why in an Event only."""
-    hanging, young = creating(for_seconds=11), creating(for_seconds=9)
-    leaving = creating(for_seconds=99, deletionTimestamp="x")
+    """The node gives the reason only in an Event."""
+    hanging, young = creating_pod(for_seconds=11), creating_pod(for_seconds=9)
+    leaving = creating_pod(for_seconds=99, deletionTimestamp="x")
     evicted = {**hanging, "status": {**hanging["status"], "phase": "Failed"}}
     assert status.pending.hanging([young, leaving, evicted, hanging], now=NOON) is hanging
     assert status.pending.hanging([young, leaving, evicted, pod()], now=NOON) is None
@@ -653,8 +656,8 @@ def test_the_warning_of_a_pod_without_a_container_for_long_is_read() -> None:
     assert not status.pending.young([hanging, leaving, pod()], now=NOON)
 
 
-WAY_IN = {"ingress": {"enabled": True, "host": "mcq.example.com"}}
-ROUTE = {"gateway": {"enabled": True, "parentRefs": [{"name": "public"}]}}
+INGRESS_SPEC = {"ingress": {"enabled": True, "host": "mcq.example.com"}}
+GATEWAY_SPEC = {"gateway": {"enabled": True, "parentRefs": [{"name": "public"}]}}
 KEYS = {"auth": {"apiKeysSecretRef": {"name": "clients"}}}
 
 
@@ -662,13 +665,13 @@ KEYS = {"auth": {"apiKeysSecretRef": {"name": "clients"}}}
     ("spec", "state", "reason"),
     [
         ({}, "False", "NoWayIn"),
-        (WAY_IN, "True", "NoKeysAndNoPolicy"),
-        (ROUTE, "True", "NoKeysAndNoPolicy"),
-        ({**WAY_IN, **KEYS}, "False", "APIKeysNeeded"),
-        ({**WAY_IN, "networkPolicy": {"enabled": True, "allowedFrom": []}}, "False", "PeersRestricted"),
-        # Such a policy lets everybody in.
-        ({**WAY_IN, "networkPolicy": {"enabled": True}}, "True", "NoKeysAndNoPolicy"),
-        ({**WAY_IN, "networkPolicy": {"allowedFrom": []}}, "True", "NoKeysAndNoPolicy"),
+        (INGRESS_SPEC, "True", "NoKeysAndNoPolicy"),
+        (GATEWAY_SPEC, "True", "NoKeysAndNoPolicy"),
+        ({**INGRESS_SPEC, **KEYS}, "False", "APIKeysNeeded"),
+        ({**INGRESS_SPEC, "networkPolicy": {"enabled": True, "allowedFrom": []}}, "False", "PeersRestricted"),
+        # A policy without allowedFrom admits every peer.
+        ({**INGRESS_SPEC, "networkPolicy": {"enabled": True}}, "True", "NoKeysAndNoPolicy"),
+        ({**INGRESS_SPEC, "networkPolicy": {"allowedFrom": []}}, "True", "NoKeysAndNoPolicy"),
     ],
 )
 def test_a_route_with_neither_keys_nor_allowed_peers_is_reported(

@@ -1,4 +1,4 @@
-"""How a change gets through without passing its gate, and the record of it."""
+"""A change may get through without passing its gate; the status records how."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from tests.operator.status.test_gate_states import (
     EMPTY,
     PROMOTE,
     SITTING,
-    examined,
+    exam_condition,
+    finished_exam,
     gate_objects,
     gated,
-    looked,
-    sat,
+    next_status,
     stored,
 )
 from tests.operator.support import NOON, solver
@@ -23,7 +23,7 @@ from mcq_operator.status.transitions import stamp
 from mcq_operator.status.waiver import override, ungated
 
 
-def test_an_annotation_lets_a_change_through_and_is_recorded_and_lets_no_other_through() -> None:
+def test_an_annotation_lets_only_its_change_through_and_is_recorded() -> None:
     annotations = {PROMOTE: f"{SITTING.change} alice: by hand"}
     through = advanced(gated(annotations), SITTING, gate_objects(), now=NOON)
     assert (through.phase, holds(through)) == ("Overridden", False)
@@ -43,22 +43,22 @@ def test_an_annotation_of_a_passed_change_has_no_effect() -> None:
     assert advanced(gated(late), passed, gate_objects(), now=NOON) == passed
 
 
-@pytest.mark.parametrize("words", ["alice: by hand", "fedcba9876543210 alice: by hand", SITTING.change])
-def test_an_approval_of_another_change_has_no_effect_and_is_reported(words: str) -> None:
-    asked = gated({PROMOTE: words})
-    gate = advanced(asked, SITTING, gate_objects(), now=NOON)
+@pytest.mark.parametrize("approval", ["alice: by hand", "fedcba9876543210 alice: by hand", SITTING.change])
+def test_an_approval_of_another_change_has_no_effect_and_is_reported(approval: str) -> None:
+    solver_with_approval = gated({PROMOTE: approval})
+    gate = advanced(solver_with_approval, SITTING, gate_objects(), now=NOON)
     assert gate.phase == "Sitting"
-    reported = finding(asked, gate, EMPTY)
+    reported = finding(solver_with_approval, gate, EMPTY)
     assert reported is not None
     assert f"has no effect: it does not name this change, {SITTING.change}," in reported.message
-    assert words in reported.message
+    assert approval in reported.message
 
 
-TERMS = {"exam": "aqua", "minAccuracy": 0.4, "maxRegression": 0.05}
+LAST_GATE = {"exam": "aqua", "minAccuracy": 0.4, "maxRegression": 0.05}
 
 
 @pytest.mark.parametrize(
-    ("gate", "words"),
+    ("gate", "text"),
     [
         ({"minAccuracy": 0.4, "maxRegression": 0.05}, ""),
         ({"minAccuracy": 0.5, "maxRegression": 0.01, "maxCalibrationError": 0.1}, ""),
@@ -71,13 +71,13 @@ TERMS = {"exam": "aqua", "minAccuracy": 0.4, "maxRegression": 0.05}
         ),
     ],
 )
-def test_a_gate_loosened_with_the_change_leaves_a_record(gate: dict[str, Any], words: str) -> None:
-    loosened = gated(status={"lastGate": TERMS}, **gate)
-    reported = advanced(loosened, SITTING, gate_objects(candidate_exam=sat("Passed")), now=NOON)
+def test_a_gate_loosened_with_the_change_leaves_a_record(gate: dict[str, Any], text: str) -> None:
+    loosened = gated(status={"lastGate": LAST_GATE}, **gate)
+    reported = advanced(loosened, SITTING, gate_objects(candidate_exam=finished_exam("Passed")), now=NOON)
     recorded = override(loosened, reported, now=NOON)
     assert not holds(reported)
-    assert words in reported.message
-    if words:
+    assert text in reported.message
+    if text:
         assert reported.reason == "GateLoosened"
         assert recorded is not None
         assert (recorded.reason, recorded.change) == ("GateLoosened", SITTING.change)
@@ -86,43 +86,43 @@ def test_a_gate_loosened_with_the_change_leaves_a_record(gate: dict[str, Any], w
         assert (reported.phase, recorded) == ("Passed", None)
 
 
-@pytest.mark.parametrize("blocked", [None, SITTING, SITTING.model_copy(update={"phase": "Refused"})])
+@pytest.mark.parametrize("change", [None, SITTING, SITTING.model_copy(update={"phase": "Refused"})])
 @pytest.mark.parametrize("steps", [1, 2])
 def test_a_gate_removed_with_the_change_or_before_it_leaves_a_record(
-    blocked: GateStatus | None, steps: int
+    change: GateStatus | None, steps: int
 ) -> None:
-    """The change goes through with a Warning, and the status shows the record until the next change."""
-    before = looked(gated(status={"promoted": "old"}), blocked, "old")
+    """The change gets through with a Warning, and the status shows the record until the next change."""
+    before = next_status(gated(status={"promoted": "old"}), change, "old")
     assert before.last_gate is not None
     if steps == 2:
         alone = solver(status=stored(before))
-        before = looked(alone, ungated(alone, "old", unchanged=True), "old")
-        assert examined(before) is None
+        before = next_status(alone, ungated(alone, "old", unchanged=True), "old")
+        assert exam_condition(before) is None
     changed = solver(status=stored(before))
-    after = looked(changed, ungated(changed, "new", unchanged=False), "new")
+    after = next_status(changed, ungated(changed, "new", unchanged=False), "new")
     assert (after.promoted, after.last_gate) == ("new", None)
-    assert examined(after) == ("Unknown", "GateRemoved")
+    assert exam_condition(after) == ("Unknown", "GateRemoved")
     assert after.override is not None
     assert (after.override.reason, after.override.change) == ("GateRemoved", "new")
     assert after.override.gate == before.last_gate
     events = [each for each in status.events(changed, after, now=NOON) if each["reason"] == "GateRemoved"]
     assert [each["type"] for each in events] == ["Warning"]
     same = solver(status=stored(after))
-    assert looked(same, ungated(same, "new", unchanged=True), "new") == after
+    assert next_status(same, ungated(same, "new", unchanged=True), "new") == after
     another = ungated(same, "newer", unchanged=False)
     assert another is None
-    assert examined(looked(same, another, "newer")) is None
+    assert exam_condition(next_status(same, another, "newer")) is None
 
 
 def test_a_gate_loosened_before_the_change_is_compared_with_the_earlier_gate() -> None:
-    before = looked(gated(status={"promoted": "old"}), None, "old")
-    alone = looked(gated(status=stored(before), maxRegression=1), None, "old")
+    before = next_status(gated(status={"promoted": "old"}), None, "old")
+    alone = next_status(gated(status=stored(before), maxRegression=1), None, "old")
     assert alone.last_gate == before.last_gate
     through = SITTING.model_copy(update={"phase": "Overridden", "reason": "GateLoosened"})
-    after = looked(gated(status=stored(alone), maxRegression=1), through, "new")
+    after = next_status(gated(status=stored(alone), maxRegression=1), through, "new")
     assert after.last_gate is not None
     assert after.last_gate.max_regression == 1
-    tighter = looked(gated(status=stored(after), maxRegression=0.01), through, "new")
+    tighter = next_status(gated(status=stored(after), maxRegression=0.01), through, "new")
     assert tighter.last_gate is not None
     assert tighter.last_gate.max_regression == 0.01
 

@@ -52,10 +52,10 @@ def listing(kind: Kind, *objects: Observation, version: int, namespace: str | No
 def test_an_observed_object_is_returned_as_a_copy_with_its_kind() -> None:
     store = Store()
     assert store.observe(observation(5, spec={"a": 1}))
-    found = store.find(SERVICE, DEMO)
-    assert found is not None
-    assert (found["apiVersion"], found["kind"], found["spec"]) == ("v1", "Service", {"a": 1})
-    found["spec"]["a"] = 2
+    live = store.find(SERVICE, DEMO)
+    assert live is not None
+    assert (live["apiVersion"], live["kind"], live["spec"]) == ("v1", "Service", {"a": 1})
+    live["spec"]["a"] = 2
     assert (store.find(SERVICE, DEMO) or {})["spec"] == {"a": 1}
 
 
@@ -65,12 +65,12 @@ def test_the_newer_version_wins_whichever_comes_first() -> None:
     assert not store.observe(observation(10**0, spec={"a": "old"}))
     assert not store.observe(observation(8, gone=True))
     assert (store.find(SERVICE, DEMO) or {})["spec"] == {"a": "new"}
-    # As numbers: of the text, 10 would be the older one.
+    # Versions compare as numbers: as text, 10 would be older than 9.
     assert store.observe(observation(10, spec={"a": "newest"}))
 
 
 def test_an_older_event_does_not_undo_a_deletion() -> None:
-    """An answer to a write may come after the event of the object's end."""
+    """The answer to a write may come after the event of the deletion."""
     store = Store()
     store.observe(observation(5))
     assert store.observe(observation(7, gone=True))
@@ -79,8 +79,8 @@ def test_an_older_event_does_not_undo_a_deletion() -> None:
     assert store.observe(observation(8))
 
 
-def test_an_object_gone_from_the_watch_is_unknown_until_a_read_finds_none() -> None:
-    """It may have lost its label, and be there still."""
+def test_an_object_that_leaves_the_watch_is_unknown_until_a_read_finds_none() -> None:
+    """The object may still exist without its label."""
     store = Store()
     assert not store.knows(SERVICE, DEMO)
     store.observe(observation(5))
@@ -113,7 +113,7 @@ def test_a_not_found_answer_does_not_undo_a_later_event() -> None:
             {"status": {"currentHealthy": 2}},
             Change.NONE,
         ),
-        # Its data are not watched: any newer version that is not an own write may differ.
+        # The data is not watched, so it may differ in any newer version that we did not write.
         (CONFIG_MAP, {}, {}, Change.DRIFT),
         (DEPLOYMENT, {"status": {"replicas": 1}}, {"status": {"replicas": 2}}, Change.STATE),
         (DEPLOYMENT, {"spec": {"replicas": 1}}, {"spec": {"replicas": 2}}, Change.DRIFT),
@@ -143,17 +143,17 @@ def test_pods_are_found_by_their_solver_in_a_stable_order_once_they_are_listed()
         labels = {"app.kubernetes.io/instance": instance}
         return observation(version, POD, gone=gone, name=name, metadata={"labels": labels})
 
-    def found(instance: str) -> list[str]:
+    def pod_names(instance: str) -> list[str]:
         return [item["metadata"]["name"] for item in store.group(POD, "team", instance) or []]
 
     store.observe(pod(1, "b", "demo"))
     assert store.group(POD, "team", "demo") is None
     store.replace(listing(POD, pod(1, "b", "demo"), pod(2, "a", "demo"), pod(3, "c", "other"), version=3))
-    assert found("demo") == ["a", "b"]
+    assert pod_names("demo") == ["a", "b"]
     store.observe(pod(4, "a", "demo", gone=True))
     store.observe(pod(5, "b", "other"))
-    assert found("demo") == []
-    assert found("other") == ["b", "c"]
+    assert pod_names("demo") == []
+    assert pod_names("other") == ["b", "c"]
 
 
 def test_a_listing_drops_missed_deletions_and_keeps_newer_objects() -> None:
@@ -172,17 +172,17 @@ def test_a_list_deletes_missing_objects_and_an_older_event_does_not_restore_them
     store = Store()
     for number, name in enumerate(("missed", "listed", "newer"), 5):
         store.observe(observation(10 * number, name=name))
-    found = listing(SERVICE, observation(60, name="listed"), version=60)
-    assert store.replace(found) == {SolverKey("team", "demo")}
+    relisting = listing(SERVICE, observation(60, name="listed"), version=60)
+    assert store.replace(relisting) == {SolverKey("team", "demo")}
     assert not store.knows(SERVICE, NamespacedName("team", "missed"))
     assert store.knows(SERVICE, NamespacedName("team", "listed"))
     assert store.knows(SERVICE, NamespacedName("team", "newer"))
     assert not store.observe(observation(55, name="missed"))
     assert store.observe(observation(61, name="missed"))
-    assert store.replace(found) == set()
+    assert store.replace(relisting) == set()
 
 
-def test_deletions_are_not_remembered_for_ever() -> None:
+def test_a_deletion_is_forgotten_after_two_lists() -> None:
     store = Store()
     store.observe(observation(5))
     for version in 6, 7:
@@ -210,7 +210,7 @@ def test_a_removed_kind_is_forgotten() -> None:
 def test_an_object_with_our_label_and_no_owner_of_ours_takes_no_memory(
     kind: Kind, owners: list[dict[str, str]]
 ) -> None:
-    """It is unknown, so that a reconcile that needs its name asks the server."""
+    """It stays unknown, so a reconcile that needs its name asks the server."""
     store = Store()
     other = observation(5, kind, metadata={"ownerReferences": owners}, spec={"text": "x" * 1000})
     store.replace(listing(kind, other, version=5))
@@ -241,7 +241,7 @@ def test_the_store_drops_large_unused_content(kind: Kind, fields: dict[str, Any]
     assert len(observation(5, kind, **fields).body or b"") < 500
 
 
-def test_the_inventory_accepts_every_child() -> None:
+def test_the_store_keeps_every_kind_of_child() -> None:
     store = Store()
     for number, kind in enumerate(CHILDREN, 1):
         store.observe(observation(number, kind, spec={"n": number}))
