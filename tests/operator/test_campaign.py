@@ -1,4 +1,4 @@
-"""A short fault campaign; `make chaos` runs the whole one."""
+"""A short fault campaign; `make chaos` runs the full one."""
 
 import random
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from tests.operator.conftest import Kubectl
 SEED = 1
 JOBS = 4
 SLOW = {"write-silent", "write-silent-done", "read-silent"}
-"""Faults that last as long as the operator's request timeout: only the whole campaign has them."""
+"""Faults that last as long as the operator's request timeout: only the full campaign has them."""
 SHORT_PARTITION_SECONDS = 4.0
 
 
@@ -31,12 +31,12 @@ async def arena(cluster_kubectl: Kubectl, tmp_path: Path) -> AsyncIterator[Arena
 
 
 def _one_of_each(trace: Trace) -> list[Case]:
-    """Return one case of each fault, the same ones each time."""
-    chance = random.Random(SEED)
+    """Return one case of each fault, the same ones in each run."""
+    rng = random.Random(SEED)
     by_fault: dict[str, list[Case]] = {}
     for case in derive(trace):
         by_fault.setdefault(case.fault, []).append(case)
-    return [chance.choice(cases) for fault, cases in by_fault.items() if fault not in SLOW]
+    return [rng.choice(cases) for fault, cases in by_fault.items() if fault not in SLOW]
 
 
 @pytest.mark.slow
@@ -49,8 +49,8 @@ async def test_no_fault_changes_the_outcome(arena: Arena, monkeypatch: pytest.Mo
     cases = _one_of_each(expected.trace)
     results = [result async for result in campaign.run(arena, cases, expected, jobs=JOBS)]
     assert report.alarms(results) == ""
-    struck = sum(result.hit for result in results)
-    assert struck > 0.8 * len(cases), report.table(results)
+    hits = sum(result.hit for result in results)
+    assert hits > 0.8 * len(cases), report.table(results)
     other = replace(expected, counts={**expected.counts, "Deployment/demo": (2, 2)})
     (result,) = [result async for result in campaign.run(arena, cases[:1], other, jobs=1)]
     assert result.alarms[0] == "created, deleted: Deployment/demo is [1, 1], not [2, 2]"

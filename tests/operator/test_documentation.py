@@ -1,4 +1,4 @@
-"""The documentation's links lead somewhere, and its index has each page."""
+"""Every link of the documentation resolves, and its index lists every page."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
-def test_each_link_leads_somewhere() -> None:
+def test_every_link_resolves() -> None:
     broken = [
         f"{page.relative_to(ROOT)}: {target.name}#{anchor}"
         for page in PAGES
@@ -36,6 +36,6 @@ def test_each_link_leads_somewhere() -> None:
     assert broken == []
 
 
-def test_the_index_has_each_page() -> None:
+def test_the_index_lists_every_page() -> None:
     indexed = {target for target, _ in links(DOCS / "README.md")}
     assert {page for page in DOCS.glob("*.md") if page.name != "README.md"} - indexed == set()

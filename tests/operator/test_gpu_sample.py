@@ -1,4 +1,4 @@
-"""The sample of a GPU pool, config/samples/gpu-vllm: what the API server says of it, and whether its parts fit."""
+"""The sample of a GPU pool, config/samples/gpu-vllm: the API server accepts it, and its parts fit together."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ FOLDER = Path(__file__).resolve().parents[2] / "config/samples/gpu-vllm"
 
 @pytest.fixture
 def objects(kubectl: Kubectl) -> dict[str, dict[str, Any]]:
-    """Its objects by kind, as kustomize renders them, for the test's namespace."""
+    """The sample's objects by kind, rendered by kustomize and moved to the test's namespace."""
     rendered = [*yaml.safe_load_all(kubectl("kustomize", str(FOLDER)))]
     for each in rendered:
         each["metadata"]["namespace"] = kubectl.namespace
     return {each["kind"]: each for each in rendered}
 
 
-def test_the_api_server_accepts_it_and_its_restricted_pod(
+def test_the_api_server_accepts_the_sample_and_its_restricted_pod(
     kubectl: Kubectl, objects: dict[str, dict[str, Any]]
 ) -> None:
     enforced = "pod-security.kubernetes.io/enforce=restricted"
     kubectl("label", "namespace", kubectl.namespace, enforced)
     server_side = ("apply", "--server-side", "--dry-run=server", "-f", "-")
-    taken = kubectl(*server_side, stdin=yaml.safe_dump_all(objects.values()))
-    assert {line.partition("/")[0].partition(".")[0] for line in taken.splitlines()} == {
+    output = kubectl(*server_side, stdin=yaml.safe_dump_all(objects.values()))
+    assert {line.partition("/")[0].partition(".")[0] for line in output.splitlines()} == {
         "service",
         "persistentvolumeclaim",
         "deployment",
@@ -43,7 +43,7 @@ def test_the_api_server_accepts_it_and_its_restricted_pod(
     kubectl(*server_side, stdin=yaml.safe_dump(pod))
 
 
-def test_the_solver_asks_the_service_with_the_pods_that_serve_its_model(
+def test_the_solver_asks_the_service_of_the_pods_that_serve_its_model(
     objects: dict[str, dict[str, Any]],
 ) -> None:
     solver, service = objects["MCQSolver"]["spec"]["engine"], objects["Service"]
@@ -59,13 +59,15 @@ def test_the_solver_asks_the_service_with_the_pods_that_serve_its_model(
     assert f"--served-model-name={solver['openai']['model']}" in container["args"]
 
 
-def test_only_vllm_asks_for_a_gpu_and_for_its_pool(objects: dict[str, dict[str, Any]]) -> None:
+def test_only_vllm_requests_a_gpu_and_its_node_pool(objects: dict[str, dict[str, Any]]) -> None:
     pod = objects["Deployment"]["spec"]["template"]["spec"]
     assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert pod["nodeSelector"]
     assert {each["key"] for each in pod["tolerations"]} == {"nvidia.com/gpu"}
-    # Each volume that a drain or an autoscaler would have to ask about is told of.
-    reported = objects["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+    # The annotation names every local volume, so the autoscaler may evict the Pod.
+    annotations = objects["Deployment"]["spec"]["template"]["metadata"]["annotations"]
     local = {volume["name"] for volume in pod["volumes"] if "emptyDir" in volume}
-    assert set(reported["cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"].split(",")) == local
+    assert (
+        set(annotations["cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"].split(",")) == local
+    )
     assert "scheduling" not in objects["MCQSolver"]["spec"]

@@ -29,25 +29,25 @@ pytestmark = pytest.mark.xdist_group("apart")
 
 @pytest.fixture(scope="session")
 def cluster_kubectl(apart_kubectl: Kubectl) -> Kubectl:
-    """An API server in which the installed operator's namespace is no other test's."""
+    """Use the second API server: no other test uses the operator's namespace there."""
     return apart_kubectl
 
 
 def rendered(kubectl: Kubectl, environment: str) -> list[dict[str, Any]]:
-    """The installer's objects for an environment."""
+    """Return the installer's objects for an environment."""
     overlay = Settings({"ENVIRONMENT": environment}).overlay
     return [*yaml.safe_load_all(installer(Delivery(kubectl.program, kubectl.kubeconfig), IMAGES, overlay))]
 
 
 def one(objects: list[dict[str, Any]], kind: str, name: str = "mcq-operator") -> dict[str, Any]:
-    """The object of a kind and name; there is exactly one."""
+    """Return the only object of a kind and name."""
     [actual] = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
     return actual
 
 
 @pytest.fixture(params=["", "dev", "production", "openshift"])
 def objects(cluster_kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[list[dict[str, Any]]]:
-    """What the installer has, applied; it is gone afterwards, save the CRDs."""
+    """The installer's objects, applied; all but the CRDs are deleted afterwards."""
     actual = rendered(cluster_kubectl, request.param)
     cluster_kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(actual))
     yield actual
@@ -67,7 +67,7 @@ def test_the_api_server_accepts_the_installer_in_one_go(
     assert [each["kind"] for each in objects[:2]] == ["Namespace", "CustomResourceDefinition"]
 
 
-def test_dev_is_one_operator_that_talks_and_production_two_that_stand_apart(cluster_kubectl: Kubectl) -> None:
+def test_dev_has_one_verbose_operator_and_production_two_in_different_zones(cluster_kubectl: Kubectl) -> None:
     dev, production = rendered(cluster_kubectl, "dev"), rendered(cluster_kubectl, "production")
 
     spec = one(dev, "Deployment")["spec"]
@@ -104,7 +104,7 @@ def test_the_monitoring_overlay_is_production_and_the_stack(cluster_kubectl: Kub
 def test_the_api_server_accepts_the_metrics_adapter_and_its_pod(
     cluster_kubectl: Kubectl,
 ) -> None:
-    """The namespace of the stack enforces the restricted Pod Security Standard."""
+    """The stack's namespace enforces the restricted Pod Security Standard."""
     cluster_kubectl("apply", "--server-side", "-k", str(ROOT / "monitoring/namespace"))
     rendered = cluster_kubectl("kustomize", str(ROOT / "monitoring/prometheus-adapter"))
     server_side = ("apply", "--server-side", "--dry-run=server", "-f", "-")

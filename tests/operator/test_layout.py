@@ -1,4 +1,4 @@
-"""Where files are, and what they are called."""
+"""The places and the names of files."""
 
 from collections import Counter
 from pathlib import Path
@@ -7,12 +7,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = {"__init__", "__main__", "cli", "errors", "router", "schemas", "build", "workload"}
-"""What several packages have by design."""
+"""Stems that several packages share by design."""
 SUBJECTS = {"backup", "exam", "gate", "network", "routes", "scaling", "solver", "storage"}
-"""What several layers of the operator are about: as a resource, desired, reconciled, and in the status."""
+"""Stems that several layers of the operator share: API, desired state, controllers and status."""
 
 
-def test_the_operator_folder_is_no_package_for_it_would_shadow_the_standard_library() -> None:
+def test_the_operator_folder_is_no_package_because_it_would_shadow_the_standard_library() -> None:
     assert (ROOT / "operator/mcq_operator/__init__.py").exists()
     assert not (ROOT / "operator/__init__.py").exists()
 

@@ -14,18 +14,18 @@ import aiohttp
 import pytest
 from hack import operator_rights
 from tests.operator.conftest import Kubectl
-from tests.operator.live import NAMES, all_made, apply, existing, own_host, until
+from tests.operator.live import NAMES, all_created, apply, existing, own_host, until
 
 pytestmark = pytest.mark.xdist_group("apart")
 
 QUICK = 10.0
-FOLLOWED = 25.0
-"""A Lease lasts for 15 s after its last renewal, and is tried every 2 s."""
+TAKEOVER_SECONDS = 25.0
+"""A Lease lasts for 15 s after its last renewal, and a candidate tries every 2 s."""
 
 
 @pytest.fixture(scope="session")
 def cluster_kubectl(apart_kubectl: Kubectl) -> Kubectl:
-    """An API server for operators of all namespaces: no other test's objects are in it."""
+    """Use the second API server: an operator of all namespaces finds no objects of other tests there."""
     return apart_kubectl
 
 
@@ -33,9 +33,9 @@ class Operator:
     """An operator's process."""
 
     def __init__(self, kubeconfig: Path, log: Path, **settings: str) -> None:
-        with socket.socket() as actual:
-            actual.bind(("127.0.0.1", 0))
-            self.port: int = actual.getsockname()[1]
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            self.port: int = listener.getsockname()[1]
         self._log = log
         self._environment = {
             **os.environ,
@@ -47,7 +47,7 @@ class Operator:
         }
 
     async def start(self) -> None:
-        """Start it, and wait until it watches."""
+        """Start the process and wait until it is ready."""
         with self._log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "mcq_operator", env=self._environment, stderr=log
@@ -61,12 +61,12 @@ class Operator:
         raise AssertionError(message)
 
     async def stop(self) -> int:
-        """SIGTERM; returns the exit status."""
+        """Send SIGTERM and return the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return await asyncio.wait_for(self.process.wait(), 20)
 
     async def get(self, path: str) -> tuple[int, str]:
-        """What its server says."""
+        """Return the status and the body of a path; (0, "") without an answer."""
         url = f"http://127.0.0.1:{self.port}{path}"
         try:
             async with aiohttp.ClientSession() as session, session.get(url) as response:
@@ -75,13 +75,13 @@ class Operator:
             return 0, ""
 
     async def writes(self) -> float:
-        """How many writes it has sent."""
+        """Return how many writes the operator has sent."""
         _, text = await self.get("/metrics")
         lines = [line for line in text.splitlines() if line.startswith("mcq_operator_writes_total{")]
         return sum(float(line.rpartition(" ")[2]) for line in lines)
 
     async def quiet(self) -> float:
-        """Wait until it sends no more writes; returns how many it has sent."""
+        """Wait until the operator sends no more writes; return how many it has sent."""
         count, still = await self.writes(), 0
         for _ in range(100):
             await asyncio.sleep(0.2)
@@ -93,54 +93,56 @@ class Operator:
         raise AssertionError(message)
 
     def log(self) -> str:
-        """Return its whole log."""
+        """Return the operator's whole log."""
         return self._log.read_text()
 
 
 @pytest.fixture
-def restricted(cluster_kubectl: Kubectl, tmp_path: Path) -> Path:
-    """A kubeconfig of the operator's own service account."""
+def restricted_kubeconfig(cluster_kubectl: Kubectl, tmp_path: Path) -> Path:
+    """A kubeconfig of the operator's own ServiceAccount."""
     operator_rights.install(cluster_kubectl)
     return operator_rights.kubeconfig(cluster_kubectl, tmp_path / "kubeconfig")
 
 
 @pytest.fixture
-async def operator(restricted: Path, tmp_path: Path) -> AsyncIterator[Operator]:
+async def operator(restricted_kubeconfig: Path, tmp_path: Path) -> AsyncIterator[Operator]:
     """A running operator that serves all namespaces."""
-    created = Operator(restricted, tmp_path / "operator.log")
-    await created.start()
-    yield created
+    operator = Operator(restricted_kubeconfig, tmp_path / "operator.log")
+    await operator.start()
+    yield operator
     with contextlib.suppress(ProcessLookupError):
-        created.process.kill()
-    await created.process.wait()
+        operator.process.kill()
+    await operator.process.wait()
 
 
-async def leads(operator: Operator) -> bool:
-    """Whether it says that it holds the lease."""
+async def is_leader(operator: Operator) -> bool:
+    """Return whether the operator's metrics say that it leads."""
     _, text = await operator.get("/metrics")
     return "mcq_operator_leader 1.0" in text.splitlines()
 
 
-async def until_leading(operator: Operator, *, seconds: float) -> None:
-    """Wait for it to lead."""
+async def wait_for_leader(operator: Operator, *, seconds: float) -> None:
+    """Wait until the operator leads."""
     async with asyncio.timeout(seconds):
-        while not await leads(operator):
+        while not await is_leader(operator):
             await asyncio.sleep(0.1)
 
 
 @pytest.fixture
-async def pair(restricted: Path, tmp_path: Path) -> AsyncIterator[tuple[Operator, Operator]]:
-    """Two operators that elect their leader, of which the first one leads."""
+async def pair(restricted_kubeconfig: Path, tmp_path: Path) -> AsyncIterator[tuple[Operator, Operator]]:
+    """Two operators that elect a leader; the first one leads."""
     lease = {"MCQ_OPERATOR_LEASE": f"mcq-operator-system/test-{uuid.uuid4().hex[:8]}"}
-    created = [Operator(restricted, tmp_path / f"operator-{number}.log", **lease) for number in (1, 2)]
-    first, second = created
+    operators = [
+        Operator(restricted_kubeconfig, tmp_path / f"operator-{number}.log", **lease) for number in (1, 2)
+    ]
+    first, second = operators
     try:
         await first.start()
-        await until_leading(first, seconds=10)
+        await wait_for_leader(first, seconds=10)
         await second.start()
         yield first, second
     finally:
-        for each in created:
+        for each in operators:
             with contextlib.suppress(ProcessLookupError, AttributeError):
                 each.process.kill()
                 await each.process.wait()
@@ -149,41 +151,41 @@ async def pair(restricted: Path, tmp_path: Path) -> AsyncIterator[tuple[Operator
 async def test_another_candidate_leads_when_a_killed_leaders_lease_expires(
     kubectl: Kubectl, pair: tuple[Operator, Operator]
 ) -> None:
-    """Meanwhile the other one is ready, and writes nothing."""
+    """Meanwhile the candidate is ready, and writes nothing."""
     first, second = pair
     apply(kubectl, own_host(kubectl))
     await until(lambda: kubectl.get("service", "demo"), QUICK)
     await first.quiet()
-    assert not await leads(second)
+    assert not await is_leader(second)
     assert await second.get("/readyz") == (200, "ok\n")
     assert await second.writes() == 0
     first.process.kill()
-    await until_leading(second, seconds=FOLLOWED)
+    await wait_for_leader(second, seconds=TAKEOVER_SECONDS)
     kubectl("delete", "service", "demo")
     await until(lambda: kubectl.get("service", "demo"), QUICK)
 
 
-async def test_a_stopping_leader_hands_over_at_once(pair: tuple[Operator, Operator]) -> None:
+async def test_another_candidate_leads_at_once_when_a_leader_stops(pair: tuple[Operator, Operator]) -> None:
     """A roll-out of the operator has no gap; SIGTERM ends a candidate as well as a leader."""
     first, second = pair
     assert await first.stop() == 0
-    await until_leading(second, seconds=5)
+    await wait_for_leader(second, seconds=5)
     await first.start()
-    assert not await leads(first)
+    assert not await is_leader(first)
     assert await first.stop() == 0
-    assert await leads(second)
+    assert await is_leader(second)
 
 
 async def test_a_paused_leader_writes_nothing_after_it_lost_the_lease(
     kubectl: Kubectl, pair: tuple[Operator, Operator]
 ) -> None:
-    """It observes on resuming that a child is gone, but ends, to restart as a candidate."""
+    """When it resumes, it sees that a child is missing, but exits, to restart as a candidate."""
     first, second = pair
     apply(kubectl, own_host(kubectl))
     await until(lambda: kubectl.get("ingress", "demo"), QUICK)
     await first.quiet()
     first.process.send_signal(signal.SIGSTOP)
-    await until_leading(second, seconds=FOLLOWED)
+    await wait_for_leader(second, seconds=TAKEOVER_SECONDS)
     second.process.send_signal(signal.SIGSTOP)
     kubectl("delete", "service", "demo")
     first.process.send_signal(signal.SIGCONT)
@@ -211,7 +213,7 @@ async def test_events_alone_create_repair_and_prune_and_a_quiet_cluster_gets_no_
     writes = await operator.quiet()
     kubectl("annotate", "mcq", "demo", "example.com/wakes=the-operator")
     assert await operator.quiet() == writes
-    # Every watch and every write was within the rights of config/rbac.
+    # config/rbac allows every watch and every write.
     assert "is forbidden: User" not in operator.log()
 
 
@@ -226,12 +228,12 @@ async def test_kopf_keeps_no_state_on_objects(kubectl: Kubectl, operator: Operat
     assert kubectl("get", "events", "--field-selector", "source=kopf", "-o", "name") == ""
 
 
-async def test_a_restarted_operator_resumes_and_writes_only_what_differs(
+async def test_a_restarted_operator_resumes_and_repairs_only_drift(
     kubectl: Kubectl, operator: Operator
 ) -> None:
     apply(kubectl, own_host(kubectl))
-    # Everybody else has to be done too: what changes while no operator runs would be written by the next one.
-    await until(lambda: all_made(kubectl), QUICK)
+    # The cluster's controllers must be done, too: the next operator would write what they change meanwhile.
+    await until(lambda: all_created(kubectl), QUICK)
     await operator.quiet()
     assert await operator.stop() == 0
     await operator.start()
@@ -242,7 +244,7 @@ async def test_a_restarted_operator_resumes_and_writes_only_what_differs(
     await until(lambda: kubectl.get("service", "demo"), QUICK)
 
 
-async def test_nothing_is_stuck_when_the_operator_goes_before_its_solvers(
+async def test_solvers_can_be_deleted_after_the_operator_has_stopped(
     kubectl: Kubectl, operator: Operator
 ) -> None:
     apply(kubectl, own_host(kubectl))
@@ -267,50 +269,50 @@ async def test_two_operators_serve_their_own_namespaces_and_have_no_rights_in_ot
             for namespace in namespaces:
                 cluster_kubectl("create", "namespace", namespace)
             home = namespaces[0]
-            granted = await printed(
+            roles = await command_output(
                 "rbac", "--home", home, *(f"--namespace={namespace}" for namespace in namespaces)
             )
-            cluster_kubectl("apply", "-f", "-", stdin=granted)
-            created = Operator(
+            cluster_kubectl("apply", "-f", "-", stdin=roles)
+            operator = Operator(
                 operator_rights.kubeconfig(cluster_kubectl, tmp_path / f"{home}.kubeconfig", home=home),
                 tmp_path / f"{home}.log",
                 MCQ_OPERATOR_NAMESPACES=",".join(namespaces),
                 MCQ_OPERATOR_LEASE=f"{home}/mcq-operator",
             )
-            await created.start()
-            operators.append(created)
+            await operator.start()
+            operators.append(operator)
         for namespace in (*every, kubectl.namespace):
-            there = Kubectl(kubectl.program, kubectl.kubeconfig, namespace)
-            apply(there, own_host(there))
+            other = Kubectl(kubectl.program, kubectl.kubeconfig, namespace)
+            apply(other, own_host(other))
         for namespace in every:
-            there = Kubectl(kubectl.program, kubectl.kubeconfig, namespace)
-            await until(lambda there=there: there.get("ingress", "demo"), QUICK)  # type: ignore[misc]
+            other = Kubectl(kubectl.program, kubectl.kubeconfig, namespace)
+            await until(lambda other=other: other.get("ingress", "demo"), QUICK)  # type: ignore[misc]
         assert kubectl.get("deployment", "demo") is None
-        for created in operators:
-            await created.quiet()
-            assert "is forbidden: User" not in created.log()
-            assert await leads(created)
-        unsaid = cluster_kubectl.run(
+        for operator in operators:
+            await operator.quiet()
+            assert "is forbidden: User" not in operator.log()
+            assert await is_leader(operator)
+        refused = cluster_kubectl.run(
             "annotate", "mcq", "demo", "mcq-operator.dev/promote=mallory: yes", "-n", tenants[0][0]
         )
-        assert "must begin with the digest of the change" in unsaid.stderr
+        assert "must begin with the digest of the change" in refused.stderr
         user = f"system:serviceaccount:{tenants[0][0]}:mcq-operator"
-        for verb, what, where in (
+        for verb, resource, namespace in (
             ("get", "secrets", tenants[0][0]),
             ("list", "services", tenants[1][0]),
             ("list", "mcqsolvers.mcq-operator.dev", kubectl.namespace),
             ("list", "customresourcedefinitions", tenants[0][0]),
         ):
-            denied = cluster_kubectl.run("auth", "can-i", verb, what, "--as", user, "-n", where)
-            assert denied.stdout.strip() == "no", (verb, what, where)
+            denied = cluster_kubectl.run("auth", "can-i", verb, resource, "--as", user, "-n", namespace)
+            assert denied.stdout.strip() == "no", (verb, resource, namespace)
     finally:
-        for created in operators:
-            await created.stop()
+        for operator in operators:
+            await operator.stop()
         cluster_kubectl("delete", "namespace", *every, "--wait=false")
 
 
-async def printed(*arguments: str) -> str:
-    """Return the output of a command of the operator."""
+async def command_output(*arguments: str) -> str:
+    """Run a command of the operator and return its output."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "mcq_operator", *arguments, stdout=asyncio.subprocess.PIPE
     )

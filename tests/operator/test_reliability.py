@@ -1,4 +1,4 @@
-"""What docs/reliability.md promises of the operator, with an API server that is slow, restored or at another time."""
+"""The promises of docs/reliability.md: with a slow API server, a restored etcd and a clock that jumps."""
 
 import asyncio
 import shutil
@@ -17,7 +17,7 @@ from tests.chaos.faults import NoFault
 from tests.chaos.program import Program
 from tests.chaos.proxy import Answer, Proxy, Send
 from tests.operator.conftest import CONTROL_PLANE, Bench, Kubectl, control_plane
-from tests.operator.live import apply, existing, kubelet, own_host, patch, until
+from tests.operator.live import apply, existing, mark_pods_ready, own_host, patch, until
 
 pytestmark = pytest.mark.xdist_group("restored")
 
@@ -26,15 +26,15 @@ RESTORED = f"{CONTROL_PLANE}-restored"
 
 
 class Slow(NoFault):
-    """Every answer comes late, of watches the first byte."""
+    """Delays every answer, and the first byte of every watch."""
 
     async def watch(self, point: Point, call: Call) -> Answer | None:
-        """Wait."""
+        """Delay the watch's first byte."""
         await asyncio.sleep(DELAY_SECONDS)
         return await super().watch(point, call)
 
     async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
-        """Wait."""
+        """Delay the answer."""
         await asyncio.sleep(DELAY_SECONDS)
         return await super().request(point, call, path, send)
 
@@ -47,19 +47,19 @@ async def slow(kubectl: Kubectl, cluster_kubectl: Kubectl, tmp_path: Path) -> As
         campaign.connected(kubectl.kubeconfig) as upstream,
         Proxy(upstream, Trace("slow"), Slow()).serving() as url,
     ):
-        created = Program(tmp_path, kubectl.namespace, url)
-        created.start()
-        yield created
-        created.kill()
+        program = Program(tmp_path, kubectl.namespace, url)
+        program.start()
+        yield program
+        program.kill()
 
 
 @pytest.mark.slow
-async def test_an_api_server_that_takes_two_seconds_for_each_answer_delays_and_breaks_nothing(
+async def test_an_api_server_with_two_seconds_of_latency_breaks_nothing(
     kubectl: Kubectl, slow: Program
 ) -> None:
     apply(kubectl, own_host(kubectl))
     await until(lambda: kubectl.get("ingress", "demo"), 60)
-    await kubelet(kubectl)
+    await mark_pods_ready(kubectl)
 
     await until(lambda: existing(kubectl, "mcq", "demo").get("status", {}).get("readyReplicas") == 3, 60)
     kubectl("delete", "service", "demo")
@@ -69,14 +69,14 @@ async def test_an_api_server_that_takes_two_seconds_for_each_answer_delays_and_b
 
 @pytest.fixture(scope="module")
 def restorable() -> Iterator[Kubectl]:
-    """kubectl against a control plane; this module replaces its etcd."""
-    with control_plane(RESTORED) as created:
-        operator_rights.install(created)
-        yield created
+    """kubectl with a control plane of this module, which replaces its etcd."""
+    with control_plane(RESTORED) as kubectl:
+        operator_rights.install(kubectl)
+        yield kubectl
 
 
 class Etcd:
-    """The data of the control plane's etcd, saved and brought back as from a backup."""
+    """Saves the data of the control plane's etcd, and restores it as from a backup."""
 
     def __init__(self, saved: Path) -> None:
         self._provider = ControlPlane(Instance(RESTORED), Progress())
@@ -89,7 +89,7 @@ class Etcd:
         self._provider.up()
 
     def restore(self) -> None:
-        """Put the copy back: versions begin again at the older one."""
+        """Put the copy back, with its older versions."""
         self._stop()
         shutil.rmtree(self._data)
         shutil.copytree(self._saved, self._data)
@@ -100,10 +100,8 @@ class Etcd:
 
 
 @pytest.mark.slow
-async def test_an_etcd_that_is_restored_from_a_backup_is_reconciled_as_it_is(
-    restorable: Kubectl, tmp_path: Path
-) -> None:
-    """Its versions are older than those that the operator has seen, so that its watches would show nothing."""
+async def test_a_restored_etcd_is_reconciled(restorable: Kubectl, tmp_path: Path) -> None:
+    """Its versions are older than those that the operator has observed, so its watches show nothing."""
     restorable.server.create_namespace("team")
     kubectl = Kubectl(restorable.program, restorable.kubeconfig, "team")
     async with (
@@ -113,13 +111,13 @@ async def test_an_etcd_that_is_restored_from_a_backup_is_reconciled_as_it_is(
         operator = Program(tmp_path, "team", url)
         operator.start()
         try:
-            await _restored(kubectl, Etcd(tmp_path / "saved"))
+            await _restore_and_reconcile(kubectl, Etcd(tmp_path / "saved"))
             assert operator.complaints() == operator.ends == []
         finally:
             operator.kill()
 
 
-async def _restored(kubectl: Kubectl, etcd: Etcd) -> None:
+async def _restore_and_reconcile(kubectl: Kubectl, etcd: Etcd) -> None:
     apply(kubectl, {"replicas": 2})
     await until(lambda: kubectl.get("deployment", "demo"), 30)
     await asyncio.to_thread(etcd.save)
@@ -127,7 +125,7 @@ async def _restored(kubectl: Kubectl, etcd: Etcd) -> None:
     await until(lambda: existing(kubectl, "deployment", "demo")["spec"]["replicas"] == 5, 60)
     await asyncio.to_thread(etcd.restore)
     await until(lambda: existing(kubectl, "deployment", "demo")["spec"]["replicas"] == 2, 60)
-    # No event tells of these, as their versions are older than the last that the watches have seen.
+    # No event reports these changes: their versions are older than the last one of the watches.
     patch(kubectl, "mcq", "demo", {"spec": {"replicas": 3}})
     await until(lambda: existing(kubectl, "deployment", "demo")["spec"]["replicas"] == 3, 60)
     kubectl("delete", "service", "demo")
@@ -141,7 +139,7 @@ async def test_a_clock_that_jumps_by_an_hour_changes_nothing(
     apply(kubectl, own_host(kubectl))
     await until(lambda: kubectl.get("mcq", "demo"))
     await bench.reconcile()
-    await kubelet(kubectl)
+    await mark_pods_ready(kubectl)
     await bench.settle()
     bench.now += timedelta(hours=hours)
     assert await bench.reconcile() == []

@@ -18,7 +18,7 @@ def test_namespaces_are_separated_by_commas_and_none_means_all(
     assert Settings().namespaces == namespaces
 
 
-def test_a_senseless_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MCQ_OPERATOR_WORKERS", "0")
     with pytest.raises(ValidationError, match="workers"):
         Settings()
@@ -28,7 +28,7 @@ def test_a_senseless_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_lease_that_would_end_before_it_is_renewed_is_refused(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    """By default the times are client-go's."""
+    """The defaults are client-go's."""
     defaults = Settings()
     assert (
         defaults.lease_duration_seconds,

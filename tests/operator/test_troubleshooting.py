@@ -1,4 +1,4 @@
-"""docs/troubleshooting.md names each reason that a condition can have."""
+"""docs/troubleshooting.md names every reason that a condition can have."""
 
 import ast
 import re
@@ -18,11 +18,11 @@ KUBERNETES = {
     *("HorizontalPodAutoscaler", "ScaledObject"),
 }
 OTHERS = {"True", "False", "Unknown", "Reconcile", "OpenAI", "Refused"}
-"""Statuses of conditions, an Event's action, an engine, a gate's phase."""
+"""Statuses of conditions, an Event's action, an engine and a gate's phase."""
 
 
 def reasons() -> Iterator[str]:
-    """Yield each capitalised word of the code that makes conditions, and the reasons that it composes."""
+    """Yield each capitalised word in the code of the conditions, and the reasons that the code composes."""
     for path in Path(mcq_operator.status.__file__).parent.rglob("*.py"):
         words = [
             node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)
@@ -31,7 +31,7 @@ def reasons() -> Iterator[str]:
     yield from (f"{attempt}{end}" for attempt in ("Apply", "Delete", "Read") for end in ("Refused", "Failed"))
 
 
-def test_the_page_names_each_reason() -> None:
+def test_the_page_names_every_reason() -> None:
     page = PAGE.read_text()
     emitted = set(reasons()) - CONDITIONS - KUBERNETES - OTHERS
     assert {"Conflict", "ApplyFailed", "Answering"} < emitted

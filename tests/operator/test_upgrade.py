@@ -1,6 +1,6 @@
-"""From the last release to this one: its CRDs, its resources with their statuses, and its objects are taken over.
+"""This release takes over the last release's CRDs, its resources with their statuses, and its objects.
 
-tests/operator/upgrade has what the last release's operator made, as `python -m delivery.release.record` has found it.
+`python -m delivery.release.record` recorded them in tests/operator/upgrade.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hack.kubectl import wait_established
 from hack.toolchain.paths import CACHE
 from hack.toolchain.progress import Progress
 from hack.toolchain.tools import Tools
-from tests.operator.conftest import ROOT, with_crds
+from tests.operator.conftest import ROOT, install_crds
 
 from mcq_operator.api import FIELD_MANAGER, ExamKey, Key, SolverKey
 from mcq_operator.api.kinds import RECONCILED
@@ -38,7 +38,7 @@ SWITCH = {
     "type": "74234e98afe7498f",
     "x-kubernetes-preserve-unknown-fields": "b5bea41b6c623f7c",
 }
-LOOKED_AT = {
+REVIEWED = {
     "^.spec": {"x-kubernetes-validations": "4a967ca11c74547d"},
     "^.spec.autoscaling.prometheusAddress": {"x-kubernetes-validations": "741c1236e5789640"},
     "^.spec.engine.openai.endpoint": {"x-kubernetes-validations": "741c1236e5789640"},
@@ -58,34 +58,34 @@ LOOKED_AT = {
     "^.spec.storage.cache.type": {"default": "e811321a3961d0f8"},
     "^.spec.tracing.endpoint": {"x-kubernetes-validations": "741c1236e5789640"},
 }
-"""What crdify can't tell to be harmless, and a person can, by a digest of what it is now: a further change is to be
-looked at, too.
+"""Changes that crdify reports and a person found harmless, with a digest of the new value: the next change needs a
+review, too.
 
-- More is taken than before: other schemes than hf://, longer URIs, IPv6 hosts, Auto beside true and false.
-- New rules are about the new credentialsSecretRef, and revisions that other schemes lack.
-- Defaults are others: of the model (another repository of the same weights), the cache, the resources, the Ingress and
-  the monitoring. A stored solver has the old ones written out, and keeps them.
+- The CRDs accept more: other schemes than hf://, longer URIs, IPv6 hosts, Auto beside true and false.
+- New rules concern the new credentialsSecretRef, and revisions, which other schemes lack.
+- Defaults have changed: of the model (another repository of the same weights), the cache, the resources, the Ingress
+  and the monitoring. A stored solver has the old defaults in its spec and keeps them.
 """
 pytestmark = pytest.mark.xdist_group("apart")
 
-STARTED_ANEW = {"plain", "remote", "rich"}
+RESTARTED = {"plain", "remote", "rich"}
 """Solvers with replicas that this release restarts, for a reason in the changelog."""
 
 
 @pytest.fixture(scope="session")
 def cluster_kubectl(apart_kubectl: Kubectl) -> Kubectl:
-    """An API server with CRDs that no other test needs meanwhile."""
+    """Use the second API server: no other test needs its CRDs meanwhile."""
     return apart_kubectl
 
 
 def recorded(name: str, namespace: str = NAMESPACE) -> list[dict[str, Any]]:
-    """Objects of a file, as if they had been recorded in this namespace."""
+    """Return the objects of a file, moved to this namespace."""
     return [*yaml.safe_load_all((RECORDED / name).read_text().replace(NAMESPACE, namespace))]
 
 
 @pytest.fixture
 def last_release(kubectl: Kubectl) -> Iterator[Kubectl]:
-    """A namespace as the last release has left it, under its CRDs; the present ones come back at the end."""
+    """A namespace as the last release left it, with its CRDs; the present CRDs come back afterwards."""
     for path in CRDS:
         kubectl("apply", "--server-side", "--force-conflicts", "-f", str(path))
     wait_established(kubectl, [f"{kind.plural}.{kind.group}" for kind in RECONCILED])
@@ -100,17 +100,17 @@ def last_release(kubectl: Kubectl) -> Iterator[Kubectl]:
             reference["uid"] = uids[reference["kind"], reference["name"]]
         apply(kubectl, {key: value for key, value in item.items() if key != "status"})
     yield kubectl
-    with_crds(kubectl)
+    install_crds(kubectl)
 
 
-def apply(kubectl: Kubectl, manifest: dict[str, Any], *how: str) -> None:
-    """As the operator does."""
-    options = ("--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}")
-    kubectl("apply", *options, *how, "-f", "-", stdin=json.dumps(manifest))
+def apply(kubectl: Kubectl, manifest: dict[str, Any], *options: str) -> None:
+    """Apply a manifest as the operator does."""
+    flags = ("--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}")
+    kubectl("apply", *flags, *options, "-f", "-", stdin=json.dumps(manifest))
 
 
 def live(kubectl: Kubectl, manifest: dict[str, Any]) -> dict[str, Any]:
-    """The object that a manifest is about, as it is now."""
+    """Return the live object of a manifest."""
     group = manifest["apiVersion"].rpartition("/")[0]
     actual = kubectl.get(f"{manifest['kind']}.{group}".rstrip("."), manifest["metadata"]["name"])
     assert actual is not None, manifest["metadata"]["name"]
@@ -118,26 +118,26 @@ def live(kubectl: Kubectl, manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def identity(manifest: dict[str, Any]) -> tuple[str, str]:
-    """Kind and name."""
+    """Return a manifest's kind and name."""
     return manifest["kind"], manifest["metadata"]["name"]
 
 
-def within(before: Any, after: Any) -> bool:
-    """Whether all of a value of before is there, as it was; a later release may say more."""
+def keeps_values(before: Any, after: Any) -> bool:
+    """Return whether `after` has every value of `before`; a later release may add values."""
     if isinstance(before, dict):
         return isinstance(after, dict) and all(
-            key in after and within(before[key], after[key]) for key in before
+            key in after and keeps_values(before[key], after[key]) for key in before
         )
     return bool(before == after)
 
 
 def keys(namespace: str) -> list[Key]:
-    """Every resource of the last release."""
+    """Return the keys of the last release's resources."""
     return [KINDS[each["kind"]](namespace, each["metadata"]["name"]) for each in recorded("resources.yaml")]
 
 
 def field(crd: str, path: str) -> dict[str, Any]:
-    """The schema of a field of a CRD, which crdify calls ^.spec.model."""
+    """Return the schema of a CRD's field by crdify's path, such as ^.spec.model."""
     [version] = yaml.safe_load(crd)["spec"]["versions"]
     schema: dict[str, Any] = version["schema"]["openAPIV3Schema"]
     for name in path.split(".")[1:]:
@@ -145,7 +145,7 @@ def field(crd: str, path: str) -> dict[str, Any]:
     return schema
 
 
-def test_these_crds_accept_the_last_releases_resources() -> None:
+def test_every_incompatible_change_of_a_crd_is_reviewed() -> None:
     tools = Tools(CACHE, Progress())
     tools.build(["crdify"])
     before = {path.name: path.read_text() for path in CRDS}
@@ -156,16 +156,16 @@ def test_these_crds_accept_the_last_releases_resources() -> None:
     actual = re.findall(r"(\S+): v1alpha1 - (\S+) - \S+ - ERROR", str(reported.value))
     changed: dict[str, dict[str, str]] = {}
     for name, path in actual:
-        then, now = (without_messages(field(crds[name], path)) for crds in (before, after))
-        unlike = {key for key in then.keys() | now.keys() if then.get(key) != now.get(key)}
-        # What a field's own fields are is said of them, and its description is no rule.
-        if unlike := unlike - {"properties", "description"}:
-            changed[path] = {key: digest(now.get(key)) for key in unlike}
-    assert changed == LOOKED_AT
+        old, new = (without_messages(field(crds[name], path)) for crds in (before, after))
+        differing = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+        # crdify reports nested fields on their own, and a description is no rule.
+        if differing := differing - {"properties", "description"}:
+            changed[path] = {key: digest(new.get(key)) for key in differing}
+    assert changed == REVIEWED
 
 
 def without_messages(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema with its rules but without what they say when they refuse."""
+    """Return the schema without the messages of its rules."""
     rules = [
         {key: value for key, value in rule.items() if key != "message"}
         for rule in schema.get("x-kubernetes-validations", [])
@@ -173,15 +173,15 @@ def without_messages(schema: dict[str, Any]) -> dict[str, Any]:
     return {**schema, **({"x-kubernetes-validations": rules} if rules else {})}
 
 
-def test_specs_of_the_last_release_keep_their_meaning(last_release: Kubectl) -> None:
-    """And each version that was ever stored is still served."""
+def test_resources_of_the_last_release_keep_their_values(last_release: Kubectl) -> None:
+    """Each version that was ever stored is still served."""
     before = {each["metadata"]["name"]: live(last_release, each) for each in recorded("resources.yaml")}
-    with_crds(last_release)
+    install_crds(last_release)
     for each in recorded("resources.yaml"):
         after = live(last_release, each)
         stored = before[each["metadata"]["name"]]
-        assert within(stored["spec"], after["spec"])
-        assert within(stored["status"], after["status"])
+        assert keeps_values(stored["spec"], after["spec"])
+        assert keeps_values(stored["status"], after["status"])
     for kind in RECONCILED:
         crd = last_release.get("crd", f"{kind.plural}.{kind.group}")
         assert crd is not None
@@ -189,22 +189,22 @@ def test_specs_of_the_last_release_keep_their_meaning(last_release: Kubectl) -> 
         assert set(crd["status"]["storedVersions"]) <= served
 
 
-async def test_its_objects_are_kept_and_no_pod_with_the_same_template_restarts(
+async def test_objects_of_the_last_release_are_kept_and_only_the_expected_replicas_restart(
     last_release: Kubectl, bench: Bench
 ) -> None:
     before = {
         identity(item): live(last_release, item) for item in recorded("objects.yaml", last_release.namespace)
     }
-    with_crds(last_release)
+    install_crds(last_release)
     await bench.cluster.discover()
-    # All of them; that they take turns has tests of its own.
+    # Upgrade all solvers at once; controllers/test_upgrades.py tests their turns.
     bench.upgrades = Upgrades(release="this", at_once=0, requeue=lambda _: None)
     for key in keys(last_release.namespace):
         await bench.settle(key)
-    rolled = set()
+    restarted = set()
     for item in recorded("objects.yaml", last_release.namespace):
         after, stored = live(last_release, item), before[identity(item)]
         assert after["metadata"]["uid"] == stored["metadata"]["uid"]
         if item["kind"] == "Deployment" and after["spec"]["template"] != stored["spec"]["template"]:
-            rolled.add(item["metadata"]["name"])
-    assert rolled == STARTED_ANEW
+            restarted.add(item["metadata"]["name"])
+    assert restarted == RESTARTED
