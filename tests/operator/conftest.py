@@ -27,7 +27,7 @@ from hack.toolchain.tools import locked
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config
 from tests.operator.server import Server
-from tests.operator.support import IMAGES, NOON, OPERATOR_IMAGE, list_all
+from tests.operator.support import IMAGES, NOON, OPERATOR_IMAGE, list_all, no_key_count, no_load_progress
 
 from mcq_operator.api import Key, Manifest, SolverKey
 from mcq_operator.api.kinds import POLICY, RECONCILED
@@ -186,8 +186,8 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.restart()
-        self.load_progress = LoadProgressProber(_no_load_progress, clock=lambda: 0.0, requeue=lambda _: None)
-        self.api_keys = APIKeyProber(_no_key_count, requeue=lambda _: None)
+        self.load_progress = LoadProgressProber(no_load_progress, clock=lambda: 0.0, requeue=lambda _: None)
+        self.api_keys = APIKeyProber(no_key_count, requeue=lambda _: None)
         self.upgrades = Upgrades(release="golden", at_once=1, requeue=lambda _: None)
 
     @property
@@ -238,14 +238,6 @@ class Bench:
             return self.verdict
 
         return CanaryProber(ask, clock=lambda: 0.0, requeue=lambda _: None)
-
-
-async def _no_load_progress(_: str) -> str:
-    return ""
-
-
-async def _no_key_count(_: str) -> None:
-    return None
 
 
 @asynccontextmanager

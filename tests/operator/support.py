@@ -1,14 +1,20 @@
 """Objects as the API server returns them, an HTTP server, and other helpers that need no API server."""
 
+import asyncio
 import contextlib
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import yaml
 from aiohttp import web
 
-from mcq_operator.api import Key, Manifest, MCQSolver, names
+from mcq_operator.api import Key, Manifest, MCQExam, MCQSolver, names
 from mcq_operator.api.kinds import WATCHED
 from mcq_operator.api.observed import Deployment
 from mcq_operator.client import CachedClient, Cluster, UnavailableError
@@ -40,6 +46,20 @@ def solver(
     )
 
 
+def exam(
+    spec: dict[str, Any] | None = None, *, status: dict[str, Any] | None = None, **metadata: Any
+) -> MCQExam:
+    """Return an MCQExam named `aqua` of the solver `demo` in namespace `team`."""
+    questions = {"configMapRef": {"name": "questions"}}
+    return MCQExam.model_validate(
+        {
+            "metadata": {"name": "aqua", "namespace": "team", "uid": "e", "generation": 1, **metadata},
+            "spec": {"solverRef": {"name": "demo"}, "questions": questions, **(spec or {})},
+            "status": status or {},
+        }
+    )
+
+
 def deployment(**changes: Any) -> Deployment:
     """Return a Deployment with three current, available replicas, and with these changes."""
     numbers: dict[str, Any] = {
@@ -62,6 +82,48 @@ def pod(name: str = "demo-1", *, ready: bool = False, revision: str = "a", **sta
         "metadata": {"name": name, "labels": {"pod-template-hash": revision}},
         "status": {"conditions": conditions, **status},
     }
+
+
+def write_kubeconfig(path: Path, server: str) -> None:
+    """Write a kubeconfig with the token `secret` for a server."""
+    config = {
+        "current-context": "test",
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "clusters": [{"name": "test", "cluster": {"server": server}}],
+        "users": [{"name": "test", "user": {"token": "secret"}}],
+    }
+    path.write_text(yaml.safe_dump(config))
+
+
+def run_operator(
+    *arguments: str, stdin: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m mcq_operator` with these changes to the environment; return its exit status and output."""
+    return subprocess.run(
+        [sys.executable, "-m", "mcq_operator", *arguments],
+        env={**os.environ, **environment},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+async def eventually(check: Callable[[], bool]) -> None:
+    """Wait until `check` returns true."""
+    async with asyncio.timeout(20):
+        while not check():
+            await asyncio.sleep(0.001)
+
+
+async def no_load_progress(_: str) -> str:
+    """Answer for a replica that reports no progress."""
+    return ""
+
+
+async def no_key_count(_: str) -> None:
+    """Answer for a replica that reports no API keys."""
 
 
 @asynccontextmanager

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tests.operator.support import IMAGES, OPERATOR_IMAGE, solver
+from tests.operator.support import IMAGES, OPERATOR_IMAGE, exam, solver
 
 from mcq_operator import desired
-from mcq_operator.api import MCQExam, names
+from mcq_operator.api import names
 from mcq_operator.api.dependencies import dependencies
 from mcq_operator.api.kinds import EXAM, SOLVER
 
@@ -21,16 +21,10 @@ SPEC: dict[str, Any] = {
 def test_each_object_is_created_after_its_dependencies() -> None:
     """So the operator finds a conflict before it creates objects that depend on the foreign one."""
     demo = solver(SPEC)
-    exam = MCQExam.model_validate(
-        {
-            "metadata": {"name": "aqua", "namespace": "team", "uid": "u"},
-            "spec": {"solverRef": {"name": "demo"}, "questions": {"configMapRef": {"name": "q"}}},
-        }
-    )
     gate = demo.spec.rollout.gate
     assert gate is not None
     objects = desired.objects(demo, images=IMAGES, operator_image=OPERATOR_IMAGE)
-    objects += [desired.gate.candidate(demo), desired.gate.candidate_exam(demo, exam, gate)]
+    objects += [desired.gate.candidate(demo), desired.gate.candidate_exam(demo, exam(), gate)]
     needed = dependencies_in_order(objects)
     candidate = names.candidate_name(demo)
     assert needed["Deployment demo"] == {"ServiceAccount demo", "PersistentVolumeClaim demo-model-cache"}
@@ -42,7 +36,7 @@ def test_each_object_is_created_after_its_dependencies() -> None:
     assert needed[f"{SOLVER.kind} {candidate}"] == {"PersistentVolumeClaim demo-model-cache"}
     assert needed[f"{EXAM.kind} {candidate}"] == {f"{SOLVER.kind} {candidate}"}
 
-    needed = dependencies_in_order(desired.exam.objects(exam, demo, service_image=IMAGES.cpu))
+    needed = dependencies_in_order(desired.exam.objects(exam(), demo, service_image=IMAGES.cpu))
     [job] = [name for name in needed if name.startswith("Job ")]
     assert needed[job] == {f"{kind} aqua-exam" for kind in ("ServiceAccount", "Role", "RoleBinding")}
     assert needed["Role aqua-exam"] == {"ConfigMap aqua-results", "ConfigMap aqua-results-0"}

@@ -1,12 +1,11 @@
 """`python -m mcq_operator check` prints the objects of a file's solvers, without a cluster."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from hack.generate import ROOT
+from tests.operator.support import run_operator
 
 from mcq_operator import __version__, desired
 from mcq_operator.api import MCQSolver
@@ -15,13 +14,8 @@ from mcq_operator.settings import Settings
 SAMPLE = ROOT / "config/samples/mcqsolver.yaml"
 
 
-def run(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mcq_operator", *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=30)
-
-
 def test_the_objects_of_a_file_are_printed_as_the_operator_creates_them() -> None:
-    done = run("check", str(SAMPLE))
+    done = run_operator("check", str(SAMPLE))
     assert done.returncode == 0, done.stderr
     actual = list(yaml.safe_load_all(done.stdout))
     sample = yaml.safe_load(SAMPLE.read_text())
@@ -34,7 +28,7 @@ def test_the_objects_of_a_file_are_printed_as_the_operator_creates_them() -> Non
 
 def test_several_solvers_may_come_from_standard_input() -> None:
     manifest = "apiVersion: mcq-operator.dev/v1alpha1\nkind: MCQSolver\nmetadata: {name: %s}\n"
-    done = run("check", "-", stdin=manifest % "a" + "---\n" + manifest % "b")
+    done = run_operator("check", "-", stdin=manifest % "a" + "---\n" + manifest % "b")
     names = {each["metadata"]["name"] for each in yaml.safe_load_all(done.stdout)}
     assert {"a", "b"} <= names
 
@@ -54,7 +48,7 @@ def test_a_problem_is_reported_in_one_line(tmp_path: Path, text: str, message: s
     file = tmp_path / "file.yaml"
     head = "apiVersion: mcq-operator.dev/v1alpha1\nmetadata: {name: x}\n" if text else ""
     file.write_text(head + text)
-    done = run("check", str(file))
+    done = run_operator("check", str(file))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: {file}")
     assert message in done.stderr
@@ -62,14 +56,14 @@ def test_a_problem_is_reported_in_one_line(tmp_path: Path, text: str, message: s
 
 
 def test_a_missing_file_is_named() -> None:
-    done = run("check", "nowhere.yaml")
+    done = run_operator("check", "nowhere.yaml")
     assert done.returncode == 1
     assert "nowhere.yaml" in done.stderr
 
 
 def test_version_and_help_are_printed() -> None:
-    assert run("--version").stdout.strip() == f"mcq-operator {__version__}"
-    assert "check" in run("--help").stdout
+    assert run_operator("--version").stdout.strip() == f"mcq-operator {__version__}"
+    assert "check" in run_operator("--help").stdout
 
 
 POLICY = """
@@ -88,7 +82,7 @@ SOLVER = "apiVersion: mcq-operator.dev/v1alpha1\nkind: MCQSolver\nmetadata: {nam
 def test_check_reports_a_policys_refusals(tmp_path: Path, image: str, namespace: str, status: int) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text(POLICY)
-    done = run("check", "-", "--policy", str(policy), "--namespace", namespace, stdin=SOLVER % image)
+    done = run_operator("check", "-", "--policy", str(policy), "--namespace", namespace, stdin=SOLVER % image)
     assert (done.returncode, done.stdout) == (status, "")
     assert ("evil/x: not allowed in image by spec.images of MCQPolicy teams" in done.stderr) is bool(status)
 
@@ -96,6 +90,6 @@ def test_check_reports_a_policys_refusals(tmp_path: Path, image: str, namespace:
 def test_a_file_without_a_policy_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "solver.yaml"
     file.write_text(SOLVER % "x")
-    done = run("check", str(file), "--policy", str(file))
+    done = run_operator("check", str(file), "--policy", str(file))
     assert done.returncode == 1
     assert f"error: {file}, document 1: not an MCQPolicy of" in done.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hack.generate import ROOT
+from tests.operator.support import run_operator
 
 from mcq_operator.api.text import escape_controls, one_line
 
@@ -76,16 +77,8 @@ def test_an_error_without_a_reader_prints_no_traceback(arguments: tuple[str, ...
 
 
 def test_each_invalid_setting_is_reported_on_a_line() -> None:
-    environment = {**os.environ, "MCQ_OPERATOR_WORKERS": "many", "MCQ_OPERATOR_PORT": "-1"}
     for arguments in (), ("check", SAMPLE):
-        done = subprocess.run(
-            [sys.executable, "-m", "mcq_operator", *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        done = run_operator(*arguments, MCQ_OPERATOR_WORKERS="many", MCQ_OPERATOR_PORT="-1")
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.splitlines() == [
             "error: MCQ_OPERATOR_WORKERS='many': Input should be a valid integer, unable to parse string"
@@ -97,15 +90,10 @@ def test_each_invalid_setting_is_reported_on_a_line() -> None:
 def test_a_quoted_error_does_not_control_the_terminal(tmp_path: Path) -> None:
     file = tmp_path / "\x1b[31mred"
     file.write_text('apiVersion: mcq-operator.dev/v1alpha1\nkind: MCQSolver\nspec: {"\\e[2J": 1}')
-    done = subprocess.run(
-        [sys.executable, "-m", "mcq_operator", "check", str(file)],
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
+    done = run_operator("check", str(file))
     assert done.returncode == 1
-    assert b"\x1b" not in done.stderr
-    assert rb"\x1b[2J" in done.stderr
+    assert "\x1b" not in done.stderr
+    assert r"\x1b[2J" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,15 @@ from asyncio import Event
 from typing import Any
 
 import pytest
-from tests.operator.support import IMAGES, NOON, OPERATOR_IMAGE, list_all, solver
+from tests.operator.support import (
+    IMAGES,
+    NOON,
+    OPERATOR_IMAGE,
+    list_all,
+    no_key_count,
+    no_load_progress,
+    solver,
+)
 
 from mcq_operator import desired
 from mcq_operator.api import Key, Manifest, SolverKey
@@ -128,8 +136,8 @@ class Operator:
             KEY,
             cluster=self.cluster,
             canary=CanaryProber(_answer_canary, clock=lambda: 0.0, requeue=lambda _: None),
-            load_progress=LoadProgressProber(_no_load_progress, clock=lambda: 0.0, requeue=lambda _: None),
-            api_keys=APIKeyProber(_no_key_count, requeue=lambda _: None),
+            load_progress=LoadProgressProber(no_load_progress, clock=lambda: 0.0, requeue=lambda _: None),
+            api_keys=APIKeyProber(no_key_count, requeue=lambda _: None),
             upgrades=Upgrades(release="golden", at_once=0, requeue=lambda _: None),
             images=IMAGES,
             operator_image=OPERATOR_IMAGE,
@@ -144,14 +152,6 @@ class Operator:
 
 async def _answer_canary(_: SolverKey) -> CanaryVerdict:
     return CanaryVerdict(outcome="answered")
-
-
-async def _no_load_progress(_: str) -> str:
-    return ""
-
-
-async def _no_key_count(_: str) -> None:
-    return None
 
 
 @pytest.fixture

@@ -2,11 +2,9 @@
 
 import asyncio
 import json
-import os
 import random
 import ssl
 import subprocess
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 import yaml
 from tests.operator.conftest import Bench, Kubectl
 from tests.operator.live import apply, existing, mark_pods_ready, patch, pod_names, until
+from tests.operator.support import run_operator
 
 from mcq_eval import parts
 from mcq_eval.errors import ResultsNotKept
@@ -25,8 +24,7 @@ from mcq_eval.results import Account, ResultStore, StoredPart
 from mcq_eval.verdict import Limits
 from mcq_operator.api import ExamKey, Manifest
 from mcq_service.api.mcq.schemas import Usage
-from mcq_service.api.service.schemas import Identity
-from mcq_service.api.service.schemas import LastExam as LastExam
+from mcq_service.api.service.schemas import Identity, LastExam
 
 QUESTIONS = {"configMapRef": {"name": "questions"}}
 SPEC = {"solverRef": {"name": "demo"}, "questions": QUESTIONS}
@@ -350,19 +348,8 @@ async def test_an_exam_of_thousands_of_questions_runs_repeatedly(
 
 def run_report(kubectl: Kubectl, *options: str) -> subprocess.CompletedProcess[str]:
     """Run `mcq_operator exam report`."""
-    command = [
-        sys.executable,
-        "-m",
-        "mcq_operator",
-        "exam",
-        "report",
-        "-n",
-        kubectl.namespace,
-        "aqua",
-        *options,
-    ]
-    environment = {**os.environ, "KUBECONFIG": str(kubectl.kubeconfig)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    command = ("exam", "report", "-n", kubectl.namespace, "aqua", *options)
+    return run_operator(*command, KUBECONFIG=str(kubectl.kubeconfig))
 
 
 async def test_a_large_exam_has_a_config_map_for_each_shard(

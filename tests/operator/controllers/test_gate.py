@@ -6,14 +6,12 @@ from typing import Any
 
 from kubernetes.client import ApiException
 from tests.operator.conftest import Bench, Kubectl
-from tests.operator.controllers.test_exams import apply_exam, jobs, part, result_store
+from tests.operator.controllers.test_exams import apply_exam, finish_job, jobs, part, result_store
 from tests.operator.live import apply, condition, existing, patch, pod_names, until
 
 from mcq_eval.report.rows import Row
 from mcq_eval.verdict import Limits
 from mcq_operator.api import ExamKey, Key, Manifest, SolverKey
-
-from . import test_exams
 
 GATE = {"gate": {"examRef": {"name": "aqua"}, "maxRegression": 0.1}}
 SPEC: dict[str, Any] = {"replicas": 1, "rollout": GATE, "storage": {"cache": {"type": "PVC"}}}
@@ -71,9 +69,7 @@ async def finish_exam(
     [job] = [each for each in jobs(kubectl) if each["metadata"]["name"].startswith(f"{exam}-")]
     store, name = result_store(kubectl, tmp_path, exam=exam), job["metadata"]["name"]
     limits = Limits(max_regression=0.1 if before else None)
-    [shard_part] = await test_exams.finish_job(
-        kubectl, store, name, [part(answers)], limits=limits, before=before
-    )
+    [shard_part] = await finish_job(kubectl, store, name, [part(answers)], limits=limits, before=before)
     return shard_part.rows
 
 

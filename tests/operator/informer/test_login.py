@@ -7,9 +7,9 @@ from pathlib import Path
 import aiohttp
 import kopf
 import pytest
-import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from tests.operator.support import write_kubeconfig
 
 from mcq_operator.informer.handlers import HandlerMemo, settings
 from mcq_operator.informer.lists import Lists
@@ -42,14 +42,8 @@ async def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     app = web.Application()
     app.add_routes([web.get("/{status}", _set_status), web.get("/{status}/{kind}", _set_status)])
     async with TestServer(app) as server:
-        config = {
-            "current-context": "test",
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-            "clusters": [{"name": "test", "cluster": {"server": str(server.make_url("/"))}}],
-            "users": [{"name": "test", "user": {"token": "secret"}}],
-        }
         path = tmp_path / "kubeconfig"
-        await asyncio.to_thread(path.write_text, yaml.safe_dump(config))
+        await asyncio.to_thread(write_kubeconfig, path, str(server.make_url("/")))
         monkeypatch.setenv("KUBECONFIG", str(path))
         session = await login(memo=MEMO, settings=settings())
         assert session is not None

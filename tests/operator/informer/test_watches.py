@@ -4,17 +4,17 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kopf._cogs.clients.errors import APIUnprocessableEntityError
 from prometheus_client import CollectorRegistry
+from tests.operator.support import eventually, write_kubeconfig
 
 from mcq_operator.api import Key, Manifest, SolverKey
 from mcq_operator.api.kinds import CONFIG_MAP, SERVICE, WATCHED, Kind
@@ -191,12 +191,6 @@ class Operator:
         return {(each["namespace"], each["name"]): int(each["resourceVersion"]) for each in items}
 
 
-async def until(check: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not check():
-            await asyncio.sleep(0.01)
-
-
 @asynccontextmanager
 async def running(
     operator: Operator, absent: frozenset[Kind] = OTHERS
@@ -220,14 +214,8 @@ async def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     app.add_routes(operator.server.routes())
     # Cancel a handler when its client has gone: a client ends a watch without another request.
     async with TestServer(app, handler_cancellation=True) as server:
-        config = {
-            "current-context": "test",
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-            "clusters": [{"name": "test", "cluster": {"server": str(server.make_url("/")).rstrip("/")}}],
-            "users": [{"name": "test", "user": {"token": "secret"}}],
-        }
         path = tmp_path / "kubeconfig"
-        await asyncio.to_thread(path.write_text, yaml.safe_dump(config))
+        await asyncio.to_thread(write_kubeconfig, path, str(server.make_url("/")).rstrip("/"))
         monkeypatch.setenv("KUBECONFIG", str(path))
         yield operator
 
@@ -238,8 +226,8 @@ async def watched(operator: Operator) -> AsyncIterator[Operator]:
     operator.server.put("kept")
     operator.server.put("demo")
     async with running(operator):
-        await until(lambda: operator.names() == {"kept", "demo"} and bool(operator.server.streams))
-        await until(lambda: sorted(operator.reconciled) == [DEMO, KEPT])
+        await eventually(lambda: operator.names() == {"kept", "demo"} and bool(operator.server.streams))
+        await eventually(lambda: sorted(operator.reconciled) == [DEMO, KEPT])
         operator.reconciled.clear()
         yield operator
 
@@ -248,8 +236,8 @@ async def test_a_list_shows_a_deletion_that_a_relist_missed(watched: Operator) -
     """No event ever reports the deletion."""
     watched.server.delete("demo")
     await watched.server.send_event(watched.server.expired_event())
-    await until(lambda: watched.names() == {"kept"})
-    await until(lambda: watched.reconciled == [DEMO])
+    await eventually(lambda: watched.names() == {"kept"})
+    await eventually(lambda: watched.reconciled == [DEMO])
     await watched.staleness.verify([SERVICE])
     assert watched.staleness.age(SERVICE) == 0
 
@@ -264,14 +252,14 @@ async def test_a_page_that_is_too_long_is_repeated_with_fewer_objects(
     for name in names:
         operator.server.put(name)
     async with running(operator):
-        await until(lambda: operator.names() == names)
+        await eventually(lambda: operator.names() == names)
     assert operator.server.limits[0] == 8
     assert min(operator.server.limits) < 8
 
 
 async def test_the_data_of_config_maps_is_neither_listed_nor_watched(operator: Operator) -> None:
     async with running(operator, absent=frozenset(WATCHED) - {CONFIG_MAP}):
-        await until(lambda: len(operator.server.accept_headers) == 2)
+        await eventually(lambda: len(operator.server.accept_headers) == 2)
         assert operator.client.listed(CONFIG_MAP, None)
     media_type = "application/json;as={};g=meta.k8s.io;v=v1"
     assert operator.server.accept_headers == [
@@ -283,11 +271,11 @@ async def test_the_data_of_config_maps_is_neither_listed_nor_watched(operator: O
 async def test_a_relist_without_a_difference_requeues_nothing(watched: Operator) -> None:
     lists = watched.server.lists
     await watched.server.send_event(watched.server.expired_event())
-    await until(lambda: watched.server.lists == lists + 1 and bool(watched.server.streams))
+    await eventually(lambda: watched.server.lists == lists + 1 and bool(watched.server.streams))
     # The watch reports this object after everything in the list.
     await watched.server.send_event(watched.server.put("new"))
-    await until(lambda: "new" in watched.names())
-    await until(lambda: watched.reconciled == [NEW])
+    await eventually(lambda: "new" in watched.names())
+    await eventually(lambda: watched.reconciled == [NEW])
     assert watched.names() == {"kept", "demo", "new"}
 
 
@@ -306,12 +294,12 @@ async def test_an_error_in_the_stream_restarts_the_watches_and_loses_nothing(
     watched.server.delete("demo")
     watched.server.put("other")
     await watched.server.send_event(line)
-    await until(lambda: watched.names() == {"kept", "other"})
-    await until(lambda: DEMO in watched.reconciled)
+    await eventually(lambda: watched.names() == {"kept", "other"})
+    await eventually(lambda: DEMO in watched.reconciled)
     # The watches go on.
-    await until(lambda: bool(watched.server.streams))
+    await eventually(lambda: bool(watched.server.streams))
     await watched.server.send_event(watched.server.put("new"))
-    await until(lambda: "new" in watched.names())
+    await eventually(lambda: "new" in watched.names())
 
 
 @pytest.mark.parametrize("missed", ["deletion", "change"])
@@ -332,10 +320,10 @@ async def test_an_event_that_never_comes_restarts_the_watches(
     )
     lists = watched.server.lists
     try:
-        await until(lambda: watched.server.lists == lists + 1)
-        await until(lambda: watched.reconciled == [DEMO])
+        await eventually(lambda: watched.server.lists == lists + 1)
+        await eventually(lambda: watched.reconciled == [DEMO])
         assert watched.names() == ({"kept"} if missed == "deletion" else {"kept", "demo"})
-        await until(lambda: watched.staleness.age(SERVICE) == 0)
+        await eventually(lambda: watched.staleness.age(SERVICE) == 0)
     finally:
         task.cancel()
     labels = {"kind": "Service"}

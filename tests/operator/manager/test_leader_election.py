@@ -2,7 +2,7 @@
 
 import asyncio
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
@@ -22,7 +22,6 @@ class LeaseStore:
     fails: int = 0
     loses: int = 0
     now: float = 100.0
-    written: list[Manifest] = field(default_factory=list)
 
     async def read(self) -> Manifest | None:
         self._fail()
@@ -59,7 +58,6 @@ class LeaseStore:
     def _store(self, lease: Manifest) -> Manifest:
         self.version += 1
         self.lease = {**deepcopy(lease), "metadata": {"resourceVersion": str(self.version)}}
-        self.written.append(self.lease)
         if self.loses:
             self.loses -= 1
             raise NoAnswerError("the connection was cut")

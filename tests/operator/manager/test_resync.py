@@ -1,11 +1,12 @@
 """Resources are reconciled without an event, too. The cluster is a fake."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from tests.operator.support import eventually
 
 from mcq_operator.api import SolverKey
 from mcq_operator.api.kinds import HTTP_ROUTE, SERVICE, Kind
@@ -65,23 +66,17 @@ def running(coroutine: Coroutine[Any, Any, None]) -> Iterator[None]:
         task.cancel()
 
 
-async def until(check: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not check():
-            await asyncio.sleep(0.001)
-
-
 async def test_every_resource_is_reconciled_at_intervals_after_a_failed_list() -> None:
     cluster, queue = FakeCluster(failing=2), FakeQueue()
     with running(resync.resync(cluster, queue, every=0.01)):  # type: ignore[arg-type]
-        await until(lambda: queue.added == [KNOWN, KNOWN])
+        await eventually(lambda: queue.added == [KNOWN, KNOWN])
 
 
 async def test_every_resource_is_reconciled_when_a_crd_appears() -> None:
     """No event would requeue the solvers that wait for it."""
     cluster, queue, changed = FakeCluster(failing=2), FakeQueue(), asyncio.Event()
     with running(resync.discover(cluster, queue, changed.set, every=0.001)):  # type: ignore[arg-type]
-        await until(lambda: KNOWN in queue.added)
+        await eventually(lambda: KNOWN in queue.added)
     assert changed.is_set()
     assert queue.added == [KNOWN]
 
@@ -91,11 +86,11 @@ async def test_work_starts_when_the_watches_have_listed_everything() -> None:
     with running(resync.start(cluster, queue, listed)):  # type: ignore[arg-type]
         for kind in SERVICE, HTTP_ROUTE:
             listed.set()
-            await until(lambda: not listed.is_set())
+            await eventually(lambda: not listed.is_set())
             assert not queue.started.is_set()
             cluster.missing.remove(kind)
         listed.set()
-        await until(queue.started.is_set)
+        await eventually(queue.started.is_set)
     assert queue.added == [KNOWN]
 
 
@@ -111,5 +106,5 @@ async def test_a_failed_list_of_a_kind_with_a_crd_does_not_block_the_start(
         assert not queue.started.is_set()
         cluster.missing.remove(SERVICE)
         listed.set()
-        await until(queue.started.is_set)
+        await eventually(queue.started.is_set)
     assert "starting without a list of HTTPRoute" in caplog.text

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from tests.operator import support
 from tests.operator.status.test_result import RESULT
 from tests.operator.support import NOON, solver
 
@@ -33,19 +34,8 @@ def digest(content: str) -> str:
 
 
 def exam(reported: ExamStatus | None = None, **spec: Any) -> MCQExam:
-    limits = {"minAccuracy": 0.5}
-    return MCQExam.model_validate(
-        {
-            "metadata": {"name": "aqua", "namespace": "team", "uid": "e", "generation": 1},
-            "spec": {
-                "solverRef": {"name": "demo"},
-                "questions": {"configMapRef": {"name": "q"}},
-                "pass": limits,
-                **spec,
-            },
-            "status": reported.model_dump(by_alias=True, exclude_none=True) if reported else {},
-        }
-    )
+    status = reported.model_dump(by_alias=True, exclude_none=True) if reported else {}
+    return support.exam({"pass": {"minAccuracy": 0.5}, **spec}, status=status)
 
 
 def make_job(uid: str = "j", *, ended: bool = True) -> Manifest:
@@ -201,8 +191,7 @@ def test_a_restored_annotation_does_not_stop_a_gates_exam() -> None:
         "uid": "s",
         "controller": True,
     }
-    metadata = {"name": "aqua", "namespace": "team", "uid": "e", "ownerReferences": [owner]}
-    gates = MCQExam.model_validate({"metadata": metadata, "spec": own.spec.model_dump(by_alias=True)})
+    gates = support.exam(own.spec.model_dump(by_alias=True), ownerReferences=[owner])
     assert desired.exam.restored(gates, replicas, stored) is None
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.operator import support
 from tests.operator.support import NOON, deployment, solver
 
 from mcq_operator import status
@@ -39,24 +40,18 @@ def condition(
 
 def exam(
     *conditions: dict[str, Any],
-    name: str = "aqua",
     of: str = "demo",
     digest: str = "before",
     proof: str | None = "sha256:r",
 ) -> MCQExam:
     """Return an exam with these conditions, its replicas' digest and its result's proof."""
-    return MCQExam.model_validate(
-        {
-            "metadata": {"name": name, "namespace": "team", "uid": "e", "generation": 1},
-            "spec": {"solverRef": {"name": of}, "questions": {"configMapRef": {"name": "questions"}}},
-            "status": {
-                "observedGeneration": 1,
-                "templateDigest": digest,
-                "conditions": [*conditions],
-                "report": {"configMap": "aqua-results", "name": "sat", "digest": proof},
-            },
-        }
-    )
+    status = {
+        "observedGeneration": 1,
+        "templateDigest": digest,
+        "conditions": [*conditions],
+        "report": {"configMap": "aqua-results", "name": "sat", "digest": proof},
+    }
+    return support.exam({"solverRef": {"name": of}}, status=status)
 
 
 def gated(

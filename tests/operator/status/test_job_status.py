@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.operator.support import NOON, pod, solver
+from tests.operator.support import NOON, exam, pod, solver
 
 from mcq_operator import status
-from mcq_operator.api import Manifest, MCQExam
+from mcq_operator.api import Manifest
 from mcq_operator.api.exam import ExamSpec
 from mcq_operator.api.observed import ObservedBackups, ObservedExam, ObservedSolver
 from mcq_operator.api.solver import SolverSpec
@@ -30,14 +30,8 @@ def make_pod(**reported: Any) -> Manifest:
 
 
 def exam_message(job: Manifest, observed: Manifest) -> str:
-    exam = MCQExam.model_validate(
-        {
-            "metadata": {"name": "aqua", "namespace": "team", "uid": "e", "generation": 1},
-            "spec": {"solverRef": {"name": "demo"}, "questions": {"configMapRef": {"name": "questions"}}},
-        }
-    )
     actual = status.exam.of(
-        exam, observed=ObservedExam(solver=solver(), job=job, pods=[observed]), inventory=[], now=NOON
+        exam(), observed=ObservedExam(solver=solver(), job=job, pods=[observed]), inventory=[], now=NOON
     )
     return next(each.message for each in actual.conditions if each.type == "Complete")
 

@@ -18,13 +18,12 @@ ITEMS: list[Manifest] = [
 ]
 
 
-def archive_file(*, close: bool = True) -> io.BytesIO:
+def archive_file() -> io.BytesIO:
     file = io.BytesIO()
     writer = archive.Writer(file, namespace="team", created="2026-11-28T12:00:00+00:00")
     for item in ITEMS:
         writer.add(item)
-    if close:
-        writer.close()
+    writer.close()
     return file
 
 

@@ -1,9 +1,6 @@
 """spec.storage.backup on a real API server: its objects, their permissions, and the solver's condition."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +8,7 @@ import pytest
 import yaml
 from tests.operator.conftest import Bench, Kubectl
 from tests.operator.live import apply, condition, existing, patch, until
-from tests.operator.support import solver
+from tests.operator.support import run_operator, solver
 
 from mcq_operator import desired
 from mcq_operator.api.names import backup_name
@@ -148,7 +145,7 @@ async def test_the_account_has_exactly_the_rights_that_a_backup_needs(
     template = existing(kubectl, "cronjob", "demo-backups")["spec"]["jobTemplate"]["spec"]["template"]
     arguments = template["spec"]["containers"][0]["args"]
     local_arguments = [f"--to={tmp_path}/store" if each.startswith("--to=") else each for each in arguments]
-    done = run_operator(*local_arguments, kubeconfig=tmp_path / "kubeconfig")
+    done = run_operator(*local_arguments, KUBECONFIG=str(tmp_path / "kubeconfig"))
     assert (done.returncode, "1 MCQSolvers" in done.stdout) == (0, True), done.stderr
     account = f"--as=system:serviceaccount:{kubectl.namespace}:demo-backups"
     for verb, resource in (("get", "secrets"), ("list", "configmaps"), ("patch", "mcqsolvers")):
@@ -165,17 +162,6 @@ def test_solvers_with_the_longest_names_have_different_cron_jobs(name: str) -> N
         solver({"storage": {"backup": BACKUP}}, name=name), operator_image="x"
     )
     assert cron_job["metadata"]["name"] == expected
-
-
-def run_operator(*arguments: str, kubeconfig: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mcq_operator", *arguments],
-        env={**os.environ, "KUBECONFIG": str(kubeconfig)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 def pods(kubectl: Kubectl) -> list[dict[str, Any]]:
