@@ -45,9 +45,9 @@ def patch(kubectl: Kubectl, kind: str, name: str, change: dict[str, Any], *, sub
 
 
 def existing(kubectl: Kubectl, kind: str, name: str) -> Manifest:
-    actual = kubectl.get(kind, name)
-    assert actual is not None, f"{kind} {name} is missing"
-    return actual
+    manifest = kubectl.get(kind, name)
+    assert manifest is not None, f"{kind} {name} is missing"
+    return manifest
 
 
 def condition(kubectl: Kubectl, kind: str) -> dict[str, Any]:

@@ -46,9 +46,9 @@ class Server:
 
     def list(self, kind: str, namespace: str, labels: str = "") -> list[dict[str, Any]]:
         """Return the objects of a namespace with these labels. Raises ApiException."""
-        actual = self._request("GET", self._resource(kind).path(namespace), query={"labelSelector": labels})
-        assert actual is not None
-        items: list[dict[str, Any]] = actual["items"]
+        listing = self._request("GET", self._resource(kind).path(namespace), query={"labelSelector": labels})
+        assert listing is not None
+        items: list[dict[str, Any]] = listing["items"]
         return items
 
     def apply(self, manifest: dict[str, Any], namespace: str) -> None:
@@ -79,9 +79,9 @@ class Server:
 
     def _discovered(self) -> Iterator[tuple[str, Resource]]:
         for root in "/api", "/apis":
-            actual = self._request("GET", root, accept=DISCOVERY)
-            assert actual is not None
-            for group in actual["items"]:
+            discovery = self._request("GET", root, accept=DISCOVERY)
+            assert discovery is not None
+            for group in discovery["items"]:
                 name = group["metadata"].get("name", "")
                 for version in group["versions"]:
                     prefix = "/".join(filter(None, (root, name, version["version"])))
@@ -112,5 +112,5 @@ class Server:
             return None
         if response.status >= 400:
             raise client.ApiException(http_resp=response)
-        actual: dict[str, Any] = json.loads(content)
-        return actual
+        document: dict[str, Any] = json.loads(content)
+        return document

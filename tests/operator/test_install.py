@@ -41,8 +41,8 @@ def rendered(kubectl: Kubectl, environment: str) -> list[dict[str, Any]]:
 
 def one(objects: list[dict[str, Any]], kind: str, name: str = "mcq-operator") -> dict[str, Any]:
     """Return the only object of a kind and name."""
-    [actual] = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
-    return actual
+    [match] = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
+    return match
 
 
 @pytest.fixture(params=["", "dev", "production", "openshift"])

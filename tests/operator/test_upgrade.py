@@ -112,9 +112,9 @@ def apply(kubectl: Kubectl, manifest: dict[str, Any], *options: str) -> None:
 def live(kubectl: Kubectl, manifest: dict[str, Any]) -> dict[str, Any]:
     """Return the live object of a manifest."""
     group = manifest["apiVersion"].rpartition("/")[0]
-    actual = kubectl.get(f"{manifest['kind']}.{group}".rstrip("."), manifest["metadata"]["name"])
-    assert actual is not None, manifest["metadata"]["name"]
-    return actual
+    current = kubectl.get(f"{manifest['kind']}.{group}".rstrip("."), manifest["metadata"]["name"])
+    assert current is not None, manifest["metadata"]["name"]
+    return current
 
 
 def identity(manifest: dict[str, Any]) -> tuple[str, str]:

@@ -175,9 +175,8 @@ async def test_the_roles_view_edit_and_admin_cover_our_resources(
     cluster_kubectl("apply", "--server-side", "-f", str(ROOT / "config/rbac/users.yaml"))
     user = f"{role}-{kubectl.namespace}"
     kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user={user}")
+    expected = "yes" if allowed else "no"
     for kind in "mcqsolvers", "mcqexams":
-        question = ("auth", "can-i", verb, f"{kind}.mcq-operator.dev", f"--as={user}")
+        query = ("auth", "can-i", verb, f"{kind}.mcq-operator.dev", f"--as={user}")
         # The controller manager aggregates roles with a delay.
-        await until(
-            lambda question=question: kubectl.run(*question).stdout.strip() == ("yes" if allowed else "no")
-        )  # type: ignore[misc]
+        await until(lambda query=query: kubectl.run(*query).stdout.strip() == expected)  # type: ignore[misc]

@@ -211,7 +211,7 @@ def policy_kubectl(cluster_kubectl: Kubectl) -> Kubectl:
 
 async def wait_in_force(kubectl: Kubectl, name: str) -> None:
     """Wait until the API server enforces the policy; no policy of these tests allows the probe's image."""
-    probe = json.dumps(resource("MCQSolver", "probe", {"image": "nobody/allows/this"}))
+    probe = json.dumps(resource("MCQSolver", "probe", {"image": "not/allowed"}))
     refusal = f"MCQPolicy {name}"
     await until(
         lambda: refusal in kubectl.run("create", "--dry-run=server", "-f", "-", stdin=probe).stderr, 60

@@ -48,8 +48,8 @@ def stored_object() -> dict[str, Any]:
 
 
 def container(live: dict[str, Any]) -> dict[str, Any]:
-    actual: dict[str, Any] = live["spec"]["template"]["spec"]["containers"][1]
-    return actual
+    service_container: dict[str, Any] = live["spec"]["template"]["spec"]["containers"][1]
+    return service_container
 
 
 def test_defaults_foreign_fields_and_spelling_are_not_a_difference() -> None:

@@ -48,8 +48,8 @@ def exam_key(bench: Bench) -> ExamKey:
 
 
 def status(kubectl: Kubectl) -> dict[str, Any]:
-    actual: dict[str, Any] = existing(kubectl, "mcqexam", "aqua")["status"]
-    return actual
+    reported: dict[str, Any] = existing(kubectl, "mcqexam", "aqua")["status"]
+    return reported
 
 
 def condition(kubectl: Kubectl, kind: str) -> dict[str, Any]:
@@ -57,8 +57,8 @@ def condition(kubectl: Kubectl, kind: str) -> dict[str, Any]:
 
 
 def jobs(kubectl: Kubectl) -> list[Manifest]:
-    actual = kubectl.list("jobs")
-    return [job for job in actual if "deletionTimestamp" not in job["metadata"]]
+    every_job = kubectl.list("jobs")
+    return [job for job in every_job if "deletionTimestamp" not in job["metadata"]]
 
 
 def part(answers: str, *, start: int = 0) -> Part:
@@ -290,7 +290,7 @@ async def test_an_exam_runs_again_when_changed_replicas_are_ready(
     assert "exam" not in existing(kubectl, "mcq", "demo")["status"]  # the new replicas have no result
 
 
-async def test_an_exam_runs_again_without_its_job_and_old_reports_are_deleted(
+async def test_an_exam_runs_again_when_its_job_is_deleted_and_keeps_the_newest_reports(
     kubectl: Kubectl, bench: Bench, tmp_path: Path
 ) -> None:
     apply(kubectl, {"replicas": 1})
@@ -317,15 +317,15 @@ async def test_an_exam_runs_again_without_its_job_and_old_reports_are_deleted(
 
 
 def realistic_part(count: int, *, start: int = 0) -> Part:
-    """Return `count` questions with answers of realistic size."""
-    actual = part("x" * count, start=start)
+    """Return a part with `count` questions and answers of realistic size."""
+    realistic = part("x" * count, start=start)
     rng = random.Random(start)
-    for row in actual.rows:
+    for row in realistic.rows:
         row.digest = rng.randbytes(32).hex()
         first = rng.uniform(0.3, 0.9)
         row.probabilities = [first, *(rng.random() for _ in range(3))]
         row.labels, row.answer_ms = list("ABCD"), rng.uniform(50, 900)
-    return actual
+    return realistic
 
 
 async def test_an_exam_of_thousands_of_questions_runs_repeatedly(

@@ -50,9 +50,9 @@ def mark_ready(kubectl: Kubectl, name: str) -> bool:
         with contextlib.suppress(ApiException):  # a replaced Pod may be gone
             patch(kubectl, "pod", pod["metadata"]["name"], ready_status, subresource="status")
     deployment = kubectl.get("deployment", name) or {}
-    status = deployment.get("status", {})
-    observed = status.get("observedGeneration") == deployment.get("metadata", {}).get("generation")
-    counts = {status.get(name) for name in ("availableReplicas", "updatedReplicas", "replicas")}
+    deployment_status = deployment.get("status", {})
+    observed = deployment_status.get("observedGeneration") == deployment.get("metadata", {}).get("generation")
+    counts = {deployment_status.get(name) for name in ("availableReplicas", "updatedReplicas", "replicas")}
     return bool(observed and counts == {1})
 
 
@@ -97,8 +97,8 @@ async def start_candidate(kubectl: Kubectl, bench: Bench, tmp_path: Path) -> lis
 
 
 def gate(kubectl: Kubectl) -> dict[str, Any]:
-    actual: dict[str, Any] = existing(kubectl, "mcq", "demo")["status"]["gate"]
-    return actual
+    state: dict[str, Any] = existing(kubectl, "mcq", "demo")["status"]["gate"]
+    return state
 
 
 def precision(kubectl: Kubectl, name: str = "demo") -> str:

@@ -264,9 +264,7 @@ def has_wrong_type(schema: dict[str, Any], value: Any) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES)
-async def test_an_invalid_value_of_a_leaf_is_refused_or_applied_or_reported(
-    target: Solver, path: str
-) -> None:
+async def test_an_invalid_value_of_a_leaf_is_refused_applied_or_reported(target: Solver, path: str) -> None:
     """The operator applies a value that the schema accepts, or its status names the object that was refused.
 
     It neither raises nor changes any other object.

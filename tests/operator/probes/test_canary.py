@@ -99,10 +99,10 @@ class Bench:
         self, *, spec: dict[str, Any] | None = None, revision: str = "a", **changes: Any
     ) -> CanaryVerdict:
         pods = [pod(ready=True, revision=revision)]
-        actual = self.canary.verdict(solver(spec), deployment(**changes), pods)
+        verdict = self.canary.verdict(solver(spec), deployment(**changes), pods)
         for _ in range(5):
             await asyncio.sleep(0)
-        return actual
+        return verdict
 
 
 async def test_a_late_verdict_requeues_the_key_and_stays() -> None:

@@ -120,7 +120,7 @@ def test_a_recorded_result_counts_without_its_pods() -> None:
     ("pods", "stored", "reason"),
     [
         (GOOD, FORGED, "ResultAltered"),
-        # The last Pod read another part than the first Pod stated.
+        # The last Pod read another part than the first Pod wrote.
         ([ended_pod(0, "sha256:other"), GOOD[1]], TEXT, "ResultAltered"),
         (GOOD, None, "ResultLost"),
         (GOOD, "{}", "ResultLost"),

@@ -35,9 +35,9 @@ def argocd(resource: dict[str, Any]) -> str:
     lua = LuaRuntime(unpack_returned_tuples=True)
     script = LUA[f"resource.customizations.health.mcq-operator.dev_{resource['kind']}"]
     lua.globals()["obj"] = lua.table_from(resource, recursive=True)
-    actual: Any = lua.execute(script)
-    assert actual["message"]
-    return str(actual["status"])
+    health: Any = lua.execute(script)
+    assert health["message"]
+    return str(health["status"])
 
 
 def flux(resource: dict[str, Any]) -> str:

@@ -24,24 +24,24 @@ def make_job(**reported: Any) -> Manifest:
 
 
 def make_pod(**reported: Any) -> Manifest:
-    actual = pod(**reported)
-    actual["metadata"]["labels"]["batch.kubernetes.io/job-name"] = JOB
-    return actual
+    job_pod = pod(**reported)
+    job_pod["metadata"]["labels"]["batch.kubernetes.io/job-name"] = JOB
+    return job_pod
 
 
 def exam_message(job: Manifest, observed: Manifest) -> str:
-    actual = status.exam.of(
+    reported = status.exam.of(
         exam(), observed=ObservedExam(solver=solver(), job=job, pods=[observed]), inventory=[], now=NOON
     )
-    return next(each.message for each in actual.conditions if each.type == "Complete")
+    return next(each.message for each in reported.conditions if each.type == "Complete")
 
 
 def backup_message(job: Manifest, observed: Manifest) -> str:
     backed_up = solver({"storage": {"backup": {"uri": "s3://b/x", "schedule": "0 3 * * *"}}})
     backups = ObservedBackups(cron_job={}, jobs=[job], pods=[observed])
-    actual = status.backup.finding(backed_up, ObservedSolver(backups=backups))
-    assert actual is not None
-    return actual.message
+    finding = status.backup.finding(backed_up, ObservedSolver(backups=backups))
+    assert finding is not None
+    return finding.message
 
 
 BOTH = pytest.mark.parametrize(

@@ -250,19 +250,19 @@ def test_a_pod_under_deletion_is_not_a_failure() -> None:
 
 def failed_pod(name: str, *, created: int, ended: int, **status: Any) -> dict[str, Any]:
     """Return a Pod that failed for good; it was created and ended at these seconds."""
-    actual = pod(
+    manifest = pod(
         name, **{"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory", **status}
     )
-    actual["metadata"]["creationTimestamp"] = at(created)
-    actual["status"]["conditions"][0]["lastTransitionTime"] = at(ended)
-    return actual
+    manifest["metadata"]["creationTimestamp"] = at(created)
+    manifest["status"]["conditions"][0]["lastTransitionTime"] = at(ended)
+    return manifest
 
 
 def starting_pod(name: str, *, created: int) -> dict[str, Any]:
     """Return a Pod that is not ready yet."""
-    actual = pod(name, phase="Running", containerStatuses=[{"name": "service", "state": {"running": {}}}])
-    actual["metadata"]["creationTimestamp"] = at(created)
-    return actual
+    manifest = pod(name, phase="Running", containerStatuses=[{"name": "service", "state": {"running": {}}}])
+    manifest["metadata"]["creationTimestamp"] = at(created)
+    return manifest
 
 
 def at(seconds: int) -> str:

@@ -126,8 +126,8 @@ def other_namespace(kubectl: Kubectl, cluster_kubectl: Kubectl) -> Iterator[Kube
 
 def user_fields(kubectl: Kubectl, kind: str, name: str) -> dict[str, Any]:
     """Return the fields of a resource that its author wrote."""
-    actual = existing(kubectl, kind, name)
-    return {"spec": actual["spec"], **{key: actual["metadata"].get(key) for key in ("labels", "annotations")}}
+    live = existing(kubectl, kind, name)
+    return {"spec": live["spec"], **{key: live["metadata"].get(key) for key in ("labels", "annotations")}}
 
 
 def delete_all(kubectl: Kubectl) -> None:

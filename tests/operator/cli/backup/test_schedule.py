@@ -165,8 +165,8 @@ def test_solvers_with_the_longest_names_have_different_cron_jobs(name: str) -> N
 
 
 def pods(kubectl: Kubectl) -> list[dict[str, Any]]:
-    actual = kubectl("get", "pods", "-l", "app.kubernetes.io/name=mcq-backup", "-o", "json")
-    return list(json.loads(actual)["items"])
+    listing = kubectl("get", "pods", "-l", "app.kubernetes.io/name=mcq-backup", "-o", "json")
+    return list(json.loads(listing)["items"])
 
 
 def end_container(kubectl: Kubectl, *, code: int, message: str) -> None:
