@@ -263,7 +263,7 @@ async def test_two_operators_serve_their_own_namespaces_and_have_no_rights_in_ot
     """Each runs in its first namespace, with the permissions that `python -m mcq_operator rbac` prints."""
     tenants = [[f"{kubectl.namespace}-a", f"{kubectl.namespace}-b"], [f"{kubectl.namespace}-c"]]
     operators = []
-    every = [namespace for namespaces in tenants for namespace in namespaces]
+    all_namespaces = [namespace for namespaces in tenants for namespace in namespaces]
     try:
         for namespaces in tenants:
             for namespace in namespaces:
@@ -281,10 +281,10 @@ async def test_two_operators_serve_their_own_namespaces_and_have_no_rights_in_ot
             )
             await operator.start()
             operators.append(operator)
-        for namespace in (*every, kubectl.namespace):
+        for namespace in (*all_namespaces, kubectl.namespace):
             other = Kubectl(kubectl.program, kubectl.kubeconfig, namespace)
             apply(other, own_host(other))
-        for namespace in every:
+        for namespace in all_namespaces:
             other = Kubectl(kubectl.program, kubectl.kubeconfig, namespace)
             await until(lambda other=other: other.get("ingress", "demo"), QUICK)  # type: ignore[misc]
         assert kubectl.get("deployment", "demo") is None
@@ -308,7 +308,7 @@ async def test_two_operators_serve_their_own_namespaces_and_have_no_rights_in_ot
     finally:
         for operator in operators:
             await operator.stop()
-        cluster_kubectl("delete", "namespace", *every, "--wait=false")
+        cluster_kubectl("delete", "namespace", *all_namespaces, "--wait=false")
 
 
 async def command_output(*arguments: str) -> str:

@@ -29,10 +29,10 @@ def new_upgrades(at_once: int = 1) -> tuple[Upgrades, list[SolverKey]]:
 def test_a_few_roll_out_at_a_time_and_the_next_is_requeued_when_one_is_done() -> None:
     upgrades, requeued = new_upgrades(2)
     solvers = [deployed_solver(f"demo-{number}") for number in range(4)]
-    blocked = [bool(upgrades.hold_reason(each, digest="after")) for each in solvers]
-    assert blocked == [False, False, True, True]
+    held_back = [bool(upgrades.hold_reason(each, digest="after")) for each in solvers]
+    assert held_back == [False, False, True, True]
     # In the next reconcile, each keeps its turn.
-    assert [bool(upgrades.hold_reason(each, digest="after")) for each in solvers] == blocked
+    assert [bool(upgrades.hold_reason(each, digest="after")) for each in solvers] == held_back
     upgrades.record(solvers[0].key, rolling=True)
     assert requeued == []
     upgrades.record(solvers[0].key, rolling=False)

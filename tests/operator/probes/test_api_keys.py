@@ -26,10 +26,10 @@ class Replicas:
 
     def __init__(self) -> None:
         self.answer: KeyCount | None = KeyCount(accepted=2, invalid=0)
-        self.asked: asyncio.Queue[str] = asyncio.Queue()
+        self.addresses: asyncio.Queue[str] = asyncio.Queue()
 
     async def __call__(self, address: str) -> KeyCount | None:
-        self.asked.put_nowait(address)
+        self.addresses.put_nowait(address)
         return self.answer
 
 
@@ -62,7 +62,7 @@ async def test_ready_replicas_are_asked_in_turn_and_only_a_new_answer_requeues_t
     assert prober.count(keyed, pods) is None
     assert await requeued.get() == keyed.key
     assert prober.count(keyed, pods) == KeyCount(accepted=2, invalid=0)
-    assert [await replicas.asked.get() for _ in range(4)] == ["10.0.0.1", "10.0.0.3"] * 2
+    assert [await replicas.addresses.get() for _ in range(4)] == ["10.0.0.1", "10.0.0.3"] * 2
     assert requeued.empty()
     replicas.answer = KeyCount(accepted=1, invalid=1)
     await requeued.get()
@@ -76,7 +76,7 @@ async def test_a_replica_without_an_answer_changes_nothing(
     await requeued.get()
     replicas.answer = None
     for _ in range(3):
-        await replicas.asked.get()
+        await replicas.addresses.get()
     assert prober.count(keyed, [replica_pod("demo-1")]) == KeyCount(accepted=2, invalid=0)
 
 
@@ -105,7 +105,7 @@ async def test_without_a_ready_replica_or_without_keys_no_replica_is_asked(
     assert prober.count(keyed, [replica_pod("demo-1", ready=False)]) is None
     assert prober.count(solver(), [replica_pod("demo-1")]) is None
     await asyncio.sleep(0)
-    assert replicas.asked.empty()
+    assert replicas.addresses.empty()
 
 
 @pytest.mark.parametrize(

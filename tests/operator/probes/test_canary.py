@@ -26,10 +26,10 @@ class Service:
     status: int = 200
     text: str = '{"seconds": 0.2}'
     body: bytes | None = None
-    asked: int = 0
+    questions: int = 0
 
     async def handle(self, request: web.Request) -> web.Response:
-        self.asked += 1
+        self.questions += 1
         return web.Response(status=self.status, body=self.body or self.text.encode())
 
 
@@ -48,7 +48,7 @@ async def ask(url: str) -> CanaryVerdict:
 
 async def test_an_answered_test_question_is_an_answer(service: Service) -> None:
     assert (await ask(service.url)).outcome == "answered"
-    assert service.asked == 1
+    assert service.questions == 1
 
 
 async def test_a_full_queue_is_not_a_failure(service: Service) -> None:
@@ -85,14 +85,14 @@ class Bench:
 
     verdict: CanaryVerdict = field(default_factory=lambda: CanaryVerdict(outcome="answered"))
     now: float = 1000.0
-    asked: int = 0
+    questions: int = 0
     requeued: list[SolverKey] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.canary = CanaryProber(self.ask, clock=lambda: self.now, requeue=self.requeued.append)
 
     async def ask(self, key: SolverKey) -> CanaryVerdict:
-        self.asked += 1
+        self.questions += 1
         return self.verdict
 
     async def read_verdict(
@@ -111,7 +111,7 @@ async def test_a_late_verdict_requeues_the_key_and_stays() -> None:
     assert bench.requeued == [KEY]
     for _ in range(10):
         assert (await bench.read_verdict()).outcome == "answered"
-    assert bench.asked == 1
+    assert bench.questions == 1
 
 
 async def test_no_question_before_the_rollout_is_complete() -> None:
@@ -121,14 +121,14 @@ async def test_no_question_before_the_rollout_is_complete() -> None:
         assert (await bench.read_verdict(**changes)).outcome == "pending"
     none: dict[str, Any] = {"desired": 0, "replicas": 0, "updated": 0, "ready": 0, "available": 0}
     assert (await bench.read_verdict(**none)).outcome == "pending"
-    assert bench.asked == 0
+    assert bench.questions == 0
 
 
 async def test_replicas_of_another_revision_are_asked_again() -> None:
     bench = Bench()
     await bench.read_verdict()
     assert (await bench.read_verdict(revision="b")).outcome == "pending"
-    assert bench.asked == 2
+    assert bench.questions == 2
 
 
 async def test_a_changed_number_of_replicas_is_not_asked_again() -> None:
@@ -145,7 +145,7 @@ async def test_a_changed_number_of_replicas_is_not_asked_again() -> None:
     }
     assert (await bench.read_verdict(spec=scaled, **more)).outcome == "answered"
     assert (await bench.read_verdict(spec=scaled, **more, available=5, ready=5)).outcome == "answered"
-    assert bench.asked == 1
+    assert bench.questions == 1
     # Without an autoscaler, all desired replicas must be available.
     assert (await bench.read_verdict(**more)).outcome == "pending"
 
@@ -156,7 +156,7 @@ async def test_the_old_answer_stays_during_the_next_question() -> None:
     bench.now += CanaryProber.ANSWERED_SECONDS
     bench.verdict = CanaryVerdict(outcome="failed", detail="gone")
     assert (await bench.read_verdict()).outcome == "answered"
-    assert bench.asked == 2
+    assert bench.questions == 2
     assert (await bench.read_verdict()).outcome == "failed"
 
 
@@ -203,7 +203,7 @@ async def test_a_forgotten_solver_is_no_longer_asked() -> None:
     bench.canary.verdict(solver(), deployment(), PODS)
     bench.canary.forget(KEY)
     await bench.canary.close()
-    assert bench.asked == 0
+    assert bench.questions == 0
     assert bench.requeued == []
 
 

@@ -30,10 +30,10 @@ class Replica:
     """A replica with a set answer; it counts its questions."""
 
     answer = "Fetching. 10 % done."
-    asked = 0
+    questions = 0
 
     async def __call__(self, _: str) -> str:
-        self.asked += 1
+        self.questions += 1
         return self.answer
 
 
@@ -70,11 +70,11 @@ async def test_a_starting_replica_is_asked_and_a_new_answer_requeues_the_solver(
     assert await read_progress(load_progress, starting()) == ""
     assert requeued == [KEY]
     assert await read_progress(load_progress, starting()) == "Pod demo-1: Fetching. 10 % done."
-    assert replica.asked == 1
+    assert replica.questions == 1
     clock.now = 4
     assert load_progress.retry_in(KEY) == 0.1
     await read_progress(load_progress, starting())
-    assert (replica.asked, requeued) == (2, [KEY])
+    assert (replica.questions, requeued) == (2, [KEY])
     clock.now, replica.answer = 8, "Loading."
     await read_progress(load_progress, starting())
     assert requeued == [KEY, KEY]
@@ -110,14 +110,14 @@ async def test_a_replica_that_is_not_starting_is_not_asked(
 ) -> None:
     await read_progress(load_progress, starting())
     assert await read_progress(load_progress, pod) == ""
-    assert replica.asked == 1
+    assert replica.questions == 1
     assert load_progress.retry_in(KEY) is None
 
 
 async def test_another_replica_is_asked_again(load_progress: LoadProgressProber, replica: Replica) -> None:
     await read_progress(load_progress, starting())
     assert await read_progress(load_progress, starting("demo-2")) == ""
-    assert replica.asked == 2
+    assert replica.questions == 2
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,11 @@ def test_progress_changes_in_steps(progress: float | None, expected: str) -> Non
 async def test_an_unreachable_replica_is_asked_again(
     clock: Clock, requeued: list[SolverKey], caplog: pytest.LogCaptureFixture
 ) -> None:
-    asked = 0
+    questions = 0
 
     async def unreachable(_: str) -> str:
-        nonlocal asked
-        asked += 1
+        nonlocal questions
+        questions += 1
         raise RecursionError
 
     load_progress = LoadProgressProber(unreachable, clock=clock, requeue=requeued.append)
@@ -147,7 +147,7 @@ async def test_an_unreachable_replica_is_asked_again(
     clock.now = 4
     assert load_progress.retry_in(KEY) == 0.1
     await read_progress(load_progress, starting())
-    assert asked == 2
+    assert questions == 2
     assert "Traceback" in caplog.text
 
 

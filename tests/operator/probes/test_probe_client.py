@@ -107,16 +107,16 @@ async def test_the_client_does_not_follow_or_show_a_redirect(status: int) -> Non
 
 
 async def test_the_client_neither_requests_nor_unpacks_compressed_bodies() -> None:
-    asked = []
+    encodings = []
 
     async def compressed(request: web.Request) -> web.Response:
-        asked.append(request.headers["Accept-Encoding"])
+        encodings.append(request.headers["Accept-Encoding"])
         body = gzip.compress(b"0" * 2**20)
         return web.Response(status=500, body=body, headers={"Content-Encoding": "gzip"})
 
     async with serving("/x", compressed) as url:
         assert await get(url) == Reply(500, b"")
-    assert asked == ["identity"]
+    assert encodings == ["identity"]
 
 
 async def test_a_probe_keeps_no_cookies() -> None:

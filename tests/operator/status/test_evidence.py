@@ -149,8 +149,8 @@ def test_a_recorded_result_does_not_count_after_a_change() -> None:
 
 
 def test_the_pod_that_succeeded_proves_a_repeated_shard() -> None:
-    lost, other = ended_pod(0, "sha256:lost", digest(FORGED), code=137), ended_pod(0, "sha256:twice")
-    assert condition(next_status([lost, other, *GOOD])) == ("True", "Sat")
+    killed, other = ended_pod(0, "sha256:lost", digest(FORGED), code=137), ended_pod(0, "sha256:twice")
+    assert condition(next_status([killed, other, *GOOD])) == ("True", "Sat")
 
 
 def test_a_job_that_ends_before_its_pods_is_not_a_failure() -> None:
