@@ -9,7 +9,9 @@ CLUSTER_TOOL := hack/cluster/cluster
 # The suites of `make test` and of `make test-all`; SUITES picks others. REPORTS=build/reports keeps JUnit files and
 # coverage for a CI server. SLOW=1 adds the tests that are marked slow.
 MAIN_SUITES = prepare check test-service test-page test-operator test-monitoring test-pipeline test-cluster
-ALL_SUITES = $(MAIN_SUITES) test-adversary test-rollouts test-nodes test-autoscaling test-teardown chaos
+ALL_SUITES = $(MAIN_SUITES) test-adversary test-rollouts test-nodes test-ipv6 test-dual-stack test-autoscaling \
+	test-teardown chaos
+ONE_SOLVER = tests/e2e/test_end_to_end.py tests/e2e/test_network_policy.py
 REPORTS ?=
 export SLOW ?=
 JUNIT ?= $(REPORTS)
@@ -28,7 +30,7 @@ PORT ?= 8000
 .PHONY: help demo test check format serve up down kubeconfig images image-operator image-service image-service-torch deploy monitoring model \
 	sbom push sign install verify rollback diagnostics installer chart release pipeline generate lock bench bench-operator clean \
 	test-all prepare compose compose-down test-service test-page test-operator test-adversary test-monitoring test-pipeline test-cluster test-rollouts \
-	test-nodes test-autoscaling test-teardown chaos
+	test-nodes test-ipv6 test-dual-stack test-autoscaling test-teardown chaos
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,7 +61,7 @@ serve: .venv/.ready ## answer questions on http://HOST:PORT without a cluster (1
 
 # --- the local cluster ---
 
-up: .venv/.ready ## start a local Kubernetes with kind [NODES=1] [KUBERNETES=1.34]; CLUSTER=current only checks that the cluster answers
+up: .venv/.ready ## start a local Kubernetes with kind [NODES=1] [KUBERNETES=1.34] [IP_FAMILY=ipv4]; CLUSTER=current only checks that the cluster answers
 	@$(CLUSTER_TOOL) up
 
 down: .venv/.ready ## stop it; only the cache stays
@@ -161,6 +163,12 @@ test-cluster: .venv/.ready ## test on a cluster: install, answer through the Ing
 
 test-rollouts: .venv/.ready ## test roll-outs under load: no request is lost
 	@$(STEP) "Roll-out tests" hack/with-cluster $(PYTEST) tests/e2e/rollouts
+
+test-ipv6: .venv/.ready ## test on a cluster of IPv6 alone
+	@IP_FAMILY=ipv6 $(STEP) "IPv6 tests" hack/with-cluster $(PYTEST) $(ONE_SOLVER)
+
+test-dual-stack: .venv/.ready ## test on a cluster of IPv4 and IPv6
+	@IP_FAMILY=dual $(STEP) "Dual-stack tests" hack/with-cluster $(PYTEST) $(ONE_SOLVER)
 
 test-nodes: .venv/.ready ## test on three nodes: drains, taints, a stopped node, volumes of one node
 	@NODES=3 $(STEP) "Node tests" hack/with-cluster $(PYTEST) tests/e2e/nodes
