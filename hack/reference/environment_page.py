@@ -54,8 +54,8 @@ OTHERS = """
 - `HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`: for everything that the service fetches
   ([clusters](clusters.md#a-proxy-or-a-private-certificate-authority)).
 - `MCQ_API_KEY`: the API key that `python -m mcq_service evaluate --url` and `exam sit` use.
-- `MCQ_CACHE`: the cache of `make`, with the prepared models in its folder `models`. `python -m mcq_service model` uses
-  that folder, too, unless `MCQ_MODEL_CACHE` is set.
+- `MCQ_CACHE`: the directory of `python -m mcq_service model` and `make`. Its `models` has the prepared models, unless
+  `MCQ_MODEL_CACHE` names another directory.
 - `KUBECONFIG`: the cluster of `python -m mcq_operator backup`, `restore` and `exam report`.
 """
 MEANINGS = {
