@@ -35,7 +35,7 @@ PORT ?= 8000
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# --- what the README promises ---
+# --- the README's commands ---
 
 demo: .venv/.ready ## go from a fresh machine to an answered question, through the Ingress of a real Kubernetes [MONITORING=1]
 	@$(PYTHON) -m hack.demo
@@ -52,7 +52,7 @@ test-all: .venv/.ready ## run every test: more clusters, nodes, roll-outs, fault
 	@$(if $(REPORTS),.venv/bin/coverage combine --quiet $(REPORTS)/coverage/data.*)
 	@$(if $(REPORTS),.venv/bin/coverage xml -q -o $(REPORTS)/coverage/coverage.xml)
 
-prepare: .venv/.ready ## fetch and build the tests' dependencies, with progress
+prepare: .venv/.ready ## fetch and build the tests' dependencies
 	@$(PYTHON) -m hack.prepare $(if $(SLOW),--all)
 
 serve: .venv/.ready ## answer questions on http://HOST:PORT without a cluster (127.0.0.1:8000)
@@ -64,7 +64,7 @@ serve: .venv/.ready ## answer questions on http://HOST:PORT without a cluster (1
 up: .venv/.ready ## start a local Kubernetes with kind [NODES=1] [KUBERNETES=1.34] [IP_FAMILY=ipv4]; CLUSTER=current only checks that the cluster answers
 	@$(CLUSTER_TOOL) up
 
-down: .venv/.ready ## stop it; only the cache stays
+down: .venv/.ready ## remove it; the cache stays
 	@$(CLUSTER_TOOL) down
 
 kubeconfig: .venv/.ready ## print the path of the local cluster's kubeconfig
@@ -76,13 +76,13 @@ images: .venv/.ready ## build the images; image-operator, image-service and imag
 image-operator image-service image-service-torch: .venv/.ready
 	@$(PYTHON) -m hack.images $(@:image-%=%)
 
-monitoring: .venv/.ready ## after demo or deploy: monitor the operator and its solvers with Prometheus, Alertmanager, Jaeger and Grafana
+monitoring: .venv/.ready ## after demo or deploy: install Prometheus, Alertmanager, Jaeger and Grafana for the operator and its solvers
 	@$(PYTHON) -m hack.monitoring
 
 compose: .venv/.ready ## run compose.yaml; images that can't be pulled are built here
 	@$(PYTHON) -m hack.compose up
 
-compose-down: .venv/.ready ## stop it, and the Docker engine if `make compose` started it; the volumes stay
+compose-down: .venv/.ready ## stop compose.yaml, and the Docker engine if `make compose` started it; the volumes stay
 	@$(PYTHON) -m hack.compose down
 
 deploy: .venv/.ready ## create cluster and images, and install the operator without a solver
@@ -120,7 +120,7 @@ installer: .venv/.ready ## write all manifests as one file, with the pushed imag
 chart: .venv/.ready ## write the Helm chart with the pushed images: dist/chart
 	@$(PYTHON) -m delivery chart
 
-release: .venv/.ready ## tag and publish: VERSION=x.y.z REGISTRY=HOST/PATH; the files are in dist/x.y.z
+release: .venv/.ready ## build, push and tag a release: VERSION=x.y.z REGISTRY=HOST/PATH; the files are in dist/x.y.z
 	@$(PYTHON) -m delivery.release
 
 pipeline: .venv/.ready ## run the whole Jenkinsfile without Jenkins, into the local cluster
@@ -134,7 +134,7 @@ check: .venv/.ready ## check lint, format, types, layers and generated files
 	@$(STEP) "Types (mypy --strict)" .venv/bin/mypy
 	@$(STEP) "Layers (import-linter)" .venv/bin/lint-imports
 	@$(STEP) "Jenkinsfile (npm-groovy-lint)" hack/lint-groovy
-	@$(STEP) "Generated files (CRDs, RBAC)" hack/generate --check
+	@$(STEP) "Generated files (CRDs, RBAC, dashboards, docs)" hack/generate --check
 
 test-service: .venv/.ready ## test the service and its exams: their parts, and the real model behind a real server
 	@$(STEP) "Weights" hack/model >/dev/null
@@ -185,10 +185,10 @@ chaos: .venv/.ready ## run the fault campaign: each fault at each point of a sol
 format: .venv/.ready ## format the code and fix what ruff can fix
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 
-generate: .venv/.ready ## write crds/ and config/rbac/ from the models
+generate: .venv/.ready ## write the CRDs, rights, policies, dashboards and reference pages from the code
 	@hack/generate
 
-lock: ## lock the dependencies again (pyproject.toml -> requirements.lock)
+lock: ## lock the dependencies of the pyproject.toml files in requirements.lock
 	@hack/lock
 
 bench: .venv/.ready ## measure the service's seconds per question: EXAM=FILE.jsonl [RUNS=3] [PEERS=DIR GGUF=FILE]

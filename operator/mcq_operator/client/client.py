@@ -157,9 +157,9 @@ class Client:
         return await self._apply(manifest, subresource="", force=force, manager=manager)
 
     async def adopt_fields(self, kind: Kind, *, namespace: str, name: str) -> None:
-        """Record the fields that `create` set as applied. Raises ClusterError, ConflictError if the object was changed.
+        """Record the fields that `create` set as applied. Raises ClusterError, ConflictError after another change.
 
-        Otherwise, a field that a later apply leaves out would stay, as one that someone else has set. Source:
+        Without this, a field that a later apply leaves out would stay, as one that someone else has set. Source:
         Kubernetes, Server-Side Apply, "Upgrading from client-side apply to server-side apply".
         """
         live = await self.get_live(kind, namespace=namespace, name=name)
