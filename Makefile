@@ -9,7 +9,9 @@ CLUSTER_TOOL := hack/cluster/cluster
 # The suites of `make test` and of `make test-all`; SUITES picks others. REPORTS=build/reports keeps JUnit files and
 # coverage for a CI server. SLOW=1 adds the tests that are marked slow.
 MAIN_SUITES = prepare check test-service test-page test-operator test-monitoring test-pipeline test-cluster
-ALL_SUITES = $(MAIN_SUITES) test-adversary test-rollouts test-nodes test-autoscaling test-teardown chaos
+ALL_SUITES = $(MAIN_SUITES) test-adversary test-rollouts test-nodes test-ipv6 test-dual-stack test-autoscaling \
+	test-teardown chaos
+ONE_SOLVER = tests/e2e/test_end_to_end.py tests/e2e/test_network_policy.py
 REPORTS ?=
 export SLOW ?=
 JUNIT ?= $(REPORTS)
@@ -28,12 +30,12 @@ PORT ?= 8000
 .PHONY: help demo test check format serve up down kubeconfig images image-operator image-service image-service-torch deploy monitoring model \
 	sbom push sign install verify rollback diagnostics installer chart release pipeline generate lock bench bench-operator clean \
 	test-all prepare compose compose-down test-service test-page test-operator test-adversary test-monitoring test-pipeline test-cluster test-rollouts \
-	test-nodes test-autoscaling test-teardown chaos
+	test-nodes test-ipv6 test-dual-stack test-autoscaling test-teardown chaos
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# --- what the README promises ---
+# --- the README's commands ---
 
 demo: .venv/.ready ## go from a fresh machine to an answered question, through the Ingress of a real Kubernetes [MONITORING=1]
 	@$(PYTHON) -m hack.demo
@@ -50,7 +52,7 @@ test-all: .venv/.ready ## run every test: more clusters, nodes, roll-outs, fault
 	@$(if $(REPORTS),.venv/bin/coverage combine --quiet $(REPORTS)/coverage/data.*)
 	@$(if $(REPORTS),.venv/bin/coverage xml -q -o $(REPORTS)/coverage/coverage.xml)
 
-prepare: .venv/.ready ## fetch and build the tests' dependencies, with progress
+prepare: .venv/.ready ## fetch and build the tests' dependencies
 	@$(PYTHON) -m hack.prepare $(if $(SLOW),--all)
 
 serve: .venv/.ready ## answer questions on http://HOST:PORT without a cluster (127.0.0.1:8000)
@@ -59,10 +61,10 @@ serve: .venv/.ready ## answer questions on http://HOST:PORT without a cluster (1
 
 # --- the local cluster ---
 
-up: .venv/.ready ## start a local Kubernetes with kind [NODES=1] [KUBERNETES=1.34]; CLUSTER=current only checks that the cluster answers
+up: .venv/.ready ## start a local Kubernetes with kind [NODES=1] [KUBERNETES=1.34] [IP_FAMILY=ipv4]; CLUSTER=current only checks that the cluster answers
 	@$(CLUSTER_TOOL) up
 
-down: .venv/.ready ## stop it; only the cache stays
+down: .venv/.ready ## remove it; the cache stays
 	@$(CLUSTER_TOOL) down
 
 kubeconfig: .venv/.ready ## print the path of the local cluster's kubeconfig
@@ -74,13 +76,13 @@ images: .venv/.ready ## build the images; image-operator, image-service and imag
 image-operator image-service image-service-torch: .venv/.ready
 	@$(PYTHON) -m hack.images $(@:image-%=%)
 
-monitoring: .venv/.ready ## after demo or deploy: monitor the operator and its solvers with Prometheus, Alertmanager, Jaeger and Grafana
+monitoring: .venv/.ready ## after demo or deploy: install Prometheus, Alertmanager, Jaeger and Grafana for the operator and its solvers
 	@$(PYTHON) -m hack.monitoring
 
 compose: .venv/.ready ## run compose.yaml; images that can't be pulled are built here
 	@$(PYTHON) -m hack.compose up
 
-compose-down: .venv/.ready ## stop it, and the Docker engine if `make compose` started it; the volumes stay
+compose-down: .venv/.ready ## stop compose.yaml, and the Docker engine if `make compose` started it; the volumes stay
 	@$(PYTHON) -m hack.compose down
 
 deploy: .venv/.ready ## create cluster and images, and install the operator without a solver
@@ -118,7 +120,7 @@ installer: .venv/.ready ## write all manifests as one file, with the pushed imag
 chart: .venv/.ready ## write the Helm chart with the pushed images: dist/chart
 	@$(PYTHON) -m delivery chart
 
-release: .venv/.ready ## tag and publish: VERSION=x.y.z REGISTRY=HOST/PATH; the files are in dist/x.y.z
+release: .venv/.ready ## build, push and tag a release: VERSION=x.y.z REGISTRY=HOST/PATH; the files are in dist/x.y.z
 	@$(PYTHON) -m delivery.release
 
 pipeline: .venv/.ready ## run the whole Jenkinsfile without Jenkins, into the local cluster
@@ -132,7 +134,7 @@ check: .venv/.ready ## check lint, format, types, layers and generated files
 	@$(STEP) "Types (mypy --strict)" .venv/bin/mypy
 	@$(STEP) "Layers (import-linter)" .venv/bin/lint-imports
 	@$(STEP) "Jenkinsfile (npm-groovy-lint)" hack/lint-groovy
-	@$(STEP) "Generated files (CRDs, RBAC)" hack/generate --check
+	@$(STEP) "Generated files (CRDs, RBAC, dashboards, docs)" hack/generate --check
 
 test-service: .venv/.ready ## test the service and its exams: their parts, and the real model behind a real server
 	@$(STEP) "Weights" hack/model >/dev/null
@@ -162,6 +164,12 @@ test-cluster: .venv/.ready ## test on a cluster: install, answer through the Ing
 test-rollouts: .venv/.ready ## test roll-outs under load: no request is lost
 	@$(STEP) "Roll-out tests" hack/with-cluster $(PYTEST) tests/e2e/rollouts
 
+test-ipv6: .venv/.ready ## test on a cluster of IPv6 alone
+	@IP_FAMILY=ipv6 $(STEP) "IPv6 tests" hack/with-cluster $(PYTEST) $(ONE_SOLVER)
+
+test-dual-stack: .venv/.ready ## test on a cluster of IPv4 and IPv6
+	@IP_FAMILY=dual $(STEP) "Dual-stack tests" hack/with-cluster $(PYTEST) $(ONE_SOLVER)
+
 test-nodes: .venv/.ready ## test on three nodes: drains, taints, a stopped node, volumes of one node
 	@NODES=3 $(STEP) "Node tests" hack/with-cluster $(PYTEST) tests/e2e/nodes
 
@@ -177,10 +185,10 @@ chaos: .venv/.ready ## run the fault campaign: each fault at each point of a sol
 format: .venv/.ready ## format the code and fix what ruff can fix
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 
-generate: .venv/.ready ## write crds/ and config/rbac/ from the models
+generate: .venv/.ready ## write the CRDs, rights, policies, dashboards and reference pages from the code
 	@hack/generate
 
-lock: ## lock the dependencies again (pyproject.toml -> requirements.lock)
+lock: ## lock the dependencies of the pyproject.toml files in requirements.lock
 	@hack/lock
 
 bench: .venv/.ready ## measure the service's seconds per question: EXAM=FILE.jsonl [RUNS=3] [PEERS=DIR GGUF=FILE]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -24,13 +25,13 @@ LONGEST_ERROR = 4096
 def ask(
     url: str, question: dict[str, Any], *, key: str | None = None, timeout: float = 120
 ) -> dict[str, Any]:
-    """Send the question to the service at `url`. `*.localhost` resolves to 127.0.0.1, as in browsers and curl.
+    """Send the question to the service at `url`. `*.localhost` is this machine, as in browsers and curl.
 
     Raises urllib.error.HTTPError for a problem response and urllib.error.URLError if no server answers.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
-    address = "127.0.0.1" if host.endswith(".localhost") else host
+    address = _loopback(parts.port or 80) if host.endswith(".localhost") else host
     request = urllib.request.Request(
         f"{parts.scheme}://{address}{port}{parts.path.rstrip('/')}{PATH}",
         data=json.dumps(question).encode(),
@@ -43,6 +44,12 @@ def ask(
     with urllib.request.urlopen(request, timeout=timeout) as response:
         answer: dict[str, Any] = json.load(response)
         return answer
+
+
+def _loopback(port: int) -> str:
+    """Return this machine's address that listens on the port. An IPv6 cluster's Ingress listens on ::1 only."""
+    with socket.socket() as connection:
+        return "127.0.0.1" if connection.connect_ex(("127.0.0.1", port)) == 0 else "[::1]"
 
 
 def render(question: dict[str, Any], answer: dict[str, Any]) -> str:

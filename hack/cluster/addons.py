@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from hack.toolchain.progress import Progress
 
 MANIFESTS = Path(__file__).parent / "manifests"
+KUBE_ROUTER_ARGUMENTS = {
+    "ipv4": [],
+    "ipv6": ["--enable-ipv4=false", "--enable-ipv6=true", "--router-id=generate"],
+    "dual": ["--enable-ipv6=true"],
+}
 JAEGER = "http://jaeger.monitoring.svc:4318/v1/traces"
 
 
@@ -23,11 +28,11 @@ class Addons:
     kubectl: Kubectl
     progress: Progress
 
-    def install(self, *, has_network: bool) -> None:
+    def install(self, *, has_network: bool, ip_family: str) -> None:
         """Install all add-ons and wait until they run. Raises KubectlError."""
         if not has_network:
             with self.progress.step("kube-router"):
-                self._apply("kube-router.yaml")
+                self._install_network(ip_family)
         with self.progress.step("nodes are Ready"):
             self.kubectl("wait", "nodes", "--all", "--for=condition=Ready", "--timeout=180s")
         with self.progress.step("StorageClass, Gateway API, Traefik, DNS"):
@@ -58,6 +63,11 @@ class Addons:
             )
         self._server_side(manifest)
         self._wait("traefik", "traefik")
+
+    def _install_network(self, ip_family: str) -> None:
+        manifest, argument = (MANIFESTS / "kube-router.yaml").read_text(), "            - --run-router=true\n"
+        more = "".join(f"            - {each}\n" for each in KUBE_ROUTER_ARGUMENTS[ip_family])
+        self._server_side(manifest.replace(argument, argument + more))
 
     def _wait(self, namespace: str, deployment: str) -> None:
         self.kubectl("-n", namespace, "rollout", "status", f"deployment/{deployment}", "--timeout=300s")

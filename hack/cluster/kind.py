@@ -29,6 +29,8 @@ NAME = "mcq"
 NETWORK = "kind"
 HTTP, HTTPS = 8080, 8443
 MOST_NODES = 9
+IP_FAMILIES = {"ipv4": "127.0.0.1", "ipv6": "::1", "dual": "127.0.0.1"}
+"""The IP families of a cluster, and the loopback address of this machine that reaches its Ingress."""
 API_SECONDS = 120
 # The folder of kind's storage provisioner in a node.
 VOLUMES_IN_NODE = "/var/local-path-provisioner"
@@ -48,9 +50,18 @@ def nodes_asked_for() -> int | None:
     return int(text)
 
 
+def ip_family_asked_for() -> str | None:
+    """Return IP_FAMILY from the environment. Raises ProviderError unless it is one of IP_FAMILIES."""
+    family = os.environ.get("IP_FAMILY") or None
+    if family not in (None, *IP_FAMILIES):
+        message = f"IP_FAMILY={family} can't be used: {', '.join(IP_FAMILIES)}, or unset for ipv4."
+        raise ProviderError(message)
+    return family
+
+
 @dataclass(frozen=True)
 class KindCluster:
-    """One kind cluster. Ingress and registry are on fixed ports of 127.0.0.1, so one cluster runs at a time."""
+    """One kind cluster. Ingress and registry are on fixed loopback ports, so one cluster runs at a time."""
 
     progress: Progress
 
@@ -70,19 +81,30 @@ class KindCluster:
         """True if the nodes run the public node image: then this machine reaches the public registries."""
         return self._image in PUBLIC.values()
 
+    @property
+    def ip_family(self) -> str:
+        """The IP family of the Pods and Services, one of IP_FAMILIES."""
+        configuration = run(["docker", "exec", self.nodes[0], "cat", "/kind/kubeadm.conf"])
+        subnets = configuration.partition("podSubnet:")[2].partition("\n")[0]
+        if "," in subnets:
+            return "dual"
+        return "ipv6" if ":" in subnets else "ipv4"
+
     def up(self) -> None:
         """Create the cluster if it is missing, and install its add-ons. The cluster is ready on return."""
         with locked(CLUSTER / ".lock"):
             engine.ensure(self.progress)
             if self._exists():
-                self._refuse_other_settings()
                 self._start_stopped_nodes()
+                self._refuse_other_settings()
                 run([self._kind(), "export", "kubeconfig", "--name", NAME, "--kubeconfig", self.kubeconfig()])
             else:
                 self._create(node_image(os.environ.get("KUBERNETES") or DEFAULT_VERSION, self.progress))
             Registry(self.progress).ensure(NETWORK, self.nodes)
             self._wait_for_the_api_server()
-            Addons(self.kubectl_command, self.progress).install(has_network=self.pulls_public_images)
+            Addons(self.kubectl_command, self.progress).install(
+                has_network=self.pulls_public_images, ip_family=self.ip_family
+            )
 
     def down(self) -> None:
         """Delete the cluster, the registry, their network, and our own engine. The cache stays."""
@@ -107,8 +129,10 @@ class KindCluster:
             self.progress.say("The kind cluster is down.")
             return False
         self.progress.say(self.kubectl_command("get", "nodes", "--output=wide"))
+        address = IP_FAMILIES[self.ip_family]
+        loopback = f"[{address}]" if ":" in address else address
         for name, value in {
-            "Ingress": f"http://127.0.0.1:{HTTP} and https://127.0.0.1:{HTTPS}",
+            "Ingress": f"http://{loopback}:{HTTP} and https://{loopback}:{HTTPS}",
             "registry": Registry.address,
             "volumes": VOLUMES,
             "kubeconfig": self.kubeconfig(),
@@ -129,7 +153,7 @@ class KindCluster:
         """Return an address of this machine that pods can reach."""
         gateways = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
         addresses = run(["docker", "network", "inspect", NETWORK, "--format", gateways]).split()
-        return next(address for address in addresses if ":" not in address)
+        return next(address for address in addresses if (":" in address) == (self.ip_family == "ipv6"))
 
     def kubeconfig(self) -> Path:
         """Return the path of the cluster's own kubeconfig."""
@@ -166,6 +190,10 @@ class KindCluster:
         if asked and asked != live:
             message = f"The cluster is up with {live} node(s), not {asked}: run `make down` first."
             raise ProviderError(message)
+        family = ip_family_asked_for()
+        if family and family != self.ip_family:
+            message = f"The cluster is up with {self.ip_family}, not {family}: run `make down` first."
+            raise ProviderError(message)
         version = os.environ.get("KUBERNETES")
         if version and f":v{version}." not in self._image:
             message = (
@@ -197,7 +225,7 @@ class KindCluster:
         VOLUMES.mkdir(parents=True, exist_ok=True)
         _write_patches()
         count = nodes_asked_for() or 1
-        configuration = json.dumps(self._configuration(image, count))
+        configuration = json.dumps(self._configuration(image, count, ip_family_asked_for() or "ipv4"))
         with self.progress.step(f"kind create cluster ({count} node{'s' if count > 1 else ''})"):
             create = ["create", "cluster", "--name", NAME, "--config", "-", "--image", image.reference]
             run(
@@ -207,9 +235,10 @@ class KindCluster:
             )
 
     @staticmethod
-    def _configuration(image: NodeImage, count: int) -> dict[str, Any]:
+    def _configuration(image: NodeImage, count: int, family: str) -> dict[str, Any]:
+        # Docker forwards a port to the node's address of the same family, and a Pod's hostPort has the Pod's families.
         ports = [
-            {"containerPort": inner, "hostPort": outer, "listenAddress": "127.0.0.1"}
+            {"containerPort": inner, "hostPort": outer, "listenAddress": IP_FAMILIES[family]}
             for inner, outer in ((80, HTTP), (443, HTTPS))
         ]
         volumes = [{"hostPath": str(VOLUMES), "containerPath": VOLUMES_IN_NODE}]
@@ -229,7 +258,11 @@ class KindCluster:
         return {
             "kind": "Cluster",
             "apiVersion": "kind.x-k8s.io/v1alpha4",
-            "networking": {"disableDefaultCNI": image.built},
+            "networking": {
+                "disableDefaultCNI": image.built,
+                "ipFamily": family,
+                "apiServerAddress": "127.0.0.1",
+            },
             "nodes": [first, *workers],
         }
 

@@ -95,13 +95,14 @@ class Steady:
 @contextmanager
 def serving(address: str, *, seconds: float = 0) -> Iterator[str]:
     """Yield the URL of an engine on an address that pods reach. A reasoning line takes `seconds`."""
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.bind((address, 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "tests.e2e.openai_server", f"--seconds={seconds}"]
     with subprocess.Popen([*command, address, str(port), "first", "second"]) as process:
         try:
-            yield f"http://{address}:{port}/v1"
+            yield f"http://{f'[{address}]' if family is socket.AF_INET6 else address}:{port}/v1"
         finally:
             process.terminate()
 

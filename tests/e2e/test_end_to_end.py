@@ -10,15 +10,20 @@ import re
 import time
 import urllib.error
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from hack.ask import QUESTION, ask
+from hack.cluster.kind import KindCluster
 from hack.installation import NAMESPACE as OPERATOR_NAMESPACE
 from hack.installation import Solver as Installed
 from hack.installation import wait_ready
 from hack.kubectl import KubectlError
 from tests.e2e.conftest import HOST, NAME, NAMESPACE, Solver
 from tests.e2e.support import eventually
+
+if TYPE_CHECKING:
+    from hack.deploy import Deployed
 
 CHILDREN = [
     f"deployment/{NAME}",
@@ -49,6 +54,13 @@ def test_three_pods_answer_behind_one_service(solver: Solver) -> None:
     slices = solver.get("endpointslices", "--selector", f"kubernetes.io/service-name={NAME}")["items"]
     ready = [a for s in slices for e in s["endpoints"] if e["conditions"]["ready"] for a in e["addresses"]]
     assert len(set(ready)) == 3
+
+
+def test_the_service_has_the_clusters_ip_families(solver: Solver, deployed: Deployed) -> None:
+    if not isinstance(deployed.provider, KindCluster):
+        pytest.skip("only the kind cluster's families are known")
+    families = {"ipv4": ["IPv4"], "ipv6": ["IPv6"], "dual": ["IPv4", "IPv6"]}[deployed.provider.ip_family]
+    assert solver.get("service", NAME)["spec"]["ipFamilies"] == families
 
 
 def test_kubectl_get_shows_the_solvers_state(solver: Solver) -> None:

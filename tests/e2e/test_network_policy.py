@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hack.ask import QUESTION, ask
 from hack.cluster.kind import KindCluster
+from hack.kubectl import KubectlError
 from tests.e2e.steady import Steady, serving, steady_solver
 from tests.e2e.support import eventually, pod, restricted_namespace
 
@@ -54,8 +55,12 @@ def connects(solver: Steady, client: str) -> bool:
     """Return True if the replica answers the client directly, without the Service."""
     [replica] = solver.replicas()
     address = (replica["status"]["podIP"], 8000)
-    program = f"import socket; s = socket.socket(); s.settimeout(3); print(s.connect_ex({address!r}))"
-    return solver.kubectl("-n", CLIENTS, "exec", client, "--", "python", "-c", program).strip() == "0"
+    program = f"import socket; socket.create_connection({address!r}, timeout=3)"
+    try:
+        solver.kubectl("-n", CLIENTS, "exec", client, "--", "python", "-c", program)
+    except KubectlError:
+        return False
+    return True
 
 
 def test_an_unlabelled_client_is_refused_until_it_has_the_label(solver: Steady, client: str) -> None:

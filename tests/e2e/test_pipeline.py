@@ -35,8 +35,8 @@ NAMESPACE = "mcq-pipeline"
 HOST = "delivered.localhost"
 SOLVER = "delivered.yaml"
 STAGES = {
-    "Checkout", "Build", "Operator image", "Service image", "Test", "Deliver", "Scan", "Push", "Sign", "Release",
-    "Deploy", "Monitor", "Verify",
+    "Checkout", "Build", "Operator image", "Service image", "Service image with torch", "Test", "Deliver", "Scan",
+    "Push", "Sign", "Release", "Deploy", "Monitor", "Verify",
 }  # fmt: skip
 # Only a part of the suite: all of it would run this test again.
 QUICK = {"SUITES": "test-operator", "PYTEST_ADDOPTS": "-k test_queue"}

@@ -19,6 +19,7 @@ from mcq_operator.api.kinds import WATCHED
 from mcq_operator.api.observed import Deployment
 from mcq_operator.client import CachedClient, Cluster, UnavailableError
 from mcq_operator.client.errors import NotFoundError
+from mcq_operator.controllers import Outcome, Result
 from mcq_operator.desired import ServiceImages
 from mcq_operator.store import Listing, observe
 
@@ -58,6 +59,11 @@ def exam(
             "status": status or {},
         }
     )
+
+
+def is_first_status_due(result: Result) -> bool:
+    """Return whether the reconcile created a new solver's objects, and left its status to the next one."""
+    return result.outcome is Outcome.NOT_READY and result.status is None
 
 
 def deployment(**changes: Any) -> Deployment:

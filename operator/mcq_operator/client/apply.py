@@ -10,6 +10,7 @@ from mcq_operator.api import FIELD_MANAGER, Manifest, ObjectRef, Resource
 from mcq_operator.api.dependencies import dependencies
 from mcq_operator.api.kinds import kind_of
 from mcq_operator.api.observed import Refusal
+from mcq_operator.store.observation import is_creation
 from mcq_operator.store.ownership import orphaned, owned
 
 from .admission_changes import AdmissionChanges
@@ -154,13 +155,15 @@ class Applier:
         self, resource: Resource, ref: ObjectRef, desired: Manifest, live: Manifest | None
     ) -> Manifest | None:
         if live is None:
-            stored = await self._client.create_by_apply(desired)
+            stored = await self._client.create(kind_of(desired), desired)
         elif not _ours(live, resource):
             return None
         elif self._is_applied(resource, ref, desired, live):
             return live
         else:
             metadata = {**desired["metadata"], "uid": live["metadata"]["uid"]}
+            if any(map(is_creation, live["metadata"].get("managedFields", []))):
+                await self._client.adopt_fields(kind_of(desired), namespace=resource.namespace, name=ref.name)
             await self._hand_over_replicas(desired, live)
             stored = await self._client.apply({**desired, "metadata": metadata}, force=True)
         logger.info("applied %s %s/%s", ref.kind, desired["metadata"]["namespace"], ref.name)

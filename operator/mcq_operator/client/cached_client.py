@@ -1,7 +1,7 @@
 """A client of the API server that answers reads from the store where the store knows the answer."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -120,11 +120,19 @@ class CachedClient(Client):
             self._store.forget(kind, NamespacedName(namespace, name))
             raise
 
-    async def _apply(self, manifest: Manifest, **how: Any) -> Manifest:
+    async def create(self, kind: Kind, manifest: Manifest, **options: Any) -> Manifest:
+        """Create an object; return it as stored. Raises ClusterError, ConflictError if it exists."""
+        return await self._store_result(manifest, super().create(kind, manifest, **options))
+
+    async def _apply(self, manifest: Manifest, **options: Any) -> Manifest:
+        return await self._store_result(manifest, super()._apply(manifest, **options))
+
+    async def _store_result(self, manifest: Manifest, write: Awaitable[Manifest]) -> Manifest:
+        """Await a write of the object, and store the server's answer."""
         kind, metadata = kind_of(manifest), manifest["metadata"]
         key = NamespacedName(metadata["namespace"], metadata["name"])
         try:
-            stored = await super()._apply(manifest, **how)
+            stored = await write
         except ClusterError:
             # The store may be wrong, and a lost answer leaves the outcome open: read the object next time.
             self._store.forget(kind, key)

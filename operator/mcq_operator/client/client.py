@@ -8,6 +8,7 @@ from opentelemetry import trace
 
 from mcq_operator.api import FIELD_MANAGER, Manifest
 from mcq_operator.api.kinds import EXAM, Kind, kind_of
+from mcq_operator.store.observation import is_creation
 
 from .errors import NotFoundError, NotLeadingError, UnavailableError
 from .transport import METADATA_LIST, Transport
@@ -16,8 +17,6 @@ TRACER = trace.get_tracer("mcq_operator.client")
 TIMEOUT_SECONDS = 30.0
 WRITE_SECONDS = 40.0
 """Longer than the server's own wait for its webhooks (34 s), so that the server reports which one failed."""
-NO_VERSION = "1"
-"""The first revision of an empty etcd, in which no object was written."""
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -81,11 +80,23 @@ class Client:
         manifest: Manifest | None = await self._request("get", path, missing_ok=True, seconds=seconds)
         return manifest
 
-    async def create(self, kind: Kind, manifest: Manifest, *, seconds: float = TIMEOUT_SECONDS) -> Manifest:
-        """Create an object that is no resource's child. Raises ClusterError, ConflictError if it exists."""
+    async def create(
+        self,
+        kind: Kind,
+        manifest: Manifest,
+        *,
+        manager: str = FIELD_MANAGER,
+        seconds: float = WRITE_SECONDS,
+    ) -> Manifest:
+        """Create an object; return it as stored. Raises ClusterError, ConflictError if it exists.
+
+        It costs the server less than an apply. But call `adopt_fields` before the first apply.
+        """
         self._only_if_leading()
         path = kind.path(manifest["metadata"]["namespace"])
-        created = await self._stored("post", path, manifest, seconds=seconds)
+        # As an apply does, refuse an unknown field: the spec passes some parts of Pods through.
+        query = {"fieldManager": manager, "fieldValidation": "Strict"}
+        created = await self._stored("post", path, manifest, query=query, seconds=seconds)
         self._on_write(kind.kind, "create")
         return created
 
@@ -123,7 +134,7 @@ class Client:
         }
 
     def is_unknown(self, kind: Kind, *, namespace: str, name: str) -> bool:
-        """Return whether the object probably does not exist, so that `create_by_apply` may skip the read before it."""
+        """Return whether the object probably does not exist, so that `create` may skip the read before it."""
         return False
 
     def listed(self, kind: Kind, namespace: str | None) -> bool:
@@ -145,14 +156,28 @@ class Client:
         """
         return await self._apply(manifest, subresource="", force=force, manager=manager)
 
-    async def create_by_apply(self, manifest: Manifest, *, manager: str = FIELD_MANAGER) -> Manifest:
-        """Create an object by server-side apply. Raises ClusterError, ConflictError if it exists.
+    async def adopt_fields(self, kind: Kind, *, namespace: str, name: str) -> None:
+        """Record the fields that `create` set as applied. Raises ClusterError, ConflictError after another change.
 
-        No object has this resourceVersion, so the server refuses the apply if the object exists, whatever its content.
+        Without this, a field that a later apply leaves out would stay, as one that someone else has set. Source:
+        Kubernetes, Server-Side Apply, "Upgrading from client-side apply to server-side apply".
         """
-        metadata = {**manifest["metadata"], "resourceVersion": NO_VERSION}
-        new = {**manifest, "metadata": metadata}
-        return await self._apply(new, subresource="", force=False, manager=manager)
+        live = await self.get_live(kind, namespace=namespace, name=name)
+        metadata = live["metadata"] if live else {}
+        patch = [
+            {"op": "replace", "path": f"/metadata/managedFields/{index}/operation", "value": "Apply"}
+            for index, entry in enumerate(metadata.get("managedFields", []))
+            if is_creation(entry)
+        ]
+        if not patch:
+            return
+        self._only_if_leading()
+        patch.append(
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]}
+        )
+        content_type = "application/json-patch+json"
+        await self._request("patch", kind.path(namespace, name), body=patch, content_type=content_type)
+        self._on_write(kind.kind, "patch")
 
     async def apply_status(self, manifest: Manifest) -> Manifest:
         """Apply the status subresource server-side. Raises ClusterError."""

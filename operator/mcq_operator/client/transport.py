@@ -56,7 +56,7 @@ class Transport:
         *,
         seconds: float,
         query: dict[str, str] | None = None,
-        body: Manifest | None = None,
+        body: Manifest | list[Manifest] | None = None,
         content_type: str = JSON,
         accept: str = JSON,
         decode: Callable[[bytes], Any] = msgspec.json.decode,

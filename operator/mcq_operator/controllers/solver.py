@@ -35,6 +35,8 @@ from .steps import (
 )
 from .upgrades import Upgrades
 
+FIRST_STATUS_SECONDS = 1.0
+"""The longest wait for a new Deployment's first event, with which a new solver gets its first status."""
 UNDO_SECONDS = 15.0
 """A roll-out may become hopeless by time alone, without an event."""
 
@@ -100,6 +102,12 @@ async def reconcile_solver(
     applied = await cluster.apply(solver, uncontested, children)
     pruned = await cluster.prune(solver, children, keep=desired_objects.keys() - conflicts.deleted)
     refused = [*applied.refused, *children.refused, *pruned.refused, *conflicts.refused]
+    problems = [*refused, *conflicts.rivals, *applied.conflicts, *applied.blocked]
+    created = applied.live.keys() - children.live.keys()
+    if not reconciled_before and not problems and DEPLOYMENT.named(solver.name) in created:
+        # A status write costs the API server more than an object, and can say more after the Deployment's first event.
+        # So the objects of other new solvers come first.
+        return Result(outcome=Outcome.NOT_READY, requeue_after=FIRST_STATUS_SECONDS)
     if DEPLOYMENT.named(solver.name) in children.unread:
         # Without the Deployment, the state of the replicas is unknown.
         raise UnfinishedError("; ".join(refusal.message for refusal in children.refused))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from mcq_operator.api import Key, Manifest, names
+from mcq_operator.api import FIELD_MANAGER, Key, Manifest, names
 from mcq_operator.api.kinds import (
     CHILDREN,
     CLAIM,
@@ -105,6 +105,13 @@ def is_ours(kind: Kind, metadata: Manifest) -> bool:
     )
 
 
+def is_creation(entry: Manifest) -> bool:
+    """Return whether an entry of `managedFields` has the fields that the operator set by creating the object."""
+    return (entry.get("manager"), entry.get("operation")) == (FIELD_MANAGER, "Update") and not entry.get(
+        "subresource"
+    )
+
+
 def observe(kind: Kind, manifest: Manifest, *, gone: bool = False) -> Observation:
     """Return an observation of an object that the server sent."""
     metadata = manifest["metadata"]
@@ -125,6 +132,13 @@ def observe(kind: Kind, manifest: Manifest, *, gone: bool = False) -> Observatio
 def _body(kind: Kind, manifest: Manifest) -> bytes:
     unread = FRAME | UNREAD.get(kind, frozenset())
     metadata = {key: value for key, value in manifest["metadata"].items() if key not in UNREAD_METADATA}
+    created = [
+        {"manager": entry["manager"], "operation": entry["operation"]}
+        for entry in manifest["metadata"].get("managedFields", ())
+        if is_creation(entry)
+    ]
+    if created:
+        metadata["managedFields"] = created
     if kind is POD:
         annotations = metadata.pop("annotations", {})
         metadata["annotations"] = {key: annotations[key] for key in READ_OF_PODS & annotations.keys()}

@@ -100,7 +100,9 @@ class Settings(BaseSettings):
     debias: Debias = "prior"
     calibration: Path | None = Field(default=None, description="A file that `calibrate` wrote.")
     context_length: int = Field(default=4096, ge=512, description="Tokens of prompt and answer together.")
-    threads: int = Field(default=0, ge=0, description="Threads of the engine; 0: the cgroup's CPU quota.")
+    threads: int = Field(
+        default=0, ge=0, description="Threads of the engine; 0: one for each CPU that the process may use."
+    )
 
     max_queued_requests: int = Field(default=64, ge=1)
     max_queued_tokens: int = Field(

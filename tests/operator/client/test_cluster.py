@@ -9,6 +9,7 @@ from tests.operator.support import IMAGES, OPERATOR_IMAGE, solver
 
 from mcq_operator import desired
 from mcq_operator.api import Manifest, ObjectRef
+from mcq_operator.api.kinds import Kind
 from mcq_operator.client import Cluster, ConflictError, RefusedError, UnavailableError
 from mcq_operator.client.cluster import Children
 from mcq_operator.client.errors import cluster_error
@@ -20,7 +21,7 @@ class Mirror:
     def __init__(self) -> None:
         self.applied = 0
 
-    async def create_by_apply(self, manifest: Manifest) -> Manifest:
+    async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
         return await self.apply(manifest, force=False)
 
     async def apply(self, manifest: Manifest, *, force: bool) -> Manifest:

@@ -59,6 +59,26 @@ async def test_a_reconcile_that_changes_nothing_sends_no_write(
         assert existing(kubectl, kind, name)["metadata"]["resourceVersion"] == before[kind]["resourceVersion"]
 
 
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_removed_field_is_deleted_and_a_foreign_one_stays(
+    kubectl: Kubectl, bench: Bench, restart: bool
+) -> None:
+    """Our first change adopts the fields of the created object, so the API server deletes those that we leave out."""
+    apply(kubectl, {"serviceAccount": {"annotations": {"example.com/a": "1", "example.com/b": "1"}}})
+    await bench.settle()
+    kubectl("annotate", "serviceaccount", "demo", "example.com/theirs=1")
+    if restart:
+        bench.restart()
+    apply(kubectl, {"serviceAccount": {"annotations": {"example.com/b": "2"}}})
+    await bench.settle()
+    metadata = existing(kubectl, "serviceaccount", "demo")["metadata"]
+    annotations = {key: value for key, value in metadata["annotations"].items() if "example" in key}
+    assert annotations == {"example.com/b": "2", "example.com/theirs": "1"}
+    shown = json.loads(kubectl("get", "serviceaccount", "demo", "--show-managed-fields", "-o", "json"))
+    managers = {(entry["manager"], entry["operation"]) for entry in shown["metadata"]["managedFields"]}
+    assert managers == {("mcq-operator", "Apply"), ("kubectl-annotate", "Update")}
+
+
 async def test_scaling_by_kubectl_reaches_the_deployment_and_the_scale_subresource(
     kubectl: Kubectl, bench: Bench
 ) -> None:

@@ -102,7 +102,7 @@ class Restore:
         live = await self._live(item)
         if live is None:
             if not self._dry_run:
-                await self._client.create_by_apply(self._placed(item), manager=MANAGER)
+                await self._client.create(kind, self._placed(item), manager=MANAGER)
             return RestoreOutcome.CREATED
         if "deletionTimestamp" in live["metadata"]:
             return RestoreOutcome.LEAVING
