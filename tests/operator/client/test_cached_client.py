@@ -65,7 +65,9 @@ class Server:
         query: dict[str, str] | None = None,
         **_: Any,
     ) -> Manifest:
-        """Answer a request; see Transport."""
+        """Answer a request; see Transport. A creation is recorded by the new object's path."""
+        if method == "post" and body is not None:
+            path = f"{path}/{body['metadata']['name']}"
         self.requests.append((method, path))
         if (method, path) in self.hanging:
             await self.released.wait()
@@ -76,7 +78,7 @@ class Server:
             del self.objects[path]
             return current
         if method == "post" and body is not None:
-            return self._create(f"{path}/{body['metadata']['name']}", body)
+            return self._create(path, body)
         if method == "patch" and body is not None:
             return self._apply(path, body, current)
         if query is not None:

@@ -51,7 +51,7 @@ def inventory(operator: Operator) -> set[str]:
 async def test_an_object_that_can_not_be_applied_is_reported_and_the_others_are_applied(
     operator: Operator, path: str, error: Exception
 ) -> None:
-    operator.server.failing["patch", path] = error
+    operator.server.failing["post", path] = error
     result = await operator.result()
     assert str(result.error).startswith("could not apply ")
     assert {ACCOUNTS, SERVICES, DEPLOYMENTS, BUDGETS} - {path} <= operator.server.objects.keys()
@@ -70,7 +70,7 @@ async def test_an_object_that_can_not_be_applied_is_reported_and_the_others_are_
 async def test_an_unexpected_failure_with_an_object_is_logged_with_its_traceback(
     operator: Operator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    operator.server.failing["patch", SERVICES] = KeyError("metadata")
+    operator.server.failing["post", SERVICES] = KeyError("metadata")
     await operator.result()
     assert "Traceback" in caplog.text
     assert "This is a bug in the operator" in operator.condition("Degraded")["message"]
@@ -80,7 +80,7 @@ async def test_a_hanging_write_does_not_delay_the_others(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apply, "PATIENCE_SECONDS", 0.01)
-    operator.server.hanging.add(("patch", SERVICES))
+    operator.server.hanging.add(("post", SERVICES))
     reconcile = asyncio.create_task(operator.result())
     async with asyncio.timeout(10):
         while not {ACCOUNTS, DEPLOYMENTS, BUDGETS} <= operator.server.objects.keys():
@@ -96,7 +96,7 @@ async def test_a_dependent_object_waits_for_a_hanging_write(
 ) -> None:
     """The object may be foreign."""
     monkeypatch.setattr(apply, "PATIENCE_SECONDS", 0.01)
-    operator.server.hanging.add(("patch", ACCOUNTS))
+    operator.server.hanging.add(("post", ACCOUNTS))
     reconcile = asyncio.create_task(operator.result())
     async with asyncio.timeout(10):
         while not {SERVICES, BUDGETS} <= operator.server.objects.keys():
@@ -195,11 +195,11 @@ async def test_the_queue_gets_a_failure_that_the_status_can_not_record(
 
 
 async def test_an_unreachable_api_server_ends_the_reconcile(operator: Operator) -> None:
-    operator.server.failing["patch", ACCOUNTS] = NoAnswerError("can't reach the API server")
+    operator.server.failing["post", ACCOUNTS] = NoAnswerError("can't reach the API server")
     operator.server.requests.clear()
     with pytest.raises(NoAnswerError):
         await operator.result()
-    assert [path for method, path in operator.server.requests if method == "patch"] == [ACCOUNTS]
+    assert [path for method, path in operator.server.requests if method == "post"] == [ACCOUNTS]
 
 
 def test_each_kind_of_resource_has_a_condition_for_failed_reconciles() -> None:
