@@ -263,7 +263,7 @@ def test_a_file_with_an_equivalent_header_is_read(tiny: Path, tmp_path: Path) ->
         ("norm", {"data_offsets": [True, False]}, "not a safetensors file"),
         ("norm", {"data_offsets": [0]}, "not a safetensors file"),
         ("layers.0.mlp_norm", {"data_offsets": [1, 513]}, "has layers.0.mlp_norm at the unaligned offset"),
-        ("norm", {"shape": [1 << 62, 4]}, "512 bytes of norm, but by its type and shape"),
+        ("norm", {"shape": [1 << 62, 4]}, "512 bytes of norm, but its type and shape need"),
         ("norm", {"shape": "wide"}, "not a safetensors file"),
         ("norm", {"dtype": "I32"}, r"norm as I32 \[128\], but by the model's config it is F32 \[128\]"),
         ("norm", {"dtype": "X1"}, "norm as X1"),

@@ -91,7 +91,7 @@ def test_a_permanent_failure_has_a_bounded_number_of_attempts(
     tmp_path: Path, hub: HubServer, web: ObjectServer
 ) -> None:
     hub.refusals = [(503, {})] * 100
-    with pytest.raises(SourceUnreachable, match=r"503.*what was fetched is kept"):
+    with pytest.raises(SourceUnreachable, match=r"503.*the downloaded data is kept"):
         from_hub(tmp_path, hub)
     assert len(hub.requests) == ATTEMPTS
     web.refusals = [(500, {})] * 100
