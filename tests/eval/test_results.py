@@ -16,7 +16,7 @@ from tests.eval.fakes import FakeAnswerer, run
 
 from mcq_eval import evidence, shard_command
 from mcq_eval.dataset.exam_file import ExamQuestion, read_exams
-from mcq_eval.errors import ResultsNotKept, ResultUnreadable, TooManyQuestions
+from mcq_eval.errors import ResultsNotStored, ResultUnreadable, TooManyQuestions
 from mcq_eval.parts import Part, placeholder_part
 from mcq_eval.report.rows import read_stored_rows
 from mcq_eval.results import MAX_PART_BYTES, Account, ResultStore, Values, check_size
@@ -180,7 +180,7 @@ def test_a_failing_pod_states_nothing_so_its_last_output_is_shown(
     exam: Path, pod: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refused(*_: Any, **__: Any) -> str:
-        raise ResultsNotKept("403")
+        raise ResultsNotStored("403")
 
     monkeypatch.setattr(ConfigMaps, "publish", refused)
     pod(0, share(exam, 0))
