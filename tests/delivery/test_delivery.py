@@ -47,7 +47,7 @@ UNREACHABLE = Kubectl(Path("/bin/false"), Path("/nowhere"))
 @pytest.mark.parametrize(
     ("name", "value", "setting", "message"),
     [
-        ("REGISTRY", " ", "registry", "Set REGISTRY to where the images go"),
+        ("REGISTRY", " ", "registry", "Set REGISTRY to the registry for the images"),
         ("COSIGN_KEY", "", "signing_key", "Set COSIGN_KEY to the private key"),
         (
             "ENVIRONMENT",
