@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NAME = "mcq"
 NETWORK = "kind"
 HTTP, HTTPS = 8080, 8443
-MOST_NODES = 9
+MAX_NODES = 9
 API_SECONDS = 120
 # The folder of kind's storage provisioner in a node.
 VOLUMES_IN_NODE = "/var/local-path-provisioner"
@@ -37,13 +37,13 @@ CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-sche
 PATCHES, PATCHES_IN_NODE = CLUSTER / "kubeadm-patches", "/kubeadm-patches"
 
 
-def nodes_asked_for() -> int | None:
-    """Return NODES from the environment. Raises ProviderError unless it is a number from 1 to MOST_NODES."""
+def requested_nodes() -> int | None:
+    """Return NODES from the environment. Raises ProviderError unless it is a number from 1 to MAX_NODES."""
     text = os.environ.get("NODES")
     if not text:
         return None
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_NODES:
-        message = f"NODES={text} can't be used: a number from 1 to {MOST_NODES}, or unset for 1."
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_NODES:
+        message = f"NODES={text} can't be used: a number from 1 to {MAX_NODES}, or unset for 1."
         raise ProviderError(message)
     return int(text)
 
@@ -162,9 +162,9 @@ class KindCluster:
         return run(["docker", "inspect", "--format", "{{.Config.Image}}", self.nodes[0]]).strip()
 
     def _refuse_other_settings(self) -> None:
-        asked, live = nodes_asked_for(), len(self.nodes)
-        if asked and asked != live:
-            message = f"The cluster is up with {live} node(s), not {asked}: run `make down` first."
+        requested, live = requested_nodes(), len(self.nodes)
+        if requested and requested != live:
+            message = f"The cluster is up with {live} node(s), not {requested}: run `make down` first."
             raise ProviderError(message)
         version = os.environ.get("KUBERNETES")
         if version and f":v{version}." not in self._image:
@@ -196,7 +196,7 @@ class KindCluster:
     def _create(self, image: NodeImage) -> None:
         VOLUMES.mkdir(parents=True, exist_ok=True)
         _write_patches()
-        count = nodes_asked_for() or 1
+        count = requested_nodes() or 1
         configuration = json.dumps(self._configuration(image, count))
         with self.progress.step(f"kind create cluster ({count} node{'s' if count > 1 else ''})"):
             create = ["create", "cluster", "--name", NAME, "--config", "-", "--image", image.reference]

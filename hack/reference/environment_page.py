@@ -53,8 +53,8 @@ OTHERS = """
 - `HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`: for whatever the service fetches
   ([clusters](clusters.md#a-proxy-or-a-private-certificate-authority)).
 - `MCQ_API_KEY`: the API key that `python -m mcq_service evaluate --url` and `exam sit` use.
-- `MCQ_CACHE`: the directory of `python -m mcq_service model` and `make`, whose `models` has the prepared models;
-  `MCQ_MODEL_CACHE` comes first.
+- `MCQ_CACHE`: the directory of `python -m mcq_service model` and `make`. Its `models` has the prepared models, unless
+  `MCQ_MODEL_CACHE` names another directory.
 - `KUBECONFIG`: the cluster of `python -m mcq_operator backup`, `restore` and `exam report`.
 """
 MEANINGS = {
@@ -99,7 +99,7 @@ def _rows(settings: type[BaseSettings]) -> Iterator[str]:
 
 
 def _type(schema: dict[str, Any]) -> str:
-    """Return what a value looks like, in words."""
+    """Describe the values in words."""
     if "anyOf" in schema:
         return _type(schema["anyOf"][0])
     if "enum" in schema:
@@ -113,7 +113,7 @@ def _type(schema: dict[str, Any]) -> str:
 
 
 def _default(value: object) -> str:
-    """Return a default as one would write it, the same on every machine and for every release."""
+    """Return a default as a user would write it, the same on every machine and for every release."""
     if value in (None, "", ()):
         return "unset" if value is None else "empty"
     if isinstance(value, ByteSize):

@@ -23,7 +23,7 @@ from hack.errors import InstallError, SettingError
 from hack.images import docker, engine, platforms
 from hack.images.build import PROGRAMS
 from hack.images.docker import ImageError
-from hack.images.platforms import MACHINES, chosen, own, require_runnable, suffix
+from hack.images.platforms import MACHINES, own, require_runnable, suffix, target_platforms
 from hack.installation import MONITORED_SAMPLE, SAMPLE, Images, solvers_of
 from hack.kubectl import Kubectl
 from hack.toolchain.errors import CommandError
@@ -233,7 +233,7 @@ def test_pushed_images_are_signed_and_others_fail_verification(
 def test_an_unsupported_platform_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLATFORMS", "linux/amd64,linux/s390x")
     with pytest.raises(ImageError, match="PLATFORMS has linux/s390x: there are linux/amd64, linux/arm64"):
-        chosen()
+        target_platforms()
 
 
 def test_a_build_for_a_foreign_platform_requires_an_emulator(
