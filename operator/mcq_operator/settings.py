@@ -82,7 +82,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _lease_is_renewed_in_time(self) -> Self:
         if not self.lease_duration_seconds > self.lease_renew_deadline_seconds > self.lease_retry_seconds:
-            message = "must be in this order: lease_duration_seconds > lease_renew_deadline_seconds >"
-            " lease_retry_seconds"
+            message = (
+                "must be in this order: lease_duration_seconds > lease_renew_deadline_seconds >"
+                " lease_retry_seconds"
+            )
             raise ValueError(message)
         return self

@@ -36,7 +36,7 @@ def test_a_lease_that_would_end_before_it_is_renewed_is_refused(
         defaults.lease_retry_seconds,
     ) == (15, 10, 2)
     monkeypatch.setenv(f"MCQ_OPERATOR_LEASE_{name}_SECONDS", value)
-    with pytest.raises(ValidationError, match="lease_duration_seconds > lease_renew_deadline_seconds"):
+    with pytest.raises(ValidationError, match="lease_renew_deadline_seconds > lease_retry_seconds"):
         Settings()
 
 

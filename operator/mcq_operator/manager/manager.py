@@ -211,7 +211,7 @@ async def _lead_while_elected(
 ) -> int:
     """Wait for the lease, then work while this process holds it.
 
-    A process that loses it ends with status 1 and restarts as a candidate, so that nothing of its work lingers.
+    A process that loses it ends with status 1 and restarts as a candidate, so that none of its work goes on.
     """
     if not await _race(election.acquire(), stopped.wait()):
         return 0

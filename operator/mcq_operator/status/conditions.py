@@ -202,7 +202,7 @@ def _loaded(solver: MCQSolver, observed: ObservedSolver, fallback: str | None) -
 
 
 def scaling_ready(solver: MCQSolver, observed: ObservedSolver) -> Finding:
-    """True if the spec sets the number of replicas, or an autoscaler that works."""
+    """True if the spec or a working autoscaler sets the number of replicas."""
     if not solver.spec.autoscaling.enabled:
         return Finding("ScalingReady", "True", "Fixed", "spec.replicas sets the number of replicas.")
     absent = absence(observed, "HorizontalPodAutoscaler", "ScaledObject")

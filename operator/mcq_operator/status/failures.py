@@ -27,7 +27,7 @@ START = {
 
 @dataclass(frozen=True, kw_only=True)
 class PodKind:
-    """Pods of one purpose: the name of the operator's container, and advice that fits their resource.
+    """Pods with the same purpose: the name of the operator's container, and advice that fits their resource.
 
     Attributes:
         container: the operator's container; other tools added all others.
@@ -104,7 +104,7 @@ def _failures(solver: MCQSolver, observed: ObservedSolver) -> Iterator[Failure]:
         yield from _deployment_failures(observed.deployment)
     for pod in filter(present, observed.pods):
         yield from pod_failures(solver, pod)
-        yield from _lost(solver, pod, observed.pods)
+        yield from _repeated_failure(solver, pod, observed.pods)
     if observed.warning is not None:
         yield warning_failure(observed.warning)
 
@@ -114,7 +114,7 @@ def object_failures(
 ) -> Iterator[Failure]:
     """Yield a failure for each object of the resource that could not be applied, deleted or read."""
     waiting = ", ".join(f"{ref.kind} {ref.name}" for ref in blocked)
-    holds = (
+    consequence = (
         f" Until then the operator does not apply the objects that depend on it: {waiting}."
         if waiting
         else ""
@@ -123,7 +123,7 @@ def object_failures(
         yield Failure(
             reason="Conflict",
             message=f"{ref.kind} {ref.name} exists and does not belong to this {kind}, so the operator does not change"
-            f" it. Delete or rename it, or create this {kind} under another name.{holds}",
+            f" it. Delete or rename it, or create this {kind} under another name.{consequence}",
         )
     yield from map(_refusal_failure, refused)
 
@@ -223,8 +223,8 @@ def pod_failures(solver: MCQSolver, pod: Manifest) -> Iterator[Failure]:
             )
 
 
-def _lost(solver: MCQSolver, pod: Manifest, pods: Iterable[Manifest]) -> Iterator[Failure]:
-    """Yield a failure if replicas fail repeatedly. A single failed Pod is replaced, which is no failure."""
+def _repeated_failure(solver: MCQSolver, pod: Manifest, pods: Iterable[Manifest]) -> Iterator[Failure]:
+    """Yield a failure if replicas fail repeatedly. A single failed Pod is only replaced."""
     if is_ready(pod):
         return
     failed = list(predecessors(pod, pods))

@@ -8,7 +8,7 @@ State = Literal["True", "False", "Unknown"]
 
 @dataclass(frozen=True)
 class Finding:
-    """The state of one aspect."""
+    """A condition's type, status, reason and message."""
 
     type: str
     status: State

@@ -18,7 +18,7 @@ from tests.operator.support import IMAGES, NOON, deployment, pod, solver
 
 from mcq_operator import desired
 from mcq_operator.api import Manifest
-from mcq_operator.status.gate import advanced
+from mcq_operator.status.gate import advance
 
 
 def replica(image: str, name: str = "demo-1") -> Manifest:
@@ -42,7 +42,7 @@ def test_replicas_of_another_image_than_the_one_that_passed_are_reported(
     """A tag may be moved between the exam and the roll-out, or later."""
     asker = candidate(condition("Ready", "True"))
     asker = asker.model_copy(update={"status": asker.status.model_copy(update={"image": "sha256:a"})})
-    passed = advanced(gated(), SITTING, gate_objects(candidate=asker, candidate_exam=sat("Passed")), now=NOON)
+    passed = advance(gated(), SITTING, gate_objects(candidate=asker, candidate_exam=sat("Passed")), now=NOON)
     pods = [replica(image, f"demo-{number}") for number, image in enumerate(images)]
     # At the moment of the pass, these are the replicas of before.
     assert examined(looked(gated(), passed, "new", pods=pods)) == ("True", "Passed")

@@ -346,7 +346,7 @@ async def test_repeated_failures_of_the_watches_end_the_process(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     operator.server.fails = 422
-    monkeypatch.setattr(watches, "MOST_FAILURES", 1)
+    monkeypatch.setattr(watches, "MAX_FAILURES", 1)
     async with working(operator) as watch:
         with pytest.raises(APIUnprocessableEntityError, match="no"):
             await asyncio.wait_for(watch, 60)

@@ -9,10 +9,10 @@ from tests.operator.support import NOON, deployment, solver
 from mcq_operator import status
 from mcq_operator.api import GateStatus, MCQExam, MCQSolver, SolverStatus
 from mcq_operator.api.observed import CanaryVerdict, ObservedSolver
-from mcq_operator.status.gate import GateObjects, advanced, finding, holds, retry_in
+from mcq_operator.status.gate import GateObjects, advance, finding, holds, retry_in
 from mcq_operator.status.transitions import stamp
 
-PATIENCE_SECONDS = 120
+TOLERANCE_SECONDS = 120
 """How long docs/exams.md says a candidate may be degraded."""
 PROMOTE = "mcq-operator.dev/promote"
 EMPTY = ObservedSolver()
@@ -165,34 +165,38 @@ def examined(reported: SolverStatus) -> tuple[str, str] | None:
         (gate_objects(candidate_exam=sat("Passed", digest="earlier")), "Sitting", "CandidateSitting"),
         (gate_objects(candidate_exam=failed("SittingFailed")), "Refused", "ExamFailed"),
         (gate_objects(candidate_exam=failed("ExamUnreadable")), "Refused", "ExamFailed"),
-        (gate_objects(candidate_exam=failed("ResultAltered", age=PATIENCE_SECONDS)), "Refused", "ExamFailed"),
+        (
+            gate_objects(candidate_exam=failed("ResultAltered", age=TOLERANCE_SECONDS)),
+            "Refused",
+            "ExamFailed",
+        ),
         (gate_objects(candidate_exam=sat("Restored")), "Refused", "ExamNotPassed"),
         (
-            gate_objects(candidate_exam=failed("ImagePullBackOff", age=PATIENCE_SECONDS - 1)),
+            gate_objects(candidate_exam=failed("ImagePullBackOff", age=TOLERANCE_SECONDS - 1)),
             "Sitting",
             "CandidateSitting",
         ),
         (
-            gate_objects(candidate_exam=failed("ImagePullBackOff", age=PATIENCE_SECONDS)),
+            gate_objects(candidate_exam=failed("ImagePullBackOff", age=TOLERANCE_SECONDS)),
             "Refused",
             "ExamFailed",
         ),
-        (gate_objects(candidate=degraded(PATIENCE_SECONDS - 1)), "Sitting", "CandidateStarting"),
-        (gate_objects(candidate=degraded(PATIENCE_SECONDS)), "Refused", "CandidateNotReady"),
+        (gate_objects(candidate=degraded(TOLERANCE_SECONDS - 1)), "Sitting", "CandidateStarting"),
+        (gate_objects(candidate=degraded(TOLERANCE_SECONDS)), "Refused", "CandidateNotReady"),
         (gate_objects(candidate=overdue()), "Refused", "CandidateNotReady"),
         *(
-            (gate_objects(candidate=degraded(20 * PATIENCE_SECONDS, reason)), "Sitting", "CandidateStarting")
+            (gate_objects(candidate=degraded(20 * TOLERANCE_SECONDS, reason)), "Sitting", "CandidateStarting")
             for reason in ("Unschedulable", "FailedMount", "ModelUnreachable")
         ),
         (
-            gate_objects(candidate_exam=failed("Unschedulable", age=20 * PATIENCE_SECONDS)),
+            gate_objects(candidate_exam=failed("Unschedulable", age=20 * TOLERANCE_SECONDS)),
             "Sitting",
             "CandidateSitting",
         ),
     ],
 )
 def test_only_its_own_passed_exam_lets_a_change_through(looked: GateObjects, phase: str, reason: str) -> None:
-    gate = advanced(gated(), SITTING, looked, now=NOON)
+    gate = advance(gated(), SITTING, looked, now=NOON)
     assert (gate.phase, gate.reason) == (phase, reason)
     assert holds(gate) == (phase != "Passed")
 
@@ -201,7 +205,7 @@ def test_only_its_own_passed_exam_lets_a_change_through(looked: GateObjects, pha
     ("looked", "words"),
     [
         (gate_objects(candidate=degraded(1)), "no such image"),
-        (gate_objects(candidate=degraded(PATIENCE_SECONDS)), "no such image"),
+        (gate_objects(candidate=degraded(TOLERANCE_SECONDS)), "no such image"),
         (gate_objects(candidate_exam=failed("ExamUnreadable")), "ExamUnreadable."),
         (gate_objects(candidate_exam=sat("NotPassed")), "The verdict. 0.9 of 100."),
         (
@@ -216,13 +220,13 @@ def test_only_its_own_passed_exam_lets_a_change_through(looked: GateObjects, pha
     ],
 )
 def test_the_message_has_the_cause_and_advice(looked: GateObjects, words: str) -> None:
-    assert words in advanced(gated(), SITTING, looked, now=NOON).message
+    assert words in advance(gated(), SITTING, looked, now=NOON).message
 
 
 @pytest.mark.parametrize("phase", ["Passed", "Refused", "Inconclusive", "Overridden"])
 def test_later_observations_do_not_change_a_decision(phase: Any) -> None:
     decided = SITTING.model_copy(update={"phase": phase})
-    assert advanced(gated(), decided, gate_objects(candidate_exam=sat("Passed")), now=NOON) == decided
+    assert advance(gated(), decided, gate_objects(candidate_exam=sat("Passed")), now=NOON) == decided
 
 
 @pytest.mark.parametrize(
@@ -247,6 +251,6 @@ def test_without_a_gate_there_is_no_condition() -> None:
 
 
 def test_a_candidate_is_requeued_before_patience_ends_without_an_event() -> None:
-    assert 0 < (retry_in(SITTING) or 0) < PATIENCE_SECONDS
+    assert 0 < (retry_in(SITTING) or 0) < TOLERANCE_SECONDS
     assert retry_in(SITTING.model_copy(update={"phase": "Refused"})) is None
     assert retry_in(None) is None

@@ -239,7 +239,7 @@ def test_a_repository_of_the_known_gguf_file_is_a_model(tmp_path: Path, index: t
         assert contents(by_hub) == contents(by_packages)
         path.write_bytes(path.read_bytes()[:-1] + b"x")
         with pytest.raises(
-            DigestMismatch, match=r"tiny\.gguf of acme/tiny at .*, and only sha256:.* is known"
+            DigestMismatch, match=r"tiny\.gguf of acme/tiny at .*, but only sha256:.* is supported"
         ):
             store("3").ensure(REF, "float32")
 
