@@ -241,7 +241,9 @@ def test_a_build_for_a_foreign_platform_requires_an_emulator(
 ) -> None:
     monkeypatch.setattr(platforms, "EMULATORS", tmp_path)
     other = next(name for name in MACHINES if name != own())
-    with pytest.raises(ImageError, match=f"Building for {other} runs its programs.*qemu-user-static"):
+    with pytest.raises(
+        ImageError, match=f"Building for {other} runs programs of that platform.*qemu-user-static"
+    ):
         require_runnable(other)
     (tmp_path / f"qemu-{MACHINES[other]}").touch()
     require_runnable(other)

@@ -51,7 +51,7 @@ async def test_an_earlier_result_is_read_from_the_shares_of_a_job(exam: Path, tm
         before = (folder / name).read_bytes()
         (folder / name).write_bytes(gzip.compress(b"{}"))
         with pytest.raises(
-            ResultUnreadable, match=f"{name} was changed: the Pods of that exam wrote something else"
+            ResultUnreadable, match=f"{name} was changed: it is not the file that the Pods of that exam wrote"
         ):
             read_stored_rows(folder, sha256(result))
         (folder / name).write_bytes(before)

@@ -256,7 +256,7 @@ def test_a_file_with_an_equivalent_header_is_read(tiny: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("name", "entry", "message"),
     [
-        ("layers.0.qkv.panels", {"data_offsets": [1 << 40, (1 << 40) + 24576]}, "by its header"),
+        ("layers.0.qkv.panels", {"data_offsets": [1 << 40, (1 << 40) + 24576]}, "but its header says"),
         ("norm", {"data_offsets": [-(1 << 40), 512 - (1 << 40)]}, "not a safetensors file"),
         ("norm", {"data_offsets": [512, 0]}, "has -512 bytes of norm"),
         ("norm", {"data_offsets": [0, 1e300]}, "not a safetensors file"),

@@ -327,7 +327,9 @@ def test_incomplete_weights_are_refused_without_a_digest_too(
 ) -> None:
     weights = bucket / "tiny" / WEIGHTS
     weights.write_bytes(damage(weights.read_bytes()))
-    with pytest.raises(DigestMismatch, match=f"{message}.*The download was deleted: put an undamaged file there"):
+    with pytest.raises(
+        DigestMismatch, match=f"{message}.*The download was deleted: put an undamaged file there"
+    ):
         ensure()
     assert not list((tmp_path / "store").rglob("*.safetensors*"))
 
