@@ -21,8 +21,7 @@ from mcq_operator.api.observed import CanaryVerdict, ObservedSolver
 from . import exam, gate, loaded_model, pending, rollback, waiver
 from .conditions import findings
 from .events import events
-from .failures import quoted
-from .finding import Finding
+from .finding import Finding, quoted
 from .transitions import with_transition_times
 
 __all__ = [

@@ -15,7 +15,7 @@ from mcq_operator.api.observed import ObservedExam
 from mcq_operator.api.result import Sitting, Statement
 
 from . import jobs
-from .failures import Failure
+from .finding import Failure
 from .pods import containers, present
 
 

@@ -10,8 +10,9 @@ from mcq_operator.api.result import Sitting, newest, sittings
 from mcq_operator.api.status import ExaminedModel, Interval, ReportRef
 
 from . import evidence, jobs
-from .failures import Failure, PodKind, object_failures, quoted, task_failures, warning_failure
-from .finding import Finding
+from .failures import object_failures, warning_failure
+from .finding import Failure, Finding, quoted
+from .pod_failures import PodKind, task_failures
 from .pods import present
 from .transitions import stamp, with_transition_times
 

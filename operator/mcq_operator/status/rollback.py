@@ -10,7 +10,8 @@ from datetime import datetime
 from mcq_operator.api import Manifest, MCQSolver, Rollback, names
 from mcq_operator.api.observed import Deployment, ObservedSolver
 
-from .failures import Failure, pod_failures
+from .finding import Failure
+from .pod_failures import pod_failures
 from .pods import CREATING, present, restarts, waiting
 
 RESTARTS = 3

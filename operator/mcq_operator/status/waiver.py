@@ -10,7 +10,7 @@ from mcq_operator.api import GateStatus, MCQSolver, Override, names
 from mcq_operator.api.scaling import Gate
 from mcq_operator.api.status import GateTerms
 
-from .failures import quoted
+from .finding import quoted
 from .transitions import stamp
 
 REMOVED = "GateRemoved"
