@@ -1,1 +1,1 @@
-"""How fast the service and the operator are, and how the service scores under another project's harness."""
+"""Benchmarks: the speed of the service and the operator, and the service's score under another project's harness."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hack.images import docker
 from hack.images.build import PROGRAMS, tag
 from hack.images.engine import PLUGIN_FOLDER
-from hack.images.platforms import architecture, chosen
+from hack.images.platforms import architecture, target_platforms
 from hack.installation import Images
 
 from delivery.pushed_images import RECORD, write_images
@@ -44,7 +44,7 @@ def push(settings: Settings, progress: Progress) -> Images:
 
 def _push(program: str, name: str, version: str, auth: Path | None) -> str:
     """Push the image and return its digest; for several platforms, an index of images with suffixed tags."""
-    platforms = chosen()
+    platforms = target_platforms()
     if len(platforms) == 1:
         return docker.push(tag(program, *platforms), f"{name}:{version}", auth=auth)
     images = []

@@ -35,7 +35,7 @@ class Settings:
         """The registry for push and pull, HOST[:PORT][/PATH]. Raises SettingError if it is not set."""
         value = self._text("REGISTRY").rstrip("/")
         if not value:
-            raise SettingError("Set REGISTRY to where the images go, HOST[:PORT][/PATH].")
+            raise SettingError("Set REGISTRY to the registry for the images, HOST[:PORT][/PATH].")
         return value
 
     @property

@@ -47,15 +47,15 @@ class Verification:
 
     def run(self, progress: Progress, *, monitoring: bool) -> None:
         """Run all checks, then raise VerificationError with every failure."""
-        wrong = []
+        failures = []
         for title, check in self._checks(monitoring=monitoring):
             try:
                 progress.say(f"  ok    {title}: {check()}")
             except (VerificationError, KubectlError) as error:
                 progress.say(f"  WRONG {title}: {error}")
-                wrong.append(f"{title}: {error}")
-        if wrong:
-            raise VerificationError("The deployment differs from the delivery:\n" + "\n".join(wrong))
+                failures.append(f"{title}: {error}")
+        if failures:
+            raise VerificationError("The deployment differs from the delivery:\n" + "\n".join(failures))
 
     def _checks(self, *, monitoring: bool) -> Iterator[tuple[str, Callable[[], str]]]:
         yield "operator", self.operator
@@ -129,7 +129,7 @@ class Verification:
         operators = self._get(NAMESPACE, OPERATOR)["spec"]["replicas"]
         expected = {(solver.namespace, solver.name): replicas, (NAMESPACE, "mcq-operator"): operators}
 
-        def up() -> str:
+        def count_targets() -> str:
             targets = self._page(PROMETHEUS, "api/v1/targets", state="active")["data"]["activeTargets"]
             labels = [target["labels"] for target in targets if target["health"] == "up"]
             counts = {
@@ -146,13 +146,13 @@ class Verification:
                 raise VerificationError(message)
             return ", ".join(f"{count} of {name}" for (_, name), count in counts.items())
 
-        return self._eventually(up)
+        return self._eventually(count_targets)
 
     def trace(self, solver: Solver) -> str:
         """Check that Jaeger has a question's trace, with the model's spans."""
         identity = self._ask(solver)["trace_id"]
 
-        def kept() -> str:
+        def find_spans() -> str:
             traces = self._page(JAEGER, f"api/traces/{identity}")["data"]
             names = {span["operationName"] for trace in traces for span in trace["spans"]}
             if not names >= SPANS:
@@ -160,17 +160,17 @@ class Verification:
                 raise VerificationError(message)
             return f"trace {identity} with {len(names)} kinds of spans"
 
-        return self._eventually(kept)
+        return self._eventually(find_spans)
 
     def alerts(self) -> str:
         """Check that Alertmanager has no active critical alert."""
-        chosen = {
+        filters = {
             "active": "true",
             "silenced": "false",
             "inhibited": "false",
             "filter": 'severity="critical"',
         }
-        firing = self._page(ALERTMANAGER, "api/v2/alerts", **chosen)
+        firing = self._page(ALERTMANAGER, "api/v2/alerts", **filters)
         if firing:
             descriptions = [
                 f"{a['labels']['alertname']}: {a['annotations'].get('summary', '')}" for a in firing
@@ -183,7 +183,7 @@ class Verification:
         if not url:
             raise VerificationError("the solver has no URL: enable its Ingress, or set INGRESS_URL")
 
-        def answered() -> dict[str, Any]:
+        def ask_once() -> dict[str, Any]:
             try:
                 return ask(url, {**QUESTION, "mode": "answer"}, key=self.api_key)
             except urllib.error.HTTPError as error:
@@ -194,7 +194,7 @@ class Verification:
                 message = f"{url} did not answer: {error}"
                 raise VerificationError(message) from error
 
-        return self._eventually(answered)
+        return self._eventually(ask_once)
 
     def _eventually(self, check: Callable[[], T]) -> T:
         deadline = time.monotonic() + self.patience

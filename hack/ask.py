@@ -79,8 +79,8 @@ def main() -> int:
     try:
         answer = ask(url, QUESTION)
     except urllib.error.HTTPError as error:
-        said = error.read(LONGEST_ERROR).decode(errors="replace")
-        print(printable(f"{url} answered {error.code}: {said}"), file=sys.stderr)
+        body = error.read(LONGEST_ERROR).decode(errors="replace")
+        print(printable(f"{url} answered {error.code}: {body}"), file=sys.stderr)
         return 1
     except OSError as error:
         print(printable(f"{url} could not be asked: {error}"), file=sys.stderr)

@@ -33,7 +33,7 @@ APPLY = ("apply", "--server-side", "--force-conflicts")
 
 @dataclass(frozen=True)
 class Images:
-    """The images by digest: REGISTRY/NAME@sha256:…; without `service_torch`, the configuration's stays."""
+    """The images by digest: REGISTRY/NAME@sha256:…; without `service_torch`, the configuration's image stays."""
 
     operator: str
     service: str
@@ -46,7 +46,7 @@ class Images:
 
     @property
     def references(self) -> dict[str, str]:
-        """The images by the names of hack.images.build; one that is not given is left out."""
+        """The images by the names of hack.images.build, without a missing `service_torch`."""
         return {program.replace("_", "-"): each for program, each in asdict(self).items() if each}
 
     def replicas(self, manifest: Mapping[str, Any]) -> str:
@@ -93,7 +93,7 @@ def wait_for_operator(kubectl: Kubectl) -> None:
         kubectl(*scope, "rollout", "status", OPERATOR, "--timeout=300s")
     except KubectlError as error:
         pods = kubectl(*scope, "get", "pods", "--selector", "app.kubernetes.io/name=mcq-operator")
-        message = f"The operator does not come up: {error}\n{pods}`make diagnostics` collects its logs."
+        message = f"The operator does not start: {error}\n{pods}`make diagnostics` collects its logs."
         raise InstallError(message) from error
 
 
@@ -153,7 +153,7 @@ def wait_updated(kubectl: Kubectl, solver: Solver, image: str, *, seconds: float
     while running_image(kubectl, solver) != image:
         if time.monotonic() > deadline:
             message = (
-                f"After {seconds:.0f} s the Deployment of {solver.resource} still hasn't the image {image}."
+                f"After {seconds:.0f} s the Deployment of {solver.resource} does not have the image {image}."
             )
             raise InstallError(message)
         time.sleep(1)
@@ -175,6 +175,6 @@ def wait_ready(kubectl: Kubectl, solver: Solver, *, seconds: float) -> None:
 
 def running_image(kubectl: Kubectl, solver: Solver) -> str:
     """Return the image in the solver's Deployment; empty if there is no Deployment."""
-    what = ("get", f"deployment/{solver.name}", "--ignore-not-found", "--output")
+    get = ("get", f"deployment/{solver.name}", "--ignore-not-found", "--output")
     path = "jsonpath={.spec.template.spec.containers[0].image}"
-    return kubectl("--namespace", solver.namespace, *what, path)
+    return kubectl("--namespace", solver.namespace, *get, path)

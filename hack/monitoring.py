@@ -77,17 +77,17 @@ def monitoring(deployed: Deployed, progress: Progress, *, only: Collection[str] 
         _apply(kubectl, "prometheus-operator", **_prometheus_operator(images))
         wait_established(kubectl, [f"{kind}.monitoring.coreos.com" for kind in KINDS])
         kubectl("-n", NAMESPACE, "rollout", "status", "deployment/prometheus-operator", "--timeout=300s")
-    there = [image for image in OPTIONAL if not images or image in images]
-    if GRAFANA in there:
+    optional = [image for image in OPTIONAL if not images or image in images]
+    if GRAFANA in optional:
         ensure_password(kubectl)
-    parts = ["prometheus/mcq", *(OPTIONAL[image][0] for image in there)]
+    parts = ["prometheus/mcq", *(OPTIONAL[image][0] for image in optional)]
     with progress.step(f"install {', '.join(parts)}"):
         _apply(kubectl, "stack", **_stack(images))
-        for what in parts:
-            kubectl("-n", NAMESPACE, "wait", what, "--for=condition=Available", "--timeout=300s")
-    if isinstance(deployed.provider, KindCluster) and JAEGER in there:
+        for part in parts:
+            kubectl("-n", NAMESPACE, "wait", part, "--for=condition=Available", "--timeout=300s")
+    if isinstance(deployed.provider, KindCluster) and JAEGER in optional:
         deployed.provider.trace_requests()
-    return GRAFANA in there
+    return GRAFANA in optional
 
 
 def ensure_password(kubectl: Kubectl) -> None:
@@ -120,14 +120,14 @@ def _prometheus_operator(images: dict[str, str]) -> dict[str, Any]:
     module = crds.directory(crds.PROMETHEUS_OPERATOR)
     version = re.search(r"\?ref=(\S+)", (base / "kustomization.yaml").read_text())
     if version is None or not module.name.endswith(f"@{version[1]}"):
-        message = f"{base} and hack/toolchain/modules/apis name other versions of prometheus-operator."
+        message = f"{base} and hack/toolchain/modules/apis name different versions of prometheus-operator."
         raise KubectlError(message)
     reloader = f"--prometheus-config-reloader={images[RELOADER]}"
     return {
         "namespace": NAMESPACE,
         "resources": _bases(MANIFESTS / "namespace", module),
-        "images": _replaced(images),
-        "patches": [_replacing("Deployment", "/spec/template/spec/containers/0/args/1", reloader)],
+        "images": _image_replacements(images),
+        "patches": [_replace_patch("Deployment", "/spec/template/spec/containers/0/args/1", reloader)],
     }
 
 
@@ -138,15 +138,15 @@ def _stack(images: dict[str, str]) -> dict[str, Any]:
         return overlay
     custom = {"Prometheus": PROMETHEUS, "Alertmanager": ALERTMANAGER}
     patches = [
-        _replacing(kind, "/spec/image", images[name]) for kind, name in custom.items() if name in images
+        _replace_patch(kind, "/spec/image", images[name]) for kind, name in custom.items() if name in images
     ]
     patches += [
         {"target": where, "patch": DELETE} for image, (_, where) in OPTIONAL.items() if image not in images
     ]
-    return {**overlay, "images": _replaced(images), "patches": patches}
+    return {**overlay, "images": _image_replacements(images), "patches": patches}
 
 
-def _replaced(images: dict[str, str]) -> list[dict[str, str]]:
+def _image_replacements(images: dict[str, str]) -> list[dict[str, str]]:
     """Return an overlay's `images` that replaces public images by ours."""
     ours = {name: image.partition("@") for name, image in images.items()}
     return [{"name": name, "newName": new, "digest": digest} for name, (new, _, digest) in ours.items()]
@@ -157,7 +157,7 @@ def _bases(*folders: Path) -> list[str]:
     return [os.path.relpath(folder, OVERLAYS / "any") for folder in folders]
 
 
-def _replacing(kind: str, path: str, value: str) -> dict[str, Any]:
+def _replace_patch(kind: str, path: str, value: str) -> dict[str, Any]:
     patch = yaml.safe_dump([{"op": "replace", "path": path, "value": value}])
     return {"target": {"kind": kind}, "patch": patch}
 

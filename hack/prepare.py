@@ -40,7 +40,7 @@ def prepare(progress: Progress, *, everything: bool) -> None:
 def main() -> int:
     """Prepare, or exit with the error."""
     parser = argparse.ArgumentParser(prog="python -m hack.prepare", description=__doc__)
-    parser.add_argument("--all", action="store_true", help="also what `make test-all` needs")
+    parser.add_argument("--all", action="store_true", help="also the dependencies of `make test-all`")
     try:
         prepare(Progress(), everything=parser.parse_args().all)
     except (ToolError, ImageError, subprocess.SubprocessError) as error:

@@ -60,13 +60,13 @@ def compile_library(sources: Path, library: Path) -> None:
         def cxx(*arguments: str | Path) -> None:
             subprocess.run([sys.executable, "-m", "ziglang", "c++", *arguments], env=environment, check=True)
 
-        def compiled(source: Path) -> Path:
+        def compile_source(source: Path) -> Path:
             out = work / f"{source.stem}.o"
             cxx(*FLAGS, *INSTRUCTIONS.get(source.name, []), "-c", source, "-o", out)
             return out
 
         with ThreadPoolExecutor(2) as pool:
-            objects = list(pool.map(compiled, sorted(sources.glob("*.cpp"))))
+            objects = list(pool.map(compile_source, sorted(sources.glob("*.cpp"))))
         # Replaced by a rename: a running service may have the old library mapped.
         cxx(*TARGET, "-shared", "-nostdlib++", *objects, "-o", work / library.name, "-lpthread")
         staged = library.with_name(f".{library.name}.{os.getpid()}")

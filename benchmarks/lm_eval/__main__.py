@@ -1,7 +1,7 @@
 """Score the service on an exam twice: by lm-evaluation-harness through /v1/completions, and by its own labels.
 
 The harness knows nothing of this service: it sends prompt and label as tokens, lets the server echo them, and chooses
-the label with the largest log-probability. The prompts equal those of mode `answer`. So both scores must agree, with
+the label with the largest log-probability. The prompts equal those of mode `answer`. So its score must equal that of
 /api/v1/mcq/answer without debiasing; a difference is an error in one of them.
 """
 
@@ -28,7 +28,7 @@ BATCH = 16
 
 
 class Scored(NamedTuple):
-    """One question's result: the position that each of the two chose, and the correct one."""
+    """One question's result: the positions that the harness and the service chose, and the correct one."""
 
     id: str
     harness: int

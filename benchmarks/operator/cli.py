@@ -39,8 +39,8 @@ def main() -> int:
             figures = asyncio.run(_measure(plane, options))
         for setting in kuberay.SETTINGS:
             with control_plane.running(workload.namespaces()) as plane:
-                of_peer = asyncio.run(kuberay.measure(plane, setting, count=options.solvers))
-            figures.setdefault("kuberay", {})[setting] = _printed(f"KubeRay, {setting}", of_peer)
+                peer_figures = asyncio.run(kuberay.measure(plane, setting, count=options.solvers))
+            figures.setdefault("kuberay", {})[setting] = _printed(f"KubeRay, {setting}", peer_figures)
         runs.append(figures)
     results = {"machine": _machine(), "solvers": options.solvers, "replicas": options.replicas, "runs": runs}
     target = ROOT / "build/bench-operator.json"
@@ -83,9 +83,11 @@ async def _measure(plane: control_plane.ControlPlane, options: argparse.Namespac
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.operator", description=__doc__)
-    parser.add_argument("--solvers", type=int, default=1000, help="how many are created at once")
-    parser.add_argument("--replicas", type=int, default=3, help="of each; 3 is what a plain spec has")
-    parser.add_argument("--runs", type=int, default=1, help="how often all of it is measured")
+    parser.add_argument("--solvers", type=int, default=1000, help="the number of solvers to create at once")
+    parser.add_argument(
+        "--replicas", type=int, default=3, help="the replicas of each solver; a plain spec has 3"
+    )
+    parser.add_argument("--runs", type=int, default=1, help="the number of runs of all scenarios")
     return parser
 
 

@@ -13,7 +13,7 @@ import aiohttp
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from pathlib import Path
 
 IN_FLIGHT = 32
@@ -59,8 +59,7 @@ async def connected(kubeconfig: Path) -> AsyncIterator[Client]:
 
 async def at_once(work: Iterable[Callable[[], Awaitable[Any]]]) -> None:
     """Run all of `work`, at most IN_FLIGHT at a time."""
-    left: Sequence[Callable[[], Awaitable[Any]]] = list(work)
-    waiting = iter(left)
+    waiting = iter(work)
 
     async def worker() -> None:
         for each in waiting:

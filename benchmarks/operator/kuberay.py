@@ -33,9 +33,9 @@ MODULE = "github.com/ray-project/kuberay/ray-operator"
 GROUP_VERSION = "ray.io/v1"
 CRDS = ("rayclusters.ray.io", "rayjobs.ray.io", "rayservices.ray.io")
 SELECTOR = "ray.io/cluster"
-MADE = (SERVICE_ACCOUNT, ROLE, ROLE_BINDING, SERVICE, INGRESS, POD)
-OBJECTS = len(MADE) + 2
-"""Of one RayCluster: its Pods are a head and two workers."""
+CHILD_KINDS = (SERVICE_ACCOUNT, ROLE, ROLE_BINDING, SERVICE, INGRESS, POD)
+OBJECTS = len(CHILD_KINDS) + 2
+"""The objects of one RayCluster; its Pods are a head and two workers."""
 SETTINGS: dict[str, tuple[str, ...]] = {
     "as it comes": (),
     "unbounded": ("--reconcile-concurrency=32", "--qps=5000", "--burst=10000"),
@@ -83,7 +83,7 @@ async def measure(plane: ControlPlane, setting: str, *, count: int) -> Figures:
     one, many = _clusters("one", REPEATS), _clusters("many", count)
     async with (
         client.connected(plane.provider.kubeconfig()) as admin,
-        observer.watching(admin, MADE, SELECTOR, accept=observer.METADATA) as observed,
+        observer.watching(admin, CHILD_KINDS, SELECTOR, accept=observer.METADATA) as observed,
         operator_process.running(_program(plane, *SETTINGS[setting]), log) as operator,
     ):
         return {

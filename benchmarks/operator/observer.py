@@ -55,10 +55,10 @@ class Observer:
                 self.metadata.pop(child, None)
         self._event.set()
 
-    async def until(self, true: Callable[[], bool], *, seconds: float) -> float:
-        """Wait until `true()` holds, checked after each event; return the time. Raises TimeoutError."""
+    async def until(self, condition: Callable[[], bool], *, seconds: float) -> float:
+        """Wait until `condition` holds, checked after each event; return the time. Raises TimeoutError."""
         async with asyncio.timeout(seconds):
-            while not true():
+            while not condition():
                 self._event.clear()
                 await self._event.wait()
         return time.monotonic()

@@ -61,7 +61,7 @@ class Operator:
 
     @property
     def memory(self) -> dict[str, float]:
-        """MiB, as procfs.memory."""
+        """The memory in MiB; see procfs.memory."""
         return memory(self._process.pid)
 
     async def samples(self) -> Samples:

@@ -57,11 +57,11 @@ async def until_ready(client: Client, *, seconds: float) -> None:
     await _until_all(client, _ready, seconds)
 
 
-async def _until_all(client: Client, true: Callable[[dict[str, Any]], bool], seconds: float) -> None:
+async def _until_all(client: Client, condition: Callable[[dict[str, Any]], bool], seconds: float) -> None:
     async with asyncio.timeout(seconds):
         while True:
             items = (await client.send("GET", SOLVER.path(None)))["items"]
-            if all(true(item.get("status", {})) for item in items):
+            if all(condition(item.get("status", {})) for item in items):
                 return
             await asyncio.sleep(5)
 

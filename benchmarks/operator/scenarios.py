@@ -58,12 +58,12 @@ async def reference(plane: ControlPlane, client: Client) -> Figures:
 
 
 async def one_by_one(stage: Stage) -> Figures:
-    """Measure the seconds from a solver's creation to its last child's."""
+    """Measure the seconds from a solver's creation to the creation of its last child."""
     seconds = []
     for solver in solvers("one", REPEATS, replicas=stage.replicas):
         started = time.monotonic()
         await solver.create(stage.client)
-        await stage.observer.until(partial(_all_there, stage.observer, solver), seconds=60)
+        await stage.observer.until(partial(_all_exist, stage.observer, solver), seconds=60)
         seconds.append(max(stage.observer.first[child] for child in solver.children) - started)
     return spread(seconds)
 
@@ -79,9 +79,11 @@ async def many(stage: Stage, operator: Operator, solvers: list[Solver]) -> Figur
     )
     await at_once(partial(solver.create, stage.client) for solver in solvers)
     created = time.monotonic() - started
-    there = await stage.observer.until(lambda: len(stage.observer.first) >= expected, seconds=LONGEST_SECONDS)
+    complete = await stage.observer.until(
+        lambda: len(stage.observer.first) >= expected, seconds=LONGEST_SECONDS
+    )
     used = stage.plane.cpu_seconds_since(busy)
-    cpu_there = operator.cpu_seconds - cpu
+    cpu_until_complete = operator.cpu_seconds - cpu
     settled_at, peak = await until_settled
     await replicas.until_created(stage.client, stage.replicas, seconds=LONGEST_SECONDS)
     settled_at = max(settled_at, (await settled(operator, lambda _: True))[0])
@@ -90,11 +92,11 @@ async def many(stage: Stage, operator: Operator, solvers: list[Solver]) -> Figur
         "solvers": len(solvers),
         "children": children,
         "solvers_created_seconds": created,
-        "children_seconds": there - started,
+        "children_seconds": complete - started,
         "settled_seconds": settled_at - started,
         "failed_reconciles": _reconciles(after, "failed") - _reconciles(before, "failed"),
         "reconciles": total(after, RECONCILES) - total(before, RECONCILES),
-        "cpu_seconds_until_children": {"operator": cpu_there, **used},
+        "cpu_seconds_until_children": {"operator": cpu_until_complete, **used},
         "operator_cpu_seconds_until_settled": operator.cpu_seconds - cpu,
         "requests": _difference(after, before, REQUESTS, "method"),
         "writes": _difference(after, before, WRITES, "kind"),
@@ -183,7 +185,7 @@ REQUESTS = "mcq_operator_requests_total"
 WRITES = "mcq_operator_writes_total"
 
 
-def _all_there(observer: Observer, solver: Solver) -> bool:
+def _all_exist(observer: Observer, solver: Solver) -> bool:
     return all(child in observer.first for child in solver.children)
 
 

@@ -60,7 +60,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.service", description=__doc__)
     parser.add_argument("--exam", type=Path, required=True, help="questions, a JSON object a line")
-    parser.add_argument("--runs", type=int, default=1, help="how often all of it is measured")
+    parser.add_argument("--runs", type=int, default=1, help="the number of runs of all scenarios")
     parser.add_argument("--precision", default="auto", help="the service's weights")
     parser.add_argument("--peers", type=Path, help="a directory with llama-server and openvino")
     parser.add_argument("--gguf", type=Path, help="the peers' weights")

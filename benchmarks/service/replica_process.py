@@ -1,4 +1,4 @@
-"""The service as a process, queried over HTTP as any client does."""
+"""The service as a process, queried over HTTP like any client does."""
 
 from __future__ import annotations
 

@@ -57,8 +57,8 @@ def main() -> int:
     except (*FAILURES, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
-    progress.say(f"\nBuild {build.number} and what it archived: {build.directory}")
-    progress.say("The cluster is still up: `make down` takes it away.")
+    progress.say(f"\nBuild {build.number} and its artifacts: {build.directory}")
+    progress.say("The cluster is still up: `make down` removes it.")
     return 0 if build.result == "SUCCESS" else 1
 
 

@@ -99,7 +99,7 @@ def run(job: Job, output: IO[str] | None = None) -> Build:
                 process.wait()
             except KeyboardInterrupt:
                 process.wait()  # it got the same signal, and aborts the build with its clean-up
-        return ended(Path(place.read_text()))
+        return read_build(Path(place.read_text()))
 
 
 def command(settings: Path, place: Path) -> list[str]:
@@ -114,7 +114,7 @@ def command(settings: Path, place: Path) -> list[str]:
     return [*java, "groovy.ui.GroovyMain", script, str(settings), str(place)]
 
 
-def ended(directory: Path) -> Build:
+def read_build(directory: Path) -> Build:
     """Read the build's record in its directory. Raises FileNotFoundError if the build has not ended."""
     record = json.loads((directory / "build.json").read_text())
     stages = {stage["name"]: stage["result"] for stage in record["stages"]}

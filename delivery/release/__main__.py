@@ -18,7 +18,7 @@ from delivery.settings import Settings
 
 
 def main() -> int:
-    """Release, or exit with the reason against it."""
+    """Release, or exit with the error that prevents it."""
     progress, tools = Progress(), Tools(CACHE, Progress())
     version = os.environ.get("VERSION", "")
     settings = Settings({**os.environ, "TAG": version})

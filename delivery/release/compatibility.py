@@ -25,7 +25,7 @@ def check(before: dict[str, str], after: dict[str, str], crdify: Path) -> None:
             if name not in after:
                 broken.append(f"{name} is missing")
                 continue
-            broken += [f"{name}: {what}" for what in _versions_gone(old, after[name])]
+            broken += [f"{name}: {change}" for change in _removed_versions(old, after[name])]
             (folder / "old.yaml").write_text(old)
             (folder / "new.yaml").write_text(after[name])
             files = [f"file://{folder / each}.yaml" for each in ("old", "new")]
@@ -45,7 +45,7 @@ def check(before: dict[str, str], after: dict[str, str], crdify: Path) -> None:
         raise ReleaseError("\n".join(lines))
 
 
-def _versions_gone(old: str, new: str) -> list[str]:
+def _removed_versions(old: str, new: str) -> list[str]:
     served = [
         {version["name"] for version in yaml.safe_load(text)["spec"]["versions"] if version["served"]}
         for text in (old, new)

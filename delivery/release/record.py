@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 RECORDED = ROOT / "tests/operator/upgrade"
 NAMESPACE = "recorded-namespace"
 """The recorded namespace; a name that occurs nowhere else in the records."""
-NOBODY = "http://127.0.0.1:9"
+NO_SERVER = "http://127.0.0.1:9"
 """An address without a server: there are no replicas for test questions."""
 SERVER_FIELDS = (
     "managedFields",
@@ -57,7 +57,7 @@ def main() -> int:
         kubectl = Kubectl(provider.kubectl(), provider.kubeconfig())
         operator_rights.install(kubectl)
         kubectl("create", "namespace", NAMESPACE)
-        resources = (RECORDED / "asked.yaml").read_text()
+        resources = (RECORDED / "specs.yaml").read_text()
         kubectl("--namespace", NAMESPACE, "apply", "--server-side", "--filename", "-", stdin=resources)
         asyncio.run(_reconcile(kubectl))
         _write("resources.yaml", _live(kubectl, RECONCILED))
@@ -75,7 +75,7 @@ async def _reconcile(kubectl: Kubectl) -> None:
     with tempfile.TemporaryDirectory() as directory:
         kubeconfig = operator_rights.kubeconfig(kubectl, Path(directory) / "kubeconfig")
         log = Path(directory) / "operator.log"
-        program = operator_process.ours(kubeconfig, canary=NOBODY)
+        program = operator_process.ours(kubeconfig, canary=NO_SERVER)
         async with operator_process.running(program, log) as operator:
             await settled(operator, lambda _: True)
 
@@ -87,13 +87,13 @@ def _live(kubectl: Kubectl, kinds: Iterable[Kind], *selector: str) -> list[dict[
 
 
 def _without_server_fields(item: dict[str, Any]) -> dict[str, Any]:
-    ours = {key: value for key, value in item["metadata"].items() if key not in SERVER_FIELDS}
+    metadata = {key: value for key, value in item["metadata"].items() if key not in SERVER_FIELDS}
     spec = {key: value for key, value in item.get("spec", {}).items() if not key.startswith("clusterIP")}
-    return {**item, "metadata": ours, **({"spec": spec} if spec else {})}
+    return {**item, "metadata": metadata, **({"spec": spec} if spec else {})}
 
 
 def _write(name: str, items: list[dict[str, Any]]) -> None:
-    header = "# Of the last release: python -m delivery.release.record\n"
+    header = "# From the last release: python -m delivery.release.record\n"
     (RECORDED / name).write_text(header + yaml.safe_dump_all(items, sort_keys=True))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hack.git import git
 from hack.images.build import DIST, build
-from hack.images.platforms import chosen
+from hack.images.platforms import target_platforms
 from hack.images.sbom import write_sboms
 from hack.toolchain.paths import ROOT
 
@@ -91,7 +91,7 @@ def publish(settings: Settings, version: str, kubectl: Kubectl, tools: Tools, pr
 
     Raises ImageError, SettingError, KubectlError or ReleaseError.
     """
-    build(platforms=chosen())
+    build(platforms=target_platforms())
     images = push(settings, progress)
     folder = DIST / version
     shutil.rmtree(folder, ignore_errors=True)

@@ -24,7 +24,7 @@ PLACES = {
 }
 
 
-def found(root: Path) -> dict[str, set[str]]:
+def by_file(root: Path) -> dict[str, set[str]]:
     """Return the versions that each file names; a consistent file names one."""
     return {
         place: set(re.findall(pattern, (root / place).read_text(), re.MULTILINE))
@@ -34,7 +34,7 @@ def found(root: Path) -> dict[str, set[str]]:
 
 def current(root: Path) -> str:
     """Return the version that all files name. Raises ReleaseError if they differ."""
-    named = found(root)
+    named = by_file(root)
     if len({frozenset(versions) for versions in named.values()}) != 1 or len(named["pyproject.toml"]) != 1:
         lines = "\n".join(
             f"  {place}: {', '.join(sorted(versions)) or 'none'}" for place, versions in named.items()
@@ -49,7 +49,7 @@ def write(root: Path, version: str) -> None:
     """Write this version to all files."""
     for place, pattern in PLACES.items():
         path = root / place
-        text = re.sub(pattern, lambda match: _replaced(match, version), path.read_text(), flags=re.MULTILINE)
+        text = re.sub(pattern, lambda match: _replace(match, version), path.read_text(), flags=re.MULTILINE)
         path.write_text(text)
 
 
@@ -57,7 +57,7 @@ def parse(version: str) -> tuple[int, int, int, bool, list[tuple[bool, int, str]
     """Return a sort key in semver's order. Raises ReleaseError for an invalid version."""
     match = SEMVER.fullmatch(version)
     if not match:
-        message = f"VERSION={version} is no semantic version, like 1.2.3 or 1.2.3-rc.1."
+        message = f"VERSION={version} is not a semantic version, like 1.2.3 or 1.2.3-rc.1."
         raise ReleaseError(message)
     # Numbers sort before other identifiers, and a pre-release before its release.
     identifiers = [
@@ -66,6 +66,6 @@ def parse(version: str) -> tuple[int, int, int, bool, list[tuple[bool, int, str]
     return int(match[1]), int(match[2]), int(match[3]), match[4] is None, identifiers
 
 
-def _replaced(match: re.Match[str], version: str) -> str:
+def _replace(match: re.Match[str], version: str) -> str:
     start, end = match.start(1) - match.start(), match.end(1) - match.start()
     return match[0][:start] + version + match[0][end:]

@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted; `down` removes what was started.", file=sys.stderr)
+        print("\nInterrupted; `down` removes the started parts.", file=sys.stderr)
         return 130
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NAME = "mcq"
 NETWORK = "kind"
 HTTP, HTTPS = 8080, 8443
-MOST_NODES = 9
+MAX_NODES = 9
 IP_FAMILIES = {"ipv4": "127.0.0.1", "ipv6": "::1", "dual": "127.0.0.1"}
 """The IP families of a cluster, and the loopback address of this machine that reaches its Ingress."""
 API_SECONDS = 120
@@ -39,18 +39,18 @@ CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-sche
 PATCHES, PATCHES_IN_NODE = CLUSTER / "kubeadm-patches", "/kubeadm-patches"
 
 
-def nodes_asked_for() -> int | None:
-    """Return NODES from the environment. Raises ProviderError unless it is a number from 1 to MOST_NODES."""
+def requested_nodes() -> int | None:
+    """Return NODES from the environment. Raises ProviderError unless it is a number from 1 to MAX_NODES."""
     text = os.environ.get("NODES")
     if not text:
         return None
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_NODES:
-        message = f"NODES={text} can't be used: a number from 1 to {MOST_NODES}, or unset for 1."
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_NODES:
+        message = f"NODES={text} can't be used: a number from 1 to {MAX_NODES}, or unset for 1."
         raise ProviderError(message)
     return int(text)
 
 
-def ip_family_asked_for() -> str | None:
+def requested_ip_family() -> str | None:
     """Return IP_FAMILY from the environment. Raises ProviderError unless it is one of IP_FAMILIES."""
     family = os.environ.get("IP_FAMILY") or None
     if family not in (None, *IP_FAMILIES):
@@ -186,11 +186,11 @@ class KindCluster:
         return run(["docker", "inspect", "--format", "{{.Config.Image}}", self.nodes[0]]).strip()
 
     def _refuse_other_settings(self) -> None:
-        asked, live = nodes_asked_for(), len(self.nodes)
-        if asked and asked != live:
-            message = f"The cluster is up with {live} node(s), not {asked}: run `make down` first."
+        requested, live = requested_nodes(), len(self.nodes)
+        if requested and requested != live:
+            message = f"The cluster is up with {live} node(s), not {requested}: run `make down` first."
             raise ProviderError(message)
-        family = ip_family_asked_for()
+        family = requested_ip_family()
         if family and family != self.ip_family:
             message = f"The cluster is up with {self.ip_family}, not {family}: run `make down` first."
             raise ProviderError(message)
@@ -224,8 +224,8 @@ class KindCluster:
     def _create(self, image: NodeImage) -> None:
         VOLUMES.mkdir(parents=True, exist_ok=True)
         _write_patches()
-        count = nodes_asked_for() or 1
-        configuration = json.dumps(self._configuration(image, count, ip_family_asked_for() or "ipv4"))
+        count = requested_nodes() or 1
+        configuration = json.dumps(self._configuration(image, count, requested_ip_family() or "ipv4"))
         with self.progress.step(f"kind create cluster ({count} node{'s' if count > 1 else ''})"):
             create = ["create", "cluster", "--name", NAME, "--config", "-", "--image", image.reference]
             run(

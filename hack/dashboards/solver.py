@@ -10,22 +10,22 @@ from mcq_operator.desired.alerts import ANSWERED, FAILED, outcomes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MINE = 'namespace="$namespace",job="$solver"'
-TOLD = 'namespace="$namespace",name="$solver"'
-SAT = 'namespace="$namespace",solver="$solver"'
+REPLICAS = 'namespace="$namespace",job="$solver"'
+SOLVER = 'namespace="$namespace",name="$solver"'
+EXAM = 'namespace="$namespace",solver="$solver"'
 EXAMS_ROW = "Exams"
 RATE = "$__rate_interval"
 
 
 def _rate(metric: str, *, by: str = "", labels: str = "") -> str:
-    matched = f"{MINE},{labels}" if labels else MINE
+    matched = f"{REPLICAS},{labels}" if labels else REPLICAS
     summed = f"sum by ({by})" if by else "sum"
     return f"{summed} (rate({metric}{{{matched}}}[{RATE}]))"
 
 
 def _exam_metric(metric: str) -> str:
     """Return the operator's metric of each exam, from whichever replica leads."""
-    return f"max by (name) ({metric}{{{SAT}}})"
+    return f"max by (name) ({metric}{{{EXAM}}})"
 
 
 def _quantile(share: float, metric: str, *, by: str = "") -> str:
@@ -42,9 +42,9 @@ def overview() -> str:
     now = [
         number("Ready", "1 when every replica runs the newest spec and a test question was answered; where no operator"
                " tells, when a replica is scraped.", "none",
-               f"max(mcq_solver_ready{{{TOLD}}}) or max(up{{{MINE}}})", good_above=1),
+               f"max(mcq_solver_ready{{{SOLVER}}}) or max(up{{{REPLICAS}}})", good_above=1),
         number("Ready replicas", "Replicas that can answer; where no operator tells, that are scraped.", "none",
-               f"max(mcq_solver_ready_replicas{{{TOLD}}}) or sum(up{{{MINE}}})", good_above=1),
+               f"max(mcq_solver_ready_replicas{{{SOLVER}}}) or sum(up{{{REPLICAS}}})", good_above=1),
         number("Questions", "Questions a second, whatever came of them.", "reqps", _rate("mcq_requests_total")),
         number("Failed", "The share of questions that were in order and not answered.", "percentunit",
                f"({_rate('mcq_requests_total', labels=failed)} or vector(0)) / {_rate('mcq_requests_total')}",
@@ -68,13 +68,13 @@ def overview() -> str:
     ]  # fmt: skip
     saturation = [
         graph("Waiting questions", "In each replica's queue; at the line further ones get 429.", "none",
-              Query(f"mcq_queue_depth{{{MINE}}}", "{{pod}}"), Query("vector($queue_limit)", "limit")),
+              Query(f"mcq_queue_depth{{{REPLICAS}}}", "{{pod}}"), Query("vector($queue_limit)", "limit")),
         graph("Engine busy", "The share of time in which the replica's engine computes.", "percentunit",
               Query(_rate("mcq_step_seconds_total", by="pod"), "{{pod}}"), most=1),
         graph("CPU", "Cores in use by each replica's process.", "none",
               Query(_rate("process_cpu_seconds_total", by="pod"), "{{pod}}")),
         graph("Memory", "Resident memory of each replica's process; the model's pages are shared by those of a node.",
-              "bytes", Query(f"process_resident_memory_bytes{{{MINE}}}", "{{pod}}")),
+              "bytes", Query(f"process_resident_memory_bytes{{{REPLICAS}}}", "{{pod}}")),
     ]  # fmt: skip
     rows: list[tuple[str, Sequence[Any]]] = [
         ("Now", now),
@@ -103,7 +103,7 @@ def quality() -> str:
     ]  # fmt: skip
     model = [
         graph("Replicas by model", "More than one line is a roll-out, or one that was undone.", "none",
-              Query(f"count by (uri, digest, precision) (mcq_model_info{{{MINE}}})",
+              Query(f"count by (uri, digest, precision) (mcq_model_info{{{REPLICAS}}})",
                     "{{uri}} {{precision}} {{digest}}"), width=24),
     ]  # fmt: skip
     exams = [

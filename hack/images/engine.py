@@ -52,7 +52,7 @@ ADVICE = (
 
 
 def answers() -> bool:
-    """True if a Docker engine answers within a few seconds."""
+    """Return True if a Docker engine answers within a few seconds."""
     if not shutil.which("docker"):
         return False
     with suppress(subprocess.TimeoutExpired):
@@ -86,7 +86,7 @@ def stop(progress: Progress) -> None:
 
 
 def left_behind() -> bool:
-    """True if our engine exited without `stop`: the next start brings its containers back."""
+    """Return True if our engine exited without `stop`: the next start brings its containers back."""
     engine = OwnEngine(Progress(quiet=True))
     return engine.before.exists() and not engine.runs
 

@@ -20,7 +20,7 @@ def own() -> str:
     return "linux/arm64" if platform.machine() in {"aarch64", "arm64"} else "linux/amd64"
 
 
-def chosen() -> list[str]:
+def target_platforms() -> list[str]:
     """Return the target platforms in PLATFORMS' order, separated there by commas or spaces. Raises ImageError."""
     names = re.findall(r"[^\s,]+", os.environ.get("PLATFORMS", "")) or [own()]
     if unknown := set(names) - set(MACHINES):
@@ -49,7 +49,7 @@ def require_runnable(name: str) -> None:
     emulator = EMULATORS / f"qemu-{MACHINES[name]}"
     if not emulator.exists():
         message = (
-            f"Building for {name} runs its programs, and nothing here does: there is no {emulator}."
+            f"Building for {name} runs programs of that platform, and this machine can't: there is no {emulator}."
             " Debian's qemu-user-static, with binfmt_misc mounted, has it; see docs/delivery.md."
         )
         raise ImageError(message)

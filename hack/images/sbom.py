@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hack.images.build import DIST, PROGRAMS, tag, version
 from hack.images.docker import ImageError, quiet
-from hack.images.platforms import chosen, suffix
+from hack.images.platforms import suffix, target_platforms
 from hack.toolchain.errors import ToolError
 from hack.toolchain.paths import CACHE, ROOT
 from hack.toolchain.progress import Progress
@@ -34,7 +34,7 @@ def write_sboms(progress: Progress) -> list[Path]:
     # Disable syft's check for a newer release.
     os.environ["SYFT_CHECK_FOR_APP_UPDATE"] = "false"
     written = []
-    for platform, program in product(chosen(), PROGRAMS):
+    for platform, program in product(target_platforms(), PROGRAMS):
         path = DIST / f"mcq-{program}{suffix(platform)}.cdx.json"
         named = ("--source-name", f"mcq-{program}", "--source-version", version())
         output = ("--quiet", "--output", f"cyclonedx-json={path}")

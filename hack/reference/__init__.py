@@ -1,1 +1,1 @@
-"""The references of all fields: what each one means, and which objects one of MCQSolver's changes."""
+"""The reference pages: the meaning of each field, and the objects that a field of MCQSolver changes."""

@@ -103,7 +103,7 @@ def _rows(settings: type[BaseSettings]) -> Iterator[str]:
 
 
 def _type(schema: dict[str, Any]) -> str:
-    """Return what a value looks like, in words."""
+    """Describe the values in words."""
     if "anyOf" in schema:
         return _type(schema["anyOf"][0])
     if "enum" in schema:
@@ -117,7 +117,7 @@ def _type(schema: dict[str, Any]) -> str:
 
 
 def _default(value: object) -> str:
-    """Return a default as one would write it, the same on every machine and for every release."""
+    """Return a default as a user would write it, the same on every machine and for every release."""
     if value in (None, "", ()):
         return "unset" if value is None else "empty"
     if isinstance(value, ByteSize):

@@ -1,6 +1,6 @@
-"""For each leaf of MCQSolver's spec a value other than its default, and what else a spec must have for it to count.
+"""Examples for each leaf of MCQSolver's spec: values other than the default, and the other fields that they need.
 
-The page is made from them, and the tests change each leaf of a running solver by them.
+The reference page is generated from them, and the tests set each leaf of a running solver to them.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Example:
-    """`values` are valid, each beside `base`."""
+    """Valid values of a leaf, in a spec that also has the fields of `base`."""
 
     values: tuple[Any, ...]
     base: dict[str, Any] = field(default_factory=dict)
 
 
 def example(*values: Any, **base: Any) -> Example:
-    """An example whose base is given by the spec's fields."""
+    """Return an example; `base` has fields of the spec by name."""
     return Example(values, base)
 
 
@@ -44,7 +44,7 @@ ZONES = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
 
 
 def _scheduling(path: str, backup: dict[str, Any] | None = None) -> dict[str, Example]:
-    """The leaves of a Scheduling, of the replicas or of the Pods that make backups."""
+    """Return the leaves of a Scheduling: the replicas' or, with `backup`, the one of the Pods that make backups."""
 
     def example(*values: Any, scheduling: dict[str, Any] | None = None) -> Example:
         if backup is None:
@@ -52,8 +52,8 @@ def _scheduling(path: str, backup: dict[str, Any] | None = None) -> dict[str, Ex
         return Example(values, {"storage": {"backup": {**backup["backup"], "scheduling": scheduling or {}}}})
 
     return {
-        f"{path}.{leaf}": made
-        for leaf, made in {
+        f"{path}.{leaf}": each
+        for leaf, each in {
             "nodeSelector": example({"disk": "fast"}, {"a.example.com/b": ""}),
             "tolerations[].key": example("other", scheduling=TOLERATION),
             "tolerations[].operator": example("Exists", scheduling={"tolerations": [{"key": "gpu"}]}),
@@ -71,7 +71,7 @@ def _scheduling(path: str, backup: dict[str, Any] | None = None) -> dict[str, Ex
 
 
 def _pod_template(path: str, **base: Any) -> dict[str, Example]:
-    """The leaves of a PodTemplate."""
+    """Return the leaves of a PodTemplate."""
     container = {"name": "proxy", "image": "registry.example.com/proxy:1"}
     return {
         f"{path}.{leaf}": Example(values, base)
@@ -203,19 +203,19 @@ EXAMPLES: dict[str, Example] = {
     "monitoring.dashboards.labels": example({"dashboards": "mine"}, {}, monitoring=DASHBOARDS),
     "monitoring.serviceMonitor.labels": example({"release": "prometheus"}, monitoring=MONITOR),
 }
-"""By the leaf's path."""
+"""The examples by the leaf's path."""
 
 TOGETHER: dict[str, dict[str, Any]] = {
     "engine.type": {"engine": {"openai": ENDPOINT}},
     "autoscaling.provider": {"autoscaling": {"prometheusAddress": KEDA["prometheusAddress"]}},
 }
-"""What a leaf's values need beside them, and its base may not have."""
+"""Fields that a leaf's values need, and that its base must not have."""
 
 OPERATOR_ONLY = {
-    "rollout.gate.examRef.name": "which exam a change has to pass",
-    "rollout.gate.minAccuracy": "what the gate's MCQExam asks",
-    "rollout.gate.maxRegression": "what the gate's MCQExam asks",
-    "rollout.gate.maxCalibrationError": "what the gate's MCQExam asks",
-    "rollout.autoRollback": "what the operator does with a roll-out that fails",
+    "rollout.gate.examRef.name": "the exam that a change has to pass",
+    "rollout.gate.minAccuracy": "the limits of the gate's MCQExam",
+    "rollout.gate.maxRegression": "the limits of the gate's MCQExam",
+    "rollout.gate.maxCalibrationError": "the limits of the gate's MCQExam",
+    "rollout.autoRollback": "the operator's reaction to a failed roll-out",
 }
-"""Leaves that change no object, and what they change instead."""
+"""Leaves that change no object, and the behaviour that they change instead."""

@@ -20,7 +20,7 @@ class Leaf:
 
     @property
     def type(self) -> str:
-        """What a value looks like."""
+        """The type of the values, in words."""
         if "enum" in self.schema:
             return ", ".join(map(str, self.schema["enum"]))
         if self.schema.get("x-kubernetes-int-or-string"):
@@ -32,7 +32,7 @@ class Leaf:
 
 
 def leaves(definition: Definition = SOLVER_DEFINITION) -> list[Leaf]:
-    """Every leaf of a kind's spec, in the order of the schema."""
+    """Return every leaf of a kind's spec, in the order of the schema."""
     version = crd(definition)["spec"]["versions"][0]
     return list(_walk(version["schema"]["openAPIV3Schema"]["properties"]["spec"], ""))
 
@@ -40,7 +40,7 @@ def leaves(definition: Definition = SOLVER_DEFINITION) -> list[Leaf]:
 def _walk(schema: dict[str, Any], path: str) -> Iterator[Leaf]:
     items = schema.get("items", {})
     if items.get("x-kubernetes-preserve-unknown-fields"):
-        yield Leaf(path, schema)  # of objects that Kubernetes checks
+        yield Leaf(path, schema)  # Kubernetes checks the objects in it
         return
     fields = schema.get("properties") or items.get("properties")
     if fields is None:
@@ -52,14 +52,14 @@ def _walk(schema: dict[str, Any], path: str) -> Iterator[Leaf]:
 
 
 def nested(path: str, value: object) -> dict[str, Any]:
-    """A spec that has only this value; an item of a list has only it, too."""
+    """Return a spec that has only this value; a list on its path has one item with only this value."""
     head, _, rest = path.partition(".")
     inner = nested(rest, value) if rest else value
     return {head[:-2]: [inner]} if head.endswith("[]") else {head: inner}
 
 
 def merged(one: Any, other: Any) -> Any:
-    """Both specs in one; `other` wins. Lists of objects are merged item by item."""
+    """Merge two specs; `other` wins. Lists of objects are merged item by item."""
     if isinstance(one, dict) and isinstance(other, dict):
         return {
             key: merged(one.get(key), other[key]) if key in other else one[key] for key in {**one, **other}

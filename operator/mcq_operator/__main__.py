@@ -81,27 +81,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mcq-operator {__version__}")
     _add_namespaces(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    granting = commands.add_parser(
+    rbac_parser = commands.add_parser(
         "rbac",
         help="print the manifests that an operator needs beside the CRDs: permissions and admission policies",
     )
-    _add_namespaces(granting)
-    granting.add_argument("--home", default=rbac.NAMESPACE, help="the operator's namespace (%(default)s)")
+    _add_namespaces(rbac_parser)
+    rbac_parser.add_argument("--home", default=rbac.NAMESPACE, help="the operator's namespace (%(default)s)")
     _add_exam(commands.add_parser("exam", help="print the report of an exam"))
     backup.add_parsers(commands)
-    checking = commands.add_parser(
+    check_parser = commands.add_parser(
         "check",
         help="print the objects that the operator creates for a file's MCQSolvers, or a policy's refusals",
     )
-    checking.add_argument("file", help="a manifest, or - for standard input")
-    checking.add_argument(
+    check_parser.add_argument("file", help="a manifest, or - for standard input")
+    check_parser.add_argument(
         "-n",
         "--namespace",
         dest="of_namespace",
         default="default",
         help="the namespace of manifests without one (%(default)s)",
     )
-    checking.add_argument(
+    check_parser.add_argument(
         "--policy",
         action="append",
         default=[],
@@ -113,13 +113,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_exam(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="exam_command", metavar="COMMAND", required=True)
-    reporting = commands.add_parser("report", help="print the report of an exam's last sitting")
-    reporting.add_argument("name", help="the MCQExam in the cluster that KUBECONFIG names")
-    reporting.add_argument(
+    report_parser = commands.add_parser("report", help="print the report of an exam's last sitting")
+    report_parser.add_argument("name", help="the MCQExam in the cluster that KUBECONFIG names")
+    report_parser.add_argument(
         "-n", "--namespace", dest="exam_namespace", default="default", metavar="NAME", help="(%(default)s)"
     )
-    reporting.add_argument("--sitting", help="an earlier sitting: the name of its Job")
-    reporting.add_argument("-o", "--output", choices=get_args(Format), default="text", help="%(default)s")
+    report_parser.add_argument("--sitting", help="an earlier sitting: the name of its Job")
+    report_parser.add_argument("-o", "--output", choices=get_args(Format), default="text", help="%(default)s")
 
 
 def _add_namespaces(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ ExamError
 ├── AskingFailed          the service, or the model in this process, can't be asked
 ├── TooManyQuestions      the answers do not fit into the ConfigMaps
 ├── ModelChanged          not all questions were answered by the same model and prompt
-├── ResultsNotKept        a result can't be written to its ConfigMap
+├── ResultsNotStored      a result can't be written to its ConfigMap
 ├── ResultUnreadable      a result to compare with can't be read, or has no question in common
 └── NothingToFit          there are too few questions to fit a calibration
 """
@@ -15,7 +15,7 @@ from typing import ClassVar
 
 
 class ExamError(Exception):
-    """An exam failed; the message says what to do. `exit_code` is the command line's."""
+    """An exam failed; the message says what to do. `exit_code` is the exit code of the command."""
 
     exit_code: ClassVar[int] = 1
 
@@ -62,7 +62,7 @@ class ModelChanged(ExamError):
     exit_code = 3
 
 
-class ResultsNotKept(ExamError):
+class ResultsNotStored(ExamError):
     """The ConfigMap of results can't be read or written."""
 
     exit_code = 3

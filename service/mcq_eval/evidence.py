@@ -1,7 +1,7 @@
 """Proof that the Pods of an exam wrote its result.
 
-Results are in ConfigMaps, which others may have the right to change. So each Pod states the digests of its results in
-its termination message, which only the kubelet writes.
+Results are in ConfigMaps, and other clients may have the right to change those. So each Pod states the digests of its
+results in its termination message, which only the kubelet writes.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def digest(content: bytes) -> str:
 
 
 def read_verified(path: Path, expected: str) -> bytes:
-    """Return the content of a file. Raises ResultUnreadable if it has another digest, OSError."""
+    """Return the content of a file. Raises OSError, or ResultUnreadable if it has another digest."""
     content = path.read_bytes()
     if digest(content) != expected:
-        raise ResultUnreadable(f"{path} was changed: the Pods of that exam wrote something else.")
+        raise ResultUnreadable(f"{path} was changed: it is not the file that the Pods of that exam wrote.")
     return content

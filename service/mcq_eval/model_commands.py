@@ -59,7 +59,7 @@ async def _calibrate(arguments: argparse.Namespace, settings: Callable[[], Setti
     async with load_in_process(prepared, configured, forms=ANSWER_FORMS.values()) as ready:
         stored, fit = await runner.calibrate(ready.mcq, spec, prepared, stream=sys.stderr)
     path = arguments.output or prepared.path / FILE_NAME
-    # Write before printing: the fit took long, and the reader of the output may have left.
+    # Write before printing: the fit took long, and a reader that has left would end the command.
     write_calibration(stored, path)
     print_fit(fit, sys.stdout)
     sys.stdout.write(f"{path}\n")
@@ -82,7 +82,7 @@ async def _evaluate(arguments: argparse.Namespace, settings: Callable[[], Settin
         arguments.max_p95_seconds,
     )
     if limits.max_regression is not None and before is None:
-        raise ResultUnreadable("--max-regression needs an earlier result: name it by --paired FILE")
+        raise ResultUnreadable("--max-regression needs an earlier result: name it with --paired FILE")
 
     async def evaluate(answerer: Answerer, target: str, identity: Identity | None) -> Report:
         part = await runner.run_exam(answerer, spec, target=target, identity=identity, stream=sys.stderr)
@@ -113,11 +113,11 @@ def _prepare(settings: Settings) -> PreparedModel:
         )
 
 
-def _write(report: Report, to: str | None) -> None:
-    """Print the tables and write the JSON to its file. `-`: the JSON to the output, the tables to standard error."""
+def _write(report: Report, path: str | None) -> None:
+    """Print the tables and write the JSON to `path`. `-`: print the JSON, and the tables to standard error."""
     document = report.model_dump_json(indent=1) + "\n"
-    if to and to != "-":
-        Path(to).write_text(document)
-    print_report(report, sys.stderr if to == "-" else sys.stdout)
-    if to == "-":
+    if path and path != "-":
+        Path(path).write_text(document)
+    print_report(report, sys.stderr if path == "-" else sys.stdout)
+    if path == "-":
         sys.stdout.write(document)

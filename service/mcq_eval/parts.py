@@ -96,7 +96,7 @@ def build_report(
 
 
 def placeholder_part(questions: Sequence[ExamQuestion]) -> Part:
-    """Return a part with random answers to these questions, which takes as much space as the real one will."""
+    """Return a part with random answers to these questions; the real part will take as much space."""
     chance = random.Random(0)
     rows = [
         Row(

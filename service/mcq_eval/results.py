@@ -3,12 +3,12 @@
 A ConfigMap holds 1 MiB, so an exam has one for each shard, `NAME-SHARD`, with the shard's questions, and one for the
 whole, `NAME`, with the figures and the report. The operator creates them; a Pod may write only to them.
 
-Each shard writes its questions, and then the run in which it answered, because there may have been a Job of the same
-name. The API's response says which other shards have done so: the last shard sees that it is the last, and writes the
+Each shard writes its questions, and then the run in which it answered, because an earlier Job may have had the same
+name. The API's response shows which other shards have done so. The last shard sees that it is the last, and writes the
 report. Every write first removes the oldest sittings if it needs the space, so a full ConfigMap loses no answers.
 
-A Pod may answer a share again because the Pod before was lost. It replaces that share and the report, so that both
-match the digests that successful Pods have stated (evidence.py).
+A Pod may answer a shard again because the earlier Pod was lost. It replaces that shard's part and the report, so that
+both match the digests that successful Pods have stated (evidence.py).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import httpx2
 from pydantic import BaseModel
 
-from mcq_eval.errors import ResultsNotKept, TooManyQuestions
+from mcq_eval.errors import ResultsNotStored, TooManyQuestions
 from mcq_eval.evidence import digest
 from mcq_eval.parts import Part, placeholder_part
 from mcq_eval.report.html_page import render_page
@@ -42,16 +42,16 @@ if TYPE_CHECKING:
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 MAX_BYTES = 1_000_000
-"""The most bytes of all values of a ConfigMap: Kubernetes accepts 1 MiB."""
+"""The largest size of all values of a ConfigMap: Kubernetes accepts 1 MiB."""
 MAX_PART_BYTES = MAX_BYTES // 2
-"""The most bytes of a shard's questions: those of the sitting before stay until this sitting has a report."""
+"""The largest size of a shard's questions: those of the earlier sitting stay until this sitting has a report."""
 MAX_SHARDS = 64
 """The maximum of spec.parallelism."""
 MAX_LIST_LENGTH = 1000
 """The most failures, and lines left out, that a report lists; it counts all."""
 _SECONDS = 30.0
-_TRIES = 6
-_LATER = (409, 429)
+_ATTEMPTS = 6
+_RETRY_STATUSES = (409, 429)
 _KEY = re.compile(r"(.+?)\.(?:json|report\..+|rows\.json\.gz|answered-\d+)")
 _FIGURES: Mapping[str, IncEx | bool] = {
     "created": True, "model": True, "model_digest": True, "precision": True, "prompt_digest": True, "exams": True,
@@ -73,10 +73,10 @@ class Account(BaseModel):
 
 
 def pod_account(environment: Mapping[str, str]) -> Account:
-    """Return the account of the Pod that runs this process. Raises ResultsNotKept outside a Pod."""
+    """Return the account of the Pod that runs this process. Raises ResultsNotStored outside a Pod."""
     host, port = (environment.get(f"KUBERNETES_SERVICE_{name}") for name in ("HOST", "PORT"))
     if not host or not (ACCOUNT / "token").exists():
-        raise ResultsNotKept("A ConfigMap of results needs a Pod with a token of its ServiceAccount.")
+        raise ResultsNotStored("A ConfigMap of results needs a Pod with a token of its ServiceAccount.")
     return Account(
         url=f"https://{f'[{host}]' if ':' in host else host}:{port}",
         namespace=(ACCOUNT / "namespace").read_text(),
@@ -127,8 +127,8 @@ class ResultStore:
     async def put(
         self, sitting: str, shard: int, shards: int, part: Part, *, run: str, history: int = 1
     ) -> StoredPart:
-        """Store a shard's part of one `run` of the sitting. Raises ResultsNotKept."""
-        others = _newest_first(await self._call("GET", self._name), but=sitting)
+        """Store a shard's part of one `run` of the sitting. Raises ResultsNotStored."""
+        others = _newest_first(await self._call("GET", self._name), exclude=sitting)
         own = self._of_shard(shard)
         packed = gzip.compress(_json(part), mtime=0)
         mine: Values = {"data": {}, "binaryData": {_rows(sitting): _encoded(packed)}}
@@ -138,15 +138,15 @@ class ResultStore:
         whole = await self._call("PATCH", self._name, answered)
         if any(whole["data"].get(f"{_answered(sitting)}{number}") != run for number in range(shards)):
             return StoredPart(digest(packed), [], [])
-        found = [await self._packed(sitting, number) for number in range(shards)]
-        parts = [Part.model_validate_json(gzip.decompress(each)) for each in found]
-        return StoredPart(digest(packed), parts, [digest(each) for each in found])
+        all_packed = [await self._packed(sitting, number) for number in range(shards)]
+        parts = [Part.model_validate_json(gzip.decompress(each)) for each in all_packed]
+        return StoredPart(digest(packed), parts, [digest(each) for each in all_packed])
 
     async def publish(self, sitting: str, report: Report, digests: Sequence[str], *, history: int) -> str:
         """Store the report, keep those of the last `history` sittings that fit, and return the report's digest.
 
         The figures are plain JSON, with the `digests` of the parts. The report is compressed: as a page, as tables,
-        and as JSON without the questions, which stay in the shards' ConfigMaps. Raises ResultsNotKept.
+        and as JSON without the questions, which stay in the shards' ConfigMaps. Raises ResultsNotStored.
         """
         whole = await self._call("GET", self._name)
         figures = report.model_dump(mode="json", include=_FIGURES) | {"parts": [*digests]}
@@ -161,14 +161,14 @@ class ResultStore:
                 f"{sitting}.report.html.gz": _compressed(render_page(shortened)),
             },
         }
-        others = _newest_first(whole, but=sitting)
+        others = _newest_first(whole, exclude=sitting)
         await self._write(self._name, mine, sitting, whole, others[: history - 1])
         return digest(text.encode())
 
     async def _write(
         self, name: str, mine: Values, sitting: str, stored: Values, others: Sequence[str]
     ) -> None:
-        """Replace a sitting's values; remove all other sittings but `others`, which are oldest last.
+        """Replace a sitting's values; remove all other sittings except `others`, which are oldest last.
 
         It is one write, because the API refuses a ConfigMap that is too large even for a moment. If there is no room,
         it drops the oldest of the others, then the page and the tables, which the JSON can replace.
@@ -193,20 +193,20 @@ class ResultStore:
         stored = await self._call("GET", self._of_shard(shard))
         packed = stored["binaryData"].get(_rows(sitting))
         if packed is None:
-            raise ResultsNotKept(f"The answers of shard {shard} are gone from {self._of_shard(shard)}.")
+            raise ResultsNotStored(f"The answers of shard {shard} are gone from {self._of_shard(shard)}.")
         return base64.b64decode(packed)
 
     def _of_shard(self, shard: int) -> str:
         return f"{self._name}-{shard}"
 
     async def _call(self, method: str, name: str, patch: Mapping[str, Any] | None = None) -> Values:
-        """Read a ConfigMap, or merge into it; return all of it. Raises ResultsNotKept."""
+        """Read a ConfigMap, or merge into it; return all of it. Raises ResultsNotStored."""
         account = self._account
         path = f"/api/v1/namespaces/{account.namespace}/configmaps/{name}"
         verify = ssl.create_default_context(cafile=account.ca_file) if account.ca_file else True
         failure = ""
         async with httpx2.AsyncClient(base_url=account.url, verify=verify, timeout=_SECONDS) as client:
-            for attempt in range(_TRIES):
+            for attempt in range(_ATTEMPTS):
                 if attempt:
                     await self._sleep(2.0**attempt)
                 headers = {
@@ -219,16 +219,16 @@ class ResultStore:
                     failure = str(error) or type(error).__name__
                     continue
                 if response.status_code == httpx2.codes.OK:
-                    found: dict[str, Any] = response.json()
-                    return {field: found.get(field, {}) for field in ("data", "binaryData")}
+                    config_map: dict[str, Any] = response.json()
+                    return {field: config_map.get(field, {}) for field in ("data", "binaryData")}
                 failure = f"{response.status_code}: {_message(response)}"
                 if (
                     response.status_code < httpx2.codes.INTERNAL_SERVER_ERROR
-                    and response.status_code not in _LATER
+                    and response.status_code not in _RETRY_STATUSES
                 ):
                     break
         verb = "read" if method == "GET" else "written"
-        raise ResultsNotKept(f"The ConfigMap {name} can't be {verb}: {failure}")
+        raise ResultsNotStored(f"The ConfigMap {name} can't be {verb}: {failure}")
 
 
 def _message(response: httpx2.Response) -> str:
@@ -260,12 +260,12 @@ def _encoded(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def _newest_first(whole: Values, *, but: str) -> list[str]:
-    """Return the sittings with a report, other than `but`, the last one first."""
+def _newest_first(whole: Values, *, exclude: str) -> list[str]:
+    """Return the sittings with a report, except `exclude`, the last one first."""
     ended = {
         key.removesuffix(".json"): _ended(figures)
         for key, figures in whole["data"].items()
-        if key.endswith(".json") and key != f"{but}.json"
+        if key.endswith(".json") and key != f"{exclude}.json"
     }
     return sorted(ended, key=ended.__getitem__, reverse=True)
 
@@ -277,14 +277,14 @@ def _of(stored: Values, sittings: Iterable[str]) -> Values:
 
 
 def _sitting(key: str) -> str:
-    found = _KEY.fullmatch(key)
-    return found[1] if found else key
+    match = _KEY.fullmatch(key)
+    return match[1] if match else key
 
 
 def _size(values: Values) -> int:
     """Return the size in bytes as the API server counts it."""
-    printable = sum(len(each.encode()) for each in values["data"].values())
-    return printable + sum(len(each) * 3 // 4 for each in values["binaryData"].values())
+    text = sum(len(each.encode()) for each in values["data"].values())
+    return text + sum(len(each) * 3 // 4 for each in values["binaryData"].values())
 
 
 def _text(report: Report) -> str:
@@ -294,5 +294,5 @@ def _text(report: Report) -> str:
 
 
 def _ended(figures: str) -> str:
-    found = re.search(r'"created":"([^"]+)"', figures)
-    return found[1] if found else ""
+    match = re.search(r'"created":"([^"]+)"', figures)
+    return match[1] if match else ""

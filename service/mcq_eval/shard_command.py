@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the shard and return the exit code: 0 whatever the verdict, which does not make the Job fail."""
+    """Run the shard and return the exit code: 0 for any verdict, so that a failed verdict does not fail the Job."""
     try:
         asyncio.run(_run(arguments))
     except (ExamError, OSError) as error:
@@ -66,7 +66,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     report = build_report(stored.parts, before=before, limits=limits)
     digest = await store.publish(arguments.sitting, report, stored.digests, history=arguments.history)
     print_report(report, sys.stdout)
-    # Last: if the Pod fails before this, its message says why.
+    # Last: if the Pod fails before this, the error's message is its termination message.
     write_termination_message(stored.digest, digest)
 
 

@@ -1,4 +1,4 @@
-"""Judge whether a result is good enough: it keeps a limit, misses it, or has too few questions to tell.
+"""Judge whether a result is good enough: it keeps a limit, misses it, or has too few questions to decide.
 
 A limit on accuracy is kept if even the low end of the interval (Wilson, one-sided 95 %) reaches it, and missed if even
 the high end is below it. A limit on the regression is kept if even the high end of its interval (Tango, one-sided 95 %
@@ -8,8 +8,8 @@ difference, not for a regression beyond the limit. The calibration error and the
 An unanswered question counts as wrong here. With more than `MAX_UNANSWERED` of them the result fails: answers to half
 of the questions say nothing about the other half.
 
-The statistics are a few lines of our own, tested against published figures. scipy (100 MB in the image) has Wilson's
-interval and the binomial test, but neither scipy nor statsmodels has Tango's interval.
+Wilson's interval and the binomial test are scipy's. Neither scipy nor statsmodels has Tango's interval, so
+`metrics.paired` computes it and is tested against published figures.
 """
 
 from __future__ import annotations
@@ -50,40 +50,40 @@ def judge(
 
     `figures` are of the answered questions; `unanswered` more were asked.
     """
-    found = []
+    verdicts = []
     if limits.min_accuracy is not None:
-        found.append(_accuracy(figures, unanswered, limits.min_accuracy))
+        verdicts.append(_accuracy(figures, unanswered, limits.min_accuracy))
     if limits.max_regression is not None:
         if compared is None:
             raise ValueError("a limit on the regression needs an earlier result")
-        found.append(_regression(compared, limits.max_regression))
+        verdicts.append(_regression(compared, limits.max_regression))
     if limits.max_calibration_error is not None:
-        found.append(_calibration(figures, limits.max_calibration_error))
+        verdicts.append(_calibration(figures, limits.max_calibration_error))
     if limits.max_p95_seconds is not None:
-        found.append(_latency(latency, limits.max_p95_seconds))
-    if not found:
+        verdicts.append(_latency(latency, limits.max_p95_seconds))
+    if not verdicts:
         return None
     if unanswered:
-        found.append(_unanswered(unanswered, unanswered + figures.accuracy.total))
-    outcomes = {each.outcome for each in found}
+        verdicts.append(_unanswered(unanswered, unanswered + figures.accuracy.total))
+    outcomes = {each.outcome for each in verdicts}
     worst = next(each for each in ("Failed", "Inconclusive", "Passed") if each in outcomes)
-    return Verdict(outcome=worst, limits=found)
+    return Verdict(outcome=worst, limits=verdicts)
 
 
 def _accuracy(figures: Figures, unanswered: int, least: float) -> LimitVerdict:
     right, total = figures.accuracy.right, figures.accuracy.total + unanswered
-    found = share(right, total, confidence=ONE_SIDED)
+    accuracy = share(right, total, confidence=ONE_SIDED)
     figure = (
-        f"accuracy {found.value:.3f} ({right} of {total}{_unanswered_note(unanswered)};"
-        f" {found.low:.3f} to {found.high:.3f})"
+        f"accuracy {accuracy.value:.3f} ({right} of {total}{_unanswered_note(unanswered)};"
+        f" {accuracy.low:.3f} to {accuracy.high:.3f})"
     )
-    if found.low >= least:
+    if accuracy.low >= least:
         return LimitVerdict(outcome="Passed", detail=f"{figure} is at least {least:g}")
-    if found.high < least:
+    if accuracy.high < least:
         return LimitVerdict(outcome="Failed", detail=f"{figure} is below {least:g}")
 
     def is_decisive(questions: int) -> bool:
-        expected = share(round(found.value * questions), questions, confidence=ONE_SIDED)
+        expected = share(round(accuracy.value * questions), questions, confidence=ONE_SIDED)
         return not expected.low < least <= expected.high
 
     return _inconclusive(f"{figure} may be below {least:g} or not", total, is_decisive)
@@ -145,13 +145,13 @@ def _inconclusive(figure: str, asked: int, is_decisive: Callable[[int], bool]) -
     if needed is None:
         return LimitVerdict(
             outcome="Inconclusive",
-            detail=f"{figure}: more questions are not likely to tell",
+            detail=f"{figure}: more questions are not likely to decide it",
             more_questions=None,
         )
     more = needed - asked
     return LimitVerdict(
         outcome="Inconclusive",
-        detail=f"{figure}: about {more} more questions would tell",
+        detail=f"{figure}: about {more} more questions would decide it",
         more_questions=more,
     )
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m mcq_service [serve]` answers questions; others prepare, calibrate and evaluate."""
+"""The command line: `python -m mcq_service [serve]` answers questions; others prepare models, calibrate, evaluate."""
 
 from __future__ import annotations
 

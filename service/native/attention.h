@@ -1,4 +1,5 @@
-// One token's query heads over the keys and values of one head. Included inside a namespace of each instruction set.
+// Attention of one token's query heads over one head of keys and values. Included inside a namespace of each
+// instruction set.
 // R rows (query heads) x C vectors of keys, or of a value's dimensions, stay in registers.
 
 template <int R, int C>

@@ -32,7 +32,7 @@ bool Forward::reserve() {
     int widest = max(max(shape_.padded_hidden, shape_.padded_inner), shape_.padded_attention);
     bool ok = x_.reserve(size_t(MAX_ROWS) * shape_.padded_hidden) &&
               qkv_.reserve(size_t(MAX_ROWS) * shape_.padded_qkv) &&
-              mixed_.reserve(size_t(MAX_ROWS) * shape_.padded_attention) &&
+              attention_.reserve(size_t(MAX_ROWS) * shape_.padded_attention) &&
               inner_.reserve(size_t(MAX_ROWS) * shape_.padded_inner) &&
               bytes_.reserve(size_t(MAX_ROWS) * (widest + 64)) && byte_scales_.reserve(MAX_ROWS) &&
               byte_sums_.reserve(MAX_ROWS);
@@ -107,7 +107,7 @@ void Forward::block(int begin, int end, int output, int output_end) {
 
 void Forward::layer(int index, int begin, int rows, const OutputRow* outputs, int count) {
     const mcq_layer& l = weights_.layers[index];
-    int hidden = shape_.padded_hidden, mixed = shape_.padded_attention, inner = shape_.padded_inner;
+    int hidden = shape_.padded_hidden, attention = shape_.padded_attention, inner = shape_.padded_inner;
     normalise(x_.data(), l.attention_norm, rows);
     multiply(matrix(l.qkv, shape_.padded_qkv, hidden, l.qkv_bias), rows, Finish::store, qkv_.data(), shape_.padded_qkv);
     store_kv(index, begin, rows);
@@ -122,8 +122,8 @@ void Forward::layer(int index, int begin, int rows, const OutputRow* outputs, in
     } else {
         attend(index, begin, rows, nullptr);
     }
-    quantise(mixed_.data(), mixed, rows);
-    multiply(matrix(l.attention_output, hidden, mixed), rows, Finish::add, x_.data(), hidden);
+    quantise(attention_.data(), attention, rows);
+    multiply(matrix(l.attention_output, hidden, attention), rows, Finish::add, x_.data(), hidden);
     normalise(x_.data(), l.mlp_norm, rows);
     multiply(matrix(l.gate_up, 2 * inner, hidden), rows, Finish::swiglu, inner_.data(), inner);
     quantise(inner_.data(), inner, rows);
@@ -163,8 +163,9 @@ void Forward::attend(int layer, int begin, int rows, const OutputRow* outputs) {
     int heads = shape_.kv_heads, width = heads_.group * heads_.size;
     threads_.each(rows * heads, rows > 16 ? 4 : 1, [&](int item, int thread) {
         int row = item / heads, kv_head = item % heads, from = outputs ? outputs[row].token - begin : row;
-        attend_one(layer, tokens_[begin + from], qkv_.data() + size_t(from) * shape_.padded_qkv + kv_head * width,
-                   kv_head, scratch_[thread], mixed_.data() + size_t(row) * shape_.padded_attention + kv_head * width);
+        const float* queries = qkv_.data() + size_t(from) * shape_.padded_qkv + kv_head * width;
+        float* out = attention_.data() + size_t(row) * shape_.padded_attention + kv_head * width;
+        attend_one(layer, tokens_[begin + from], queries, kv_head, scratch_[thread], out);
     });
 }
 

@@ -75,7 +75,7 @@ class Forward {
     Array<OutputRow> output_rows_;
     int token_count_ = 0, output_count_ = 0;
 
-    Array<float> x_, qkv_, mixed_, inner_, outputs_;
+    Array<float> x_, qkv_, attention_, inner_, outputs_;
     Array<int8_t> bytes_;
     Array<float> byte_scales_;
     Array<int32_t> byte_sums_;

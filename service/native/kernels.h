@@ -72,11 +72,12 @@ struct Kernels {
     void (*norm)(const float* x, const float* weight, int size, int padded, float epsilon, int8_t* out, float* scale,
                  int32_t* sum, float* scratch);
     void (*quantise)(const float* x, int padded, int8_t* out, float* scale, int32_t* sum);
-    // Rotary embedding: rotates a head by its position's angles, `half` of them.
+    // Rotary embedding: rotates a head by the `half` angles of its position.
     void (*rope)(float* head, const float* cosines, const float* sines, int half);
     // Stores one head's key, with stride KEY_BLOCK in `keys`, and its value.
     void (*store_kv)(const float* key, const float* value, int size, Half* keys, Half* values);
-    // One token's query heads over one head of keys. `scratch`: ROW_TILE x (stride), stride >= all counts + PANEL.
+    // Attention of one token's query heads over one head of keys and values. `scratch`: ROW_TILE x `stride` floats;
+    // `stride` is at least PANEL more than the sum of the spans' counts.
     void (*attend)(const Heads&, const float* queries, const Span* spans, int count, float* scratch, size_t stride,
                    float* out);
 };

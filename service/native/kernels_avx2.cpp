@@ -1,4 +1,4 @@
-// AVX2 with FMA and F16C, for CPUs without AVX-512 VNNI. Compiled with -mavx2 -mfma -mf16c.
+// AVX2 with FMA and F16C, for CPUs without AVX-512 VNNI. hatch_build.py has the compiler's flags.
 // Bytes are widened to 16 bits, because the multiply-add of bytes would saturate.
 #include <immintrin.h>
 

@@ -1,4 +1,4 @@
-// AVX-512 with VNNI: 64 products of bytes in one instruction. Compiled with -mavx512f -mavx512bw -mavx512vnni ...
+// AVX-512 with VNNI: 64 products of bytes in one instruction. hatch_build.py has the compiler's flags.
 #include <immintrin.h>
 
 #include "kernels.h"

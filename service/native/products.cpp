@@ -80,7 +80,7 @@ void Forward::write_outputs(int begin, int count) {
     }
 }
 
-// The logit of one token; equal to the bit to the one among all logits.
+// The logit of one token, to the bit the same as among all logits.
 float Forward::logit(const Rows& from, int row, int token) const {
     int depth = shape_.padded_hidden;
     const uint8_t* column = weights_.output.panels + size_t(token / PANEL) * PANEL * depth + token % PANEL * 4;
@@ -92,11 +92,11 @@ float Forward::logit(const Rows& from, int row, int token) const {
 }
 
 void Forward::products(int count) {
-    int hidden = shape_.padded_hidden, inner = shape_.padded_inner, mixed = shape_.padded_attention;
+    int hidden = shape_.padded_hidden, inner = shape_.padded_inner, attention = shape_.padded_attention;
     for (int i = 0; i < shape_.layers; i++) {
         const mcq_layer& l = weights_.layers[i];
         multiply(matrix(l.qkv, shape_.padded_qkv, hidden), count, Finish::store, qkv_.data(), shape_.padded_qkv);
-        multiply(matrix(l.attention_output, hidden, mixed), count, Finish::store, x_.data(), hidden);
+        multiply(matrix(l.attention_output, hidden, attention), count, Finish::store, x_.data(), hidden);
         multiply(matrix(l.gate_up, 2 * inner, hidden), count, Finish::swiglu, inner_.data(), inner);
         multiply(matrix(l.down, hidden, inner), count, Finish::store, x_.data(), hidden);
     }

@@ -128,10 +128,10 @@ def test_the_runtime_requests_only_available_capabilities(tmp_path: Path) -> Non
 def test_an_invalid_number_of_nodes_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("NODES", value)
     with pytest.raises(ProviderError, match=f"NODES={value} can't be used: a number from 1 to 9"):
-        kind.nodes_asked_for()
+        kind.requested_nodes()
 
 
 def test_an_unknown_ip_family_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IP_FAMILY", "ipv5")
     with pytest.raises(ProviderError, match=r"IP_FAMILY=ipv5 can't be used: ipv4, ipv6, dual"):
-        kind.ip_family_asked_for()
+        kind.requested_ip_family()

@@ -23,7 +23,7 @@ from hack.errors import InstallError, SettingError
 from hack.images import docker, engine, platforms
 from hack.images.build import PROGRAMS
 from hack.images.docker import ImageError
-from hack.images.platforms import MACHINES, chosen, own, require_runnable, suffix
+from hack.images.platforms import MACHINES, own, require_runnable, suffix, target_platforms
 from hack.installation import MONITORED_SAMPLE, SAMPLE, Images, solvers_of
 from hack.kubectl import Kubectl
 from hack.toolchain.errors import CommandError
@@ -47,7 +47,7 @@ UNREACHABLE = Kubectl(Path("/bin/false"), Path("/nowhere"))
 @pytest.mark.parametrize(
     ("name", "value", "setting", "message"),
     [
-        ("REGISTRY", " ", "registry", "Set REGISTRY to where the images go"),
+        ("REGISTRY", " ", "registry", "Set REGISTRY to the registry for the images"),
         ("COSIGN_KEY", "", "signing_key", "Set COSIGN_KEY to the private key"),
         (
             "ENVIRONMENT",
@@ -233,7 +233,7 @@ def test_pushed_images_are_signed_and_others_fail_verification(
 def test_an_unsupported_platform_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLATFORMS", "linux/amd64,linux/s390x")
     with pytest.raises(ImageError, match="PLATFORMS has linux/s390x: there are linux/amd64, linux/arm64"):
-        chosen()
+        target_platforms()
 
 
 def test_a_build_for_a_foreign_platform_requires_an_emulator(
@@ -241,7 +241,9 @@ def test_a_build_for_a_foreign_platform_requires_an_emulator(
 ) -> None:
     monkeypatch.setattr(platforms, "EMULATORS", tmp_path)
     other = next(name for name in MACHINES if name != own())
-    with pytest.raises(ImageError, match=f"Building for {other} runs its programs.*qemu-user-static"):
+    with pytest.raises(
+        ImageError, match=f"Building for {other} runs programs of that platform.*qemu-user-static"
+    ):
         require_runnable(other)
     (tmp_path / f"qemu-{MACHINES[other]}").touch()
     require_runnable(other)

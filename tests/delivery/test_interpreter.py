@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from delivery.pipeline.job import Build, ChangeRequest, Job, command, ended
+from delivery.pipeline.job import Build, ChangeRequest, Job, command, read_build
 from tests.support.repositories import built, jenkinsfile, job
 
 if TYPE_CHECKING:
@@ -179,16 +179,16 @@ pipeline {
         'line 5: unknown parameter "text"',
         'line 7: unknown option "retry"',
         "line 8: timeout has no argument activity",
-        "line 9: here can only be: logRotator",
+        "line 9: only these can be here: logRotator",
         "line 11: environment has only NAME = value",
         'line 32: unknown section of stages "parallel"',
         'line 14: unknown section of stage "input"',
         'line 16: unknown step "echo"',
-        "line 18: here can only be a step: checkout, sh, junit, recordCoverage, archiveArtifacts, withCredentials",
-        "line 19: here can only be a step: checkout, sh, junit, recordCoverage, archiveArtifacts, withCredentials",
+        "line 18: only a step can be here: checkout, sh, junit, recordCoverage, archiveArtifacts, withCredentials",
+        "line 19: only a step can be here: checkout, sh, junit, recordCoverage, archiveArtifacts, withCredentials",
         "line 17: sh has no argument returnStatus",
         "line 20: junit lacks testResults",
-        "line 21: here can only be: file, string, usernamePassword",
+        "line 21: only these can be here: file, string, usernamePassword",
         "line 22: withCredentials takes a block",
         "line 22: file lacks variable",
         "line 22: withCredentials takes a block",
@@ -197,7 +197,7 @@ pipeline {
         "line 25: a stage has one of steps, stages, parallel",
         'line 26: unknown condition "buildingTag"',
         "line 26: when takes one condition",
-        "line 28: parallel can't stand in parallel",
+        "line 28: parallel can't be inside parallel",
         "line 30: steps has no step",
         "line 31: a stage has one of steps, stages, parallel",
         'line 34: unknown section of post "changed"',
@@ -378,7 +378,7 @@ def terminated(pipeline: Job, settings: Path, begun: Callable[[], None]) -> Buil
             process.wait(timeout=60)
         finally:
             process.kill()
-    return ended(Path(place.read_text()))
+    return read_build(Path(place.read_text()))
 
 
 def test_an_interrupted_build_is_aborted_and_cleans_up(tmp_path: Path) -> None:

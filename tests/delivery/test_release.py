@@ -67,7 +67,7 @@ def test_versions_are_ordered_as_semver_says() -> None:
 
 @pytest.mark.parametrize("version", ["", "1", "1.2", "v1.2.3", "1.2.3+build", "1.2.3-", "latest"])
 def test_an_invalid_version_is_refused(version: str) -> None:
-    with pytest.raises(ReleaseError, match=r"is no semantic version, like 1\.2\.3"):
+    with pytest.raises(ReleaseError, match=r"is not a semantic version, like 1\.2\.3"):
         versions.parse(version)
 
 
@@ -176,4 +176,4 @@ def test_a_release_without_a_registry_does_nothing() -> None:
     command = ["make", "--no-print-directory", "release", "VERSION=1.2.3", "REGISTRY="]
     completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert completed.returncode != 0
-    assert "Set REGISTRY to where the images go" in completed.stderr
+    assert "Set REGISTRY to the registry for the images" in completed.stderr

@@ -124,7 +124,7 @@ def test_letters_without_a_prior_stay_as_they_are() -> None:
 
 def test_a_noisy_order_makes_some_questions_asked_in_a_second_order() -> None:
     questions = asked(600, prior=EVEN, noise=1.5)
-    assert plan_of(questions).again == pytest.approx(0.4)
+    assert plan_of(questions).second_order == pytest.approx(0.4)
     found = fit_calibration(questions)
     right, before = (outcomes.accuracy(each).value for each in (found.calibrated, found.raw))
     assert right > before + 0.01

@@ -97,7 +97,7 @@ def test_the_figures_are_on_the_page() -> None:
         "75.0% (3 of 4; 95 %: 30.1% to 95.4%)",
         "0.000 in 15 bins of equal width",
         "12 ms at the median, 12 ms at the 95th percentile, up to 32 asked at once",
-        "100 read, 40 of them computed before",
+        "100 read, 40 of them from the prefix cache",
         "exam.jsonl",
         "sha256:exam",
         "sha256:me",

@@ -107,7 +107,7 @@ def test_eight_questions_are_too_few_to_show_that_the_same_model_is_no_worse(
 def test_a_limit_on_the_regression_needs_an_earlier_result(command: Any, exam: Path) -> None:
     done = command("evaluate", str(exam), "--max-regression", "0.05")
     assert done.returncode == 2
-    assert done.stderr == "error: --max-regression needs an earlier result: name it by --paired FILE\n"
+    assert done.stderr == "error: --max-regression needs an earlier result: name it with --paired FILE\n"
 
 
 def test_an_error_is_one_line_and_no_model_is_loaded(command: Any, tmp_path: Path) -> None:

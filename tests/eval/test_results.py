@@ -16,7 +16,7 @@ from tests.eval.fakes import FakeAnswerer, run
 
 from mcq_eval import evidence, shard_command
 from mcq_eval.dataset.exam_file import ExamQuestion, read_exams
-from mcq_eval.errors import ResultsNotKept, ResultUnreadable, TooManyQuestions
+from mcq_eval.errors import ResultsNotStored, ResultUnreadable, TooManyQuestions
 from mcq_eval.parts import Part, placeholder_part
 from mcq_eval.report.rows import read_stored_rows
 from mcq_eval.results import MAX_PART_BYTES, Account, ResultStore, Values, check_size
@@ -51,7 +51,7 @@ async def test_an_earlier_result_is_read_from_the_shares_of_a_job(exam: Path, tm
         before = (folder / name).read_bytes()
         (folder / name).write_bytes(gzip.compress(b"{}"))
         with pytest.raises(
-            ResultUnreadable, match=f"{name} was changed: the Pods of that exam wrote something else"
+            ResultUnreadable, match=f"{name} was changed: it is not the file that the Pods of that exam wrote"
         ):
             read_stored_rows(folder, sha256(result))
         (folder / name).write_bytes(before)
@@ -180,7 +180,7 @@ def test_a_failing_pod_states_nothing_so_its_last_output_is_shown(
     exam: Path, pod: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refused(*_: Any, **__: Any) -> str:
-        raise ResultsNotKept("403")
+        raise ResultsNotStored("403")
 
     monkeypatch.setattr(ConfigMaps, "publish", refused)
     pod(0, share(exam, 0))

@@ -68,7 +68,7 @@ async def test_a_question_that_fails_is_in_no_figure_and_is_reported(exam: Path)
     assert found.figures.accuracy.total == COUNT - 1
     text = io.StringIO()
     print_report(found, text)
-    assert "not answered: in no figure, wrong for the verdict: q4: Refused" in text.getvalue()
+    assert "not answered: left out of the figures, wrong for the verdict: q4: Refused" in text.getvalue()
 
 
 async def test_if_no_question_is_answered_the_first_reason_is_reported(exam: Path) -> None:

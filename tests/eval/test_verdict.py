@@ -78,7 +78,7 @@ def test_the_stated_number_of_questions_decides_an_accuracy() -> None:
 def test_no_number_of_questions_decides_an_accuracy_at_the_limit() -> None:
     one = judged(Limits(min_accuracy=0.5))
     assert (one.outcome, one.more_questions) == ("Inconclusive", None)
-    assert "more questions are not likely to tell" in one.detail
+    assert "more questions are not likely to decide it" in one.detail
 
 
 @pytest.mark.parametrize(

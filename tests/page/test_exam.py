@@ -26,7 +26,7 @@ async def test_the_page_shows_the_last_exams_questions_date_and_result(
     script.exam_file.write_text(json.dumps(RESULT))
     await visit.open("/")
     await expect(page.locator("#exam")).to_have_text(
-        "In its last exam, “mmlu” on November 24, 2026, it answered 47.6 % of 399 questions right"
+        "In its last exam, “mmlu” on November 24, 2026, it answered 47.6 % of 399 questions correctly"
         " (95 %: 42.8 to 52.5 %)."
     )
 

@@ -46,7 +46,7 @@ class Build {
         log.say("Started by $job.startedBy")
         try {
             declare(jenkinsfile())
-            alone { limited { onAgent() } }
+            exclusively { withTimeLimit { onAgent() } }
         } catch (BuildFailure | GroovyRuntimeException failure) {
             worsen(Result.FAILURE, failure.message)
         }
@@ -141,7 +141,7 @@ class Build {
     }
 
     /** One build of the job at a time: they share a workspace. */
-    private void alone(Closure<Void> body) {
+    private void exclusively(Closure<Void> body) {
         if (!model.options.containsKey('disableConcurrentBuilds')) {
             throw new BuildFailure('Builds of a job share a workspace here: options lacks disableConcurrentBuilds()')
         }
@@ -161,7 +161,7 @@ class Build {
         }
     }
 
-    private void limited(Closure<Void> body) {
+    private void withTimeLimit(Closure<Void> body) {
         Map<String, Object> limit = model.options.timeout
         Timer timer = new Timer(true)
         if (limit) {

@@ -147,7 +147,7 @@ class Grammar {
                 case 'stages': stages(call, parallel); break
                 case 'parallel':
                     if (parallel) {
-                        fail(call, 'parallel can\'t stand in parallel')
+                        fail(call, 'parallel can\'t be inside parallel')
                     }
                     stages(call, true)
                     break
@@ -211,7 +211,7 @@ class Grammar {
         (required - byName.keySet()).each { name -> fail(outer, "$what has no $name") }
         if (!repeated) {
             byName.values().findAll { same -> same.size() > 1 }.each { same ->
-                fail(same[1], "${same[1].methodAsString} stands twice")
+                fail(same[1], "${same[1].methodAsString} appears twice")
             }
         }
         matches
@@ -221,7 +221,7 @@ class Grammar {
         statements.findResults { statement ->
             Expression expression = statement instanceof ExpressionStatement ? statement.expression : null
             if (!(expression instanceof MethodCallExpression && expression.implicitThis)) {
-                fail(statement, "here can only be a $what: ${allowed.join(', ')}")
+                fail(statement, "only a $what can be here: ${allowed.join(', ')}")
                 return null
             }
             if (!(expression.methodAsString in allowed)) {
@@ -269,7 +269,7 @@ class Grammar {
             if (element instanceof MethodCallExpression && element.methodAsString in signatures.keySet()) {
                 signature(element, signatures[element.methodAsString])
             } else {
-                fail(element, "here can only be: ${signatures.keySet().join(', ')}")
+                fail(element, "only these can be here: ${signatures.keySet().join(', ')}")
             }
         }
     }

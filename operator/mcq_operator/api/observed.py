@@ -1,4 +1,4 @@
-"""What a reconcile observed: the input for computing the status."""
+"""The observations of a reconcile: the input for computing the status."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -140,7 +140,7 @@ class ObservedBackups:
 
 @dataclass(frozen=True, kw_only=True)
 class ObservedSolver:
-    """What a reconcile of a solver observed.
+    """The observations of a reconcile of a solver.
 
     Attributes:
         deployment: the solver's own Deployment, if it exists.
@@ -182,7 +182,7 @@ class ObservedSolver:
 
 @dataclass(frozen=True, kw_only=True)
 class ObservedExam:
-    """What a reconcile of an exam observed.
+    """The observations of a reconcile of an exam.
 
     Attributes:
         solver: the solver that takes it, if it exists.
@@ -192,7 +192,7 @@ class ObservedExam:
         pods: its Pods.
         baseline: the report of the baseline exam, if there is one.
         restored: the restored sitting of the current replicas; it has no Job.
-        conflicts, blocked, refused, warning: as in Observed.
+        conflicts, blocked, refused, warning: as in ObservedSolver.
 
     """
 

@@ -102,7 +102,7 @@ def claims_of(values: Values) -> Values:
     )
 
 
-def but_claims(values: Values) -> Values:
+def without_claims(values: Values) -> Values:
     """Return the addresses that are not pvc://."""
     return only(values, f"!v.startsWith('{PVC}')", lambda value: not value.startswith(PVC))
 
@@ -118,12 +118,12 @@ def _get(item: Manifest, path: str) -> Any:
     return value
 
 
-BEGINS = "{p}.endsWith('*') && {v}.startsWith({p}.substring(0, size({p}) - 1))"
+STARTS_WITH = "{p}.endsWith('*') && {v}.startsWith({p}.substring(0, size({p}) - 1))"
 STEPS = re.compile(r"/[.][.]?(/|\Z)|%")
 """A step up or an encoded character: with either, an address can leave the prefix that the pattern allows."""
 
 
-def _begins(value: str, pattern: str) -> bool:
+def _starts_with(value: str, pattern: str) -> bool:
     return pattern.endswith("*") and value.startswith(pattern[:-1])
 
 
@@ -139,12 +139,12 @@ def _same_origin(value: str, pattern: str) -> bool:
     return scheme == allowed and (host == hosts or _below(host, hosts))
 
 
-NAME = Matcher(f"{{p}} == {{v}} || ({BEGINS})", lambda v, p: p == v or _begins(v, p))
+NAME = Matcher(f"{{p}} == {{v}} || ({STARTS_WITH})", lambda v, p: p == v or _starts_with(v, p))
 """A name, or the beginning of one and `*`."""
 
 URI = Matcher(
-    f"{{p}} == '*' || {{p}} == {{v}} || ({BEGINS} && !{{v}}.matches('/[.][.]?(/|$)|%'))",
-    lambda v, p: p in ("*", v) or (_begins(v, p) and not STEPS.search(v)),
+    f"{{p}} == '*' || {{p}} == {{v}} || ({STARTS_WITH} && !{{v}}.matches('/[.][.]?(/|$)|%'))",
+    lambda v, p: p in ("*", v) or (_starts_with(v, p) and not STEPS.search(v)),
 )
 """A URI, or the beginning of one and `*`."""
 
@@ -203,8 +203,8 @@ def _rule(field: str, matcher: Matcher, *paths: str) -> Rule:
 RULES = (
     _rule("images", NAME, "image"),
     _rule("endpoints", ORIGIN, "engine.openai.endpoint", "tracing.endpoint", "autoscaling.prometheusAddress"),
-    Rule("models", "model.uri", but_claims(MODEL), URI),
-    Rule("questions", "questions.uri", but_claims(at("questions.uri")), URI),
+    Rule("models", "model.uri", without_claims(MODEL), URI),
+    Rule("questions", "questions.uri", without_claims(at("questions.uri")), URI),
     _rule("backups", URI, "storage.backup.uri"),
     Rule(
         "claims",

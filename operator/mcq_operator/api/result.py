@@ -44,7 +44,7 @@ class Latency(BaseModel):
     p95_ms: float = Field(ge=0, allow_inf_nan=False)
 
 
-class Judged(BaseModel):
+class LimitVerdict(BaseModel):
     """The verdict on one limit."""
 
     outcome: Text
@@ -55,7 +55,7 @@ class Verdict(BaseModel):
     """The verdict on the result: its outcome over all limits."""
 
     outcome: Literal["Passed", "Failed", "Inconclusive"]
-    limits: list[Judged]
+    limits: list[LimitVerdict]
 
 
 class ExamResult(BaseModel):

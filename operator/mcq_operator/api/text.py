@@ -14,7 +14,7 @@ def one_line(text: str) -> str:
 
 def escape_controls(text: str) -> str:
     """Return the text with control and reordering characters escaped, except line breaks and tabs."""
-    return "".join(_escaped(each) if _is_control(each) else each for each in text)
+    return "".join(_escape(each) if _is_control(each) else each for each in text)
 
 
 def _is_control(character: str) -> bool:
@@ -23,5 +23,5 @@ def _is_control(character: str) -> bool:
     return character in REORDERING or unicodedata.category(character) in {"Cc", "Cs"}
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     return ascii(character)[1:-1]

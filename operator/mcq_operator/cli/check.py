@@ -41,7 +41,7 @@ def check(
         manifest
         for document, _ in _documents(path, SOLVER_KIND)
         for manifest in desired.objects(
-            MCQSolver.model_validate(_placed(document, namespace)),
+            MCQSolver.model_validate(_with_namespace(document, namespace)),
             images=images,
             operator_image=operator_image,
             operator_namespace=operator_namespace,
@@ -61,7 +61,7 @@ def policy_refusals(path: str, policy_paths: Sequence[str], *, namespace: str) -
         f"{where}: {refusal}"
         for document, where in _documents(path, SOLVER_KIND, EXAM_KIND)
         for policy in policies
-        for refusal in _refusals(policy, _placed(document, namespace))
+        for refusal in _refusals(policy, _with_namespace(document, namespace))
     ]
 
 
@@ -72,7 +72,7 @@ def _refusals(policy: MCQPolicy, document: Manifest) -> Iterator[str]:
     return refusals(policy, {"spec": spec}, namespace=resource.namespace)
 
 
-def _placed(document: Manifest, namespace: str) -> Manifest:
+def _with_namespace(document: Manifest, namespace: str) -> Manifest:
     metadata = {"namespace": namespace, "uid": UID, **(document.get("metadata") or {})}
     return {**document, "metadata": metadata, "spec": document.get("spec") or {}}
 

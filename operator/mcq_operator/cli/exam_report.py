@@ -14,7 +14,7 @@ from mcq_operator.client import Client, Cluster, ClusterError, connect
 Format = Literal["text", "json", "html"]
 LONGEST_REPORT = 64 * 2**20
 """Bytes. Anyone who may write ConfigMaps can pack anything into one."""
-MOST_SHARDS = 64
+MAX_SHARDS = 64
 """The maximum of spec.parallelism."""
 _SUFFIXES: dict[Format, str] = {"text": "txt", "json": "json", "html": "html"}
 
@@ -52,7 +52,7 @@ async def report(key: ExamKey, *, sitting: str | None, form: Format) -> bytes:
 async def _shards(client: Client, key: ExamKey, results: str, report: bytes) -> list[Manifest]:
     """Return the results ConfigMap of each shard of the report."""
     shards = _read(report)["shards"]
-    if not isinstance(shards, int) or not 0 <= shards <= MOST_SHARDS:
+    if not isinstance(shards, int) or not 0 <= shards <= MAX_SHARDS:
         message = f"Can't read the report: it is of {shards!r} shards. Run the exam again."
         raise ReportError(message)
     config_maps = [names.shard_results_name(results, shard) for shard in range(shards)]
@@ -70,7 +70,7 @@ def _with_rows(report: bytes, sitting: str, shards: list[Manifest]) -> bytes:
                 " lowered. The report's other forms, text and html, still exist."
             )
             raise ReportError(message)
-        rows += _read(_unpacked(packed, sitting))["rows"]
+        rows += _read(_unpack(packed, sitting))["rows"]
     return json.dumps({**_read(report), "rows": rows}, ensure_ascii=False).encode()
 
 
@@ -90,10 +90,10 @@ def _content(results: Manifest, sitting: str, form: Format) -> bytes:
         sittings = sorted(name.removesuffix(suffix) for name in files if name.endswith(suffix))
         message = f"There is no report of {sitting}. Sittings with a report: {', '.join(sittings) or 'none'}."
         raise ReportError(message)
-    return _unpacked(packed, sitting)
+    return _unpack(packed, sitting)
 
 
-def _unpacked(packed: str, sitting: str) -> bytes:
+def _unpack(packed: str, sitting: str) -> bytes:
     """Return the content of a gzip file in base64. Raises ReportError."""
     try:
         decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)

@@ -30,8 +30,8 @@ def run_command(command: Callable[[], int]) -> int:
         # Flush here: at the end of the interpreter, a failure would only print a traceback.
         sys.stdout.flush()
     except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
+        devnull = os.open(os.devnull, os.O_WRONLY)
         for stream in sys.stdout, sys.stderr:
-            os.dup2(nowhere, stream.fileno())
+            os.dup2(devnull, stream.fileno())
         return PIPE_CLOSED
     return status

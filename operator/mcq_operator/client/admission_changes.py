@@ -1,4 +1,4 @@
-"""Objects that an admission webhook changes when they are applied. The operator must not fight it each time."""
+"""Objects that an admission webhook changes when they are applied. They must not be applied again each time."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Application of the desired objects. Only those that differ are written."""
+"""Applies the desired objects. It writes only those that differ from the cluster."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ class Applied:
     Attributes:
         live: each of the resource's objects as the server has it.
         conflicts: objects with a name that someone else's object has.
-        blocked: objects that stay as they are, because they depend on one of those.
+        blocked: objects that stay as they are, because they depend on one of the conflicts.
         refused: objects that the server refused.
         absent: objects of kinds that the server does not know.
 
@@ -93,7 +93,7 @@ class Applier:
         return applied
 
     def _is_applied(self, resource: Resource, ref: ObjectRef, desired: Manifest, live: Manifest) -> bool:
-        """Return whether there is nothing to write. An object under deletion stays alone; its end is an event."""
+        """Return whether there is nothing to write. An object under deletion waits for the event of its end."""
         return _ours(live, resource) and (
             "deletionTimestamp" in live["metadata"] or self._admission_changes.is_applied(ref, desired, live)
         )

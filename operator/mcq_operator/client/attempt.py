@@ -15,7 +15,7 @@ Returned = TypeVar("Returned")
 
 
 async def attempt(
-    what: Literal["apply", "delete", "read"], ref: ObjectRef, call: Awaitable[Returned]
+    operation: Literal["apply", "delete", "read"], ref: ObjectRef, call: Awaitable[Returned]
 ) -> Returned | Refusal:
     """Return the result of the call, or why it failed.
 
@@ -26,11 +26,11 @@ async def attempt(
     except (NoAnswerError, NotLeadingError):
         raise
     except ClusterError as error:
-        logger.warning("could not %s %s %s: %s", what, ref.kind, ref.name, error)
+        logger.warning("could not %s %s %s: %s", operation, ref.kind, ref.name, error)
         return Refusal(
-            ref=ref, message=str(error), attempt=what, temporary=not isinstance(error, RefusedError)
+            ref=ref, message=str(error), attempt=operation, temporary=not isinstance(error, RefusedError)
         )
     except Exception as error:
-        logger.exception("could not %s %s %s", what, ref.kind, ref.name)
+        logger.exception("could not %s %s %s", operation, ref.kind, ref.name)
         message = f"{type(error).__name__}: {error}. This is a bug in the operator; its log says more."
-        return Refusal(ref=ref, message=message, attempt=what, temporary=True)
+        return Refusal(ref=ref, message=message, attempt=operation, temporary=True)

@@ -174,7 +174,7 @@ def _is_watched(kind: Kind, manifest: Manifest) -> bool:
 def _reads_data(kind: Kind, name: str) -> bool:
     """Return whether a reconcile reads the data of an object that is watched by its metadata.
 
-    It never reads an exam's questions and answers, of which each share of the exam may store 1 MiB.
+    It never reads an exam's questions and answers: each share of the exam may store 1 MiB of them.
     """
     return kind in METADATA_ONLY and not names.is_of_shard(name)
 

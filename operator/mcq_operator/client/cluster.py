@@ -117,7 +117,7 @@ class Cluster:
             self._client.forget(kind)
 
     def unlisted(self) -> set[Kind]:
-        """Return the kinds whose watches have not listed their objects yet."""
+        """Return the kinds with a watch that has not listed its objects yet."""
         watches = [(kind, scope) for kind in WATCHED if kind not in self.absent for scope in self._scopes]
         return {kind for kind, scope in watches if not self._client.listed(kind, scope)}
 

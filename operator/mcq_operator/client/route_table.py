@@ -16,8 +16,8 @@ from mcq_operator.api.routes import Route, routes
 
 from .client import Client
 
-SELDOM_SECONDS = 30.0
-SOON_SECONDS = 2.0
+LIST_SECONDS = 30.0
+MIN_LIST_SECONDS = 2.0
 
 
 class RouteTable:
@@ -41,9 +41,9 @@ class RouteTable:
         """
         own = _own(kind, desired, live)
         if self._routes.issuperset(own):
-            await self._list(SELDOM_SECONDS)
+            await self._list(LIST_SECONDS)
         else:
-            await self._list(0.0 if live and not all(route.created for route in own) else SOON_SECONDS)
+            await self._list(0.0 if live and not all(route.created for route in own) else MIN_LIST_SECONDS)
         older = (
             other
             for route in own

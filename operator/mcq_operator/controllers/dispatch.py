@@ -81,7 +81,7 @@ async def _write_failure(
         resource = await cluster.stored(key)
         if resource is None:
             return None
-        new_status = status.failed(resource, problem=problem, bad=FAILING_CONDITION[type(key)], now=now)
+        new_status = status.failed(resource, problem=problem, condition=FAILING_CONDITION[type(key)], now=now)
         await write(cluster, resource, new_status, now)
     except (ClusterError, ValidationError) as another:
         logger.warning("%s: can't write the failure into the status: %s", key, another)

@@ -26,11 +26,14 @@ from .steps import (
 async def reconcile_exam(
     key: ExamKey, *, cluster: Cluster, service_image: str, now: Callable[[], datetime]
 ) -> Result:
-    """See `reconcile`."""
+    """Make the cluster match the exam, and the exam's status match the cluster.
+
+    Raises ClusterError if another try may help.
+    """
     try:
         exam = await cluster.exam(key)
     except InvalidSpecError as error:
-        new_status = status.invalid(error.resource, problem=str(error), bad="Complete", now=now())
+        new_status = status.invalid(error.resource, problem=str(error), condition="Complete", now=now())
         await write(cluster, error.resource, new_status, now())
         return Result(outcome=Outcome.INVALID, status=new_status)
     if exam is None or exam.deleting:
@@ -132,7 +135,9 @@ def _requeue_after(observed: ObservedExam, conditions: Iterable[Condition], now:
     if observed.refused or any(condition.reason == "WaitingForBaseline" for condition in conditions):
         return REFUSED_RETRY_SECONDS
     running = [observed.job] if observed.job else []
-    hanging = status.pending.young(observed.pods, now=now) or status.pending.expecting(running, observed.pods)
+    hanging = status.pending.has_new_pod(observed.pods, now=now) or status.pending.has_podless_job(
+        running, observed.pods
+    )
     if observed.warning or hanging:
         return status.pending.SECONDS
     return None

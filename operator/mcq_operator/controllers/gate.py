@@ -1,4 +1,4 @@
-"""The gate of a solver: its replicas while a change has to pass an exam, and the progress of that."""
+"""The gate of a solver: the replicas that answer while a change has to pass an exam, and the exam's progress."""
 
 from mcq_operator import desired, status
 from mcq_operator.api import ExamKey, GateStatus, Manifest, MCQSolver, SolverKey, names
@@ -19,9 +19,9 @@ async def gated_change(
     identity = desired.gate.identity(solver, images=images)
     unchanged = not solver.status.promoted or identity == solver.status.promoted
     if gate is None:
-        return status.waiver.ungated(solver, identity, unchanged=unchanged), None
+        return status.waiver.ungated_change(solver, identity, unchanged=unchanged), None
     if unchanged:
-        # Drop the gate of a change that was taken back; keep the one of a change that went through.
+        # Drop the record of a change that was taken back; keep the record of a change that went through.
         return (None, None) if status.gate.holds(recorded) else (recorded, None)
     candidate = desired.gate.candidate_id(solver, gate, images=images)
     replica_sets = {item["metadata"]["name"]: item for item in await cluster.replica_sets(solver)}

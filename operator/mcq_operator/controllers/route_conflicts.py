@@ -8,8 +8,8 @@ from mcq_operator.api.kinds import HTTP_ROUTE, INGRESS
 from mcq_operator.api.observed import Refusal, Rival
 from mcq_operator.client import Applied, Children, Cluster, ClusterError, NoAnswerError
 
-SOON_SECONDS = 3.0
-"""After this time, the list has every object that was created at the same moment."""
+LIST_LAG_SECONDS = 3.0
+"""How far the list of routes may lag: after this time, it has every object that was created at the same moment."""
 
 _KINDS = {kind.kind: kind for kind in (INGRESS, HTTP_ROUTE)}
 
@@ -21,7 +21,7 @@ class RouteConflicts:
     Attributes:
         rivals: older objects with one of the solver's hosts and paths.
         withheld: objects that must not be applied, because a rival is in another namespace.
-        deleted: those of them that must be deleted.
+        deleted: the withheld objects that must be deleted.
         refused: objects that are not applied because the list of rivals could not be read.
 
     """

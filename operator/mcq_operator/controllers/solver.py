@@ -22,7 +22,7 @@ from mcq_operator.probes.canary import CanaryProber
 from mcq_operator.probes.load_progress import LoadProgressProber
 
 from . import gate
-from .route_conflicts import SOON_SECONDS, find_route_conflicts, has_new_route
+from .route_conflicts import LIST_LAG_SECONDS, find_route_conflicts, has_new_route
 from .steps import (
     REFUSED_RETRY_SECONDS,
     Outcome,
@@ -37,8 +37,8 @@ from .upgrades import Upgrades
 
 FIRST_STATUS_SECONDS = 1.0
 """The longest wait for a new Deployment's first event, with which a new solver gets its first status."""
-UNDO_SECONDS = 15.0
-"""A roll-out may become hopeless by time alone, without an event."""
+ROLLBACK_CHECK_SECONDS = 15.0
+"""A roll-out may fail by time alone, without an event."""
 
 
 async def reconcile_solver(
@@ -61,7 +61,7 @@ async def reconcile_solver(
     try:
         solver = await cluster.solver(key)
     except InvalidSpecError as error:
-        new_status = status.invalid(error.resource, problem=str(error), bad="Ready", now=now())
+        new_status = status.invalid(error.resource, problem=str(error), condition="Ready", now=now())
         await write(cluster, error.resource, new_status, now())
         return Result(outcome=Outcome.INVALID, status=new_status)
     if solver is None or solver.deleting:
@@ -121,11 +121,11 @@ async def reconcile_solver(
         in_force = solver.status.template_digest
     elif change is not None:
         gate_objects = await gate.read_objects(solver, applied, cluster)
-        change = status.gate.advanced(solver, change, gate_objects, now=now())
+        change = status.gate.advance(solver, change, gate_objects, now=now())
     new_status = status.of(
         solver,
         observed=observed,
-        verdict=status.canary_carried(solver, verdict),
+        verdict=status.recorded_verdict(solver, verdict),
         inventory={
             *applied.live,
             *pruned.leaving,
@@ -141,7 +141,7 @@ async def reconcile_solver(
         model=status.loaded_model.model_of(rollback_template or gate_template or template),
         now=now(),
     )
-    upgrades.record(key, rolling=upgrade_template is None and _rolls(new_status))
+    upgrades.record(key, rolling=upgrade_template is None and _is_rolling_out(new_status))
     written = await write(cluster, stored, new_status, now())
     return Result(
         outcome=Outcome.READY if new_status.is_true("Ready") else Outcome.NOT_READY,
@@ -172,7 +172,7 @@ async def _upgrade_hold(
     return (reason, status.rollback.template(newest)) if newest else ("", None)
 
 
-def _rolls(new_status: SolverStatus) -> bool:
+def _is_rolling_out(new_status: SolverStatus) -> bool:
     """Return whether replicas, or a gate's candidate, are starting without a problem."""
     has_candidate = new_status.gate is not None and new_status.gate.phase in {"Waiting", "Sitting"}
     return not new_status.is_true("Degraded") and (has_candidate or new_status.is_true("Progressing"))
@@ -226,7 +226,7 @@ async def _observed(
     manifest = applied.live.get(DEPLOYMENT.named(solver.name))
     deployment = Deployment.of(manifest) if manifest else None
     scalers = [applied.live.get(kind.named(solver.name)) for kind in (AUTOSCALER, SCALED_OBJECT)]
-    undoable = status.rollback.concerns(solver, deployment, children.pods)
+    may_roll_back = status.rollback.needs_replica_sets(solver, deployment, children.pods)
     return ObservedSolver(
         deployment=deployment,
         pods=children.pods,
@@ -235,7 +235,7 @@ async def _observed(
         refused=refused,
         absent=applied.absent,
         scaler=next((scaler for scaler in scalers if scaler), None),
-        replica_sets=await cluster.replica_sets(solver) if undoable else [],
+        replica_sets=await cluster.replica_sets(solver) if may_roll_back else [],
         ingress=applied.live.get(INGRESS.named(solver.name)),
         route=applied.live.get(HTTP_ROUTE.named(solver.name)),
         monitored=any(kind.named(solver.name) in applied.live for kind in (SERVICE_MONITOR, PROMETHEUS_RULE)),
@@ -273,11 +273,11 @@ def _requeue_after(
     if observed.refused or observed.rivals:
         times.append(REFUSED_RETRY_SECONDS)
     if new_route:
-        times.append(SOON_SECONDS)
+        times.append(LIST_LAG_SECONDS)
     backups = observed.backups
-    podless = backups is not None and status.pending.expecting(backups.jobs, backups.pods)
-    if observed.warning or podless or status.pending.young(observed.pods, now=now):
+    has_podless_backup = backups is not None and status.pending.has_podless_job(backups.jobs, backups.pods)
+    if observed.warning or has_podless_backup or status.pending.has_new_pod(observed.pods, now=now):
         times.append(status.pending.SECONDS)
     if observed.replica_sets:
-        times.append(UNDO_SECONDS)
+        times.append(ROLLBACK_CHECK_SECONDS)
     return min((seconds for seconds in times if seconds is not None), default=None)

@@ -85,7 +85,7 @@ async def warning(
     cluster: Cluster, pods: Sequence[Manifest], now: datetime, *, jobs: Iterable[Manifest] = ()
 ) -> WarningEvent | None:
     """Return the last warning Event about a Pod that hangs, or a Job that gets no Pod. Raises ClusterError."""
-    subject = status.pending.hanging(pods, now=now) or status.pending.childless(jobs, pods, now=now)
+    subject = status.pending.hanging_pod(pods, now=now) or status.pending.podless_job(jobs, pods, now=now)
     warnings = await secondary(cluster.warnings(subject)) if subject else []
     if not subject or not warnings:
         return None
@@ -129,12 +129,12 @@ def retained(
 ) -> list[ObjectRef]:
     """Return the objects that stay in the inventory although the reconcile did not read them.
 
-    These are kinds that only another release knows, which that release must prune; objects that could not be read; and
-    objects that were `left` as they are.
+    They are: objects of kinds that only another release knows, because that release must prune them; objects that
+    could not be read; and objects that were `left` as they are.
     """
-    unsure = {*left, *(refusal.ref for refusal in refused)}
+    uncertain = {*left, *(refusal.ref for refusal in refused)}
     return [
         ref
         for ref in resource.status.inventory
-        if ref in unsure or kind_named(ref.api_version, ref.kind) is None
+        if ref in uncertain or kind_named(ref.api_version, ref.kind) is None
     ]

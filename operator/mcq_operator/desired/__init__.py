@@ -46,7 +46,7 @@ def objects(
     Args:
         solver: the owner of the objects.
         images: the replicas' images for a spec that names none.
-        operator_image: the operator's own image, which backs the namespace up.
+        operator_image: the operator's own image, which the backup Jobs run.
         operator_namespace: where the operator runs.
         absent: kinds that the API server does not know. Their objects are returned too, but no other object relies on
             them.

@@ -1,4 +1,4 @@
-"""The backups of a solver's namespace: a CronJob, and an identity that may read their objects, but no Secret."""
+"""The backups of a solver's namespace: a CronJob, and an identity that may read what it backs up, but no Secret."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from .security import CONTAINER_SECURITY
 from .sources import env_from
 from .workload import image_pull_secrets
 
-HOPELESS = 2
+PERMANENT = 2
 """The command's exit code when a retry can't help."""
 TRIES = 3
 LONGEST_SECONDS = 3600
@@ -59,7 +59,7 @@ def _job(solver: MCQSolver, backup: Backup, image: str) -> dict[str, Any]:
     return {
         "backoffLimit": TRIES - 1,
         "activeDeadlineSeconds": LONGEST_SECONDS,
-        "podFailurePolicy": tasks.failures(names.BACKUP_CONTAINER, hopeless=HOPELESS),
+        "podFailurePolicy": tasks.failure_policy(names.BACKUP_CONTAINER, permanent=PERMANENT),
         "template": tasks.pods(
             account=names.backup_name(solver),
             labels=names.backup_labels(solver),

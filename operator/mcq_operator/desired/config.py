@@ -6,7 +6,7 @@ from mcq_operator.api import MCQSolver, names
 from mcq_operator.api.quantity import quantity
 from mcq_operator.api.replica import REPLICA_RESOURCES
 
-from .sources import Mounted, mounted
+from .sources import MountedPath, mounted
 
 CACHE_PATH = "/var/cache/mcq"
 API_KEYS_PATH = "/etc/mcq/api-keys"
@@ -82,7 +82,7 @@ def _threads(solver: MCQSolver) -> int:
     return max(1, math.ceil(quantity((resources.requests or {})["cpu"]) or 0))
 
 
-def model_path(model: Mounted) -> str:
+def model_path(model: MountedPath) -> str:
     """Return the mount path of a model volume. Replicas identify a model by its path, so each volume has its own."""
     return f"/mnt/{model.name}"
 

@@ -127,7 +127,7 @@ def _job_spec(
             "parallelism": shards,
             "backoffLimitPerIndex": TRIES,
             "activeDeadlineSeconds": LONGEST_SECONDS,
-            "podFailurePolicy": tasks.failures(names.EXAM_CONTAINER, hopeless=UNREADABLE),
+            "podFailurePolicy": tasks.failure_policy(names.EXAM_CONTAINER, permanent=UNREADABLE),
             "template": tasks.pods(
                 account=names.exam_name(exam),
                 labels=names.labels(exam),

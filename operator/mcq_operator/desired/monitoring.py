@@ -10,7 +10,7 @@ from .manifest import manifest
 
 
 def is_on(switch: Switch, kind: Kind, *, absent: Collection[Kind]) -> bool:
-    """Return whether an object of a kind is desired. Auto means if the cluster has the kind."""
+    """Return whether an object of a kind is desired. Auto means that it is if the cluster has the kind."""
     return kind not in absent if switch == "Auto" else switch
 
 

@@ -28,23 +28,23 @@ def placement(scheduling: Scheduling) -> dict[str, Any]:
     }
 
 
-def of_replicas(solver: MCQSolver) -> dict[str, Any]:
+def replica_placement(solver: MCQSolver) -> dict[str, Any]:
     """Return the placement of replicas: spread over nodes, or on the one node that can mount their volume."""
     scheduling = solver.spec.scheduling
     fields = placement(scheduling)
     if (claim := names.single_node_claim(solver)) is not None:
-        fields["affinity"] = _together(scheduling.affinity or {}, claim)
+        fields["affinity"] = _with_claim_affinity(scheduling.affinity or {}, claim)
     selector = {"matchLabels": names.selector_labels(solver)}
     return {**fields, "topologySpreadConstraints": _spread(scheduling.topology_spread, selector) or None}
 
 
-def with_selector(scheduling: Scheduling, labels: dict[str, str]) -> dict[str, Any]:
+def job_placement(scheduling: Scheduling, labels: dict[str, str]) -> dict[str, Any]:
     """Return the placement of a Job's Pods; they spread only if the user says so."""
     spread = _spread(scheduling.topology_spread or [], {"matchLabels": labels}, by_revision=False)
     return {**placement(scheduling), "topologySpreadConstraints": spread or None}
 
 
-def _together(affinity: dict[str, Any], claim: str) -> dict[str, Any]:
+def _with_claim_affinity(affinity: dict[str, Any], claim: str) -> dict[str, Any]:
     """Add an affinity to the node of the other Pods that mount the claim; the first Pod chooses the node."""
     term = {
         "labelSelector": {"matchLabels": {names.CLAIM_LABEL: names.claim_label(claim)}},

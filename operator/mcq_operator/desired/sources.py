@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 from mcq_operator.api.replica import SecretName
 
 
-class Mounted(NamedTuple):
-    """A path in a read-only volume.
+class MountedPath(NamedTuple):
+    """A path in a volume that Pods mount read-only.
 
     Attributes:
         name: the volume's unique name, usable in a path.
@@ -20,16 +20,16 @@ class Mounted(NamedTuple):
     volume: dict[str, Any]
 
 
-def mounted(uri: str) -> Mounted | None:
+def mounted(uri: str) -> MountedPath | None:
     """Return the volume of a pvc:// or oci:// address; None for any other."""
     scheme, _, rest = uri.partition("://")
     if scheme == "oci":
         # A mount path must not contain the colon of a tag.
         image = {"image": {"reference": rest, "pullPolicy": "IfNotPresent"}}
-        return Mounted(rest.replace(":", "-").replace("/", "-").replace("@", "-"), "", image)
+        return MountedPath(rest.replace(":", "-").replace("/", "-").replace("@", "-"), "", image)
     if scheme == "pvc":
         claim, _, path = rest.partition("/")
-        return Mounted(claim, path, {"persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
+        return MountedPath(claim, path, {"persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
     return None
 
 

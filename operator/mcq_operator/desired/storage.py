@@ -24,8 +24,8 @@ def cache_claim(solver: MCQSolver) -> Manifest | None:
 
     None if each replica has its own cache, if the user named a claim, or if the engine needs no cache.
 
-    The solver owns the claim, so it is deleted with the solver. Of its spec only the size can change later, and only
-    grow. The CRD's rules refuse any other change.
+    The solver owns the claim, so it is deleted with the solver. Later, only its size can change, and it can only grow:
+    the CRD's rules refuse any other change.
     """
     cache = solver.spec.storage.cache
     if cache.type != "PVC" or cache.claim_name or solver.spec.engine.type == "OpenAI":

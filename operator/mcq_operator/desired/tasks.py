@@ -11,7 +11,7 @@ from mcq_operator.api.scheduling import Scheduling
 
 from .manifest import manifest, without_none
 from .overrides import merged
-from .placement import with_selector
+from .placement import job_placement
 from .security import POD_SECURITY
 
 IDENTITY = (SERVICE_ACCOUNT, ROLE, ROLE_BINDING)
@@ -74,9 +74,9 @@ def cron_job(
     )
 
 
-def failures(container: str, *, hopeless: int) -> dict[str, Any]:
-    """Return a podFailurePolicy: the exit code `hopeless` fails the Job, and disruptions do not count as failures."""
-    only = {"containerName": container, "operator": "In", "values": [hopeless]}
+def failure_policy(container: str, *, permanent: int) -> dict[str, Any]:
+    """Return a podFailurePolicy: the exit code `permanent` fails the Job, and disruptions do not count as failures."""
+    only = {"containerName": container, "operator": "In", "values": [permanent]}
     return {
         "rules": [
             {"action": "FailJob", "onExitCodes": only},
@@ -108,7 +108,7 @@ def pods(
             "securityContext": POD_SECURITY,
             "containers": [container],
             "volumes": volumes,
-            **with_selector(scheduling, labels),
+            **job_placement(scheduling, labels),
         },
     }
     template: dict[str, Any] = without_none(merged(own, overrides))

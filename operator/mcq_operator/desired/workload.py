@@ -13,14 +13,14 @@ from .config import drain_seconds, environment
 from .images import ServiceImages, replica_image
 from .manifest import manifest, without_none
 from .overrides import merged
-from .placement import of_replicas
+from .placement import replica_placement
 from .security import CONTAINER_SECURITY, POD_SECURITY
 from .sources import env_from
 from .storage import volumes
 
 LOADING_SECONDS = 300
 """How long a replica may take to become ready if it fetches nothing."""
-FETCHED_A_SECOND = 10 * 2**20
+FETCHED_PER_SECOND = 10 * 2**20
 """Bytes a second over a slow connection."""
 SCHEDULING_SECONDS = 300
 """How long a Pod may wait for a node and its image, in addition to its start-up time."""
@@ -93,7 +93,7 @@ def startup_seconds(solver: MCQSolver) -> int:
     if solver.spec.engine.type == "OpenAI":
         return LOADING_SECONDS
     size = quantity(solver.spec.storage.cache.size) or 0
-    return LOADING_SECONDS + int(size / FETCHED_A_SECOND)
+    return LOADING_SECONDS + int(size / FETCHED_PER_SECOND)
 
 
 def _pod(solver: MCQSolver, *, images: ServiceImages) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _pod(solver: MCQSolver, *, images: ServiceImages) -> dict[str, Any]:
         "securityContext": POD_SECURITY,
         "containers": [_container(solver, images=images)],
         "volumes": [{"name": volume.name, **volume.source} for volume in volumes(solver)],
-        **of_replicas(solver),
+        **replica_placement(solver),
     }
 
 

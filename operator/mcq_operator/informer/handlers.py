@@ -1,4 +1,4 @@
-"""kopf wiring: the watched kinds and the receiver of their events. Nothing else happens here.
+"""kopf's handlers: they pass the events of the watched kinds to a receiver.
 
 Only raw `on.event` handlers are used: for those, kopf puts no annotations and no finalizers on objects.
 """
@@ -23,7 +23,7 @@ class EventReceiver(Protocol):
     """Receives events, in the thread of the watches."""
 
     def observe(self, observation: Observation) -> None:
-        """Take in an event's object."""
+        """Receive an event's object."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def settings() -> kopf.OperatorSettings:
 
 
 class _NoDifferences(kopf.DiffBaseStorage):
-    """Switches off kopf's copy of each event's object, which it compares with the last one: no handler needs that."""
+    """Keeps no copy of each event's object: kopf would compare it with the next one, which no handler needs."""
 
     def build(self, **_: object) -> kopf.BodyEssence:
         """Return an empty essence."""

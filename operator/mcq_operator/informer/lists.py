@@ -5,7 +5,7 @@ this module reads the pages, and hands them to kopf without objects: kopf needs 
 
 A page is limited in bytes and not only in objects, and only a few are read at once: anyone may create large objects
 with our label. Streaming lists (WatchList) would do the same, but servers before Kubernetes 1.34 lack them, and kopf
-does not show where such a list ends.
+does not show where a streaming list ends.
 """
 
 import asyncio
@@ -77,10 +77,10 @@ class Lists:
     _objects: dict[Scope, dict[NamespacedName, Observation]] = field(default_factory=dict)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
-    async def read_along(
+    async def intercept(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Send kopf's request; if the response is a page of a list, take in its objects."""
+        """Send kopf's request; if the response is a page of a list, record its objects."""
         scope, watches = _scope(request.url.path), "watch" in request.url.query
         if scope is None:
             return await handler(request)
@@ -96,7 +96,7 @@ class Lists:
             return response
 
     def _take(self, scope: Scope, body: bytes, *, first: bool) -> dict[str, Any] | None:
-        """Take in a page; returns the page without its objects, or None if it can't be read."""
+        """Record a page's objects; return the page without them, or None if it can't be read."""
         kind, namespace = scope
         try:
             page = _DECODER.decode(body)

@@ -1,8 +1,8 @@
 """kopf's login to the API server. It makes kopf retry after a bad answer instead of ending the process.
 
 kopf ends at once, and the process with it, if a list or a watch returns 409 or 410, or 404 because the CRD was
-removed. If it returns 5xx, kopf ends after a minute of tries, and a load balancer may be without an API server for
-longer. If it returns 429, kopf tries for as long, and then lists again.
+removed. After 5xx, kopf tries again for a minute and then ends, but a load balancer may be without an API server for
+longer. After 429, kopf also tries again for a minute, but then lists again.
 """
 
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from mcq_operator.api.kinds import WATCHED
 
 from .lists import Lists, Response
 
-PASSING = frozenset({409, 410})
+TRANSIENT = frozenset({409, 410})
 NOT_FOUND = 404
 SERVER_ERROR = 500
 TOO_MANY_REQUESTS = 429
@@ -44,7 +44,7 @@ async def login(*, memo: HasLists, **kwargs: Any) -> kopf.AiohttpSession | None:
             headers=connection.as_http_headers(),
             proxy=connection.proxy_url,
             trust_env=connection.trust_env,
-            middlewares=(retryable, memo.lists.read_along),
+            middlewares=(retryable, memo.lists.intercept),
         ),
     )
 
@@ -60,6 +60,6 @@ async def retryable(
     """
     response = await handler(request)
     removed = response.status == NOT_FOUND and request.url.name in _PLURALS
-    if removed or response.status in PASSING or response.status >= SERVER_ERROR:
+    if removed or response.status in TRANSIENT or response.status >= SERVER_ERROR:
         response.status = TOO_MANY_REQUESTS
     return response

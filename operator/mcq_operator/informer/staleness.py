@@ -3,9 +3,9 @@
 So the operator regularly lists the versions of all watched objects, which the API server answers from its cache, and
 compares them with the events. A listed version without an event counts as late from the time of the list.
 
-The server's cache may also be behind the events. But if an object stays older than an event showed it, the server was
-restored from a backup: its versions started again at an older one, and a watch shows no event below the version that
-it started with.
+The server's cache may also be behind the events. But if the lists go on showing an older version of an object than an
+event did, the server was restored from a backup: its versions started again at an older one, and a watch shows no
+event below the version that it started with.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class WatchStaleness:
         self._older: dict[Kind, dict[tuple[str, str], tuple[int, float]]] = {}
 
     def observe(self, observed: Observation) -> None:
-        """Take in an event."""
+        """Record the version in an event."""
         versions = self._observed.setdefault(observed.kind, {})
         if observed.gone:
             versions.pop(observed.name, None)
@@ -49,7 +49,7 @@ class WatchStaleness:
             versions[observed.name] = max(versions.get(observed.name, 0), observed.version)
 
     def observe_list(self, listing: Listing) -> None:
-        """Take in a watch's list: no event will come for its objects, or for those that it lacks."""
+        """Record the versions in a watch's list: no event will come for its objects, or for those that it lacks."""
         for known in self._observed.get(listing.kind, {}), self._late.get(listing.kind, {}):
             for name in [name for name in known if listing.lacks(name)]:
                 del known[name]
@@ -88,7 +88,7 @@ class WatchStaleness:
         return any(self._late.values()) or any(self._older.values())
 
     def restored(self, seconds: float) -> bool:
-        """Return whether an object has been older than an event showed it for so many seconds."""
+        """Return whether lists have shown an older version of an object than an event for at least `seconds`."""
         now = self._clock()
         return any(
             self._observed[kind].get(name) == version and now - since >= seconds
@@ -97,7 +97,7 @@ class WatchStaleness:
         )
 
     def late(self, seconds: float) -> list[Kind]:
-        """Return the kinds with events that have been missing for so many seconds."""
+        """Return the kinds with events that have been missing for at least `seconds`."""
         return [kind for kind in self._late if self.age(kind) >= seconds]
 
     def _compare(self, kind: Kind, listed: Mapping[tuple[str, str], int]) -> None:

@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 STEADY_SECONDS = 300.0
 """Watches that ran this long were healthy: their end does not count as a failure. kopf itself retries for a minute."""
-MOST_FAILURES = 5
-"""After this many early ends in a row, as for missing permissions, the process ends, too, so that it is noticed."""
+MAX_FAILURES = 5
+"""After this many early ends in a row, for example without permissions, the process ends, too, to be noticed."""
 FIRST_PAUSE_SECONDS = 1.0
 
 
@@ -73,8 +73,8 @@ class Watches:
     async def run(self, *, absent: Callable[[], frozenset[Kind]], changed: asyncio.Event) -> None:
         """Watch until cancelled; call `absent` again after each `changed`.
 
-        kopf ends all its watches at an error in one, such as an error event other than 410. They restart, and their
-        lists show what was missed. Raises the error that keeps ending them.
+        kopf ends all its watches at an error in one, for example an error event other than 410. They restart, and
+        their lists show what was missed. Raises the error that keeps ending them.
         """
         clock = asyncio.get_running_loop().time
         failures = 0
@@ -92,7 +92,7 @@ class Watches:
                     continue
                 error = thread.exception() or RuntimeError("kopf has ended on its own")
             failures = 1 if clock() - began >= STEADY_SECONDS else failures + 1
-            if failures > MOST_FAILURES:
+            if failures > MAX_FAILURES:
                 raise error
             pause = FIRST_PAUSE_SECONDS * 2.0 ** (failures - 1)
             logger.warning("the watches have ended and restart in %.0f s: %s", pause, error)

@@ -1,4 +1,4 @@
-"""Leader election: only the operator that holds the Lease writes, and only while it surely holds it.
+"""Leader election: only the operator that holds the Lease writes, and only while no other one can have taken it.
 
 The client library's election does not fit: it uses the wall clock, waits for an answer without a timeout, and keeps
 leading after a network error. The protocol is client-go's, tools/leaderelection.

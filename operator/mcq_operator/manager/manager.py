@@ -18,8 +18,8 @@ from opentelemetry import trace
 
 from mcq_operator import __version__
 from mcq_operator.api import Key
-from mcq_operator.api.kinds import POD, RECONCILED, WATCHED
-from mcq_operator.client import CachedClient, Client, Cluster, ClusterError, LeaseClient, connect
+from mcq_operator.api.kinds import POD, RECONCILED
+from mcq_operator.client import CachedClient, Client, Cluster, LeaseClient, connect
 from mcq_operator.controllers import Result, reconcile
 from mcq_operator.controllers.upgrades import Upgrades
 from mcq_operator.informer.staleness import WatchStaleness
@@ -36,13 +36,12 @@ from .json_logging import ReconcileContext, current_reconcile
 from .leader_election import LeaderElection, Timing
 from .metrics import Metrics
 from .resync import discover, discover_first, resync, start
+from .watchdog import verify_watches
 from .workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
 TRACER = trace.get_tracer("mcq_operator")
-RESTART_PAUSE_SECONDS = 300.0
-"""The pause between two restarts of stale watches: each restart lists everything."""
 
 
 def instrumented(
@@ -74,42 +73,6 @@ def instrumented(
         return result.requeue_after
 
     return measure
-
-
-async def verify_watches(
-    cluster: Cluster,
-    staleness: WatchStaleness,
-    metrics: Metrics,
-    restart_watches: Callable[[], None],
-    *,
-    every: float,
-    stale: float,
-) -> None:
-    """Measure regularly how far the watches are behind, and restart them if that is too far."""
-    clock = asyncio.get_running_loop().time
-    due = float("-inf")
-    pause = every
-    while True:
-        await asyncio.sleep(pause)
-        kinds = [kind for kind in WATCHED if kind not in cluster.absent]
-        try:
-            await staleness.verify(kinds)
-        except ClusterError as error:
-            logger.warning("can't verify the watches, next try in %.0f s: %s", every, error)
-        for kind in kinds:
-            metrics.watch_age.labels(kind=kind.kind).set_function(partial(staleness.age, kind))
-        late, restored = staleness.late(stale), staleness.restored(stale)
-        if clock() >= due and (late or restored):
-            if restored:
-                logger.warning("the API server was restored from a backup, so the watches restart")
-                cluster.forget()
-            else:
-                kinds_late = ", ".join(kind.kind for kind in late)
-                logger.warning("no events for %.0f s, so the watches restart: %s", stale, kinds_late)
-            restart_watches()
-            due = clock() + RESTART_PAUSE_SECONDS
-        # Check again soon whether a missing event has come.
-        pause = min(every, stale) if staleness.behind() else every
 
 
 async def run(settings: Settings, metrics: Metrics) -> int:
@@ -211,7 +174,7 @@ async def _lead_while_elected(
 ) -> int:
     """Wait for the lease, then work while this process holds it.
 
-    A process that loses it ends with status 1 and restarts as a candidate, so that nothing of its work lingers.
+    A process that loses it ends with status 1 and restarts as a candidate, so that none of its work goes on.
     """
     if not await _race(election.acquire(), stopped.wait()):
         return 0

@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
 """The pause before the next try of a request that failed."""
-LISTED_SECONDS = 30.0
+LIST_TIMEOUT_SECONDS = 30.0
 """How long the start waits for lists of kinds with a CRD, which a failing conversion webhook can block."""
 
 
@@ -30,7 +30,7 @@ async def discover_first(cluster: Cluster) -> None:
 
 
 async def start(cluster: Cluster, queue: WorkQueue[Key], listed: asyncio.Event) -> None:
-    """Reconcile everything once the watches have listed it. Earlier, each reconcile would have to read its objects.
+    """Reconcile everything once the watches have listed it. Before, each reconcile would have to read its objects.
 
     `listed` is set after each list.
     """
@@ -75,7 +75,7 @@ async def resync(cluster: Cluster, queue: WorkQueue[Key], *, every: float) -> No
 async def _wait_for_lists(cluster: Cluster, listed: asyncio.Event) -> None:
     """Wait for the lists; for those of kinds with a CRD only for a limited time."""
     clock = asyncio.get_running_loop().time
-    deadline = clock() + LISTED_SECONDS
+    deadline = clock() + LIST_TIMEOUT_SECONDS
     while missing := cluster.unlisted():
         optional = all(kind.provider for kind in missing)
         try:

@@ -19,7 +19,7 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 @contextmanager
 def tracing(environment: Mapping[str, str] = os.environ) -> Iterator[None]:
-    """Send spans if an endpoint is set, and the remaining ones at the end."""
+    """Send spans if an endpoint is set. At the end, send those that are still queued."""
     if not any(environment.get(variable) for variable in ENDPOINTS):
         yield
         return

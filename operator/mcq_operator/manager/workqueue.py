@@ -1,10 +1,10 @@
 """A keyed work queue: many events, one reconcile.
 
 - A waiting key is queued once, however many events come.
-- One worker handles a key at a time. Events meanwhile cause one more turn afterwards.
-- Priority keys come first: a person's request does not wait for reports about others' Pods. But the other keys get
-  turns, too, so that someone who fights with the operator over a child can't block them.
-- Failed work is tried again with growing delays, which are spread so that failures don't march in step.
+- One worker handles a key at a time. Events that come meanwhile cause one more turn afterwards.
+- Priority keys come first: a person's request does not wait for reports about other solvers' Pods. But the other keys
+  get turns, too, so that a program that changes a child again and again can't block them.
+- Failed work is tried again with growing delays, which are spread so that retries don't all come at the same moment.
 """
 
 import asyncio
@@ -82,7 +82,7 @@ class WorkQueue(Generic[Item]):
         self._timers: dict[Item, Timer] = {}
 
     def add(self, key: Item, *, priority: bool = False) -> None:
-        """Queue the key; with `priority`, before all keys without."""
+        """Queue the key; with `priority`, before all keys without it."""
         if key in self._running:
             self._requeued[key] = priority or self._requeued.get(key, False)
             return
@@ -111,7 +111,7 @@ class WorkQueue(Generic[Item]):
         return self._clock() - min(self._running.values(), default=self._clock())
 
     async def run(self) -> None:
-        """Work until cancelled. The next leader finds the work that is cut short."""
+        """Work until cancelled. The next leader repeats the work that is cut short."""
         async with asyncio.TaskGroup() as workers:
             for _ in range(self._workers):
                 workers.create_task(self._worker())
@@ -172,6 +172,6 @@ class WorkQueue(Generic[Item]):
 
 
 def backoff(failures: int, random: float) -> float:
-    """Return the seconds to wait after so many failures: doubled up to a limit, less a random part of up to a half."""
+    """Return the seconds to wait: doubled after each failure up to a limit, minus a random part of at most half."""
     longest = min(FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 32), LONGEST_RETRY_SECONDS)
     return float(longest * (1 - random / 2))

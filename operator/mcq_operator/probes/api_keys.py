@@ -2,7 +2,7 @@
 
 The operator must not read Secrets, so it can't know whether the one in `auth.apiKeysSecretRef` exists, or which of its
 keys are invalid. A replica knows, and reports how many it accepts and how many it can't use, without names. The
-operator asks one ready replica after the other, beside the reconciles. Only a new answer requeues the solver.
+operator asks one ready replica after the other, outside the reconciles. Only a new answer requeues the solver.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 30.0
 ANSWERING = frozenset({200, 429})
-"""A replica that rejects the question under load still answers others, so 429 is no failure."""
+"""A replica that rejects the question under load still answers others, so 429 is not a failure."""
 REDIRECTS = range(300, 400)
 LONGEST_QUOTE = 300
 """Characters that a verdict quotes from a replica."""
@@ -27,9 +27,9 @@ PENDING = CanaryVerdict(outcome="pending")
 async def ask_canary(client: ProbeClient, url: str, key: SolverKey) -> CanaryVerdict:
     """Ask over HTTP, through the Service, as any client in the cluster does; never raise.
 
-    The replica itself has the question (`/answerz`), which needs no API key, because the operator must not read
-    Secrets. It passes the replica's engine and parser like a client's question, but does not queue behind clients.
-    `url` has the solver's `{name}` and `{namespace}` in it.
+    The replica itself has the question, at `/answerz`. This path needs no API key, because the operator must not read
+    Secrets. The question goes through the replica's engine and parser like a client's, but does not queue behind
+    clients. `url` has the placeholders `{name}` and `{namespace}`.
     """
     try:
         reply = await client.get(
@@ -100,7 +100,7 @@ class CanaryProber(Prober[CanaryVerdict]):
 
 
 def fingerprint(solver: MCQSolver, deployment: Deployment, pods: Iterable[Manifest]) -> str:
-    """Return the identity of a verdict's subject: solver, Deployment, revisions of ready Pods; not their number."""
+    """Identify a verdict's replicas by solver, Deployment and revisions of ready Pods, but not by their number."""
     revisions = {
         pod["metadata"].get("labels", {}).get(names.POD_REVISION, "") for pod in pods if is_ready(pod)
     }

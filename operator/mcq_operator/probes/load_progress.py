@@ -1,4 +1,4 @@
-"""The load progress of a starting replica, as it reports it, so that users can follow a download of gigabytes."""
+"""The load progress that a starting replica reports, so that users can follow a download of gigabytes."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial

@@ -1,8 +1,8 @@
 """One bounded GET request to a replica.
 
-A replica runs any image and may answer anything: gigabytes, a compressed bomb, a redirect to a server that only the
-operator can reach, an endless body. So a probe reads the status and the first bytes, undecoded and within a deadline,
-and follows no redirect.
+A replica runs any image and may answer anything: gigabytes, a decompression bomb, a redirect to a server that only the
+operator can reach, an endless body. So a probe reads the status and the first bytes, without decoding them and within
+a deadline, and follows no redirect.
 """
 
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class Reply(NamedTuple):
 
 
 def replica_url(address: str, path: str) -> str:
-    """Return the URL of a path of the replica whose Pod has this IP address."""
+    """Return the URL of a path on the replica with this IP address."""
     host = f"[{address}]" if ":" in address else address
     return f"http://{host}:{names.HTTP_PORT}{path}"
 

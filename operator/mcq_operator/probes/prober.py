@@ -1,4 +1,4 @@
-"""Questions to replicas beside the reconciles, at most one for each solver at a time.
+"""Questions to replicas, asked outside the reconciles, at most one for each solver at a time.
 
 An answer takes time. So a reconcile gets the last known answer, and a new answer requeues the solver's key.
 """

@@ -21,12 +21,10 @@ from mcq_operator.api.observed import CanaryVerdict, ObservedSolver
 from . import exam, gate, loaded_model, pending, rollback, waiver
 from .conditions import findings
 from .events import events
-from .failures import quoted
-from .finding import Finding
+from .finding import Finding, quoted
 from .transitions import with_transition_times
 
 __all__ = [
-    "canary_carried",
     "events",
     "exam",
     "failed",
@@ -36,6 +34,7 @@ __all__ = [
     "loaded_model",
     "of",
     "pending",
+    "recorded_verdict",
     "rollback",
     "waiver",
 ]
@@ -88,7 +87,7 @@ def of(
         answering=_answering(solver, observed, verdict),
         promoted=solver.status.promoted if gate.holds(change) else identity,
         gate=change,
-        last_gate=waiver.last(solver, identity, holds=gate.holds(change)),
+        last_gate=waiver.last_terms(solver, identity, holds=gate.holds(change)),
         override=waiver.override(solver, change, now=now),
         image=min(images) if len(images) == 1 else "",
         release=release,
@@ -96,13 +95,13 @@ def of(
         conditions=with_transition_times(
             solver, findings(solver, observed, verdict, change, model=model, hold_reason=hold_reason), now
         ),
-        rollback=rollback.decided(solver, observed, digest=replicas_digest, now=now),
+        rollback=rollback.decide(solver, observed, digest=replicas_digest, now=now),
         inventory=sorted(inventory, key=lambda ref: (ref.kind, ref.name)),
     )
 
 
 def _answering(solver: MCQSolver, observed: ObservedSolver, verdict: CanaryVerdict) -> bool:
-    """Return whether an exam may ask: its questions and its API key go to the Service of the solver's name."""
+    """Return whether an exam may ask: its questions and its API key go to the Service with the solver's name."""
     deployment = observed.deployment
     if any(ref.kind == SERVICE.kind for ref in observed.conflicts):
         return False
@@ -121,28 +120,28 @@ def last_exam(exams: Iterable[MCQExam]) -> LastExam | None:
     )
 
 
-def invalid(resource: Resource, *, problem: str, bad: str, now: datetime) -> ResourceStatus:
+def invalid(resource: Resource, *, problem: str, condition: str, now: datetime) -> ResourceStatus:
     """Return the status of a resource with a stored spec that this release can't read.
 
-    The operator leaves its objects as they are. `bad` is the condition that becomes False.
+    The operator leaves its objects as they are. `condition` is the type of the condition that becomes False.
     """
     message = f"This operator can't read the stored spec, so it changed nothing: {problem}"
-    new_status = _broken(resource, Finding(bad, "False", "InvalidSpec", message), now)
+    new_status = _with_problem(resource, Finding(condition, "False", "InvalidSpec", message), now)
     return new_status.model_copy(update={"observed_generation": resource.metadata.generation})
 
 
-def failed(resource: Resource, *, problem: str, bad: str, now: datetime) -> ResourceStatus:
+def failed(resource: Resource, *, problem: str, condition: str, now: datetime) -> ResourceStatus:
     """Return the status of a resource after a failed reconcile: its last status may be out of date.
 
-    `bad` is the condition that becomes Unknown.
+    `condition` is the type of the condition that becomes Unknown.
     """
     message = (
         f"The operator could not finish the reconcile and tries again: {quoted(problem)} Its log says more."
     )
-    return _broken(resource, Finding(bad, "Unknown", "ReconcileFailed", message), now)
+    return _with_problem(resource, Finding(condition, "Unknown", "ReconcileFailed", message), now)
 
 
-def _broken(resource: Resource, finding: Finding, now: datetime) -> ResourceStatus:
+def _with_problem(resource: Resource, finding: Finding, now: datetime) -> ResourceStatus:
     """Return the stored status with `finding` and Degraded in it."""
     degraded = Finding("Degraded", "True", finding.reason, finding.message)
     others = [item for item in resource.status.conditions if item.type not in {finding.type, degraded.type}]
@@ -150,8 +149,8 @@ def _broken(resource: Resource, finding: Finding, now: datetime) -> ResourceStat
     return resource.status.model_copy(update={"conditions": conditions})
 
 
-def canary_carried(solver: MCQSolver, verdict: CanaryVerdict) -> CanaryVerdict:
-    """Replace a pending verdict by the recorded one, if that one is about this generation of the spec.
+def recorded_verdict(solver: MCQSolver, verdict: CanaryVerdict) -> CanaryVerdict:
+    """Return the recorded verdict instead of a pending one, if it is about this generation of the spec.
 
     After a restart the operator has lost the canary's answers. A solver that answered before stays Ready until the
     question fails again: a restart of the operator must not change a solver's status.

@@ -6,7 +6,7 @@ from mcq_operator.api.observed import ObservedSolver
 from .finding import Finding
 
 NONE = "NoAPIKeys"
-"""The replicas accept no key, so no client gets in."""
+"""The replicas accept no key, so they refuse every client."""
 
 
 def finding(solver: MCQSolver, observed: ObservedSolver) -> Finding | None:

@@ -4,8 +4,9 @@ from mcq_operator.api import Manifest, MCQSolver, names
 from mcq_operator.api.observed import ObservedBackups, ObservedSolver
 
 from . import jobs
-from .failures import PodKind, quoted, task_failures, warning_failure
-from .finding import Finding
+from .failures import warning_failure
+from .finding import Finding, quoted
+from .pod_failures import PodKind, task_failures
 from .pods import present
 
 TYPE = "BackedUp"

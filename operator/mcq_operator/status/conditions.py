@@ -7,8 +7,8 @@ from mcq_operator.api.kinds import PROMETHEUS_RULE, SERVICE_MONITOR
 from mcq_operator.api.observed import CanaryVerdict, Deployment, ObservedSolver
 
 from . import api_keys_ready, backup, exposure, gate, loaded_model, routes
-from .failures import Failure, absence, failure, quoted
-from .finding import Finding, State
+from .failures import absence, failure
+from .finding import Failure, Finding, State, quoted
 
 METRICS_ADVICE = (
     "Check that Prometheus scrapes the solver (spec.monitoring.serviceMonitor), and that the adapter that serves"
@@ -202,7 +202,7 @@ def _loaded(solver: MCQSolver, observed: ObservedSolver, fallback: str | None) -
 
 
 def scaling_ready(solver: MCQSolver, observed: ObservedSolver) -> Finding:
-    """True if the spec sets the number of replicas, or an autoscaler that works."""
+    """True if the spec or a working autoscaler sets the number of replicas."""
     if not solver.spec.autoscaling.enabled:
         return Finding("ScalingReady", "True", "Fixed", "spec.replicas sets the number of replicas.")
     absent = absence(observed, "HorizontalPodAutoscaler", "ScaledObject")

@@ -15,7 +15,7 @@ from mcq_operator.api.observed import ObservedExam
 from mcq_operator.api.result import Sitting, Statement
 
 from . import jobs
-from .failures import Failure
+from .finding import Failure
 from .pods import containers, present
 
 
@@ -25,14 +25,14 @@ def proven(exam: MCQExam, observed: ObservedExam, sittings: Iterable[Sitting]) -
 
 
 def problem(exam: MCQExam, observed: ObservedExam, sittings: Iterable[Sitting]) -> Failure | None:
-    """Return why the result of the last, successful Job does not count; None if it does, or still may."""
+    """Return why the result of the last, successful Job does not count; None if it counts, or may count later."""
     job = observed.job
     if job is None or jobs.condition(job, "Complete") is None:
         return None
     name, results = job["metadata"]["name"], names.results_name(exam)
     sitting = next((each for each in sittings if each.name == name), None)
     if sitting is None:
-        message = f"The result of Job {name} is not in ConfigMap {results}. {again(exam, name)}"
+        message = f"The result of Job {name} is not in ConfigMap {results}. {rerun_advice(exam, name)}"
         return Failure(reason="ResultLost", message=message)
     if proven(exam, observed, [sitting]) or any(map(present, _pods(observed, name))):
         # The event of the Job's end may arrive before those of its Pods.
@@ -45,19 +45,19 @@ def problem(exam: MCQExam, observed: ObservedExam, sittings: Iterable[Sitting]) 
     if results_stated == {None} or (sitting.digest in results_stated and not complete):
         message = (
             f"No Pod proves the result of Job {name}, so it does not count: a Pod is gone, or the release of"
-            f" MCQ_OPERATOR_SERVICE_IMAGE is too old to prove results. {again(exam, name)}"
+            f" MCQ_OPERATOR_SERVICE_IMAGE is too old to prove results. {rerun_advice(exam, name)}"
         )
         return Failure(reason="ResultUnproven", message=message)
     message = (
         f"The result of Job {name} in ConfigMap {results} differs from the one that the exam's Pods wrote, so it does"
         " not count: someone changed it or a part of it. To check who can:"
-        f" kubectl auth can-i patch configmaps -n {exam.namespace} --as=USER. {again(exam, name)}"
+        f" kubectl auth can-i patch configmaps -n {exam.namespace} --as=USER. {rerun_advice(exam, name)}"
     )
     return Failure(reason="ResultAltered", message=message)
 
 
-def again(exam: MCQExam, job: str | None) -> str:
-    """Return the command that repeats an exam."""
+def rerun_advice(exam: MCQExam, job: str | None) -> str:
+    """Return advice with the command that repeats an exam."""
     return f"To run the exam again: kubectl delete job -n {exam.namespace} {job}"
 
 

@@ -10,8 +10,9 @@ from mcq_operator.api.result import Sitting, newest, sittings
 from mcq_operator.api.status import ExaminedModel, Interval, ReportRef
 
 from . import evidence, jobs
-from .failures import Failure, PodKind, object_failures, quoted, task_failures, warning_failure
-from .finding import Finding
+from .failures import object_failures, warning_failure
+from .finding import Failure, Finding, quoted
+from .pod_failures import PodKind, task_failures
 from .pods import present
 from .transitions import stamp, with_transition_times
 
@@ -42,7 +43,7 @@ def of(exam: MCQExam, *, observed: ObservedExam, inventory: Iterable[ObjectRef],
         observed_generation=exam.metadata.generation,
         solver=exam.spec.solver_ref.name,
         **(_figures(exam, last, proven=last in proven) if last else {}),
-        template_digest=_about(exam, observed, last),
+        template_digest=_described_digest(exam, observed, last),
         conditions=with_transition_times(exam, findings, now),
         inventory=_sorted(inventory),
     )
@@ -81,8 +82,8 @@ def _figures(exam: MCQExam, sitting: Sitting, *, proven: bool) -> dict[str, Any]
     }
 
 
-def _about(exam: MCQExam, observed: ObservedExam, last: Sitting | None) -> str:
-    """Return the digest of the replicas that the conditions describe. For a schedule: of the last new result."""
+def _described_digest(exam: MCQExam, observed: ObservedExam, last: Sitting | None) -> str:
+    """Return the digest of the replicas that the conditions describe; with a schedule, those of the last result."""
     if observed.solver is None:
         return exam.status.template_digest
     if exam.spec.schedule and (last is None or stamp(last.result.created) == exam.status.sat):
@@ -140,7 +141,9 @@ def _summary(exam: MCQExam, sitting: Sitting) -> str:
     accuracy = result.figures.accuracy
     low, high = accuracy.ci95
     unanswered = (
-        f" {result.unanswered} more got no answer and count in no figure." if result.unanswered else ""
+        f" {result.unanswered} more got no answer and are left out of the figures."
+        if result.unanswered
+        else ""
     )
     return (
         f"{accuracy.right} of {accuracy.total} answers are right: {accuracy.value:.1%}, 95 % interval {low:.1%} to"
@@ -195,7 +198,7 @@ def _failures(exam: MCQExam, observed: ObservedExam, stored: list[Sitting]) -> I
         unreadable = ended.get("reason") == "PodFailurePolicy"
         yield Failure(
             reason="ExamUnreadable" if unreadable else "SittingFailed",
-            message=f"Job {name} failed: {quoted(message)} {evidence.again(exam, name)}",
+            message=f"Job {name} failed: {quoted(message)} {evidence.rerun_advice(exam, name)}",
         )
     elif (unproven := evidence.problem(exam, observed, stored)) is not None:
         yield unproven

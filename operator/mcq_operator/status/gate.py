@@ -11,16 +11,16 @@ from mcq_operator.api.status import LONGEST_MESSAGE, GatePhase
 from . import loaded_model, waiver
 from .finding import Finding
 
-PATIENCE_SECONDS = 120.0
+TOLERANCE_SECONDS = 120.0
 """How long a candidate or an exam may be degraded before the change is refused: images and nodes may be slow."""
-PATIENT = frozenset({"Unschedulable", "FailedMount", "FailedAttachVolume", "ModelUnreachable"})
+TOLERATED = frozenset({"Unschedulable", "FailedMount", "FailedAttachVolume", "ModelUnreachable"})
 """Reasons that may go away with time: a node joins, a volume is released, a source answers. They are tolerated until
 the candidate's progress deadline, which is its time to start plus five minutes for a node."""
 FINAL = frozenset({"ExamUnreadable", "SittingFailed"})
 """Reasons that an exam does not recover from."""
 OTHER_IMAGE = "ImageNotExamined"
 ENDED: frozenset[GatePhase] = frozenset({"Passed", "Refused", "Inconclusive", "Overridden"})
-THROUGH: frozenset[GatePhase] = frozenset({"Passed", "Overridden"})
+PROMOTED: frozenset[GatePhase] = frozenset({"Passed", "Overridden"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +41,10 @@ class GateObjects:
 
 def holds(gate: GateStatus | None) -> bool:
     """Return whether the gate keeps the change from users, for now or for good."""
-    return gate is not None and gate.phase not in THROUGH
+    return gate is not None and gate.phase not in PROMOTED
 
 
-def advanced(solver: MCQSolver, gate: GateStatus, objects: GateObjects, *, now: datetime) -> GateStatus:
+def advance(solver: MCQSolver, gate: GateStatus, objects: GateObjects, *, now: datetime) -> GateStatus:
     """Return the gate's next state for one observation."""
     if holds(gate) and (approval := waiver.approval(solver, gate)) is not None:
         message = (
@@ -151,7 +151,7 @@ def _lasting_failure(
     """Return the problem of a resource that is degraded for long, or for one of the `at_once` reasons."""
     for each in resource.status.conditions:
         wrong = each.type == "Degraded" and each.status == "True"
-        lasts = each.reason not in PATIENT and _age(each, now) >= PATIENCE_SECONDS
+        lasts = each.reason not in TOLERATED and _age(each, now) >= TOLERANCE_SECONDS
         if wrong and (each.reason in at_once or lasts):
             return each.message
     return None
@@ -159,7 +159,7 @@ def _lasting_failure(
 
 def retry_in(gate: GateStatus | None) -> float | None:
     """Return in how many seconds to look again without an event: a candidate's problem becomes final by time alone."""
-    return PATIENCE_SECONDS / 4 if gate and gate.phase == "Sitting" else None
+    return TOLERANCE_SECONDS / 4 if gate and gate.phase == "Sitting" else None
 
 
 def finding(solver: MCQSolver, gate: GateStatus | None, observed: ObservedSolver) -> Finding | None:
@@ -169,7 +169,7 @@ def finding(solver: MCQSolver, gate: GateStatus | None, observed: ObservedSolver
             return None
         message = "No change has had to pass the exam yet: the first replicas have no baseline."
         return Finding("ExamPassed", "Unknown", "NoChange", message)
-    message = gate.message + (waiver.unheeded(solver, gate) if holds(gate) else "")
+    message = gate.message + (waiver.unused_annotation(solver, gate) if holds(gate) else "")
     match gate.phase:
         case "Passed" if (other := _other_image(solver, gate, observed)) is not None:
             return Finding("ExamPassed", "Unknown", OTHER_IMAGE, other)

@@ -1,4 +1,4 @@
-"""The model and the image that the replicas have. A gate or a rollback may keep others than the spec's."""
+"""The model and the image of the replicas, which differ from the spec's after a rollback or during a gate."""
 
 from collections.abc import Iterable
 

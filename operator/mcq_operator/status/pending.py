@@ -12,29 +12,29 @@ SECONDS = 10.0
 """How long the creation of a container may take before the operator looks for a warning Event."""
 
 
-def hanging(pods: Iterable[Manifest], *, now: datetime) -> Manifest | None:
+def hanging_pod(pods: Iterable[Manifest], *, now: datetime) -> Manifest | None:
     """Return a Pod with containers that are overdue."""
     return next((pod for pod in pods if _creating(pod) and _age(pod, now) >= SECONDS), None)
 
 
-def childless(jobs: Iterable[Manifest], pods: Iterable[Manifest], *, now: datetime) -> Manifest | None:
+def podless_job(jobs: Iterable[Manifest], pods: Iterable[Manifest], *, now: datetime) -> Manifest | None:
     """Return a running Job with an overdue Pod."""
     known_pods = [*pods]
-    return next((job for job in jobs if _childless(job, known_pods) and _age(job, now) >= SECONDS), None)
+    return next((job for job in jobs if _is_podless(job, known_pods) and _age(job, now) >= SECONDS), None)
 
 
-def expecting(jobs: Iterable[Manifest], pods: Iterable[Manifest]) -> bool:
+def has_podless_job(jobs: Iterable[Manifest], pods: Iterable[Manifest]) -> bool:
     """Return whether there is a running Job without a Pod."""
     known_pods = [*pods]
-    return any(_childless(job, known_pods) for job in jobs)
+    return any(_is_podless(job, known_pods) for job in jobs)
 
 
-def _childless(job: Manifest, pods: Iterable[Manifest]) -> bool:
+def _is_podless(job: Manifest, pods: Iterable[Manifest]) -> bool:
     suspended = job["spec"].get("suspend", False)
     return running(job) and not suspended and not any(map(present, pods_of(job["metadata"]["name"], pods)))
 
 
-def young(pods: Iterable[Manifest], *, now: datetime) -> bool:
+def has_new_pod(pods: Iterable[Manifest], *, now: datetime) -> bool:
     """Return whether there is a Pod that may start to hang soon."""
     return any(_creating(pod) and _age(pod, now) < SECONDS for pod in pods)
 

@@ -10,7 +10,8 @@ from datetime import datetime
 from mcq_operator.api import Manifest, MCQSolver, Rollback, names
 from mcq_operator.api.observed import Deployment, ObservedSolver
 
-from .failures import Failure, pod_failures
+from .finding import Failure
+from .pod_failures import pod_failures
 from .pods import CREATING, present, restarts, waiting
 
 RESTARTS = 3
@@ -20,20 +21,20 @@ IMAGE_SECONDS = 60.0
 REVISION = "deployment.kubernetes.io/revision"
 
 
-def concerns(solver: MCQSolver, deployment: Deployment | None, pods: Iterable[Manifest]) -> bool:
-    """Return whether `decided` needs the ReplicaSets: a roll-out may be undone and has a problem."""
+def needs_replica_sets(solver: MCQSolver, deployment: Deployment | None, pods: Iterable[Manifest]) -> bool:
+    """Return whether `decide` needs the ReplicaSets: a roll-out may be undone and has a problem."""
     enabled = solver.spec.rollout.auto_rollback and solver.status.rollback is None
     if not enabled or deployment is None or not deployment.current or deployment.complete:
         return False
-    return _late(deployment) is not None or any(map(_troubled, pods))
+    return _late(deployment) is not None or any(map(_has_problem, pods))
 
 
-def decided(solver: MCQSolver, observed: ObservedSolver, *, digest: str, now: datetime) -> Rollback | None:
+def decide(solver: MCQSolver, observed: ObservedSolver, *, digest: str, now: datetime) -> Rollback | None:
     """Return the rollback, if the roll-out has failed and an earlier revision is available.
 
     `digest` identifies the replicas that the spec asks for.
     """
-    if not concerns(solver, observed.deployment, observed.pods) or not observed.replica_sets:
+    if not needs_replica_sets(solver, observed.deployment, observed.pods) or not observed.replica_sets:
         return solver.status.rollback
     newest, *earlier = sorted(observed.replica_sets, key=_revision, reverse=True)
     good = next((each for each in earlier if _available(each)), None)
@@ -72,7 +73,7 @@ def _failures(
 ) -> Iterator[Failure]:
     revision = newest["metadata"]["labels"].get(names.POD_REVISION)
     for pod in observed.pods:
-        if pod["metadata"].get("labels", {}).get(names.POD_REVISION) == revision and _hopeless(pod, now):
+        if pod["metadata"].get("labels", {}).get(names.POD_REVISION) == revision and _has_failed(pod, now):
             yield from pod_failures(solver, pod)
     late = _late(observed.deployment) if observed.deployment else None
     if late is not None:
@@ -85,12 +86,12 @@ def _late(deployment: Deployment) -> str | None:
     return condition.get("message", "") if condition.get("reason") == "ProgressDeadlineExceeded" else None
 
 
-def _troubled(pod: Manifest) -> bool:
+def _has_problem(pod: Manifest) -> bool:
     """Return whether the Pod has a problem that may become final, by its age alone."""
     return present(pod) and (bool(waiting(pod) - CREATING) or restarts(pod) > 0)
 
 
-def _hopeless(pod: Manifest, now: datetime) -> bool:
+def _has_failed(pod: Manifest, now: datetime) -> bool:
     reasons = waiting(pod)
     age = now - datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
     return present(pod) and (

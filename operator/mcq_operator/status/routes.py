@@ -6,8 +6,8 @@ from mcq_operator.api import Manifest, MCQSolver
 from mcq_operator.api.kinds import HTTP_ROUTE, INGRESS
 from mcq_operator.api.observed import ObservedSolver
 
-from .failures import absence, quoted
-from .finding import Finding
+from .failures import absence
+from .finding import Finding, quoted
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 

@@ -25,7 +25,7 @@ def with_transition_times(resource: Resource, findings: Iterable[Finding], now: 
             Condition(
                 type=finding.type,
                 status=finding.status,
-                # They quote other programs. The API server refuses the whole status if one of them is too long.
+                # Both may quote other programs. The API server refuses the whole status if one of them is too long.
                 reason=finding.reason[:LONGEST_REASON],
                 message=finding.message[:LONGEST_MESSAGE],
                 observed_generation=resource.metadata.generation,

@@ -10,7 +10,7 @@ from mcq_operator.api import GateStatus, MCQSolver, Override, names
 from mcq_operator.api.scaling import Gate
 from mcq_operator.api.status import GateTerms
 
-from .failures import quoted
+from .finding import quoted
 from .transitions import stamp
 
 REMOVED = "GateRemoved"
@@ -25,7 +25,7 @@ def approval(solver: MCQSolver, gate: GateStatus) -> str | None:
     return text if matches and (used is None or used.annotation != text) else None
 
 
-def unheeded(solver: MCQSolver, gate: GateStatus) -> str:
+def unused_annotation(solver: MCQSolver, gate: GateStatus) -> str:
     """Return a message if the annotation has no effect on this change; empty if there is no annotation."""
     text = solver.metadata.annotations.get(names.PROMOTE_ANNOTATION)
     if not text or approval(solver, gate) is not None:
@@ -36,8 +36,8 @@ def unheeded(solver: MCQSolver, gate: GateStatus) -> str:
     )
 
 
-def ungated(solver: MCQSolver, change: str, *, unchanged: bool) -> GateStatus | None:
-    """Return the last change of a solver without a gate, if it went around a gate that was removed."""
+def ungated_change(solver: MCQSolver, change: str, *, unchanged: bool) -> GateStatus | None:
+    """Return the last change of a solver without a gate, if a gate was removed before the change passed it."""
     recorded, last = solver.status.gate, solver.status.last_gate
     if unchanged:
         return recorded if recorded and recorded.reason == REMOVED else None
@@ -59,7 +59,7 @@ def ungated(solver: MCQSolver, change: str, *, unchanged: bool) -> GateStatus | 
     )
 
 
-def last(solver: MCQSolver, change: str, *, holds: bool) -> GateTerms | None:
+def last_terms(solver: MCQSolver, change: str, *, holds: bool) -> GateTerms | None:
     """Return the gate's terms, to compare the next change's gate with.
 
     They stay while the gate `holds` a change, and if the gate is removed or loosened while nothing else changes.
@@ -81,7 +81,7 @@ def _terms(gate: Gate) -> GateTerms:
 
 
 def loosened(solver: MCQSolver) -> str:
-    """Describe how the spec's gate asks less than the one before it; empty if it does not."""
+    """Describe the terms of the spec's gate that are looser than those of the gate before it; empty if none is."""
     gate, recorded = solver.spec.rollout.gate, solver.status.last_gate
     if gate is None or recorded is None:
         return ""

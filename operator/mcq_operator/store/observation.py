@@ -32,7 +32,7 @@ UNREAD = {
     **dict.fromkeys(METADATA_ONLY, frozenset({"data", "binaryData", "immutable"})),
 }
 """Fields that no reconcile reads. The store drops them, and a change of them requeues nothing."""
-READ_OF_PODS = frozenset({names.MODEL_ANNOTATION, names.JOB_INDEX_ANNOTATION})
+POD_ANNOTATIONS = frozenset({names.MODEL_ANNOTATION, names.JOB_INDEX_ANNOTATION})
 """The annotations of Pods that a reconcile reads."""
 
 
@@ -141,7 +141,7 @@ def _body(kind: Kind, manifest: Manifest) -> bytes:
         metadata["managedFields"] = created
     if kind is POD:
         annotations = metadata.pop("annotations", {})
-        metadata["annotations"] = {key: annotations[key] for key in READ_OF_PODS & annotations.keys()}
+        metadata["annotations"] = {key: annotations[key] for key in POD_ANNOTATIONS & annotations.keys()}
     content = {key: value for key, value in manifest.items() if key not in unread}
     # The server omits apiVersion and kind in the items of a list.
     frame = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}

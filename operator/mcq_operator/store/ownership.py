@@ -1,4 +1,4 @@
-"""Ownership of objects. The operator never touches an object of someone else."""
+"""Ownership of objects. The operator never changes an object that belongs to someone else."""
 
 from collections.abc import Mapping
 from typing import Any

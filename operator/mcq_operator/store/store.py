@@ -32,7 +32,10 @@ class Change(IntEnum):
     STATE = 1
     """The object is new, or its status has changed."""
     DRIFT = 2
-    """The object is gone, or someone else changed its spec. The store knows the operator's own writes before."""
+    """The object is gone, or someone else changed its spec.
+
+    The operator's own writes are in the store before their events, so they are no drift.
+    """
 
 
 @dataclass(slots=True)
@@ -89,7 +92,7 @@ class Store:
         return sorted(self._groups[kind].get(instance, ()))
 
     def observe(self, observed: Observation) -> Change:
-        """Store the object unless a newer version is known; return what changed for a reconcile."""
+        """Store the object unless a newer version is known; return the importance of the change."""
         entries = self._kinds.setdefault(observed.kind, {})
         before = entries.get(observed.name)
         if before is not None and not _newer(observed, before):
@@ -102,7 +105,7 @@ class Store:
         return _change(observed.kind, before.body, observed.body)
 
     def observe_absent(self, kind: Kind, name: NamespacedName) -> None:
-        """Store that a read found no such object, unless an event has shown one meanwhile."""
+        """Store that a read did not find the object, unless an event has shown it meanwhile."""
         entries = self._kinds.setdefault(kind, {})
         before = entries.get(name)
         if before is None or before.body is None:
@@ -183,7 +186,7 @@ def _newer(observed: Observation, known: _Entry) -> bool:
 
 def _change(kind: Kind, before: bytes | None, after: bytes | None) -> Change:
     if kind in METADATA_ONLY and before is not None and after is not None:
-        # The operator did not write this version. The reconcile reads the data if it needs them.
+        # The operator did not write this version. The reconcile reads the data if it needs it.
         return Change.DRIFT
     if before == after:
         return Change.NONE
@@ -192,11 +195,11 @@ def _change(kind: Kind, before: bytes | None, after: bytes | None) -> Change:
     if after is None:
         return Change.DRIFT
     # Only children drift. Most events are about Pods, which have no spec here, so skip decoding their bodies.
-    return Change.DRIFT if kind in CHILDREN and _ordered(before) != _ordered(after) else Change.STATE
+    return Change.DRIFT if kind in CHILDREN and _spec_fields(before) != _spec_fields(after) else Change.STATE
 
 
-def _ordered(body: bytes) -> Manifest:
-    """Return the object without what controllers write: the status and the metadata."""
+def _spec_fields(body: bytes) -> Manifest:
+    """Return the object without the fields that controllers write: the status and the metadata."""
     manifest: Manifest = msgspec.json.decode(body)
     return {key: value for key, value in manifest.items() if key not in ("metadata", "status")}
 

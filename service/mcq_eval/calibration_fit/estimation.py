@@ -29,21 +29,22 @@ def fit_plan(questions: Sequence[ScoredQuestion], plan: Plan, prior: dict[str, f
 
     Each scored order of a question counts: that is several times as much data as their own orders.
     """
-    turns = [turn for each in questions for turn in each.turns]
-    answers = [each.answer for each in turns]
-    bare = ChoicesCalibration(prior=prior, strength=plan.strength)
-    debiased = [bare.without_prior(each.scores[0], each.labels) for each in turns]
+    reordered = [each for question in questions for each in question.reordered]
+    answers = [each.answer for each in reordered]
+    prior_only = ChoicesCalibration(prior=prior, strength=plan.strength)
+    debiased = [prior_only.without_prior(each.scores[0], each.labels) for each in reordered]
     temperature = best_temperature(debiased, answers)
     second = None
-    if plan.again:
+    if plan.second_order:
         probabilities = [softmax([score / temperature for score in row]) for row in debiased]
         margins = [_margin(each) for each in probabilities]
-        margin = round(quantile(margins, plan.again), 4)
-        left_open = [each for each, leaves in zip(turns, margins, strict=True) if leaves < margin]
+        margin = round(quantile(margins, plan.second_order), 4)
+        undecided = [each for each, own in zip(reordered, margins, strict=True) if own < margin]
         second = SecondOrder(
             margin=margin,
             temperature=best_temperature(
-                [_mean_of_both_orders(bare, each) for each in left_open], [each.answer for each in left_open]
+                [_mean_of_both_orders(prior_only, each) for each in undecided],
+                [each.answer for each in undecided],
             ),
         )
     rotated = [each for each in questions if len(each.scores) == len(each.labels)]
@@ -70,10 +71,10 @@ def letter_prior(questions: Sequence[ScoredQuestion]) -> dict[str, float]:
 
 
 def best_temperature(scores: Sequence[Sequence[float]], answers: Sequence[int]) -> float:
-    """Return the temperature of least negative log-likelihood, from 0.05 to 20, to 4 digits.
+    """Return the temperature of the lowest negative log-likelihood, from 0.05 to 20, to 4 digits.
 
-    The likelihood has one minimum, because it is convex in the inverse of the temperature. A penalty holds the
-    temperature near 1 if there are few questions: ten questions that are all right would otherwise give 0.
+    It has one minimum, because it is convex in the inverse of the temperature. A penalty holds the temperature near 1
+    if there are few questions: ten questions that are all right would otherwise give 0.
     """
     if not scores:
         return 1.0
@@ -86,8 +87,8 @@ def best_temperature(scores: Sequence[Sequence[float]], answers: Sequence[int]) 
         return log_loss + (log_temperature / _SPREAD) ** 2 / 2
 
     bounds = (math.log(_MIN_TEMPERATURE), math.log(_MAX_TEMPERATURE))
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-5})
-    return round(math.exp(found.x), 4)
+    minimum = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-5})
+    return round(math.exp(minimum.x), 4)
 
 
 def _mean_of_both_orders(calibration: ChoicesCalibration, question: ScoredQuestion) -> list[float]:

@@ -2,13 +2,13 @@
 
 Each candidate is fitted on four fifths of the questions and judged on the other fifth, in turn.
 
-- The **form** of the prompt is the one of least negative log-likelihood.
+- The **form** of the prompt is the one with the lowest negative log-likelihood.
 - Each number of choices has a **prior** of the letters (PriDe, arXiv 2309.03882): over all rotations of a question's
   choices each letter stands for each choice once, so the rest of a letter's mean log-probability is the letter's own.
 - A **plan** sets the share of the prior to remove, and the share of questions in a second order. The plain plan
   changes no choice. Another plan is taken only if it is better beyond chance, and has no fewer right answers in any
   exam.
-- Each **temperature** is the one of least negative log-likelihood.
+- Each **temperature** is the one with the lowest negative log-likelihood.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def fit_calibration(questions: Sequence[ScoredQuestion], prompt_digest: str | No
     measured = {count: group for count, group in groups.items() if len(group) >= MIN_QUESTIONS}
     _require_groups(list(measured.values()), questions)
     for count, group in measured.items():
-        *of_plans, rotations = _cross_validate(group, [*PLANS, None])
-        outcomes = dict(zip(PLANS, of_plans, strict=True))
+        *plan_outcomes, rotations = _cross_validate(group, [*PLANS, None])
+        outcomes = dict(zip(PLANS, plan_outcomes, strict=True))
         plan = best_plan(outcomes, [each.exam for each in group])
         choices[count] = fit_plan(group, plan, letter_prior(group))
         trials += [
@@ -126,8 +126,8 @@ def _answer(question: ScoredQuestion, calibration: Calibration, *, rotate: bool)
     first = question.scores[0]
     probabilities = calibration.apply(first, question.labels)
     if calibration.needs_second_order(probabilities):
-        again = question.scores[len(question.labels) // 2]
-        probabilities = calibration.apply_to_both_orders(first, again, question.labels)
+        second = question.scores[len(question.labels) // 2]
+        probabilities = calibration.apply_to_both_orders(first, second, question.labels)
     return _outcome(question, probabilities)
 
 

@@ -18,12 +18,12 @@ class Plan(NamedTuple):
     """How to answer questions: the share of the prior to remove, and the share of questions in a second order."""
 
     strength: float = 0.0
-    again: float = 0.0
+    second_order: float = 0.0
 
     @property
     def prompts(self) -> float:
         """The mean number of prompts for a question."""
-        return 1 + self.again
+        return 1 + self.second_order
 
     @property
     def description(self) -> str:
@@ -31,16 +31,18 @@ class Plan(NamedTuple):
         prior = {0.0: "letters as they are", 1.0: "less their prior"}.get(
             self.strength, f"less {self.strength:.0%} of their prior"
         )
-        return f"{prior}, {self.again:.0%} asked again" if self.again else prior
+        return f"{prior}, {self.second_order:.0%} asked again" if self.second_order else prior
 
 
 PLAIN = Plan()
-PLANS = tuple(Plan(strength, again) for again in (0.0, 0.2, 0.4) for strength in (0.0, 0.5, 1.0))
+PLANS = tuple(
+    Plan(strength, second_order) for second_order in (0.0, 0.2, 0.4) for strength in (0.0, 0.5, 1.0)
+)
 """The candidates."""
 
 
 def best_plan(outcomes: Mapping[Plan, Sequence[Outcome]], exams: Sequence[str]) -> Plan:
-    """Return the best plan that beats every cheaper one beyond chance, and in no exam has fewer right than PLAIN.
+    """Return the best plan that beats every cheaper one beyond chance, and in no exam has fewer right than PLAIN has.
 
     A plan beats another if it gains more than the standard error in right answers or in log-likelihood, and loses that
     much in neither. `exams` are the exams of the questions.
@@ -49,9 +51,10 @@ def best_plan(outcomes: Mapping[Plan, Sequence[Outcome]], exams: Sequence[str]) 
     correct = {plan: np.array([float(each.right) for each in of_plan]) for plan, of_plan in outcomes.items()}
     plain = _right_by_exam(outcomes[PLAIN], exams)
     taken = PLAIN
-    for again in sorted({plan.again for plan in outcomes}):
+    for second_order in sorted({plan.second_order for plan in outcomes}):
         for plan in sorted(
-            (plan for plan in outcomes if plan.again == again), key=lambda each: losses[each].mean()
+            (plan for plan in outcomes if plan.second_order == second_order),
+            key=lambda each: losses[each].mean(),
         ):
             more_right = correct[plan] - correct[taken]
             gains = [_standardised(losses[taken] - losses[plan]), _standardised(more_right)]

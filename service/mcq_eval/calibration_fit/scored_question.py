@@ -25,12 +25,12 @@ class ScoredQuestion:
     exam: str = ""
 
     @property
-    def turns(self) -> list[ScoredQuestion]:
+    def reordered(self) -> list[ScoredQuestion]:
         """The question once for each order that was scored, as if that order were its own."""
         rows, count = list(self.scores), len(self.labels)
         return [
-            replace(self, scores=rows[turn:] + rows[:turn], answer=(self.answer - turn) % count)
-            for turn in range(len(rows))
+            replace(self, scores=rows[shift:] + rows[:shift], answer=(self.answer - shift) % count)
+            for shift in range(len(rows))
         ]
 
 

@@ -90,11 +90,11 @@ def _single_spaced(text: str) -> str:
 
 
 def _unknown(answer: object, options: Sequence[Option]) -> str:
-    what = f"none of the letters {_letters(options)}, and not the text of a choice"
+    fault = f"none of the letters {_letters(options)}, and not the text of a choice"
     if isinstance(answer, int | float) and not isinstance(answer, bool):
-        what = f"not a position among {len(options)} choices, which are counted from 0"
+        fault = f"not a position among {len(options)} choices, which are counted from 0"
     advice = "write a letter, a position as a number, or the whole text of one choice"
-    return f"answer: {_quoted(answer)} is {what}: {advice}"
+    return f"answer: {_quoted(answer)} is {fault}: {advice}"
 
 
 def _letters(options: Sequence[Option]) -> str:

@@ -70,7 +70,7 @@ class Exam:
     skipped: list[str] = field(default_factory=list)
 
     def select(self, split: Split, limit: int | None = None) -> list[ExamQuestion]:
-        """Return the questions of a half, or all; at most `limit`, chosen by their content, whatever their order."""
+        """Return the questions of a half, or all; at most `limit`, chosen by their content and not by their order."""
         chosen = [each for each in self.questions if split in {"all", each.half}]
         if limit is None or limit >= len(chosen):
             return chosen

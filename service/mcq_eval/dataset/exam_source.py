@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 MAX_BYTES = 64 * 2**20
-"""The most bytes of a file: some hundred thousand questions."""
+"""The largest size of a file: some hundred thousand questions."""
 _SECONDS = 60.0
 _PERMANENT = (
     BadReference, FileNotFoundError, PermissionDeniedError, UnauthenticatedError, InvalidPathError,
@@ -86,8 +86,8 @@ async def _s3(source: str) -> AsyncIterator[bytes]:
     """
     parts = urlsplit(source)
     try:
-        found = await asyncio.to_thread(obstore.get, s3_store(parts.netloc), parts.path.lstrip("/"))
-        chunks = iter(found.stream())
+        response = await asyncio.to_thread(obstore.get, s3_store(parts.netloc), parts.path.lstrip("/"))
+        chunks = iter(response.stream())
         while chunk := await asyncio.to_thread(next, chunks, b""):
             yield bytes(chunk)
     except _PERMANENT as error:
@@ -100,8 +100,8 @@ def _check(path: Path, source: str, digest: str | None) -> None:
     if digest is None:
         return
     try:
-        found = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+        actual = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
     except OSError as error:
         raise ExamUnreadable(f"{source} can't be read: {error.strerror}.") from error
-    if found != digest:
-        raise ExamUnreadable(f"{source} has the digest {found}, and not {digest}.")
+    if actual != digest:
+        raise ExamUnreadable(f"{source} has the digest {actual}, not {digest}.")

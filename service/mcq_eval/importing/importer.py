@@ -36,16 +36,16 @@ class ImportedExam:
     left_out: list[str] = field(default_factory=list)
 
 
-def import_exam(form: Format, paths: Sequence[Path]) -> ImportedExam:
+def import_exam(format_: Format, paths: Sequence[Path]) -> ImportedExam:
     """Convert files of a published exam. Raises ExamUnreadable, which names file and line."""
     exam = ImportedExam()
     places: dict[str, str] = {}
     for path in paths:
-        read, question_of = _reader(form, path)
+        read, convert = _reader(format_, path)
         for record in read(path):
             try:
-                row = question_of(record)
-                question = parse_question({**row, "id": f"{form}/{row['id']}"}, answer=position_of_letter)
+                row = convert(record)
+                question = parse_question({**row, "id": f"{format_}/{row['id']}"}, answer=position_of_letter)
                 answer = unambiguous_answer(question.answer, question.question.options)
             except (NotAskable, ValueError) as error:
                 exam.left_out.append(f"{record.place}: {error}")
@@ -57,17 +57,17 @@ def import_exam(form: Format, paths: Sequence[Path]) -> ImportedExam:
             exam.rows.append({**row, "id": question.id, "answer": answer})
     if not exam.rows:
         why = f" The first: {exam.left_out[0]}" if exam.left_out else ""
-        raise ExamUnreadable(f"{', '.join(map(str, paths))}: the files have no {form} question.{why}")
+        raise ExamUnreadable(f"{', '.join(map(str, paths))}: the files have no {format_} question.{why}")
     return exam
 
 
 Reader = tuple["Callable[[Path], Iterable[Record]]", "Callable[[Record], Row]"]
 
 
-def _reader(form: Format, path: Path) -> Reader:
-    if form == "mmlu" and path.suffix.lower() not in {".parquet", ".json", ".jsonl"}:
+def _reader(format_: Format, path: Path) -> Reader:
+    if format_ == "mmlu" and path.suffix.lower() not in {".parquet", ".json", ".jsonl"}:
         return csv_lines, published.mmlu_csv
-    return _READERS[form]
+    return _READERS[format_]
 
 
 def _medmcqa(path: Path) -> list[Record]:

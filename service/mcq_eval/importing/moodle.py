@@ -53,7 +53,7 @@ def aiken(record: Record) -> Row:
     *lines, last = record.values
     answer = _AIKEN_ANSWER.fullmatch(last)
     if answer is None:
-        raise NotAskable("it has no line ANSWER: and the letter of the right choice")
+        raise NotAskable("it has no line ANSWER: with the letter of the right choice")
     question: list[str] = []
     marks: list[str] = []
     texts: list[str] = []

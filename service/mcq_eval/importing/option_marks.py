@@ -1,4 +1,4 @@
-"""The marks of published options: "(A)3", "C. 5". They name the choice, whatever the order."""
+"""The marks of published options: "(A)3", "C. 5". They name the choices, which may be in any order."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def strip_marks(options: Sequence[str]) -> list[str]:
 
     Raises NotAskable if a mark is repeated or missing: the answer's letter may then mean another choice.
     """
-    found = [_MARK.match(option) for option in options]
-    certain = any(found)
-    found = [mark or _LETTER.match(option) for mark, option in zip(found, options, strict=True)]
-    letters = [(mark[1] or mark[2]) if mark else "none" for mark in found]
+    marks = [_MARK.match(option) for option in options]
+    certain = any(marks)
+    marks = [mark or _LETTER.match(option) for mark, option in zip(marks, options, strict=True)]
+    letters = [(mark[1] or mark[2]) if mark else "none" for mark in marks]
     if not certain and sorted(letters) != list(ascii_uppercase[: len(options)]):
         return list(options)
     texts = [
-        option[mark.end() :].rstrip() if mark else option for option, mark in zip(options, found, strict=True)
+        option[mark.end() :].rstrip() if mark else option for option, mark in zip(options, marks, strict=True)
     ]
     return sort_by_mark(letters, texts)
 

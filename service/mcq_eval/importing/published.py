@@ -29,7 +29,7 @@ _CSV_COLUMNS = 6
 _FOUR = "ABCD"
 NO_OPTION = "N/A"
 UNPUBLISHED_COP = -1
-UNPUBLISHED = "it has no answer, as test splits that are not published have none"
+UNPUBLISHED = "it has no answer: the authors did not publish the answers of this split"
 
 
 def mmlu_csv(record: Record) -> Row:
@@ -181,10 +181,10 @@ def cmmlu(record: Record) -> Row:
     values = {str(key).lower(): value for key, value in record.values.items()}
     needed = ("question", *_FOUR.lower())
     if missing := [name.upper() if len(name) == 1 else name for name in needed if name not in values]:
-        found = ", ".join(map(str, record.values)) or "none"
+        columns = ", ".join(map(str, record.values)) or "none"
         msg = (
             f"{record.path}: there is no column {', '.join(missing)}; expected are question, A, B, C, D and answer,"
-            f" found: {found}."
+            f" found: {columns}."
         )
         raise ExamUnreadable(msg)
     if not values.get("answer"):
@@ -212,19 +212,21 @@ def gpqa(record: Record) -> Row:
     return _shuffled(record, values.get("Question"), values["Correct Answer"], wrong, subject=subject)
 
 
-def zero_based_cop(found: list[Record]) -> list[Record]:
+def zero_based_cop(records: list[Record]) -> list[Record]:
     """Return MedMCQA's records with positions from 0. Raises ExamUnreadable if they may count from 0 or from 1."""
     cops = {
-        cop for record in found if isinstance(cop := record.values.get("cop"), int) and cop != UNPUBLISHED_COP
+        cop
+        for record in records
+        if isinstance(cop := record.values.get("cop"), int) and cop != UNPUBLISHED_COP
     }
-    if 0 in cops or not cops or found[0].path.suffix == ".parquet":
-        return found
+    if 0 in cops or not cops or records[0].path.suffix == ".parquet":
+        return records
     if len(_FOUR) not in cops:
-        msg = f"{found[0].path}: no cop is 0 and none is 4, so they may count from 0 or from 1."
+        msg = f"{records[0].path}: no cop is 0 and none is 4, so they may count from 0 or from 1."
         raise ExamUnreadable(msg)
     return [
         record._replace(values={**record.values, "cop": _zero_based(record.values.get("cop"))})
-        for record in found
+        for record in records
     ]
 
 
@@ -255,7 +257,7 @@ def _name(path: Path) -> str:
 def _shuffled(
     record: Record, question: object, right: object, wrong: Sequence[object], *, subject: object = None
 ) -> Row:
-    """Return a row with its choices sorted by a hash of their texts, whichever is right."""
+    """Return a row with its choices sorted by a hash of their texts, so that the right one may be anywhere."""
     if not isinstance(right, str) or not all(isinstance(each, str) for each in wrong):
         raise NotAskable("the right answer or a wrong one is missing")
     texts = [right, *map(str, wrong)]
@@ -274,18 +276,18 @@ def _letter(position: object) -> object:
 
 
 def _list(values: dict[str, Any], name: str) -> list[Any]:
-    found = values.get(name)
-    if not isinstance(found, list):
-        raise NotAskable("it has no choices" if found is None else f"{name}: it is not a list")
-    return found
+    value = values.get(name)
+    if not isinstance(value, list):
+        raise NotAskable("it has no choices" if value is None else f"{name}: it is not a list")
+    return value
 
 
 def _texts(values: dict[str, Any], name: str) -> list[str]:
-    found = _list(values, name)
-    if not all(isinstance(each, str) for each in found):
+    texts = _list(values, name)
+    if not all(isinstance(each, str) for each in texts):
         msg = f"{name}: it is not a list of strings"
         raise NotAskable(msg)
-    return found
+    return texts
 
 
 def _joined(passage: object, question: object) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NO_PARQUET = "Parquet is read by pyarrow, which is not installed: pip install 'mcq-service[parquet]'"
+NO_PARQUET = "reading Parquet needs pyarrow, which is not installed: pip install 'mcq-service[parquet]'"
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -41,22 +41,22 @@ def json_objects(path: Path) -> Iterator[Record]:
     text = read_text(path)
     if text.lstrip().startswith("["):
         listed = json_value(text, place=str(path))
-        found = [(f"{path}:[{number}]", value) for number, value in enumerate(listed)]
+        placed = [(f"{path}:[{number}]", value) for number, value in enumerate(listed)]
     else:
-        found = list(json_lines(path, text))
-    for number, (place, value) in enumerate(found):
+        placed = list(json_lines(path, text))
+    for number, (place, value) in enumerate(placed):
         if not isinstance(value, dict):
             raise ExamUnreadable(f"{place}: it is not a JSON object.")
         yield Record(place, path, number, value)
 
 
 def json_list(path: Path, key: str) -> Iterator[Record]:
-    """Yield the objects of a list, which one JSON object has under a key."""
-    whole = json_value(read_text(path), place=str(path))
-    found = whole.get(key) if isinstance(whole, dict) else None
-    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+    """Yield the objects of the list that a JSON object has under a key."""
+    document = json_value(read_text(path), place=str(path))
+    listed = document.get(key) if isinstance(document, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
         raise ExamUnreadable(f"{path}: it is not a JSON object with a list {key} of objects.")
-    for number, value in enumerate(found):
+    for number, value in enumerate(listed):
         yield Record(f"{path}:{key}[{number}]", path, number, value)
 
 
@@ -85,8 +85,8 @@ def csv_records(path: Path) -> Iterator[Record]:
     names = header.values
     if hint := separator_hint(header):
         raise ExamUnreadable(f"{header.place}: {len(names)} columns{hint}.")
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise ExamUnreadable(f"{header.place}: the column {', '.join(sorted(twice))} appears twice.")
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise ExamUnreadable(f"{header.place}: the column {', '.join(sorted(repeated))} appears twice.")
     for record in lines:
         if len(record.values) != len(names):
             hint = separator_hint(record)

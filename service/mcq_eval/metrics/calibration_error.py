@@ -58,10 +58,10 @@ def max_ece(
     means = confidences @ members / totals
     generator = np.random.default_rng(0)
     drawn = generator.multinomial(len(outcomes), totals / len(outcomes), draws)
-    printable, unbiased = _squares(totals, right, means)
+    plain, unbiased = _squares(totals, right, means)
     _, resampled = _squares(drawn, generator.binomial(drawn, right / totals), means)
     # The plain square is what the resampled ones estimate.
-    return math.sqrt(max(0.0, float(unbiased + printable - np.quantile(resampled, 0.025))))
+    return math.sqrt(max(0.0, float(unbiased + plain - np.quantile(resampled, 0.025))))
 
 
 def _squares(totals: np.ndarray, right: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -115,10 +115,10 @@ def reliability(outcomes: Sequence[Outcome], *, bins: int = BINS) -> list[Bin]:
     """Return the non-empty bins of equal width of the calibration error."""
     confidences, rights = _arrays(outcomes)
     bin_of = _bin_of(confidences, "equal-width", bins)
-    found = []
+    filled = []
     for index in range(bins):
         members = bin_of == index
         if members.any():
             confidence, right = float(confidences[members].mean()), int(rights[members].sum())
-            found.append(Bin(index / bins, (index + 1) / bins, int(members.sum()), confidence, right))
-    return found
+            filled.append(Bin(index / bins, (index + 1) / bins, int(members.sum()), confidence, right))
+    return filled

@@ -1,4 +1,4 @@
-"""How much the choices depend on their letters: the selection bias; pure functions."""
+"""Measure how much a model's answers depend on the letters: the selection bias; pure functions."""
 
 from __future__ import annotations
 

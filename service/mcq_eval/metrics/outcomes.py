@@ -1,4 +1,4 @@
-"""Answered questions, and how right and how confident they are; pure functions."""
+"""Answered questions, and their accuracy and confidence; pure functions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Share(NamedTuple):
 
 
 def share(right: int, total: int, *, confidence: float = 0.95) -> Share:
-    """Return a share with its interval. Of a total of 0 the interval is 0 to 1, and `value` is NaN."""
+    """Return a share with its interval. For a total of 0 the interval is 0 to 1, and `value` is NaN."""
     if total == 0:
         return Share(0, 0, math.nan, 0.0, 1.0)
     interval = binomtest(right, total).proportion_ci(confidence, method="wilson")

@@ -57,7 +57,7 @@ def regression(only_before: float, only_now: float, total: float) -> tuple[float
 
 
 def min_difference(only_first: float, only_second: float, total: float) -> float:
-    """Return how much more often than the first the second is right, at least: -1 to 1, negative if maybe worse.
+    """Return the least by which the second is right more often than the first: -1 to 1, negative if it may be worse.
 
     It is the lower end of Tango's score interval for the difference of paired proportions, one-sided, 95 % (Statistics
     in Medicine 17:891-908, 1998). Unlike an interval by the normal distribution it holds if few or no pairs differ.
@@ -74,7 +74,7 @@ def min_difference(only_first: float, only_second: float, total: float) -> float
 
 
 def _tango(only_first: float, only_second: float, total: float, difference: float) -> float:
-    """Return the score statistic for a true `difference` of second and first; the variance is of that hypothesis."""
+    """Return the score statistic for a true `difference` of second and first, with the variance if it is true."""
     # Tango's q21 by the quadratic of his equation, with second and first in the places of his two procedures.
     b = -only_first - only_second + (2 * total - only_second + only_first) * difference
     c = -only_first * difference * (1 - difference)

@@ -31,7 +31,7 @@ class Proportion(BaseModel):
 
     @classmethod
     def of(cls, share: Share) -> Self:
-        """Return the share as a document has it."""
+        """Return the share in the document's form."""
         value = None if math.isnan(share.value) else share.value
         return cls(right=share.right, total=share.total, value=value, ci95=(share.low, share.high))
 
@@ -80,7 +80,7 @@ class Reliability(BaseModel):
 
     @classmethod
     def of(cls, each: calibration_error.Bin) -> Self:
-        """Return the bin as a document has it."""
+        """Return the bin in the document's form."""
         accuracy = Proportion.of(outcomes.share(each.right, each.total))
         return cls(
             low=each.low, high=each.high, count=each.total, confidence=each.confidence, accuracy=accuracy
@@ -90,7 +90,7 @@ class Reliability(BaseModel):
 class Latency(BaseModel):
     """Milliseconds from a question's admission to its probabilities: quantiles over the questions.
 
-    Up to `at_once` questions are in progress at the same time, and most of the time is the wait for the others.
+    Up to `at_once` questions are in progress at the same time, and a question mostly waits for the others.
     """
 
     p50_ms: float
@@ -156,7 +156,7 @@ VerdictOutcome = Literal["Passed", "Failed", "Inconclusive"]
 
 
 class LimitVerdict(BaseModel):
-    """The verdict on one limit. About `more_questions` would decide it; null if it is decided or can't be."""
+    """The verdict on one limit. About `more_questions` would decide it; null if it is decided, or can't be decided."""
 
     outcome: VerdictOutcome
     detail: str
@@ -164,7 +164,7 @@ class LimitVerdict(BaseModel):
 
 
 class Verdict(BaseModel):
-    """Whether the result is good enough: Failed if it misses one limit, Passed if it keeps all."""
+    """Whether the result is good enough: Failed if it misses a limit, Passed if it keeps all."""
 
     outcome: VerdictOutcome
     limits: list[LimitVerdict]
@@ -201,12 +201,12 @@ class Report(BaseModel):
     failures: list[Failure]
     rows: list[Row]
 
-    def shortened(self, longest: int) -> Self:
-        """Return the report with at most `longest` failures, and lines about questions left out."""
-        lists = {name: _first(getattr(self, name), longest) for name in ("duplicates", "skipped")}
-        return self.model_copy(update={**lists, "failures": self.failures[:longest]})
+    def shortened(self, max_length: int) -> Self:
+        """Return the report with lists of at most `max_length` failures, duplicates and skipped questions."""
+        lists = {name: _first(getattr(self, name), max_length) for name in ("duplicates", "skipped")}
+        return self.model_copy(update={**lists, "failures": self.failures[:max_length]})
 
 
-def _first(lines: list[str], longest: int) -> list[str]:
-    more = len(lines) - longest
-    return [*lines[:longest], f"… and {more} more"] if more > 0 else lines
+def _first(lines: list[str], count: int) -> list[str]:
+    more = len(lines) - count
+    return [*lines[:count], f"… and {more} more"] if more > 0 else lines

@@ -33,14 +33,14 @@ class Row(BaseModel):
 
     @property
     def outcome(self) -> Outcome:
-        """The row as the metrics take it."""
+        """The row in the form of the metrics."""
         return Outcome(
             self.labels, self.probabilities, self.labels.index(self.answer), self.subject, self.abstained
         )
 
 
 class Failure(BaseModel):
-    """An unanswered question, and the reason. It is in no figure, and counts as wrong for the verdict."""
+    """An unanswered question, and the reason. It is left out of the figures, and is wrong for the verdict."""
 
     id: str
     digest: str
@@ -48,7 +48,7 @@ class Failure(BaseModel):
 
 
 class _EarlierResult(BaseModel):
-    """The rows of an earlier result, or of one share of it. Earlier releases had fewer figures."""
+    """The rows of an earlier result, or of one shard of it. Earlier releases had fewer figures."""
 
     format: Literal[1] = 1
     rows: list[Row]
@@ -69,7 +69,7 @@ def read_stored_rows(folder: Path, digest: str) -> list[Row]:
     """Read the questions of all shards as a Job keeps them: a compressed file for each shard.
 
     `digest` is the one of result.json, which has the digests of the shards' files. Raises ResultUnreadable if a file
-    has another digest: someone has changed it.
+    was changed and has another digest.
     """
     path = folder / "result.json"
     try:

@@ -33,7 +33,9 @@ def print_report(report: Report, stream: TextIO) -> None:
     for line in [*report.skipped, *report.duplicates]:
         console.print(f"left out: {line}")
     for failure in report.failures:
-        console.print(f"not answered: in no figure, wrong for the verdict: {failure.id}: {failure.detail}")
+        console.print(
+            f"not answered: left out of the figures, wrong for the verdict: {failure.id}: {failure.detail}"
+        )
 
 
 def plain_console(stream: TextIO) -> Console:
@@ -47,7 +49,7 @@ def _figures(report: Report) -> Table:
     table.add_column()
     table.add_column()
     rows = {
-        "questions": f"{count} ({report.split}), debias: {report.debias or 'as the service has it'}",
+        "questions": f"{count} ({report.split}), debias: {report.debias or 'the default'}",
         "accuracy": _proportion(figures.accuracy),
         "abstained": f"{figures.abstained:.1%}; accuracy of the answered {_proportion(figures.answered)}",
         **_scores(figures),
@@ -55,7 +57,7 @@ def _figures(report: Report) -> Table:
         "time": f"{report.seconds / count:.3f} s a question ({report.seconds:.1f} s, {report.target})",
         "time to an answer": f"{report.latency.p50_ms:.0f} ms at the median, {report.latency.p95_ms:.0f} ms at the"
         f" 95th percentile, {report.latency.at_once} asked at once",
-        "tokens": f"{report.tokens.prompt_tokens} read, {report.tokens.cached_tokens} of them computed before",
+        "tokens": f"{report.tokens.prompt_tokens} read, {report.tokens.cached_tokens} of them from the prefix cache",
     }
     if not figures.abstained:
         del rows["abstained"]

@@ -65,8 +65,8 @@ async def run_exam(
 ) -> Part:
     """Ask every question of `spec`; write progress to `stream`.
 
-    `identity` is the answerer's, if known. Raises ExamError; if no question was answered, only where a later try may
-    answer some.
+    `identity` is the answerer's, if known. Raises ExamError. If no question was answered, it raises only if a later
+    try may answer some.
     """
     questions = spec.questions
     options = {"mode": "answer", "debias": spec.debias, "min_confidence": spec.min_confidence}

@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 600.0
 _RETRIES = 20
 _MIN_PAUSE_SECONDS = 1.0
 _MAX_PAUSE_SECONDS = 60.0
-"""The longest pause, even if the service says it is busy for an hour: the proxy before it may be mistaken."""
+"""The longest pause, even if the response asks for an hour: it may come from a proxy that is mistaken."""
 _BUSY = (429, 503, 504)
 """The statuses of a question that may be answered later, when the load is lower."""
 
@@ -41,7 +41,7 @@ class ServiceClient:
         self._sleep = sleep
 
     async def answers(self, questions: Sequence[Question]) -> Results:
-        """See Answerer. Wait while the service is busy, and ask again the questions that it was too busy for."""
+        """See Answerer. Wait while the service is busy, and repeat the questions that it was too busy for."""
         results = (await self._post(questions)).results
         for _ in range(_RETRIES):
             busy = [each.index for each in results if each.problem and each.problem.status in _BUSY]

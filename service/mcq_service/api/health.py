@@ -42,7 +42,7 @@ class SelfTestResult(BaseModel):
     seconds: float = Field(description="From its admission to its answer.")
 
 
-_STATES: dict[int | str, dict[str, Any]] = {503: {"model": ReplicaState, "description": "Not, or not yet."}}
+_STATES: dict[int | str, dict[str, Any]] = {503: {"model": ReplicaState, "description": "No, or not yet."}}
 _METRICS: dict[int | str, dict[str, Any]] = {
     200: {"content": {CONTENT_TYPE: {"schema": {"type": "string"}}}, "description": "OpenMetrics text."}
 }

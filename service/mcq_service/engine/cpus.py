@@ -1,4 +1,4 @@
-"""The CPUs to compute with, and the priority of the threads that do."""
+"""The number of CPUs to compute with, and the priority of the computing threads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NICE_STEP = 5
 def available_cpus(cgroup: Path = _CGROUP) -> int:
     """Return the number of CPUs for this process: its affinity, or a smaller CPU quota of its cgroup (v1 or v2).
 
-    torch counts only the affinity, and is throttled in a container with a limit.
+    torch counts only the affinity, so in a container with a limit it starts too many threads and is throttled.
     """
     cpus = len(os.sched_getaffinity(0))
     quota = _quota(cgroup)
@@ -23,10 +23,10 @@ def available_cpus(cgroup: Path = _CGROUP) -> int:
 
 
 def lower_priority() -> None:
-    """Let the process's other threads go before this one and those that it starts, which compute for seconds.
+    """Give this thread, and the threads that it starts, a lower priority than the process's other threads.
 
-    On a busy node the event loop would otherwise share its CPU with them, and could not even refuse requests in time.
-    Between containers the cgroups' shares count, not this.
+    They compute for seconds. On a busy node the event loop would otherwise share its CPU with them, and could not even
+    refuse requests in time. Between containers the cgroups' shares count, not this priority.
     """
     with suppress(OSError):  # a sandbox may forbid it
         thread = threading.get_native_id()

@@ -1,10 +1,10 @@
-"""What an engine raises. `api.error_mapping` turns these errors into problems.
+"""The errors that an engine raises. `api.error_mapping` turns them into problems.
 
 PromptTooLong            the prompt and the room for its answer exceed the context
 EngineMismatch           the configured engine can't compute with the configured weights
 Int8Unavailable          this machine can't run the int8 engine
 EngineFailed             another server, used as the engine, failed
-├── EngineBusy           it has too much to do
+├── EngineBusy           it is overloaded
 └── EngineRefused        it rejects our requests and will keep doing so: the key, the model or a parameter
 """
 
@@ -33,10 +33,10 @@ class EngineFailed(Exception):
 
 
 class EngineBusy(EngineFailed):
-    """A remote engine has too much to do; `retry_after` are the seconds to wait, as it wrote them."""
+    """A remote engine is overloaded; `retry_after` is the number of seconds to wait, as it sent it."""
 
     def __init__(self, message: str, *, retry_after: str) -> None:
-        """Refuse with a message."""
+        """Set the message and the number of seconds."""
         super().__init__(message)
         self.retry_after = retry_after
 

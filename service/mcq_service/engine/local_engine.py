@@ -1,6 +1,6 @@
 """The protocol of a local engine: read tokens of several texts in one step. One thread makes all calls.
 
-An engine knows tokens and logits, but no questions and no letters. The scheduler decides who is read in which step.
+An engine knows tokens and logits, but no questions and no letters. The scheduler decides which texts a step reads.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Tokens:
 class Share:
     """One request's share of an engine. Its texts queue behind each other, and beside those of other requests.
 
-    Time is counted in tokens: those read for each share while it had something to read.
+    Time is counted in tokens: the tokens read for each share while it had some to read.
     """
 
     def __init__(self) -> None:

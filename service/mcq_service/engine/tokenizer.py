@@ -27,7 +27,7 @@ _BYTES = _byte_level()
 
 
 class TokenStream:
-    """Decode tokens one at a time. A character of several tokens comes with the last of them."""
+    """Decodes tokens one at a time. The last token of a character returns the whole character."""
 
     def __init__(self, encoder: Encoder) -> None:
         """Start at the beginning of a text."""
@@ -68,7 +68,7 @@ class Tokenizer:
         return _encode(self._untrusted, text)
 
     def encode_prompt(self, prompt: Prompt) -> list[int]:
-        """Encode a whole prompt. Its stem ends a line, so what follows can't change the stem's tokens."""
+        """Encode a whole prompt. Its stem ends a line, so the rest can't change the stem's tokens."""
         return [*self.encode_stem(prompt), *self.encode_rest(prompt)]
 
     def encode_stem(self, prompt: Prompt) -> list[int]:
@@ -97,14 +97,14 @@ class Tokenizer:
         return text
 
     def token_bytes(self, token: int) -> bytes:
-        """Return the bytes of one token, perhaps a part of a character; of a control token, its name."""
+        """Return the bytes of one token, perhaps a part of a character; for a control token, its name."""
         name = self._trusted.id_to_token(token) or ""
         if token not in self._control and _BYTES.keys() >= set(name):
             return bytes(_BYTES[character] for character in name)
         return name.encode()
 
     def is_control(self, token: int) -> bool:
-        """Tell whether the token structures a text instead of being part of it."""
+        """Return whether the token is a control token: it structures a text and is not part of it."""
         return token in self._control
 
     def _label_token(self, letter: str) -> int:

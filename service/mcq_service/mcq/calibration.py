@@ -27,7 +27,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class SecondOrder(BaseModel):
-    """A second order of the choices, for questions that the first order leaves open.
+    """A second order of the choices, for questions that the first order leaves undecided.
 
     A question is asked again if the two most probable choices are closer than `margin`. `temperature` applies to the
     mean of both orders.
@@ -121,7 +121,7 @@ class Calibration(BaseModel):
     ) -> list[float]:
         """Return the probabilities of the choices from the scores in their own order and in `second_order`."""
         measured = self.choices[len(labels)]
-        assert measured.second_order is not None, "needs_second_order says so"
+        assert measured.second_order is not None, "call it only if needs_second_order is True"
         rows = [measured.without_prior(row, labels) for row in (first, second)]
         orders = [list(range(len(labels))), second_order(len(labels))]
         return _softmax_at(mean_by_choice(rows, orders), measured.second_order.temperature)

@@ -1,4 +1,4 @@
-"""Find, read and write calibrations: a named file, one beside the prepared model, or one of the product."""
+"""Find, read and write calibrations: a named file, one beside the prepared model, or a shipped one."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ class CalibrationUnusable(Exception):
 def calibration_for(prepared: PreparedModel, *, explicit: Path | None = None) -> Calibration:
     """Return the model's calibration: the named file, else the one beside the model, else a shipped one, else none.
 
-    Each must belong to exactly these weights. A shipped one of this precision comes first; one of another precision of
-    the same weights will do, because it prefers the same letters. Raises CalibrationUnusable for the named file only.
+    Each must belong to exactly these weights. A shipped one for the same precision comes first. One for another
+    precision also applies, because the model prefers the same letters. Raises CalibrationUnusable for the named file
+    only.
     """
     if explicit is not None:
         return _read_for(explicit, prepared)

@@ -157,8 +157,8 @@ class Session:
         probabilities = self.calibration.apply(scores, self.labels)
         if not self.calibration.needs_second_order(probabilities):
             return probabilities
-        [again] = await self._scores([second_order(len(self.labels))], share)
-        return self.calibration.apply_to_both_orders(scores, again, self.labels)
+        [second] = await self._scores([second_order(len(self.labels))], share)
+        return self.calibration.apply_to_both_orders(scores, second, self.labels)
 
     async def _scores(self, orders: Sequence[Sequence[int]], share: Share) -> list[list[float]]:
         """Score the letters with the choices in each of these orders."""

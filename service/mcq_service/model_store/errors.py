@@ -12,14 +12,14 @@ ModelStoreError
 ├── NotEnoughSpace        the store's file system is too small
 ├── StoreNotWritable      the store lacks the model and can't be written
 └── ConversionFailed      the weights can't be converted for the engine
-    └── UnsupportedArchitecture   the int8 engine can't run such a model; transformers can
+    └── UnsupportedArchitecture   the int8 engine can't run this architecture; transformers can
 """
 
 from typing import ClassVar
 
 
 class ModelStoreError(Exception):
-    """A model could not be prepared. `exit_code` is the process's."""
+    """A model could not be prepared. `exit_code` is the exit code of the process."""
 
     exit_code: ClassVar[int] = 1
 
@@ -89,7 +89,7 @@ class ConversionFailed(ModelStoreError):
 
 
 class UnsupportedArchitecture(ConversionFailed):
-    """The int8 engine can't run such a model; transformers can."""
+    """The int8 engine can't run this architecture; transformers can."""
 
 
 class StoreNotWritable(ModelStoreError):

@@ -85,14 +85,14 @@ def _fetch(sources: Sources, args: argparse.Namespace) -> int:
     except (ModelStoreError, OSError) as error:
         return report_error(error)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted: what was fetched is kept, run this again to go on\n")
+        sys.stderr.write("interrupted: the downloaded data is kept; run this again to continue\n")
         return _INTERRUPTED
     sys.stdout.write(f"{model.path}\n")
     return 0
 
 
 def _terminate(_signal: int, _frame: object) -> NoReturn:
-    """Exit through exceptions, so that everything that was started stops."""
+    """Exit by an exception, so that all started work is cleaned up."""
     raise SystemExit(_TERMINATED)
 
 

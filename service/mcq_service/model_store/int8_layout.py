@@ -3,7 +3,7 @@
 A matrix consists of panels of 64 output channels. A panel consists of groups of 4 consecutive inputs, each for all 64
 channels: bytes [inputs / 4][64][4]. A byte is a weight divided by its channel's scale, plus 128. Heads are padded with
 zeros to multiples of 16, everything else to multiples of 64. Queries, keys and values form one matrix; so do the MLP's
-gate and up, in turns of 16 channels. The file is in the safetensors format.
+gate and up, in alternating blocks of 16 channels. The file is in the safetensors format.
 
 Native code gets bare pointers into the file, so a damaged file must never reach it: `offsets` checks each tensor's
 type, shape and offset against the model's config, and `Shape.of` checks the config.
@@ -27,7 +27,7 @@ FILE = "model.int8.safetensors"
 FORMAT = "mcq-int8-1"
 PANEL = 64
 HEAD_MULTIPLE = 16
-GATE_TURN = 16
+GATE_BLOCK = 16
 OFFSET = 128
 _LARGEST = 1 << 24
 """Far above the sizes of any model, and far below the range of native code's integers."""

@@ -1,6 +1,6 @@
-"""Track who uses which prepared model, so that no store deletes it: file locks that end with their process.
+"""Track which processes use a prepared model, so that no store deletes it: file locks that end with their process.
 
-A user holds a shared lock on the model's configuration while it has the weights mapped. Deleting a model needs an
+A process holds a shared lock on the model's configuration while it has the weights mapped. Deleting a model needs an
 exclusive lock. The locks are `flock`: they reach all replicas on a node, and those on other nodes if the volume passes
 locks on (NFS 4, CephFS). Where locks do not work at all, every model counts as used. A directory's modification time
 is the last time its model was acquired.

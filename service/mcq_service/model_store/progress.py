@@ -1,4 +1,4 @@
-"""How the store reports its progress."""
+"""Reports of the store's progress."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Progress = Callable[[Stage, float | None, str], None]
 """Called with the stage, the fraction done (0..1, None if unknown) and one line for a person.
 
 Always called in the thread that called `Store.ensure`. An exception that it raises stops the work, and the next
-`ensure` resumes it: so a stopping service cancels a download.
+`ensure` resumes it. A stopping service cancels its download this way.
 """
 
 

@@ -1,4 +1,4 @@
-"""Delete unused models from a store: above its limit, or for another model's space."""
+"""Delete unused models from a store that exceeds its limit or needs space for another model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class Pruner:
-    """Deletes the least recently used models of a store, and none that is in use."""
+    """Deletes the least recently used models of a store, but never one in use."""
 
     def __init__(
         self, root: Path, work: Path, *, limit: int | None, free_space: Callable[[Path], int]

@@ -82,7 +82,7 @@ def parse(data: bytes | memoryview, size: int, name: str) -> Header:
         raise _not_safetensors(name) from error
     end = max((entry.end for entry in tensors.values()), default=begin)
     if end != size:
-        raise HeaderDamaged(f"{name} has {size} bytes, but by its header {end}")
+        raise HeaderDamaged(f"{name} has {size} bytes, but its header says {end}")
     return Header(tensors, metadata if isinstance(metadata, dict) else {})
 
 
@@ -101,7 +101,7 @@ def _entry(key: str, entry: object, data: int, name: str) -> TensorEntry:
             expected = math.prod(shape) * SIZES[dtype] if dtype in SIZES else end - begin
             if end - begin != expected or end < begin:
                 raise HeaderDamaged(
-                    f"{name} has {end - begin} bytes of {key}, but by its type and shape {expected}"
+                    f"{name} has {end - begin} bytes of {key}, but its type and shape need {expected}"
                 )
             return TensorEntry(dtype, tuple(shape), data + begin, data + end)
     raise _not_safetensors(name)

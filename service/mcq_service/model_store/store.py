@@ -2,7 +2,7 @@
 
     <root>/<name>-<revision>-<digest>-<precision>/   a prepared model: weights, tokenizer, config, manifest
     <root>/sources/<key>/                 a model's source files, if they are kept
-    <root>/.work/                         work in progress, or a killed process's; resumed or deleted
+    <root>/.work/                         work in progress, or left by a killed process; resumed or deleted
     <root>/.lock                          held by the process that writes
 
 A prepared directory appears by a single rename, so readers see all of it or nothing. Using it takes only a shared lock
@@ -88,8 +88,8 @@ class Store:
     ) -> None:
         """Use the directory `root`, created with the first write; poll the lock every `poll_seconds`.
 
-        Above `limit` bytes of prepared models, unused ones are deleted. A source gets `attempts` attempts, as long as
-        no data comes.
+        Above `limit` bytes of prepared models, unused ones are deleted. A source that sends no data gets `attempts`
+        attempts.
         """
         self._attempts = attempts
         self._root = root
@@ -253,7 +253,7 @@ class Store:
         return kept if keep or kept.is_dir() else self._work / offer.key
 
     def _clear(self, keep: Path | None = None) -> None:
-        """Delete what killed processes left; the lock excludes other processes."""
+        """Delete the leftovers of killed processes; the lock excludes other processes."""
         for leftover in self._work.glob("*"):
             if leftover != keep:
                 files.remove(leftover)
@@ -283,7 +283,7 @@ class Store:
 
 
 def _directory_name(planned: Manifest) -> str:
-    """Return a name with the revision too: a commit may change only the tokenizer."""
+    """Return the directory's name. It contains the revision, too: a commit may change only the tokenizer."""
     name = planned.uri.rpartition("/")[2].lower()[:100]
     digest = planned.digest.removeprefix("sha256:")
     return f"{name}-{planned.revision[:12]}-{digest[:12]}-{planned.precision}"

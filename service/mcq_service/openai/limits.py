@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAX_TOKENS = 262_144
 """All prompts and their continuations: 64 prompts that fill a context of 4,096."""
 MAX_SCORES = 131_072
-"""Log-probabilities in the response: 16 prompts of 4,096 tokens with `echo` and `logprobs` 1, as harnesses ask."""
+"""Log-probabilities in the response: 16 prompts of 4,096 tokens with `echo` and `logprobs` 1, as harnesses send."""
 
 
 def check_tokens(total: int, *, name: str) -> None:

@@ -13,7 +13,7 @@ export const address = (path) => new URL(`..${path}`, import.meta.url).href;
 
 export class ServiceError extends Error {}
 
-/** `problem`: the RFC 9457 body; `retryAfter`: seconds, or null; `partial`: a part of the answer came before. */
+/** `problem`: the RFC 9457 body; `retryAfter`: seconds, or null; `partial`: a part of the answer arrived before. */
 export class Refused extends ServiceError {
   constructor(problem, { retryAfter = null, partial = false } = {}) {
     super(problem.title);

@@ -6,24 +6,25 @@ const NAME = "mcq-api-key";
 
 export const key = () => sessionStorage.getItem(NAME) ?? "";
 
-/** Show the field; call `changed` when a key is entered. */
+/** Show the field for the key. */
 export function askForKey({ focus = false } = {}) {
   const field = find("key-field");
   field.hidden = false;
   if (focus) find("key").focus();
 }
 
+/** Call `changed` when a key is entered. */
 export function watchKey(changed) {
   const input = find("key");
   input.value = key();
   input.addEventListener("change", () => {
-    keep();
+    storeKey();
     changed();
   });
 }
 
-/** Take the field's value: a form can be sent before the field loses the focus. */
-export function keep() {
+/** Store the field's value. Call it before each request, too: a form can be sent before the field loses the focus. */
+export function storeKey() {
   const value = find("key").value.trim();
   if (value) sessionStorage.setItem(NAME, value);
   else sessionStorage.removeItem(NAME);

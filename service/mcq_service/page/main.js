@@ -6,7 +6,7 @@ import { announce, find, make } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
 import { Form } from "./form.js";
 import { fromFragment, toFragment } from "./fragment.js";
-import { askForKey, keep, key, watchKey } from "./keys.js";
+import { askForKey, key, storeKey, watchKey } from "./keys.js";
 import { explain, ProblemBox } from "./problem.js";
 import { Result } from "./result.js";
 import { ServiceWatch } from "./service.js";
@@ -14,10 +14,10 @@ import { ServiceWatch } from "./service.js";
 const form = new Form({ changed: () => saveLink() });
 const result = new Result();
 const problems = new ProblemBox({ retry: () => submit() });
-const watch = new ServiceWatch({ onService: learn });
+const watch = new ServiceWatch({ onService: applyService });
 let running = null;
 
-function learn(service) {
+function applyService(service) {
   form.service = service;
   result.traceUrl = service.trace_url;
   if (service.default_mode && service.default_mode !== form.defaultMode) {
@@ -37,7 +37,7 @@ function openLink() {
 
 async function submit() {
   if (running || !form.complete()) return;
-  keep();
+  storeKey();
   saveLink();
   problems.clear();
   running = new AbortController();
@@ -66,7 +66,7 @@ function fail(error) {
   result.halt("");
   const problem = error instanceof Refused ? error.problem : {};
   if (problem.status === 401) askForKey({ focus: true });
-  if (problem.status === 503) watch.look();
+  if (problem.status === 503) watch.refresh();
   const errors = problem.errors ?? [];
   const others = form.point(errors);
   if (errors.length && !others.length) explanation.detail = "The form marks what to change.";
@@ -89,7 +89,7 @@ function showResult() {
   find("result").scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "start" });
 }
 
-async function copied(button, text) {
+async function copyText(button, text) {
   const done = await copy(text);
   button.dataset.label ??= button.textContent;
   button.textContent = done ? "Copied" : "Not allowed";
@@ -111,11 +111,11 @@ function listen() {
     }
   });
   find("copy-curl").addEventListener("click", ({ currentTarget }) => {
-    copied(currentTarget, curl({ body: JSON.stringify(form.request()), withKey: Boolean(key()) }));
+    copyText(currentTarget, curl({ body: JSON.stringify(form.request()), withKey: Boolean(key()) }));
   });
   find("copy-link").addEventListener("click", ({ currentTarget }) => {
     saveLink();
-    copied(currentTarget, location.href);
+    copyText(currentTarget, location.href);
   });
   find("clear").addEventListener("click", () => {
     running?.abort();
@@ -141,5 +141,5 @@ function listExamples() {
 openLink();
 listen();
 listExamples();
-watchKey(() => watch.look());
-watch.look();
+watchKey(() => watch.refresh());
+watch.refresh();

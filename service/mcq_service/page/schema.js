@@ -17,8 +17,8 @@ export function resolve(schema, document) {
 /** Describe a value: a list of words, and `{ref}` for schemas described elsewhere. */
 export function typeWords(schema) {
   if (schema.$ref) return [{ ref: nameOf(schema.$ref) }];
-  const several = schema.anyOf ?? schema.oneOf;
-  if (several) return several.flatMap((each, index) => (index ? [" or ", ...typeWords(each)] : typeWords(each)));
+  const alternatives = schema.anyOf ?? schema.oneOf;
+  if (alternatives) return alternatives.flatMap((each, index) => (index ? [" or ", ...typeWords(each)] : typeWords(each)));
   if (schema.const !== undefined) return [JSON.stringify(schema.const)];
   if (schema.enum) return [schema.enum.map((each) => JSON.stringify(each)).join(" or ")];
   if (schema.type === "array") return ["list of ", ...typeWords(schema.items ?? {})];
@@ -30,17 +30,17 @@ export function typeWords(schema) {
 
 /** Limits and default, as one text. */
 export function limits(schema) {
-  const found = new Set();
+  const texts = new Set();
   for (const part of [schema, ...(schema.anyOf ?? schema.oneOf ?? [])]) {
     for (const [min, max, unit] of RANGES) {
-      if (part[min] !== undefined || part[max] !== undefined) found.add(range(part[min], part[max]) + unit);
+      if (part[min] !== undefined || part[max] !== undefined) texts.add(range(part[min], part[max]) + unit);
     }
-    if (part.exclusiveMinimum !== undefined) found.add(`above ${part.exclusiveMinimum}`);
-    if (part.exclusiveMaximum !== undefined) found.add(`below ${part.exclusiveMaximum}`);
-    if (part.pattern) found.add(`matches ${part.pattern}`);
+    if (part.exclusiveMinimum !== undefined) texts.add(`above ${part.exclusiveMinimum}`);
+    if (part.exclusiveMaximum !== undefined) texts.add(`below ${part.exclusiveMaximum}`);
+    if (part.pattern) texts.add(`matches ${part.pattern}`);
   }
-  if (schema.default !== undefined && schema.default !== null) found.add(`default ${JSON.stringify(schema.default)}`);
-  return [...found].join(", ");
+  if (schema.default !== undefined && schema.default !== null) texts.add(`default ${JSON.stringify(schema.default)}`);
+  return [...texts].join(", ");
 }
 
 function range(min, max) {
@@ -50,15 +50,15 @@ function range(min, max) {
 
 /** An example value: the schema's own, or one of its required parts. */
 export function example(schema, document, depth = 0) {
-  const found = resolve(schema, document);
-  if (found.examples?.length) return found.examples[0];
-  if (found.example !== undefined) return found.example;
-  if (found.const !== undefined) return found.const;
-  if (found.enum) return found.enum[0];
-  if (found.default !== undefined) return found.default;
-  const several = found.anyOf ?? found.oneOf;
-  if (several) return example(several[0], document, depth);
-  return depth > 6 ? null : byType(found, document, depth + 1);
+  const resolved = resolve(schema, document);
+  if (resolved.examples?.length) return resolved.examples[0];
+  if (resolved.example !== undefined) return resolved.example;
+  if (resolved.const !== undefined) return resolved.const;
+  if (resolved.enum) return resolved.enum[0];
+  if (resolved.default !== undefined) return resolved.default;
+  const alternatives = resolved.anyOf ?? resolved.oneOf;
+  if (alternatives) return example(alternatives[0], document, depth);
+  return depth > 6 ? null : byType(resolved, document, depth + 1);
 }
 
 function byType(schema, document, depth) {

@@ -5,11 +5,11 @@ import { find } from "./dom.js";
 import { day, points, whole } from "./format.js";
 import { askForKey, key } from "./keys.js";
 
-const AGAIN_MS = 2000;
+const POLL_MS = 2000;
 
 function examSentence({ name, accuracy, ci95: [low, high], count, sat }) {
   const interval = `${points(low)} to ${points(high)} %`;
-  return `In its last exam, “${name}” on ${day(sat)}, it answered ${points(accuracy)} % of ${whole(count)} questions right (95 %: ${interval}).`;
+  return `In its last exam, “${name}” on ${day(sat)}, it answered ${points(accuracy)} % of ${whole(count)} questions correctly (95 %: ${interval}).`;
 }
 
 export class ServiceWatch {
@@ -19,7 +19,7 @@ export class ServiceWatch {
     this.timer = null;
   }
 
-  async look() {
+  async refresh() {
     clearTimeout(this.timer);
     try {
       const service = await describe({ key: key() });
@@ -33,7 +33,7 @@ export class ServiceWatch {
         this.#show("", key() ? "The API key is not accepted" : "An API key is needed");
       } else {
         this.#show("down", "Not reachable");
-        this.#later();
+        this.#schedule();
       }
     }
   }
@@ -42,11 +42,11 @@ export class ServiceWatch {
     const share = progress === null ? "" : ` ${Math.round(progress * 100)}%`;
     const failed = status === "failed" || status === "draining";
     this.#show(failed ? "down" : "", `${status[0].toUpperCase()}${status.slice(1)}${share}: ${detail}`);
-    this.#later();
+    this.#schedule();
   }
 
-  #later() {
-    this.timer = setTimeout(() => this.look(), AGAIN_MS);
+  #schedule() {
+    this.timer = setTimeout(() => this.refresh(), POLL_MS);
   }
 
   #show(state, text) {

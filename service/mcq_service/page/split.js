@@ -1,7 +1,7 @@
 // Split a pasted block "Question … A) … B) …" into the question and its choices.
 
-// Marks of choices, the strictest first. `inline`: the number of choices that makes a mark in the middle of a line
-// plausible; there `after` follows the mark, and at the beginning of a line `head`.
+// Marks of choices, the strictest first. At the beginning of a line, `head` follows the mark; inside a line, `after`.
+// `inline`: the number of choices from which on marks inside lines count.
 const ANYTHING = "(?=\\s*\\S)";
 const SPACE = "(?=\\s)";
 const FORMS = [
@@ -31,14 +31,14 @@ export function split(block) {
   let best = null;
   for (const { mark, inline, head, after } of FORMS) {
     const lines = run(text, new RegExp(`${LINE_START}${mark}${head}`, "g"), 2, () => true);
-    const found = lines ?? run(text, new RegExp(`${ANYWHERE}${mark}${after}`, "g"), inline, (marks) => listed(text, marks));
-    if (found && (!best || found.length > best.length)) best = found;
+    const marks = lines ?? run(text, new RegExp(`${ANYWHERE}${mark}${after}`, "g"), inline, (inside) => beginChoices(text, inside));
+    if (marks && (!best || marks.length > best.length)) best = marks;
   }
   return best && parts(text, best);
 }
 
-/** The longest run of marks A, B, C …, and the last of equals, because examples come before the choices. */
-function run(text, pattern, min, believable) {
+/** The longest run of marks A, B, C … that `accepts` accepts; the last of equals, because examples come before choices. */
+function run(text, pattern, min, accepts) {
   const marks = [...text.matchAll(pattern)].map((match) => ({
     place: match[1].toUpperCase().charCodeAt(0) - 65,
     from: match.index,
@@ -47,19 +47,19 @@ function run(text, pattern, min, believable) {
   let best = null;
   marks.forEach((mark, start) => {
     if (mark.place !== 0) return;
-    const found = [mark];
+    const sequence = [mark];
     for (const next of marks.slice(start + 1)) {
-      if (next.place === found.length) found.push(next);
+      if (next.place === sequence.length) sequence.push(next);
     }
-    if (found.length >= min && (!best || found.length >= best.length) && believable(found)) best = found;
+    if (sequence.length >= min && (!best || sequence.length >= best.length) && accepts(sequence)) best = sequence;
   });
   return best;
 }
 
 /** Whether marks inside lines begin choices: after the end of a sentence, or three marks outside of words. */
-function listed(text, marks) {
-  const said = text.slice(0, marks[0].from).trimEnd().slice(-20);
-  if (!said || SENTENCE_END.test(said)) return true;
+function beginChoices(text, marks) {
+  const preceding = text.slice(0, marks[0].from).trimEnd().slice(-20);
+  if (!preceding || SENTENCE_END.test(preceding)) return true;
   const bracketed = /[)）]$/.test(text.slice(0, marks[0].to));
   const before = new Set(marks.map(({ from }) => text.slice(0, from).match(/\S*$/)[0].toLowerCase()));
   return bracketed && marks.length > 2 && before.size > 1;

@@ -23,8 +23,8 @@ export function tryIt({ verb, path, body }) {
     show();
     run(request(), answer);
   });
-  const copier = make("button", { type: "button", className: "link" }, "Copy as curl");
-  copier.addEventListener("click", async () => {
+  const copyButton = make("button", { type: "button", className: "link" }, "Copy as curl");
+  copyButton.addEventListener("click", async () => {
     show();
     announce((await copy(command.textContent)) ? "Copied." : "The browser did not allow copying.");
   });
@@ -36,7 +36,7 @@ export function tryIt({ verb, path, body }) {
     ...(text === undefined ? [] : [make("p", { className: "caption" }, "Body"), area]),
     make("p", { className: "caption" }, "The same with curl"),
     command,
-    make("div", { className: "try-actions" }, send, copier),
+    make("div", { className: "try-actions" }, send, copyButton),
     answer,
   );
 }

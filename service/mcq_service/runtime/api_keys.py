@@ -3,7 +3,7 @@
 MCQ_API_KEYS_FILE names one of two things:
 
 - a file: a YAML map with one `name: key` on each line;
-- a directory, as Kubernetes mounts a Secret: one file for each key, whose name is the key's name.
+- a directory, as Kubernetes mounts a Secret: one file for each key, with the name of the key.
 
 Only the mounted keys count. A key that was removed or became invalid stops working with the next check, whatever is
 wrong with the others. An invalid entry disables only its own key. A missing or unreadable file lets no client in.

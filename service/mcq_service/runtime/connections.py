@@ -5,8 +5,8 @@ connections it refuses every request on all of them. Here a new connection repla
 
 One peer may have half of the connections. An Ingress controller or a mesh's sidecar is one peer for all clients behind
 it. Half is enough for it: that is at least twice the queue's size, so a request on one more connection would be
-refused anyway. Of the peer's idle connections, a new one replaces the one idle for longest, as the keep-alive limit
-would.
+refused anyway. Beyond its half, each new connection of the peer replaces its longest idle one, which the keep-alive
+limit would close next.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MAX_HEAD_BYTES = 32 * 1024
 KEEP_ALIVE_SECONDS = (
-    75  # longer than the idle limit of common proxies (60 s), which would otherwise lose requests to a race
+    75  # longer than common proxies keep idle connections (60 s): a proxy must not send on one that closes
 )
 CLOSE_SECONDS = 2  # for connections that stay open after the last answer
 MAX_CONNECTIONS = 1024
@@ -44,13 +44,13 @@ class Connection(H11Protocol):
     head_seconds: ClassVar[float] = 10.0
     """Time for a request's whole head, counted from the connection or from the first byte after the last answer.
 
-    Also for the rest of an unread body after an early answer.
+    It also limits the rest of an unread body after an early answer.
     """
     read_seconds: ClassVar[float] = 60.0
-    """Time for a client to read on, once the buffer for its answer is full."""
+    """Time for a client to continue reading, once the buffer for its answer is full."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """See uvicorn, whose own limit on connections is replaced."""
+        """See uvicorn. This class replaces its limit on connections."""
         super().__init__(*args, **kwargs)
         assert self.limit_concurrency is not None, "see `uvicorn_config`"
         self._limit, self.limit_concurrency = self.limit_concurrency, None
@@ -72,7 +72,7 @@ class Connection(H11Protocol):
         self._start_head_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Take the data; only a whole head stops the timer, not another byte of it."""
+        """Take the data. Only a complete head stops the timer."""
         super().data_received(data)
         if not self.idle:
             self._stop_head_timer()
@@ -86,12 +86,12 @@ class Connection(H11Protocol):
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """Start the client's time to read on."""
+        """Start the timer: the client has stopped reading."""
         super().pause_writing()
         self._read_timer = self.loop.call_later(self.read_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Stop the timer: the client read on."""
+        """Stop the timer: the client reads again."""
         super().resume_writing()
         self._stop_read_timer()
 
@@ -102,7 +102,7 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def _make_room(self) -> None:
-        """With too many connections in all, or of this peer, close an idle one, or refuse this one."""
+        """If there are too many connections, in all or of this peer, close an idle one or refuse this one."""
         if len(self.connections) <= self._limit // 2:
             return
         others = [

@@ -102,7 +102,7 @@ def _prepare(settings: Settings, precision: PrecisionChoice, lifecycle: Lifecycl
     ref = ModelRef(settings.model_uri, revision=settings.model_revision, digest=settings.model_digest)
 
     def report(stage: Stage, fraction: float | None, detail: str) -> None:
-        # A download may take minutes, but a stopping replica has seconds: raising ends it, resumably.
+        # A download may take minutes, but a stopping replica has seconds: stop it here, the next start resumes it.
         if lifecycle.status is Status.DRAINING:
             raise StoppedError("The replica was stopped while it prepared its model.")
         lifecycle.report(Status(stage), fraction, detail)

@@ -42,7 +42,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT. Return the exit code: 0, or for a model that can't be loaded its error's, or 1.
+    """Serve until SIGTERM or SIGINT. Return the exit code: 0, or the error's if the model can't be loaded, else 1.
 
     Raises OSError if the server can't listen on an address; its `strerror` names the address.
     """
@@ -102,7 +102,7 @@ def _servers(
 def _listen(host: str, port: int) -> list[socket.socket]:
     """Listen on an address; for `::` on IPv6 and IPv4, with a socket for each.
 
-    A single socket for both would show IPv4 clients as `::ffff:…`, which no limit and no list of proxies expects.
+    A single socket for both would show IPv4 clients as `::ffff:…`, which limits and lists of proxies do not expect.
     """
     try:
         if host != "::":

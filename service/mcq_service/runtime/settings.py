@@ -51,7 +51,7 @@ class Settings(BaseSettings):
 
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Origins whose pages may use the service from a browser, comma-separated; *: all.",
+        description="Origins of pages that may use the service from a browser, comma-separated; *: all.",
     )
 
     exam_file: Path | None = Field(
@@ -85,7 +85,7 @@ class Settings(BaseSettings):
         description="Check the prepared model's SHA-256 at each start; false: only its files' sizes.",
     )
     model_fetch_attempts: int = Field(
-        default=10, ge=1, description="Attempts to reach a source, as long as no data comes."
+        default=10, ge=1, description="Attempts to reach a source that sends no data."
     )
     model_cache: Path = Path.home() / ".cache/mcq-operator/models"
     model_cache_limit: ByteSize = Field(

@@ -23,7 +23,7 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
 
 
 async def gather(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run all coroutines; return their results in order. Fails as `task_group`, unlike asyncio's."""
+    """Run all coroutines; return their results in order. Fails like `task_group`, unlike asyncio's `gather`."""
     async with task_group() as group:
         tasks = [group.create_task(work) for work in works]
     return [task.result() for task in tasks]

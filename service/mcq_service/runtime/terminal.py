@@ -1,4 +1,4 @@
-"""Write a command's output to a terminal, a file, or a pipe whose reader may leave."""
+"""Write a command's output to a terminal, a file, or a pipe that its reader may close."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PIPE_CLOSED = 141
-"""The exit code of a command whose reader has left: a shell's code for SIGPIPE."""
+"""The exit code after the output's reader has left: a shell's code for SIGPIPE."""
 _LINES_AND_TABS = frozenset("\n\t")
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -57,8 +57,8 @@ def run_command(command: Callable[[], int]) -> int:
         # Flush here: at the interpreter's exit a broken pipe would print an error.
         sys.stdout.flush()
     except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
+        devnull = os.open(os.devnull, os.O_WRONLY)
         for stream in sys.stdout, sys.stderr:
-            os.dup2(nowhere, stream.fileno())
+            os.dup2(devnull, stream.fileno())
         return PIPE_CLOSED
     return code

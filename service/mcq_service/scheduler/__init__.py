@@ -1,4 +1,4 @@
-"""Who uses the model, and when: admission, queue, continuous batching, cancellation, drain."""
+"""Share the model among requests: admission, queue, continuous batching, cancellation, drain."""
 
 from mcq_service.scheduler.admission import Admission, LanePart, Limits, Slot
 from mcq_service.scheduler.errors import DeadlinePassed, QueueClosed, QueueFull, SchedulerError

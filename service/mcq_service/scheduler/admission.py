@@ -5,12 +5,12 @@ memory, and the number of requests that may write at once. A request that exceed
 that only answers writes nothing, so it never waits for another's reasoning.
 
 A request of many parts (a batch of questions, a completion of several prompts) is admitted once and counts as one
-request. Only one of its parts is in the queue at a time, and its next part queues behind requests that came since. So
-requests take turns, and a single question waits for at most one part of each batch.
+request. Only one of its parts is in the queue at a time, and its next part queues behind requests that arrived since.
+So requests take turns, and a single question waits for at most one part of each batch.
 
 The queue is also bounded in time. A slow replica can't finish a full queue before the requests' deadlines, and would
-compute answers for clients that have left. So it refuses a request if those before it will take more than half of the
-deadline. The other half is for the request's own computation, and for an estimate that is too low.
+compute answers for clients that have left. So it refuses a request if the requests before it will take more than half
+of the deadline. The other half is for the request's own computation, and for an estimate that is too low.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ class Admission:
             raise QueueClosed("Send the request again: another replica will take it.")
 
     def _queue(self) -> list[_Request]:
-        """Return the requests in the queue; of one with many parts, the part that is in it."""
+        """Return the requests in the queue; for a request of many parts, the part that is in it."""
         alone = [each for each in [*self._waiting, *self._active] if each.part is None and each.queued]
         return [*alone, *(each for each in self._waiting if each.part is not None)]
 

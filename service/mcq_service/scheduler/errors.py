@@ -1,4 +1,4 @@
-"""What the scheduler raises. `api.error_mapping` turns these errors into problems.
+"""The errors that the scheduler raises. `api.error_mapping` turns them into problems.
 
 SchedulerError
 ├── QueueFull        too much work is waiting
@@ -17,7 +17,7 @@ class QueueFull(SchedulerError):
     """Too much work is waiting; the client can try again in `retry_after` seconds."""
 
     def __init__(self, message: str, *, retry_after: int) -> None:
-        """Refuse with a message."""
+        """Set the message and the number of seconds."""
         super().__init__(message)
         self.retry_after = retry_after
 

@@ -3,9 +3,9 @@
 A step schedules tasks, runs the engine, and hands each task its output. Tasks join and leave between steps, so an
 answer never waits for another's reasoning, and no text waits for the slowest.
 
-An error stays with its task. A failed step runs again in halves until the failing task is alone, and the other tasks
-get the results they would have got without it: an engine that fails has read nothing. For n tasks with one failing,
-that takes 2 log2(n) more steps, and never more than 2 n.
+An error affects only its task. A failed step runs again in halves until the failing task is alone. The other tasks get
+the same results as without it, because an engine that fails has read nothing. For n tasks with one failing, that takes
+2 log2(n) more steps, and never more than 2 n.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class Scheduler:
             self._read(scheduled)
 
     def _account(self, scheduled: Sequence[_Scheduled]) -> None:
-        """Advance the clock, and move a prompt that had a step's worth of tokens behind the turns that came since."""
+        """Advance the clock. Move a prompt that has read a step's worth of tokens behind the turns set since."""
         shares = {task.text.share for task in self._active if len(task.text.pending) > 1}
         for each in scheduled:
             if each.tokens > 1:

@@ -1,4 +1,4 @@
-"""How fast a replica finishes the requests in its queue."""
+"""The rate at which a replica finishes the requests in its queue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_RETRY_SECONDS = 60
 class ServiceRate:
     """The mean seconds between two finished requests while others wait.
 
-    Without a waiting request, the time between two of them shows how often clients ask and not what a replica can do.
+    Without waiting requests, the time between two of them shows how often clients ask, not what a replica can do.
     """
 
     def __init__(self, clock: Callable[[], float], *, initial: float = 1.0) -> None:
@@ -28,7 +28,7 @@ class ServiceRate:
         self._since: float | None = None
 
     def ended(self, *, others_wait: bool) -> None:
-        """Count a finished request; `others_wait` says if requests wait for their turn now."""
+        """Count a finished request; `others_wait` says whether requests wait for their turn now."""
         now = self._clock()
         if self._since is not None and others_wait:
             self._measured.append(now - self._since)

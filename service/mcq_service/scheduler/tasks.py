@@ -1,4 +1,4 @@
-"""What a text asks of the engine: to read and score tokens, to write a line, or to sample a continuation.
+"""The tasks of a text on the engine: read and score tokens, write a line, or sample a continuation.
 
 The event loop's thread creates tasks and the engine's thread runs them; both use `future`.
 """

@@ -103,7 +103,7 @@ class Metrics:
         )
         self._abstentions = Counter(
             "mcq_abstentions",
-            "Questions whose confidence was below the minimum.",
+            "Questions with a confidence below the minimum.",
             ["mode"],
             registry=self.registry,
         )

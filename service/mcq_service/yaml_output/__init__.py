@@ -5,12 +5,12 @@
 
 The keys and quotes are forced: they are tokens of the model's sequence that the model did not choose. The letter is
 the choice with the highest probability (`mcq.decision`), and the model writes the line. Models forget to escape
-quotes, and add keys or lines if they may. So `line` reads the written tokens leniently, `document` writes what it
-read as YAML with correct escapes, and `parse` checks the document as a stranger would, before a client gets it.
+quotes, and add keys or lines if they can. So `line` reads the written tokens leniently, `document` writes the result
+as YAML with correct escapes, and `parse` checks the document before a client gets it, as any reader of YAML would.
 
-The parser therefore refuses no answer of a model, only a defect of ours: a letter that was not offered, a line that
-`document` did not quote. That request ends with 500, and `mcq_requests_total` counts it with the outcome `internal-
-error`.
+The parser therefore never refuses a model's answer. It only finds our own defects: a letter that was not offered, or a
+line that `document` did not quote. The request then ends with 500, and `mcq_requests_total` counts it with the outcome
+`internal-error`.
 """
 
 from mcq_service.yaml_output.document import REASONING_KEY, Parsed, UnparsableOutput, document, parse

@@ -17,7 +17,7 @@ from tests.operator.live import apply, existing, mark_pods_ready, patch, pod_nam
 from tests.operator.support import run_operator
 
 from mcq_eval import parts
-from mcq_eval.errors import ResultsNotKept
+from mcq_eval.errors import ResultsNotStored
 from mcq_eval.parts import Part
 from mcq_eval.report.rows import Row
 from mcq_eval.results import Account, ResultStore, StoredPart
@@ -382,10 +382,10 @@ async def test_pods_of_an_exam_may_write_to_its_results_and_to_nothing_else(
     apply_exam(kubectl, {})
     await bench.settle(exam_key(bench))
     kubectl("create", "configmap", "other")
-    with pytest.raises(ResultsNotKept, match="forbidden"):
+    with pytest.raises(ResultsNotStored, match="forbidden"):
         await result_store(kubectl, tmp_path, name="other").put("x", 0, 1, part("x"), run="job")
     kubectl("create", "configmap", "aqua-results-1")  # belongs to no shard
-    with pytest.raises(ResultsNotKept, match="forbidden"):
+    with pytest.raises(ResultsNotStored, match="forbidden"):
         await result_store(kubectl, tmp_path).put("x", 1, 2, part("x"), run="job")
     assert (await result_store(kubectl, tmp_path).put("x", 0, 1, part("x"), run="job")).parts
     account = f"--as=system:serviceaccount:{kubectl.namespace}:aqua-exam"

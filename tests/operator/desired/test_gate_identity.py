@@ -18,7 +18,7 @@ from tests.operator.support import IMAGES, NOON, deployment, pod, solver
 
 from mcq_operator import desired
 from mcq_operator.api import Manifest
-from mcq_operator.status.gate import advanced
+from mcq_operator.status.gate import advance
 
 
 def replica(image: str, name: str = "demo-1") -> Manifest:
@@ -42,7 +42,7 @@ def test_replicas_of_another_image_than_the_tested_one_are_reported(
     """A tag may move between the exam and the roll-out, or later."""
     tested = candidate(condition("Ready", "True"))
     tested = tested.model_copy(update={"status": tested.status.model_copy(update={"image": "sha256:a"})})
-    passed = advanced(
+    passed = advance(
         gated(), SITTING, gate_objects(candidate=tested, candidate_exam=finished_exam("Passed")), now=NOON
     )
     pods = [replica(image, f"demo-{number}") for number, image in enumerate(images)]

@@ -22,9 +22,10 @@ from mcq_operator.client import CachedClient, Cluster
 from mcq_operator.informer import lists, watches
 from mcq_operator.informer.staleness import WatchStaleness
 from mcq_operator.informer.watches import Watches
-from mcq_operator.manager import manager
-from mcq_operator.manager.manager import _observe_event, _observe_list, verify_watches
+from mcq_operator.manager import watchdog
+from mcq_operator.manager.manager import _observe_event, _observe_list
 from mcq_operator.manager.metrics import Metrics
+from mcq_operator.manager.watchdog import verify_watches
 from mcq_operator.manager.workqueue import WorkQueue
 
 DEMO, KEPT, NEW = (SolverKey("team", name) for name in ("demo", "kept", "new"))
@@ -313,8 +314,8 @@ async def test_an_event_that_never_comes_restarts_the_watches(
     else:
         watched.server.put("demo")
     cluster = Cluster(watched.client)
-    monkeypatch.setattr(manager, "WATCHED", [SERVICE])
-    monkeypatch.setattr(manager, "RESTART_PAUSE_SECONDS", 3600)
+    monkeypatch.setattr(watchdog, "WATCHED", [SERVICE])
+    monkeypatch.setattr(watchdog, "RESTART_PAUSE_SECONDS", 3600)
     task = asyncio.create_task(
         verify_watches(cluster, watched.staleness, metrics, watched.changed.set, every=0.05, stale=0.2)
     )
@@ -334,7 +335,7 @@ async def test_repeated_failures_of_the_watches_end_the_process(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     operator.server.error_status = 422
-    monkeypatch.setattr(watches, "MOST_FAILURES", 1)
+    monkeypatch.setattr(watches, "MAX_FAILURES", 1)
     async with running(operator) as watch:
         with pytest.raises(APIUnprocessableEntityError, match="no"):
             await asyncio.wait_for(watch, 60)

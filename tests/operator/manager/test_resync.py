@@ -98,7 +98,7 @@ async def test_a_failed_list_of_a_kind_with_a_crd_does_not_block_the_start(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The kind's conversion webhook may fail."""
-    monkeypatch.setattr(resync, "LISTED_SECONDS", 0.01)
+    monkeypatch.setattr(resync, "LIST_TIMEOUT_SECONDS", 0.01)
     cluster, queue = FakeCluster(missing={SERVICE, HTTP_ROUTE}), FakeQueue()
     listed = asyncio.Event()
     with running(resync.start(cluster, queue, listed)):  # type: ignore[arg-type]

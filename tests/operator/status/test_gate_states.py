@@ -10,7 +10,7 @@ from tests.operator.support import NOON, deployment, solver
 from mcq_operator import status
 from mcq_operator.api import GateStatus, MCQExam, MCQSolver, SolverStatus
 from mcq_operator.api.observed import CanaryVerdict, ObservedSolver
-from mcq_operator.status.gate import GateObjects, advanced, finding, holds, retry_in
+from mcq_operator.status.gate import GateObjects, advance, finding, holds, retry_in
 from mcq_operator.status.transitions import stamp
 
 PATIENCE_SECONDS = 120
@@ -201,7 +201,7 @@ def exam_condition(reported: SolverStatus) -> tuple[str, str] | None:
 def test_only_its_own_passed_exam_lets_a_change_through(
     objects: GateObjects, phase: str, reason: str
 ) -> None:
-    gate = advanced(gated(), SITTING, objects, now=NOON)
+    gate = advance(gated(), SITTING, objects, now=NOON)
     assert (gate.phase, gate.reason) == (phase, reason)
     assert holds(gate) == (phase != "Passed")
 
@@ -225,14 +225,14 @@ def test_only_its_own_passed_exam_lets_a_change_through(
     ],
 )
 def test_the_message_has_the_cause_and_advice(objects: GateObjects, text: str) -> None:
-    assert text in advanced(gated(), SITTING, objects, now=NOON).message
+    assert text in advance(gated(), SITTING, objects, now=NOON).message
 
 
 @pytest.mark.parametrize("phase", ["Passed", "Refused", "Inconclusive", "Overridden"])
 def test_later_observations_do_not_change_a_decision(phase: Any) -> None:
     decided = SITTING.model_copy(update={"phase": phase})
     assert (
-        advanced(gated(), decided, gate_objects(candidate_exam=finished_exam("Passed")), now=NOON) == decided
+        advance(gated(), decided, gate_objects(candidate_exam=finished_exam("Passed")), now=NOON) == decided
     )
 
 

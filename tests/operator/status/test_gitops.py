@@ -89,7 +89,7 @@ REFUSED = ObservedSolver(
             "Suspended",
         ),
         (
-            status.invalid(solver(), problem="replicas: bad", bad="Ready", now=NOON).model_dump(
+            status.invalid(solver(), problem="replicas: bad", condition="Ready", now=NOON).model_dump(
                 by_alias=True
             ),
             2,

@@ -59,7 +59,7 @@ def decide(
 ) -> Rollback | None:
     sets = [replica_set(1, available=old), replica_set(2, available=0)]
     observed = ObservedSolver(deployment=rollout, pods=list(pods), replica_sets=sets)
-    return status.rollback.decided(solver(SPEC if spec is None else spec), observed, digest="new", now=NOON)
+    return status.rollback.decide(solver(SPEC if spec is None else spec), observed, digest="new", now=NOON)
 
 
 UNDONE = [
@@ -134,7 +134,7 @@ def test_every_affected_condition_reports_an_undone_roll_out() -> None:
     actual = status.of(
         known,
         observed=ObservedSolver(deployment=deployment()),
-        verdict=status.canary_carried(known, ANSWERED),
+        verdict=status.recorded_verdict(known, ANSWERED),
         inventory=[],
         replicas_digest="new",
         template_digest="new",
@@ -163,4 +163,4 @@ def test_revisions_are_only_read_if_something_is_wrong(
     pods: list[Manifest], rollout: Deployment, reads: bool
 ) -> None:
     """A roll-out that goes well costs the API server nothing."""
-    assert status.rollback.concerns(solver(SPEC), rollout, pods) is reads
+    assert status.rollback.needs_replica_sets(solver(SPEC), rollout, pods) is reads

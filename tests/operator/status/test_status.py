@@ -543,16 +543,16 @@ def test_the_status_shows_the_url_for_clients(ingress: dict[str, Any], url: str)
 
 def test_a_solver_stays_ready_over_a_restart_of_the_operator_until_its_spec_changes() -> None:
     ready = status_of(ObservedSolver(deployment=deployment())).model_dump(by_alias=True)
-    assert status.canary_carried(solver(status=ready), PENDING).outcome == "answered"
-    assert status.canary_carried(solver(status=ready), FAILED) == FAILED
-    assert status.canary_carried(solver(status=ready, generation=3), PENDING) == PENDING
-    assert status.canary_carried(solver(), PENDING) == PENDING
+    assert status.recorded_verdict(solver(status=ready), PENDING).outcome == "answered"
+    assert status.recorded_verdict(solver(status=ready), FAILED) == FAILED
+    assert status.recorded_verdict(solver(status=ready, generation=3), PENDING) == PENDING
+    assert status.recorded_verdict(solver(), PENDING) == PENDING
 
 
 def test_an_unreadable_spec_is_reported_and_keeps_the_inventory() -> None:
     before = of(solver(), observed=ObservedSolver(deployment=deployment()), inventory=[INGRESS])
     known = solver(status=before.model_dump(by_alias=True), generation=3)
-    actual = status.invalid(known, problem="spec.replicas: too many", bad="Ready", now=NOON)
+    actual = status.invalid(known, problem="spec.replicas: too many", condition="Ready", now=NOON)
     assert condition(actual, "Ready").reason == "InvalidSpec"
     assert "spec.replicas" in condition(actual, "Degraded").message
     assert actual.inventory == [INGRESS]
@@ -650,10 +650,10 @@ def test_the_warning_of_a_pod_without_a_container_for_long_is_read() -> None:
     hanging, young = creating_pod(for_seconds=11), creating_pod(for_seconds=9)
     leaving = creating_pod(for_seconds=99, deletionTimestamp="x")
     evicted = {**hanging, "status": {**hanging["status"], "phase": "Failed"}}
-    assert status.pending.hanging([young, leaving, evicted, hanging], now=NOON) is hanging
-    assert status.pending.hanging([young, leaving, evicted, pod()], now=NOON) is None
-    assert status.pending.young([young], now=NOON)
-    assert not status.pending.young([hanging, leaving, pod()], now=NOON)
+    assert status.pending.hanging_pod([young, leaving, evicted, hanging], now=NOON) is hanging
+    assert status.pending.hanging_pod([young, leaving, evicted, pod()], now=NOON) is None
+    assert status.pending.has_new_pod([young], now=NOON)
+    assert not status.pending.has_new_pod([hanging, leaving, pod()], now=NOON)
 
 
 INGRESS_SPEC = {"ingress": {"enabled": True, "host": "mcq.example.com"}}

@@ -18,14 +18,14 @@ from tests.operator.support import NOON, solver
 
 from mcq_operator import status
 from mcq_operator.api import GateStatus
-from mcq_operator.status.gate import advanced, finding, holds
+from mcq_operator.status.gate import advance, finding, holds
 from mcq_operator.status.transitions import stamp
-from mcq_operator.status.waiver import override, ungated
+from mcq_operator.status.waiver import override, ungated_change
 
 
 def test_an_annotation_lets_only_its_change_through_and_is_recorded() -> None:
     annotations = {PROMOTE: f"{SITTING.change} alice: by hand"}
-    through = advanced(gated(annotations), SITTING, gate_objects(), now=NOON)
+    through = advance(gated(annotations), SITTING, gate_objects(), now=NOON)
     assert (through.phase, holds(through)) == ("Overridden", False)
     assert "alice: by hand" in through.message
     recorded = override(gated(annotations), through, now=NOON)
@@ -33,20 +33,20 @@ def test_an_annotation_lets_only_its_change_through_and_is_recorded() -> None:
     assert (recorded.annotation, recorded.change) == (annotations[PROMOTE], SITTING.change)
     assert (recorded.reason, recorded.time) == ("Overridden", stamp(NOON))
     used = {"override": recorded.model_dump(by_alias=True)}
-    again = advanced(gated(annotations, status=used), SITTING, gate_objects(), now=NOON)
+    again = advance(gated(annotations, status=used), SITTING, gate_objects(), now=NOON)
     assert again.phase == "Sitting"
 
 
 def test_an_annotation_of_a_passed_change_has_no_effect() -> None:
     passed = SITTING.model_copy(update={"phase": "Passed"})
     late = {PROMOTE: f"{SITTING.change} alice: late"}
-    assert advanced(gated(late), passed, gate_objects(), now=NOON) == passed
+    assert advance(gated(late), passed, gate_objects(), now=NOON) == passed
 
 
 @pytest.mark.parametrize("approval", ["alice: by hand", "fedcba9876543210 alice: by hand", SITTING.change])
 def test_an_approval_of_another_change_has_no_effect_and_is_reported(approval: str) -> None:
     solver_with_approval = gated({PROMOTE: approval})
-    gate = advanced(solver_with_approval, SITTING, gate_objects(), now=NOON)
+    gate = advance(solver_with_approval, SITTING, gate_objects(), now=NOON)
     assert gate.phase == "Sitting"
     reported = finding(solver_with_approval, gate, EMPTY)
     assert reported is not None
@@ -73,7 +73,7 @@ LAST_GATE = {"exam": "aqua", "minAccuracy": 0.4, "maxRegression": 0.05}
 )
 def test_a_gate_loosened_with_the_change_leaves_a_record(gate: dict[str, Any], text: str) -> None:
     loosened = gated(status={"lastGate": LAST_GATE}, **gate)
-    reported = advanced(loosened, SITTING, gate_objects(candidate_exam=finished_exam("Passed")), now=NOON)
+    reported = advance(loosened, SITTING, gate_objects(candidate_exam=finished_exam("Passed")), now=NOON)
     recorded = override(loosened, reported, now=NOON)
     assert not holds(reported)
     assert text in reported.message
@@ -96,10 +96,10 @@ def test_a_gate_removed_with_the_change_or_before_it_leaves_a_record(
     assert before.last_gate is not None
     if steps == 2:
         alone = solver(status=stored(before))
-        before = next_status(alone, ungated(alone, "old", unchanged=True), "old")
+        before = next_status(alone, ungated_change(alone, "old", unchanged=True), "old")
         assert exam_condition(before) is None
     changed = solver(status=stored(before))
-    after = next_status(changed, ungated(changed, "new", unchanged=False), "new")
+    after = next_status(changed, ungated_change(changed, "new", unchanged=False), "new")
     assert (after.promoted, after.last_gate) == ("new", None)
     assert exam_condition(after) == ("Unknown", "GateRemoved")
     assert after.override is not None
@@ -108,8 +108,8 @@ def test_a_gate_removed_with_the_change_or_before_it_leaves_a_record(
     events = [each for each in status.events(changed, after, now=NOON) if each["reason"] == "GateRemoved"]
     assert [each["type"] for each in events] == ["Warning"]
     same = solver(status=stored(after))
-    assert next_status(same, ungated(same, "new", unchanged=True), "new") == after
-    another = ungated(same, "newer", unchanged=False)
+    assert next_status(same, ungated_change(same, "new", unchanged=True), "new") == after
+    another = ungated_change(same, "newer", unchanged=False)
     assert another is None
     assert exam_condition(next_status(same, another, "newer")) is None
 
@@ -128,4 +128,4 @@ def test_a_gate_loosened_before_the_change_is_compared_with_the_earlier_gate() -
 
 
 def test_a_removed_gate_delays_nothing_and_emits_no_event() -> None:
-    assert ungated(solver(status={"promoted": "old"}), "new", unchanged=False) is None
+    assert ungated_change(solver(status={"promoted": "old"}), "new", unchanged=False) is None

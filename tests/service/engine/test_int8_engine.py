@@ -256,14 +256,14 @@ def test_a_file_with_an_equivalent_header_is_read(tiny: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("name", "entry", "message"),
     [
-        ("layers.0.qkv.panels", {"data_offsets": [1 << 40, (1 << 40) + 24576]}, "by its header"),
+        ("layers.0.qkv.panels", {"data_offsets": [1 << 40, (1 << 40) + 24576]}, "but its header says"),
         ("norm", {"data_offsets": [-(1 << 40), 512 - (1 << 40)]}, "not a safetensors file"),
         ("norm", {"data_offsets": [512, 0]}, "has -512 bytes of norm"),
         ("norm", {"data_offsets": [0, 1e300]}, "not a safetensors file"),
         ("norm", {"data_offsets": [True, False]}, "not a safetensors file"),
         ("norm", {"data_offsets": [0]}, "not a safetensors file"),
         ("layers.0.mlp_norm", {"data_offsets": [1, 513]}, "has layers.0.mlp_norm at the unaligned offset"),
-        ("norm", {"shape": [1 << 62, 4]}, "512 bytes of norm, but by its type and shape"),
+        ("norm", {"shape": [1 << 62, 4]}, "512 bytes of norm, but its type and shape need"),
         ("norm", {"shape": "wide"}, "not a safetensors file"),
         ("norm", {"dtype": "I32"}, r"norm as I32 \[128\], but by the model's config it is F32 \[128\]"),
         ("norm", {"dtype": "X1"}, "norm as X1"),

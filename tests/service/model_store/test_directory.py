@@ -180,7 +180,7 @@ def test_wrong_credentials_are_reported(
 ) -> None:
     """With S3's own code, and the variables to check."""
     monkeypatch.setenv(name, "wrong")
-    with pytest.raises(AccessDenied, match=r"s3://models/tiny may not be read .*403.*: [A-Z]\w+.*AWS_REGION"):
+    with pytest.raises(AccessDenied, match=r"s3://models/tiny denies access .*403.*: [A-Z]\w+.*AWS_REGION"):
         ensure()
 
 
@@ -193,8 +193,8 @@ def test_wrong_credentials_are_reported(
             f"{KEYS[1]}\n",
             "AWS_SECRET_ACCESS_KEY begins or ends with a space or a new line",
         ),
-        ("AWS_ENDPOINT_URL", "s3.example.com", "AWS_ENDPOINT_URL='s3.example.com' is no URL"),
-        ("AWS_ENDPOINT_URL", "", "AWS_ENDPOINT_URL='' is no URL"),
+        ("AWS_ENDPOINT_URL", "s3.example.com", "AWS_ENDPOINT_URL='s3.example.com' is not a URL"),
+        ("AWS_ENDPOINT_URL", "", "AWS_ENDPOINT_URL='' is not a URL"),
     ],
 )
 def test_invalid_variables_are_named(
@@ -220,7 +220,7 @@ def test_the_download_from_a_server_that_is_gone_is_kept_and_continued_by_range(
 ) -> None:
     """Only if the object is still the same."""
     s3.cut_after, s3.gone = CUT, True
-    with pytest.raises(SourceUnreachable, match="run this again: what was fetched is kept"):
+    with pytest.raises(SourceUnreachable, match="run this again: the downloaded data is kept"):
         ensure()
     [partial] = (tmp_path / "store/.work").glob(f"*/{WEIGHTS}.partial")
     kept = partial.stat().st_size
@@ -288,7 +288,7 @@ def test_an_object_replaced_after_the_lookup_is_reported(bucket: Path, tmp_path:
     before = source.offer()
     flip(bucket / "tiny" / WEIGHTS)
     with pytest.raises(
-        SourceChanged, match="changed while it was being fetched, and old and new were not mixed"
+        SourceChanged, match="changed during the download, and no old and new files were mixed"
     ):
         source.fetch(tmp_path, lambda _fraction, _detail: None)
     assert source.offer().revision != before.revision
@@ -309,7 +309,7 @@ def test_weights_with_another_digest_are_refused_and_deleted(
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda data: data[:-100], "bytes, but by its header"),
+        (lambda data: data[:-100], "bytes, but its header says"),
         (lambda data: b"\0" * len(data), "model.safetensors is not a safetensors file"),
         (lambda _: b"", "model.safetensors is not a safetensors file"),
         (
@@ -327,7 +327,9 @@ def test_incomplete_weights_are_refused_without_a_digest_too(
 ) -> None:
     weights = bucket / "tiny" / WEIGHTS
     weights.write_bytes(damage(weights.read_bytes()))
-    with pytest.raises(DigestMismatch, match=f"{message}.*It was deleted: put a whole one there"):
+    with pytest.raises(
+        DigestMismatch, match=f"{message}.*The download was deleted: put an undamaged file there"
+    ):
         ensure()
     assert not list((tmp_path / "store").rglob("*.safetensors*"))
 

@@ -91,7 +91,7 @@ def test_a_permanent_failure_has_a_bounded_number_of_attempts(
     tmp_path: Path, hub: HubServer, web: ObjectServer
 ) -> None:
     hub.refusals = [(503, {})] * 100
-    with pytest.raises(SourceUnreachable, match=r"503.*what was fetched is kept"):
+    with pytest.raises(SourceUnreachable, match=r"503.*the downloaded data is kept"):
         from_hub(tmp_path, hub)
     assert len(hub.requests) == ATTEMPTS
     web.refusals = [(500, {})] * 100
@@ -239,7 +239,7 @@ def test_a_repository_of_the_known_gguf_file_is_a_model(tmp_path: Path, index: t
         assert contents(by_hub) == contents(by_packages)
         path.write_bytes(path.read_bytes()[:-1] + b"x")
         with pytest.raises(
-            DigestMismatch, match=r"tiny\.gguf of acme/tiny at .*, and only sha256:.* is known"
+            DigestMismatch, match=r"tiny\.gguf of acme/tiny at .*, but only sha256:.* is supported"
         ):
             store("3").ensure(REF, "float32")
 

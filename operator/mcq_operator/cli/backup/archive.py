@@ -67,7 +67,7 @@ class Writer:
         self._packed.write(line)
 
     def close(self) -> None:
-        """Write the manifest and close the file, which is no valid backup before."""
+        """Write the manifest and close the file. Before that, the file is not a valid backup."""
         self._packed.write(_line({MANIFEST: self.contents.model_dump()}))
         self._packed.close()
 
@@ -126,13 +126,13 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[dict[str, Any], str]]:
     try:
         with gzip.GzipFile(fileobj=file, mode="rb") as packed:
             while line := packed.readline(LONGEST_LINE + 1):
-                yield _parsed(line), _digest(line)
+                yield _parse(line), _digest(line)
     except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
         message = f"it can't be unpacked: {error}"
         raise CorruptError(message) from error
 
 
-def _parsed(line: bytes) -> dict[str, Any]:
+def _parse(line: bytes) -> dict[str, Any]:
     if len(line) > LONGEST_LINE:
         message = f"a line has more than {LONGEST_LINE >> 20} MiB"
         raise ValueError(message)

@@ -11,40 +11,46 @@ _PLACES = (
 def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands to the parser."""
     backup = commands.add_parser("backup", help="back up a namespace, or list backups")
-    of_backup = backup.add_subparsers(dest="backup_command", metavar="COMMAND", required=True)
-    creating = of_backup.add_parser("create", help="back up a namespace's MCQSolvers, MCQExams and reports")
-    creating.add_argument(
+    backup_commands = backup.add_subparsers(dest="backup_command", metavar="COMMAND", required=True)
+    create_parser = backup_commands.add_parser(
+        "create", help="back up a namespace's MCQSolvers, MCQExams and reports"
+    )
+    create_parser.add_argument(
         "-n", "--namespace", dest="of_namespace", default="default", help="the namespace (%(default)s)"
     )
-    creating.add_argument("--to", required=True, metavar="URL", help=_PLACES)
-    creating.add_argument(
+    create_parser.add_argument("--to", required=True, metavar="URL", help=_PLACES)
+    create_parser.add_argument(
         "--keep", type=_count, metavar="N", help="keep the last N good backups, delete the others"
     )
-    listing = of_backup.add_parser("list", help="read, verify and list backups")
-    listing.add_argument("--from", dest="source", required=True, metavar="URL", help=_PLACES)
-    listing.add_argument("-n", "--namespace", dest="of_namespace", help="only this namespace's backups")
-    restoring = commands.add_parser("restore", help="create the objects of a backup that the cluster lacks")
-    restoring.add_argument("--from", dest="source", required=True, metavar="URL", help=_PLACES)
-    restoring.add_argument(
+    list_parser = backup_commands.add_parser("list", help="read, verify and list backups")
+    list_parser.add_argument("--from", dest="source", required=True, metavar="URL", help=_PLACES)
+    list_parser.add_argument("-n", "--namespace", dest="of_namespace", help="only this namespace's backups")
+    restore_parser = commands.add_parser(
+        "restore", help="create the objects of a backup that the cluster lacks"
+    )
+    restore_parser.add_argument("--from", dest="source", required=True, metavar="URL", help=_PLACES)
+    restore_parser.add_argument(
         "--backup",
         metavar="NAME",
         help="a name that `backup list` shows, or its beginning (default: the newest backup)",
     )
-    restoring.add_argument(
+    restore_parser.add_argument(
         "-n",
         "--namespace",
         dest="of_namespace",
         help="the namespace to restore into (default: the backup's)",
     )
-    restoring.add_argument("--overwrite", action="store_true", help="also overwrite objects that differ")
-    restoring.add_argument("--dry-run", action="store_true", help="change nothing, only print the changes")
-    restoring.add_argument(
+    restore_parser.add_argument("--overwrite", action="store_true", help="also overwrite objects that differ")
+    restore_parser.add_argument(
+        "--dry-run", action="store_true", help="change nothing, only print the changes"
+    )
+    restore_parser.add_argument(
         "--digest",
         type=_checksum,
         metavar="sha256:HEX",
         help="the backup's digest, as `backup create` printed it",
     )
-    restoring.add_argument(
+    restore_parser.add_argument(
         "--trust-store", action="store_true", help="restore without --digest, whoever wrote the backup"
     )
 

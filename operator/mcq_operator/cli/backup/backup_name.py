@@ -31,7 +31,7 @@ class BackupName:
 
     @classmethod
     def parse(cls, path: str) -> Self | None:
-        """Parse the path of an object; None if it is no backup. Such objects are never changed."""
+        """Parse the path of an object; return None if it is not a backup."""
         match = _PATH.fullmatch(path)
         return cls(**match.groupdict()) if match else None
 
@@ -66,7 +66,7 @@ def choose(names: Iterable[BackupName], beginning: str | None, checksum: str | N
         if (beginning is None or name.begins(beginning)) and checksum in (None, name.checksum)
     ]
     if not matches:
-        criteria = [f"whose name begins with {beginning}"] if beginning else []
+        criteria = [f"with a name that begins with {beginning}"] if beginning else []
         criteria += [f"with the digest {checksum}"] if checksum else []
         which = f" {' and '.join(criteria)}: `backup list` shows all backups" if criteria else ""
         message = f"There is no backup{which}."

@@ -31,7 +31,7 @@ from .references import references
 from .restore import INCOMPLETE, Restore, RestoreOutcome
 from .validation import validate
 
-AGAIN, PERSON = 1, 2
+RETRY, PERSON = 1, 2
 """Exit statuses: a retry may help, or a person must change something first."""
 
 
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
                 return _restore(arguments)
     except BackupError as error:
         write_error(f"error: {error}")
-        return PERSON if isinstance(error, PersonNeededError) else AGAIN
+        return PERSON if isinstance(error, PersonNeededError) else RETRY
 
 
 async def _create(arguments: argparse.Namespace) -> int:
@@ -101,11 +101,13 @@ def _restore(arguments: argparse.Namespace) -> int:
         namespace = arguments.of_namespace or contents.namespace
         for kind, object_name in restored:
             write_line(f"  {kind} {namespace}/{object_name}")
-        outcomes = asyncio.run(_restored(file, arguments, namespace))
+        outcomes = asyncio.run(_restore_objects(file, arguments, namespace))
     return PERSON if INCOMPLETE.intersection(outcomes) else 0
 
 
-async def _restored(file: IO[bytes], arguments: argparse.Namespace, namespace: str) -> list[RestoreOutcome]:
+async def _restore_objects(
+    file: IO[bytes], arguments: argparse.Namespace, namespace: str
+) -> list[RestoreOutcome]:
     """Restore a verified backup, and list the objects that it refers to."""
     try:
         async with await connect(connections=1) as api_client:

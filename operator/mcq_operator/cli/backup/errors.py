@@ -2,7 +2,7 @@
 
 BackupError
 ├── PersonNeededError        a retry alone can't help: exit status 2
-│   ├── LocationError        the address is no place for backups
+│   ├── LocationError        the address can't hold backups
 │   ├── CredentialsError     the store refuses the credentials
 │   ├── MissingError         the bucket, directory or backup does not exist
 │   ├── FullError            there is no room left
@@ -23,7 +23,7 @@ class PersonNeededError(BackupError):
 
 
 class LocationError(PersonNeededError):
-    """The address is no place for backups."""
+    """The address can't hold backups."""
 
 
 class CredentialsError(PersonNeededError):

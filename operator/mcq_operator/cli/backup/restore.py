@@ -102,7 +102,7 @@ class Restore:
         live = await self._live(item)
         if live is None:
             if not self._dry_run:
-                await self._client.create(kind, self._placed(item), manager=MANAGER)
+                await self._client.create(kind, self._with_namespace(item), manager=MANAGER)
             return RestoreOutcome.CREATED
         if "deletionTimestamp" in live["metadata"]:
             return RestoreOutcome.LEAVING
@@ -146,7 +146,7 @@ class Restore:
         name = item["metadata"]["name"]
         return await self._client.get(kind_of(item), namespace=self._namespace, name=name)
 
-    def _placed(self, item: Manifest) -> Manifest:
+    def _with_namespace(self, item: Manifest) -> Manifest:
         return {**item, "metadata": {**item["metadata"], "namespace": self._namespace}}
 
 

@@ -23,11 +23,13 @@ def dashboards(solver: MCQSolver) -> Manifest | None:
         name=names.dashboards_name(solver),
         labels=options.labels,
         # A sidecar puts the files of all ConfigMaps into one folder.
-        data={f"{solver.namespace}-{solver.name}-{board}.json": _of(solver, board) for board in BOARDS},
+        data={
+            f"{solver.namespace}-{solver.name}-{board}.json": _dashboard(solver, board) for board in BOARDS
+        },
     )
 
 
-def _of(solver: MCQSolver, board: str) -> str:
+def _dashboard(solver: MCQSolver, board: str) -> str:
     """Return a dashboard with this solver selected and its spec's values filled in."""
     values = {
         "<digest>": digest(str(solver.key)),

@@ -1,4 +1,4 @@
-"""Log one line for each request, without any text of the client's."""
+"""Log one line for each request, without any text from the client."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def needs_key(path: str) -> bool:
 
 
 class RequireKey:
-    """Middleware: passes a request with a valid key, under the key's name; answers others with 401."""
+    """Middleware: passes on requests with a valid key, and notes the key's name; answers others with 401."""
 
     def __init__(self, app: ASGIApp, *, keys: ApiKeys) -> None:
         """Wrap the app."""
@@ -50,7 +50,7 @@ class RequireKey:
 
 
 def _bearer(scope: Scope) -> str | None:
-    """Return the request's key; None without one, or with several: a proxy may have checked another one."""
+    """Return the request's key; None if it has none, or several (a proxy may have checked another one)."""
     sent = [value for name, value in scope["headers"] if name == b"authorization"]
     match = _BEARER.fullmatch(sent[0]) if len(sent) == 1 else None
     return match[1].decode("ascii") if match else None
@@ -60,7 +60,7 @@ def _unauthorized(*, sent: bool) -> Unauthorized:
     challenge = 'Bearer realm="mcq"'
     if sent:
         challenge += ', error="invalid_token", error_description="No such key"'
-        detail = "This key is not, or no longer, one of the service's."
+        detail = "The service does not know this key, or no longer accepts it."
     else:
         detail = "Send the header Authorization: Bearer <key>; ask the operator of this service for a key."
     return Unauthorized(detail, headers={"WWW-Authenticate": challenge})

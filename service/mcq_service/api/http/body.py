@@ -25,13 +25,13 @@ MAX_BYTES_IN_MEMORY = 64 * 1024 * 1024
 """Size of all bodies in memory at once."""
 
 _PLAIN = "identity"
-_CLOSE = {"Connection": "close"}  # the rest of the body follows on the connection, and is not read
+_CLOSE = {"Connection": "close"}  # the rest of the body is still on the connection and is not read
 
 
 class BodyLimits:
     """Middleware: reads a POST's body when the app asks for it, and raises a ProblemError there if it is invalid.
 
-    Not earlier: an unknown path or a wrong method is the client's first problem.
+    It does not check earlier, so that an unknown path or a wrong method is reported first.
     """
 
     def __init__(

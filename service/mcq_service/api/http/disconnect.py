@@ -20,25 +20,25 @@ T = TypeVar("T")
 async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Await the work; cancel it and raise ClientLeft if the client disconnects.
 
-    Call it after the body was read.
+    Call it after the body has been read.
     """
-    working = asyncio.create_task(work)
-    leaving = asyncio.create_task(_disconnected(request))
+    task = asyncio.create_task(work)
+    disconnect = asyncio.create_task(_wait_for_disconnect(request))
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        left = not working.done()
+        await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+        disconnected = not task.done()
     finally:
-        leaving.cancel()
-        working.cancel()
+        disconnect.cancel()
+        task.cancel()
         with suppress(asyncio.CancelledError):
-            await leaving
-    if left:
+            await disconnect
+    if disconnected:
         with suppress(asyncio.CancelledError):
-            await working
+            await task
         raise ClientLeft("The client left before its answer.")
-    return await working
+    return await task
 
 
-async def _disconnected(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 _log = logging.getLogger(__name__)
-# Paths whose refusals are counted, with the mode to use until the request's own is known.
+# Paths with counted refusals, and the mode to count until the request's own is known.
 _COUNTED = {
     "/api/v1/mcq/answer": "unknown",
     "/api/v1/mcq/answers": "unknown",
@@ -73,7 +73,7 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if isinstance(error.__cause__, ProblemError):
-        # FastAPI turns every error while it reads the body into a 400.
+        # FastAPI turns every error that it meets while reading the body into a 400.
         return counted_response(request.scope, error.__cause__)
     if error.status_code == NoSuchPath.status:
         return problem_response(

@@ -1,4 +1,4 @@
-"""Check a request's head: the number and size of its headers, and that its body has one length."""
+"""Check a request's head: the number and size of its headers, and that the body's length is unambiguous."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MAX_COUNT = 100
 MAX_BYTES = 16 * 1024
-"""Size of the address, all names and all values. The server itself cuts off a head of twice this size."""
+"""Size of the address, all names and all values. The server itself refuses a head of twice this size."""
 
 
 _CLOSE = {"Connection": "close"}

@@ -27,9 +27,9 @@ MAX_KEYS = 256
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
 _STRINGS = re.compile(_STRING, re.DOTALL)
-_STRETCHES = re.compile(rb'(?:[^"]++|' + _STRING + rb"){1,1000}+", re.DOTALL)
+_CHUNKS = re.compile(rb'(?:[^"]++|' + _STRING + rb"){1,1000}+", re.DOTALL)
 _TOKENS = re.compile(rb"[][{}:,]|" + _STRING, re.DOTALL)
-_NO_NUMBER = re.compile(rb"NaN|-?Infinity")
+_NON_FINITE = re.compile(rb"NaN|-?Infinity")
 _LONE_SURROGATE = ("lone leading surrogate in hex escape", "unexpected end of hex escape")
 
 
@@ -49,11 +49,11 @@ def parse(body: bytes) -> Any:
 def _check_size(text: bytes) -> None:
     """Reject too many values before objects exist for them: an empty list takes 2 bytes of text, but 56 of memory."""
     if len(text) <= MAX_VALUES or _values(text) <= MAX_VALUES:
-        return  # even counting the marks inside strings
+        return  # even with the marks inside strings, which this counts too
     values = 0
-    # Stretch by stretch: a single call would block other threads.
-    for stretch in _STRETCHES.finditer(text):
-        values += _values(_STRINGS.sub(b"", stretch[0]))
+    # Chunk by chunk: a single call would block other threads.
+    for chunk in _CHUNKS.finditer(text):
+        values += _values(_STRINGS.sub(b"", chunk[0]))
         if values > MAX_VALUES:
             raise MalformedBody(f"A body may have at most {MAX_VALUES} values in its lists and maps.")
 
@@ -87,12 +87,12 @@ def _explain(text: bytes, message: str) -> ProblemError:
     if reason.startswith("Detected duplicate key"):
         return error_at(_path(text[: text.rfind(b":", 0, index + 1) + 1]), "occurs twice")
     if reason in _LONE_SURROGATE:
-        return error_at(_path(text[:index]), "has a lone surrogate, which is no character")
+        return error_at(_path(text[:index]), "has a lone surrogate, which is not a character")
     if reason == "recursion limit exceeded":
         return _too_deep()
     if reason == "number out of range":
         return MalformedBody("A number has too many digits.")
-    if match := _NO_NUMBER.match(text, index - 1) or _NO_NUMBER.match(text, index):
+    if match := _NON_FINITE.match(text, index - 1) or _NON_FINITE.match(text, index):
         return MalformedBody(f"JSON has no number {match[0].decode()}.")
     characters = len(text[start : index + 1].decode(errors="replace"))
     where = f"line {line}, column {characters}"

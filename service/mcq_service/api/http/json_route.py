@@ -1,4 +1,4 @@
-"""Routes with a JSON body: it is parsed once and validated once, and a large body does not block the event loop."""
+"""Routes with a JSON body: parse it once, validate it once, and do not block the event loop for a large one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="body")
 
 
 class JSONRoute(APIRoute):
-    """A FastAPI route that reads its body with `json_parser`, unless the queue is full; errors are `validation`'s."""
+    """A FastAPI route that refuses a request while the queue is full, and else reads its body with `json_parser`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """See FastAPI: its hook for a route's own request class."""
@@ -72,8 +72,8 @@ def _read(body: bytes, model: type[BaseModel], body_path: Callable[[Sequence[Any
 def question_body_path(location: Sequence[Any]) -> list[Any]:
     """Return the path in a question's or batch's body for a location of pydantic's."""
     steps = list(location)
-    of_batch = 2 if steps[:1] == ["questions"] else 0
-    if steps[of_batch : of_batch + 1] == ["choices"]:
+    start = 2 if steps[:1] == ["questions"] else 0
+    if steps[start : start + 1] == ["choices"]:
         # choices, list or map (pydantic's name for the form, which is not in the body), index or label
-        steps = [*steps[: of_batch + 1], *steps[of_batch + 2 : of_batch + 3]]
+        steps = [*steps[: start + 1], *steps[start + 2 : start + 3]]
     return steps

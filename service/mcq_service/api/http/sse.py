@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mcq_service.api.problems import ProblemError
 
-    Failed = Callable[[ProblemError], str]
+    FormatProblem = Callable[[ProblemError], str]
 
 T = TypeVar("T")
 
@@ -27,35 +27,37 @@ MEDIA_TYPE = "text/event-stream"
 
 
 async def event_stream(
-    request: Request, events: AsyncGenerator[T], *, line: Callable[[T], str], failed: Failed, end: str = ""
-) -> StreamingResponse:
-    """Return the events as a response; raise a failure before the first event.
+    request: Request, events: AsyncGenerator[T], *, format_event: Callable[[T], str],
+    format_problem: FormatProblem, end: str = "",
+) -> StreamingResponse:  # fmt: skip
+    """Return the events as a response. If the first event fails, raise its error.
 
-    `line` formats an event, `failed` a failure. `end` closes a stream that did not fail.
+    `end` closes a stream that did not fail.
     """
     first = await cancel_on_disconnect(request, events.asend(None))
     return StreamingResponse(
-        _lines(request, first, events, line=line, failed=failed, end=end),
+        _chunks(request, first, events, format_event=format_event, format_problem=format_problem, end=end),
         media_type=MEDIA_TYPE,
         # A buffering proxy would hold the answer back until the reasoning is complete.
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _lines(
-    request: Request, first: T, events: AsyncGenerator[T], *, line: Callable[[T], str], failed: Failed, end: str
+async def _chunks(
+    request: Request, first: T, events: AsyncGenerator[T], *, format_event: Callable[[T], str],
+    format_problem: FormatProblem, end: str,
 ) -> AsyncIterator[str]:  # fmt: skip
     try:
         async with aclosing(events):
-            yield line(first)
+            yield format_event(first)
             async for event in events:
-                yield line(event)
+                yield format_event(event)
             if end:
                 yield end
     except Exception as error:  # noqa: BLE001 - the status is sent already, so the stream reports the error
         problem = as_problem(error)
         counted_response(request.scope, problem)
-        yield failed(problem)
+        yield format_problem(problem)
     except BaseException:  # the client left: the server cancels or closes this generator
         counted_response(request.scope, ClientLeft("The client left before its answer."))
         raise

@@ -44,14 +44,14 @@ def accepts_events_only(request: Request) -> bool:
 
 async def answer_stream(request: Request, events: AsyncGenerator[Event]) -> StreamingResponse:
     """Return the events as a response. It starts with the first event: an earlier failure is a plain problem."""
-    return await sse.event_stream(request, events, line=_line, failed=_failed)
+    return await sse.event_stream(request, events, format_event=_format_event, format_problem=_format_problem)
 
 
-def _failed(problem: ProblemError) -> str:
+def _format_problem(problem: ProblemError) -> str:
     return _event("problem", problem.problem())
 
 
-def _line(event: Event) -> str:
+def _format_event(event: Event) -> str:
     if isinstance(event, Answer):
         return _event("done", event)
     return _event("answer" if isinstance(event, Decision) else "reasoning", event)

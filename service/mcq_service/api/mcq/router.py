@@ -1,4 +1,4 @@
-"""POST /api/v1/mcq/answer, whole or streamed, and POST /api/v1/mcq/answers for many."""
+"""POST /api/v1/mcq/answer, whole or streamed, and POST /api/v1/mcq/answers for a batch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
 
 
 def current_mcq_service(request: Request) -> MCQService:
-    """Return the use cases. Raises NotReady before the model is loaded, Draining after SIGTERM."""
+    """Return the service. Raises NotReady before the model is loaded, Draining after SIGTERM."""
     mcq: MCQService = request.app.state.lifecycle.require_backend().mcq
     return mcq
 

@@ -155,7 +155,7 @@ def _or_malformed(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         return MalformedQuestion(error.errors(include_url=False, include_context=False, include_input=False))
 
 
-def _anything_has_a_result(schema: dict[str, Any]) -> None:
+def _allow_any_item(schema: dict[str, Any]) -> None:
     anything = {"description": "An item that is not a valid question gets a problem in the results."}
     schema["items"] = {"anyOf": [schema["items"], anything]}
 
@@ -166,7 +166,7 @@ class Batch(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     questions: list[Annotated[Question, WrapValidator(_or_malformed)]] = Field(
-        min_length=1, max_length=MAX_BATCH, json_schema_extra=_anything_has_a_result
+        min_length=1, max_length=MAX_BATCH, json_schema_extra=_allow_any_item
     )
 
     @property
@@ -176,7 +176,7 @@ class Batch(BaseModel):
 
 
 class Choice(BaseModel):
-    """The chosen choice."""
+    """The selected choice."""
 
     label: str = Field(description="One of the labels offered.")
     index: int = Field(ge=0, description="Its index among the choices, from 0.")
@@ -214,7 +214,7 @@ class Decision(BaseModel):
     mode: Mode
     answer: Choice | None = Field(description="Null if the service abstained.")
     confidence: float = Field(ge=0, le=1, description="The most probable label's probability.")
-    margin: float = Field(ge=0, le=1, description="Its lead over the second most probable label.")
+    margin: float = Field(ge=0, le=1, description="The lead over the second most probable label.")
     abstained: bool = Field(description="Whether the confidence is below the requested minimum.")
     probabilities: list[LabelProbability] = Field(description="In the order of the choices.")
     trace_id: str | None = Field(description="The request's trace, if it is traced.")

@@ -1,4 +1,4 @@
-"""POST /v1/completions: continue a prompt, as in OpenAI's API before chats."""
+"""POST /v1/completions: continue a prompt, as in OpenAI's API from before chat completions."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def status_of(error: ProblemError | type[ProblemError]) -> int:
 
 
 def error_response(error: ProblemError) -> ErrorResponse:
-    """Convert a problem to OpenAI's form: `code` is OpenAI's word for it, or its slug."""
+    """Convert a problem to OpenAI's form: `code` is OpenAI's own code for it, or else its slug."""
     kind = "server_error" if error.status >= 500 else "invalid_request_error"
     pointer = error.errors[0].pointer if error.errors else ""
     return ErrorResponse(

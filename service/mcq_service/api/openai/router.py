@@ -61,7 +61,7 @@ BackendDep = Annotated[Backend, Depends(current_backend)]
 
 
 def current_generation(backend: BackendDep) -> Generation:
-    """Return the use cases. Raises NoTokens if the engine is another server."""
+    """Return the generation. Raises NoTokens if the engine is another server."""
     if backend.generation is None:
         raise NoTokens("This replica's engine is another OpenAI-compatible server: send this request to it.")
     return backend.generation
@@ -72,13 +72,13 @@ GenerationDep = Annotated[Generation, Depends(current_generation)]
 
 @router.get("/models")
 async def models(backend: BackendDep) -> Models:
-    """List the one model that answers."""
+    """List the served model."""
     return Models(data=[_model(backend)])
 
 
 @router.get("/models/{model:path}", responses=_NO_SUCH_MODEL)
 async def model(model: str, backend: BackendDep) -> Model:
-    """Describe the model that answers."""
+    """Describe the served model."""
     _check_model(model, backend.mcq.model)
     return _model(backend)
 
@@ -104,16 +104,18 @@ async def _respond(
     _check_model(body.model, model)
     if body.stream:
         end = "data: [DONE]\n\n"
-        return await sse.event_stream(request, chunks(body), line=_line, failed=_failed, end=end)
+        return await sse.event_stream(
+            request, chunks(body), format_event=_format_chunk, format_problem=_format_problem, end=end
+        )
     text = await cancel_on_disconnect(request, whole(body))
     return Response(text, media_type="application/json")
 
 
-def _line(chunk: ChatChunk | Completion) -> str:
+def _format_chunk(chunk: ChatChunk | Completion) -> str:
     return f"data: {chunk.model_dump_json()}\n\n"
 
 
-def _failed(problem: ProblemError) -> str:
+def _format_problem(problem: ProblemError) -> str:
     return f"data: {errors.error_response(problem).model_dump_json()}\n\n"
 
 

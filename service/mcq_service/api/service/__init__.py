@@ -1,1 +1,1 @@
-"""What the service is and offers: /api/v1/service."""
+"""The description of the service: /api/v1/service."""

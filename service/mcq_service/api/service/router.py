@@ -46,7 +46,7 @@ async def service(request: Request) -> Service:
 
 
 def _last_exam(path: Path | None) -> LastExam | None:
-    """The last exam, from the operator's file. Read it each time: the kubelet replaces the file."""
+    """Return the last exam from the operator's file. Read the file each time: the kubelet replaces it."""
     if path is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""An HTTP client for an OpenAI-compatible server: requests, responses, and every failure in between.
+"""An HTTP client for an OpenAI-compatible server: requests, responses and failures.
 
 The server's error messages may quote a client's text, so they are neither logged nor passed on; see
 `EngineFailed.server_message`.
@@ -25,7 +25,7 @@ T = TypeVar("T", bound=BaseModel)
 
 CONNECT_SECONDS = 5.0
 _ATTEMPTS = 2
-# No part of a response came: the server did not start one, or closed an idle connection under the request.
+# No part of a response arrived: the server did not start one, or closed an idle connection as the request was sent.
 _UNANSWERED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.RemoteProtocolError, httpx2.ReadError)
 _TOO_LONG = re.compile(r"context|too long|max_model_len")
 _MESSAGE_CHARACTERS = 300
@@ -129,7 +129,7 @@ class OpenAIClient:
             return await self._read(response, Completion)
 
     async def stream(self, body: dict[str, Any]) -> AsyncGenerator[Completion]:
-        """Stream the chunks of a completion; closing the iterator stops the server. Raises as `complete`."""
+        """Stream the chunks of a completion; closing the iterator stops the server. Raises like `complete`."""
         body = {**body, "stream": True, "stream_options": {"include_usage": True}}
         async with self._send("POST", "/completions", body) as response:
             try:
@@ -180,15 +180,15 @@ class OpenAIClient:
         except OSError as error:
             raise EngineFailed(f"The engine's API key can't be read: {error.strerror}.") from error
 
-    async def _read(self, response: httpx2.Response, form: type[T]) -> T:
+    async def _read(self, response: httpx2.Response, schema: type[T]) -> T:
         try:
-            return self._parse(await response.aread(), form)
+            return self._parse(await response.aread(), schema)
         except httpx2.HTTPError as error:
             raise self._failed(error) from error
 
-    def _parse(self, data: str | bytes, form: type[T]) -> T:
+    def _parse(self, data: str | bytes, schema: type[T]) -> T:
         try:
-            return form.model_validate_json(data)
+            return schema.model_validate_json(data)
         except ValidationError:
             # Without the cause: it quotes the response.
             raise EngineFailed(f"The engine at {self.name} sent a response that can't be read.") from None
@@ -210,7 +210,7 @@ class OpenAIClient:
         return error
 
     async def _details(self, response: httpx2.Response) -> dict[str, str]:
-        """Read an error's body. OpenAI has an object `error`, others a text of that name, or neither."""
+        """Read an error's body. OpenAI sends an object `error`, other servers a text of that name, or neither."""
         try:
             body = json.loads(await response.aread())
         except (httpx2.HTTPError, ValueError):

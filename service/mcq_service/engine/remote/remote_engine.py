@@ -1,7 +1,7 @@
 """The engine that is another server: vLLM, llama-server, or any with OpenAI's /v1/completions and log-probabilities.
 
 The letters' log-probabilities are read from those of the most probable next tokens. A letter that is not among them
-gets a value one nat below the least of them: its true value is lower, and the server does not say by how much. Text is
+gets a value one nat below the lowest of them: its true value is lower, but the server does not say how low. Text is
 written greedily, as local engines do, and the connection closes at the end of the line.
 
 Control tokens in a client's text are escaped; see `escaping`.
@@ -148,7 +148,7 @@ class RemotePrompt:
 async def connect(client: OpenAIClient, *, model: str | None) -> RemoteTextEngine:
     """Find out which model the server has, unless `model` names it, and how many log-probabilities it gives.
 
-    Raises EngineFailed, or EngineRefused (permanent). The message quotes the server, as it got no client's text.
+    Raises EngineFailed, or EngineRefused (permanent). The message may quote the server: it has seen no client's text.
     """
     try:
         return await _connect(client, model)

@@ -23,7 +23,7 @@ def convert(
 ) -> None:
     """Write the model's config, tokenizer and weights into a directory. Raises ConversionFailed.
 
-    Weights are converted piece by piece, in memory far below the model's size.
+    Weights are converted piece by piece, so the conversion needs far less memory than the model.
     """
     report(0.0, "reading the weights' layout")
     tensors, config = _from_gguf(fetched, into) if fetched.gguf else _from_safetensors(fetched, into)

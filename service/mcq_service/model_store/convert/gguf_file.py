@@ -1,6 +1,6 @@
 """Read a quantised GGUF file of the qwen2 architecture as a model in the hub's layout.
 
-transformers reads such files too, but dequantises the whole model into memory, which a pod does not have.
+transformers reads such files too, but dequantises the whole model into memory: more than a pod has.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ class GGUFModel:
             msg = f"{path.name} can't be read as GGUF ({error}): fetch it again."
             raise ConversionFailed(msg) from error
         if (architecture := self._value("general.architecture")) != "qwen2":
-            msg = f"{path.name} is of the architecture {architecture}; supported is qwen2."
+            msg = f"{path.name} has the architecture {architecture}; only qwen2 is supported."
             raise ConversionFailed(msg)
 
     def _value(self, key: str) -> object:
@@ -195,7 +195,7 @@ def _pieces(stored: ReaderTensor) -> Iterator[FloatArray]:
 
 
 def _added(index: int, token: str) -> Json:
-    # The file marks every <|…|> as control, but Qwen's tokenizer shows those of fill-in-the-middle.
+    # The file marks every <|…|> as a control token, but Qwen's tokenizer shows those for fill-in-the-middle.
     shown = token.startswith(("<|fim_", "<|repo_", "<|file_")) or not token.startswith("<|")
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     return {"id": index, "content": token} | flags | {"special": not shown}

@@ -11,7 +11,7 @@ from mcq_service.model_store import safetensors_header
 from mcq_service.model_store.errors import ConversionFailed
 from mcq_service.model_store.int8_layout import (
     FORMAT,
-    GATE_TURN,
+    GATE_BLOCK,
     OFFSET,
     PANEL,
     PackedTensor,
@@ -46,10 +46,10 @@ def write(path: Path, tensors: Sequence[Tensor], shape: Shape, advance: Callable
 
     Raises ConversionFailed if a tensor is missing or has a value that is not finite.
     """
-    tensors_of_file = layout(shape)
-    packer = _Packer({tensor.name: tensor for tensor in tensors}, shape, tensors_of_file, advance)
+    packed_tensors = layout(shape)
+    packer = _Packer({tensor.name: tensor for tensor in tensors}, shape, packed_tensors, advance)
     parts = list(_parts(packer))
-    stored = {part.name: tensors_of_file[part.name] for part in parts}
+    stored = {part.name: packed_tensors[part.name] for part in parts}
     header = {name: (tensor.dtype, tensor.shape) for name, tensor in stored.items()}
     with path.open("wb") as file:
         file.write(safetensors_header.encode(header, {"format": FORMAT}))
@@ -63,15 +63,15 @@ def _parts(packer: _Packer) -> Iterator[_Part]:
     shape = packer.shape
     yield from packer.matrix("embedding", packer.channels("model.embed_tokens"))
     for index in range(shape.layers):
-        of = f"model.layers.{index}"
-        to = f"layers.{index}"
-        yield packer.vector(f"{to}.attention_norm", f"{of}.input_layernorm.weight")
-        yield from packer.matrix(f"{to}.qkv", packer.qkv(of, "weight"))
-        yield _Part(f"{to}.qkv.bias", lambda of=of: [packer.qkv_bias(of)])  # type: ignore[misc]
-        yield from packer.matrix(f"{to}.attention_output", packer.attention_output(of))
-        yield packer.vector(f"{to}.mlp_norm", f"{of}.post_attention_layernorm.weight")
-        yield from packer.matrix(f"{to}.gate_up", packer.gate_up(of))
-        yield from packer.matrix(f"{to}.down", packer.channels(f"{of}.mlp.down_proj"))
+        layer = f"model.layers.{index}"
+        packed = f"layers.{index}"
+        yield packer.vector(f"{packed}.attention_norm", f"{layer}.input_layernorm.weight")
+        yield from packer.matrix(f"{packed}.qkv", packer.qkv(layer, "weight"))
+        yield _Part(f"{packed}.qkv.bias", lambda layer=layer: [packer.qkv_bias(layer)])  # type: ignore[misc]
+        yield from packer.matrix(f"{packed}.attention_output", packer.attention_output(layer))
+        yield packer.vector(f"{packed}.mlp_norm", f"{layer}.post_attention_layernorm.weight")
+        yield from packer.matrix(f"{packed}.gate_up", packer.gate_up(layer))
+        yield from packer.matrix(f"{packed}.down", packer.channels(f"{layer}.mlp.down_proj"))
     yield packer.vector("norm", "model.norm.weight")
     if not shape.tied:
         yield from packer.matrix("output", packer.channels("lm_head"))
@@ -99,7 +99,7 @@ class _Packer:
         scales: list[FloatArray] = []
 
         def panels() -> Iterator[NDArray[np.uint8]]:
-            for block in _grouped(rows(), PANEL, columns, depth):
+            for block in _blocks(rows(), PANEL, columns, depth):
                 packed, scale = quantise(block)
                 scales.append(scale)
                 yield packed
@@ -110,43 +110,43 @@ class _Packer:
     def vector(self, name: str, source: str) -> _Part:
         """Pad a vector."""
         size = padded(self.shape.hidden)
-        return _Part(name, lambda: [_filled(np.concatenate(list(self._read(source))), size)])
+        return _Part(name, lambda: [_pad(np.concatenate(list(self._read(source))), size)])
 
     def channels(self, stem: str) -> Callable[[], Iterator[FloatArray]]:
         """Read a matrix unchanged."""
         return lambda: self._rows(f"{stem}.weight", PANEL)
 
-    def gate_up(self, of: str) -> Callable[[], Iterator[FloatArray]]:
-        """Read the MLP's gate and up in turns; pad the last turn."""
+    def gate_up(self, layer: str) -> Callable[[], Iterator[FloatArray]]:
+        """Read the MLP's gate and up in alternating blocks; pad the last block."""
 
         def rows() -> Iterator[FloatArray]:
-            both = (self._rows(f"{of}.mlp.{name}_proj.weight", GATE_TURN) for name in ("gate", "up"))
+            both = (self._rows(f"{layer}.mlp.{name}_proj.weight", GATE_BLOCK) for name in ("gate", "up"))
             for pair in zip(*both, strict=True):
                 for block in pair:
-                    yield np.pad(block, ((0, GATE_TURN - len(block)), (0, 0)))
+                    yield np.pad(block, ((0, GATE_BLOCK - len(block)), (0, 0)))
 
         return rows
 
-    def qkv(self, of: str, kind: str) -> Callable[[], Iterator[FloatArray]]:
+    def qkv(self, layer: str, kind: str) -> Callable[[], Iterator[FloatArray]]:
         """Read queries, keys and values, head by head."""
 
         def rows() -> Iterator[FloatArray]:
             for name in "qkv":
-                for head in self._rows(f"{of}.self_attn.{name}_proj.{kind}", self.shape.head):
+                for head in self._rows(f"{layer}.self_attn.{name}_proj.{kind}", self.shape.head):
                     yield np.pad(head, ((0, self.shape.padded_head - self.shape.head), (0, 0)))
 
         return rows
 
-    def qkv_bias(self, of: str) -> FloatArray:
+    def qkv_bias(self, layer: str) -> FloatArray:
         """Return the biases of queries, keys and values, in the order of their channels."""
-        return _filled(np.concatenate(list(self.qkv(of, "bias")())).reshape(-1), self.shape.padded_qkv)
+        return _pad(np.concatenate(list(self.qkv(layer, "bias")())).reshape(-1), self.shape.padded_qkv)
 
-    def attention_output(self, of: str) -> Callable[[], Iterator[FloatArray]]:
+    def attention_output(self, layer: str) -> Callable[[], Iterator[FloatArray]]:
         """Read the attention's output matrix; its inputs are padded heads."""
         shape = self.shape
 
         def rows() -> Iterator[FloatArray]:
-            for block in self._rows(f"{of}.self_attn.o_proj.weight", PANEL):
+            for block in self._rows(f"{layer}.self_attn.o_proj.weight", PANEL):
                 heads = block.reshape(len(block), shape.heads, shape.head)
                 yield np.pad(heads, ((0, 0), (0, 0), (0, shape.padded_head - shape.head))).reshape(
                     len(block), -1
@@ -187,7 +187,7 @@ def quantise(block: FloatArray) -> tuple[NDArray[np.uint8], FloatArray]:
     return packed, scale
 
 
-def _grouped(rows: Iterator[FloatArray], count: int, total: int, width: int) -> Iterator[FloatArray]:
+def _blocks(rows: Iterator[FloatArray], count: int, total: int, width: int) -> Iterator[FloatArray]:
     """Yield blocks of `count` rows and `width` columns, `total` rows in all, padded with zeros."""
     waiting: list[FloatArray] = []
     buffered = emitted = 0
@@ -206,5 +206,5 @@ def _grouped(rows: Iterator[FloatArray], count: int, total: int, width: int) -> 
         waiting, buffered, emitted = [], 0, emitted + count
 
 
-def _filled(vector: FloatArray, size: int) -> FloatArray:
+def _pad(vector: FloatArray, size: int) -> FloatArray:
     return np.pad(vector, (0, size - vector.size))

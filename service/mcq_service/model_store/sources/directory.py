@@ -84,7 +84,7 @@ class DirectorySource:
             names = []
         if not names or not all(isinstance(name, str) and _SHARD.fullmatch(name) for name in names):
             raise DigestMismatch(
-                f"{model_files.INDEX} of {self._ref.address} is damaged: put the model's own there."
+                f"{model_files.INDEX} of {self._ref.address} is damaged: put the original file there."
             )
         return names
 
@@ -118,7 +118,7 @@ class DirectorySource:
             self._append(file, partial, have, advance)
         if damage := _damage(partial, file):
             partial.unlink()
-            msg = f"{damage}, as it came from {self._ref.address}. It was deleted: put a whole one there."
+            msg = f"{damage} at {self._ref.address}. The download was deleted: put an undamaged file there."
             raise DigestMismatch(msg)
         partial.rename(path)
 
@@ -148,7 +148,7 @@ def _sha256(path: Path, report: Report) -> str:
 
 
 def _damage(path: Path, file: FileInfo) -> str | None:
-    """Describe what is wrong with a downloaded file; None if nothing is."""
+    """Describe the damage of a downloaded file; None without damage."""
     size = path.stat().st_size
     if size != file.size:
         return f"{file.name} has {size} bytes, not {file.size}"

@@ -143,8 +143,8 @@ class HubSource:
             raise DigestMismatch(msg)
         if self._quantised and digest != self._gguf.digest:
             msg = (
-                f"{self._gguf.file} of {self._ref.name} at {self._commit} has the digest {digest}, and only "
-                f"{self._gguf.digest} is known: name the revision that has it."
+                f"{self._gguf.file} of {self._ref.name} at {self._commit} has the digest {digest}, but only "
+                f"{self._gguf.digest} is supported: name the revision that has it."
             )
             raise DigestMismatch(msg)
 
@@ -216,5 +216,5 @@ def _is_whole(path: Path, file: _File) -> bool:
 
 def _source_error(error: Exception) -> SourceError:
     if isinstance(error, OfflineModeIsEnabled):
-        return SourceError(f"The model hub may not be asked ({error}): unset HF_HUB_OFFLINE.")
+        return SourceError(f"Requests to the model hub are disabled ({error}): unset HF_HUB_OFFLINE.")
     return web.source_error(error, where="The model hub", advice=_ADVICE)

@@ -113,8 +113,8 @@ class ObjectStoreDirectory:
             except (PreconditionError, FileNotFoundError, PermissionDeniedError, UnauthenticatedError):
                 raise
             except BaseError:
-                # Some servers answer a range request with the whole file, or as if with it, and obstore rejects that.
-                # Any other error occurs again below.
+                # Some servers answer a range request with the whole file, or with the status of a whole file, and
+                # obstore rejects both. Any other error occurs again below.
                 pass
         return obstore.get(self._store, file.name, options=options)
 
@@ -143,16 +143,16 @@ class ObjectStoreDirectory:
     def _source_error(self, error: Exception) -> SourceError:
         advice = _ADVICE[self._scheme]
         if isinstance(error, FileNotFoundError):
-            return ModelNotFound(f"{self._address} is not there ({error_text(error)}): {advice}.")
+            return ModelNotFound(f"{self._address} does not exist ({error_text(error)}): {advice}.")
         if isinstance(error, PermissionDeniedError | UnauthenticatedError):
             return AccessDenied(
-                f"{self._address} may not be read ({error_text(error)}): {advice}, or what their owner may read."
+                f"{self._address} denies access ({error_text(error)}): {advice}, or grant their owner access."
             )
         if isinstance(error, PreconditionError):
             return source_changed(self._address)
         return SourceUnreachable(
-            f"{self._address} can't be read now ({error_text(error)}): {advice}, then run this again: what was "
-            "fetched is kept."
+            f"{self._address} can't be read now ({error_text(error)}): {advice}, then run this again: the downloaded "
+            "data is kept."
         )
 
 
@@ -165,13 +165,15 @@ def file_info(name: str, size: int, version: str, tag: str | None) -> FileInfo:
 
 def file_too_large(name: str, address: str) -> DigestMismatch:
     """Return the error for a small file that is too large."""
-    return DigestMismatch(f"{name} of {address} is larger than {LARGEST_TEXT >> 20} MiB: it is no model's.")
+    return DigestMismatch(
+        f"{name} of {address} is larger than {LARGEST_TEXT >> 20} MiB: it is not a model's file."
+    )
 
 
 def source_changed(address: str) -> SourceChanged:
     """Return the error for a file that changed since the lookup."""
     return SourceChanged(
-        f"{address} changed while it was being fetched, and old and new were not mixed: run this again."
+        f"{address} changed during the download, and no old and new files were mixed: run this again."
     )
 
 
@@ -201,7 +203,7 @@ def s3_store(bucket: str, prefix: str = "") -> S3Store:
     """Return a bucket, with credentials, region and endpoint from the AWS_* variables. Raises BadReference."""
     for name, value in os.environ.items():
         if name.startswith("AWS_") and (value != value.strip() or not value.isprintable()):
-            raise BadReference(f"{name} begins or ends with a space or a new line: set it without.")
+            raise BadReference(f"{name} begins or ends with a space or a new line: remove it.")
         if name in _ENDPOINTS and not _URL.fullmatch(value):
-            raise BadReference(f"{name}={value!r} is no URL: give one like https://s3.example.com.")
+            raise BadReference(f"{name}={value!r} is not a URL: give one like https://s3.example.com.")
     return S3Store(bucket, prefix=prefix or None, client_options=_CLIENT, retry_config=_RETRIES)

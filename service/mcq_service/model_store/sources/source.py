@@ -14,7 +14,7 @@ Report = Callable[[float | None, str], None]
 
 @dataclass(frozen=True)
 class Offer:
-    """What a source can deliver: `bytes` to fetch with `parameters` weights, stored under `key`."""
+    """A model that a source offers: `bytes` to fetch with `parameters` weights, stored under `key`."""
 
     key: str
     revision: str

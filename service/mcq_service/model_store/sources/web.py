@@ -35,7 +35,7 @@ def source_error(error: Exception, *, where: str, advice: str) -> SourceError:
     """Translate an HTTP error: SourceUnreachable if a retry may help."""
     message = str(error).partition("\n")[0] or type(error).__name__
     response = getattr(error, "response", None)
-    kept = "what was fetched is kept"
+    kept = "the downloaded data is kept"
     if response is None or response.status_code in _TRANSIENT:
         return SourceUnreachable(
             f"{where} can't be reached ({message}): {advice}, then run this again: {kept}.",
@@ -43,7 +43,7 @@ def source_error(error: Exception, *, where: str, advice: str) -> SourceError:
         )
     if response.status_code in {401, 403}:
         return AccessDenied(
-            f"{where} may not be read ({message}): it asks for credentials, or refuses those it got."
+            f"{where} denies access ({message}): it requires credentials, or refuses those that were sent."
         )
     return SourceError(f"{where} refuses ({message}): {advice}; {kept}.")
 
