@@ -19,7 +19,7 @@ from aiohttp import web
 from tests.chaos.calls import Call, Point, Trace
 
 OPERATOR = "system:serviceaccount:mcq-operator-system:mcq-operator"
-PASSED_ON = ("Content-Type", "Accept", "User-Agent")
+FORWARDED_HEADERS = ("Content-Type", "Accept", "User-Agent")
 HTTP_OK = 200
 
 
@@ -40,7 +40,7 @@ Send = Callable[[], Awaitable[Answer]]
 
 
 class Fault(Protocol):
-    """Changes the traffic of one operator."""
+    """A change to the traffic of one operator."""
 
     async def watch(self, point: Point, call: Call) -> Answer | None:
         """Return the response to a watch; None forwards it. May raise Cut."""
@@ -48,8 +48,8 @@ class Fault(Protocol):
     async def request(self, point: Point, call: Call, path: str, send: Send) -> Answer:
         """Return the response to any other request; `send` forwards it. May raise Cut."""
 
-    async def answered(self, point: Point, call: Call) -> None:
-        """React after a response was sent to the operator."""
+    async def after_response(self, point: Point, call: Call) -> None:
+        """React after the operator was sent a response."""
 
     async def event(self, point: Point, line: bytes) -> list[bytes]:
         """Return the lines to send in place of a watch event. May raise Cut."""
@@ -130,7 +130,7 @@ class Proxy:
         response = web.Response(status=answer.status, body=answer.body, headers=dict(answer.headers))
         await response.prepare(request)
         await response.write_eof()
-        await self._fault.answered(point, call)
+        await self._fault.after_response(point, call)
         return response
 
     async def _send(self, request: web.Request, call: Call, body: bytes) -> Answer:
@@ -164,7 +164,7 @@ class Proxy:
         return await self._fault.event(self.trace.event(call.resource, kind), line)
 
     def _open(self, request: web.Request, body: bytes) -> contextlib.AbstractAsyncContextManager[Any]:
-        headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
+        headers = {name: request.headers[name] for name in FORWARDED_HEADERS if name in request.headers}
         return self._upstream.session.request(
             request.method,
             self._upstream.url + request.path_qs,
