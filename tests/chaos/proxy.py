@@ -20,7 +20,6 @@ from tests.chaos.calls import Call, Point, Trace
 
 OPERATOR = "system:serviceaccount:mcq-operator-system:mcq-operator"
 FORWARDED_HEADERS = ("Content-Type", "Accept", "User-Agent")
-HTTP_OK = 200
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Each alert's annotation links to its page."""
+"""Each alert has a runbook page, and its annotation links to the page."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A real CronJob's Pod backs a namespace up to a real S3 server; deleted and restored, the solver is Ready again."""
+"""A CronJob's Pod backs a namespace up to a real S3 server, and a restored solver becomes Ready again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 NAMESPACE = "mcq-backup"
 NAME = "kept"
-PLACE = "s3://backups/cluster"
+BACKUP_URI = "s3://backups/cluster"
 MINE = f"--namespace={NAMESPACE}"
 
 
@@ -47,13 +47,13 @@ def kubectl(deployed: Deployed, s3: str) -> Iterator[Kubectl]:
     kubectl(MINE, "create", "secret", "generic", "s3", *literals)
     assert isinstance(deployed.provider, KindCluster)
     with serving(deployed.provider.host_address()) as engine:
-        kubectl("apply", "--filename", "-", stdin=json.dumps(kept(engine)))
+        kubectl("apply", "--filename", "-", stdin=json.dumps(solver_manifest(engine)))
         eventually(lambda: ready(kubectl), seconds=180, what="the solver is Ready")
         yield kubectl
     kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
 
 
-def kept(engine: str) -> dict[str, Any]:
+def solver_manifest(engine: str) -> dict[str, Any]:
     return {
         "apiVersion": "mcq-operator.dev/v1alpha1", "kind": "MCQSolver",
         "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": {"team": "blue"}},
@@ -62,7 +62,7 @@ def kept(engine: str) -> dict[str, Any]:
             "engine": {"type": "OpenAI", "openai": {"endpoint": engine, "model": "first"}},
             "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
             "storage": {"backup": {
-                "uri": PLACE, "schedule": "0 0 1 1 *", "credentialsSecretRef": {"name": "s3"},
+                "uri": BACKUP_URI, "schedule": "0 0 1 1 *", "credentialsSecretRef": {"name": "s3"},
             }},
         },
     }  # fmt: skip
@@ -88,7 +88,7 @@ def test_a_backup_by_the_cron_job_is_listed_and_restores_the_solver(
     def command(*arguments: str) -> str:
         environment = {**os.environ, **variables(s3), "KUBECONFIG": str(deployed.provider.kubeconfig())}
         done = subprocess.run(
-            [sys.executable, "-m", "mcq_operator", *arguments, "--from", PLACE],
+            [sys.executable, "-m", "mcq_operator", *arguments, "--from", BACKUP_URI],
             env=environment, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
