@@ -55,7 +55,7 @@ def fetching() -> SimpleNamespace:
 
 @dataclass
 class Script:
-    """The service's behaviour, and the requests that it received."""
+    """The behaviour of the service, and the requests that it received."""
 
     bodies: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Script:
     left: threading.Event = field(default_factory=threading.Event)
     """Set when a client leaves a stream."""
     go_on: threading.Event = field(default_factory=threading.Event)
-    """A slow stream waits for this event in its middle."""
+    """A slow stream waits for this event halfway."""
 
 
 def problem(status: int, slug: str, title: str, detail: str, **more: Any) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def refuse(body: dict[str, Any], headers: dict[str, str] | None = None) -> Respo
 
 
 def decision(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the third choice with 70 %; the others share the rest."""
+    """Return the third choice with 70 %; the other choices share the rest."""
     choices = body["choices"]
     best = min(2, len(choices) - 1)
     rest = 0.3 / (len(choices) - 1)
@@ -163,7 +163,7 @@ REFUSALS = {
 
 
 async def stream(name: str, body: dict[str, Any], script: Script) -> AsyncIterator[bytes]:
-    """Yield the events of one answer; `slow` waits in the middle, `broken` and `lost` end early."""
+    """Yield the events of one answer; `slow` waits halfway, and `broken` and `lost` end early."""
     reasoning = None if body["mode"] == "answer" else REASONING
     if name == "markup":
         reasoning = "<b>bold</b> & <script>document.title = 'owned'</script>"

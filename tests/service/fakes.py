@@ -34,14 +34,14 @@ QUESTION: dict[str, Any] = {"question": "Which is a fruit?", "choices": ["stone"
 
 
 async def until(true: Callable[[], object], seconds: float = 10) -> None:
-    """Wait until another task or thread makes it true; fail after `seconds`."""
+    """Wait until another task or thread makes the condition true; fail after `seconds`."""
     async with asyncio.timeout(seconds):
         while not true():
             await asyncio.sleep(0.002)
 
 
 async def sample(client: httpx.AsyncClient, name: str) -> float:
-    """The value of one sample of /metrics; 0 if it was never counted."""
+    """Return the value of one sample of /metrics; 0 if it was never counted."""
     text = (await client.get("/metrics")).text
     found = re.search(rf"^{re.escape(name)} (\S+)", text, re.MULTILINE)
     return float(found[1]) if found else 0.0
@@ -119,7 +119,7 @@ class FakeText:
         self._prompt = prompt
 
     async def score_labels(self, labels: Sequence[str]) -> list[float]:
-        """0.7 for the letter of the best choice, wherever the prompt has it."""
+        """Return 0.7 for the letter of the best choice, wherever the prompt has it."""
         self._begin()
         if self._texts.broken and self._texts.broken in self._prompt.stem:
             raise self._texts.failure
@@ -154,7 +154,7 @@ async def _nothing() -> None:
 
 @dataclass
 class Replica:
-    """One replica in this process; call `load` to make it ready."""
+    """One replica in this process; `load` makes it ready."""
 
     texts: Any = field(default_factory=FakeTexts)
     lifecycle: Lifecycle = field(default_factory=Lifecycle)

@@ -41,7 +41,7 @@ def engine(tiny: Path, request: pytest.FixtureRequest) -> Iterator[Int8Engine]:
 
 @pytest.fixture(scope="module")
 def plain(tiny: Path) -> Any:
-    """transformers, in float32."""
+    """Return the model in transformers, in float32."""
     return AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
 
 
@@ -66,7 +66,7 @@ def logits(engine: Int8Engine, tokens: list[int]) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("count", [1, 2, 5, 16, 17, 64, 257, 300])
 def test_logits_are_close_to_the_float_models(engine: Int8Engine, plain: Any, count: int) -> None:
-    """For every token of a text, shorter and longer than one pass through the layers."""
+    """All tokens are compared, of texts shorter and longer than one pass through the layers."""
     tokens = tokens_of(1, count)
     sequence = engine.open(tokens, room=0)
     [output] = engine.step([BatchItem(sequence, tokens, logits=Logits.EVERY)])
@@ -80,7 +80,7 @@ def test_logits_are_close_to_the_float_models(engine: Int8Engine, plain: Any, co
 
 
 def test_both_instruction_sets_compute_the_same(tiny: Path) -> None:
-    """Up to the order of float sums."""
+    """The results differ only by the order of float sums."""
     if len(SETS) < 2:
         pytest.skip("this CPU has but one")
     found = []
@@ -93,7 +93,7 @@ def test_both_instruction_sets_compute_the_same(tiny: Path) -> None:
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_other_texts_in_a_step_change_nothing(tiny: Path, threads: int) -> None:
-    """A text's logits are the same to the bit, alone or in a batch, whole or in parts, with any number of threads."""
+    """A text's logits are equal to the bit: alone or in a batch, whole or in parts, with any number of threads."""
     alone = Int8Engine(tiny, context_length=CONTEXT, threads=1)
     texts = [tokens_of(number, count) for number, count in ((1, 3), (2, 40), (3, 17), (4, 260))]
     reference = [logits(alone, tokens) for tokens in texts]
@@ -111,7 +111,7 @@ def test_other_texts_in_a_step_change_nothing(tiny: Path, threads: int) -> None:
 
 
 def test_sharing_changes_nothing(engine: Int8Engine) -> None:
-    """A cached prefix, and forks of a text."""
+    """Texts share a cached prefix and are forks of each other."""
     texts = [[*PREFIX, *tokens_of(5, 30), *tokens_of(number, 4)] for number in (6, 7)]
     reference = [logits(engine, tokens) for tokens in texts]
     engine.cache_prefix(PREFIX)
@@ -128,7 +128,7 @@ def test_sharing_changes_nothing(engine: Int8Engine) -> None:
 
 
 def test_scores_and_the_greedy_token_are_those_of_the_logits(engine: Int8Engine) -> None:
-    """Asked for together, for several texts in one step."""
+    """One step returns both for several texts."""
     texts = [tokens_of(number, 9) for number in range(3)]
     reference = [logits(engine, tokens) for tokens in texts]
     items = [
@@ -156,7 +156,7 @@ def test_closing_frees_the_memory_after_the_forks(engine: Int8Engine) -> None:
 
 
 def test_a_sequence_without_room_is_an_error(engine: Int8Engine) -> None:
-    """No foreign memory is written, and no unknown token is read."""
+    """The engine writes no foreign memory and reads no unknown token."""
     sequence = engine.open([1, 2], room=1)
     with pytest.raises(ValueError, match="The tokens exceed the sequence's room"):
         engine.step([BatchItem(sequence, [1] * 200)])
@@ -167,7 +167,7 @@ def test_a_sequence_without_room_is_an_error(engine: Int8Engine) -> None:
 
 
 def test_a_failed_step_has_read_nothing(engine: Int8Engine) -> None:
-    """The other items can run again, without the bad one, with the same bits."""
+    """The other items can run again without the bad one and give the same bits."""
     texts = [tokens_of(number, 20) for number in range(3)]
     reference = [logits(engine, tokens) for tokens in texts]
     sequences = [engine.open(tokens, room=0) for tokens in texts]
@@ -186,7 +186,7 @@ def test_a_failed_step_has_read_nothing(engine: Int8Engine) -> None:
 
 @contextmanager
 def little_memory() -> Iterator[None]:
-    """Limit the process to 64 MiB more, even if the system overcommits (vm.overcommit_memory=1)."""
+    """Allow the process 64 MiB more memory, even if the system overcommits (vm.overcommit_memory=1)."""
     limits = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), limits[1]))
@@ -206,7 +206,7 @@ def test_missing_memory_is_a_memory_error(engine: Int8Engine) -> None:
 
 
 def test_an_instruction_set_the_cpu_lacks_is_refused(tiny: Path) -> None:
-    """With the alternatives."""
+    """The error lists the alternatives."""
     with pytest.raises(Int8Unavailable, match="float32 or bfloat16"):
         Int8Engine(tiny, context_length=CONTEXT, threads=1, instructions="sse9")
 
@@ -221,7 +221,7 @@ def test_an_instruction_set_the_cpu_lacks_is_refused(tiny: Path) -> None:
     ],
 )
 def test_an_unsupported_model_is_refused_with_a_reason(change: dict[str, Any], reason: str) -> None:
-    """Before anything is converted."""
+    """The refusal comes before any conversion."""
     config = {"model_type": "qwen2", "num_attention_heads": 2, **change}
     with pytest.raises(UnsupportedArchitecture, match=reason):
         int8_layout.Shape.of(config)
@@ -236,7 +236,7 @@ def headed(header: dict[str, Any], body: bytes) -> bytes:
 def opened(
     tiny: Path, into: Path, change: Callable[[dict[str, Any]], object], **config: object
 ) -> Int8Engine:
-    """Open an engine for a copy of the model with another header and another config."""
+    """Open an engine for a copy of the model with other headers and another config."""
     shutil.copytree(tiny, into)
     data = (into / int8_layout.FILE).read_bytes()
     length = int.from_bytes(data[:8], "little")

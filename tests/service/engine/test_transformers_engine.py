@@ -16,7 +16,7 @@ PREFIX = [7, 8, 9, 10, 11]
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory, prepared_model: PreparedModel) -> Path:
-    """Two random layers of the default model's architecture."""
+    """Return two random layers of the default model's architecture."""
     path = tmp_path_factory.mktemp("tiny-qwen2")
     vocabulary = json.loads((prepared_model.path / "config.json").read_text())["vocab_size"]
     torch.manual_seed(7)
@@ -35,20 +35,20 @@ def engine(tiny_model: Path) -> TransformersEngine:
 
 @pytest.fixture(scope="session")
 def plain(tiny_model: Path) -> Any:
-    """The same weights in transformers alone."""
+    """Return the same weights in transformers alone."""
     return AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
 
 
 @torch.inference_mode()
 def expected(plain: Any, tokens: list[int]) -> torch.Tensor:
-    """Logits after each token, from one full forward pass without a cache."""
+    """Return the logits after each token, from one full forward pass without a cache."""
     logits: torch.Tensor = plain(input_ids=torch.tensor([tokens]), use_cache=False).logits[0]
     return logits
 
 
 @torch.inference_mode()
 def continuation(plain: Any, tokens: list[int], count: int) -> list[int]:
-    """The text of transformers' own greedy search."""
+    """Return the tokens of transformers' own greedy search."""
     ids = torch.tensor([tokens])
     found: list[int] = plain.generate(
         ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=count, eos_token_id=None
@@ -68,7 +68,7 @@ def tokens_of(number: int, count: int = 20) -> list[int]:
 
 @pytest.mark.parametrize("number", range(3))
 def test_scores_are_the_logits_of_a_full_forward(engine: TransformersEngine, plain: Any, number: int) -> None:
-    """With the cached prefix, and without."""
+    """They are equal with the cached prefix and without it."""
     tokens, ids = [*PREFIX, *tokens_of(number)], [5, 50, 500]
     reference = expected(plain, tokens)[-1, ids].tolist()
     assert scores(engine, tokens, ids) == pytest.approx(reference, abs=1e-4)
@@ -79,7 +79,7 @@ def test_scores_are_the_logits_of_a_full_forward(engine: TransformersEngine, pla
 
 
 def test_the_longest_shared_prefix_is_used_and_never_the_whole_text(engine: TransformersEngine) -> None:
-    """A text must have a token left to read."""
+    """A text must have at least one token left to read."""
     engine.cache_prefix(PREFIX[:2])
     engine.cache_prefix(PREFIX)
     lengths = [engine.open(tokens, room=0).length for tokens in ([*PREFIX, 1], PREFIX, [7, 9], PREFIX[:2])]
@@ -112,7 +112,7 @@ def test_greedy_writing_is_greedy_generation(engine: TransformersEngine, plain: 
 
 
 def test_logits_of_the_last_or_of_every_token(engine: TransformersEngine, plain: Any) -> None:
-    """Over the whole vocabulary."""
+    """They cover the whole vocabulary."""
     tokens = tokens_of(3)
     reference = expected(plain, tokens).numpy()
     for kind, rows in ((Logits.LAST, reference[-1:]), (Logits.EVERY, reference)):
@@ -124,7 +124,7 @@ def test_logits_of_the_last_or_of_every_token(engine: TransformersEngine, plain:
 
 
 def test_forks_share_what_was_read_and_then_diverge(engine: TransformersEngine) -> None:
-    """As if each had been read alone."""
+    """Each fork equals a text that was read alone."""
     stem, ends, ids = tokens_of(4), [[1, 2, 3], [4, 5]], [6, 7, 8]
     shared = engine.open(stem, room=0)
     engine.step([BatchItem(shared, stem)])
@@ -143,7 +143,7 @@ def test_closing_frees_the_cache(engine: TransformersEngine) -> None:
 
 
 def test_the_context_is_the_models_or_less(engine: TransformersEngine, tiny_model: Path) -> None:
-    """The smaller one counts."""
+    """The smaller of the two limits counts."""
     assert engine.context_length == CONTEXT
     assert TransformersEngine(tiny_model, context_length=64, threads=1).context_length == 64
     assert engine.name == "transformers (float32, cpu)"
@@ -151,7 +151,7 @@ def test_the_context_is_the_models_or_less(engine: TransformersEngine, tiny_mode
 
 @pytest.mark.parametrize("read", [0, 7])
 def test_a_failed_step_has_read_nothing(engine: TransformersEngine, plain: Any, read: int) -> None:
-    """Even if some of its texts were read before the bad one, and the bad one by some of the layers."""
+    """This holds even if the step read some texts before the bad one, and some layers of the bad one."""
     tokens = tokens_of(1)
     sequences = [engine.open(tokens, room=0) for _ in range(2)]
     if read:

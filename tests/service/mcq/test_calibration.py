@@ -1,4 +1,4 @@
-"""Scores become probabilities as in arXiv 2309.03882, for calibrated numbers of choices."""
+"""Scores become probabilities as in arXiv 2309.03882 for calibrated numbers of choices."""
 
 import math
 from string import ascii_uppercase
@@ -32,7 +32,7 @@ def test_without_a_calibration_probabilities_are_the_models_own() -> None:
 
 
 def test_the_letters_prior_is_divided_out() -> None:
-    # 0.1/0.1 : 0.6/0.6 : 0.2/0.2 : 0.1/0.1 is one to one: a model that only repeats its prior has no preference.
+    # 0.1/0.1 : 0.6/0.6 : 0.2/0.2 : 0.1/0.1 is one to one: a model that only repeats its prior prefers nothing.
     said = of(4, prior=PRIOR).apply(logs(0.1, 0.6, 0.2, 0.1), "ABCD")
     assert said == pytest.approx([0.25] * 4)
     said = of(4, prior=PRIOR).apply(logs(0.2, 0.6, 0.1, 0.1), "ABCD")
@@ -54,7 +54,7 @@ def test_the_mean_of_rotations_has_its_own_temperature_and_no_prior() -> None:
 
 @pytest.mark.parametrize("count", [2, 3, 5, 26])
 def test_another_number_of_choices_is_not_calibrated(count: int) -> None:
-    """The preference among four letters says nothing about a true-false question."""
+    """A preference among four letters says nothing about a true-false question."""
     second = SecondOrder(margin=1)
     calibration = of(4, prior=PRIOR, temperature=3, rotations_temperature=3, second_order=second)
     labels = ascii_uppercase[:count]
@@ -90,14 +90,14 @@ def test_only_an_uncertain_question_is_asked_again(first: tuple[float, ...], aga
 
 @pytest.mark.parametrize("count", range(2, 27))
 def test_the_second_order_gives_each_choice_another_letter(count: int) -> None:
-    """It is one of the rotations, so the calibration of rotations holds for it."""
+    """The order is one of the rotations, so the calibration of rotations applies to it."""
     order = second_order(count)
     assert order in rotations(count)
     assert all(letter != choice for letter, choice in enumerate(order))
 
 
 def test_the_mean_of_both_orders_has_its_own_temperature() -> None:
-    """The model prefers the letter A; the choice preferred as A and as C is selected."""
+    """The model prefers the letter A; the choice that it prefers both as A and as C wins."""
     even = dict.fromkeys("ABCD", 0.25)
     second = SecondOrder(margin=1, temperature=0.5)
     calibration = of(4, prior=even, temperature=7, second_order=second)

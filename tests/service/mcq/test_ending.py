@@ -1,4 +1,4 @@
-"""However a question ends, nothing of it stays; with the real admission and scheduler, and a scripted engine."""
+"""A question that ends in any way leaves nothing behind; admission and scheduler are real, the engine scripted."""
 
 import asyncio
 import random
@@ -46,7 +46,7 @@ async def ask(replica: Replica, **changes: Any) -> Answer:
 
 
 async def nothing_left(replica: Replica, engine: ScriptedEngine) -> None:
-    """No place is taken, no sequence is open, no task waits forever, and the next question is answered."""
+    """Check that no place is taken, no sequence is open, no task waits, and the next question is answered."""
     await until(lambda: replica.admission.pending == 0)
     await until(lambda: engine.open_sequences == 0)
     await until(lambda: len(asyncio.all_tasks()) == 1)
@@ -56,7 +56,7 @@ async def nothing_left(replica: Replica, engine: ScriptedEngine) -> None:
 
 
 async def test_a_deadline_in_the_queue_costs_no_computation(replica: Replica, engine: ScriptedEngine) -> None:
-    """A question that waited too long for its turn is not started."""
+    """The service does not start a question that waited too long for its turn."""
     engine.gate.clear()
     replica.load(max_active=1, deadline_seconds=0.2)
     asked = [asyncio.create_task(ask(replica)) for _ in range(3)]
@@ -69,7 +69,7 @@ async def test_a_deadline_in_the_queue_costs_no_computation(replica: Replica, en
 
 
 async def test_a_deadline_in_a_long_prompt_ends_its_reading(replica: Replica, engine: ScriptedEngine) -> None:
-    """It ends after the current step; the rest of the prompt is not read."""
+    """It ends after the current step, and the rest of the prompt is not read."""
     engine.gate.clear()
     replica.load(deadline_seconds=0.2)
     with pytest.raises(DeadlinePassed):
@@ -103,7 +103,7 @@ async def test_a_deadline_in_writing_ends_it(tokenizer: Tokenizer) -> None:
 
 
 class Failing(ScriptedEngine):
-    """Fails the steps that would read the `fails`-th sequence, and holds the one after it failed alone."""
+    """Fails each step that reads the `fails`-th sequence, and holds the step after it failed alone."""
 
     fails: int | None = None
 
@@ -119,7 +119,7 @@ class Failing(ScriptedEngine):
 
 @pytest.mark.parametrize("fails", range(6))
 async def test_an_error_in_one_rotation_ends_them_all(tokenizer: Tokenizer, fails: int) -> None:
-    """The error may be in the question's own order, in the shared prefix, or in any other order."""
+    """The error may occur in the question's own order, in the shared prefix, or in another order."""
     engine = Failing()
     choices = [f"{number} " + "apple " * 400 for number in range(5)]
     with local_replica(engine, tokenizer, writes=WRITTEN) as replica:

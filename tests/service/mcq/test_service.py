@@ -1,4 +1,4 @@
-"""The use case over HTTP: modes, streams, batches, abstention, debiasing; with a scripted engine."""
+"""The MCQ use case over HTTP with a scripted engine: modes, streams, batches, abstention and debiasing."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ Events = list[tuple[str, dict[str, Any]]]
 
 
 def events_of(text: str) -> Events:
-    """The events of a stream: (name, data)."""
+    """Return the events of a stream as (name, data)."""
     blocks = [block.split("\n") for block in text.removesuffix("\n\n").split("\n\n")]
     return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
 
@@ -35,7 +35,7 @@ async def streamed(client: httpx.AsyncClient, **more: Any) -> Events:
 async def test_explain_streams_the_answer_first_and_then_its_reasoning(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """The deltas join to the reasoning; the last event is the whole answer."""
+    """The deltas join to the reasoning, and the last event is the whole answer."""
     replica.load()
     events = await streamed(client, mode="explain")
     assert [name for name, _ in events] == ["answer", "reasoning", "reasoning", "done"]
@@ -73,7 +73,7 @@ async def test_the_accept_header_can_ask_for_a_stream(replica: Replica, client: 
 async def test_a_failure_before_the_stream_is_a_plain_problem(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """It has its own status, so a client need not read the stream."""
+    """It has its own status, so a client need not read a stream."""
     replica.texts.error = EngineFailed("The engine's server can't be reached.")
     replica.load()
     response = await client.post(ANSWER, json={**QUESTION, "stream": True})
@@ -82,7 +82,7 @@ async def test_a_failure_before_the_stream_is_a_plain_problem(
 
 
 async def test_a_failure_in_the_stream_is_its_last_event(replica: Replica, client: httpx.AsyncClient) -> None:
-    """It is counted, and shows no internals."""
+    """It is counted and shows no internals."""
     replica.texts.fails_after = 1
     replica.load()
     events = await streamed(client)
@@ -109,7 +109,7 @@ async def test_a_deadline_in_a_stream_is_its_last_event(replica: Replica, client
 
 
 async def test_below_the_minimum_confidence_it_abstains(replica: Replica, client: httpx.AsyncClient) -> None:
-    """The answer still has its probabilities; a request's own minimum comes before the service's."""
+    """The answer still has its probabilities; a request's own minimum overrides the service's."""
     replica.load(min_confidence=0.8)
     body = (await client.post(ANSWER, json={**QUESTION, "mode": "answer"})).json()
     assert (body["answer"], body["abstained"]) == (None, True)
@@ -150,7 +150,7 @@ class BiasedText(FakeText):
 
 
 async def test_rotations_cancel_a_preferred_letter(client: httpx.AsyncClient, replica: Replica) -> None:
-    """In its own order alone the model is wrong; over all rotations the letter does not count."""
+    """In its own order alone the model is wrong; over all rotations its preference for a letter cancels out."""
     replica.texts = Biased()
     replica.load()
     asked = {**QUESTION, "mode": "answer"}
@@ -199,7 +199,7 @@ async def test_a_clear_question_or_another_debias_or_mode_is_not_asked_again(
 async def test_an_answer_by_a_letter_alone_is_explained_in_its_own_text(
     client: httpx.AsyncClient, replica: Replica, stream: bool
 ) -> None:
-    """The answer is the same as without reasoning; the explanation's prompt has examples of reasoning."""
+    """The answer is the same as without reasoning; the prompt for the explanation has examples of reasoning."""
     replica.load(debias="prior", calibration=calibrated())
     if stream:
         events = await streamed(client, mode="explain")
@@ -224,7 +224,7 @@ async def test_reasoning_first_has_its_own_prompt_whatever_the_calibration(
 
 
 async def test_a_batch_is_answered_in_its_order(replica: Replica, client: httpx.AsyncClient) -> None:
-    """A question that can't be answered has its own problem; the others have answers."""
+    """A question that can't be answered has its own problem, and the others have answers."""
     replica.load(max_queued=256)
     replica.texts.pieces = ["x" * 3]
     questions = [{**QUESTION, "question": f"Which of {number}?", "mode": "answer"} for number in range(256)]
@@ -241,7 +241,7 @@ async def test_a_batch_is_answered_in_its_order(replica: Replica, client: httpx.
 async def test_a_defect_in_one_question_is_that_questions_problem(
     replica: Replica, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The others of its batch are answered; the log says more, and the client gets no inner detail."""
+    """The other questions of the batch are answered; the log has the details and the client gets none."""
     replica.load()
     replica.texts.broken = "What?"
     questions = [QUESTION, {**QUESTION, "question": "What?"}, QUESTION]
@@ -256,7 +256,7 @@ async def test_a_defect_in_one_question_is_that_questions_problem(
 
 
 async def test_no_memory_is_503_with_the_time_to_wait(replica: Replica, client: httpx.AsyncClient) -> None:
-    """It is overload and not a defect: in a whole response, as an event of a stream, and in a batch."""
+    """A whole response, an event of a stream and a batch report it as overload and not as a defect."""
     replica.load()
     replica.texts.error = MemoryError("There is no memory for the keys and values of 96 tokens.")
     for stream in (False, True):
@@ -273,7 +273,7 @@ async def test_no_memory_is_503_with_the_time_to_wait(replica: Replica, client: 
 
 
 async def test_a_batch_is_one_request_of_the_queue(replica: Replica, client: httpx.AsyncClient) -> None:
-    """Even a large one is answered completely, and others are admitted beside it."""
+    """A large batch is answered completely, and others are admitted beside it."""
     replica.texts.gate.clear()
     replica.load(max_queued=4, max_active=1)
     batch = asyncio.create_task(client.post(ANSWERS, json={"questions": [QUESTION] * 10}))
@@ -290,7 +290,7 @@ async def test_a_batch_is_one_request_of_the_queue(replica: Replica, client: htt
 async def test_batches_sent_together_are_answered_whole(
     replica: Replica, client: httpx.AsyncClient, mode: str
 ) -> None:
-    """Four batches of 64 questions with 8 places in the queue, and single questions beside them."""
+    """Four batches of 64 questions arrive at 8 places in the queue, with single questions beside them."""
     replica.load(max_queued=8, max_active=2)
     body = {"questions": [{**QUESTION, "mode": mode}] * 64}
     batches = [asyncio.create_task(client.post(ANSWERS, json=body)) for _ in range(4)]
@@ -304,7 +304,7 @@ async def test_batches_sent_together_are_answered_whole(
 async def test_a_single_question_waits_for_one_of_each_batch_at_most(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """So does each batch's next question: they take turns."""
+    """The next question of each batch waits as long: batches and questions take turns."""
     replica.texts.gate.clear()
     replica.load(max_active=1)
 
@@ -328,11 +328,11 @@ async def test_a_single_question_waits_for_one_of_each_batch_at_most(
 async def test_a_batch_is_refused_as_a_whole_if_the_queue_is_full(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """The refusal has the time to wait; one question runs, two may wait."""
+    """The refusal says how long to wait; one question runs and two may wait."""
     replica.texts.gate.clear()
     replica.load(max_queued=2, max_active=1)
     others = [asyncio.create_task(client.post(ANSWER, json=QUESTION))]
-    await until(lambda: replica.texts.read)  # from then on it does not count as queued
+    await until(lambda: replica.texts.read)  # from then on the question does not count as queued
     others += [asyncio.create_task(client.post(ANSWER, json=QUESTION)) for _ in range(2)]
     await until(lambda: replica.admission.pending == 3)
     response = await client.post(ANSWERS, json={"questions": [QUESTION] * 2})
@@ -345,7 +345,7 @@ async def test_a_batch_is_refused_as_a_whole_if_the_queue_is_full(
 async def test_a_batch_during_the_drain_has_the_answers_that_had_started(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """The later questions have a problem each, so that the response is in time."""
+    """Each later question has a problem, so that the response is in time."""
     replica.texts.gate.clear()
     replica.load(max_active=1)
     batch = asyncio.create_task(client.post(ANSWERS, json={"questions": [QUESTION] * 5}))
@@ -359,7 +359,7 @@ async def test_a_batch_during_the_drain_has_the_answers_that_had_started(
 
 
 async def test_a_batch_has_a_limit_of_work(replica: Replica, client: httpx.AsyncClient) -> None:
-    """The limit is in characters, counted once for each reading; without rotations a body can't exceed it."""
+    """The limit counts characters once per reading, so only rotations can exceed it."""
     replica.load()
     choices = [f"{number}" + "x" * 700 for number in range(26)]
     questions = [{**QUESTION, "choices": choices, "mode": "answer"}] * 12
@@ -377,7 +377,7 @@ async def test_a_batch_has_a_limit_of_work(replica: Replica, client: httpx.Async
 async def test_a_batch_has_one_to_256_questions(
     replica: Replica, client: httpx.AsyncClient, count: int
 ) -> None:
-    """A larger one is refused as a whole, before any computation."""
+    """A larger batch is refused as a whole, before any computation."""
     replica.load()
     response = await client.post(ANSWERS, json={"questions": [QUESTION] * count})
     assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/questions")
@@ -399,7 +399,7 @@ async def test_a_batch_has_one_to_256_questions(
 async def test_a_malformed_question_of_a_batch_has_the_same_problem_as_alone(
     replica: Replica, client: httpx.AsyncClient, bad: dict[str, Any]
 ) -> None:
-    """The problem is at its place; the others are answered."""
+    """The problem is at the question's place, and the other questions are answered."""
     replica.load()
     alone = await client.post(ANSWER, json=bad)
     assert alone.status_code == 422
@@ -415,7 +415,7 @@ async def test_a_malformed_question_of_a_batch_has_the_same_problem_as_alone(
 async def test_an_item_that_is_not_a_question_does_not_spoil_a_batch(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """Each such item has its own problem."""
+    """Each of these items has its own problem."""
     replica.load()
     response = await client.post(ANSWERS, json={"questions": [None, 3, [], QUESTION]})
     problems = [each["problem"] and each["problem"]["status"] for each in response.json()["results"]]
@@ -438,7 +438,7 @@ def test_rotations_give_each_choice_each_letter_once(count: int) -> None:
 
 
 def test_a_tie_goes_to_the_first_and_has_no_margin() -> None:
-    """If it is confident enough."""
+    """It answers if it is confident enough."""
     options = [Option("X", "one"), Option("Y", "two")]
     decided = decide(options, [0.5, 0.5], min_confidence=0.5)
     assert decided.answer is not None
