@@ -19,7 +19,7 @@ START_SECONDS = 120
 
 
 class Collector:
-    """An OTLP/HTTP receiver on the loopback; `spans` has the received ones, `text` all of them as text."""
+    """An OTLP/HTTP receiver on the loopback address; `spans` has the received spans, `text` all of them as text."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
@@ -48,7 +48,7 @@ class Collector:
                 self.spans.extend(scope.spans)
 
     def of(self, trace_id: str) -> dict[str, Span]:
-        """The spans of one trace, by name."""
+        """Return the spans of one trace by name."""
         return {span.name: span for span in self.spans if span.trace_id.hex() == trace_id}
 
     @property
@@ -86,7 +86,7 @@ class Service:
 
 @contextmanager
 def service(log: Path, **environment: str) -> Iterator[Service]:
-    """Run the service with these variables, and end it."""
+    """Run the service with these variables during the block."""
     port = free_port()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MCQ_", "OTEL_"))}
     with log.open("wb") as stderr:
@@ -111,7 +111,7 @@ def free_port() -> int:
 
 
 def until(true: Callable[[], object], seconds: float) -> None:
-    """Wait until it is true; fail after `seconds`."""
+    """Wait until the condition is true; fail after `seconds`."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, f"not within {seconds} s"

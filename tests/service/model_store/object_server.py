@@ -40,7 +40,7 @@ class ObjectServer:
     requests: list[tuple[str, str, str | None, str | None]] = field(default_factory=list)
 
     def ranges(self, name: str) -> list[str | None]:
-        """The requested ranges of a file, in order."""
+        """Return the requested ranges of a file, in order."""
         return [asked for method, path, asked, _ in self.requests if method == "GET" and path.endswith(name)]
 
 
@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _passed_on(self) -> Answer:
         connection = HTTPConnection(urlsplit(self._objects.upstream).netloc)
         try:
-            # With the original Host: it is signed.
+            # Keep the original Host header: the signature covers it.
             connection.request(self.command, self.path, headers=dict(self.headers))
             response = connection.getresponse()
             kept = ("ETag", "Content-Length", "Content-Range", "Last-Modified", "Content-Type")
@@ -120,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(objects: ObjectServer, *, certificate: tuple[Path, Path] | None = None) -> Iterator[ObjectServer]:
-    """Serve inside the block; by TLS, given a certificate for localhost and its key."""
+    """Serve during the block; use TLS if given a certificate for localhost and its key."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, objects))
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

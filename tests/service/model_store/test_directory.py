@@ -1,4 +1,4 @@
-"""Models from a real S3 server, a web server and a directory: fetch, resume, verify, and report errors."""
+"""Models from a real S3 server, a web server and a directory: fetch, resume, verify and report errors."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ CUT = 30_000
 
 @pytest.fixture(scope="module")
 def buckets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """A real S3 server: its buckets' folder, and its address."""
+    """Yield the folder with the buckets of a real S3 server, and the server's URL."""
     folder = tmp_path_factory.mktemp("buckets")
     (folder / "models").mkdir()
     with s3_server(folder) as url:
@@ -48,7 +48,7 @@ def buckets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, st
 
 @pytest.fixture
 def bucket(buckets: tuple[Path, str], tmp_path: Path) -> Path:
-    """Its bucket `models`, with this test's own model at `tiny`."""
+    """Return the bucket `models` with this test's own model at `tiny`."""
     folder = buckets[0] / "models"
     shutil.rmtree(folder / "tiny", ignore_errors=True)
     tiny.make_answering(folder / "tiny")
@@ -57,7 +57,7 @@ def bucket(buckets: tuple[Path, str], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def s3(buckets: tuple[Path, str], bucket: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
-    """A proxy in front of it, with AWS_* variables of a reader, writing few bytes at a time."""
+    """Yield a proxy in front of the S3 server, with a reader's AWS_* variables; it writes few bytes at a time."""
     monkeypatch.setattr(object_store, "CHUNK", 1000)
     with serving(ObjectServer(upstream=buckets[1])) as server:
         only_variables(monkeypatch, server.url)
@@ -66,7 +66,7 @@ def s3(buckets: tuple[Path, str], bucket: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def ensure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., PreparedModel]:
-    """Prepares a model in the test's own store, with two attempts if no data comes."""
+    """Return a function that prepares a model in the test's store, with two attempts if no data comes."""
     monkeypatch.setattr(retry, "FIRST_SECONDS", 0.01)
 
     def prepare(uri: str = "s3://models/tiny", **reference: str) -> PreparedModel:
@@ -83,7 +83,7 @@ def flip(path: Path) -> None:
 
 @pytest.mark.usefixtures("s3")
 async def test_a_replica_answers_with_a_model_from_s3(tmp_path: Path, replica: Replica) -> None:
-    """It reports the model's address."""
+    """The replica reports the model's address."""
     settings = Settings(model_uri="s3://models/tiny", model_cache=tmp_path, default_mode="answer")
     await load(settings, replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing)
     async with replica.client() as client:
@@ -111,7 +111,7 @@ def test_a_prepared_model_needs_no_network(
 def test_the_same_files_elsewhere_are_another_model(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
 ) -> None:
-    """Otherwise the store would not find it again under its own address."""
+    """Otherwise the store would not find the model again under its own address."""
     shutil.copytree(bucket / "tiny", bucket / "copies/tiny", dirs_exist_ok=True)
     models = [ensure(), ensure("s3://models/copies/tiny")]
     assert models[0].digest == models[1].digest
@@ -136,7 +136,7 @@ def test_a_model_in_shards_is_fetched_by_its_index(
 def test_an_index_with_other_names_is_refused(
     bucket: Path, ensure: Callable[..., PreparedModel], listed: object
 ) -> None:
-    """Especially a path outside the directory."""
+    """A path outside the directory is refused in particular."""
     index = {"weight_map": {"a": listed}} if listed else {}
     (bucket / "tiny/model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(DigestMismatch, match=r"index\.json of s3://models/tiny is damaged"):
@@ -178,7 +178,7 @@ def test_a_model_without_weights_is_reported(bucket: Path, ensure: Callable[...,
 def test_wrong_credentials_are_reported(
     ensure: Callable[..., PreparedModel], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """With S3's own code, and the variables to check."""
+    """The error has S3's own code and the variables to check."""
     monkeypatch.setenv(name, "wrong")
     with pytest.raises(AccessDenied, match=r"s3://models/tiny may not be read .*403.*: [A-Z]\w+.*AWS_REGION"):
         ensure()
@@ -218,7 +218,7 @@ def test_a_broken_connection_is_restored_and_continues(
 def test_the_download_from_a_server_that_is_gone_is_kept_and_continued_by_range(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel], tmp_path: Path
 ) -> None:
-    """Only if the object is still the same."""
+    """This requires that the object is still the same."""
     s3.cut_after, s3.gone = CUT, True
     with pytest.raises(SourceUnreachable, match="run this again: what was fetched is kept"):
         ensure()
@@ -237,7 +237,7 @@ def test_the_download_from_a_server_that_is_gone_is_kept_and_continued_by_range(
 def test_a_killed_process_is_continued(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel], tmp_path: Path
 ) -> None:
-    """A real process, with its real writes."""
+    """This is a real process with real writes."""
     tiny.make_repository(bucket / "tiny", vocabulary=10_000)
     s3.cut_after = 1 << 20
     s3.hold.clear()
@@ -260,7 +260,7 @@ def test_a_killed_process_is_continued(
 def test_from_a_server_without_ranges_the_whole_file_is_fetched_again(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
 ) -> None:
-    """Such as rclone's own, and others built on gofakes3."""
+    """rclone's server and others built on gofakes3 have no ranges."""
     s3.cut_after, s3.gone = CUT, True
     with pytest.raises(SourceUnreachable):
         ensure()
@@ -271,7 +271,7 @@ def test_from_a_server_without_ranges_the_whole_file_is_fetched_again(
 def test_old_and_new_are_never_mixed(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
 ) -> None:
-    """If an object is replaced by another of the same size during the download, all of it is fetched again."""
+    """If another object of the same size replaces an object during the download, all of it is fetched again."""
     s3.cut_after, s3.gone = CUT, True
     with pytest.raises(SourceUnreachable):
         ensure()
@@ -336,7 +336,7 @@ def test_incomplete_weights_are_refused_without_a_digest_too(
 def test_a_full_disk_is_reported_and_the_download_is_kept(
     ensure: Callable[..., PreparedModel], tmp_path: Path
 ) -> None:
-    """The kernel reports it: the weights are written to /dev/full."""
+    """The kernel reports it, because the weights are written to /dev/full."""
     into = tmp_path / "store/.work" / DirectorySource(ModelRef("s3://models/tiny")).offer().key
     into.mkdir(parents=True)
     (into / f"{WEIGHTS}.partial").symlink_to("/dev/full")
@@ -347,7 +347,7 @@ def test_a_full_disk_is_reported_and_the_download_is_kept(
 
 @pytest.mark.usefixtures("s3")
 def test_the_catalogues_gguf_file_alone_is_a_model(bucket: Path, index: tiny.Index, tmp_path: Path) -> None:
-    """Known by its name, and verified."""
+    """The file is known by its name, and verified."""
     for folder in ("quantised", "damaged"):
         (bucket / folder).mkdir(exist_ok=True)
         shutil.copy(index.folder / index.weights.file, bucket / folder)
@@ -361,7 +361,7 @@ def test_the_catalogues_gguf_file_alone_is_a_model(bucket: Path, index: tiny.Ind
 
 @pytest.fixture
 def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
-    """A web server with the model at /team/tiny."""
+    """Yield a web server with the model at /team/tiny."""
     monkeypatch.setattr(object_store, "CHUNK", 1000)
     tiny.make_repository(tmp_path / "web/team/tiny")
     with serving(ObjectServer(tmp_path / "web")) as server:
@@ -384,7 +384,7 @@ def test_a_model_is_fetched_from_a_web_server_and_continued_by_ranges(
 
 
 def test_without_etags_nothing_is_resumed(web: ObjectServer, ensure: Callable[..., PreparedModel]) -> None:
-    """Without them the rest may be of another file."""
+    """Without them the rest could belong to another file."""
     web.etags = False
     web.cut_after = CUT
     ensure(f"{web.url}/team/tiny")
@@ -417,7 +417,7 @@ def test_https_uses_the_machines_trusted_certificates(
 
 
 def test_a_model_in_a_directory_is_only_read(tmp_path: Path, ensure: Callable[..., PreparedModel]) -> None:
-    """Such as a mounted volume."""
+    """An example is a mounted volume."""
     tiny.make_repository(tmp_path / "volume/tiny")
     before = {path: path.stat() for path in (tmp_path / "volume").rglob("*")}
     model = ensure(f"file://{tmp_path}/volume/tiny")

@@ -16,7 +16,7 @@ REF = ModelRef("hf://acme/tiny")
 
 @pytest.fixture
 def hub(tmp_path: Path):  # type: ignore[no-untyped-def]
-    """A hub with the tiny model."""
+    """Yield a hub with the tiny model."""
     tiny.make_repository(tmp_path / "repository")
     with serving(HubServer(tmp_path / "repository")) as server:
         yield server
@@ -81,7 +81,7 @@ def test_another_digest_is_refused_before_any_weights_are_fetched(tmp_path: Path
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "model.safetensors"])
 def test_the_digest_covers_every_file_of_the_model(tmp_path: Path, hub: HubServer, name: str) -> None:
-    """Another tokenizer makes another model of the same weights: it is refused like other weights."""
+    """Equal weights with another tokenizer are another model, which is refused like other weights."""
     correct = tiny.digest(hub.folder)
     assert (
         _store(tmp_path / "1", hub).ensure(ModelRef("hf://acme/tiny", digest=correct), "float32").digest
@@ -141,7 +141,7 @@ def test_without_pip_the_error_says_to_install_it(monkeypatch: pytest.MonkeyPatc
 def test_auto_prepares_a_model_without_int8_in_floats(
     tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fetched once, and found again; int8 by name is refused."""
+    """The model is fetched once and found again; an explicit int8 is refused."""
     monkeypatch.setattr(store, "resolve", lambda choice: "int8" if choice == "auto" else choice)
     config = hub.folder / "config.json"
     config.write_text(

@@ -1,4 +1,4 @@
-"""The store deletes unused models, and nothing else: two processes, one folder, real locks."""
+"""The store deletes only unused models: two processes, one folder, real locks."""
 
 import logging
 import os
@@ -28,7 +28,7 @@ def _logged(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three models of one size, each in its own directory."""
+    """Return a folder with three models of one size, each in its own directory."""
     for name in "abc":
         tiny.make_repository(tmp_path / "sources" / name)
     return tmp_path
@@ -39,7 +39,7 @@ def ref(folder: Path, name: str) -> ModelRef:
 
 
 def prepared(folder: Path, *names: str) -> list[PreparedModel]:
-    """Unused models, each last used a year after the one before it."""
+    """Prepare unused models, each last used a year after the one before it."""
     models = []
     for number, name in enumerate(names):
         model = Store(folder / "store").ensure(ref(folder, name), "float32")
@@ -50,7 +50,7 @@ def prepared(folder: Path, *names: str) -> list[PreparedModel]:
 
 
 def there(folder: Path) -> str:
-    """The models of the store, by their names' first letters."""
+    """Return the first letters of the names of the store's models."""
     return "".join(sorted(path.name[0] for path in (folder / "store").glob("*-float32")))
 
 
@@ -68,7 +68,7 @@ _USER = textwrap.dedent(
 
 @contextmanager
 def another_process_uses(folder: Path, name: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run a process that ends with the block, or is killed in it."""
+    """Run a process that uses a model until the block ends or kills it."""
     command = [sys.executable, "-c", _USER, str(folder / "store"), ref(folder, name).uri]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -80,7 +80,7 @@ def another_process_uses(folder: Path, name: str) -> Iterator["subprocess.Popen[
 
 
 def bound(folder: Path, models: int) -> int:
-    """The size of this many models."""
+    """Return the size of this many models."""
     [size] = {files.disk_usage(path) for path in (folder / "store").glob("a-*")}
     return size * models
 
@@ -106,7 +106,7 @@ def test_use_makes_a_model_recent(folder: Path) -> None:
 
 
 def test_a_model_that_another_process_uses_stays_until_that_ends(folder: Path) -> None:
-    """Also if that process is killed; models used before it go first, and then the store stays above its limit."""
+    """Killing that process counts, too. Models used earlier are deleted first, and the store may exceed its limit."""
     prepared(folder, "a", "b")
     store = Store(folder / "store", limit=1)
     with another_process_uses(folder, "a") as process:
@@ -132,7 +132,7 @@ def test_a_start_that_finds_its_model_prunes_too(folder: Path) -> None:
 
 
 def test_room_is_made_for_a_new_model_without_a_limit_too(folder: Path) -> None:
-    """No more than needed, and never a model in use."""
+    """The store deletes no more than needed, and no model in use."""
     prepared(folder, "a", "b")
     size = bound(folder, 1)
     needed = 10 * size + (64 << 20)
@@ -150,7 +150,7 @@ def test_room_is_made_for_a_new_model_without_a_limit_too(folder: Path) -> None:
 
 
 def test_a_model_that_is_being_deleted_is_not_used(folder: Path) -> None:
-    """A process that needs it prepares it again."""
+    """A process that needs the model prepares it again."""
     [a] = prepared(folder, "a")
     with leases.exclusive(a.path) as free:
         assert free
@@ -177,7 +177,7 @@ def test_models_of_another_release_and_other_folders_are_left_alone(folder: Path
 
 
 async def test_a_replica_holds_its_model_until_it_ends(folder: Path, replica: Replica) -> None:
-    """And deletes by its setting."""
+    """The replica also prunes, as its setting says."""
     prepared(folder, "b")
     tiny.make_answering(folder / "sources/d")
     settings = Settings(

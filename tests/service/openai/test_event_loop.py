@@ -19,7 +19,7 @@ ASKED = {**QUESTION, "question": LONG}
 
 @pytest.fixture
 def threads(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The threads that tokenised long texts."""
+    """Return the threads that tokenised long texts."""
     found: list[int] = []
 
     def watch(name: str) -> None:
@@ -61,7 +61,7 @@ async def test_no_surface_tokenises_on_the_event_loop(
 async def test_calibration_does_not_tokenise_on_the_event_loop(
     unloaded: Replica, client: httpx.AsyncClient, threads: list[int]
 ) -> None:
-    """Neither in the process of a service nor in its own."""
+    """This holds in a service and in the process that calibrates."""
     await unloaded.mcq.score_labels(Question.model_validate(ASKED), rotation=1)
     assert threads
     assert threading.get_ident() not in threads
@@ -69,7 +69,7 @@ async def test_calibration_does_not_tokenise_on_the_event_loop(
 
 @pytest.fixture
 def spelled(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
-    """The number of tokens spelled for responses, by thread."""
+    """Return the number of tokens spelled for responses, by thread."""
     counts: Counter[int] = Counter()
 
     for module in (chat, completions):
@@ -87,7 +87,7 @@ def spelled(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
 async def test_log_probabilities_are_not_serialised_on_the_event_loop(
     client: httpx.AsyncClient, spelled: Counter[int]
 ) -> None:
-    """For a whole response: an echo of several prompts, and a chat."""
+    """This covers whole responses: an echo of several prompts, and a chat."""
     body = {"prompt": [[5] * 700] * 4, "echo": True, "logprobs": 20, "max_tokens": 0}
     response = await client.post("/v1/completions", json=body)
     found = [choice["logprobs"] for choice in response.json()["choices"]]
@@ -103,7 +103,7 @@ async def test_log_probabilities_are_not_serialised_on_the_event_loop(
 
 
 async def test_a_streamed_echo_comes_in_small_parts(client: httpx.AsyncClient) -> None:
-    """Events of other requests come in between."""
+    """Events of other requests come between the parts."""
     body = {"prompt": [5] * 700, "echo": True, "logprobs": 1, "max_tokens": 0, "stream": True}
     response = await client.post("/v1/completions", json=body)
     events = [line.removeprefix("data: ") for line in response.text.splitlines() if line]

@@ -15,7 +15,7 @@ def prompt(question: str = "Which?", choices: Any = ("x", "y"), **more: Any) -> 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_forms_prefix_and_end_are_the_same_for_every_question(form: Form) -> None:
-    """Read once, the prefix serves all questions."""
+    """The service reads the prefix once for all questions."""
     for rendered in (prompt(form=form), prompt("Other?", {"C": "1", "Z": "2"}, form=form)):
         assert (rendered.prefix, rendered.suffix) == (form.prefix, form.suffix)
 
@@ -34,7 +34,7 @@ def test_client_text_is_only_in_the_stem_and_the_choices() -> None:
 
 
 def test_a_choice_of_many_lines_keeps_them_under_its_letter() -> None:
-    """Indented, so that it can't look like two; every kind of line break counts."""
+    """The lines are indented, so that the choice can't look like two; every kind of line break counts."""
     rendered = prompt(choices=("x\nB) fake", "for i in y:\r\n\tz\u2028\n  \nreturn\n"))
     assert rendered.choices == "A) x\n   B) fake\nB) for i in y:\n   \tz\n\n\n   return"
 

@@ -15,7 +15,7 @@ from mcq_service.runtime import connections, server
     ("host", "shown"), [("127.0.0.1", ["127.0.0.1"]), ("::1", ["::1"]), ("::", ["127.0.0.1", "::1"])]
 )
 async def test_it_listens_on_ipv4_and_ipv6(replica: Replica, host: str, shown: list[str]) -> None:
-    """`::` means both; IPv4 clients appear with their IPv4 addresses, which limits and lists of proxies use."""
+    """`::` means both; IPv4 clients keep their IPv4 addresses, which limits and lists of proxies use."""
     seen: list[str] = []
 
     @replica.app.middleware("http")
@@ -53,7 +53,7 @@ def test_it_listens_on_ipv4_without_ipv6_in_the_kernel(monkeypatch: pytest.Monke
 
 
 def test_an_address_in_use_is_named() -> None:
-    """With the brackets of IPv6."""
+    """An IPv6 address has its brackets."""
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match=rf"Can't listen on \[::1\]:{port}: Address already in use"):

@@ -55,7 +55,7 @@ async def test_an_unusable_engine_is_not_waited_for(replica: Replica) -> None:
 
 @pytest.mark.parametrize("verify", [True, False])
 async def test_a_start_verifies_the_prepared_model_unless_disabled(tmp_path: Path, *, verify: bool) -> None:
-    """A flipped bit changes no size; the damaged model is prepared again."""
+    """A flipped bit changes no size, and the damaged model is prepared again."""
     tiny.make_answering(tmp_path / "source")
     settings = Settings(
         model_uri=f"file://{tmp_path}/source",
@@ -79,7 +79,7 @@ async def test_a_start_verifies_the_prepared_model_unless_disabled(tmp_path: Pat
 
 
 def test_the_remote_engine_needs_an_address() -> None:
-    """An error at the start names the setting."""
+    """The error at the start names the setting."""
     with pytest.raises(ValidationError, match="MCQ_ENGINE=openai needs the address of a server"):
         Settings(engine="openai")
     with pytest.raises(ValidationError, match="openai_endpoint"):
@@ -101,14 +101,14 @@ def test_the_remote_engine_needs_an_address() -> None:
 def test_weights_are_prepared_for_the_configured_engine(
     engine: EngineChoice, asked: PrecisionChoice, prepared: PrecisionChoice
 ) -> None:
-    """Without a configured precision, the engine decides."""
+    """The engine decides unless a precision is configured."""
     assert precision_for(Settings(engine=engine, model_precision=asked)) == prepared
 
 
 def test_without_torch_a_model_is_int8_and_floats_are_refused_with_the_image_that_has_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Before anything is fetched."""
+    """The refusal comes before any download."""
     monkeypatch.setattr(builder, "has_torch", lambda: False)
     assert precision_for(Settings()) == "int8"
     for refused in (Settings(model_precision="bfloat16"), Settings(engine="transformers")):
@@ -120,6 +120,6 @@ def test_without_torch_a_model_is_int8_and_floats_are_refused_with_the_image_tha
 def test_an_engine_and_a_precision_that_do_not_fit_are_refused(
     engine: EngineChoice, asked: PrecisionChoice
 ) -> None:
-    """With both settings named."""
+    """The error names both settings."""
     with pytest.raises(EngineMismatch, match=f"MCQ_ENGINE={engine}.*MCQ_MODEL_PRECISION={asked}"):
         precision_for(Settings(engine=engine, model_precision=asked))

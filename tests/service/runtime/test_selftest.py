@@ -16,7 +16,7 @@ PATH = "/answerz"
 
 
 async def test_it_is_answered_like_a_clients_question(replica: Replica, client: httpx.AsyncClient) -> None:
-    """With its duration; before the model is loaded there is no answer."""
+    """The result is its duration; before the model is loaded there is no answer."""
     assert (await client.get(PATH)).json()["type"].endswith("/not-ready")
     replica.load()
     response = await client.get(PATH)
@@ -27,7 +27,7 @@ async def test_it_is_answered_like_a_clients_question(replica: Replica, client: 
 
 
 async def test_frequent_requests_cost_little(replica: Replica, client: httpx.AsyncClient) -> None:
-    """It needs no key: all requests at once, or shortly after, get one outcome."""
+    """The self-test needs no key, so all requests at once or shortly after share one outcome."""
     replica.load()
     replica.texts.gate.clear()
     asked = [asyncio.create_task(client.get(PATH)) for _ in range(50)]
@@ -57,7 +57,7 @@ async def test_a_failure_is_reported_and_tried_again_later(replica: Replica) -> 
 
 
 async def test_a_defect_is_reported_as_cheaply(replica: Replica) -> None:
-    """Not every probe may compute it again."""
+    """A probe must not compute it again each time."""
     replica.load()
     replica.texts.error = MemoryError()
     for _ in range(3):
@@ -72,7 +72,7 @@ async def test_a_defect_is_reported_as_cheaply(replica: Replica) -> None:
 async def test_a_full_queue_is_reported_too(
     error: Exception, replica: Replica, client: httpx.AsyncClient
 ) -> None:
-    """With the time to wait."""
+    """The report says how long to wait."""
     replica.load()
     replica.texts.error = error
     response = await client.get(PATH)
@@ -97,7 +97,7 @@ async def test_it_does_not_wait_behind_clients(replica: Replica) -> None:
 
 
 async def test_a_client_that_leaves_does_not_affect_the_others(replica: Replica) -> None:
-    """Clients that wait for the same outcome still get one."""
+    """Clients that wait for the same outcome still get it."""
     replica.load()
     selftest = SelfTest(replica.mcq)
     replica.texts.gate.clear()

@@ -1,4 +1,4 @@
-"""The service as a process, with another server as its engine: its ports, from start to end."""
+"""The service as a process with another server as its engine: its ports from start to end."""
 
 import asyncio
 import signal
@@ -30,7 +30,7 @@ async def ready(client: httpx.AsyncClient, running: Service, url: str) -> None:
 
 
 async def test_the_probe_port_serves_metrics_and_ends_last(tmp_path: Path) -> None:
-    """Metrics and the test question are only there, where no Ingress leads.
+    """The probe port alone has metrics and the test question, and no Ingress leads to it.
 
     A draining replica reports there that it is alive, but not ready.
     """
@@ -72,7 +72,7 @@ async def test_the_probe_port_serves_metrics_and_ends_last(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("taken", ["MCQ_PORT", "MCQ_PROBE_PORT"])
 async def test_a_port_in_use_is_named(tmp_path: Path, taken: str) -> None:
-    """Whichever of the two it is."""
+    """This holds for both ports."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
         settings = {"MCQ_PROBE_PORT": str(free_port()), taken: port}
