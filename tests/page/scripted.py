@@ -70,8 +70,8 @@ class Script:
     """A slow stream waits for this event halfway."""
 
 
-def problem(status: int, slug: str, title: str, detail: str, **more: Any) -> dict[str, Any]:
-    return {"type": f"{BASE}/{slug}", "title": title, "status": status, "detail": detail, **more}
+def problem(status: int, slug: str, title: str, detail: str, **fields: Any) -> dict[str, Any]:
+    return {"type": f"{BASE}/{slug}", "title": title, "status": status, "detail": detail, **fields}
 
 
 def refuse(body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
@@ -192,8 +192,8 @@ async def stream(name: str, body: dict[str, Any], script: Script) -> AsyncIterat
         raise
 
 
-async def until_set(happened: threading.Event) -> None:
-    while not happened.is_set():
+async def until_set(event: threading.Event) -> None:
+    while not event.is_set():
         await asyncio.sleep(0.01)
 
 

@@ -27,8 +27,8 @@ def test_a_file_has_security_headers(url: str, path: str) -> None:
 def test_an_unchanged_file_is_not_sent_again(url: str, sent: str) -> None:
     """Every form of If-None-Match with the ETag gets 304 without a body."""
     etag = httpx.get(f"{url}/page/main.js").headers["etag"]
-    again = httpx.get(f"{url}/page/main.js", headers={"If-None-Match": sent.format(etag)})
-    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    second = httpx.get(f"{url}/page/main.js", headers={"If-None-Match": sent.format(etag)})
+    assert (second.status_code, second.content, second.headers["etag"]) == (304, b"", etag)
 
 
 def test_a_changed_file_is_sent(url: str) -> None:

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from mcq_service.api import app
 from mcq_service.api.mcq.schemas import Debias
+from mcq_service.api.problems import BASE_URI
 from mcq_service.engine import Share, Tokens
 from mcq_service.mcq import Defaults, MCQService
 from mcq_service.mcq.calibration import Calibration
@@ -33,18 +34,29 @@ IDENTITY = identity_of(RemoteModel("fake/model"))
 QUESTION: dict[str, Any] = {"question": "Which is a fruit?", "choices": ["stone", "apple", "car"]}
 
 
-async def until(true: Callable[[], object], seconds: float = 10) -> None:
+async def until(condition: Callable[[], object], seconds: float = 10) -> None:
     """Wait until another task or thread makes the condition true; fail after `seconds`."""
     async with asyncio.timeout(seconds):
-        while not true():
+        while not condition():
             await asyncio.sleep(0.002)
+
+
+def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    """Check that the response is this problem; return its body."""
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert body.keys() - {"errors"} == {"type", "title", "status", "detail"}
+    assert (response.status_code, body["status"], body["type"]) == (status, status, f"{BASE_URI}/{slug}")
+    assert body["title"]
+    assert body["detail"]
+    return body
 
 
 async def sample(client: httpx.AsyncClient, name: str) -> float:
     """Return the value of one sample of /metrics; 0 if it was never counted."""
     text = (await client.get("/metrics")).text
-    found = re.search(rf"^{re.escape(name)} (\S+)", text, re.MULTILINE)
-    return float(found[1]) if found else 0.0
+    match = re.search(rf"^{re.escape(name)} (\S+)", text, re.MULTILINE)
+    return float(match[1]) if match else 0.0
 
 
 @dataclass

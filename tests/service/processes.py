@@ -106,13 +106,13 @@ def service(log: Path, **environment: str) -> Iterator[Service]:
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        found: int = probe.getsockname()[1]
-    return found
+        port: int = probe.getsockname()[1]
+    return port
 
 
-def until(true: Callable[[], object], seconds: float) -> None:
+def until(condition: Callable[[], object], seconds: float) -> None:
     """Wait until the condition is true; fail after `seconds`."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, f"not within {seconds} s"
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.1)

@@ -65,8 +65,8 @@ async def client(running: Service) -> AsyncIterator[httpx.AsyncClient]:
         yield instance
 
 
-async def ask(client: httpx.AsyncClient, question: dict[str, Any] = CAPITAL, **more: Any) -> dict[str, Any]:
-    response = await client.post(ANSWER, json={**question, **more})
+async def ask(client: httpx.AsyncClient, question: dict[str, Any] = CAPITAL, **fields: Any) -> dict[str, Any]:
+    response = await client.post(ANSWER, json={**question, **fields})
     assert response.status_code == 200, response.text
     body: dict[str, Any] = response.json()
     return body
@@ -78,15 +78,15 @@ class Stream:
     def __init__(self, lines: AsyncIterator[str]) -> None:
         self.names: list[str] = []
         self.data: list[str] = []
-        self._came = asyncio.Event()
+        self._arrived = asyncio.Event()
         self._reading = asyncio.create_task(self._read(lines))
 
     async def until(self, name: str) -> None:
         """Wait for an event of this name."""
         async with asyncio.timeout(60):
             while name not in self.names:
-                self._came.clear()
-                await self._came.wait()
+                self._arrived.clear()
+                await self._arrived.wait()
 
     async def leave(self) -> None:
         """Stop reading."""
@@ -99,7 +99,7 @@ class Stream:
                 self.names.append(line.removeprefix("event: "))
             if line.startswith("data: "):
                 self.data.append(line.removeprefix("data: "))
-                self._came.set()
+                self._arrived.set()
 
 
 @asynccontextmanager
@@ -125,8 +125,8 @@ async def eventually(look: Callable[[], Awaitable[T]], right: Callable[[T], bool
 async def count(client: httpx.AsyncClient, outcome: str) -> float:
     """Return the number of questions in mode explain with this outcome."""
     text = (await client.get("/metrics")).text
-    found = re.search(rf'^mcq_requests_total{{mode="explain",outcome="{outcome}"}} (\S+)', text, re.MULTILINE)
-    return float(found[1]) if found else 0.0
+    match = re.search(rf'^mcq_requests_total{{mode="explain",outcome="{outcome}"}} (\S+)', text, re.MULTILINE)
+    return float(match[1]) if match else 0.0
 
 
 @pytest.mark.parametrize("mode", ["answer", "explain", "reason"])
@@ -230,7 +230,7 @@ async def test_a_client_that_leaves_cancels_its_question(client: httpx.AsyncClie
     before = await count(client, "client-left")
     async with streamed(client, tokens=512):
         pass
-    await eventually(lambda: count(client, "client-left"), lambda found: found == before + 1)
+    await eventually(lambda: count(client, "client-left"), lambda current: current == before + 1)
 
 
 async def test_the_trace_of_a_question_reaches_the_collector(

@@ -155,13 +155,13 @@ def forbid(file: Path) -> None:
     file.symlink_to("/proc/self/mem")  # the file can be checked, but not read
 
 
-@pytest.mark.parametrize("harm", [remove, become_a_list, shorten, not_text, forbid])
+@pytest.mark.parametrize("damage", [remove, become_a_list, shorten, not_text, forbid])
 def test_keys_in_a_missing_or_unreadable_file_stop_working(
-    file: Path, clock: Clock, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+    file: Path, clock: Clock, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each error is logged once, although the file is checked often; a repaired file works again."""
     keys = ApiKeys(file, clock=clock)
-    harm(file)
+    damage(file)
     for _ in range(3):
         clock.poll()
         assert [keys.name_of(ALICE), keys.name_of(BOB)] == [None, None]
@@ -310,7 +310,7 @@ def test_a_missing_file_at_the_start_is_an_error(tmp_path: Path) -> None:
 
 
 @asynccontextmanager
-async def asking(replica: Replica, keys: ApiKeys) -> AsyncIterator[httpx.AsyncClient]:
+async def keyed_client(replica: Replica, keys: ApiKeys) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client of the replica's app, which requires these keys."""
     replica.app = app.build(replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing, keys=keys)
     replica.load()
@@ -324,7 +324,7 @@ def bearer(key: str) -> dict[str, str]:
 
 async def test_a_trailing_slash_needs_the_key_too(replica: Replica, file: Path) -> None:
     """A trailing slash needs a key where the path without it does."""
-    async with asking(replica, ApiKeys(file)) as client:
+    async with keyed_client(replica, ApiKeys(file)) as client:
         assert (await client.post(f"{ANSWER}/", json=QUESTION)).status_code == 401
         assert (await client.get("/v1/models/")).status_code == 401
         assert (await client.get("/readyz/")).status_code == 200
@@ -335,7 +335,7 @@ async def test_a_valid_key_is_accepted_under_its_name(
 ) -> None:
     """The request's span and log line have the key's name, and neither has the key."""
     caplog.set_level(logging.DEBUG)
-    async with asking(replica, ApiKeys(file)) as client:
+    async with keyed_client(replica, ApiKeys(file)) as client:
         for scheme in ("Bearer", "bearer"):
             response = await client.post(ANSWER, json=QUESTION, headers={"Authorization": f"{scheme} {BOB}"})
             assert response.status_code == 200
@@ -368,7 +368,7 @@ async def test_other_requests_get_401_with_a_challenge(
     replica: Replica, file: Path, headers: list[tuple[str, str]], challenge: str
 ) -> None:
     """RFC 6750 defines the challenge; the service does not read the question."""
-    async with asking(replica, ApiKeys(file)) as client:
+    async with keyed_client(replica, ApiKeys(file)) as client:
         response = await client.post(ANSWER, json=QUESTION, headers=headers)
         assert response.status_code == 401
         assert response.headers["www-authenticate"] == challenge
@@ -380,7 +380,7 @@ async def test_other_requests_get_401_with_a_challenge(
 
 async def test_probes_metrics_page_and_documents_need_no_key(replica: Replica, file: Path) -> None:
     """Every other path needs a key, whether it exists or not."""
-    async with asking(replica, ApiKeys(file)) as client:
+    async with keyed_client(replica, ApiKeys(file)) as client:
         for path in ("/startupz", "/readyz", "/livez", "/metrics", "/openapi.json"):
             assert (await client.get(path)).status_code == 200, path
         for path in ("/", "/docs", "/page/nothing.js"):
@@ -399,7 +399,7 @@ async def test_a_removed_key_is_refused_and_a_new_one_accepted(
     replica: Replica, secret: Secret, clock: Clock
 ) -> None:
     """The Secret is replaced on a running service."""
-    async with asking(replica, ApiKeys(secret.path, clock=clock)) as client:
+    async with keyed_client(replica, ApiKeys(secret.path, clock=clock)) as client:
         assert (await client.post(ANSWER, json=QUESTION, headers=bearer(ALICE))).status_code == 200
         secret.write(eve=EVE)
         clock.poll()
@@ -411,7 +411,7 @@ async def test_metrics_and_probes_count_valid_and_invalid_keys(
     replica: Replica, file: Path, clock: Clock
 ) -> None:
     """They need no key and show no names."""
-    async with asking(replica, ApiKeys(file, clock=clock)) as client:
+    async with keyed_client(replica, ApiKeys(file, clock=clock)) as client:
         assert await sample(client, "mcq_api_keys_accepted") == 2
         assert await sample(client, "mcq_api_keys_invalid") == 0
         shorten(file, f"alice: {ALICE}\n")
@@ -434,7 +434,7 @@ async def test_without_a_file_no_keys_are_counted(replica: Replica, client: http
 async def test_the_schema_says_whether_a_key_is_needed(replica: Replica, file: Path) -> None:
     """The schema says so on the operations that need a key."""
     assert "securitySchemes" not in replica.app.openapi()["components"]
-    async with asking(replica, ApiKeys(file)):
+    async with keyed_client(replica, ApiKeys(file)):
         document = replica.app.openapi()
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
     assert document["paths"][ANSWER]["post"]["security"] == [{"key": []}]

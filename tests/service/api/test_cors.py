@@ -23,7 +23,9 @@ PREFLIGHT = {
 
 
 @asynccontextmanager
-async def asking(replica: Replica, folder: Path, allowed: Sequence[str]) -> AsyncIterator[httpx.AsyncClient]:
+async def cors_client(
+    replica: Replica, folder: Path, allowed: Sequence[str]
+) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client of the replica, which requires a key and allows these origins."""
     (folder / "tester").write_text(KEY)
     replica.app = app.build(
@@ -43,7 +45,7 @@ async def test_a_preflight_of_a_disallowed_origin_is_403(
     replica: Replica, tmp_path: Path, allowed: Sequence[str]
 ) -> None:
     """No preflight has a key, so the refusal says how to allow the origin instead of asking for a key."""
-    async with asking(replica, tmp_path, allowed) as client:
+    async with cors_client(replica, tmp_path, allowed) as client:
         refused = await client.options(ANSWER, headers=PREFLIGHT)
         assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (403, "cross-origin")
         assert "MCQ_ALLOWED_ORIGINS" in refused.json()["detail"]
@@ -57,7 +59,7 @@ async def test_a_page_of_an_allowed_origin_may_ask(
     replica: Replica, tmp_path: Path, allowed: Sequence[str]
 ) -> None:
     """The page may send its key and headers, and read refusals."""
-    async with asking(replica, tmp_path, allowed) as client:
+    async with cors_client(replica, tmp_path, allowed) as client:
         preflight = await client.options(ANSWER, headers=PREFLIGHT)
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-origin"] in {ORIGIN, "*"}

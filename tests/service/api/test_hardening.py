@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.service.fakes import ANSWER, ANSWERS, QUESTION, Replica, sample, until
+from tests.service.fakes import ANSWER, ANSWERS, QUESTION, Replica, problem, sample, until
 
 from mcq_service.api.http import json_parser, json_route
 from mcq_service.api.http.body import BodyLimits
@@ -21,14 +21,6 @@ from mcq_service.api.http.validation import MAX_ERRORS
 from mcq_service.api.mcq.schemas import MAX_CHOICE_CHARACTERS, MAX_QUESTION_CHARACTERS
 
 JSON = {"Content-Type": "application/json"}
-
-
-def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
-    """Check that the response is this problem; return its body."""
-    assert response.headers["content-type"] == "application/problem+json"
-    body: dict[str, Any] = response.json()
-    assert (response.status_code, body["status"], body["type"].rpartition("/")[2]) == (status, status, slug)
-    return body
 
 
 def limit_bodies(replica: Replica, **limits: float) -> None:
@@ -55,8 +47,8 @@ async def test_a_duplicate_key_is_422(
 ) -> None:
     """The key is ambiguous: another parser on the way may take the other value."""
     replica.load()
-    found = problem(await client.post(ANSWER, content=body, headers=JSON), 422, "invalid-question")
-    assert found["errors"] == [{"pointer": pointer, "detail": "occurs twice"}]
+    refusal = problem(await client.post(ANSWER, content=body, headers=JSON), 422, "invalid-question")
+    assert refusal["errors"] == [{"pointer": pointer, "detail": "occurs twice"}]
     assert replica.texts.read == []
 
 
@@ -66,20 +58,24 @@ async def test_a_duplicate_key_in_a_batch_is_found(replica: Replica, client: htt
     body = (
         '{"questions": [{"question": "a", "choices": ["x", "y"]}, {"question": "b", "mode": 1, "mode": 1}]}'
     )
-    found = problem(await client.post(ANSWERS, content=body, headers=JSON), 422, "invalid-question")
-    assert found["errors"][0]["pointer"] == "/questions/1/mode"
+    refusal = problem(await client.post(ANSWERS, content=body, headers=JSON), 422, "invalid-question")
+    assert refusal["errors"][0]["pointer"] == "/questions/1/mode"
 
 
 @pytest.mark.parametrize(
     ("path", "change", "count"),
     [
         (ANSWER, dict.fromkeys(map(str, range(200)), 1), 200),
-        (ANSWER, {"choices": dict.fromkeys(map(str, range(200)), 1)}, 400),  # one error for each label and each text
+        (
+            ANSWER,
+            {"choices": dict.fromkeys(map(str, range(200)), 1)},
+            400,
+        ),  # one error for each label and each text
         ("/v1/completions", {"prompt": [[-1] * 100] * 256}, 256),  # one error for each prompt
         ("/v1/chat/completions", {"messages": [{}] * 500}, 1000),
     ],
 )
-async def test_of_many_errors_twenty_are_listed_and_all_are_counted(
+async def test_twenty_errors_are_listed_and_all_are_counted(
     replica: Replica, client: httpx.AsyncClient, path: str, change: dict[str, Any], count: int
 ) -> None:
     """The response to an invalid body does not grow with the body."""
@@ -89,9 +85,9 @@ async def test_of_many_errors_twenty_are_listed_and_all_are_counted(
     if path.startswith("/v1/"):
         assert f"There are {count} errors in all." in response.json()["error"]["message"]
     else:
-        found = problem(response, 422, "invalid-question")
-        assert len(found["errors"]) == MAX_ERRORS
-        assert found["detail"].endswith(f"There are {count} errors in all.")
+        refusal = problem(response, 422, "invalid-question")
+        assert len(refusal["errors"]) == MAX_ERRORS
+        assert refusal["detail"].endswith(f"There are {count} errors in all.")
 
 
 async def test_the_errors_of_a_batch_are_bounded_for_each_question(
@@ -110,11 +106,13 @@ async def test_a_name_of_any_length_makes_a_short_error(replica: Replica, client
     """The pointer stays valid: it leads to the map with the name."""
     replica.load()
     choices = {"A": "1", "x" * 1_000_000: "2"}
-    found = problem(await client.post(ANSWER, json={**QUESTION, "choices": choices}), 422, "invalid-question")
-    [error] = found["errors"]
+    refusal = problem(
+        await client.post(ANSWER, json={**QUESTION, "choices": choices}), 422, "invalid-question"
+    )
+    [error] = refusal["errors"]
     assert error["pointer"] == "/choices"
     assert error["detail"].startswith("xxx")
-    assert len(json.dumps(found)) < 1000
+    assert len(json.dumps(refusal)) < 1000
 
 
 @pytest.mark.parametrize("path", [ANSWER, ANSWERS, "/v1/completions", "/v1/chat/completions"])
@@ -155,7 +153,7 @@ async def test_nesting_up_to_the_limit_is_read(replica: Replica, client: httpx.A
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1" * 5000])
-async def test_a_literal_that_is_no_json_number_is_400(
+async def test_a_number_literal_outside_json_is_400(
     replica: Replica, client: httpx.AsyncClient, number: str
 ) -> None:
     """Python would read the literal."""
@@ -169,8 +167,8 @@ async def test_a_number_out_of_range_is_422(replica: Replica, client: httpx.Asyn
     """JSON allows the number, but the service has no use for it."""
     replica.load()
     body = json.dumps({**QUESTION, "min_confidence": 1})[:-2] + number + "}"
-    found = problem(await client.post(ANSWER, content=body, headers=JSON), 422, "invalid-question")
-    assert found["errors"][0]["pointer"] == "/min_confidence"
+    refusal = problem(await client.post(ANSWER, content=body, headers=JSON), 422, "invalid-question")
+    assert refusal["errors"][0]["pointer"] == "/min_confidence"
 
 
 @pytest.mark.parametrize(

@@ -6,26 +6,14 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.service.fakes import ANSWER, QUESTION, Replica, sample, until
+from tests.service.fakes import ANSWER, QUESTION, Replica, problem, sample, until
 
 from mcq_service.api.http.body import MAX_BYTES
 from mcq_service.api.mcq.schemas import Answer
-from mcq_service.api.problems import BASE_URI
 from mcq_service.engine import PromptTooLong
 from mcq_service.runtime.lifecycle import Status
 
 JSON = {"Content-Type": "application/json"}
-
-
-def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
-    """Check that the response is this problem; return its body."""
-    assert response.headers["content-type"] == "application/problem+json"
-    body: dict[str, Any] = response.json()
-    assert body.keys() - {"errors"} == {"type", "title", "status", "detail"}
-    assert (response.status_code, body["status"], body["type"]) == (status, status, f"{BASE_URI}/{slug}")
-    assert body["title"]
-    assert body["detail"]
-    return body
 
 
 async def test_an_explained_answer_has_all_its_parts(replica: Replica, client: httpx.AsyncClient) -> None:
@@ -138,8 +126,8 @@ async def test_all_errors_are_reported_at_once(replica: Replica, client: httpx.A
     """A client need not repair one field at a time."""
     replica.load()
     response = await client.post(ANSWER, json={"choices": ["x"], "mode": "?"})
-    found = {each["pointer"] for each in problem(response, 422, "invalid-question")["errors"]}
-    assert found == {"/question", "/choices", "/mode"}
+    pointers = {each["pointer"] for each in problem(response, 422, "invalid-question")["errors"]}
+    assert pointers == {"/question", "/choices", "/mode"}
 
 
 async def test_a_question_too_long_for_the_context_is_422(
@@ -223,8 +211,8 @@ async def test_a_compressed_body_is_415_with_the_accepted_encoding(
     assert coding.lower() in problem(response, 415, "unsupported-media-type")["detail"]
     assert response.headers["accept-encoding"] == "identity"
     assert response.headers["connection"] == "close"
-    as_it_is = {**JSON, "Content-Encoding": "identity"}
-    assert (await client.post(ANSWER, content=json.dumps(QUESTION), headers=as_it_is)).status_code == 200
+    uncompressed = {**JSON, "Content-Encoding": "identity"}
+    assert (await client.post(ANSWER, content=json.dumps(QUESTION), headers=uncompressed)).status_code == 200
 
 
 async def test_json_may_declare_its_character_set(replica: Replica, client: httpx.AsyncClient) -> None:

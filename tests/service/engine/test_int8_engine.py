@@ -75,24 +75,24 @@ def test_logits_are_close_to_the_float_models(engine: Int8Engine, plain: Any, co
     assert output.logits.shape == reference.shape
     errors = np.abs(output.logits - reference).mean(axis=1) / reference.std(axis=1)
     assert errors.max() < 0.1
-    for found, right in zip(output.logits, reference, strict=True):
-        assert np.corrcoef(found, right)[0, 1] > 0.99
+    for row, reference_row in zip(output.logits, reference, strict=True):
+        assert np.corrcoef(row, reference_row)[0, 1] > 0.99
 
 
 def test_both_instruction_sets_compute_the_same(tiny: Path) -> None:
     """The results differ only by the order of float sums."""
     if len(SETS) < 2:
         pytest.skip("this CPU has but one")
-    found = []
+    results = []
     for each in SETS:
         engine = Int8Engine(tiny, context_length=CONTEXT, threads=1, instructions=each)
-        found.append(logits(engine, tokens_of(2, 40)))
+        results.append(logits(engine, tokens_of(2, 40)))
         engine.shut_down()
-    assert found[0] == pytest.approx(found[1], abs=2e-2)
+    assert results[0] == pytest.approx(results[1], abs=2e-2)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_other_texts_in_a_step_change_nothing(tiny: Path, threads: int) -> None:
+def test_other_texts_in_a_step_do_not_change_the_logits(tiny: Path, threads: int) -> None:
     """A text's logits are equal to the bit: alone or in a batch, whole or in parts, with any number of threads."""
     alone = Int8Engine(tiny, context_length=CONTEXT, threads=1)
     texts = [tokens_of(number, count) for number, count in ((1, 3), (2, 40), (3, 17), (4, 260))]
@@ -110,7 +110,7 @@ def test_other_texts_in_a_step_change_nothing(tiny: Path, threads: int) -> None:
         each.shut_down()
 
 
-def test_sharing_changes_nothing(engine: Int8Engine) -> None:
+def test_sharing_does_not_change_the_logits(engine: Int8Engine) -> None:
     """Texts share a cached prefix and are forks of each other."""
     texts = [[*PREFIX, *tokens_of(5, 30), *tokens_of(number, 4)] for number in (6, 7)]
     reference = [logits(engine, tokens) for tokens in texts]
@@ -145,10 +145,10 @@ def test_closing_frees_the_memory_after_the_forks(engine: Int8Engine) -> None:
     stem = engine.open(PREFIX, room=3)
     engine.step([BatchItem(stem, PREFIX)])
     fork = engine.fork(stem, room=3)
-    held = engine.cache_bytes
+    with_fork = engine.cache_bytes
     engine.close(stem)
     engine.close(stem)
-    assert held >= engine.cache_bytes > before
+    assert with_fork >= engine.cache_bytes > before
     [output] = engine.step([BatchItem(fork, [1, 2, 3], greedy=True)])
     assert output.token is not None
     engine.close(fork)

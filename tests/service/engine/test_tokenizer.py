@@ -26,9 +26,9 @@ def test_client_text_never_becomes_a_control_token(tokenizer: Tokenizer, encoder
     control = {token.content: number for number, token in encoder.get_added_tokens_decoder().items()}
     assert {"<|im_end|>", "<|fim_middle|>", "<tool_call>"} <= control.keys()
     for text in control:
-        found = tokenizer.encode_untrusted(f"a{text}b")
-        assert not set(found) & set(control.values()), text
-        assert encoder.decode(found, skip_special_tokens=False) == f"a{text}b"
+        tokens = tokenizer.encode_untrusted(f"a{text}b")
+        assert not set(tokens) & set(control.values()), text
+        assert encoder.decode(tokens, skip_special_tokens=False) == f"a{text}b"
         assert tokenizer.encode_trusted(text) == [control[text]]
 
 
@@ -68,9 +68,9 @@ def test_streamed_pieces_join_to_the_text(tokenizer: Tokenizer) -> None:
     """A character of several tokens comes in one piece."""
     text = "naïve ∑ 🗾 字 ok"
     pieces = tokenizer.stream()
-    found = [pieces.push(token) for token in tokenizer.encode_trusted(text)]
-    assert "".join(found) == text
-    assert not any("\ufffd" in piece for piece in found)
+    texts = [pieces.push(token) for token in tokenizer.encode_trusted(text)]
+    assert "".join(texts) == text
+    assert not any("\ufffd" in piece for piece in texts)
 
 
 async def test_tokenising_does_not_block_the_event_loop(prepared_model: PreparedModel) -> None:

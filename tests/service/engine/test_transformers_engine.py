@@ -50,10 +50,10 @@ def expected(plain: Any, tokens: list[int]) -> torch.Tensor:
 def continuation(plain: Any, tokens: list[int], count: int) -> list[int]:
     """Return the tokens of transformers' own greedy search."""
     ids = torch.tensor([tokens])
-    found: list[int] = plain.generate(
+    generated: list[int] = plain.generate(
         ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=count, eos_token_id=None
     )[0, len(tokens) :].tolist()
-    return found
+    return generated
 
 
 def scores(engine: TransformersEngine, tokens: list[int], ids: list[int]) -> list[float]:
@@ -86,7 +86,7 @@ def test_the_longest_shared_prefix_is_used_and_never_the_whole_text(engine: Tran
     assert lengths == [5, 2, 0, 0]
 
 
-def test_a_text_read_in_parts_is_the_text_read_at_once(engine: TransformersEngine) -> None:
+def test_reading_in_parts_equals_reading_at_once(engine: TransformersEngine) -> None:
     """Splitting a prompt changes nothing."""
     tokens, ids = tokens_of(1), [3, 4, 5]
     sequence = engine.open(tokens, room=0)
@@ -96,22 +96,22 @@ def test_a_text_read_in_parts_is_the_text_read_at_once(engine: TransformersEngin
     assert sequence.length == 20
 
 
-def test_greedy_writing_is_greedy_generation(engine: TransformersEngine, plain: Any) -> None:
+def test_greedy_writing_equals_transformers_greedy_search(engine: TransformersEngine, plain: Any) -> None:
     """Two texts in the same steps do not mix."""
     prompts = [tokens_of(number) for number in (1, 2)]
     sequences = [engine.open(tokens, room=10) for tokens in prompts]
-    pending, found = [list(tokens) for tokens in prompts], [[], []]  # type: ignore[var-annotated]
+    pending, written = [list(tokens) for tokens in prompts], [[], []]  # type: ignore[var-annotated]
     for _ in range(10):
         items = [BatchItem(s, tokens, greedy=True) for s, tokens in zip(sequences, pending, strict=True)]
         for index, output in enumerate(engine.step(items)):
             assert output.token is not None
-            found[index].append(output.token)
+            written[index].append(output.token)
             pending[index] = [output.token]
-    assert found == [continuation(plain, tokens, 10) for tokens in prompts]
-    assert found[0] != found[1], "the check would pass for a mixed cache"
+    assert written == [continuation(plain, tokens, 10) for tokens in prompts]
+    assert written[0] != written[1], "the check would pass for a mixed cache"
 
 
-def test_logits_of_the_last_or_of_every_token(engine: TransformersEngine, plain: Any) -> None:
+def test_logits_are_returned_for_the_last_or_for_every_token(engine: TransformersEngine, plain: Any) -> None:
     """They cover the whole vocabulary."""
     tokens = tokens_of(3)
     reference = expected(plain, tokens).numpy()
@@ -123,7 +123,7 @@ def test_logits_of_the_last_or_of_every_token(engine: TransformersEngine, plain:
     assert (list(nothing.scores), nothing.token, nothing.logits) == ([], None, None)
 
 
-def test_forks_share_what_was_read_and_then_diverge(engine: TransformersEngine) -> None:
+def test_forks_share_the_tokens_read_and_then_diverge(engine: TransformersEngine) -> None:
     """Each fork equals a text that was read alone."""
     stem, ends, ids = tokens_of(4), [[1, 2, 3], [4, 5]], [6, 7, 8]
     shared = engine.open(stem, room=0)
@@ -142,7 +142,7 @@ def test_closing_frees_the_cache(engine: TransformersEngine) -> None:
     assert sequence.cache is None
 
 
-def test_the_context_is_the_models_or_less(engine: TransformersEngine, tiny_model: Path) -> None:
+def test_the_context_length_is_at_most_the_models(engine: TransformersEngine, tiny_model: Path) -> None:
     """The smaller of the two limits counts."""
     assert engine.context_length == CONTEXT
     assert TransformersEngine(tiny_model, context_length=64, threads=1).context_length == 64

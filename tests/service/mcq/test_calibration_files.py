@@ -113,7 +113,7 @@ def test_a_shipped_calibration_of_the_same_precision_comes_first(
     assert temperature(calibration_for(prepared)) == 4
 
 
-def test_one_of_another_release_is_ignored_beside_the_model_and_refused_if_named(
+def test_a_file_of_another_release_is_ignored_beside_the_model_and_refused_if_named(
     prepared: PreparedModel, shipped: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """This release does not have the calibration's prompt."""
@@ -128,15 +128,15 @@ def test_one_of_another_release_is_ignored_beside_the_model_and_refused_if_named
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "No such file"), ("{", "JSON"), ("{}", "Field required")]
+    ("content", "reason"), [(None, "No such file"), ("{", "JSON"), ("{}", "Field required")]
 )
-def test_a_named_file_that_can_not_be_read_says_why(
-    prepared: PreparedModel, tmp_path: Path, content: str | None, said: str
+def test_an_unreadable_named_file_is_an_error_with_the_reason(
+    prepared: PreparedModel, tmp_path: Path, content: str | None, reason: str
 ) -> None:
     path = tmp_path / "named.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(CalibrationUnusable, match=said) as caught:
+    with pytest.raises(CalibrationUnusable, match=reason) as caught:
         calibration_for(prepared, explicit=path)
     assert str(path) in str(caught.value)
 

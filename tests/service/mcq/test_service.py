@@ -25,14 +25,14 @@ def events_of(text: str) -> Events:
     return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
 
 
-async def streamed(client: httpx.AsyncClient, **more: Any) -> Events:
-    response = await client.post(ANSWER, json={**QUESTION, "stream": True, **more})
+async def streamed(client: httpx.AsyncClient, **fields: Any) -> Events:
+    response = await client.post(ANSWER, json={**QUESTION, "stream": True, **fields})
     assert response.status_code == 200, response.text
     assert response.headers["content-type"].startswith("text/event-stream")
     return events_of(response.text)
 
 
-async def test_explain_streams_the_answer_first_and_then_its_reasoning(
+async def test_mode_explain_streams_the_answer_first_and_then_its_reasoning(
     replica: Replica, client: httpx.AsyncClient
 ) -> None:
     """The deltas join to the reasoning, and the last event is the whole answer."""
@@ -52,7 +52,7 @@ async def test_explain_streams_the_answer_first_and_then_its_reasoning(
     assert replica.texts.forced == [' B\nreasoning: "']
 
 
-async def test_reason_reasons_first(replica: Replica, client: httpx.AsyncClient) -> None:
+async def test_mode_reason_reasons_first(replica: Replica, client: httpx.AsyncClient) -> None:
     """The answer is scored after the reasoning and its forced closing quote."""
     replica.load()
     events = await streamed(client, mode="reason")
@@ -108,7 +108,9 @@ async def test_a_deadline_in_a_stream_is_its_last_event(replica: Replica, client
     assert events[-1][1]["type"].endswith("/deadline-exceeded")
 
 
-async def test_below_the_minimum_confidence_it_abstains(replica: Replica, client: httpx.AsyncClient) -> None:
+async def test_the_service_abstains_below_the_minimum_confidence(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
     """The answer still has its probabilities; a request's own minimum overrides the service's."""
     replica.load(min_confidence=0.8)
     body = (await client.post(ANSWER, json={**QUESTION, "mode": "answer"})).json()
@@ -153,17 +155,17 @@ async def test_rotations_cancel_a_preferred_letter(client: httpx.AsyncClient, re
     """In its own order alone the model is wrong; over all rotations its preference for a letter cancels out."""
     replica.texts = Biased()
     replica.load()
-    asked = {**QUESTION, "mode": "answer"}
-    assert (await client.post(ANSWER, json=asked)).json()["answer"]["label"] == "A"
-    body = (await client.post(ANSWER, json={**asked, "debias": "rotations"})).json()
+    question = {**QUESTION, "mode": "answer"}
+    assert (await client.post(ANSWER, json=question)).json()["answer"]["label"] == "A"
+    body = (await client.post(ANSWER, json={**question, "debias": "rotations"})).json()
     assert body["answer"]["text"] == "apple"
     assert [each["probability"] for each in body["probabilities"]] == pytest.approx([1 / 6, 4 / 6, 1 / 6])
     assert body["usage"] == {"prompt_tokens": 90, "completion_tokens": 0, "cached_tokens": 70}
 
 
-def calibrated(**more: Any) -> Calibration:
+def calibrated(**fields: Any) -> Calibration:
     """Return a calibration for three choices."""
-    measured = ChoicesCalibration(prior=dict.fromkeys("ABC", 1 / 3), **more)
+    measured = ChoicesCalibration(prior=dict.fromkeys("ABC", 1 / 3), **fields)
     return Calibration(choices={3: measured}, prompt_digest=plain_form(5).digest)
 
 
@@ -173,24 +175,24 @@ async def test_an_uncertain_question_is_asked_in_a_second_order(
     """As A, the wrong choice scores twice as high as the right one; in the second order it is not A."""
     replica.texts = texts = Biased()
     replica.load(debias="prior", calibration=calibrated(second_order=SecondOrder(margin=0.5)))
-    asked = {**QUESTION, "mode": "answer"}
-    body = (await client.post(ANSWER, json=asked)).json()
+    question = {**QUESTION, "mode": "answer"}
+    body = (await client.post(ANSWER, json=question)).json()
     assert body["answer"]["text"] == "apple"
     assert texts.scored == ["A. stone\nB. apple\nC. car", "A. apple\nB. car\nC. stone"]
     assert body["usage"]["prompt_tokens"] == 60
 
 
 @pytest.mark.parametrize(
-    ("more", "margin"), [({}, 0.1), ({"debias": "none"}, 0.5), ({"debias": "rotations"}, 0.5)]
+    ("fields", "margin"), [({}, 0.1), ({"debias": "none"}, 0.5), ({"debias": "rotations"}, 0.5)]
 )
-async def test_a_clear_question_or_another_debias_or_mode_is_not_asked_again(
-    client: httpx.AsyncClient, replica: Replica, more: dict[str, str], margin: float
+async def test_clear_questions_and_other_modes_or_debiasing_need_no_second_order(
+    client: httpx.AsyncClient, replica: Replica, fields: dict[str, str], margin: float
 ) -> None:
     """Its own order leaves a margin of 4/13."""
     replica.texts = texts = Biased()
     replica.load(debias="prior", calibration=calibrated(second_order=SecondOrder(margin=margin)))
-    body = (await client.post(ANSWER, json={**QUESTION, "mode": "answer", **more})).json()
-    rotated = more.get("debias") == "rotations"
+    body = (await client.post(ANSWER, json={**QUESTION, "mode": "answer", **fields})).json()
+    rotated = fields.get("debias") == "rotations"
     assert body["answer"]["text"] == ("apple" if rotated else "stone")
     assert len(texts.scored) == (3 if rotated else 1)
 
@@ -429,12 +431,12 @@ def test_rotations_give_each_choice_each_letter_once(count: int) -> None:
     assert orders[0] == list(range(count))
     for letter in range(count):
         assert sorted(order[letter] for order in orders) == list(range(count))
-    liking, worth = (
-        [math.log(1 + choice) for choice in range(count)],
-        [0.3 * letter for letter in range(count)],
-    )
-    scores = [[liking[choice] + worth[letter] for letter, choice in enumerate(order)] for order in orders]
-    assert softmax(mean_over_rotations(scores)) == pytest.approx(softmax(liking))
+    by_choice = [math.log(1 + choice) for choice in range(count)]
+    by_letter = [0.3 * letter for letter in range(count)]
+    scores = [
+        [by_choice[choice] + by_letter[letter] for letter, choice in enumerate(order)] for order in orders
+    ]
+    assert softmax(mean_over_rotations(scores)) == pytest.approx(softmax(by_choice))
 
 
 def test_a_tie_goes_to_the_first_and_has_no_margin() -> None:

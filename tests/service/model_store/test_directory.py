@@ -102,10 +102,10 @@ def test_a_prepared_model_needs_no_network(
 ) -> None:
     model = ensure()
     assert (model.uri, model.digest) == ("s3://models/tiny", tiny.digest(bucket / "tiny"))
-    seen = len(s3.requests)
+    requests_before = len(s3.requests)
     assert ensure("s3://models/tiny/") == model
     assert ensure(digest=model.digest) == model
-    assert len(s3.requests) == seen
+    assert len(s3.requests) == requests_before
 
 
 def test_the_same_files_elsewhere_are_another_model(
@@ -115,9 +115,9 @@ def test_the_same_files_elsewhere_are_another_model(
     shutil.copytree(bucket / "tiny", bucket / "copies/tiny", dirs_exist_ok=True)
     models = [ensure(), ensure("s3://models/copies/tiny")]
     assert models[0].digest == models[1].digest
-    seen = len(s3.requests)
+    requests_before = len(s3.requests)
     assert [ensure(), ensure("s3://models/copies/tiny")] == models
-    assert len(s3.requests) == seen
+    assert len(s3.requests) == requests_before
 
 
 @pytest.mark.usefixtures("s3")
@@ -126,9 +126,9 @@ def test_a_model_in_shards_is_fetched_by_its_index(
 ) -> None:
     whole = load_file(bucket / "tiny" / WEIGHTS)
     tiny.shard(bucket / "tiny")
-    found = load_file(ensure().path / WEIGHTS)
-    assert found.keys() == whole.keys() - {"lm_head.weight"}
-    assert all(found[name].equal(whole[name]) for name in found)
+    fetched = load_file(ensure().path / WEIGHTS)
+    assert fetched.keys() == whole.keys() - {"lm_head.weight"}
+    assert all(fetched[name].equal(whole[name]) for name in fetched)
 
 
 @pytest.mark.usefixtures("s3")
@@ -215,7 +215,7 @@ def test_a_broken_connection_is_restored_and_continues(
     assert (second or "").startswith(f"bytes={CUT}-")
 
 
-def test_the_download_from_a_server_that_is_gone_is_kept_and_continued_by_range(
+def test_a_download_continues_by_range_after_the_server_was_gone(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel], tmp_path: Path
 ) -> None:
     """This requires that the object is still the same."""
@@ -223,13 +223,15 @@ def test_the_download_from_a_server_that_is_gone_is_kept_and_continued_by_range(
     with pytest.raises(SourceUnreachable, match="run this again: what was fetched is kept"):
         ensure()
     [partial] = (tmp_path / "store/.work").glob(f"*/{WEIGHTS}.partial")
-    kept = partial.stat().st_size
-    assert CUT - 1000 <= kept <= CUT
+    size = partial.stat().st_size
+    assert CUT - 1000 <= size <= CUT
     s3.gone = False
     s3.requests.clear()
     assert ensure().digest == tiny.digest(bucket / "tiny")
-    [(_, _, asked, match)] = [each for each in s3.requests if each[0] == "GET" and each[1].endswith(WEIGHTS)]
-    assert asked == f"bytes={kept}-"
+    [(_, _, requested_range, match)] = [
+        each for each in s3.requests if each[0] == "GET" and each[1].endswith(WEIGHTS)
+    ]
+    assert requested_range == f"bytes={size}-"
     assert match
     assert not [path for method, path, _, _ in s3.requests if method == "GET" and "tokenizer" in path]
 
@@ -241,23 +243,24 @@ def test_a_killed_process_is_continued(
     tiny.make_repository(bucket / "tiny", vocabulary=10_000)
     s3.cut_after = 1 << 20
     s3.hold.clear()
-    where = ["--uri", "s3://models/tiny", "--cache", str(tmp_path / "store")]
-    with subprocess.Popen([*tiny.FETCH, *where], stderr=subprocess.DEVNULL) as process:
-        until = time.monotonic() + 60
+    arguments = ["--uri", "s3://models/tiny", "--cache", str(tmp_path / "store")]
+    with subprocess.Popen([*tiny.FETCH, *arguments], stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
         while (
-            not (found := [*tmp_path.glob(f"store/.work/*/{WEIGHTS}.partial")]) or not found[0].stat().st_size
+            not (partial := [*tmp_path.glob(f"store/.work/*/{WEIGHTS}.partial")])
+            or not partial[0].stat().st_size
         ):
-            assert time.monotonic() < until
+            assert time.monotonic() < deadline
             time.sleep(0.05)
         process.kill()
-    kept = found[0].stat().st_size
+    size = partial[0].stat().st_size
     s3.hold.set()
     s3.requests.clear()
     assert ensure().digest == tiny.digest(bucket / "tiny")
-    assert s3.ranges(WEIGHTS) == [f"bytes={kept}-"]
+    assert s3.ranges(WEIGHTS) == [f"bytes={size}-"]
 
 
-def test_from_a_server_without_ranges_the_whole_file_is_fetched_again(
+def test_without_ranges_the_whole_file_is_fetched_again(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
 ) -> None:
     """rclone's server and others built on gofakes3 have no ranges."""
@@ -268,7 +271,7 @@ def test_from_a_server_without_ranges_the_whole_file_is_fetched_again(
     assert ensure().digest == tiny.digest(bucket / "tiny")
 
 
-def test_old_and_new_are_never_mixed(
+def test_an_old_and_a_new_object_are_never_mixed(
     s3: ObjectServer, bucket: Path, ensure: Callable[..., PreparedModel]
 ) -> None:
     """If another object of the same size replaces an object during the download, all of it is fetched again."""
@@ -375,12 +378,12 @@ def test_a_model_is_fetched_from_a_web_server_and_continued_by_ranges(
     with pytest.raises(SourceUnreachable, match="check the address"):
         ensure(f"{web.url}/team/tiny")
     [partial] = (tmp_path / "store/.work").glob(f"*/{WEIGHTS}.partial")
-    kept = partial.stat().st_size
+    size = partial.stat().st_size
     web.gone = False
     model = ensure(f"{web.url}/team/tiny/")
     assert model.digest == tiny.digest(web.folder / "team/tiny" if web.folder else Path())
     assert model.name == f"{web.url.removeprefix('http://')}/team/tiny"
-    assert web.ranges(WEIGHTS)[-1] == f"bytes={kept}-"
+    assert web.ranges(WEIGHTS)[-1] == f"bytes={size}-"
 
 
 def test_without_etags_nothing_is_resumed(web: ObjectServer, ensure: Callable[..., PreparedModel]) -> None:
@@ -424,8 +427,8 @@ def test_a_model_in_a_directory_is_only_read(tmp_path: Path, ensure: Callable[..
     assert model.digest == tiny.digest(tmp_path / "volume/tiny")
     assert model.name == f"{tmp_path}/volume/tiny".lstrip("/")
     after = {path: path.stat() for path in (tmp_path / "volume").rglob("*")}
-    assert {path: found.st_mtime_ns for path, found in after.items()} == {
-        path: found.st_mtime_ns for path, found in before.items()
+    assert {path: status.st_mtime_ns for path, status in after.items()} == {
+        path: status.st_mtime_ns for path, status in before.items()
     }
 
 

@@ -30,12 +30,12 @@ def test_a_branch_is_resolved_to_a_commit_that_is_recorded(tmp_path: Path, hub: 
     model = _store(tmp_path, hub).ensure(REF, "float32")
     assert model.revision == COMMIT
     assert model.digest == tiny.digest(hub.folder)
-    asked = {path.rpartition("/")[2] for path, _ in hub.requests}
-    assert "model.safetensors" in asked
-    assert "README.md" not in asked
-    seen = len(hub.requests)
+    requested = {path.rpartition("/")[2] for path, _ in hub.requests}
+    assert "model.safetensors" in requested
+    assert "README.md" not in requested
+    requests_before = len(hub.requests)
     assert _store(tmp_path, hub).ensure(ModelRef("hf://acme/tiny", COMMIT), "float32") == model
-    assert len(hub.requests) == seen, "a prepared model needs no network"
+    assert len(hub.requests) == requests_before, "a prepared model needs no network"
 
 
 def test_a_download_continues_after_a_broken_connection(tmp_path: Path, hub: HubServer) -> None:
@@ -45,7 +45,7 @@ def test_a_download_continues_after_a_broken_connection(tmp_path: Path, hub: Hub
     with pytest.raises(SourceUnreachable, match="7000 bytes"):
         source.fetch(tmp_path / "fetched", lambda _fraction, _detail: None)
     fetched = source.fetch(tmp_path / "fetched", lambda _fraction, _detail: None)
-    ranges = [asked for path, asked in hub.requests if path.endswith("model.safetensors")]
+    ranges = [range_ for path, range_ in hub.requests if path.endswith("model.safetensors")]
     assert ranges == [None, "bytes=7000-"]
     assert fetched.weights[0].read_bytes() == (hub.folder / "model.safetensors").read_bytes()
 
@@ -61,7 +61,7 @@ def test_an_earlier_process_is_continued_and_whole_files_are_not_fetched_again(
         source = HubSource(REF, endpoint=hub.endpoint)
         source.offer()
         source.fetch(into, lambda _fraction, _detail: None)
-    assert [asked for path, asked in hub.requests if path.endswith("model.safetensors")] == ["bytes=9000-"]
+    assert [range_ for path, range_ in hub.requests if path.endswith("model.safetensors")] == ["bytes=9000-"]
 
 
 def test_a_file_without_the_stated_checksum_is_refused_and_deleted(tmp_path: Path, hub: HubServer) -> None:
@@ -151,8 +151,8 @@ def test_auto_prepares_a_model_without_int8_in_floats(
     assert model.precision == best_float()
     downloads = [path for path, _ in hub.requests if path.endswith("model.safetensors")]
     assert len(downloads) == 1
-    seen = len(hub.requests)
+    requests_before = len(hub.requests)
     assert _store(tmp_path, hub).ensure(REF, "auto") == model
-    assert len(hub.requests) == seen
+    assert len(hub.requests) == requests_before
     with pytest.raises(UnsupportedArchitecture, match="llama"):
         _store(tmp_path, hub).ensure(REF, "int8")

@@ -25,16 +25,16 @@ class _Proxy(BaseHTTPRequestHandler):
     hosts: ClassVar[set[str | None]] = set()
 
     def do_GET(self) -> None:
-        self._pass_on()
+        self._forward()
 
     def do_HEAD(self) -> None:
-        self._pass_on()
+        self._forward()
 
-    def _pass_on(self) -> None:
-        asked = urlsplit(self.path)
-        self.hosts.add(asked.hostname)
-        upstream = HTTPConnection("127.0.0.1", asked.port or 80)
-        path = asked.path + (f"?{asked.query}" if asked.query else "")
+    def _forward(self) -> None:
+        target = urlsplit(self.path)
+        self.hosts.add(target.hostname)
+        upstream = HTTPConnection("127.0.0.1", target.port or 80)
+        path = target.path + (f"?{target.query}" if target.query else "")
         upstream.request(self.command, path, headers=dict(self.headers))
         response = upstream.getresponse()
         body = response.read()

@@ -49,7 +49,7 @@ def prepared(folder: Path, *names: str) -> list[PreparedModel]:
     return models
 
 
-def there(folder: Path) -> str:
+def stored_models(folder: Path) -> str:
     """Return the first letters of the names of the store's models."""
     return "".join(sorted(path.name[0] for path in (folder / "store").glob("*-float32")))
 
@@ -91,7 +91,7 @@ def test_above_its_limit_the_store_deletes_the_least_recently_used_and_logs_it(
     a, b = prepared(folder, "a", "b")
     store = Store(folder / "store", limit=bound(folder, 2))
     store.ensure(ref(folder, "c"), "float32")
-    assert there(folder) == "bc"
+    assert stored_models(folder) == "bc"
     assert f"deleted the model {a.path.name} from the cache" in caplog.text
     assert "unused since 2023-11-14T22:13:20" in caplog.text
     assert b.path.is_dir()
@@ -102,7 +102,7 @@ def test_use_makes_a_model_recent(folder: Path) -> None:
     prepared(folder, "a", "b")
     Store(folder / "store").ensure(ref(folder, "a"), "float32").release()
     Store(folder / "store", limit=bound(folder, 2)).ensure(ref(folder, "c"), "float32")
-    assert there(folder) == "ac"
+    assert stored_models(folder) == "ac"
 
 
 def test_a_model_that_another_process_uses_stays_until_that_ends(folder: Path) -> None:
@@ -111,24 +111,24 @@ def test_a_model_that_another_process_uses_stays_until_that_ends(folder: Path) -
     store = Store(folder / "store", limit=1)
     with another_process_uses(folder, "a") as process:
         used = store.ensure(ref(folder, "c"), "float32")
-        assert there(folder) == "ac"
+        assert stored_models(folder) == "ac"
         process.kill()
         process.wait()
         store.ensure(ref(folder, "c"), "float32").release()
-    assert there(folder) == "c", "the one that was just asked for is in use"
+    assert stored_models(folder) == "c", "the one that was just asked for is in use"
     used.release()
 
 
 def test_a_store_without_a_limit_deletes_nothing(folder: Path) -> None:
     prepared(folder, "a", "b", "c")
-    assert there(folder) == "abc"
+    assert stored_models(folder) == "abc"
 
 
 def test_a_start_that_finds_its_model_prunes_too(folder: Path) -> None:
     """Otherwise a smaller limit would wait for the next new model."""
     prepared(folder, "a", "b", "c")
     Store(folder / "store", limit=1).ensure(ref(folder, "b"), "float32")
-    assert there(folder) == "b"
+    assert stored_models(folder) == "b"
 
 
 def test_room_is_made_for_a_new_model_without_a_limit_too(folder: Path) -> None:
@@ -142,11 +142,11 @@ def test_room_is_made_for_a_new_model_without_a_limit_too(folder: Path) -> None:
 
     store = Store(folder / "store", free_space=free)
     store.ensure(ref(folder, "c"), "float32")
-    assert there(folder) == "bc"
+    assert stored_models(folder) == "bc"
     with another_process_uses(folder, "b"), another_process_uses(folder, "c"):
         with pytest.raises(NotEnoughSpace):
             store.ensure(ref(folder, "a"), "float32")
-        assert there(folder) == "bc"
+        assert stored_models(folder) == "bc"
 
 
 def test_a_model_that_is_being_deleted_is_not_used(folder: Path) -> None:
@@ -172,7 +172,7 @@ def test_models_of_another_release_and_other_folders_are_left_alone(folder: Path
     manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 3'))
     (folder / "store/mine").mkdir()
     Store(folder / "store", limit=1).ensure(ref(folder, "b"), "float32")
-    assert there(folder) == "ab"
+    assert stored_models(folder) == "ab"
     assert (folder / "store/mine").is_dir()
 
 
@@ -187,7 +187,7 @@ async def test_a_replica_holds_its_model_until_it_ends(folder: Path, replica: Re
         model_cache_limit=ByteSize(1024),
     )
     await load(settings, replica.lifecycle, metrics=replica.metrics, tracing=replica.tracing)
-    assert there(folder) == "d"
+    assert stored_models(folder) == "d"
     [directory] = (folder / "store").glob("d-*")
     with leases.exclusive(directory) as free:
         assert not free

@@ -117,35 +117,35 @@ def test_progress_restarts_the_count_and_nothing_is_fetched_twice(tmp_path: Path
     )
     hub.refuse, hub.refusals = WEIGHTS, [(503, {})]
     model = store.ensure(REF, "float32", cut_again)
-    asked = [asked for path, asked in hub.requests if path.endswith(WEIGHTS)]
-    assert len(asked) > ATTEMPTS
-    begins = [int((each or "bytes=0-")[6:-1]) for each in asked]
-    assert begins == sorted(begins)
-    assert begins[-1] >= size - step
+    ranges = [ranges for path, ranges in hub.requests if path.endswith(WEIGHTS)]
+    assert len(ranges) > ATTEMPTS
+    offsets = [int((each or "bytes=0-")[6:-1]) for each in ranges]
+    assert offsets == sorted(offsets)
+    assert offsets[-1] >= size - step
     assert model.digest == tiny.digest(served.parent)
 
 
 def test_a_source_that_starts_over_has_a_bounded_number_of_attempts() -> None:
     """Each attempt brings data, but only a new maximum is progress."""
     sizes = iter([0, 9, 3, 8, 9, 1, 9, 9, 9])
-    asked = 0
+    attempts_made = 0
 
     def attempt() -> None:
-        nonlocal asked
-        asked += 1
+        nonlocal attempts_made
+        attempts_made += 1
         raise SourceUnreachable("it broke off")
 
     with pytest.raises(SourceUnreachable, match="broke off"):
         retry.with_retries(
             attempt, attempts=ATTEMPTS, progress=lambda: next(sizes), report=lambda _detail: None
         )
-    assert asked == ATTEMPTS
+    assert attempts_made == ATTEMPTS
 
 
 @pytest.mark.parametrize(
     ("status", "error"), [(400, SourceError), (403, AccessDenied), (404, ModelNotFound), (410, SourceError)]
 )
-def test_a_failure_that_waiting_can_not_fix_is_not_retried(
+def test_a_permanent_failure_is_not_retried(
     tmp_path: Path, hub: HubServer, status: int, error: type[Exception]
 ) -> None:
     headers = {"X-Error-Code": "RepoNotFound"} if status == 404 else {}

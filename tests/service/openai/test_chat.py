@@ -21,9 +21,9 @@ MESSAGES: list[dict[str, Any]] = [{"role": "user", "content": "Why?"}]
 async def chat(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
     response = await client.post(PATH, json={"messages": MESSAGES, "temperature": 0, **body})
     assert response.status_code == 200, response.text
-    found: dict[str, Any] = response.json()
-    assert found["object"] == "chat.completion"
-    return found
+    completion: dict[str, Any] = response.json()
+    assert completion["object"] == "chat.completion"
+    return completion
 
 
 async def chunks(client: httpx.AsyncClient, **body: Any) -> list[dict[str, Any]]:
@@ -37,10 +37,12 @@ async def chunks(client: httpx.AsyncClient, **body: Any) -> list[dict[str, Any]]
 
 async def test_the_next_turn_is_the_assistants(client: httpx.AsyncClient) -> None:
     """It goes up to the model's own end of the turn."""
-    found = await chat(client)
+    completion = await chat(client)
     message = {"role": "assistant", "content": WRITTEN}
-    assert found["choices"] == [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}]
-    assert found["usage"]["completion_tokens"] == len(WRITTEN) + 1
+    assert completion["choices"] == [
+        {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    ]
+    assert completion["usage"]["completion_tokens"] == len(WRITTEN) + 1
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
@@ -52,16 +54,16 @@ async def test_a_limit_has_two_names(client: httpx.AsyncClient, name: str) -> No
 
 async def test_a_stream_begins_with_the_role(client: httpx.AsyncClient) -> None:
     """Then follow the parts of the content, the finish reason and the usage."""
-    found = await chunks(client, stream_options={"include_usage": True})
-    assert {chunk["object"] for chunk in found} == {"chat.completion.chunk"}
-    last = found.pop()
+    received = await chunks(client, stream_options={"include_usage": True})
+    assert {chunk["object"] for chunk in received} == {"chat.completion.chunk"}
+    last = received.pop()
     assert (last["choices"], last["usage"]["completion_tokens"]) == ([], len(WRITTEN) + 1)
-    deltas = [chunk["choices"][0]["delta"] for chunk in found]
+    deltas = [chunk["choices"][0]["delta"] for chunk in received]
     assert deltas[0] == {"role": "assistant", "content": ""}
     assert deltas[-1] == {}
     assert "".join(delta.get("content", "") for delta in deltas) == WRITTEN
-    reasons = [chunk["choices"][0]["finish_reason"] for chunk in found]
-    assert reasons == [None] * (len(found) - 1) + ["stop"]
+    reasons = [chunk["choices"][0]["finish_reason"] for chunk in received]
+    assert reasons == [None] * (len(received) - 1) + ["stop"]
 
 
 async def test_each_token_has_its_probability(client: httpx.AsyncClient, tokenizer: Tokenizer) -> None:

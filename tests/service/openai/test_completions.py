@@ -18,9 +18,9 @@ PROMPT = "Why? <|im_start|>"
 async def complete(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
     response = await client.post(PATH, json={"prompt": PROMPT, "temperature": 0, **body})
     assert response.status_code == 200, response.text
-    found: dict[str, Any] = response.json()
-    assert (found["object"], found["model"]) == ("text_completion", "fake/model")
-    return found
+    completion: dict[str, Any] = response.json()
+    assert (completion["object"], completion["model"]) == ("text_completion", "fake/model")
+    return completion
 
 
 async def text(client: httpx.AsyncClient, **body: Any) -> tuple[str, str]:
@@ -52,12 +52,12 @@ def failure(response: httpx.Response, status: int, code: str, param: str | None 
 
 async def test_text_continues_the_prompt(client: httpx.AsyncClient, tokenizer: Tokenizer) -> None:
     """The text ends at max_tokens, and the usage counts the tokens."""
-    found = await complete(client, max_tokens=5)
-    assert found["choices"] == [
+    completion = await complete(client, max_tokens=5)
+    assert completion["choices"] == [
         {"index": 0, "text": WRITTEN[:5], "logprobs": None, "finish_reason": "length"}
     ]
     read = len(tokenizer.encode_trusted(PROMPT))
-    assert found["usage"] == {
+    assert completion["usage"] == {
         "prompt_tokens": read, "completion_tokens": 5, "total_tokens": read + 5,
         "prompt_tokens_details": {"cached_tokens": 0},
     }  # fmt: skip
@@ -65,9 +65,9 @@ async def test_text_continues_the_prompt(client: httpx.AsyncClient, tokenizer: T
 
 async def test_the_models_own_end_is_not_part_of_the_text(client: httpx.AsyncClient) -> None:
     """The end still counts as a written token."""
-    found = await complete(client)
-    assert (found["choices"][0]["text"], found["choices"][0]["finish_reason"]) == (WRITTEN, "stop")
-    assert found["usage"]["completion_tokens"] == len(WRITTEN) + 1
+    completion = await complete(client)
+    assert (completion["choices"][0]["text"], completion["choices"][0]["finish_reason"]) == (WRITTEN, "stop")
+    assert completion["usage"]["completion_tokens"] == len(WRITTEN) + 1
 
 
 @pytest.mark.parametrize("limit", [0, 1, 3])
@@ -75,8 +75,8 @@ async def test_an_echoed_prompt_is_scored_token_by_token(
     client: httpx.AsyncClient, tokenizer: Tokenizer, limit: int
 ) -> None:
     """The tokens before a token score it, so the first has no score; offsets are in characters."""
-    found = await complete(client, echo=True, logprobs=1, max_tokens=limit)
-    [choice] = found["choices"]
+    completion = await complete(client, echo=True, logprobs=1, max_tokens=limit)
+    [choice] = completion["choices"]
     assert choice["text"] == PROMPT + WRITTEN[:limit]
     logprobs = choice["logprobs"]
     prompt = [tokenizer.decode([token]) for token in tokenizer.encode_trusted(PROMPT)]
@@ -94,7 +94,7 @@ async def test_an_echoed_prompt_is_scored_token_by_token(
         assert logprobs["token_logprobs"][read] == pytest.approx(expected, abs=1e-5)
         top = {logprobs["tokens"][read]: expected} | ({} if liked else {"!": read / 100 - normaliser})
         assert logprobs["top_logprobs"][read] == pytest.approx(top, abs=1e-5)
-    assert found["usage"]["completion_tokens"] == limit
+    assert completion["usage"]["completion_tokens"] == limit
 
 
 async def test_an_echo_without_scores_computes_nothing(
@@ -171,10 +171,10 @@ async def test_a_character_of_several_tokens_is_not_split(
 
 async def test_a_seed_makes_sampling_reproducible(client: httpx.AsyncClient) -> None:
     """At a high temperature texts differ unless their seeds are equal; at 0 they never differ."""
-    seen = {seed: (await text(client, temperature=2, seed=seed))[0] for seed in range(6)}
-    assert len(set(seen.values())) > 3
-    for seed, found in seen.items():
-        assert (await text(client, temperature=2, seed=seed))[0] == found
+    samples = {seed: (await text(client, temperature=2, seed=seed))[0] for seed in range(6)}
+    assert len(set(samples.values())) > 3
+    for seed, sampled in samples.items():
+        assert (await text(client, temperature=2, seed=seed))[0] == sampled
     assert {(await text(client, temperature=0, seed=seed))[0] for seed in range(3)} == {WRITTEN}
 
 
@@ -253,8 +253,8 @@ async def test_one_request_has_limits(
 
 async def test_the_longest_prompt_may_have_all_log_probabilities(client: httpx.AsyncClient) -> None:
     """A full context is never too much, at any context length."""
-    found = await complete(client, prompt=[5] * 4000, echo=True, logprobs=20, max_tokens=0)
-    assert len(found["choices"][0]["logprobs"]["tokens"]) == 4000
+    completion = await complete(client, prompt=[5] * 4000, echo=True, logprobs=20, max_tokens=0)
+    assert len(completion["choices"][0]["logprobs"]["tokens"]) == 4000
 
 
 async def test_a_prompt_that_does_not_fit_is_refused_before_the_others_are_read(

@@ -86,19 +86,19 @@ async def test_a_harness_gets_the_probabilities_of_mode_answer(
 ) -> None:
     """The letters' log-probabilities, echoed with a prompt of tokens, give the same probabilities."""
     headers = {"Authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=30) as asking:
+    async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=30) as http_client:
         body = {**QUESTION.model_dump(mode="json", exclude_none=True), "mode": "answer"}
-        response = await asking.post(ANSWER, json=body)
-        service = (await asking.get("/api/v1/service")).json()
+        response = await http_client.post(ANSWER, json=body)
+        service = (await http_client.get("/api/v1/service")).json()
     probabilities = [each["probability"] for each in response.json()["probabilities"]]
     form = answer_form(service["identity"]["prompt_digest"])
     tokens = tokenizer.encode_prompt(render(QUESTION, form))
     prompts = [[*tokens, tokenizer.label_tokens[letter]] for letter in "ABC"]
-    found = await client.completions.create(
+    completion = await client.completions.create(
         model=MODEL, prompt=prompts, echo=True, logprobs=1, max_tokens=0, temperature=0
     )
     values = []
-    for choice in found.choices:
+    for choice in completion.choices:
         assert choice.logprobs is not None
         assert choice.logprobs.token_logprobs is not None
         assert len(choice.logprobs.token_logprobs) == len(tokens) + 1
@@ -129,9 +129,11 @@ async def test_a_long_echo_is_scored_as_in_one_piece(
 
 async def test_errors_are_ones_the_client_knows(running: Service, client: openai.AsyncOpenAI) -> None:
     """The errors are a wrong key, another model, too long a prompt, and a parameter out of range."""
-    async with openai.AsyncOpenAI(base_url=f"{running.url}/v1", api_key="x" * 32, max_retries=0) as stranger:
+    async with openai.AsyncOpenAI(
+        base_url=f"{running.url}/v1", api_key="x" * 32, max_retries=0
+    ) as unauthorized:
         with pytest.raises(openai.AuthenticationError) as refused:
-            await stranger.models.list()
+            await unauthorized.models.list()
     assert refused.value.code == "invalid_api_key"
     with pytest.raises(openai.NotFoundError) as absent:
         await client.completions.create(model="gpt-5", prompt="x")

@@ -8,9 +8,9 @@ from mcq_service.prompts import ANSWER_FORMS, REASONING_FIRST, Form, Prompt, ans
 FORMS = [*ANSWER_FORMS.values(), REASONING_FIRST]
 
 
-def prompt(question: str = "Which?", choices: Any = ("x", "y"), **more: Any) -> Prompt:
+def prompt(question: str = "Which?", choices: Any = ("x", "y"), **fields: Any) -> Prompt:
     choices = list(choices) if isinstance(choices, tuple) else choices
-    return render(Question(question=question, choices=choices), **more)
+    return render(Question(question=question, choices=choices), **fields)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -114,9 +114,9 @@ async def test_a_new_connection_replaces_the_one_idle_for_longest(replica: Repli
     async with serving(replica.app) as clients:
         old = await clients.idle(1, peer=2)
         many = await clients.idle(4, peer=1)
-        more = await clients.idle(3, peer=3)
+        newer = await clients.idle(3, peer=3)
         assert await (await clients.open(peer=4)).request(PROBE) == 200
-        assert await closed([*old, *many, *more]) == [False, True, *[False] * 6]
+        assert await closed([*old, *many, *newer]) == [False, True, *[False] * 6]
 
 
 async def test_one_peer_has_half_of_the_connections_and_replaces_its_own(replica: Replica) -> None:

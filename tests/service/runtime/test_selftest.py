@@ -15,7 +15,9 @@ from mcq_service.scheduler import QueueFull
 PATH = "/answerz"
 
 
-async def test_it_is_answered_like_a_clients_question(replica: Replica, client: httpx.AsyncClient) -> None:
+async def test_the_self_test_is_answered_like_a_clients_question(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
     """The result is its duration; before the model is loaded there is no answer."""
     assert (await client.get(PATH)).json()["type"].endswith("/not-ready")
     replica.load()
@@ -30,15 +32,15 @@ async def test_frequent_requests_cost_little(replica: Replica, client: httpx.Asy
     """The self-test needs no key, so all requests at once or shortly after share one outcome."""
     replica.load()
     replica.texts.gate.clear()
-    asked = [asyncio.create_task(client.get(PATH)) for _ in range(50)]
+    requests = [asyncio.create_task(client.get(PATH)) for _ in range(50)]
     await until(lambda: replica.texts.read)
     replica.texts.gate.set()
-    assert {response.status_code for response in await asyncio.gather(*asked)} == {200}
+    assert {response.status_code for response in await asyncio.gather(*requests)} == {200}
     assert (await client.get(PATH)).status_code == 200
     assert len(replica.texts.read) == 1
 
 
-async def test_a_failure_is_reported_and_tried_again_later(replica: Replica) -> None:
+async def test_a_failure_is_reported_and_retried_later(replica: Replica) -> None:
     """A failure is reused like an answer."""
     replica.load()
     now = 0.0
@@ -56,7 +58,7 @@ async def test_a_failure_is_reported_and_tried_again_later(replica: Replica) -> 
     assert await selftest.seconds() >= 0
 
 
-async def test_a_defect_is_reported_as_cheaply(replica: Replica) -> None:
+async def test_a_defect_is_reported_at_the_same_low_cost(replica: Replica) -> None:
     """A probe must not compute it again each time."""
     replica.load()
     replica.texts.error = MemoryError()
@@ -79,7 +81,7 @@ async def test_a_full_queue_is_reported_too(
     assert (response.status_code, response.headers["retry-after"]) == (429, "3")
 
 
-async def test_it_does_not_wait_behind_clients(replica: Replica) -> None:
+async def test_the_self_test_does_not_wait_behind_clients(replica: Replica) -> None:
     """Otherwise a replica at its peak would look broken."""
     replica.load(max_queued=1, max_active=1)
     settings = Settings(max_queued_requests=1, max_batch_size=1)
@@ -88,10 +90,10 @@ async def test_it_does_not_wait_behind_clients(replica: Replica) -> None:
     replica.texts.gate.clear()
     clients = [asyncio.create_task(replica.mcq.answer(question)) for _ in range(4)]
     await until(lambda: replica.admission.queued)
-    asked = asyncio.create_task(selftest.seconds())
+    task = asyncio.create_task(selftest.seconds())
     await until(lambda: any("blue" in prompt.choices for prompt in replica.texts.read))
     replica.texts.gate.set()
-    assert await asked >= 0
+    assert await task >= 0
     outcomes = await asyncio.gather(*clients, return_exceptions=True)
     assert any(isinstance(outcome, QueueFull) for outcome in outcomes)
 

@@ -34,13 +34,13 @@ async def test_the_probe_port_serves_metrics_and_ends_last(tmp_path: Path) -> No
 
     A draining replica reports there that it is alive, but not ready.
     """
-    release, asked = asyncio.Event(), asyncio.Event()
+    release, requested = asyncio.Event(), asyncio.Event()
     port = free_port()
     probes = f"http://127.0.0.1:{port}"
 
     def late() -> Response:
         async def body() -> AsyncIterator[bytes]:
-            asked.set()
+            requested.set()
             await release.wait()
             yield bytes(scored().body)
 
@@ -52,21 +52,21 @@ async def test_the_probe_port_serves_metrics_and_ends_last(tmp_path: Path) -> No
         with service(tmp_path / "log", MCQ_DEFAULT_MODE="answer", **settings) as running:
             await ready(client, running, probes)
             paths = ("/startupz", "/readyz", "/livez", "/metrics", "/answerz", "/", ANSWER)
-            found = [(await client.get(f"{probes}{path}")).status_code for path in paths]
-            assert found == [200, 200, 200, 200, 200, 404, 404]
-            watched = [(await client.get(f"{running.url}{path}")).status_code for path in paths[:5]]
-            assert watched == [200, 200, 200, 404, 404]
+            probe_statuses = [(await client.get(f"{probes}{path}")).status_code for path in paths]
+            assert probe_statuses == [200, 200, 200, 200, 200, 404, 404]
+            statuses = [(await client.get(f"{running.url}{path}")).status_code for path in paths[:5]]
+            assert statuses == [200, 200, 200, 404, 404]
 
             upstream.replies = [late]
-            asking = asyncio.create_task(client.post(f"{running.url}{ANSWER}", json=QUESTION))
-            await asked.wait()
+            question = asyncio.create_task(client.post(f"{running.url}{ANSWER}", json=QUESTION))
+            await requested.wait()
             running.process.send_signal(signal.SIGTERM)
             async with asyncio.timeout(30):
                 while (await client.get(f"{probes}/readyz")).status_code != 503:
                     await asyncio.sleep(0.05)
             assert (await client.get(f"{probes}/livez")).status_code == 200
             release.set()
-            assert (await asking).status_code == 200
+            assert (await question).status_code == 200
             assert await asyncio.to_thread(running.process.wait, 30) == 0
 
 

@@ -171,8 +171,8 @@ BROKEN = [
 
 async def test_a_broken_request_is_refused(peer: Peer) -> None:
     """It gets one response, and the status says what is broken."""
-    found = await asyncio.gather(*(peer.statuses(request) for request, _ in BROKEN))
-    assert list(zip([request for request, _ in BROKEN], found, strict=True)) == [
+    statuses = await asyncio.gather(*(peer.statuses(request) for request, _ in BROKEN))
+    assert list(zip([request for request, _ in BROKEN], statuses, strict=True)) == [
         (request, [status]) for request, status in BROKEN
     ]
 

@@ -198,7 +198,7 @@ async def test_before_a_request_is_read_it_is_refused_only_if_none_could_be_admi
             queue.refuse_if_full()
 
 
-async def test_however_slow_a_replica_is_it_takes_a_request_if_none_waits() -> None:
+async def test_an_idle_replica_takes_a_request_however_slow_it_is() -> None:
     """The estimate may be an hour old."""
     clock = Clock()
     queue = admission(clock)
@@ -282,23 +282,23 @@ async def test_few_parts_are_active() -> None:
     """The limit covers all requests, so none waits long in the engine; requests without parts are not held up."""
     queue = admission(active_tokens=100_000)
     go = asyncio.Event()
-    under_way = most = 0
+    running_parts = most = 0
 
     async def work(part: LanePart) -> None:
-        nonlocal under_way, most
+        nonlocal running_parts, most
         with queue.admit(1, writes=False, part=part) as slot:
             await slot.turn()
-            under_way += 1
-            most = max(most, under_way)
+            running_parts += 1
+            most = max(most, running_parts)
             await go.wait()
-            under_way -= 1
+            running_parts -= 1
 
     async def batch() -> None:
         with queue.lane(100) as lane:
             await lane.gather([work] * 100)
 
     running = [asyncio.create_task(batch()) for _ in range(2)]
-    await until(lambda: under_way == MAX_ACTIVE_PARTS)
+    await until(lambda: running_parts == MAX_ACTIVE_PARTS)
     with queue.admit(1, writes=False) as slot:
         assert has_turn(slot)
         assert queue.pending == MAX_ACTIVE_PARTS + len(running) + 1

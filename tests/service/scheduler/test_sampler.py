@@ -25,9 +25,9 @@ def test_log_probabilities_are_those_of_a_softmax(row: Row, top: int, data: st.D
     """They are computed in double precision, for the token itself and for the most probable ones."""
     token = data.draw(st.integers(0, len(row) - 1))
     exact = row.astype(np.float64) - math.log(sum(math.exp(value) for value in row.tolist()))
-    found = score_token(row, token, top=top)
-    assert found.log_probability == pytest.approx(exact[token], abs=1e-5)
-    for each, value in found.top:
+    scored = score_token(row, token, top=top)
+    assert scored.log_probability == pytest.approx(exact[token], abs=1e-5)
+    for each, value in scored.top:
         assert value == pytest.approx(exact[each], abs=1e-5)
 
 
@@ -43,9 +43,9 @@ def test_samples_follow_the_temperature(temperature: float) -> None:
     row = [2.0, 0.0, 1.0, -1.0]
     weights = [math.exp(value / temperature) for value in row]
     expected = [weight / sum(weights) for weight in weights]
-    found = frequencies(Sampler(temperature=temperature, top_p=1, seed=7), row)
-    for share, right in zip(found, expected, strict=True):
-        assert share == pytest.approx(right, abs=4 * math.sqrt(right / 20_000))
+    shares = frequencies(Sampler(temperature=temperature, top_p=1, seed=7), row)
+    for share, probability in zip(shares, expected, strict=True):
+        assert share == pytest.approx(probability, abs=4 * math.sqrt(probability / 20_000))
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_samples_follow_the_temperature(temperature: float) -> None:
 def test_top_p_drops_the_improbable_rest(top_p: float, kept: set[int]) -> None:
     """Of probabilities 0.2, 0.5, 0.25 and 0.05 it keeps the fewest with a sum of at least top_p."""
     row = np.log([0.2, 0.5, 0.25, 0.05]).tolist()
-    found = frequencies(Sampler(temperature=1, top_p=top_p, seed=1), row, draws=2000)
-    assert {token for token, share in enumerate(found) if share} == kept
+    shares = frequencies(Sampler(temperature=1, top_p=top_p, seed=1), row, draws=2000)
+    assert {token for token, share in enumerate(shares) if share} == kept
 
 
 def test_top_p_is_exact_for_a_flat_vocabulary() -> None:

@@ -52,7 +52,7 @@ async def written(text: LocalText, limit: int) -> str:
     return "".join([piece async for piece in text.write(Line(), limit=limit)])
 
 
-async def test_the_event_loop_goes_before_the_engine(texts: LocalTextEngine) -> None:
+async def test_the_event_loop_has_priority_over_the_engine(texts: LocalTextEngine) -> None:
     """Otherwise a busy node could not even refuse requests in time."""
     thread = texts.scheduler._thread.native_id or 0
     await until(lambda: os.getpriority(os.PRIO_PROCESS, thread) > os.getpriority(os.PRIO_PROCESS, 0))
@@ -206,10 +206,10 @@ async def test_an_answer_does_not_wait_for_others_reasoning(
     with texts.open_tokens([1], room=60) as writer, texts.open_tokens([2, 2], room=0) as short:
         writing = asyncio.create_task(written(writer, 50))
         await until(lambda: engine.steps)
-        asked = asyncio.create_task(short.score_labels(["A"]))
+        answer = asyncio.create_task(short.score_labels(["A"]))
         await asyncio.sleep(0.01)
         engine.gate.set()
-        await asked
+        await answer
         assert [2, 2] in engine.steps[1]
         await writing
 
@@ -274,7 +274,7 @@ async def test_a_text_that_does_not_fit_is_refused_with_both_numbers(texts: Loca
         pass
 
 
-async def test_all_logits_can_be_asked_for(texts: LocalTextEngine) -> None:
+async def test_all_logits_can_be_requested(texts: LocalTextEngine) -> None:
     """The logits come for every token that was read."""
     with texts.open_tokens([1, 2, 3], room=0) as text:
         output = await text.run(ScoreTask(text, logits=Logits.EVERY))

@@ -60,7 +60,9 @@ async def score_labels(texts: LocalTextEngine, tokens: list[int]) -> list[float]
         return await text.score_labels(["A", "B"])
 
 
-async def together(engine: ScriptedEngine, texts: LocalTextEngine, prompts: list[list[int]]) -> list[Any]:
+async def run_in_one_step(
+    engine: ScriptedEngine, texts: LocalTextEngine, prompts: list[list[int]]
+) -> list[Any]:
     """Run the prompts in one step; return their outcomes."""
     engine.gate.clear()
     before = len(engine.steps)
@@ -82,7 +84,7 @@ async def test_the_others_of_a_failed_step_are_answered(
 ) -> None:
     """Any of the texts may fail, or all; there are at most twice as many steps as texts."""
     prompts = [[2, BAD if number in bad else number] for number in range(TEXTS)]
-    outcomes = await together(engine, texts, prompts)
+    outcomes = await run_in_one_step(engine, texts, prompts)
     for number, outcome in enumerate(outcomes):
         assert (repr(outcome) == "ValueError('broken')") if number in bad else (outcome == [0, 1])
     assert len(engine.steps) < 2 * TEXTS
@@ -92,7 +94,7 @@ async def test_the_others_of_a_failed_step_are_answered(
 
 async def test_one_bad_text_costs_few_steps(engine: FragileEngine, texts: LocalTextEngine) -> None:
     """The search halves the step."""
-    await together(engine, texts, [[2, BAD if number == 5 else number] for number in range(32)])
+    await run_in_one_step(engine, texts, [[2, BAD if number == 5 else number] for number in range(32)])
     assert len(engine.steps) == 1 + 2 * 5
 
 
@@ -101,7 +103,7 @@ async def test_a_step_too_large_for_the_memory_is_split(
 ) -> None:
     """No text has an error."""
     engine.most, engine.raises = 4, MemoryError()
-    assert await together(engine, texts, [[2, number] for number in range(TEXTS)]) == [[0, 1]] * TEXTS
+    assert await run_in_one_step(engine, texts, [[2, number] for number in range(TEXTS)]) == [[0, 1]] * TEXTS
 
 
 async def test_a_text_is_written_correctly_beside_bad_ones(
@@ -224,7 +226,7 @@ async def test_an_error_while_handling_a_token_affects_only_that_text(texts: Loc
     assert [type(each) for each in outcomes] == [ZeroDivisionError, UnicodeError, bool]
 
 
-async def test_a_step_that_can_not_be_recorded_fails_no_text(engine: FragileEngine) -> None:
+async def test_an_error_in_recording_a_step_fails_no_text(engine: FragileEngine) -> None:
     """The same holds for a text that can't be closed."""
 
     def observe(**_: object) -> None:
@@ -272,7 +274,7 @@ async def test_the_int8_engine_is_unaffected_by_failed_steps(tiny: Path) -> None
     )
     assert all("not in the model's vocabulary" in str(each) for each in outcomes[1::2])
     good: list[Any] = outcomes[::2]
-    assert all(np.array_equal(found, right) for found, right in zip(good, reference, strict=True))
+    assert all(np.array_equal(row, reference_row) for row, reference_row in zip(good, reference, strict=True))
     await until(lambda: engine.cache_bytes == before)
     scheduler.stop()
     engine.shut_down()

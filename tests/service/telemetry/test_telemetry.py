@@ -50,7 +50,9 @@ async def test_a_dead_engine_fails_liveness_and_readiness(
     assert [(await client.get(path)).status_code for path in ("/livez", "/readyz")] == [503, 503]
 
 
-async def test_metrics_are_openmetrics_and_move(replica: Replica, client: httpx.AsyncClient) -> None:
+async def test_metrics_are_openmetrics_and_change_with_requests(
+    replica: Replica, client: httpx.AsyncClient
+) -> None:
     """They count outcomes and tokens, measure durations, name the model, and have the trace as exemplar."""
     replica.load()
     model = PreparedModel(
@@ -233,9 +235,9 @@ async def test_the_requests_span_has_its_method_route_and_status(
     await client.head("/v1/models/some/model")
     await client.get("/nothing")
     spans = {span.name: span for span in replica.spans.get_finished_spans() if span.kind is SpanKind.SERVER}
-    found = {name: (dict(span.attributes or {}), span.status.status_code) for name, span in spans.items()}
+    observed = {name: (dict(span.attributes or {}), span.status.status_code) for name, span in spans.items()}
     scheme = {"url.scheme": "http"}
-    assert found == {
+    assert observed == {
         f"POST {ANSWER}": (
             {**scheme, "http.request.method": "POST", "http.route": ANSWER, "http.response.status_code": 500},
             StatusCode.ERROR,

@@ -70,7 +70,7 @@ def test_a_line_ends_at_its_quote_or_break(written: str, text: str, closed: bool
 
 
 @pytest.mark.parametrize(
-    ("pieces", "kept"),
+    ("pieces", "expected"),
     [
         (["It is", ' so."\n'], ["It is", " so."]),
         (["no end"], ["no end"]),
@@ -78,10 +78,10 @@ def test_a_line_ends_at_its_quote_or_break(written: str, text: str, closed: bool
         (['He said "yes', '" twice.', '"'], ['He said "yes', '" twice.', ""]),
     ],
 )
-def test_a_line_returns_its_own_part_of_a_piece(pieces: list[str], kept: list[str]) -> None:
+def test_a_line_returns_its_own_part_of_a_piece(pieces: list[str], expected: list[str]) -> None:
     """The closing characters are not part of it, because they may be forced instead."""
     line = Line()
-    assert [line.feed(piece) for piece in pieces] == kept
+    assert [line.feed(piece) for piece in pieces] == expected
 
 
 def test_settled_text_is_never_taken_back() -> None:
