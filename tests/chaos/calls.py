@@ -20,7 +20,7 @@ class Call:
     name: str = ""
 
     @classmethod
-    def of(cls, method: str, path: str, query: str) -> Call:
+    def parse(cls, method: str, path: str, query: str) -> Call:
         """Parse a request's method and path: `/apis/GROUP/VERSION/namespaces/NS/RESOURCE/NAME/SUBRESOURCE`."""
         parts = path.strip("/").split("/")
         rest = parts[2:] if parts[0] == "api" else parts[3:]

@@ -103,7 +103,7 @@ class Proxy:
             transport.abort()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        call = Call.of(request.method, request.path, request.query_string)
+        call = Call.parse(request.method, request.path, request.query_string)
         point = self.trace.call(call)
         transport = request.transport
         assert isinstance(transport, asyncio.Transport), "the request was read from it"

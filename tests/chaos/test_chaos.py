@@ -31,7 +31,7 @@ from tests.chaos.snapshot import difference, take_snapshot
 )
 def test_a_request_is_named_in_rbacs_terms(method: str, target: str, label: str) -> None:
     path, _, query = target.partition("?")
-    call = Call.of(method, path, query)
+    call = Call.parse(method, path, query)
     assert call.label == label
     assert call.writes == (method != "GET")
 

@@ -56,13 +56,13 @@ def test_kubectl_get_shows_the_solvers_state(solver: Solver) -> None:
     header, line = solver.kubectl("--namespace", NAMESPACE, "get", "mcq").splitlines()
     # Split by the columns' positions, because the exam column is empty.
     ends = [*(match.start() for match in re.finditer(r"\S+", header)), None]
-    shown = {header[a:b].strip(): line[a:b].strip() for a, b in pairwise(ends)}
-    assert shown["ACCURACY"] == ""
-    assert shown["NAME"] == NAME
-    assert shown["READY"] == "True"
-    assert shown["REPLICAS"].startswith("3")
-    assert shown["MODEL"] == "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"
-    assert HOST in shown["URL"]
+    columns = {header[a:b].strip(): line[a:b].strip() for a, b in pairwise(ends)}
+    assert columns["ACCURACY"] == ""
+    assert columns["NAME"] == NAME
+    assert columns["READY"] == "True"
+    assert columns["REPLICAS"].startswith("3")
+    assert columns["MODEL"] == "hf://Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"
+    assert HOST in columns["URL"]
 
 
 def test_an_invalid_question_gets_a_problem_document_through_the_ingress(solver: Solver) -> None:

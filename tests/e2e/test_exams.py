@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 COUNT = 24
-MINE = f"--namespace={NAMESPACE}"
+IN_NAMESPACE = f"--namespace={NAMESPACE}"
 
 
 def questions() -> str:
@@ -71,20 +71,20 @@ def sums(solver: Solver) -> Iterator[str]:
         # The limit is below the rate of guessing, because the model's arithmetic is not under test.
         **{"pass": {"minAccuracy": 0.1, "maxP95Seconds": 600}},
     )
-    mine = ["pods", "-l", "app.kubernetes.io/name=mcq-exam,batch.kubernetes.io/job-completion-index=1"]
+    selector = ["pods", "-l", "app.kubernetes.io/name=mcq-exam,batch.kubernetes.io/job-completion-index=1"]
     eventually(
-        lambda: any(pod["status"]["phase"] == "Running" for pod in solver.get(*mine)["items"]),
+        lambda: any(pod["status"]["phase"] == "Running" for pod in solver.get(*selector)["items"]),
         seconds=60,
         what="the second share is asked",
     )
-    solver.kubectl(MINE, "delete", *mine, "--grace-period=0", "--force")
+    solver.kubectl(IN_NAMESPACE, "delete", *selector, "--grace-period=0", "--force")
     eventually(
         lambda: condition(solver, "sums", "Complete").get("status") == "True",
         seconds=300,
         what="the exam is sat",
     )
     yield "sums"
-    solver.kubectl(MINE, "delete", "mcqexam", "sums", "--ignore-not-found")
+    solver.kubectl(IN_NAMESPACE, "delete", "mcqexam", "sums", "--ignore-not-found")
 
 
 def test_each_question_counts_once_after_a_pod_is_lost(solver: Solver, sums: str) -> None:
@@ -102,7 +102,7 @@ def test_the_solvers_status_shows_the_exams_result(solver: Solver, sums: str) ->
     assert reported == {
         "name": sums, "accuracy": exam["accuracy"], "ci95": exam["ci95"], "count": COUNT, "sat": exam["sat"]
     }  # fmt: skip
-    assert exam["summary"] in solver.kubectl(MINE, "get", "mcqexams")
+    assert exam["summary"] in solver.kubectl(IN_NAMESPACE, "get", "mcqexams")
 
 
 def test_the_report_prints_tables_json_and_a_page(deployed: Deployed, solver: Solver, sums: str) -> None:
@@ -153,12 +153,14 @@ def test_missing_or_changed_questions_are_reported_and_not_retried(
         pods = solver.get("pods", "-l", f"app.kubernetes.io/instance={name}")["items"]
         assert len(pods) == 1
     finally:
-        solver.kubectl(MINE, "delete", "mcqexam", name)
+        solver.kubectl(IN_NAMESPACE, "delete", "mcqexam", name)
 
 
 def change_gated_solver(solver: Solver, change: dict[str, Any], reason: str) -> dict[str, Any]:
     """Change the solver or its gate; return the gate's condition once it has this reason."""
-    solver.kubectl(MINE, "patch", "mcq", NAME, "--type=merge", "--patch", json.dumps({"spec": change}))
+    solver.kubectl(
+        IN_NAMESPACE, "patch", "mcq", NAME, "--type=merge", "--patch", json.dumps({"spec": change})
+    )
 
     def gate_condition() -> dict[str, Any]:
         status = solver.get("mcq", NAME)["status"]
@@ -199,15 +201,15 @@ def test_the_gate_promotes_an_equal_change_and_stops_a_worse_one(solver: Solver,
     assert gate_condition["status"] == "False"
     assert "is more than 0" in gate_condition["message"]
     assert solver.get("mcq", NAME)["status"]["answering"]
-    eventually(lambda: f"{NAME}-candidate" not in solver.kubectl(MINE, "get", "mcq"), seconds=60)
+    eventually(lambda: f"{NAME}-candidate" not in solver.kubectl(IN_NAMESPACE, "get", "mcq"), seconds=60)
     back = {"rollout": {"gate": None}, "answering": {"debias": "prior"}}
-    solver.kubectl(MINE, "patch", "mcq", NAME, "--type=merge", "--patch", json.dumps({"spec": back}))
+    solver.kubectl(IN_NAMESPACE, "patch", "mcq", NAME, "--type=merge", "--patch", json.dumps({"spec": back}))
     solver.wait_ready()
     assert image_and_precision(solver) == (image, "int8")
 
 
 def test_a_deleted_exam_leaves_nothing_behind(solver: Solver, sums: str) -> None:
-    solver.kubectl(MINE, "delete", "mcqexam", sums)
+    solver.kubectl(IN_NAMESPACE, "delete", "mcqexam", sums)
     labels = f"app.kubernetes.io/instance={sums},app.kubernetes.io/name=mcq-exam"
     kinds = "configmaps,serviceaccounts,roles,rolebindings,jobs,pods"
     eventually(

@@ -195,13 +195,13 @@ def under_load(watched: Kubectl, receiver: Receiver) -> Kubectl:
 
 def boards(kubectl: Kubectl) -> dict[str, dict[str, Any]]:
     """Return the dashboards from the cluster."""
-    mine = kubectl("-n", NAMESPACE, "get", "configmap", f"{NAME}-dashboards", "-o", "json")
-    operators = kubectl(
+    solver_dashboards = kubectl("-n", NAMESPACE, "get", "configmap", f"{NAME}-dashboards", "-o", "json")
+    operator_dashboard = kubectl(
         "-n", "mcq-operator-system", "get", "configmap", "mcq-operator-dashboard", "-o", "json"
     )
     return {
         name: json.loads(text)
-        for listed in (mine, operators)
+        for listed in (solver_dashboards, operator_dashboard)
         for name, text in json.loads(listed)["data"].items()
     }
 

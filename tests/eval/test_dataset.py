@@ -210,11 +210,11 @@ def test_the_halves_are_disjoint_complete_and_about_even(tmp_path: Path) -> None
 
 def test_a_limit_selects_the_same_questions_in_any_order_of_the_file(tmp_path: Path) -> None:
     path = large_exam(tmp_path)
-    some = {each.id for each in read_exams([path]).select("evaluation", 20)}
+    selected = {each.id for each in read_exams([path]).select("evaluation", 20)}
     path.write_text("\n".join(reversed(path.read_text().splitlines())))
-    assert {each.id for each in read_exams([path]).select("evaluation", 20)} == some
-    assert len(some) == 20
-    assert {each.id for each in read_exams([path]).select("evaluation", 10)} < some
+    assert {each.id for each in read_exams([path]).select("evaluation", 20)} == selected
+    assert len(selected) == 20
+    assert {each.id for each in read_exams([path]).select("evaluation", 10)} < selected
 
 
 choices = st.lists(st.text("abc é", min_size=1).filter(str.strip), min_size=2, max_size=6)

@@ -66,7 +66,7 @@ class Script:
     """The operator's file with the result of the last exam."""
     left: threading.Event = field(default_factory=threading.Event)
     """Set when a client leaves a stream."""
-    go_on: threading.Event = field(default_factory=threading.Event)
+    resume: threading.Event = field(default_factory=threading.Event)
     """A slow stream waits for this event halfway."""
 
 
@@ -93,7 +93,7 @@ def decision(body: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def whole(body: dict[str, Any], reasoning: str | None) -> dict[str, Any]:
+def complete_answer(body: dict[str, Any], reasoning: str | None) -> dict[str, Any]:
     usage = {"prompt_tokens": 1184, "completion_tokens": 31, "cached_tokens": 152}
     timings = {"queue_ms": 3.2, "answer_ms": 214.4, "total_ms": 1320.9}
     return {**decision(body), "reasoning": reasoning, "usage": usage, "timings": timings}
@@ -112,14 +112,14 @@ def app(script: Script) -> FastAPI:
     errors.install(application)
 
     @application.middleware("http")
-    async def needs_key(request: Request, go_on: Any) -> Response:
+    async def needs_key(request: Request, call_next: Any) -> Response:
         application.state.lifecycle = script.lifecycle
         application.state.exam_file = script.exam_file
         guarded = request.url.path.startswith("/api/")
         if guarded and script.key and request.headers.get("authorization") != f"Bearer {script.key}":
             unauthorized = problem(401, "unauthorized", "A key is needed", "Send Authorization: Bearer.")
             return refuse(unauthorized, {"WWW-Authenticate": "Bearer"})
-        response: Response = await go_on(request)
+        response: Response = await call_next(request)
         return response
 
     @application.post("/api/v1/mcq/answer")
@@ -182,17 +182,17 @@ async def stream(name: str, body: dict[str, Any], script: Script) -> AsyncIterat
                 if name == "lost":
                     return
                 if name == "slow":
-                    await until_set(script.go_on)
+                    await wait_until_set(script.resume)
             yield event("reasoning", {"delta": piece})
         if reasons_first:
             yield event("answer", decision(body))
-        yield event("done", whole(body, reasoning))
+        yield event("done", complete_answer(body, reasoning))
     except (asyncio.CancelledError, GeneratorExit):
         script.left.set()
         raise
 
 
-async def until_set(event: threading.Event) -> None:
+async def wait_until_set(event: threading.Event) -> None:
     while not event.is_set():
         await asyncio.sleep(0.01)
 

@@ -64,7 +64,7 @@ async def test_the_answer_appears_before_the_reasoning_ends(visit: Visit, page: 
     await expect(page.locator("#verdict")).to_contain_text("Jupiter")
     await expect(page.locator("#reasoning-text")).to_have_text("Jupiter turns once ")
     await expect(page.locator("#result")).to_have_attribute("aria-busy", "true")
-    script.go_on.set()
+    script.resume.set()
     await expect(page.locator("#reasoning-text")).to_have_text(REASONING)
     await expect(page.locator("#result")).to_have_attribute("aria-busy", "false")
 
@@ -98,7 +98,7 @@ async def test_only_one_request_runs_at_a_time(visit: Visit, page: Page, script:
     await expect(page.locator("#verdict")).to_contain_text("Jupiter")
     await page.keyboard.press("Control+Enter")
     await page.get_by_role("button", name="Ask").click(force=True)
-    script.go_on.set()
+    script.resume.set()
     await expect(page.locator("#facts")).to_contain_text("scripted/model")
     assert len(script.bodies) == 1
 

@@ -47,7 +47,7 @@ class Collector:
             for scope in resource.scope_spans:
                 self.spans.extend(scope.spans)
 
-    def of(self, trace_id: str) -> dict[str, Span]:
+    def spans_of(self, trace_id: str) -> dict[str, Span]:
         """Return the spans of one trace by name."""
         return {span.name: span for span in self.spans if span.trace_id.hex() == trace_id}
 

@@ -242,8 +242,8 @@ async def test_the_trace_of_a_question_reaches_the_collector(
     question = {"question": "private question?", "choices": ["private x", "y"], "max_reasoning_tokens": 4}
     response = await client.post(ANSWER, json=question, headers=headers)
     assert response.json()["trace_id"] == trace
-    await asyncio.to_thread(until, lambda: len(collector.of(trace)) == 5, 10)
-    spans = collector.of(trace)
+    await asyncio.to_thread(until, lambda: len(collector.spans_of(trace)) == 5, 10)
+    spans = collector.spans_of(trace)
     server = spans.pop(f"POST {ANSWER}")
     assert server.parent_span_id.hex() == "b7ad6b7169203331"
     assert spans.keys() == {"admit", "prefill", "decode", "parse"}

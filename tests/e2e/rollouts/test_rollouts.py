@@ -126,13 +126,13 @@ def test_the_ingress_serves_https_with_the_certificate_of_the_spec(steady: Stead
     subprocess.run([*command, *files], check=True, capture_output=True)
     steady.run("create", "secret", "tls", "steady-tls", f"--cert={certificate}", f"--key={key}")
     steady.patch({"ingress": {"tlsSecretName": "steady-tls"}})
-    trusting = ssl.create_default_context(cafile=str(certificate))
+    tls_context = ssl.create_default_context(cafile=str(certificate))
 
     def verified() -> bool:
         try:
             with (
                 socket.create_connection(("127.0.0.1", 8443), timeout=5) as plain,
-                trusting.wrap_socket(plain, server_hostname=steady.host) as secure,
+                tls_context.wrap_socket(plain, server_hostname=steady.host) as secure,
             ):
                 request = f"GET /readyz HTTP/1.1\r\nHost: {steady.host}\r\nConnection: close\r\n\r\n"
                 secure.sendall(request.encode())

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 NAMESPACE = "mcq-backup"
 NAME = "kept"
 BACKUP_URI = "s3://backups/cluster"
-MINE = f"--namespace={NAMESPACE}"
+IN_NAMESPACE = f"--namespace={NAMESPACE}"
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def kubectl(deployed: Deployed, s3: str) -> Iterator[Kubectl]:
     kubectl = deployed.kubectl
     restricted_namespace(kubectl, NAMESPACE)
     literals = (f"--from-literal={name}={value}" for name, value in variables(s3).items())
-    kubectl(MINE, "create", "secret", "generic", "s3", *literals)
+    kubectl(IN_NAMESPACE, "create", "secret", "generic", "s3", *literals)
     assert isinstance(deployed.provider, KindCluster)
     with serving(deployed.provider.host_address()) as engine:
         kubectl("apply", "--filename", "-", stdin=json.dumps(solver_manifest(engine)))
@@ -69,7 +69,7 @@ def solver_manifest(engine: str) -> dict[str, Any]:
 
 
 def solver(kubectl: Kubectl) -> dict[str, Any]:
-    live: dict[str, Any] = json.loads(kubectl(MINE, "get", "mcqsolver", NAME, "--output", "json"))
+    live: dict[str, Any] = json.loads(kubectl(IN_NAMESPACE, "get", "mcqsolver", NAME, "--output", "json"))
     return live
 
 
@@ -95,7 +95,7 @@ def test_a_backup_by_the_cron_job_is_listed_and_restores_the_solver(
         return done.stdout
 
     assert condition(kubectl, "BackedUp")["reason"] == "NotBackedUpYet"
-    kubectl(MINE, "create", "job", f"--from=cronjob/{NAME}-backups", "now")
+    kubectl(IN_NAMESPACE, "create", "job", f"--from=cronjob/{NAME}-backups", "now")
     eventually(
         lambda: condition(kubectl, "BackedUp").get("status") == "True",
         seconds=120,
@@ -107,9 +107,9 @@ def test_a_backup_by_the_cron_job_is_listed_and_restores_the_solver(
     digest = line.split()[1]
 
     before = solver(kubectl)
-    kubectl(MINE, "delete", "mcqsolver", NAME)
+    kubectl(IN_NAMESPACE, "delete", "mcqsolver", NAME)
     eventually(
-        lambda: not kubectl(MINE, "get", "pods", "--output", "name").split(),
+        lambda: not kubectl(IN_NAMESPACE, "get", "pods", "--output", "name").split(),
         seconds=120,
         what="all its objects are deleted",
     )

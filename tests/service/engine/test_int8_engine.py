@@ -227,13 +227,13 @@ def test_an_unsupported_model_is_refused_with_a_reason(change: dict[str, Any], r
         int8_layout.Shape.of(config)
 
 
-def headed(header: dict[str, Any], body: bytes) -> bytes:
+def with_header(header: dict[str, Any], body: bytes) -> bytes:
     text = json.dumps(header).encode()
     text += b" " * (-(len(text) + 8) % 64)
     return len(text).to_bytes(8, "little") + text + body
 
 
-def opened(
+def open_crafted(
     tiny: Path, into: Path, change: Callable[[dict[str, Any]], object], **config: object
 ) -> Int8Engine:
     """Open an engine for a copy of the model with other headers and another config."""
@@ -242,7 +242,7 @@ def opened(
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     change(header)
-    (into / int8_layout.FILE).write_bytes(headed(header, data[8 + length :]))
+    (into / int8_layout.FILE).write_bytes(with_header(header, data[8 + length :]))
     settings = json.loads((into / "config.json").read_text())
     (into / "config.json").write_text(json.dumps(settings | config))
     return Int8Engine(into, context_length=CONTEXT, threads=1)
@@ -250,7 +250,7 @@ def opened(
 
 def test_a_file_with_an_equivalent_header_is_read(tiny: Path, tmp_path: Path) -> None:
     """The crafted headers below are built the same way."""
-    opened(tiny, tmp_path / "model", lambda header: header).shut_down()
+    open_crafted(tiny, tmp_path / "model", lambda header: header).shut_down()
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_a_crafted_header_is_an_error(
 ) -> None:
     """Native code would follow its offsets anywhere."""
     with pytest.raises(ModelDamaged, match=message):
-        opened(tiny, tmp_path / "model", lambda header: header[name].update(entry))
+        open_crafted(tiny, tmp_path / "model", lambda header: header[name].update(entry))
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_a_header_of_another_file_is_an_error(
     tiny: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
 ) -> None:
     with pytest.raises(ModelDamaged, match=message):
-        opened(tiny, tmp_path / "model", change)
+        open_crafted(tiny, tmp_path / "model", change)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_a_header_of_another_file_is_an_error(
         lambda data: (1 << 60).to_bytes(8, "little") + data[8:],
         lambda data: b"\0" * len(data),
         lambda data: data + b"more",
-        lambda data: headed({}, data),
+        lambda data: with_header({}, data),
         lambda data: (40_008).to_bytes(8, "little") + b"[" * 40_008,
     ],
 )
@@ -336,7 +336,7 @@ def test_a_config_larger_than_the_file_is_an_error(
     tiny: Path, tmp_path: Path, config: dict[str, object]
 ) -> None:
     with pytest.raises(ModelDamaged, match=r"lacks|but by the model's config it is"):
-        opened(tiny, tmp_path / "model", lambda header: header, **config)
+        open_crafted(tiny, tmp_path / "model", lambda header: header, **config)
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_a_config_larger_than_the_file_is_an_error(
 )
 def test_an_impossible_config_is_an_error(tiny: Path, tmp_path: Path, config: dict[str, object]) -> None:
     with pytest.raises(UnsupportedArchitecture, match=r"its config\.json"):
-        opened(tiny, tmp_path / "model", lambda header: header, **config)
+        open_crafted(tiny, tmp_path / "model", lambda header: header, **config)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, "\xff"])

@@ -169,7 +169,7 @@ async def test_a_storm_of_leaving_clients_leaks_nothing(
         async for _ in replica.mcq.stream(question(**changes())):
             pass
 
-    async def one() -> object:
+    async def ask_at_random() -> object:
         kind = chance.randrange(4)
         if kind == 0:
             await streamed()
@@ -178,7 +178,7 @@ async def test_a_storm_of_leaving_clients_leaks_nothing(
             return await replica.mcq.answers([question(**changes()) for _ in range(3)])
         return await ask(replica, **changes())
 
-    tasks = [asyncio.create_task(one()) for _ in range(300)]
+    tasks = [asyncio.create_task(ask_at_random()) for _ in range(300)]
     leaving = chance.sample(tasks, 250)
     for task in leaving:
         await asyncio.sleep(chance.choice([0, 0, 0, 0.001, 0.004]))
@@ -188,6 +188,6 @@ async def test_a_storm_of_leaving_clients_leaks_nothing(
     assert not {kind for kind in kinds if issubclass(kind, Exception) and not issubclass(kind, EXPECTED)}, (
         kinds
     )
-    stayed = [outcome for task, outcome in zip(tasks, outcomes, strict=True) if task not in leaving]
-    assert not [outcome for outcome in stayed if isinstance(outcome, BaseException)]
+    remaining = [outcome for task, outcome in zip(tasks, outcomes, strict=True) if task not in leaving]
+    assert not [outcome for outcome in remaining if isinstance(outcome, BaseException)]
     await check_nothing_left(replica, engine)

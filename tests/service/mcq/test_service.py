@@ -144,11 +144,11 @@ class BiasedText(FakeText):
     async def score_labels(self, labels: Sequence[str]) -> list[float]:
         lines = self._prompt.choices.splitlines()
         self._texts.scored.append(self._prompt.choices)  # type: ignore[attr-defined]
-        likes = [
+        weights = [
             (4.0 if line.endswith("apple") else 1.0) * (8.0 if line.startswith("A") else 1.0)
             for line in lines
         ]
-        return [math.log(like / sum(likes)) for like in likes]
+        return [math.log(weight / sum(weights)) for weight in weights]
 
 
 async def test_rotations_cancel_a_preferred_letter(client: httpx.AsyncClient, replica: Replica) -> None:

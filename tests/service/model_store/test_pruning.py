@@ -115,7 +115,7 @@ def test_a_model_that_another_process_uses_stays_until_that_ends(folder: Path) -
         process.kill()
         process.wait()
         store.ensure(ref(folder, "c"), "float32").release()
-    assert stored_models(folder) == "c", "the one that was just asked for is in use"
+    assert stored_models(folder) == "c", "the model that this call prepared is in use"
     used.release()
 
 

@@ -87,12 +87,12 @@ async def test_an_echoed_prompt_is_scored_token_by_token(
         at += len(token)
     assert logprobs["token_logprobs"][0] is logprobs["top_logprobs"][0] is None
     for read in range(1, len(logprobs["tokens"])):
-        liked = read >= len(prompt)  # the model's own text
-        others = tokenizer.vocabulary - 1 - liked
-        normaliser = math.log(others + math.exp(read / 100) + (math.exp(LIKED) if liked else 0))
-        expected = (LIKED if liked else 0) - normaliser
+        written = read >= len(prompt)  # the model's own text
+        others = tokenizer.vocabulary - 1 - written
+        normaliser = math.log(others + math.exp(read / 100) + (math.exp(LIKED) if written else 0))
+        expected = (LIKED if written else 0) - normaliser
         assert logprobs["token_logprobs"][read] == pytest.approx(expected, abs=1e-5)
-        top = {logprobs["tokens"][read]: expected} | ({} if liked else {"!": read / 100 - normaliser})
+        top = {logprobs["tokens"][read]: expected} | ({} if written else {"!": read / 100 - normaliser})
         assert logprobs["top_logprobs"][read] == pytest.approx(top, abs=1e-5)
     assert completion["usage"]["completion_tokens"] == limit
 

@@ -44,7 +44,7 @@ def test_white_space_inside_a_choice_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choices", "shown"),
+    ("choices", "expected"),
     [
         ((" x", "y  "), "A) x\nB) y"),
         (("  if a:\n    b", "  c"), "A) if a:\n     b\nB) c"),
@@ -53,9 +53,9 @@ def test_white_space_inside_a_choice_stays() -> None:
     ],
 )
 def test_common_indentation_is_removed_unless_it_tells_choices_apart(
-    choices: tuple[str, ...], shown: str
+    choices: tuple[str, ...], expected: str
 ) -> None:
-    assert prompt(choices=choices).choices == shown
+    assert prompt(choices=choices).choices == expected
 
 
 @pytest.mark.parametrize(

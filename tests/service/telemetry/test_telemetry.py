@@ -97,7 +97,7 @@ def test_a_batch_span_belongs_to_no_request_and_links_all_of_them(replica: Repli
     assert (span.name, span.parent, span.start_time) == ("batch", None, 5)
     assert [link.context.trace_id for link in span.links] == [1, 2]
     replica.tracing.step(since_ns=5, requests=[])
-    assert len(replica.spans.get_finished_spans()) == 1, "a step nobody traces makes no span"
+    assert len(replica.spans.get_finished_spans()) == 1, "a step without a traced request makes no span"
 
 
 @pytest.mark.parametrize(
