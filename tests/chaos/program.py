@@ -35,7 +35,7 @@ class Program:
     home: Path
     namespace: str
     server: str
-    exits: list[str] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)
     _process: ForkServerProcess | None = None
 
     @property
@@ -71,10 +71,10 @@ class Program:
     def revive(self) -> None:
         """Restart the operator if it exited by itself, as a kubelet would, and record the exit."""
         if self._process is not None and not self._process.is_alive():
-            self.exits.append(f"the operator ended by itself, with status {self._process.exitcode}")
+            self.ends.append(f"the operator ended by itself, with status {self._process.exitcode}")
             self.start()
 
-    def tracebacks(self) -> list[str]:
+    def complaints(self) -> list[str]:
         """Return the last line of each traceback in the log; no fault excuses one."""
         log = self.log.read_text() if self.log.exists() else ""
         return [f"a traceback in the log: {last}" for last in TRACEBACK.findall(log.replace("\\n", "\n"))]

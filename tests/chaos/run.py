@@ -168,7 +168,7 @@ async def run_with_fault(arena: Arena, name: str, fault: NoFault, expected: Clea
     counts = run.state.counts()
     result.alarms += [f"created, deleted: {line}" for line in difference(counts, expected.counts)]
     result.alarms += [f"at the end: {line}" for line in difference(run.snapshot(), {})]
-    result.alarms += [*program.exits, *program.tracebacks()]
+    result.alarms += [*program.ends, *program.complaints()]
     result.hit = fault.hit
     result.seconds = time.monotonic() - started
     if not result.alarms:

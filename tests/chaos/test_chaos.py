@@ -83,11 +83,11 @@ def test_snapshots_ignore_the_namespace_and_show_every_difference() -> None:
 
 def test_a_traceback_in_the_log_is_reported_by_its_last_line(tmp_path: Path) -> None:
     operator = Program(tmp_path, "team", "http://127.0.0.1:9")
-    assert operator.tracebacks() == []
+    assert operator.complaints() == []
     traceback = 'Traceback (most recent call last):\n  File "x.py"\n    x()\nValueError: bad'
     lines = [json.dumps({"message": "failed"}), traceback, json.dumps({"exception": traceback})]
     operator.log.write_text("\n".join(lines))
-    last_lines = [line.rstrip('"}') for line in operator.tracebacks()]
+    last_lines = [line.rstrip('"}') for line in operator.complaints()]
     assert last_lines == ["a traceback in the log: ValueError: bad"] * 2
 
 
