@@ -1,3 +1,5 @@
+"""Fixtures for the exam tests: a small exam and the service's model and replica."""
+
 from pathlib import Path
 
 import pytest

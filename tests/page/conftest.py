@@ -1,3 +1,5 @@
+"""Fixtures for the page tests: a browser, the scripted service and a tab on the page."""
+
 from collections.abc import AsyncIterator, Iterator
 
 import pytest

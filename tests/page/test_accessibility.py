@@ -1,3 +1,5 @@
+"""The page is accessible by axe's rules, by the keyboard and in dark colours."""
+
 from typing import Any, Literal
 
 import pytest

@@ -1,3 +1,5 @@
+"""Asking a question on the page: the modes, the answer, its reasoning and its cancellation."""
+
 import re
 
 import pytest

@@ -1,3 +1,5 @@
+"""The API reference page, and the requests that it sends."""
+
 import json
 from collections.abc import AsyncIterator
 

@@ -1,3 +1,5 @@
+"""The page and its reference below a path prefix."""
+
 from collections.abc import AsyncIterator
 
 import pytest

@@ -1,3 +1,5 @@
+"""The page with the real service and the default model."""
+
 from collections.abc import Iterator
 from pathlib import Path
 

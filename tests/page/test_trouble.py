@@ -1,3 +1,5 @@
+"""The page shows overload, refusals, broken streams and missing keys."""
+
 import pytest
 from playwright.async_api import Page, expect
 from tests.page.browsing import Visit

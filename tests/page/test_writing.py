@@ -1,3 +1,5 @@
+"""Writing a question on the page: keyboard, paste, links and the copied curl command."""
+
 import asyncio
 
 import pytest

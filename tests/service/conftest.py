@@ -1,3 +1,5 @@
+"""Fixtures for the service tests: the model store, the default model, a replica and its client."""
+
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""API keys from a file or a Secret: reading, reloading and checking them."""
+
 import logging
 import os
 import shutil

@@ -1,3 +1,5 @@
+"""Hostile and unusual requests get bounded, well-defined responses."""
+
 import asyncio
 import codecs
 import json

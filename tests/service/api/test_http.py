@@ -1,3 +1,5 @@
+"""The MCQ API over HTTP: answers, problem documents, limits and readiness."""
+
 import asyncio
 import gzip
 import json

@@ -1,3 +1,5 @@
+"""The question schema: choices, labels, lengths and modes."""
+
 from string import ascii_uppercase
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""The number of CPUs that a replica may use, from cgroups and the affinity."""
+
 import os
 from pathlib import Path
 

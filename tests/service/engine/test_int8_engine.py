@@ -1,3 +1,5 @@
+"""The int8 engine: its results, its memory, and the files that it refuses."""
+
 import json
 import resource
 import shutil

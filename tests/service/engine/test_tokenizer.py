@@ -1,3 +1,5 @@
+"""The tokenizer of the default model: trusted and untrusted text, letters and streams."""
+
 import asyncio
 from string import ascii_uppercase
 

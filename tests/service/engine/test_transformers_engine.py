@@ -1,3 +1,5 @@
+"""The engine on transformers gives the results of a full forward pass."""
+
 import json
 from pathlib import Path
 from typing import Any

@@ -1,3 +1,5 @@
+"""A package index for the model store's tests."""
+
 from pathlib import Path
 
 import pytest

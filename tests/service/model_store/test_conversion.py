@@ -1,3 +1,5 @@
+"""Conversion of GGUF files and hub models to the engine's weights."""
+
 import json
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""The command that fetches a model: its output and its errors."""
+
 import io
 import subprocess
 from pathlib import Path

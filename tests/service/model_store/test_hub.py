@@ -1,3 +1,5 @@
+"""Models from a hub: revisions, resumed downloads and checksums."""
+
 import json
 from pathlib import Path
 

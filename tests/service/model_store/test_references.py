@@ -1,3 +1,5 @@
+"""A model's URI, revision, digest and precision, and the sources that they select."""
+
 from pathlib import Path
 
 import pytest

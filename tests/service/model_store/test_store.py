@@ -1,3 +1,5 @@
+"""The model store: fetch, convert, verify, and share a folder between processes."""
+
 import errno
 import os
 import pickle

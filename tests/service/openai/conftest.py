@@ -1,3 +1,5 @@
+"""A replica on a scripted engine for the tests of the OpenAI-compatible API."""
+
 from collections.abc import AsyncIterator, Iterator
 
 import httpx

@@ -1,3 +1,5 @@
+"""Chat completions of the OpenAI-compatible API."""
+
 import json
 import math
 from typing import Any

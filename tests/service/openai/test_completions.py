@@ -1,3 +1,5 @@
+"""Text completions of the OpenAI-compatible API."""
+
 import asyncio
 import json
 import math

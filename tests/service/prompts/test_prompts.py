@@ -1,3 +1,5 @@
+"""The prompts of questions: their parts, forms and untrusted text."""
+
 from typing import Any
 
 import pytest

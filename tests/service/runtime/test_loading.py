@@ -1,3 +1,5 @@
+"""Loading the model or connecting to a remote engine at the start."""
+
 import asyncio
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""The self-test answers a question and reports its duration or failure."""
+
 import asyncio
 
 import httpx

@@ -1,3 +1,5 @@
+"""Admission: the queue, its limits, Retry-After, the drain and requests of many parts."""
+
 import asyncio
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass

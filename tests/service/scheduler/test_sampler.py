@@ -1,3 +1,5 @@
+"""The sampler: top tokens, log-probabilities, temperature and top_p."""
+
 import math
 
 import numpy as np

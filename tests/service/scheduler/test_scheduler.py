@@ -1,3 +1,5 @@
+"""The scheduler: steps, turns, prefixes and cancellation on a scripted engine."""
+
 import asyncio
 import os
 import random

@@ -1,3 +1,5 @@
+"""Probes, metrics, traces and logs of a replica."""
+
 import asyncio
 import json
 import logging

@@ -1,3 +1,5 @@
+"""Reasoning and answers as YAML: writing, streaming and strict reading."""
+
 import random
 from string import ascii_uppercase
 
