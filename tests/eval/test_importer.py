@@ -128,7 +128,7 @@ def test_a_passage_may_be_missing_and_a_single_answer_may_be_a_list(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "reason"),
     [
         ({"label": ["A", "B"]}, 'answer: "AB" is none of the letters A, B'),
         ({"options": None, "label": None, "answer": "7"}, "it has no choices"),
@@ -156,7 +156,7 @@ def test_the_same_question_in_another_file_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "text", "said"),
+    ("form", "text", "reason"),
     [
         (
             "mmlu",

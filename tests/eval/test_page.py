@@ -171,7 +171,7 @@ def test_a_shortened_report_counts_what_it_leaves_out() -> None:
     assert whole.shortened(5) == whole
 
 
-@pytest.mark.parametrize("words", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'])
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'])
 def test_the_texts_of_an_exam_are_escaped(text: str) -> None:
     html = render_page(result(row(1, right=True, subject=text), model=text, exams={text: text}))
     page = Page(html)

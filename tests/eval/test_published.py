@@ -207,7 +207,7 @@ def test_a_file_of_truthfulqa_as_its_authors_publish_it(tmp_path: Path) -> None:
     assert right(import_one("truthfulqa", path)) == "two"
 
 
-@pytest.mark.parametrize(("cops", "texts"), [((1, 4), ["one", "four"]), ((0, 3), ["one", "four"])])
+@pytest.mark.parametrize(("positions", "texts"), [((1, 4), ["one", "four"]), ((0, 3), ["one", "four"])])
 def test_positions_of_medmcqa_count_from_0_or_1_as_the_whole_file_shows(
     tmp_path: Path, positions: tuple[int, int], texts: list[str]
 ) -> None:
@@ -234,7 +234,7 @@ def test_a_csv_file_with_a_header_has_its_subject_in_its_name(
 
 
 @pytest.mark.parametrize(
-    ("form", "values", "said"),
+    ("form", "values", "reason"),
     [
         ("arc", {"question": "How many?", "choices": LABELLED, "answerKey": ""}, WITHOUT_ANSWER),
         (
@@ -308,7 +308,7 @@ def test_an_aiken_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "reason"),
     [
         ("Which?\nA. one\nA. two\nANSWER: A", "marks are A, A"),
         ("Which?\nA. one\nC. two\nANSWER: A", "marks are A, C"),
@@ -363,7 +363,7 @@ def test_a_gift_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("Who?{=no one =nobody}", "not a multiple-choice or true-false question"),
         ("When?{#1822:5}", "not a multiple-choice or true-false question"),
@@ -387,7 +387,7 @@ def test_a_question_of_gift_without_one_right_choice_is_left_out_and_listed(
 
 
 @pytest.mark.parametrize(
-    ("form", "name", "text", "said"),
+    ("form", "name", "text", "reason"),
     [
         (
             "mmlu",

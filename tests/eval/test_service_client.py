@@ -76,7 +76,7 @@ async def test_a_service_is_retried_at_the_date_of_its_retry_after() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "said"),
+    ("reply", "message"),
     [
         (httpx2.ConnectError("refused"), "http://solver does not answer: refused"),
         (httpx2.Response(401, text="no key"), "answers 401: no key"),
